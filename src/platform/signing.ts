@@ -1,0 +1,75 @@
+/**
+ * Signed claims: `<base64url(JSON)>.<base64url(HMAC-SHA-256)>`. The purpose is part of what is signed, so that a token of one
+ * kind never passes as another. Verifying needs no look-up, which is what keeps the registry off the per-frame path.
+ */
+import type { Env } from "./env.ts";
+
+/** What a signature is for; each has claims of its own. */
+export type Purpose = "access" | "grant" | "receipt" | "session" | "share";
+
+const encoder = new TextEncoder();
+
+/** Key for `sign` and `verify`. The label keeps this use of the secret apart from its use as a bearer token. */
+export async function importKey(secret: string): Promise<CryptoKey> {
+  return await crypto.subtle.importKey("raw", encoder.encode(`tablao signing key v1\n${secret}`), { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
+}
+
+let cached: { secret: string; key: Promise<CryptoKey> } | undefined;
+
+/**
+ * The deployment's signing key: `TABLAO_SIGNING_KEY`, else derived from `TABLAO_ADMIN_TOKEN`. Imported once per isolate.
+ * Throws when neither is set; the router answers `not_configured` before anything gets here.
+ */
+export function signingKey(env: Pick<Env, "TABLAO_SIGNING_KEY" | "TABLAO_ADMIN_TOKEN">): Promise<CryptoKey> {
+  const secret = env.TABLAO_SIGNING_KEY ?? env.TABLAO_ADMIN_TOKEN;
+  if (!secret) throw new Error("neither TABLAO_SIGNING_KEY nor TABLAO_ADMIN_TOKEN is set");
+  if (cached?.secret !== secret) cached = { secret, key: importKey(secret) };
+  return cached.key;
+}
+
+/** Sign claims (a JSON value) for one purpose. */
+export async function sign(key: CryptoKey, purpose: Purpose, claims: object): Promise<string> {
+  const body = toBase64Url(encoder.encode(JSON.stringify(claims)));
+  const mac = await crypto.subtle.sign("HMAC", key, encoder.encode(`${purpose}.${body}`));
+  return `${body}.${toBase64Url(new Uint8Array(mac))}`;
+}
+
+/**
+ * The claims of a text that `sign` made for this purpose with this key, else null. The comparison is constant-time (done by
+ * the runtime). Expiry is the caller's business: claims that expire carry `exp_ms`.
+ */
+export async function verify<T extends object>(key: CryptoKey, purpose: Purpose, text: string): Promise<T | null> {
+  const dot = text.indexOf(".");
+  if (dot < 1 || text.length > 8_192) return null;
+  const body = text.slice(0, dot);
+  const mac = fromBase64Url(text.slice(dot + 1));
+  if (!mac) return null;
+  if (!(await crypto.subtle.verify("HMAC", key, mac, encoder.encode(`${purpose}.${body}`)))) return null;
+  const bytes = fromBase64Url(body);
+  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as T);
+}
+
+/** Base64 for URLs, without padding. */
+export function toBase64Url(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+}
+
+function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
+  if (!/^[A-Za-z0-9_-]*$/.test(text)) return null;
+  try {
+    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  } catch {
+    return null;
+  }
+}
+
+/** Lower-case hexadecimal SHA-256 of a text. Secrets are stored as this and nothing else (P9). */
+export async function sha256Hex(text: string): Promise<string> {
+  const digest = await crypto.subtle.digest("SHA-256", encoder.encode(text));
+  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** A random 256-bit secret with a readable prefix, e.g. `tablao_join_…`. */
+export function newSecret(kind: string): string {
+  return `tablao_${kind}_${toBase64Url(crypto.getRandomValues(new Uint8Array(32)))}`;
+}

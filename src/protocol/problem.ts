@@ -1,0 +1,58 @@
+/**
+ * Problem documents (RFC 9457). Every error that leaves the manager is one of these; `code` is the stable, machine-readable
+ * word, `detail` is for people, `errors` names each offending field.
+ */
+import { z } from "zod";
+
+/** Every code the manager can answer, with its HTTP status and title. The one list that http, agent and CLI share. */
+export const PROBLEMS = {
+  invalid_request: { status: 400, title: "The request cannot be read" },
+  unauthorized: { status: 401, title: "A valid token is required" },
+  forbidden: { status: 403, title: "This token may not do that" },
+  not_found: { status: 404, title: "There is no such thing here" },
+  method_not_allowed: { status: 405, title: "That method is not supported here" },
+  conflict: { status: 409, title: "The present state does not allow that" },
+  lease_lost: { status: 409, title: "This lease is no longer yours" },
+  length_required: { status: 411, title: "A Content-Length is required" },
+  too_large: { status: 413, title: "The body is too large" },
+  unsupported_media_type: { status: 415, title: "That content type is not understood" },
+  range_not_satisfiable: { status: 416, title: "That byte range does not exist" },
+  invalid: { status: 422, title: "The request breaks a rule" },
+  rate_limited: { status: 429, title: "Too many tries" },
+  internal: { status: 500, title: "Something went wrong inside the manager" },
+  not_configured: { status: 503, title: "The manager has no admin token yet" },
+  overloaded: { status: 503, title: "The manager is busy" },
+} as const;
+
+export type ProblemCode = keyof typeof PROBLEMS;
+
+/** One offending field: a path such as `settings.frames`, and the rule it broke. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+/** A refusal as Durable Objects and pure rules return it; `src/http/problems.ts` turns it into a response. */
+export interface Refusal {
+  code: ProblemCode;
+  detail: string;
+  errors?: FieldError[];
+}
+
+/** Shorthand for a refusal, with the field it is about where there is one. */
+export function refuse(code: ProblemCode, detail: string, field?: string): { ok: false; error: Refusal } {
+  return { ok: false, error: field === undefined ? { code, detail } : { code, detail, errors: [{ field, message: detail }] } };
+}
+
+export const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    code: z.string(),
+    detail: z.string(),
+    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: "Problem", description: "RFC 9457 problem document" });
+
+export type Problem = z.infer<typeof problemSchema>;

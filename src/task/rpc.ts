@@ -1,0 +1,103 @@
+/**
+ * What a TaskDO offers over RPC. Plain protocol values in and out; an expected refusal is a tagged result, a throw is a bug.
+ * The Worker has authenticated the caller and validated every argument with the schemas of `src/protocol`.
+ */
+import type { Result } from "../platform/result.ts";
+import type { FileList, ReceiptClaims } from "../protocol/file.ts";
+import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import type { Input } from "../protocol/plan.ts";
+import type { Refusal } from "../protocol/problem.ts";
+import type { Dependency, Frame, FrameState, LogPage, Task, TaskPatch } from "../protocol/task.ts";
+import type { Principal } from "../protocol/token.ts";
+
+/** What a worker must offer to do a task. */
+export interface Needs {
+  /** The compiler's canonical type. */
+  type: string;
+  /** Names of PROGRAMS the worker must have found. */
+  programs: string[];
+  tags: string[];
+  allow_exec: boolean;
+  allow_autoexec: boolean;
+}
+
+/** A validated, compiled submission: nothing in it can fail later for the submitter's sake. */
+export interface TaskDefinition {
+  id: number;
+  type: string;
+  parser: string;
+  /** Normalised settings, as the compiler's schema returned them. */
+  settings: Record<string, unknown>;
+  /** Canonical frame list. */
+  frame_list: string;
+  format: string;
+  needs: Needs;
+  inputs: Input[];
+  input_task: number | null;
+  /** Every frame must leave this many files (0 or 1); P11. */
+  files_per_frame: 0 | 1;
+  priority: number;
+  name: string;
+  owner: string;
+  task_id: number | null;
+  chunk: number | "auto";
+  order: "ascending" | "preview";
+  depends_on: Dependency[];
+  lease_ms: number;
+  tries: number;
+  paused: boolean;
+}
+
+/** `id` comes from the caller's token, `hostname` is for messages only. */
+export interface WorkerRef {
+  id: number;
+}
+
+export interface FramesQuery {
+  states?: FrameState[];
+  /** Frame list to look at; all by default. */
+  frames?: string;
+  /** Cursor of the page before. */
+  cursor?: string;
+  limit: number;
+}
+
+/** What a dependent learns about the task it waits for. */
+export interface DependencyProgress {
+  /** The task that is waited for. */
+  id: number;
+  /** Rises with every change; older news is ignored. */
+  version: number;
+  /** All of it is done (completed), or it will never be (gone). */
+  state: "open" | "completed" | "gone";
+  /** Interval text (`1-4,9`) of the frames that are done or skipped; only sent to dependents in `same` mode. */
+  done: string | null;
+}
+
+export interface TaskRpc {
+  /** Idempotent: creating an existing task answers with its view. Reports to the registry before it answers. */
+  create(definition: TaskDefinition, actor: Principal): Promise<Result<Task, Refusal>>;
+  /** `not_found` when never created or removed. */
+  view(): Promise<Result<Task, Refusal>>;
+  claim(worker: WorkerRef, claim: Claim): Promise<Result<Claimed, Refusal>>;
+  renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Result<Renewed, Refusal>>;
+  complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Result<Settled, Refusal>>;
+  fail(worker: WorkerRef, leaseId: string, fail: Fail): Promise<Result<Settled, Refusal>>;
+  release(worker: WorkerRef, leaseId: string, release: Release): Promise<Result<Settled, Refusal>>;
+  patch(patch: TaskPatch, actor: Principal): Promise<Result<null, Refusal>>;
+  /** Cancels what runs, deletes the task's files and then its own storage; idempotent. */
+  remove(actor: Principal): Promise<Result<Task, Refusal>>;
+  frames(query: FramesQuery): Promise<Result<{ frames: Frame[]; cursor: string | null }, Refusal>>;
+  /** Committed files in frame order. */
+  files(query: { frames?: string; cursor?: string; limit: number }): Promise<Result<FileList, Refusal>>;
+  /** One committed file by frame: its R2 key is `tasks/<id>/<attempt>/<name>`. */
+  file(frame: number): Promise<Result<ReceiptClaims & { frame: number }, Refusal>>;
+  appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Result<null, Refusal>>;
+  log(query: { after?: number; tail?: number; limit: number }): Promise<Result<LogPage, Refusal>>;
+  /** Called by a dependent when it is created: remembers it and answers with the present progress. */
+  watch(dependent: number, frames: Dependency["frames"]): Promise<Result<DependencyProgress, Refusal>>;
+  /** Pushed to dependents as frames are committed, at most once a second and at every end. */
+  dependencyMoved(progress: DependencyProgress): Promise<void>;
+  /** From the registry: work of higher priority waits. Claims with an older epoch are sent back to it. */
+  outrank(epoch: number): Promise<void>;
+}
