@@ -38,6 +38,10 @@ export type DoneFrame = z.infer<typeof doneFrameSchema>;
 
 const settleFields = {
   attempt: z.int().min(1),
+  /**
+   * Frames that are rendered and uploaded. A renewal commits them early; complete, fail and release name every frame of the
+   * lease that is done, also those a renewal has committed, so that a repeated call is recognised.
+   */
   done: z.array(doneFrameSchema).max(10_000).default([]),
   /** Log lines gathered since the last call. */
   log: z.string().max(1_000_000).optional(),
@@ -106,7 +110,10 @@ export const claimedSchema = z
   .meta({ id: "Claimed" });
 export type Claimed = z.infer<typeof claimedSchema>;
 
-export const renewedSchema = z.object({ lease_ms: z.int(), until_ms: instantSchema }).meta({ id: "Renewed" });
+/** `grant` replaces the one before: a grant lives little longer than its lease, so a superseded worker cannot leave strays. */
+export const renewedSchema = z
+  .object({ lease_ms: z.int(), until_ms: instantSchema, grant: z.string() })
+  .meta({ id: "Renewed" });
 export type Renewed = z.infer<typeof renewedSchema>;
 
 export const settledSchema = z

@@ -70,7 +70,10 @@ export interface DependencyProgress {
   version: number;
   /** All of it is done (completed), or it will never be (gone). */
   state: "open" | "completed" | "gone";
-  /** Interval text (`1-4,9`) of the frames that are done or skipped; only sent to dependents in `same` mode. */
+  /**
+   * Frame list of frames that became done or skipped since the last news (all of them in the answer to `watch`); only for
+   * dependents in `same` mode. News may come twice or late: the dependent takes the union.
+   */
   done: string | null;
 }
 
@@ -96,8 +99,11 @@ export interface TaskRpc {
   log(query: { after?: number; tail?: number; limit: number }): Promise<Result<LogPage, Refusal>>;
   /** Called by a dependent when it is created: remembers it and answers with the present progress. */
   watch(dependent: number, frames: Dependency["frames"]): Promise<Result<DependencyProgress, Refusal>>;
-  /** Pushed to dependents as frames are committed, at most once a second and at every end. */
-  dependencyMoved(progress: DependencyProgress): Promise<void>;
+  /**
+   * Pushed to dependents as frames are committed, at most once a second and at every end. `unknown`: not created yet, tell me
+   * again; `gone`: removed, stop telling.
+   */
+  dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone">;
   /** From the registry: work of higher priority waits. Claims with an older epoch are sent back to it. */
   outrank(epoch: number): Promise<void>;
 }
