@@ -17,6 +17,7 @@ export const PROBLEMS = {
   too_large: { status: 413, title: "The body is too large" },
   unsupported_media_type: { status: 415, title: "That content type is not understood" },
   range_not_satisfiable: { status: 416, title: "That byte range does not exist" },
+  upgrade_required: { status: 426, title: "This is a WebSocket" },
   invalid: { status: 422, title: "The request breaks a rule" },
   rate_limited: { status: 429, title: "Too many tries" },
   internal: { status: 500, title: "Something went wrong inside the manager" },

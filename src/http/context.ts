@@ -1,0 +1,30 @@
+/** What a handler is given, and what it is. */
+import type { Env } from "../platform/env.ts";
+import type { Principal } from "../protocol/token.ts";
+
+/**
+ * How the caller proved who it is: with a long-lived secret, or with an access token bought with one. An access token
+ * cannot buy another, or a revocation would never hold.
+ */
+export type Credential = "secret" | "access";
+
+/** What every handler gets, also those that anyone may call. */
+export interface PublicContext {
+  env: Env;
+  ctx: ExecutionContext;
+  /** Path parameters by their name in the route table, URL-decoded once. */
+  params: Record<string, string>;
+  url: URL;
+}
+
+/** What handlers behind a token get: the router has checked the token and its role. */
+export interface RequestContext extends PublicContext {
+  principal: Principal;
+  credential: Credential;
+}
+
+/** Answers one request. An expected refusal is a problem response, never a throw. */
+export type Handler = (request: Request, context: RequestContext) => Promise<Response>;
+
+/** A handler of a route without a token: `/healthz`, `/openapi.json`, `/`. */
+export type PublicHandler = (request: Request, context: PublicContext) => Promise<Response>;

@@ -1,0 +1,112 @@
+/** Refusals, zod issues and thrown errors as problem documents (RFC 9457). Nothing internal leaves through here (P10). */
+import type { z } from "zod";
+import { PROBLEMS, type FieldError, type Problem, type Refusal } from "../protocol/problem.ts";
+
+/** Relative, so that it resolves against whatever address this manager has. `GET /problems/{code}` answers it. */
+export function problemType(code: string): string {
+  return `/problems/${code}`;
+}
+
+/** What a client should wait, in seconds, where a refusal says nothing better. */
+const RETRY_AFTER_S = { overloaded: 2, rate_limited: 60 } as const;
+
+export interface ProblemInit {
+  headers?: HeadersInit;
+  /** Path or id of this very occurrence. */
+  instance?: string;
+}
+
+/** A refusal as a response: `application/problem+json` with the status of its code. */
+export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Response {
+  const { status, title } = PROBLEMS[refusal.code];
+  const problem: Problem & { instance?: string } = {
+    type: problemType(refusal.code),
+    title,
+    status,
+    code: refusal.code,
+    detail: refusal.detail,
+    ...(refusal.errors && refusal.errors.length > 0 ? { errors: refusal.errors } : {}),
+    ...(init.instance === undefined ? {} : { instance: init.instance }),
+  };
+  const headers = new Headers(init.headers);
+  headers.set("Content-Type", "application/problem+json");
+  if (!headers.has("Retry-After") && (refusal.code === "overloaded" || refusal.code === "rate_limited")) {
+    headers.set("Retry-After", String(RETRY_AFTER_S[refusal.code]));
+  }
+  return new Response(JSON.stringify(problem), { status, headers });
+}
+
+/** At most this many fields are named: a body with a million mistakes gets a short answer. */
+const MAX_ERRORS = 50;
+
+/**
+ * Every offending field with the rule it broke; paths are dotted (`depends_on.0`), the whole body is ``.
+ * Of a union, the branch that got furthest speaks; where none fits the type at all, their messages are joined.
+ */
+export function fieldErrors(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyKey[] = []): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const issue of issues) {
+    if (errors.length >= MAX_ERRORS) break;
+    const path = [...prefix, ...issue.path];
+    if (issue.code === "unrecognized_keys") {
+      for (const key of issue.keys) errors.push({ field: dotted([...path, key]), message: "is not a field of this request" });
+    } else if (issue.code === "invalid_union" && issue.errors.length > 0) {
+      errors.push(...unionErrors(issue.errors, path));
+    } else {
+      errors.push({ field: dotted(path), message: messageOf(issue) });
+    }
+  }
+  return errors.slice(0, MAX_ERRORS);
+}
+
+function unionErrors(branches: readonly (readonly z.core.$ZodIssue[])[], path: readonly PropertyKey[]): FieldError[] {
+  const fitting = branches.filter((issues) => !issues.some((issue) => issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "invalid_value")));
+  const best = fitting[0];
+  if (best) return fieldErrors(best, path);
+  const messages = new Set(branches.flatMap((issues) => issues.map(messageOf)));
+  return [{ field: dotted(path), message: [...messages].join("; or ") }];
+}
+
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "invalid_type" && issue.input === undefined && /received undefined$/.test(issue.message)) return "is required";
+  return issue.message;
+}
+
+function dotted(path: readonly PropertyKey[]): string {
+  return path.map(String).join(".");
+}
+
+/** A body or query that broke rules, as one refusal that names every field. */
+export function invalidFields(errors: FieldError[]): Refusal {
+  const first = errors[0];
+  const rest = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
+  const detail = first ? `${first.field === "" ? "the body" : first.field}: ${first.message}${rest}` : "the request breaks a rule";
+  return { code: "invalid", detail, errors };
+}
+
+/** A thrown error: what the caller may know, and what the log must. */
+export interface Failure {
+  response: Response;
+  /** For the log only. */
+  message: string;
+  /** Ties the answer to the log line; null where the answer is an ordinary "busy". */
+  incident: string | null;
+}
+
+/**
+ * Errors of Durable Object stubs carry `overloaded` or `retryable` (the latter has been retried by then): 503 with
+ * `Retry-After`. All else is a bug: 500 with an incident id, and not a word of the error.
+ */
+export function failureOf(error: unknown): Failure {
+  const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  if (hasFlag(error, "overloaded") || hasFlag(error, "retryable")) {
+    return { response: problemResponse({ code: "overloaded", detail: "The manager is busy or restarting; try again shortly." }), message, incident: null };
+  }
+  const incident = crypto.randomUUID();
+  const refusal: Refusal = { code: "internal", detail: `This is a fault of the manager; its log has more under ${incident}.` };
+  return { response: problemResponse(refusal, { instance: `urn:uuid:${incident}` }), message, incident };
+}
+
+function hasFlag(error: unknown, flag: "overloaded" | "retryable"): boolean {
+  return typeof error === "object" && error !== null && flag in error && (error as Record<string, unknown>)[flag] === true;
+}
