@@ -1,0 +1,189 @@
+/**
+ * Uploads: one PUT for what fits into one, parts for the rest, of which only those that are missing travel. Memory use does
+ * not depend on a file's size. Used by the agent (outputs) and the command line (assets).
+ */
+import { openAsBlob } from "node:fs";
+import { z } from "zod";
+import { assetSchema, missingResultSchema, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
+import { hashFile, type FileHash } from "./file-hash.ts";
+import { ManagerError, type ManagerClient } from "./manager-client.ts";
+
+/** Bytes done so far of all. Bytes that were already there count as done at once. */
+export type OnProgress = (doneBytes: number, totalBytes: number) => void;
+
+export interface TransferOptions {
+  onProgress?: OnProgress | undefined;
+  signal?: AbortSignal | undefined;
+  /** As in `CallOptions`: how long to keep trying without any success. */
+  retryForMs?: number;
+}
+
+/** Three: hides the round trip of each part without drowning a home uplink. */
+const PARTS_IN_FLIGHT = 3;
+/** 32 MiB in this time is 0.45 Mbit/s: slower uplinks cannot serve a farm. */
+const PART_TIMEOUT_MS = 10 * 60_000;
+
+/** Where a file goes: `/assets/<sha256>` or `/tasks/N/outputs/<name>`, and what its requests carry. */
+interface Destination<S extends z.ZodType> {
+  path: string;
+  headers?: Record<string, string>;
+  answer: S;
+}
+
+/** Upload an asset unless the manager has it. `sent` counts the bytes that travelled: 0 when it was there. */
+export async function uploadAsset(
+  client: ManagerClient,
+  file: string,
+  options: TransferOptions = {},
+): Promise<{ sha256: string; size: number; sent: number }> {
+  const hash = await hashFile(file, options.signal);
+  const { missing } = await client.call(missingResultSchema, "POST", "/assets/missing", {
+    json: { sha256: [hash.sha256] },
+    signal: options.signal,
+  });
+  const { sha256, size } = hash;
+  if (missing.length === 0) {
+    options.onProgress?.(size, size);
+    return { sha256, size, sent: 0 };
+  }
+  const { sent } = await uploadFile(client, file, hash, { path: `/assets/${sha256}`, answer: assetSchema }, options);
+  return { sha256, size, sent };
+}
+
+/** Upload one output under a lease's grant; answers with the manager's receipt, which names the same hash and size. */
+export async function uploadOutput(
+  client: ManagerClient,
+  file: string,
+  target: { taskId: number; name: string; grant: string },
+  options: TransferOptions = {},
+): Promise<z.output<typeof receiptSchema>> {
+  const hash = await hashFile(file, options.signal);
+  const path = `/tasks/${target.taskId}/outputs/${encodeURIComponent(target.name)}`;
+  const { answer } = await uploadFile(
+    client,
+    file,
+    hash,
+    { path, headers: { "tablao-grant": target.grant }, answer: receiptSchema },
+    options,
+  );
+  if (answer.sha256 !== hash.sha256 || answer.size !== hash.size) {
+    throw new ManagerError(
+      0,
+      "bad_answer",
+      `the manager's receipt for ${target.name} names other bytes than those that were sent`,
+    );
+  }
+  return answer;
+}
+
+async function uploadFile<S extends z.ZodType>(
+  client: ManagerClient,
+  file: string,
+  hash: FileHash,
+  to: Destination<S>,
+  options: TransferOptions,
+): Promise<{ answer: z.output<S>; sent: number }> {
+  const { size, sha256 } = hash;
+  // A blob reads lazily, can be read again for another try, and notices when the file changes under it.
+  const blob = await openAsBlob(file);
+  const { signal, retryForMs } = options;
+  const common = { signal, ...(retryForMs !== undefined && { retryForMs }) };
+  const meter = new Meter(size, options.onProgress);
+  const put = (path: string, from: number, to: number, part: string, headers: Record<string, string> = {}) => ({
+    path,
+    options: {
+      ...common,
+      timeoutMs: PART_TIMEOUT_MS,
+      headers: {
+        ...headers,
+        "content-type": "application/octet-stream",
+        "content-length": String(to - from),
+        "tablao-sha256": part,
+      },
+      body: () => meter.count(path, blob.slice(from, to)),
+    },
+  });
+  if (size <= PART_BYTES) {
+    const request = put(to.path, 0, size, sha256, to.headers);
+    return { answer: await client.call(to.answer, "PUT", request.path, request.options), sent: size };
+  }
+  const there = await client.call(partsSchema, "GET", `${to.path}/parts`, { ...common, headers: to.headers ?? {} });
+  if (there.part_bytes !== PART_BYTES)
+    throw new ManagerError(
+      0,
+      "bad_answer",
+      `the manager wants parts of ${there.part_bytes} bytes; this version makes parts of ${PART_BYTES}`,
+    );
+  const have = new Map(there.parts.map((part) => [part.number, part.sha256]));
+  const todo = hash.parts.map((part, i) => ({
+    number: i + 1,
+    part,
+    from: i * PART_BYTES,
+    to: Math.min(size, (i + 1) * PART_BYTES),
+  }));
+  const missing = todo.filter(({ number, part }) => have.get(number) !== part);
+  meter.skip(size - missing.reduce((sum, { from, to }) => sum + to - from, 0));
+  const failed = new AbortController();
+  const partSignal = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  const queue = missing.values();
+  const lane = async () => {
+    for (const { number, part, from, to: end } of queue) {
+      const request = put(`${to.path}/parts/${number}`, from, end, part, to.headers);
+      await client.call(z.null(), "PUT", request.path, { ...request.options, signal: partSignal });
+    }
+  };
+  await Promise.all(
+    Array.from({ length: PARTS_IN_FLIGHT }, () =>
+      lane().catch((error: unknown) => {
+        failed.abort(error);
+        throw error;
+      }),
+    ),
+  );
+  // The manager reads and hashes the whole file here.
+  const answer = await client.call(to.answer, "POST", `${to.path}/assemble`, {
+    ...common,
+    headers: to.headers ?? {},
+    json: { size, sha256 },
+    timeoutMs: PART_TIMEOUT_MS,
+  });
+  return { answer, sent: missing.reduce((sum, { from, to }) => sum + to - from, 0) };
+}
+
+/** Adds up progress over parts; a part that is sent again starts over. */
+class Meter {
+  readonly #total: number;
+  readonly #onProgress: OnProgress | undefined;
+  readonly #parts = new Map<string, number>();
+  #skipped = 0;
+
+  constructor(total: number, onProgress: OnProgress | undefined) {
+    this.#total = total;
+    this.#onProgress = onProgress;
+  }
+
+  skip(bytes: number): void {
+    this.#skipped = bytes;
+    this.#report();
+  }
+
+  count(key: string, blob: Blob): Blob | ReadableStream<Uint8Array> {
+    if (!this.#onProgress) return blob;
+    this.#parts.set(key, 0);
+    return blob.stream().pipeThrough(
+      new TransformStream<Uint8Array, Uint8Array>({
+        transform: (chunk, controller) => {
+          this.#parts.set(key, (this.#parts.get(key) ?? 0) + chunk.byteLength);
+          this.#report();
+          controller.enqueue(chunk);
+        },
+      }),
+    );
+  }
+
+  #report(): void {
+    let done = this.#skipped;
+    for (const bytes of this.#parts.values()) done += bytes;
+    this.#onProgress?.(done, this.#total);
+  }
+}
