@@ -1,0 +1,167 @@
+/**
+ * From a task's outbox to D1: at least once on the wire, exactly once to the reader (P7).
+ *
+ * A try writes a prefix of what is waiting, grouped into rows whose key is their first event. Grouping looks only at what came
+ * before, so a longer prefix gives the same rows or supersets of them under the same keys. A try whose reply is lost starts
+ * again at the same event with the same or a longer prefix, and overwrites. A write that arrives late, after its successor,
+ * changes nothing: a row only ever grows (`store.ts`).
+ *
+ * DRAIN_EVENTS may be raised but never lowered, and the rules of `startsRow` may not change, while any outbox still holds events
+ * of an unanswered try: a reader could then see an event twice.
+ */
+import type { HistoryEvent } from "../protocol/history.ts";
+
+/** One row of the table `history`. */
+export interface HistoryRow {
+  task_id: number;
+  /** Of the first event: the row's key within its task. */
+  seq: number;
+  /** Of the last event. */
+  through_seq: number;
+  /** Of the first event; all others are at most ROW_SPAN_MS later, on the same UTC day. */
+  from_ms: number;
+  worker_id: number | null;
+  type: string;
+  frames_done: number;
+  frames_error: number;
+  frames_lost: number;
+  seconds: number;
+  events: HistoryEvent[];
+}
+
+/** Events one try takes from the outbox. */
+export const DRAIN_EVENTS = 500;
+/** A row covers at most this time: a reader in time order then looks at few rows beyond the ones it wants. */
+export const ROW_SPAN_MS = 60_000;
+/** Longest array of events in a row, in characters; far below D1's 2 MB. An event is at most about 5,000. */
+const ROW_CHARS = 32_768;
+/** How long events may wait to share a row. With chunks of one short frame this is what keeps D1 cheap. */
+export const DRAIN_AFTER_MS = 30_000;
+/** Waits after failures: full jitter between the two. */
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 300_000;
+/** D1 stalls now and then for a minute; the alarm that drains has leases to look after and does not wait that long. */
+const WRITE_TIMEOUT_MS = 5_000;
+/** After this a run leaves the rest to the next one. */
+const RUN_MS = 10_000;
+
+const DAY_MS = 86_400_000;
+
+/** Group events (ascending `seq`, of one task) into rows by worker. */
+export function batchRows(events: readonly HistoryEvent[]): HistoryRow[] {
+  const rows: HistoryRow[] = [];
+  const open = new Map<number | null, { row: HistoryRow; chars: number }>();
+  for (const event of events) {
+    const chars = JSON.stringify(event).length + 1;
+    let group = open.get(event.worker_id);
+    if (!group || startsRow(group, event, chars)) {
+      group = { row: emptyRow(event), chars: 0 };
+      open.set(event.worker_id, group);
+      rows.push(group.row);
+    }
+    group.chars += chars;
+    append(group.row, event);
+  }
+  return rows;
+}
+
+function startsRow(group: { row: HistoryRow; chars: number }, event: HistoryEvent, chars: number): boolean {
+  const afterMs = event.at_ms - group.row.from_ms;
+  return (
+    afterMs < 0 ||
+    afterMs > ROW_SPAN_MS ||
+    Math.floor(event.at_ms / DAY_MS) !== Math.floor(group.row.from_ms / DAY_MS) ||
+    group.chars + chars > ROW_CHARS
+  );
+}
+
+function emptyRow(event: HistoryEvent): HistoryRow {
+  return {
+    task_id: event.task_id,
+    seq: event.seq,
+    through_seq: event.seq,
+    from_ms: event.at_ms,
+    worker_id: event.worker_id,
+    type: event.type,
+    frames_done: 0,
+    frames_error: 0,
+    frames_lost: 0,
+    seconds: 0,
+    events: [],
+  };
+}
+
+function append(row: HistoryRow, event: HistoryEvent): void {
+  row.events.push(event);
+  row.through_seq = event.seq;
+  row.seconds += event.seconds ?? 0;
+  if (event.kind === "done") row.frames_done += event.frame_count;
+  else if (event.kind === "error") row.frames_error += event.frame_count;
+  else if (event.kind === "lost") row.frames_lost += event.frame_count;
+}
+
+/** What a drain needs from its object. */
+export interface OutboxDeps {
+  /** The oldest events still in the outbox, ascending, at most `limit`. */
+  read(limit: number): HistoryEvent[];
+  /** Forget events up to and including this one: they are in D1. */
+  remove(throughSeq: number): void;
+  /** Store rows, all or nothing. */
+  write(rows: HistoryRow[]): Promise<void>;
+  nowMs(): number;
+  /** For the jitter; from 0 up to 1. */
+  random?(): number;
+}
+
+export interface DrainResult {
+  /** Tries in a row that failed; hand it back to the next run. */
+  failures: number;
+  /** When to run again for what is known to be waiting; null when this run reached the end of the outbox. */
+  retryAtMs: number | null;
+  /** Events that left the outbox. */
+  drained: number;
+}
+
+/**
+ * Move what is in the outbox to D1, in tries of DRAIN_EVENTS, for at most RUN_MS. Never throws and never drops an event. One run
+ * at a time per object. Events that arrive meanwhile are left for the object's next wake, so that they share a row.
+ */
+export async function drainOutbox(state: { failures: number }, deps: OutboxDeps): Promise<DrainResult> {
+  const startMs = deps.nowMs();
+  let drained = 0;
+  for (;;) {
+    const events = deps.read(DRAIN_EVENTS);
+    const last = events.at(-1);
+    if (!last) return { failures: 0, retryAtMs: null, drained };
+    try {
+      await within(WRITE_TIMEOUT_MS, deps.write(batchRows(events)));
+    } catch {
+      const failures = state.failures + 1;
+      return { failures, retryAtMs: deps.nowMs() + backoffMs(failures, (deps.random ?? Math.random)()), drained };
+    }
+    deps.remove(last.seq);
+    drained += events.length;
+    state = { failures: 0 };
+    if (events.length < DRAIN_EVENTS) return { failures: 0, retryAtMs: null, drained };
+    if (deps.nowMs() - startMs >= RUN_MS) return { failures: 0, retryAtMs: deps.nowMs(), drained };
+  }
+}
+
+/** Wait after `failures` tries in a row, with `random` in [0, 1). */
+export function backoffMs(failures: number, random: number): number {
+  const ceilingMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** Math.min(failures, 30));
+  return Math.floor(RETRY_MIN_MS + random * (ceilingMs - RETRY_MIN_MS));
+}
+
+async function within(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  let disarm = (): void => undefined;
+  const late = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    disarm = () => clearTimeout(timer);
+  });
+  try {
+    await Promise.race([promise, late]);
+  } finally {
+    disarm();
+  }
+}
