@@ -5,14 +5,14 @@
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { backoffMs } from "../platform/backoff.ts";
+import { backoffMs } from "../platform/retry.ts";
 import { hashFile } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
 
 /** A download that brings no byte for this long is taken up again. */
 const STALL_MS = 30_000;
-const RETRY = { baseMs: 500, capMs: 15_000 };
+const RETRY = { baseMs: 500, capMs: 15_000, random: Math.random };
 const RETRY_FOR_MS = 60_000;
 
 export interface DownloadOptions extends TransferOptions {
@@ -61,7 +61,7 @@ export async function downloadTo(
       const now = performance.now();
       if (error.received > 0) deadlineMs = now + (options.retryForMs ?? RETRY_FOR_MS);
       if (now >= deadlineMs) throw new ManagerError(0, "unreachable", `the download of ${path} keeps breaking off`);
-      await delay(backoffMs(tries, RETRY, Math.random()), undefined, { signal: options.signal });
+      await delay(backoffMs(tries, RETRY), undefined, { signal: options.signal });
     }
   }
 }
@@ -101,16 +101,17 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
   let timer = setTimeout(() => stall.abort(), STALL_MS);
   const reader = response.body?.getReader();
   try {
-    while (reader) {
-      const read = await reader.read().catch(() => "broken" as const);
-      if (read === "broken") throw new Interrupted(received);
-      if (read.done) break;
-      clearTimeout(timer);
-      timer = setTimeout(() => stall.abort(), STALL_MS);
-      await file.appendFile(read.value);
-      received += read.value.byteLength;
-      options.onProgress?.((resumed ? have : 0) + received, total);
-    }
+    if (reader)
+      for (;;) {
+        const read = await reader.read().catch(() => "broken" as const);
+        if (read === "broken") throw new Interrupted(received);
+        if (read.done) break;
+        clearTimeout(timer);
+        timer = setTimeout(() => stall.abort(), STALL_MS);
+        await file.appendFile(read.value);
+        received += read.value.byteLength;
+        options.onProgress?.((resumed ? have : 0) + received, total);
+      }
   } finally {
     clearTimeout(timer);
     await reader?.cancel().catch(() => undefined);

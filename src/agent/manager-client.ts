@@ -7,7 +7,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { backoffMs } from "../platform/backoff.ts";
+import { backoffMs } from "../platform/retry.ts";
 import { problemSchema, type FieldError } from "../protocol/problem.ts";
 import { accessSchema } from "../protocol/token.ts";
 
@@ -79,7 +79,7 @@ export interface ManagerClientOptions {
 
 const TIMEOUT_MS = 30_000;
 const RETRY_FOR_MS = 30_000;
-const RETRY = { baseMs: 250, capMs: 15_000 };
+const RETRY = { baseMs: 250, capMs: 15_000, random: Math.random };
 /** A manager may ask for patience, but not park us for ever. */
 const MAX_RETRY_AFTER_MS = 60_000;
 /** A token this close to its end is not used any more: the request still has to travel. */
@@ -176,7 +176,7 @@ export class ManagerClient {
       } catch (error) {
         options.signal?.throwIfAborted();
         if (!(error instanceof ManagerError) || !error.transient) throw error;
-        const waitMs = Math.max(backoffMs(tries, RETRY, Math.random()), error.retryAfterMs ?? 0);
+        const waitMs = Math.max(backoffMs(tries, RETRY), error.retryAfterMs ?? 0);
         if (performance.now() + waitMs >= untilMs) throw error;
         this.#options.onRetry?.(error, waitMs);
         await delay(waitMs, undefined, { signal: options.signal });
