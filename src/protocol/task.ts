@@ -115,7 +115,7 @@ export const taskSummarySchema = z
     name: z.string(),
     type: z.string(),
     parser: z.string(),
-    owner: z.string().meta({ description: "Name of the token that submitted it" }),
+    owner: z.string().meta({ description: "Who submitted it: `admin`, or `name#id` of the artist's token (names repeat, ids do not)" }),
     task_id: z.int().nullable().meta({ description: "The submitter's own id" }),
     frames: frameCountsSchema,
     error: z.string().nullable().meta({ description: "The newest failure, in the renderer's own words" }),
@@ -184,6 +184,12 @@ export type Frame = z.infer<typeof frameSchema>;
 export const framesPageSchema = z.object({ frames: z.array(frameSchema), cursor: z.string().nullable() }).meta({ id: "FramesPage" });
 
 export const taskListSchema = z.object({ tasks: z.array(taskSummarySchema), cursor: z.string().nullable() }).meta({ id: "TaskList" });
+
+/** POST /tasks/N/log: text of one lease's process, whole lines. */
+export const logAppendSchema = z
+  .strictObject({ attempt: z.int().min(1), text: z.string().min(1).max(1_000_000) })
+  .meta({ id: "LogAppend" });
+export type LogAppend = z.infer<typeof logAppendSchema>;
 
 export const logPageSchema = z
   .object({

@@ -1,0 +1,104 @@
+/**
+ * Who is calling (P9). A bearer token is, in this order: the admin token of the environment, an access token that the Worker
+ * verifies by itself, or a secret that the registry knows. A cookie session of the page would be one more source of the
+ * same text, in `bearerOf`.
+ */
+import type { Env } from "../platform/env.ts";
+import { err, ok, type Result } from "../platform/result.ts";
+import { sha256Hex, sign, signingKey, verify } from "../platform/signing.ts";
+import type { Refusal } from "../protocol/problem.ts";
+import { ACCESS_TOKEN_MS, type Access, type Principal } from "../protocol/token.ts";
+import { BoundedCache } from "./bounded-cache.ts";
+import type { Credential } from "./context.ts";
+import { callRegistry } from "./objects.ts";
+import { clientAddress } from "./request.ts";
+
+export interface Caller {
+  principal: Principal;
+  credential: Credential;
+}
+
+/** Claims of an access token. */
+interface AccessClaims {
+  p: Principal;
+  exp_ms: number;
+}
+
+export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
+
+/** A known secret is asked about again after this long: less than ACCESS_TOKEN_MS, so that a revocation holds in time. */
+export const HIT_MS = 30_000;
+/** An unknown one sooner, since it may have been created a moment ago in another place. */
+export const MISS_MS = 3_000;
+/** Entries, about 200 bytes each. */
+const CACHE_SIZE = 5_000;
+/** Longer texts are no token of ours; access tokens take a few hundred characters. */
+const MAX_TOKEN_CHARS = 4_096;
+
+/** Bad tokens from one address within one minute, per isolate, before the answer becomes 429. */
+export const MAX_FAILURES = 20;
+const FAILURE_WINDOW_MS = 60_000;
+
+const known = new BoundedCache<Principal | null>(CACHE_SIZE);
+const failures = new BoundedCache<number>(CACHE_SIZE);
+
+/** The text after `Bearer`, or null where there is none. Tokens in the address are not looked at: addresses get logged. */
+function bearerOf(request: Request): string | null {
+  const header = request.headers.get("Authorization");
+  const match = header === null ? null : /^Bearer +(\S+) *$/i.exec(header);
+  return match?.[1] ?? null;
+}
+
+/** The caller, or `unauthorized` / `rate_limited`. `fresh` skips the cache: for the trade of a secret for an access token. */
+export async function authenticate(request: Request, env: Env, nowMs: number, fresh = false): Promise<Result<Caller, Refusal>> {
+  const token = bearerOf(request);
+  if (token === null) {
+    const detail = request.headers.has("Authorization") ? "The Authorization header must be `Bearer <token>`." : "Send a token: `Authorization: Bearer <token>`.";
+    return err({ code: "unauthorized", detail });
+  }
+  const caller = token.length > MAX_TOKEN_CHARS ? null : await callerOf(token, env, nowMs, fresh);
+  if (caller === "expired") return err({ code: "unauthorized", detail: "This access token has expired; trade your secret for a new one." });
+  if (caller !== null) return ok(caller);
+  return err(countFailure(clientAddress(request), nowMs));
+}
+
+async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean): Promise<Caller | "expired" | null> {
+  if (env.TABLAO_ADMIN_TOKEN && (await sameText(token, env.TABLAO_ADMIN_TOKEN))) return { principal: ADMIN, credential: "secret" };
+  if (token.includes(".")) {
+    const claims = await verify<AccessClaims>(await signingKey(env), "access", token);
+    if (!claims) return null;
+    return claims.exp_ms > nowMs ? { principal: claims.p, credential: "access" } : "expired";
+  }
+  const principal = await lookUp(await sha256Hex(token), env, nowMs, fresh);
+  return principal && { principal, credential: "secret" };
+}
+
+async function lookUp(sha256: string, env: Env, nowMs: number, fresh: boolean): Promise<Principal | null> {
+  const cached = fresh ? undefined : known.get(sha256, nowMs);
+  if (cached !== undefined) return cached;
+  const principal = await callRegistry(env, (registry) => registry.authenticate(sha256));
+  known.set(sha256, principal, nowMs + (principal ? HIT_MS : MISS_MS));
+  return principal;
+}
+
+/** Only bad tokens count, so a good one from the same address still works. */
+function countFailure(address: string, nowMs: number): Refusal {
+  const count = (failures.get(address, nowMs) ?? 0) + 1;
+  if (count > MAX_FAILURES) return { code: "rate_limited", detail: "Too many bad tokens from this address; wait a minute." };
+  const endsMs = failures.expiryOf(address, nowMs) ?? nowMs + FAILURE_WINDOW_MS;
+  failures.set(address, count, endsMs);
+  return { code: "unauthorized", detail: "This token is not valid: unknown, expired or revoked." };
+}
+
+/** Compare in constant time. Hashing first makes the lengths equal, so not even the length leaks. */
+async function sameText(a: string, b: string): Promise<boolean> {
+  const encoder = new TextEncoder();
+  const [left, right] = await Promise.all([crypto.subtle.digest("SHA-256", encoder.encode(a)), crypto.subtle.digest("SHA-256", encoder.encode(b))]);
+  return crypto.subtle.timingSafeEqual(left, right);
+}
+
+/** Sign a short-lived token for this principal. */
+export async function issueAccess(env: Env, principal: Principal, nowMs: number): Promise<Access> {
+  const claims: AccessClaims = { p: principal, exp_ms: nowMs + ACCESS_TOKEN_MS };
+  return { access_token: await sign(await signingKey(env), "access", claims), expires_ms: claims.exp_ms, expires_in_ms: ACCESS_TOKEN_MS };
+}

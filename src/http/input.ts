@@ -1,0 +1,145 @@
+/** Bodies and queries: read with a bound, decoded strictly, validated by the route's schema. Every refusal says what to send. */
+import { z } from "zod";
+import { err, ok, type Result } from "../platform/result.ts";
+import type { FieldError, Refusal } from "../protocol/problem.ts";
+import { fieldErrors, invalidFields } from "./problems.ts";
+
+/** Largest JSON or form body: a lease's log (1 MB) with its receipts fits. Files have their own routes. */
+export const MAX_BODY_BYTES = 2 * 1024 * 1024;
+
+const EXPECTED = "Send a JSON object (Content-Type: application/json) or a form (application/x-www-form-urlencoded).";
+
+/** Read and validate a body. Refusals: 400 unreadable, 413, 415, 422 with every offending field. */
+export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<Result<T, Refusal>> {
+  const encoding = request.headers.get("Content-Encoding");
+  if (encoding !== null && encoding.toLowerCase() !== "identity") {
+    return err({ code: "unsupported_media_type", detail: `Content-Encoding ${shown(encoding)} is not understood; send the body as it is.` });
+  }
+  const text = await readText(request);
+  if (!text.ok) return text;
+  if (text.value.trim() === "") return err({ code: "invalid_request", detail: `The body is empty. ${EXPECTED}` });
+  const decoded = decode(request.headers.get("Content-Type"), text.value, schema);
+  if (!decoded.ok) return decoded;
+  return validate(schema, decoded.value);
+}
+
+function validate<T>(schema: z.ZodType<T>, value: unknown): Result<T, Refusal> {
+  const parsed = schema.safeParse(value);
+  return parsed.success ? ok(parsed.data) : err(invalidFields(fieldErrors(parsed.error.issues)));
+}
+
+/** The length a client claims is believed only where it is already too much. */
+async function readText(request: Request): Promise<Result<string, Refusal>> {
+  const tooLarge = err<Refusal>({ code: "too_large", detail: `The body may have at most ${MAX_BODY_BYTES} bytes.` });
+  if (Number(request.headers.get("Content-Length") ?? 0) > MAX_BODY_BYTES) return tooLarge;
+  if (request.body === null) return ok("");
+  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+  let text = "";
+  let size = 0;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return ok(text + decoder.decode());
+      size += value.byteLength;
+      if (size > MAX_BODY_BYTES) {
+        await reader.cancel("too large");
+        return tooLarge;
+      }
+      text += decoder.decode(value, { stream: true });
+    }
+  } catch (error) {
+    const detail = error instanceof TypeError ? "The body is not UTF-8, or broke off." : "The body broke off.";
+    return err({ code: "invalid_request", detail });
+  }
+}
+
+function decode(contentType: string | null, text: string, schema: z.ZodType): Result<unknown, Refusal> {
+  const [type = "", ...parameters] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
+  const charset = parameters.find((parameter) => parameter.startsWith("charset="))?.slice("charset=".length).replaceAll('"', "");
+  if (charset !== undefined && charset !== "utf-8" && charset !== "utf8" && charset !== "us-ascii") {
+    return err({ code: "unsupported_media_type", detail: `The charset ${shown(charset)} is not understood; send UTF-8.` });
+  }
+  if (type === "application/x-www-form-urlencoded") return decodeForm(text, schema);
+  if (/^application\/([a-z0-9!#$&^_.-]+\+)?json$/.test(type)) return decodeJson(text);
+  const said = type === "" ? "There is no Content-Type." : `Content-Type ${shown(type)} is not understood.`;
+  return err({ code: "unsupported_media_type", detail: `${said} ${EXPECTED}` });
+}
+
+function decodeJson(text: string): Result<unknown, Refusal> {
+  try {
+    return ok(JSON.parse(text));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : "";
+    const at = /position (\d+)/.exec(reason)?.[1];
+    return err({ code: "invalid_request", detail: `The body is not valid JSON${at === undefined ? "" : `, at character ${at}`}.` });
+  }
+}
+
+function decodeForm(text: string, schema: z.ZodType): Result<unknown, Refusal> {
+  if (/^\s*[{[]/.test(text)) {
+    return err({ code: "invalid_request", detail: "The body looks like JSON but was sent as a form: set Content-Type: application/json." });
+  }
+  const fields = new Map<string, string>();
+  for (const [key, value] of new URLSearchParams(text)) {
+    if (fields.has(key)) return err({ code: "invalid_request", detail: `The form has the field ${shown(key)} more than once.` });
+    fields.set(key, value);
+  }
+  return ok(coerceFields(schema, fields));
+}
+
+/** Validate a query string; unknown and repeated parameters are refused by name. */
+export function readQuery<T>(url: URL, schema: z.ZodType<T>): Result<T, Refusal> {
+  const fields = new Map<string, string>();
+  const repeated = new Set<string>();
+  for (const [key, value] of url.searchParams) {
+    if (fields.has(key)) repeated.add(key);
+    fields.set(key, value);
+  }
+  if (repeated.size > 0) {
+    return err(invalidFields([...repeated].slice(0, 50).map((field): FieldError => ({ field, message: "must be given once" }))));
+  }
+  return validate(schema, coerceFields(schema, fields));
+}
+
+/**
+ * Forms and queries carry text only. A field keeps its text where its schema takes text (`hostname=123` stays a name), else
+ * it becomes the number, boolean or JSON value it spells, if the schema takes that (`priority=10`).
+ */
+function coerceFields(schema: z.ZodType, fields: ReadonlyMap<string, string>): Record<string, unknown> {
+  const entries = [...fields].map(([key, text]): [string, unknown] => [key, coerceField(fieldSchema(schema, key), text)]);
+  // fromEntries defines own properties, so a field called __proto__ is only one more unknown field.
+  return Object.fromEntries(entries);
+}
+
+function fieldSchema(schema: z.ZodType, key: string): z.ZodType | undefined {
+  if (schema instanceof z.ZodObject) {
+    const shape = schema.shape as Record<string, z.ZodType>;
+    return Object.hasOwn(shape, key) ? shape[key] : undefined;
+  }
+  return schema instanceof z.ZodRecord ? (schema.valueType as z.ZodType) : undefined;
+}
+
+function coerceField(schema: z.ZodType | undefined, text: string): unknown {
+  if (schema === undefined || schema.safeParse(text).success) return text;
+  const spelled = spelledValue(text);
+  if (spelled === undefined) return text;
+  const parsed = schema.safeParse(spelled);
+  // A number that breaks a bound stays a number, so that the message is about the bound and not about the type.
+  return parsed.success || parsed.error.issues.some((issue) => issue.code !== "invalid_type" || issue.path.length > 0) ? spelled : text;
+}
+
+/** The number, boolean, null, object or array that a text spells in JSON; undefined for anything else. "" is not 0. */
+function spelledValue(text: string): unknown {
+  if (!/^\s*(-?\d|[[{]|true\s*$|false\s*$|null\s*$)/.test(text)) return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Foreign text in a message: short, and without anything that could break a line. */
+function shown(text: string): string {
+  return JSON.stringify(text.slice(0, 60));
+}

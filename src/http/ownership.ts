@@ -1,0 +1,32 @@
+/** Who owns a task. */
+import { err, ok, type Result } from "../platform/result.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { Principal } from "../protocol/token.ts";
+import type { Env } from "../platform/env.ts";
+import { callTask } from "./objects.ts";
+
+/**
+ * A task's owner: `admin` for every admin, `name#id` for an artist. Two tokens may share a name; ids never come back, so the
+ * pair is unambiguous, and the text after the last `#` is always the id.
+ */
+export function ownerOf(principal: Principal): string {
+  return principal.role === "admin" ? "admin" : `${principal.name}#${principal.id}`;
+}
+
+/** Ok when this caller may change this task: its owner, or an admin. A task's owner never changes, so a look is enough. */
+export async function mayChange(env: Env, taskId: number, principal: Principal): Promise<Result<null, Refusal>> {
+  if (principal.role === "admin") return ok(null);
+  const task = await callTask(env, taskId, (object) => object.view());
+  if (!task.ok) return task;
+  if (principal.role === "artist" && task.value.owner === ownerOf(principal)) return ok(null);
+  return refuse("forbidden", "This task belongs to somebody else.");
+}
+
+/** Ok when this worker has a live lease of this task: its token acts on its own leases only (P9). */
+export async function holdsLease(env: Env, taskId: number, workerId: number): Promise<Result<{ attempt: number }, Refusal>> {
+  const task = await callTask(env, taskId, (object) => object.view());
+  if (!task.ok) return task;
+  const mine = task.value.leases.filter((lease) => lease.worker_id === workerId);
+  const newest = mine.reduce((best, lease) => Math.max(best, lease.attempt), 0);
+  return newest > 0 ? ok({ attempt: newest }) : err({ code: "forbidden", detail: "This worker has no live lease of this task." });
+}

@@ -1,0 +1,93 @@
+/** `/tasks` and `/tasks/{id}`. */
+import type { Env } from "../platform/env.ts";
+import { taskPatchSchema, taskSubmitSchema, type TaskPatch } from "../protocol/task.ts";
+import type { Principal } from "../protocol/token.ts";
+import { json, jsonResult, noContent, notFound } from "./answers.ts";
+import type { Handler } from "./context.ts";
+import { readBody, readQuery } from "./input.ts";
+import { callRegistry, callTask } from "./objects.ts";
+import { holdsLease, mayChange } from "./ownership.ts";
+import { problemResponse } from "./problems.ts";
+import { taskListQuery } from "./queries.ts";
+import { clientAddress, idFrom } from "./request.ts";
+import { idempotencyKey, submitTask } from "./submission.ts";
+
+/** POST /tasks: 202, for compiling is done but rendering is not. */
+export const createTask: Handler = async (request, { env, principal }) => {
+  const key = idempotencyKey(request);
+  if (!key.ok) return problemResponse(key.error);
+  const submit = await readBody(request, taskSubmitSchema);
+  if (!submit.ok) return problemResponse(submit.error);
+  const task = await submitTask(env, submit.value, key.value, principal);
+  if (!task.ok) return problemResponse(task.error);
+  return json(task.value, 202, { Location: `/tasks/${task.value.id}` });
+};
+
+/** GET /tasks */
+export const listTasks: Handler = async (_request, { env, url }) => {
+  const query = readQuery(url, taskListQuery);
+  if (!query.ok) return problemResponse(query.error);
+  return jsonResult(await callRegistry(env, (registry) => registry.listTasks(query.value)));
+};
+
+/** GET /tasks/{id} */
+export const showTask: Handler = async (_request, { env, params }) => {
+  const id = idFrom(params["id"]);
+  if (id === null) return notFound("task");
+  return jsonResult(await callTask(env, id, (task) => task.view()));
+};
+
+/** DELETE /tasks/{id}: 202, for files are removed in the background. */
+export const deleteTask: Handler = async (_request, { env, params, principal }) => {
+  const id = idFrom(params["id"]);
+  if (id === null) return notFound("task");
+  const allowed = await mayChange(env, id, principal);
+  if (!allowed.ok) return problemResponse(allowed.error);
+  return jsonResult(await callTask(env, id, (task) => task.remove(principal)), 202);
+};
+
+/** What only a worker reports, and all that a worker may. */
+const WORKER_FIELDS = ["log", "activity", "time_cost"] as const;
+
+/** PATCH /tasks/{id} */
+export const patchTask: Handler = async (request, { env, params, principal }) => {
+  const id = idFrom(params["id"]);
+  if (id === null) return notFound("task");
+  const isWorker = principal.role === "worker";
+  if (!isWorker) {
+    const allowed = await mayChange(env, id, principal);
+    if (!allowed.ok) return problemResponse(allowed.error);
+  }
+  const patch = await readBody(request, taskPatchSchema);
+  if (!patch.ok) return problemResponse(patch.error);
+  const foreign = foreignFields(patch.value, isWorker);
+  if (foreign.length > 0) {
+    const detail = isWorker ? "Workers report log, activity and time_cost; the rest is for the task's owner." : "Only a worker reports this.";
+    return problemResponse({ code: "forbidden", detail, errors: foreign.map((field) => ({ field, message: detail })) });
+  }
+  if (isWorker) return await reportOnTask(env, id, patch.value, principal, clientAddress(request));
+  const patched = await callTask(env, id, (task) => task.patch(patch.value, principal));
+  return patched.ok ? noContent() : problemResponse(patched.error);
+};
+
+/** The fields of a patch that this kind of caller may not send. */
+export function foreignFields(patch: TaskPatch, isWorker: boolean): string[] {
+  const sent = Object.entries(patch).flatMap(([field, value]) => (value === undefined ? [] : [field]));
+  return sent.filter((field) => WORKER_FIELDS.some((own) => own === field) !== isWorker);
+}
+
+/** A worker of 2015 reports on the task it renders: the log belongs to the task, the rest to the worker's own record. */
+async function reportOnTask(env: Env, id: number, patch: TaskPatch, worker: Principal, address: string): Promise<Response> {
+  const { log, activity, time_cost } = patch;
+  const lease = await holdsLease(env, id, worker.id);
+  if (!lease.ok) return problemResponse(lease.error);
+  if (log !== undefined) {
+    const appended = await callTask(env, id, (task) => task.appendLog(worker.id, lease.value.attempt, log));
+    if (!appended.ok) return problemResponse(appended.error);
+  }
+  if (activity !== undefined || time_cost !== undefined) {
+    const patched = await callRegistry(env, (registry) => registry.patchWorker(worker.id, { activity, time_cost }, worker, address));
+    if (!patched.ok) return problemResponse(patched.error);
+  }
+  return noContent();
+}

@@ -1,0 +1,42 @@
+/** `/tokens…` and `POST /auth/access`. A secret is in the answer that creates it and nowhere else. */
+import { tokenCreateSchema } from "../protocol/token.ts";
+import { json, noContent, notFound } from "./answers.ts";
+import { authenticate, issueAccess } from "./auth.ts";
+import type { Handler } from "./context.ts";
+import { readBody } from "./input.ts";
+import { callRegistry, callRegistryOnce } from "./objects.ts";
+import { problemResponse } from "./problems.ts";
+import { idFrom } from "./request.ts";
+
+/** GET /tokens */
+export const listTokens: Handler = async (_request, { env }) => {
+  return json({ tokens: await callRegistry(env, (registry) => registry.listTokens()) });
+};
+
+/** POST /tokens */
+export const createToken: Handler = async (request, { env }) => {
+  const create = await readBody(request, tokenCreateSchema);
+  if (!create.ok) return problemResponse(create.error);
+  const { token, secret } = await callRegistryOnce(env, (registry) => registry.createToken(create.value));
+  return json({ ...token, token: secret }, 201, { Location: `/tokens/${token.id}` });
+};
+
+/** DELETE /tokens/{id} */
+export const revokeToken: Handler = async (_request, { env, params }) => {
+  const id = idFrom(params["id"]);
+  if (id === null) return notFound("token");
+  const revoked = await callRegistry(env, (registry) => registry.revokeToken(id));
+  return revoked.ok ? noContent() : problemResponse(revoked.error);
+};
+
+/**
+ * POST /auth/access. The secret is looked up anew, past the cache: otherwise a revoked secret could still buy a minute at the
+ * end of its stay there, and a revocation would not hold within ACCESS_TOKEN_MS.
+ */
+export const tradeAccess: Handler = async (request, { env, credential }) => {
+  if (credential === "access") return problemResponse({ code: "forbidden", detail: "An access token cannot buy another; send the long-lived secret." });
+  const nowMs = Date.now();
+  const caller = await authenticate(request, env, nowMs, true);
+  if (!caller.ok) return problemResponse(caller.error, { headers: { "WWW-Authenticate": "Bearer" } });
+  return json(await issueAccess(env, caller.value.principal, nowMs));
+};

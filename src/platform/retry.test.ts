@@ -1,0 +1,38 @@
+import { describe, expect, it } from "vitest";
+import { withRetry } from "./retry.ts";
+
+function flaky(errors: object[]) {
+  let calls = 0;
+  return {
+    call: async () => {
+      const error = errors[calls++];
+      if (error) throw Object.assign(new Error("broken"), error);
+      return "answer";
+    },
+    calls: () => calls,
+  };
+}
+
+const noSleep = { sleep: async () => {}, random: () => 0.5 };
+
+describe("withRetry", () => {
+  it("tries again after retryable errors and answers", async () => {
+    const target = flaky([{ retryable: true }, { retryable: true }]);
+    expect(await withRetry(target.call, noSleep)).toBe("answer");
+    expect(target.calls()).toBe(3);
+  });
+
+  it.each([{ overloaded: true, retryable: true }, { overloaded: true }, {}])("does not try again after %j", async (error) => {
+    const target = flaky([error]);
+    await expect(withRetry(target.call, noSleep)).rejects.toMatchObject(error);
+    expect(target.calls()).toBe(1);
+  });
+
+  it("gives up after its tries with the last error, having waited in between", async () => {
+    const waits: number[] = [];
+    const target = flaky(Array.from({ length: 9 }, () => ({ retryable: true })));
+    await expect(withRetry(target.call, { tries: 4, random: () => 0.999, sleep: async (ms) => void waits.push(ms) })).rejects.toThrow("broken");
+    expect(target.calls()).toBe(4);
+    expect(waits).toEqual([100, 200, 400]);
+  });
+});
