@@ -33,6 +33,12 @@ export interface Compiler<S extends Record<string, unknown> = Record<string, unk
   parser: string;
   /** One sentence for the user guide and the submit form. */
   summary: string;
+  /** Programs every task of this type needs, by their names in PROGRAMS. */
+  programs: readonly string[];
+  /** Every task of this type needs an agent started with `--allow-exec`. */
+  needsExec: boolean;
+  /** Names of the settings a submitter can give, for "did you mean". */
+  keys: readonly string[];
   /** Strict schema of the settings; output is the normalised form that is stored. */
   settings: z.ZodType<S>;
   describe(settings: S): Description;

@@ -4,7 +4,7 @@
 export type ParserEvent =
   /** Work on this frame has begun. */
   | { kind: "frame"; frame: number }
-  /** This file was written for this frame (path as the program printed it). */
+  /** This file was written for this frame (path as the program printed it; empty: the frame is done and has no file). */
   | { kind: "saved"; frame: number | null; path: string }
   /** Progress within the lease's current frame, 0 to 1. */
   | { kind: "progress"; fraction: number }

@@ -1,0 +1,93 @@
+/**
+ * `blender_render`: frames of a .blend file, the whole lease in one load.
+ *
+ * The user's preferences stay on (no `--factory-startup`): a studio sets its workers' GPUs and add-ons there, and Blender
+ * without them would render on the CPU, or wrongly. What a preference must not decide is on the command line: whether
+ * scripts in the file may run.
+ *
+ * The type's names of 2015 and their settings are accepted. `output_path_*` is accepted and has no effect: output goes to
+ * the manager.
+ */
+import type { Argument, Platform } from "../protocol/plan.ts";
+import { blenderScript } from "./blender-script.ts";
+import { BLENDER_FORMATS, BLENDER_KEYS, blenderSettings, type BlenderSettings } from "./blender-settings.ts";
+import type { Compiler } from "./compiler.ts";
+import { nameOfFrame } from "./file-settings.ts";
+import { listOf } from "./frame-settings.ts";
+import { listOfFrames } from "../protocol/frame-list.ts";
+
+const PATTERN = "frame_####";
+
+/** Blender's exit code when Python inside it raises: ours or an add-on's. Without it Blender may exit 0. */
+const PYTHON_EXIT_CODE = "13";
+
+/**
+ * The frames in Blender's syntax: `3,5,7..8`. A frame below 0 counts from the end of the scene (`-1` is the last frame);
+ * the script sets the end to 0, so frame -5 is written -6.
+ */
+export function frameArgument(frames: readonly number[]): string {
+  const written = (frame: number) => String(frame < 0 ? frame - 1 : frame);
+  // A range over zero would mix both ways of counting, so it is cut there.
+  return [frames.filter((frame) => frame < 0), frames.filter((frame) => frame >= 0)]
+    .flatMap((part) => listOfFrames(part))
+    .map(({ start, end }) => (start === end ? written(start) : `${written(start)}..${written(end)}`))
+    .join(",");
+}
+
+function fileArgument(file: BlenderSettings["file"], assets: BlenderSettings["assets"], platform: Platform): Argument {
+  if (typeof file !== "string") return file[platform] ?? file.linux ?? file.darwin ?? file.windows ?? "";
+  return assets.some((asset) => asset.path === file) ? { in: file } : file;
+}
+
+export const blenderRender: Compiler<BlenderSettings> = {
+  type: "blender_render",
+  aliases: ["simple_blender_render", "blender_simple_render"],
+  parser: "blender_render",
+  summary: "Renders frames of a Blender file.",
+  programs: ["blender"],
+  needsExec: false,
+  keys: BLENDER_KEYS,
+  settings: blenderSettings,
+  describe: (s) => ({
+    frames: listOf(s.frames),
+    format: s.format,
+    programs: ["blender"],
+    needsExec: false,
+    needsAutoexec: s.autoexec,
+    inputs: s.assets,
+    inputTask: null,
+    filesPerFrame: 1,
+  }),
+  plan: (s, frames, platform) => {
+    const script = blenderScript({
+      scene: s.scene ?? null,
+      camera: s.camera ?? null,
+      engine: s.engine ?? null,
+      samples: s.samples ?? null,
+      resolution_percentage: s.resolution_percentage ?? null,
+      denoise: s.denoise ?? null,
+      allow_missing_files: s.allow_missing_files,
+      below_zero: frames.some((frame) => frame < 0),
+    });
+    // Blender acts on its arguments in order: the script must follow the file, and the rest must follow the scene.
+    const args: Argument[] = [
+      ...["--background", s.autoexec ? "--enable-autoexec" : "--disable-autoexec"],
+      ...["--python-exit-code", PYTHON_EXIT_CODE],
+      fileArgument(s.file, s.assets, platform),
+      ...["--python-expr", script],
+      ...(s.scene === undefined ? [] : ["--scene", s.scene]),
+      ...["--render-output", { out: PATTERN }, "--render-format", s.format, "--use-extension", "1"],
+      ...["--render-frame", frameArgument(frames)],
+    ];
+    const extension = BLENDER_FORMATS[s.format];
+    return {
+      command: { program: "blender", args, env: {} },
+      inputs: s.assets,
+      input_task: null,
+      outputs: frames.map((frame) => ({ frame, name: `${nameOfFrame(PATTERN, frame)}.${extension}` })),
+      autoexec: s.autoexec,
+      needs_exec: false,
+      frame_timeout_s: s.frame_timeout_s,
+    };
+  },
+};

@@ -1,0 +1,173 @@
+/**
+ * The Python that Blender runs after it has loaded the file and before it renders: overrides, and the checks that Blender
+ * itself does not make.
+ *
+ * The program's text is fixed. A submitter's values reach it as one JSON document inside one Python string literal, so no
+ * value can end the string it stands in.
+ */
+export interface BlenderOverrides {
+  scene: string | null;
+  camera: string | null;
+  engine: string | null;
+  samples: number | null;
+  resolution_percentage: number | null;
+  denoise: boolean | null;
+  allow_missing_files: boolean;
+  /** The lease has frames below 0: see `frameArgument`. */
+  below_zero: boolean;
+}
+
+/** Every fatal line of the program starts so; the parser of `blender_render` knows it. */
+export const FATAL_PREFIX = "Tablao: ";
+
+/** Exit code of Blender after such a line. Blender's own are 0, 1 and 11, so a log tells them apart. */
+export const FATAL_EXIT_CODE = 12;
+
+/** JSON in plain ASCII: the same text whatever encoding a system gives to arguments. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u007f-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * A value as a Python expression. ASCII JSON holds no control characters, so the literal round it needs only `\"` and
+ * `\\`, which Python reads as JavaScript does.
+ */
+export function pythonValue(value: unknown): string {
+  return `json.loads(${JSON.stringify(asciiJson(value))})`;
+}
+
+/** The program for `--python-expr`. */
+export function blenderScript(overrides: BlenderOverrides): string {
+  return `import json\nwanted = ${pythonValue(overrides)}\n${PROGRAM}`;
+}
+
+// A texture that is missing renders pink and Blender exits 0: for our users such a frame has failed, so look before.
+const PROGRAM = String.raw`
+import bpy, os, re, sys
+
+def say(text):
+    line = "${FATAL_PREFIX}" + " ".join(str(text).split()) + "\n"
+    sys.stdout.flush()
+    os.write(1, line.encode("utf-8", "backslashreplace"))
+
+def stop(text):
+    say(text)
+    sys.exit(${FATAL_EXIT_CODE})
+
+def named(things, name, what):
+    found = next((thing for thing in things if thing.name == name and not thing.library), None)
+    found = found or next((thing for thing in things if thing.name == name), None)
+    if found is None:
+        names = ", ".join(sorted(thing.name for thing in things)[:10]) or "none"
+        stop('there is no %s "%s" in the file (it has: %s)' % (what, name, names))
+    return found
+
+def present(path, source):
+    if source == "TILED":
+        pattern = re.sub(r"<(UDIM|UVTILE)>", "*", os.path.basename(path))
+    elif source == "SEQUENCE":
+        pattern = re.sub(r"\d+(?=\D*$)", "*", os.path.basename(path))
+    else:
+        return os.path.isfile(path)
+    if os.path.isfile(path):
+        return True
+    before, star, after = pattern.partition("*")
+    folder = os.path.dirname(path)
+    return star == "*" and os.path.isdir(folder) and any(
+        name.startswith(before) and name.endswith(after) for name in os.listdir(folder))
+
+def missing_files():
+    kinds = [("library", "libraries"), ("image", "images"), ("font", "fonts"), ("movie clip", "movieclips"),
+             ("cache file", "cache_files"), ("volume", "volumes")]
+    for kind, collection in kinds:
+        for thing in getattr(bpy.data, collection, []):
+            stored = thing.filepath
+            source = getattr(thing, "source", "FILE")
+            if not stored or stored == "<builtin>" or source not in {"FILE", "SEQUENCE", "MOVIE", "TILED"}:
+                continue
+            if getattr(thing, "packed_file", None) or len(getattr(thing, "packed_files", ())) > 0:
+                continue
+            if kind != "library" and thing.users - (1 if thing.use_fake_user else 0) <= 0:
+                continue
+            path = os.path.normpath(bpy.path.abspath(stored, library=getattr(thing, "library", None)))
+            if not present(path, source):
+                shown = stored[2:] if stored.startswith("//") else stored
+                yield "missing file '%s' (%s \"%s\")" % (shown.replace("\\", "/"), kind, thing.name)
+
+def choose_engine(scene, engine):
+    # EEVEE was BLENDER_EEVEE_NEXT in Blender 4.2 to 4.5 only; both names mean the EEVEE this Blender has.
+    eevee = ["BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"]
+    for name in [engine] + [other for other in eevee if engine in eevee and other != engine]:
+        try:
+            scene.render.engine = name
+            return
+        except TypeError:
+            pass
+    stop("this Blender (%s) has no render engine %s" % (bpy.app.version_string, engine))
+
+def set_samples(scene, samples):
+    engine = scene.render.engine
+    if engine == "CYCLES":
+        scene.cycles.samples = samples
+    elif engine in {"BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"}:
+        scene.eevee.taa_render_samples = samples
+    else:
+        stop("the number of samples cannot be set for the render engine %s" % engine)
+
+def set_denoise(scene, denoise):
+    if scene.render.engine == "CYCLES":
+        scene.cycles.use_denoising = denoise
+    elif denoise:
+        stop("the render engine %s cannot denoise" % scene.render.engine)
+
+def set_camera(scene, name):
+    camera = named(scene.objects, name, "camera")
+    if camera.type != "CAMERA":
+        stop('the object "%s" is not a camera' % name)
+    scene.camera = camera
+    # Markers bound to cameras would switch away from it.
+    for marker in scene.timeline_markers:
+        marker.camera = None
+
+def reach_below_zero(scene):
+    # -f counts a negative number from the last frame of the scene, so that one must be 0 while Blender reads it.
+    kept = (scene.frame_start, scene.frame_end)
+    scene.frame_start = scene.frame_end = 0
+    def restore(*_):
+        scene.frame_start, scene.frame_end = kept
+    bpy.app.handlers.render_init.append(restore)
+
+def prepare():
+    scene = named(bpy.data.scenes, wanted["scene"], "scene") if wanted["scene"] else bpy.context.scene
+    if not wanted["allow_missing_files"]:
+        missing = list(missing_files())
+        for text in missing[:20]:
+            say(text)
+        if missing:
+            sys.exit(${FATAL_EXIT_CODE})
+    render = scene.render
+    if render.use_multiview and render.image_settings.views_format == "INDIVIDUAL":
+        stop("the scene writes one file for each stereo view: render one view, or both into one file")
+    render.use_overwrite = True
+    render.use_placeholder = False
+    if wanted["engine"]:
+        choose_engine(scene, wanted["engine"])
+    if wanted["resolution_percentage"]:
+        render.resolution_percentage = wanted["resolution_percentage"]
+    if wanted["samples"]:
+        set_samples(scene, wanted["samples"])
+    if wanted["denoise"] is not None:
+        set_denoise(scene, wanted["denoise"])
+    if wanted["camera"]:
+        set_camera(scene, wanted["camera"])
+    if wanted["below_zero"]:
+        reach_below_zero(scene)
+
+try:
+    prepare()
+except Exception as problem:
+    stop("could not prepare the scene: %s: %s" % (type(problem).__name__, problem))
+`;

@@ -1,0 +1,145 @@
+/** Settings of `blender_render`, and what the clients of 2015 called them. */
+import { z } from "zod";
+import { lineSchema } from "../protocol/fields.ts";
+import { quoted } from "./check.ts";
+import { assetsSchema, checkAssets } from "./file-settings.ts";
+import { FRAME_KEYS, complain, frameFields, listOf, readFrames, type IssueSink } from "./frame-settings.ts";
+
+/** Blender's own limits: MINAFRAME and MAXFRAME of DNA_scene_types.h. It clamps frames beyond them without a word. */
+const MAX_BLENDER_FRAME = 1_048_574;
+
+export const BLENDER_FORMATS = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" } as const;
+export type BlenderFormat = keyof typeof BLENDER_FORMATS;
+const ENGINES = ["CYCLES", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH"] as const;
+
+/** Short names that people and old clients use. */
+const FORMAT_NAMES: Record<string, BlenderFormat> = { JPG: "JPEG", EXR: "OPEN_EXR" };
+
+const format = z.preprocess(
+  (value) => {
+    if (typeof value !== "string") return value;
+    const upper = value.toUpperCase();
+    return Object.hasOwn(FORMAT_NAMES, upper) ? FORMAT_NAMES[upper] : upper;
+  },
+  z.enum(Object.keys(BLENDER_FORMATS) as BlenderFormat[]),
+);
+
+/** A name inside a .blend: Blender 5 allows 255 bytes. */
+const blenderName = lineSchema(255)
+  .min(1)
+  .refine((name) => name.isWellFormed(), "must be well-formed Unicode");
+
+/** What a render preset may hold: how a picture is made, never which, nor what may run. */
+export const presetFields = {
+  format,
+  engine: z.enum(ENGINES),
+  resolution_percentage: z.int().min(1).max(1_000),
+  samples: z.int().min(1).max(1_000_000),
+  camera: blenderName,
+  denoise: z.boolean(),
+  frame_timeout_s: frameFields.frame_timeout_s.unwrap().unwrap(),
+};
+
+/** A preset's name: the part after `render.` of its setting's name. */
+const presetName = z.string().regex(/^(render\.)?[a-z0-9_.-]{1,92}$/, "must be the name of a render preset");
+
+/** Where `worker` files lie when each system has its own path, as in 2015. */
+export interface FileBySystem {
+  linux?: string | undefined;
+  darwin?: string | undefined;
+  windows?: string | undefined;
+}
+
+const blendPath = lineSchema(1_024).min(1);
+const fields = {
+  ...z.object(presetFields).partial().shape,
+  file: z.union([
+    blendPath,
+    z.strictObject({ linux: blendPath.optional(), darwin: blendPath.optional(), windows: blendPath.optional() }),
+  ]),
+  assets: assetsSchema,
+  render_preset: presetName.optional(),
+  autoexec: z.boolean().default(false),
+  scene: blenderName.optional(),
+  allow_missing_files: z.boolean().default(false),
+};
+
+const BY_SYSTEM = { file_path_linux: "linux", file_path_win: "windows", file_path_osx: "darwin" } as const;
+
+/** Accepted from 2015 and dropped: output goes to the manager, and agents know their own Blender. */
+const IGNORED_2015 = ["output_path_linux", "output_path_win", "output_path_osx", "output_path", "command_name"];
+const KEYS_2015 = ["filepath", "render_settings", ...Object.keys(BY_SYSTEM), ...IGNORED_2015];
+
+export const BLENDER_KEYS = [
+  ...FRAME_KEYS.filter((key) => key !== "frame_timeout_s"),
+  ...Object.keys(fields),
+  ...KEYS_2015,
+];
+
+/** Rename what 2015 called otherwise. A setting given under both names is left in place, to be refused as unknown. */
+function modernised(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const input: Record<string, unknown> = { ...value };
+  for (const key of IGNORED_2015) if (typeof input[key] === "string") delete input[key];
+  if (input.render_settings === "") delete input.render_settings;
+  for (const [old, now] of [
+    ["filepath", "file"],
+    ["render_settings", "render_preset"],
+  ] as const) {
+    if (Object.hasOwn(input, old) && input[now] === undefined) {
+      input[now] = input[old];
+      delete input[old];
+    }
+  }
+  const paths: Record<string, unknown> = {};
+  for (const [old, system] of Object.entries(BY_SYSTEM)) {
+    if (Object.hasOwn(input, old) && input[old] !== "") paths[system] = input[old];
+  }
+  if (Object.keys(paths).length > 0 && input.file === undefined) {
+    input.file = paths;
+    for (const old of Object.keys(BY_SYSTEM)) delete input[old];
+  }
+  return input;
+}
+
+/** Absolute on some system: `/x`, `C:\x`, `C:/x` or `\\host\share`. */
+function isAbsolute(path: string): boolean {
+  return /^(\/|[A-Za-z]:[\\/]|\\\\)/.test(path);
+}
+
+function checkFile(file: string | FileBySystem, assets: readonly { path: string }[], sink: IssueSink): boolean {
+  if (typeof file === "string") {
+    if (isAbsolute(file) || assets.some((asset) => asset.path === file)) return true;
+    complain(sink, `must be one of \`assets\` or an absolute path on the workers: ${quoted(file)} is neither`, "file");
+    return false;
+  }
+  const paths = Object.entries(file).filter(([, path]) => path !== undefined);
+  if (paths.length === 0) complain(sink, "must have a path for at least one system", "file");
+  const relative = paths.find(([, path]) => !isAbsolute(path ?? ""));
+  if (relative) complain(sink, "must be an absolute path on the workers", "file", relative[0]);
+  return paths.length > 0 && !relative;
+}
+
+export const blenderSettings = z.preprocess(
+  modernised,
+  z.strictObject({ ...frameFields, ...fields }).transform((input, context) => {
+    const { frames: _, frame_start: _start, frame_end: _end, frame_timeout_s: _timeout, ...own } = input;
+    const read = readFrames(input, context);
+    if (!read || !checkAssets(own.assets, context) || !checkFile(own.file, own.assets, context)) return z.NEVER;
+    const list = listOf(read.frames);
+    if (list[0]!.start < -MAX_BLENDER_FRAME || list.at(-1)!.end > MAX_BLENDER_FRAME) {
+      complain(context, `must lie within ±${MAX_BLENDER_FRAME}: Blender knows no others`, "frames");
+      return z.NEVER;
+    }
+    if (own.engine === "BLENDER_WORKBENCH" && own.samples !== undefined) {
+      complain(context, "cannot be set for BLENDER_WORKBENCH", "samples");
+      return z.NEVER;
+    }
+    if (own.engine !== undefined && own.engine !== "CYCLES" && own.denoise === true) {
+      complain(context, `cannot be set for ${own.engine}`, "denoise");
+      return z.NEVER;
+    }
+    return { ...own, ...read, format: own.format ?? ("PNG" as const) };
+  }),
+);
+export type BlenderSettings = z.infer<typeof blenderSettings>;

@@ -1,0 +1,58 @@
+/** From what a schema found to field errors that a person can act on. */
+import type { z } from "zod";
+import type { FieldError } from "../protocol/problem.ts";
+
+/** Edits (insert, drop, replace, swap neighbours) from one word to another. */
+function distance(from: string, to: string): number {
+  const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, j) => j)];
+  for (let i = 1; i <= from.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= to.length; j++) {
+      const same = from[i - 1] === to[j - 1];
+      let best = Math.min(rows[i - 1]![j]! + 1, row[j - 1]! + 1, rows[i - 1]![j - 1]! + (same ? 0 : 1));
+      if (i > 1 && j > 1 && from[i - 1] === to[j - 2] && from[i - 2] === to[j - 1]) {
+        best = Math.min(best, rows[i - 2]![j - 2]! + 1);
+      }
+      row.push(best);
+    }
+    rows.push(row);
+  }
+  return rows[from.length]![to.length]!;
+}
+
+/** The known word that was probably meant, or undefined when none is close. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  // Long words cannot be close, and must not cost a table of their size.
+  if (word.length > 64) return undefined;
+  const wanted = word.toLowerCase().replaceAll("-", "_");
+  const ranked = known
+    .map((candidate) => ({ candidate, far: distance(wanted, candidate) }))
+    .toSorted((a, b) => a.far - b.far);
+  const best = ranked[0];
+  return best && best.far <= Math.max(1, Math.floor(wanted.length / 3)) ? best.candidate : undefined;
+}
+
+const SHOWN_CHARS = 60;
+
+/** Quote a submitter's word in a message without letting it fill the page. */
+export function quoted(word: string): string {
+  return `'${word.length > SHOWN_CHARS ? `${word.slice(0, SHOWN_CHARS)}…` : word}'`;
+}
+
+/** One field error per broken rule; unknown keys are named one by one, with what was probably meant. */
+export function fieldErrors(
+  issues: readonly z.core.$ZodIssue[],
+  prefix: string,
+  whose: string,
+  keys: readonly string[],
+): FieldError[] {
+  return issues.flatMap((issue) => {
+    const path = [prefix, ...issue.path.map(String)];
+    if (issue.code !== "unrecognized_keys") return [{ field: path.join("."), message: issue.message }];
+    return issue.keys.map((key) => {
+      const meant = issue.path.length === 0 ? nearest(key, keys) : undefined;
+      const message = `${quoted(key)} is not a setting of ${whose}${meant ? `; did you mean '${meant}'?` : ""}`;
+      return { field: [...path, key].join("."), message };
+    });
+  });
+}

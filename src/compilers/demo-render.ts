@@ -1,0 +1,67 @@
+/** `demo_render`: the agent's own small ray tracer, for farms without Blender. It goes the same way a real render goes. */
+import { z } from "zod";
+import type { Compiler } from "./compiler.ts";
+import { nameOfFrame } from "./file-settings.ts";
+import { FRAME_KEYS, complain, frameFields, listOf, readFrames } from "./frame-settings.ts";
+
+const PATTERN = "frame_####.png";
+/** 4K: a larger picture would be a test of patience only. */
+const MAX_PIXELS = 4096 * 2304;
+
+const fields = {
+  width: z.int().min(1).max(8_192).default(320),
+  height: z.int().min(1).max(8_192).default(180),
+  samples: z.int().min(1).max(256).default(4),
+  seed: z.int().min(0).max(0xffff_ffff).default(0),
+  /** Wait this long in every frame, so that a test can have slow ones. */
+  delay_ms: z.int().min(0).max(600_000).default(0),
+};
+
+const settings = z.strictObject({ ...frameFields, ...fields }).transform((input, context) => {
+  const { width, height, samples, seed, delay_ms } = input;
+  if (width * height > MAX_PIXELS) {
+    complain(context, `times \`height\` must be at most ${MAX_PIXELS} pixels`, "width");
+    return z.NEVER;
+  }
+  const frames = readFrames(input, context);
+  return frames ? { ...frames, width, height, samples, seed, delay_ms } : z.NEVER;
+});
+
+export const demoRender: Compiler<z.infer<typeof settings>> = {
+  type: "demo_render",
+  aliases: [],
+  parser: "plain",
+  summary: "Renders a small animated scene with a ray tracer that every agent has.",
+  programs: ["tablao-tool"],
+  needsExec: false,
+  keys: [...FRAME_KEYS, ...Object.keys(fields)],
+  settings,
+  describe: (s) => ({
+    frames: listOf(s.frames),
+    format: "PNG",
+    programs: ["tablao-tool"],
+    needsExec: false,
+    needsAutoexec: false,
+    inputs: [],
+    inputTask: null,
+    filesPerFrame: 1,
+  }),
+  plan: (s, frames) => ({
+    command: {
+      program: "tablao-tool",
+      args: [
+        "demo",
+        ...[s.width, s.height, s.samples, s.seed, s.delay_ms].map(String),
+        { out: PATTERN },
+        frames.join(","),
+      ],
+      env: {},
+    },
+    inputs: [],
+    input_task: null,
+    outputs: frames.map((frame) => ({ frame, name: nameOfFrame(PATTERN, frame) })),
+    autoexec: false,
+    needs_exec: false,
+    frame_timeout_s: s.frame_timeout_s,
+  }),
+};

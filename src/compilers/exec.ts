@@ -1,0 +1,126 @@
+/**
+ * `exec`: any program, for farms that trust their submitters: only agents started with `--allow-exec` take it.
+ *
+ * There is no shell: `args` reach the program as they are. An argument that is wholly `{frame}` (the first frame of the
+ * lease), `{frames}` (the lease's frames, as `1-3,7`), `{in:path}` (an asset, or a folder of assets) or `{out:path}` (a
+ * path in the output folder) is replaced. One process does one lease: with `chunk` above 1 the program must take
+ * `{frames}` and do them all; a program that takes `{frame}` goes with `chunk` 1.
+ *
+ * With `outputs` (`out_####.png`) every frame must leave the file of its number in the output folder; without it a frame
+ * is done when the program exits 0.
+ */
+import { z } from "zod";
+import { relativePathSchema, whyUnsafePath } from "../protocol/fields.ts";
+import { formatFrameList, listOfFrames } from "../protocol/frame-list.ts";
+import type { Argument } from "../protocol/plan.ts";
+import { quoted } from "./check.ts";
+import type { Compiler } from "./compiler.ts";
+import { assetsSchema, checkAssets, isBrought, nameOfFrame } from "./file-settings.ts";
+import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
+
+const PLACEHOLDER = /^\{(frame|frames|(in|out):(.*))\}$/s;
+const ANYWHERE = /\{(?:frames?\}|in:|out:)/;
+
+const argument = z
+  .string()
+  .max(8_192)
+  .refine((value) => !value.includes("\0"), "must not contain NUL")
+  .superRefine((value, context) => {
+    const match = PLACEHOLDER.exec(value);
+    const bad = match?.[3] === undefined ? undefined : whyUnsafePath(match[3]);
+    if (bad) context.addIssue({ code: "custom", message: `has a path that ${bad}` });
+    if (!match && ANYWHERE.test(value)) {
+      context.addIssue({
+        code: "custom",
+        message: `has a placeholder inside ${quoted(value)}: it must be a whole argument`,
+      });
+    }
+  });
+
+const environment = z.record(
+  z
+    .string()
+    .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be letters, digits and '_'")
+    .refine((name) => !/^tablao_/i.test(name), "must not start with TABLAO_: those are the agent's own"),
+  z
+    .string()
+    .max(8_192)
+    .refine((value) => !value.includes("\0"), "must not contain NUL"),
+);
+
+// The longest frame number has ten digits and a sign; the name must still fit when it is put in.
+const pattern = relativePathSchema.max(180).refine((name) => !name.includes("/"), "must be a file name without '/'");
+
+const fields = {
+  program: z
+    .string()
+    .min(1)
+    .max(1_024)
+    // eslint-disable-next-line no-control-regex
+    .refine((value) => !/[\u0000-\u001f\u007f]/.test(value), "must not contain control characters"),
+  args: z.array(argument).max(1_000).default([]),
+  env: environment.default({}),
+  outputs: pattern.nullish(),
+  assets: assetsSchema,
+};
+
+const settings = z.strictObject({ ...frameFields, ...fields }).transform((input, context) => {
+  const { program, args, env, outputs = null, assets } = input;
+  const frames = readFrames(input, context, "1");
+  if (!frames || !checkAssets(assets, context)) return z.NEVER;
+  for (const [index, arg] of args.entries()) {
+    const match = PLACEHOLDER.exec(arg);
+    if (match?.[2] === "in" && !isBrought(assets, match[3] ?? "")) {
+      complain(context, `names ${quoted(match[3] ?? "")}, which is not in \`assets\``, "args", index);
+      return z.NEVER;
+    }
+  }
+  if (outputs !== null && !outputs.includes("#") && !isOneFrame(frames.frames)) {
+    complain(context, "must have '#' where the frame number goes: more than one frame is asked for", "outputs");
+    return z.NEVER;
+  }
+  return { ...frames, program, args, env, outputs, assets };
+});
+
+function resolve(arg: string, frames: readonly number[]): Argument {
+  const match = PLACEHOLDER.exec(arg);
+  if (!match) return arg;
+  if (match[2] === "in") return { in: match[3] ?? "" };
+  if (match[2] === "out") return { out: match[3] ?? "" };
+  return match[1] === "frame" ? String(frames[0]) : formatFrameList(listOfFrames(frames));
+}
+
+/** `out_####.PNG` → `PNG`: what the seed's `format` field shows. */
+function formatOf(outputs: string | null): string {
+  return /\.([A-Za-z0-9]{1,8})$/.exec(outputs ?? "")?.[1]?.toUpperCase() ?? "";
+}
+
+export const exec: Compiler<z.infer<typeof settings>> = {
+  type: "exec",
+  aliases: [],
+  parser: "plain",
+  summary: "Runs any program, on agents that were started with --allow-exec.",
+  programs: [],
+  needsExec: true,
+  keys: [...FRAME_KEYS, ...Object.keys(fields)],
+  settings,
+  describe: (s) => ({
+    frames: listOf(s.frames),
+    format: formatOf(s.outputs),
+    programs: [],
+    needsExec: true,
+    needsAutoexec: false,
+    inputs: s.assets,
+    inputTask: null,
+    filesPerFrame: s.outputs === null ? 0 : 1,
+  }),
+  plan: (s, frames) => ({
+    command: { program: s.program, args: s.args.map((arg) => resolve(arg, frames)), env: s.env },
+    inputs: s.assets,
+    input_task: null,
+    outputs: s.outputs === null ? [] : frames.map((frame) => ({ frame, name: nameOfFrame(s.outputs ?? "", frame) })),
+    autoexec: false,
+    needs_exec: true,
+    frame_timeout_s: s.frame_timeout_s,
+  }),
+};

@@ -1,0 +1,56 @@
+/** Settings about files: the assets a task brings along, and the names of what it makes. */
+import { z } from "zod";
+import { inputSchema, type Input } from "../protocol/plan.ts";
+import { complain, type IssueSink } from "./frame-settings.ts";
+
+/** Ours: a scene with more files than this is better packed. */
+const MAX_ASSETS = 10_000;
+
+export const assetsSchema = z.array(inputSchema).max(MAX_ASSETS).default([]);
+
+/** Letters of a path that Windows and macOS hold to be the same file. */
+function folded(path: string): string {
+  return path.normalize("NFC").toLowerCase();
+}
+
+/**
+ * Assets must be able to lie side by side on every platform: no path twice, also not in other case, and no file where
+ * another path needs a folder. True when fine; else an issue names the entry.
+ */
+export function checkAssets(assets: readonly Input[], sink: IssueSink): boolean {
+  const seen = new Map<string, string>();
+  for (const [index, { path }] of assets.entries()) {
+    const other = seen.get(folded(path));
+    if (other !== undefined) {
+      const why = other === path ? `'${path}' is there twice` : `'${path}' and '${other}' are one file on some systems`;
+      complain(sink, why, "assets", index, "path");
+      return false;
+    }
+    seen.set(folded(path), path);
+  }
+  for (const [index, { path }] of assets.entries()) {
+    for (let slash = path.indexOf("/"); slash !== -1; slash = path.indexOf("/", slash + 1)) {
+      const folder = seen.get(folded(path.slice(0, slash)));
+      if (folder !== undefined) {
+        complain(sink, `needs a folder where '${folder}' is a file`, "assets", index, "path");
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
+/** True when `path` is one of the assets, or a folder that holds one. */
+export function isBrought(assets: readonly Input[], path: string): boolean {
+  return assets.some((asset) => asset.path === path || asset.path.startsWith(`${path}/`));
+}
+
+/** A frame number as Blender writes it for `#`s: zeros up to the width, the sign in front and not counted. */
+export function paddedFrame(frame: number, width: number): string {
+  return (frame < 0 ? "-" : "") + String(Math.abs(frame)).padStart(width, "0");
+}
+
+/** `frame_####.png` and 7 → `frame_0007.png`. The last run of `#` is the number's place; without one the name stays. */
+export function nameOfFrame(pattern: string, frame: number): string {
+  return pattern.replace(/#+(?=[^#]*$)/, (marks) => paddedFrame(frame, marks.length));
+}

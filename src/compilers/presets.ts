@@ -1,0 +1,29 @@
+/** Render presets: farm settings named `render.<name>` that hold settings of Blender for many tasks to share. */
+import { z } from "zod";
+import { ok, type Result } from "../platform/result.ts";
+import type { Refusal } from "../protocol/problem.ts";
+import { settingNameSchema } from "../protocol/setting.ts";
+import { presetFields } from "./blender-settings.ts";
+import { fieldErrors } from "./check.ts";
+
+/** Names of the farm settings that are render presets start so. */
+export const PRESET_PREFIX = "render.";
+
+/** A preset's content: any of these, merged beneath the settings that a submission gives itself. */
+export const presetSchema = z.strictObject(presetFields).partial().meta({ id: "RenderPreset" });
+export type Preset = z.infer<typeof presetSchema>;
+
+/** The farm setting behind a preset's name: `final` and `render.final` → `render.final`; null when it cannot be one. */
+export function presetSetting(name: unknown): string | null {
+  if (typeof name !== "string" || name === "") return null;
+  const setting = name.startsWith(PRESET_PREFIX) ? name : PRESET_PREFIX + name;
+  return settingNameSchema.safeParse(setting).success ? setting : null;
+}
+
+/** Check a preset before it is stored. Errors name `value.<key>`. */
+export function checkPreset(value: unknown): Result<Preset, Refusal> {
+  const parsed = presetSchema.safeParse(value);
+  if (parsed.success) return ok(parsed.data);
+  const errors = fieldErrors(parsed.error.issues, "value", "a render preset", Object.keys(presetFields));
+  return { ok: false, error: { code: "invalid", detail: "This is not a render preset", errors } };
+}

@@ -1,0 +1,45 @@
+/** `print_string`: print a text for every frame. The smallest task there is, to try a farm out. */
+import { z } from "zod";
+import type { Compiler } from "./compiler.ts";
+import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
+
+// No NUL: it cannot be an argument of a process on any system.
+const text = z
+  .string()
+  .max(10_000)
+  .refine((value) => !value.includes("\0"), "must not contain NUL");
+
+const settings = z.strictObject({ ...frameFields, text }).transform((input, context) => {
+  const frames = readFrames(input, context, "1");
+  return frames ? { ...frames, text: input.text } : z.NEVER;
+});
+
+export const printString: Compiler<z.infer<typeof settings>> = {
+  type: "print_string",
+  aliases: [],
+  parser: "plain",
+  summary: "Prints a text for every frame.",
+  programs: ["tablao-tool"],
+  needsExec: false,
+  keys: [...FRAME_KEYS, "text"],
+  settings,
+  describe: (s) => ({
+    frames: listOf(s.frames),
+    format: "",
+    programs: ["tablao-tool"],
+    needsExec: false,
+    needsAutoexec: false,
+    inputs: [],
+    inputTask: null,
+    filesPerFrame: 0,
+  }),
+  plan: (s, frames) => ({
+    command: { program: "tablao-tool", args: ["print", s.text, frames.join(",")], env: {} },
+    inputs: [],
+    input_task: null,
+    outputs: [],
+    autoexec: false,
+    needs_exec: false,
+    frame_timeout_s: s.frame_timeout_s,
+  }),
+};

@@ -1,0 +1,41 @@
+/** `sleep_simple`: sleep some seconds for every frame. For trying out leases, cancels and dashboards. */
+import { z } from "zod";
+import type { Compiler } from "./compiler.ts";
+import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
+
+const settings = z
+  .strictObject({ ...frameFields, seconds: z.number().min(0).max(86_400) })
+  .transform((input, context) => {
+    const frames = readFrames(input, context, "1");
+    return frames ? { ...frames, seconds: input.seconds } : z.NEVER;
+  });
+
+export const sleepSimple: Compiler<z.infer<typeof settings>> = {
+  type: "sleep_simple",
+  aliases: [],
+  parser: "plain",
+  summary: "Sleeps the given seconds for every frame.",
+  programs: ["tablao-tool"],
+  needsExec: false,
+  keys: [...FRAME_KEYS, "seconds"],
+  settings,
+  describe: (s) => ({
+    frames: listOf(s.frames),
+    format: "",
+    programs: ["tablao-tool"],
+    needsExec: false,
+    needsAutoexec: false,
+    inputs: [],
+    inputTask: null,
+    filesPerFrame: 0,
+  }),
+  plan: (s, frames) => ({
+    command: { program: "tablao-tool", args: ["sleep", String(s.seconds), frames.join(",")], env: {} },
+    inputs: [],
+    input_task: null,
+    outputs: [],
+    autoexec: false,
+    needs_exec: false,
+    frame_timeout_s: s.frame_timeout_s,
+  }),
+};

@@ -1,0 +1,143 @@
+/**
+ * `blender_render`: what Blender prints in background mode.
+ *
+ * Two styles, both seen: up to 4.x the bare message (`Fra:5 Mem:9.04M (Peak 10.83M) | Time:00:00.13 | …`,
+ * `Error: Cannot render, no camera`); from 5.0 on a log prefix in front (`00:01.234  render           | Fra: 5 | …`,
+ * `00:00.438  reports          | ERROR Cannot render, no camera`), with continuation lines that have blanks for a prefix.
+ */
+import { FATAL_PREFIX } from "../compilers/blender-script.ts";
+import type { ParserEvent, ParserFactory } from "./parser.ts";
+
+/** Blender's lines are short. What is beyond this is no report, and must cost nothing. */
+const MAX_LINE_CHARS = 4_096;
+
+const LOG_PREFIX = /^(?:\d{1,3}:)?\d{1,3}:\d{2}\.\d{1,6} {1,4}[\w.]{1,64} {0,40}\| ?/;
+const CONTINUATION = /^ {8,64}\| /;
+const OUR_FILE = /^frame_(-?\d{1,7})\.[a-z]{3}$/;
+
+/** Reports after which the frame cannot be right, even where Blender goes on and exits 0. */
+const FATAL_REPORTS =
+  /^(Cannot read file|Failed to read|Cannot render|Build without|Render error|Can't find scene|No frame|Out of memory|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
+/** The same without `Error:` in front. */
+const FATAL_BARE = /^(Can't find scene|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
+/** Blender names the whole expression that failed; the reason stood above it. */
+const NO_REASON = /^script failed, (expr|file):/;
+
+/** `01:02.50` or `1:01:02.50` in seconds. */
+function secondsOf(clock: string): number | undefined {
+  const match = /^(?:(\d{1,5}):)?(\d{1,3}):(\d{2}(?:\.\d{1,6})?)$/.exec(clock);
+  return match ? Number(match[1] ?? 0) * 3_600 + Number(match[2]) * 60 + Number(match[3]) : undefined;
+}
+
+/** Samples of the frame, tiles included: `Rendered 1/4 Tiles, Sample 32/128`, `Sample 4/64`, `Rendering 8 / 16 samples`. */
+function fractionOf(activity: string): number | undefined {
+  const match =
+    /(?:Rendered (\d{1,9})\/(\d{1,9}) Tiles, )?Sample (\d{1,9})\/(\d{1,9})/.exec(activity) ??
+    /Rendering()() {0,2}(\d{1,9}) \/ (\d{1,9}) samples/.exec(activity);
+  if (!match) return undefined;
+  const samples = Number(match[3]) / Math.max(1, Number(match[4]));
+  const fraction = match[2] ? (Number(match[1]) + samples) / Math.max(1, Number(match[2])) : samples;
+  return Math.min(1, fraction);
+}
+
+/** Events of the columns behind `Fra:N`. */
+function columns(text: string): ParserEvent[] {
+  const events: ParserEvent[] = [];
+  let memorySeen = false;
+  let activity = "";
+  for (const column of text.split("|").map((part) => part.trim())) {
+    const memory = /^Mem: ?(\d{1,9}(?:\.\d{1,3})?)([KMG])/.exec(column);
+    const remaining = /^Remaining: ?([\d:.]{1,20})$/.exec(column);
+    if (memory) {
+      // The first is Blender's own, which counts the scene; the engine's follows and is part of it.
+      const mib = Number(memory[1]) * (memory[2] === "G" ? 1_024 : memory[2] === "K" ? 1 / 1_024 : 1);
+      if (!memorySeen) events.push({ kind: "memory", mib });
+      memorySeen = true;
+    } else if (remaining) {
+      const seconds = secondsOf(remaining[1] ?? "");
+      if (seconds !== undefined) events.push({ kind: "remaining", seconds });
+    } else if (column !== "" && !column.startsWith("Time:")) {
+      activity = column;
+    }
+  }
+  const fraction = fractionOf(activity);
+  if (fraction !== undefined) events.push({ kind: "progress", fraction });
+  if (activity !== "") events.push({ kind: "activity", text: activity });
+  return events;
+}
+
+/** A Python traceback on its way: its last line, the exception, is the reason. */
+class Traceback {
+  /** The error is in a script of the .blend, not in an add-on of the worker: the result cannot be trusted. */
+  private ours = false;
+
+  /** Feed a line; the event when the exception's line is there, `null` while it goes on. */
+  line(text: string): ParserEvent | null {
+    const place = /^\s+File "(.{0,1024})", line \d+/.exec(text)?.[1];
+    if (place !== undefined) this.ours ||= /\.blend[\\/]|^<|^\\|^\/[^/]*$/.test(place);
+    if (/^\s/.test(text) || text === "") return null;
+    return { kind: "error", text: `Python: ${text.trim()}`, fatal: this.ours };
+  }
+}
+
+function errorIn(message: string): ParserEvent | undefined {
+  if (message.startsWith(FATAL_PREFIX)) {
+    return { kind: "error", text: message.slice(FATAL_PREFIX.length).trim(), fatal: true };
+  }
+  const report = /^(?:Error: |ERROR )(.+)$/.exec(message)?.[1];
+  if (report !== undefined) {
+    return NO_REASON.test(report)
+      ? undefined
+      : { kind: "error", text: report.trim(), fatal: FATAL_REPORTS.test(report) };
+  }
+  if (FATAL_BARE.test(message)) return { kind: "error", text: message.trim(), fatal: true };
+  const warning = /^(?:Warning: |WARNING )(Unable to open '.*)$/.exec(message)?.[1];
+  return warning === undefined ? undefined : { kind: "error", text: warning.trim(), fatal: false };
+}
+
+export const blenderRender: ParserFactory = {
+  name: "blender_render",
+  summary: "Reads frames, progress, saved files and errors from Blender's output.",
+  create(frames) {
+    const lease = new Set(frames);
+    let current: number | undefined;
+    let traceback: Traceback | undefined;
+
+    function begin(frame: number): ParserEvent[] {
+      if (frame === current || !lease.has(frame)) return [];
+      current = frame;
+      return [{ kind: "frame", frame }];
+    }
+
+    return {
+      line(raw) {
+        if (raw.length > MAX_LINE_CHARS) return [];
+        const text = raw.replace(/\r$/, "");
+        const message = text.replace(LOG_PREFIX, "").replace(CONTINUATION, "");
+        if (/^(?:(?:Error: |ERROR )?Python: )?Traceback \(most recent call last\)/.test(message)) {
+          traceback = new Traceback();
+          return [];
+        }
+        const fra = /^Fra: ?(-?\d{1,7})\b(.*)$/.exec(message);
+        const saved = /^Saved: ?'(.+)'/.exec(message)?.[1];
+        if (traceback && !fra && saved === undefined) {
+          const event = traceback.line(message);
+          if (event) traceback = undefined;
+          return event ? [event] : [];
+        }
+        traceback = undefined;
+        if (fra) return [...begin(Number(fra[1])), ...columns(fra[2] ?? "")];
+        const started = /^Rendering frame (-?\d{1,7})$/.exec(message)?.[1];
+        if (started !== undefined) return begin(Number(started));
+        if (saved !== undefined) {
+          const number = Number(
+            OUR_FILE.exec(saved.slice(Math.max(saved.lastIndexOf("/"), saved.lastIndexOf("\\")) + 1))?.[1],
+          );
+          return [{ kind: "saved", frame: lease.has(number) ? number : null, path: saved }];
+        }
+        const error = errorIn(message);
+        return error ? [error] : [];
+      },
+    };
+  },
+};

@@ -1,0 +1,58 @@
+/**
+ * `ffmpeg`: its log and the `key=value` lines of `-progress pipe:1`.
+ *
+ * The output is whole only when the process has ended, so no `saved` event comes: the plan's outputs say what must be there.
+ */
+import type { ParserEvent, ParserFactory } from "./parser.ts";
+
+const MAX_LINE_CHARS = 4_096;
+
+/** Log lines that say why; the summary lines after them ("Conversion failed!") only if nothing better was said. */
+const REASONS =
+  /(No such file or directory|Could find no file|Invalid data found|Invalid argument|Permission denied|No space left|Unknown encoder|Unrecognized option|not divisible by|Error (?:while|opening|initializing|submitting|sending|parsing)|Cannot allocate|inflate returned error|corrupt|Invalid PNG|does not contain any stream|Option .{1,64} not found)/i;
+const SUMMARY =
+  /^(Conversion failed!|Error marking filters as finished|Exiting normally, received signal|Terminating|Task finished with error)/;
+
+export const ffmpeg: ParserFactory = {
+  name: "ffmpeg",
+  summary: "Reads progress and errors from ffmpeg's output.",
+  create(frames) {
+    let lengthUs = 0;
+    let begun = false;
+
+    function begin(): ParserEvent[] {
+      const first = frames[0];
+      if (begun || first === undefined) return [];
+      begun = true;
+      return [{ kind: "frame", frame: first }];
+    }
+
+    function progress(key: string, value: string): ParserEvent[] {
+      if (key === "frame" && /^\d{1,10}$/.test(value)) {
+        return [...begin(), { kind: "activity", text: `encoded ${Number(value)} frames` }];
+      }
+      if (key === "out_time_us" && lengthUs > 0 && /^\d{1,16}$/.test(value)) {
+        return [{ kind: "progress", fraction: Math.min(1, Number(value) / lengthUs) }];
+      }
+      return [];
+    }
+
+    return {
+      line(raw) {
+        if (raw.length > MAX_LINE_CHARS) return [];
+        const text = raw.replace(/\r$/, "");
+        const pair = /^([a-z_0-9]{1,32})= {0,20}(\S{1,64})$/.exec(text);
+        if (pair) return progress(pair[1] ?? "", pair[2] ?? "");
+        const length = /^ {2}Duration: (\d{2,4}):(\d{2}):(\d{2}(?:\.\d{1,6})?), start:/.exec(text);
+        if (length) {
+          lengthUs = (Number(length[1]) * 3_600 + Number(length[2]) * 60 + Number(length[3])) * 1e6;
+          return [];
+        }
+        if (SUMMARY.test(text)) return [{ kind: "error", text: text.trim(), fatal: false }];
+        if (!REASONS.test(text)) return [];
+        // `[png @ 0x55d0c8b3a2c0]` names an address that differs from run to run.
+        return [{ kind: "error", text: text.replace(/^(?:\[[^\]]{1,80}\] ?){1,3}/, "").trim(), fatal: true }];
+      },
+    };
+  },
+};

@@ -1,0 +1,25 @@
+/** The parsers by name. */
+import { blenderRender } from "./blender-render.ts";
+import { ffmpeg } from "./ffmpeg.ts";
+import type { ParserEvent, ParserFactory } from "./parser.ts";
+import { plain } from "./plain.ts";
+
+export const PARSERS: readonly ParserFactory[] = [blenderRender, ffmpeg, plain];
+
+export function findParser(name: string): ParserFactory | undefined {
+  return PARSERS.find((parser) => parser.name === name);
+}
+
+/**
+ * The line a person needs when a process has failed: the first fatal error, for later ones follow from it; else the last
+ * other one, for it stands nearest to the end. Null when the program gave no reason.
+ */
+export function reasonOf(events: Iterable<ParserEvent>): string | null {
+  let last: string | null = null;
+  for (const event of events) {
+    if (event.kind !== "error") continue;
+    if (event.fatal) return event.text;
+    last = event.text;
+  }
+  return last;
+}

@@ -1,0 +1,51 @@
+/**
+ * `plain`: for programs that report nothing, or report in our own words. A line that starts with `tablao:` is a report:
+ *
+ *     tablao: frame 3            work on frame 3 has begun
+ *     tablao: progress 0.5       of this frame, half is done
+ *     tablao: saved 3 /path      the file of frame 3 is complete
+ *     tablao: done 3             frame 3 is finished and has no file
+ *     tablao: error text         it cannot go on, and why
+ *
+ * Anything else is log. Reports about frames outside the lease are ignored.
+ */
+import type { ParserEvent, ParserFactory } from "./parser.ts";
+
+/** A number this long is no frame; it also bounds the work on a hostile line. */
+const REPORT = /^tablao: (frame|progress|saved|done|error) (.{1,4096})$/s;
+const FRAME = /^-?\d{1,10}$/;
+
+function frameIn(text: string, lease: ReadonlySet<number>): number | undefined {
+  const frame = FRAME.test(text) ? Number(text) : undefined;
+  return frame !== undefined && lease.has(frame) ? frame : undefined;
+}
+
+function report(verb: string, rest: string, lease: ReadonlySet<number>): ParserEvent | undefined {
+  if (verb === "error") return { kind: "error", text: rest.trim(), fatal: true };
+  if (verb === "progress") {
+    const fraction = /^\d(\.\d{1,9})?$/.test(rest) ? Number(rest) : 2;
+    return fraction <= 1 ? { kind: "progress", fraction } : undefined;
+  }
+  const blank = rest.indexOf(" ");
+  const frame = frameIn(blank === -1 ? rest : rest.slice(0, blank), lease);
+  if (frame === undefined) return undefined;
+  const path = blank === -1 ? "" : rest.slice(blank + 1);
+  if (verb === "frame" && path === "") return { kind: "frame", frame };
+  if (verb === "done" && path === "") return { kind: "saved", frame, path: "" };
+  return verb === "saved" && path !== "" ? { kind: "saved", frame, path } : undefined;
+}
+
+export const plain: ParserFactory = {
+  name: "plain",
+  summary: "Takes `tablao:` lines as reports, and everything else as log.",
+  create(frames) {
+    const lease = new Set(frames);
+    return {
+      line(text) {
+        const match = REPORT.exec(text);
+        const event = match ? report(match[1] ?? "", match[2] ?? "", lease) : undefined;
+        return event ? [event] : [];
+      },
+    };
+  },
+};
