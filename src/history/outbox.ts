@@ -153,15 +153,9 @@ export function backoffMs(failures: number, random: number): number {
   return Math.floor(RETRY_MIN_MS + random * (ceilingMs - RETRY_MIN_MS));
 }
 
-async function within(timeoutMs: number, promise: Promise<void>): Promise<void> {
-  let disarm = (): void => undefined;
-  const late = new Promise<never>((_, reject) => {
+function within(timeoutMs: number, promise: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    disarm = () => clearTimeout(timer);
+    void promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
-  try {
-    await Promise.race([promise, late]);
-  } finally {
-    disarm();
-  }
 }

@@ -46,4 +46,5 @@ export const historyPageSchema = z.object({ events: z.array(eventSchema), cursor
 export const dayTotalSchema = z
   .object({ day: z.string(), frames: z.int(), errors: z.int(), lost: z.int(), seconds: z.number(), workers: z.int(), tasks: z.int() })
   .meta({ id: "DayTotal" });
+export type DayTotal = z.infer<typeof dayTotalSchema>;
 export const dayTotalsSchema = z.object({ days: z.array(dayTotalSchema) }).meta({ id: "DayTotals" });

@@ -1,0 +1,104 @@
+import * as fc from "fast-check";
+import { expect, test } from "vitest";
+import type { HistoryEvent } from "../protocol/history.ts";
+import { decodeCursor, encodeCursor, NEWEST, readPage, type EventKey, type ReadRow } from "./event-page.ts";
+import { batchRows, type HistoryRow } from "./outbox.ts";
+
+const START_MS = Date.UTC(2026, 10, 2, 23, 58);
+
+function order(a: EventKey, b: EventKey): number {
+  return b.at_ms - a.at_ms || b.task_id - a.task_id || b.seq - a.seq;
+}
+
+/** What the SQL of `store.ts` does, by brute force. */
+function reader(rows: HistoryRow[], start: EventKey) {
+  return async (after: EventKey, limit: number): Promise<ReadRow[]> =>
+    rows
+      .map((row) => ({
+        at_ms: row.from_ms,
+        task_id: row.task_id,
+        seq: row.seq,
+        events: row.events.filter((e) => order(e, start) > 0),
+      }))
+      .filter((row) => order(row, after) > 0)
+      .toSorted(order)
+      .slice(0, limit);
+}
+
+const tasksArbitrary = fc.array(
+  fc.array(fc.record({ worker: fc.constantFrom(null, 1, 2), stepMs: fc.constantFrom(0, 1, 700, 20_000, 100_000) }), {
+    maxLength: 80,
+  }),
+  { minLength: 1, maxLength: 4 },
+);
+
+function rowsOf(tasks: { worker: number | null; stepMs: number }[][], firstSeq: number, fromMs: number): HistoryRow[] {
+  return tasks.flatMap((steps, index) => {
+    let atMs = fromMs;
+    const events = steps.map(({ worker, stepMs }, i): HistoryEvent => {
+      atMs += stepMs;
+      return {
+        task_id: index + 1,
+        seq: firstSeq + i,
+        at_ms: atMs,
+        kind: "done",
+        type: "print_string",
+        worker_id: worker,
+        attempt: 1,
+        frames: "1",
+        frame_count: 1,
+        seconds: 1,
+        detail: null,
+      };
+    });
+    return batchRows(events);
+  });
+}
+
+test("no event is skipped, repeated or out of order at any page size, also while newer ones arrive", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      tasksArbitrary,
+      fc.integer({ min: 1, max: 13 }),
+      fc.integer({ min: 1, max: 130 }),
+      async (tasks, limit, perPage) => {
+        const rows = rowsOf(tasks, 1, START_MS);
+        const expected = rows.flatMap((row) => row.events).toSorted(order);
+        const seen: HistoryEvent[] = [];
+        let start = NEWEST;
+        for (let pages = 0; ; pages++) {
+          expect(pages).toBeLessThan(2_000);
+          const page = await readPage(start, limit, reader(rows, start), perPage);
+          expect(page.events.length).toBeLessThanOrEqual(limit);
+          seen.push(...page.events);
+          if (!page.next) break;
+          expect(order(page.next, start)).toBeGreaterThan(0);
+          start = page.next;
+          if (pages < 3)
+            rows.push(...rowsOf([[{ worker: 1, stepMs: pages }]], 10_000 + pages, START_MS + 30 * 86_400_000));
+        }
+        expect(seen).toEqual(expected);
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+test("many rows that overlap in time come in the order of their events, not of their rows", async () => {
+  // 300 workers, each with events over the same minute: more rows than one query reads.
+  const rows = Array.from({ length: 300 }, (_, worker) =>
+    rowsOf([Array.from({ length: 5 }, (_, i) => ({ worker: 1, stepMs: i * 5_000 + worker }))], worker * 10, START_MS),
+  ).flat();
+  const expected = rows.flatMap((row) => row.events).toSorted(order);
+  const first = await readPage(NEWEST, 40, reader(rows, NEWEST));
+  expect(first.events).toEqual(expected.slice(0, 40));
+  const second = await readPage(first.next!, 40, reader(rows, first.next!));
+  expect(second.events).toEqual(expected.slice(40, 80));
+});
+
+test("a cursor comes back as it was, and anything else is refused", () => {
+  const key = { at_ms: START_MS, task_id: 12, seq: 345 };
+  expect(decodeCursor(encodeCursor(key))).toEqual(key);
+  for (const bad of ["", "!!", btoa("[1,2]"), btoa('[1,2,"3"]'), btoa("[1,2,3.5]"), btoa("null"), btoa("{")])
+    expect(decodeCursor(bad)).toBeNull();
+});
