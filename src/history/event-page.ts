@@ -31,11 +31,15 @@ export const NEWEST: EventKey = {
   seq: Number.MAX_SAFE_INTEGER,
 };
 
-/** Rows per query at first; four times as many after each query that found nothing, up to the second number. */
-const FIRST_ROWS = 100;
-const MOST_ROWS = 3_200;
-/** Rows one page may look at: a rare kind in a long history answers short pages and never a time-out. */
-const ROWS_PER_PAGE = 20_000;
+/** How much one page reads. */
+const READING = {
+  /** Rows of the first query. */
+  rows: 100,
+  /** After a query that found nothing the next asks for four times as many, up to this. */
+  mostRows: 3_200,
+  /** Rows one page may look at: a rare kind in a long history answers short pages and never a time-out. */
+  pageRows: 20_000,
+};
 
 /**
  * The page of up to `limit` events strictly after `start`. `read` answers up to `rows` rows strictly after `after`, with their
@@ -45,12 +49,12 @@ export async function readPage(
   start: EventKey,
   limit: number,
   read: (after: EventKey, rows: number) => Promise<ReadRow[]>,
-  rowsPerPage: number = ROWS_PER_PAGE,
+  reading = READING,
 ): Promise<EventPage> {
   const found: HistoryEvent[] = [];
   // Rows up to here hold nothing that comes after `start`: a row's first event is its newest place in the order.
   let after = start;
-  let size = FIRST_ROWS;
+  let size = reading.rows;
   let seen = 0;
   for (;;) {
     const rows = await read(after, size);
@@ -69,9 +73,9 @@ export async function readPage(
     if (ready.length === limit) return { events: ready, next: keyOf(ready.at(-1)!) };
     seen += rows.length;
     // Never without progress, or a client would ask for the same page for ever.
-    if (seen >= rowsPerPage && newestFirst(start, horizon) < 0) return { events: ready, next: horizon };
+    if (seen >= reading.pageRows && newestFirst(start, horizon) < 0) return { events: ready, next: horizon };
     after = last;
-    if (found.length === foundBefore) size = Math.min(size * 4, MOST_ROWS);
+    if (found.length === foundBefore) size = Math.min(size * 4, reading.mostRows);
   }
 }
 

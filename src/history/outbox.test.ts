@@ -208,6 +208,16 @@ describe("drainOutbox", () => {
     expect(sizes).toEqual([DRAIN_EVENTS, DRAIN_EVENTS, 1]);
   });
 
+  test("a failure after a success is the first in a row", async () => {
+    const waiting = Array.from({ length: DRAIN_EVENTS + 1 }, (_, i) => event(i + 1));
+    let writes = 0;
+    const deps = outbox(waiting, async () => {
+      if (++writes > 1) throw new Error("D1 went away");
+    });
+    expect(await drainOutbox({ failures: 4 }, deps)).toMatchObject({ failures: 1, drained: DRAIN_EVENTS });
+    expect(waiting.length).toBe(1);
+  });
+
   test("stops after its time and asks to go on at once", async () => {
     const waiting = Array.from({ length: DRAIN_EVENTS * 3 }, (_, i) => event(i + 1));
     let nowMs = NOON_MS;
