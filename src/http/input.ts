@@ -9,8 +9,14 @@ export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
 const EXPECTED = "Send a JSON object (Content-Type: application/json) or a form (application/x-www-form-urlencoded).";
 
-/** Read and validate a body. Refusals: 400 unreadable, 413, 415, 422 with every offending field. */
-export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<Result<T, Refusal>> {
+/** What a form's text for a field stands for. */
+export type Coerce = (field: string, text: string) => unknown;
+
+/**
+ * Read and validate a body. Refusals: 400 unreadable, 413, 415, 422 with every offending field. `coerce` replaces the rule by
+ * which a form's texts become values, where the schema alone cannot tell.
+ */
+export async function readBody<T>(request: Request, schema: z.ZodType<T>, coerce: Coerce = coerceBy(schema)): Promise<Result<T, Refusal>> {
   const encoding = request.headers.get("Content-Encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
     return err({ code: "unsupported_media_type", detail: `Content-Encoding ${shown(encoding)} is not understood; send the body as it is.` });
@@ -18,7 +24,7 @@ export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promi
   const text = await readText(request);
   if (!text.ok) return text;
   if (text.value.trim() === "") return err({ code: "invalid_request", detail: `The body is empty. ${EXPECTED}` });
-  const decoded = decode(request.headers.get("Content-Type"), text.value, schema);
+  const decoded = decode(request.headers.get("Content-Type"), text.value, coerce);
   if (!decoded.ok) return decoded;
   return validate(schema, decoded.value);
 }
@@ -54,13 +60,13 @@ async function readText(request: Request): Promise<Result<string, Refusal>> {
   }
 }
 
-function decode(contentType: string | null, text: string, schema: z.ZodType): Result<unknown, Refusal> {
+function decode(contentType: string | null, text: string, coerce: Coerce): Result<unknown, Refusal> {
   const [type = "", ...parameters] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
   const charset = parameters.find((parameter) => parameter.startsWith("charset="))?.slice("charset=".length).replaceAll('"', "");
   if (charset !== undefined && charset !== "utf-8" && charset !== "utf8" && charset !== "us-ascii") {
     return err({ code: "unsupported_media_type", detail: `The charset ${shown(charset)} is not understood; send UTF-8.` });
   }
-  if (type === "application/x-www-form-urlencoded") return decodeForm(text, schema);
+  if (type === "application/x-www-form-urlencoded") return decodeForm(text, coerce);
   if (/^application\/([a-z0-9!#$&^_.-]+\+)?json$/.test(type)) return decodeJson(text);
   const said = type === "" ? "There is no Content-Type." : `Content-Type ${shown(type)} is not understood.`;
   return err({ code: "unsupported_media_type", detail: `${said} ${EXPECTED}` });
@@ -76,7 +82,7 @@ function decodeJson(text: string): Result<unknown, Refusal> {
   }
 }
 
-function decodeForm(text: string, schema: z.ZodType): Result<unknown, Refusal> {
+function decodeForm(text: string, coerce: Coerce): Result<unknown, Refusal> {
   if (/^\s*[{[]/.test(text)) {
     return err({ code: "invalid_request", detail: "The body looks like JSON but was sent as a form: set Content-Type: application/json." });
   }
@@ -85,7 +91,7 @@ function decodeForm(text: string, schema: z.ZodType): Result<unknown, Refusal> {
     if (fields.has(key)) return err({ code: "invalid_request", detail: `The form has the field ${shown(key)} more than once.` });
     fields.set(key, value);
   }
-  return ok(coerceFields(schema, fields));
+  return ok(coerceFields(fields, coerce));
 }
 
 /** Validate a query string; unknown and repeated parameters are refused by name. */
@@ -99,17 +105,20 @@ export function readQuery<T>(url: URL, schema: z.ZodType<T>): Result<T, Refusal>
   if (repeated.size > 0) {
     return err(invalidFields([...repeated].slice(0, 50).map((field): FieldError => ({ field, message: "must be given once" }))));
   }
-  return validate(schema, coerceFields(schema, fields));
+  return validate(schema, coerceFields(fields, coerceBy(schema)));
 }
 
 /**
  * Forms and queries carry text only. A field keeps its text where its schema takes text (`hostname=123` stays a name), else
  * it becomes the number, boolean or JSON value it spells, if the schema takes that (`priority=10`).
  */
-function coerceFields(schema: z.ZodType, fields: ReadonlyMap<string, string>): Record<string, unknown> {
-  const entries = [...fields].map(([key, text]): [string, unknown] => [key, coerceField(fieldSchema(schema, key), text)]);
+function coerceBy(schema: z.ZodType): Coerce {
+  return (field, text) => coerceField(fieldSchema(schema, field), text);
+}
+
+function coerceFields(fields: ReadonlyMap<string, string>, coerce: Coerce): Record<string, unknown> {
   // fromEntries defines own properties, so a field called __proto__ is only one more unknown field.
-  return Object.fromEntries(entries);
+  return Object.fromEntries([...fields].map(([field, text]) => [field, coerce(field, text)]));
 }
 
 function fieldSchema(schema: z.ZodType, key: string): z.ZodType | undefined {
@@ -130,7 +139,7 @@ function coerceField(schema: z.ZodType | undefined, text: string): unknown {
 }
 
 /** The number, boolean, null, object or array that a text spells in JSON; undefined for anything else. "" is not 0. */
-function spelledValue(text: string): unknown {
+export function spelledValue(text: string): unknown {
   if (!/^\s*(-?\d|[[{]|true\s*$|false\s*$|null\s*$)/.test(text)) return undefined;
   try {
     return JSON.parse(text) as unknown;

@@ -4,6 +4,7 @@ import { jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody, readQuery } from "./input.ts";
 import { callTask } from "./objects.ts";
+import { liveAttempt } from "./ownership.ts";
 import { problemResponse } from "./problems.ts";
 import { logQuery } from "./queries.ts";
 import { idFrom } from "./request.ts";
@@ -23,6 +24,9 @@ export const appendLog: Handler = async (request, { env, params, principal }) =>
   if (id === null) return notFound("task");
   const body = await readBody(request, logAppendSchema);
   if (!body.ok) return problemResponse(body.error);
-  const appended = await callTask(env, id, (task) => task.appendLog(principal.id, body.value.attempt, body.value.text));
+  const { attempt, text } = body.value;
+  const lease = await liveAttempt(env, id, principal.id, attempt);
+  if (!lease.ok) return problemResponse(lease.error);
+  const appended = await callTask(env, id, (task) => task.appendLog(principal.id, attempt, text));
   return appended.ok ? noContent() : problemResponse(appended.error);
 };

@@ -1,5 +1,5 @@
 /** Who owns a task. */
-import { err, ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../platform/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { Env } from "../platform/env.ts";
@@ -22,11 +22,14 @@ export async function mayChange(env: Env, taskId: number, principal: Principal):
   return refuse("forbidden", "This task belongs to somebody else.");
 }
 
-/** Ok when this worker has a live lease of this task: its token acts on its own leases only (P9). */
-export async function holdsLease(env: Env, taskId: number, workerId: number): Promise<Result<{ attempt: number }, Refusal>> {
+/**
+ * The attempt of a live lease that this worker has of this task (its newest, unless `attempt` names one): its token acts on its
+ * own leases only (P9). `lease_lost` without one.
+ */
+export async function liveAttempt(env: Env, taskId: number, workerId: number, attempt?: number): Promise<Result<number, Refusal>> {
   const task = await callTask(env, taskId, (object) => object.view());
   if (!task.ok) return task;
-  const mine = task.value.leases.filter((lease) => lease.worker_id === workerId);
+  const mine = task.value.leases.filter((lease) => lease.worker_id === workerId && (attempt === undefined || lease.attempt === attempt));
   const newest = mine.reduce((best, lease) => Math.max(best, lease.attempt), 0);
-  return newest > 0 ? ok({ attempt: newest }) : err({ code: "forbidden", detail: "This worker has no live lease of this task." });
+  return newest > 0 ? ok(newest) : refuse("lease_lost", "This worker has no such live lease of this task.");
 }

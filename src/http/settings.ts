@@ -1,8 +1,9 @@
 /** `/settings…`: the block the seed had commented out. */
 import { settingNameSchema, settingPatchSchema, settingsUpdateSchema } from "../protocol/setting.ts";
-import { json, jsonResult, noContent } from "./answers.ts";
+import { checkSetting } from "../registry/setting-rules.ts";
+import { json, noContent } from "./answers.ts";
 import type { Handler } from "./context.ts";
-import { readBody, readQuery } from "./input.ts";
+import { readBody, readQuery, spelledValue } from "./input.ts";
 import { callRegistry } from "./objects.ts";
 import { problemResponse } from "./problems.ts";
 import { settingsQuery } from "./queries.ts";
@@ -17,7 +18,7 @@ export const listSettings: Handler = async (_request, { env, url }) => {
 
 /** POST /settings: all or nothing. */
 export const updateSettings: Handler = async (request, { env }) => {
-  const values = await readBody(request, settingsUpdateSchema);
+  const values = await readBody(request, settingsUpdateSchema, coerceSetting);
   if (!values.ok) return problemResponse(values.error);
   const stored = await callRegistry(env, (registry) => registry.setSettings(values.value));
   return stored.ok ? noContent() : problemResponse(stored.error);
@@ -35,13 +36,20 @@ export const showSetting: Handler = async (_request, { env, params }) => {
 export const patchSetting: Handler = async (request, { env, params }) => {
   const name = settingNameSchema.safeParse(params["name"]);
   if (!name.success) return noSuchSetting();
-  const patch = await readBody(request, settingPatchSchema);
+  const patch = await readBody(request, settingPatchSchema, (field, text) => (field === "value" ? coerceSetting(name.data, text) : text));
   if (!patch.ok) return problemResponse(patch.error);
   const stored = await callRegistry(env, (registry) => registry.setSettings({ [name.data]: patch.value.value }));
   if (!stored.ok) return problemResponse(stored.error);
   const value = await callRegistry(env, (registry) => registry.getSetting(name.data));
-  return jsonResult(value.ok ? { ok: true, value: { name: name.data, value: value.value } } : value);
+  // `null` takes a setting back; then there may be none.
+  return json({ name: name.data, value: value.ok ? value.value : null });
 };
+
+/** A form's text is the value, unless the setting wants another type and the text spells one (`lease_s=120`). */
+function coerceSetting(name: string, text: string): unknown {
+  if (checkSetting(name, text, () => []).length === 0) return text;
+  return spelledValue(text) ?? text;
+}
 
 function noSuchSetting(): Response {
   return problemResponse({ code: "not_found", detail: "There is no such setting: names are lower-case letters, digits, '.', '_' and '-'." });

@@ -1,6 +1,5 @@
 /** From a submission to a task: compile it, check what it refers to, reserve its id, create its object. */
-import { compileSubmission, needsOf, presetNameOf } from "../compilers/index.ts";
-import type { Description } from "../compilers/compiler.ts";
+import { compileSubmission, needsOf, presetNameOf, type Compiled, type Submission } from "../compilers/index.ts";
 import type { Env } from "../platform/env.ts";
 import { err, ok, type Result } from "../platform/result.ts";
 import { sha256Hex } from "../platform/signing.ts";
@@ -9,7 +8,7 @@ import type { Input } from "../protocol/plan.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import { DEFAULT_LEASE_MS, type Dependency, type Task, type TaskSubmit } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
-import type { TaskDefinition } from "../task/rpc.ts";
+import type { CompiledDefinition, TaskDefinition } from "../task/rpc.ts";
 import { callRegistry, callTask } from "./objects.ts";
 import { ownerOf } from "./ownership.ts";
 import { invalidFields } from "./problems.ts";
@@ -24,52 +23,79 @@ const LOOK_UPS = 6;
  * depend on existing tasks only, and a task's dependencies never change, so cycles cannot arise.
  */
 export async function submitTask(env: Env, submit: TaskSubmit, key: string | null, caller: Principal): Promise<Result<Task, Refusal>> {
-  const presetName = presetNameOf(submit);
-  const [preset, lease] = await Promise.all([
-    presetName === null ? null : callRegistry(env, (registry) => registry.getSetting(presetName)),
-    submit.lease_s === undefined ? callRegistry(env, (registry) => registry.getSetting(LEASE_SETTING)) : undefined,
+  const [compiled, missing, leaseMs] = await Promise.all([
+    compileFor(env, submit),
+    missingTasks(env, submit.depends_on),
+    submit.lease_s === undefined ? defaultLeaseMs(env) : submit.lease_s * 1_000,
   ]);
-  const compiled = compileSubmission(submit, preset?.ok && isRecord(preset.value) ? preset.value : null);
   if (!compiled.ok) return compiled;
-  const { description } = compiled.value;
-  const dependsOn = withInputTask(submit.depends_on, description.inputTask);
-  const missing = [...(await missingTasks(env, submit, description)), ...(await missingAssets(env, description.inputs))];
   if (missing.length > 0) return err(invalidFields(missing));
+  const parts = definitionOf(compiled.value, submit.tags);
   const owner = ownerOf(caller);
-  const reserved = await callRegistry(env, async (registry) =>
-    registry.reserveTask({ owner, task_id: submit.task_id ?? null, idempotency_key: key, body_sha256: await sha256Hex(JSON.stringify(submit)) }),
-  );
+  const submission = { owner, task_id: submit.task_id ?? null, idempotency_key: key, body_sha256: await sha256Hex(JSON.stringify(submit)) };
+  const reserved = await callRegistry(env, (registry) => registry.reserveTask(submission));
   if (!reserved.ok) return reserved;
   const { id, existing } = reserved.value;
   if (existing) {
     const task = await callTask(env, id, (object) => object.view());
-    // A submission that broke off between its reservation and its object is finished now.
+    // A submission that broke off between its reservation and its object is finished below.
     if (task.ok || task.error.code !== "not_found") return task;
   }
-  const leaseS = submit.lease_s ?? (lease?.ok && typeof lease.value === "number" ? lease.value : undefined);
   const definition: TaskDefinition = {
+    ...parts,
     id,
     type: compiled.value.type,
     parser: compiled.value.parser,
-    settings: compiled.value.settings,
-    frame_list: formatFrameList(description.frames),
-    format: description.format,
-    needs: needsOf(compiled.value, submit.tags),
-    inputs: description.inputs,
-    input_task: description.inputTask,
-    files_per_frame: description.filesPerFrame,
     priority: submit.priority,
     name: submit.name ?? "",
     owner,
     task_id: submit.task_id ?? null,
     chunk: submit.chunk,
     order: submit.order,
-    depends_on: dependsOn,
-    lease_ms: leaseS === undefined ? DEFAULT_LEASE_MS : leaseS * 1_000,
+    depends_on: withInputTask(submit.depends_on, parts.input_task),
+    lease_ms: leaseMs,
     tries: submit.tries,
     paused: submit.paused,
   };
-  return await callTask(env, id, (object) => object.create(definition, caller));
+  const created = await callTask(env, id, (object) => object.create(definition, caller));
+  if (created.ok || created.error.code !== "not_found") return created;
+  return err({ code: "conflict", detail: `Task ${id}, which this submission made before, is being removed; try again in a moment.` });
+}
+
+/** New settings for an existing task, compiled as if submitted anew, for `TaskRpc.patch`. */
+export async function recompileTask(env: Env, task: Pick<Task, "type" | "parser" | "tags">, settings: Record<string, unknown>): Promise<Result<CompiledDefinition, Refusal>> {
+  const compiled = await compileFor(env, { type: task.type, parser: task.parser, settings });
+  return compiled.ok ? ok(definitionOf(compiled.value, task.tags)) : compiled;
+}
+
+/** Compile, and check that what the settings refer to is there. */
+async function compileFor(env: Env, submission: Submission): Promise<Result<Compiled, Refusal>> {
+  const presetName = presetNameOf(submission);
+  const preset = presetName === null ? null : await callRegistry(env, (registry) => registry.getSetting(presetName));
+  const compiled = compileSubmission(submission, preset?.ok && isRecord(preset.value) ? preset.value : null);
+  if (!compiled.ok) return compiled;
+  const { inputs, inputTask } = compiled.value.description;
+  const wanted = inputTask === null ? [] : [{ task: inputTask, field: "settings.task" }];
+  const missing = (await Promise.all([missingByField(env, wanted), missingAssets(env, inputs)])).flat();
+  return missing.length > 0 ? err(invalidFields(missing)) : compiled;
+}
+
+function definitionOf(compiled: Compiled, tags: readonly string[]): CompiledDefinition {
+  const { description, settings } = compiled;
+  return {
+    settings,
+    frame_list: formatFrameList(description.frames),
+    format: description.format,
+    needs: needsOf(compiled, tags),
+    inputs: description.inputs,
+    input_task: description.inputTask,
+    files_per_frame: description.filesPerFrame,
+  };
+}
+
+async function defaultLeaseMs(env: Env): Promise<number> {
+  const setting = await callRegistry(env, (registry) => registry.getSetting(LEASE_SETTING));
+  return setting.ok && typeof setting.value === "number" ? setting.value * 1_000 : DEFAULT_LEASE_MS;
 }
 
 /** Each task once; waiting for all of it includes waiting for its frames. A task whose files are the input is waited for whole. */
@@ -82,9 +108,11 @@ export function withInputTask(dependsOn: readonly Dependency[], inputTask: numbe
   return [...byTask.values()];
 }
 
-async function missingTasks(env: Env, submit: TaskSubmit, description: Description): Promise<FieldError[]> {
-  const wanted = submit.depends_on.map(({ task }, index) => ({ task, field: `depends_on.${index}` }));
-  if (description.inputTask !== null) wanted.push({ task: description.inputTask, field: "settings.task" });
+async function missingTasks(env: Env, dependsOn: readonly Dependency[]): Promise<FieldError[]> {
+  return await missingByField(env, dependsOn.map(({ task }, index) => ({ task, field: `depends_on.${index}` })));
+}
+
+async function missingByField(env: Env, wanted: readonly { task: number; field: string }[]): Promise<FieldError[]> {
   const found = await mapBounded(wanted, async ({ task }) => await callTask(env, task, (object) => object.view()));
   return wanted.flatMap(({ task, field }, index) => (found[index]?.ok ? [] : [{ field, message: `task ${task} does not exist` }]));
 }

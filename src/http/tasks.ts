@@ -1,16 +1,19 @@
 /** `/tasks` and `/tasks/{id}`. */
 import type { Env } from "../platform/env.ts";
+import { ok, type Result } from "../platform/result.ts";
+import type { Refusal } from "../protocol/problem.ts";
 import { taskPatchSchema, taskSubmitSchema, type TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
+import type { CompiledDefinition } from "../task/rpc.ts";
 import { json, jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody, readQuery } from "./input.ts";
 import { callRegistry, callTask } from "./objects.ts";
-import { holdsLease, mayChange } from "./ownership.ts";
+import { liveAttempt, mayChange } from "./ownership.ts";
 import { problemResponse } from "./problems.ts";
 import { taskListQuery } from "./queries.ts";
 import { clientAddress, idFrom } from "./request.ts";
-import { idempotencyKey, submitTask } from "./submission.ts";
+import { idempotencyKey, recompileTask, submitTask } from "./submission.ts";
 
 /** POST /tasks: 202, for compiling is done but rendering is not. */
 export const createTask: Handler = async (request, { env, principal }) => {
@@ -66,9 +69,18 @@ export const patchTask: Handler = async (request, { env, params, principal }) =>
     return problemResponse({ code: "forbidden", detail, errors: foreign.map((field) => ({ field, message: detail })) });
   }
   if (isWorker) return await reportOnTask(env, id, patch.value, principal, clientAddress(request));
-  const patched = await callTask(env, id, (task) => task.patch(patch.value, principal));
+  const compiled = await compiledSettings(env, id, patch.value);
+  if (!compiled.ok) return problemResponse(compiled.error);
+  const patched = await callTask(env, id, (task) => task.patch(patch.value, principal, compiled.value));
   return patched.ok ? noContent() : problemResponse(patched.error);
 };
+
+/** The patch's settings, compiled for the task's own type; null when it has none. */
+async function compiledSettings(env: Env, id: number, { settings }: TaskPatch): Promise<Result<CompiledDefinition | null, Refusal>> {
+  if (settings === undefined) return ok(null);
+  const task = await callTask(env, id, (object) => object.view());
+  return task.ok ? await recompileTask(env, task.value, settings) : task;
+}
 
 /** The fields of a patch that this kind of caller may not send. */
 export function foreignFields(patch: TaskPatch, isWorker: boolean): string[] {
@@ -79,10 +91,10 @@ export function foreignFields(patch: TaskPatch, isWorker: boolean): string[] {
 /** A worker of 2015 reports on the task it renders: the log belongs to the task, the rest to the worker's own record. */
 async function reportOnTask(env: Env, id: number, patch: TaskPatch, worker: Principal, address: string): Promise<Response> {
   const { log, activity, time_cost } = patch;
-  const lease = await holdsLease(env, id, worker.id);
+  const lease = await liveAttempt(env, id, worker.id);
   if (!lease.ok) return problemResponse(lease.error);
   if (log !== undefined) {
-    const appended = await callTask(env, id, (task) => task.appendLog(worker.id, lease.value.attempt, log));
+    const appended = await callTask(env, id, (task) => task.appendLog(worker.id, lease.value, log));
     if (!appended.ok) return problemResponse(appended.error);
   }
   if (activity !== undefined || time_cost !== undefined) {

@@ -1,0 +1,23 @@
+/** A row of the route table: how a route describes itself, and who answers it. */
+import type { RouteDescription, Who } from "../protocol/openapi.ts";
+import type { Handler, PublicHandler } from "./context.ts";
+
+export interface PrivateRoute extends RouteDescription {
+  who: readonly Who[];
+  handler: Handler;
+}
+
+export interface PublicRoute extends RouteDescription {
+  who: "anyone";
+  handler: PublicHandler;
+}
+
+export type Route = PrivateRoute | PublicRoute;
+
+/** Who may look at the farm: everybody but join tokens, which can do one thing only. */
+export const READERS: readonly Who[] = ["admin", "artist", "viewer", "worker"];
+/** Who may look at what is none of a worker's business. */
+export const PEOPLE: readonly Who[] = ["admin", "artist", "viewer"];
+export const SUBMITTERS: readonly Who[] = ["admin", "artist"];
+export const ADMINS: readonly Who[] = ["admin"];
+export const WORKERS: readonly Who[] = ["worker"];

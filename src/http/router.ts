@@ -1,0 +1,100 @@
+/** The router, made from the route table: configuration, token, role, handler, and one way out for every answer. */
+import { Router, type IRequest } from "itty-router";
+import type { Env } from "../platform/env.ts";
+import { authenticate } from "./auth.ts";
+import type { PublicContext } from "./context.ts";
+import { failureOf, problemResponse } from "./problems.ts";
+import type { Route } from "./route.ts";
+
+type Args = [Env, ExecutionContext];
+
+/** What answers a request. */
+export type Fetch = (request: Request, env: Env, ctx: ExecutionContext) => Promise<Response>;
+
+/** Build the router once per isolate. */
+export function buildRouter(routes: readonly Route[]): Fetch {
+  const router = Router<IRequest, Args, Response>();
+  for (const [path, onPath] of Map.groupBy(routes, (route) => route.path)) {
+    const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1");
+    const allowed = allowedMethods(onPath);
+    router.all(pattern, async (request, env, ctx) => {
+      // HEAD is GET without the body; the runtime would drop it, too, but some handlers spare themselves the work.
+      const method = request.method === "HEAD" ? "GET" : request.method;
+      const route = onPath.find((candidate) => candidate.method === method);
+      if (!route) {
+        const detail = `${request.method.slice(0, 20)} is not supported here; ${allowed.join(", ")} ${allowed.length === 1 ? "is" : "are"}.`;
+        return problemResponse({ code: "method_not_allowed", detail }, { headers: { Allow: allowed.join(", ") } });
+      }
+      return await answer(route, request, env, ctx);
+    });
+  }
+  router.all("*", () => problemResponse({ code: "not_found", detail: "There is nothing at this address; /openapi.json lists what there is." }));
+  return async (request, env, ctx) => {
+    let response: Response;
+    try {
+      response = refuseEarly(request, env) ?? (await router.fetch(request as unknown as IRequest, env, ctx));
+    } catch (error) {
+      const failure = failureOf(error);
+      response = failure.response;
+      const { pathname } = new URL(request.url);
+      console.error(JSON.stringify({ level: "error", method: request.method, path: pathname, status: response.status, incident: failure.incident, message: failure.message }));
+    }
+    return finish(request, response);
+  };
+}
+
+function allowedMethods(onPath: readonly Route[]): string[] {
+  const methods = onPath.map((route) => route.method);
+  return methods.some((method) => method === "GET") ? ["GET", "HEAD", ...methods.filter((method) => method !== "GET")] : methods;
+}
+
+/** What needs no route: a manager without its admin token serves nothing but health, and no path has a slash at its end. */
+function refuseEarly(request: Request, env: Env): Response | undefined {
+  const { pathname } = new URL(request.url);
+  if (!env.TABLAO_ADMIN_TOKEN && pathname !== "/healthz") {
+    return problemResponse({ code: "not_configured", detail: "Set the secret TABLAO_ADMIN_TOKEN: `npx wrangler secret put TABLAO_ADMIN_TOKEN`." });
+  }
+  // itty-router would let any number of slashes pass at the end.
+  if (pathname !== "/" && pathname.endsWith("/")) return problemResponse({ code: "not_found", detail: "Addresses here have no slash at the end." });
+  return undefined;
+}
+
+async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: ExecutionContext): Promise<Response> {
+  const request = ittyRequest as unknown as Request;
+  const params = decodeParams(ittyRequest.params);
+  if (!params) return problemResponse({ code: "invalid_request", detail: "The address has a percent sign that does not encode anything." });
+  const context: PublicContext = { env, ctx, params, url: new URL(request.url) };
+  if (route.who === "anyone") return await route.handler(request, context);
+  const caller = await authenticate(request, env, Date.now());
+  if (!caller.ok) {
+    return problemResponse(caller.error, caller.error.code === "unauthorized" ? { headers: { "WWW-Authenticate": 'Bearer realm="tablao"' } } : {});
+  }
+  const { principal, credential } = caller.value;
+  if (!route.who.includes(principal.role)) {
+    return problemResponse({ code: "forbidden", detail: `This is for ${route.who.join(", ")}; your token is ${principal.role}.` });
+  }
+  return await route.handler(request, { ...context, principal, credential });
+}
+
+/** itty-router hands parameters over as they stand in the address; they are decoded here, once. Null: badly encoded. */
+function decodeParams(raw: Record<string, string | undefined>): Record<string, string> | null {
+  const params: Record<string, string> = {};
+  try {
+    for (const [name, value] of Object.entries(raw)) params[name] = decodeURIComponent(value ?? "");
+  } catch {
+    return null;
+  }
+  return params;
+}
+
+/** Headers that every answer has. No CORS headers: other sites' pages have no business here. */
+function finish(request: Request, response: Response): Response {
+  // A WebSocket's answer goes through untouched, or the socket is lost.
+  if (response.status === 101) return response;
+  // A new response, for the headers of one that came over a stub cannot be changed.
+  const answer = new Response(request.method === "HEAD" ? null : response.body, response);
+  answer.headers.set("X-Content-Type-Options", "nosniff");
+  answer.headers.set("Referrer-Policy", "no-referrer");
+  if (!answer.headers.has("Cache-Control")) answer.headers.set("Cache-Control", "no-store");
+  return answer;
+}

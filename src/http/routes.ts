@@ -1,0 +1,20 @@
+/** The route table: the router, 405s, role checks and the OpenAPI document are all made from it. */
+import { openApiDocument } from "../protocol/openapi.ts";
+import { VERSION } from "../protocol/version.ts";
+import type { PublicHandler } from "./context.ts";
+import type { Route } from "./route.ts";
+import { adminRoutes } from "./table/admin.ts";
+import { leaseRoutes } from "./table/leases.ts";
+import { metaRoutes } from "./table/meta.ts";
+import { taskRoutes } from "./table/tasks.ts";
+import { workerRoutes } from "./table/workers.ts";
+
+let document: string | undefined;
+
+/** GET /openapi.json: made at the first request to an isolate, not at its start. */
+const showOpenApi: PublicHandler = async () => {
+  document ??= JSON.stringify(openApiDocument(ROUTES, VERSION));
+  return new Response(document, { headers: { "Content-Type": "application/json" } });
+};
+
+export const ROUTES: readonly Route[] = [...taskRoutes, ...leaseRoutes, ...workerRoutes, ...adminRoutes, ...metaRoutes(showOpenApi)];

@@ -1,0 +1,110 @@
+/** Routes of tasks, their frames and logs. */
+import { framesPageSchema, logAppendSchema, logPageSchema, taskListSchema, taskPatchSchema, taskSchema, taskSubmitSchema } from "../../protocol/task.ts";
+import { listFrames } from "../frames.ts";
+import { appendLog, readLog } from "../logs.ts";
+import { frameListQuery, logQuery, taskListQuery } from "../queries.ts";
+import { READERS, SUBMITTERS, WORKERS, type Route } from "../route.ts";
+import { createTask, deleteTask, listTasks, patchTask, showTask } from "../tasks.ts";
+
+const tag = "tasks";
+
+export const taskRoutes: readonly Route[] = [
+  {
+    method: "POST",
+    path: "/tasks",
+    operationId: "createTask",
+    tag,
+    summary: "Submit a task",
+    description:
+      "The compiler named by `type` checks the settings now; the task is queued even when no worker is there. A repeated `task_id` or " +
+      "`Idempotency-Key` of the same owner answers with the existing task. A task can depend on existing tasks only and its dependencies " +
+      "never change, so cycles cannot arise.",
+    who: SUBMITTERS,
+    headers: [{ name: "Idempotency-Key", description: "1 to 255 visible characters; the same key with another body is refused" }],
+    body: taskSubmitSchema,
+    example: { type: "print_string", settings: { text: "hello", frames: "1-10" }, priority: 50 },
+    answers: { 202: { description: "The task", schema: taskSchema } },
+    problems: ["conflict"],
+    handler: createTask,
+  },
+  {
+    method: "GET",
+    path: "/tasks",
+    operationId: "listTasks",
+    tag,
+    summary: "Tasks, newest first",
+    who: READERS,
+    query: taskListQuery,
+    answers: { 200: { description: "A page of tasks", schema: taskListSchema } },
+    handler: listTasks,
+  },
+  {
+    method: "GET",
+    path: "/tasks/{id}",
+    operationId: "showTask",
+    tag,
+    summary: "One task",
+    who: READERS,
+    answers: { 200: { description: "The task", schema: taskSchema } },
+    handler: showTask,
+  },
+  {
+    method: "PATCH",
+    path: "/tasks/{id}",
+    operationId: "patchTask",
+    tag,
+    summary: "Change a task, or report on it",
+    description: "Its owner and admins change it; a worker with a live lease of it reports `log`, `activity` and `time_cost`, and nothing else.",
+    who: ["admin", "artist", "worker"],
+    body: taskPatchSchema,
+    example: { status: "pause" },
+    answers: { 204: { description: "Done" } },
+    problems: ["conflict", "lease_lost"],
+    handler: patchTask,
+  },
+  {
+    method: "DELETE",
+    path: "/tasks/{id}",
+    operationId: "deleteTask",
+    tag,
+    summary: "Cancel a task and remove it with its files",
+    description: "Its owner and admins. History stays.",
+    who: SUBMITTERS,
+    answers: { 202: { description: "The task as it was", schema: taskSchema } },
+    handler: deleteTask,
+  },
+  {
+    method: "GET",
+    path: "/tasks/{id}/frames",
+    operationId: "listFrames",
+    tag,
+    summary: "Where each frame stands",
+    who: READERS,
+    query: frameListQuery,
+    answers: { 200: { description: "A page of frames, ascending", schema: framesPageSchema } },
+    handler: listFrames,
+  },
+  {
+    method: "GET",
+    path: "/tasks/{id}/log",
+    operationId: "readLog",
+    tag,
+    summary: "The task's log",
+    who: READERS,
+    query: logQuery,
+    answers: { 200: { description: "Log entries, oldest first", schema: logPageSchema } },
+    handler: readLog,
+  },
+  {
+    method: "POST",
+    path: "/tasks/{id}/log",
+    operationId: "appendLog",
+    tag,
+    summary: "Append to the task's log",
+    who: WORKERS,
+    body: logAppendSchema,
+    answers: { 204: { description: "Done" } },
+    problems: ["lease_lost"],
+    handler: appendLog,
+  },
+];
