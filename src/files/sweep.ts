@@ -32,6 +32,12 @@ export async function sweepAttempt(
   return parts.deleted + outputs.deleted;
 }
 
+/** Delete all outputs of attempts up to `through`: after a requeue of the whole task none of them can be committed any more. */
+export async function sweepAttempts(bucket: R2Bucket, taskId: number, through: number): Promise<void> {
+  const superseded = (object: R2Object): boolean => Number(object.key.split("/").at(-2)) <= through;
+  await sweepPrefix(bucket, taskPrefix(taskId), Infinity, superseded);
+}
+
 /** Delete everything of a task with at most `maxLists` listings of 1,000. True when nothing is left; else call again. */
 export async function deleteTaskObjects(bucket: R2Bucket, taskId: number, maxLists: number): Promise<boolean> {
   const outputs = await sweepPrefix(bucket, taskPrefix(taskId), maxLists, () => true);

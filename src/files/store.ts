@@ -1,0 +1,118 @@
+/** One object, stored whole or not at all. R2 itself checks the hash while the bytes stream through. */
+import { err, ok, type Result } from "../platform/result.ts";
+import type { Refusal } from "../protocol/problem.ts";
+
+export interface Upload {
+  key: string;
+  /** Null for no bytes at all. */
+  body: ReadableStream<Uint8Array> | null;
+  /** Bytes, as the client said: more or fewer are refused. */
+  size: number;
+  /** Of these bytes, as the client said: R2 refuses others. */
+  sha256: string;
+  /** Where the client said the hash; errors name it. */
+  hashField: string;
+}
+
+/** R2's code for bytes that do not have the hash they were announced with. */
+const BAD_DIGEST = "(10037)";
+
+/**
+ * Store an object that is never overwritten. `created` is false when these very bytes were there. Refusals: `invalid_request`
+ * (another length), `invalid` (another hash), `conflict` (another content is stored there), `overloaded`.
+ */
+export async function storeOnce(bucket: R2Bucket, upload: Upload): Promise<Result<{ created: boolean }, Refusal>> {
+  const stored = await put(bucket, upload, { onlyIf: { etagDoesNotMatch: "*" } });
+  if (!stored.ok) return stored;
+  if (stored.value) return ok({ created: true });
+  const present = await bucket.head(upload.key);
+  if (!present) return err({ code: "overloaded", detail: "The file was being deleted; send it again." });
+  return sameContent(present, upload);
+}
+
+/** Store an object over whatever is there. Refusals as of `storeOnce`, but for `conflict`. */
+export async function storeOver(bucket: R2Bucket, upload: Upload): Promise<Result<null, Refusal>> {
+  const stored = await put(bucket, upload, {});
+  return stored.ok ? ok(null) : stored;
+}
+
+/** Whether what is stored is what was announced. */
+export function sameContent(
+  present: R2Object,
+  announced: { size: number; sha256: string },
+): Result<{ created: false }, Refusal> {
+  if (present.size === announced.size && hashOf(present) === announced.sha256) return ok({ created: false });
+  return err({ code: "conflict", detail: "Another content is already stored under this name and attempt; it stays." });
+}
+
+/** The SHA-256 of a stored object. It is in our metadata because R2 keeps no hash of an object made of parts. */
+export function hashOf(object: R2Object): string {
+  return object.customMetadata?.["sha256"] ?? "";
+}
+
+/** True when stored, false when the condition did not hold. */
+async function put(bucket: R2Bucket, upload: Upload, condition: R2PutOptions): Promise<Result<boolean, Refusal>> {
+  const options = { ...condition, sha256: upload.sha256, customMetadata: { sha256: upload.sha256 } };
+  // R2 takes a stream of known length only; this one also fails when the body is shorter or longer than it.
+  const fixed = new FixedLengthStream(upload.size);
+  const done = new AbortController();
+  let broken: unknown;
+  const piped = (upload.body ?? emptyBody()).pipeTo(fixed.writable, { signal: done.signal }).catch((error: unknown) => {
+    broken = error;
+  });
+  try {
+    // The types do not know that a put without a condition never answers null.
+    const object = (await bucket.put(upload.key, fixed.readable, options)) as R2Object | null;
+    return ok(object !== null);
+  } catch (error) {
+    return err(whyRefused(error, broken, upload));
+  } finally {
+    // A put that failed, or whose condition did not hold, may have left the body unread.
+    done.abort();
+    await piped;
+  }
+}
+
+function emptyBody(): ReadableStream<Uint8Array> {
+  return new Blob([]).stream();
+}
+
+function whyRefused(error: unknown, broken: unknown, upload: Upload): Refusal {
+  const message = error instanceof Error ? error.message : String(error);
+  if (message.includes(BAD_DIGEST)) {
+    const detail = `The bytes do not have the SHA-256 that ${upload.hashField} says; nothing was stored.`;
+    return {
+      code: "invalid",
+      detail,
+      errors: [{ field: upload.hashField, message: "is not the SHA-256 of the bytes that came" }],
+    };
+  }
+  if (/FixedLengthStream|fixed-length/.test(`${message} ${String(broken)}`)) {
+    return {
+      code: "invalid_request",
+      detail: `The body does not have the ${upload.size} bytes that Content-Length says; nothing was stored.`,
+    };
+  }
+  if (broken !== undefined) return { code: "invalid_request", detail: "The body broke off; nothing was stored." };
+  return storageRefusal("put", error);
+}
+
+/** R2 failed us: the client may try again, the log says why. */
+export function storageRefusal(verb: string, error: unknown): Refusal {
+  console.warn(`R2 ${verb} failed: ${error instanceof Error ? error.message : String(error)}`);
+  return { code: "overloaded", detail: "The file storage did not answer as it should; try again shortly." };
+}
+
+/** Existence checks at a time: R2 allows six connections, the rest of a group waits in line. */
+const HEADS_AT_ONCE = 20;
+
+/** Which of these assets' keys have no object, in the order given. */
+export async function missingKeys(bucket: R2Bucket, keys: readonly string[]): Promise<string[]> {
+  const missing: string[] = [];
+  for (let start = 0; start < keys.length; start += HEADS_AT_ONCE) {
+    const group = keys.slice(start, start + HEADS_AT_ONCE);
+    const found = await Promise.all(group.map((key) => bucket.head(key)));
+    missing.push(...group.filter((_, index) => found[index] === null));
+  }
+  return missing;
+}
