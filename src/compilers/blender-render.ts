@@ -12,7 +12,7 @@ import type { Argument, Platform } from "../protocol/plan.ts";
 import { blenderScript } from "./blender-script.ts";
 import { BLENDER_FORMATS, BLENDER_KEYS, blenderSettings, type BlenderSettings } from "./blender-settings.ts";
 import type { Compiler } from "./compiler.ts";
-import { nameOfFrame } from "./file-settings.ts";
+import { nameOfFrame } from "./frame-name.ts";
 import { listOf } from "./frame-settings.ts";
 import { listOfFrames } from "../protocol/frame-list.ts";
 
@@ -21,12 +21,15 @@ const PATTERN = "frame_####";
 /** Blender's exit code when Python inside it raises: ours or an add-on's. Without it Blender may exit 0. */
 const PYTHON_EXIT_CODE = "13";
 
+function written(frame: number): string {
+  return String(frame < 0 ? frame - 1 : frame);
+}
+
 /**
  * The frames in Blender's syntax: `3,5,7..8`. A frame below 0 counts from the end of the scene (`-1` is the last frame);
  * the script sets the end to 0, so frame -5 is written -6.
  */
 export function frameArgument(frames: readonly number[]): string {
-  const written = (frame: number) => String(frame < 0 ? frame - 1 : frame);
   // A range over zero would mix both ways of counting, so it is cut there.
   return [frames.filter((frame) => frame < 0), frames.filter((frame) => frame >= 0)]
     .flatMap((part) => listOfFrames(part))
@@ -70,14 +73,15 @@ export const blenderRender: Compiler<BlenderSettings> = {
       below_zero: frames.some((frame) => frame < 0),
     });
     // Blender acts on its arguments in order: the script must follow the file, and the rest must follow the scene.
+    // prettier-ignore
     const args: Argument[] = [
-      ...["--background", s.autoexec ? "--enable-autoexec" : "--disable-autoexec"],
-      ...["--python-exit-code", PYTHON_EXIT_CODE],
+      "--background", s.autoexec ? "--enable-autoexec" : "--disable-autoexec",
+      "--python-exit-code", PYTHON_EXIT_CODE,
       fileArgument(s.file, s.assets, platform),
-      ...["--python-expr", script],
+      "--python-expr", script,
       ...(s.scene === undefined ? [] : ["--scene", s.scene]),
-      ...["--render-output", { out: PATTERN }, "--render-format", s.format, "--use-extension", "1"],
-      ...["--render-frame", frameArgument(frames)],
+      "--render-output", { out: PATTERN }, "--render-format", s.format, "--use-extension", "1",
+      "--render-frame", frameArgument(frames),
     ];
     const extension = BLENDER_FORMATS[s.format];
     return {

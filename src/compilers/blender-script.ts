@@ -124,9 +124,7 @@ def set_denoise(scene, denoise):
         stop("the render engine %s cannot denoise" % scene.render.engine)
 
 def set_camera(scene, name):
-    camera = named(scene.objects, name, "camera")
-    if camera.type != "CAMERA":
-        stop('the object "%s" is not a camera' % name)
+    camera = named([thing for thing in scene.objects if thing.type == "CAMERA"], name, "camera")
     scene.camera = camera
     # Markers bound to cameras would switch away from it.
     for marker in scene.timeline_markers:

@@ -1,7 +1,7 @@
 /** `demo_render`: the agent's own small ray tracer, for farms without Blender. It goes the same way a real render goes. */
 import { z } from "zod";
 import type { Compiler } from "./compiler.ts";
-import { nameOfFrame } from "./file-settings.ts";
+import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
 const PATTERN = "frame_####.png";

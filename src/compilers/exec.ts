@@ -15,7 +15,8 @@ import { formatFrameList, listOfFrames } from "../protocol/frame-list.ts";
 import type { Argument } from "../protocol/plan.ts";
 import { quoted } from "./check.ts";
 import type { Compiler } from "./compiler.ts";
-import { assetsSchema, checkAssets, isBrought, nameOfFrame } from "./file-settings.ts";
+import { assetsSchema, checkAssets, isBrought } from "./file-settings.ts";
+import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
 
 const PLACEHOLDER = /^\{(frame|frames|(in|out):(.*))\}$/s;

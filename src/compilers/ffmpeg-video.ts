@@ -71,15 +71,16 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
   plan: (s, frames) => {
     // EXR holds linear light: without a transfer curve the video would be far too dark.
     const decoder = s.ext === "exr" ? ["-apply_trc", "iec61966_2_1"] : [];
+    // prettier-ignore
     const args: Argument[] = [
-      ...["-hide_banner", "-nostdin", "-y", "-nostats", "-progress", "pipe:1"],
+      "-hide_banner", "-nostdin", "-y", "-nostats", "-progress", "pipe:1",
       // Without -xerror a damaged frame is left out of the video and ffmpeg exits 0.
       "-xerror",
       ...decoder,
-      ...["-framerate", String(s.fps), "-start_number", "1", "-i", { in: `%06d.${s.ext}` }],
-      ...["-vf", FILTERS, "-c:v", "libx264", "-preset", s.preset, "-crf", String(s.crf)],
-      ...["-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709"],
-      ...["-movflags", "+faststart", "-an", { out: s.name }],
+      "-framerate", String(s.fps), "-start_number", "1", "-i", { in: `%06d.${s.ext}` },
+      "-vf", FILTERS, "-c:v", "libx264", "-preset", s.preset, "-crf", String(s.crf),
+      "-color_primaries", "bt709", "-color_trc", "bt709", "-colorspace", "bt709",
+      "-movflags", "+faststart", "-an", { out: s.name },
     ];
     return {
       command: { program: "ffmpeg", args, env: {} },

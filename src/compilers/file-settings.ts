@@ -44,13 +44,3 @@ export function checkAssets(assets: readonly Input[], sink: IssueSink): boolean 
 export function isBrought(assets: readonly Input[], path: string): boolean {
   return assets.some((asset) => asset.path === path || asset.path.startsWith(`${path}/`));
 }
-
-/** A frame number as Blender writes it for `#`s: zeros up to the width, the sign in front and not counted. */
-export function paddedFrame(frame: number, width: number): string {
-  return (frame < 0 ? "-" : "") + String(Math.abs(frame)).padStart(width, "0");
-}
-
-/** `frame_####.png` and 7 → `frame_0007.png`. The last run of `#` is the number's place; without one the name stays. */
-export function nameOfFrame(pattern: string, frame: number): string {
-  return pattern.replace(/#+(?=[^#]*$)/, (marks) => paddedFrame(frame, marks.length));
-}

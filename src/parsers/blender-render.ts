@@ -91,7 +91,9 @@ function errorIn(message: string): ParserEvent | undefined {
       : { kind: "error", text: report.trim(), fatal: FATAL_REPORTS.test(report) };
   }
   if (FATAL_BARE.test(message)) return { kind: "error", text: message.trim(), fatal: true };
-  const warning = /^(?:Warning: |WARNING )(Unable to open '.*)$/.exec(message)?.[1];
+  const warning = (
+    /^(?:Warning: |WARNING )(Unable to open '.*)$/.exec(message) ?? /^(scripts disabled for .*)$/.exec(message)
+  )?.[1];
   return warning === undefined ? undefined : { kind: "error", text: warning.trim(), fatal: false };
 }
 

@@ -1,0 +1,11 @@
+/** Names of the files that frames leave. Shared by compilers and by the agent's own tool, which must agree. */
+
+/** A frame number as Blender writes it for `#`s: zeros up to the width, the sign in front and not counted. */
+export function paddedFrame(frame: number, width: number): string {
+  return (frame < 0 ? "-" : "") + String(Math.abs(frame)).padStart(width, "0");
+}
+
+/** `frame_####.png` and 7 → `frame_0007.png`. The last run of `#` is the number's place; without one the name stays. */
+export function nameOfFrame(pattern: string, frame: number): string {
+  return pattern.replace(/#+(?=[^#]*$)/, (marks) => paddedFrame(frame, marks.length));
+}
