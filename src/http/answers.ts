@@ -4,14 +4,14 @@ import type { Refusal } from "../protocol/problem.ts";
 import { problemResponse } from "./problems.ts";
 
 /** A JSON answer. */
-export function json(value: unknown, status = 200, headers?: HeadersInit): Response {
+export function json(value: unknown, status = 200, headers?: Headers | Record<string, string>): Response {
   const all = new Headers(headers);
   all.set("Content-Type", "application/json");
   return new Response(JSON.stringify(value), { status, headers: all });
 }
 
 /** 204, with nothing in it. */
-export function noContent(headers?: HeadersInit): Response {
+export function noContent(headers?: Headers | Record<string, string>): Response {
   return new Response(null, { status: 204, headers });
 }
 

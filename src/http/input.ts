@@ -140,7 +140,7 @@ function coerceField(schema: z.ZodType | undefined, text: string): unknown {
 
 /** The number, boolean, null, object or array that a text spells in JSON; undefined for anything else. "" is not 0. */
 export function spelledValue(text: string): unknown {
-  if (!/^\s*(-?\d|[[{]|true\s*$|false\s*$|null\s*$)/.test(text)) return undefined;
+  if (!/^(-?\d\S*$|\s*[[{]|true$|false$|null$)/.test(text)) return undefined;
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -11,7 +11,7 @@ export function problemType(code: string): string {
 const RETRY_AFTER_S = { overloaded: 2, rate_limited: 60 } as const;
 
 export interface ProblemInit {
-  headers?: HeadersInit;
+  headers?: Record<string, string>;
   /** Path or id of this very occurrence. */
   instance?: string;
 }
@@ -69,7 +69,7 @@ function unionErrors(branches: readonly (readonly z.core.$ZodIssue[])[], path: r
 
 function messageOf(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_type" && issue.input === undefined && /received undefined$/.test(issue.message)) return "is required";
-  return issue.message;
+  return issue.message.replace(/^Invalid (input|option): /, "");
 }
 
 function dotted(path: readonly PropertyKey[]): string {

@@ -1,0 +1,17 @@
+import { expect, it } from "vitest";
+import { BoundedCache } from "./bounded-cache.ts";
+
+it("remembers until the instant given, nulls included, and no longer", () => {
+  const cache = new BoundedCache<number | null>(2);
+  cache.set("a", null, 100);
+  expect([cache.get("a", 99), cache.get("a", 100)]).toEqual([null, undefined]);
+});
+
+it("makes room by dropping what was set longest ago", () => {
+  const cache = new BoundedCache<number>(2);
+  cache.set("a", 1, 100);
+  cache.set("b", 2, 100);
+  cache.set("a", 3, 100);
+  cache.set("c", 4, 100);
+  expect([cache.get("a", 0), cache.get("b", 0), cache.get("c", 0)]).toEqual([3, undefined, 4]);
+});
