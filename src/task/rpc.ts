@@ -48,6 +48,12 @@ export interface TaskDefinition {
   paused: boolean;
 }
 
+/** The part of a definition that comes from compiling its settings: replaced as a whole when the settings change. */
+export type CompiledDefinition = Pick<
+  TaskDefinition,
+  "settings" | "frame_list" | "format" | "needs" | "inputs" | "input_task" | "files_per_frame"
+>;
+
 /** `id` comes from the caller's token, `hostname` is for messages only. */
 export interface WorkerRef {
   id: number;
@@ -87,7 +93,8 @@ export interface TaskRpc {
   complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Result<Settled, Refusal>>;
   fail(worker: WorkerRef, leaseId: string, fail: Fail): Promise<Result<Settled, Refusal>>;
   release(worker: WorkerRef, leaseId: string, release: Release): Promise<Result<Settled, Refusal>>;
-  patch(patch: TaskPatch, actor: Principal): Promise<Result<null, Refusal>>;
+  /** `compiled`: the patch's settings, compiled and checked by the Worker; null when it has none. */
+  patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Result<null, Refusal>>;
   /** Cancels what runs, deletes the task's files and then its own storage; idempotent. */
   remove(actor: Principal): Promise<Result<Task, Refusal>>;
   frames(query: FramesQuery): Promise<Result<{ frames: Frame[]; cursor: string | null }, Refusal>>;

@@ -1,0 +1,377 @@
+/**
+ * What a task's object owes others, besides answering calls: history to D1, reports to the registry, news to dependents,
+ * pushes to workers, the sweep of superseded uploads, its own removal. Everything that must not be forgotten is in the
+ * record with the instant it is due; the one alarm does it. A failing chore is tried again later and never ends the chain.
+ */
+import { callRegistry, callTask } from "../http/objects.ts";
+import { deleteTaskObjects, sweepAttempt, sweepAttempts } from "../files/sweep.ts";
+import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
+import { writeRows } from "../history/store.ts";
+import type { Env } from "../platform/env.ts";
+import { ok, type Result } from "../platform/result.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import { whyNotFrameByFrame } from "./dependencies.ts";
+import { EMPTY, format, frames, minus, setOf, union, type FrameSet } from "./frame-set.ts";
+import { claimable, statusOf, type Transition } from "./ledger.ts";
+import { expire } from "./leasing.ts";
+import type { DependencyProgress, TaskDefinition } from "./rpc.ts";
+import type { Loaded } from "./task-do.ts";
+import type { ChoreState, Dependent, TaskStore } from "./task-store.ts";
+import { reportOf } from "./task-view.ts";
+import { nextWakeMs } from "./wake.ts";
+
+/** A chore that failed is tried again after this; the outbox has a backoff of its own. */
+const AGAIN_MS = 5_000;
+/** Counters reach the registry at most this often … */
+const REPORT_MIN_MS = 1_000;
+/** … and then only after this many changes, or this long: slow tasks would else pay a report for each frame. */
+const REPORT_CHANGES = 6;
+const REPORT_MAX_MS = 10_000;
+/** Frame-by-frame dependents are told at most this often. */
+const NEWS_MS = 1_000;
+/** A dependent that was announced and never created is forgotten after this. */
+const FORGET_DEPENDENT_MS = 3_600_000;
+/** R2 lists of 1,000 objects per wake while a task's files are removed. */
+const REMOVE_LISTS = 20;
+
+export function newChores(nowMs: number): ChoreState {
+  return {
+    created_ms: nowMs,
+    report_due_ms: nowMs + AGAIN_MS,
+    able_workers: 1,
+    news: EMPTY,
+    news_due_ms: null,
+    outbox_due_ms: null,
+    outbox_failures: 0,
+    remove: null,
+  };
+}
+
+/** What a transition may change that others must hear of at once. */
+interface Before {
+  hasWork: boolean;
+  status: string;
+  priority: number;
+  name: string;
+}
+
+/** The object, as its chores see it. */
+export interface Host {
+  ctx: DurableObjectState;
+  env: Env;
+  store: TaskStore;
+  loaded(): Loaded | null;
+  transit(change: (t: Transition) => Result<null, Refusal>): unknown;
+  /** The task's storage is empty now. */
+  gone(): void;
+}
+
+export class TaskChores {
+  readonly #host: Host;
+  #armedMs: number | null = null;
+  #dependents: Dependent[] | null = null;
+  #reportedMs = 0;
+  #changes = 0;
+  /** Ledger version the registry must hear of. */
+  #tellVersion = 0;
+
+  constructor(host: Host) {
+    this.#host = host;
+    void host.ctx.blockConcurrencyWhile(async () => {
+      this.#armedMs = await host.ctx.storage.getAlarm();
+    });
+  }
+
+  before({ definition, terms, record }: Loaded): Before {
+    return {
+      hasWork: claimable(terms, record.ledger) > 0,
+      status: statusOf(terms, record.ledger),
+      priority: definition.priority,
+      name: definition.name,
+    };
+  }
+
+  /** Inside the transaction: write down what the transition makes due. */
+  plan(loaded: Loaded, t: Transition, was: Before): void {
+    const { chores, tail } = loaded.record;
+    const now = this.before(loaded);
+    const ended = now.status !== was.status && ["completed", "failed", "canceled"].includes(now.status);
+    if (tail.length > 0)
+      chores.outbox_due_ms = ended || chores.remove ? t.nowMs : (chores.outbox_due_ms ?? t.nowMs + DRAIN_AFTER_MS);
+    if (
+      now.hasWork !== was.hasWork ||
+      now.status !== was.status ||
+      now.priority !== was.priority ||
+      now.name !== was.name
+    ) {
+      chores.report_due_ms = t.nowMs + AGAIN_MS;
+      this.#tellVersion = t.ledger.version;
+    }
+    this.#changes++;
+    const dependents = this.#knownDependents();
+    if (dependents.length === 0) return;
+    if (dependents.some((d) => d.frames === "same")) {
+      const fresh = t.effects.events
+        .filter((e) => e.kind === "done" || e.kind === "skipped")
+        .map((e) => setOfText(e.frames));
+      chores.news = fresh.reduce(union, chores.news);
+    }
+    const completedFlipped = (now.status === "completed") !== (was.status === "completed");
+    if (completedFlipped || chores.remove) chores.news_due_ms = t.nowMs;
+    else if (chores.news.length > 0) chores.news_due_ms ??= t.nowMs + NEWS_MS;
+  }
+
+  /** After the commit: tell at once what may not wait for the alarm, and arm it. */
+  follow(loaded: Loaded, t: Transition): void {
+    const { chores } = loaded.record;
+    const sinceMs = t.nowMs - this.#reportedMs;
+    const worthIt = sinceMs >= REPORT_MAX_MS || (sinceMs >= REPORT_MIN_MS && this.#changes >= REPORT_CHANGES);
+    if (chores.report_due_ms !== null || worthIt) {
+      this.#reportedMs = t.nowMs;
+      this.#changes = 0;
+      this.#host.ctx.waitUntil(this.report());
+    }
+    if (t.effects.canceled.length > 0)
+      this.#host.ctx.waitUntil(this.#pushCancels(loaded.definition.id, t.effects.canceled));
+    this.arm();
+  }
+
+  /** Arm the alarm when nothing, or something later, is armed. An early wake costs little and arms anew. */
+  arm(): void {
+    const loaded = this.#host.loaded();
+    if (!loaded) return;
+    const { ledger, chores } = loaded.record;
+    const nextMs = nextWakeMs({
+      leases: ledger.leases,
+      sweeps: ledger.sweeps,
+      outboxMs: chores.outbox_due_ms,
+      reportMs: chores.report_due_ms,
+      newsMs: chores.news_due_ms,
+      removeMs: chores.remove?.due_ms ?? null,
+    });
+    if (nextMs === null) return;
+    // A past instant may be dropped by the runtime (workerd#6866), and a past alarm may never fire: neither is relied on.
+    const nowMs = Date.now();
+    const atMs = Math.max(nextMs, nowMs + 1);
+    if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= atMs) return;
+    this.#armedMs = atMs;
+    void this.#host.ctx.storage.setAlarm(atMs);
+  }
+
+  /** The alarm. Idempotent: it looks at what is due, not at why it woke. */
+  async run(): Promise<void> {
+    this.#armedMs = null;
+    if (!this.#host.loaded()) return;
+    await this.#attempt("expire", async () => {
+      this.#host.transit((t) => {
+        t.effects.idle = expire(t) === 0;
+        return ok(null);
+      });
+    });
+    const due = (atMs: number | null | undefined): boolean => atMs !== null && atMs !== undefined && atMs <= Date.now();
+    const chores = (): ChoreState | undefined => this.#host.loaded()?.record.chores;
+    if (due(chores()?.outbox_due_ms)) await this.#attempt("history", () => this.#drain());
+    if (this.#host.loaded()?.record.ledger.sweeps.some((sweep) => due(sweep.due_ms)))
+      await this.#attempt("sweep", () => this.#sweep());
+    if (due(chores()?.report_due_ms)) await this.report();
+    if (due(chores()?.news_due_ms)) await this.#attempt("news", () => this.#tellDependents());
+    if (due(chores()?.remove?.due_ms)) await this.#attempt("remove", () => this.#remove());
+    this.arm();
+  }
+
+  async #attempt(chore: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      console.error(
+        JSON.stringify({
+          at: "task",
+          task: this.#host.loaded()?.definition.id,
+          chore,
+          error: error instanceof Error ? error.message : "unknown",
+        }),
+      );
+    }
+  }
+
+  #save(): void {
+    const loaded = this.#host.loaded();
+    if (loaded) this.#host.ctx.storage.transactionSync(() => this.#host.store.save(loaded.record));
+  }
+
+  async #drain(): Promise<void> {
+    const { env, store } = this.#host;
+    const record = (): Loaded["record"] => this.#host.loaded()!.record;
+    const result = await drainOutbox(
+      { failures: record().chores.outbox_failures },
+      {
+        read: (limit) => store.waitingEvents(record().tail, limit),
+        remove: (throughSeq) => {
+          record().tail = store.dropEvents(record().tail, throughSeq);
+          this.#save();
+        },
+        write: (rows) => writeRows(env.HISTORY, rows),
+        nowMs: () => Date.now(),
+      },
+    );
+    const { chores, tail } = record();
+    chores.outbox_failures = result.failures;
+    chores.outbox_due_ms = result.retryAtMs ?? (tail.length > 0 ? Date.now() + DRAIN_AFTER_MS : null);
+    this.#save();
+  }
+
+  /** Delete what superseded attempts uploaded and no commit took. */
+  async #sweep(): Promise<void> {
+    const { env, store } = this.#host;
+    const { definition, record } = this.#host.loaded()!;
+    for (const sweep of record.ledger.sweeps.filter((s) => s.due_ms <= Date.now())) {
+      try {
+        if (sweep.frames.length === 0) await sweepAttempts(env.FILES, definition.id, sweep.attempt);
+        else {
+          const keep = new Set<string>();
+          for (const frame of frames(sweep.frames)) {
+            const entry = store.book.get(frame);
+            if (entry?.state === "done" && entry.attempt === sweep.attempt)
+              for (const file of entry.files) keep.add(file.name);
+          }
+          await sweepAttempt(env.FILES, definition.id, sweep.attempt, keep);
+        }
+      } catch (error) {
+        sweep.due_ms = Date.now() + AGAIN_MS;
+        throw error;
+      }
+      const { ledger } = this.#host.loaded()!.record;
+      ledger.sweeps = ledger.sweeps.filter((s) => s.attempt !== sweep.attempt || s.due_ms !== sweep.due_ms);
+      this.#save();
+    }
+  }
+
+  /** Tell the registry how the task stands, and learn how many workers could do it. */
+  async report(): Promise<void> {
+    const loaded = this.#host.loaded();
+    if (!loaded) return;
+    const { definition, terms, record } = loaded;
+    const report = reportOf(
+      definition,
+      terms,
+      record.ledger,
+      record.chores.created_ms,
+      Date.now(),
+      record.chores.remove !== null,
+    );
+    try {
+      const reply = await callRegistry(this.#host.env, (registry) => registry.report(report));
+      const { chores } = this.#host.loaded()?.record ?? record;
+      chores.able_workers = Math.max(1, reply.able_workers);
+      if (report.version >= this.#tellVersion) chores.report_due_ms = null;
+    } catch {
+      const { chores } = this.#host.loaded()?.record ?? record;
+      chores.report_due_ms = Date.now() + AGAIN_MS;
+      this.arm();
+    }
+  }
+
+  /** Before a failure is judged: how many workers there are to try (P6). The last known number serves when nobody answers. */
+  async countAbleWorkers(): Promise<void> {
+    const loaded = this.#host.loaded();
+    if (!loaded) return;
+    await this.#attempt("count workers", async () => {
+      const able = await callRegistry(this.#host.env, (registry) => registry.ableWorkers(loaded.definition.needs));
+      loaded.record.chores.able_workers = Math.max(1, able);
+    });
+  }
+
+  async #pushCancels(taskId: number, canceled: Transition["effects"]["canceled"]): Promise<void> {
+    const byWorker = new Map<number, string[]>();
+    for (const { worker_id, lease_id } of canceled)
+      byWorker.set(worker_id, [...(byWorker.get(worker_id) ?? []), lease_id]);
+    const pushes = [...byWorker].map(([worker_id, lease_ids]) => ({ worker_id, task_id: taskId, lease_ids }));
+    await this.#attempt("push cancel", () => callRegistry(this.#host.env, (registry) => registry.pushCancel(pushes)));
+  }
+
+  /** Ask every dependency for its progress, and be remembered there. Refused when one does not exist. */
+  async watchDependencies(definition: TaskDefinition): Promise<Result<DependencyProgress[], Refusal>> {
+    const news: DependencyProgress[] = [];
+    for (const [i, dependency] of definition.depends_on.entries()) {
+      const scattered = dependency.frames === "same" ? whyNotFrameByFrame(definition.frame_list) : null;
+      if (scattered) return refuse("invalid", `frame by frame: the frame list ${scattered}`, `depends_on.${i}`);
+      const progress = await callTask(this.#host.env, dependency.task, (task) =>
+        task.watch(definition.id, dependency.frames),
+      );
+      if (!progress.ok) return refuse("invalid", `task ${dependency.task} does not exist`, `depends_on.${i}`);
+      news.push(progress.value);
+    }
+    return ok(news);
+  }
+
+  addDependent(dependent: Dependent): void {
+    this.#host.store.addDependent(dependent);
+    this.#dependents = null;
+  }
+
+  #knownDependents(): Dependent[] {
+    return (this.#dependents ??= this.#host.store.dependents());
+  }
+
+  progress({ definition, terms, record }: Loaded, done: FrameSet | null): DependencyProgress {
+    const state = record.chores.remove ? "gone" : statusOf(terms, record.ledger) === "completed" ? "completed" : "open";
+    return { id: definition.id, version: record.ledger.version, state, done: done && (format(done) || null) };
+  }
+
+  /** All frames that are done or skipped. */
+  allDone({ record }: Loaded): FrameSet {
+    const done: number[] = [];
+    for (const [frame, entry] of this.#host.store.entries()) if (entry.state === "done") done.push(frame);
+    return union(record.ledger.skipped, setOf(done));
+  }
+
+  async #tellDependents(): Promise<void> {
+    const loaded = this.#host.loaded()!;
+    const sent = loaded.record.chores.news;
+    let missed = false;
+    for (const dependent of this.#knownDependents()) {
+      const progress = this.progress(loaded, dependent.frames === "same" ? sent : null);
+      const answer = await callTask(this.#host.env, dependent.task, (task) => task.dependencyMoved(progress)).catch(
+        () => "failed" as const,
+      );
+      const forgotten = answer === "unknown" && Date.now() - dependent.since_ms > FORGET_DEPENDENT_MS;
+      if (answer === "gone" || forgotten) this.#host.store.removeDependent(dependent.task);
+      else if (answer !== "taken") missed = true;
+    }
+    this.#dependents = null;
+    const { chores } = this.#host.loaded()!.record;
+    if (!missed) chores.news = minus(chores.news, sent);
+    chores.news_due_ms = missed ? Date.now() + AGAIN_MS : chores.news.length > 0 ? Date.now() + NEWS_MS : null;
+    this.#save();
+  }
+
+  /** Files first, again when the last grant has run out, then history, and the object's own storage last. */
+  async #remove(): Promise<void> {
+    const { ctx, env } = this.#host;
+    const { definition, record } = this.#host.loaded()!;
+    const remove = record.chores.remove!;
+    const nowMs = Date.now();
+    remove.due_ms = nowMs + AGAIN_MS;
+    if (!(await deleteTaskObjects(env.FILES, definition.id, REMOVE_LISTS))) remove.due_ms = nowMs;
+    else if (nowMs < remove.until_ms) remove.due_ms = remove.until_ms;
+    else if (
+      record.tail.length === 0 &&
+      record.chores.outbox_due_ms === null &&
+      record.chores.report_due_ms === null &&
+      record.chores.news_due_ms === null
+    ) {
+      await ctx.storage.deleteAll();
+      this.#host.gone();
+      return;
+    }
+    this.#save();
+  }
+}
+
+function setOfText(text: string | null): FrameSet {
+  if (!text) return EMPTY;
+  return text.split(",").map((part) => {
+    const match = /^(-?\d+)(?:-(-?\d+))?$/.exec(part)!;
+    return [Number(match[1]), Number(match[2] ?? match[1])] as const;
+  });
+}

@@ -1,0 +1,363 @@
+/**
+ * The lease rules: claim, renew, complete, fail, release, expire. Pure; time is an argument.
+ *
+ * A lease is live while it stands in `ledger.leases`; it is over the moment the clock passes `until_ms`, whether or not an
+ * alarm has run yet (every transition expires first). A call names lease and attempt; when no live lease of that worker has
+ * both, it is refused with `lease_lost` and changes nothing (P2), except that a repetition of what was already done is
+ * recognised from the book itself and answered as the first time (P3).
+ */
+import { ok, type Result } from "../platform/result.ts";
+import { frameAt } from "../protocol/frame-list.ts";
+import type { NoLeaseReason } from "../protocol/lease.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { OutputFile } from "../protocol/task.ts";
+import { chunkSize, measured } from "./chunking.ts";
+import { blameFrames, forgive, keptOffUntil, trustedWorkers } from "./failure.ts";
+import { EMPTY, format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
+import {
+  claimable,
+  countsOf,
+  noteLease,
+  noteTask,
+  statusOf,
+  waitsForWhole,
+  type LiveLease,
+  type Transition,
+} from "./ledger.ts";
+import { indexAt, positions } from "./visit-order.ts";
+
+/** Uploads granted by a lease may still be under way when it ends: strays are swept this long after its end. */
+export const SWEEP_AFTER_MS = 60_000;
+/** A worker that finds nothing asks again no sooner than this, unless it is told of work. */
+const NOTHING_RETRY_MS = 5_000;
+/** How many failed frames a claim looks through for one this worker may try: bounds the rows a claim reads. */
+const RETRY_LOOK = 64;
+
+export interface ClaimRequest {
+  worker: number;
+  key: string;
+  epoch: number;
+  /** Fresh, unguessable; used when a lease is made. */
+  leaseId: string;
+}
+
+export type ClaimOutcome =
+  | { lease: LiveLease; fresh: boolean }
+  | { lease: null; reason: NoLeaseReason; retryAfterMs: number | null };
+
+/** A frame that is rendered; its files were verified against their receipts by the caller. */
+export interface DoneFrame {
+  frame: number;
+  seconds: number;
+  files: OutputFile[];
+}
+
+export interface LeaseRef {
+  worker: number;
+  leaseId: string;
+  attempt: number;
+}
+
+/** Give the worker a chunk, or say why not. The same key answers with the same live lease. */
+export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
+  expire(t);
+  const known = t.ledger.leases.find((lease) => lease.worker === request.worker && lease.key === request.key);
+  if (known) return { lease: known, fresh: false };
+  const refused = whyNoLease(t, request);
+  if (refused) return { lease: null, ...refused };
+  const chosen = choose(t, request.worker);
+  if (chosen.length === 0) return { lease: null, reason: "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
+  const frames = setOf(chosen);
+  const lease: LiveLease = {
+    lease_id: request.leaseId,
+    attempt: ++t.ledger.attempt,
+    worker: request.worker,
+    key: request.key,
+    frames,
+    open: frames,
+    claimed_ms: t.nowMs,
+    until_ms: t.nowMs + t.terms.leaseMs,
+    stored_ms: 0,
+  };
+  t.ledger.leases = [...t.ledger.leases, lease];
+  t.ledger.counts.leased += chosen.length;
+  return { lease, fresh: true };
+}
+
+function whyNoLease(
+  t: Transition,
+  request: ClaimRequest,
+): { reason: NoLeaseReason; retryAfterMs: number | null } | null {
+  const status = statusOf(t.terms, t.ledger);
+  if (
+    t.ledger.paused ||
+    t.ledger.stopped !== null ||
+    status === "canceled" ||
+    status === "completed" ||
+    status === "failed"
+  ) {
+    return { reason: "not_running", retryAfterMs: null };
+  }
+  if (waitsForWhole(t.ledger)) return { reason: "waiting", retryAfterMs: null };
+  if (request.epoch < t.ledger.outranked) return { reason: "outranked", retryAfterMs: 0 };
+  const until = keptOffUntil(t.ledger, request.worker, t.ableWorkers, t.nowMs);
+  if (until !== null) return { reason: "kept_off", retryAfterMs: until - t.nowMs };
+  if (claimable(t.terms, t.ledger) === 0) {
+    const closed = countsOf(t.terms, t.ledger).pending > 0;
+    return { reason: closed ? "waiting" : "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
+  }
+  return null;
+}
+
+/** Take frames for a chunk out of ready, then the cursor, then retry. */
+function choose(t: Transition, worker: number): number[] {
+  const { ledger, terms } = t;
+  const want = chunkSize(
+    terms.chunk,
+    ledger.stats,
+    countsOf(terms, ledger).pending,
+    Math.max(t.ableWorkers, ledger.leases.length + 1),
+  );
+  const chosen = take(ledger.ready, want);
+  ledger.ready = minus(ledger.ready, setOf(chosen));
+  const end = positions(terms.order, terms.total);
+  while (chosen.length < want && ledger.cursor < end) {
+    const index = indexAt(terms.order, terms.total, ledger.cursor++);
+    if (index === undefined) continue;
+    const frame = frameAt(terms.list, index)!;
+    if (!has(ledger.skipped, frame)) chosen.push(frame);
+  }
+  if (chosen.length > 0) return chosen;
+  const again = retries(t, worker, want);
+  ledger.retry = minus(ledger.retry, setOf(again));
+  return again;
+}
+
+/** Failed frames this worker may try: a frame goes to a worker that has not failed it while there is one left to ask. */
+function retries(t: Transition, worker: number, want: number): number[] {
+  const trusted = trustedWorkers(t);
+  const out: number[] = [];
+  for (const frame of take(t.ledger.retry, RETRY_LOOK)) {
+    const failures = t.book.get(frame)?.failures ?? [];
+    if (failures.length < trusted && failures.some(([id]) => id === worker)) continue;
+    out.push(frame);
+    if (out.length === want) break;
+  }
+  return out;
+}
+
+/** Extend a lease, and commit what is done so far. */
+export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  commit(t, lease.value, checked.value);
+  lease.value.until_ms = t.nowMs + t.terms.leaseMs;
+  t.effects.idle = checked.value.length === 0 && lease.value.stored_ms - t.nowMs >= t.terms.leaseMs / 2;
+  return ok(lease.value);
+}
+
+/** End a lease whose frames are all done. `repeat` says that this call had been carried out before. */
+export function complete(
+  t: Transition,
+  ref: LeaseRef,
+  done: readonly DoneFrame[],
+): Result<{ committed: number; repeat: boolean }, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return wasCommitted(t, ref, done) ? ok({ committed: done.length, repeat: true }) : lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  const missing = minus(lease.value.open, setOf(checked.value.map((d) => d.frame)));
+  if (missing.length > 0)
+    return refuse("invalid", `leaves out frame ${format(missing)} of the lease: fail or release it instead`, "done");
+  commit(t, lease.value, checked.value);
+  t.ledger.stats = measured(t.ledger.stats, {
+    frames: size(lease.value.frames),
+    framesMs: done.reduce((sum, d) => sum + d.seconds * 1000, 0),
+    wallMs: t.nowMs - lease.value.claimed_ms,
+  });
+  close(t, lease.value);
+  return ok({ committed: size(lease.value.frames), repeat: false });
+}
+
+/** End a lease in which `blamed` frames failed to render; what is done stays done, the others go back unblamed. */
+export function fail(
+  t: Transition,
+  ref: LeaseRef,
+  done: readonly DoneFrame[],
+  blamed: readonly number[],
+  error: string,
+): Result<{ committed: number }, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  const left = minus(lease.value.open, setOf(checked.value.map((d) => d.frame)));
+  const wrong = minus(setOf(blamed), left);
+  if (wrong.length > 0)
+    return refuse("invalid", `names ${format(wrong)}, which this lease does not hold open`, "frames");
+  commit(t, lease.value, checked.value);
+  t.ledger.counts.leased -= blamed.length;
+  lease.value.open = minus(lease.value.open, setOf(blamed));
+  blameFrames(t, lease.value, blamed, error);
+  giveBack(t, lease.value, "given back after a failure");
+  close(t, lease.value, true);
+  return ok({ committed: size(lease.value.frames) - size(left) });
+}
+
+/** Give a lease back without blame: a clean stop, a full disk, a missing program. */
+export function release(
+  t: Transition,
+  ref: LeaseRef,
+  done: readonly DoneFrame[],
+  reason: string,
+): Result<{ committed: number }, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  commit(t, lease.value, checked.value);
+  const committed = size(lease.value.frames) - size(lease.value.open);
+  giveBack(t, lease.value, reason);
+  close(t, lease.value);
+  return ok({ committed });
+}
+
+/** End every lease whose time is over; its frames are pending again and nobody is blamed (P5, P6). */
+export function expire(t: Transition): number {
+  const over = t.ledger.leases.filter((lease) => lease.until_ms <= t.nowMs);
+  for (const lease of over) {
+    giveBack(t, lease, "expired");
+    close(t, lease);
+  }
+  return over.length;
+}
+
+/** End every live lease (cancel, delete); their workers are to be told. */
+export function cancelLeases(t: Transition, reason: string): void {
+  for (const lease of t.ledger.leases) {
+    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
+    giveBack(t, lease, reason);
+    close(t, lease);
+  }
+}
+
+/** When the next lease runs out; null without live leases. */
+export function nextExpiryMs(leases: readonly LiveLease[]): number | null {
+  return leases.length === 0 ? null : Math.min(...leases.map((lease) => lease.until_ms));
+}
+
+function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
+  const lease = t.ledger.leases.find(
+    (l) => l.lease_id === ref.leaseId && l.attempt === ref.attempt && l.worker === ref.worker,
+  );
+  return lease
+    ? ok(lease)
+    : refuse("lease_lost", `attempt ${ref.attempt} of task ${t.terms.id} is no longer this worker's: stop its process`);
+}
+
+/** P3: a repeated completion is known by its frames, all committed under the same attempt by the same worker. */
+function wasCommitted(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): boolean {
+  return (
+    done.length > 0 &&
+    done.every(({ frame }) => {
+      const entry = t.book.get(frame);
+      return entry?.state === "done" && entry.attempt === ref.attempt && entry.worker === ref.worker;
+    })
+  );
+}
+
+/** Check a list of done frames against the lease; answers those not committed yet. Changes nothing. */
+function checkDone(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): Result<DoneFrame[], Refusal> {
+  const fresh: DoneFrame[] = [];
+  const seen = new Set<number>();
+  for (const [i, item] of done.entries()) {
+    if (seen.has(item.frame)) return refuse("invalid", `names frame ${item.frame} twice`, `done.${i}.frame`);
+    seen.add(item.frame);
+    if (!has(lease.frames, item.frame))
+      return refuse("invalid", `names frame ${item.frame}, which is not in this lease`, `done.${i}.frame`);
+    if (item.files.length < t.terms.filesPerFrame) {
+      return refuse(
+        "invalid",
+        `frame ${item.frame} has no uploaded file: a render without its frame is a failure`,
+        `done.${i}.receipts`,
+      );
+    }
+    if (has(lease.open, item.frame)) fresh.push(item);
+  }
+  return ok(fresh);
+}
+
+function commit(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): void {
+  if (done.length === 0) return;
+  for (const { frame, seconds, files } of done) {
+    const failures = t.book.get(frame)?.failures ?? [];
+    t.book.set(frame, {
+      state: "done",
+      attempt: lease.attempt,
+      worker: lease.worker,
+      seconds,
+      at_ms: t.nowMs,
+      files,
+      failures,
+      error: null,
+    });
+    t.ledger.seconds += seconds;
+    t.ledger.frame_current = frame;
+  }
+  const frames = setOf(done.map((d) => d.frame));
+  lease.open = minus(lease.open, frames);
+  t.ledger.counts.leased -= done.length;
+  t.ledger.counts.done += done.length;
+  forgive(t.ledger, lease.worker);
+  noteLease(
+    t,
+    "done",
+    lease,
+    frames,
+    done.reduce((sum, d) => sum + d.seconds, 0),
+    null,
+  );
+}
+
+/** Frames that had failed before stay behind new ones; the others go first. */
+function giveBack(t: Transition, lease: LiveLease, reason: string): void {
+  if (lease.open.length === 0) return;
+  const failedBefore = setOf([...framesWithFailures(t, lease.open)]);
+  t.ledger.retry = union(t.ledger.retry, failedBefore);
+  t.ledger.ready = union(t.ledger.ready, minus(lease.open, failedBefore));
+  t.ledger.counts.leased -= size(lease.open);
+  noteLease(t, "lost", lease, lease.open, null, reason);
+}
+
+function* framesWithFailures(t: Transition, frames: FrameSet): Generator<number> {
+  if (t.ledger.error === null) return;
+  for (const frame of take(frames, Infinity)) if ((t.book.get(frame)?.failures.length ?? 0) > 0) yield frame;
+}
+
+/**
+ * Take the lease off the list. Where a frame was not committed its upload may lie about, or be still under way: it is swept
+ * once the grant has run out.
+ */
+function close(t: Transition, lease: LiveLease, blamed = false): void {
+  if ((blamed || lease.open.length > 0) && t.terms.filesPerFrame > 0) {
+    const dueMs = Math.max(lease.until_ms, t.nowMs) + SWEEP_AFTER_MS;
+    t.ledger.sweeps = [...t.ledger.sweeps, { attempt: lease.attempt, frames: lease.frames, due_ms: dueMs }];
+  }
+  lease.open = EMPTY;
+  t.ledger.leases = t.ledger.leases.filter((other) => other !== lease);
+  noteEnd(t);
+}
+
+/** Record the end of the task, once: when nothing is open and the last lease is closed. */
+export function noteEnd(t: Transition): void {
+  if (t.ledger.leases.length > 0) return;
+  const status = statusOf(t.terms, t.ledger);
+  if (status === "completed") noteTask(t, "completed", null);
+  if (status === "failed") noteTask(t, "failed", t.ledger.stopped ?? t.ledger.error);
+}

@@ -1,0 +1,71 @@
+/** Outputs of a task: receipts checked before a commit, committed files listed afterwards. */
+import { planFor } from "../compilers/index.ts";
+import { verifyReceipt } from "../files/grant.ts";
+import { ok, type Result } from "../platform/result.ts";
+import type { FileList } from "../protocol/file.ts";
+import { countFrames, framesOf, indexOfFrame, type FrameList } from "../protocol/frame-list.ts";
+import type { DoneFrame as ClaimedDone } from "../protocol/lease.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { OutputFile } from "../protocol/task.ts";
+import type { FrameEntry } from "./ledger.ts";
+import type { DoneFrame } from "./leasing.ts";
+import type { TaskDefinition } from "./rpc.ts";
+
+/**
+ * Turn what a worker claims to have done into what it has proof of (P3, P11): each receipt must be ours, for this task and
+ * attempt, for the file name the plan expects of that frame, and not of an empty file.
+ */
+export async function checkReceipts(
+  key: CryptoKey,
+  definition: TaskDefinition,
+  attempt: number,
+  done: readonly ClaimedDone[],
+): Promise<Result<DoneFrame[], Refusal>> {
+  const expected = expectedNames(definition, done);
+  const out: DoneFrame[] = [];
+  for (const [i, item] of done.entries()) {
+    const files: OutputFile[] = [];
+    for (const [j, text] of item.receipts.entries()) {
+      const field = `done.${i}.receipts.${j}`;
+      const claims = await verifyReceipt(key, text);
+      if (!claims) return refuse("invalid", "is not a receipt of this manager", field);
+      const { task, attempt: under, name, size, sha256 } = claims;
+      if (task !== definition.id || under !== attempt)
+        return refuse("invalid", "is for another task or attempt", field);
+      if (name !== expected.get(item.frame))
+        return refuse("invalid", `is for '${name}', which is not the file of frame ${item.frame}`, field);
+      if (size === 0) return refuse("invalid", `'${name}' is empty: a render without its frame is a failure`, field);
+      files.push({ name, size, sha256 });
+    }
+    if (files.length > definition.files_per_frame)
+      return refuse("invalid", `frame ${item.frame} has more files than the task makes`, `done.${i}.receipts`);
+    out.push({ frame: item.frame, seconds: item.seconds, files });
+  }
+  return ok(out);
+}
+
+function expectedNames(definition: TaskDefinition, done: readonly ClaimedDone[]): Map<number, string> {
+  if (definition.files_per_frame === 0 || done.length === 0) return new Map();
+  const frames = done.map((item) => item.frame);
+  const plan = planFor(definition.type, definition.parser, definition.settings, frames, "linux");
+  return new Map(plan.outputs.map(({ frame, name }) => [frame, name]));
+}
+
+/** The frames of a list a worker sent, refused when there are more than the task has. */
+export function frameRange(list: FrameList, total: number): Result<number[], Refusal> {
+  if (countFrames(list) > total) return refuse("invalid", "names more frames than the task has", "frames");
+  return ok([...framesOf(list)]);
+}
+
+/** A page of committed files in frame order. */
+export function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: FrameList | null, limit: number): FileList {
+  const files: FileList["files"] = [];
+  let last: number | null = null;
+  for (const [frame, entry] of entries) {
+    if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
+    if (files.length >= limit) return { files, cursor: String(last) };
+    for (const file of entry.files) files.push({ frame, ...file, attempt: entry.attempt });
+    last = frame;
+  }
+  return { files, cursor: null };
+}

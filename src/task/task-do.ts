@@ -1,0 +1,424 @@
+/**
+ * One task, one object: a thin shell around the pure rules. Every call is one synchronous transition inside one transaction
+ * (`#transit`): load, decide, write two rows or none. What an object owes others (history, reports, news, sweeps) is in its
+ * record as chores and is done by the alarm; rendering waits for none of it (P7).
+ */
+import { DurableObject } from "cloudflare:workers";
+import { planFor } from "../compilers/index.ts";
+import { signGrant } from "../files/grant.ts";
+import type { Env } from "../platform/env.ts";
+import { ok, type Result } from "../platform/result.ts";
+import { signingKey } from "../platform/signing.ts";
+import type { FileList, ReceiptClaims } from "../protocol/file.ts";
+import { formatFrameList, indexOfFrame, parseFrameList } from "../protocol/frame-list.ts";
+import type { Claim, Claimed, Complete, Fail, Lease, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
+import type { Principal } from "../protocol/token.ts";
+import { newChores, TaskChores } from "./chores.ts";
+import { act, changeFrames } from "./control.ts";
+import { take as takeNews } from "./dependencies.ts";
+import { checkReceipts, filesPage, frameRange } from "./outputs.ts";
+import { frames, toList } from "./frame-set.ts";
+import * as leasing from "./leasing.ts";
+import { listFromText, newLedger, noteTask, type LiveLease, type Terms, type Transition } from "./ledger.ts";
+import type { CompiledDefinition, DependencyProgress, FramesQuery, TaskDefinition, TaskRpc, WorkerRef } from "./rpc.ts";
+import { TaskLog } from "./task-log.ts";
+import { TaskStore, type TaskRecord } from "./task-store.ts";
+import { framesPage, taskOf } from "./task-view.ts";
+
+type Outcome<T> = Result<T, Refusal>;
+
+/** A task as it is loaded. */
+export interface Loaded {
+  definition: TaskDefinition;
+  terms: Terms;
+  record: TaskRecord;
+}
+
+const NOT_FOUND = refuse("not_found", "there is no such task");
+
+export class TaskDO extends DurableObject<Env> implements TaskRpc {
+  readonly #store: TaskStore;
+  readonly #log: TaskLog;
+  readonly #chores: TaskChores;
+  /** Fractions workers reported, by lease id; worth nothing after an eviction. */
+  readonly #progress = new Map<string, number>();
+  #loaded: Loaded | null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#store = new TaskStore(ctx.storage);
+    this.#log = new TaskLog(ctx.storage.sql);
+    this.#loaded = this.#store.open() ? this.#load() : null;
+    this.#chores = new TaskChores({
+      ctx,
+      env,
+      store: this.#store,
+      loaded: () => this.#loaded,
+      transit: (change) => this.#transit(change),
+      gone: () => (this.#loaded = null),
+    });
+  }
+
+  #load(): Loaded {
+    const definition = this.#store.definition();
+    return { definition, terms: termsOf(definition), record: this.#store.record() };
+  }
+
+  /** The task, unless it does not exist or is being removed. */
+  #task(): Loaded | null {
+    return this.#loaded && this.#loaded.record.chores.remove === null ? this.#loaded : null;
+  }
+
+  /**
+   * Run one transition: all of it is written, or, when it refuses, only the expiry of leases whose time is over. What is in
+   * memory is dropped when it throws, so that memory never differs from the rows.
+   */
+  #transit<T>(change: (t: Transition, loaded: Loaded) => Outcome<T>): Outcome<T> {
+    const loaded = this.#loaded;
+    if (!loaded) return NOT_FOUND;
+    const { ledger, chores } = loaded.record;
+    const t: Transition = {
+      terms: loaded.terms,
+      ledger,
+      book: this.#store.book,
+      nowMs: Date.now(),
+      effects: { events: [], canceled: [], idle: false },
+      ableWorkers: chores.able_workers,
+    };
+    try {
+      const before = this.#chores.before(loaded);
+      const result = this.ctx.storage.transactionSync(() => {
+        const result = change(t, loaded);
+        if ((!result.ok || t.effects.idle) && t.effects.events.length === 0) return result;
+        ledger.version++;
+        ledger.updated_ms = t.nowMs;
+        for (const event of t.effects.events) {
+          loaded.record.tail.push({
+            ...event,
+            seq: ++ledger.event_seq,
+            task_id: loaded.definition.id,
+            type: loaded.definition.type,
+          });
+        }
+        this.#chores.plan(loaded, t, before);
+        this.#store.save(loaded.record);
+        return result;
+      });
+      this.#chores.follow(loaded, t);
+      return result;
+    } catch (error) {
+      this.#store.forget();
+      this.#loaded = this.#load();
+      throw error;
+    }
+  }
+
+  async create(definition: TaskDefinition, actor: Principal): Promise<Outcome<Task>> {
+    if (this.#loaded) return await this.view();
+    const watched = await this.#chores.watchDependencies(definition);
+    if (!watched.ok) return watched;
+    if (!this.#loaded) {
+      this.ctx.storage.transactionSync(() => {
+        const nowMs = Date.now();
+        const record: TaskRecord = {
+          ledger: newLedger(definition.depends_on, definition.paused, nowMs),
+          chores: newChores(nowMs),
+          tail: [],
+        };
+        this.#store.prepare();
+        this.#store.saveDefinition(definition);
+        this.#store.save(record);
+        this.#loaded = { definition, terms: termsOf(definition), record };
+      });
+      this.#transit((t) => {
+        for (const news of watched.value) takeNews(t, news);
+        noteTask(t, "submitted", actor.name);
+        return ok(null);
+      });
+    }
+    await this.#chores.report();
+    return await this.view();
+  }
+
+  async view(): Promise<Outcome<Task>> {
+    const task = this.#task();
+    if (!task) return NOT_FOUND;
+    const { definition, terms, record } = task;
+    return ok(taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#progress));
+  }
+
+  async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Claimed>> {
+    const task = this.#task();
+    if (!task) return NOT_FOUND;
+    const outcome = this.#transit((t) => {
+      const claimed = this.#claimIn(t, worker, claim);
+      t.effects.idle = claimed.lease === null || !claimed.fresh;
+      return ok(claimed);
+    });
+    return outcome.ok ? ok(await this.#claimed(outcome.value, claim)) : outcome;
+  }
+
+  #claimIn(t: Transition, worker: WorkerRef, claim: Claim): leasing.ClaimOutcome {
+    return leasing.claim(t, { worker: worker.id, key: claim.key, epoch: claim.epoch, leaseId: crypto.randomUUID() });
+  }
+
+  async #claimed(outcome: leasing.ClaimOutcome, claim: Claim): Promise<Claimed> {
+    if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
+    return { lease: await this.#leaseOf(outcome.lease, claim), reason: null, retry_after_ms: null };
+  }
+
+  async #leaseOf(lease: LiveLease, claim: Claim): Promise<Lease> {
+    const { definition } = this.#loaded!;
+    const plan = planFor(
+      definition.type,
+      definition.parser,
+      definition.settings,
+      [...frames(lease.frames)],
+      claim.platform,
+    );
+    return {
+      task_id: definition.id,
+      lease_id: lease.lease_id,
+      attempt: lease.attempt,
+      frames: formatFrameList(toList(lease.frames)),
+      lease_ms: lease.until_ms - Date.now(),
+      until_ms: lease.until_ms,
+      grant: await this.#grant(lease),
+      plan,
+    };
+  }
+
+  /** A grant outlives its lease by what a slow upload may need, and no more. */
+  async #grant(lease: LiveLease): Promise<string> {
+    const { definition } = this.#loaded!;
+    return await signGrant(await signingKey(this.env), {
+      task: definition.id,
+      lease_id: lease.lease_id,
+      attempt: lease.attempt,
+      worker: lease.worker,
+      input_task: definition.input_task,
+      exp_ms: lease.until_ms + leasing.SWEEP_AFTER_MS,
+    });
+  }
+
+  async renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Outcome<Renewed>> {
+    const ref = { worker: worker.id, leaseId, attempt: renew.attempt };
+    const done = await this.#verified(renew);
+    if (!done.ok) return done;
+    const lease = this.#transit((t) => this.#logged(leasing.renew(t, ref, done.value), t, ref, renew.log));
+    if (!lease.ok) return lease;
+    if (renew.progress !== null) this.#progress.set(leaseId, renew.progress);
+    return ok({
+      lease_ms: lease.value.until_ms - Date.now(),
+      until_ms: lease.value.until_ms,
+      grant: await this.#grant(lease.value),
+    });
+  }
+
+  async complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Outcome<Settled>> {
+    return await this.#settle(worker, leaseId, complete, complete.next, (t, ref, done) =>
+      leasing.complete(t, ref, done),
+    );
+  }
+
+  async fail(worker: WorkerRef, leaseId: string, fail: Fail): Promise<Outcome<Settled>> {
+    const blamed = parseFrameList(fail.frames);
+    if (!blamed.ok) return refuse("invalid", blamed.error, "frames");
+    await this.#chores.countAbleWorkers();
+    const list = frameRange(blamed.value, this.#loaded?.terms.total ?? 0);
+    if (!list.ok) return list;
+    return await this.#settle(worker, leaseId, fail, fail.next, (t, ref, done) =>
+      leasing.fail(t, ref, done, list.value, fail.error),
+    );
+  }
+
+  async release(worker: WorkerRef, leaseId: string, release: Release): Promise<Outcome<Settled>> {
+    return await this.#settle(worker, leaseId, release, null, (t, ref, done) =>
+      leasing.release(t, ref, done, release.reason),
+    );
+  }
+
+  async #settle(
+    worker: WorkerRef,
+    leaseId: string,
+    body: Pick<Complete, "attempt" | "done" | "log">,
+    next: Claim | null,
+    verb: (t: Transition, ref: leasing.LeaseRef, done: leasing.DoneFrame[]) => Outcome<{ committed: number }>,
+  ): Promise<Outcome<Settled>> {
+    const ref = { worker: worker.id, leaseId, attempt: body.attempt };
+    const done = await this.#verified(body);
+    if (!done.ok) return done;
+    const settled = this.#transit((t) => {
+      // A repeated call whose first answer was lost: its next lease is there already.
+      const repeated =
+        next !== null && t.ledger.leases.some((lease) => lease.worker === worker.id && lease.key === next.key);
+      const result = repeated
+        ? ok({ committed: done.value.length })
+        : this.#logged(verb(t, ref, done.value), t, ref, body.log);
+      if (!result.ok) return result;
+      return ok({ committed: result.value.committed, next: next && this.#claimIn(t, worker, next) });
+    });
+    if (!settled.ok) return settled;
+    this.#progress.delete(leaseId);
+    return ok({
+      committed: settled.value.committed,
+      next: settled.value.next && (await this.#claimed(settled.value.next, next!)),
+    });
+  }
+
+  /** Receipts are checked before the transition, for that needs an await. */
+  async #verified(body: Pick<Complete, "attempt" | "done">): Promise<Outcome<leasing.DoneFrame[]>> {
+    const task = this.#task();
+    if (!task) return NOT_FOUND;
+    return await checkReceipts(await signingKey(this.env), task.definition, body.attempt, body.done);
+  }
+
+  /** The log that came with a lease call is kept when the call was accepted. */
+  #logged<T>(result: Outcome<T>, t: Transition, ref: leasing.LeaseRef, text: string | undefined): Outcome<T> {
+    if (result.ok && text) this.#log.append(t.nowMs, ref.worker, ref.attempt, text);
+    return result;
+  }
+
+  async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {
+    if (!this.#task()) return NOT_FOUND;
+    const patched = this.#transit((t, loaded) => {
+      const definition = { ...loaded.definition };
+      if (patch.settings !== undefined) {
+        if (t.ledger.attempt > 0)
+          return refuse("conflict", "settings can be changed before the first lease only", "settings");
+        if (!compiled || compiled.input_task !== definition.input_task)
+          return refuse("invalid", "cannot change the task its frames come from", "settings");
+        if (compiled.frame_list !== definition.frame_list) {
+          const moved = changeFrames(t.ledger);
+          if (!moved.ok) return moved;
+        }
+        Object.assign(definition, compiled);
+        t.terms = termsOf(definition);
+      }
+      if (patch.status !== undefined) {
+        const whole = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#store.clearPages() };
+        const acted = act(t, whole, patch.status, patch.frames, actor.name);
+        if (!acted.ok) return acted;
+      }
+      if (patch.priority !== undefined) definition.priority = patch.priority;
+      if (patch.name !== undefined) definition.name = patch.name;
+      if (JSON.stringify(definition) !== JSON.stringify(loaded.definition)) {
+        const changed = (["priority", "name", "settings"] as const).filter((field) => patch[field] !== undefined);
+        noteTask(t, "changed", `${changed.join(", ")} by ${actor.name}`);
+        this.#store.saveDefinition(definition);
+        loaded.definition = definition;
+        loaded.terms = t.terms;
+      }
+      return ok(null);
+    });
+    return patched;
+  }
+
+  async remove(actor: Principal): Promise<Outcome<Task>> {
+    const view = await this.view();
+    if (!view.ok) return view;
+    this.#transit((t, loaded) => {
+      leasing.cancelLeases(t, "deleted");
+      t.ledger.canceled = true;
+      noteTask(t, "deleted", actor.name);
+      loaded.record.chores.remove = { due_ms: t.nowMs, until_ms: t.nowMs + t.terms.leaseMs + leasing.SWEEP_AFTER_MS };
+      return ok(null);
+    });
+    await this.#chores.report();
+    return view;
+  }
+
+  async frames(query: FramesQuery): Promise<Outcome<{ frames: Frame[]; cursor: string | null }>> {
+    const task = this.#task();
+    if (!task) return NOT_FOUND;
+    const wanted = query.frames === undefined ? ok(null) : parseFrameList(query.frames);
+    if (!wanted.ok) return refuse("invalid", wanted.error, "frames");
+    const after = cursorOf(query.cursor);
+    if (!after.ok) return after;
+    const t = { ledger: task.record.ledger, terms: task.terms, book: this.#store.book };
+    return ok(framesPage(t, wanted.value, query, after.value));
+  }
+
+  async files(query: { frames?: string; cursor?: string; limit: number }): Promise<Outcome<FileList>> {
+    if (!this.#task()) return NOT_FOUND;
+    const wanted = query.frames === undefined ? ok(null) : parseFrameList(query.frames);
+    if (!wanted.ok) return refuse("invalid", wanted.error, "frames");
+    const after = cursorOf(query.cursor);
+    if (!after.ok) return after;
+    return ok(
+      filesPage(this.#store.entries(after.value === null ? undefined : after.value + 1), wanted.value, query.limit),
+    );
+  }
+
+  async file(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
+    const task = this.#task();
+    if (!task) return NOT_FOUND;
+    if (indexOfFrame(task.terms.list, frame) < 0) return refuse("not_found", `the task has no frame ${frame}`);
+    const entry = this.#store.book.get(frame);
+    const file = entry?.state === "done" ? entry.files[0] : undefined;
+    if (!entry || !file) return refuse("not_found", `frame ${frame} has no file yet`);
+    return ok({ ...file, frame, task: task.definition.id, attempt: entry.attempt });
+  }
+
+  async appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Outcome<null>> {
+    if (!this.#task()) return NOT_FOUND;
+    this.#log.append(Date.now(), workerId, attempt, text);
+    return ok(null);
+  }
+
+  async log(query: { after?: number; tail?: number; limit: number }): Promise<Outcome<LogPage>> {
+    return this.#task() ? ok(this.#log.read(query)) : NOT_FOUND;
+  }
+
+  async watch(dependent: number, mode: Dependency["frames"]): Promise<Outcome<DependencyProgress>> {
+    const task = this.#task();
+    if (!task) return NOT_FOUND;
+    this.#chores.addDependent({ task: dependent, frames: mode, since_ms: Date.now() });
+    return ok(this.#chores.progress(task, mode === "same" ? this.#chores.allDone(task) : null));
+  }
+
+  async dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone"> {
+    if (!this.#loaded) return "unknown";
+    if (!this.#task()) return "gone";
+    this.#transit((t) => {
+      takeNews(t, progress);
+      return ok(null);
+    });
+    return "taken";
+  }
+
+  async outrank(epoch: number): Promise<void> {
+    const task = this.#task();
+    if (!task || task.record.ledger.outranked >= epoch) return;
+    this.#transit((t) => {
+      t.ledger.outranked = epoch;
+      return ok(null);
+    });
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#chores.run();
+  }
+}
+
+function cursorOf(cursor: string | undefined): Outcome<number | null> {
+  if (cursor === undefined) return ok(null);
+  return /^-?\d{1,12}$/.test(cursor)
+    ? ok(Number(cursor))
+    : refuse("invalid", "is not a cursor that this list gave out", "cursor");
+}
+
+function termsOf(definition: TaskDefinition): Terms {
+  return {
+    id: definition.id,
+    type: definition.type,
+    ...listFromText(definition.frame_list),
+    chunk: definition.chunk,
+    order: definition.order,
+    leaseMs: definition.lease_ms,
+    tries: definition.tries,
+    filesPerFrame: definition.files_per_frame,
+  };
+}
