@@ -66,8 +66,8 @@ export function openApiDocument(routes: readonly RouteDescription[], version: st
     paths[route.path] ??= {};
     paths[route.path]![route.method.toLowerCase()] = operation(route, components);
   }
-  components.ref(problemSchema, "output");
-  return {
+  components.schema(problemSchema, "output");
+  return components.resolve({
     openapi: "3.1.1",
     jsonSchemaDialect: "https://json-schema.org/draft/2020-12/schema",
     info: {
@@ -81,12 +81,11 @@ export function openApiDocument(routes: readonly RouteDescription[], version: st
     tags: [...new Set(routes.map((route) => route.tag))].map((name) => ({ name })),
     paths,
     components: {
-      schemas: components.schemas,
       securitySchemes: {
         bearer: { type: "http", scheme: "bearer", description: "A token, a worker's secret, or an access token from POST /auth/access." },
       },
     },
-  };
+  });
 }
 
 function operation(route: RouteDescription, components: Components): Json {
@@ -110,13 +109,13 @@ function pathParameters(path: string, components: Components): Json[] {
     name,
     in: "path",
     required: true,
-    schema: components.inline(PATH_PARAMETERS[name] ?? z.string(), "input"),
+    schema: components.schema(PATH_PARAMETERS[name] ?? z.string(), "input"),
   }));
 }
 
 function queryParameters(query: z.ZodType | undefined, components: Components): Json[] {
   if (query === undefined) return [];
-  const { properties = {}, required = [] } = components.inline(query, "input") as { properties?: Record<string, Json>; required?: string[] };
+  const { properties = {}, required = [] } = components.schema(query, "input") as { properties?: Record<string, Json>; required?: string[] };
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
     in: "query",
@@ -139,7 +138,7 @@ function headerParameters(headers: readonly HeaderDescription[] = []): Json[] {
 function requestBody(route: RouteDescription, components: Components): Json | undefined {
   if (route.upload) return { required: true, content: { "application/octet-stream": { schema: {} } } };
   if (!route.body) return undefined;
-  const media = { schema: components.ref(route.body, "input"), ...(route.example === undefined ? {} : { example: route.example }) };
+  const media = { schema: components.schema(route.body, "input"), ...(route.example === undefined ? {} : { example: route.example }) };
   return { required: true, content: { "application/json": media, "application/x-www-form-urlencoded": { schema: media.schema } } };
 }
 
@@ -158,7 +157,7 @@ function responses(route: RouteDescription, components: Components): Json {
   const all: Record<string, Json> = {};
   for (const [status, answer] of Object.entries(route.answers)) {
     const content = answer.schema
-      ? { "application/json": { schema: components.ref(answer.schema, "output") } }
+      ? { "application/json": { schema: components.schema(answer.schema, "output") } }
       : answer.media === undefined
         ? undefined
         : { [answer.media]: { schema: {} } };
@@ -168,7 +167,7 @@ function responses(route: RouteDescription, components: Components): Json {
   for (const [status, codes] of [...byStatus].toSorted(([a], [b]) => a - b)) {
     all[status] = {
       description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join("; "),
-      content: { "application/problem+json": { schema: components.ref(problemSchema, "output") } },
+      content: { "application/problem+json": { schema: components.schema(problemSchema, "output") } },
     };
   }
   return all;
@@ -176,60 +175,83 @@ function responses(route: RouteDescription, components: Components): Json {
 
 type Direction = "input" | "output";
 
-/** The document's schemas. What a client sends and what it gets can differ under one id (defaults): then it is `XInput`. */
+/**
+ * The document's schemas, collected by direction: what a client sends and what it gets differ under one id where there are
+ * defaults. References stay marked with their direction (`input:Task`) until all is known; then `resolve` names them.
+ */
 class Components {
-  readonly schemas: Record<string, Json> = {};
+  readonly #definitions: Record<Direction, Map<string, Json>> = { input: new Map(), output: new Map() };
 
-  /** A reference to a schema with an id, else the schema itself. */
-  ref(schema: z.ZodType, direction: Direction): Json {
-    return this.#convert(schema, direction);
-  }
-
-  /** The schema with its outermost reference resolved. */
-  inline(schema: z.ZodType, direction: Direction): Json {
-    const converted = this.#convert(schema, direction);
-    const name = typeof converted.$ref === "string" ? converted.$ref.slice("#/components/schemas/".length) : undefined;
-    return name === undefined ? converted : this.schemas[name]!;
-  }
-
-  #convert(schema: z.ZodType, direction: Direction): Json {
+  /** A schema as JSON Schema: a reference where it has an id. */
+  schema(schema: z.ZodType, direction: Direction): Json {
     const { $schema: _, $defs = {}, ...root } = z.toJSONSchema(schema, { target: "draft-2020-12", io: direction, unrepresentable: "any" }) as Json & {
       $defs?: Record<string, Json>;
     };
-    const names = new Map<string, string>();
-    // Two passes: a definition may refer to one that comes after it.
-    for (const id of Object.keys($defs)) names.set(id, this.#nameOf(id, $defs, direction));
-    for (const [id, definition] of Object.entries($defs)) this.schemas[names.get(id)!] ??= tidy(definition, names, direction) as Json;
-    return tidy(root, names, direction) as Json;
+    const known = this.#definitions[direction];
+    for (const [id, raw] of Object.entries($defs)) {
+      const definition = marked(raw, direction) as Json;
+      const before = known.get(nameOf(id));
+      if (before && JSON.stringify(before) !== JSON.stringify(definition)) throw new Error(`two schemas have the id ${nameOf(id)}`);
+      known.set(nameOf(id), definition);
+    }
+    return marked(root, direction) as Json;
   }
 
-  #nameOf(id: string, defs: Record<string, Json>, direction: Direction): string {
-    // zod's own name for a recursive schema: any JSON value is the only one there is.
-    const plain = id.startsWith("__schema") ? "JsonValue" : id;
-    const same = (name: string): boolean => {
-      const known = this.schemas[name];
-      const names = new Map(Object.keys(defs).map((key) => [key, key === id ? name : key.startsWith("__schema") ? "JsonValue" : key]));
-      return known === undefined || JSON.stringify(known) === JSON.stringify(tidy(defs[id], names, direction));
-    };
-    if (same(plain)) return plain;
-    const other = direction === "input" ? `${plain}Input` : `${plain}Output`;
-    if (same(other)) return other;
-    throw new Error(`two schemas have the id ${plain}`);
+  /** The finished document: `components.schemas` filled in, every reference pointing there. */
+  resolve(document: Json & { components: Json }): Json {
+    const split = this.#split();
+    const rename = (value: unknown): unknown =>
+      mapRefs(value, (ref) => {
+        const [direction = "", id = ""] = ref.split(":");
+        return `#/components/schemas/${direction === "input" && split.has(id) ? `${id}Input` : id}`;
+      });
+    const schemas: Json = {};
+    for (const [id, definition] of this.#definitions.output) schemas[id] = rename(definition);
+    for (const [id, definition] of this.#definitions.input) schemas[split.has(id) ? `${id}Input` : id] = rename(definition);
+    const sorted = Object.fromEntries(Object.entries(schemas).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+    return { ...(rename(document) as Json), components: { ...(rename(document.components) as Json), schemas: sorted } };
+  }
+
+  /** Ids that differ by direction, in themselves or in what they refer to. */
+  #split(): Set<string> {
+    const { input, output } = this.#definitions;
+    const split = new Set<string>();
+    for (let size = -1; size !== split.size; ) {
+      size = split.size;
+      for (const [id, definition] of input) {
+        const other = output.get(id);
+        if (other === undefined) continue;
+        const refs: string[] = [];
+        const bare = (value: unknown): string => JSON.stringify(mapRefs(value, (ref) => (refs.push(ref.split(":")[1] ?? ""), ref.split(":")[1] ?? "")));
+        if (bare(definition) !== bare(other) || refs.some((ref) => split.has(ref))) split.add(id);
+      }
+    }
+    return split;
   }
 }
 
-/** Point references at components; answers may gain fields (no `additionalProperties: false`), requests may not. */
-function tidy(value: unknown, names: ReadonlyMap<string, string>, direction: Direction): unknown {
-  if (Array.isArray(value)) return value.map((item) => tidy(item, names, direction));
+/** zod names a recursive schema itself; any JSON value is the only one there is. */
+function nameOf(id: string): string {
+  return id.startsWith("__schema") ? "JsonValue" : id;
+}
+
+/** Mark references with their direction. Answers may gain fields, so they do not say `additionalProperties: false`. */
+function marked(value: unknown, direction: Direction): unknown {
+  const refs = mapRefs(value, (ref) => `${direction}:${nameOf(ref.slice("#/$defs/".length))}`);
+  return direction === "output" ? withoutClosing(refs) : refs;
+}
+
+function mapRefs(value: unknown, map: (ref: string) => string): unknown {
+  return mapEntries(value, (key, item) => [key, key === "$ref" && typeof item === "string" ? map(item) : mapRefs(item, map)]);
+}
+
+function withoutClosing(value: unknown): unknown {
+  return mapEntries(value, (key, item) => (key === "additionalProperties" && item === false ? null : [key, withoutClosing(item)]));
+}
+
+/** Rebuild an object entry by entry (null drops one), an array item by item; anything else stays. */
+function mapEntries(value: unknown, map: (key: string, item: unknown) => [string, unknown] | null): unknown {
+  if (Array.isArray(value)) return value.map((item) => map("", item)?.[1]);
   if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value).flatMap(([key, item]): [string, unknown][] => {
-    if (key === "id" && typeof item === "string") return [];
-    if (key === "additionalProperties" && item === false && direction === "output") return [];
-    if (key === "$ref" && typeof item === "string") {
-      const id = item.slice("#/$defs/".length);
-      return [[key, `#/components/schemas/${names.get(id) ?? id}`]];
-    }
-    return [[key, tidy(item, names, direction)]];
-  });
-  return Object.fromEntries(entries);
+  return Object.fromEntries(Object.entries(value).flatMap(([key, item]) => [map(key, item)].filter((entry) => entry !== null)));
 }
