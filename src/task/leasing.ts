@@ -1,5 +1,5 @@
 /**
- * The lease rules: claim, renew, complete, fail, release, expire. Pure; time is an argument.
+ * The lease rules after a claim (`claiming.ts`): renew, complete, fail, release, expire. Pure; time is an argument.
  *
  * A lease is live while it stands in `ledger.leases`; it is over the moment the clock passes `until_ms`, whether or not an
  * alarm has run yet (every transition expires first). A call names lease and attempt; when no live lease of that worker has
@@ -7,44 +7,15 @@
  * recognised from the book itself and answered as the first time (P3).
  */
 import { ok, type Result } from "../platform/result.ts";
-import { frameAt } from "../protocol/frame-list.ts";
-import type { NoLeaseReason } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { OutputFile } from "../protocol/task.ts";
-import { chunkSize, measured } from "./chunking.ts";
-import { blameFrames, forgive, keptOffUntil, trustedWorkers } from "./failure.ts";
+import { measured } from "./chunking.ts";
+import { blameFrames, forgive } from "./failure.ts";
 import { EMPTY, format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
-import {
-  claimable,
-  countsOf,
-  noteLease,
-  noteTask,
-  statusOf,
-  waitsForWhole,
-  type LiveLease,
-  type Transition,
-} from "./ledger.ts";
-import { indexAt, positions } from "./visit-order.ts";
+import { noteLease, noteTask, statusOf, type LiveLease, type Transition } from "./ledger.ts";
 
 /** Uploads granted by a lease may still be under way when it ends: strays are swept this long after its end. */
 export const SWEEP_AFTER_MS = 60_000;
-/** A worker that finds nothing asks again no sooner than this, unless it is told of work. */
-const NOTHING_RETRY_MS = 5_000;
-/** How many failed frames a claim looks through for one this worker may try: bounds the rows a claim reads. */
-const RETRY_LOOK = 64;
-
-export interface ClaimRequest {
-  worker: number;
-  key: string;
-  epoch: number;
-  /** Fresh, unguessable; used when a lease is made. */
-  leaseId: string;
-}
-
-export type ClaimOutcome =
-  | { lease: LiveLease; fresh: boolean }
-  | { lease: null; reason: NoLeaseReason; retryAfterMs: number | null };
-
 /** A frame that is rendered; its files were verified against their receipts by the caller. */
 export interface DoneFrame {
   frame: number;
@@ -56,94 +27,6 @@ export interface LeaseRef {
   worker: number;
   leaseId: string;
   attempt: number;
-}
-
-/** Give the worker a chunk, or say why not. The same key answers with the same live lease. */
-export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
-  expire(t);
-  const known = t.ledger.leases.find((lease) => lease.worker === request.worker && lease.key === request.key);
-  if (known) return { lease: known, fresh: false };
-  const refused = whyNoLease(t, request);
-  if (refused) return { lease: null, ...refused };
-  const chosen = choose(t, request.worker);
-  if (chosen.length === 0) return { lease: null, reason: "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
-  const frames = setOf(chosen);
-  const lease: LiveLease = {
-    lease_id: request.leaseId,
-    attempt: ++t.ledger.attempt,
-    worker: request.worker,
-    key: request.key,
-    frames,
-    open: frames,
-    claimed_ms: t.nowMs,
-    until_ms: t.nowMs + t.terms.leaseMs,
-    stored_ms: 0,
-  };
-  t.ledger.leases = [...t.ledger.leases, lease];
-  t.ledger.counts.leased += chosen.length;
-  return { lease, fresh: true };
-}
-
-function whyNoLease(
-  t: Transition,
-  request: ClaimRequest,
-): { reason: NoLeaseReason; retryAfterMs: number | null } | null {
-  const status = statusOf(t.terms, t.ledger);
-  if (
-    t.ledger.paused ||
-    t.ledger.stopped !== null ||
-    status === "canceled" ||
-    status === "completed" ||
-    status === "failed"
-  ) {
-    return { reason: "not_running", retryAfterMs: null };
-  }
-  if (waitsForWhole(t.ledger)) return { reason: "waiting", retryAfterMs: null };
-  if (request.epoch < t.ledger.outranked) return { reason: "outranked", retryAfterMs: 0 };
-  const until = keptOffUntil(t.ledger, request.worker, t.ableWorkers, t.nowMs);
-  if (until !== null) return { reason: "kept_off", retryAfterMs: until - t.nowMs };
-  if (claimable(t.terms, t.ledger) === 0) {
-    const closed = countsOf(t.terms, t.ledger).pending > 0;
-    return { reason: closed ? "waiting" : "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
-  }
-  return null;
-}
-
-/** Take frames for a chunk out of ready, then the cursor, then retry. */
-function choose(t: Transition, worker: number): number[] {
-  const { ledger, terms } = t;
-  const want = chunkSize(
-    terms.chunk,
-    ledger.stats,
-    countsOf(terms, ledger).pending,
-    Math.max(t.ableWorkers, ledger.leases.length + 1),
-  );
-  const chosen = take(ledger.ready, want);
-  ledger.ready = minus(ledger.ready, setOf(chosen));
-  const end = positions(terms.order, terms.total);
-  while (chosen.length < want && ledger.cursor < end) {
-    const index = indexAt(terms.order, terms.total, ledger.cursor++);
-    if (index === undefined) continue;
-    const frame = frameAt(terms.list, index)!;
-    if (!has(ledger.skipped, frame)) chosen.push(frame);
-  }
-  if (chosen.length > 0) return chosen;
-  const again = retries(t, worker, want);
-  ledger.retry = minus(ledger.retry, setOf(again));
-  return again;
-}
-
-/** Failed frames this worker may try: a frame goes to a worker that has not failed it while there is one left to ask. */
-function retries(t: Transition, worker: number, want: number): number[] {
-  const trusted = trustedWorkers(t);
-  const out: number[] = [];
-  for (const frame of take(t.ledger.retry, RETRY_LOOK)) {
-    const failures = t.book.get(frame)?.failures ?? [];
-    if (failures.length < trusted && failures.some(([id]) => id === worker)) continue;
-    out.push(frame);
-    if (out.length === want) break;
-  }
-  return out;
 }
 
 /** Extend a lease, and commit what is done so far. */

@@ -3,7 +3,8 @@ import { expect, test } from "vitest";
 import { framesOf } from "../protocol/frame-list.ts";
 import { act } from "./control.ts";
 import { frames, take as takeFrames } from "./frame-set.ts";
-import { claim, complete, expire, fail, release, renew, type DoneFrame } from "./leasing.ts";
+import { claim } from "./claiming.ts";
+import { complete, expire, fail, release, renew, type DoneFrame } from "./leasing.ts";
 import { countsOf, statusOf } from "./ledger.ts";
 import { at, audit, newTask, terms, whole, type FarmTask } from "./testing/farm.ts";
 

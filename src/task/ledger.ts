@@ -14,6 +14,7 @@ import type { HistoryEvent } from "../protocol/history.ts";
 import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from "../protocol/task.ts";
 import type { ChunkStats } from "./chunking.ts";
 import { EMPTY, format, has, intersect, size, type FrameSet } from "./frame-set.ts";
+import type { TaskDefinition } from "./rpc.ts";
 import type { Order } from "./visit-order.ts";
 
 /** What never changes while the ledger lives: part of the task's definition. */
@@ -149,6 +150,20 @@ export function listFromText(text: string): { list: FrameList; total: number } {
   const parsed = parseFrameList(text);
   if (!parsed.ok) throw new Error(`stored frame list ${parsed.error}`);
   return { list: parsed.value, total: countFrames(parsed.value) };
+}
+
+/** The terms of a definition. */
+export function termsOf(definition: TaskDefinition): Terms {
+  return {
+    id: definition.id,
+    type: definition.type,
+    ...listFromText(definition.frame_list),
+    chunk: definition.chunk,
+    order: definition.order,
+    leaseMs: definition.lease_ms,
+    tries: definition.tries,
+    filesPerFrame: definition.files_per_frame,
+  };
 }
 
 /** A new task's ledger. Frames that wait for the same frame of another task are not reached by the cursor but opened. */

@@ -68,6 +68,14 @@ export interface FramesQuery {
   limit: number;
 }
 
+export interface FilesQuery {
+  /** Frame list to look at; all by default. */
+  frames?: string;
+  /** Cursor of the page before. */
+  cursor?: string;
+  limit: number;
+}
+
 /** What a dependent learns about the task it waits for. */
 export interface DependencyProgress {
   /** The task that is waited for. */
@@ -99,7 +107,7 @@ export interface TaskRpc {
   remove(actor: Principal): Promise<Result<Task, Refusal>>;
   frames(query: FramesQuery): Promise<Result<{ frames: Frame[]; cursor: string | null }, Refusal>>;
   /** Committed files in frame order. */
-  files(query: { frames?: string; cursor?: string; limit: number }): Promise<Result<FileList, Refusal>>;
+  files(query: FilesQuery): Promise<Result<FileList, Refusal>>;
   /** One committed file by frame: its R2 key is `tasks/<id>/<attempt>/<name>`. */
   file(frame: number): Promise<Result<ReceiptClaims & { frame: number }, Refusal>>;
   appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Result<null, Refusal>>;

@@ -10,22 +10,32 @@ import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { signingKey } from "../platform/signing.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
-import { formatFrameList, indexOfFrame, parseFrameList } from "../protocol/frame-list.ts";
+import { formatFrameList, parseFrameList } from "../protocol/frame-list.ts";
 import type { Claim, Claimed, Complete, Fail, Lease, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 import { newChores, TaskChores } from "./chores.ts";
-import { act, changeFrames } from "./control.ts";
+import { amend } from "./amending.ts";
 import { take as takeNews } from "./dependencies.ts";
-import { checkReceipts, filesPage, frameRange } from "./outputs.ts";
+import { checkReceipts, frameRange } from "./outputs.ts";
+import { readFile, readFiles, readFrames } from "./reading.ts";
 import { frames, toList } from "./frame-set.ts";
+import { claim as claimFrames, type ClaimOutcome } from "./claiming.ts";
 import * as leasing from "./leasing.ts";
-import { listFromText, newLedger, noteTask, type LiveLease, type Terms, type Transition } from "./ledger.ts";
-import type { CompiledDefinition, DependencyProgress, FramesQuery, TaskDefinition, TaskRpc, WorkerRef } from "./rpc.ts";
+import { newLedger, noteTask, termsOf, type LiveLease, type Terms, type Transition } from "./ledger.ts";
+import type {
+  CompiledDefinition,
+  DependencyProgress,
+  FilesQuery,
+  FramesQuery,
+  TaskDefinition,
+  TaskRpc,
+  WorkerRef,
+} from "./rpc.ts";
 import { TaskLog } from "./task-log.ts";
 import { TaskStore, type TaskRecord } from "./task-store.ts";
-import { framesPage, taskOf } from "./task-view.ts";
+import { taskOf } from "./task-view.ts";
 
 type Outcome<T> = Result<T, Refusal>;
 
@@ -160,11 +170,11 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return outcome.ok ? ok(await this.#claimed(outcome.value, claim)) : outcome;
   }
 
-  #claimIn(t: Transition, worker: WorkerRef, claim: Claim): leasing.ClaimOutcome {
-    return leasing.claim(t, { worker: worker.id, key: claim.key, epoch: claim.epoch, leaseId: crypto.randomUUID() });
+  #claimIn(t: Transition, worker: WorkerRef, claim: Claim): ClaimOutcome {
+    return claimFrames(t, { worker: worker.id, key: claim.key, epoch: claim.epoch, leaseId: crypto.randomUUID() });
   }
 
-  async #claimed(outcome: leasing.ClaimOutcome, claim: Claim): Promise<Claimed> {
+  async #claimed(outcome: ClaimOutcome, claim: Claim): Promise<Claimed> {
     if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
     return { lease: await this.#leaseOf(outcome.lease, claim), reason: null, retry_after_ms: null };
   }
@@ -283,37 +293,17 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {
     if (!this.#task()) return NOT_FOUND;
-    const patched = this.#transit((t, loaded) => {
-      const definition = { ...loaded.definition };
-      if (patch.settings !== undefined) {
-        if (t.ledger.attempt > 0)
-          return refuse("conflict", "settings can be changed before the first lease only", "settings");
-        if (!compiled || compiled.input_task !== definition.input_task)
-          return refuse("invalid", "cannot change the task its frames come from", "settings");
-        if (compiled.frame_list !== definition.frame_list) {
-          const moved = changeFrames(t.ledger);
-          if (!moved.ok) return moved;
-        }
-        Object.assign(definition, compiled);
-        t.terms = termsOf(definition);
-      }
-      if (patch.status !== undefined) {
-        const whole = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#store.clearPages() };
-        const acted = act(t, whole, patch.status, patch.frames, actor.name);
-        if (!acted.ok) return acted;
-      }
-      if (patch.priority !== undefined) definition.priority = patch.priority;
-      if (patch.name !== undefined) definition.name = patch.name;
-      if (JSON.stringify(definition) !== JSON.stringify(loaded.definition)) {
-        const changed = (["priority", "name", "settings"] as const).filter((field) => patch[field] !== undefined);
-        noteTask(t, "changed", `${changed.join(", ")} by ${actor.name}`);
-        this.#store.saveDefinition(definition);
-        loaded.definition = definition;
-        loaded.terms = t.terms;
+    return this.#transit((t, loaded) => {
+      const whole = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#store.clearPages() };
+      const definition = amend(t, whole, loaded.definition, patch, compiled, actor.name);
+      if (!definition.ok) return definition;
+      if (definition.value !== loaded.definition) {
+        this.#store.saveDefinition(definition.value);
+        loaded.definition = definition.value;
+        loaded.terms = termsOf(definition.value);
       }
       return ok(null);
     });
-    return patched;
   }
 
   async remove(actor: Principal): Promise<Outcome<Task>> {
@@ -332,34 +322,16 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
 
   async frames(query: FramesQuery): Promise<Outcome<{ frames: Frame[]; cursor: string | null }>> {
     const task = this.#task();
-    if (!task) return NOT_FOUND;
-    const wanted = query.frames === undefined ? ok(null) : parseFrameList(query.frames);
-    if (!wanted.ok) return refuse("invalid", wanted.error, "frames");
-    const after = cursorOf(query.cursor);
-    if (!after.ok) return after;
-    const t = { ledger: task.record.ledger, terms: task.terms, book: this.#store.book };
-    return ok(framesPage(t, wanted.value, query, after.value));
+    return task ? readFrames({ ...task, ledger: task.record.ledger, book: this.#store.book }, query) : NOT_FOUND;
   }
 
-  async files(query: { frames?: string; cursor?: string; limit: number }): Promise<Outcome<FileList>> {
-    if (!this.#task()) return NOT_FOUND;
-    const wanted = query.frames === undefined ? ok(null) : parseFrameList(query.frames);
-    if (!wanted.ok) return refuse("invalid", wanted.error, "frames");
-    const after = cursorOf(query.cursor);
-    if (!after.ok) return after;
-    return ok(
-      filesPage(this.#store.entries(after.value === null ? undefined : after.value + 1), wanted.value, query.limit),
-    );
+  async files(query: FilesQuery): Promise<Outcome<FileList>> {
+    return this.#task() ? readFiles((from) => this.#store.entries(from), query) : NOT_FOUND;
   }
 
   async file(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
     const task = this.#task();
-    if (!task) return NOT_FOUND;
-    if (indexOfFrame(task.terms.list, frame) < 0) return refuse("not_found", `the task has no frame ${frame}`);
-    const entry = this.#store.book.get(frame);
-    const file = entry?.state === "done" ? entry.files[0] : undefined;
-    if (!entry || !file) return refuse("not_found", `frame ${frame} has no file yet`);
-    return ok({ ...file, frame, task: task.definition.id, attempt: entry.attempt });
+    return task ? readFile(task, this.#store.book, frame) : NOT_FOUND;
   }
 
   async appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Outcome<null>> {
@@ -401,24 +373,4 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   override async alarm(): Promise<void> {
     await this.#chores.run();
   }
-}
-
-function cursorOf(cursor: string | undefined): Outcome<number | null> {
-  if (cursor === undefined) return ok(null);
-  return /^-?\d{1,12}$/.test(cursor)
-    ? ok(Number(cursor))
-    : refuse("invalid", "is not a cursor that this list gave out", "cursor");
-}
-
-function termsOf(definition: TaskDefinition): Terms {
-  return {
-    id: definition.id,
-    type: definition.type,
-    ...listFromText(definition.frame_list),
-    chunk: definition.chunk,
-    order: definition.order,
-    leaseMs: definition.lease_ms,
-    tries: definition.tries,
-    filesPerFrame: definition.files_per_frame,
-  };
 }

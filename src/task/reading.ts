@@ -1,0 +1,52 @@
+/** Queries on a task's frames and files. */
+import { ok, type Result } from "../platform/result.ts";
+import type { FileList, ReceiptClaims } from "../protocol/file.ts";
+import { indexOfFrame, parseFrameList } from "../protocol/frame-list.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { Frame } from "../protocol/task.ts";
+import type { FrameBook, FrameEntry, Terms, Transition } from "./ledger.ts";
+import { filesPage } from "./outputs.ts";
+import type { FilesQuery, FramesQuery, TaskDefinition } from "./rpc.ts";
+import { framesPage } from "./task-view.ts";
+
+/** A page of frames in the states asked for. */
+export function readFrames(
+  t: Pick<Transition, "ledger" | "book" | "terms">,
+  query: FramesQuery,
+): Result<{ frames: Frame[]; cursor: string | null }, Refusal> {
+  const range = rangeOf(query);
+  return range.ok ? ok(framesPage(t, range.value.wanted, query, range.value.after)) : range;
+}
+
+/** A page of committed files. `entriesFrom`: touched frames from a frame on, ascending. */
+export function readFiles(
+  entriesFrom: (from?: number) => Iterable<[number, FrameEntry]>,
+  query: FilesQuery,
+): Result<FileList, Refusal> {
+  const range = rangeOf(query);
+  if (!range.ok) return range;
+  const { wanted, after } = range.value;
+  return ok(filesPage(entriesFrom(after === null ? undefined : after + 1), wanted, query.limit));
+}
+
+/** The committed file of one frame. */
+export function readFile(
+  task: { definition: TaskDefinition; terms: Terms },
+  book: FrameBook,
+  frame: number,
+): Result<ReceiptClaims & { frame: number }, Refusal> {
+  if (indexOfFrame(task.terms.list, frame) < 0) return refuse("not_found", `the task has no frame ${frame}`);
+  const entry = book.get(frame);
+  const file = entry?.state === "done" ? entry.files[0] : undefined;
+  if (!entry || !file) return refuse("not_found", `frame ${frame} has no file yet`);
+  return ok({ ...file, frame, task: task.definition.id, attempt: entry.attempt });
+}
+
+function rangeOf(query: { frames?: string; cursor?: string }) {
+  const wanted = query.frames === undefined ? ok(null) : parseFrameList(query.frames);
+  if (!wanted.ok) return refuse("invalid", wanted.error, "frames");
+  if (query.cursor !== undefined && !/^-?\d{1,12}$/.test(query.cursor)) {
+    return refuse("invalid", "is not a cursor that this list gave out", "cursor");
+  }
+  return ok({ wanted: wanted.value, after: query.cursor === undefined ? null : Number(query.cursor) });
+}
