@@ -1,6 +1,7 @@
 /** The router, made from the route table: configuration, token, role, handler, and one way out for every answer. */
 import { Router, type IRequest } from "itty-router";
 import type { Env } from "../platform/env.ts";
+import { MAX_PUT_BYTES } from "../protocol/file.ts";
 import { authenticate } from "./auth.ts";
 import type { PublicContext } from "./context.ts";
 import { failureOf, problemResponse } from "./problems.ts";
@@ -39,6 +40,7 @@ export function buildRouter(routes: readonly Route[]): Fetch {
       const { pathname } = new URL(request.url);
       console.error(JSON.stringify({ level: "error", method: request.method, path: pathname, status: response.status, incident: failure.incident, message: failure.message }));
     }
+    if (response.status >= 400) await drain(request);
     return finish(request, response);
   };
 }
@@ -87,12 +89,23 @@ function decodeParams(raw: Record<string, string | undefined>): Record<string, s
   return params;
 }
 
+/**
+ * A refusal before the body was read: read it to its end, so that the client sees the answer. A connection that closes in the
+ * middle of a body looks like a broken network. What is too large to be worth it is not read.
+ */
+async function drain(request: Request): Promise<void> {
+  if (request.body === null || request.bodyUsed || Number(request.headers.get("Content-Length") ?? Infinity) > MAX_PUT_BYTES) return;
+  await request.body.pipeTo(new WritableStream()).catch(() => undefined);
+}
+
 /** Headers that every answer has. No CORS headers: other sites' pages have no business here. */
 function finish(request: Request, response: Response): Response {
   // A WebSocket's answer goes through untouched, or the socket is lost.
   if (response.status === 101) return response;
+  const isHead = request.method === "HEAD";
+  if (isHead) void response.body?.cancel();
   // A new response, for the headers of one that came over a stub cannot be changed.
-  const answer = new Response(request.method === "HEAD" ? null : response.body, response);
+  const answer = new Response(isHead ? null : response.body, response);
   answer.headers.set("X-Content-Type-Options", "nosniff");
   answer.headers.set("Referrer-Policy", "no-referrer");
   if (!answer.headers.has("Cache-Control")) answer.headers.set("Cache-Control", "no-store");

@@ -4,6 +4,8 @@ import { VERSION } from "../protocol/version.ts";
 import type { PublicHandler } from "./context.ts";
 import type { Route } from "./route.ts";
 import { adminRoutes } from "./table/admin.ts";
+import { fileRoutes } from "./table/files.ts";
+import { historyRoutes } from "./table/history.ts";
 import { leaseRoutes } from "./table/leases.ts";
 import { metaRoutes } from "./table/meta.ts";
 import { taskRoutes } from "./table/tasks.ts";
@@ -17,4 +19,12 @@ const showOpenApi: PublicHandler = async () => {
   return new Response(document, { headers: { "Content-Type": "application/json" } });
 };
 
-export const ROUTES: readonly Route[] = [...taskRoutes, ...leaseRoutes, ...workerRoutes, ...adminRoutes, ...metaRoutes(showOpenApi)];
+export const ROUTES: readonly Route[] = [
+  ...taskRoutes,
+  ...leaseRoutes,
+  ...fileRoutes,
+  ...workerRoutes,
+  ...adminRoutes,
+  ...historyRoutes,
+  ...metaRoutes(showOpenApi),
+];
