@@ -34,10 +34,12 @@ export function all<T extends SqlRow>(sql: SqlStorage, statement: string, ...par
   return sql.exec<T>(statement, ...params).toArray();
 }
 
-/** The first row of a statement, or undefined when it has none. */
+/**
+ * The first row of a statement, or undefined when it has none. Reads to the end, so give a query a LIMIT: a `RETURNING` that
+ * is left half-read is still a write in progress, and its transaction could not commit.
+ */
 export function first<T extends SqlRow>(sql: SqlStorage, statement: string, ...params: SqlParam[]): T | undefined {
-  const row = sql.exec<T>(statement, ...params).next();
-  return row.done ? undefined : row.value;
+  return all<T>(sql, statement, ...params)[0];
 }
 
 /** Run a statement for its effect; how many rows it wrote (index entries included), 0 when its guard matched nothing. */

@@ -1,0 +1,289 @@
+/** The fleet in memory: who is there, what everybody can do, and what lists show. Rebuilt from rows and sockets. */
+import { canDo, type Offer } from "../compilers/needs.ts";
+import { PROGRAMS } from "../protocol/plan.ts";
+import type { Worker, WorkerInfo, WorkerPatch, WorkerRegister } from "../protocol/worker.ts";
+import type { Needs } from "../task/rpc.ts";
+import type { LiveLeases } from "./live-leases.ts";
+import { isOnline, lastSeenMs, statusOf, type Signs } from "./presence.ts";
+import type { Sockets } from "./sockets.ts";
+import type { Info, Offered, WorkerRecord, WorkerStore } from "./worker-store.ts";
+
+/**
+ * A count of able workers serves reports this long: a report must not cost a walk over the fleet. What workers offer and
+ * whether they are switched on shows at once; one that falls silent is counted on for nine times as long anyway.
+ */
+const COUNT_MS = 5_000;
+/** A contact is stored when the stored one is older: after an eviction an HTTP-only worker still counts as online. */
+const CONTACT_EVERY_MS = 30_000;
+/** Measured load is stored at most this often: the next measurement replaces it anyway. */
+const MEASURED_EVERY_MS = 60_000;
+
+type Report = Partial<WorkerRegister> & Pick<WorkerPatch, "activity" | "log" | "time_cost">;
+
+const NO_INFO: Info = {
+  system: "",
+  platform: null,
+  ip_address: "",
+  port: 0,
+  name: "",
+  version: "",
+  mac_address: 0,
+  activity: null,
+  log: null,
+  time_cost: null,
+  update_frequent: { load_average: { "1min": 0, "5min": 0, "15min": 0 }, worker_cpu_percent: 0 },
+  update_less_frequent: { worker_architecture: "", worker_disk_percent: 0, worker_mem_percent: 0, worker_num_cpus: 0 },
+};
+
+const INFO_FIELDS = ["system", "platform", "port", "name", "version", "mac_address", "activity", "log", "time_cost"] as const;
+/** What decides whether a worker counts as able. */
+const ABLE_FIELDS = ["offered", "enabled", "draining", "leftMs"] as const;
+const OTHER_FIELDS = ["hostname", "saidRendering", "assignedTask"] as const;
+const MEASURED_FIELDS = ["update_frequent", "update_less_frequent"] as const;
+
+/** What dispatch compares with a task's needs. */
+function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" | "grantedTags">): Offer {
+  // A client of 2015 never says what it has: it is trusted with every program, as it was then. Every agent has its own tool.
+  const programs = offered.programs
+    ? { "tablao-tool": "", ...offered.programs }
+    : Object.fromEntries(PROGRAMS.map((program) => [program, ""]));
+  return {
+    programs,
+    tags: [...grantedTags, ...offered.tags],
+    allow_exec: offered.allow_exec,
+    allow_autoexec: offered.allow_autoexec,
+  };
+}
+
+function offeredWith(offered: Offered, report: Report): Offered {
+  return {
+    programs: report.programs ?? offered.programs,
+    tags: report.tags ?? offered.tags,
+    slots: report.slots ?? offered.slots,
+    allow_exec: report.allow_exec ?? offered.allow_exec,
+    allow_autoexec: report.allow_autoexec ?? offered.allow_autoexec,
+  };
+}
+
+/** Defined fields of a report that differ from what is known. */
+function changed<K extends keyof Info>(info: Info, report: Partial<Info>, fields: readonly K[]): Partial<Info> {
+  const different: Partial<Info> = {};
+  for (const field of fields) {
+    const value = report[field];
+    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(info[field])) different[field] = value;
+  }
+  return different;
+}
+
+interface Member {
+  record: WorkerRecord;
+  offer: Offer;
+  /** What the row does not have yet, and whether it must. */
+  unsaved: Partial<Info>;
+  recordDue: boolean;
+  infoDue: boolean;
+  /** The contact that the row has, and when this instance last wrote its info. */
+  contactSavedMs: number;
+  infoSavedMs: number;
+}
+
+export class Fleet {
+  readonly #store: WorkerStore;
+  readonly #sockets: Sockets;
+  readonly #live: LiveLeases;
+  readonly #members: Map<number, Member>;
+  readonly #counts = new Map<string, { count: number; untilMs: number }>();
+
+  constructor(store: WorkerStore, sockets: Sockets, live: LiveLeases) {
+    this.#store = store;
+    this.#sockets = sockets;
+    this.#live = live;
+    this.#members = new Map(store.loadAll().map((record) => [record.id, memberOf(record)]));
+  }
+
+  get(id: number): WorkerRecord | undefined {
+    return this.#members.get(id)?.record;
+  }
+
+  offer(id: number): Offer | undefined {
+    return this.#members.get(id)?.offer;
+  }
+
+  takesWork(id: number): boolean {
+    const record = this.get(id);
+    return record !== undefined && record.enabled && !record.draining && record.leftMs === null;
+  }
+
+  online(id: number, nowMs: number): boolean {
+    const record = this.get(id);
+    return record !== undefined && isOnline(this.#signs(record), nowMs);
+  }
+
+  /** Workers that could be given such a task now. May be a second old. */
+  countAble(needs: Needs, signature: string, nowMs: number): number {
+    const known = this.#counts.get(signature);
+    if (known && nowMs < known.untilMs) return known.count;
+    let count = 0;
+    for (const { record, offer } of this.#members.values()) {
+      if (this.takesWork(record.id) && canDo(needs, offer) && isOnline(this.#signs(record), nowMs)) count++;
+    }
+    if (this.#counts.size > 1_000) this.#counts.clear();
+    this.#counts.set(signature, { count, untilMs: nowMs + COUNT_MS });
+    return count;
+  }
+
+  add(report: WorkerRegister, ipAddress: string, grantedTags: string[], secretSha256: string, nowMs: number): WorkerRecord {
+    const blank: Offered = { programs: null, tags: [], slots: 1, allow_exec: false, allow_autoexec: false };
+    const info = { ...NO_INFO, ip_address: ipAddress };
+    Object.assign(info, changed(info, report, [...INFO_FIELDS, ...MEASURED_FIELDS]));
+    const worker = {
+      hostname: report.hostname,
+      offered: offeredWith(blank, report),
+      grantedTags,
+      enabled: true,
+      draining: false,
+      saidRendering: false,
+      assignedTask: null,
+      registeredMs: nowMs,
+      contactMs: nowMs,
+      leftMs: null,
+    };
+    const record = this.#store.insert(worker, info, secretSha256);
+    this.#members.set(record.id, memberOf(record));
+    this.#counts.clear();
+    return record;
+  }
+
+  /** Apply a report and a change of the record, in memory. `flush` writes it, before the next await. */
+  update(id: number, report: Report, ipAddress: string | null, change: Partial<WorkerRecord>): void {
+    const member = this.#members.get(id)!;
+    const { record } = member;
+    const info = this.#info(member);
+    const news = changed(info, { ...report, ip_address: ipAddress ?? undefined }, [...INFO_FIELDS, "ip_address"]);
+    const next = {
+      ...record,
+      ...change,
+      hostname: report.hostname ?? record.hostname,
+      offered: offeredWith(record.offered, report),
+    };
+    const differs = (field: keyof WorkerRecord) => JSON.stringify(record[field]) !== JSON.stringify(next[field]);
+    if (ABLE_FIELDS.some(differs)) this.#counts.clear();
+    member.recordDue ||= [...ABLE_FIELDS, ...OTHER_FIELDS].some(differs);
+    member.infoDue ||= Object.keys(news).length > 0;
+    Object.assign(member.unsaved, news, changed(info, report, MEASURED_FIELDS));
+    Object.assign(record, next);
+    member.offer = offerOf(record);
+  }
+
+  /**
+   * Write a worker's row if anything in it must outlive this instance: one row, or none when the worker has only said
+   * "I am here" or measured its load again, and the row is recent.
+   */
+  flush(id: number, nowMs: number): void {
+    const member = this.#members.get(id)!;
+    const { record, unsaved } = member;
+    const measuredDue = Object.keys(unsaved).length > 0 && nowMs - member.infoSavedMs >= MEASURED_EVERY_MS;
+    // A socket's pings outlive an eviction by themselves.
+    const contactDue = record.contactMs - member.contactSavedMs >= CONTACT_EVERY_MS && this.#sockets.signMs(id) === null;
+    if (!member.recordDue && !member.infoDue && !measuredDue && !contactDue) return;
+    const info = member.infoDue || measuredDue ? this.#info(member) : null;
+    this.#store.save(record, info);
+    Object.assign(member, { recordDue: false, infoDue: false, contactSavedMs: record.contactMs });
+    if (info) Object.assign(member, { unsaved: {}, infoSavedMs: nowMs });
+  }
+
+  remove(id: number): void {
+    this.#store.remove(id);
+    this.#members.delete(id);
+    this.#counts.clear();
+  }
+
+  /** Keys of the workers in lists, by id: the hostname, with the id behind it when an older worker has that name. */
+  keys(): Map<number, string> {
+    const keys = new Map<number, string>();
+    const taken = new Set<string>();
+    for (const [id, { record }] of this.#members) {
+      let key = record.hostname;
+      while (taken.has(key)) key = `${key}#${id}`;
+      taken.add(key);
+      keys.set(id, key);
+    }
+    return keys;
+  }
+
+  view(id: number, typesOf: (offer: Offer) => string[], taskOver: (task: number) => boolean, nowMs: number): WorkerInfo {
+    const member = this.#members.get(id)!;
+    return this.#view(member, this.#info(member), typesOf, taskOver, nowMs);
+  }
+
+  /** Everybody, ordered by id. */
+  list(typesOf: (offer: Offer) => string[], taskOver: (task: number) => boolean, nowMs: number): Record<string, Worker> {
+    const infos = this.#store.infos();
+    const keys = this.keys();
+    return Object.fromEntries(
+      [...this.#members].map(([id, member]): [string, Worker] => {
+        const info = { ...infos.get(id)!, ...member.unsaved };
+        const { mac_address: _mac, update_frequent: _often, update_less_frequent: _seldom, ...worker } = this.#view(
+          member,
+          info,
+          typesOf,
+          taskOver,
+          nowMs,
+        );
+        return [keys.get(id)!, worker];
+      }),
+    );
+  }
+
+  /** The task of its newest live lease, or the one it was given last: unless that is over, or the worker is gone. */
+  currentTask(id: number, taskOver: (task: number) => boolean, nowMs: number): number | null {
+    const live = this.#live.newestOf(id);
+    if (live !== null) return live;
+    const assigned = this.get(id)?.assignedTask ?? null;
+    return assigned === null || !this.online(id, nowMs) || taskOver(assigned) ? null : assigned;
+  }
+
+  status(id: number): "enabled" | "disabled" | "rendering" {
+    const { enabled, saidRendering } = this.get(id)!;
+    return statusOf({ enabled, saidRendering, liveLease: this.#live.countOf(id) > 0 });
+  }
+
+  #info(member: Member): Info {
+    return { ...this.#store.info(member.record.id), ...member.unsaved };
+  }
+
+  #signs(record: WorkerRecord): Signs {
+    const { id, contactMs, leftMs } = record;
+    return { socketMs: this.#sockets.signMs(id), contactMs, leftMs, liveLease: this.#live.countOf(id) > 0 };
+  }
+
+  #view(
+    { record, offer }: Member,
+    { platform: _platform, ...info }: Info,
+    typesOf: (offer: Offer) => string[],
+    taskOver: (task: number) => boolean,
+    nowMs: number,
+  ): WorkerInfo {
+    const signs = this.#signs(record);
+    return {
+      ...info,
+      id: record.id,
+      hostname: record.hostname,
+      connection: isOnline(signs, nowMs) ? "online" : "offline",
+      current_task: this.currentTask(record.id, taskOver, nowMs),
+      status: this.status(record.id),
+      slots: record.offered.slots,
+      tags: [...new Set(offer.tags)],
+      programs: record.offered.programs ?? {},
+      task_types: typesOf(offer),
+      draining: record.draining,
+      registered_ms: record.registeredMs,
+      last_seen_ms: lastSeenMs(signs),
+    };
+  }
+}
+
+function memberOf(record: WorkerRecord): Member {
+  const saved = { unsaved: {}, recordDue: false, infoDue: false, contactSavedMs: record.contactMs, infoSavedMs: 0 };
+  return { record, offer: offerOf(record), ...saved };
+}

@@ -1,0 +1,93 @@
+/** Rows that make a submission idempotent: the submitter's own ids, idempotency keys, and what their sweep needs. */
+import { first, run } from "../platform/sql.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { Result } from "../platform/result.ts";
+import type { Reservation } from "./rpc.ts";
+import { NEXT_VALUE } from "./schema.ts";
+import { KEEP_MS } from "./wake.ts";
+
+/** What a submission is known by. */
+export interface Submission {
+  owner: string;
+  task_id: number | null;
+  idempotency_key: string | null;
+  body_sha256: string;
+}
+
+export class ReservationStore {
+  readonly #sql: SqlStorage;
+  /** What `oldestKeptMs` found; undefined when it must look. */
+  #oldestMs: number | null | undefined;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** The id of this submission. Call inside a transaction: the id and what it is found by are written together. */
+  reserve(submission: Submission, nowMs: number): Result<Reservation, Refusal> {
+    const { owner, task_id, idempotency_key: key, body_sha256 } = submission;
+    if (key !== null) {
+      const row = first<{ id: number; body_sha256: string }>(
+        this.#sql,
+        "SELECT id, body_sha256 FROM submit_keys WHERE owner = ? AND key = ?",
+        owner,
+        key,
+      );
+      if (row && row.body_sha256 !== body_sha256) {
+        return refuse("invalid", "was used before with another body: a key stands for one submission", "Idempotency-Key");
+      }
+      if (row) return { ok: true, value: { id: row.id, existing: true } };
+    }
+    if (task_id !== null) {
+      const row = first<{ id: number }>(
+        this.#sql,
+        "SELECT id FROM submitted_ids WHERE owner = ? AND task_id = ?",
+        owner,
+        task_id,
+      );
+      if (row) return { ok: true, value: { id: row.id, existing: true } };
+    }
+    const id = first<{ value: number }>(this.#sql, NEXT_VALUE, "task")!.value;
+    if (task_id !== null) run(this.#sql, "INSERT INTO submitted_ids (owner, task_id, id) VALUES (?, ?, ?)", owner, task_id, id);
+    if (key !== null) {
+      run(
+        this.#sql,
+        "INSERT INTO submit_keys (id, owner, key, body_sha256, at_ms) VALUES (?, ?, ?, ?, ?)",
+        id,
+        owner,
+        key,
+        body_sha256,
+        nowMs,
+      );
+      if (this.#oldestMs === null) this.#oldestMs = undefined;
+    }
+    return { ok: true, value: { id, existing: false } };
+  }
+
+  /** A task has been removed: its tombstone is for the sweep, too. */
+  noteRemoval(): void {
+    this.#oldestMs = undefined;
+  }
+
+  /** When the oldest row that the sweep is for was written; null when there is none. Asked at every event: it remembers. */
+  oldestKeptMs(): number | null {
+    return (this.#oldestMs = this.#oldestMs === undefined ? this.#findOldest() : this.#oldestMs);
+  }
+
+  #findOldest(): number | null {
+    const key = first<{ at_ms: number }>(this.#sql, "SELECT at_ms FROM submit_keys ORDER BY id LIMIT 1");
+    const removed = first<{ at_ms: number }>(this.#sql, "SELECT at_ms FROM removed_tasks ORDER BY seq LIMIT 1");
+    const times = [key, removed].filter((row) => row !== undefined).map((row) => row.at_ms);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** Drop what is older than a week: reads what it drops, and one row more. */
+  sweep(nowMs: number): void {
+    this.#oldestMs = undefined;
+    const cutMs = nowMs - KEEP_MS;
+    const key = first<{ id: number }>(this.#sql, "SELECT id FROM submit_keys WHERE at_ms >= ? ORDER BY id LIMIT 1", cutMs);
+    run(this.#sql, "DELETE FROM submit_keys WHERE id < ?", key?.id ?? Number.MAX_SAFE_INTEGER);
+    const removed = first<{ seq: number }>(this.#sql, "SELECT seq FROM removed_tasks WHERE at_ms >= ? ORDER BY seq LIMIT 1", cutMs);
+    run(this.#sql, "DELETE FROM removed_tasks WHERE seq < ?", removed?.seq ?? Number.MAX_SAFE_INTEGER);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Tables of the registry. What a row costs decides their shape: a task's report writes its row and nothing else unless
+ * something that dispatch or a filter looks up has changed (`task-store.ts`), and a worker's row is written once per task switch.
+ */
+export const REGISTRY_SCHEMA: readonly string[] = [
+  `
+  -- Ids come from here and never return, whatever is deleted: 'task', 'worker', 'token'. 'epoch' is dispatch's.
+  CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+  CREATE TABLE tokens (
+    id INTEGER PRIMARY KEY,
+    secret_sha256 TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    name TEXT NOT NULL,
+    tags TEXT NOT NULL,
+    created_ms INTEGER NOT NULL,
+    expires_ms INTEGER,
+    uses_left INTEGER,
+    last_used_ms INTEGER,
+    revoked INTEGER NOT NULL DEFAULT 0
+  );
+
+  -- offer: what dispatch must know of it (JSON of Offered), info: everything else it reports (JSON of Info).
+  CREATE TABLE workers (
+    id INTEGER PRIMARY KEY,
+    secret_sha256 TEXT NOT NULL UNIQUE,
+    hostname TEXT NOT NULL,
+    offer TEXT NOT NULL,
+    info TEXT NOT NULL,
+    granted_tags TEXT NOT NULL,
+    enabled INTEGER NOT NULL DEFAULT 1,
+    draining INTEGER NOT NULL DEFAULT 0,
+    said_rendering INTEGER NOT NULL DEFAULT 0,
+    assigned_task INTEGER,
+    registered_ms INTEGER NOT NULL,
+    contact_ms INTEGER NOT NULL,
+    left_ms INTEGER
+  );
+
+  -- Tasks with the same needs form a group: whoever can do one of them can do all.
+  CREATE TABLE needs (id INTEGER PRIMARY KEY, signature TEXT NOT NULL UNIQUE);
+
+  -- open: a worker could claim frames right now. live: JSON [[worker, since_ms]], busy: there are some.
+  CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    summary TEXT NOT NULL,
+    status TEXT NOT NULL,
+    type TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    needs_id INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    claimable INTEGER NOT NULL,
+    open INTEGER NOT NULL,
+    kept_off TEXT NOT NULL,
+    live TEXT NOT NULL,
+    busy INTEGER NOT NULL
+  );
+  CREATE INDEX open_tasks ON tasks (needs_id, priority DESC) WHERE open = 1;
+  CREATE INDEX busy_tasks ON tasks (id) WHERE busy = 1;
+  CREATE INDEX tasks_by_status ON tasks (status);
+  CREATE INDEX tasks_by_owner ON tasks (owner);
+
+  -- The submitter's own ids, for as long as the task exists.
+  CREATE TABLE submitted_ids (owner TEXT, task_id INTEGER, id INTEGER NOT NULL, PRIMARY KEY (owner, task_id)) WITHOUT ROWID;
+
+  -- Idempotency keys by the id they got: ids rise with time, so the oldest come first and the sweep reads only what it removes.
+  CREATE TABLE submit_keys (
+    id INTEGER PRIMARY KEY,
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    body_sha256 TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    UNIQUE (owner, key)
+  );
+
+  -- Removed tasks, for a while: a late report must not bring one back.
+  CREATE TABLE removed_tasks (seq INTEGER PRIMARY KEY, id INTEGER NOT NULL UNIQUE, at_ms INTEGER NOT NULL);
+
+  CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  `,
+];
+
+/** Count up and answer the new value: the first is 1. */
+export const NEXT_VALUE =
+  "INSERT INTO counters (name, value) VALUES (?, 1) ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value";

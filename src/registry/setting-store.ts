@@ -1,0 +1,43 @@
+/** Rows of settings: name → JSON. */
+import { all, first, run } from "../platform/sql.ts";
+import { PRESET_PREFIX } from "../compilers/presets.ts";
+import { DEFAULTS } from "./setting-rules.ts";
+
+export class SettingStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** Every setting by name, the defaults of known names included. */
+  list(): Record<string, unknown> {
+    const rows = all<{ name: string; value: string }>(this.#sql, "SELECT name, value FROM settings ORDER BY name");
+    return { ...DEFAULTS, ...Object.fromEntries(rows.map((row) => [row.name, JSON.parse(row.value) as unknown])) };
+  }
+
+  /** Names of the presets, without their prefix. */
+  presets(): string[] {
+    const rows = all<{ name: string }>(
+      this.#sql,
+      // '/' follows '.': a range of the key instead of a scan.
+      "SELECT name FROM settings WHERE name > 'render.' AND name < 'render/' ORDER BY name",
+    );
+    return rows.map((row) => row.name.slice(PRESET_PREFIX.length));
+  }
+
+  /** A setting, or the preset of that name, or a known name's default; undefined when there is none. */
+  get(name: string): unknown {
+    for (const key of [name, PRESET_PREFIX + name]) {
+      const row = first<{ value: string }>(this.#sql, "SELECT value FROM settings WHERE name = ?", key);
+      if (row) return JSON.parse(row.value) as unknown;
+    }
+    return DEFAULTS[name];
+  }
+
+  /** Write one value; null takes the setting back. */
+  set(name: string, value: unknown): void {
+    if (value === null) run(this.#sql, "DELETE FROM settings WHERE name = ?", name);
+    else run(this.#sql, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, JSON.stringify(value));
+  }
+}

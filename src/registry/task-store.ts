@@ -1,0 +1,201 @@
+/** Rows of tasks: their newest reports, and the index that dispatch walks. */
+import { all, first, run, type SqlParam } from "../platform/sql.ts";
+import type { TaskSummary } from "../protocol/task.ts";
+import type { Needs } from "../task/rpc.ts";
+import { needsSignature, type Candidate } from "./dispatch.ts";
+import type { Standing } from "./epoch.ts";
+import type { TaskQuery, TaskReport } from "./rpc.ts";
+
+/** Workers with a live lease, and since when each has one: its newest is its current task. */
+export type Live = Map<number, number>;
+
+export interface TaskState extends Standing {
+  live: Live;
+}
+
+/** What a report changed. `after` is null when the task is gone. */
+export interface TaskChange {
+  id: number;
+  before: TaskState | null;
+  after: TaskState | null;
+}
+
+export interface OpenTask extends Candidate {
+  claimable: number;
+}
+
+type StateRow = {
+  version: number;
+  status: string;
+  needs_id: number;
+  priority: number;
+  claimable: number;
+  open: number;
+  kept_off: string;
+  live: string;
+  busy: number;
+};
+
+const STATE_COLUMNS = "version, status, needs_id, priority, claimable, open, kept_off, live, busy";
+
+export class TaskStore {
+  readonly #sql: SqlStorage;
+  readonly #needsIds = new Map<string, number>();
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  /** Id of the group with these needs. */
+  needsId(needs: Needs): number {
+    const signature = needsSignature(needs);
+    let id = this.#needsIds.get(signature);
+    if (id === undefined) {
+      id =
+        first<{ id: number }>(this.#sql, "SELECT id FROM needs WHERE signature = ?", signature)?.id ??
+        first<{ id: number }>(this.#sql, "INSERT INTO needs (signature) VALUES (?) RETURNING id", signature)!.id;
+      this.#needsIds.set(signature, id);
+    }
+    return id;
+  }
+
+  needsOf(id: number): Needs {
+    const row = first<{ signature: string }>(this.#sql, "SELECT signature FROM needs WHERE id = ?", id);
+    return JSON.parse(row!.signature) as Needs;
+  }
+
+  /** Apply a report; null when it is old news. Call inside a transaction. */
+  apply(report: TaskReport, nowMs: number): TaskChange | null {
+    const { id } = report.summary;
+    const row = this.#stateRow(id);
+    if (row ? report.version <= row.version : this.#wasRemoved(report)) return null;
+    const before = row ? stateOf(row) : null;
+    if (report.gone) {
+      this.#remove(id, nowMs);
+      return { id, before, after: null };
+    }
+    const live: Live = new Map(report.live_workers.map((worker) => [worker, before?.live.get(worker) ?? nowMs]));
+    const { priority, claimable, kept_off } = { ...report, priority: report.summary.priority };
+    const after: TaskState = { priority, claimable, kept_off, needsId: this.needsId(report.needs), live };
+    this.#write(report, after, row);
+    return { id, before, after };
+  }
+
+  #stateRow(id: number): StateRow | undefined {
+    return first<StateRow>(this.#sql, `SELECT ${STATE_COLUMNS} FROM tasks WHERE id = ?`, id);
+  }
+
+  /** A task submitted anew under a removed one's id is a task; a late report of the removed one is not. */
+  #wasRemoved(report: TaskReport): boolean {
+    const row = first<{ at_ms: number }>(this.#sql, "SELECT at_ms FROM removed_tasks WHERE id = ?", report.summary.id);
+    return row !== undefined && report.summary.created_ms <= row.at_ms;
+  }
+
+  /** Names only the columns that changed: SQLite rewrites the entries of every index whose columns a statement names. */
+  #write(report: TaskReport, after: TaskState, before: StateRow | undefined): void {
+    const { summary } = report;
+    const always: Record<string, SqlParam> = {
+      version: report.version,
+      summary: JSON.stringify(summary),
+      claimable: after.claimable,
+      kept_off: JSON.stringify(after.kept_off),
+      live: JSON.stringify([...after.live].sort(([a], [b]) => a - b)),
+    };
+    const indexed: Record<string, SqlParam> = {
+      status: summary.status,
+      needs_id: after.needsId,
+      priority: after.priority,
+      open: Number(after.claimable > 0),
+      busy: Number(after.live.size > 0),
+    };
+    if (!before) {
+      const values = { id: summary.id, type: summary.type, owner: summary.owner, ...always, ...indexed };
+      const names = Object.keys(values);
+      const marks = names.map(() => "?").join(", ");
+      run(this.#sql, `INSERT INTO tasks (${names.join(", ")}) VALUES (${marks})`, ...Object.values(values));
+      return;
+    }
+    const changed = { ...always };
+    for (const name of ["status", "needs_id", "priority", "open", "busy"] as const) {
+      if (before[name] !== indexed[name]) changed[name] = indexed[name]!;
+    }
+    const sets = Object.keys(changed).map((name) => `${name} = ?`);
+    run(this.#sql, `UPDATE tasks SET ${sets.join(", ")} WHERE id = ?`, ...Object.values(changed), summary.id);
+  }
+
+  #remove(id: number, nowMs: number): void {
+    const row = first<{ summary: string }>(this.#sql, "SELECT summary FROM tasks WHERE id = ?", id);
+    if (row) {
+      const { owner, task_id } = JSON.parse(row.summary) as TaskSummary;
+      if (task_id !== null) run(this.#sql, "DELETE FROM submitted_ids WHERE owner = ? AND task_id = ?", owner, task_id);
+    }
+    run(this.#sql, "DELETE FROM tasks WHERE id = ?", id);
+    // Deleted means forgotten: the same submission makes a new task.
+    run(this.#sql, "DELETE FROM submit_keys WHERE id = ?", id);
+    run(this.#sql, "INSERT OR REPLACE INTO removed_tasks (id, at_ms) VALUES (?, ?)", id, nowMs);
+  }
+
+  /** Groups that have claimable tasks: one step of the index for each. */
+  openGroups(): number[] {
+    const rows = all<{ id: number }>(
+      this.#sql,
+      `WITH RECURSIVE groups (id) AS (
+         SELECT min(needs_id) FROM tasks WHERE open = 1
+         UNION ALL
+         SELECT (SELECT min(needs_id) FROM tasks WHERE open = 1 AND needs_id > groups.id) FROM groups WHERE groups.id IS NOT NULL
+       ) SELECT id FROM groups WHERE id IS NOT NULL`,
+    );
+    return rows.map((row) => row.id);
+  }
+
+  /** A group's claimable tasks in the order of dispatch, read one by one as they are asked for. */
+  *openTasks(needsId: number): Generator<OpenTask> {
+    const rows = this.#sql.exec<{ id: number; priority: number; claimable: number; kept_off: string }>(
+      "SELECT id, priority, claimable, kept_off FROM tasks WHERE open = 1 AND needs_id = ? ORDER BY priority DESC, id",
+      needsId,
+    );
+    for (const row of rows) yield { ...row, kept_off: JSON.parse(row.kept_off) as Candidate["kept_off"][number][] };
+  }
+
+  /** Every task with live leases. */
+  liveTasks(): { id: number; state: TaskState }[] {
+    const rows = all<StateRow & { id: number }>(
+      this.#sql,
+      `SELECT id, ${STATE_COLUMNS} FROM tasks WHERE busy = 1`,
+    );
+    return rows.map((row) => ({ id: row.id, state: stateOf(row) }));
+  }
+
+  statusOf(id: number): string | undefined {
+    return first<{ status: string }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id)?.status;
+  }
+
+  /** Newest first, below `before` when there is one. */
+  list(query: Pick<TaskQuery, "status" | "type" | "owner">, before: number | null, limit: number): TaskSummary[] {
+    const filters: [string, SqlParam | undefined][] = [
+      ["status = ?", query.status],
+      ["type = ?", query.type],
+      ["owner = ?", query.owner],
+      ["id < ?", before ?? undefined],
+    ];
+    const used = filters.filter((filter): filter is [string, SqlParam] => filter[1] !== undefined);
+    const where = used.length > 0 ? `WHERE ${used.map(([text]) => text).join(" AND ")}` : "";
+    const rows = all<{ summary: string }>(
+      this.#sql,
+      `SELECT summary FROM tasks ${where} ORDER BY id DESC LIMIT ?`,
+      ...used.map(([, value]) => value),
+      limit,
+    );
+    return rows.map((row) => JSON.parse(row.summary) as TaskSummary);
+  }
+}
+
+function stateOf(row: StateRow): TaskState {
+  return {
+    priority: row.priority,
+    claimable: row.claimable,
+    needsId: row.needs_id,
+    kept_off: JSON.parse(row.kept_off) as TaskReport["kept_off"],
+    live: new Map(JSON.parse(row.live) as [number, number][]),
+  };
+}

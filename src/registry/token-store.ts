@@ -1,0 +1,78 @@
+/** Rows of tokens. Only the SHA-256 of a secret is ever stored (P9). */
+import { all, first, run } from "../platform/sql.ts";
+import type { Token, TokenCreate } from "../protocol/token.ts";
+import { NEXT_VALUE } from "./schema.ts";
+import { expiryOf, shouldNoteUse } from "./tokens.ts";
+
+type TokenRow = {
+  id: number;
+  role: string;
+  name: string;
+  tags: string;
+  created_ms: number;
+  expires_ms: number | null;
+  uses_left: number | null;
+  last_used_ms: number | null;
+  revoked: number;
+};
+
+const COLUMNS = "id, role, name, tags, created_ms, expires_ms, uses_left, last_used_ms, revoked";
+
+function tokenOf(row: TokenRow): Token {
+  return { ...row, role: row.role as Token["role"], tags: JSON.parse(row.tags) as string[], revoked: row.revoked === 1 };
+}
+
+export class TokenStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  create(create: TokenCreate, secretSha256: string, nowMs: number): Token {
+    const id = first<{ value: number }>(this.#sql, NEXT_VALUE, "token")!.value;
+    const row = first<TokenRow>(
+      this.#sql,
+      `INSERT INTO tokens (id, secret_sha256, role, name, tags, created_ms, expires_ms, uses_left)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING ${COLUMNS}`,
+      id,
+      secretSha256,
+      create.role,
+      create.name,
+      JSON.stringify(create.tags),
+      nowMs,
+      expiryOf(create, nowMs),
+      create.uses ?? null,
+    );
+    return tokenOf(row!);
+  }
+
+  bySecret(secretSha256: string): Token | undefined {
+    const row = first<TokenRow>(this.#sql, `SELECT ${COLUMNS} FROM tokens WHERE secret_sha256 = ?`, secretSha256);
+    return row && tokenOf(row);
+  }
+
+  byId(id: number): Token | undefined {
+    const row = first<TokenRow>(this.#sql, `SELECT ${COLUMNS} FROM tokens WHERE id = ?`, id);
+    return row && tokenOf(row);
+  }
+
+  list(): Token[] {
+    return all<TokenRow>(this.#sql, `SELECT ${COLUMNS} FROM tokens ORDER BY id`).map(tokenOf);
+  }
+
+  noteUse(token: Token, nowMs: number): void {
+    if (shouldNoteUse(token.last_used_ms, nowMs)) run(this.#sql, "UPDATE tokens SET last_used_ms = ? WHERE id = ?", nowMs, token.id);
+  }
+
+  /** Take one use of a join token. The caller has just found it alive, in the same transaction as what the use buys. */
+  takeUse(id: number, nowMs: number): void {
+    run(this.#sql, "UPDATE tokens SET uses_left = uses_left - 1, last_used_ms = ? WHERE id = ?", nowMs, id);
+  }
+
+  /** Idempotent; undefined when there is no such token. */
+  revoke(id: number): Token | undefined {
+    run(this.#sql, "UPDATE tokens SET revoked = 1 WHERE id = ? AND revoked = 0", id);
+    return this.byId(id);
+  }
+}

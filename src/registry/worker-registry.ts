@@ -1,0 +1,351 @@
+/**
+ * The registry: one object for the whole farm. It knows every worker and every task's latest report, gives a free worker its
+ * task, and is asked once per task switch, never per frame.
+ *
+ * A thin shell: rules are in `dispatch.ts`, `presence.ts`, `epoch.ts`, `wake.ts`, `tokens.ts` and `setting-rules.ts`, rows in the
+ * stores. Everything in memory is rebuilt from rows and sockets, so it may be evicted between any two calls.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { checkPreset, taskTypesFor } from "../compilers/index.ts";
+import type { Env } from "../platform/env.ts";
+import { ok, type Result } from "../platform/result.ts";
+import { newSecret, sha256Hex } from "../platform/signing.ts";
+import { migrate } from "../platform/sql.ts";
+import { PROBLEMS, refuse, type FieldError, type ProblemCode, type Refusal } from "../protocol/problem.ts";
+import type { TaskSummary } from "../protocol/task.ts";
+import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
+import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
+import type { Needs } from "../task/rpc.ts";
+import { needsSignature } from "./dispatch.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { Fleet } from "./fleet.ts";
+import { LiveLeases } from "./live-leases.ts";
+import { Outranker } from "./outranker.ts";
+import type { RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "./rpc.ts";
+import { REGISTRY_SCHEMA } from "./schema.ts";
+import { checkSetting } from "./setting-rules.ts";
+import { SettingStore } from "./setting-store.ts";
+import { CLOSE_REMOVED, closeQuietly, Sockets } from "./sockets.ts";
+import { ReservationStore, type Submission } from "./reservation-store.ts";
+import { TaskStore } from "./task-store.ts";
+import { TokenStore } from "./token-store.ts";
+import { principalOf, whyDead } from "./tokens.ts";
+import { nextWake } from "./wake.ts";
+import { WorkerStore, type WorkerRecord } from "./worker-store.ts";
+
+/** The Worker names the authenticated worker of a socket in this header. */
+const WORKER_ID_HEADER = "Tablao-Worker-Id";
+const CURSOR = /^[1-9]\d{0,15}$/;
+const MAX_PAGE = 500;
+/** A handler that failed is tried again this much later: the alarm chain never ends with an error. */
+const ALARM_RETRY_MS = 60_000;
+const OVER: ReadonlySet<string> = new Set(["completed", "failed", "canceled"]);
+
+/** What is kept in memory. */
+interface Farm {
+  live: LiveLeases;
+  fleet: Fleet;
+  dispatcher: Dispatcher;
+}
+
+export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
+  readonly #tokens: TokenStore;
+  readonly #workers: WorkerStore;
+  readonly #tasks: TaskStore;
+  readonly #reservations: ReservationStore;
+  readonly #settings: SettingStore;
+  readonly #sockets: Sockets;
+  readonly #outranker: Outranker;
+  #loaded: Farm | undefined;
+  /** When the alarm is set for, as far as this instance knows; it asks once. */
+  #armedMs: number | null | undefined;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    migrate(ctx.storage, REGISTRY_SCHEMA);
+    const { sql } = ctx.storage;
+    this.#tokens = new TokenStore(sql);
+    this.#workers = new WorkerStore(sql);
+    this.#tasks = new TaskStore(sql);
+    this.#reservations = new ReservationStore(sql);
+    this.#settings = new SettingStore(sql);
+    this.#sockets = new Sockets(ctx);
+    this.#outranker = new Outranker(
+      env,
+      (work) => ctx.waitUntil(work),
+      () => this.#arm(Date.now()),
+    );
+  }
+
+  /** Loaded when first needed: looking up a token must not cost the fleet. */
+  get #farm(): Farm {
+    if (!this.#loaded) {
+      const live = new LiveLeases(this.#tasks);
+      const fleet = new Fleet(this.#workers, this.#sockets, live);
+      const parts = { tasks: this.#tasks, live, fleet, sockets: this.#sockets };
+      const dispatcher = new Dispatcher(this.ctx.storage.sql, parts, (tasks, epoch) => this.#outranker.tell(tasks, epoch));
+      this.#loaded = { live, fleet, dispatcher };
+    }
+    return this.#loaded;
+  }
+
+  // Tokens
+
+  async authenticate(secretSha256: string): Promise<Principal | null> {
+    const nowMs = Date.now();
+    const token = this.#tokens.bySecret(secretSha256);
+    if (token) {
+      if (whyDead(token, nowMs) !== null) return null;
+      this.#tokens.noteUse(token, nowMs);
+      return principalOf(token);
+    }
+    const worker = this.#workers.idOfSecret(secretSha256);
+    return worker === undefined ? null : { role: "worker", id: worker, name: `worker:${worker}` };
+  }
+
+  async createToken(create: TokenCreate): Promise<{ token: Token; secret: string }> {
+    const secret = newSecret(create.role);
+    const sha256 = await sha256Hex(secret);
+    return { token: this.#tokens.create(create, sha256, Date.now()), secret };
+  }
+
+  async listTokens(): Promise<Token[]> {
+    return this.#tokens.list();
+  }
+
+  async revokeToken(id: number): Promise<Result<Token, Refusal>> {
+    const token = this.#tokens.revoke(id);
+    return token ? ok(token) : refuse("not_found", "there is no such token");
+  }
+
+  // Workers
+
+  async registerWorker(
+    register: WorkerRegister,
+    caller: Principal,
+    ipAddress: string,
+  ): Promise<Result<{ key: string; worker: Worker; secret: string | null; created: boolean }, Refusal>> {
+    if (caller.role === "worker") {
+      if (!this.#farm.fleet.get(caller.id)) return NO_WORKER;
+      const patched = await this.patchWorker(caller.id, register, caller, ipAddress);
+      return patched.ok ? ok({ ...this.#listed(caller.id), secret: null, created: false }) : patched;
+    }
+    if (caller.role !== "join" && caller.role !== "admin") return refuse("forbidden", "a worker registers with a join token");
+    const secret = newSecret("worker");
+    const sha256 = await sha256Hex(secret);
+    const nowMs = Date.now();
+    const added = this.ctx.storage.transactionSync((): Result<number, Refusal> => {
+      const token = caller.role === "join" ? this.#tokens.byId(caller.id) : undefined;
+      if (caller.role === "join") {
+        const dead = token ? whyDead(token, nowMs) : "there is no such token";
+        if (dead !== null) return refuse("unauthorized", dead);
+        this.#tokens.takeUse(caller.id, nowMs);
+      }
+      return ok(this.#farm.fleet.add(register, ipAddress, token?.tags ?? [], sha256, nowMs).id);
+    });
+    return added.ok ? ok({ ...this.#listed(added.value), secret, created: true }) : added;
+  }
+
+  async listWorkers(): Promise<Record<string, Worker>> {
+    return this.#farm.fleet.list(taskTypesFor, this.#isOver, Date.now());
+  }
+
+  async getWorker(id: number): Promise<Result<WorkerInfo, Refusal>> {
+    if (!this.#farm.fleet.get(id)) return NO_WORKER;
+    return ok(this.#farm.fleet.view(id, taskTypesFor, this.#isOver, Date.now()));
+  }
+
+  async patchWorker(id: number, patch: WorkerPatch, caller: Principal, ipAddress: string): Promise<Result<WorkerPatched, Refusal>> {
+    const { fleet, dispatcher } = this.#farm;
+    if (!fleet.get(id)) return NO_WORKER;
+    const nowMs = Date.now();
+    const { status, refused, leaving, ...report } = patch;
+    // Only the worker itself can know these two, whoever's token a client of 2015 was given.
+    const itself = (caller.role === "worker" && caller.id === id) || status === "available" || status === "rendering";
+    const took = fleet.takesWork(id);
+    const offered = JSON.stringify(fleet.offer(id));
+    const contact = itself ? { contactMs: nowMs, leftMs: leaving ? nowMs : null } : {};
+    fleet.update(id, report, itself ? ipAddress : null, { ...contact, ...recordChange(status) });
+    if (refused) dispatcher.refuse(id, refused.task_id, refused.retry_after_ms, nowMs);
+    if (status === "enabled") this.#sockets.push(id, { type: "enable" });
+    if (status === "disabled" || status === "drain") {
+      this.#sockets.push(id, { type: "drain" });
+      if (took) dispatcher.dismiss(id);
+    }
+    if (status === "available") fleet.update(id, {}, null, { assignedTask: dispatcher.assign(id, nowMs) });
+    else if (status === "rendering" || leaving) this.#sockets.setIdle(id, false);
+    else if (fleet.takesWork(id) && (!took || JSON.stringify(fleet.offer(id)) !== offered)) dispatcher.greet(id, nowMs);
+    fleet.flush(id, nowMs);
+    await this.#settle(nowMs);
+    const task = status === "available" ? fleet.get(id)!.assignedTask : fleet.currentTask(id, this.#isOver, nowMs);
+    return ok({ task_id: task, epoch: dispatcher.epoch, status: fleet.status(id) });
+  }
+
+  async removeWorker(id: number): Promise<Result<null, Refusal>> {
+    const { fleet, dispatcher } = this.#farm;
+    if (!fleet.get(id)) return NO_WORKER;
+    fleet.remove(id);
+    dispatcher.forget(id);
+    this.#sockets.close(id, CLOSE_REMOVED, "this worker has been removed");
+    return ok(null);
+  }
+
+  async ableWorkers(needs: Needs): Promise<number> {
+    return this.#farm.fleet.countAble(needs, needsSignature(needs), Date.now());
+  }
+
+  async pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void> {
+    for (const { worker_id, task_id, lease_ids } of cancels) this.#sockets.push(worker_id, { type: "cancel", task_id, lease_ids });
+  }
+
+  // Tasks
+
+  async reserveTask(request: Submission): Promise<Result<Reservation, Refusal>> {
+    const nowMs = Date.now();
+    const reserved = this.ctx.storage.transactionSync(() => this.#reservations.reserve(request, nowMs));
+    await this.#settle(nowMs);
+    return reserved;
+  }
+
+  async report(report: TaskReport): Promise<ReportReply> {
+    const nowMs = Date.now();
+    const { live, fleet, dispatcher } = this.#farm;
+    const change = this.ctx.storage.transactionSync(() => this.#tasks.apply(report, nowMs));
+    if (change) dispatcher.changed(change, live.apply(change), nowMs);
+    if (change?.after === null) this.#reservations.noteRemoval();
+    await this.#settle(nowMs);
+    return { able_workers: fleet.countAble(report.needs, needsSignature(report.needs), nowMs) };
+  }
+
+  async listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {
+    const { limit, cursor } = query;
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+      return refuse("invalid", `must be a whole number from 1 to ${MAX_PAGE}`, "limit");
+    }
+    if (cursor !== undefined && !CURSOR.test(cursor)) return refuse("invalid", "is not a cursor of this list", "cursor");
+    const found = this.#tasks.list(query, cursor === undefined ? null : Number(cursor), limit + 1);
+    const tasks = found.slice(0, limit);
+    return ok({ tasks, cursor: found.length > limit ? String(tasks.at(-1)!.id) : null });
+  }
+
+  // Settings
+
+  async listSettings(): Promise<Record<string, unknown>> {
+    return this.#settings.list();
+  }
+
+  async listPresets(): Promise<string[]> {
+    return this.#settings.presets();
+  }
+
+  async getSetting(name: string): Promise<Result<unknown, Refusal>> {
+    const value = this.#settings.get(name);
+    return value === undefined ? refuse("not_found", `there is no setting '${name}'`) : ok(value);
+  }
+
+  async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal & { errors?: FieldError[] }>> {
+    const entries = Object.entries(values);
+    const errors = entries.flatMap(([name, value]) => checkSetting(name, value, checkPreset));
+    if (errors.length > 0) return { ok: false, error: { code: "invalid", detail: `${errors[0]!.field} ${errors[0]!.message}`, errors } };
+    this.ctx.storage.transactionSync(() => entries.forEach(([name, value]) => this.#settings.set(name, value)));
+    return ok(null);
+  }
+
+  // Sockets and the alarm
+
+  /** The upgrade of `/workers/<id>/socket`; the Worker has authenticated the worker that it names. */
+  override async fetch(request: Request): Promise<Response> {
+    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") return problem("upgrade_required", "this is a WebSocket");
+    const { fleet, dispatcher } = this.#farm;
+    const id = Number(request.headers.get(WORKER_ID_HEADER));
+    const record = fleet.get(id);
+    if (!record) return problem("not_found", "there is no such worker");
+    const nowMs = Date.now();
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.#sockets.open(id, server, nowMs);
+    fleet.update(id, {}, null, { contactMs: nowMs, leftMs: null });
+    fleet.flush(id, nowMs);
+    if (fleet.takesWork(id)) dispatcher.greet(id, nowMs);
+    else this.#sockets.push(id, { type: "drain" });
+    await this.#settle(nowMs);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** Pings never get here, and agents say everything else over HTTP: whatever this is, it is no reason to hang up. */
+  override async webSocketMessage(): Promise<void> {}
+
+  override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
+    this.#sockets.closed(socket);
+    closeQuietly(socket, code, reason);
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    this.#sockets.closed(socket);
+  }
+
+  override async alarm(): Promise<void> {
+    this.#armedMs = null;
+    const nowMs = Date.now();
+    try {
+      this.#reservations.sweep(nowMs);
+      this.#farm.dispatcher.look(nowMs);
+      await this.#settle(nowMs);
+    } catch (error) {
+      console.error("the registry's alarm failed", error);
+      this.#armedMs = nowMs + ALARM_RETRY_MS;
+      await this.ctx.storage.setAlarm(this.#armedMs);
+    }
+  }
+
+  /** What every event ends with: repeat calls that failed, and see to the alarm. */
+  async #settle(nowMs: number): Promise<void> {
+    this.#outranker.retry(nowMs);
+    await this.#arm(nowMs);
+  }
+
+  /** Set the alarm if it is not set or set too late. One that is due already counts as not set: it may have been lost. */
+  async #arm(nowMs: number): Promise<void> {
+    const lookAgainMs = this.#loaded?.dispatcher.lookAgainMs ?? null;
+    const wakeMs = nextWake({ lookAgainMs, owedMs: this.#outranker.retryMs, oldestKeptMs: this.#reservations.oldestKeptMs() }, nowMs);
+    if (wakeMs === null) return;
+    if (this.#armedMs === undefined) this.#armedMs = await this.ctx.storage.getAlarm();
+    if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= wakeMs) return;
+    this.#armedMs = wakeMs;
+    await this.ctx.storage.setAlarm(wakeMs);
+  }
+
+  #listed(id: number): { key: string; worker: Worker } {
+    const { fleet } = this.#farm;
+    return { key: fleet.keys().get(id)!, worker: fleet.view(id, taskTypesFor, this.#isOver, Date.now()) };
+  }
+
+  readonly #isOver = (task: number): boolean => {
+    const status = this.#tasks.statusOf(task);
+    return status === undefined || OVER.has(status);
+  };
+}
+
+const NO_WORKER = refuse("not_found", "there is no such worker");
+
+/** What a status of PATCH changes in a worker's record. */
+function recordChange(status: WorkerPatch["status"]): Partial<WorkerRecord> {
+  switch (status) {
+    case "enabled":
+      return { enabled: true, draining: false };
+    case "disabled":
+      return { enabled: false };
+    case "drain":
+      return { draining: true };
+    case "available":
+      return { saidRendering: false };
+    case "rendering":
+      return { saidRendering: true };
+    case undefined:
+      return {};
+  }
+}
+
+function problem(code: ProblemCode, detail: string): Response {
+  const { status, title } = PROBLEMS[code];
+  return Response.json({ type: "about:blank", title, status, code, detail }, { status, headers: { "Content-Type": "application/problem+json" } });
+}

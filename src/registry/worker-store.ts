@@ -1,0 +1,147 @@
+/** Rows of workers. Dispatch keeps the slim part of every row in memory; what people read (`Info`) stays in SQL. */
+import { all, first, run } from "../platform/sql.ts";
+import type { WorkerInfo } from "../protocol/worker.ts";
+import { NEXT_VALUE } from "./schema.ts";
+
+/** What a worker said it can do. `programs` is null when it never said (a client of 2015). */
+export interface Offered {
+  programs: Record<string, string> | null;
+  tags: string[];
+  slots: number;
+  allow_exec: boolean;
+  allow_autoexec: boolean;
+}
+
+/** What people read about a worker: its latest report. */
+export type Info = Pick<
+  WorkerInfo,
+  | "system"
+  | "ip_address"
+  | "port"
+  | "name"
+  | "version"
+  | "mac_address"
+  | "activity"
+  | "log"
+  | "time_cost"
+  | "update_frequent"
+  | "update_less_frequent"
+> & { platform: string | null };
+
+/** The slim part: all that dispatch and presence need. */
+export interface WorkerRecord {
+  id: number;
+  hostname: string;
+  offered: Offered;
+  /** Tags its join token gave; they stay whatever the worker reports. */
+  grantedTags: string[];
+  enabled: boolean;
+  draining: boolean;
+  /** It said `rendering` and has not said `available` since. */
+  saidRendering: boolean;
+  /** The task it was given last, until it asks again. */
+  assignedTask: number | null;
+  registeredMs: number;
+  /** Its newest HTTP request; stored less often than it happens. */
+  contactMs: number;
+  leftMs: number | null;
+}
+
+type WorkerRow = {
+  id: number;
+  hostname: string;
+  offer: string;
+  granted_tags: string;
+  enabled: number;
+  draining: number;
+  said_rendering: number;
+  assigned_task: number | null;
+  registered_ms: number;
+  contact_ms: number;
+  left_ms: number | null;
+};
+
+function recordOf(row: WorkerRow): WorkerRecord {
+  return {
+    id: row.id,
+    hostname: row.hostname,
+    offered: JSON.parse(row.offer) as Offered,
+    grantedTags: JSON.parse(row.granted_tags) as string[],
+    enabled: row.enabled === 1,
+    draining: row.draining === 1,
+    saidRendering: row.said_rendering === 1,
+    assignedTask: row.assigned_task,
+    registeredMs: row.registered_ms,
+    contactMs: row.contact_ms,
+    leftMs: row.left_ms,
+  };
+}
+
+export class WorkerStore {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+  }
+
+  loadAll(): WorkerRecord[] {
+    const columns =
+      "id, hostname, offer, granted_tags, enabled, draining, said_rendering, assigned_task, registered_ms, contact_ms, left_ms";
+    return all<WorkerRow>(this.#sql, `SELECT ${columns} FROM workers ORDER BY id`).map(recordOf);
+  }
+
+  idOfSecret(secretSha256: string): number | undefined {
+    return first<{ id: number }>(this.#sql, "SELECT id FROM workers WHERE secret_sha256 = ?", secretSha256)?.id;
+  }
+
+  info(id: number): Info {
+    return JSON.parse(first<{ info: string }>(this.#sql, "SELECT info FROM workers WHERE id = ?", id)!.info) as Info;
+  }
+
+  infos(): Map<number, Info> {
+    const rows = all<{ id: number; info: string }>(this.#sql, "SELECT id, info FROM workers");
+    return new Map(rows.map((row) => [row.id, JSON.parse(row.info) as Info]));
+  }
+
+  /** Ids count up and are never used again. */
+  insert(worker: Omit<WorkerRecord, "id">, info: Info, secretSha256: string): WorkerRecord {
+    const id = first<{ value: number }>(this.#sql, NEXT_VALUE, "worker")!.value;
+    run(
+      this.#sql,
+      `INSERT INTO workers (id, secret_sha256, hostname, offer, info, granted_tags, registered_ms, contact_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      id,
+      secretSha256,
+      worker.hostname,
+      JSON.stringify(worker.offered),
+      JSON.stringify(info),
+      JSON.stringify(worker.grantedTags),
+      worker.registeredMs,
+      worker.contactMs,
+    );
+    return { ...worker, id };
+  }
+
+  /** One row written; `info` only when it changed. */
+  save(worker: WorkerRecord, info: Info | null): void {
+    run(
+      this.#sql,
+      `UPDATE workers SET hostname = ?, offer = ?, info = coalesce(?, info), enabled = ?, draining = ?, said_rendering = ?,
+         assigned_task = ?, contact_ms = ?, left_ms = ? WHERE id = ?`,
+      worker.hostname,
+      JSON.stringify(worker.offered),
+      info && JSON.stringify(info),
+      Number(worker.enabled),
+      Number(worker.draining),
+      Number(worker.saidRendering),
+      worker.assignedTask,
+      worker.contactMs,
+      worker.leftMs,
+      worker.id,
+    );
+  }
+
+  remove(id: number): void {
+    run(this.#sql, "DELETE FROM workers WHERE id = ?", id);
+  }
+}

@@ -1,0 +1,28 @@
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+/**
+ * `unit`: pure rules, in Node. `workerd`: the objects and the Worker, inside the runtime; an isolate of its own for each file
+ * takes about two seconds to start, so files there are few and large.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["src/**/*.test.ts"] } },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: {
+              bindings: {
+                TABLAO_ADMIN_TOKEN: "test-admin-token-0123456789abcdef",
+                TEST_MIGRATIONS: await readD1Migrations("./schema"),
+              },
+            },
+          }),
+        ],
+        test: { name: "workerd", include: ["test/workerd/**/*.test.ts"], setupFiles: ["./test/workerd/setup.ts"], testTimeout: 20_000 },
+      },
+    ],
+  },
+});
