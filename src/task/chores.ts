@@ -3,20 +3,19 @@
  * pushes to workers, the sweep of superseded uploads, its own removal. Everything that must not be forgotten is in the
  * record with the instant it is due; the one alarm does it. A failing chore is tried again later and never ends the chain.
  */
-import { callRegistry, callTask } from "../http/objects.ts";
+import { callRegistry } from "../http/objects.ts";
 import { deleteTaskObjects, sweepAttempt, sweepAttempts } from "../files/sweep.ts";
 import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
 import { writeRows } from "../history/store.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
-import { refuse, type Refusal } from "../protocol/problem.ts";
-import { whyNotFrameByFrame } from "./dependencies.ts";
-import { EMPTY, format, frames, minus, setOf, union, type FrameSet } from "./frame-set.ts";
+import type { Refusal } from "../protocol/problem.ts";
+import { Dependents, NEWS_MS } from "./dependents.ts";
+import { EMPTY, frames, minus } from "./frame-set.ts";
 import { claimable, statusOf, type Transition } from "./ledger.ts";
 import { expire } from "./leasing.ts";
-import type { DependencyProgress, TaskDefinition } from "./rpc.ts";
 import type { Loaded } from "./task-do.ts";
-import type { ChoreState, Dependent, TaskStore } from "./task-store.ts";
+import type { ChoreState, TaskStore } from "./task-store.ts";
 import { reportOf } from "./task-view.ts";
 import { nextWakeMs } from "./wake.ts";
 
@@ -27,10 +26,6 @@ const REPORT_MIN_MS = 1_000;
 /** … and then only after this many changes, or this long: slow tasks would else pay a report for each frame. */
 const REPORT_CHANGES = 6;
 const REPORT_MAX_MS = 10_000;
-/** Frame-by-frame dependents are told at most this often. */
-const NEWS_MS = 1_000;
-/** A dependent that was announced and never created is forgotten after this. */
-const FORGET_DEPENDENT_MS = 3_600_000;
 /** R2 lists of 1,000 objects per wake while a task's files are removed. */
 const REMOVE_LISTS = 20;
 
@@ -69,7 +64,7 @@ export interface Host {
 export class TaskChores {
   readonly #host: Host;
   #armedMs: number | null = null;
-  #dependents: Dependent[] | null = null;
+  readonly dependents: Dependents;
   #reportedMs = 0;
   #changes = 0;
   /** Ledger version the registry must hear of. */
@@ -77,6 +72,7 @@ export class TaskChores {
 
   constructor(host: Host) {
     this.#host = host;
+    this.dependents = new Dependents(host.env, host.store);
     void host.ctx.blockConcurrencyWhile(async () => {
       this.#armedMs = await host.ctx.storage.getAlarm();
     });
@@ -108,17 +104,8 @@ export class TaskChores {
       this.#tellVersion = t.ledger.version;
     }
     this.#changes++;
-    const dependents = this.#knownDependents();
-    if (dependents.length === 0) return;
-    if (dependents.some((d) => d.frames === "same")) {
-      const fresh = t.effects.events
-        .filter((e) => e.kind === "done" || e.kind === "skipped")
-        .map((e) => setOfText(e.frames));
-      chores.news = fresh.reduce(union, chores.news);
-    }
-    const completedFlipped = (now.status === "completed") !== (was.status === "completed");
-    if (completedFlipped || chores.remove) chores.news_due_ms = t.nowMs;
-    else if (chores.news.length > 0) chores.news_due_ms ??= t.nowMs + NEWS_MS;
+    const flipped = (now.status === "completed") !== (was.status === "completed");
+    this.dependents.plan(chores, t, flipped || chores.remove !== null);
   }
 
   /** After the commit: tell at once what may not wait for the alarm, and arm it. */
@@ -289,59 +276,11 @@ export class TaskChores {
     await this.#attempt("push cancel", () => callRegistry(this.#host.env, (registry) => registry.pushCancel(pushes)));
   }
 
-  /** Ask every dependency for its progress, and be remembered there. Refused when one does not exist. */
-  async watchDependencies(definition: TaskDefinition): Promise<Result<DependencyProgress[], Refusal>> {
-    const news: DependencyProgress[] = [];
-    for (const [i, dependency] of definition.depends_on.entries()) {
-      const scattered = dependency.frames === "same" ? whyNotFrameByFrame(definition.frame_list) : null;
-      if (scattered) return refuse("invalid", `frame by frame: the frame list ${scattered}`, `depends_on.${i}`);
-      const progress = await callTask(this.#host.env, dependency.task, (task) =>
-        task.watch(definition.id, dependency.frames),
-      );
-      if (!progress.ok) return refuse("invalid", `task ${dependency.task} does not exist`, `depends_on.${i}`);
-      news.push(progress.value);
-    }
-    return ok(news);
-  }
-
-  addDependent(dependent: Dependent): void {
-    this.#host.store.addDependent(dependent);
-    this.#dependents = null;
-  }
-
-  #knownDependents(): Dependent[] {
-    return (this.#dependents ??= this.#host.store.dependents());
-  }
-
-  progress({ definition, terms, record }: Loaded, done: FrameSet | null): DependencyProgress {
-    const state = record.chores.remove ? "gone" : statusOf(terms, record.ledger) === "completed" ? "completed" : "open";
-    return { id: definition.id, version: record.ledger.version, state, done: done && (format(done) || null) };
-  }
-
-  /** All frames that are done or skipped. */
-  allDone({ record }: Loaded): FrameSet {
-    const done: number[] = [];
-    for (const [frame, entry] of this.#host.store.entries()) if (entry.state === "done") done.push(frame);
-    return union(record.ledger.skipped, setOf(done));
-  }
-
   async #tellDependents(): Promise<void> {
-    const loaded = this.#host.loaded()!;
-    const sent = loaded.record.chores.news;
-    let missed = false;
-    for (const dependent of this.#knownDependents()) {
-      const progress = this.progress(loaded, dependent.frames === "same" ? sent : null);
-      const answer = await callTask(this.#host.env, dependent.task, (task) => task.dependencyMoved(progress)).catch(
-        () => "failed" as const,
-      );
-      const forgotten = answer === "unknown" && Date.now() - dependent.since_ms > FORGET_DEPENDENT_MS;
-      if (answer === "gone" || forgotten) this.#host.store.removeDependent(dependent.task);
-      else if (answer !== "taken") missed = true;
-    }
-    this.#dependents = null;
+    const sent = await this.dependents.tell(this.#host.loaded()!);
     const { chores } = this.#host.loaded()!.record;
-    if (!missed) chores.news = minus(chores.news, sent);
-    chores.news_due_ms = missed ? Date.now() + AGAIN_MS : chores.news.length > 0 ? Date.now() + NEWS_MS : null;
+    if (sent) chores.news = minus(chores.news, sent);
+    chores.news_due_ms = sent === null ? Date.now() + AGAIN_MS : chores.news.length > 0 ? Date.now() + NEWS_MS : null;
     this.#save();
   }
 
@@ -366,12 +305,4 @@ export class TaskChores {
     }
     this.#save();
   }
-}
-
-function setOfText(text: string | null): FrameSet {
-  if (!text) return EMPTY;
-  return text.split(",").map((part) => {
-    const match = /^(-?\d+)(?:-(-?\d+))?$/.exec(part)!;
-    return [Number(match[1]), Number(match[2] ?? match[1])] as const;
-  });
 }

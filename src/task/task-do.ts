@@ -4,26 +4,20 @@
  * record as chores and is done by the alarm; rendering waits for none of it (P7).
  */
 import { DurableObject } from "cloudflare:workers";
-import { planFor } from "../compilers/index.ts";
-import { signGrant } from "../files/grant.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
-import { signingKey } from "../platform/signing.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
-import { formatFrameList, parseFrameList } from "../protocol/frame-list.ts";
-import type { Claim, Claimed, Complete, Fail, Lease, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 import { newChores, TaskChores } from "./chores.ts";
 import { amend } from "./amending.ts";
 import { take as takeNews } from "./dependencies.ts";
-import { checkReceipts, frameRange } from "./outputs.ts";
 import { readFile, readFiles, readFrames } from "./reading.ts";
-import { frames, toList } from "./frame-set.ts";
-import { claim as claimFrames, type ClaimOutcome } from "./claiming.ts";
-import * as leasing from "./leasing.ts";
-import { newLedger, noteTask, termsOf, type LiveLease, type Terms, type Transition } from "./ledger.ts";
+import { LeaseDesk } from "./lease-desk.ts";
+import { cancelLeases, SWEEP_AFTER_MS } from "./leasing.ts";
+import { newLedger, noteTask, termsOf, type Terms, type Transition } from "./ledger.ts";
 import type {
   CompiledDefinition,
   DependencyProgress,
@@ -46,14 +40,16 @@ export interface Loaded {
   record: TaskRecord;
 }
 
+/** Runs one transition on the task: see `TaskDO.#transit`. */
+export type Transit = <T>(change: (t: Transition, loaded: Loaded) => Outcome<T>) => Outcome<T>;
+
 const NOT_FOUND = refuse("not_found", "there is no such task");
 
 export class TaskDO extends DurableObject<Env> implements TaskRpc {
   readonly #store: TaskStore;
   readonly #log: TaskLog;
   readonly #chores: TaskChores;
-  /** Fractions workers reported, by lease id; worth nothing after an eviction. */
-  readonly #progress = new Map<string, number>();
+  readonly #desk: LeaseDesk;
   #loaded: Loaded | null;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -61,14 +57,10 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     this.#store = new TaskStore(ctx.storage);
     this.#log = new TaskLog(ctx.storage.sql);
     this.#loaded = this.#store.open() ? this.#load() : null;
-    this.#chores = new TaskChores({
-      ctx,
-      env,
-      store: this.#store,
-      loaded: () => this.#loaded,
-      transit: (change) => this.#transit(change),
-      gone: () => (this.#loaded = null),
-    });
+    const loaded = (): Loaded | null => this.#loaded;
+    const transit: Transit = (change) => this.#transit(change);
+    this.#desk = new LeaseDesk({ env, log: this.#log, loaded, transit });
+    this.#chores = new TaskChores({ ctx, env, store: this.#store, loaded, transit, gone: () => (this.#loaded = null) });
   }
 
   #load(): Loaded {
@@ -127,7 +119,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
 
   async create(definition: TaskDefinition, actor: Principal): Promise<Outcome<Task>> {
     if (this.#loaded) return await this.view();
-    const watched = await this.#chores.watchDependencies(definition);
+    const watched = await this.#chores.dependents.watch(definition);
     if (!watched.ok) return watched;
     if (!this.#loaded) {
       this.ctx.storage.transactionSync(() => {
@@ -141,11 +133,11 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
         this.#store.saveDefinition(definition);
         this.#store.save(record);
         this.#loaded = { definition, terms: termsOf(definition), record };
-      });
-      this.#transit((t) => {
-        for (const news of watched.value) takeNews(t, news);
-        noteTask(t, "submitted", actor.name);
-        return ok(null);
+        this.#transit((t) => {
+          for (const news of watched.value) takeNews(t, news);
+          noteTask(t, "submitted", actor.name);
+          return ok(null);
+        });
       });
     }
     await this.#chores.report();
@@ -156,139 +148,29 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     const task = this.#task();
     if (!task) return NOT_FOUND;
     const { definition, terms, record } = task;
-    return ok(taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#progress));
+    return ok(taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#desk.progress));
   }
 
   async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Claimed>> {
-    const task = this.#task();
-    if (!task) return NOT_FOUND;
-    const outcome = this.#transit((t) => {
-      const claimed = this.#claimIn(t, worker, claim);
-      t.effects.idle = claimed.lease === null || !claimed.fresh;
-      return ok(claimed);
-    });
-    return outcome.ok ? ok(await this.#claimed(outcome.value, claim)) : outcome;
-  }
-
-  #claimIn(t: Transition, worker: WorkerRef, claim: Claim): ClaimOutcome {
-    return claimFrames(t, { worker: worker.id, key: claim.key, epoch: claim.epoch, leaseId: crypto.randomUUID() });
-  }
-
-  async #claimed(outcome: ClaimOutcome, claim: Claim): Promise<Claimed> {
-    if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
-    return { lease: await this.#leaseOf(outcome.lease, claim), reason: null, retry_after_ms: null };
-  }
-
-  async #leaseOf(lease: LiveLease, claim: Claim): Promise<Lease> {
-    const { definition } = this.#loaded!;
-    const plan = planFor(
-      definition.type,
-      definition.parser,
-      definition.settings,
-      [...frames(lease.frames)],
-      claim.platform,
-    );
-    return {
-      task_id: definition.id,
-      lease_id: lease.lease_id,
-      attempt: lease.attempt,
-      frames: formatFrameList(toList(lease.frames)),
-      lease_ms: lease.until_ms - Date.now(),
-      until_ms: lease.until_ms,
-      grant: await this.#grant(lease),
-      plan,
-    };
-  }
-
-  /** A grant outlives its lease by what a slow upload may need, and no more. */
-  async #grant(lease: LiveLease): Promise<string> {
-    const { definition } = this.#loaded!;
-    return await signGrant(await signingKey(this.env), {
-      task: definition.id,
-      lease_id: lease.lease_id,
-      attempt: lease.attempt,
-      worker: lease.worker,
-      input_task: definition.input_task,
-      exp_ms: lease.until_ms + leasing.SWEEP_AFTER_MS,
-    });
+    return this.#task() ? await this.#desk.claim(worker, claim) : NOT_FOUND;
   }
 
   async renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Outcome<Renewed>> {
-    const ref = { worker: worker.id, leaseId, attempt: renew.attempt };
-    const done = await this.#verified(renew);
-    if (!done.ok) return done;
-    const lease = this.#transit((t) => this.#logged(leasing.renew(t, ref, done.value), t, ref, renew.log));
-    if (!lease.ok) return lease;
-    if (renew.progress !== null) this.#progress.set(leaseId, renew.progress);
-    return ok({
-      lease_ms: lease.value.until_ms - Date.now(),
-      until_ms: lease.value.until_ms,
-      grant: await this.#grant(lease.value),
-    });
+    return this.#task() ? await this.#desk.renew(worker, leaseId, renew) : NOT_FOUND;
   }
 
   async complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Outcome<Settled>> {
-    return await this.#settle(worker, leaseId, complete, complete.next, (t, ref, done) =>
-      leasing.complete(t, ref, done),
-    );
+    return this.#task() ? await this.#desk.complete(worker, leaseId, complete) : NOT_FOUND;
   }
 
   async fail(worker: WorkerRef, leaseId: string, fail: Fail): Promise<Outcome<Settled>> {
-    const blamed = parseFrameList(fail.frames);
-    if (!blamed.ok) return refuse("invalid", blamed.error, "frames");
+    if (!this.#task()) return NOT_FOUND;
     await this.#chores.countAbleWorkers();
-    const list = frameRange(blamed.value, this.#loaded?.terms.total ?? 0);
-    if (!list.ok) return list;
-    return await this.#settle(worker, leaseId, fail, fail.next, (t, ref, done) =>
-      leasing.fail(t, ref, done, list.value, fail.error),
-    );
+    return await this.#desk.fail(worker, leaseId, fail);
   }
 
   async release(worker: WorkerRef, leaseId: string, release: Release): Promise<Outcome<Settled>> {
-    return await this.#settle(worker, leaseId, release, null, (t, ref, done) =>
-      leasing.release(t, ref, done, release.reason),
-    );
-  }
-
-  async #settle(
-    worker: WorkerRef,
-    leaseId: string,
-    body: Pick<Complete, "attempt" | "done" | "log">,
-    next: Claim | null,
-    verb: (t: Transition, ref: leasing.LeaseRef, done: leasing.DoneFrame[]) => Outcome<{ committed: number }>,
-  ): Promise<Outcome<Settled>> {
-    const ref = { worker: worker.id, leaseId, attempt: body.attempt };
-    const done = await this.#verified(body);
-    if (!done.ok) return done;
-    const settled = this.#transit((t) => {
-      // A repeated call whose first answer was lost: its next lease is there already.
-      const repeated =
-        next !== null && t.ledger.leases.some((lease) => lease.worker === worker.id && lease.key === next.key);
-      const result = repeated
-        ? ok({ committed: done.value.length })
-        : this.#logged(verb(t, ref, done.value), t, ref, body.log);
-      if (!result.ok) return result;
-      return ok({ committed: result.value.committed, next: next && this.#claimIn(t, worker, next) });
-    });
-    if (!settled.ok) return settled;
-    this.#progress.delete(leaseId);
-    return ok({
-      committed: settled.value.committed,
-      next: settled.value.next && (await this.#claimed(settled.value.next, next!)),
-    });
-  }
-
-  /** Receipts are checked before the transition, for that needs an await. */
-  async #verified(body: Pick<Complete, "attempt" | "done">): Promise<Outcome<leasing.DoneFrame[]>> {
-    const task = this.#task();
-    if (!task) return NOT_FOUND;
-    return await checkReceipts(await signingKey(this.env), task.definition, body.attempt, body.done);
-  }
-
-  /** The log that came with a lease call is kept when the call was accepted. */
-  #logged<T>(result: Outcome<T>, t: Transition, ref: leasing.LeaseRef, text: string | undefined): Outcome<T> {
-    if (result.ok && text) this.#log.append(t.nowMs, ref.worker, ref.attempt, text);
-    return result;
+    return this.#task() ? await this.#desk.release(worker, leaseId, release) : NOT_FOUND;
   }
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {
@@ -310,10 +192,10 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     const view = await this.view();
     if (!view.ok) return view;
     this.#transit((t, loaded) => {
-      leasing.cancelLeases(t, "deleted");
+      cancelLeases(t, "deleted");
       t.ledger.canceled = true;
       noteTask(t, "deleted", actor.name);
-      loaded.record.chores.remove = { due_ms: t.nowMs, until_ms: t.nowMs + t.terms.leaseMs + leasing.SWEEP_AFTER_MS };
+      loaded.record.chores.remove = { due_ms: t.nowMs, until_ms: t.nowMs + t.terms.leaseMs + SWEEP_AFTER_MS };
       return ok(null);
     });
     await this.#chores.report();
@@ -347,8 +229,8 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   async watch(dependent: number, mode: Dependency["frames"]): Promise<Outcome<DependencyProgress>> {
     const task = this.#task();
     if (!task) return NOT_FOUND;
-    this.#chores.addDependent({ task: dependent, frames: mode, since_ms: Date.now() });
-    return ok(this.#chores.progress(task, mode === "same" ? this.#chores.allDone(task) : null));
+    this.#chores.dependents.add({ task: dependent, frames: mode, since_ms: Date.now() });
+    return ok(this.#chores.dependents.progress(task, mode === "same" ? this.#chores.dependents.allDone(task) : null));
   }
 
   async dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone"> {

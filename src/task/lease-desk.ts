@@ -1,0 +1,152 @@
+/**
+ * The lease calls of one task's object: what is signed and compiled round a transition. Receipts are checked before it, for
+ * that needs an await; the transition itself is synchronous and sees the rows as they are then.
+ */
+import { planFor } from "../compilers/index.ts";
+import { signGrant } from "../files/grant.ts";
+import type { Env } from "../platform/env.ts";
+import { ok, type Result } from "../platform/result.ts";
+import { signingKey } from "../platform/signing.ts";
+import { parseFrameList } from "../protocol/frame-list.ts";
+import type { Claim, Claimed, Complete, Fail, Lease, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import { claim as claimFrames, type ClaimOutcome } from "./claiming.ts";
+import { format, frames } from "./frame-set.ts";
+import * as leasing from "./leasing.ts";
+import type { LiveLease, Transition } from "./ledger.ts";
+import { checkReceipts, frameRange } from "./outputs.ts";
+import type { WorkerRef } from "./rpc.ts";
+import type { Loaded, Transit } from "./task-do.ts";
+import type { TaskLog } from "./task-log.ts";
+
+type Outcome<T> = Result<T, Refusal>;
+type Verb = (t: Transition, ref: leasing.LeaseRef, done: leasing.DoneFrame[]) => Outcome<{ committed: number }>;
+
+/** The object, as its lease calls see it; they are made only while it holds a task. */
+export interface LeaseHost {
+  env: Env;
+  log: TaskLog;
+  loaded(): Loaded | null;
+  transit: Transit;
+}
+
+export class LeaseDesk {
+  readonly #host: LeaseHost;
+  /** Fractions workers reported, by lease id; worth nothing after an eviction. */
+  readonly progress = new Map<string, number>();
+
+  constructor(host: LeaseHost) {
+    this.#host = host;
+  }
+
+  async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Claimed>> {
+    const outcome = this.#host.transit((t) => {
+      const claimed = claimIn(t, worker, claim);
+      t.effects.idle = claimed.lease === null || !claimed.fresh;
+      return ok(claimed);
+    });
+    return outcome.ok ? ok(await this.#claimed(outcome.value, claim)) : outcome;
+  }
+
+  async renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Outcome<Renewed>> {
+    const ref = { worker: worker.id, leaseId, attempt: renew.attempt };
+    const done = await this.#verified(renew);
+    if (!done.ok) return done;
+    const lease = this.#host.transit((t) => this.#logged(leasing.renew(t, ref, done.value), t, ref, renew.log));
+    if (!lease.ok) return lease;
+    if (renew.progress !== null) this.progress.set(leaseId, renew.progress);
+    const { until_ms } = lease.value;
+    return ok({ lease_ms: until_ms - Date.now(), until_ms, grant: await this.#grant(lease.value) });
+  }
+
+  async complete(worker: WorkerRef, leaseId: string, body: Complete): Promise<Outcome<Settled>> {
+    return await this.#settle(worker, leaseId, body, body.next, (t, ref, done) => leasing.complete(t, ref, done));
+  }
+
+  async fail(worker: WorkerRef, leaseId: string, body: Fail): Promise<Outcome<Settled>> {
+    const named = parseFrameList(body.frames);
+    if (!named.ok) return refuse("invalid", named.error, "frames");
+    const blamed = frameRange(named.value, this.#host.loaded()!.terms.total);
+    if (!blamed.ok) return blamed;
+    const verb: Verb = (t, ref, done) => leasing.fail(t, ref, done, blamed.value, body.error);
+    return await this.#settle(worker, leaseId, body, body.next, verb);
+  }
+
+  async release(worker: WorkerRef, leaseId: string, body: Release): Promise<Outcome<Settled>> {
+    return await this.#settle(worker, leaseId, body, null, (t, ref, done) =>
+      leasing.release(t, ref, done, body.reason),
+    );
+  }
+
+  async #settle(
+    worker: WorkerRef,
+    leaseId: string,
+    body: Pick<Complete, "attempt" | "done" | "log">,
+    next: Claim | null,
+    verb: Verb,
+  ): Promise<Outcome<Settled>> {
+    const ref = { worker: worker.id, leaseId, attempt: body.attempt };
+    const done = await this.#verified(body);
+    if (!done.ok) return done;
+    const settled = this.#host.transit((t) => {
+      // A repeated call whose first answer was lost: its next lease is there already.
+      const repeated = next !== null && t.ledger.leases.some((l) => l.worker === worker.id && l.key === next.key);
+      const result = repeated
+        ? ok({ committed: done.value.length })
+        : this.#logged(verb(t, ref, done.value), t, ref, body.log);
+      if (!result.ok) return result;
+      return ok({ committed: result.value.committed, claimed: next && claimIn(t, worker, next) });
+    });
+    if (!settled.ok) return settled;
+    this.progress.delete(leaseId);
+    const { committed, claimed } = settled.value;
+    return ok({ committed, next: claimed && (await this.#claimed(claimed, next!)) });
+  }
+
+  async #verified(body: Pick<Complete, "attempt" | "done">): Promise<Outcome<leasing.DoneFrame[]>> {
+    const { definition } = this.#host.loaded()!;
+    return await checkReceipts(await signingKey(this.#host.env), definition, body.attempt, body.done);
+  }
+
+  /** The log that came with a lease call is kept when the call was accepted. */
+  #logged<T>(result: Outcome<T>, t: Transition, ref: leasing.LeaseRef, text: string | undefined): Outcome<T> {
+    if (result.ok && text) this.#host.log.append(t.nowMs, ref.worker, ref.attempt, text);
+    return result;
+  }
+
+  async #claimed(outcome: ClaimOutcome, claim: Claim): Promise<Claimed> {
+    if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
+    return { lease: await this.#leaseOf(outcome.lease, claim), reason: null, retry_after_ms: null };
+  }
+
+  async #leaseOf(lease: LiveLease, claim: Claim): Promise<Lease> {
+    const { id, type, parser, settings } = this.#host.loaded()!.definition;
+    return {
+      task_id: id,
+      lease_id: lease.lease_id,
+      attempt: lease.attempt,
+      frames: format(lease.frames),
+      lease_ms: lease.until_ms - Date.now(),
+      until_ms: lease.until_ms,
+      grant: await this.#grant(lease),
+      plan: planFor(type, parser, settings, [...frames(lease.frames)], claim.platform),
+    };
+  }
+
+  /** A grant outlives its lease by what a slow upload may need, and no more. */
+  async #grant(lease: LiveLease): Promise<string> {
+    const { definition } = this.#host.loaded()!;
+    return await signGrant(await signingKey(this.#host.env), {
+      task: definition.id,
+      lease_id: lease.lease_id,
+      attempt: lease.attempt,
+      worker: lease.worker,
+      input_task: definition.input_task,
+      exp_ms: lease.until_ms + leasing.SWEEP_AFTER_MS,
+    });
+  }
+}
+
+function claimIn(t: Transition, worker: WorkerRef, claim: Claim): ClaimOutcome {
+  return claimFrames(t, { worker: worker.id, key: claim.key, epoch: claim.epoch, leaseId: crypto.randomUUID() });
+}
