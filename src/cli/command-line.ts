@@ -1,0 +1,105 @@
+/** What every command shares: global options, output, and reading of arguments. */
+import { InvalidArgumentError, type Command } from "commander";
+import type { ManagerClient } from "../agent/manager-client.ts";
+import { parseFrameList } from "../protocol/frame-list.ts";
+import { connect, type AddressFlags } from "./connection.ts";
+import { secondsOf } from "./text.ts";
+
+export interface GlobalFlags extends AddressFlags {
+  json?: boolean;
+}
+
+/** Where a command writes. Results go to stdout; progress and notes to stderr, so that a pipe gets results only. */
+export interface Output {
+  /** One JSON value instead of text. */
+  json: boolean;
+  /** Width of the terminal, or undefined when stdout is none. */
+  width: number | undefined;
+  /** A line of the result. */
+  line(text: string): void;
+  /** A JSON value, indented on a terminal, on one line in a pipe. */
+  value(value: unknown): void;
+  /** A remark for people; silent with `--json`. */
+  note(text: string): void;
+}
+
+export interface Session {
+  client: ManagerClient;
+  out: Output;
+}
+
+/** Output of a command with these flags. */
+export function outputFor(flags: GlobalFlags): Output {
+  const json = flags.json === true;
+  const tty = process.stdout.isTTY;
+  return {
+    json,
+    width: tty ? process.stdout.columns : undefined,
+    line: (text) => void process.stdout.write(`${text}\n`),
+    value: (value) => void process.stdout.write(`${JSON.stringify(value, null, tty ? 2 : undefined)}\n`),
+    note: (text) => void (json || process.stderr.write(`${text}\n`)),
+  };
+}
+
+/** Flags of the command and of the program, whichever side of the command's name they stood on. */
+// eslint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller names the options it declared, as with commander itself
+export function flagsOf<T>(command: Command): T & GlobalFlags {
+  return command.optsWithGlobals();
+}
+
+/** Connect as the flags and the environment say. */
+export function sessionOf(command: Command): Session {
+  const flags = flagsOf<object>(command);
+  return { client: connect(flags, process.env), out: outputFor(flags) };
+}
+
+/** Reader of a whole number within limits. */
+export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max)) {
+      throw new InvalidArgumentError(
+        `It must be a whole number ${max === Number.MAX_SAFE_INTEGER ? `from ${min} up` : `from ${min} to ${max}`}.`,
+      );
+    }
+    return value;
+  };
+}
+
+export const idArgument = whole(1);
+
+/** Reader of a number within limits. */
+export function decimal(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === "" ? Number.NaN : Number(text);
+    if (!(value >= min && value <= max)) throw new InvalidArgumentError(`It must be a number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+/** Reader of a frame list; the text is passed on as it is. */
+export function frameList(text: string): string {
+  const parsed = parseFrameList(text);
+  if (!parsed.ok) throw new InvalidArgumentError(`The list ${parsed.error}. It looks like 1-250, 1-10:2 or 1,5,9-12.`);
+  return text;
+}
+
+/** Reader of a span of time, in seconds. */
+export function span(text: string): number {
+  const seconds = secondsOf(text);
+  if (seconds === undefined || seconds < 1) throw new InvalidArgumentError("It looks like 90s, 15m, 12h, 30d or 2w.");
+  return seconds;
+}
+
+/** Reader that gathers a repeatable option, each with comma-separated values. */
+export function gather<T>(read: (text: string) => T, split = true): (text: string, before: T[] | undefined) => T[] {
+  return (text, before) => [...(before ?? []), ...(split ? text.split(",") : [text]).map((item) => read(item.trim()))];
+}
+
+/** Query string of the values that are there, with `?`; empty when none is. */
+export function query(values: Record<string, string | number | undefined>): string {
+  const set = Object.entries(values).filter(([, value]) => value !== undefined);
+  return set.length === 0
+    ? ""
+    : `?${new URLSearchParams(set.map(([name, value]): [string, string] => [name, String(value)]))}`;
+}

@@ -1,0 +1,89 @@
+/** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `delete`. */
+import type { Command } from "commander";
+import { z } from "zod";
+import type { ManagerClient } from "../../agent/manager-client.ts";
+import { taskSchema, type Task, type TaskAction } from "../../protocol/task.ts";
+import { flagsOf, frameList, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
+
+const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, string> = {
+  pause: "Take no new frames of a task; what runs is finished.",
+  resume: "Go on with a paused task.",
+  cancel: "Stop a task, and what runs of it. Finished frames stay.",
+};
+
+function gatherId(text: string, before: number[] | undefined): number[] {
+  return [...(before ?? []), idArgument(text)];
+}
+
+/** Add the commands to the program. */
+export function addControl(program: Command): void {
+  for (const [verb, description] of Object.entries(VERBS)) {
+    program
+      .command(verb)
+      .description(description)
+      .argument("<id...>", "ids of tasks", gatherId)
+      .action(async (ids: number[], _: unknown, command: Command) => {
+        await patchAll(command, ids, { status: verb });
+      });
+  }
+  program
+    .command("requeue")
+    .description("Render again what failed or was canceled; with --frames exactly those frames, also finished ones.")
+    .argument("<id...>", "ids of tasks", gatherId)
+    .option("-f, --frames <list>", "only these frames", frameList)
+    .action(async (ids: number[], _: unknown, command: Command) => {
+      const { frames } = flagsOf<{ frames?: string }>(command);
+      await patchAll(command, ids, { status: "requeue", frames });
+    });
+  program
+    .command("skip")
+    .description("Leave frames out that are not done yet.")
+    .argument("<id>", "the task's id", gatherId)
+    .requiredOption("-f, --frames <list>", "which frames", frameList)
+    .action(async (ids: number[], _: unknown, command: Command) => {
+      const { frames } = flagsOf<{ frames: string }>(command);
+      await patchAll(command, ids, { status: "skip", frames });
+    });
+  program
+    .command("priority")
+    .description("Change a task's priority: higher goes first.")
+    .argument("<id>", "the task's id", gatherId)
+    .argument("<n>", "the new priority", whole(-1_000_000, 1_000_000))
+    .action(async (ids: number[], priority: number, _: unknown, command: Command) => {
+      await patchAll(command, ids, { priority });
+    });
+  program
+    .command("delete")
+    .description("Cancel a task and remove it with all its files. The history stays.")
+    .argument("<id...>", "ids of tasks", gatherId)
+    .action(async (ids: number[], _: unknown, command: Command) => {
+      const { client, out } = sessionOf(command);
+      const tasks: Task[] = [];
+      for (const id of ids) {
+        tasks.push(await client.call(taskSchema, "DELETE", `/tasks/${id}`));
+        if (!out.json) out.line(`task ${id} deleted`);
+      }
+      if (out.json) out.value(ids.length === 1 ? tasks[0] : tasks);
+    });
+}
+
+async function patchAll(command: Command, ids: number[], patch: Record<string, unknown>): Promise<void> {
+  const { client, out } = sessionOf(command);
+  const tasks: Task[] = [];
+  for (const id of ids) {
+    const task = await patchOne(client, id, patch);
+    tasks.push(task);
+    if (!out.json) say(out, task);
+  }
+  // One id, one object, as everywhere; several make an array.
+  if (out.json) out.value(ids.length === 1 ? tasks[0] : tasks);
+}
+
+async function patchOne(client: ManagerClient, id: number, patch: Record<string, unknown>): Promise<Task> {
+  await client.call(z.null(), "PATCH", `/tasks/${id}`, { json: patch });
+  return await client.call(taskSchema, "GET", `/tasks/${id}`);
+}
+
+function say(out: Output, { id, status, priority, frames }: Task): void {
+  out.line(`task ${id} ${status}: ${frames.done} of ${frames.total} done, priority ${priority}`);
+}

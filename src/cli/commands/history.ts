@@ -1,0 +1,89 @@
+/** `tablao history`: what happened, as D1 tells it. */
+import { Option, type Command } from "commander";
+import type { ManagerClient } from "../../agent/manager-client.ts";
+import { dayTotalsSchema, EVENT_KINDS, historyPageSchema, type HistoryEvent } from "../../protocol/history.ts";
+import { flagsOf, idArgument, query, sessionOf, span, whole } from "../command-line.ts";
+import { duration, instant, table } from "../text.ts";
+
+const SHOWN = 50;
+const PAGE = 500;
+
+interface HistoryFlags {
+  task?: number;
+  worker?: number;
+  kind?: string;
+  type?: string;
+  since?: number;
+  limit?: number;
+  days?: boolean;
+}
+
+/** Add the command to the program. */
+export function addHistory(program: Command): void {
+  program
+    .command("history")
+    .description("What happened, newest first: of a task, of a worker, or of the whole farm.")
+    .option("--task <id>", "only this task", idArgument)
+    .option("--worker <id>", "only this worker", idArgument)
+    .addOption(new Option("--kind <kind>", "only events of this kind").choices(EVENT_KINDS))
+    .option("--type <type>", "only tasks of this compiler")
+    .option("--since <time>", "only the last 24h, 7d …", span)
+    .option("--limit <n>", `at most so many (${SHOWN}; with --json all)`, whole(1))
+    .option("--days", "totals per day instead (UTC; the last 30 days)")
+    .action(async (_: unknown, command: Command) => {
+      const flags = flagsOf<HistoryFlags>(command);
+      const { client, out } = sessionOf(command);
+      const since = flags.since === undefined ? undefined : Date.now() - flags.since * 1_000;
+      if (flags.days === true) {
+        const { days } = await client.call(dayTotalsSchema, "GET", `/history/days${query({ since })}`);
+        if (out.json) return out.value(days);
+        const rows = days.map((day) => [
+          day.day,
+          String(day.frames),
+          String(day.errors),
+          String(day.lost),
+          duration(day.seconds),
+          String(day.workers),
+          String(day.tasks),
+        ]);
+        return out.line(table(["DAY", "FRAMES", "ERRORS", "LOST", "WORK", "WORKERS", "TASKS"], rows, out.width));
+      }
+      const events = await listEvents(client, flags, since, flags.limit ?? (out.json ? Infinity : SHOWN));
+      if (out.json) return out.value(events);
+      if (events.length === 0)
+        return out.note("nothing happened, or it is not written yet: history is a second or so behind");
+      out.line(
+        table(["WHEN (UTC)", "TASK", "EVENT", "FRAMES", "WORKER", "TOOK", "DETAIL"], events.map(row), out.width),
+      );
+    });
+}
+
+async function listEvents(
+  client: ManagerClient,
+  flags: HistoryFlags,
+  since: number | undefined,
+  limit: number,
+): Promise<HistoryEvent[]> {
+  const events: HistoryEvent[] = [];
+  const { task: task_id, worker: worker_id, kind, type } = flags;
+  let cursor: string | undefined;
+  do {
+    const values = { task_id, worker_id, kind, type, since, limit: Math.min(PAGE, limit - events.length), cursor };
+    const page = await client.call(historyPageSchema, "GET", `/history${query(values)}`);
+    events.push(...page.events);
+    cursor = page.cursor ?? undefined;
+  } while (cursor !== undefined && events.length < limit);
+  return events;
+}
+
+function row(event: HistoryEvent): string[] {
+  return [
+    instant(event.at_ms),
+    String(event.task_id),
+    event.kind,
+    event.frames ?? "-",
+    event.worker_id === null ? "-" : String(event.worker_id),
+    event.seconds === null ? "-" : duration(event.seconds),
+    event.detail?.split("\n", 1)[0] ?? "",
+  ];
+}

@@ -1,0 +1,205 @@
+/** `tablao tasks`, `task`, `workers`: what the farm does. */
+import { InvalidArgumentError, type Command } from "commander";
+import type { ManagerClient } from "../../agent/manager-client.ts";
+import {
+  framesPageSchema,
+  TASK_STATUSES,
+  taskListSchema,
+  taskSchema,
+  type Frame,
+  type Task,
+  type TaskSummary,
+} from "../../protocol/task.ts";
+import { workersSchema, type Worker } from "../../protocol/worker.ts";
+import { flagsOf, idArgument, query, sessionOf, whole } from "../command-line.ts";
+import { ago, count, duration, harmless, table } from "../text.ts";
+
+/** What a screen holds without scrolling far; `--json` and `--all` give everything. */
+const SHOWN = 50;
+const PAGE = 500;
+const FAILED_SHOWN = 5;
+
+interface TasksFlags {
+  status?: string;
+  type?: string;
+  owner?: string;
+  limit?: number;
+  all?: boolean;
+}
+
+function statusName(text: string): string {
+  if ((TASK_STATUSES as readonly string[]).includes(text)) return text;
+  throw new InvalidArgumentError(`It must be one of ${TASK_STATUSES.join(", ")}.`);
+}
+
+/** Add the commands to the program. */
+export function addLook(program: Command): void {
+  program
+    .command("tasks")
+    .description("List tasks, newest first.")
+    .option("--status <status>", TASK_STATUSES.join(", "), statusName)
+    .option("--type <type>", "only this compiler")
+    .option("--owner <name>", "only what this token submitted")
+    .option("--limit <n>", `at most so many (${SHOWN}; with --json all)`, whole(1))
+    .option("--all", "all of them")
+    .action(async (_: unknown, command: Command) => {
+      const flags = flagsOf<TasksFlags>(command);
+      const { client, out } = sessionOf(command);
+      const limit = flags.limit ?? (flags.all || out.json ? Infinity : SHOWN);
+      const { tasks, more } = await listTasks(client, flags, limit);
+      if (out.json) return out.value(tasks);
+      if (tasks.length === 0) return out.note("no tasks; queue one with: tablao submit shot.blend --frames 1-24");
+      const now = Date.now();
+      const rows = tasks.map((task) => [
+        String(task.id),
+        task.status,
+        progressText(task),
+        String(task.priority),
+        ago(task.created_ms, now),
+        task.type,
+        task.name,
+      ]);
+      out.line(table(["ID", "STATUS", "FRAMES", "PRIO", "AGE", "TYPE", "NAME"], rows, out.width));
+      if (more) out.note(`… and older ones; --all lists them`);
+    });
+
+  program
+    .command("task")
+    .description("Show one task: counts, who works on it, and why frames failed.")
+    .argument("<id>", "the task's id", idArgument)
+    .action(async (id: number, _: unknown, command: Command) => {
+      const { client, out } = sessionOf(command);
+      const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
+      if (out.json) return out.value(task);
+      const failed = task.frames.failed > 0 || task.error !== null ? await failedFrames(client, id) : [];
+      out.line(describe(task, failed, Date.now()));
+    });
+
+  program
+    .command("workers")
+    .description("List workers.")
+    .action(async (_: unknown, command: Command) => {
+      const { client, out } = sessionOf(command);
+      const keyed = await client.call(workersSchema, "GET", "/workers");
+      const workers = Object.values(keyed).toSorted((a, b) => a.id - b.id);
+      if (out.json) return out.value(workers);
+      if (workers.length === 0) return out.note("no workers; start one with: tablao worker");
+      const now = Date.now();
+      out.line(
+        table(
+          ["ID", "NAME", "STATE", "TASK", "SEEN", "TAGS", "PROGRAMS"],
+          workers.map((worker) => workerRow(worker, now)),
+          out.width,
+        ),
+      );
+    });
+}
+
+async function listTasks(
+  client: ManagerClient,
+  flags: TasksFlags,
+  limit: number,
+): Promise<{ tasks: TaskSummary[]; more: boolean }> {
+  const tasks: TaskSummary[] = [];
+  const { status, type, owner } = flags;
+  let cursor: string | undefined;
+  do {
+    const page = await client.call(
+      taskListSchema,
+      "GET",
+      `/tasks${query({ status, type, owner, limit: Math.min(PAGE, limit - tasks.length), cursor })}`,
+    );
+    tasks.push(...page.tasks);
+    cursor = page.cursor ?? undefined;
+  } while (cursor !== undefined && tasks.length < limit);
+  return { tasks, more: cursor !== undefined };
+}
+
+function progressText({ frames }: TaskSummary): string {
+  return `${frames.done}/${frames.total}${frames.failed > 0 ? ` (${frames.failed} failed)` : ""}`;
+}
+
+async function failedFrames(client: ManagerClient, id: number): Promise<Frame[]> {
+  const page = await client.call(
+    framesPageSchema,
+    "GET",
+    `/tasks/${id}/frames${query({ state: "failed", limit: FAILED_SHOWN })}`,
+  );
+  return page.frames;
+}
+
+/** The page that `tablao task ID` shows. */
+export function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
+  const { frames } = task;
+  const counts = (["done", "leased", "pending", "failed", "skipped"] as const)
+    .filter((state) => frames[state] > 0)
+    .map((state) => `${frames[state]} ${state}`);
+  const lines: [string, string][] = [
+    ["status", task.status + (task.waits_for.length > 0 ? `, waits for task ${task.waits_for.join(", ")}` : "")],
+    ["frames", `${frames.total} (${task.frame_list}): ${counts.join(", ")}`],
+    ["type", task.type + (task.format === "" ? "" : `, ${task.format}`)],
+    ["settings", settingsText(task.settings)],
+    [
+      "priority",
+      `${task.priority}, chunk ${task.chunk}, ${task.order}${task.tags.length > 0 ? `, tags ${task.tags.join(", ")}` : ""}`,
+    ],
+    ["owner", `${task.owner}, ${ago(task.created_ms, nowMs)} ago`],
+    ["work", duration(task.seconds)],
+  ];
+  for (const lease of task.leases) {
+    const progress = lease.progress === null ? "" : `, ${Math.round(lease.progress * 100)}%`;
+    lines.push([
+      `worker ${lease.worker_id}`,
+      `frames ${lease.frames}${progress}, since ${ago(lease.claimed_ms, nowMs)}`,
+    ]);
+  }
+  for (const kept of task.kept_off)
+    lines.push([
+      `worker ${kept.worker_id}`,
+      `kept off for ${ago(nowMs, kept.until_ms)}: it failed this task too often`,
+    ]);
+  if (task.error !== null) lines.push(["error", task.error]);
+  for (const frame of failed) {
+    if (frame.error !== null && frame.error !== task.error) lines.push([`frame ${frame.frame}`, frame.error]);
+  }
+  if (frames.failed > 0) lines.push(["next", `tablao logs ${task.id} · tablao requeue ${task.id}`]);
+  const width = Math.max(...lines.map(([key]) => key.length)) + 2;
+  const indent = `\n${" ".repeat(width + 2)}`;
+  return [
+    `task ${task.id}${task.name === "" ? "" : `  ${harmless(task.name)}`}`,
+    ...lines.map(([key, value]) => `  ${key.padEnd(width)}${harmless(value.trim()).replaceAll("\n", indent)}`),
+  ].join("\n");
+}
+
+function settingsText(settings: Record<string, unknown>): string {
+  const shown = Object.entries(settings).filter(
+    ([key, value]) => key !== "frames" && key !== "assets" && value !== null && value !== false,
+  );
+  const { assets } = settings;
+  const files = Array.isArray(assets) && assets.length > 1 ? [count(assets.length, "file")] : [];
+  return (
+    [
+      ...shown.map(([key, value]) => `${key} ${typeof value === "string" ? value : JSON.stringify(value)}`),
+      ...files,
+    ].join(", ") || "none"
+  );
+}
+
+function workerRow(worker: Worker, nowMs: number): string[] {
+  const state = worker.connection === "offline" ? "offline" : worker.draining ? "draining" : worker.status;
+  const programs = Object.entries(worker.programs)
+    .filter(([name]) => name !== "tablao-tool")
+    .map(([name, version]) => `${name} ${version}`);
+  const name =
+    worker.name === "" || worker.name === worker.hostname ? worker.hostname : `${worker.name} (${worker.hostname})`;
+  const slots = worker.slots > 1 ? ` ×${worker.slots}` : "";
+  return [
+    String(worker.id),
+    name + slots,
+    state,
+    worker.current_task === null ? "-" : String(worker.current_task),
+    ago(worker.last_seen_ms, nowMs),
+    worker.tags.join(",") || "-",
+    programs.join(", ") || "-",
+  ];
+}

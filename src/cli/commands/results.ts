@@ -1,0 +1,176 @@
+/** `tablao logs` and `tablao download`: what a task said and made. */
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import { downloadTo } from "../../agent/download.ts";
+import type { ManagerClient } from "../../agent/manager-client.ts";
+import { whyUnsafePath } from "../../protocol/fields.ts";
+import { fileListSchema, type FileList } from "../../protocol/file.ts";
+import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
+import { flagsOf, frameList, idArgument, query, sessionOf, whole, type Output } from "../command-line.ts";
+import { CliError, EXIT, messageOf } from "../failure.ts";
+import { showProgress } from "../progress.ts";
+import { inLanes } from "../send-inputs.ts";
+import { bytes, count, harmless, instant } from "../text.ts";
+import { isFinal } from "../wait.ts";
+
+const FOLLOW_MS = 1_000;
+/** Following and downloading outlive a restart of the manager. */
+const RETRY_FOR_MS = 10 * 60_000;
+const FILE_PAGE = 1_000;
+const LOG_PAGE = 5_000;
+const LANES = 4;
+
+/** Add the commands to the program. */
+export function addResults(program: Command): void {
+  program
+    .command("logs")
+    .description("Print what a task's processes printed.")
+    .argument("<id>", "the task's id", idArgument)
+    .option("-F, --follow", "go on until the task has ended")
+    .option("-n, --tail <n>", "only the last n entries", whole(1, 10_000))
+    .option("-t, --times", "with time (UTC) and worker before each line")
+    .action(async (id: number, _: unknown, command: Command) => {
+      await logs(command, id);
+    });
+  program
+    .command("download")
+    .description(
+      "Fetch a task's finished files. Run it again to fetch the rest: what is there and right is left alone.",
+    )
+    .argument("<id>", "the task's id", idArgument)
+    .argument("[dir]", "folder to put them in; by default tablao-ID")
+    .option("-f, --frames <list>", "only these frames", frameList)
+    .action(async (id: number, dir: string | undefined, _: unknown, command: Command) => {
+      await download(command, id, dir ?? `tablao-${id}`);
+    });
+}
+
+type LogLine = LogPage["lines"][number];
+
+async function logs(command: Command, id: number): Promise<void> {
+  const flags = flagsOf<{ follow?: boolean; tail?: number; times?: boolean }>(command);
+  const { client, out } = sessionOf(command);
+  const gathered: LogLine[] = [];
+  const show = (lines: LogLine[]): void => {
+    if (!out.json) for (const line of lines) printLog(out, line, flags.times === true);
+    else if (flags.follow) for (const line of lines) process.stdout.write(`${JSON.stringify(line)}\n`);
+    else gathered.push(...lines);
+  };
+  const call = (values: Record<string, number | undefined>): Promise<LogPage> =>
+    client.call(
+      logPageSchema,
+      "GET",
+      `/tasks/${id}/log${query({ ...values, limit: LOG_PAGE })}`,
+      flags.follow ? { retryForMs: RETRY_FOR_MS } : {},
+    );
+  let page = await call(flags.tail === undefined ? {} : { tail: flags.tail });
+  if (page.dropped && flags.tail === undefined) out.note("(older text was dropped to bound the log)");
+  for (;;) {
+    show(page.lines);
+    // An end that is seen before the log is read cannot hide lines that came before it.
+    const ended = flags.follow && page.lines.length === 0 ? await hasEnded(client, id) : false;
+    const after = page.next;
+    page = await call({ after });
+    if (page.lines.length > 0) continue;
+    if (!flags.follow || ended) break;
+    await sleep(FOLLOW_MS);
+  }
+  if (out.json && !flags.follow) out.value(gathered);
+}
+
+async function hasEnded(client: ManagerClient, id: number): Promise<boolean> {
+  return isFinal((await client.call(taskSchema, "GET", `/tasks/${id}`, { retryForMs: RETRY_FOR_MS })).status);
+}
+
+function printLog(out: Output, { text, at_ms, worker_id }: LogLine, times: boolean): void {
+  for (const line of text.replace(/\n$/, "").split("\n")) {
+    out.line((times ? `${instant(at_ms)} ${worker_id ?? "-"}  ` : "") + harmless(line));
+  }
+}
+
+type TaskFile = FileList["files"][number];
+
+async function download(command: Command, id: number, dir: string): Promise<void> {
+  const { frames } = flagsOf<{ frames?: string }>(command);
+  const { client, out } = sessionOf(command);
+  const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
+  const files = await listFiles(client, id, frames);
+  if (files.length > 0) makeFolder(dir);
+  const total = files.reduce((sum, file) => sum + file.size, 0);
+  const progress = showProgress("downloading", out.json);
+  const moved = new Map<TaskFile, number>();
+  const results: (TaskFile & { path: string; state: "downloaded" | "present" })[] = [];
+  try {
+    await inLanes(files, LANES, async (file) => {
+      const bad = whyUnsafePath(file.name) ?? (file.name.includes("/") ? "must not have a folder" : undefined);
+      if (bad) throw new CliError(EXIT.failed, `frame ${file.frame} has a file name that ${bad}`);
+      const to = path.join(dir, file.name);
+      const onProgress = (done: number): void => {
+        moved.set(file, done);
+        const sum = [...moved.values()].reduce((all, part) => all + part, 0);
+        progress.update(
+          sum,
+          total,
+          `${results.length} of ${count(files.length, "file")}, ${bytes(sum)} of ${bytes(total)}`,
+        );
+      };
+      const { received } = await downloadTo(client, to, `/tasks/${id}/frames/${file.frame}/file`, file.sha256, {
+        onProgress,
+        retryForMs: RETRY_FOR_MS,
+      });
+      results.push({ ...file, path: to, state: received > 0 || file.size === 0 ? "downloaded" : "present" });
+    });
+  } catch (thrown) {
+    progress.end();
+    const code = thrown instanceof Error && "syscall" in thrown ? messageOf(thrown) : undefined;
+    if (code !== undefined)
+      throw new CliError(EXIT.failed, `cannot write to ${dir}: ${code}`, "Run the same command again to go on.");
+    throw thrown;
+  }
+  progress.end();
+  results.sort((a, b) => a.frame - b.frame);
+  if (out.json) return out.value({ id, dir, status: task.status, files: results });
+  const fetched = results.filter((file) => file.state === "downloaded");
+  const wanted = frames === undefined ? ` of ${count(task.frames.total, "frame")}` : "";
+  if (results.length === 0) {
+    const why =
+      task.format === ""
+        ? `task ${id} (${task.type}) makes no files`
+        : `task ${id} has no finished files yet (${task.status})`;
+    return out.note(why);
+  }
+  out.line(
+    `${dir}: ${results.length}${wanted} there and verified; ${fetched.length} fetched (${bytes(fetched.reduce((sum, file) => sum + file.size, 0))})`,
+  );
+  if (frames === undefined && !isFinal(task.status))
+    out.note(`the task is ${task.status}; run this again for the rest`);
+}
+
+async function listFiles(client: ManagerClient, id: number, frames: string | undefined): Promise<TaskFile[]> {
+  const files: TaskFile[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await client.call(
+      fileListSchema,
+      "GET",
+      `/tasks/${id}/files${query({ frames, limit: FILE_PAGE, cursor })}`,
+    );
+    files.push(...page.files);
+    cursor = page.cursor ?? undefined;
+  } while (cursor !== undefined);
+  return files;
+}
+
+function makeFolder(dir: string): void {
+  try {
+    mkdirSync(dir, { recursive: true });
+  } catch (thrown) {
+    throw new CliError(
+      EXIT.failed,
+      `cannot make the folder ${dir}: ${messageOf(thrown)}`,
+      "Name another one: tablao download ID DIR",
+    );
+  }
+}

@@ -1,0 +1,250 @@
+/** `tablao submit`: bring the files, queue the task, and wait for it where asked. */
+import { randomUUID } from "node:crypto";
+import path from "node:path";
+import { InvalidArgumentError, type Command } from "commander";
+import { z } from "zod";
+import type { ManagerClient } from "../../agent/manager-client.ts";
+import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
+import { taskSchema, type Dependency, type Task } from "../../protocol/task.ts";
+import { decimal, flagsOf, frameList, gather, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
+import { CliError, EXIT } from "../failure.ts";
+import { gatherInputs } from "../inputs.ts";
+import { sendInputs, sentText } from "../send-inputs.ts";
+import { count } from "../text.ts";
+import { endText, mustBeCompleted, waitFor } from "../wait.ts";
+
+interface SubmitFlags {
+  type?: string;
+  settings?: Record<string, unknown>;
+  frames?: string;
+  chunk?: number | "auto";
+  format?: string;
+  samples?: number;
+  engine?: string;
+  resolution?: number;
+  camera?: string;
+  scene?: string;
+  denoise?: boolean;
+  preset?: string;
+  autoexec?: boolean;
+  allowMissingFiles?: boolean;
+  priority?: number;
+  name?: string;
+  include?: string[];
+  video?: boolean;
+  fps?: number;
+  after?: number[];
+  afterFrames?: number[];
+  order?: string;
+  tags?: string[];
+  tries?: number;
+  lease?: number;
+  paused?: boolean;
+  wait?: boolean;
+}
+
+/** Extension of a task's files, by the seed's `format` field. */
+const EXTENSIONS: Record<string, string> = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" };
+
+const jsonObject = z.record(z.string(), z.json());
+
+function settingsObject(text: string): Record<string, unknown> {
+  try {
+    return jsonObject.parse(JSON.parse(text));
+  } catch {
+    throw new InvalidArgumentError(`It must be a JSON object, such as '{"text": "hello"}'.`);
+  }
+}
+
+function chunkSize(text: string): number | "auto" {
+  return text === "auto" ? "auto" : whole(1, 10_000)(text);
+}
+
+/** Add the command to the program. */
+export function addSubmit(program: Command): void {
+  program
+    .command("submit")
+    .summary("queue a task, with the files it needs")
+    .description(
+      "Queue a task. A .blend is uploaded with the folders named by --include; only what the manager lacks is sent.",
+    )
+    .argument("[file]", "the .blend to render; absent with --type for tasks without one")
+    .option("-f, --frames <list>", "frames to render: 1-250, 1-10:2, 1,5,9-12", frameList)
+    .option("--chunk <n|auto>", "frames a worker takes at a time (1); auto aims at a target runtime", chunkSize)
+    .option("--format <name>", "PNG, JPEG or OPEN_EXR")
+    .option("--samples <n>", "samples per pixel", whole(1))
+    .option("--engine <name>", "CYCLES, BLENDER_EEVEE, BLENDER_EEVEE_NEXT or BLENDER_WORKBENCH")
+    .option("--resolution <percent>", "percentage of the scene's resolution", whole(1, 1_000))
+    .option("--camera <name>", "camera to render through")
+    .option("--scene <name>", "scene of the .blend to render")
+    .option("--no-denoise", "render without the denoiser; many builds of Blender lack it")
+    .option("--preset <name>", "render preset of the farm (settings named render.NAME)")
+    .option("--autoexec", "let scripts inside the .blend run; the worker must allow it, too")
+    .option("--allow-missing-files", "render although the .blend refers to files that are not there")
+    .option(
+      "--include <dir>",
+      "send this folder along; it must lie beside the .blend (repeatable)",
+      gather(String, false),
+    )
+    .option("--priority <n>", "higher goes first (50)", whole(-1_000_000, 1_000_000))
+    .option("--name <text>", "name to show; by default the file's")
+    .option("--video", "when all frames are done, make an MP4 of them in a second task")
+    .option("--fps <n>", "frames per second of the video (24)", decimal(0.1, 1_000))
+    .option("--after <id>", "start when that task is completed (repeatable)", gather(idArgument))
+    .option(
+      "--after-frames <id>",
+      "start each frame when that task has done the same frame (repeatable)",
+      gather(idArgument),
+    )
+    .option("--order <order>", "ascending, or preview: first, last, middle, then between")
+    .option("--tags <a,b>", "only workers that have all of these tags", gather(String))
+    .option("--tries <n>", "failures after which a frame is given up (3)", whole(1, 20))
+    .option("--lease <seconds>", "silence after which a worker's frames go to another (60)", whole(5, 86_400))
+    .option("--paused", "queue it, but do not start")
+    .option("--type <type>", "another compiler than blender_render: demo_render, print_string, ffmpeg_video, exec …")
+    .option("--settings <json>", "the compiler's settings as a JSON object", settingsObject)
+    .option("-w, --wait", "wait for the end; exit 1 unless the task is completed")
+    .action(async (file: string | undefined, _flags: unknown, command: Command) => {
+      await submit(file, flagsOf<SubmitFlags>(command), command);
+    });
+}
+
+async function submit(file: string | undefined, flags: SubmitFlags, command: Command): Promise<void> {
+  const type = flags.type ?? (file === undefined ? undefined : "blender_render");
+  checkFlags(file, type, flags);
+  const inputs = file === undefined ? [] : await gatherInputs(file, flags.include ?? []);
+  const { client, out } = sessionOf(command);
+
+  const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
+  if (inputs.length > 0) {
+    const sent = await sendInputs(client, inputs, out.json);
+    out.note(sentText(sent));
+    settings["file"] = inputs[0]!.path;
+    settings["assets"] = sent.assets;
+  }
+  const began = performance.now();
+  const name = flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)));
+  const task = await post(client, { ...submission(flags), type, settings, ...(name !== undefined && { name }) });
+  const video = flags.video === true ? await submitVideo(client, task, flags, name) : undefined;
+  if (!out.json) sayQueued(out, task, video, flags.wait === true);
+  if (flags.wait !== true) {
+    if (out.json) out.value(withVideo(task, video));
+    return;
+  }
+  const ended: Task[] = [];
+  for (const each of video ? [task, video] : [task]) {
+    const end = await waitFor(client, each.id, out.json);
+    ended.push(end);
+    if (!out.json && end.status === "completed") out.line(endText(end, (performance.now() - began) / 1_000));
+    if (end.status !== "completed") break;
+  }
+  if (out.json) out.value(withVideo(ended[0]!, ended[1] ?? video));
+  else if (ended.at(-1)!.status === "completed")
+    out.line(
+      `get ${video ? "them" : "the files"} with: tablao download ${task.id}${video ? ` · tablao download ${video.id}` : ""}`,
+    );
+  mustBeCompleted(ended.at(-1)!);
+}
+
+function checkFlags(file: string | undefined, type: string | undefined, flags: SubmitFlags): void {
+  const usage = (message: string, hint?: string): CliError => new CliError(EXIT.usage, message, hint);
+  if (type === undefined)
+    throw usage(
+      "submit needs a .blend, or --type for a task without one",
+      "For example: tablao submit shot.blend --frames 1-24",
+    );
+  const named = flags.frames ?? flags.settings?.["frames"] ?? flags.settings?.["frame_start"];
+  if (file !== undefined && named === undefined)
+    throw usage("--frames says which frames to render", "For example: --frames 1-250");
+  if (file === undefined && flags.include !== undefined) throw usage("--include goes with a .blend");
+  if (flags.fps !== undefined && flags.video !== true) throw usage("--fps goes with --video");
+}
+
+function renderSettings(flags: SubmitFlags): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries({
+      frames: flags.frames,
+      format: flags.format,
+      samples: flags.samples,
+      engine: flags.engine,
+      resolution_percentage: flags.resolution,
+      camera: flags.camera,
+      scene: flags.scene,
+      // commander makes --no-denoise a `denoise` that is true by default.
+      denoise: flags.denoise === false ? false : undefined,
+      render_preset: flags.preset,
+      autoexec: flags.autoexec,
+      allow_missing_files: flags.allowMissingFiles,
+    }).filter(([, value]) => value !== undefined),
+  );
+}
+
+function submission(flags: SubmitFlags): Record<string, unknown> {
+  const all = (flags.after ?? []).map((task): Dependency => ({ task, frames: "all" }));
+  const same = (flags.afterFrames ?? []).map((task): Dependency => ({ task, frames: "same" }));
+  return {
+    priority: flags.priority,
+    chunk: flags.chunk,
+    order: flags.order,
+    tags: flags.tags,
+    tries: flags.tries,
+    lease_s: flags.lease,
+    paused: flags.paused,
+    depends_on: [...all, ...same],
+  };
+}
+
+/** A reply that is lost on the way is asked for again; the key keeps that from queueing the task twice. */
+async function post(client: ManagerClient, body: Record<string, unknown>): Promise<Task> {
+  return await client.call(taskSchema, "POST", "/tasks", { json: body, headers: { "idempotency-key": randomUUID() } });
+}
+
+async function submitVideo(
+  client: ManagerClient,
+  task: Task,
+  flags: SubmitFlags,
+  name: string | undefined,
+): Promise<Task> {
+  const ext = EXTENSIONS[task.format];
+  if (ext === undefined) {
+    throw new CliError(
+      EXIT.usage,
+      `task ${task.id} is queued, but its files (${task.format || "none"}) cannot become a video`,
+    );
+  }
+  const title = name ?? task.name;
+  const settings = {
+    task: task.id,
+    ext,
+    ...(flags.fps !== undefined && { fps: flags.fps }),
+    name: `${fileStem(title) || `task-${task.id}`}.mp4`,
+  };
+  return await post(client, {
+    type: "ffmpeg_video",
+    settings,
+    name: `${title} (video)`.trim().slice(-200),
+    priority: task.priority,
+    depends_on: [task.id],
+  });
+}
+
+/** What of a name can be a file's name everywhere. */
+function fileStem(name: string): string {
+  return name
+    .replaceAll(/[^\p{L}\p{N}._ -]/gu, "_")
+    .replace(/^[. ]+/, "")
+    .replace(/[. ]+$/, "")
+    .slice(0, 60);
+}
+
+function sayQueued(out: Output, task: Task, video: Task | undefined, waiting: boolean): void {
+  const parsed = parseFrameList(task.frame_list);
+  const frames = parsed.ok ? count(countFrames(parsed.value), "frame") : task.frame_list;
+  out.line(`task ${task.id} ${task.status}: ${task.name || task.type}, ${frames} (${task.frame_list})`);
+  if (video) out.line(`task ${video.id} ${video.status}: the video, when task ${task.id} is completed`);
+  if (!waiting) out.note(`watch it with: tablao task ${task.id} · tablao logs ${task.id} --follow`);
+}
+
+function withVideo(task: Task, video: Task | undefined): Task | (Task & { video: Task }) {
+  return video ? { ...task, video } : task;
+}

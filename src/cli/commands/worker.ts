@@ -1,0 +1,71 @@
+/** `tablao worker`: run an agent on this machine. */
+import path from "node:path";
+import type { Command } from "commander";
+import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/options.ts";
+import { decimal, flagsOf, gather, whole } from "../command-line.ts";
+import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
+import { readPrivateFile } from "../private-file.ts";
+
+/** Add the command to the program. */
+export function addWorker(program: Command): void {
+  program
+    .command("worker")
+    .summary("render for the farm on this machine")
+    .description(
+      "Render for the farm on this machine. Ctrl-C once: finish what runs, or give it back, and stop; twice: stop at once.",
+    )
+    .option("--join <token>", "join token; needed once, to register (or TABLAO_JOIN)")
+    .option("--name <text>", "this worker's name; by default the machine's")
+    .option("--slots <n>", "processes at a time (1)", whole(1, 64))
+    .option("--tags <a,b>", "tags that tasks can ask for", gather(String))
+    .option("--once", "do what there is, then stop")
+    .option("--allow-exec", "take tasks that run any program their submitter names")
+    .option("--allow-autoexec", "take tasks that run the scripts inside their .blend files")
+    .option("--blender <path>", "Blender to use; by default the one on the PATH")
+    .option("--ffmpeg <path>", "ffmpeg to use; by default the one on the PATH")
+    .option("--cache-gb <n>", "bound of the cache of inputs (20)", decimal(0, 1_000_000))
+    .option("--state-dir <dir>", "where it keeps its secret and its cache (~/.tablao/workers)")
+    .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
+    .option("--quiet", "say nothing but problems")
+    .action(async (_: unknown, command: Command) => {
+      const { runWorker } = await import("../../agent/worker.ts");
+      process.exit(await runWorker(workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord())));
+    });
+}
+
+type WorkerFlags = WorkerOptions & { token?: string };
+
+function liveRecord(): ManagerRecord | undefined {
+  const record = readRecord(recordFile());
+  return record && isLive(record) ? record : undefined;
+}
+
+/**
+ * The agent's options. Without an address and without an identity of its own, a worker in a checkout joins the manager that
+ * `npm start` runs there.
+ */
+export function workerOptions(
+  flags: WorkerFlags,
+  env: NodeJS.ProcessEnv,
+  running: ManagerRecord | undefined,
+): WorkerOptions {
+  const { token: _, ...options } = flags;
+  const manager = options.manager ?? (env["TABLAO_URL"] || undefined);
+  const join = options.join ?? (env["TABLAO_JOIN"] || undefined);
+  if (running && join === undefined && (manager === undefined ? !isRegistered(options) : manager === running.url)) {
+    return { ...options, manager: running.url, join: keptJoinToken(running) };
+  }
+  return { ...options, manager, join };
+}
+
+function isRegistered(options: WorkerOptions): boolean {
+  const parsed = workerOptionsSchema.safeParse(options);
+  return parsed.success && readPrivateFile(foldersOf(parsed.data).identity) !== undefined;
+}
+
+function keptJoinToken(running: ManagerRecord): string | undefined {
+  const kept: unknown = JSON.parse(readPrivateFile(path.join(running.state, "join-token")) ?? "null");
+  return typeof kept === "object" && kept !== null && "token" in kept && typeof kept.token === "string"
+    ? kept.token
+    : undefined;
+}

@@ -1,0 +1,128 @@
+/**
+ * Which manager, and with which token. First found wins: `--manager`/`--token`, `TABLAO_URL`/`TABLAO_TOKEN`, the file that
+ * `tablao login` wrote, the manager that `npm start` runs from this checkout. A token found with one address is never sent to
+ * another.
+ */
+import { homedir } from "node:os";
+import path from "node:path";
+import { z } from "zod";
+import { ManagerClient, managerUrl, type ManagerError } from "../agent/manager-client.ts";
+import { VERSION } from "../protocol/version.ts";
+import { CliError, EXIT, messageOf } from "./failure.ts";
+import { isLive, readRecord, recordFile } from "./manager-record.ts";
+import { readPrivateFile, writePrivateFile } from "./private-file.ts";
+
+/** A person waits this long for a manager that does not answer; what waits by design waits longer. */
+const RETRY_FOR_MS = 2_000;
+
+export interface Address {
+  url: string;
+  token: string | undefined;
+}
+
+export interface AddressFlags {
+  manager?: string | undefined;
+  token?: string | undefined;
+}
+
+const configSchema = z.object({ url: z.string(), token: z.string() });
+
+/** The file that `tablao login` writes, mode 0600. */
+export function configFile(env: NodeJS.ProcessEnv): string {
+  const base =
+    env["XDG_CONFIG_HOME"] || (process.platform === "win32" && env["APPDATA"]) || path.join(homedir(), ".config");
+  return path.join(base, "tablao", "config.json");
+}
+
+/** Keep the address and token of `tablao login`. */
+export function writeConfig(env: NodeJS.ProcessEnv, address: { url: string; token: string }): string {
+  const file = configFile(env);
+  writePrivateFile(file, `${JSON.stringify(address, null, 2)}\n`);
+  return file;
+}
+
+function readConfig(env: NodeJS.ProcessEnv): { url: string; token: string } | undefined {
+  const file = configFile(env);
+  const text = readPrivateFile(file);
+  if (text === undefined) return undefined;
+  try {
+    return configSchema.parse(JSON.parse(text));
+  } catch {
+    throw new CliError(EXIT.usage, `${file} cannot be read`, "Write it anew with: tablao login URL");
+  }
+}
+
+/** The manager's address and, where known, its token. */
+export function findAddress(flags: AddressFlags, env: NodeJS.ProcessEnv): Address {
+  const config = readConfig(env);
+  const record = readRecord(recordFile());
+  const running = record && isLive(record) ? record : undefined;
+  const url = flags.manager ?? (env["TABLAO_URL"] || undefined) ?? config?.url ?? running?.url;
+  if (url === undefined) {
+    throw new CliError(
+      EXIT.unreachable,
+      record ? `no manager is running here (the one at ${record.url} has stopped)` : "no manager is known",
+      "Start one with `npm start`, or name one: --manager URL, TABLAO_URL, or `tablao login URL`.",
+    );
+  }
+  const address = checkedUrl(url);
+  const sources = [
+    { url: (env["TABLAO_URL"] || undefined) ?? address, token: env["TABLAO_TOKEN"] || undefined },
+    { url: config?.url, token: config?.token },
+    { url: running?.url, token: running?.token },
+  ];
+  const found = sources.find(
+    (source) => source.token !== undefined && source.url !== undefined && sameManager(source.url, address),
+  );
+  return { url: address, token: flags.token ?? found?.token };
+}
+
+function checkedUrl(url: string): string {
+  try {
+    return managerUrl(url);
+  } catch (thrown) {
+    throw new CliError(EXIT.usage, messageOf(thrown));
+  }
+}
+
+function sameManager(a: string, b: string): boolean {
+  try {
+    return managerUrl(a) === managerUrl(b);
+  } catch {
+    return false;
+  }
+}
+
+/** A client for the manager that the flags and the environment name. */
+export function connect(flags: AddressFlags, env: NodeJS.ProcessEnv): ManagerClient {
+  const { url, token } = findAddress(flags, env);
+  if (token === undefined) {
+    throw new CliError(
+      EXIT.auth,
+      `there is no token for ${url}`,
+      `Sign in with \`tablao login ${url}\`, or set TABLAO_TOKEN.`,
+    );
+  }
+  return clientFor(url, token);
+}
+
+/** A client with the command line's patience. */
+export function clientFor(url: string, token: string): ManagerClient {
+  return new ManagerClient({ url, secret: token, userAgent: `tablao/${VERSION}`, retryForMs: RETRY_FOR_MS });
+}
+
+/** What a refusal by the manager means for a person and for a script. */
+export function explain(error: ManagerError): CliError {
+  const { status, code, message } = error;
+  if (status === 0 || code === "bad_answer") {
+    return new CliError(EXIT.unreachable, message, "Is it running, and is the address right? In a checkout: npm start");
+  }
+  if (status === 401)
+    return new CliError(EXIT.auth, "the manager does not know this token", "Sign in again: tablao login URL");
+  if (status === 403)
+    return new CliError(EXIT.auth, message, "Use a token of another role: --token, or tablao login URL");
+  if (status === 404) return new CliError(EXIT.notFound, message);
+  if (status >= 500 || status === 429)
+    return new CliError(EXIT.unreachable, `the manager answered ${status}: ${message}`, "Try again in a moment.");
+  return new CliError(EXIT.refused, message);
+}

@@ -1,0 +1,116 @@
+/**
+ * The files a submission brings along: the .blend, and the folders named with `--include`. Paths are stored relative to the
+ * .blend's folder, so that `//textures/x.png` inside it resolves on a worker just as it does here.
+ */
+import { readdir, realpath, stat } from "node:fs/promises";
+import path from "node:path";
+import { whyUnsafePath } from "../protocol/fields.ts";
+import { CliError, EXIT, messageOf, systemCode } from "./failure.ts";
+
+/** A file to upload. */
+export interface LocalInput {
+  /** Path for the worker: relative, with `/`. */
+  path: string;
+  /** Where it is here, links resolved. */
+  file: string;
+}
+
+/** The .blend itself, first in the list, and all files of the included folders. Throws `CliError`. */
+export async function gatherInputs(blend: string, includes: readonly string[]): Promise<LocalInput[]> {
+  const file = await resolved(blend);
+  if (!(await stat(file)).isFile()) throw new CliError(EXIT.usage, `${blend} is not a file`);
+  // The folder in which the name was given: a link to a .blend elsewhere keeps its own neighbours.
+  const base = await realpath(path.dirname(path.resolve(blend)));
+  const walk = new Walk(base, blend);
+  const main = walk.take(path.join(base, path.basename(blend)), file);
+  for (const include of includes) {
+    const real = await resolved(include);
+    const lexical = path.join(
+      await realpath(path.dirname(path.resolve(include))),
+      path.basename(path.resolve(include)),
+    );
+    // Named through a link, or as it is: either way it must lie in the .blend's folder, and so must what it leads to.
+    const named = isInside(base, lexical) ? lexical : real;
+    if (!isInside(base, named)) {
+      throw new CliError(
+        EXIT.usage,
+        `${include} lies outside ${shown(base)}, the folder of ${path.basename(blend)}, so the scene could not find it by a relative path`,
+        "Move it there, or pack it into the .blend (File > External Data > Pack Resources).",
+      );
+    }
+    await walk.visit(named, real, []);
+  }
+  return [main, ...walk.found.filter((input) => input !== main)];
+}
+
+class Walk {
+  readonly found: LocalInput[] = [];
+  readonly #base: string;
+  readonly #blend: string;
+  readonly #paths = new Map<string, LocalInput>();
+
+  constructor(base: string, blend: string) {
+    this.#base = base;
+    this.#blend = blend;
+  }
+
+  take(named: string, file: string): LocalInput {
+    const relative = path.relative(this.#base, named).split(path.sep).join("/");
+    const bad = whyUnsafePath(relative);
+    if (bad)
+      throw new CliError(
+        EXIT.usage,
+        `${shown(named)} cannot be sent: its path ${bad}`,
+        "Rename it, here and in the scene.",
+      );
+    const present = this.#paths.get(relative);
+    if (present) return present;
+    const input = { path: relative, file };
+    this.#paths.set(relative, input);
+    this.found.push(input);
+    return input;
+  }
+
+  /** `named` is the path as it is written, `real` where it leads; `above` are the real folders on the way, to notice circles. */
+  async visit(named: string, real: string, above: readonly string[]): Promise<void> {
+    if (!isInside(this.#base, real)) {
+      throw new CliError(
+        EXIT.usage,
+        `${shown(named)} is a link to ${real}, outside the folder of ${path.basename(this.#blend)}`,
+        "Copy what it points to in its place.",
+      );
+    }
+    const kind = await stat(real);
+    if (kind.isFile()) {
+      this.take(named, real);
+    } else if (kind.isDirectory()) {
+      if (above.includes(real)) throw new CliError(EXIT.usage, `${shown(named)} is a link to a folder that holds it`);
+      for (const name of (await readdir(real)).toSorted()) {
+        const child = path.join(named, name);
+        await this.visit(child, await resolved(path.join(real, name)), [...above, real]);
+      }
+    } else {
+      throw new CliError(EXIT.usage, `${shown(named)} is neither a file nor a folder`);
+    }
+  }
+}
+
+async function resolved(file: string): Promise<string> {
+  try {
+    return await realpath(file);
+  } catch (thrown) {
+    const code = systemCode(thrown);
+    if (code === "ENOENT") throw new CliError(EXIT.usage, `there is no file ${shown(file)}`);
+    throw new CliError(EXIT.usage, `${shown(file)} cannot be read: ${messageOf(thrown)}`);
+  }
+}
+
+function isInside(folder: string, file: string): boolean {
+  const relative = path.relative(folder, file);
+  return relative === "" || (relative !== ".." && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative));
+}
+
+function shown(file: string): string {
+  const relative = path.relative(process.cwd(), file);
+  return relative === "" ? "." : relative.startsWith("..") ? file : relative;
+}

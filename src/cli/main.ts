@@ -1,0 +1,64 @@
+/** The `tablao` command: wiring of the commands, and the one place where failures become text and exit codes. */
+import { Command, CommanderError } from "commander";
+import { ManagerError } from "../agent/manager-client.ts";
+import { VERSION } from "../protocol/version.ts";
+import { addControl } from "./commands/control.ts";
+import { addHistory } from "./commands/history.ts";
+import { addLook } from "./commands/look.ts";
+import { addResults } from "./commands/results.ts";
+import { addSettings } from "./commands/settings.ts";
+import { addSignIn } from "./commands/sign-in.ts";
+import { addSubmit } from "./commands/submit.ts";
+import { addTokens } from "./commands/tokens.ts";
+import { addWorker } from "./commands/worker.ts";
+import { explain } from "./connection.ts";
+import { EXIT } from "./failure.ts";
+import { reportAndExit } from "./stop-signals.ts";
+
+const HELP = `
+Exit codes: 0 done · 1 the task or the operation failed · 2 wrong usage · 3 not found · 4 not signed in or not allowed ·
+5 the manager does not answer · 6 the manager refused the values · 130 stopped by Ctrl-C
+
+In a checkout with a running \`npm start\` nothing needs setting. Elsewhere: tablao login URL`;
+
+/** The program with all its commands. */
+export function program(): Command {
+  const tablao = new Command("tablao")
+    .description("Render on a farm of your own machines.")
+    .version(VERSION, "-V, --version", "print the version")
+    .option("--manager <url>", "the manager's address (or TABLAO_URL)")
+    .option("--token <token>", "your token (better: TABLAO_TOKEN, or tablao login)")
+    .option("--json", "print JSON for scripts")
+    .helpOption("-h, --help", "show help")
+    .helpCommand("help [command]", "show help for a command")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "tablao: ")) })
+    .showSuggestionAfterError()
+    .exitOverride()
+    .addHelpText("after", HELP);
+  addSubmit(tablao);
+  addLook(tablao);
+  addResults(tablao);
+  addControl(tablao);
+  addHistory(tablao);
+  addWorker(tablao);
+  addTokens(tablao);
+  addSettings(tablao);
+  addSignIn(tablao);
+  return tablao;
+}
+
+/** Run with these arguments, and end the process. */
+export async function run(args: readonly string[]): Promise<void> {
+  // `tablao tasks | head` closes the pipe early; that is no error.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
+    process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed),
+  );
+  process.stderr.on("error", () => undefined);
+  try {
+    await program().parseAsync(args, { from: "user" });
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) process.exit(thrown.exitCode === 0 ? EXIT.ok : EXIT.usage);
+    reportAndExit("tablao", thrown instanceof ManagerError ? explain(thrown) : thrown);
+  }
+}

@@ -1,0 +1,100 @@
+/** Progress on stderr: one moving bar on a terminal, a plain line now and then in a pipe, nothing with `--json` in a pipe. */
+import { MultiBar, Presets } from "cli-progress";
+import { count, duration } from "./text.ts";
+
+/** In a pipe or a log, a line at most this often. */
+const LINE_EVERY_MS = 5_000;
+
+export interface Progress {
+  /** `text` stands after the bar, or in the plain line. */
+  update(done: number, total: number, text: string): void;
+  /** Clear the bar, so that text can follow. */
+  end(): void;
+}
+
+/** A progress display; `quiet` shows none outside a terminal. */
+export function showProgress(label: string, quiet: boolean): Progress {
+  if (process.stderr.isTTY) return new BarProgress(label);
+  return quiet ? { update: () => undefined, end: () => undefined } : new LineProgress(label);
+}
+
+class BarProgress implements Progress {
+  readonly #bars: MultiBar;
+  readonly #bar;
+
+  constructor(label: string) {
+    const wide = (process.stderr.columns ?? 80) >= 70;
+    this.#bars = new MultiBar(
+      {
+        stream: process.stderr,
+        format: `${label} {bar} {percentage}% {text}`,
+        barsize: wide ? 28 : 12,
+        hideCursor: true,
+        clearOnComplete: true,
+        linewrap: false,
+        fps: 10,
+        gracefulExit: false,
+        autopadding: true,
+      },
+      Presets.shades_classic,
+    );
+    this.#bar = this.#bars.create(1, 0, { text: "" });
+  }
+
+  update(done: number, total: number, text: string): void {
+    this.#bar.setTotal(Math.max(total, 1));
+    this.#bar.update(total === 0 ? 1 : done, { text });
+  }
+
+  end(): void {
+    this.#bars.stop();
+  }
+}
+
+class LineProgress implements Progress {
+  readonly #label: string;
+  #shown = "";
+  #atMs = -Infinity;
+
+  constructor(label: string) {
+    this.#label = label;
+  }
+
+  update(done: number, total: number, text: string): void {
+    const line = `${this.#label}: ${text}`;
+    const now = performance.now();
+    if (line === this.#shown || (now - this.#atMs < LINE_EVERY_MS && done < total)) return;
+    this.#shown = line;
+    this.#atMs = now;
+    process.stderr.write(`${line}\n`);
+  }
+
+  end(): void {
+    // Nothing is left on screen to be cleared.
+  }
+}
+
+/** Seconds until the rest is done at the pace so far; undefined while nothing is done. */
+export function remainingSeconds(
+  doneAtFirst: number,
+  done: number,
+  total: number,
+  elapsedSeconds: number,
+): number | undefined {
+  const here = done - doneAtFirst;
+  return here <= 0 || elapsedSeconds <= 0 ? undefined : ((total - done) / here) * elapsedSeconds;
+}
+
+/** `12/24 frames, 2 workers, 0:40 left`. */
+export function framesText(
+  frames: { done: number; total: number; failed: number },
+  workers: number,
+  leftSeconds: number | undefined,
+): string {
+  return [
+    `${frames.done}/${count(frames.total, "frame")}`,
+    ...(frames.failed > 0 ? [`${frames.failed} failed`] : []),
+    ...(workers > 0 ? [count(workers, "worker")] : []),
+    ...(leftSeconds !== undefined && frames.done < frames.total ? [`${duration(leftSeconds)} left`] : []),
+  ].join(", ");
+}

@@ -1,0 +1,112 @@
+/** Hash the inputs, ask which the manager lacks, send only those. */
+import { hashFile } from "../agent/file-hash.ts";
+import type { ManagerClient } from "../agent/manager-client.ts";
+import { uploadAsset } from "../agent/upload.ts";
+import { missingResultSchema } from "../protocol/file.ts";
+import type { Input } from "../protocol/plan.ts";
+import { CliError, EXIT } from "./failure.ts";
+import type { LocalInput } from "./inputs.ts";
+import { showProgress } from "./progress.ts";
+import { bytes, count } from "./text.ts";
+
+/** Files at a time: small ones wait for round trips, large ones already use three connections each. */
+const LANES = 3;
+/** How many hashes one question may hold. */
+const ASKED_AT_ONCE = 1_000;
+/** An upload of hours outlives a short outage. */
+const RETRY_FOR_MS = 10 * 60_000;
+
+export interface Sent {
+  assets: Input[];
+  /** Bytes that travelled. */
+  sentBytes: number;
+  /** Files that the manager had already. */
+  known: number;
+}
+
+/** Bring all inputs to the manager. Throws `ManagerError`, or `CliError` when a file changes meanwhile. */
+export async function sendInputs(client: ManagerClient, inputs: readonly LocalInput[], quiet: boolean): Promise<Sent> {
+  const assets = await hashAll(inputs, quiet);
+  const missing = await missingOf(client, [...new Set(assets.map((asset) => asset.sha256))]);
+  const todo = new Map<string, number>();
+  for (const [index, asset] of assets.entries())
+    if (missing.has(asset.sha256) && !todo.has(asset.sha256)) todo.set(asset.sha256, index);
+  const total = [...todo.values()].reduce((sum, index) => sum + assets[index]!.size, 0);
+  const progress = showProgress("uploading", quiet);
+  const moved = new Map<number, number>();
+  const show = (): void => {
+    const done = [...moved.values()].reduce((sum, part) => sum + part, 0);
+    progress.update(done, total, `${bytes(done)} of ${bytes(total)}`);
+  };
+  let sentBytes = 0;
+  try {
+    if (todo.size > 0) show();
+    await inLanes([...todo.values()], LANES, async (index) => {
+      const asset = assets[index]!;
+      const onProgress = (done: number): void => {
+        moved.set(index, done);
+        show();
+      };
+      const sent = await uploadAsset(client, inputs[index]!.file, { onProgress, retryForMs: RETRY_FOR_MS });
+      if (sent.sha256 !== asset.sha256)
+        throw new CliError(EXIT.failed, `${asset.path} changed while it was being sent`, "Submit again.");
+      sentBytes += sent.sent;
+    });
+  } finally {
+    progress.end();
+  }
+  return { assets, sentBytes, known: assets.filter((asset) => !missing.has(asset.sha256)).length };
+}
+
+/** `sent 3 files (12.3 MB), 9 were there`. */
+export function sentText({ assets, sentBytes, known }: Sent): string {
+  const sent = assets.length - known;
+  if (sent === 0) return `${count(known, "file")} on the manager already, nothing to send`;
+  return `sent ${count(sent, "file")} (${bytes(sentBytes)})${known > 0 ? `, ${known} on the manager already` : ""}`;
+}
+
+async function hashAll(inputs: readonly LocalInput[], quiet: boolean): Promise<Input[]> {
+  const progress = showProgress("reading", quiet || inputs.length < 100);
+  const assets: Input[] = [];
+  let done = 0;
+  try {
+    await inLanes([...inputs.entries()], LANES, async ([index, input]) => {
+      const { size, sha256 } = await hashFile(input.file);
+      assets[index] = { path: input.path, sha256, size };
+      progress.update(++done, inputs.length, `${done} of ${count(inputs.length, "file")}`);
+    });
+  } finally {
+    progress.end();
+  }
+  return assets;
+}
+
+async function missingOf(client: ManagerClient, hashes: string[]): Promise<Set<string>> {
+  const missing = new Set<string>();
+  for (let i = 0; i < hashes.length; i += ASKED_AT_ONCE) {
+    const json = { sha256: hashes.slice(i, i + ASKED_AT_ONCE) };
+    const answer = await client.call(missingResultSchema, "POST", "/assets/missing", { json });
+    for (const sha256 of answer.missing) missing.add(sha256);
+  }
+  return missing;
+}
+
+/** Work on all items, so many at a time; the first failure stops the taking of new ones and is thrown. */
+export async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  let failed = false;
+  const lane = async (): Promise<void> => {
+    for (const item of queue) {
+      if (failed) return;
+      try {
+        await work(item);
+      } catch (thrown) {
+        failed = true;
+        throw thrown;
+      }
+    }
+  };
+  const results = await Promise.allSettled(Array.from({ length: lanes }, lane));
+  const first = results.find((result) => result.status === "rejected");
+  if (first) throw first.reason;
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+/**
+ * The `tablao` command. Plain JavaScript on purpose: it must start on an old Node, which then hands over to the Node 24 that
+ * `npm install` brought along (type stripping without a flag begins with 22.18).
+ */
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+
+const [major, minor] = process.versions.node.split(".").map(Number);
+
+if (major > 22 || (major === 22 && minor >= 18)) {
+  const { run } = await import("./main.ts");
+  await run(process.argv.slice(2));
+} else {
+  const node = fileURLToPath(new URL("../../node_modules/node/bin/node", import.meta.url));
+  if (!existsSync(node)) {
+    console.error(
+      `tablao: Node ${process.versions.node} is too old and the checkout's own is missing. Run: npm install`,
+    );
+    process.exit(1);
+  }
+  const child = spawn(node, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit" });
+  // A terminal sends Ctrl-C to both of us; elsewhere only this process gets it.
+  process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
+  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  child.on("error", (error) => {
+    console.error(`tablao: cannot start ${node}: ${error.message}`);
+    process.exit(1);
+  });
+  child.on("exit", (code, signal) => process.exit(signal ? 128 + constants.signals[signal] : code));
+}

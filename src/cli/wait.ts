@@ -1,0 +1,108 @@
+/** Wait for a task's end, with its progress on screen. */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { ManagerClient } from "../agent/manager-client.ts";
+import { taskSchema, type Task, type TaskStatus } from "../protocol/task.ts";
+import { workersSchema } from "../protocol/worker.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { framesText, remainingSeconds, showProgress } from "./progress.ts";
+import { count, duration } from "./text.ts";
+
+const POLL_MS = 1_000;
+/** A manager that is restarted or redeployed comes back; whoever waits for a night's render can wait for that, too. */
+const RETRY_FOR_MS = 10 * 60_000;
+/** Silence this long, with nothing leased, is worth a look at whether anybody can do it at all. */
+const IDLE_MS = 3_000;
+
+const FINAL: readonly TaskStatus[] = ["completed", "failed", "canceled"];
+
+/** Whether a task's status is one that it stays in by itself. */
+export function isFinal(status: TaskStatus): boolean {
+  return FINAL.includes(status);
+}
+
+/** Poll until the task has ended, and answer with how. Ctrl-C ends the waiting, not the task. Throws `ManagerError`, `CliError`. */
+export async function waitFor(client: ManagerClient, id: number, quiet: boolean): Promise<Task> {
+  const interrupt = new AbortController();
+  const onInterrupt = (): void => interrupt.abort();
+  process.once("SIGINT", onInterrupt);
+  process.once("SIGTERM", onInterrupt);
+  const progress = showProgress(`task ${id}`, quiet);
+  try {
+    return await poll(client, id, progress, interrupt.signal);
+  } catch (thrown) {
+    if (!interrupt.signal.aborted) throw thrown;
+    throw new CliError(
+      EXIT.interrupted,
+      `stopped waiting; task ${id} goes on`,
+      `See it with \`tablao task ${id}\`, stop it with \`tablao cancel ${id}\`.`,
+    );
+  } finally {
+    process.off("SIGINT", onInterrupt);
+    process.off("SIGTERM", onInterrupt);
+    progress.end();
+  }
+}
+
+async function poll(
+  client: ManagerClient,
+  id: number,
+  progress: ReturnType<typeof showProgress>,
+  signal: AbortSignal,
+): Promise<Task> {
+  const began = performance.now();
+  let first: number | undefined;
+  let idleSince = began;
+  for (;;) {
+    const task = await client.call(taskSchema, "GET", `/tasks/${id}`, { signal, retryForMs: RETRY_FOR_MS });
+    const { frames, status } = task;
+    first ??= frames.done;
+    const now = performance.now();
+    if (task.leases.length > 0) idleSince = now;
+    const workers = new Set(task.leases.map((lease) => lease.worker_id)).size;
+    const left = remainingSeconds(
+      first,
+      frames.done,
+      frames.total - frames.failed - frames.skipped,
+      (now - began) / 1_000,
+    );
+    let text = framesText(frames, workers, status === "rendering" ? left : undefined);
+    if (status === "paused") text += ", paused";
+    else if (status === "waiting") text += `, waits for task ${task.waits_for.join(", ")}`;
+    else if (status === "queued" && now - idleSince > IDLE_MS) text += await whyIdle(client, task.type, signal);
+    progress.update(frames.done + frames.failed + frames.skipped, frames.total, text);
+    if (isFinal(status)) return task;
+    await sleep(POLL_MS, undefined, { signal });
+  }
+}
+
+async function whyIdle(client: ManagerClient, type: string, signal: AbortSignal): Promise<string> {
+  const workers = Object.values(
+    await client.call(workersSchema, "GET", "/workers", { signal, retryForMs: RETRY_FOR_MS }),
+  );
+  const online = workers.filter((worker) => worker.connection === "online");
+  if (online.length === 0) return ", no worker is online (start one: tablao worker)";
+  if (!online.some((worker) => worker.task_types.includes(type))) return `, no worker online can do ${type}`;
+  return ", queued";
+}
+
+/** How the task ended, in one sentence. */
+export function endText(task: Task, elapsedSeconds?: number): string {
+  const { frames } = task;
+  const took = elapsedSeconds === undefined ? "" : ` in ${duration(elapsedSeconds)}`;
+  if (task.status === "completed") {
+    const skipped = frames.skipped > 0 ? `, ${frames.skipped} skipped` : "";
+    return `task ${task.id} completed: ${count(frames.done, "frame")}${skipped}${took} (${duration(task.seconds)} of work)`;
+  }
+  const why = task.error === null ? "" : `: ${task.error.split("\n", 1)[0]}`;
+  return `task ${task.id} ${task.status} with ${frames.done} of ${count(frames.total, "frame")} done${why}`;
+}
+
+/** Throws when the task did not complete. */
+export function mustBeCompleted(task: Task): void {
+  if (task.status === "completed") return;
+  const next =
+    task.status === "failed"
+      ? `See \`tablao task ${task.id}\` and \`tablao logs ${task.id}\`; try again with \`tablao requeue ${task.id}\`.`
+      : undefined;
+  throw new CliError(EXIT.failed, endText(task), next);
+}
