@@ -51,6 +51,10 @@ export interface FileBySystem {
 }
 
 const blendPath = lineSchema(1_024).min(1);
+/** Still there under its old name only when the new one was given, too. */
+const oldName = (now: string) => z.never({ error: `is the name of 2015 for \`${now}\`: give one of them` }).optional();
+const ignored = z.string().max(4_096).optional();
+
 const fields = {
   ...z.object(presetFields).partial().shape,
   file: z.union([
@@ -64,24 +68,30 @@ const fields = {
   allow_missing_files: z.boolean().default(false),
 };
 
+const fields2015 = {
+  filepath: oldName("file"),
+  file_path_linux: oldName("file"),
+  file_path_win: oldName("file"),
+  file_path_osx: oldName("file"),
+  render_settings: oldName("render_preset"),
+  // Output goes to the manager, and agents know their own Blender: accepted, without effect.
+  output_path_linux: ignored,
+  output_path_win: ignored,
+  output_path_osx: ignored,
+  output_path: ignored,
+  command_name: ignored,
+};
+
 const BY_SYSTEM = { file_path_linux: "linux", file_path_win: "windows", file_path_osx: "darwin" } as const;
 
-/** Accepted from 2015 and dropped: output goes to the manager, and agents know their own Blender. */
-const IGNORED_2015 = ["output_path_linux", "output_path_win", "output_path_osx", "output_path", "command_name"];
-const KEYS_2015 = ["filepath", "render_settings", ...Object.keys(BY_SYSTEM), ...IGNORED_2015];
+export const BLENDER_KEYS = [...new Set([...FRAME_KEYS, ...Object.keys(fields), ...Object.keys(fields2015)])];
 
-export const BLENDER_KEYS = [
-  ...FRAME_KEYS.filter((key) => key !== "frame_timeout_s"),
-  ...Object.keys(fields),
-  ...KEYS_2015,
-];
-
-/** Rename what 2015 called otherwise. A setting given under both names is left in place, to be refused as unknown. */
+/** Rename what 2015 called otherwise. A setting given under both names is left in place, to be refused. */
 function modernised(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const input: Record<string, unknown> = { ...value };
-  for (const key of IGNORED_2015) if (typeof input[key] === "string") delete input[key];
-  if (input.render_settings === "") delete input.render_settings;
+  // Clients of 2015 sent every path and the preset, empty where there was none.
+  for (const old of ["render_settings", ...Object.keys(BY_SYSTEM)]) if (input[old] === "") delete input[old];
   for (const [old, now] of [
     ["filepath", "file"],
     ["render_settings", "render_preset"],
@@ -93,7 +103,7 @@ function modernised(value: unknown): unknown {
   }
   const paths: Record<string, unknown> = {};
   for (const [old, system] of Object.entries(BY_SYSTEM)) {
-    if (Object.hasOwn(input, old) && input[old] !== "") paths[system] = input[old];
+    if (Object.hasOwn(input, old)) paths[system] = input[old];
   }
   if (Object.keys(paths).length > 0 && input.file === undefined) {
     input.file = paths;
@@ -120,10 +130,19 @@ function checkFile(file: string | FileBySystem, assets: readonly { path: string 
   return paths.length > 0 && !relative;
 }
 
+function omit<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Omit<T, K> {
+  const rest = { ...from };
+  for (const key of keys) delete rest[key];
+  return rest;
+}
+
 export const blenderSettings = z.preprocess(
   modernised,
-  z.strictObject({ ...frameFields, ...fields }).transform((input, context) => {
-    const { frames: _, frame_start: _start, frame_end: _end, frame_timeout_s: _timeout, ...own } = input;
+  z.strictObject({ ...fields2015, ...fields, ...frameFields }).transform((input, context) => {
+    const own = omit(input, [...Object.keys(fields2015), ...FRAME_KEYS] as (
+      | keyof typeof fields2015
+      | keyof typeof frameFields
+    )[]);
     const read = readFrames(input, context);
     if (!read || !checkAssets(own.assets, context) || !checkFile(own.file, own.assets, context)) return z.NEVER;
     const list = listOf(read.frames);

@@ -6,7 +6,7 @@
  * `00:00.438  reports          | ERROR Cannot render, no camera`), with continuation lines that have blanks for a prefix.
  */
 import { FATAL_PREFIX } from "../compilers/blender-script.ts";
-import type { ParserEvent, ParserFactory } from "./parser.ts";
+import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
 /** Blender's lines are short. What is beyond this is no report, and must cost nothing. */
 const MAX_LINE_CHARS = 4_096;
@@ -81,20 +81,13 @@ class Traceback {
 }
 
 function errorIn(message: string): ParserEvent | undefined {
-  if (message.startsWith(FATAL_PREFIX)) {
-    return { kind: "error", text: message.slice(FATAL_PREFIX.length).trim(), fatal: true };
-  }
+  if (message.startsWith(FATAL_PREFIX)) return errorOf(message.slice(FATAL_PREFIX.length), true);
   const report = /^(?:Error: |ERROR )(.+)$/.exec(message)?.[1];
-  if (report !== undefined) {
-    return NO_REASON.test(report)
-      ? undefined
-      : { kind: "error", text: report.trim(), fatal: FATAL_REPORTS.test(report) };
-  }
-  if (FATAL_BARE.test(message)) return { kind: "error", text: message.trim(), fatal: true };
-  const warning = (
-    /^(?:Warning: |WARNING )(Unable to open '.*)$/.exec(message) ?? /^(scripts disabled for .*)$/.exec(message)
-  )?.[1];
-  return warning === undefined ? undefined : { kind: "error", text: warning.trim(), fatal: false };
+  if (report !== undefined) return NO_REASON.test(report) ? undefined : errorOf(report, FATAL_REPORTS.test(report));
+  if (FATAL_BARE.test(message)) return errorOf(message, true);
+  const warning =
+    /^(?:Warning: |WARNING )(Unable to open '.*)$/.exec(message)?.[1] ?? /^scripts disabled for .*$/.exec(message)?.[0];
+  return warning === undefined ? undefined : errorOf(warning, false);
 }
 
 export const blenderRender: ParserFactory = {

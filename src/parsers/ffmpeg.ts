@@ -3,13 +3,16 @@
  *
  * The output is whole only when the process has ended, so no `saved` event comes: the plan's outputs say what must be there.
  */
-import type { ParserEvent, ParserFactory } from "./parser.ts";
+import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
 const MAX_LINE_CHARS = 4_096;
 
-/** Log lines that say why; the summary lines after them ("Conversion failed!") only if nothing better was said. */
+/** Lines of ffmpeg's log that say why it cannot go on. */
 const REASONS =
   /(No such file or directory|Could find no file|Invalid data found|Invalid argument|Permission denied|No space left|Unknown encoder|Unrecognized option|not divisible by|Error (?:while|opening|initializing|submitting|sending|parsing)|Cannot allocate|inflate returned error|corrupt|Invalid PNG|does not contain any stream|Option .{1,64} not found)/i;
+/** What a decoder or demuxer says of an input: the reason, if the run fails. */
+const ABOUT_INPUT = /^\[(?:png|mjpeg|exr|image2|vist#[^\]]{1,40}) @ /;
+/** The last words of a failed run: a reason only when there was no better one. */
 const SUMMARY =
   /^(Conversion failed!|Error marking filters as finished|Exiting normally, received signal|Terminating|Task finished with error)/;
 
@@ -19,6 +22,7 @@ export const ffmpeg: ParserFactory = {
   create(frames) {
     let lengthUs = 0;
     let begun = false;
+    let reasonGiven = false;
 
     function begin(): ParserEvent[] {
       const first = frames[0];
@@ -34,6 +38,7 @@ export const ffmpeg: ParserFactory = {
       if (key === "out_time_us" && lengthUs > 0 && /^\d{1,16}$/.test(value)) {
         return [{ kind: "progress", fraction: Math.min(1, Number(value) / lengthUs) }];
       }
+      if (key === "progress" && value === "end") return [{ kind: "progress", fraction: 1 }];
       return [];
     }
 
@@ -48,10 +53,13 @@ export const ffmpeg: ParserFactory = {
           lengthUs = (Number(length[1]) * 3_600 + Number(length[2]) * 60 + Number(length[3])) * 1e6;
           return [];
         }
-        if (SUMMARY.test(text)) return [{ kind: "error", text: text.trim(), fatal: false }];
-        if (!REASONS.test(text)) return [];
+        if (SUMMARY.test(text)) return reasonGiven ? [] : [{ kind: "error", text: text.trim(), fatal: false }];
+        const fatal = REASONS.test(text);
+        if (!fatal && !ABOUT_INPUT.test(text)) return [];
         // `[png @ 0x55d0c8b3a2c0]` names an address that differs from run to run.
-        return [{ kind: "error", text: text.replace(/^(?:\[[^\]]{1,80}\] ?){1,3}/, "").trim(), fatal: true }];
+        const error = errorOf(text.replace(/^(?:\[[^\]]{1,80}\] ?){1,3}/, ""), fatal);
+        reasonGiven ||= error !== undefined;
+        return error ? [error] : [];
       },
     };
   },

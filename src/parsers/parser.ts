@@ -28,3 +28,9 @@ export interface ParserFactory {
   /** `frames`: those of the lease, ascending. */
   create(frames: readonly number[]): Parser;
 }
+
+/** An error event, unless the program gave no word. */
+export function errorOf(text: string, fatal: boolean): ParserEvent | undefined {
+  const said = text.trim();
+  return said === "" ? undefined : { kind: "error", text: said, fatal };
+}

@@ -9,7 +9,7 @@
  *
  * Anything else is log. Reports about frames outside the lease are ignored.
  */
-import type { ParserEvent, ParserFactory } from "./parser.ts";
+import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
 /** A number this long is no frame; it also bounds the work on a hostile line. */
 const REPORT = /^tablao: (frame|progress|saved|done|error) (.{1,4096})$/s;
@@ -21,7 +21,7 @@ function frameIn(text: string, lease: ReadonlySet<number>): number | undefined {
 }
 
 function report(verb: string, rest: string, lease: ReadonlySet<number>): ParserEvent | undefined {
-  if (verb === "error") return { kind: "error", text: rest.trim(), fatal: true };
+  if (verb === "error") return errorOf(rest, true);
   if (verb === "progress") {
     const fraction = /^\d(\.\d{1,9})?$/.test(rest) ? Number(rest) : 2;
     return fraction <= 1 ? { kind: "progress", fraction } : undefined;

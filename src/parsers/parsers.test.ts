@@ -1,0 +1,246 @@
+import { readFileSync } from "node:fs";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { findParser, PARSERS, reasonOf } from "./index.ts";
+import type { ParserEvent } from "./parser.ts";
+
+/** Feed recorded output (fixtures/), or lines, and collect what comes out. */
+function read(parser: string, frames: number[], source: string | string[]): ParserEvent[] {
+  const instance = findParser(parser)!.create(frames);
+  const lines = Array.isArray(source)
+    ? source
+    : readFileSync(new URL(`./fixtures/${source}.txt`, import.meta.url), "utf8").split("\n");
+  return lines.flatMap((line) => instance.line(line));
+}
+
+const of = <K extends ParserEvent["kind"]>(events: ParserEvent[], kind: K) =>
+  events.filter((event): event is Extract<ParserEvent, { kind: K }> => event.kind === kind);
+
+describe("blender_render, on what Blender 3.4 printed", () => {
+  it("sees each frame begin, its progress, memory and file, in this order", () => {
+    const events = read("blender_render", [3, 10_000], "blender-3.4-success");
+    const steps = events.filter((event) => event.kind === "frame" || event.kind === "saved");
+    expect(steps).toEqual([
+      { kind: "frame", frame: 3 },
+      { kind: "saved", frame: 3, path: "/lease/out/frame_0003.png" },
+      { kind: "frame", frame: 10_000 },
+      { kind: "saved", frame: 10_000, path: "/lease/out/frame_10000.png" },
+    ]);
+    expect(of(events, "progress").map((event) => event.fraction)).toEqual([0, 1, 0, 1]);
+    expect(of(events, "memory")[0]?.mib).toBeCloseTo(9.04, 1);
+    expect(of(events, "activity").map((event) => event.text)).toContain("Sample 1/1");
+    expect(of(events, "activity").map((event) => event.text)).toContain("Copying Attributes to device");
+    expect(of(events, "error")).toEqual([]);
+  });
+
+  it.each([
+    ["denoiser", "Build without OpenImageDenoiser"],
+    ["truncated", "Failed to read blend file '/lease/in/trunc.blend': Missing DNA block"],
+    ["no-file", "Cannot read file '/lease/in/none.blend': No such file or directory"],
+    ["missing-texture", "missing file 'textures/wood.png' (image \"Wood\")"],
+    ["missing-library", "missing file 'lib.blend' (library \"lib.blend\")"],
+    ["python-error", "Python: RuntimeError: rig is broken"],
+    ["camera", 'there is no camera "nope\'"\\ é😀" in the file (it has: Camera)'],
+  ])("%s: the reason is Blender's own word, and fatal", (name, reason) => {
+    const events = read("blender_render", [1], `blender-3.4-${name}`);
+    expect(reasonOf(events)).toBe(reason);
+    expect(of(events, "error").some((event) => event.fatal && event.text === reason)).toBe(true);
+  });
+});
+
+describe("blender_render, line by line", () => {
+  const events = (...lines: string[]) => read("blender_render", [1, 5], lines);
+
+  it("reads the log style of Blender 5", () => {
+    expect(
+      events(
+        "00:00.412  render           | Fra: 1 | Rendering 8 / 16 samples",
+        "00:04.230  render           | Fra: 1 | Remaining: 01:43.50 | Mem: 1699M | Sample 32/128",
+        "00:09.687  render           | Saved: '/lease/out/frame_0001.png'",
+        "01:00:09.687  render           | Rendering frame 5",
+      ),
+    ).toEqual([
+      { kind: "frame", frame: 1 },
+      { kind: "progress", fraction: 0.5 },
+      { kind: "activity", text: "Rendering 8 / 16 samples" },
+      { kind: "remaining", seconds: 103.5 },
+      { kind: "memory", mib: 1699 },
+      { kind: "progress", fraction: 0.25 },
+      { kind: "activity", text: "Sample 32/128" },
+      { kind: "saved", frame: 1, path: "/lease/out/frame_0001.png" },
+      { kind: "frame", frame: 5 },
+    ]);
+    expect(events("00:00.438  reports          | ERROR Cannot render, no camera")).toEqual([
+      { kind: "error", text: "Cannot render, no camera", fatal: true },
+    ]);
+  });
+
+  it("reads tiles, hours and gigabytes", () => {
+    const line =
+      "Fra:5 Mem:2.50G (Peak 3.00G) | Time:01:00.00 | Remaining:1:00:02.50 | Mem:9.00M, Peak:9.00M | Scene | Rendered 1/4 Tiles, Sample 32/64";
+    expect(events(line)).toEqual([
+      { kind: "frame", frame: 5 },
+      { kind: "memory", mib: 2560 },
+      { kind: "remaining", seconds: 3602.5 },
+      { kind: "progress", fraction: 0.375 },
+      { kind: "activity", text: "Rendered 1/4 Tiles, Sample 32/64" },
+    ]);
+  });
+
+  it("says a frame's beginning once, and nothing of frames outside the lease", () => {
+    const frames = of(
+      events("Fra:1 Mem:1.00M | a", "Fra:1 Mem:1.00M | b", "Fra:7 Mem:1.00M | c", "Fra:-1 | d"),
+      "frame",
+    );
+    expect(frames).toEqual([{ kind: "frame", frame: 1 }]);
+  });
+
+  it("knows the frame of a saved file by our name for it, on Windows as well; other files have none", () => {
+    expect(events("Saved: 'C:\\lease\\out\\frame_0005.exr'\r")).toEqual([
+      { kind: "saved", frame: 5, path: "C:\\lease\\out\\frame_0005.exr" },
+    ]);
+    for (const path of ["/lease/out/frame_0006.png", "/x/passes_0005.png", "/it's here/a.png"]) {
+      expect(events(`Saved: '${path}'`)).toEqual([{ kind: "saved", frame: null, path }]);
+    }
+  });
+
+  it("takes a traceback's last line; in an add-on of the worker it is not fatal", () => {
+    const traceback = (file: string) => [
+      "Error: Python: Traceback (most recent call last):",
+      `  File "${file}", line 3, in x`,
+      "    f()",
+      "KeyError: 'a'",
+    ];
+    expect(events(...traceback("/home/u/.config/blender/addons/x.py"))).toEqual([
+      { kind: "error", text: "Python: KeyError: 'a'", fatal: false },
+    ]);
+    for (const file of ["/lease/in/shot.blend/rig.py", "<string>", "C:\\lease\\shot.blend\\rig.py"]) {
+      expect(events(...traceback(file))).toEqual([{ kind: "error", text: "Python: KeyError: 'a'", fatal: true }]);
+    }
+    const log5 = [
+      "00:01.000  reports          | ERROR Python: Traceback (most recent call last):",
+      '                            |   File "/a/shot.blend/rig.py", line 1, in <module>',
+      "                            | SyntaxError: invalid syntax",
+    ];
+    expect(events(...log5)).toEqual([{ kind: "error", text: "Python: SyntaxError: invalid syntax", fatal: true }]);
+  });
+
+  it("an unfinished traceback does not swallow the frames after it", () => {
+    const kinds = events("Traceback (most recent call last):", "Fra:1 | x", "Saved: '/o/frame_0001.png'").map(
+      (event) => event.kind,
+    );
+    expect(kinds).toEqual(["frame", "activity", "saved"]);
+  });
+
+  it("keeps unknown errors as possible reasons, without calling them fatal", () => {
+    expect(events("Error: Region not found")).toEqual([{ kind: "error", text: "Region not found", fatal: false }]);
+    expect(events("Error: script failed, expr: 'import json", "Info: x", "Warning: y", "ErrorX")).toEqual([]);
+  });
+});
+
+describe("ffmpeg, on what ffmpeg 5.1 printed", () => {
+  it("sees the video begin, grow and end, without an error", () => {
+    const events = read("ffmpeg", [1], "ffmpeg-5.1-success");
+    expect(of(events, "frame")).toEqual([{ kind: "frame", frame: 1 }]);
+    expect(of(events, "progress").at(-1)?.fraction).toBe(1);
+    expect(of(events, "activity").at(-1)?.text).toBe("encoded 5 frames");
+    expect(reasonOf(events)).toBeNull();
+  });
+
+  it.each([
+    ["truncated-frame", "chunk too big"],
+    ["junk-frame", "Invalid PNG signature 0x00000000."],
+    ["no-frames", "Could find no file with path '/lease/in/%06d.png' and index in the range 1-5"],
+  ])("%s: the reason is ffmpeg's own word", (name, reason) => {
+    expect(reasonOf(read("ffmpeg", [1], `ffmpeg-5.1-${name}`))).toBe(reason);
+  });
+
+  it("has its last words when there was nothing better", () => {
+    expect(reasonOf(read("ffmpeg", [1], ["Conversion failed!"]))).toBe("Conversion failed!");
+  });
+});
+
+describe("plain", () => {
+  const events = (...lines: string[]) => read("plain", [-3, 7], lines);
+
+  it("reads reports: begin, progress, file, end, error", () => {
+    expect(
+      events(
+        "tablao: frame -3",
+        "tablao: progress 0.25",
+        "tablao: saved -3 /o/a b.png",
+        "tablao: done 7",
+        "tablao: error no light",
+      ),
+    ).toEqual([
+      { kind: "frame", frame: -3 },
+      { kind: "progress", fraction: 0.25 },
+      { kind: "saved", frame: -3, path: "/o/a b.png" },
+      { kind: "saved", frame: 7, path: "" },
+      { kind: "error", text: "no light", fatal: true },
+    ]);
+  });
+
+  it("ignores everything else, other frames and malformed reports included", () => {
+    const others = [
+      "Frame 7",
+      " tablao: done 7",
+      "tablao: done 8",
+      "tablao: done",
+      "tablao: done 7 x",
+      "tablao: done 1e0",
+      "tablao: saved 7",
+      "tablao: progress 2",
+      "tablao: frame 7 x",
+      "tablao: stop 7",
+    ];
+    expect(events(...others)).toEqual([]);
+  });
+});
+
+describe("every parser", () => {
+  it("takes any text of any length without a throw, quickly, and speaks of the lease's frames only", () => {
+    const seeds = [
+      "Fra:",
+      "Fra: 1 | ",
+      "Saved: '",
+      "Error: ",
+      "00:01.234  render           | ",
+      "Traceback (most recent call last):",
+      '  File "',
+      "tablao: frame ",
+      "tablao: saved 1 ",
+      "frame=",
+      "[png @ 0x1] ",
+      "Sample 1/",
+      "Remaining:",
+      "Mem:",
+      " ".repeat(40),
+      "9".repeat(20),
+    ];
+    const line = fc
+      .array(fc.oneof(fc.constantFrom(...seeds), fc.string({ unit: "binary", maxLength: 12 })), { maxLength: 10 })
+      .map((a) => a.join(""));
+    const lines = fc.array(line, { maxLength: 12 });
+    for (const { name } of PARSERS) {
+      fc.assert(
+        fc.property(lines, (lines) => {
+          for (const event of read(name, [1, 2], lines)) {
+            if (event.kind === "frame") expect([1, 2]).toContain(event.frame);
+            if (event.kind === "saved") expect([1, 2, null]).toContain(event.frame);
+            if (event.kind === "progress") expect(event.fraction >= 0 && event.fraction <= 1).toBe(true);
+            if (event.kind === "memory") expect(Number.isFinite(event.mib)).toBe(true);
+            if (event.kind === "error") expect(event.text).not.toBe("");
+          }
+        }),
+        { numRuns: 300 },
+      );
+      const start = performance.now();
+      for (const seed of seeds)
+        for (const tail of [" ", "|", "1", "'", "/ "])
+          read(name, [1], [seed + tail.repeat(4_000), seed + tail.repeat(1_000_000)]);
+      // A pattern that backtracks would take minutes here.
+      expect(performance.now() - start).toBeLessThan(5_000);
+    }
+  });
+});
