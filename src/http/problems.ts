@@ -33,6 +33,7 @@ export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Respo
   if (!headers.has("Retry-After") && (refusal.code === "overloaded" || refusal.code === "rate_limited")) {
     headers.set("Retry-After", String(RETRY_AFTER_S[refusal.code]));
   }
+  if (refusal.code === "unauthorized") headers.set("WWW-Authenticate", 'Bearer realm="tablao"');
   return new Response(JSON.stringify(problem), { status, headers });
 }
 

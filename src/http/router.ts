@@ -68,9 +68,7 @@ async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: Execut
   const context: PublicContext = { env, ctx, params, url: new URL(request.url) };
   if (route.who === "anyone") return await route.handler(request, context);
   const caller = await authenticate(request, env, Date.now());
-  if (!caller.ok) {
-    return problemResponse(caller.error, caller.error.code === "unauthorized" ? { headers: { "WWW-Authenticate": 'Bearer realm="tablao"' } } : {});
-  }
+  if (!caller.ok) return problemResponse(caller.error);
   const { principal, credential } = caller.value;
   if (!route.who.includes(principal.role)) {
     return problemResponse({ code: "forbidden", detail: `This is for ${route.who.join(", ")}; your token is ${principal.role}.` });

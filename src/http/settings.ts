@@ -1,4 +1,5 @@
 /** `/settings…`: the block the seed had commented out. */
+import { checkPreset } from "../compilers/index.ts";
 import { settingNameSchema, settingPatchSchema, settingsUpdateSchema } from "../protocol/setting.ts";
 import { checkSetting } from "../registry/setting-rules.ts";
 import { json, noContent } from "./answers.ts";
@@ -47,7 +48,7 @@ export const patchSetting: Handler = async (request, { env, params }) => {
 
 /** A form's text is the value, unless the setting wants another type and the text spells one (`lease_s=120`). */
 function coerceSetting(name: string, text: string): unknown {
-  if (checkSetting(name, text, () => []).length === 0) return text;
+  if (checkSetting(name, text, checkPreset).length === 0) return text;
   return spelledValue(text) ?? text;
 }
 

@@ -37,6 +37,6 @@ export const tradeAccess: Handler = async (request, { env, credential }) => {
   if (credential === "access") return problemResponse({ code: "forbidden", detail: "An access token cannot buy another; send the long-lived secret." });
   const nowMs = Date.now();
   const caller = await authenticate(request, env, nowMs, true);
-  if (!caller.ok) return problemResponse(caller.error, { headers: { "WWW-Authenticate": "Bearer" } });
+  if (!caller.ok) return problemResponse(caller.error);
   return json(await issueAccess(env, caller.value.principal, nowMs));
 };
