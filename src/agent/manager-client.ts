@@ -60,6 +60,8 @@ export interface CallOptions {
   /** Keep trying this long after the first failure; 0 for a single try, Infinity for ever. */
   retryForMs?: number;
   signal?: AbortSignal | undefined;
+  /** Told when each try goes out (`performance.now()`): a lease counts from the moment of asking, not of the answer. */
+  onTry?: (startedMs: number) => void;
 }
 
 export interface ManagerClientOptions {
@@ -150,6 +152,11 @@ export class ManagerClient {
     return `Bearer ${token}`;
   }
 
+  /** The socket's way to say that the access token was not taken: the next call buys a fresh one. */
+  forgetAccess(): void {
+    this.#access = undefined;
+  }
+
   async #buyAccess(secret: string): Promise<string> {
     const before = performance.now();
     const response = await this.#fetchOnce(
@@ -197,6 +204,7 @@ export class ManagerClient {
         headers["content-type"] = "application/json";
         body = JSON.stringify(options.json);
       }
+      options.onTry?.(performance.now());
       try {
         return await this.#fetchOnce(method, path, headers, body, signal);
       } catch (error) {

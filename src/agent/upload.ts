@@ -3,6 +3,7 @@
  * not depend on a file's size. Used by the agent (outputs) and the command line (assets).
  */
 import { openAsBlob } from "node:fs";
+import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { assetSchema, missingResultSchema, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
 import { hashFile, type FileHash } from "./file-hash.ts";
@@ -22,6 +23,11 @@ export interface TransferOptions {
 const PARTS_IN_FLIGHT = 3;
 /** 32 MiB in this time is 0.45 Mbit/s: slower uplinks cannot serve a farm. */
 const PART_TIMEOUT_MS = 10 * 60_000;
+
+/** The file was changed between hashing and sending: its owner decides whether to start over. */
+export class FileChanged extends Error {
+  override name = "FileChanged";
+}
 
 /** Where a file goes: `/assets/<sha256>` or `/tasks/N/outputs/<name>`, and what its requests carry. */
 interface Destination<S extends z.ZodType> {
@@ -84,8 +90,15 @@ async function uploadFile<S extends z.ZodType>(
   options: TransferOptions,
 ): Promise<{ answer: z.output<S>; sent: number }> {
   const { size, sha256 } = hash;
-  // A blob reads lazily, can be read again for another try, and notices when the file changes under it.
+  // A blob reads lazily, and can be read again for another try.
   const blob = await openAsBlob(file);
+  const { mtimeMs } = await stat(file);
+  const unchanged = async () => {
+    const now = await stat(file).catch(() => undefined);
+    if (now?.size !== size || now.mtimeMs !== mtimeMs)
+      throw new FileChanged(`${file} was changed while it was being sent`);
+  };
+  await unchanged();
   const { signal, retryForMs } = options;
   const common = { signal, ...(retryForMs !== undefined && { retryForMs }) };
   const meter = new Meter(size, options.onProgress);
@@ -100,7 +113,10 @@ async function uploadFile<S extends z.ZodType>(
         "content-length": String(to - from),
         "tablao-sha256": part,
       },
-      body: () => meter.count(path, blob.slice(from, to)),
+      body: async () => {
+        await unchanged();
+        return meter.count(path, blob.slice(from, to));
+      },
     },
   });
   if (size <= PART_BYTES) {

@@ -1,0 +1,136 @@
+/**
+ * The socket to the registry: presence by pings that the runtime answers without waking anybody, and pushes the other way.
+ * It comes back by itself, with jitter; meanwhile plain HTTP is enough.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { WebSocket } from "ws";
+import { backoffMs } from "../platform/retry.ts";
+import { PING, PING_MS, PONG, pushSchema, type Push } from "../protocol/worker.ts";
+import type { ManagerClient } from "./manager-client.ts";
+import { messageOf } from "./say.ts";
+
+export interface ConnectionOptions {
+  client: ManagerClient;
+  workerId: number;
+  onPush: (push: Push) => void;
+  /** Open. Pushes sent meanwhile are gone: ask once. */
+  onUp: () => void;
+  /** Told once when it breaks, with the reason, and not again until it was up. */
+  onDown: (why: string) => void;
+  signal: AbortSignal;
+  pingMs?: number;
+  retry?: { baseMs: number; capMs: number };
+}
+
+const RETRY = { baseMs: 1_000, capMs: 30_000 };
+/** Half a second at least: a manager that is being replaced must not be stormed. */
+const RETRY_FLOOR_MS = 500;
+const HANDSHAKE_MS = 15_000;
+/** A connection that held this long was a good one: start over with short waits. */
+const GOOD_MS = 30_000;
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  #socket: WebSocket | undefined;
+  #lastPongMs = 0;
+  #up = false;
+  #announced = false;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+  }
+
+  get up(): boolean {
+    return this.#up;
+  }
+
+  /** Keep the socket open until the signal fires. Never rejects. */
+  async run(): Promise<void> {
+    const { signal, retry = RETRY } = this.#options;
+    for (let failures = 0; !signal.aborted;) {
+      const beganMs = performance.now();
+      const why = await this.#session().catch(messageOf);
+      if (signal.aborted) return;
+      this.#up = false;
+      if (!this.#announced) this.#options.onDown(why);
+      this.#announced = true;
+      failures = performance.now() - beganMs > GOOD_MS ? 1 : failures + 1;
+      const waitMs = Math.min(RETRY_FLOOR_MS, retry.baseMs) + backoffMs(failures, { ...retry, random: Math.random });
+      await delay(waitMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** The machine woke up: find out now whether the other side is still there. */
+  nudge(): void {
+    const socket = this.#socket;
+    if (!socket || socket.readyState !== WebSocket.OPEN) return;
+    const askedMs = performance.now();
+    socket.send(PING);
+    setTimeout(() => {
+      if (this.#lastPongMs < askedMs) socket.terminate();
+    }, 5_000).unref();
+  }
+
+  /** From handshake to end; resolves or rejects with the reason. */
+  async #session(): Promise<string> {
+    const { client, workerId, signal, onPush, onUp, pingMs = PING_MS } = this.#options;
+    const authorization = await client.authorization(signal);
+    return await new Promise<string>((resolve) => {
+      const socket = new WebSocket(`${client.url.replace(/^http/, "ws")}/workers/${workerId}/socket`, {
+        headers: { authorization },
+        handshakeTimeout: HANDSHAKE_MS,
+        perMessageDeflate: false,
+        maxPayload: 1024 * 1024,
+      });
+      this.#socket = socket;
+      let pings: NodeJS.Timeout | undefined;
+      let why = "the connection was closed";
+      const stop = () => socket.close(1000, "stopping");
+      signal.addEventListener("abort", stop, { once: true });
+      socket.on("open", () => {
+        this.#lastPongMs = performance.now();
+        this.#up = true;
+        this.#announced = false;
+        pings = setInterval(() => {
+          if (performance.now() - this.#lastPongMs > 2.5 * pingMs) {
+            why = "no answer to pings";
+            socket.terminate();
+          } else socket.send(PING);
+        }, pingMs);
+        onUp();
+      });
+      socket.on("message", (data, isBinary) => {
+        if (isBinary || !Buffer.isBuffer(data)) return;
+        const text = data.toString();
+        if (text === PONG) this.#lastPongMs = performance.now();
+        else {
+          const push = readPush(text);
+          if (push) onPush(push);
+        }
+      });
+      socket.on("unexpected-response", (_request, response) => {
+        why = `the manager answered ${response.statusCode}`;
+        // The access token may be over although our clock says otherwise.
+        if (response.statusCode === 401) client.forgetAccess();
+        response.destroy();
+        socket.terminate();
+      });
+      socket.on("error", (error) => (why = error.message));
+      socket.on("close", () => {
+        clearInterval(pings);
+        signal.removeEventListener("abort", stop);
+        this.#socket = undefined;
+        resolve(why);
+      });
+    });
+  }
+}
+
+/** A push of a newer manager that this version does not know is no push. */
+function readPush(text: string): Push | undefined {
+  try {
+    return pushSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}

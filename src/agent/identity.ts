@@ -1,0 +1,126 @@
+/** Who this worker is to its manager: a join token is traded once for a secret of its own, kept in a file for its owner only. */
+import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { workerRegisteredSchema, type WorkerRegister } from "../protocol/worker.ts";
+import { ManagerClient, ManagerError, type ManagerClientOptions } from "./manager-client.ts";
+
+const identitySchema = z.object({ manager: z.string(), worker_id: z.int(), secret: z.string().min(1) });
+export type Identity = z.infer<typeof identitySchema>;
+
+/** The agent cannot go on; the message tells its owner what to do. */
+export class CannotStart extends Error {
+  override name = "CannotStart";
+}
+
+/** Read an identity; undefined when there is none. Refuses a file that others can read. */
+export async function readIdentity(file: string): Promise<Identity | undefined> {
+  let text: string;
+  try {
+    const { mode } = await stat(file);
+    if (process.platform !== "win32" && (mode & 0o077) !== 0) {
+      throw new CannotStart(
+        `${file} holds this worker's secret and others can read it: run 'chmod 600 ${file}', and register anew if someone may have`,
+      );
+    }
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    return identitySchema.parse(JSON.parse(text));
+  } catch {
+    throw new CannotStart(`${file} is not an identity of a worker: remove it and start again with --join TOKEN`);
+  }
+}
+
+/** Write an identity for its owner only; a crash leaves the old one or the new one. */
+export async function writeIdentity(file: string, identity: Identity): Promise<void> {
+  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const temporary = `${file}.${process.pid}.new`;
+  await writeFile(temporary, `${JSON.stringify(identity, null, 2)}\n`, { mode: 0o600 });
+  await rename(temporary, file);
+}
+
+export interface Enrolment {
+  file: string;
+  manager: string | undefined;
+  join: string | undefined;
+  report: WorkerRegister;
+  client: Omit<ManagerClientOptions, "url" | "secret" | "auth">;
+  signal: AbortSignal;
+}
+
+export interface Enrolled {
+  client: ManagerClient;
+  workerId: number;
+  /** It was not known before. */
+  created: boolean;
+}
+
+/**
+ * Report to the manager as a known worker, or register with the join token. Throws `CannotStart` with what to do, or
+ * `ManagerError` when the manager cannot be reached in time.
+ */
+export async function enrol(enrolment: Enrolment): Promise<Enrolled> {
+  const { file, manager, join } = enrolment;
+  const identity = await readIdentity(file);
+  // A secret goes to the manager that made it and to no other address.
+  if (identity && (manager === undefined || manager === identity.manager)) {
+    try {
+      return await reportAs(enrolment, identity);
+    } catch (error) {
+      if (!(error instanceof ManagerError) || (error.status !== 401 && error.status !== 404)) throw error;
+      if (join === undefined) {
+        throw new CannotStart(
+          `the manager at ${identity.manager} does not know this worker any more (it was removed, or the manager is a new one). Make a join token ('tablao token create --role join') and start once with --join TOKEN`,
+        );
+      }
+    }
+  } else if (identity && join === undefined) {
+    throw new CannotStart(
+      `this worker is registered with ${identity.manager}, not ${manager}. To serve another manager use another --name; if it is the same one under a new address, start once with --join TOKEN`,
+    );
+  }
+  if (join === undefined)
+    throw new CannotStart(
+      "this worker is not registered yet: make a join token ('tablao token create --role join') and start once with --join TOKEN",
+    );
+  if (manager === undefined && identity === undefined)
+    throw new CannotStart("which manager? Give its address with --manager URL");
+  return await register(enrolment, manager ?? identity!.manager, join);
+}
+
+async function reportAs(enrolment: Enrolment, identity: Identity): Promise<Enrolled> {
+  const client = new ManagerClient({ ...enrolment.client, url: identity.manager, secret: identity.secret });
+  await client.call(workerRegisteredSchema, "POST", "/workers", { json: enrolment.report, signal: enrolment.signal });
+  return { client, workerId: identity.worker_id, created: false };
+}
+
+async function register(enrolment: Enrolment, manager: string, join: string): Promise<Enrolled> {
+  const asJoiner = new ManagerClient({ ...enrolment.client, url: manager, secret: join, auth: "bearer" });
+  let answer: z.infer<typeof workerRegisteredSchema>;
+  try {
+    answer = await asJoiner.call(workerRegisteredSchema, "POST", "/workers", {
+      json: enrolment.report,
+      signal: enrolment.signal,
+    });
+  } catch (error) {
+    if (error instanceof ManagerError && (error.status === 401 || error.status === 403)) {
+      throw new CannotStart(
+        `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one with 'tablao token create --role join'`,
+      );
+    }
+    throw error;
+  }
+  const mine = Object.values(answer).find((worker) => worker.secret !== undefined);
+  if (!mine?.secret)
+    throw new ManagerError(0, "bad_answer", `the manager at ${manager} registered this worker but gave it no secret`);
+  await writeIdentity(enrolment.file, { manager, worker_id: mine.id, secret: mine.secret });
+  return {
+    client: new ManagerClient({ ...enrolment.client, url: manager, secret: mine.secret }),
+    workerId: mine.id,
+    created: true,
+  };
+}

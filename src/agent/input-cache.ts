@@ -1,0 +1,165 @@
+/**
+ * Inputs by content: downloaded once, verified by hash, shared by all slots, bounded in size. A lease gets a hard link (a copy
+ * where links are not possible), so a scene of gigabytes costs nothing to hand out.
+ */
+import { constants } from "node:fs";
+import { chmod, copyFile, link, mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { downloadTo } from "./download.ts";
+import type { ManagerClient } from "./manager-client.ts";
+
+export interface CachedInput {
+  sha256: string;
+  size: number;
+  /** Path on the manager, e.g. `/assets/<sha256>`. */
+  url: string;
+  headers?: Record<string, string>;
+}
+
+interface Entry {
+  size: number;
+  usedMs: number;
+  /** Leases that are being served from it right now. */
+  pins: number;
+  /** Modification time when its hash was last checked: a process that wrote through a link shows here. */
+  checkedMtimeMs: number | undefined;
+}
+
+interface Fetching {
+  done: Promise<void>;
+  waiters: number;
+  stop: AbortController;
+}
+
+export class InputCache {
+  readonly #dir: string;
+  readonly #maxBytes: number;
+  readonly #client: ManagerClient;
+  readonly #entries = new Map<string, Entry>();
+  readonly #fetching = new Map<string, Fetching>();
+
+  private constructor(dir: string, maxBytes: number, client: ManagerClient) {
+    this.#dir = dir;
+    this.#maxBytes = maxBytes;
+    this.#client = client;
+  }
+
+  /** Open the cache with what an earlier run left in it; half downloads stay and are taken up when wanted. */
+  static async open(dir: string, maxBytes: number, client: ManagerClient): Promise<InputCache> {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const cache = new InputCache(dir, maxBytes, client);
+    for (const name of await readdir(dir)) {
+      if (!/^[0-9a-f]{64}$/.test(name)) continue;
+      const info = await stat(join(dir, name));
+      cache.#entries.set(name, { size: info.size, usedMs: info.atimeMs, pins: 0, checkedMtimeMs: undefined });
+    }
+    return cache;
+  }
+
+  /** Bytes held. */
+  get bytes(): number {
+    let sum = 0;
+    for (const { size } of this.#entries.values()) sum += size;
+    return sum;
+  }
+
+  /** Put an input at `target`. Throws `ManagerError`, the signal's reason, or the disk's error (`ENOSPC`). */
+  async place(input: CachedInput, target: string, signal: AbortSignal): Promise<void> {
+    await mkdir(dirname(target), { recursive: true });
+    await this.#obtain(input, signal);
+    const source = join(this.#dir, input.sha256);
+    try {
+      await linkOrCopy(source, target);
+    } finally {
+      this.#entries.get(input.sha256)!.pins--;
+    }
+    const now = new Date();
+    await utimes(source, now, (await stat(source)).mtime).catch(() => undefined);
+  }
+
+  /** Remove what was used longest ago until the bound holds; `all`: whatever nobody uses (the disk is full). */
+  async evict(reason: "bound" | "all", room = 0): Promise<number> {
+    let freed = 0;
+    const idle = [...this.#entries]
+      .filter(([, entry]) => entry.pins === 0)
+      .toSorted(([, a], [, b]) => a.usedMs - b.usedMs);
+    for (const [sha256, entry] of idle) {
+      if (reason === "bound" && this.bytes + room <= this.#maxBytes) break;
+      this.#entries.delete(sha256);
+      await rm(join(this.#dir, sha256), { force: true });
+      freed += entry.size;
+    }
+    if (reason === "all") {
+      for (const name of await readdir(this.#dir)) {
+        if (name.endsWith(".part") && !this.#fetching.has(name.slice(0, 64)))
+          await rm(join(this.#dir, name), { force: true });
+      }
+    }
+    return freed;
+  }
+
+  /** Have the bytes here and pinned. */
+  async #obtain(input: CachedInput, signal: AbortSignal): Promise<void> {
+    const { sha256 } = input;
+    const entry = this.#entries.get(sha256);
+    if (entry?.checkedMtimeMs !== undefined) {
+      const info = await stat(join(this.#dir, sha256)).catch(() => undefined);
+      if (info?.mtimeMs === entry.checkedMtimeMs && this.#entries.get(sha256) === entry) {
+        entry.usedMs = Date.now();
+        entry.pins++;
+        return;
+      }
+    }
+    let fetching = this.#fetching.get(sha256);
+    if (!fetching) {
+      const stop = new AbortController();
+      fetching = {
+        waiters: 0,
+        stop,
+        done: this.#fetch(input, stop.signal).finally(() => this.#fetching.delete(sha256)),
+      };
+      this.#fetching.set(sha256, fetching);
+    }
+    fetching.waiters++;
+    const abandoned = Promise.withResolvers<never>();
+    const abandon = () => abandoned.reject(signal.reason as Error);
+    signal.addEventListener("abort", abandon, { once: true });
+    try {
+      if (signal.aborted) throw signal.reason;
+      await Promise.race([fetching.done, abandoned.promise]);
+      const fetched = this.#entries.get(sha256)!;
+      fetched.usedMs = Date.now();
+      fetched.pins++;
+    } finally {
+      signal.removeEventListener("abort", abandon);
+      // The download goes on for as long as one lease still wants it.
+      if (--fetching.waiters === 0) fetching.stop.abort();
+    }
+  }
+
+  async #fetch(input: CachedInput, signal: AbortSignal): Promise<void> {
+    const { sha256, size, url, headers } = input;
+    const file = join(this.#dir, sha256);
+    if (!this.#entries.has(sha256)) await this.evict("bound", size);
+    // An entry of an earlier run is hashed here before it is used, and fetched again when it is not what it should be.
+    await downloadTo(this.#client, file, url, sha256, { headers: headers ?? {}, signal });
+    if (process.platform !== "win32") await chmod(file, 0o444);
+    const info = await stat(file);
+    this.#entries.set(sha256, {
+      size: info.size,
+      usedMs: Date.now(),
+      pins: this.#entries.get(sha256)?.pins ?? 0,
+      checkedMtimeMs: info.mtimeMs,
+    });
+  }
+}
+
+async function linkOrCopy(source: string, target: string): Promise<void> {
+  try {
+    await link(source, target);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw error;
+    // Another disk, or a file system without links.
+    await copyFile(source, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+  }
+}

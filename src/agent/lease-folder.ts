@@ -1,0 +1,110 @@
+/**
+ * The folder of one lease: `<work>/<task>-<attempt>/{in,out,tmp}`. Paths of a plan come from the network: each is resolved
+ * and must stay inside its folder.
+ */
+import { lstat, mkdir, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
+import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { err, ok, type Result } from "../platform/result.ts";
+import type { Argument } from "../protocol/plan.ts";
+
+export interface LeaseFolder {
+  root: string;
+  in: string;
+  out: string;
+  tmp: string;
+}
+
+/** Make the folder, empty. A folder of the same attempt can only be left over from a crash. */
+export async function makeLeaseFolder(work: string, taskId: number, attempt: number): Promise<LeaseFolder> {
+  const root = join(work, `${taskId}-${attempt}`);
+  await rm(root, { recursive: true, force: true });
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  // Blender prints resolved paths: ours must be, too, or a link in the way to the work folder would look like an escape.
+  const real = await realpath(root);
+  const folder = { root: real, in: join(real, "in"), out: join(real, "out"), tmp: join(real, "tmp") };
+  for (const path of [folder.in, folder.out, folder.tmp]) await mkdir(path);
+  return folder;
+}
+
+/** Remove it. A file that a dying process still holds (Windows) is tried for again; what stays is swept at the next start. */
+export async function removeLeaseFolder(folder: LeaseFolder): Promise<void> {
+  await rm(folder.root, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 }).catch(() => undefined);
+}
+
+/** Remember the process, so that the next agent of this name can end it if this one dies without a word. */
+export async function noteProcess(folder: LeaseFolder, pid: number): Promise<void> {
+  await writeFile(join(folder.root, "pid"), String(pid));
+}
+
+/** Remove what an agent of this name left behind, processes included. The caller holds the name's lock. */
+export async function sweepLeaseFolders(work: string): Promise<number> {
+  const names = await readdir(work).catch(() => [] as string[]);
+  const stale = names.filter((name) => /^\d+-\d+$/.test(name));
+  for (const name of stale) {
+    const root = join(work, name);
+    const pid = Number(await readFile(join(root, "pid"), "utf8").catch(() => ""));
+    // The id may belong to somebody else by now: only a process that works in this very folder is ours.
+    const cwd = Number.isInteger(pid) && pid > 1 ? await readlink(`/proc/${pid}/cwd`).catch(() => "") : "";
+    if (cwd !== "" && isInside(await realpath(root).catch(() => root), cwd)) {
+      try {
+        process.kill(-pid, "SIGKILL");
+      } catch {
+        // It has just ended.
+      }
+    }
+    await rm(root, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 });
+  }
+  return stale.length;
+}
+
+/** Whether `path` is `folder` or below it. Both absolute; links are not followed. */
+export function isInside(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way === "" || (way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way));
+}
+
+/** Turn a plan's arguments into what the process gets. The error names the argument. */
+export function resolveArguments(
+  args: readonly Argument[],
+  folder: Pick<LeaseFolder, "in" | "out">,
+): Result<string[], string> {
+  const resolved: string[] = [];
+  for (const [index, arg] of args.entries()) {
+    if (typeof arg === "string") {
+      if (arg.includes("\0")) return err(`argument ${index} holds a NUL`);
+      resolved.push(arg);
+      continue;
+    }
+    const [base, path] = "in" in arg ? [folder.in, arg.in] : [folder.out, arg.out];
+    const full = resolve(base, path);
+    if (
+      path.includes("\0") ||
+      path.includes("\\") ||
+      isAbsolute(path) ||
+      /^[A-Za-z]:/.test(path) ||
+      !isInside(base, full)
+    ) {
+      return err(`argument ${index} points outside the lease's folder`);
+    }
+    resolved.push(path.endsWith("/") ? `${full}${sep}` : full);
+  }
+  return ok(resolved);
+}
+
+/** P11: whether the file is there, is a file and not a link to elsewhere, and holds something. The error follows its name. */
+export async function checkOutput(
+  out: string,
+  name: string,
+): Promise<Result<{ path: string; size: number; mtimeMs: number }, string>> {
+  const path = join(out, name);
+  try {
+    const info = await lstat(path);
+    if (!info.isFile()) return err("is not a regular file");
+    if (!isInside(await realpath(out), await realpath(path))) return err("lies outside the output folder");
+    if (info.size === 0) return err("is empty");
+    return ok({ path, size: info.size, mtimeMs: info.mtimeMs });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return err("was not written");
+    throw error;
+  }
+}

@@ -1,0 +1,85 @@
+/** Brings a lease's inputs into its folder. */
+import { extname, join } from "node:path";
+import { fileListSchema, type FileList } from "../protocol/file.ts";
+import type { Plan } from "../protocol/plan.ts";
+import type { CachedInput, InputCache } from "./input-cache.ts";
+import type { LeaseFolder } from "./lease-folder.ts";
+import { diskFull, isDiskFull } from "./give-back.ts";
+import { freeBytes } from "./machine.ts";
+import type { ManagerClient } from "./manager-client.ts";
+
+/** Small files are all round trips; more at a time would not make large ones faster. */
+const DOWNLOADS_IN_FLIGHT = 4;
+const PAGE = 1_000;
+
+/** An input, and where it goes in the input folder. */
+export interface WantedInput extends CachedInput {
+  path: string;
+}
+
+/** All inputs of a plan, those that are another task's frames included. Throws `ManagerError`. */
+export async function listInputs(
+  client: ManagerClient,
+  plan: Plan,
+  grant: string,
+  signal: AbortSignal,
+): Promise<WantedInput[]> {
+  const assets = plan.inputs.map(({ path, sha256, size }) => ({ path, sha256, size, url: `/assets/${sha256}` }));
+  if (plan.input_task === null) return assets;
+  const headers = { "tablao-grant": grant };
+  const files: FileList["files"] = [];
+  for (let cursor: string | null = ""; cursor !== null;) {
+    const query: string = `limit=${PAGE}${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`;
+    const page: FileList = await client.call(fileListSchema, "GET", `/tasks/${plan.input_task}/files?${query}`, {
+      headers,
+      signal,
+      retryForMs: Infinity,
+    });
+    files.push(...page.files);
+    cursor = page.cursor;
+  }
+  const frames = files.map(({ frame, name, sha256, size }, index) => ({
+    // Numbered without gaps, whatever the frames were: ffmpeg reads a sequence.
+    path: `${String(index + 1).padStart(6, "0")}${extname(name)}`,
+    sha256,
+    size,
+    url: `/tasks/${plan.input_task}/frames/${frame}/file`,
+    headers,
+  }));
+  return [...assets, ...frames];
+}
+
+/** Put the inputs into the folder. When the disk is full, the cache gives up what nobody uses, once. */
+export async function placeInputs(
+  cache: InputCache,
+  inputs: readonly WantedInput[],
+  folder: LeaseFolder,
+  signal: AbortSignal,
+): Promise<void> {
+  const failed = new AbortController();
+  const either = AbortSignal.any([signal, failed.signal]);
+  const queue = inputs.values();
+  let evicted = false;
+  const lane = async () => {
+    for (const input of queue) {
+      const target = join(folder.in, ...input.path.split("/"));
+      try {
+        await cache.place(input, target, either);
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+        if (!evicted) await cache.evict("all");
+        evicted = true;
+        if ((await freeBytes(folder.root)) < input.size) throw diskFull();
+        await cache.place(input, target, either);
+      }
+    }
+  };
+  await Promise.all(
+    Array.from({ length: DOWNLOADS_IN_FLIGHT }, () =>
+      lane().catch((error: unknown) => {
+        failed.abort(error);
+        throw error;
+      }),
+    ),
+  );
+}

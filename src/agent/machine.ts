@@ -1,0 +1,95 @@
+/** What the agent reports of its machine: the seed's fields, measured with systeminformation. */
+import { statfs } from "node:fs/promises";
+import { arch, availableParallelism, hostname, loadavg, networkInterfaces, release, type } from "node:os";
+import si from "systeminformation";
+import type { Platform } from "../protocol/plan.ts";
+import type { WorkerRegister } from "../protocol/worker.ts";
+
+/** The platform as plans know it. Throws on systems that no compiler builds commands for. */
+export function platformOf(platform: NodeJS.Platform = process.platform): Platform {
+  if (platform === "linux" || platform === "darwin") return platform;
+  if (platform === "win32") return "windows";
+  throw new Error(`Tablao's agent runs on Linux, macOS and Windows, not on ${platform}`);
+}
+
+/** `02:42:ac:11:00:02` → 2485377892354; undefined for anything that is no address, or is all zeros. */
+export function macAsInteger(mac: string): number | undefined {
+  if (!/^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(mac)) return undefined;
+  const value = Number.parseInt(mac.replace(/[:-]/g, ""), 16);
+  return value === 0 ? undefined : value;
+}
+
+function macAddress(): number | undefined {
+  const outward = Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter((address) => !address.internal);
+  for (const { mac } of outward) {
+    const value = macAsInteger(mac);
+    if (value !== undefined) return value;
+  }
+  return undefined;
+}
+
+/** What does not change while the agent runs. */
+export function describeMachine(): Pick<WorkerRegister, "hostname" | "system" | "platform" | "mac_address"> {
+  const mac = macAddress();
+  return {
+    hostname: hostname(),
+    system: `${type()} ${release()}`,
+    platform: platformOf(),
+    ...(mac !== undefined && { mac_address: mac }),
+  };
+}
+
+/** What does: load, memory, disk of `folder`. Never throws: a report that cannot be made is no reason not to render. */
+export async function measureMachine(
+  folder: string,
+): Promise<Pick<WorkerRegister, "update_frequent" | "update_less_frequent">> {
+  const [one, five, fifteen] = loadavg() as [number, number, number];
+  const [cpu, memory, disk] = await Promise.all([
+    within(
+      5_000,
+      si.currentLoad().then((load) => load.currentLoad),
+    ),
+    within(
+      5_000,
+      si.mem().then((mem) => ((mem.total - mem.available) / mem.total) * 100),
+    ),
+    within(
+      5_000,
+      statfs(folder).then((fs) => ((fs.blocks - fs.bavail) / fs.blocks) * 100),
+    ),
+  ]);
+  return {
+    update_frequent: {
+      load_average: { "1min": round(one), "5min": round(five), "15min": round(fifteen) },
+      worker_cpu_percent: round(cpu),
+    },
+    update_less_frequent: {
+      worker_architecture: arch(),
+      worker_disk_percent: round(disk),
+      worker_mem_percent: round(memory),
+      worker_num_cpus: availableParallelism(),
+    },
+  };
+}
+
+/** Bytes free for us on the disk of `folder`. */
+export async function freeBytes(folder: string): Promise<number> {
+  const { bavail, bsize } = await statfs(folder);
+  return bavail * bsize;
+}
+
+function round(value: number): number {
+  return Number.isFinite(value) && value > 0 ? Math.round(value * 100) / 100 : 0;
+}
+
+async function within(ms: number, value: Promise<number>): Promise<number> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<number>((resolve) => (timer = setTimeout(() => resolve(0), ms)));
+  try {
+    return await Promise.race([value.catch(() => 0), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

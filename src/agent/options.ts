@@ -1,0 +1,91 @@
+/** What `tablao worker` can be told, and the folders that follow from it. */
+import { createHash } from "node:crypto";
+import { homedir, hostname } from "node:os";
+import { join, resolve } from "node:path";
+import { z } from "zod";
+import { err, ok, type Result } from "../platform/result.ts";
+import { lineSchema, tagSchema } from "../protocol/fields.ts";
+import { managerUrl } from "./manager-client.ts";
+
+const url = z.string().transform((text, context) => {
+  try {
+    return managerUrl(text);
+  } catch (error) {
+    context.addIssue({ code: "custom", message: (error as Error).message });
+    return z.NEVER;
+  }
+});
+
+const path = z
+  .string()
+  .min(1)
+  .transform((text) => resolve(text));
+
+export const workerOptionsSchema = z.strictObject({
+  /** The manager's address; by default the one this worker registered with. */
+  manager: url.optional(),
+  /** Join token: needed once, to register. */
+  join: z.string().min(1).optional(),
+  name: lineSchema(200)
+    .min(1)
+    .default(() => hostname()),
+  /** Leases at a time. */
+  slots: z.int().min(1).max(64).default(1),
+  tags: z.array(tagSchema).max(16).default([]),
+  /** Do what there is, then stop. */
+  once: z.boolean().default(false),
+  /** Take `exec` tasks: any program their submitter names. */
+  allowExec: z.boolean().default(false),
+  /** Take tasks that run the scripts inside their .blend files. */
+  allowAutoexec: z.boolean().default(false),
+  blender: path.optional(),
+  ffmpeg: path.optional(),
+  /** Identity files; and unless `workDir` says otherwise, the input cache and the lease folders. */
+  stateDir: path.default(() => join(homedir(), ".tablao", "workers")),
+  /** Bound of the input cache in GB; 0 keeps nothing between leases. */
+  cacheGb: z.number().min(0).max(1_000_000).default(20),
+  workDir: path.optional(),
+  /** Say nothing but problems. */
+  quiet: z.boolean().default(false),
+  /** Say it as JSON lines. */
+  json: z.boolean().default(false),
+});
+
+/** As the caller writes them. */
+export type WorkerOptions = z.input<typeof workerOptionsSchema>;
+/** Checked, with defaults. */
+export type WorkerSettings = z.output<typeof workerOptionsSchema>;
+
+/** Check options; the error is one sentence that names each offending option. */
+export function checkWorkerOptions(options: WorkerOptions): Result<WorkerSettings, string> {
+  const parsed = workerOptionsSchema.safeParse(options);
+  if (parsed.success) return ok(parsed.data);
+  return err(parsed.error.issues.map((issue) => `${issue.path.join(".") || "options"}: ${issue.message}`).join("; "));
+}
+
+export interface Folders {
+  /** Who this worker is, with its secret. */
+  identity: string;
+  /** Held by the running agent of this name. */
+  lock: string;
+  cache: string;
+  /** Holds a folder for each lease. */
+  work: string;
+}
+
+/** Folders of the worker of this name: two agents on one machine never share one. */
+export function foldersOf(settings: Pick<WorkerSettings, "name" | "stateDir" | "workDir">): Folders {
+  const { name, stateDir, workDir } = settings;
+  const plain = name
+    .replace(/[^A-Za-z0-9._-]/g, "_")
+    .replace(/^\.+/, "_")
+    .slice(0, 100);
+  // Names that differ only in what was replaced must not meet in one folder.
+  const key = plain === name ? name : `${plain}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
+  return {
+    identity: join(stateDir, `${key}.json`),
+    lock: join(stateDir, `${key}.lock`),
+    cache: join(workDir ? join(workDir, key) : join(stateDir, key), "cache"),
+    work: join(workDir ? join(workDir, key) : join(stateDir, key), "leases"),
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * What this agent agrees to run. The manager assigns only what the agent allowed, but a machine's owner must not have to rely on
+ * that: programs of other names, scripts inside .blend files and environment variables need the owner's word here.
+ */
+import { err, ok, type Result } from "../platform/result.ts";
+import { parseFrameList, framesOf } from "../protocol/frame-list.ts";
+import { PROGRAMS, planSchema, type Plan } from "../protocol/plan.ts";
+import { findParser } from "../parsers/index.ts";
+import type { ParserFactory } from "../parsers/parser.ts";
+import type { ProgramName, Programs } from "./programs.ts";
+
+export interface Allowed {
+  exec: boolean;
+  autoexec: boolean;
+  programs: Programs;
+}
+
+export interface Runnable {
+  plan: Plan;
+  frames: number[];
+  parser: ParserFactory;
+  /** Executable and leading arguments. */
+  program: readonly [string, ...string[]];
+}
+
+/** Check a plan as it came; the error is a sentence for the release. */
+export function checkPlan(value: unknown, frameList: string, allowed: Allowed): Result<Runnable, string> {
+  const parsed = planSchema.safeParse(value);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return err(`the plan breaks a rule: ${issue?.path.join(".")} ${issue?.message}`);
+  }
+  const plan = parsed.data;
+  const frames = parseFrameList(frameList);
+  if (!frames.ok) return err(`the lease's frames: ${frames.error}`);
+  const parser = findParser(plan.parser);
+  if (!parser) return err(`this agent has no parser '${plan.parser}'; it is older than the manager`);
+  const program = programOf(plan, allowed);
+  if (!program.ok) return program;
+  return ok({ plan, frames: [...framesOf(frames.value)], parser, program: program.value });
+}
+
+function programOf(plan: Plan, allowed: Allowed): Result<readonly [string, ...string[]], string> {
+  const { program, args, env } = plan.command;
+  const known = (PROGRAMS as readonly string[]).includes(program);
+  if (plan.needs_exec && !allowed.exec)
+    return err("it runs any program, and this agent was started without --allow-exec");
+  if (!plan.needs_exec && !known) return err(`'${program}' is no program that this agent runs for anybody`);
+  if (!plan.needs_exec && Object.keys(env).length > 0)
+    return err("it sets environment variables, which only exec tasks may");
+  if (plan.autoexec && !allowed.autoexec)
+    return err("it runs scripts inside the .blend file, and this agent was started without --allow-autoexec");
+  if (
+    program === "blender" &&
+    !plan.autoexec &&
+    !plan.needs_exec &&
+    args.some((arg) => arg === "-y" || arg === "--enable-autoexec")
+  ) {
+    return err("its command switches scripts on although the plan says that it does not");
+  }
+  const found = known ? allowed.programs[program as ProgramName]?.command : undefined;
+  if (found) return ok(found);
+  return plan.needs_exec ? ok([program]) : err(`this worker has no ${program} any more`);
+}

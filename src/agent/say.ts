@@ -1,0 +1,43 @@
+/** What the agent tells the person at the machine: one line for each thing that happens, never a secret. */
+
+export interface Say {
+  (text: string, details?: Record<string, unknown>): void;
+}
+
+/** Secrets of ours, wherever one might have slipped into a text (P9). The shape is that of `newSecret`. */
+const SECRET = /tablao_[a-z]+_[A-Za-z0-9_-]{8,}/g;
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u001f\u007f]+/g;
+const MAX_CHARS = 600;
+
+/** One line, no control characters, no secret. */
+export function oneLine(text: string): string {
+  const line = text.replace(CONTROL, " ").replace(SECRET, "tablao_…").trim();
+  return line.length > MAX_CHARS ? `${line.slice(0, MAX_CHARS)}…` : line;
+}
+
+/** `json`: one object per line, for log collectors. */
+export function sayer(format: "text" | "json", write: (line: string) => void, now: () => Date = () => new Date()): Say {
+  return (text, details = {}) => {
+    const at = now();
+    if (format === "json") write(JSON.stringify({ at: at.toISOString(), text: oneLine(text), ...details }));
+    else write(`${at.toTimeString().slice(0, 8)} ${oneLine(text)}`);
+  };
+}
+
+/** `1.5 GB`, `300 MB`, `12 kB`. */
+export function bytesText(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1_000 && unit < units.length - 1) {
+    value /= 1_000;
+    unit++;
+  }
+  return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** The sentence of anything that was thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
