@@ -32,10 +32,12 @@ export async function sweepAttempt(
   return parts.deleted + outputs.deleted;
 }
 
-/** Delete all outputs of attempts up to `through`: after a requeue of the whole task none of them can be committed any more. */
+/** Delete all uploads of attempts up to `through`: after a requeue of the whole task none of them can be committed any more. */
 export async function sweepAttempts(bucket: R2Bucket, taskId: number, through: number): Promise<void> {
-  const superseded = (object: R2Object): boolean => Number(object.key.split("/").at(-2)) <= through;
-  await sweepPrefix(bucket, taskPrefix(taskId), Infinity, superseded);
+  const outputs = taskPrefix(taskId);
+  for (const prefix of [partsPrefixOf(outputs), outputs]) {
+    await sweepPrefix(bucket, prefix, Infinity, ({ key }) => Number.parseInt(key.slice(prefix.length), 10) <= through);
+  }
 }
 
 /** Delete everything of a task with at most `maxLists` listings of 1,000. True when nothing is left; else call again. */

@@ -1,0 +1,257 @@
+/** Assets and their parts through the handlers, on R2 as workerd has it. */
+import { beforeAll, describe, expect, test } from "vitest";
+import { STALE_PART_MS, sweepStaleParts } from "../../src/files/sweep.ts";
+import {
+  assembleAsset,
+  findMissingAssets,
+  getAsset,
+  getAssetParts,
+  putAsset,
+  putAssetPart,
+} from "../../src/http/assets.ts";
+import { MAX_PUT_BYTES, PART_BYTES } from "../../src/protocol/file.ts";
+import { call, env, keys, post, problem, put, sha256, text, WORKER } from "./files-call.ts";
+
+describe("assets", () => {
+  test("are stored once, under their hash, and come back whole, in part, or not again", async () => {
+    const bytes = text("a texture");
+    const sha = await sha256(bytes);
+    const params = { sha256: sha };
+    const first = await put(putAsset, bytes, { params });
+    expect([first.status, await first.json()]).toEqual([201, { sha256: sha, size: 9 }]);
+    expect((await put(putAsset, bytes, { params })).status).toBe(200);
+
+    const whole = await call(getAsset, { params, principal: WORKER });
+    expect([whole.status, await whole.text(), whole.headers.get("ETag")]).toEqual([200, "a texture", `"${sha}"`]);
+    expect([whole.headers.get("Content-Length"), whole.headers.get("X-Content-Type-Options")]).toEqual([
+      "9",
+      "nosniff",
+    ]);
+
+    const part = await call(getAsset, { params, headers: { Range: "bytes=2-5" } });
+    expect([
+      part.status,
+      await part.text(),
+      part.headers.get("Content-Range"),
+      part.headers.get("Content-Length"),
+    ]).toEqual([206, "text", "bytes 2-5/9", "4"]);
+    expect((await call(getAsset, { params, headers: { Range: "bytes=2-5", "If-Range": '"other"' } })).status).toBe(200);
+
+    const beyond = await call(getAsset, { params, headers: { Range: "bytes=9-" } });
+    expect([beyond.headers.get("Content-Range"), await problem(beyond)]).toEqual([
+      "bytes */9",
+      { status: 416, code: "range_not_satisfiable", fields: [] },
+    ]);
+    expect((await call(getAsset, { params, headers: { "If-None-Match": `"${sha}"` } })).status).toBe(304);
+    const head = await call(getAsset, { params, method: "HEAD" });
+    expect([head.status, head.headers.get("Content-Length"), await head.text()]).toEqual([200, "9", ""]);
+  });
+
+  test("may be empty", async () => {
+    const sha = await sha256(text(""));
+    expect((await put(putAsset, text(""), { params: { sha256: sha } })).status).toBe(201);
+    const back = await call(getAsset, { params: { sha256: sha } });
+    expect([back.status, await back.text()]).toEqual([200, ""]);
+  });
+
+  test("P10: other bytes than the hash, other lengths, and no length are refused, and nothing is stored", async () => {
+    const sha = await sha256(text("the right bytes"));
+    const params = { sha256: sha };
+    expect(await problem(await put(putAsset, text("the wrong bytes"), { params }))).toEqual({
+      status: 422,
+      code: "invalid",
+      fields: ["sha256"],
+    });
+    for (const length of ["14", "16"]) {
+      const response = await put(putAsset, text("the right bytes"), { params, headers: { "Content-Length": length } });
+      expect(await problem(response), length).toMatchObject({ status: 400, code: "invalid_request" });
+    }
+    expect(await problem(await call(putAsset, { params, body: "the right bytes" }))).toMatchObject({
+      status: 411,
+      code: "length_required",
+    });
+    const large = await put(putAsset, text("x"), { params, headers: { "Content-Length": String(MAX_PUT_BYTES + 1) } });
+    expect(await problem(large)).toMatchObject({ status: 413, code: "too_large" });
+    expect(await problem(await put(putAsset, text("x"), { params: { sha256: "../x" } }))).toEqual({
+      status: 422,
+      code: "invalid",
+      fields: ["sha256"],
+    });
+    expect(await problem(await call(getAsset, { params }))).toMatchObject({ status: 404 });
+    expect(await keys(`assets/${sha}`)).toEqual([]);
+  });
+
+  test("a body that breaks off stores nothing", async () => {
+    const sha = await sha256(text("0123456789"));
+    let sent = false;
+    const body = new ReadableStream({
+      pull(controller) {
+        if (sent) controller.error(new Error("the network went away"));
+        else controller.enqueue(text("01234"));
+        sent = true;
+      },
+    });
+    const response = await call(putAsset, { params: { sha256: sha }, body, headers: { "Content-Length": "10" } });
+    expect(await problem(response)).toMatchObject({ status: 400, code: "invalid_request" });
+    expect(await keys(`assets/${sha}`)).toEqual([]);
+  });
+
+  test("missing ones are told apart from those that are here, in order and once", async () => {
+    const here = await sha256(text("here"));
+    await put(putAsset, text("here"), { params: { sha256: here } });
+    const absent = Array.from({ length: 45 }, (_, i) => i.toString(16).padStart(64, "0"));
+    const response = await post(findMissingAssets, {
+      sha256: [...absent.slice(0, 30), here, ...absent.slice(30), absent[0]],
+    });
+    expect(await response.json()).toEqual({ missing: absent });
+    expect(await problem(await post(findMissingAssets, { sha256: ["abc"] }))).toEqual({
+      status: 422,
+      code: "invalid",
+      fields: ["sha256.0"],
+    });
+  });
+});
+
+describe("parts", () => {
+  const big = new Uint8Array(2 * PART_BYTES + 1_000_003);
+  let sha = "";
+  let params: Record<string, string> = {};
+  const part = (n: number) => big.slice((n - 1) * PART_BYTES, n * PART_BYTES);
+
+  async function send(n: number, bytes = part(n)): Promise<Response> {
+    return await put(putAssetPart, bytes, {
+      params: { ...params, n: String(n) },
+      headers: { "Tablao-SHA256": await sha256(bytes) },
+    });
+  }
+
+  beforeAll(async () => {
+    for (let i = 0; i < big.length; i += 4_093) big[i] = (i * 31) & 255;
+    sha = await sha256(big);
+    params = { sha256: sha };
+  });
+
+  test("an upload that was cut resumes with what is missing and becomes the whole, once", async () => {
+    expect((await send(1)).status).toBe(204);
+    expect((await send(3)).status).toBe(204);
+    const cut = await put(putAssetPart, part(2).slice(0, 999), {
+      params: { ...params, n: "2" },
+      headers: { "Content-Length": String(PART_BYTES), "Tablao-SHA256": await sha256(part(2)) },
+    });
+    expect(await problem(cut)).toMatchObject({ status: 400 });
+
+    const early = await post(assembleAsset, { size: big.length, sha256: sha }, { params });
+    expect(await problem(early)).toMatchObject({ status: 409, code: "conflict" });
+    const listed = await (await call(getAssetParts, { params })).json();
+    expect(listed).toEqual({
+      parts: [
+        { number: 1, size: PART_BYTES, sha256: await sha256(part(1)) },
+        { number: 3, size: 1_000_003, sha256: await sha256(part(3)) },
+      ],
+      part_bytes: PART_BYTES,
+    });
+
+    expect((await send(2)).status).toBe(204);
+    const done = await post(assembleAsset, { size: big.length, sha256: sha }, { params });
+    expect([done.status, await done.json()]).toEqual([201, { sha256: sha, size: big.length }]);
+    expect((await post(assembleAsset, { size: big.length, sha256: sha }, { params })).status).toBe(200);
+    expect(await keys("parts/")).toEqual([]);
+
+    const back = new Uint8Array(await (await call(getAsset, { params })).arrayBuffer());
+    expect(await sha256(back)).toBe(sha);
+    const across = await call(getAsset, { params, headers: { Range: `bytes=${PART_BYTES - 2}-${PART_BYTES + 1}` } });
+    expect(new Uint8Array(await across.arrayBuffer())).toEqual(big.slice(PART_BYTES - 2, PART_BYTES + 2));
+  });
+
+  test("two that put the same parts together at once both succeed", async () => {
+    const bytes = big.slice(0, PART_BYTES + 7);
+    const whole = { size: bytes.length, sha256: await sha256(bytes) };
+    params = { sha256: whole.sha256 };
+    await send(1);
+    await send(2, bytes.slice(PART_BYTES));
+    const answers = await Promise.all([post(assembleAsset, whole, { params }), post(assembleAsset, whole, { params })]);
+    for (const answer of answers) expect([200, 201]).toContain(answer.status);
+    expect(await sha256(new Uint8Array(await (await call(getAsset, { params })).arrayBuffer()))).toBe(whole.sha256);
+    expect(await keys("parts/")).toEqual([]);
+  });
+
+  test("a wrong whole is refused, leaves nothing behind, and can be sent again", async () => {
+    const claimed = await sha256(text("something else"));
+    params = { sha256: claimed };
+    const bytes = text("not what was said");
+    await send(1, bytes);
+    expect(await problem(await post(assembleAsset, { size: bytes.length, sha256: claimed }, { params }))).toEqual({
+      status: 422,
+      code: "invalid",
+      fields: ["sha256"],
+    });
+    expect([await keys("parts/"), await keys(`assets/${claimed}`)]).toEqual([[], []]);
+
+    await send(1, bytes);
+    expect(await problem(await post(assembleAsset, { size: 99, sha256: claimed }, { params }))).toEqual({
+      status: 422,
+      code: "invalid",
+      fields: ["size"],
+    });
+    expect(await keys("parts/")).toEqual([]);
+
+    await send(1, text("something else"));
+    expect((await post(assembleAsset, { size: 14, sha256: claimed }, { params })).status).toBe(201);
+  });
+
+  test("a short part in the middle, a part too many, and a hash other than the path's are refused", async () => {
+    params = { sha256: await sha256(text("never stored")) };
+    await send(1, text("short"));
+    await send(2, text("rest"));
+    const wanted = { size: PART_BYTES + 4, sha256: params["sha256"] };
+    expect(await problem(await post(assembleAsset, wanted, { params }))).toMatchObject({
+      status: 422,
+      fields: ["size"],
+    });
+    await send(1, text("short"));
+    await send(2, text("rest"));
+    expect(await problem(await post(assembleAsset, { ...wanted, size: 5 }, { params }))).toMatchObject({
+      status: 422,
+      fields: ["size"],
+    });
+    const other = await post(assembleAsset, { ...wanted, sha256: "0".repeat(64) }, { params });
+    expect(await problem(other)).toEqual({ status: 422, code: "invalid", fields: ["sha256"] });
+  });
+
+  test("P10: part numbers, hashes and empty parts are checked, and a part of wrong bytes does not replace a good one", async () => {
+    params = { sha256: await sha256(text("x")) };
+    await send(1, text("good"));
+    for (const n of ["0", "1001", "-1", "1.5", "x"]) {
+      const response = await put(putAssetPart, text("x"), {
+        params: { ...params, n },
+        headers: { "Tablao-SHA256": await sha256(text("x")) },
+      });
+      expect(await problem(response), n).toEqual({ status: 422, code: "invalid", fields: ["n"] });
+    }
+    const to1 = { params: { ...params, n: "1" } };
+    expect(await problem(await put(putAssetPart, text("x"), to1))).toMatchObject({
+      status: 422,
+      fields: ["Tablao-SHA256"],
+    });
+    const wrong = await put(putAssetPart, text("evil"), {
+      ...to1,
+      headers: { "Tablao-SHA256": await sha256(text("good")) },
+    });
+    expect(await problem(wrong)).toMatchObject({ status: 422, fields: ["Tablao-SHA256"] });
+    expect(await problem(await send(1, text("")))).toMatchObject({ status: 422, fields: ["Content-Length"] });
+    expect(await (await call(getAssetParts, { params })).json()).toMatchObject({
+      parts: [{ number: 1, sha256: await sha256(text("good")) }],
+    });
+  });
+
+  test("parts that wait for more than a week are swept, fresh ones and whole files stay", async () => {
+    const whole = await sha256(text("whole"));
+    await put(putAsset, text("whole"), { params: { sha256: whole } });
+    params = { sha256: "1".repeat(64) };
+    await send(1, text("stray"));
+    expect((await sweepStaleParts(env, Date.now() + STALE_PART_MS - 60_000)).deleted).toBe(0);
+    expect(await sweepStaleParts(env, Date.now() + STALE_PART_MS + 60_000)).toMatchObject({ complete: true });
+    expect(await keys("parts/")).toEqual([]);
+    expect(await keys(`assets/${whole}`)).toEqual([`assets/${whole}`]);
+  });
+});

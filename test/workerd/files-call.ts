@@ -1,0 +1,81 @@
+/** Handlers called as the router calls them, on the bindings of the test's own isolate. */
+import { env as bindings } from "cloudflare:workers";
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { expect } from "vitest";
+import type { Handler, RequestContext } from "../../src/http/context.ts";
+import type { Env } from "../../src/platform/env.ts";
+import type { Grant } from "../../src/protocol/file.ts";
+import type { Principal } from "../../src/protocol/token.ts";
+
+export const SECRET = "a secret of this test";
+/** The bindings; a test may put a fake in the place of one. */
+export const env: Env = { ...(bindings as unknown as Env), TABLAO_SIGNING_KEY: SECRET };
+export const ARTIST: Principal = { role: "artist", id: 1, name: "ana" };
+export const WORKER: Principal = { role: "worker", id: 5, name: "box" };
+export const GRANT: Grant = {
+  task: 3,
+  lease_id: "l1",
+  attempt: 2,
+  worker: 5,
+  input_task: null,
+  exp_ms: Date.now() + 600_000,
+};
+
+export async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return [...digest].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export function text(content: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(new TextEncoder().encode(content));
+}
+
+export interface Call {
+  /** The path parameters and query as the router would have them. */
+  query?: string;
+  params?: Record<string, string>;
+  principal?: Principal;
+  method?: string;
+  headers?: Record<string, string>;
+  body?: BodyInit;
+}
+
+export async function call(
+  handler: Handler,
+  { params = {}, principal = ARTIST, query = "", ...init }: Call = {},
+): Promise<Response> {
+  const request = new Request(`https://farm.example/x?${query}`, {
+    ...init,
+    method: init.method ?? (init.body === undefined ? "GET" : "PUT"),
+  });
+  const ctx = createExecutionContext();
+  const context: RequestContext = { env, ctx, params, url: new URL(request.url), principal, credential: "access" };
+  const response = await handler(request, context);
+  const answer = new Response(response.body && (await response.arrayBuffer()), response);
+  await waitOnExecutionContext(ctx);
+  return answer;
+}
+
+/** PUT of bytes: the length is theirs unless `headers` says otherwise. */
+export function put(handler: Handler, bytes: Uint8Array<ArrayBuffer>, more: Call = {}): Promise<Response> {
+  return call(handler, { ...more, body: bytes, headers: { "Content-Length": String(bytes.length), ...more.headers } });
+}
+
+export function post(handler: Handler, value: unknown, more: Call = {}): Promise<Response> {
+  return call(handler, {
+    ...more,
+    method: "POST",
+    body: JSON.stringify(value),
+    headers: { "Content-Type": "application/json", ...more.headers },
+  });
+}
+
+export async function problem(response: Response): Promise<{ status: number; code: string; fields: string[] }> {
+  expect(response.headers.get("Content-Type")).toBe("application/problem+json");
+  const body = await response.json<{ code: string; errors?: { field: string }[] }>();
+  return { status: response.status, code: body.code, fields: (body.errors ?? []).map((error) => error.field) };
+}
+
+export async function keys(prefix: string): Promise<string[]> {
+  return (await env.FILES.list({ prefix })).objects.map((object) => object.key);
+}

@@ -1,0 +1,166 @@
+/** Outputs through the handlers, and the sweep of what is left over, on R2 as workerd has it. */
+import { beforeAll, describe, expect, test } from "vitest";
+import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
+import { deleteTaskObjects, sweepAttempt, sweepAttempts } from "../../src/files/sweep.ts";
+import { assembleOutput, getOutputParts, putOutput, putOutputPart } from "../../src/http/outputs.ts";
+import { importKey } from "../../src/platform/signing.ts";
+import { PART_BYTES, type Grant } from "../../src/protocol/file.ts";
+import type { Principal } from "../../src/protocol/token.ts";
+import { ARTIST, call, env, GRANT, keys, post, problem, put, SECRET, sha256, text, WORKER } from "./files-call.ts";
+
+let key: CryptoKey;
+beforeAll(async () => {
+  key = await importKey(SECRET);
+});
+
+describe("outputs", () => {
+  async function upload(
+    bytes: Uint8Array<ArrayBuffer>,
+    more: {
+      grant?: Partial<Grant>;
+      name?: string;
+      task?: string;
+      headers?: Record<string, string>;
+      principal?: Principal;
+    } = {},
+  ) {
+    const grant = await signGrant(key, { ...GRANT, ...more.grant });
+    return await put(putOutput, bytes, {
+      params: { id: more.task ?? "3", name: more.name ?? "f_0001.png" },
+      principal: more.principal ?? WORKER,
+      headers: { "Tablao-Grant": grant, "Tablao-SHA256": await sha256(bytes), ...more.headers },
+    });
+  }
+
+  test("P3: an upload answers a receipt that only this manager can sign, for these bytes under this attempt", async () => {
+    const bytes = text("pixels");
+    const response = await upload(bytes);
+    const receipt = await response.json<{ receipt: string; name: string; size: number; sha256: string }>();
+    const claims = { name: "f_0001.png", size: 6, sha256: await sha256(bytes) };
+    expect([response.status, receipt]).toEqual([201, { ...claims, receipt: receipt.receipt }]);
+    expect(await verifyReceipt(key, receipt.receipt)).toEqual({ ...claims, task: 3, attempt: 2 });
+    expect(await verifyReceipt(await importKey("another secret"), receipt.receipt)).toBeNull();
+    expect(await (await env.FILES.get("tasks/3/2/f_0001.png"))!.text()).toBe("pixels");
+  });
+
+  test("P3: the same bytes may come again, others under the same attempt and name may not", async () => {
+    expect((await upload(text("first"), { name: "g.png" })).status).toBe(201);
+    expect((await upload(text("first"), { name: "g.png" })).status).toBe(201);
+    expect(await problem(await upload(text("other"), { name: "g.png" }))).toMatchObject({
+      status: 409,
+      code: "conflict",
+    });
+    expect(await (await env.FILES.get("tasks/3/2/g.png"))!.text()).toBe("first");
+    expect((await upload(text("other"), { name: "g.png", grant: { attempt: 3 } })).status).toBe(201);
+  });
+
+  test("P9: a grant is needed, and only one's own, for this task, that has not expired", async () => {
+    const bytes = text("intruder");
+    const name = "h.png";
+    expect(await problem(await upload(bytes, { name, grant: { exp_ms: Date.now() - 1 } }))).toMatchObject({
+      status: 409,
+      code: "lease_lost",
+    });
+    expect(await problem(await upload(bytes, { name, grant: { worker: 6 } }))).toMatchObject({ status: 403 });
+    expect(await problem(await upload(bytes, { name, task: "4" }))).toMatchObject({ status: 403 });
+    expect(await problem(await upload(bytes, { name, principal: { ...ARTIST, id: 5 } }))).toMatchObject({
+      status: 403,
+    });
+    expect(await problem(await upload(bytes, { name, headers: { "Tablao-Grant": "e30.AAAA" } }))).toMatchObject({
+      status: 403,
+    });
+    const none = await put(putOutput, bytes, {
+      params: { id: "3", name },
+      principal: WORKER,
+      headers: { "Tablao-SHA256": await sha256(bytes) },
+    });
+    expect(await problem(none)).toMatchObject({ status: 403, fields: ["Tablao-Grant"] });
+    expect([...(await keys("tasks/3/")), ...(await keys("tasks/4/"))].filter((at) => at.endsWith(name))).toEqual([]);
+  });
+
+  test("P10: names that are no file names, and empty files, are refused", async () => {
+    for (const name of [
+      "..",
+      ".",
+      "../4/1/x.png",
+      "a/b.png",
+      "a\\b",
+      "con.png",
+      "x\u0000.png",
+      "",
+      "x".repeat(201),
+      "dot.",
+    ]) {
+      expect(await problem(await upload(text("x"), { name })), JSON.stringify(name)).toMatchObject({
+        status: 422,
+        code: "invalid",
+      });
+    }
+    expect(await problem(await upload(text(""), { name: "empty.png" }))).toMatchObject({
+      status: 422,
+      fields: ["Content-Length"],
+    });
+  });
+
+  test("large ones go in parts, under the same grant and the same rules", async () => {
+    const bytes = new Uint8Array(PART_BYTES + 5).fill(9);
+    const whole = { size: bytes.length, sha256: await sha256(bytes) };
+    const headers = { "Tablao-Grant": await signGrant(key, GRANT) };
+    const params = { id: "3", name: "big.exr" };
+    for (const [n, part] of [bytes.slice(0, PART_BYTES), bytes.slice(PART_BYTES)].entries()) {
+      const sent = await put(putOutputPart, part, {
+        params: { ...params, n: String(n + 1) },
+        principal: WORKER,
+        headers: { ...headers, "Tablao-SHA256": await sha256(part) },
+      });
+      expect(sent.status).toBe(204);
+    }
+    const parts = await (
+      await call(getOutputParts, { params, principal: WORKER, headers })
+    ).json<{ parts: { number: number }[] }>();
+    expect(parts.parts.map((part) => part.number)).toEqual([1, 2]);
+    for (let tries = 0; tries < 2; tries++) {
+      const done = await post(assembleOutput, whole, { params, principal: WORKER, headers });
+      expect(done.status).toBe(201);
+      const { receipt } = await done.json<{ receipt: string }>();
+      expect(await verifyReceipt(key, receipt)).toEqual({ ...whole, task: 3, attempt: 2, name: "big.exr" });
+    }
+    const other = await post(
+      assembleOutput,
+      { ...whole, sha256: "0".repeat(64) },
+      { params, principal: WORKER, headers },
+    );
+    expect(await problem(other)).toMatchObject({ status: 409, code: "conflict" });
+    expect(await problem(await call(getOutputParts, { params, principal: WORKER }))).toMatchObject({ status: 403 });
+  });
+
+  test("a superseded attempt's files are swept but for the committed ones; other attempts and tasks stay", async () => {
+    for (const at of [
+      "tasks/8/1/keep.png",
+      "tasks/8/1/drop.png",
+      "parts/tasks/8/1/big.exr/0001",
+      "tasks/8/11/x.png",
+      "tasks/80/1/x.png",
+      "parts/tasks/8/11/y/0001",
+    ]) {
+      await env.FILES.put(at, "x");
+    }
+    expect(await sweepAttempt(env.FILES, 8, 1, new Set(["keep.png"]))).toBe(2);
+    expect([...(await keys("tasks/8")), ...(await keys("parts/tasks/8"))]).toEqual([
+      "tasks/8/1/keep.png",
+      "tasks/8/11/x.png",
+      "tasks/80/1/x.png",
+      "parts/tasks/8/11/y/0001",
+    ]);
+    expect(await deleteTaskObjects(env.FILES, 8, 1)).toBe(false);
+    expect(await deleteTaskObjects(env.FILES, 8, 2)).toBe(true);
+    expect([...(await keys("tasks/8")), ...(await keys("parts/tasks/8"))]).toEqual(["tasks/80/1/x.png"]);
+  });
+});
+
+test("everything that attempts up to one left is swept, and later ones stay", async () => {
+  for (const attempt of [1, 2, 9, 10, 11]) await env.FILES.put(`tasks/12/${attempt}/a.png`, "x");
+  await env.FILES.put("parts/tasks/12/2/b.exr/0001", "x");
+  await sweepAttempts(env.FILES, 12, 10);
+  expect([...(await keys("tasks/12/")), ...(await keys("parts/tasks/12/"))]).toEqual(["tasks/12/11/a.png"]);
+});

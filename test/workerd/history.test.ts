@@ -1,0 +1,251 @@
+/** History through its handlers, on D1 as workerd has it. */
+import { env as bindings } from "cloudflare:workers";
+import { createExecutionContext } from "cloudflare:test";
+import { beforeAll, describe, expect, test } from "vitest";
+import { batchRows, drainOutbox } from "../../src/history/outbox.ts";
+import { writeRows } from "../../src/history/store.ts";
+import type { Handler } from "../../src/http/context.ts";
+import { getHistory, getHistoryDays } from "../../src/http/history.ts";
+import type { Env } from "../../src/platform/env.ts";
+import type { HistoryEvent } from "../../src/protocol/history.ts";
+
+const env = bindings as unknown as Env;
+const DAY_MS = 86_400_000;
+const NOON_MS = Date.UTC(2026, 10, 2, 12);
+
+function event(task: number, seq: number, more: Partial<HistoryEvent> = {}): HistoryEvent {
+  return {
+    task_id: task,
+    seq,
+    at_ms: NOON_MS + seq * 1_000,
+    kind: "done",
+    type: "blender_render",
+    worker_id: 1,
+    attempt: 1,
+    frames: `${seq}`,
+    frame_count: 1,
+    seconds: 2,
+    detail: null,
+    ...more,
+  };
+}
+
+async function ask(handler: Handler, query: string): Promise<Response> {
+  const url = new URL(`https://farm.example/history?${query}`);
+  const principal = { role: "viewer", id: 1, name: "vera" } as const;
+  return await handler(new Request(url), {
+    env,
+    ctx: createExecutionContext(),
+    params: {},
+    url,
+    principal,
+    credential: "access",
+  });
+}
+
+async function page(query: string): Promise<{ events: HistoryEvent[]; cursor: string | null }> {
+  const response = await ask(getHistory, query);
+  expect(response.status, await response.clone().text()).toBe(200);
+  return await response.json();
+}
+
+async function all(query: string, limit: number): Promise<HistoryEvent[]> {
+  const events: HistoryEvent[] = [];
+  let cursor: string | null = "";
+  while (cursor !== null) {
+    const next: { events: HistoryEvent[]; cursor: string | null } = await page(
+      `${query}&limit=${limit}${cursor && `&cursor=${cursor}`}`,
+    );
+    expect(next.events.length).toBeLessThanOrEqual(limit);
+    events.push(...next.events);
+    cursor = next.cursor;
+  }
+  return events;
+}
+
+function newestFirst(events: HistoryEvent[]): HistoryEvent[] {
+  return events.toSorted((a, b) => b.at_ms - a.at_ms || b.task_id - a.task_id || b.seq - a.seq);
+}
+
+describe("writing", () => {
+  test("P7: a repeated, a longer and a late write leave each event once", async () => {
+    const events = Array.from({ length: 30 }, (_, i) => event(100, i + 1, { worker_id: (i % 3) + 1 }));
+    const short = batchRows(events.slice(0, 10));
+    await writeRows(env.HISTORY, short);
+    await writeRows(env.HISTORY, short);
+    await writeRows(env.HISTORY, batchRows(events));
+    await writeRows(env.HISTORY, short);
+    expect(await all("task_id=100", 7)).toEqual(newestFirst(events));
+  });
+
+  test("P7: an outbox reaches D1 after an outage, with every event and every column as it was", async () => {
+    const events = [
+      event(101, 1, {
+        kind: "submitted",
+        worker_id: null,
+        attempt: null,
+        frames: null,
+        frame_count: 3,
+        seconds: null,
+        detail: 'ana "\\\n絵\u0000',
+      }),
+      event(101, 2, { seconds: 1.25 }),
+      event(101, 3, { kind: "error", detail: "Error: Build without OpenImageDenoiser" }),
+      event(101, 4, { kind: "completed", worker_id: null, attempt: null, seconds: null }),
+    ];
+    const waiting = [...events];
+    let away = true;
+    const deps = {
+      read: (limit: number) => waiting.slice(0, limit),
+      remove: (through: number) => void waiting.splice(0, waiting.findLastIndex((e) => e.seq <= through) + 1),
+      write: async (rows: Parameters<typeof writeRows>[1]) => {
+        await writeRows(env.HISTORY, rows);
+        if (away) throw new Error("the reply was lost");
+      },
+      nowMs: () => NOON_MS,
+    };
+    const failed = await drainOutbox({ failures: 0 }, deps);
+    expect([failed.failures, waiting.length]).toEqual([1, 4]);
+    away = false;
+    expect(await drainOutbox(failed, deps)).toEqual({ failures: 0, retryAtMs: null, drained: 4 });
+    expect(await all("task_id=101", 100)).toEqual(newestFirst(events));
+  });
+
+  test("rows too large for one statement go in several", async () => {
+    const detail = "絵".repeat(4_000);
+    const events = Array.from({ length: 200 }, (_, i) => event(102, i + 1, { kind: "error", detail }));
+    await writeRows(env.HISTORY, batchRows(events));
+    expect((await all("task_id=102", 90)).map((e) => e.seq)).toEqual(newestFirst(events).map((e) => e.seq));
+  });
+
+  test("a drained batch costs a row per worker and its index entry", async () => {
+    const rows = batchRows(
+      Array.from({ length: 60 }, (_, i) => event(103, i + 1, { worker_id: (i % 3) + 1, at_ms: NOON_MS + i })),
+    );
+    expect(rows.length).toBe(3);
+    await writeRows(env.HISTORY, rows);
+    const { results } = await env.HISTORY.prepare("SELECT name FROM pragma_index_list('history')").all<{
+      name: string;
+    }>();
+    expect(results.map((index) => index.name).toSorted()).toEqual(["history_by_time", "sqlite_autoindex_history_1"]);
+  });
+});
+
+describe("reading", () => {
+  const START_MS = Date.UTC(2027, 0, 1, 9);
+  const since = `since=${START_MS}&until=${START_MS + DAY_MS}`;
+  const events: HistoryEvent[] = [];
+
+  beforeAll(async () => {
+    for (let task = 1; task <= 4; task++) {
+      const type = task === 4 ? "print_string" : "blender_render";
+      const own = Array.from({ length: 80 }, (_, i) => {
+        const kind =
+          i === 0 ? "submitted" : i === 79 ? "completed" : i % 9 === 0 ? "error" : i % 13 === 0 ? "lost" : "done";
+        const worker_id = kind === "submitted" || kind === "completed" ? null : ((i * task) % 5) + 1;
+        return event(task, i + 1, { kind, type, worker_id, at_ms: START_MS + Math.floor(i / 2) * (7_000 + task) });
+      });
+      events.push(...own);
+      for (let start = 0; start < own.length; start += 11)
+        await writeRows(env.HISTORY, batchRows(own.slice(start, start + 11)));
+    }
+  });
+
+  test.each([1, 7, 13, 64, 500])(
+    "pages of %i hold every event once, newest first, also while new ones arrive",
+    async (limit) => {
+      const seen: HistoryEvent[] = [];
+      let cursor: string | null = "";
+      for (let pages = 0; cursor !== null; pages++) {
+        const next: { events: HistoryEvent[]; cursor: string | null } = await page(
+          `since=${START_MS}&until=${START_MS + 3_600_000}&limit=${limit}${cursor && `&cursor=${cursor}`}`,
+        );
+        seen.push(...next.events);
+        cursor = next.cursor;
+        if (pages < 3)
+          await writeRows(
+            env.HISTORY,
+            batchRows([event(900 + limit, pages + 1, { at_ms: START_MS + 3_500_000 + pages, type: "sleep_simple" })]),
+          );
+      }
+      expect(seen.filter((e) => e.task_id < 900)).toEqual(newestFirst(events));
+    },
+  );
+
+  test.each<[string, (e: HistoryEvent) => boolean]>([
+    ["task_id=2", (e) => e.task_id === 2],
+    ["worker_id=3", (e) => e.worker_id === 3],
+    ["worker_id=3&kind=error", (e) => e.worker_id === 3 && e.kind === "error"],
+    ["kind=lost", (e) => e.kind === "lost"],
+    ["status=completed", (e) => e.kind === "completed"],
+    ["type=print_string", (e) => e.type === "print_string"],
+    ["task_id=4&type=blender_render", () => false],
+  ])("%s finds these and no others", async (query, wanted) => {
+    const expected = newestFirst(events.filter(wanted));
+    expect(await all(`${since}&${query}`, 9).then((found) => found.filter((e) => e.task_id < 900))).toEqual(expected);
+  });
+
+  test("since and until hold both ends, inside rows as well as between them", async () => {
+    const times = newestFirst(events).map((e) => e.at_ms);
+    const [until, from] = [times[40]!, times[200]!];
+    expect(await all(`since=${from}&until=${until}`, 50)).toEqual(
+      newestFirst(events).filter((e) => e.at_ms >= from && e.at_ms <= until),
+    );
+  });
+
+  test("days add up what happened on each UTC day", async () => {
+    const midnightMs = Date.UTC(2027, 5, 2);
+    const across = [
+      event(50, 1, { at_ms: midnightMs - 2, worker_id: 8, seconds: 1.5, frame_count: 4 }),
+      event(50, 2, { at_ms: midnightMs - 1, worker_id: 9, kind: "error", seconds: 2 }),
+      event(50, 3, { at_ms: midnightMs, worker_id: 8, seconds: 3 }),
+      event(50, 4, { at_ms: midnightMs, worker_id: 8, kind: "lost", frame_count: 5, seconds: null }),
+      event(50, 5, { at_ms: midnightMs, worker_id: null, kind: "completed", seconds: null }),
+    ];
+    await writeRows(env.HISTORY, batchRows(across));
+    await writeRows(
+      env.HISTORY,
+      batchRows([event(51, 1, { at_ms: midnightMs + DAY_MS - 1, worker_id: 8, seconds: 10 })]),
+    );
+    const response = await ask(getHistoryDays, `since=${midnightMs - 1}&until=${midnightMs + 5}`);
+    expect(await response.json()).toEqual({
+      days: [
+        { day: "2027-06-01", frames: 4, errors: 1, lost: 0, seconds: 3.5, workers: 2, tasks: 1 },
+        { day: "2027-06-02", frames: 2, errors: 0, lost: 5, seconds: 13, workers: 1, tasks: 2 },
+      ],
+    });
+  });
+
+  test.each([
+    ["limit=0", "limit"],
+    ["limit=501", "limit"],
+    ["limit=ten", "limit"],
+    ["task_id=", "task_id"],
+    ["task_id=-1", "task_id"],
+    ["worker_id=1.5", "worker_id"],
+    ["kind=finished", "kind"],
+    ["status=done", "status"],
+    ["kind=failed&status=failed", "status"],
+    ["type=", "type"],
+    ["since=yesterday", "since"],
+    ["since=5&until=4", "until"],
+    ["cursor=", "cursor"],
+    ["cursor=abc", "cursor"],
+    ["task=1", "task"],
+    ["limit=1&limit=2", "limit"],
+  ])("P10: %s is a 422 that names %s", async (query, field) => {
+    const response = await ask(getHistory, query);
+    const body = await response.json<{ errors: { field: string }[] }>();
+    expect([response.status, body.errors.map((error) => error.field)]).toEqual([422, [field]]);
+  });
+
+  test.each([
+    [`since=0&until=${366 * DAY_MS}`, "since"],
+    ["until=x", "until"],
+    ["limit=1", "limit"],
+  ])("P10: days?%s is a 422 that names %s", async (query, field) => {
+    const response = await ask(getHistoryDays, query);
+    const body = await response.json<{ errors: { field: string }[] }>();
+    expect([response.status, body.errors.map((error) => error.field)]).toEqual([422, [field]]);
+  });
+});
