@@ -99,7 +99,7 @@ export class Dispatcher {
     if (after === null) return;
     const { needsId, priority } = after;
     if (after.claimable > 0 && !this.#open.has(needsId)) this.#open.set(needsId, this.#tasks.needsOf(needsId));
-    if (workAppeared(before, after, nowMs)) {
+    if (workAppeared(before, after)) {
       // What it had nothing of, it has again: whoever was sent away may come back.
       if (before?.claimable === 0) for (const refused of this.#refused.values()) refused.delete(id);
       this.#callAway({ id, ...after }, this.#open.get(needsId)!, nowMs);

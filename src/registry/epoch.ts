@@ -16,12 +16,12 @@ export interface Standing {
 }
 
 /** Whether some worker may have work now that had none of this task before: a reason to wake and to outrank. */
-export function workAppeared(before: Standing | null, after: Standing, nowMs: number): boolean {
+export function workAppeared(before: Standing | null, after: Standing): boolean {
   if (after.claimable === 0) return false;
   if (before === null || before.claimable === 0) return true;
   if (after.priority > before.priority || after.needsId !== before.needsId) return true;
-  // Forgiven workers: for them the work is new.
-  const barred = new Set(after.kept_off.filter((kept) => kept.until_ms > nowMs).map((kept) => kept.worker_id));
+  // Forgiven workers: for them the work is new. (One whose time has merely run out would be news in every report.)
+  const barred = new Set(after.kept_off.map((kept) => kept.worker_id));
   return before.kept_off.some((kept) => !barred.has(kept.worker_id));
 }
 

@@ -1,7 +1,9 @@
 /** Rows of settings: name → JSON. */
+import { ok, type Result } from "../platform/result.ts";
 import { all, first, run } from "../platform/sql.ts";
-import { PRESET_PREFIX } from "../compilers/presets.ts";
-import { DEFAULTS } from "./setting-rules.ts";
+import type { Refusal } from "../protocol/problem.ts";
+import { checkPreset, PRESET_PREFIX } from "../compilers/presets.ts";
+import { checkSetting, DEFAULTS } from "./setting-rules.ts";
 
 export class SettingStore {
   readonly #sql: SqlStorage;
@@ -32,12 +34,19 @@ export class SettingStore {
       const row = first<{ value: string }>(this.#sql, "SELECT value FROM settings WHERE name = ?", key);
       if (row) return JSON.parse(row.value) as unknown;
     }
-    return DEFAULTS[name];
+    return Object.hasOwn(DEFAULTS, name) ? DEFAULTS[name] : undefined;
   }
 
-  /** Write one value; null takes the setting back. */
-  set(name: string, value: unknown): void {
-    if (value === null) run(this.#sql, "DELETE FROM settings WHERE name = ?", name);
-    else run(this.#sql, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, JSON.stringify(value));
+  /** Write all values, or none when one breaks a rule; null takes a setting back. Call inside a transaction. */
+  update(values: Record<string, unknown>): Result<null, Refusal> {
+    const entries = Object.entries(values);
+    const errors = entries.flatMap(([name, value]) => checkSetting(name, value, checkPreset));
+    const worst = errors[0];
+    if (worst) return { ok: false, error: { code: "invalid", detail: `${worst.field} ${worst.message}`, errors } };
+    for (const [name, value] of entries) {
+      if (value === null) run(this.#sql, "DELETE FROM settings WHERE name = ?", name);
+      else run(this.#sql, "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", name, JSON.stringify(value));
+    }
+    return ok(null);
   }
 }

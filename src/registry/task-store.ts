@@ -1,5 +1,7 @@
 /** Rows of tasks: their newest reports, and the index that dispatch walks. */
+import { ok, type Result } from "../platform/result.ts";
 import { all, first, run, type SqlParam } from "../platform/sql.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../task/rpc.ts";
 import { needsSignature, type Candidate } from "./dispatch.ts";
@@ -23,6 +25,9 @@ export interface TaskChange {
 export interface OpenTask extends Candidate {
   claimable: number;
 }
+
+const CURSOR = /^[1-9]\d{0,14}$/;
+const MAX_PAGE = 500;
 
 type StateRow = {
   version: number;
@@ -170,13 +175,18 @@ export class TaskStore {
     return first<{ status: string }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id)?.status;
   }
 
-  /** Newest first, below `before` when there is one. */
-  list(query: Pick<TaskQuery, "status" | "type" | "owner">, before: number | null, limit: number): TaskSummary[] {
+  /** A page of the tasks that have reported, newest first. The cursor is the last id of the page before. */
+  page(query: TaskQuery): Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal> {
+    const { limit, cursor } = query;
+    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
+      return refuse("invalid", `must be a whole number from 1 to ${MAX_PAGE}`, "limit");
+    }
+    if (cursor !== undefined && !CURSOR.test(cursor)) return refuse("invalid", "is not a cursor of this list", "cursor");
     const filters: [string, SqlParam | undefined][] = [
       ["status = ?", query.status],
       ["type = ?", query.type],
       ["owner = ?", query.owner],
-      ["id < ?", before ?? undefined],
+      ["id < ?", cursor && Number(cursor)],
     ];
     const used = filters.filter((filter): filter is [string, SqlParam] => filter[1] !== undefined);
     const where = used.length > 0 ? `WHERE ${used.map(([text]) => text).join(" AND ")}` : "";
@@ -184,9 +194,10 @@ export class TaskStore {
       this.#sql,
       `SELECT summary FROM tasks ${where} ORDER BY id DESC LIMIT ?`,
       ...used.map(([, value]) => value),
-      limit,
+      limit + 1,
     );
-    return rows.map((row) => JSON.parse(row.summary) as TaskSummary);
+    const tasks = rows.slice(0, limit).map((row) => JSON.parse(row.summary) as TaskSummary);
+    return ok({ tasks, cursor: rows.length > limit ? String(tasks.at(-1)!.id) : null });
   }
 }
 

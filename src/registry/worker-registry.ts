@@ -6,12 +6,13 @@
  * stores. Everything in memory is rebuilt from rows and sockets, so it may be evicted between any two calls.
  */
 import { DurableObject } from "cloudflare:workers";
-import { checkPreset, taskTypesFor } from "../compilers/index.ts";
+import { taskTypesFor } from "../compilers/index.ts";
+import { problemResponse } from "../http/problems.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { newSecret, sha256Hex } from "../platform/signing.ts";
 import { migrate } from "../platform/sql.ts";
-import { PROBLEMS, refuse, type FieldError, type ProblemCode, type Refusal } from "../protocol/problem.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
@@ -23,7 +24,6 @@ import { LiveLeases } from "./live-leases.ts";
 import { Outranker } from "./outranker.ts";
 import type { RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "./rpc.ts";
 import { REGISTRY_SCHEMA } from "./schema.ts";
-import { checkSetting } from "./setting-rules.ts";
 import { SettingStore } from "./setting-store.ts";
 import { CLOSE_REMOVED, closeQuietly, Sockets } from "./sockets.ts";
 import { ReservationStore, type Submission } from "./reservation-store.ts";
@@ -31,12 +31,11 @@ import { TaskStore } from "./task-store.ts";
 import { TokenStore } from "./token-store.ts";
 import { principalOf, whyDead } from "./tokens.ts";
 import { nextWake } from "./wake.ts";
-import { WorkerStore, type WorkerRecord } from "./worker-store.ts";
+import { applyPatch } from "./worker-patch.ts";
+import { WorkerStore } from "./worker-store.ts";
 
 /** The Worker names the authenticated worker of a socket in this header. */
 const WORKER_ID_HEADER = "Tablao-Worker-Id";
-const CURSOR = /^[1-9]\d{0,15}$/;
-const MAX_PAGE = 500;
 /** A handler that failed is tried again this much later: the alarm chain never ends with an error. */
 const ALARM_RETRY_MS = 60_000;
 const OVER: ReadonlySet<string> = new Set(["completed", "failed", "canceled"]);
@@ -159,26 +158,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     const { fleet, dispatcher } = this.#farm;
     if (!fleet.get(id)) return NO_WORKER;
     const nowMs = Date.now();
-    const { status, refused, leaving, ...report } = patch;
-    // Only the worker itself can know these two, whoever's token a client of 2015 was given.
-    const itself = (caller.role === "worker" && caller.id === id) || status === "available" || status === "rendering";
-    const took = fleet.takesWork(id);
-    const offered = JSON.stringify(fleet.offer(id));
-    const contact = itself ? { contactMs: nowMs, leftMs: leaving ? nowMs : null } : {};
-    fleet.update(id, report, itself ? ipAddress : null, { ...contact, ...recordChange(status) });
-    if (refused) dispatcher.refuse(id, refused.task_id, refused.retry_after_ms, nowMs);
-    if (status === "enabled") this.#sockets.push(id, { type: "enable" });
-    if (status === "disabled" || status === "drain") {
-      this.#sockets.push(id, { type: "drain" });
-      if (took) dispatcher.dismiss(id);
-    }
-    if (status === "available") fleet.update(id, {}, null, { assignedTask: dispatcher.assign(id, nowMs) });
-    else if (status === "rendering" || leaving) this.#sockets.setIdle(id, false);
-    else if (fleet.takesWork(id) && (!took || JSON.stringify(fleet.offer(id)) !== offered)) dispatcher.greet(id, nowMs);
-    fleet.flush(id, nowMs);
+    const parts = { fleet, dispatcher, sockets: this.#sockets, isOver: this.#isOver };
+    const patched = applyPatch(parts, id, patch, { principal: caller, ipAddress }, nowMs);
     await this.#settle(nowMs);
-    const task = status === "available" ? fleet.get(id)!.assignedTask : fleet.currentTask(id, this.#isOver, nowMs);
-    return ok({ task_id: task, epoch: dispatcher.epoch, status: fleet.status(id) });
+    return ok(patched);
   }
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {
@@ -218,14 +201,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   }
 
   async listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {
-    const { limit, cursor } = query;
-    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
-      return refuse("invalid", `must be a whole number from 1 to ${MAX_PAGE}`, "limit");
-    }
-    if (cursor !== undefined && !CURSOR.test(cursor)) return refuse("invalid", "is not a cursor of this list", "cursor");
-    const found = this.#tasks.list(query, cursor === undefined ? null : Number(cursor), limit + 1);
-    const tasks = found.slice(0, limit);
-    return ok({ tasks, cursor: found.length > limit ? String(tasks.at(-1)!.id) : null });
+    return this.#tasks.page(query);
   }
 
   // Settings
@@ -243,23 +219,18 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return value === undefined ? refuse("not_found", `there is no setting '${name}'`) : ok(value);
   }
 
-  async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal & { errors?: FieldError[] }>> {
-    const entries = Object.entries(values);
-    const errors = entries.flatMap(([name, value]) => checkSetting(name, value, checkPreset));
-    if (errors.length > 0) return { ok: false, error: { code: "invalid", detail: `${errors[0]!.field} ${errors[0]!.message}`, errors } };
-    this.ctx.storage.transactionSync(() => entries.forEach(([name, value]) => this.#settings.set(name, value)));
-    return ok(null);
+  async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal>> {
+    return this.ctx.storage.transactionSync(() => this.#settings.update(values));
   }
 
   // Sockets and the alarm
 
   /** The upgrade of `/workers/<id>/socket`; the Worker has authenticated the worker that it names. */
   override async fetch(request: Request): Promise<Response> {
-    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") return problem("upgrade_required", "this is a WebSocket");
+    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") return problemResponse({ code: "upgrade_required", detail: "This is a WebSocket." });
     const { fleet, dispatcher } = this.#farm;
     const id = Number(request.headers.get(WORKER_ID_HEADER));
-    const record = fleet.get(id);
-    if (!record) return problem("not_found", "there is no such worker");
+    if (!fleet.get(id)) return problemResponse(NO_WORKER.error);
     const nowMs = Date.now();
     const { 0: client, 1: server } = new WebSocketPair();
     this.#sockets.open(id, server, nowMs);
@@ -326,26 +297,3 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 }
 
 const NO_WORKER = refuse("not_found", "there is no such worker");
-
-/** What a status of PATCH changes in a worker's record. */
-function recordChange(status: WorkerPatch["status"]): Partial<WorkerRecord> {
-  switch (status) {
-    case "enabled":
-      return { enabled: true, draining: false };
-    case "disabled":
-      return { enabled: false };
-    case "drain":
-      return { draining: true };
-    case "available":
-      return { saidRendering: false };
-    case "rendering":
-      return { saidRendering: true };
-    case undefined:
-      return {};
-  }
-}
-
-function problem(code: ProblemCode, detail: string): Response {
-  const { status, title } = PROBLEMS[code];
-  return Response.json({ type: "about:blank", title, status, code, detail }, { status, headers: { "Content-Type": "application/problem+json" } });
-}

@@ -1,0 +1,116 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { canDo } from "../compilers/needs.ts";
+import type { Needs } from "../task/rpc.ts";
+import { barredUntilMs, chooseTask, goesFirst, needsSignature, type Asker, type Candidate, type Group } from "./dispatch.ts";
+
+const NOW = 1_000_000;
+const ME = 7;
+
+const needs = (change: Partial<Needs> = {}): Needs => ({ type: "blender_render", programs: ["blender"], tags: [], allow_exec: false, allow_autoexec: false, ...change });
+const task = (id: number, priority: number, kept_off: Candidate["kept_off"] = []): Candidate => ({ id, priority, kept_off });
+const asker = (change: Partial<Asker> = {}): Asker => ({
+  id: ME,
+  offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false },
+  takesWork: true,
+  refused: new Map(),
+  ...change,
+});
+
+const anyNeeds = fc.record({
+  type: fc.constantFrom("blender_render", "exec"),
+  programs: fc.subarray(["blender", "ffmpeg"]),
+  tags: fc.subarray(["gpu", "big"]),
+  allow_exec: fc.boolean(),
+  allow_autoexec: fc.boolean(),
+});
+const anyTask = fc.record({
+  priority: fc.integer({ min: 0, max: 3 }),
+  needs: anyNeeds,
+  kept_off: fc.array(fc.record({ worker_id: fc.constantFrom(ME, ME + 1), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }), { maxLength: 2 }),
+});
+const anyAsker = fc
+  .record({
+    programs: fc.subarray(["blender", "ffmpeg"]),
+    tags: fc.subarray(["gpu", "big"]),
+    allow_exec: fc.boolean(),
+    allow_autoexec: fc.boolean(),
+    refused: fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: NOW - 5, max: NOW + 5 }))),
+  })
+  .map(({ programs, tags, allow_exec, allow_autoexec, refused }) =>
+    asker({
+      offer: { programs: Object.fromEntries(programs.map((name) => [name, "1"])), tags, allow_exec, allow_autoexec },
+      refused: new Map(refused),
+    }),
+  );
+
+type Task = Candidate & { needs: Needs };
+
+/** As the rows come: by group, priority falling, then id rising. Counts what is read. */
+function grouped(tasks: Task[], onRead: () => void = () => {}): Group<Task>[] {
+  const groups = new Map<string, Task[]>();
+  for (const t of tasks) groups.set(needsSignature(t.needs), [...(groups.get(needsSignature(t.needs)) ?? []), t]);
+  return [...groups.values()].map((members) => ({
+    needs: members[0]!.needs,
+    candidates: (function* () {
+      for (const member of members.toSorted((a, b) => (goesFirst(a, b) ? -1 : 1))) {
+        onRead();
+        yield member;
+      }
+    })(),
+  }));
+}
+
+describe("dispatch", () => {
+  it("P8: gives the highest priority that the worker can do, the older task on a tie, and hides nothing behind what it cannot do", () => {
+    fc.assert(
+      fc.property(fc.array(anyTask, { maxLength: 20 }), anyAsker, (drawn, worker) => {
+        const tasks = drawn.map((t, index) => ({ ...t, id: index + 1 }));
+        const possible = tasks.filter((t) => canDo(t.needs, worker.offer) && barredUntilMs(worker, t, NOW) === 0);
+        const top = Math.max(...possible.map((t) => t.priority));
+        const expected = possible.find((t) => t.priority === top);
+        expect(chooseTask(worker, grouped(tasks), NOW).task?.id).toBe(expected?.id);
+      }),
+    );
+  });
+
+  it("reads one task a group, and those that it passes over", () => {
+    fc.assert(
+      fc.property(fc.array(anyTask, { maxLength: 40 }), anyAsker, (drawn, worker) => {
+        const tasks = drawn.map((t, index) => ({ ...t, id: index + 1 }));
+        let reads = 0;
+        const groups = grouped(tasks, () => reads++);
+        chooseTask(worker, groups, NOW);
+        const barred = tasks.filter((t) => barredUntilMs(worker, t, NOW) > 0).length;
+        expect(reads).toBeLessThanOrEqual(groups.length + barred);
+      }),
+    );
+  });
+
+  it("passes over a task the worker is kept off or was sent away from, until that ends", () => {
+    const tasks = [
+      { ...task(1, 90, [{ worker_id: ME, until_ms: NOW + 30 }]), needs: needs() },
+      { ...task(2, 80), needs: needs() },
+      { ...task(3, 10, [{ worker_id: ME + 1, until_ms: NOW + 99 }]), needs: needs() },
+    ];
+    const worker = asker({ refused: new Map([[2, NOW + 20]]) });
+    expect(chooseTask(worker, grouped(tasks), NOW).task?.id).toBe(3);
+    expect(chooseTask(worker, grouped(tasks.slice(0, 2)), NOW)).toEqual({ task: null, retryAtMs: NOW + 20 });
+    expect(chooseTask(worker, grouped(tasks), NOW + 20).task?.id).toBe(2);
+    expect(chooseTask(worker, grouped(tasks), NOW + 30).task?.id).toBe(1);
+  });
+
+  it("gives nothing to a worker that is switched off or draining", () => {
+    const tasks = [{ ...task(1, 50), needs: needs() }];
+    expect(chooseTask(asker({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, retryAtMs: null });
+  });
+
+  it("groups tasks by what they need, however it is listed", () => {
+    const one = needs({ programs: ["blender", "ffmpeg"], tags: ["b", "a"] });
+    expect(needsSignature(one)).toBe(needsSignature(needs({ programs: ["ffmpeg", "blender", "ffmpeg"], tags: ["a", "b"] })));
+    expect(JSON.parse(needsSignature(one))).toEqual({ ...one, tags: ["a", "b"] });
+    for (const other of [{ type: "exec" }, { programs: ["ffmpeg"] }, { tags: [] }, { allow_exec: true }, { allow_autoexec: true }]) {
+      expect(needsSignature({ ...one, ...other })).not.toBe(needsSignature(one));
+    }
+  });
+});

@@ -1,0 +1,62 @@
+/** PATCH of a worker: its report, its switches, and the question for work, in one synchronous step. */
+import type { Principal } from "../protocol/token.ts";
+import type { WorkerPatch, WorkerPatched } from "../protocol/worker.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Fleet } from "./fleet.ts";
+import type { Sockets } from "./sockets.ts";
+import type { WorkerRecord } from "./worker-store.ts";
+
+export interface PatchParts {
+  fleet: Fleet;
+  dispatcher: Dispatcher;
+  sockets: Sockets;
+  isOver: (task: number) => boolean;
+}
+
+/** Patch a worker that exists. One row is written at most. */
+export function applyPatch(
+  { fleet, dispatcher, sockets, isOver }: PatchParts,
+  id: number,
+  patch: WorkerPatch,
+  caller: { principal: Principal; ipAddress: string },
+  nowMs: number,
+): WorkerPatched {
+  const { status, refused, leaving, ...report } = patch;
+  const { role, id: callerId } = caller.principal;
+  // Only the worker itself can know these two, whoever's token a client of 2015 was given.
+  const itself = (role === "worker" && callerId === id) || status === "available" || status === "rendering";
+  const took = fleet.takesWork(id);
+  const offered = JSON.stringify(fleet.offer(id));
+  const contact = itself ? { contactMs: nowMs, leftMs: leaving ? nowMs : null } : {};
+  fleet.update(id, report, itself ? caller.ipAddress : null, { ...contact, ...recordChange(status) });
+  if (refused) dispatcher.refuse(id, refused.task_id, refused.retry_after_ms, nowMs);
+  if (status === "enabled") sockets.push(id, { type: "enable" });
+  if (status === "disabled" || status === "drain") {
+    sockets.push(id, { type: "drain" });
+    if (took) dispatcher.dismiss(id);
+  }
+  if (status === "available") fleet.update(id, {}, null, { assignedTask: dispatcher.assign(id, nowMs) });
+  else if (status === "rendering" || leaving) sockets.setIdle(id, false);
+  else if (fleet.takesWork(id) && (!took || JSON.stringify(fleet.offer(id)) !== offered)) dispatcher.greet(id, nowMs);
+  fleet.flush(id, nowMs);
+  const task = status === "available" ? fleet.get(id)!.assignedTask : fleet.currentTask(id, isOver, nowMs);
+  return { task_id: task, epoch: dispatcher.epoch, status: fleet.status(id) };
+}
+
+/** What a status of PATCH changes in a worker's record. */
+function recordChange(status: WorkerPatch["status"]): Partial<WorkerRecord> {
+  switch (status) {
+    case "enabled":
+      return { enabled: true, draining: false };
+    case "disabled":
+      return { enabled: false };
+    case "drain":
+      return { draining: true };
+    case "available":
+      return { saidRendering: false };
+    case "rendering":
+      return { saidRendering: true };
+    case undefined:
+      return {};
+  }
+}
