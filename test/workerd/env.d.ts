@@ -1,0 +1,11 @@
+/** What `env` of `cloudflare:workers` holds in tests: the manager's bindings, and the migrations the configuration reads. */
+import type { D1Migration } from "cloudflare:test";
+import type { Env as ManagerEnv } from "../../src/platform/env.ts";
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends ManagerEnv {
+      TEST_MIGRATIONS: D1Migration[];
+    }
+  }
+}
