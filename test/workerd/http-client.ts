@@ -1,6 +1,9 @@
 /** Requests to the manager as a client makes them, for the tests of its HTTP layer. */
-import { exports } from "cloudflare:workers";
+import { createExecutionContext } from "cloudflare:test";
+import { env, exports } from "cloudflare:workers";
 import { expect } from "vitest";
+import worker from "../../src/index.ts";
+import type { Env } from "../../src/platform/env.ts";
 import { problemSchema, type Problem, type ProblemCode } from "../../src/protocol/problem.ts";
 import { tokenCreatedSchema, type Role } from "../../src/protocol/token.ts";
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
@@ -31,6 +34,11 @@ export async function send(method: string, path: string, { token = ADMIN_TOKEN, 
   if (form !== undefined) all.set("Content-Type", "application/x-www-form-urlencoded");
   const content = json !== undefined ? JSON.stringify(json) : form !== undefined ? new URLSearchParams(form).toString() : body;
   return await manager().fetch(HOST + path, { method, headers: all, body: content, redirect: "manual" });
+}
+
+/** Ask the Worker itself, with other bindings than those of the test run. */
+export async function ask(path: string, other: Partial<Env>, init: RequestInit = {}): Promise<Response> {
+  return await worker.fetch(new Request(HOST + path, init), { ...(env as unknown as Env), ...other }, createExecutionContext());
 }
 
 /** The body, after its status and type have been checked. */
