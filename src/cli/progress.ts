@@ -12,10 +12,17 @@ export interface Progress {
   end(): void;
 }
 
-/** A progress display; `quiet` shows none outside a terminal. */
-export function showProgress(label: string, quiet: boolean): Progress {
+export interface ProgressOptions {
+  /** Nothing outside a terminal. */
+  quiet: boolean;
+  /** In a pipe, say the first thing at once; otherwise only what takes long enough to wonder. */
+  eager?: boolean;
+}
+
+/** A progress display on stderr. */
+export function showProgress(label: string, { quiet, eager = false }: ProgressOptions): Progress {
   if (process.stderr.isTTY) return new BarProgress(label);
-  return quiet ? { update: () => undefined, end: () => undefined } : new LineProgress(label);
+  return quiet ? { update: () => undefined, end: () => undefined } : new LineProgress(label, eager);
 }
 
 class BarProgress implements Progress {
@@ -54,16 +61,17 @@ class BarProgress implements Progress {
 class LineProgress implements Progress {
   readonly #label: string;
   #shown = "";
-  #atMs = -Infinity;
+  #atMs: number;
 
-  constructor(label: string) {
+  constructor(label: string, eager: boolean) {
     this.#label = label;
+    this.#atMs = eager ? -Infinity : performance.now();
   }
 
-  update(done: number, total: number, text: string): void {
+  update(_done: number, _total: number, text: string): void {
     const line = `${this.#label}: ${text}`;
     const now = performance.now();
-    if (line === this.#shown || (now - this.#atMs < LINE_EVERY_MS && done < total)) return;
+    if (line === this.#shown || now - this.#atMs < LINE_EVERY_MS) return;
     this.#shown = line;
     this.#atMs = now;
     process.stderr.write(`${line}\n`);

@@ -32,7 +32,7 @@ export async function sendInputs(client: ManagerClient, inputs: readonly LocalIn
   for (const [index, asset] of assets.entries())
     if (missing.has(asset.sha256) && !todo.has(asset.sha256)) todo.set(asset.sha256, index);
   const total = [...todo.values()].reduce((sum, index) => sum + assets[index]!.size, 0);
-  const progress = showProgress("uploading", quiet);
+  const progress = showProgress("uploading", { quiet });
   const moved = new Map<number, number>();
   const show = (): void => {
     const done = [...moved.values()].reduce((sum, part) => sum + part, 0);
@@ -66,7 +66,7 @@ export function sentText({ assets, sentBytes, known }: Sent): string {
 }
 
 async function hashAll(inputs: readonly LocalInput[], quiet: boolean): Promise<Input[]> {
-  const progress = showProgress("reading", quiet || inputs.length < 100);
+  const progress = showProgress("reading", { quiet });
   const assets: Input[] = [];
   let done = 0;
   try {

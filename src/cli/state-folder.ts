@@ -61,7 +61,7 @@ export function adminToken(state: StateFolder, fixed: string | undefined): strin
     writePrivateFile(state.file("admin-token"), `${fixed}\n`);
     return fixed;
   }
-  return keptSecret(state.file("admin-token"), () => `tablao_${randomBytes(32).toString("base64url")}`);
+  return keptSecret(state.file("admin-token"), () => `tablao_admin_${randomBytes(32).toString("base64url")}`);
 }
 
 /** Key of access tokens, grants and receipts. It survives restarts, so that a running agent's uploads stay valid. */

@@ -26,7 +26,7 @@ export async function waitFor(client: ManagerClient, id: number, quiet: boolean)
   const onInterrupt = (): void => interrupt.abort();
   process.once("SIGINT", onInterrupt);
   process.once("SIGTERM", onInterrupt);
-  const progress = showProgress(`task ${id}`, quiet);
+  const progress = showProgress(`task ${id}`, { quiet, eager: true });
   try {
     return await poll(client, id, progress, interrupt.signal);
   } catch (thrown) {

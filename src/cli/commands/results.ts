@@ -99,7 +99,7 @@ async function download(command: Command, id: number, dir: string): Promise<void
   const files = await listFiles(client, id, frames);
   if (files.length > 0) makeFolder(dir);
   const total = files.reduce((sum, file) => sum + file.size, 0);
-  const progress = showProgress("downloading", out.json);
+  const progress = showProgress("downloading", { quiet: out.json });
   const moved = new Map<TaskFile, number>();
   const results: (TaskFile & { path: string; state: "downloaded" | "present" })[] = [];
   try {

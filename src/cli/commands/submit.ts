@@ -122,7 +122,6 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
     settings["file"] = inputs[0]!.path;
     settings["assets"] = sent.assets;
   }
-  const began = performance.now();
   const name = flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)));
   const task = await post(client, { ...submission(flags), type, settings, ...(name !== undefined && { name }) });
   const video = flags.video === true ? await submitVideo(client, task, flags, name) : undefined;
@@ -133,6 +132,7 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
   }
   const ended: Task[] = [];
   for (const each of video ? [task, video] : [task]) {
+    const began = performance.now();
     const end = await waitFor(client, each.id, out.json);
     ended.push(end);
     if (!out.json && end.status === "completed") out.line(endText(end, (performance.now() - began) / 1_000));

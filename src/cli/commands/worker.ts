@@ -3,6 +3,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/options.ts";
 import { decimal, flagsOf, gather, whole } from "../command-line.ts";
+import { EXIT } from "../failure.ts";
 import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
 import { readPrivateFile } from "../private-file.ts";
 
@@ -28,8 +29,9 @@ export function addWorker(program: Command): void {
     .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
     .option("--quiet", "say nothing but problems")
     .action(async (_: unknown, command: Command) => {
-      const { runWorker } = await import("../../agent/worker.ts");
-      process.exit(await runWorker(workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord())));
+      const { EXIT: AGENT, runWorker } = await import("../../agent/worker.ts");
+      const code = await runWorker(workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord()));
+      process.exit(code === AGENT.ok ? EXIT.ok : code === AGENT.usage ? EXIT.usage : EXIT.failed);
     });
 }
 
