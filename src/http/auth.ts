@@ -35,6 +35,9 @@ const CACHE_SIZE = 5_000;
 /** Longer texts are no token of ours; access tokens take a few hundred characters. */
 const MAX_TOKEN_CHARS = 4_096;
 
+/** What `newSecret` makes. Nothing else can be in the registry, so a guess at random costs no look-up. */
+const SECRET = /^tablao_[a-z]+_[A-Za-z0-9_-]{43}$/;
+
 /** Bad tokens from one address within one minute, per isolate, before the answer becomes 429. */
 export const MAX_FAILURES = 20;
 const FAILURE_WINDOW_MS = 60_000;
@@ -69,6 +72,7 @@ async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean):
     if (!claims) return null;
     return claims.exp_ms > nowMs ? { principal: claims.p, credential: "access" } : "expired";
   }
+  if (!SECRET.test(token)) return null;
   const principal = await lookUp(await sha256Hex(token), env, nowMs, fresh);
   return principal && { principal, credential: "secret" };
 }

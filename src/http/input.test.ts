@@ -50,6 +50,20 @@ describe("readBody", () => {
     expect(await refusal(post(body))).toMatchObject({ code: "invalid_request" });
   });
 
+  it("P10: refuses brackets without end, in JSON and in a form, and is not fooled by brackets in text", async () => {
+    const deep = `{"a":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
+    expect(await refusal(post(deep), z.json())).toMatchObject({ code: "invalid_request" });
+    expect(await refusal(post(`a=${deep}`, FORM), z.strictObject({ a: z.record(z.string(), z.json()) }))).toMatchObject({ code: "invalid" });
+    expect(await refusal(post(JSON.stringify({ a: '\\"[{'.repeat(1_000) })), z.json())).toBe("accepted");
+    expect(await refusal(post(`${"[".repeat(64)}${"]".repeat(64)}`), z.json())).toBe("accepted");
+    expect(await refusal(post(`${"[".repeat(65)}${"]".repeat(65)}`), z.json())).toMatchObject({ code: "invalid_request" });
+  });
+
+  it("names a record's key that breaks its rule", async () => {
+    const schema = z.record(z.string().regex(/^[a-z]+$/, "must be lower-case"), z.json());
+    expect(await refusal(post('{"BAD":1}'), schema)).toMatchObject({ errors: [{ field: "BAD", message: "must be lower-case" }] });
+  });
+
   it("P10: bytes that are not UTF-8 are a 400", async () => {
     expect(await refusal(post(new Uint8Array([0x22, 0xff, 0xfe, 0x22])))).toMatchObject({ code: "invalid_request" });
   });

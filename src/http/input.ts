@@ -7,6 +7,8 @@ import { fieldErrors, invalidFields } from "./problems.ts";
 /** Largest JSON or form body: a lease's log (1 MB) with its receipts fits. Files have their own routes. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
+const MAX_DEPTH = 64;
+
 const EXPECTED = "Send a JSON object (Content-Type: application/json) or a form (application/x-www-form-urlencoded).";
 
 /** What a form's text for a field stands for. */
@@ -73,6 +75,7 @@ function decode(contentType: string | null, text: string, coerce: Coerce): Resul
 }
 
 function decodeJson(text: string): Result<unknown, Refusal> {
+  if (isTooDeep(text)) return err({ code: "invalid_request", detail: `The body is nested deeper than ${MAX_DEPTH} levels.` });
   try {
     return ok(JSON.parse(text));
   } catch (error) {
@@ -80,6 +83,23 @@ function decodeJson(text: string): Result<unknown, Refusal> {
     const at = /position (\d+)/.exec(reason)?.[1];
     return err({ code: "invalid_request", detail: `The body is not valid JSON${at === undefined ? "" : `, at character ${at}`}.` });
   }
+}
+
+/** Deeper than anything meant: schemas walk a value by recursion, so a body of brackets alone would end the stack. */
+function isTooDeep(json: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let i = 0; i < json.length; i++) {
+    const char = json[i];
+    if (inString) {
+      if (char === "\\") i++;
+      else if (char === '"') inString = false;
+    } else if (char === '"') inString = true;
+    else if (char === "[" || char === "{") {
+      if (++depth > MAX_DEPTH) return true;
+    } else if (char === "]" || char === "}") depth--;
+  }
+  return false;
 }
 
 function decodeForm(text: string, coerce: Coerce): Result<unknown, Refusal> {
@@ -140,7 +160,7 @@ function coerceField(schema: z.ZodType | undefined, text: string): unknown {
 
 /** The number, boolean, null, object or array that a text spells in JSON; undefined for anything else. "" is not 0. */
 export function spelledValue(text: string): unknown {
-  if (!/^(-?\d\S*$|\s*[[{]|true$|false$|null$)/.test(text)) return undefined;
+  if (!/^(-?\d\S*$|\s*[[{]|true$|false$|null$)/.test(text) || isTooDeep(text)) return undefined;
   try {
     return JSON.parse(text) as unknown;
   } catch {

@@ -69,6 +69,9 @@ function unionErrors(branches: readonly (readonly z.core.$ZodIssue[])[], path: r
 }
 
 function messageOf(issue: z.core.$ZodIssue): string {
+  // A record's key: what is wrong with it is one level below.
+  const inner = issue.code === "invalid_key" ? issue.issues[0] : undefined;
+  if (inner) return messageOf(inner);
   if (issue.code === "invalid_type" && issue.input === undefined && /received undefined$/.test(issue.message)) return "is required";
   return issue.message.replace(/^Invalid (input|option): /, "");
 }

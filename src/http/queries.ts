@@ -9,6 +9,7 @@ function limit(fallback: number, max: number) {
   return z.int().min(1).max(max).default(fallback).meta({ description: `Entries on a page, ${fallback} by default` });
 }
 
+/** For every route that says nothing of a query. */
 export const noQuery = z.strictObject({});
 
 export const taskListQuery = z.strictObject({

@@ -1,10 +1,13 @@
 /** The router, made from the route table: configuration, token, role, handler, and one way out for every answer. */
 import { Router, type IRequest } from "itty-router";
 import type { Env } from "../platform/env.ts";
+import { ok } from "../platform/result.ts";
 import { MAX_PUT_BYTES } from "../protocol/file.ts";
 import { authenticate } from "./auth.ts";
 import type { PublicContext } from "./context.ts";
+import { readQuery } from "./input.ts";
 import { failureOf, problemResponse } from "./problems.ts";
+import { noQuery } from "./queries.ts";
 import type { Route } from "./route.ts";
 
 type Args = [Env, ExecutionContext];
@@ -65,7 +68,8 @@ async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: Execut
   const request = ittyRequest as unknown as Request;
   const params = decodeParams(ittyRequest.params);
   if (!params) return problemResponse({ code: "invalid_request", detail: "The address has a percent sign that does not encode anything." });
-  const context: PublicContext = { env, ctx, params, url: new URL(request.url) };
+  const url = new URL(request.url);
+  const context: PublicContext = { env, ctx, params, url };
   if (route.who === "anyone") return await route.handler(request, context);
   const caller = await authenticate(request, env, Date.now());
   if (!caller.ok) return problemResponse(caller.error);
@@ -73,6 +77,8 @@ async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: Execut
   if (!route.who.includes(principal.role)) {
     return problemResponse({ code: "forbidden", detail: `This is for ${route.who.join(", ")}; your token is ${principal.role}.` });
   }
+  const query = route.query ? ok(null) : readQuery(url, noQuery);
+  if (!query.ok) return problemResponse(query.error);
   return await route.handler(request, { ...context, principal, credential });
 }
 
@@ -92,8 +98,19 @@ function decodeParams(raw: Record<string, string | undefined>): Record<string, s
  * middle of a body looks like a broken network. What is too large to be worth it is not read.
  */
 async function drain(request: Request): Promise<void> {
-  if (request.body === null || request.bodyUsed || Number(request.headers.get("Content-Length") ?? Infinity) > MAX_PUT_BYTES) return;
-  await request.body.pipeTo(new WritableStream()).catch(() => undefined);
+  if (request.body === null || request.bodyUsed || Number(request.headers.get("Content-Length") ?? 0) > MAX_PUT_BYTES) return;
+  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
+  let left = MAX_PUT_BYTES;
+  try {
+    while (left > 0) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      left -= value.byteLength;
+    }
+    await reader.cancel("refused");
+  } catch {
+    // The client has gone; nobody is left to read the answer.
+  }
 }
 
 /** Headers that every answer has. No CORS headers: other sites' pages have no business here. */

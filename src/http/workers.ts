@@ -4,19 +4,16 @@ import { withRetry } from "../platform/retry.ts";
 import { workerPatchSchema, workerRegisterSchema } from "../protocol/worker.ts";
 import { json, jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
-import { readBody, readQuery } from "./input.ts";
+import { readBody } from "./input.ts";
 import { callRegistry, callRegistryOnce } from "./objects.ts";
 import { problemResponse } from "./problems.ts";
-import { noQuery } from "./queries.ts";
 import { clientAddress, idFrom, prefersMinimal } from "./request.ts";
 
 /** Tells the registry's object which worker a forwarded socket belongs to. Whatever a client sends under it is dropped. */
 export const WORKER_ID_HEADER = "Tablao-Worker-Id";
 
 /** GET /workers */
-export const listWorkers: Handler = async (_request, { env, url }) => {
-  const query = readQuery(url, noQuery);
-  if (!query.ok) return problemResponse(query.error);
+export const listWorkers: Handler = async (_request, { env }) => {
   return json(await callRegistry(env, (registry) => registry.listWorkers()));
 };
 

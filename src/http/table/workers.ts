@@ -1,6 +1,5 @@
 /** Routes of workers. */
 import { workerInfoSchema, workerPatchedSchema, workerPatchSchema, workerRegisteredSchema, workerRegisterSchema, workersSchema } from "../../protocol/worker.ts";
-import { noQuery } from "../queries.ts";
 import { ADMINS, READERS, WORKERS, type Route } from "../route.ts";
 import { listWorkers, openSocket, patchWorker, registerWorker, removeWorker, showWorker } from "../workers.ts";
 
@@ -15,7 +14,6 @@ export const workerRoutes: readonly Route[] = [
     summary: "All workers, keyed by hostname",
     description: "From the second worker of a name on, the key is `hostname#id`.",
     who: READERS,
-    query: noQuery,
     answers: { 200: { description: "Hostname → worker", schema: workersSchema } },
     handler: listWorkers,
   },
