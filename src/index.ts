@@ -1,4 +1,5 @@
-/** The manager's Worker: requests in, Durable Object classes out. */
+/** The manager's Worker: requests and the daily clock in, Durable Object classes out. */
+import { sweepStaleParts } from "./files/sweep.ts";
 import { buildRouter } from "./http/router.ts";
 import { ROUTES } from "./http/routes.ts";
 import type { Env } from "./platform/env.ts";
@@ -8,4 +9,10 @@ export { TaskDO } from "./task/task-do.ts";
 
 const fetch = buildRouter(ROUTES);
 
-export default { fetch } satisfies ExportedHandler<Env>;
+export default {
+  fetch,
+  /** Once a day (`triggers` in wrangler.toml): uploads that nobody finished. */
+  async scheduled(controller, env) {
+    await sweepStaleParts(env, controller.scheduledTime);
+  },
+} satisfies ExportedHandler<Env>;

@@ -80,7 +80,7 @@ function emptyBody(): ReadableStream<Uint8Array> {
 function whyRefused(error: unknown, broken: unknown, upload: Upload): Refusal {
   const message = error instanceof Error ? error.message : String(error);
   if (message.includes(BAD_DIGEST)) {
-    const detail = `The bytes do not have the SHA-256 that ${upload.hashField} says; nothing was stored.`;
+    const detail = `The bytes that came do not have the SHA-256 in ${upload.hashField}; nothing was stored.`;
     return {
       code: "invalid",
       detail,
