@@ -1,0 +1,156 @@
+/** A registry of its own for a test, with what its callers send: reports of tasks, registrations, sockets. */
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import type { TaskSummary } from "../../src/protocol/task.ts";
+import type { Principal, TokenCreate } from "../../src/protocol/token.ts";
+import type { Push, WorkerPatch, WorkerPatched, WorkerRegister } from "../../src/protocol/worker.ts";
+import type { RegistryRpc, TaskReport } from "../../src/registry/rpc.ts";
+import type { WorkerRegistry } from "../../src/registry/worker-registry.ts";
+import type { Needs } from "../../src/task/rpc.ts";
+
+export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
+
+/** A fresh registry: none of its state is another test's. */
+let count = 0;
+export function newRegistry(): DurableObjectStub<WorkerRegistry> & RegistryRpc {
+  return env.REGISTRY.getByName(`registry-of-test-${++count}`) as unknown as DurableObjectStub<WorkerRegistry> & RegistryRpc;
+}
+
+/** The same registry, thrown out of memory before every call; its sockets hibernate. */
+export function evicting(stub: DurableObjectStub<WorkerRegistry>): RegistryRpc {
+  return new Proxy(stub, {
+    get: (_target, method) => async (...args: unknown[]) => {
+      // Touched first: only an object that runs can be evicted.
+      await runInDurableObject(stub, () => {});
+      await evictDurableObject(stub);
+      return await (stub as unknown as Record<string | symbol, (...args: unknown[]) => Promise<unknown>>)[method]!(...args);
+    },
+  }) as unknown as RegistryRpc;
+}
+
+export function joinToken(change: Partial<TokenCreate> = {}): TokenCreate {
+  return { role: "join", name: "tonight", tags: [], ...change };
+}
+
+export function machine(hostname: string, change: Partial<WorkerRegister> = {}): WorkerRegister {
+  return { hostname, system: "Linux 6.1", programs: { blender: "3.4.1" }, ...change };
+}
+
+/** Register a worker as admin. */
+export async function newWorker(registry: RegistryRpc, hostname: string, change: Partial<WorkerRegister> = {}): Promise<{ id: number; secret: string }> {
+  const registered = await registry.registerWorker(machine(hostname, change), ADMIN, "192.0.2.1");
+  if (!registered.ok) throw new Error(registered.error.detail);
+  return { id: registered.value.worker.id, secret: registered.value.secret! };
+}
+
+/** PATCH by the worker itself. */
+export async function patch(registry: RegistryRpc, id: number, body: WorkerPatch): Promise<WorkerPatched> {
+  const patched = await registry.patchWorker(id, body, { role: "worker", id, name: `worker:${id}` }, "192.0.2.1");
+  if (!patched.ok) throw new Error(patched.error.detail);
+  return patched.value;
+}
+
+/** The task a worker gets when it asks. */
+export async function ask(registry: RegistryRpc, id: number): Promise<number | null> {
+  return (await patch(registry, id, { status: "available" })).task_id;
+}
+
+export const BLENDER: Needs = { type: "blender_render", programs: ["blender"], tags: [], allow_exec: false, allow_autoexec: false };
+
+let version = 0;
+
+/** A task's report; its version is newer than that of every report before. */
+export function report(id: number, change: Partial<TaskReport> & { priority?: number; task?: Partial<TaskSummary> } = {}): TaskReport {
+  const { priority = 50, task, ...rest } = change;
+  const summary: TaskSummary = {
+    id,
+    worker_id: 0,
+    priority,
+    frame_start: 1,
+    frame_end: 10,
+    frame_current: 1,
+    status: "queued",
+    format: "PNG",
+    name: "shot",
+    type: "blender_render",
+    parser: "blender_render",
+    owner: "ada",
+    task_id: null,
+    frames: { total: 10, pending: 10, leased: 0, done: 0, failed: 0, skipped: 0 },
+    error: null,
+    created_ms: 1,
+    updated_ms: 1,
+    seconds: 0,
+    ...task,
+  };
+  return { version: ++version, summary, needs: BLENDER, claimable: 10, live_workers: [], kept_off: [], gone: false, ...rest };
+}
+
+/** A worker's socket and what it has been sent. */
+export interface Line {
+  socket: WebSocket;
+  pushes: (Push | string)[];
+  closed: { code: number; reason: string } | null;
+  /** Wait until `count` messages have come. */
+  received(count: number): Promise<(Push | string)[]>;
+}
+
+export async function connect(registry: DurableObjectStub<WorkerRegistry>, worker: number): Promise<Line> {
+  const headers = { Upgrade: "websocket", "Tablao-Worker-Id": String(worker) };
+  const response = await registry.fetch(`https://farm.example/workers/${worker}/socket`, { headers });
+  const socket = response.webSocket;
+  if (!socket) throw new Error(`no socket: ${response.status} ${await response.text()}`);
+  const line: Line = {
+    socket,
+    pushes: [],
+    closed: null,
+    received: async (count) => {
+      for (let tries = 0; line.pushes.length < count && tries < 200; tries++) await new Promise((done) => setTimeout(done, 10));
+      return line.pushes;
+    },
+  };
+  socket.addEventListener("message", ({ data }) => {
+    const text = String(data);
+    line.pushes.push(text.startsWith("{") ? (JSON.parse(text) as Push) : text);
+  });
+  socket.addEventListener("close", ({ code, reason }) => {
+    line.closed = { code, reason };
+  });
+  socket.accept();
+  return line;
+}
+
+/** Ask for a pong: whatever was pushed before has arrived when it comes. */
+export async function settled(line: Line): Promise<(Push | string)[]> {
+  const before = line.pushes.filter((push) => push === "pong").length;
+  line.socket.send("ping");
+  for (let tries = 0; tries < 200; tries++) {
+    if (line.pushes.filter((push) => push === "pong").length > before) break;
+    await new Promise((done) => setTimeout(done, 5));
+  }
+  return line.pushes.filter((push) => push !== "pong");
+}
+
+/** Rows that the SQL of an object reads and writes while `act` runs. */
+export async function rowsOf(
+  stub: DurableObjectStub<WorkerRegistry>,
+  act: (registry: RegistryRpc) => Promise<unknown>,
+): Promise<{ read: number; written: number }> {
+  return await runInDurableObject(stub, async (instance, { storage }) => {
+    const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+    const { sql } = storage;
+    const exec = sql.exec;
+    sql.exec = ((...args: Parameters<typeof exec>) => {
+      const cursor = exec.apply(sql, args);
+      cursors.push(cursor);
+      return cursor;
+    }) as typeof exec;
+    try {
+      await act(instance as unknown as RegistryRpc);
+    } finally {
+      sql.exec = exec;
+    }
+    const sum = (of: (cursor: (typeof cursors)[number]) => number) => cursors.reduce((total, cursor) => total + of(cursor), 0);
+    return { read: sum((cursor) => cursor.rowsRead), written: sum((cursor) => cursor.rowsWritten) };
+  });
+}
