@@ -137,11 +137,17 @@ describe("tokens", () => {
     const { access_token } = await okJson(await send("POST", "/auth/access", { token }), 200);
     expect((await send("GET", "/tasks", { token })).status).toBe(200);
     expect((await send("DELETE", `/tokens/${id}`)).status).toBe(204);
-    // The look-up is still remembered here, but it buys nothing any more.
-    await problem(await send("POST", "/auth/access", { token }), 401, "unauthorized");
     laterBy(60_000);
     await problem(await send("GET", "/tasks", { token }), 401, "unauthorized");
     await problem(await send("GET", "/tasks", { token: access_token as string }), 401, "unauthorized");
+  });
+
+  it("P9: a revoked secret that is still remembered here buys nothing any more", async () => {
+    const { id, token } = await newToken("viewer", "remembered");
+    expect((await send("GET", "/tasks", { token })).status).toBe(200);
+    expect((await send("DELETE", `/tokens/${id}`)).status).toBe(204);
+    expect((await send("GET", "/tasks", { token })).status).toBe(200);
+    await problem(await send("POST", "/auth/access", { token }), 401, "unauthorized");
   });
 
   it("asks the registry once for many calls with one secret", async () => {
@@ -195,6 +201,10 @@ describe("ownership", () => {
     const { lease } = (await okJson(await send("POST", `/tasks/${id}/leases`, { token, json: claim }), 200)) as { lease: { attempt: number } };
     expect((await send("PATCH", `/tasks/${id}`, { token, json: report })).status).toBe(204);
     expect((await send("POST", `/tasks/${id}/log`, { token, json: { attempt: lease.attempt, text: "line two" } })).status).toBe(204);
+    await problem(await send("POST", `/tasks/${id}/log`, { token, json: { attempt: lease.attempt + 1, text: "x" } }), 409, "lease_lost");
+    const idle = await newWorker("idle");
+    await problem(await send("PATCH", `/tasks/${id}`, { token: idle.secret, json: report }), 409, "lease_lost");
+    await problem(await send("POST", `/tasks/${id}/log`, { token: idle.secret, json: { attempt: lease.attempt, text: "x" } }), 409, "lease_lost");
     expect(JSON.stringify(await okJson(await send("GET", `/tasks/${id}/log`), 200))).toMatch(/Fra:1 Mem:1M.*line two/);
     expect(await okJson(await send("GET", `/workers/${machine.id}`), 200)).toMatchObject({ activity: "rendering", time_cost: 3 });
     const { errors } = await problem(await send("PATCH", `/tasks/${id}`, { token, json: { log: "x", priority: 9, status: "cancel" } }), 403, "forbidden");

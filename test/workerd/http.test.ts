@@ -23,11 +23,11 @@ describe("submitting", () => {
     [{ ...good, depends_on: [999_999] }, ["depends_on.0"]],
     [{ type: "ffmpeg_video", settings: { task: 999_999 } }, ["settings.task"]],
     [{ ...good, colour: "red", priority: "high" }, ["priority", "colour"]],
-  ])("P10: %j → 422 that names the field", async (json, fields) => {
-    const before = await okJson(await send("GET", "/tasks?limit=1"), 200);
+  ])("P10: %j → 422 that names the field, and not even an id is used up", async (json, fields) => {
+    const before = await newTask();
     const { errors } = await problem(await submit(json), 422, "invalid");
     expect(errors?.map((error) => error.field)).toEqual(fields);
-    expect(await okJson(await send("GET", "/tasks?limit=1"), 200)).toEqual(before);
+    expect(await newTask()).toBe(before + 1);
   });
 
   it("P10: names assets that are not here, and those of another size", async () => {
@@ -67,8 +67,12 @@ describe("submitting", () => {
     expect(errors).toMatchObject([{ field: "settings.text" }]);
   });
 
-  it("waits for the task whose frames it takes", async () => {
+  it("waits for each task once, for all of it where that is asked, too, or where its frames are the input", async () => {
     const first = await newTask();
+    for (const frames of [["all", "same"], ["same", "all"]]) {
+      const twice = { ...good, depends_on: frames.map((mode) => ({ task: first, frames: mode })) };
+      expect(await okJson(await submit(twice), 202)).toMatchObject({ depends_on: [{ task: first, frames: "all" }] });
+    }
     const video = { type: "ffmpeg_video", settings: { task: first }, depends_on: [{ task: first, frames: "same" }] };
     expect(await okJson(await submit(video), 202)).toMatchObject({ status: "waiting", depends_on: [{ task: first, frames: "all" }] });
   });
@@ -112,6 +116,7 @@ describe("addresses and methods", () => {
     await problem(await send("GET", "/tasks?limit=1&limit=2"), 422, "invalid");
     await problem(await send("GET", "/tasks?cursor=x"), 422, "invalid");
     await problem(await send("GET", "/tasks/1/log?after=1&tail=1"), 422, "invalid");
+    await problem(await send("GET", "/tasks/1?verbose=1"), 422, "invalid");
   });
 });
 
