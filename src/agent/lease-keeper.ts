@@ -178,7 +178,7 @@ export class LeaseKeeper {
     } catch (error) {
       putBack(batch);
       // 401: the worker was removed; 422: this version and the manager do not understand each other. Neither will pass.
-      if (error instanceof ManagerError && !error.transient) this.lose(error.message);
+      if (!(error instanceof ManagerError) || !error.transient) this.lose(messageOf(error));
       return false;
     }
   }

@@ -110,7 +110,7 @@ export class ManagerClient {
     options: CallOptions = {},
   ): Promise<z.output<S>> {
     return await this.#retry(options, async () => {
-      const response = await this.#try(method, path, options, AbortSignal.timeout(options.timeoutMs ?? TIMEOUT_MS));
+      const response = await this.#try(method, path, options, AbortSignal.timeout(Math.ceil(options.timeoutMs ?? TIMEOUT_MS)));
       const value = response.status === 204 ? null : await readJson(response);
       const parsed = schema.safeParse(value);
       if (parsed.success) return parsed.data;
