@@ -40,8 +40,9 @@ export async function assemble(
   target: string,
   whole: { size: number; sha256: string },
 ): Promise<Result<{ created: boolean }, Refusal>> {
-  const present = await bucket.head(target);
+  // In this order: whoever else finishes deletes the parts last, so parts that are gone mean a file that is there.
   const parts = await listParts(bucket, target);
+  const present = await bucket.head(target);
   if (present) {
     const same = sameContent(present, whole);
     if (same.ok) await deleteParts(bucket, target, parts);

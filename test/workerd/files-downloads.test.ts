@@ -1,16 +1,19 @@
 /** Downloads of committed files through the handlers; the task's object is a list of commits, R2 is workerd's. */
+import { createExecutionContext } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant } from "../../src/files/grant.ts";
 import { MAX_ZIP_FILES } from "../../src/files/zip.ts";
 import { downloadFrame, downloadZip, listFiles } from "../../src/http/downloads.ts";
 import { importKey } from "../../src/platform/signing.ts";
 import type { FileList, Grant } from "../../src/protocol/file.ts";
-import { call, env, GRANT, problem, SECRET, sha256, text, WORKER, type Call } from "./files-call.ts";
+import { ARTIST, call, env, GRANT, problem, SECRET, sha256, text, WORKER, type Call } from "./files-call.ts";
 
 type File = FileList["files"][number];
 
 /** Task 20 has these; every other task does not exist. */
 let committed: File[] = [];
+/** It answers no more than this at once, whatever is asked for. */
+let pageFiles = Infinity;
 
 const noTask = { ok: false, error: { code: "not_found", detail: "There is no such task." } };
 
@@ -19,7 +22,7 @@ function fakeTask(id: number): object {
   return {
     files: async ({ cursor, limit }: { cursor?: string; limit: number }) => {
       const start = Number(cursor ?? 0);
-      const end = start + limit;
+      const end = start + Math.min(limit, pageFiles);
       return id === 20
         ? {
             ok: true,
@@ -157,21 +160,30 @@ describe("the zip", () => {
     committed.splice(committed.indexOf(clash), 1);
   });
 
-  test("of many files reads each only in its turn and pages through the task", async () => {
+  test("of many files pages through the task, and opens each only in its turn", async () => {
     const before = committed;
+    const opened: string[] = [];
+    const bucket = env.FILES;
+    const watched = new Proxy(bucket, {
+      get: (real, name) => (name === "get" ? (key: string) => (opened.push(key), real.get(key)) : undefined),
+    });
     committed = [];
-    for (let frame = 1; frame <= 1_100; frame++)
-      committed.push({ frame, name: `m_${frame}.txt`, size: 4, sha256: "", attempt: 1 });
-    for (let start = 0; start < 1_100; start += 100) {
-      await Promise.all(
-        committed
-          .slice(start, start + 100)
-          .map((one) => env.FILES.put(`tasks/20/1/${one.name}`, String(one.frame).padStart(4, "0"))),
-      );
+    pageFiles = 7;
+    for (let frame = 1; frame <= 30; frame++) await commit(frame, `m_${frame}.txt`, "x".repeat(200_000));
+
+    const url = new URL("https://farm.example/tasks/20/zip");
+    const context = { env: { ...env, FILES: watched }, ctx: createExecutionContext(), params: { id: "20" }, url };
+    const response = await downloadZip(new Request(url), { ...context, principal: ARTIST, credential: "access" });
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of response.body as ReadableStream<Uint8Array>) {
+      if (chunks.length === 0) expect(opened.length).toBeLessThan(5);
+      chunks.push(chunk);
     }
-    const files = unzip(new Uint8Array(await (await zip()).arrayBuffer()));
-    expect([Object.keys(files).length, files["m_1.txt"], files["m_1100.txt"]]).toEqual([1_100, "0001", "1100"]);
+    expect(opened).toEqual(committed.map((one) => `tasks/20/1/${one.name}`));
+    const files = unzip(new Uint8Array(await new Blob(chunks).arrayBuffer()));
+    expect(files).toEqual(Object.fromEntries(committed.map((one) => [one.name, "x".repeat(200_000)])));
     committed = before;
+    pageFiles = Infinity;
   });
 
   test("a file that goes away in between cuts the stream instead of inventing bytes", async () => {

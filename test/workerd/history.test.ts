@@ -111,10 +111,24 @@ describe("writing", () => {
     expect(await all("task_id=101", 100)).toEqual(newestFirst(events));
   });
 
-  test("rows too large for one statement go in several", async () => {
+  test("no statement is given more than D1 takes, however long the texts", async () => {
     const detail = "絵".repeat(4_000);
     const events = Array.from({ length: 200 }, (_, i) => event(102, i + 1, { kind: "error", detail }));
-    await writeRows(env.HISTORY, batchRows(events));
+    const sizes: number[] = [];
+    const measured = new Proxy(env.HISTORY, {
+      get: (db, name) => {
+        if (name === "batch") return db.batch.bind(db);
+        return (sql: string) => ({
+          bind: (json: string) => {
+            sizes.push(new TextEncoder().encode(json).length);
+            return db.prepare(sql).bind(json);
+          },
+        });
+      },
+    });
+    await writeRows(measured, batchRows(events));
+    expect(sizes.length).toBe(3);
+    expect(Math.max(...sizes)).toBeLessThan(1_000_001);
     expect((await all("task_id=102", 90)).map((e) => e.seq)).toEqual(newestFirst(events).map((e) => e.seq));
   });
 
