@@ -53,20 +53,29 @@ function bearerOf(request: Request): string | null {
 }
 
 /** The caller, or `unauthorized` / `rate_limited`. `fresh` skips the cache: for the trade of a secret for an access token. */
-export async function authenticate(request: Request, env: Env, nowMs: number, fresh = false): Promise<Result<Caller, Refusal>> {
+export async function authenticate(
+  request: Request,
+  env: Env,
+  nowMs: number,
+  fresh = false,
+): Promise<Result<Caller, Refusal>> {
   const token = bearerOf(request);
   if (token === null) {
-    const detail = request.headers.has("Authorization") ? "The Authorization header must be `Bearer <token>`." : "Send a token: `Authorization: Bearer <token>`.";
+    const detail = request.headers.has("Authorization")
+      ? "The Authorization header must be `Bearer <token>`."
+      : "Send a token: `Authorization: Bearer <token>`.";
     return err({ code: "unauthorized", detail });
   }
   const caller = token.length > MAX_TOKEN_CHARS ? null : await callerOf(token, env, nowMs, fresh);
-  if (caller === "expired") return err({ code: "unauthorized", detail: "This access token has expired; trade your secret for a new one." });
+  if (caller === "expired")
+    return err({ code: "unauthorized", detail: "This access token has expired; trade your secret for a new one." });
   if (caller !== null) return ok(caller);
   return err(countFailure(clientAddress(request), nowMs));
 }
 
 async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean): Promise<Caller | "expired" | null> {
-  if (env.TABLAO_ADMIN_TOKEN && (await sameText(token, env.TABLAO_ADMIN_TOKEN))) return { principal: ADMIN, credential: "secret" };
+  if (env.TABLAO_ADMIN_TOKEN && (await sameText(token, env.TABLAO_ADMIN_TOKEN)))
+    return { principal: ADMIN, credential: "secret" };
   if (token.includes(".")) {
     const claims = await verify<AccessClaims>(await signingKey(env), "access", token);
     if (!claims) return null;
@@ -88,7 +97,8 @@ async function lookUp(sha256: string, env: Env, nowMs: number, fresh: boolean): 
 /** Only bad tokens count, so a good one from the same address still works. */
 function countFailure(address: string, nowMs: number): Refusal {
   const count = (failures.get(address, nowMs) ?? 0) + 1;
-  if (count > MAX_FAILURES) return { code: "rate_limited", detail: "Too many bad tokens from this address; wait a minute." };
+  if (count > MAX_FAILURES)
+    return { code: "rate_limited", detail: "Too many bad tokens from this address; wait a minute." };
   const endsMs = failures.expiryOf(address, nowMs) ?? nowMs + FAILURE_WINDOW_MS;
   failures.set(address, count, endsMs);
   return { code: "unauthorized", detail: "This token is not valid: unknown, expired or revoked." };
@@ -97,12 +107,19 @@ function countFailure(address: string, nowMs: number): Refusal {
 /** Compare in constant time. Hashing first makes the lengths equal, so not even the length leaks. */
 async function sameText(a: string, b: string): Promise<boolean> {
   const encoder = new TextEncoder();
-  const [left, right] = await Promise.all([crypto.subtle.digest("SHA-256", encoder.encode(a)), crypto.subtle.digest("SHA-256", encoder.encode(b))]);
+  const [left, right] = await Promise.all([
+    crypto.subtle.digest("SHA-256", encoder.encode(a)),
+    crypto.subtle.digest("SHA-256", encoder.encode(b)),
+  ]);
   return crypto.subtle.timingSafeEqual(left, right);
 }
 
 /** Sign a short-lived token for this principal. */
 export async function issueAccess(env: Env, principal: Principal, nowMs: number): Promise<Access> {
   const claims: AccessClaims = { p: principal, exp_ms: nowMs + ACCESS_TOKEN_MS };
-  return { access_token: await sign(await signingKey(env), "access", claims), expires_ms: claims.exp_ms, expires_in_ms: ACCESS_TOKEN_MS };
+  return {
+    access_token: await sign(await signingKey(env), "access", claims),
+    expires_ms: claims.exp_ms,
+    expires_in_ms: ACCESS_TOKEN_MS,
+  };
 }

@@ -6,7 +6,11 @@ import { MAX_BODY_BYTES, readBody, readQuery } from "./input.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 
-function post(body: string | Uint8Array<ArrayBuffer> | ReadableStream | null, type: string | null = "application/json", headers: Record<string, string> = {}): Request {
+function post(
+  body: string | Uint8Array<ArrayBuffer> | ReadableStream | null,
+  type: string | null = "application/json",
+  headers: Record<string, string> = {},
+): Request {
   const init = { method: "POST", body, headers, duplex: "half" };
   const request = new Request("http://manager/x", init as RequestInit);
   request.headers.delete("Content-Type");
@@ -20,12 +24,18 @@ async function refusal(request: Request, schema: z.ZodType = z.strictObject({ a:
 }
 
 describe("readBody", () => {
-  it.each(["application/json", "application/json; charset=UTF-8", 'application/json;charset="utf-8"', "application/merge-patch+json", "APPLICATION/JSON"])(
-    "reads JSON sent as %s",
-    async (type) => {
-      expect(await readBody(post('{"a":1}', type), z.strictObject({ a: z.int() }))).toEqual({ ok: true, value: { a: 1 } });
-    },
-  );
+  it.each([
+    "application/json",
+    "application/json; charset=UTF-8",
+    'application/json;charset="utf-8"',
+    "application/merge-patch+json",
+    "APPLICATION/JSON",
+  ])("reads JSON sent as %s", async (type) => {
+    expect(await readBody(post('{"a":1}', type), z.strictObject({ a: z.int() }))).toEqual({
+      ok: true,
+      value: { a: 1 },
+    });
+  });
 
   it.each([
     ["multipart/form-data; boundary=x", "unsupported_media_type"],
@@ -38,11 +48,16 @@ describe("readBody", () => {
   });
 
   it("refuses a compressed body, which it would misread", async () => {
-    expect(await refusal(post('{"a":1}', "application/json", { "Content-Encoding": "gzip" }))).toMatchObject({ code: "unsupported_media_type" });
+    expect(await refusal(post('{"a":1}', "application/json", { "Content-Encoding": "gzip" }))).toMatchObject({
+      code: "unsupported_media_type",
+    });
   });
 
   it.each(["", "  \n"])("says what to send when the body is %j", async (body) => {
-    expect(await refusal(post(body))).toMatchObject({ code: "invalid_request", detail: expect.stringContaining("application/json") });
+    expect(await refusal(post(body))).toMatchObject({
+      code: "invalid_request",
+      detail: expect.stringContaining("application/json"),
+    });
     expect(await refusal(post(null))).toMatchObject({ code: "invalid_request" });
   });
 
@@ -53,15 +68,21 @@ describe("readBody", () => {
   it("P10: refuses brackets without end, in JSON and in a form, and is not fooled by brackets in text", async () => {
     const deep = `{"a":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
     expect(await refusal(post(deep), z.json())).toMatchObject({ code: "invalid_request" });
-    expect(await refusal(post(`a=${deep}`, FORM), z.strictObject({ a: z.record(z.string(), z.json()) }))).toMatchObject({ code: "invalid" });
+    expect(await refusal(post(`a=${deep}`, FORM), z.strictObject({ a: z.record(z.string(), z.json()) }))).toMatchObject(
+      { code: "invalid" },
+    );
     expect(await refusal(post(JSON.stringify({ a: '\\"[{'.repeat(1_000) })), z.json())).toBe("accepted");
     expect(await refusal(post(`${"[".repeat(64)}${"]".repeat(64)}`), z.json())).toBe("accepted");
-    expect(await refusal(post(`${"[".repeat(65)}${"]".repeat(65)}`), z.json())).toMatchObject({ code: "invalid_request" });
+    expect(await refusal(post(`${"[".repeat(65)}${"]".repeat(65)}`), z.json())).toMatchObject({
+      code: "invalid_request",
+    });
   });
 
   it("names a record's key that breaks its rule", async () => {
     const schema = z.record(z.string().regex(/^[a-z]+$/, "must be lower-case"), z.json());
-    expect(await refusal(post('{"BAD":1}'), schema)).toMatchObject({ errors: [{ field: "BAD", message: "must be lower-case" }] });
+    expect(await refusal(post('{"BAD":1}'), schema)).toMatchObject({
+      errors: [{ field: "BAD", message: "must be lower-case" }],
+    });
   });
 
   it("P10: bytes that are not UTF-8 are a 400", async () => {
@@ -99,10 +120,13 @@ describe("readBody", () => {
     });
   });
 
-  it.each(['{"a":1,"__proto__":{"admin":true}}', '{"a":1,"constructor":1}'])("refuses %s like any unknown field", async (body) => {
-    expect(await refusal(post(body))).toMatchObject({ code: "invalid" });
-    expect(({} as Record<string, unknown>)["admin"]).toBeUndefined();
-  });
+  it.each(['{"a":1,"__proto__":{"admin":true}}', '{"a":1,"constructor":1}'])(
+    "refuses %s like any unknown field",
+    async (body) => {
+      expect(await refusal(post(body))).toMatchObject({ code: "invalid" });
+      expect(({} as Record<string, unknown>)["admin"]).toBeUndefined();
+    },
+  );
 });
 
 describe("forms", () => {
@@ -121,8 +145,19 @@ describe("forms", () => {
 
   it("reads what the clients of 2015 sent: settings as a JSON string", async () => {
     const settings = encodeURIComponent('{"text":"x","frames":"1-3"}');
-    const result = await readBody(form(`priority=10&settings=${settings}&task_id=7&type=print_string&parser=plain&depends_on=[3]`), taskSubmitSchema);
-    expect(result).toMatchObject({ ok: true, value: { priority: 10, task_id: 7, settings: { text: "x", frames: "1-3" }, depends_on: [{ task: 3, frames: "all" }] } });
+    const result = await readBody(
+      form(`priority=10&settings=${settings}&task_id=7&type=print_string&parser=plain&depends_on=[3]`),
+      taskSubmitSchema,
+    );
+    expect(result).toMatchObject({
+      ok: true,
+      value: {
+        priority: 10,
+        task_id: 7,
+        settings: { text: "x", frames: "1-3" },
+        depends_on: [{ task: 3, frames: "all" }],
+      },
+    });
   });
 
   it.each([
@@ -133,16 +168,27 @@ describe("forms", () => {
     ["priority=99999999", "priority"],
     ["__proto__=1", "__proto__"],
   ])("names the field in %s", async (text, field) => {
-    expect(await refusal(form(`type=x&${text}`), taskSubmitSchema)).toMatchObject({ code: "invalid", errors: [{ field }] });
+    expect(await refusal(form(`type=x&${text}`), taskSubmitSchema)).toMatchObject({
+      code: "invalid",
+      errors: [{ field }],
+    });
   });
 
   it("speaks of the bound, not of the type, when a number is out of bounds", async () => {
-    expect(await refusal(form("type=x&priority=99999999"), taskSubmitSchema)).toMatchObject({ detail: expect.stringContaining("1000000") });
+    expect(await refusal(form("type=x&priority=99999999"), taskSubmitSchema)).toMatchObject({
+      detail: expect.stringContaining("1000000"),
+    });
   });
 
   it("refuses a field given twice, and JSON under the form's name", async () => {
-    expect(await refusal(form("type=a&type=b"), taskSubmitSchema)).toMatchObject({ code: "invalid_request", detail: expect.stringContaining("type") });
-    expect(await refusal(form('{"type":"a"}'), taskSubmitSchema)).toMatchObject({ code: "invalid_request", detail: expect.stringContaining("application/json") });
+    expect(await refusal(form("type=a&type=b"), taskSubmitSchema)).toMatchObject({
+      code: "invalid_request",
+      detail: expect.stringContaining("type"),
+    });
+    expect(await refusal(form('{"type":"a"}'), taskSubmitSchema)).toMatchObject({
+      code: "invalid_request",
+      detail: expect.stringContaining("application/json"),
+    });
   });
 });
 

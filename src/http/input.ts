@@ -18,10 +18,17 @@ export type Coerce = (field: string, text: string) => unknown;
  * Read and validate a body. Refusals: 400 unreadable, 413, 415, 422 with every offending field. `coerce` replaces the rule by
  * which a form's texts become values, where the schema alone cannot tell.
  */
-export async function readBody<T>(request: Request, schema: z.ZodType<T>, coerce: Coerce = coerceBy(schema)): Promise<Result<T, Refusal>> {
+export async function readBody<T>(
+  request: Request,
+  schema: z.ZodType<T>,
+  coerce: Coerce = coerceBy(schema),
+): Promise<Result<T, Refusal>> {
   const encoding = request.headers.get("Content-Encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
-    return err({ code: "unsupported_media_type", detail: `Content-Encoding ${shown(encoding)} is not understood; send the body as it is.` });
+    return err({
+      code: "unsupported_media_type",
+      detail: `Content-Encoding ${shown(encoding)} is not understood; send the body as it is.`,
+    });
   }
   const text = await readText(request);
   if (!text.ok) return text;
@@ -63,10 +70,19 @@ async function readText(request: Request): Promise<Result<string, Refusal>> {
 }
 
 function decode(contentType: string | null, text: string, coerce: Coerce): Result<unknown, Refusal> {
-  const [type = "", ...parameters] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
-  const charset = parameters.find((parameter) => parameter.startsWith("charset="))?.slice("charset=".length).replaceAll('"', "");
+  const [type = "", ...parameters] = (contentType ?? "")
+    .toLowerCase()
+    .split(";")
+    .map((part) => part.trim());
+  const charset = parameters
+    .find((parameter) => parameter.startsWith("charset="))
+    ?.slice("charset=".length)
+    .replaceAll('"', "");
   if (charset !== undefined && charset !== "utf-8" && charset !== "utf8" && charset !== "us-ascii") {
-    return err({ code: "unsupported_media_type", detail: `The charset ${shown(charset)} is not understood; send UTF-8.` });
+    return err({
+      code: "unsupported_media_type",
+      detail: `The charset ${shown(charset)} is not understood; send UTF-8.`,
+    });
   }
   if (type === "application/x-www-form-urlencoded") return decodeForm(text, coerce);
   if (/^application\/([a-z0-9!#$&^_.-]+\+)?json$/.test(type)) return decodeJson(text);
@@ -75,13 +91,17 @@ function decode(contentType: string | null, text: string, coerce: Coerce): Resul
 }
 
 function decodeJson(text: string): Result<unknown, Refusal> {
-  if (isTooDeep(text)) return err({ code: "invalid_request", detail: `The body is nested deeper than ${MAX_DEPTH} levels.` });
+  if (isTooDeep(text))
+    return err({ code: "invalid_request", detail: `The body is nested deeper than ${MAX_DEPTH} levels.` });
   try {
     return ok(JSON.parse(text));
   } catch (error) {
     const reason = error instanceof Error ? error.message : "";
     const at = /position (\d+)/.exec(reason)?.[1];
-    return err({ code: "invalid_request", detail: `The body is not valid JSON${at === undefined ? "" : `, at character ${at}`}.` });
+    return err({
+      code: "invalid_request",
+      detail: `The body is not valid JSON${at === undefined ? "" : `, at character ${at}`}.`,
+    });
   }
 }
 
@@ -104,11 +124,15 @@ function isTooDeep(json: string): boolean {
 
 function decodeForm(text: string, coerce: Coerce): Result<unknown, Refusal> {
   if (/^\s*[{[]/.test(text)) {
-    return err({ code: "invalid_request", detail: "The body looks like JSON but was sent as a form: set Content-Type: application/json." });
+    return err({
+      code: "invalid_request",
+      detail: "The body looks like JSON but was sent as a form: set Content-Type: application/json.",
+    });
   }
   const fields = new Map<string, string>();
   for (const [key, value] of new URLSearchParams(text)) {
-    if (fields.has(key)) return err({ code: "invalid_request", detail: `The form has the field ${shown(key)} more than once.` });
+    if (fields.has(key))
+      return err({ code: "invalid_request", detail: `The form has the field ${shown(key)} more than once.` });
     fields.set(key, value);
   }
   return ok(coerceFields(fields, coerce));
@@ -123,7 +147,9 @@ export function readQuery<T>(url: URL, schema: z.ZodType<T>): Result<T, Refusal>
     fields.set(key, value);
   }
   if (repeated.size > 0) {
-    return err(invalidFields([...repeated].slice(0, 50).map((field): FieldError => ({ field, message: "must be given once" }))));
+    return err(
+      invalidFields([...repeated].slice(0, 50).map((field): FieldError => ({ field, message: "must be given once" }))),
+    );
   }
   return validate(schema, coerceFields(fields, coerceBy(schema)));
 }
@@ -155,7 +181,9 @@ function coerceField(schema: z.ZodType | undefined, text: string): unknown {
   if (spelled === undefined) return text;
   const parsed = schema.safeParse(spelled);
   // A number that breaks a bound stays a number, so that the message is about the bound and not about the type.
-  return parsed.success || parsed.error.issues.some((issue) => issue.code !== "invalid_type" || issue.path.length > 0) ? spelled : text;
+  return parsed.success || parsed.error.issues.some((issue) => issue.code !== "invalid_type" || issue.path.length > 0)
+    ? spelled
+    : text;
 }
 
 /** The number, boolean, null, object or array that a text spells in JSON; undefined for anything else. "" is not 0. */

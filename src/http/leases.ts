@@ -40,8 +40,12 @@ function leaseVerb<T>(schema: z.ZodType<T>, verb: Verb<T>): Handler {
 /** POST /tasks/{id}/leases/{lease_id}/renew */
 export const renewLease = leaseVerb(renewSchema, (task, worker, leaseId, body) => task.renew(worker, leaseId, body));
 /** POST /tasks/{id}/leases/{lease_id}/complete */
-export const completeLease = leaseVerb(completeSchema, (task, worker, leaseId, body) => task.complete(worker, leaseId, body));
+export const completeLease = leaseVerb(completeSchema, (task, worker, leaseId, body) =>
+  task.complete(worker, leaseId, body),
+);
 /** POST /tasks/{id}/leases/{lease_id}/fail */
 export const failLease = leaseVerb(failSchema, (task, worker, leaseId, body) => task.fail(worker, leaseId, body));
 /** POST /tasks/{id}/leases/{lease_id}/release */
-export const releaseLease = leaseVerb(releaseSchema, (task, worker, leaseId, body) => task.release(worker, leaseId, body));
+export const releaseLease = leaseVerb(releaseSchema, (task, worker, leaseId, body) =>
+  task.release(worker, leaseId, body),
+);

@@ -26,10 +26,17 @@ export async function mayChange(env: Env, taskId: number, principal: Principal):
  * The attempt of a live lease that this worker has of this task (its newest, unless `attempt` names one): its token acts on its
  * own leases only (P9). `lease_lost` without one.
  */
-export async function liveAttempt(env: Env, taskId: number, workerId: number, attempt?: number): Promise<Result<number, Refusal>> {
+export async function liveAttempt(
+  env: Env,
+  taskId: number,
+  workerId: number,
+  attempt?: number,
+): Promise<Result<number, Refusal>> {
   const task = await callTask(env, taskId, (object) => object.view());
   if (!task.ok) return task;
-  const mine = task.value.leases.filter((lease) => lease.worker_id === workerId && (attempt === undefined || lease.attempt === attempt));
+  const mine = task.value.leases.filter(
+    (lease) => lease.worker_id === workerId && (attempt === undefined || lease.attempt === attempt),
+  );
   const newest = mine.reduce((best, lease) => Math.max(best, lease.attempt), 0);
   return newest > 0 ? ok(newest) : refuse("lease_lost", "This worker has no such live lease of this task.");
 }

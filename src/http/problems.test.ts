@@ -7,12 +7,21 @@ describe("problemResponse", () => {
     const response = problemResponse({ code, detail: "why", errors: [{ field: "a.0", message: "no" }] });
     expect(response.status).toBe(PROBLEMS[code].status);
     expect(response.headers.get("Content-Type")).toBe("application/problem+json");
-    expect(problemSchema.parse(await response.json())).toMatchObject({ code, detail: "why", status: response.status, errors: [{ field: "a.0" }] });
+    expect(problemSchema.parse(await response.json())).toMatchObject({
+      code,
+      detail: "why",
+      status: response.status,
+      errors: [{ field: "a.0" }],
+    });
   });
 
   it("says when to come back", () => {
     expect(problemResponse({ code: "overloaded", detail: "" }).headers.get("Retry-After")).toBe("2");
-    expect(problemResponse({ code: "overloaded", detail: "" }, { headers: { "Retry-After": "9" } }).headers.get("Retry-After")).toBe("9");
+    expect(
+      problemResponse({ code: "overloaded", detail: "" }, { headers: { "Retry-After": "9" } }).headers.get(
+        "Retry-After",
+      ),
+    ).toBe("9");
     expect(problemResponse({ code: "conflict", detail: "" }).headers.has("Retry-After")).toBe(false);
   });
 });
@@ -25,7 +34,9 @@ describe("failureOf", () => {
   });
 
   it("P10: anything else is a 500 that tells nothing but where to look", async () => {
-    const { response, incident, message } = failureOf(Object.assign(new Error("secret inside"), { stack: "at secret.ts:1", extra: "secret" }));
+    const { response, incident, message } = failureOf(
+      Object.assign(new Error("secret inside"), { stack: "at secret.ts:1", extra: "secret" }),
+    );
     expect(response.status).toBe(500);
     const text = await response.text();
     expect(text).not.toContain("secret");

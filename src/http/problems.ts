@@ -50,7 +50,8 @@ export function fieldErrors(issues: readonly z.core.$ZodIssue[], prefix: readonl
     if (errors.length >= MAX_ERRORS) break;
     const path = [...prefix, ...issue.path];
     if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys) errors.push({ field: dotted([...path, key]), message: "is not a field of this request" });
+      for (const key of issue.keys)
+        errors.push({ field: dotted([...path, key]), message: "is not a field of this request" });
     } else if (issue.code === "invalid_union" && issue.errors.length > 0) {
       errors.push(...unionErrors(issue.errors, path));
     } else {
@@ -61,7 +62,12 @@ export function fieldErrors(issues: readonly z.core.$ZodIssue[], prefix: readonl
 }
 
 function unionErrors(branches: readonly (readonly z.core.$ZodIssue[])[], path: readonly PropertyKey[]): FieldError[] {
-  const fitting = branches.filter((issues) => !issues.some((issue) => issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "invalid_value")));
+  const fitting = branches.filter(
+    (issues) =>
+      !issues.some(
+        (issue) => issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "invalid_value"),
+      ),
+  );
   const best = fitting[0];
   if (best) return fieldErrors(best, path);
   const messages = new Set(branches.flatMap((issues) => issues.map(messageOf)));
@@ -72,7 +78,7 @@ function messageOf(issue: z.core.$ZodIssue): string {
   // A record's key: what is wrong with it is one level below.
   const inner = issue.code === "invalid_key" ? issue.issues[0] : undefined;
   if (inner) return messageOf(inner);
-  if (issue.code === "invalid_type" && issue.input === undefined && /received undefined$/.test(issue.message)) return "is required";
+  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) return "is required";
   return issue.message.replace(/^Invalid (input|option): /, "");
 }
 
@@ -84,7 +90,9 @@ function dotted(path: readonly PropertyKey[]): string {
 export function invalidFields(errors: FieldError[]): Refusal {
   const first = errors[0];
   const rest = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
-  const detail = first ? `${first.field === "" ? "the body" : first.field}: ${first.message}${rest}` : "the request breaks a rule";
+  const detail = first
+    ? `${first.field === "" ? "the body" : first.field}: ${first.message}${rest}`
+    : "the request breaks a rule";
   return { code: "invalid", detail, errors };
 }
 
@@ -104,13 +112,25 @@ export interface Failure {
 export function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   if (hasFlag(error, "overloaded") || hasFlag(error, "retryable")) {
-    return { response: problemResponse({ code: "overloaded", detail: "The manager is busy or restarting; try again shortly." }), message, incident: null };
+    return {
+      response: problemResponse({
+        code: "overloaded",
+        detail: "The manager is busy or restarting; try again shortly.",
+      }),
+      message,
+      incident: null,
+    };
   }
   const incident = crypto.randomUUID();
-  const refusal: Refusal = { code: "internal", detail: `This is a fault of the manager; its log has more under ${incident}.` };
+  const refusal: Refusal = {
+    code: "internal",
+    detail: `This is a fault of the manager; its log has more under ${incident}.`,
+  };
   return { response: problemResponse(refusal, { instance: `urn:uuid:${incident}` }), message, incident };
 }
 
 function hasFlag(error: unknown, flag: "overloaded" | "retryable"): boolean {
-  return typeof error === "object" && error !== null && flag in error && (error as Record<string, unknown>)[flag] === true;
+  return (
+    typeof error === "object" && error !== null && flag in error && (error as Record<string, unknown>)[flag] === true
+  );
 }

@@ -6,7 +6,12 @@ import { FRAME_STATES, TASK_STATUSES } from "../protocol/task.ts";
 const cursor = z.string().min(1).max(500).optional().meta({ description: "`cursor` of the page before" });
 
 function limit(fallback: number, max: number) {
-  return z.int().min(1).max(max).default(fallback).meta({ description: `Entries on a page, ${fallback} by default` });
+  return z
+    .int()
+    .min(1)
+    .max(max)
+    .default(fallback)
+    .meta({ description: `Entries on a page, ${fallback} by default` });
 }
 
 /** For every route that says nothing of a query. */
@@ -40,9 +45,11 @@ export const logQuery = z
     tail: z.int().min(1).max(10_000).optional().meta({ description: "The last N entries instead" }),
     limit: limit(1_000, 10_000),
   })
-  .refine((query) => query.after === undefined || query.tail === undefined, { path: ["tail"], message: "does not go with `after`" });
+  .refine((query) => query.after === undefined || query.tail === undefined, {
+    path: ["tail"],
+    message: "does not go with `after`",
+  });
 
 export const settingsQuery = z.strictObject({
   group: z.literal("render").optional().meta({ description: "`render`: the names of the render presets" }),
 });
-

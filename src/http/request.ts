@@ -10,7 +10,9 @@ export function clientAddress(request: Request): string {
 
 /** True when the client asked for `Prefer: return=minimal` (RFC 7240). */
 export function prefersMinimal(request: Request): boolean {
-  return (request.headers.get("Prefer") ?? "").split(",").some((preference) => /^\s*return\s*=\s*"?minimal"?\s*(;.*)?$/i.test(preference));
+  return (request.headers.get("Prefer") ?? "")
+    .split(",")
+    .some((preference) => /^\s*return\s*=\s*"?minimal"?\s*(;.*)?$/i.test(preference));
 }
 
 const MAX_ID = Number.MAX_SAFE_INTEGER;

@@ -32,16 +32,30 @@ export function buildRouter(routes: readonly Route[]): Fetch {
       return await answer(route, request, env, ctx);
     });
   }
-  router.all("*", () => problemResponse({ code: "not_found", detail: "There is nothing at this address; /openapi.json lists what there is." }));
+  router.all("*", () =>
+    problemResponse({
+      code: "not_found",
+      detail: "There is nothing at this address; /openapi.json lists what there is.",
+    }),
+  );
   return async (request, env, ctx) => {
     let response: Response;
     try {
-      response = refuseEarly(request, env) ?? (await router.fetch(request as unknown as IRequest, env, ctx));
+      response = refuseEarly(request, env) ?? (await router.fetch(request, env, ctx));
     } catch (error) {
       const failure = failureOf(error);
       response = failure.response;
       const { pathname } = new URL(request.url);
-      console.error(JSON.stringify({ level: "error", method: request.method, path: pathname, status: response.status, incident: failure.incident, message: failure.message }));
+      console.error(
+        JSON.stringify({
+          level: "error",
+          method: request.method,
+          path: pathname,
+          status: response.status,
+          incident: failure.incident,
+          message: failure.message,
+        }),
+      );
     }
     if (response.status >= 400) await drain(request);
     return finish(request, response);
@@ -50,24 +64,34 @@ export function buildRouter(routes: readonly Route[]): Fetch {
 
 function allowedMethods(onPath: readonly Route[]): string[] {
   const methods = onPath.map((route) => route.method);
-  return methods.some((method) => method === "GET") ? ["GET", "HEAD", ...methods.filter((method) => method !== "GET")] : methods;
+  return methods.some((method) => method === "GET")
+    ? ["GET", "HEAD", ...methods.filter((method) => method !== "GET")]
+    : methods;
 }
 
 /** What needs no route: a manager without its admin token serves nothing but health, and no path has a slash at its end. */
 function refuseEarly(request: Request, env: Env): Response | undefined {
   const { pathname } = new URL(request.url);
   if (!env.TABLAO_ADMIN_TOKEN && pathname !== "/healthz") {
-    return problemResponse({ code: "not_configured", detail: "Set the secret TABLAO_ADMIN_TOKEN: `npx wrangler secret put TABLAO_ADMIN_TOKEN`." });
+    return problemResponse({
+      code: "not_configured",
+      detail: "Set the secret TABLAO_ADMIN_TOKEN: `npx wrangler secret put TABLAO_ADMIN_TOKEN`.",
+    });
   }
   // itty-router would let any number of slashes pass at the end.
-  if (pathname !== "/" && pathname.endsWith("/")) return problemResponse({ code: "not_found", detail: "Addresses here have no slash at the end." });
+  if (pathname !== "/" && pathname.endsWith("/"))
+    return problemResponse({ code: "not_found", detail: "Addresses here have no slash at the end." });
   return undefined;
 }
 
 async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: ExecutionContext): Promise<Response> {
   const request = ittyRequest as unknown as Request;
   const params = decodeParams(ittyRequest.params);
-  if (!params) return problemResponse({ code: "invalid_request", detail: "The address has a percent sign that does not encode anything." });
+  if (!params)
+    return problemResponse({
+      code: "invalid_request",
+      detail: "The address has a percent sign that does not encode anything.",
+    });
   const url = new URL(request.url);
   const context: PublicContext = { env, ctx, params, url };
   if (route.who === "anyone") return await route.handler(request, context);
@@ -75,7 +99,10 @@ async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: Execut
   if (!caller.ok) return problemResponse(caller.error);
   const { principal, credential } = caller.value;
   if (!route.who.includes(principal.role)) {
-    return problemResponse({ code: "forbidden", detail: `This is for ${route.who.join(", ")}; your token is ${principal.role}.` });
+    return problemResponse({
+      code: "forbidden",
+      detail: `This is for ${route.who.join(", ")}; your token is ${principal.role}.`,
+    });
   }
   const query = route.query ? ok(null) : readQuery(url, noQuery);
   if (!query.ok) return problemResponse(query.error);
@@ -98,7 +125,8 @@ function decodeParams(raw: Record<string, string | undefined>): Record<string, s
  * middle of a body looks like a broken network. What is too large to be worth it is not read.
  */
 async function drain(request: Request): Promise<void> {
-  if (request.body === null || request.bodyUsed || Number(request.headers.get("Content-Length") ?? 0) > MAX_PUT_BYTES) return;
+  if (request.body === null || request.bodyUsed || Number(request.headers.get("Content-Length") ?? 0) > MAX_PUT_BYTES)
+    return;
   const reader = (request.body as ReadableStream<Uint8Array>).getReader();
   let left = MAX_PUT_BYTES;
   try {

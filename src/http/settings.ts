@@ -13,7 +13,8 @@ import { settingsQuery } from "./queries.ts";
 export const listSettings: Handler = async (_request, { env, url }) => {
   const query = readQuery(url, settingsQuery);
   if (!query.ok) return problemResponse(query.error);
-  if (query.value.group === "render") return json({ settings_files: await callRegistry(env, (registry) => registry.listPresets()) });
+  if (query.value.group === "render")
+    return json({ settings_files: await callRegistry(env, (registry) => registry.listPresets()) });
   return json(await callRegistry(env, (registry) => registry.listSettings()));
 };
 
@@ -37,7 +38,9 @@ export const showSetting: Handler = async (_request, { env, params }) => {
 export const patchSetting: Handler = async (request, { env, params }) => {
   const name = settingNameSchema.safeParse(params["name"]);
   if (!name.success) return noSuchSetting();
-  const patch = await readBody(request, settingPatchSchema, (field, text) => (field === "value" ? coerceSetting(name.data, text) : text));
+  const patch = await readBody(request, settingPatchSchema, (field, text) =>
+    field === "value" ? coerceSetting(name.data, text) : text,
+  );
   if (!patch.ok) return problemResponse(patch.error);
   const stored = await callRegistry(env, (registry) => registry.setSettings({ [name.data]: patch.value.value }));
   if (!stored.ok) return problemResponse(stored.error);
@@ -53,5 +56,8 @@ function coerceSetting(name: string, text: string): unknown {
 }
 
 function noSuchSetting(): Response {
-  return problemResponse({ code: "not_found", detail: "There is no such setting: names are lower-case letters, digits, '.', '_' and '-'." });
+  return problemResponse({
+    code: "not_found",
+    detail: "There is no such setting: names are lower-case letters, digits, '.', '_' and '-'.",
+  });
 }

@@ -22,7 +22,12 @@ const LOOK_UPS = 6;
  * Submit a task. Whatever can be wrong is found before anything is written: a refusal leaves nothing behind. A new task can
  * depend on existing tasks only, and a task's dependencies never change, so cycles cannot arise.
  */
-export async function submitTask(env: Env, submit: TaskSubmit, key: string | null, caller: Principal): Promise<Result<Task, Refusal>> {
+export async function submitTask(
+  env: Env,
+  submit: TaskSubmit,
+  key: string | null,
+  caller: Principal,
+): Promise<Result<Task, Refusal>> {
   const [compiled, missing, leaseMs] = await Promise.all([
     compileFor(env, submit),
     missingTasks(env, submit.depends_on),
@@ -32,7 +37,12 @@ export async function submitTask(env: Env, submit: TaskSubmit, key: string | nul
   if (missing.length > 0) return err(invalidFields(missing));
   const parts = definitionOf(compiled.value, submit.tags);
   const owner = ownerOf(caller);
-  const submission = { owner, task_id: submit.task_id ?? null, idempotency_key: key, body_sha256: await sha256Hex(JSON.stringify(submit)) };
+  const submission = {
+    owner,
+    task_id: submit.task_id ?? null,
+    idempotency_key: key,
+    body_sha256: await sha256Hex(JSON.stringify(submit)),
+  };
   const reserved = await callRegistry(env, (registry) => registry.reserveTask(submission));
   if (!reserved.ok) return reserved;
   const { id, existing } = reserved.value;
@@ -59,11 +69,18 @@ export async function submitTask(env: Env, submit: TaskSubmit, key: string | nul
   };
   const created = await callTask(env, id, (object) => object.create(definition, caller));
   if (created.ok || created.error.code !== "not_found") return created;
-  return err({ code: "conflict", detail: `Task ${id}, which this submission made before, is being removed; try again in a moment.` });
+  return err({
+    code: "conflict",
+    detail: `Task ${id}, which this submission made before, is being removed; try again in a moment.`,
+  });
 }
 
 /** New settings for an existing task, compiled as if submitted anew, for `TaskRpc.patch`. */
-export async function recompileTask(env: Env, task: Pick<Task, "type" | "parser" | "tags">, settings: Record<string, unknown>): Promise<Result<CompiledDefinition, Refusal>> {
+export async function recompileTask(
+  env: Env,
+  task: Pick<Task, "type" | "parser" | "tags">,
+  settings: Record<string, unknown>,
+): Promise<Result<CompiledDefinition, Refusal>> {
   const compiled = await compileFor(env, { type: task.type, parser: task.parser, settings });
   return compiled.ok ? ok(definitionOf(compiled.value, task.tags)) : compiled;
 }
@@ -109,12 +126,17 @@ export function withInputTask(dependsOn: readonly Dependency[], inputTask: numbe
 }
 
 async function missingTasks(env: Env, dependsOn: readonly Dependency[]): Promise<FieldError[]> {
-  return await missingByField(env, dependsOn.map(({ task }, index) => ({ task, field: `depends_on.${index}` })));
+  return await missingByField(
+    env,
+    dependsOn.map(({ task }, index) => ({ task, field: `depends_on.${index}` })),
+  );
 }
 
 async function missingByField(env: Env, wanted: readonly { task: number; field: string }[]): Promise<FieldError[]> {
   const found = await mapBounded(wanted, async ({ task }) => await callTask(env, task, (object) => object.view()));
-  return wanted.flatMap(({ task, field }, index) => (found[index]?.ok ? [] : [{ field, message: `task ${task} does not exist` }]));
+  return wanted.flatMap(({ task, field }, index) =>
+    found[index]?.ok ? [] : [{ field, message: `task ${task} does not exist` }],
+  );
 }
 
 async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldError[]> {
@@ -125,8 +147,11 @@ async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldE
   return inputs.flatMap((input, index): FieldError[] => {
     const size = sizes.get(input.sha256);
     const field = `settings.assets.${index}`;
-    if (size === undefined) return [{ field, message: `asset ${input.sha256} of '${input.path}' has not been uploaded` }];
-    return size === input.size ? [] : [{ field, message: `asset ${input.sha256} has ${size} bytes, not ${input.size}` }];
+    if (size === undefined)
+      return [{ field, message: `asset ${input.sha256} of '${input.path}' has not been uploaded` }];
+    return size === input.size
+      ? []
+      : [{ field, message: `asset ${input.sha256} has ${size} bytes, not ${input.size}` }];
   });
 }
 

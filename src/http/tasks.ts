@@ -65,7 +65,9 @@ export const patchTask: Handler = async (request, { env, params, principal }) =>
   if (!patch.ok) return problemResponse(patch.error);
   const foreign = foreignFields(patch.value, isWorker);
   if (foreign.length > 0) {
-    const detail = isWorker ? "Workers report log, activity and time_cost; the rest is for the task's owner." : "Only a worker reports this.";
+    const detail = isWorker
+      ? "Workers report log, activity and time_cost; the rest is for the task's owner."
+      : "Only a worker reports this.";
     return problemResponse({ code: "forbidden", detail, errors: foreign.map((field) => ({ field, message: detail })) });
   }
   if (isWorker) return await reportOnTask(env, id, patch.value, principal, clientAddress(request));
@@ -76,7 +78,11 @@ export const patchTask: Handler = async (request, { env, params, principal }) =>
 };
 
 /** The patch's settings, compiled for the task's own type; null when it has none. */
-async function compiledSettings(env: Env, id: number, { settings }: TaskPatch): Promise<Result<CompiledDefinition | null, Refusal>> {
+async function compiledSettings(
+  env: Env,
+  id: number,
+  { settings }: TaskPatch,
+): Promise<Result<CompiledDefinition | null, Refusal>> {
   if (settings === undefined) return ok(null);
   const task = await callTask(env, id, (object) => object.view());
   return task.ok ? await recompileTask(env, task.value, settings) : task;
@@ -89,7 +95,13 @@ export function foreignFields(patch: TaskPatch, isWorker: boolean): string[] {
 }
 
 /** A worker of 2015 reports on the task it renders: the log belongs to the task, the rest to the worker's own record. */
-async function reportOnTask(env: Env, id: number, patch: TaskPatch, worker: Principal, address: string): Promise<Response> {
+async function reportOnTask(
+  env: Env,
+  id: number,
+  patch: TaskPatch,
+  worker: Principal,
+  address: string,
+): Promise<Response> {
   const { log, activity, time_cost } = patch;
   const lease = await liveAttempt(env, id, worker.id);
   if (!lease.ok) return problemResponse(lease.error);
@@ -98,7 +110,9 @@ async function reportOnTask(env: Env, id: number, patch: TaskPatch, worker: Prin
     if (!appended.ok) return problemResponse(appended.error);
   }
   if (activity !== undefined || time_cost !== undefined) {
-    const patched = await callRegistry(env, (registry) => registry.patchWorker(worker.id, { activity, time_cost }, worker, address));
+    const patched = await callRegistry(env, (registry) =>
+      registry.patchWorker(worker.id, { activity, time_cost }, worker, address),
+    );
     if (!patched.ok) return problemResponse(patched.error);
   }
   return noContent();

@@ -34,7 +34,11 @@ export const revokeToken: Handler = async (_request, { env, params }) => {
  * end of its stay there, and a revocation would not hold within ACCESS_TOKEN_MS.
  */
 export const tradeAccess: Handler = async (request, { env, credential }) => {
-  if (credential === "access") return problemResponse({ code: "forbidden", detail: "An access token cannot buy another; send the long-lived secret." });
+  if (credential === "access")
+    return problemResponse({
+      code: "forbidden",
+      detail: "An access token cannot buy another; send the long-lived secret.",
+    });
   const nowMs = Date.now();
   const caller = await authenticate(request, env, nowMs, true);
   if (!caller.ok) return problemResponse(caller.error);

@@ -23,7 +23,9 @@ export const registerWorker: Handler = async (request, { env, principal }) => {
   if (!register.ok) return problemResponse(register.error);
   // Only a known worker's registration may run twice: it updates a record. The others make a new worker each time.
   const call = principal.role === "worker" ? callRegistry : callRegistryOnce;
-  const registered = await call(env, (registry) => registry.registerWorker(register.value, principal, clientAddress(request)));
+  const registered = await call(env, (registry) =>
+    registry.registerWorker(register.value, principal, clientAddress(request)),
+  );
   if (!registered.ok) return problemResponse(registered.error);
   const { key, worker, secret, created } = registered.value;
   const location = `/workers/${worker.id}`;
@@ -51,7 +53,9 @@ export const patchWorker: Handler = async (request, { env, params, principal }) 
   if (principal.role === "worker" && principal.id !== id) return notYours();
   const patch = await readBody(request, workerPatchSchema);
   if (!patch.ok) return problemResponse(patch.error);
-  return jsonResult(await callRegistry(env, (registry) => registry.patchWorker(id, patch.value, principal, clientAddress(request))));
+  return jsonResult(
+    await callRegistry(env, (registry) => registry.patchWorker(id, patch.value, principal, clientAddress(request))),
+  );
 };
 
 /** DELETE /workers/{id} */
@@ -69,11 +73,15 @@ export const openSocket: Handler = async (request, { env, params, url, principal
   if (principal.id !== id) return notYours();
   if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") {
     const detail = "This is a WebSocket: connect with `Upgrade: websocket`.";
-    return problemResponse({ code: "upgrade_required", detail }, { headers: { Upgrade: "websocket", Connection: "Upgrade" } });
+    return problemResponse(
+      { code: "upgrade_required", detail },
+      { headers: { Upgrade: "websocket", Connection: "Upgrade" } },
+    );
   }
   // A browser names the page that opens a socket, and no page but our own has business here.
   const origin = request.headers.get("Origin");
-  if (origin !== null && origin !== url.origin) return problemResponse({ code: "forbidden", detail: "Sockets are not open to other sites." });
+  if (origin !== null && origin !== url.origin)
+    return problemResponse({ code: "forbidden", detail: "Sockets are not open to other sites." });
   const headers = new Headers(request.headers);
   headers.delete("Authorization");
   headers.set(WORKER_ID_HEADER, String(id));

@@ -22,16 +22,21 @@ describe("withRetry", () => {
     expect(target.calls()).toBe(3);
   });
 
-  it.each([{ overloaded: true, retryable: true }, { overloaded: true }, {}])("does not try again after %j", async (error) => {
-    const target = flaky([error]);
-    await expect(withRetry(target.call, noSleep)).rejects.toMatchObject(error);
-    expect(target.calls()).toBe(1);
-  });
+  it.each([{ overloaded: true, retryable: true }, { overloaded: true }, {}])(
+    "does not try again after %j",
+    async (error) => {
+      const target = flaky([error]);
+      await expect(withRetry(target.call, noSleep)).rejects.toMatchObject(error);
+      expect(target.calls()).toBe(1);
+    },
+  );
 
   it("gives up after its tries with the last error, having waited in between", async () => {
     const waits: number[] = [];
     const target = flaky(Array.from({ length: 9 }, () => ({ retryable: true })));
-    await expect(withRetry(target.call, { tries: 4, random: () => 0.999, sleep: async (ms) => void waits.push(ms) })).rejects.toThrow("broken");
+    await expect(
+      withRetry(target.call, { tries: 4, random: () => 0.999, sleep: async (ms) => void waits.push(ms) }),
+    ).rejects.toThrow("broken");
     expect(target.calls()).toBe(4);
     expect(waits).toEqual([100, 200, 400]);
   });

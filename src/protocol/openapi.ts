@@ -82,14 +82,22 @@ export function openApiDocument(routes: readonly RouteDescription[], version: st
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: "http", scheme: "bearer", description: "A token, a worker's secret, or an access token from POST /auth/access." },
+        bearer: {
+          type: "http",
+          scheme: "bearer",
+          description: "A token, a worker's secret, or an access token from POST /auth/access.",
+        },
       },
     },
   });
 }
 
 function operation(route: RouteDescription, components: Components): Json {
-  const parameters = [...pathParameters(route.path, components), ...queryParameters(route.query, components), ...headerParameters(route.headers)];
+  const parameters = [
+    ...pathParameters(route.path, components),
+    ...queryParameters(route.query, components),
+    ...headerParameters(route.headers),
+  ];
   const roles = route.who === "anyone" ? "Anyone, without a token." : `For: ${route.who.join(", ")}.`;
   const body = requestBody(route, components);
   return {
@@ -115,7 +123,10 @@ function pathParameters(path: string, components: Components): Json[] {
 
 function queryParameters(query: z.ZodType | undefined, components: Components): Json[] {
   if (query === undefined) return [];
-  const { properties = {}, required = [] } = components.schema(query, "input") as { properties?: Record<string, Json>; required?: string[] };
+  const { properties = {}, required = [] } = components.schema(query, "input") as {
+    properties?: Record<string, Json>;
+    required?: string[];
+  };
   return Object.entries(properties).map(([name, { description, ...schema }]) => ({
     name,
     in: "query",
@@ -138,18 +149,26 @@ function headerParameters(headers: readonly HeaderDescription[] = []): Json[] {
 function requestBody(route: RouteDescription, components: Components): Json | undefined {
   if (route.upload) return { required: true, content: { "application/octet-stream": { schema: {} } } };
   if (!route.body) return undefined;
-  const media = { schema: components.schema(route.body, "input"), ...(route.example === undefined ? {} : { example: route.example }) };
-  return { required: true, content: { "application/json": media, "application/x-www-form-urlencoded": { schema: media.schema } } };
+  const media = {
+    schema: components.schema(route.body, "input"),
+    ...(route.example === undefined ? {} : { example: route.example }),
+  };
+  return {
+    required: true,
+    content: { "application/json": media, "application/x-www-form-urlencoded": { schema: media.schema } },
+  };
 }
 
 /** Refusals that follow from what a route is. */
 export function problemsOf(route: RouteDescription): ProblemCode[] {
   const codes = new Set<ProblemCode>(["internal", "overloaded", ...(route.problems ?? [])]);
   if (route.path !== "/healthz") codes.add("not_configured");
-  if (route.who !== "anyone") for (const code of ["unauthorized", "forbidden", "rate_limited"] as const) codes.add(code);
+  if (route.who !== "anyone")
+    for (const code of ["unauthorized", "forbidden", "rate_limited"] as const) codes.add(code);
   if (route.path.includes("{")) for (const code of ["invalid_request", "not_found"] as const) codes.add(code);
   if (route.query) codes.add("invalid");
-  if (route.body) for (const code of ["invalid_request", "too_large", "unsupported_media_type", "invalid"] as const) codes.add(code);
+  if (route.body)
+    for (const code of ["invalid_request", "too_large", "unsupported_media_type", "invalid"] as const) codes.add(code);
   return [...codes];
 }
 
@@ -184,14 +203,19 @@ class Components {
 
   /** A schema as JSON Schema: a reference where it has an id. */
   schema(schema: z.ZodType, direction: Direction): Json {
-    const { $schema: _, $defs = {}, ...root } = z.toJSONSchema(schema, { target: "draft-2020-12", io: direction, unrepresentable: "any" }) as Json & {
+    const {
+      $schema: _,
+      $defs = {},
+      ...root
+    } = z.toJSONSchema(schema, { target: "draft-2020-12", io: direction, unrepresentable: "any" }) as Json & {
       $defs?: Record<string, Json>;
     };
     const known = this.#definitions[direction];
     for (const [id, raw] of Object.entries($defs)) {
       const definition = marked(raw, direction) as Json;
       const before = known.get(nameOf(id));
-      if (before && JSON.stringify(before) !== JSON.stringify(definition)) throw new Error(`two schemas have the id ${nameOf(id)}`);
+      if (before && JSON.stringify(before) !== JSON.stringify(definition))
+        throw new Error(`two schemas have the id ${nameOf(id)}`);
       known.set(nameOf(id), definition);
     }
     return marked(root, direction) as Json;
@@ -207,7 +231,8 @@ class Components {
       });
     const schemas: Json = {};
     for (const [id, definition] of this.#definitions.output) schemas[id] = rename(definition);
-    for (const [id, definition] of this.#definitions.input) schemas[split.has(id) ? `${id}Input` : id] = rename(definition);
+    for (const [id, definition] of this.#definitions.input)
+      schemas[split.has(id) ? `${id}Input` : id] = rename(definition);
     const sorted = Object.fromEntries(Object.entries(schemas).toSorted(([a], [b]) => (a < b ? -1 : 1)));
     return { ...(rename(document) as Json), components: { ...(rename(document.components) as Json), schemas: sorted } };
   }
@@ -216,13 +241,14 @@ class Components {
   #split(): Set<string> {
     const { input, output } = this.#definitions;
     const split = new Set<string>();
-    for (let size = -1; size !== split.size; ) {
+    for (let size = -1; size !== split.size;) {
       size = split.size;
       for (const [id, definition] of input) {
         const other = output.get(id);
         if (other === undefined) continue;
         const refs: string[] = [];
-        const bare = (value: unknown): string => JSON.stringify(mapRefs(value, (ref) => (refs.push(ref.split(":")[1] ?? ""), ref.split(":")[1] ?? "")));
+        const bare = (value: unknown): string =>
+          JSON.stringify(mapRefs(value, (ref) => (refs.push(ref.split(":")[1] ?? ""), ref.split(":")[1] ?? "")));
         if (bare(definition) !== bare(other) || refs.some((ref) => split.has(ref))) split.add(id);
       }
     }
@@ -242,16 +268,23 @@ function marked(value: unknown, direction: Direction): unknown {
 }
 
 function mapRefs(value: unknown, map: (ref: string) => string): unknown {
-  return mapEntries(value, (key, item) => [key, key === "$ref" && typeof item === "string" ? map(item) : mapRefs(item, map)]);
+  return mapEntries(value, (key, item) => [
+    key,
+    key === "$ref" && typeof item === "string" ? map(item) : mapRefs(item, map),
+  ]);
 }
 
 function withoutClosing(value: unknown): unknown {
-  return mapEntries(value, (key, item) => (key === "additionalProperties" && item === false ? null : [key, withoutClosing(item)]));
+  return mapEntries(value, (key, item) =>
+    key === "additionalProperties" && item === false ? null : [key, withoutClosing(item)],
+  );
 }
 
 /** Rebuild an object entry by entry (null drops one), an array item by item; anything else stays. */
 function mapEntries(value: unknown, map: (key: string, item: unknown) => [string, unknown] | null): unknown {
   if (Array.isArray(value)) return value.map((item) => map("", item)?.[1]);
   if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(Object.entries(value).flatMap(([key, item]) => [map(key, item)].filter((entry) => entry !== null)));
+  return Object.fromEntries(
+    Object.entries(value).flatMap(([key, item]) => [map(key, item)].filter((entry) => entry !== null)),
+  );
 }

@@ -79,40 +79,61 @@ describe("roles", () => {
     "GET /history": PEOPLE,
     "GET /history/days": PEOPLE,
   };
-  const VALUES: Record<string, string> = { id: "999999", frame: "1", n: "1", sha256: "0".repeat(64), lease_id: "none", name: "x.png", code: "invalid" };
+  const VALUES: Record<string, string> = {
+    id: "999999",
+    frame: "1",
+    n: "1",
+    sha256: "0".repeat(64),
+    lease_id: "none",
+    name: "x.png",
+    code: "invalid",
+  };
 
   it("P9: every route says who may call it, and no route is missing here", () => {
     expect(ROUTES.map((route) => `${route.method} ${route.path}`).toSorted()).toEqual(Object.keys(WHO).toSorted());
   });
 
-  it.each(ROUTES.map((route) => [`${route.method} ${route.path}`, route] as const))("P9: %s lets in its roles and no others", async (key, route) => {
-    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => VALUES[name]!);
-    const allowed = WHO[key]!.split(" ");
-    const without = await send(route.method, path, { token: null });
-    if (allowed.includes("anyone")) return expect(without.status).toBe(200);
-    await problem(without, 401, "unauthorized");
-    expect(without.headers.get("WWW-Authenticate")).toMatch(/^Bearer/);
-    for (const [role, token] of Object.entries(tokens)) {
-      const response = await send(route.method, path, { token });
-      const said = response.status === 101 ? "" : await response.text();
-      const turnedAway = response.status === 401 || (response.status === 403 && said.includes("This is for"));
-      expect({ role, letIn: !turnedAway }).toEqual({ role, letIn: allowed.includes(role) });
-      expect(response.status, said).toBeLessThan(500);
-    }
-  });
+  it.each(ROUTES.map((route) => [`${route.method} ${route.path}`, route] as const))(
+    "P9: %s lets in its roles and no others",
+    async (key, route) => {
+      const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => VALUES[name]!);
+      const allowed = WHO[key]!.split(" ");
+      const without = await send(route.method, path, { token: null });
+      if (allowed.includes("anyone")) return expect(without.status).toBe(200);
+      await problem(without, 401, "unauthorized");
+      expect(without.headers.get("WWW-Authenticate")).toMatch(/^Bearer/);
+      for (const [role, token] of Object.entries(tokens)) {
+        const response = await send(route.method, path, { token });
+        const said = response.status === 101 ? "" : await response.text();
+        const turnedAway = response.status === 401 || (response.status === 403 && said.includes("This is for"));
+        expect({ role, letIn: !turnedAway }).toEqual({ role, letIn: allowed.includes(role) });
+        expect(response.status, said).toBeLessThan(500);
+      }
+    },
+  );
 });
 
 describe("tokens", () => {
-  it.each(["Basic YTpi", "Bearer", "Bearer  ", "bearer a b", "tablao_admin_x"])("P9: %j is no token", async (header) => {
-    await problem(await send("GET", "/tasks", { token: null, headers: { Authorization: header } }), 401, "unauthorized");
-  });
+  it.each(["Basic YTpi", "Bearer", "Bearer  ", "bearer a b", "tablao_admin_x"])(
+    "P9: %j is no token",
+    async (header) => {
+      await problem(
+        await send("GET", "/tasks", { token: null, headers: { Authorization: header } }),
+        401,
+        "unauthorized",
+      );
+    },
+  );
 
   it("P9: a token in the address is not looked at", async () => {
     await problem(await send("GET", `/tasks?token=${ADMIN_TOKEN}`, { token: null }), 401, "unauthorized");
   });
 
   it("trades a secret for an access token that works without the registry, until it ends", async () => {
-    const { access_token, expires_in_ms } = await okJson(await send("POST", "/auth/access", { token: tokens["artist"]! }), 200);
+    const { access_token, expires_in_ms } = await okJson(
+      await send("POST", "/auth/access", { token: tokens["artist"]! }),
+      200,
+    );
     expect(expires_in_ms).toBe(60_000);
     const headers = { Authorization: `Bearer ${access_token as string}` };
     const registry = { getByName: () => expect.unreachable("the registry was asked") } as unknown as Env["REGISTRY"];
@@ -126,7 +147,10 @@ describe("tokens", () => {
   it("P9: an access token with other claims or of another kind is refused", async () => {
     const { access_token } = await okJson(await send("POST", "/auth/access"), 200);
     const [body = "", mac = ""] = (access_token as string).split(".");
-    const forged = btoa(JSON.stringify({ p: { role: "admin", id: 0, name: "admin" }, exp_ms: 9e15 })).replaceAll("=", "");
+    const forged = btoa(JSON.stringify({ p: { role: "admin", id: 0, name: "admin" }, exp_ms: 9e15 })).replaceAll(
+      "=",
+      "",
+    );
     for (const text of [`${forged}.${mac}`, `${body}.`, `.${mac}`, `${body}.${mac}x`]) {
       await problem(await send("GET", "/tasks", { token: text }), 401, "unauthorized");
     }
@@ -153,7 +177,9 @@ describe("tokens", () => {
   it("asks the registry once for many calls with one secret", async () => {
     const { token } = await newToken("viewer", "busy");
     const lookUps = vi.fn();
-    const counted = { getByName: (name: string) => (lookUps(), env.REGISTRY.getByName(name)) } as unknown as Env["REGISTRY"];
+    const counted = {
+      getByName: (name: string) => (lookUps(), env.REGISTRY.getByName(name)),
+    } as unknown as Env["REGISTRY"];
     const headers = { Authorization: `Bearer ${token}` };
     for (let i = 0; i < 5; i++) expect((await ask("/tasks/1", { REGISTRY: counted }, { headers })).status).toBe(404);
     expect(lookUps).toHaveBeenCalledTimes(1);
@@ -167,7 +193,10 @@ describe("tokens", () => {
     await problem(refused, 429, "rate_limited");
     expect(Number(refused.headers.get("Retry-After"))).toBeGreaterThan(0);
     expect((await send("GET", "/tasks", { headers })).status).toBe(200);
-    expect((await send("GET", "/tasks", { token: "tablao_admin_other", headers: { "CF-Connecting-IP": "203.0.113.10" } })).status).toBe(401);
+    expect(
+      (await send("GET", "/tasks", { token: "tablao_admin_other", headers: { "CF-Connecting-IP": "203.0.113.10" } }))
+        .status,
+    ).toBe(401);
     laterBy(60_001);
     expect((await guess(100)).status).toBe(401);
   });
@@ -182,7 +211,9 @@ describe("ownership", () => {
   it("P9: an artist changes own tasks only, also beside another artist of the same name", async () => {
     const [ana, twin] = [await newToken("artist", "ana"), await newToken("artist", "ana")];
     const id = await newTask(ana.token);
-    expect(await okJson(await send("GET", `/tasks/${id}`, { token: twin.token }), 200)).toMatchObject({ owner: `ana#${ana.id}` });
+    expect(await okJson(await send("GET", `/tasks/${id}`, { token: twin.token }), 200)).toMatchObject({
+      owner: `ana#${ana.id}`,
+    });
     await problem(await send("PATCH", `/tasks/${id}`, { token: twin.token, json: { priority: 1 } }), 403, "forbidden");
     await problem(await send("DELETE", `/tasks/${id}`, { token: twin.token }), 403, "forbidden");
     expect((await send("PATCH", `/tasks/${id}`, { token: ana.token, json: { priority: 1 } })).status).toBe(204);
@@ -196,18 +227,41 @@ describe("ownership", () => {
     const report = { log: "Fra:1 Mem:1M", activity: "rendering", time_cost: 3 };
     const token = machine.secret;
     await problem(await send("PATCH", `/tasks/${id}`, { token, json: report }), 409, "lease_lost");
-    await problem(await send("POST", `/tasks/${id}/log`, { token, json: { attempt: 1, text: "x" } }), 409, "lease_lost");
+    await problem(
+      await send("POST", `/tasks/${id}/log`, { token, json: { attempt: 1, text: "x" } }),
+      409,
+      "lease_lost",
+    );
     const claim = { key: "key-of-http-1", platform: "linux" };
-    const { lease } = (await okJson(await send("POST", `/tasks/${id}/leases`, { token, json: claim }), 200)) as { lease: { attempt: number } };
+    const { lease } = (await okJson(await send("POST", `/tasks/${id}/leases`, { token, json: claim }), 200)) as {
+      lease: { attempt: number };
+    };
     expect((await send("PATCH", `/tasks/${id}`, { token, json: report })).status).toBe(204);
-    expect((await send("POST", `/tasks/${id}/log`, { token, json: { attempt: lease.attempt, text: "line two" } })).status).toBe(204);
-    await problem(await send("POST", `/tasks/${id}/log`, { token, json: { attempt: lease.attempt + 1, text: "x" } }), 409, "lease_lost");
+    expect(
+      (await send("POST", `/tasks/${id}/log`, { token, json: { attempt: lease.attempt, text: "line two" } })).status,
+    ).toBe(204);
+    await problem(
+      await send("POST", `/tasks/${id}/log`, { token, json: { attempt: lease.attempt + 1, text: "x" } }),
+      409,
+      "lease_lost",
+    );
     const idle = await newWorker("idle");
     await problem(await send("PATCH", `/tasks/${id}`, { token: idle.secret, json: report }), 409, "lease_lost");
-    await problem(await send("POST", `/tasks/${id}/log`, { token: idle.secret, json: { attempt: lease.attempt, text: "x" } }), 409, "lease_lost");
+    await problem(
+      await send("POST", `/tasks/${id}/log`, { token: idle.secret, json: { attempt: lease.attempt, text: "x" } }),
+      409,
+      "lease_lost",
+    );
     expect(JSON.stringify(await okJson(await send("GET", `/tasks/${id}/log`), 200))).toMatch(/Fra:1 Mem:1M.*line two/);
-    expect(await okJson(await send("GET", `/workers/${machine.id}`), 200)).toMatchObject({ activity: "rendering", time_cost: 3 });
-    const { errors } = await problem(await send("PATCH", `/tasks/${id}`, { token, json: { log: "x", priority: 9, status: "cancel" } }), 403, "forbidden");
+    expect(await okJson(await send("GET", `/workers/${machine.id}`), 200)).toMatchObject({
+      activity: "rendering",
+      time_cost: 3,
+    });
+    const { errors } = await problem(
+      await send("PATCH", `/tasks/${id}`, { token, json: { log: "x", priority: 9, status: "cancel" } }),
+      403,
+      "forbidden",
+    );
     expect(errors?.map((error) => error.field)).toEqual(["priority", "status"]);
     const own = await problem(await send("PATCH", `/tasks/${id}`, { json: { log: "x" } }), 403, "forbidden");
     expect(own.errors).toMatchObject([{ field: "log" }]);
@@ -215,7 +269,15 @@ describe("ownership", () => {
 
   it("P9: a worker's secret is for that worker only", async () => {
     const other = await newWorker("other");
-    await problem(await send("PATCH", `/workers/${other.id}`, { token: machine.secret, json: { status: "disabled" } }), 403, "forbidden");
-    await problem(await send("GET", `/workers/${other.id}/socket`, { token: machine.secret, headers: { Upgrade: "websocket" } }), 403, "forbidden");
+    await problem(
+      await send("PATCH", `/workers/${other.id}`, { token: machine.secret, json: { status: "disabled" } }),
+      403,
+      "forbidden",
+    );
+    await problem(
+      await send("GET", `/workers/${other.id}/socket`, { token: machine.secret, headers: { Upgrade: "websocket" } }),
+      403,
+      "forbidden",
+    );
   });
 });

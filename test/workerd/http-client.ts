@@ -27,18 +27,27 @@ function manager(): Fetcher {
 }
 
 /** One request, as the admin unless another token is given. */
-export async function send(method: string, path: string, { token = ADMIN_TOKEN, json, form, body, headers = {} }: Sent = {}): Promise<Response> {
+export async function send(
+  method: string,
+  path: string,
+  { token = ADMIN_TOKEN, json, form, body, headers = {} }: Sent = {},
+): Promise<Response> {
   const all = new Headers(headers);
   if (token !== null) all.set("Authorization", `Bearer ${token}`);
   if (json !== undefined) all.set("Content-Type", "application/json");
   if (form !== undefined) all.set("Content-Type", "application/x-www-form-urlencoded");
-  const content = json !== undefined ? JSON.stringify(json) : form !== undefined ? new URLSearchParams(form).toString() : body;
+  const content =
+    json !== undefined ? JSON.stringify(json) : form !== undefined ? new URLSearchParams(form).toString() : body;
   return await manager().fetch(HOST + path, { method, headers: all, body: content, redirect: "manual" });
 }
 
 /** Ask the Worker itself, with other bindings than those of the test run. */
 export async function ask(path: string, other: Partial<Env>, init: RequestInit = {}): Promise<Response> {
-  return await worker.fetch(new Request(HOST + path, init), { ...(env as unknown as Env), ...other }, createExecutionContext());
+  return await worker.fetch(
+    new Request(HOST + path, init),
+    { ...(env as unknown as Env), ...other },
+    createExecutionContext(),
+  );
 }
 
 /** The body, after its status and type have been checked. */
@@ -53,7 +62,11 @@ export async function okJson(response: Response, status: number): Promise<Record
 export async function problem(response: Response, status: number, code: ProblemCode): Promise<Problem> {
   expect(response.headers.get("Content-Type")).toBe("application/problem+json");
   const document = problemSchema.parse(await response.json());
-  expect({ status: response.status, inBody: document.status, code: document.code }).toEqual({ status, inBody: status, code });
+  expect({ status: response.status, inBody: document.status, code: document.code }).toEqual({
+    status,
+    inBody: status,
+    code,
+  });
   return document;
 }
 
@@ -65,7 +78,9 @@ export async function newToken(role: Role, name: string = role): Promise<{ id: n
 /** A new worker with its secret. */
 export async function newWorker(hostname: string): Promise<{ id: number; secret: string }> {
   const programs = { "tablao-tool": "1" };
-  const answer = await send("POST", "/workers", { json: { hostname, system: "Linux 6.1", platform: "linux", programs } });
+  const answer = await send("POST", "/workers", {
+    json: { hostname, system: "Linux 6.1", platform: "linux", programs },
+  });
   const [worker] = Object.values(workerRegisteredSchema.parse(await okJson(answer, 201)));
   return { id: worker!.id, secret: worker!.secret! };
 }

@@ -11,7 +11,14 @@ import { newTask, newToken, newWorker, send } from "./http-client.ts";
 const SEED = 2015;
 const RUNS = 60;
 
-const values: Record<string, string> = { frame: "1", n: "1", sha256: "0".repeat(64), lease_id: "none", name: "x.png", code: "invalid" };
+const values: Record<string, string> = {
+  frame: "1",
+  n: "1",
+  sha256: "0".repeat(64),
+  lease_id: "none",
+  name: "x.png",
+  code: "invalid",
+};
 let worker: string;
 
 beforeAll(async () => {
@@ -26,20 +33,58 @@ beforeAll(async () => {
 /** Text that is likely to go wrong somewhere. */
 const nasty = fc.oneof(
   fc.string({ unit: "binary", maxLength: 40 }),
-  fc.constantFrom("", "__proto__", "constructor", "1e999", "-0", "null", "NaN", "[]", "{}", "../../etc", "1-10:0", "9".repeat(40), "\u0000", "\ud800", "💃"),
+  fc.constantFrom(
+    "",
+    "__proto__",
+    "constructor",
+    "1e999",
+    "-0",
+    "null",
+    "NaN",
+    "[]",
+    "{}",
+    "../../etc",
+    "1-10:0",
+    "9".repeat(40),
+    "\u0000",
+    "\ud800",
+    "💃",
+  ),
 );
-const leaf = fc.oneof(nasty, fc.integer(), fc.double(), fc.boolean(), fc.constant(null), fc.constantFrom(2 ** 53, -1, 1e308));
-const anything = fc.oneof(leaf, fc.array(leaf, { maxLength: 4 }), fc.dictionary(nasty, fc.oneof(leaf, fc.array(leaf, { maxLength: 3 })), { maxKeys: 4 }));
+const leaf = fc.oneof(
+  nasty,
+  fc.integer(),
+  fc.double(),
+  fc.boolean(),
+  fc.constant(null),
+  fc.constantFrom(2 ** 53, -1, 1e308),
+);
+const anything = fc.oneof(
+  leaf,
+  fc.array(leaf, { maxLength: 4 }),
+  fc.dictionary(nasty, fc.oneof(leaf, fc.array(leaf, { maxLength: 3 })), { maxKeys: 4 }),
+);
 
 /** Objects with fields the schema knows, each with a value that may be of any kind. */
 function near(schema: z.ZodType | undefined): fc.Arbitrary<Record<string, unknown>> {
   const known = schema && "shape" in schema ? Object.keys(schema.shape as object) : ["lease_s", "render.final"];
-  return fc.dictionary(fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...known) }, { weight: 1, arbitrary: nasty }), anything, { maxKeys: 5 });
+  return fc.dictionary(
+    fc.oneof({ weight: 6, arbitrary: fc.constantFrom(...known) }, { weight: 1, arbitrary: nasty }),
+    anything,
+    { maxKeys: 5 },
+  );
+}
+
+/** A value as a form or a query would carry it. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value.toWellFormed() : (JSON.stringify(value) ?? "");
 }
 
 /** The documented example, with one thing wrong. */
 function almost(route: Route): fc.Arbitrary<unknown> {
-  return fc.dictionary(fc.constantFrom(...Object.keys(route.example ?? { value: 1 })), anything, { maxKeys: 1 }).map((wrong) => ({ ...(route.example as object), ...wrong }));
+  return fc
+    .dictionary(fc.constantFrom(...Object.keys(route.example ?? { value: 1 })), anything, { maxKeys: 1 })
+    .map((wrong) => ({ ...(route.example as object), ...wrong }));
 }
 
 async function check(response: Response): Promise<void> {
@@ -53,27 +98,33 @@ const bodies = ROUTES.filter((route) => route.body && route.path !== "/tokens");
 const queries = ROUTES.filter((route) => route.query);
 
 describe("P10: never a 5xx", () => {
-  it.each(bodies.map((route) => [`${route.method} ${route.path}`, route] as const))("%s, whatever the body", async (_key, route) => {
-    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
-    const token = route.who !== "anyone" && route.who.includes("admin") ? undefined : worker;
-    await fc.assert(
-      fc.asyncProperty(fc.oneof(almost(route), near(route.body), anything), fc.boolean(), async (body, asForm) => {
-        const fields = typeof body === "object" && body !== null ? Object.entries(body) : [];
-        const form = Object.fromEntries(fields.map(([key, value]) => [key, typeof value === "string" ? value.toWellFormed() : (JSON.stringify(value) ?? "")]));
-        await check(await send(route.method, path, asForm ? { token, form } : { token, json: body ?? null }));
-      }),
-      { seed: SEED, numRuns: RUNS },
-    );
-  });
+  it.each(bodies.map((route) => [`${route.method} ${route.path}`, route] as const))(
+    "%s, whatever the body",
+    async (_key, route) => {
+      const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
+      const token = route.who !== "anyone" && route.who.includes("admin") ? undefined : worker;
+      await fc.assert(
+        fc.asyncProperty(fc.oneof(almost(route), near(route.body), anything), fc.boolean(), async (body, asForm) => {
+          const fields = typeof body === "object" && body !== null ? Object.entries(body) : [];
+          const form = Object.fromEntries(fields.map(([key, value]) => [key, textOf(value)]));
+          await check(await send(route.method, path, asForm ? { token, form } : { token, json: body ?? null }));
+        }),
+        { seed: SEED, numRuns: RUNS },
+      );
+    },
+  );
 
-  it.each(queries.map((route) => [`${route.method} ${route.path}`, route] as const))("%s, whatever the query", async (_key, route) => {
-    const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
-    await fc.assert(
-      fc.asyncProperty(near(route.query), async (query) => {
-        const search = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(typeof value === "object" ? JSON.stringify(value) : value).toWellFormed()]));
-        await check(await send("GET", `${path}?${search}`));
-      }),
-      { seed: SEED, numRuns: RUNS },
-    );
-  });
+  it.each(queries.map((route) => [`${route.method} ${route.path}`, route] as const))(
+    "%s, whatever the query",
+    async (_key, route) => {
+      const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
+      await fc.assert(
+        fc.asyncProperty(near(route.query), async (query) => {
+          const search = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, textOf(value)]));
+          await check(await send("GET", `${path}?${search}`));
+        }),
+        { seed: SEED, numRuns: RUNS },
+      );
+    },
+  );
 });

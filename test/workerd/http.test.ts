@@ -2,8 +2,7 @@
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ROUTES } from "../../src/http/routes.ts";
 import type { Env } from "../../src/platform/env.ts";
-import { sha256Hex } from "../../src/platform/signing.ts";
-import { ADMIN_TOKEN, ask, HOST, newTask, newWorker, okJson, problem, send } from "./http-client.ts";
+import { ADMIN_TOKEN, ask, HOST, newWorker, okJson, problem, send } from "./http-client.ts";
 
 let machine: { id: number; secret: string };
 
@@ -11,82 +10,34 @@ beforeAll(async () => {
   machine = await newWorker("http");
 });
 
-describe("submitting", () => {
-  const submit = async (json: object, headers: Record<string, string> = {}) => await send("POST", "/tasks", { json, headers });
-  const good = { type: "print_string", settings: { text: "x", frames: "1" } };
-
-  it.each([
-    [{ ...good, type: "print_strin" }, ["type"]],
-    [{ ...good, parser: "nothing" }, ["parser"]],
-    [{ ...good, settings: { text: "x", frames: "1-" } }, ["settings.frames"]],
-    [{ ...good, settings: "[]" }, ["settings"]],
-    [{ ...good, depends_on: [999_999] }, ["depends_on.0"]],
-    [{ type: "ffmpeg_video", settings: { task: 999_999 } }, ["settings.task"]],
-    [{ ...good, colour: "red", priority: "high" }, ["priority", "colour"]],
-  ])("P10: %j → 422 that names the field, and not even an id is used up", async (json, fields) => {
-    const before = await newTask();
-    const { errors } = await problem(await submit(json), 422, "invalid");
-    expect(errors?.map((error) => error.field)).toEqual(fields);
-    expect(await newTask()).toBe(before + 1);
-  });
-
-  it("P10: names assets that are not here, and those of another size", async () => {
-    const bytes = new TextEncoder().encode("a scene");
-    const sha256 = await sha256Hex("a scene");
-    expect((await send("PUT", `/assets/${sha256}`, { body: bytes })).status).toBe(201);
-    const there = { path: "shot.blend", sha256, size: bytes.length };
-    const settings = (assets: object[]) => ({ type: "blender_render", settings: { file: "shot.blend", frames: "1", assets } });
-    expect((await submit(settings([there]))).status).toBe(202);
-    const absent = { path: "a.png", sha256: "0".repeat(64), size: 1 };
-    const { errors } = await problem(await submit(settings([{ ...there, size: 8 }, absent])), 422, "invalid");
-    expect(errors?.map((error) => error.field)).toEqual(["settings.assets.0", "settings.assets.1"]);
-  });
-
-  it("an Idempotency-Key makes one task of many tries, and stands for one body", async () => {
-    const key = { "Idempotency-Key": "7f3a-once" };
-    const ids = await Promise.all([1, 2, 3].map(async () => (await okJson(await submit(good, key), 202))["id"]));
-    expect(new Set(ids).size).toBe(1);
-    await problem(await submit({ ...good, priority: 1 }, key), 422, "invalid");
-    await problem(await submit(good, { "Idempotency-Key": "x".repeat(256) }), 400, "invalid_request");
-    await problem(await submit(good, { "Idempotency-Key": "two words" }), 400, "invalid_request");
-  });
-
-  it("takes the lease of the settings unless the task says its own", async () => {
-    expect((await send("PATCH", "/settings/lease_s", { json: { value: 33 } })).status).toBe(200);
-    expect(await okJson(await submit(good), 202)).toMatchObject({ lease_ms: 33_000 });
-    expect(await okJson(await submit({ ...good, lease_s: 7 }), 202)).toMatchObject({ lease_ms: 7_000 });
-    await problem(await send("PATCH", "/settings/lease_s", { json: { value: "33" } }), 422, "invalid");
-    expect(await okJson(await send("PATCH", "/settings/lease_s", { json: { value: null } }), 200)).toEqual({ name: "lease_s", value: 60 });
-  });
-
-  it("recompiles settings that are changed before the first lease, and refuses them by their field", async () => {
-    const id = await newTask();
-    expect((await send("PATCH", `/tasks/${id}`, { json: { settings: { text: "y", frames: "1-9" } } })).status).toBe(204);
-    expect(await okJson(await send("GET", `/tasks/${id}`), 200)).toMatchObject({ frame_list: "1-9", frames: { total: 9 } });
-    const { errors } = await problem(await send("PATCH", `/tasks/${id}`, { json: { settings: { frames: "1" } } }), 422, "invalid");
-    expect(errors).toMatchObject([{ field: "settings.text" }]);
-  });
-
-  it("waits for each task once, for all of it where that is asked, too, or where its frames are the input", async () => {
-    const first = await newTask();
-    for (const frames of [["all", "same"], ["same", "all"]]) {
-      const twice = { ...good, depends_on: frames.map((mode) => ({ task: first, frames: mode })) };
-      expect(await okJson(await submit(twice), 202)).toMatchObject({ depends_on: [{ task: first, frames: "all" }] });
-    }
-    const video = { type: "ffmpeg_video", settings: { task: first }, depends_on: [{ task: first, frames: "same" }] };
-    expect(await okJson(await submit(video), 202)).toMatchObject({ status: "waiting", depends_on: [{ task: first, frames: "all" }] });
-  });
-});
-
 describe("addresses and methods", () => {
-  it.each(["/nothing", "/tasks/", "/tasks/1/", "/api/tasks", "//tasks", "/tasks/1/leases/x", "/app/anything", "/favicon.ico"])("%s → 404 problem", async (path) => {
+  it.each([
+    "/nothing",
+    "/tasks/",
+    "/tasks/1/",
+    "/api/tasks",
+    "//tasks",
+    "/tasks/1/leases/x",
+    "/app/anything",
+    "/favicon.ico",
+  ])("%s → 404 problem", async (path) => {
     await problem(await send("GET", path), 404, "not_found");
   });
 
-  it.each(["0", "-1", "1.5", "01", "1e3", "abc", "9007199254740993", "1%2F2", "%F0%9F%98%80"])("there is no task %s", async (id) => {
-    await problem(await send("GET", `/tasks/${id}`), 404, "not_found");
-    await problem(await send("POST", `/tasks/${id}/leases`, { token: machine.secret, json: { key: "abcdefgh", platform: "linux" } }), 404, "not_found");
-  });
+  it.each(["0", "-1", "1.5", "01", "1e3", "abc", "9007199254740993", "1%2F2", "%F0%9F%98%80"])(
+    "there is no task %s",
+    async (id) => {
+      await problem(await send("GET", `/tasks/${id}`), 404, "not_found");
+      await problem(
+        await send("POST", `/tasks/${id}/leases`, {
+          token: machine.secret,
+          json: { key: "abcdefgh", platform: "linux" },
+        }),
+        404,
+        "not_found",
+      );
+    },
+  );
 
   it("P10: a broken percent sign is a 400", async () => {
     await problem(await send("GET", "/tasks/%E0%A4%A"), 400, "invalid_request");
@@ -106,7 +57,11 @@ describe("addresses and methods", () => {
 
   it("HEAD answers like GET, without the body", async () => {
     const response = await send("HEAD", "/healthz");
-    expect([response.status, response.headers.get("Content-Type"), await response.text()]).toEqual([200, "application/json", ""]);
+    expect([response.status, response.headers.get("Content-Type"), await response.text()]).toEqual([
+      200,
+      "application/json",
+      "",
+    ]);
     expect((await send("HEAD", "/tasks/999999")).status).toBe(404);
   });
 
@@ -146,7 +101,8 @@ describe("bodies", () => {
 });
 
 describe("the worker's socket", () => {
-  const open = async (headers: Record<string, string>, token = machine.secret) => await send("GET", `/workers/${machine.id}/socket`, { token, headers });
+  const open = async (headers: Record<string, string>, token = machine.secret) =>
+    await send("GET", `/workers/${machine.id}/socket`, { token, headers });
 
   it("is a WebSocket and says so", async () => {
     const response = await open({});
@@ -163,7 +119,9 @@ describe("the worker's socket", () => {
     expect(response.status).toBe(101);
     const socket = response.webSocket!;
     socket.accept();
-    const pong = new Promise((resolve) => socket.addEventListener("message", (event) => event.data === "pong" && resolve(event.data)));
+    const pong = new Promise((resolve) =>
+      socket.addEventListener("message", (event) => event.data === "pong" && resolve(event.data)),
+    );
     socket.send("ping");
     expect(await pong).toBe("pong");
     expect(await okJson(await send("GET", `/workers/${machine.id}`), 200)).toMatchObject({ connection: "online" });
@@ -188,12 +146,19 @@ describe("a manager in trouble", () => {
   it("P9: without an admin token it serves health and nothing else", async () => {
     const bare = { TABLAO_ADMIN_TOKEN: undefined };
     expect((await ask("/healthz", bare)).status).toBe(200);
-    for (const path of ["/", "/openapi.json", "/tasks", "/nothing"]) await problem(await ask(path, bare, auth), 503, "not_configured");
-    await problem(await ask("/tasks", { TABLAO_ADMIN_TOKEN: "" }, { headers: { Authorization: "Bearer " } }), 503, "not_configured");
+    for (const path of ["/", "/openapi.json", "/tasks", "/nothing"])
+      await problem(await ask(path, bare, auth), 503, "not_configured");
+    await problem(
+      await ask("/tasks", { TABLAO_ADMIN_TOKEN: "" }, { headers: { Authorization: "Bearer " } }),
+      503,
+      "not_configured",
+    );
   });
 
   it("tries again when the object says it may, and then answers", async () => {
-    expect((await ask("/tokens", { REGISTRY: failing([{ retryable: true }, { retryable: true }]) }, auth)).status).toBe(200);
+    expect((await ask("/tokens", { REGISTRY: failing([{ retryable: true }, { retryable: true }]) }, auth)).status).toBe(
+      200,
+    );
   });
 
   it("P10: an overloaded object is a 503 with Retry-After; a bug is a 500 that tells nothing, and one line in the log", async () => {
@@ -208,7 +173,13 @@ describe("a manager in trouble", () => {
     await problem(broken, 500, "internal");
     expect(log).toHaveBeenCalledTimes(1);
     const line = JSON.parse(String(log.mock.calls[0]![0])) as Record<string, unknown>;
-    expect(line).toMatchObject({ level: "error", method: "GET", path: "/tokens", status: 500, message: "Error: the secret inside" });
+    expect(line).toMatchObject({
+      level: "error",
+      method: "GET",
+      path: "/tokens",
+      status: 500,
+      message: "Error: the secret inside",
+    });
     expect(text).toContain(line["incident"]);
     expect(JSON.stringify(line)).not.toContain(ADMIN_TOKEN);
     log.mockRestore();
@@ -216,14 +187,17 @@ describe("a manager in trouble", () => {
 });
 
 describe("every answer", () => {
-  it.each(["/", "/healthz", "/tasks", "/nothing", "/openapi.json"])("%s has the security headers and no CORS", async (path) => {
-    const response = await send("GET", path, { headers: { Origin: "https://elsewhere.example" } });
-    expect(response.headers.get("X-Content-Type-Options")).toBe("nosniff");
-    expect(response.headers.get("Referrer-Policy")).toBe("no-referrer");
-    expect(response.headers.get("Cache-Control")).toBe("no-store");
-    expect(response.headers.has("Access-Control-Allow-Origin")).toBe(false);
-    await response.body?.cancel();
-  });
+  it.each(["/", "/healthz", "/tasks", "/nothing", "/openapi.json"])(
+    "%s has the security headers and no CORS",
+    async (path) => {
+      const response = await send("GET", path, { headers: { Origin: "https://elsewhere.example" } });
+      expect(response.headers.get("X-Content-Type-Options")).toBe("nosniff");
+      expect(response.headers.get("Referrer-Policy")).toBe("no-referrer");
+      expect(response.headers.get("Cache-Control")).toBe("no-store");
+      expect(response.headers.has("Access-Control-Allow-Origin")).toBe(false);
+      await response.body?.cancel();
+    },
+  );
 
   it("only the page is HTML, and may run nothing", async () => {
     const page = await send("GET", "/", { token: null });
@@ -234,7 +208,10 @@ describe("every answer", () => {
 
   it("a problem's type leads to what it means", async () => {
     const { type } = await problem(await send("GET", "/tasks/999999"), 404, "not_found");
-    expect(await okJson(await send("GET", type, { token: null }), 200)).toMatchObject({ code: "not_found", status: 404 });
+    expect(await okJson(await send("GET", type, { token: null }), 200)).toMatchObject({
+      code: "not_found",
+      status: 404,
+    });
   });
 });
 
@@ -247,8 +224,12 @@ describe("/openapi.json", () => {
 
   it("is OpenAPI 3.1 and has every route once, each with its own operationId", () => {
     expect(document.openapi).toMatch(/^3\.1\./);
-    const operations = Object.entries(document.paths).flatMap(([path, byMethod]) => Object.entries(byMethod).map(([method, operation]) => ({ key: `${method.toUpperCase()} ${path}`, operation })));
-    expect(operations.map(({ key }) => key).toSorted()).toEqual(ROUTES.map((route) => `${route.method} ${route.path}`).toSorted());
+    const operations = Object.entries(document.paths).flatMap(([path, byMethod]) =>
+      Object.entries(byMethod).map(([method, operation]) => ({ key: `${method.toUpperCase()} ${path}`, operation })),
+    );
+    expect(operations.map(({ key }) => key).toSorted()).toEqual(
+      ROUTES.map((route) => `${route.method} ${route.path}`).toSorted(),
+    );
     const ids = operations.map(({ operation }) => operation["operationId"]);
     expect(new Set(ids).size).toBe(ids.length);
   });
@@ -262,7 +243,9 @@ describe("/openapi.json", () => {
   it("names every parameter of a path, and says which statuses a route can answer", () => {
     for (const [path, byMethod] of Object.entries(document.paths)) {
       for (const operation of Object.values(byMethod)) {
-        const named = ((operation["parameters"] ?? []) as Json[]).filter((parameter) => parameter["in"] === "path").map((parameter) => parameter["name"]);
+        const named = ((operation["parameters"] ?? []) as Json[])
+          .filter((parameter) => parameter["in"] === "path")
+          .map((parameter) => parameter["name"]);
         expect(named).toEqual([...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]));
         expect(Object.keys(operation["responses"] as Json).some((status) => /^[123]/.test(status))).toBe(true);
       }
@@ -272,7 +255,18 @@ describe("/openapi.json", () => {
   it("tells what is sent from what is answered: defaults may be left out, but are always there", () => {
     const { schemas } = document.components as { schemas: Record<string, { required?: string[]; properties: Json }> };
     expect(schemas["TaskSubmit"]!.required).toEqual(["type"]);
-    expect(schemas["Task"]!.required).toEqual(expect.arrayContaining(["id", "worker_id", "priority", "frame_start", "frame_end", "frame_current", "status", "format"]));
+    expect(schemas["Task"]!.required).toEqual(
+      expect.arrayContaining([
+        "id",
+        "worker_id",
+        "priority",
+        "frame_start",
+        "frame_end",
+        "frame_current",
+        "status",
+        "format",
+      ]),
+    );
     expect(schemas["Task"]).not.toHaveProperty("additionalProperties");
   });
 });

@@ -8,7 +8,10 @@ import { newTask, newWorker, okJson, send, type Sent } from "./http-client.ts";
 /** Both ways to send a body; the clients of 2015 sent forms, in which everything is text. */
 const WAYS: [string, (fields: Record<string, unknown>) => Sent][] = [
   ["JSON", (fields) => ({ json: fields })],
-  ["a form", (fields) => ({ form: Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, String(value)])) })],
+  [
+    "a form",
+    (fields) => ({ form: Object.fromEntries(Object.entries(fields).map(([key, value]) => [key, String(value)])) }),
+  ],
 ];
 
 const integer = expect.toSatisfy((value: unknown) => Number.isInteger(value), "an integer");
@@ -101,17 +104,23 @@ describe.each(WAYS)("the seed's workers, as %s", (way, body) => {
   });
 
   it("POST /workers with Prefer: return=minimal → the 204 of the document", async () => {
-    const response = await send("POST", "/workers", { ...body({ ...fields, hostname: `minimal-${way.length}` }), headers: { Prefer: "return=minimal" } });
+    const response = await send("POST", "/workers", {
+      ...body({ ...fields, hostname: `minimal-${way.length}` }),
+      headers: { Prefer: "return=minimal" },
+    });
     expect([response.status, await response.text()]).toEqual([204, ""]);
     const location = response.headers.get("Location") ?? "";
     expect(location).toMatch(/^\/workers\/\d+$/);
     const secret = response.headers.get("Tablao-Secret");
-    expect(await okJson(await send("GET", location, { token: secret }), 200)).toMatchObject({ system: "Darwin 14.1.0" });
+    expect(await okJson(await send("GET", location, { token: secret }), 200)).toMatchObject({
+      system: "Darwin 14.1.0",
+    });
   });
 
   it("PATCH /workers/N → 200 with the id of the task now assigned, or null", async () => {
     const worker = await newWorker(`patch-${way}`);
-    const patch = async (status: string) => await okJson(await send("PATCH", `/workers/${worker.id}`, { ...body({ status }), token: worker.secret }), 200);
+    const patch = async (status: string) =>
+      await okJson(await send("PATCH", `/workers/${worker.id}`, { ...body({ status }), token: worker.secret }), 200);
     const task = await newTask(undefined, { priority: 1_000 });
     expect(await patch("available")).toMatchObject({ task_id: task });
     expect(await patch("rendering")).toMatchObject({ task_id: nullOr("integer") });
@@ -142,12 +151,20 @@ describe("the seed's workers", () => {
     const report = {
       mac_address: 158929712651,
       update_frequent: { load_average: { "15min": 2.18, "1min": 2.18, "5min": 2.11 }, worker_cpu_percent: 7.0 },
-      update_less_frequent: { worker_architecture: "x86_64", worker_disk_percent: 90.7, worker_mem_percent: 56.7, worker_num_cpus: 16 },
+      update_less_frequent: {
+        worker_architecture: "x86_64",
+        worker_disk_percent: 90.7,
+        worker_mem_percent: 56.7,
+        worker_num_cpus: 16,
+      },
     };
     expect((await send("PATCH", `/workers/${worker.id}`, { token: worker.secret, json: report })).status).toBe(200);
     const info = await okJson(await send("GET", `/workers/${worker.id}`), 200);
     expect(info).toMatchObject({ hostname: "render-01", system: string, ...report });
-    expect(info).toMatchObject({ update_frequent: { worker_cpu_percent: number }, update_less_frequent: { worker_num_cpus: integer } });
+    expect(info).toMatchObject({
+      update_frequent: { worker_cpu_percent: number },
+      update_less_frequent: { worker_num_cpus: integer },
+    });
   });
 });
 
@@ -155,7 +172,10 @@ describe.each(WAYS)("the seed's commented-out settings, as %s", (_way, body) => 
   it("POST /settings → 204, and GET /settings → 200 with the list", async () => {
     const response = await send("POST", "/settings", body({ lease_s: 90, blender_path_linux: "/opt/blender/blender" }));
     expect([response.status, await response.text()]).toEqual([204, ""]);
-    expect(await okJson(await send("GET", "/settings"), 200)).toMatchObject({ lease_s: 90, blender_path_linux: "/opt/blender/blender" });
+    expect(await okJson(await send("GET", "/settings"), 200)).toMatchObject({
+      lease_s: 90,
+      blender_path_linux: "/opt/blender/blender",
+    });
   });
 
   it("PATCH /settings/{name} → 200 and the setting; GET /settings/{name} → 200 and the same", async () => {

@@ -1,5 +1,11 @@
 /** Routes of settings and tokens. */
-import { settingPatchSchema, settingSchema, settingsFilesSchema, settingsListSchema, settingsUpdateSchema } from "../../protocol/setting.ts";
+import {
+  settingPatchSchema,
+  settingSchema,
+  settingsFilesSchema,
+  settingsListSchema,
+  settingsUpdateSchema,
+} from "../../protocol/setting.ts";
 import { accessSchema, tokenCreatedSchema, tokenCreateSchema, tokenListSchema } from "../../protocol/token.ts";
 import { z } from "zod";
 import { settingsQuery } from "../queries.ts";
@@ -19,7 +25,12 @@ export const adminRoutes: readonly Route[] = [
     summary: "All settings, or the names of the render presets",
     who: PEOPLE,
     query: settingsQuery,
-    answers: { 200: { description: "Name → value; `?group=render`: `settings_files`", schema: z.union([settingsFilesSchema, settingsListSchema]) } },
+    answers: {
+      200: {
+        description: "Name → value; `?group=render`: `settings_files`",
+        schema: z.union([settingsFilesSchema, settingsListSchema]),
+      },
+    },
     handler: listSettings,
   },
   {

@@ -1,5 +1,13 @@
 /** Routes of files: assets in, outputs out, downloads. */
-import { assembleSchema, assetSchema, fileListSchema, missingResultSchema, missingSchema, partsSchema, receiptSchema } from "../../protocol/file.ts";
+import {
+  assembleSchema,
+  assetSchema,
+  fileListSchema,
+  missingResultSchema,
+  missingSchema,
+  partsSchema,
+  receiptSchema,
+} from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import type { ProblemCode } from "../../protocol/problem.ts";
 import { assembleAsset, findMissingAssets, getAsset, getAssetParts, putAsset, putAssetPart } from "../assets.ts";
@@ -12,12 +20,22 @@ const assets = "assets";
 const bytes = "application/octet-stream";
 
 const grant: HeaderDescription = { name: "Tablao-Grant", description: "The grant of the lease", required: true };
-const readGrant: HeaderDescription = { name: "Tablao-Grant", description: "Workers only: a lease's grant that names the task" };
-const hash: HeaderDescription = { name: "Tablao-SHA256", description: "SHA-256 of this body, checked on arrival", required: true };
+const readGrant: HeaderDescription = {
+  name: "Tablao-Grant",
+  description: "Workers only: a lease's grant that names the task",
+};
+const hash: HeaderDescription = {
+  name: "Tablao-SHA256",
+  description: "SHA-256 of this body, checked on arrival",
+  required: true,
+};
 const length: HeaderDescription = { name: "Content-Length", description: "Bytes of this body", required: true };
 const range: HeaderDescription = { name: "Range", description: "One range of bytes" };
 
-const stored = { 200: { description: "It was there", schema: assetSchema }, 201: { description: "Stored", schema: assetSchema } } as const;
+const stored = {
+  200: { description: "It was there", schema: assetSchema },
+  201: { description: "Stored", schema: assetSchema },
+} as const;
 const receipt = { 201: { description: "Stored; the receipt commits it", schema: receiptSchema } } as const;
 const parts = { 200: { description: "Parts that have arrived", schema: partsSchema } } as const;
 const content = {

@@ -1,10 +1,21 @@
 /** Routes of the lease protocol. */
-import { claimedSchema, claimSchema, completeSchema, failSchema, releaseSchema, renewedSchema, renewSchema, settledSchema } from "../../protocol/lease.ts";
+import {
+  claimedSchema,
+  claimSchema,
+  completeSchema,
+  failSchema,
+  releaseSchema,
+  renewedSchema,
+  renewSchema,
+  settledSchema,
+} from "../../protocol/lease.ts";
 import { claimLease, completeLease, failLease, releaseLease, renewLease } from "../leases.ts";
 import { WORKERS, type Route } from "../route.ts";
 
 const common = { method: "POST", tag: "leases", who: WORKERS } as const;
-const settled = { 200: { description: "Frames committed, and the next lease where one was asked for", schema: settledSchema } } as const;
+const settled = {
+  200: { description: "Frames committed, and the next lease where one was asked for", schema: settledSchema },
+} as const;
 
 export const leaseRoutes: readonly Route[] = [
   {

@@ -8,7 +8,9 @@ import type { Route } from "../route.ts";
 const common = { method: "GET", tag: "manager", who: "anyone" } as const;
 
 const healthSchema = z.object({ status: z.literal("ok"), version: z.string() }).meta({ id: "Health" });
-const problemKindSchema = z.object({ type: z.string(), code: z.string(), status: z.int(), title: z.string() }).meta({ id: "ProblemKind" });
+const problemKindSchema = z
+  .object({ type: z.string(), code: z.string(), status: z.int(), title: z.string() })
+  .meta({ id: "ProblemKind" });
 
 /** `openapi` describes the whole table, this row included, so it is handed in. */
 export function metaRoutes(openapi: PublicHandler): readonly Route[] {

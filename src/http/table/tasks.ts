@@ -1,5 +1,13 @@
 /** Routes of tasks, their frames and logs. */
-import { framesPageSchema, logAppendSchema, logPageSchema, taskListSchema, taskPatchSchema, taskSchema, taskSubmitSchema } from "../../protocol/task.ts";
+import {
+  framesPageSchema,
+  logAppendSchema,
+  logPageSchema,
+  taskListSchema,
+  taskPatchSchema,
+  taskSchema,
+  taskSubmitSchema,
+} from "../../protocol/task.ts";
 import { listFrames } from "../frames.ts";
 import { appendLog, readLog } from "../logs.ts";
 import { frameListQuery, logQuery, taskListQuery } from "../queries.ts";
@@ -20,7 +28,12 @@ export const taskRoutes: readonly Route[] = [
       "`Idempotency-Key` of the same owner answers with the existing task. A task can depend on existing tasks only and its dependencies " +
       "never change, so cycles cannot arise.",
     who: SUBMITTERS,
-    headers: [{ name: "Idempotency-Key", description: "1 to 255 visible characters; the same key with another body is refused" }],
+    headers: [
+      {
+        name: "Idempotency-Key",
+        description: "1 to 255 visible characters; the same key with another body is refused",
+      },
+    ],
     body: taskSubmitSchema,
     example: { type: "print_string", settings: { text: "hello", frames: "1-10" }, priority: 50 },
     answers: { 202: { description: "The task", schema: taskSchema } },
@@ -54,7 +67,8 @@ export const taskRoutes: readonly Route[] = [
     operationId: "patchTask",
     tag,
     summary: "Change a task, or report on it",
-    description: "Its owner and admins change it; a worker with a live lease of it reports `log`, `activity` and `time_cost`, and nothing else.",
+    description:
+      "Its owner and admins change it; a worker with a live lease of it reports `log`, `activity` and `time_cost`, and nothing else.",
     who: ["admin", "artist", "worker"],
     body: taskPatchSchema,
     example: { status: "pause" },

@@ -1,5 +1,12 @@
 /** Routes of workers. */
-import { workerInfoSchema, workerPatchedSchema, workerPatchSchema, workerRegisteredSchema, workerRegisterSchema, workersSchema } from "../../protocol/worker.ts";
+import {
+  workerInfoSchema,
+  workerPatchedSchema,
+  workerPatchSchema,
+  workerRegisteredSchema,
+  workerRegisterSchema,
+  workersSchema,
+} from "../../protocol/worker.ts";
 import { ADMINS, READERS, WORKERS, type Route } from "../route.ts";
 import { listWorkers, openSocket, patchWorker, registerWorker, removeWorker, showWorker } from "../workers.ts";
 
@@ -23,9 +30,12 @@ export const workerRoutes: readonly Route[] = [
     operationId: "registerWorker",
     tag,
     summary: "Register a worker",
-    description: "With a join token or as admin: a new worker, with its own secret in this one answer. As a worker: an update of its own record.",
+    description:
+      "With a join token or as admin: a new worker, with its own secret in this one answer. As a worker: an update of its own record.",
     who: ["admin", "join", "worker"],
-    headers: [{ name: "Prefer", description: "`return=minimal`: 204 with `Location` and `Tablao-Secret` instead of a body" }],
+    headers: [
+      { name: "Prefer", description: "`return=minimal`: 204 with `Location` and `Tablao-Secret` instead of a body" },
+    ],
     body: workerRegisterSchema,
     example: { hostname: "fsiddi-macpro.local", system: "Darwin 14.1.0" },
     answers: {

@@ -1,0 +1,59 @@
+import { expect, it } from "vitest";
+import { z } from "zod";
+import { openApiDocument, type RouteDescription } from "./openapi.ts";
+
+const inner = z.strictObject({ size: z.int().default(1) }).meta({ id: "Inner" });
+const outer = z.strictObject({ inner, data: z.json() }).meta({ id: "Outer" });
+const same = z.strictObject({ name: z.string() }).meta({ id: "Same" });
+
+function route(more: Partial<RouteDescription>): RouteDescription {
+  const base = {
+    method: "POST",
+    path: "/things/{id}",
+    operationId: "make",
+    tag: "t",
+    summary: "",
+    who: ["admin"],
+  } as const;
+  return { ...base, answers: { 200: { description: "", schema: outer } }, ...more };
+}
+
+function schemasOf(document: Record<string, unknown>) {
+  return (
+    document as {
+      components: { schemas: Record<string, { required?: string[]; properties: Record<string, unknown> }> };
+    }
+  ).components.schemas;
+}
+
+it("gives what is sent a name of its own where it differs from what is answered, also by what it refers to", () => {
+  const schemas = schemasOf(openApiDocument([route({ body: outer })], "1"));
+  expect(Object.keys(schemas)).toEqual(["Inner", "InnerInput", "JsonValue", "Outer", "OuterInput", "Problem"]);
+  expect(schemas["Outer"]!.properties["inner"]).toEqual({ $ref: "#/components/schemas/Inner" });
+  expect(schemas["OuterInput"]!.properties["inner"]).toEqual({ $ref: "#/components/schemas/InnerInput" });
+  expect([schemas["Inner"]!.required, schemas["InnerInput"]!.required]).toEqual([["size"], undefined]);
+});
+
+it("lists the refusals that follow from what a route is", () => {
+  const responses = (more: Partial<RouteDescription>) => {
+    const document = openApiDocument([route(more)], "1") as {
+      paths: Record<string, Record<string, { responses: object }>>;
+    };
+    return Object.keys(Object.values(Object.values(document.paths)[0]!)[0]!.responses);
+  };
+  expect(responses({ path: "/healthz", method: "GET", who: "anyone" })).toEqual(["200", "500", "503"]);
+  expect(responses({ body: same, problems: ["conflict"] })).toEqual([
+    "200",
+    "400",
+    "401",
+    "403",
+    "404",
+    "409",
+    "413",
+    "415",
+    "422",
+    "429",
+    "500",
+    "503",
+  ]);
+});
