@@ -20,7 +20,8 @@ export function migrate(storage: DurableObjectStorage, steps: readonly string[])
   const { sql } = storage;
   sql.exec("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL)");
   const done = sql.exec<{ id: number }>("SELECT coalesce(max(id), 0) AS id FROM migrations").one().id;
-  if (done > steps.length) throw new Error(`the database is at schema step ${done}, this code knows only ${steps.length}`);
+  if (done > steps.length)
+    throw new Error(`the database is at schema step ${done}, this code knows only ${steps.length}`);
   for (let id = done + 1; id <= steps.length; id++) {
     storage.transactionSync(() => {
       sql.exec(steps[id - 1]!);
@@ -38,6 +39,7 @@ export function all<T extends SqlRow>(sql: SqlStorage, statement: string, ...par
  * The first row of a statement, or undefined when it has none. Reads to the end, so give a query a LIMIT: a `RETURNING` that
  * is left half-read is still a write in progress, and its transaction could not commit.
  */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the statement decides the row's type, as in `exec`
 export function first<T extends SqlRow>(sql: SqlStorage, statement: string, ...params: SqlParam[]): T | undefined {
   return all<T>(sql, statement, ...params)[0];
 }

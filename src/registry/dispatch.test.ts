@@ -2,13 +2,32 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { canDo } from "../compilers/needs.ts";
 import type { Needs } from "../task/rpc.ts";
-import { barredUntilMs, chooseTask, goesFirst, needsSignature, type Asker, type Candidate, type Group } from "./dispatch.ts";
+import {
+  barredUntilMs,
+  chooseTask,
+  goesFirst,
+  needsSignature,
+  type Asker,
+  type Candidate,
+  type Group,
+} from "./dispatch.ts";
 
 const NOW = 1_000_000;
 const ME = 7;
 
-const needs = (change: Partial<Needs> = {}): Needs => ({ type: "blender_render", programs: ["blender"], tags: [], allow_exec: false, allow_autoexec: false, ...change });
-const task = (id: number, priority: number, kept_off: Candidate["kept_off"] = []): Candidate => ({ id, priority, kept_off });
+const needs = (change: Partial<Needs> = {}): Needs => ({
+  type: "blender_render",
+  programs: ["blender"],
+  tags: [],
+  allow_exec: false,
+  allow_autoexec: false,
+  ...change,
+});
+const task = (id: number, priority: number, kept_off: Candidate["kept_off"] = []): Candidate => ({
+  id,
+  priority,
+  kept_off,
+});
 const asker = (change: Partial<Asker> = {}): Asker => ({
   id: ME,
   offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false },
@@ -27,7 +46,10 @@ const anyNeeds = fc.record({
 const anyTask = fc.record({
   priority: fc.integer({ min: 0, max: 3 }),
   needs: anyNeeds,
-  kept_off: fc.array(fc.record({ worker_id: fc.constantFrom(ME, ME + 1), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }), { maxLength: 2 }),
+  kept_off: fc.array(
+    fc.record({ worker_id: fc.constantFrom(ME, ME + 1), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
+    { maxLength: 2 },
+  ),
 });
 const anyAsker = fc
   .record({
@@ -69,7 +91,12 @@ describe("dispatch", () => {
         const possible = tasks.filter((t) => canDo(t.needs, worker.offer) && barredUntilMs(worker, t, NOW) === 0);
         const top = Math.max(...possible.map((t) => t.priority));
         const expected = possible.find((t) => t.priority === top);
-        expect(chooseTask(worker, grouped(tasks), NOW).task?.id).toBe(expected?.id);
+        const choice = chooseTask(worker, grouped(tasks), NOW);
+        expect(choice.task?.id).toBe(expected?.id);
+        const missed = tasks
+          .filter((t) => canDo(t.needs, worker.offer) && (expected === undefined || goesFirst(t, expected)))
+          .map((t) => barredUntilMs(worker, t, NOW));
+        expect(choice.barred?.untilMs).toBe(missed.length === 0 ? undefined : Math.min(...missed));
       }),
     );
   });
@@ -95,21 +122,32 @@ describe("dispatch", () => {
     ];
     const worker = asker({ refused: new Map([[2, NOW + 20]]) });
     expect(chooseTask(worker, grouped(tasks), NOW).task?.id).toBe(3);
-    expect(chooseTask(worker, grouped(tasks.slice(0, 2)), NOW)).toEqual({ task: null, retryAtMs: NOW + 20 });
+    expect(chooseTask(worker, grouped(tasks.slice(0, 2)), NOW)).toEqual({
+      task: null,
+      barred: { id: 2, untilMs: NOW + 20 },
+    });
     expect(chooseTask(worker, grouped(tasks), NOW + 20).task?.id).toBe(2);
     expect(chooseTask(worker, grouped(tasks), NOW + 30).task?.id).toBe(1);
   });
 
   it("gives nothing to a worker that is switched off or draining", () => {
     const tasks = [{ ...task(1, 50), needs: needs() }];
-    expect(chooseTask(asker({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, retryAtMs: null });
+    expect(chooseTask(asker({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, barred: null });
   });
 
   it("groups tasks by what they need, however it is listed", () => {
     const one = needs({ programs: ["blender", "ffmpeg"], tags: ["b", "a"] });
-    expect(needsSignature(one)).toBe(needsSignature(needs({ programs: ["ffmpeg", "blender", "ffmpeg"], tags: ["a", "b"] })));
+    expect(needsSignature(one)).toBe(
+      needsSignature(needs({ programs: ["ffmpeg", "blender", "ffmpeg"], tags: ["a", "b"] })),
+    );
     expect(JSON.parse(needsSignature(one))).toEqual({ ...one, tags: ["a", "b"] });
-    for (const other of [{ type: "exec" }, { programs: ["ffmpeg"] }, { tags: [] }, { allow_exec: true }, { allow_autoexec: true }]) {
+    for (const other of [
+      { type: "exec" },
+      { programs: ["ffmpeg"] },
+      { tags: [] },
+      { allow_exec: true },
+      { allow_autoexec: true },
+    ]) {
       expect(needsSignature({ ...one, ...other })).not.toBe(needsSignature(one));
     }
   });

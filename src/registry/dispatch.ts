@@ -33,8 +33,8 @@ export interface Asker {
 
 export interface Choice<C extends Candidate = Candidate> {
   task: C | null;
-  /** When nothing was found: the earliest moment at which a task that was passed over can be offered; null when none was. */
-  retryAtMs: number | null;
+  /** Of the tasks that would have gone first, had this worker not been barred from them: the one that it may have soonest. */
+  barred: { id: number; untilMs: number } | null;
 }
 
 /** Whether `a` goes before `b`: higher priority first, the older task (lower id) on a tie. */
@@ -52,21 +52,26 @@ export function barredUntilMs(worker: Pick<Asker, "id" | "refused">, task: Candi
 /** The task this worker gets: of all it can do and is not barred from, the one that goes first. */
 export function chooseTask<C extends Candidate>(asker: Asker, groups: Iterable<Group<C>>, nowMs: number): Choice<C> {
   let best: C | null = null;
-  let retryAtMs: number | null = null;
-  if (!asker.takesWork) return { task: null, retryAtMs };
+  const barred: { task: C; untilMs: number }[] = [];
+  if (!asker.takesWork) return { task: null, barred: null };
   for (const group of groups) {
     if (!canDo(group.needs, asker.offer)) continue;
     for (const task of group.candidates) {
       if (best !== null && !goesFirst(task, best)) break;
-      const until = barredUntilMs(asker, task, nowMs);
-      if (until === 0) {
+      const untilMs = barredUntilMs(asker, task, nowMs);
+      if (untilMs === 0) {
         best = task;
         break;
       }
-      retryAtMs = retryAtMs === null ? until : Math.min(retryAtMs, until);
+      barred.push({ task, untilMs });
     }
   }
-  return best === null ? { task: null, retryAtMs } : { task: best, retryAtMs: null };
+  let soonest: Choice["barred"] = null;
+  for (const { task, untilMs } of barred) {
+    const counts = best === null || goesFirst(task, best);
+    if (counts && (soonest === null || untilMs < soonest.untilMs)) soonest = { id: task.id, untilMs };
+  }
+  return { task: best, barred: soonest };
 }
 
 /** One text for equal needs, whatever the order of their lists: the key of a group. It reads back as the needs. */

@@ -31,6 +31,10 @@ export class Dispatcher {
   readonly #open: Map<number, Needs>;
   /** Worker → task → until when it must not be offered. In memory: forgetting costs one idle claim. */
   readonly #refused = new Map<number, Map<number, number>>();
+  /** Workers that serve a task because they are barred from a better one, and until when. */
+  readonly #watched = new Map<number, { id: number; untilMs: number }>();
+  /** Task → workers called back to it once since it last had new work: a task that has nothing for them calls no more. */
+  readonly #calledBack = new Map<number, Set<number>>();
   #epoch: number;
   #lookAgainMs: number | null = null;
 
@@ -61,10 +65,12 @@ export class Dispatcher {
 
   /** The task this worker gets now; null when there is none for it. */
   assign(worker: number, nowMs: number): number | null {
-    const { task, retryAtMs } = chooseTask(this.#asker(worker), this.#groups(), nowMs);
+    const { task, barred } = chooseTask(this.#asker(worker), this.#groups(), nowMs);
     // One with several slots may have another one free; if not, it ignores the push, and is pushed less and less often.
     this.#sockets.setIdle(worker, task === null || (this.#fleet.get(worker)?.offered.slots ?? 1) > 1);
-    if (task === null && retryAtMs !== null) this.#lookAgain(retryAtMs);
+    this.#watched.delete(worker);
+    if (barred && task && !this.#calledBack.get(barred.id)?.has(worker)) this.#watched.set(worker, barred);
+    if (barred && (task === null || this.#watched.has(worker))) this.#lookAgain(barred.untilMs);
     return task?.id ?? null;
   }
 
@@ -78,9 +84,9 @@ export class Dispatcher {
   /** A worker has connected, been switched on, or can do more: is there something for it, or something better? */
   greet(worker: number, nowMs: number): void {
     for (const task of this.#live.tasksOf(worker)) this.#checkRank({ ...task, workers: [worker] }, true, nowMs);
-    const { task, retryAtMs } = chooseTask(this.#asker(worker), this.#groups(), nowMs);
+    const { task, barred } = chooseTask(this.#asker(worker), this.#groups(), nowMs);
     if (task !== null) this.#wake(worker, task.id, nowMs);
-    else if (retryAtMs !== null) this.#lookAgain(retryAtMs);
+    else if (barred !== null) this.#lookAgain(barred.untilMs);
   }
 
   /** A worker is to take nothing more: the tasks it serves send it back here, where it gets nothing. */
@@ -91,11 +97,13 @@ export class Dispatcher {
 
   forget(worker: number): void {
     this.#refused.delete(worker);
+    this.#watched.delete(worker);
   }
 
   /** A task has reported. `joined`: workers that are new on it. */
   changed(change: TaskChange, joined: number[], nowMs: number): void {
     const { id, before, after } = change;
+    if (after === null || before?.claimable === 0) this.#calledBack.delete(id);
     if (after === null) return;
     const { needsId, priority } = after;
     if (after.claimable > 0 && !this.#open.has(needsId)) this.#open.set(needsId, this.#tasks.needsOf(needsId));
@@ -104,7 +112,8 @@ export class Dispatcher {
       if (before?.claimable === 0) for (const refused of this.#refused.values()) refused.delete(id);
       this.#callAway({ id, ...after }, this.#open.get(needsId)!, nowMs);
     }
-    if (before !== null && priority < before.priority) this.#checkRank({ id, priority, workers: [...after.live.keys()] }, true, nowMs);
+    if (before !== null && priority < before.priority)
+      this.#checkRank({ id, priority, workers: [...after.live.keys()] }, true, nowMs);
     else if (joined.length > 0) this.#checkRank({ id, priority, workers: joined }, false, nowMs);
     if (after.claimable > 0) this.#wakeFor({ id, ...after }, this.#open.get(needsId)!, nowMs);
   }
@@ -112,7 +121,7 @@ export class Dispatcher {
   /** From the alarm: wake whoever sleeps while work waits, call away whoever may take on something again. */
   look(nowMs: number): void {
     this.#lookAgainMs = null;
-    this.#endRefusals(nowMs);
+    this.#callBack(nowMs);
     for (const group of this.#groups()) {
       let tasks = 0;
       for (const task of group.candidates) {
@@ -121,15 +130,16 @@ export class Dispatcher {
     }
   }
 
-  #endRefusals(nowMs: number): void {
-    for (const [worker, refused] of this.#refused) {
-      let ended = false;
-      for (const [task, untilMs] of refused) {
-        if (untilMs > nowMs) this.#lookAgain(untilMs);
-        else ended = refused.delete(task) || ended;
+  /** Workers that are no longer barred from something better than what they serve. */
+  #callBack(nowMs: number): void {
+    for (const [worker, { id, untilMs }] of this.#watched) {
+      if (untilMs > nowMs) {
+        this.#lookAgain(untilMs);
+        continue;
       }
-      if (refused.size === 0) this.#refused.delete(worker);
-      if (ended) for (const task of this.#live.tasksOf(worker)) this.#checkRank({ ...task, workers: [worker] }, true, nowMs);
+      this.#watched.delete(worker);
+      this.#calledBack.set(id, (this.#calledBack.get(id) ?? new Set()).add(worker));
+      for (const task of this.#live.tasksOf(worker)) this.#checkRank({ ...task, workers: [worker] }, true, nowMs);
     }
   }
 
@@ -181,7 +191,13 @@ export class Dispatcher {
   #asker(worker: number): Asker {
     const offer = this.#fleet.offer(worker);
     const refused = this.#refused.get(worker) ?? NONE;
-    if (!offer) return { id: worker, offer: { programs: {}, tags: [], allow_exec: false, allow_autoexec: false }, takesWork: false, refused };
+    if (!offer)
+      return {
+        id: worker,
+        offer: { programs: {}, tags: [], allow_exec: false, allow_autoexec: false },
+        takesWork: false,
+        refused,
+      };
     return { id: worker, offer, takesWork: this.#fleet.takesWork(worker), refused };
   }
 

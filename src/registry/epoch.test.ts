@@ -2,7 +2,13 @@ import { describe, expect, it } from "vitest";
 import { outrankedBy, workAppeared, type Standing } from "./epoch.ts";
 
 const NOW = 1_000_000;
-const standing = (change: Partial<Standing> = {}): Standing => ({ priority: 50, claimable: 3, needsId: 1, kept_off: [], ...change });
+const standing = (change: Partial<Standing> = {}): Standing => ({
+  priority: 50,
+  claimable: 3,
+  needsId: 1,
+  kept_off: [],
+  ...change,
+});
 const keptOff = (until_ms: number) => [{ worker_id: 7, until_ms }];
 
 describe("the epoch", () => {

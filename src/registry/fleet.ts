@@ -1,11 +1,12 @@
 /** The fleet in memory: who is there, what everybody can do, and what lists show. Rebuilt from rows and sockets. */
+import { taskTypesFor } from "../compilers/index.ts";
 import { canDo, type Offer } from "../compilers/needs.ts";
-import { PROGRAMS } from "../protocol/plan.ts";
-import type { Worker, WorkerInfo, WorkerPatch, WorkerRegister } from "../protocol/worker.ts";
+import type { Worker, WorkerInfo, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../task/rpc.ts";
 import type { LiveLeases } from "./live-leases.ts";
 import { isOnline, lastSeenMs, statusOf, type Signs } from "./presence.ts";
 import type { Sockets } from "./sockets.ts";
+import { changed, INFO_FIELDS, MEASURED_FIELDS, NO_INFO, offeredWith, offerOf, type Report } from "./worker-report.ts";
 import type { Info, Offered, WorkerRecord, WorkerStore } from "./worker-store.ts";
 
 /**
@@ -18,62 +19,9 @@ const CONTACT_EVERY_MS = 30_000;
 /** Measured load is stored at most this often: the next measurement replaces it anyway. */
 const MEASURED_EVERY_MS = 60_000;
 
-type Report = Partial<WorkerRegister> & Pick<WorkerPatch, "activity" | "log" | "time_cost">;
-
-const NO_INFO: Info = {
-  system: "",
-  platform: null,
-  ip_address: "",
-  port: 0,
-  name: "",
-  version: "",
-  mac_address: 0,
-  activity: null,
-  log: null,
-  time_cost: null,
-  update_frequent: { load_average: { "1min": 0, "5min": 0, "15min": 0 }, worker_cpu_percent: 0 },
-  update_less_frequent: { worker_architecture: "", worker_disk_percent: 0, worker_mem_percent: 0, worker_num_cpus: 0 },
-};
-
-const INFO_FIELDS = ["system", "platform", "port", "name", "version", "mac_address", "activity", "log", "time_cost"] as const;
 /** What decides whether a worker counts as able. */
 const ABLE_FIELDS = ["offered", "enabled", "draining", "leftMs"] as const;
 const OTHER_FIELDS = ["hostname", "saidRendering", "assignedTask"] as const;
-const MEASURED_FIELDS = ["update_frequent", "update_less_frequent"] as const;
-
-/** What dispatch compares with a task's needs. */
-function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" | "grantedTags">): Offer {
-  // A client of 2015 never says what it has: it is trusted with every program, as it was then. Every agent has its own tool.
-  const programs = offered.programs
-    ? { "tablao-tool": "", ...offered.programs }
-    : Object.fromEntries(PROGRAMS.map((program) => [program, ""]));
-  return {
-    programs,
-    tags: [...grantedTags, ...offered.tags],
-    allow_exec: offered.allow_exec,
-    allow_autoexec: offered.allow_autoexec,
-  };
-}
-
-function offeredWith(offered: Offered, report: Report): Offered {
-  return {
-    programs: report.programs ?? offered.programs,
-    tags: report.tags ?? offered.tags,
-    slots: report.slots ?? offered.slots,
-    allow_exec: report.allow_exec ?? offered.allow_exec,
-    allow_autoexec: report.allow_autoexec ?? offered.allow_autoexec,
-  };
-}
-
-/** Defined fields of a report that differ from what is known. */
-function changed<K extends keyof Info>(info: Info, report: Partial<Info>, fields: readonly K[]): Partial<Info> {
-  const different: Partial<Info> = {};
-  for (const field of fields) {
-    const value = report[field];
-    if (value !== undefined && JSON.stringify(value) !== JSON.stringify(info[field])) different[field] = value;
-  }
-  return different;
-}
 
 interface Member {
   record: WorkerRecord;
@@ -91,13 +39,15 @@ export class Fleet {
   readonly #store: WorkerStore;
   readonly #sockets: Sockets;
   readonly #live: LiveLeases;
+  readonly #taskOver: (task: number) => boolean;
   readonly #members: Map<number, Member>;
   readonly #counts = new Map<string, { count: number; untilMs: number }>();
 
-  constructor(store: WorkerStore, sockets: Sockets, live: LiveLeases) {
+  constructor(store: WorkerStore, sockets: Sockets, live: LiveLeases, taskOver: (task: number) => boolean) {
     this.#store = store;
     this.#sockets = sockets;
     this.#live = live;
+    this.#taskOver = taskOver;
     this.#members = new Map(store.loadAll().map((record) => [record.id, memberOf(record)]));
   }
 
@@ -132,7 +82,13 @@ export class Fleet {
     return count;
   }
 
-  add(report: WorkerRegister, ipAddress: string, grantedTags: string[], secretSha256: string, nowMs: number): WorkerRecord {
+  add(
+    report: WorkerRegister,
+    ipAddress: string,
+    grantedTags: string[],
+    secretSha256: string,
+    nowMs: number,
+  ): WorkerRecord {
     const blank: Offered = { programs: null, tags: [], slots: 1, allow_exec: false, allow_autoexec: false };
     const info = { ...NO_INFO, ip_address: ipAddress };
     Object.assign(info, changed(info, report, [...INFO_FIELDS, ...MEASURED_FIELDS]));
@@ -184,7 +140,8 @@ export class Fleet {
     const { record, unsaved } = member;
     const measuredDue = Object.keys(unsaved).length > 0 && nowMs - member.infoSavedMs >= MEASURED_EVERY_MS;
     // A socket's pings outlive an eviction by themselves.
-    const contactDue = record.contactMs - member.contactSavedMs >= CONTACT_EVERY_MS && this.#sockets.signMs(id) === null;
+    const contactDue =
+      record.contactMs - member.contactSavedMs >= CONTACT_EVERY_MS && this.#sockets.signMs(id) === null;
     if (!member.recordDue && !member.infoDue && !measuredDue && !contactDue) return;
     const info = member.infoDue || measuredDue ? this.#info(member) : null;
     this.#store.save(record, info);
@@ -211,36 +168,35 @@ export class Fleet {
     return keys;
   }
 
-  view(id: number, typesOf: (offer: Offer) => string[], taskOver: (task: number) => boolean, nowMs: number): WorkerInfo {
+  view(id: number, nowMs: number): WorkerInfo {
     const member = this.#members.get(id)!;
-    return this.#view(member, this.#info(member), typesOf, taskOver, nowMs);
+    return this.#view(member, this.#info(member), nowMs);
   }
 
   /** Everybody, ordered by id. */
-  list(typesOf: (offer: Offer) => string[], taskOver: (task: number) => boolean, nowMs: number): Record<string, Worker> {
+  list(nowMs: number): Record<string, Worker> {
     const infos = this.#store.infos();
     const keys = this.keys();
     return Object.fromEntries(
       [...this.#members].map(([id, member]): [string, Worker] => {
         const info = { ...infos.get(id)!, ...member.unsaved };
-        const { mac_address: _mac, update_frequent: _often, update_less_frequent: _seldom, ...worker } = this.#view(
-          member,
-          info,
-          typesOf,
-          taskOver,
-          nowMs,
-        );
+        const {
+          mac_address: _mac,
+          update_frequent: _often,
+          update_less_frequent: _seldom,
+          ...worker
+        } = this.#view(member, info, nowMs);
         return [keys.get(id)!, worker];
       }),
     );
   }
 
   /** The task of its newest live lease, or the one it was given last: unless that is over, or the worker is gone. */
-  currentTask(id: number, taskOver: (task: number) => boolean, nowMs: number): number | null {
+  currentTask(id: number, nowMs: number): number | null {
     const live = this.#live.newestOf(id);
     if (live !== null) return live;
     const assigned = this.get(id)?.assignedTask ?? null;
-    return assigned === null || !this.online(id, nowMs) || taskOver(assigned) ? null : assigned;
+    return assigned === null || !this.online(id, nowMs) || this.#taskOver(assigned) ? null : assigned;
   }
 
   status(id: number): "enabled" | "disabled" | "rendering" {
@@ -257,25 +213,19 @@ export class Fleet {
     return { socketMs: this.#sockets.signMs(id), contactMs, leftMs, liveLease: this.#live.countOf(id) > 0 };
   }
 
-  #view(
-    { record, offer }: Member,
-    { platform: _platform, ...info }: Info,
-    typesOf: (offer: Offer) => string[],
-    taskOver: (task: number) => boolean,
-    nowMs: number,
-  ): WorkerInfo {
+  #view({ record, offer }: Member, { platform: _platform, ...info }: Info, nowMs: number): WorkerInfo {
     const signs = this.#signs(record);
     return {
       ...info,
       id: record.id,
       hostname: record.hostname,
       connection: isOnline(signs, nowMs) ? "online" : "offline",
-      current_task: this.currentTask(record.id, taskOver, nowMs),
+      current_task: this.currentTask(record.id, nowMs),
       status: this.status(record.id),
       slots: record.offered.slots,
       tags: [...new Set(offer.tags)],
       programs: record.offered.programs ?? {},
-      task_types: typesOf(offer),
+      task_types: taskTypesFor(offer),
       draining: record.draining,
       registered_ms: record.registeredMs,
       last_seen_ms: lastSeenMs(signs),

@@ -3,7 +3,13 @@ import { OFFLINE_AFTER_MS } from "../protocol/worker.ts";
 import { HTTP_ONLINE_MS, isOnline, lastSeenMs, statusOf, type Signs } from "./presence.ts";
 
 const NOW = 10_000_000;
-const signs = (change: Partial<Signs>): Signs => ({ socketMs: null, contactMs: 0, leftMs: null, liveLease: false, ...change });
+const signs = (change: Partial<Signs>): Signs => ({
+  socketMs: null,
+  contactMs: 0,
+  leftMs: null,
+  liveLease: false,
+  ...change,
+});
 
 describe("presence", () => {
   it.each([
@@ -12,7 +18,11 @@ describe("presence", () => {
     ["three pings missed", signs({ socketMs: NOW - OFFLINE_AFTER_MS }), false],
     ["a ping just short of that", signs({ socketMs: NOW - OFFLINE_AFTER_MS + 1 }), true],
     ["a live lease alone", signs({ liveLease: true }), true],
-    ["a goodbye with everything else still warm", signs({ contactMs: NOW - 5, leftMs: NOW - 5, socketMs: NOW - 6, liveLease: true }), false],
+    [
+      "a goodbye with everything else still warm",
+      signs({ contactMs: NOW - 5, leftMs: NOW - 5, socketMs: NOW - 6, liveLease: true }),
+      false,
+    ],
     ["a ping after the goodbye", signs({ leftMs: NOW - 5, socketMs: NOW - 4 }), true],
     ["nothing at all", signs({}), false],
   ])("with %s", (_what, given, online) => {

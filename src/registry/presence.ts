@@ -29,7 +29,11 @@ export function lastSeenMs(signs: Pick<Signs, "socketMs" | "contactMs">): number
 }
 
 /** The documented `status` of a worker. */
-export function statusOf(worker: { enabled: boolean; liveLease: boolean; saidRendering: boolean }): "enabled" | "disabled" | "rendering" {
+export function statusOf(worker: {
+  enabled: boolean;
+  liveLease: boolean;
+  saidRendering: boolean;
+}): "enabled" | "disabled" | "rendering" {
   if (!worker.enabled) return "disabled";
   return worker.liveLease || worker.saidRendering ? "rendering" : "enabled";
 }

@@ -34,7 +34,11 @@ export class ReservationStore {
         key,
       );
       if (row && row.body_sha256 !== body_sha256) {
-        return refuse("invalid", "was used before with another body: a key stands for one submission", "Idempotency-Key");
+        return refuse(
+          "invalid",
+          "was used before with another body: a key stands for one submission",
+          "Idempotency-Key",
+        );
       }
       if (row) return { ok: true, value: { id: row.id, existing: true } };
     }
@@ -48,7 +52,8 @@ export class ReservationStore {
       if (row) return { ok: true, value: { id: row.id, existing: true } };
     }
     const id = first<{ value: number }>(this.#sql, NEXT_VALUE, "task")!.value;
-    if (task_id !== null) run(this.#sql, "INSERT INTO submitted_ids (owner, task_id, id) VALUES (?, ?, ?)", owner, task_id, id);
+    if (task_id !== null)
+      run(this.#sql, "INSERT INTO submitted_ids (owner, task_id, id) VALUES (?, ?, ?)", owner, task_id, id);
     if (key !== null) {
       run(
         this.#sql,
@@ -85,9 +90,17 @@ export class ReservationStore {
   sweep(nowMs: number): void {
     this.#oldestMs = undefined;
     const cutMs = nowMs - KEEP_MS;
-    const key = first<{ id: number }>(this.#sql, "SELECT id FROM submit_keys WHERE at_ms >= ? ORDER BY id LIMIT 1", cutMs);
+    const key = first<{ id: number }>(
+      this.#sql,
+      "SELECT id FROM submit_keys WHERE at_ms >= ? ORDER BY id LIMIT 1",
+      cutMs,
+    );
     run(this.#sql, "DELETE FROM submit_keys WHERE id < ?", key?.id ?? Number.MAX_SAFE_INTEGER);
-    const removed = first<{ seq: number }>(this.#sql, "SELECT seq FROM removed_tasks WHERE at_ms >= ? ORDER BY seq LIMIT 1", cutMs);
+    const removed = first<{ seq: number }>(
+      this.#sql,
+      "SELECT seq FROM removed_tasks WHERE at_ms >= ? ORDER BY seq LIMIT 1",
+      cutMs,
+    );
     run(this.#sql, "DELETE FROM removed_tasks WHERE seq < ?", removed?.seq ?? Number.MAX_SAFE_INTEGER);
   }
 }

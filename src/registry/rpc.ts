@@ -59,7 +59,12 @@ export interface RegistryRpc {
   /** Key: hostname, or `hostname#id` from the second worker of that name on. Ordered by id. */
   listWorkers(): Promise<Record<string, Worker>>;
   getWorker(id: number): Promise<Result<WorkerInfo, Refusal>>;
-  patchWorker(id: number, patch: WorkerPatch, caller: Principal, ipAddress: string): Promise<Result<WorkerPatched, Refusal>>;
+  patchWorker(
+    id: number,
+    patch: WorkerPatch,
+    caller: Principal,
+    ipAddress: string,
+  ): Promise<Result<WorkerPatched, Refusal>>;
   /** Revokes its secret and closes its socket. Its leases run out by themselves. */
   removeWorker(id: number): Promise<Result<null, Refusal>>;
 

@@ -28,6 +28,7 @@ export interface OpenTask extends Candidate {
 
 const CURSOR = /^[1-9]\d{0,14}$/;
 const MAX_PAGE = 500;
+const OVER: ReadonlySet<string> = new Set(["completed", "failed", "canceled"]);
 
 type StateRow = {
   version: number;
@@ -164,15 +165,14 @@ export class TaskStore {
 
   /** Every task with live leases. */
   liveTasks(): { id: number; state: TaskState }[] {
-    const rows = all<StateRow & { id: number }>(
-      this.#sql,
-      `SELECT id, ${STATE_COLUMNS} FROM tasks WHERE busy = 1`,
-    );
+    const rows = all<StateRow & { id: number }>(this.#sql, `SELECT id, ${STATE_COLUMNS} FROM tasks WHERE busy = 1`);
     return rows.map((row) => ({ id: row.id, state: stateOf(row) }));
   }
 
-  statusOf(id: number): string | undefined {
-    return first<{ status: string }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id)?.status;
+  /** Completed, failed, canceled or gone: nobody works on it any more. */
+  isOver(id: number): boolean {
+    const row = first<{ status: string }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id);
+    return row === undefined || OVER.has(row.status);
   }
 
   /** A page of the tasks that have reported, newest first. The cursor is the last id of the page before. */
@@ -181,7 +181,8 @@ export class TaskStore {
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
       return refuse("invalid", `must be a whole number from 1 to ${MAX_PAGE}`, "limit");
     }
-    if (cursor !== undefined && !CURSOR.test(cursor)) return refuse("invalid", "is not a cursor of this list", "cursor");
+    if (cursor !== undefined && !CURSOR.test(cursor))
+      return refuse("invalid", "is not a cursor of this list", "cursor");
     const filters: [string, SqlParam | undefined][] = [
       ["status = ?", query.status],
       ["type = ?", query.type],

@@ -1,8 +1,10 @@
 /** Rows of tokens. Only the SHA-256 of a secret is ever stored (P9). */
+import { ok, type Result } from "../platform/result.ts";
 import { all, first, run } from "../platform/sql.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Token, TokenCreate } from "../protocol/token.ts";
 import { NEXT_VALUE } from "./schema.ts";
-import { expiryOf, shouldNoteUse } from "./tokens.ts";
+import { expiryOf, shouldNoteUse, whyDead } from "./tokens.ts";
 
 type TokenRow = {
   id: number;
@@ -19,7 +21,12 @@ type TokenRow = {
 const COLUMNS = "id, role, name, tags, created_ms, expires_ms, uses_left, last_used_ms, revoked";
 
 function tokenOf(row: TokenRow): Token {
-  return { ...row, role: row.role as Token["role"], tags: JSON.parse(row.tags) as string[], revoked: row.revoked === 1 };
+  return {
+    ...row,
+    role: row.role as Token["role"],
+    tags: JSON.parse(row.tags) as string[],
+    revoked: row.revoked === 1,
+  };
 }
 
 export class TokenStore {
@@ -62,12 +69,17 @@ export class TokenStore {
   }
 
   noteUse(token: Token, nowMs: number): void {
-    if (shouldNoteUse(token.last_used_ms, nowMs)) run(this.#sql, "UPDATE tokens SET last_used_ms = ? WHERE id = ?", nowMs, token.id);
+    if (shouldNoteUse(token.last_used_ms, nowMs))
+      run(this.#sql, "UPDATE tokens SET last_used_ms = ? WHERE id = ?", nowMs, token.id);
   }
 
-  /** Take one use of a join token. The caller has just found it alive, in the same transaction as what the use buys. */
-  takeUse(id: number, nowMs: number): void {
+  /** Take one use of a join token; its tags. Call inside the transaction of what the use buys. */
+  takeUse(id: number, nowMs: number): Result<string[], Refusal> {
+    const token = this.byId(id);
+    const dead = token ? whyDead(token, nowMs) : "there is no such token";
+    if (dead !== null) return refuse("unauthorized", dead);
     run(this.#sql, "UPDATE tokens SET uses_left = uses_left - 1, last_used_ms = ? WHERE id = ?", nowMs, id);
+    return ok(token!.tags);
   }
 
   /** Idempotent; undefined when there is no such token. */

@@ -4,7 +4,13 @@ import type { Needs } from "../task/rpc.ts";
 import { graceMs, KEEP_MS, nextWake, planWake, SWEEP_SLACK_MS, type Idler } from "./wake.ts";
 
 const NOW = 1_000_000;
-const NEEDS: Needs = { type: "blender_render", programs: ["blender"], tags: [], allow_exec: false, allow_autoexec: false };
+const NEEDS: Needs = {
+  type: "blender_render",
+  programs: ["blender"],
+  tags: [],
+  allow_exec: false,
+  allow_autoexec: false,
+};
 
 function idler(id: number, change: Partial<Idler> & { able?: boolean } = {}): Idler {
   const { able = true, ...rest } = change;
@@ -32,7 +38,9 @@ const anyIdlers = fc
     }),
     { maxLength: 12 },
   )
-  .map((drawn) => drawn.map(({ refusedMs, ...change }, index) => idler(index + 1, { ...change, refused: new Map([[1, refusedMs]]) })));
+  .map((drawn) =>
+    drawn.map(({ refusedMs, ...change }, index) => idler(index + 1, { ...change, refused: new Map([[1, refusedMs]]) })),
+  );
 
 describe("waking", () => {
   it("wakes as many as there are frames and not one more, and only who could take them", () => {
@@ -58,12 +66,18 @@ describe("waking", () => {
     expect(again(idler(3))).toBe(NOW + 30);
     expect(again(idler(1, { wokenFor: 2, wokenUntilMs: NOW + 20 }))).toBe(NOW + 20);
     expect(again(idler(3), idler(1, { refused: new Map([[1, NOW + 10]]) }))).toBe(NOW + 10);
-    expect(again(idler(1, { able: false, refused: new Map([[1, NOW + 10]]) }), idler(2, { takesWork: false, wokenUntilMs: NOW + 9 }))).toBeNull();
+    expect(
+      again(
+        idler(1, { able: false, refused: new Map([[1, NOW + 10]]) }),
+        idler(2, { takesWork: false, wokenUntilMs: NOW + 9 }),
+      ),
+    ).toBeNull();
     expect(again()).toBeNull();
   });
 
   it("knows whether anybody is left for another task of the same needs", () => {
-    const left = (claimable: number, ...idlers: Idler[]) => planWake({ id: 1, priority: 50, kept_off: [], claimable }, NEEDS, idlers, NOW).left;
+    const left = (claimable: number, ...idlers: Idler[]) =>
+      planWake({ id: 1, priority: 50, kept_off: [], claimable }, NEEDS, idlers, NOW).left;
     expect(left(1, idler(1), idler(2))).toBe(true);
     expect(left(2, idler(1), idler(2))).toBe(false);
     expect(left(2, idler(1, { refused: new Map([[1, NOW + 10]]) }))).toBe(true);

@@ -10,12 +10,11 @@ export interface PatchParts {
   fleet: Fleet;
   dispatcher: Dispatcher;
   sockets: Sockets;
-  isOver: (task: number) => boolean;
 }
 
 /** Patch a worker that exists. One row is written at most. */
 export function applyPatch(
-  { fleet, dispatcher, sockets, isOver }: PatchParts,
+  { fleet, dispatcher, sockets }: PatchParts,
   id: number,
   patch: WorkerPatch,
   caller: { principal: Principal; ipAddress: string },
@@ -39,7 +38,7 @@ export function applyPatch(
   else if (status === "rendering" || leaving) sockets.setIdle(id, false);
   else if (fleet.takesWork(id) && (!took || JSON.stringify(fleet.offer(id)) !== offered)) dispatcher.greet(id, nowMs);
   fleet.flush(id, nowMs);
-  const task = status === "available" ? fleet.get(id)!.assignedTask : fleet.currentTask(id, isOver, nowMs);
+  const task = status === "available" ? fleet.get(id)!.assignedTask : fleet.currentTask(id, nowMs);
   return { task_id: task, epoch: dispatcher.epoch, status: fleet.status(id) };
 }
 

@@ -6,7 +6,6 @@
  * stores. Everything in memory is rebuilt from rows and sockets, so it may be evicted between any two calls.
  */
 import { DurableObject } from "cloudflare:workers";
-import { taskTypesFor } from "../compilers/index.ts";
 import { problemResponse } from "../http/problems.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
@@ -38,7 +37,6 @@ import { WorkerStore } from "./worker-store.ts";
 const WORKER_ID_HEADER = "Tablao-Worker-Id";
 /** A handler that failed is tried again this much later: the alarm chain never ends with an error. */
 const ALARM_RETRY_MS = 60_000;
-const OVER: ReadonlySet<string> = new Set(["completed", "failed", "canceled"]);
 
 /** What is kept in memory. */
 interface Farm {
@@ -80,9 +78,11 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   get #farm(): Farm {
     if (!this.#loaded) {
       const live = new LiveLeases(this.#tasks);
-      const fleet = new Fleet(this.#workers, this.#sockets, live);
+      const fleet = new Fleet(this.#workers, this.#sockets, live, (task) => this.#tasks.isOver(task));
       const parts = { tasks: this.#tasks, live, fleet, sockets: this.#sockets };
-      const dispatcher = new Dispatcher(this.ctx.storage.sql, parts, (tasks, epoch) => this.#outranker.tell(tasks, epoch));
+      const dispatcher = new Dispatcher(this.ctx.storage.sql, parts, (tasks, epoch) =>
+        this.#outranker.tell(tasks, epoch),
+      );
       this.#loaded = { live, fleet, dispatcher };
     }
     return this.#loaded;
@@ -129,36 +129,37 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
       const patched = await this.patchWorker(caller.id, register, caller, ipAddress);
       return patched.ok ? ok({ ...this.#listed(caller.id), secret: null, created: false }) : patched;
     }
-    if (caller.role !== "join" && caller.role !== "admin") return refuse("forbidden", "a worker registers with a join token");
+    const { role } = caller;
+    if (role !== "join" && role !== "admin") return refuse("forbidden", "a worker registers with a join token");
     const secret = newSecret("worker");
     const sha256 = await sha256Hex(secret);
     const nowMs = Date.now();
     const added = this.ctx.storage.transactionSync((): Result<number, Refusal> => {
-      const token = caller.role === "join" ? this.#tokens.byId(caller.id) : undefined;
-      if (caller.role === "join") {
-        const dead = token ? whyDead(token, nowMs) : "there is no such token";
-        if (dead !== null) return refuse("unauthorized", dead);
-        this.#tokens.takeUse(caller.id, nowMs);
-      }
-      return ok(this.#farm.fleet.add(register, ipAddress, token?.tags ?? [], sha256, nowMs).id);
+      const tags = role === "join" ? this.#tokens.takeUse(caller.id, nowMs) : ok([]);
+      return tags.ok ? ok(this.#farm.fleet.add(register, ipAddress, tags.value, sha256, nowMs).id) : tags;
     });
     return added.ok ? ok({ ...this.#listed(added.value), secret, created: true }) : added;
   }
 
   async listWorkers(): Promise<Record<string, Worker>> {
-    return this.#farm.fleet.list(taskTypesFor, this.#isOver, Date.now());
+    return this.#farm.fleet.list(Date.now());
   }
 
   async getWorker(id: number): Promise<Result<WorkerInfo, Refusal>> {
     if (!this.#farm.fleet.get(id)) return NO_WORKER;
-    return ok(this.#farm.fleet.view(id, taskTypesFor, this.#isOver, Date.now()));
+    return ok(this.#farm.fleet.view(id, Date.now()));
   }
 
-  async patchWorker(id: number, patch: WorkerPatch, caller: Principal, ipAddress: string): Promise<Result<WorkerPatched, Refusal>> {
+  async patchWorker(
+    id: number,
+    patch: WorkerPatch,
+    caller: Principal,
+    ipAddress: string,
+  ): Promise<Result<WorkerPatched, Refusal>> {
     const { fleet, dispatcher } = this.#farm;
     if (!fleet.get(id)) return NO_WORKER;
     const nowMs = Date.now();
-    const parts = { fleet, dispatcher, sockets: this.#sockets, isOver: this.#isOver };
+    const parts = { fleet, dispatcher, sockets: this.#sockets };
     const patched = applyPatch(parts, id, patch, { principal: caller, ipAddress }, nowMs);
     await this.#settle(nowMs);
     return ok(patched);
@@ -178,7 +179,8 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   }
 
   async pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void> {
-    for (const { worker_id, task_id, lease_ids } of cancels) this.#sockets.push(worker_id, { type: "cancel", task_id, lease_ids });
+    for (const { worker_id, task_id, lease_ids } of cancels)
+      this.#sockets.push(worker_id, { type: "cancel", task_id, lease_ids });
   }
 
   // Tasks
@@ -227,7 +229,8 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   /** The upgrade of `/workers/<id>/socket`; the Worker has authenticated the worker that it names. */
   override async fetch(request: Request): Promise<Response> {
-    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") return problemResponse({ code: "upgrade_required", detail: "This is a WebSocket." });
+    if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket")
+      return problemResponse({ code: "upgrade_required", detail: "This is a WebSocket." });
     const { fleet, dispatcher } = this.#farm;
     const id = Number(request.headers.get(WORKER_ID_HEADER));
     if (!fleet.get(id)) return problemResponse(NO_WORKER.error);
@@ -277,7 +280,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   /** Set the alarm if it is not set or set too late. One that is due already counts as not set: it may have been lost. */
   async #arm(nowMs: number): Promise<void> {
     const lookAgainMs = this.#loaded?.dispatcher.lookAgainMs ?? null;
-    const wakeMs = nextWake({ lookAgainMs, owedMs: this.#outranker.retryMs, oldestKeptMs: this.#reservations.oldestKeptMs() }, nowMs);
+    const wakeMs = nextWake(
+      { lookAgainMs, owedMs: this.#outranker.retryMs, oldestKeptMs: this.#reservations.oldestKeptMs() },
+      nowMs,
+    );
     if (wakeMs === null) return;
     if (this.#armedMs === undefined) this.#armedMs = await this.ctx.storage.getAlarm();
     if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= wakeMs) return;
@@ -287,13 +293,8 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   #listed(id: number): { key: string; worker: Worker } {
     const { fleet } = this.#farm;
-    return { key: fleet.keys().get(id)!, worker: fleet.view(id, taskTypesFor, this.#isOver, Date.now()) };
+    return { key: fleet.keys().get(id)!, worker: fleet.view(id, Date.now()) };
   }
-
-  readonly #isOver = (task: number): boolean => {
-    const status = this.#tasks.statusOf(task);
-    return status === undefined || OVER.has(status);
-  };
 }
 
 const NO_WORKER = refuse("not_found", "there is no such worker");

@@ -10,21 +10,29 @@ import type { Needs } from "../../src/task/rpc.ts";
 
 export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
 
+/** A stub for the runtime's helpers, with the methods as the contract types them. */
+// oxlint-disable-next-line typescript/no-redundant-type-constituents -- the linter does not see the runtime's types here
+export type Registry = DurableObjectStub<WorkerRegistry> & RegistryRpc;
+
 /** A fresh registry: none of its state is another test's. */
 let count = 0;
-export function newRegistry(): DurableObjectStub<WorkerRegistry> & RegistryRpc {
-  return env.REGISTRY.getByName(`registry-of-test-${++count}`) as unknown as DurableObjectStub<WorkerRegistry> & RegistryRpc;
+export function newRegistry(): Registry {
+  return env.REGISTRY.getByName(`registry-of-test-${++count}`) as unknown as Registry;
 }
 
 /** The same registry, thrown out of memory before every call; its sockets hibernate. */
 export function evicting(stub: DurableObjectStub<WorkerRegistry>): RegistryRpc {
   return new Proxy(stub, {
-    get: (_target, method) => async (...args: unknown[]) => {
-      // Touched first: only an object that runs can be evicted.
-      await runInDurableObject(stub, () => {});
-      await evictDurableObject(stub);
-      return await (stub as unknown as Record<string | symbol, (...args: unknown[]) => Promise<unknown>>)[method]!(...args);
-    },
+    get:
+      (_target, method) =>
+      async (...args: unknown[]) => {
+        // Touched first: only an object that runs can be evicted.
+        await runInDurableObject(stub, () => {});
+        await evictDurableObject(stub);
+        return await (stub as unknown as Record<string | symbol, (...args: unknown[]) => Promise<unknown>>)[method]!(
+          ...args,
+        );
+      },
   }) as unknown as RegistryRpc;
 }
 
@@ -37,7 +45,11 @@ export function machine(hostname: string, change: Partial<WorkerRegister> = {}):
 }
 
 /** Register a worker as admin. */
-export async function newWorker(registry: RegistryRpc, hostname: string, change: Partial<WorkerRegister> = {}): Promise<{ id: number; secret: string }> {
+export async function newWorker(
+  registry: RegistryRpc,
+  hostname: string,
+  change: Partial<WorkerRegister> = {},
+): Promise<{ id: number; secret: string }> {
   const registered = await registry.registerWorker(machine(hostname, change), ADMIN, "192.0.2.1");
   if (!registered.ok) throw new Error(registered.error.detail);
   return { id: registered.value.worker.id, secret: registered.value.secret! };
@@ -55,12 +67,21 @@ export async function ask(registry: RegistryRpc, id: number): Promise<number | n
   return (await patch(registry, id, { status: "available" })).task_id;
 }
 
-export const BLENDER: Needs = { type: "blender_render", programs: ["blender"], tags: [], allow_exec: false, allow_autoexec: false };
+export const BLENDER: Needs = {
+  type: "blender_render",
+  programs: ["blender"],
+  tags: [],
+  allow_exec: false,
+  allow_autoexec: false,
+};
 
 let version = 0;
 
 /** A task's report; its version is newer than that of every report before. */
-export function report(id: number, change: Partial<TaskReport> & { priority?: number; task?: Partial<TaskSummary> } = {}): TaskReport {
+export function report(
+  id: number,
+  change: Partial<TaskReport> & { priority?: number; task?: Partial<TaskSummary> } = {},
+): TaskReport {
   const { priority = 50, task, ...rest } = change;
   const summary: TaskSummary = {
     id,
@@ -83,7 +104,16 @@ export function report(id: number, change: Partial<TaskReport> & { priority?: nu
     seconds: 0,
     ...task,
   };
-  return { version: ++version, summary, needs: BLENDER, claimable: 10, live_workers: [], kept_off: [], gone: false, ...rest };
+  return {
+    version: ++version,
+    summary,
+    needs: BLENDER,
+    claimable: 10,
+    live_workers: [],
+    kept_off: [],
+    gone: false,
+    ...rest,
+  };
 }
 
 /** A worker's socket and what it has been sent. */
@@ -105,7 +135,8 @@ export async function connect(registry: DurableObjectStub<WorkerRegistry>, worke
     pushes: [],
     closed: null,
     received: async (count) => {
-      for (let tries = 0; line.pushes.length < count && tries < 200; tries++) await new Promise((done) => setTimeout(done, 10));
+      for (let tries = 0; line.pushes.length < count && tries < 200; tries++)
+        await new Promise((done) => setTimeout(done, 10));
       return line.pushes;
     },
   };
@@ -150,7 +181,8 @@ export async function rowsOf(
     } finally {
       sql.exec = exec;
     }
-    const sum = (of: (cursor: (typeof cursors)[number]) => number) => cursors.reduce((total, cursor) => total + of(cursor), 0);
+    const sum = (of: (cursor: (typeof cursors)[number]) => number) =>
+      cursors.reduce((total, cursor) => total + of(cursor), 0);
     return { read: sum((cursor) => cursor.rowsRead), written: sum((cursor) => cursor.rowsWritten) };
   });
 }
