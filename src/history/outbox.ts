@@ -9,7 +9,7 @@
  * DRAIN_EVENTS may be raised but never lowered, and the rules of `startsRow` may not change, while any outbox still holds events
  * of an unanswered try: a reader could then see an event twice.
  */
-import type { HistoryEvent } from "../protocol/history.ts";
+import type { EventKind, HistoryEvent } from "../protocol/history.ts";
 
 /** One row of the table `history`. */
 export interface HistoryRow {
@@ -20,6 +20,7 @@ export interface HistoryRow {
   through_seq: number;
   /** Of the first event; all others are at most ROW_SPAN_MS later, on the same UTC day. */
   from_ms: number;
+  /** Null for events about the task itself, which are never in a row with those of frames. */
   worker_id: number | null;
   type: string;
   frames_done: number;
@@ -53,10 +54,11 @@ export function batchRows(events: readonly HistoryEvent[]): HistoryRow[] {
   const open = new Map<number | null, { row: HistoryRow; chars: number }>();
   for (const event of events) {
     const chars = JSON.stringify(event).length + 1;
-    let group = open.get(event.worker_id);
+    const worker = isAboutFrames(event.kind) ? event.worker_id : null;
+    let group = open.get(worker);
     if (!group || startsRow(group, event, chars)) {
-      group = { row: emptyRow(event), chars: 0 };
-      open.set(event.worker_id, group);
+      group = { row: emptyRow(event, worker), chars: 0 };
+      open.set(worker, group);
       rows.push(group.row);
     }
     group.chars += chars;
@@ -75,13 +77,18 @@ function startsRow(group: { row: HistoryRow; chars: number }, event: HistoryEven
   );
 }
 
-function emptyRow(event: HistoryEvent): HistoryRow {
+/** Frames in an attempt, and so a worker; the other kinds are about the task. */
+export function isAboutFrames(kind: EventKind): kind is "done" | "error" | "lost" {
+  return kind === "done" || kind === "error" || kind === "lost";
+}
+
+function emptyRow(event: HistoryEvent, worker: number | null): HistoryRow {
   return {
     task_id: event.task_id,
     seq: event.seq,
     through_seq: event.seq,
     from_ms: event.at_ms,
-    worker_id: event.worker_id,
+    worker_id: worker,
     type: event.type,
     frames_done: 0,
     frames_error: 0,

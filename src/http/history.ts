@@ -1,6 +1,7 @@
 /** What happened: `GET /history` and `GET /history/days`. Reads D1 and nothing else. */
 import { z } from "zod";
 import { decodeCursor, encodeCursor, NEWEST } from "../history/event-page.ts";
+import { isAboutFrames } from "../history/outbox.ts";
 import { queryDays, queryEvents } from "../history/store.ts";
 import { idSchema, instantSchema } from "../protocol/fields.ts";
 import { EVENT_KINDS, eventKindSchema, type historyPageSchema, type dayTotalsSchema } from "../protocol/history.ts";
@@ -9,7 +10,7 @@ import { readQuery } from "./input.ts";
 import { invalidFields, problemResponse } from "./problems.ts";
 
 /** Kinds that are about a task as a whole; `status` takes these, in the words a task's status has. */
-const TASK_KINDS = EVENT_KINDS.filter((kind) => kind !== "done" && kind !== "error" && kind !== "lost");
+const TASK_KINDS = EVENT_KINDS.filter((kind) => !isAboutFrames(kind));
 
 const ORDER = "must not be before `since`";
 
