@@ -3,13 +3,13 @@
  *
  *     print TEXT FRAMES                                        print a text for every frame
  *     sleep SECONDS FRAMES                                     sleep for every frame
- *     demo WIDTH HEIGHT SAMPLES SEED DELAY_MS OUT FRAMES       render demo frames; OUT holds #### for the number
+ *     demo WIDTH HEIGHT SAMPLES SEED DELAY_MS OUT FRAMES       render demo frames; OUT, in a folder that is there, holds #### for the number
  *
  * FRAMES are numbers with commas between. What it reports is what the `plain` parser reads: `tablao: frame N` when a frame
  * begins, `tablao: progress F`, and `tablao: saved N PATH` or, for frames without a file, `tablao: done N`.
  * It exits 0 when every frame is done, 1 when one failed, 2 when the arguments are wrong.
  */
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { nameOfFrame } from "../compilers/frame-name.ts";
@@ -95,7 +95,6 @@ async function demo(args: string[]): Promise<void> {
   const out = args[5] ?? "";
   if (!path.basename(out).includes("#")) throw new UsageError("OUT must be a path with # in its file name");
   const frames = readFrames(args[6]);
-  await mkdir(path.dirname(out), { recursive: true });
   for (const frame of frames) {
     say(`tablao: frame ${frame}`);
     await pause(delayMs);
