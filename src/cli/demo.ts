@@ -35,17 +35,21 @@ async function versionOf(program: string, flag: string): Promise<string | undefi
   }
 }
 
-async function makeScene(signal: AbortSignal): Promise<string> {
+/** Answers with the .blend, or, where this Blender cannot make it, undefined after saying why. */
+async function makeScene(say: (text: string) => void, signal: AbortSignal): Promise<string | undefined> {
   const file = path.join(OUTPUT, "dance.blend");
   const script = path.join(import.meta.dirname, "demo-scene.py");
-  const args = ["-b", "--factory-startup", "--python-exit-code", "1", "--python", script, "--", file];
+  const args = ["-b", "--factory-startup", "--python-exit-code", "1", "--python", script, "--", path.resolve(file)];
   try {
     await run("blender", args, { signal, timeout: 120_000, maxBuffer: 16_000_000 });
+    return file;
   } catch (thrown) {
-    if (signal.aborted) throw thrown;
-    throw new CliError(EXIT.failed, `Blender could not make the scene: ${messageOf(thrown).trim().split("\n").at(-1)}`);
+    signal.throwIfAborted();
+    const printed = thrown instanceof Error && "stderr" in thrown ? String(thrown.stderr) : "";
+    const reason = /^.*Error: .*$/m.exec(printed)?.[0] ?? messageOf(thrown).split("\n", 1)[0]!;
+    say(`Renderer  our small ray tracer instead: this Blender could not make the scene (${reason.trim()})`);
+    return undefined;
   }
-  return file;
 }
 
 interface Farm {
@@ -125,7 +129,7 @@ async function demo(signal: AbortSignal, folder: string): Promise<void> {
   say("Manager   starting …");
   const options = { stateFolder: path.join(folder, "state"), host: "127.0.0.1", port: 0, signal };
   mkdirSync(OUTPUT, { recursive: true });
-  const scene = blender ? makeScene(signal) : undefined;
+  const scene = blender ? makeScene(say, signal) : undefined;
   // It is awaited below; a failure meanwhile must not count as unhandled.
   scene?.catch(() => undefined);
   const manager = await launchManager(options);

@@ -4,12 +4,14 @@
  */
 import type { ChildProcess } from "node:child_process";
 import net from "node:net";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CliError, EXIT, messageOf, systemCode } from "./failure.ts";
+import { readRecord } from "./manager-record.ts";
 import { groupEnded, groupMembers, signalGroup } from "./process-group.ts";
 import { readPrivateFile, writePrivateFile } from "./private-file.ts";
 import { adminToken, lockStateFolder, rotateLog, signingKey, type StateFolder } from "./state-folder.ts";
-import { applyMigrations, lastWords, logSince, sizeOf, startWrangler } from "./wrangler.ts";
+import { applyMigrations, lastWords, logSince, sizeOf, startDev } from "./wrangler.ts";
 
 /** A first start reads some hundred megabytes from a cold disk. */
 const READY_WITHIN_MS = 90_000;
@@ -62,9 +64,10 @@ async function takeStateFolder(folder: string): Promise<StateFolder> {
     const state = lockStateFolder(folder);
     if (state) return state;
     if (performance.now() > until) {
+      const url = readRecord(path.join(folder, "manager.json"))?.url;
       throw new CliError(
         EXIT.failed,
-        `a manager is already running on the state folder ${folder}`,
+        `a manager is already running ${url === undefined ? "" : `at ${url} `}on the state folder ${folder}`,
         "Stop it first, or set TABLAO_STATE to another folder and PORT to another port.",
       );
     }
@@ -129,8 +132,7 @@ async function launchOn(state: StateFolder, options: ManagerOptions): Promise<Ru
 
   await applyMigrations(state, logFile);
   const logFrom = sizeOf(logFile);
-  const child = startWrangler(state, logFile, [
-    "dev",
+  const child = startDev(state, logFile, [
     `--ip=${options.host}`,
     `--port=${options.port}`,
     "--inspector-port=0",
@@ -140,7 +142,6 @@ async function launchOn(state: StateFolder, options: ManagerOptions): Promise<Ru
     "--show-interactive-dev-session=false",
   ]);
   const group = child.pid!;
-  writePrivateFile(state.file("group.json"), `${group}\n`);
 
   let stopping = false;
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));

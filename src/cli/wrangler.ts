@@ -22,15 +22,12 @@ export async function applyMigrations(state: StateFolder, logFile: string): Prom
   const wanted = hash.digest("hex");
   if (readPrivateFile(state.file("schema.sha256"))?.trim() === wanted) return;
   const from = sizeOf(logFile);
-  const child = startWrangler(state, logFile, [
-    "d1",
-    "migrations",
-    "apply",
-    DATABASE,
-    "--local",
-    "--persist-to",
-    state.path,
-  ]);
+  const child = startWrangler(
+    state,
+    logFile,
+    [],
+    ["d1", "migrations", "apply", DATABASE, "--local", "--persist-to", state.path],
+  );
   const code = await new Promise<number | null>((resolve) => child.once("exit", resolve));
   signalGroup(child.pid!, "SIGKILL");
   if (code !== 0)
@@ -42,21 +39,28 @@ export async function applyMigrations(state: StateFolder, logFile: string): Prom
   writePrivateFile(state.file("schema.sha256"), `${wanted}\n`);
 }
 
-/** Start wrangler, leading a process group that ends with this process. It prints to the log. */
-export function startWrangler(state: StateFolder, logFile: string, args: string[]): ChildProcess {
+/** Start `wrangler dev`. It leads a process group that ends with this process, and prints to the log. */
+export function startDev(state: StateFolder, logFile: string, args: string[]): ChildProcess {
+  const guard = path.join(import.meta.dirname, "die-with-launcher.js");
+  return startWrangler(state, logFile, ["--import", guard], ["dev", ...args]);
+}
+
+function startWrangler(state: StateFolder, logFile: string, nodeArgs: string[], args: string[]): ChildProcess {
   const entry = path.join(
     path.dirname(createRequire(import.meta.url).resolve("wrangler/package.json")),
     "wrangler-dist/cli.js",
   );
-  const guard = path.join(import.meta.dirname, "die-with-launcher.js");
   const log = openSync(logFile, "a", 0o600);
   try {
-    return spawn(process.execPath, ["--no-warnings", "--import", guard, entry, ...args], {
+    const child = spawn(process.execPath, ["--no-warnings", ...nodeArgs, entry, ...args], {
       cwd: CHECKOUT,
       detached: true,
       stdio: ["ignore", log, log, "ipc"],
       env: wranglerEnvironment(state),
     });
+    // For the next launcher, should this one be killed.
+    writePrivateFile(state.file("group.json"), `${child.pid}\n`);
+    return child;
   } finally {
     closeSync(log);
   }

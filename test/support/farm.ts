@@ -1,0 +1,245 @@
+/**
+ * A real farm for tests: `npm start`'s manager on a free port with a state folder of its own, agents, and the command line.
+ *
+ *     const manager = await startManager();
+ *     const agent = await startAgent(manager, { name: "a" });
+ *     const { code, stdout } = await tablao(manager, "submit", "--type", "print_string", …);
+ *     afterAll(endFarm);
+ */
+import { randomBytes } from "node:crypto";
+import path from "node:path";
+import { z } from "zod";
+import { ManagerClient } from "../../src/agent/manager-client.ts";
+import { tokenCreatedSchema } from "../../src/protocol/token.ts";
+import { taskSchema, type Task, type TaskStatus } from "../../src/protocol/task.ts";
+import { workersSchema } from "../../src/protocol/worker.ts";
+import { cleanEnvironment, endAllChildren, startChild, type Child } from "./child.ts";
+import { temporaryFolder } from "./folders.ts";
+import { until } from "./wait.ts";
+
+/** The checkout under test. */
+export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+const START = path.join(CHECKOUT, "src/cli/start.ts");
+const TABLAO = path.join(CHECKOUT, "src/cli/tablao.js");
+const READY_WITHIN_MS = 90_000;
+
+const folders: { remove(): void }[] = [];
+
+function keptFolder(name: string): string {
+  const folder = temporaryFolder(name);
+  folders.push(folder);
+  return folder.path;
+}
+
+/** End all processes and remove all folders. For `afterAll`. */
+export async function endFarm(): Promise<void> {
+  await endAllChildren();
+  for (const folder of folders.splice(0)) folder.remove();
+}
+
+export interface Manager {
+  url: string;
+  port: number;
+  /** Admin token. */
+  token: string;
+  state: string;
+  /** The launcher. */
+  child: Child;
+  /** Calls as admin. */
+  client: ManagerClient;
+  /** Stop it as Ctrl-C would; state stays. */
+  stop(): Promise<void>;
+  /** `kill -9` of the launcher, and with it of everything it started. */
+  kill(): Promise<void>;
+  /** Start it again, same state, port and token. Only after `stop` or `kill`. */
+  restart(): Promise<void>;
+}
+
+export interface ManagerOptions {
+  /** By default a new folder. */
+  state?: string;
+  /** By default a free one, kept over restarts. */
+  port?: number;
+  token?: string;
+  env?: NodeJS.ProcessEnv;
+}
+
+/** Start a manager and wait until it serves. */
+export async function startManager(options: ManagerOptions = {}): Promise<Manager> {
+  const state = options.state ?? path.join(keptFolder("manager"), "state");
+  const token = options.token ?? `test-${randomBytes(16).toString("hex")}`;
+  const launch = async (port: number): Promise<{ child: Child; url: string }> => {
+    const env = cleanEnvironment({
+      PORT: String(port),
+      TABLAO_STATE: state,
+      TABLAO_ADMIN_TOKEN: token,
+      ...options.env,
+    });
+    const child = startChild(process.execPath, [START], { cwd: CHECKOUT, env });
+    const probe = (): string | undefined => {
+      const url = /serves at (\S+)/.exec(child.stdout())?.[1];
+      if (url === undefined && !child.running()) throw new Error(`npm start ended: ${child.stderr()}`);
+      return url;
+    };
+    return { child, url: await until(probe, { withinMs: READY_WITHIN_MS, what: "npm start serves" }) };
+  };
+  const first = await launch(options.port ?? 0);
+  const port = Number(new URL(first.url).port);
+  const manager: Manager = {
+    url: first.url,
+    port,
+    token,
+    state,
+    child: first.child,
+    client: new ManagerClient({ url: first.url, secret: token, retryForMs: 15_000 }),
+    stop: async () => {
+      await manager.child.end("SIGTERM");
+    },
+    kill: async () => {
+      await manager.child.end("SIGKILL");
+    },
+    restart: async () => {
+      if (manager.child.running()) throw new Error("stop or kill the manager first");
+      manager.child = (await launch(port)).child;
+    },
+  };
+  return manager;
+}
+
+export interface Agent {
+  name: string;
+  id: number;
+  child: Child;
+  stateDir: string;
+  /** What it said so far. */
+  said(): string;
+  /** SIGTERM: it gives back what it has and stops. */
+  stop(): Promise<void>;
+  /** `kill -9` of the agent, not of its renderers: as the kernel does when memory runs out. */
+  kill(): Promise<void>;
+}
+
+export interface AgentOptions {
+  name?: string;
+  /** Further arguments of `tablao worker`. */
+  args?: string[];
+  env?: NodeJS.ProcessEnv;
+  /** By default a new folder. With that of an earlier agent of this name, it comes back as the same worker. */
+  stateDir?: string;
+}
+
+let agents = 0;
+
+/** Start an agent and wait until the manager sees it online. */
+export async function startAgent(manager: Manager, options: AgentOptions = {}): Promise<Agent> {
+  const name = options.name ?? `agent-${++agents}`;
+  const stateDir = options.stateDir ?? keptFolder("agent");
+  const { token } = await manager.client.call(tokenCreatedSchema, "POST", "/tokens", { json: { role: "join", name } });
+  const args = [
+    TABLAO,
+    "worker",
+    "--manager",
+    manager.url,
+    "--name",
+    name,
+    "--state-dir",
+    stateDir,
+    ...(options.args ?? []),
+  ];
+  const env = cleanEnvironment({ TABLAO_JOIN: token, HOME: stateDir, ...options.env });
+  const child = startChild(process.execPath, args, { env });
+  const id = await until(
+    async () => {
+      if (!child.running()) throw new Error(`the agent ended: ${child.stderr()}`);
+      const workers = Object.values(await manager.client.call(workersSchema, "GET", "/workers"));
+      return workers.find((worker) => worker.name === name && worker.connection === "online")?.id;
+    },
+    { withinMs: 30_000, what: `agent ${name} is online` },
+  );
+  return {
+    name,
+    id,
+    child,
+    stateDir,
+    said: () => child.stdout() + child.stderr(),
+    stop: async () => {
+      await child.end("SIGTERM");
+    },
+    kill: async () => {
+      await child.end("SIGKILL");
+    },
+  };
+}
+
+export interface CommandResult {
+  code: number | null;
+  stdout: string;
+  stderr: string;
+  /** stdout as JSON; throws when it is none. */
+  json(): unknown;
+}
+
+/** Where a command is sent, and what else it needs. */
+export interface CommandOptions {
+  manager?: Pick<Manager, "url" | "token">;
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+  input?: string;
+}
+
+/** A command that goes on while the test does something else. No file of this machine's user is read. */
+export function startTablao(options: CommandOptions, ...args: string[]): Child {
+  const { manager, cwd, env, input } = options;
+  const own = manager ? { TABLAO_URL: manager.url, TABLAO_TOKEN: manager.token } : {};
+  const home = keptFolder("home");
+  const environment = cleanEnvironment({ XDG_CONFIG_HOME: home, HOME: home, ...own, ...env });
+  return startChild(process.execPath, [TABLAO, ...args], {
+    env: environment,
+    ...(cwd && { cwd }),
+    ...(input !== undefined && { input }),
+  });
+}
+
+/** Run a command to its end. */
+export async function tablao(manager: Manager | CommandOptions, ...args: string[]): Promise<CommandResult> {
+  const child = startTablao("client" in manager ? { manager } : manager, ...args);
+  const { code } = await child.ended;
+  const stdout = child.stdout();
+  return { code, stdout, stderr: child.stderr(), json: () => JSON.parse(stdout) };
+}
+
+const submitted = z.object({ id: z.int(), status: z.string() });
+
+/** Submit by the command line, and answer with the task's id. */
+export async function submit(manager: Manager, ...args: string[]): Promise<number> {
+  const result = await tablao(manager, "submit", ...args, "--json");
+  if (result.code !== 0) throw new Error(`submit ended with ${result.code}: ${result.stderr}`);
+  return submitted.parse(result.json()).id;
+}
+
+/** The task as the manager has it now. */
+export async function taskOf(manager: Manager, id: number): Promise<Task> {
+  return await manager.client.call(taskSchema, "GET", `/tasks/${id}`);
+}
+
+/** Wait until a task has one of these statuses. */
+export async function untilStatus(
+  manager: Manager,
+  id: number,
+  statuses: TaskStatus[],
+  withinMs = 90_000,
+): Promise<Task> {
+  let last: Task | undefined;
+  const probe = async (): Promise<Task | undefined> => {
+    last = await taskOf(manager, id);
+    return statuses.includes(last.status) ? last : undefined;
+  };
+  try {
+    return await until(probe, { withinMs, what: `task ${id} is ${statuses.join(" or ")}`, everyMs: 200 });
+  } catch (thrown) {
+    const seen = last ? `${last.status}, frames ${JSON.stringify(last.frames)}, error ${last.error}` : "never seen";
+    throw new Error(`task ${id} is not ${statuses.join(" or ")} within ${withinMs} ms; it is ${seen}`, {
+      cause: thrown,
+    });
+  }
+}
