@@ -1,5 +1,6 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+import { reporters } from "./test/support/reporters.ts";
 
 /**
  * `unit`: pure rules, in Node. `workerd`: the objects and the Worker, inside the runtime; an isolate of its own for each file
@@ -7,6 +8,7 @@ import { defineConfig } from "vitest/config";
  */
 export default defineConfig({
   test: {
+    ...reporters("core"),
     projects: [
       { test: { name: "unit", include: ["src/**/*.test.ts"] } },
       {
