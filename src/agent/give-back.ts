@@ -1,4 +1,5 @@
 /** Reasons to hand a lease back: the machine's, never the render's (P6). */
+import { messageOf } from "./say.ts";
 
 /** Throw to release the lease with this reason. */
 export class GiveBack extends Error {
@@ -31,4 +32,11 @@ export function isDiskFull(error: unknown): boolean {
 /** The lease goes back because there is no room. */
 export function diskFull(): GiveBack {
   return new GiveBack("the worker's disk is full", { pauseMs: DISK_PAUSE_MS });
+}
+
+/** Whatever else went wrong is the machine's or the network's, and no reason to blame a frame. */
+export function asGiveBack(error: unknown): GiveBack {
+  if (error instanceof GiveBack) return error;
+  if (isDiskFull(error)) return diskFull();
+  return new GiveBack(messageOf(error), { refuseMs: 60_000 });
 }

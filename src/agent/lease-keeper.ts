@@ -224,7 +224,8 @@ function isLost(error: unknown): boolean {
   return error instanceof ManagerError && (error.status === 409 || error.status === 404 || error.status === 403);
 }
 
-function whenAborted(signal: AbortSignal): Promise<never> {
+/** Rejects with the signal's reason when it fires. */
+export function whenAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const fail = () => reject(signal.reason as Error);
     if (signal.aborted) fail();

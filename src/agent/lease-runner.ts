@@ -2,15 +2,16 @@
  * One lease from plan to settlement: folder, inputs, process, uploads, and the one call that ends it. Whatever happens, the
  * process group is dead and the folder gone when `run` returns.
  */
+import { sep } from "node:path";
 import { MAX_ERROR_CHARS } from "../protocol/lease.ts";
 import { formatFrameList, framesOf, listOfFrames, parseFrameList } from "../protocol/frame-list.ts";
 import { blamed, failureText } from "./blame.ts";
-import { DISK_LOW_BYTES, diskFull, GiveBack, isDiskFull, POLICY_REFUSE_MS } from "./give-back.ts";
+import { asGiveBack, DISK_LOW_BYTES, diskFull, GiveBack, POLICY_REFUSE_MS } from "./give-back.ts";
 import type { InputCache } from "./input-cache.ts";
 import type { LooseClaimed, LooseLease, NextClaim } from "./lease-calls.ts";
 import { makeLeaseFolder, noteProcess, removeLeaseFolder, resolveArguments, type LeaseFolder } from "./lease-folder.ts";
 import { listInputs, placeInputs } from "./lease-inputs.ts";
-import { LeaseKeeper, LeaseLost, type Batch } from "./lease-keeper.ts";
+import { LeaseKeeper, LeaseLost, whenAborted, type Batch } from "./lease-keeper.ts";
 import { LeaseProcess } from "./lease-process.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import { freeBytes } from "./machine.ts";
@@ -162,7 +163,7 @@ export class LeaseRunner {
     });
     const { pid } = this.#process.running;
     if (pid !== undefined) await noteProcess(folder, pid).catch(() => undefined);
-    const exit = await Promise.race([this.#process.ended(), aborted(this.#halt)]);
+    const exit = await Promise.race([this.#process.ended(), whenAborted(this.#halt)]);
     this.#halt.throwIfAborted();
     if (exit.kind === "not_started" && !plan.needs_exec) {
       throw new GiveBack(`${plan.command.program} could not be started: ${exit.reason}`, {
@@ -225,7 +226,9 @@ export class LeaseRunner {
     }
     if ((await freeBytes(folder.root)) < DISK_LOW_BYTES) throw diskFull();
     const missing = verdict.missing.map((file) => file.why);
-    const error = failureText({ program: plan.command.program, exit, killed, errors, missing, lastLines });
+    const said = failureText({ program: plan.command.program, exit, killed, errors, missing, lastLines });
+    // Where this machine keeps its lease folders helps nobody; the rest of a path does.
+    const error = said.replaceAll(`${folder.in}${sep}`, "").replaceAll(`${folder.out}${sep}`, "");
     return await this.#fail(blamed({ unfinished, current: outputs.current, saidDone }), error, next);
   }
 
@@ -287,20 +290,6 @@ export class LeaseRunner {
   }
 }
 
-/** Whatever else went wrong is the machine's or the network's, and no reason to blame a frame. */
-function asGiveBack(error: unknown): GiveBack {
-  if (error instanceof GiveBack) return error;
-  if (isDiskFull(error)) return diskFull();
-  return new GiveBack(messageOf(error), { refuseMs: 60_000 });
-}
-
 function framesText(frames: readonly number[]): string {
   return `${frames.length === 1 ? "frame" : "frames"} ${formatFrameList(listOfFrames(frames))}`;
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    else signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 }

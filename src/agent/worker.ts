@@ -20,6 +20,7 @@ import { ManagerError } from "./manager-client.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { findPrograms, type Programs } from "./programs.ts";
 import { bytesText, messageOf, oneLine, sayer, type Say } from "./say.ts";
+import { StopSignals, type SignalSource } from "./stop-signals.ts";
 import { watchForWaking } from "./wake.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
@@ -36,7 +37,7 @@ export const EXIT = {
 
 /** What the agent needs of its surroundings; tests bring their own. */
 export interface Surroundings {
-  signals: Pick<NodeJS.EventEmitter, "on" | "off">;
+  signals: SignalSource;
   write: (line: string) => void;
 }
 
@@ -69,58 +70,13 @@ export async function runWorker(options: WorkerOptions, surroundings: Surroundin
     unlock = await takeLock(folders.lock);
     return await new Agent(settings, folders, say, problem, stop).run();
   } catch (error) {
-    if (stop.soft.aborted) return EXIT.ok;
+    if (stop.asked) return EXIT.ok;
     problem(messageOf(error));
     return EXIT.failed;
   } finally {
     stop.dispose();
     await unlock?.();
   }
-}
-
-/** First and second thoughts of the person at the keyboard, and of the service manager. */
-class StopSignals {
-  readonly #soft = new AbortController();
-  readonly #hard = new AbortController();
-  readonly #signals: Surroundings["signals"];
-  readonly #say: Say;
-
-  constructor(signals: Surroundings["signals"], say: Say) {
-    this.#signals = signals;
-    this.#say = say;
-    signals.on("SIGINT", this.#onInterrupt);
-    signals.on("SIGTERM", this.#onTerminate);
-  }
-
-  /** Take no more work. */
-  get soft(): AbortSignal {
-    return this.#soft.signal;
-  }
-
-  /** Give back what runs, at once. */
-  get hard(): AbortSignal {
-    return this.#hard.signal;
-  }
-
-  dispose(): void {
-    this.#signals.off("SIGINT", this.#onInterrupt);
-    this.#signals.off("SIGTERM", this.#onTerminate);
-  }
-
-  readonly #onInterrupt = () => {
-    if (this.#soft.signal.aborted) this.#onTerminate();
-    else {
-      this.#say("stopping: what runs may end, nothing more is taken; Ctrl-C again gives it back at once");
-      this.#soft.abort();
-    }
-  };
-
-  readonly #onTerminate = () => {
-    if (this.#hard.signal.aborted) return;
-    this.#say("stopping now: giving back what runs");
-    this.#soft.abort();
-    this.#hard.abort();
-  };
 }
 
 class Agent {
@@ -190,12 +146,16 @@ class Agent {
       for (const runner of this.#runners) runner.stop();
     });
     try {
-      await Promise.all(
-        Array.from({ length: this.#settings.slots }, (_, slot) =>
-          this.#serve(slot, { client, cache, calls, programs }),
-        ),
+      const slots = Array.from({ length: this.#settings.slots }, (_, slot) =>
+        this.#serve(slot, { client, cache, calls, programs }),
       );
+      // One slot that cannot go on ends the agent, but not before the others have given back what they hold.
+      const ends = await Promise.allSettled(
+        slots.map((slot) => slot.catch((error: unknown) => this.#cannotGoOn(error))),
+      );
+      const broken = ends.find((end) => end.status === "rejected");
       await calls.leave();
+      if (broken) throw broken.reason;
       this.#say("stopped");
     } finally {
       for (const runner of this.#runners) runner.stop();
@@ -283,6 +243,13 @@ class Agent {
       signal: this.#stop.soft,
       now: () => performance.now(),
     });
+  }
+
+  /** Being told to stop is no error, whatever it interrupted. */
+  #cannotGoOn(error: unknown): void {
+    if (this.#stop.soft.aborted) return;
+    this.#stop.now();
+    throw error;
   }
 
   #pushed(push: Parameters<ConstructorParameters<typeof Connection>[0]["onPush"]>[0]): void {

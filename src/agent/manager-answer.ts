@@ -1,0 +1,108 @@
+/** Reading what a manager answers, and what only claims to be one. */
+import { problemSchema, type FieldError } from "../protocol/problem.ts";
+
+/** A manager may ask for patience, but not park us for ever. */
+const MAX_RETRY_AFTER_MS = 60_000;
+
+/** Codes that do not come from the manager: nobody answered in time, or something that is no manager did. */
+export type LocalCode = "unreachable" | "bad_answer";
+
+/** A refusal by the manager, or the lack of an answer (`status` 0, `code` `unreachable` or `bad_answer`). */
+export class ManagerError extends Error {
+  override name = "ManagerError";
+  readonly status: number;
+  /** A code of PROBLEMS, or a `LocalCode`. */
+  readonly code: string;
+  readonly detail: string;
+  readonly errors: FieldError[];
+  /** From `Retry-After`. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(status: number, code: string, detail: string, errors: FieldError[] = [], retryAfterMs?: number) {
+    super(errors.length === 0 ? detail : `${detail} (${errors.map((e) => `${e.field}: ${e.message}`).join("; ")})`);
+    this.status = status;
+    this.code = code;
+    this.detail = detail;
+    this.errors = errors;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** Another try may succeed: no answer, an answer of something in between, too busy, or a manager that is being replaced. */
+  get transient(): boolean {
+    return (
+      this.status === 0 ||
+      this.status === 429 ||
+      (this.status >= 500 && this.status !== 501 && this.code !== "not_configured")
+    );
+  }
+}
+
+/** The address as the client uses it; throws a `TypeError` that says what is wrong with it. */
+export function managerUrl(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (!url || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw new TypeError(
+      `'${text}' is not the address of a manager; it looks like https://farm.example.com or http://127.0.0.1:8787`,
+    );
+  }
+  if (url.username || url.password || url.search || url.hash)
+    throw new TypeError("the manager's address must not hold a user, a password, a query or a '#'");
+  return url.href.replace(/\/+$/, "");
+}
+
+/** The body as JSON; a `ManagerError` that is worth another try when it broke off or is none. */
+export async function readJson(response: Response): Promise<unknown> {
+  let text: string;
+  try {
+    text = await response.text();
+  } catch (error) {
+    throw new ManagerError(0, "unreachable", `the answer broke off: ${whyUnreachable(error)}`);
+  }
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    // A hotel's sign-in page, a proxy: not the manager, and likely to pass.
+    throw new ManagerError(
+      0,
+      "bad_answer",
+      `${new URL(response.url).host} answered ${response.status} with something that is not JSON`,
+    );
+  }
+}
+
+/** What an answer that is no success says. */
+export async function refusalOf(response: Response, what: string): Promise<ManagerError> {
+  const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), Date.now());
+  const problem = problemSchema.safeParse(await response.json().catch(() => undefined));
+  if (problem.success) {
+    const { code, detail, title, errors } = problem.data;
+    return new ManagerError(response.status, code, detail || title, errors, retryAfterMs);
+  }
+  const location = response.status >= 300 && response.status < 400 ? response.headers.get("location") : null;
+  const hint = location === null ? "" : `; it points to ${location.slice(0, 200)}`;
+  return new ManagerError(
+    response.status,
+    "bad_answer",
+    `${what} answered ${response.status}, and not as a manager does${hint}`,
+    [],
+    retryAfterMs,
+  );
+}
+
+/** `Retry-After` in milliseconds: seconds or a date; at most a minute. */
+export function parseRetryAfter(text: string | null, nowMs: number): number | undefined {
+  if (text === null) return undefined;
+  const waitMs = /^\d+$/.test(text.trim()) ? Number(text) * 1_000 : Date.parse(text) - nowMs;
+  return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
+}
+
+/** The reason why `fetch` threw, in words. */
+export function whyUnreachable(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  if (error.name === "TimeoutError" || error.name === "AbortError") return "no answer in time";
+  // undici says "fetch failed" and keeps the reason (ECONNREFUSED, ENOTFOUND, a certificate) in the cause.
+  const cause = error.cause instanceof AggregateError ? error.cause.errors[0] : error.cause;
+  const { code, message } =
+    cause instanceof Error ? (cause as NodeJS.ErrnoException) : (error as NodeJS.ErrnoException);
+  return code && !message.includes(code) ? `${code} ${message}`.trim() : message;
+}
