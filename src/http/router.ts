@@ -6,7 +6,7 @@ import { MAX_PUT_BYTES } from "../protocol/file.ts";
 import { authenticate } from "./auth.ts";
 import type { PublicContext } from "./context.ts";
 import { readQuery } from "./input.ts";
-import { failureOf, problemResponse } from "./problems.ts";
+import { failureOf, problemResponse, type Failure } from "./problems.ts";
 import { noQuery } from "./queries.ts";
 import type { Route } from "./route.ts";
 
@@ -40,26 +40,25 @@ export function buildRouter(routes: readonly Route[]): Fetch {
   );
   return async (request, env, ctx) => {
     let response: Response;
+    let failure: Failure | null = null;
     try {
       response = refuseEarly(request, env) ?? (await router.fetch(request, env, ctx));
     } catch (error) {
-      const failure = failureOf(error);
+      failure = failureOf(error);
       response = failure.response;
-      const { pathname } = new URL(request.url);
-      console.error(
-        JSON.stringify({
-          level: "error",
-          method: request.method,
-          path: pathname,
-          status: response.status,
-          incident: failure.incident,
-          message: failure.message,
-        }),
-      );
     }
+    // A manager that nobody has configured yet would only fill its log.
+    if (response.status >= 500 && env.TABLAO_ADMIN_TOKEN) logFailure(request, response.status, failure);
     if (response.status >= 400) await drain(request);
     return finish(request, response);
   };
+}
+
+/** The only thing this layer logs: one line per 5xx. The path, never the query or a header: those may hold secrets. */
+function logFailure(request: Request, status: number, failure: Failure | null): void {
+  const { pathname } = new URL(request.url);
+  const { incident = null, message = null } = failure ?? {};
+  console.error(JSON.stringify({ level: "error", method: request.method, path: pathname, status, incident, message }));
 }
 
 function allowedMethods(onPath: readonly Route[]): string[] {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { openApiDocument, type RouteDescription } from "./openapi.ts";
 
 const inner = z.strictObject({ size: z.int().default(1) }).meta({ id: "Inner" });
-const outer = z.strictObject({ inner, data: z.json() }).meta({ id: "Outer" });
+const outer = z.object({ inner, data: z.json() }).meta({ id: "Outer" });
 const same = z.strictObject({ name: z.string() }).meta({ id: "Same" });
 
 function route(more: Partial<RouteDescription>): RouteDescription {

@@ -47,6 +47,15 @@ describe("submitting", () => {
     await problem(await submit(good, { "Idempotency-Key": "two words" }), 400, "invalid_request");
   });
 
+  it("a submitter's id and key are free again once their task has been deleted", async () => {
+    const again = async () =>
+      (await okJson(await submit({ ...good, task_id: 4711 }, { "Idempotency-Key": "again" }), 202))["id"];
+    const id = await again();
+    expect(await again()).toBe(id);
+    expect((await send("DELETE", `/tasks/${id as number}`)).status).toBe(202);
+    expect(await again()).not.toBe(id);
+  });
+
   it("takes the lease of the settings unless the task says its own", async () => {
     expect((await send("PATCH", "/settings/lease_s", { json: { value: 33 } })).status).toBe(200);
     expect(await okJson(await submit(good), 202)).toMatchObject({ lease_ms: 33_000 });

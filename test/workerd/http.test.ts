@@ -144,6 +144,7 @@ describe("a manager in trouble", () => {
   }
 
   it("P9: without an admin token it serves health and nothing else", async () => {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const bare = { TABLAO_ADMIN_TOKEN: undefined };
     expect((await ask("/healthz", bare)).status).toBe(200);
     for (const path of ["/", "/openapi.json", "/tasks", "/nothing"])
@@ -153,6 +154,8 @@ describe("a manager in trouble", () => {
       503,
       "not_configured",
     );
+    expect(log).not.toHaveBeenCalled();
+    log.mockRestore();
   });
 
   it("tries again when the object says it may, and then answers", async () => {
