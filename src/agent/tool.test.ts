@@ -66,7 +66,12 @@ describe("tablao-tool", () => {
     const { status, events } = run("sleep_simple", { seconds: 1.1 }, [1]);
     expect(performance.now() - start).toBeGreaterThan(1_100);
     expect(status).toBe(0);
-    expect(events.map((event) => event.kind)).toEqual(["frame", "progress", "progress", "saved"]);
+    // A timer may end a hair early and be set again, so there are two reports of progress or more.
+    expect(events[0]?.kind).toBe("frame");
+    expect(events.at(-1)?.kind).toBe("saved");
+    const progress = events.flatMap((event) => (event.kind === "progress" ? [event.fraction] : []));
+    expect(progress.length).toBeGreaterThan(1);
+    expect(progress.at(-1)).toBeGreaterThan(0.99);
     expect(run("sleep_simple", { seconds: 1e-7 }, [1]).status).toBe(0);
   });
 

@@ -11,7 +11,7 @@
 import type { Argument, Platform } from "../protocol/plan.ts";
 import { blenderScript } from "./blender-script.ts";
 import { BLENDER_FORMATS, BLENDER_KEYS, blenderSettings, type BlenderSettings } from "./blender-settings.ts";
-import type { Compiler } from "./compiler.ts";
+import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
 import { nameOfFrame } from "./frame-name.ts";
 import { listOf } from "./frame-settings.ts";
 import { listOfFrames } from "../protocol/frame-list.ts";
@@ -52,13 +52,12 @@ export const blenderRender: Compiler<BlenderSettings> = {
   keys: BLENDER_KEYS,
   settings: blenderSettings,
   describe: (s) => ({
+    ...MODEST,
     frames: listOf(s.frames),
     format: s.format,
     programs: ["blender"],
-    needsExec: false,
     needsAutoexec: s.autoexec,
     inputs: s.assets,
-    inputTask: null,
     filesPerFrame: 1,
   }),
   plan: (s, frames, platform) => {
@@ -85,12 +84,11 @@ export const blenderRender: Compiler<BlenderSettings> = {
     ];
     const extension = BLENDER_FORMATS[s.format];
     return {
+      ...MODEST_PLAN,
       command: { program: "blender", args, env: {} },
       inputs: s.assets,
-      input_task: null,
       outputs: frames.map((frame) => ({ frame, name: `${nameOfFrame(PATTERN, frame)}.${extension}` })),
       autoexec: s.autoexec,
-      needs_exec: false,
       frame_timeout_s: s.frame_timeout_s,
     };
   },

@@ -45,3 +45,22 @@ export interface Compiler<S extends Record<string, unknown> = Record<string, unk
   /** The plan for one lease. `frames` are ascending and belong to the task. */
   plan(settings: S, frames: readonly number[], platform: Platform): Omit<Plan, "parser">;
 }
+
+/** What most types say of a task: no files in or out, nothing that needs leave. */
+export const MODEST = {
+  format: "",
+  needsExec: false,
+  needsAutoexec: false,
+  inputs: [],
+  inputTask: null,
+  filesPerFrame: 0,
+} satisfies Partial<Description>;
+
+/** The same of a plan. */
+export const MODEST_PLAN = {
+  inputs: [],
+  input_task: null,
+  outputs: [],
+  autoexec: false,
+  needs_exec: false,
+} satisfies Partial<Plan>;

@@ -1,6 +1,6 @@
 /** `demo_render`: the agent's own small ray tracer, for farms without Blender. It goes the same way a real render goes. */
 import { z } from "zod";
-import type { Compiler } from "./compiler.ts";
+import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
 import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
@@ -37,16 +37,14 @@ export const demoRender: Compiler<z.infer<typeof settings>> = {
   keys: [...FRAME_KEYS, ...Object.keys(fields)],
   settings,
   describe: (s) => ({
+    ...MODEST,
     frames: listOf(s.frames),
     format: "PNG",
     programs: ["tablao-tool"],
-    needsExec: false,
-    needsAutoexec: false,
-    inputs: [],
-    inputTask: null,
     filesPerFrame: 1,
   }),
   plan: (s, frames) => ({
+    ...MODEST_PLAN,
     command: {
       program: "tablao-tool",
       args: [
@@ -57,11 +55,7 @@ export const demoRender: Compiler<z.infer<typeof settings>> = {
       ],
       env: {},
     },
-    inputs: [],
-    input_task: null,
     outputs: frames.map((frame) => ({ frame, name: nameOfFrame(PATTERN, frame) })),
-    autoexec: false,
-    needs_exec: false,
     frame_timeout_s: s.frame_timeout_s,
   }),
 };

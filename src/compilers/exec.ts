@@ -14,7 +14,7 @@ import { relativePathSchema, whyUnsafePath } from "../protocol/fields.ts";
 import { formatFrameList, listOfFrames } from "../protocol/frame-list.ts";
 import type { Argument } from "../protocol/plan.ts";
 import { quoted } from "./check.ts";
-import type { Compiler } from "./compiler.ts";
+import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
 import { assetsSchema, checkAssets, isBrought } from "./file-settings.ts";
 import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
@@ -106,21 +106,19 @@ export const exec: Compiler<z.infer<typeof settings>> = {
   keys: [...FRAME_KEYS, ...Object.keys(fields)],
   settings,
   describe: (s) => ({
+    ...MODEST,
     frames: listOf(s.frames),
     format: formatOf(s.outputs),
     programs: [],
     needsExec: true,
-    needsAutoexec: false,
     inputs: s.assets,
-    inputTask: null,
     filesPerFrame: s.outputs === null ? 0 : 1,
   }),
   plan: (s, frames) => ({
+    ...MODEST_PLAN,
     command: { program: s.program, args: s.args.map((arg) => resolve(arg, frames)), env: s.env },
     inputs: s.assets,
-    input_task: null,
     outputs: s.outputs === null ? [] : frames.map((frame) => ({ frame, name: nameOfFrame(s.outputs ?? "", frame) })),
-    autoexec: false,
     needs_exec: true,
     frame_timeout_s: s.frame_timeout_s,
   }),

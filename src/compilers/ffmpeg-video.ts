@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { fileNameSchema, idSchema } from "../protocol/fields.ts";
 import type { Argument } from "../protocol/plan.ts";
-import type { Compiler } from "./compiler.ts";
+import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
 
 /** Presets of libx264, from quick to thorough (`x264 --fullhelp`). */
@@ -59,12 +59,10 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
   keys: [...FRAME_KEYS, ...Object.keys(fields)],
   settings,
   describe: (s) => ({
+    ...MODEST,
     frames: listOf(s.frames),
     format: "MP4",
     programs: ["ffmpeg"],
-    needsExec: false,
-    needsAutoexec: false,
-    inputs: [],
     inputTask: s.task,
     filesPerFrame: 1,
   }),
@@ -83,12 +81,10 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
       "-movflags", "+faststart", "-an", { out: s.name },
     ];
     return {
+      ...MODEST_PLAN,
       command: { program: "ffmpeg", args, env: {} },
-      inputs: [],
       input_task: s.task,
       outputs: frames.map((frame) => ({ frame, name: s.name })),
-      autoexec: false,
-      needs_exec: false,
       frame_timeout_s: s.frame_timeout_s,
     };
   },

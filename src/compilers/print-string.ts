@@ -1,6 +1,6 @@
 /** `print_string`: print a text for every frame. The smallest task there is, to try a farm out. */
 import { z } from "zod";
-import type { Compiler } from "./compiler.ts";
+import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
 // No NUL: it cannot be an argument of a process on any system.
@@ -24,22 +24,13 @@ export const printString: Compiler<z.infer<typeof settings>> = {
   keys: [...FRAME_KEYS, "text"],
   settings,
   describe: (s) => ({
+    ...MODEST,
     frames: listOf(s.frames),
-    format: "",
     programs: ["tablao-tool"],
-    needsExec: false,
-    needsAutoexec: false,
-    inputs: [],
-    inputTask: null,
-    filesPerFrame: 0,
   }),
   plan: (s, frames) => ({
+    ...MODEST_PLAN,
     command: { program: "tablao-tool", args: ["print", s.text, frames.join(",")], env: {} },
-    inputs: [],
-    input_task: null,
-    outputs: [],
-    autoexec: false,
-    needs_exec: false,
     frame_timeout_s: s.frame_timeout_s,
   }),
 };

@@ -1,6 +1,6 @@
 /** `sleep_simple`: sleep some seconds for every frame. For trying out leases, cancels and dashboards. */
 import { z } from "zod";
-import type { Compiler } from "./compiler.ts";
+import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
 const settings = z
@@ -20,22 +20,13 @@ export const sleepSimple: Compiler<z.infer<typeof settings>> = {
   keys: [...FRAME_KEYS, "seconds"],
   settings,
   describe: (s) => ({
+    ...MODEST,
     frames: listOf(s.frames),
-    format: "",
     programs: ["tablao-tool"],
-    needsExec: false,
-    needsAutoexec: false,
-    inputs: [],
-    inputTask: null,
-    filesPerFrame: 0,
   }),
   plan: (s, frames) => ({
+    ...MODEST_PLAN,
     command: { program: "tablao-tool", args: ["sleep", String(s.seconds), frames.join(",")], env: {} },
-    inputs: [],
-    input_task: null,
-    outputs: [],
-    autoexec: false,
-    needs_exec: false,
     frame_timeout_s: s.frame_timeout_s,
   }),
 };
