@@ -1,11 +1,12 @@
 /** What people do to a task: pause, resume, cancel, requeue, skip. Pure; refused changes change nothing. */
 import { ok, type Result } from "../platform/result.ts";
-import { countFrames, framesOf, parseFrameList } from "../protocol/frame-list.ts";
+import { countFrames, framesOf, indexOfFrame, parseFrameList } from "../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskAction } from "../protocol/task.ts";
 import { EMPTY, format, frames, intersect, MAX_INTERVALS, minus, setOf, setOfList, size, union } from "./frame-set.ts";
 import { isOfTask, noteTask, openedFrames, stateOf, statusOf, type Ledger, type Transition } from "./ledger.ts";
 import { cancelLeases, expire, noteEnd, SWEEP_AFTER_MS } from "./leasing.ts";
+import { positionOf } from "./visit-order.ts";
 
 /** Frames one requeue or skip may name: each is looked at, so this bounds the rows one request reads and writes. */
 export const MAX_NAMED_FRAMES = 20_000;
@@ -100,6 +101,7 @@ function requeueTask(t: Transition, whole: WholeBook, actor: string): Result<nul
     ledger.ready = union(ledger.ready, all);
   }
   noteTask(t, "requeued", actor, again ?? EMPTY);
+  noteEnd(t);
   return ok(null);
 }
 
@@ -130,10 +132,18 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
   }
   const set = setOf(again);
   ledger.skipped = minus(ledger.skipped, set);
-  ledger.ready = union(ledger.ready, intersect(set, openedFrames(ledger) ?? set));
+  ledger.ready = union(
+    ledger.ready,
+    intersect(setOf(again.filter((frame) => wasReached(t, frame))), openedFrames(ledger) ?? set),
+  );
   restart(t);
   noteTask(t, "requeued", actor, set);
   return ok(null);
+}
+
+/** A skipped frame that the cursor has not reached will come up there; in `ready` as well it would be given out twice. */
+function wasReached({ ledger, terms }: Transition, frame: number): boolean {
+  return positionOf(terms.order, terms.total, indexOfFrame(terms.list, frame)) < ledger.cursor;
 }
 
 /** These frames are not wanted: they count as ended. Only pending and failed ones can be skipped. */

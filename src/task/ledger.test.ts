@@ -130,7 +130,7 @@ test("P1, P2: after any sequence of calls every frame is in one state, counters 
       const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
       drive(task, steps, () => audit(task));
     }),
-    { numRuns: 400 },
+    { numRuns: 2_000 },
   );
 });
 
@@ -153,7 +153,7 @@ test("P3: a frame that is done keeps its attempt and bytes until somebody asks f
           if (task.entries.get(frame)?.state !== "done") throw new Error(`frame ${frame} was done and is no longer`);
       });
     }),
-    { numRuns: 300 },
+    { numRuns: 2_000 },
   );
 });
 
@@ -190,7 +190,7 @@ test("P6: from any state, once people let it run, workers that succeed finish th
       expect(statusOf(task.terms, task.ledger)).toBe("completed");
       expect(task.events.filter((e) => e.kind === "completed").length).toBeGreaterThan(0);
     }),
-    { numRuns: 300 },
+    { numRuns: 2_000 },
   );
 });
 
@@ -205,7 +205,7 @@ test("history adds up: frames done minus frames asked for again equal the frames
       const done = task.events.filter((e) => e.kind === "done").reduce((sum, e) => sum + e.frame_count, 0);
       expect(done).toBe(task.ledger.counts.done);
     }),
-    { numRuns: 200 },
+    { numRuns: 1_000 },
   );
 });
 
@@ -221,4 +221,30 @@ test("a task of a million frames keeps a ledger of a few hundred bytes", () => {
   expect(JSON.stringify(task.ledger).length).toBeLessThan(900);
   expect(task.entries.size).toBe(200);
   expect([...framesOf(task.terms.list)].length).toBe(1_000_000);
+});
+
+test.each(["ascending", "preview"] as const)(
+  "P2: a frame skipped and asked for again before its turn is given out once (%s)",
+  (order) => {
+    const task = newTask(terms("1-12", { order }));
+    for (let frame = 1; frame <= 12; frame++) {
+      act(at(task, 0), whole(task), "skip", String(frame), "test");
+      act(at(task, 0), whole(task), "requeue", String(frame), "test");
+    }
+    const given = Array.from({ length: 12 }, (_, i) =>
+      claim(at(task, 0), { worker: 1, key: `k${i}`, epoch: 0, leaseId: `l${i}` }),
+    );
+    expect(new Set(given.flatMap(({ lease }) => [...frames(lease!.frames)])).size).toBe(12);
+    expect(claim(at(task, 0), { worker: 1, key: "more", epoch: 0, leaseId: "more" }).lease).toBeNull();
+    audit(task);
+  },
+);
+
+test("a canceled task whose frames were all skipped ends when it is asked for again", () => {
+  const task = newTask(terms("7"));
+  act(at(task, 0), whole(task), "cancel", undefined, "test");
+  act(at(task, 0), whole(task), "skip", "7", "test");
+  act(at(task, 0), whole(task), "requeue", undefined, "test");
+  expect(statusOf(task.terms, task.ledger)).toBe("completed");
+  expect(task.events.map((e) => e.kind)).toEqual(["canceled", "skipped", "requeued", "completed"]);
 });

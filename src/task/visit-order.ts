@@ -33,6 +33,15 @@ export function indexAt(order: Order, count: number, position: number): number |
   return index;
 }
 
+/** The position at which the frame with this index comes up: the inverse of `indexAt`. */
+export function positionOf(order: Order, count: number, index: number): number {
+  if (order === "ascending" || count <= 2) return index;
+  if (index === 0) return 0;
+  if (index === count - 1) return 1;
+  const size = spread(count);
+  return reverseBits(Math.ceil((index * size) / count), size) + 2;
+}
+
 function spread(count: number): number {
   return 2 ** Math.ceil(Math.log2(count));
 }
