@@ -18,8 +18,7 @@ import path from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pythonValue } from "../../src/compilers/blender-script.ts";
-import { compileSubmission, planFor } from "../../src/compilers/index.ts";
-import { findParser, reasonOf } from "../../src/parsers/index.ts";
+import { runPlan } from "../support/run-plan.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "tablao-renderers-"));
 const scenes = path.join(folder, "scenes");
@@ -82,31 +81,8 @@ beforeAll(() => {
   truncateSync(path.join(scenes, "truncated.blend"), 300_000);
 }, 60_000);
 
-/** Compile, plan and run as an agent does; with Blender's or ffmpeg's output parsed. */
-function render(type: string, settings: Record<string, unknown>, frames: number[], input = scenes) {
-  const compiled = compileSubmission({
-    type,
-    settings: { ...settings, ...(type === "blender_render" ? { frames: frames.join(",") } : {}) },
-  });
-  if (!compiled.ok) throw new Error(JSON.stringify(compiled.error));
-  const { parser: name, settings: stored } = compiled.value;
-  const plan = planFor(type, name, stored, frames, "linux");
-  const out = mkdtempSync(path.join(folder, "out-"));
-  const args = plan.command.args.map((arg) =>
-    typeof arg === "string" ? arg : "in" in arg ? path.join(input, arg.in) : path.join(out, arg.out),
-  );
-  const result = spawnSync(plan.command.program, args, { encoding: "utf8", timeout: 60_000 });
-  const parser = findParser(name)!.create(frames);
-  const events = `${result.stdout}\n${result.stderr}`.split("\n").flatMap((line) => parser.line(line));
-  return {
-    status: result.status,
-    events,
-    reason: reasonOf(events),
-    files: readdirSync(out).toSorted(),
-    names: plan.outputs.map((o) => o.name).toSorted(),
-    out,
-  };
-}
+const render = (type: string, settings: Record<string, unknown>, frames: number[], input = scenes) =>
+  runPlan(type, settings, frames, input, mkdtempSync(path.join(folder, "out-")));
 
 const scene = (name: string, settings: Record<string, unknown> = {}) => ({
   file: `${name}.blend`,
