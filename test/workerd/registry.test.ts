@@ -249,6 +249,8 @@ describe("workers", () => {
     await registry.report(report(1, { live_workers: [id] }));
     later(500_000);
     await registry.report(report(2, { live_workers: [id] }));
+    later(1_000);
+    await registry.report(report(1, { live_workers: [id] }));
     await evictDurableObject(registry);
     expect((await registry.listWorkers())["box"]).toMatchObject({
       connection: "online",
@@ -456,11 +458,12 @@ describe("sockets", () => {
     const { id } = await newWorker(registry, "box");
     const older = await connect(registry, id);
     const newer = await connect(registry, id);
-    await vi.waitFor(() => expect(older.closed).toMatchObject({ code: 4000 }));
-    older.socket.close(4000, "ok");
+    // The older one's closing handshake is still open.
     await evictDurableObject(registry);
     await registry.report(report(1));
     expect(await newer.received(1)).toEqual([{ type: "work" }]);
+    await vi.waitFor(() => expect(older.closed).toMatchObject({ code: 4000 }));
+    expect(older.pushes).toEqual([]);
     await registry.removeWorker(id);
     await vi.waitFor(() => expect(newer.closed).toMatchObject({ code: 4001 }));
   });
@@ -539,6 +542,19 @@ describe("sockets", () => {
     await runDurableObjectAlarm(registry);
     expect(await alarmOf(registry)).toBeNull();
     expect(await settled(bare)).toEqual([]);
+  });
+
+  it("set the alarm anew when one that was due has not come", async () => {
+    const registry = newRegistry();
+    const { id } = await newWorker(registry, "box");
+    await connect(registry, id);
+    later(0);
+    await registry.report(report(1));
+    expect(await alarmOf(registry)).toBe(Date.now() + 5_000);
+    later(6_000);
+    await registry.report(report(1));
+    // The look that is overdue comes at once.
+    expect(await alarmOf(registry)).toBe(Date.now() + 1);
   });
 
   it("wake a worker when the task it was sent away from may be offered again", async () => {
