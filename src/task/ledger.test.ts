@@ -212,9 +212,9 @@ test("history adds up: frames done minus frames asked for again equal the frames
 test("a task of a million frames keeps a ledger of a few hundred bytes", () => {
   const task = newTask(terms("1-1000000", { order: "preview", chunk: 10 }));
   for (let i = 0; i < 20; i++) {
-    const { lease } = claim(at(task, i), { worker: 1, key: `k${i}`, epoch: 0, leaseId: `l${i}` }) as {
-      lease: NonNullable<unknown> & { lease_id: string; attempt: number; frames: [number, number][] };
-    };
+    const outcome = claim(at(task, i), { worker: 1, key: `k${i}`, epoch: 0, leaseId: `l${i}` });
+    if (!outcome.lease) throw new Error(outcome.reason);
+    const { lease } = outcome;
     const done = [...frames(lease.frames)].map((frame) => ({ frame, seconds: 0, files: [file(frame, lease.attempt)] }));
     expect(complete(at(task, i), { worker: 1, leaseId: lease.lease_id, attempt: lease.attempt }, done).ok).toBe(true);
   }
