@@ -101,6 +101,7 @@ export class InputCache {
   /** Have the bytes here and pinned. */
   async #obtain(input: CachedInput, signal: AbortSignal): Promise<void> {
     const { sha256 } = input;
+    signal.throwIfAborted();
     const entry = this.#entries.get(sha256);
     if (entry?.checkedMtimeMs !== undefined) {
       const info = await stat(join(this.#dir, sha256)).catch(() => undefined);
@@ -111,6 +112,11 @@ export class InputCache {
       }
     }
     let fetching = this.#fetching.get(sha256);
+    while (fetching?.stop.signal.aborted) {
+      // Everybody who wanted it has left: it must have let go of the half file before another one goes on.
+      await fetching.done.catch(() => undefined);
+      fetching = this.#fetching.get(sha256);
+    }
     if (!fetching) {
       const stop = new AbortController();
       fetching = {
@@ -125,7 +131,7 @@ export class InputCache {
     const abandon = () => abandoned.reject(signal.reason as Error);
     signal.addEventListener("abort", abandon, { once: true });
     try {
-      if (signal.aborted) throw signal.reason;
+      signal.throwIfAborted();
       await Promise.race([fetching.done, abandoned.promise]);
       const fetched = this.#entries.get(sha256)!;
       fetched.usedMs = Date.now();

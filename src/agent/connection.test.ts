@@ -1,0 +1,74 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { WebSocketServer, type WebSocket } from "ws";
+import { FakeManager } from "../../test/support/fake-manager.ts";
+import { until } from "../../test/support/wait.ts";
+import { Connection } from "./connection.ts";
+import { ManagerClient } from "./manager-client.ts";
+
+let manager: FakeManager;
+let server: WebSocketServer;
+let events: string[];
+let sockets: WebSocket[];
+let pong: boolean;
+let stop: AbortController;
+let running: Promise<void>;
+
+beforeEach(async () => {
+  [events, sockets, pong, stop] = [[], [], true, new AbortController()];
+  manager = await FakeManager.start();
+  server = new WebSocketServer({ noServer: true });
+  manager.server.on("upgrade", (request, socket, head) => {
+    events.push(`${request.url} ${request.headers.authorization}`);
+    server.handleUpgrade(request, socket, head, (ws) => {
+      sockets.push(ws);
+      ws.on("message", (data) => pong && ws.send(String(data) === "ping" ? "pong" : "?"));
+    });
+  });
+  const connection = new Connection({
+    client: new ManagerClient({ url: manager.url, secret: "s" }),
+    workerId: 3,
+    onPush: (push) => events.push(`push ${push.type}`),
+    onUp: () => events.push("up"),
+    onDown: (why) => events.push(`down: ${why}`),
+    signal: stop.signal,
+    pingMs: 40,
+    retry: { baseMs: 10, capMs: 20 },
+  });
+  running = connection.run();
+});
+afterEach(async () => {
+  stop.abort();
+  await running;
+  server.close();
+  await manager.stop();
+});
+
+const seen = async (event: RegExp, times = 1) =>
+  await until(() => events.filter((each) => event.test(each)).length >= times, {
+    withinMs: 5_000,
+    what: `${event} in ${JSON.stringify(events)}`,
+    everyMs: 10,
+  });
+
+test("it signs in with an access token, takes pushes, and ignores what it does not know", async () => {
+  await seen(/^up$/);
+  for (const text of ['{"type":"fireworks"}', "nonsense", '{"type":"cancel","task_id":1,"lease_ids":["a"]}'])
+    sockets[0]!.send(text);
+  await seen(/^push cancel$/);
+  expect(events).toEqual(["/workers/3/socket Bearer access-1", "up", "push cancel"]);
+});
+
+test("a socket that closes is opened again; the loss is told once", async () => {
+  await seen(/^up$/);
+  sockets[0]!.close();
+  await seen(/^up$/, 2);
+  expect(events.filter((event) => event.startsWith("down"))).toEqual(["down: the connection was closed"]);
+});
+
+test("a socket whose other side is gone without a word is noticed by its silence", async () => {
+  await seen(/^up$/);
+  pong = false;
+  await seen(/^down: no answer to pings$/);
+  pong = true;
+  await seen(/^up$/, 2);
+});

@@ -1,0 +1,127 @@
+import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FakeManager, problem } from "../../test/support/fake-manager.ts";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { enrol, readIdentity, writeIdentity, type Enrolment } from "./identity.ts";
+import { takeLock } from "./lock.ts";
+
+const worker = {
+  activity: null,
+  connection: "online",
+  current_task: null,
+  hostname: "h",
+  id: 5,
+  ip_address: "",
+  log: null,
+  port: 0,
+  status: "enabled",
+  system: "Linux 6",
+  time_cost: null,
+  name: "n",
+  slots: 1,
+  tags: [],
+  programs: {},
+  task_types: [],
+  draining: false,
+  version: "",
+  registered_ms: 0,
+  last_seen_ms: 0,
+};
+let manager: FakeManager;
+let folder: ReturnType<typeof temporaryFolder>;
+let file: string;
+let known: string;
+
+beforeEach(async () => {
+  known = "";
+  manager = await FakeManager.start();
+  folder = temporaryFolder("identity");
+  file = join(folder.path, "workers", "n.json");
+  manager
+    .on("POST", /^\/auth\/access$/, ({ headers }) =>
+      headers.authorization === `Bearer ${known}` ? undefined : problem(401, "unauthorized"),
+    )
+    .on("POST", /^\/workers$/, ({ headers }) => {
+      if (headers.authorization?.startsWith("Bearer access-")) return { status: 200, json: { h: worker } };
+      if (headers.authorization !== "Bearer join") return problem(401, "unauthorized");
+      known = "own-secret";
+      return { status: 201, json: { h: { ...worker, id: 1 }, "h#5": { ...worker, secret: known } } };
+    });
+});
+afterEach(async () => {
+  await manager.stop();
+  folder.remove();
+});
+
+function enrolment(more: Partial<Enrolment>): Enrolment {
+  return {
+    file,
+    manager: manager.url,
+    join: undefined,
+    report: { hostname: "h", system: "Linux 6" },
+    client: { retryForMs: 0 },
+    signal: new AbortController().signal,
+    ...more,
+  };
+}
+
+describe("who a worker is", () => {
+  test("P9: a join token is traded once for a secret that only its owner can read", async () => {
+    expect(await enrol(enrolment({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect((await stat(join(folder.path, "workers"))).mode & 0o777).toBe(0o700);
+    expect(await enrol(enrolment({}))).toMatchObject({ workerId: 5, created: false });
+    expect(await enrol(enrolment({ join: "used-up", manager: undefined }))).toMatchObject({ created: false });
+    expect(JSON.parse(await readFile(file, "utf8"))).toEqual({
+      manager: manager.url,
+      worker_id: 5,
+      secret: "own-secret",
+    });
+  });
+
+  test("P9: a file that others can read is refused", async () => {
+    await writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
+    await chmod(file, 0o640);
+    await expect(readIdentity(file)).rejects.toThrow(/chmod 600/);
+  });
+
+  test("P9: a secret goes to no other address than its manager's", async () => {
+    await writeIdentity(file, { manager: "http://127.0.0.1:9", worker_id: 5, secret: "x" });
+    await expect(enrol(enrolment({}))).rejects.toThrow(/another --name/);
+    expect(manager.calls).toEqual([]);
+  });
+
+  test.each([
+    ["unknown to its manager", "old-secret", undefined, /does not know this worker any more.*--join TOKEN/],
+    ["not registered, without a join token", undefined, undefined, /not registered yet.*--join TOKEN/],
+    ["with a join token that is none", undefined, "bad", /does not take this join token.*make a new one/],
+  ])("%s: it says what to do", async (_, secret, join, why) => {
+    if (secret) await writeIdentity(file, { manager: manager.url, worker_id: 5, secret });
+    await expect(enrol(enrolment({ join }))).rejects.toThrow(why);
+  });
+
+  test("unknown to its manager, with a join token: it registers anew", async () => {
+    await writeIdentity(file, { manager: manager.url, worker_id: 4, secret: "old-secret" });
+    expect(await enrol(enrolment({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
+  });
+
+  test("a broken file is named", async () => {
+    await writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
+    await writeFile(file, "{");
+    await expect(enrol(enrolment({}))).rejects.toThrow(file);
+  });
+});
+
+test("one agent per name; the lock of a process that is gone is taken over", async () => {
+  const lock = join(folder.path, "n.lock");
+  const release = await takeLock(lock, process.ppid);
+  await expect(takeLock(lock)).rejects.toThrow(/another agent \(process \d+\)/);
+  await release();
+  // No process has this id: Linux stops at 2^22.
+  await writeFile(lock, "99999999");
+  await (
+    await takeLock(lock)
+  )();
+  await expect(stat(lock)).rejects.toThrow("ENOENT");
+});

@@ -1,0 +1,121 @@
+import { chmod, readFile, readdir, utimes, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { until } from "../../test/support/wait.ts";
+import { InputCache, type CachedInput } from "./input-cache.ts";
+import { ManagerClient } from "./manager-client.ts";
+
+let manager: FakeManager;
+let client: ManagerClient;
+let folder: ReturnType<typeof temporaryFolder>;
+const forever = new AbortController().signal;
+const contents = new Map<string, string>();
+
+beforeEach(async () => {
+  manager = await FakeManager.start();
+  client = new ManagerClient({ url: manager.url, secret: "s" });
+  folder = temporaryFolder("cache");
+  contents.clear();
+  manager.on("GET", /^\/assets\//, async (call) => {
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const text = contents.get(call.path.slice(8));
+    return text === undefined ? problem(404, "not_found") : { status: 200, bytes: Buffer.from(text) };
+  });
+});
+afterEach(async () => {
+  await manager.stop();
+  folder.remove();
+});
+
+function asset(text: string): CachedInput {
+  contents.set(sha256(text), text);
+  return { sha256: sha256(text), size: text.length, url: `/assets/${sha256(text)}` };
+}
+
+const open = (maxBytes = 1_000) => InputCache.open(join(folder.path, "cache"), maxBytes, client);
+const target = (name: string) => join(folder.path, "lease", name);
+const fetches = () => manager.to(/^\/assets\//).length;
+
+describe("the input cache", () => {
+  test("slots that want the same input at once share one download; later ones and later runs need none", async () => {
+    const cache = await open();
+    const input = asset("scene");
+    await Promise.all(["a", "b", "c"].map((name) => cache.place(input, target(name), forever)));
+    await cache.place(input, target("sub/d"), forever);
+    await (await open()).place(input, target("e"), forever);
+    expect(fetches()).toBe(1);
+    for (const name of ["a", "b", "c", "sub/d", "e"]) expect(await readFile(target(name), "utf8")).toBe("scene");
+  });
+
+  test("what a process wrote through its link is noticed, and fetched again", async () => {
+    const cache = await open();
+    const input = asset("scene");
+    await cache.place(input, target("a"), forever);
+    await chmod(target("a"), 0o644);
+    await writeFile(target("a"), "graffiti");
+    await utimes(target("a"), new Date(), new Date(Date.now() + 5_000));
+    await cache.place(input, target("b"), forever);
+    expect(await readFile(target("b"), "utf8")).toBe("scene");
+    expect(fetches()).toBe(2);
+  });
+
+  test("the bound holds: what was used longest ago goes first", async () => {
+    const cache = await open(10);
+    const [a, b, c] = [asset("aaaa"), asset("bbbb"), asset("cccc")];
+    await cache.place(a, target("a1"), forever);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await cache.place(b, target("b1"), forever);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await cache.place(a, target("a2"), forever);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await cache.place(c, target("c1"), forever);
+    expect(cache.bytes).toBe(8);
+    expect((await readdir(join(folder.path, "cache"))).toSorted()).toEqual([a.sha256, c.sha256].toSorted());
+    expect(await readFile(target("b1"), "utf8")).toBe("bbbb");
+  });
+
+  test("an input larger than the bound is served, and goes when the lease is over", async () => {
+    const cache = await open(3);
+    await cache.place(asset("large"), target("a"), forever);
+    await cache.evict("bound");
+    expect(cache.bytes).toBe(0);
+    expect(await readFile(target("a"), "utf8")).toBe("large");
+  });
+
+  test("a lease that is lost stops waiting, and the others still get their input", async () => {
+    const cache = await open();
+    const input = asset("scene");
+    const lost = new AbortController();
+    const first = cache.place(input, target("a"), lost.signal);
+    const second = cache.place(input, target("b"), forever);
+    await until(() => fetches() === 1, { withinMs: 2_000, what: "the download began", everyMs: 1 });
+    lost.abort(new Error("lost"));
+    await expect(first).rejects.toThrow("lost");
+    await second;
+    expect(await readFile(target("b"), "utf8")).toBe("scene");
+    expect(fetches()).toBe(1);
+  });
+
+  test("when everybody has left, the next one who wants it starts anew", async () => {
+    const cache = await open();
+    const input = asset("scene");
+    const lost = new AbortController();
+    const first = cache.place(input, target("a"), lost.signal);
+    await until(() => fetches() === 1, { withinMs: 2_000, what: "the download began", everyMs: 1 });
+    lost.abort(new Error("lost"));
+    await expect(first).rejects.toThrow("lost");
+    await cache.place(input, target("b"), forever);
+    expect(await readFile(target("b"), "utf8")).toBe("scene");
+  });
+
+  test("an input the manager does not have is a 404, and may come later", async () => {
+    const cache = await open();
+    const input = asset("later");
+    contents.clear();
+    await expect(cache.place(input, target("a"), forever)).rejects.toMatchObject({ status: 404 });
+    asset("later");
+    await cache.place(input, target("a"), forever);
+  });
+});

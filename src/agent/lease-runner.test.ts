@@ -1,0 +1,310 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FakeManager, problem, sha256, type Answer } from "../../test/support/fake-manager.ts";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { until } from "../../test/support/wait.ts";
+import { InputCache } from "./input-cache.ts";
+import type { LooseLease } from "./lease-calls.ts";
+import { LeaseRunner, type LeaseOutcome } from "./lease-runner.ts";
+import { isAlive } from "./lock.ts";
+import { ManagerClient } from "./manager-client.ts";
+
+let manager: FakeManager;
+let client: ManagerClient;
+let folder: ReturnType<typeof temporaryFolder>;
+let cache: InputCache;
+let said: string[];
+
+beforeEach(async () => {
+  said = [];
+  folder = temporaryFolder("lease");
+  manager = await FakeManager.start();
+  client = new ManagerClient({ url: manager.url, secret: "s" });
+  cache = await InputCache.open(join(folder.path, "cache"), 1e9, client);
+  manager.on("PUT", /\/outputs\//, (call) => {
+    const name = call.path.split("/").at(-1)!;
+    const sum = sha256(call.body);
+    if (sum !== call.headers["tablao-sha256"]) return problem(422, "invalid");
+    return {
+      status: 201,
+      json: {
+        receipt: `${String(call.headers["tablao-grant"])}:${name}:${sum.slice(0, 8)}`,
+        name,
+        size: call.body.length,
+        sha256: sum,
+      },
+    };
+  });
+});
+afterEach(async () => {
+  await manager.stop();
+  folder.remove();
+});
+
+const settled: Answer = { status: 200, json: { committed: 0, next: null } };
+const renewed = (lease_ms = 60_000, grant = "g"): Answer => ({
+  status: 200,
+  json: { lease_ms, until_ms: Date.now() + lease_ms, grant },
+});
+
+/** A program as `plain` reads it. `say`, `write`, `sleep` and `out` are there. */
+function program(body: string): string {
+  return `
+    const fs = require("node:fs"), out = process.argv[1];
+    const say = (line) => fs.writeSync(1, line + "\\n");
+    const write = (frame) => { fs.writeFileSync(out + "/f_" + frame, "frame " + frame); say("tablao: saved " + frame + " " + out + "/f_" + frame); };
+    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    (async () => { ${body} })();`;
+}
+
+function lease(
+  body: string,
+  more: { frames?: string; outputs?: number[]; lease_ms?: number; plan?: object } = {},
+): LooseLease {
+  const outputs = (more.outputs ?? [1, 2]).map((frame) => ({ frame, name: `f_${frame}` }));
+  return {
+    task_id: 7,
+    lease_id: "L",
+    attempt: 3,
+    frames: more.frames ?? "1-2",
+    lease_ms: more.lease_ms ?? 60_000,
+    until_ms: 0,
+    grant: "g",
+    plan: {
+      command: { program: process.execPath, args: ["-e", program(body), { out: "" }], env: {} },
+      parser: "plain",
+      inputs: [],
+      input_task: null,
+      outputs,
+      autoexec: false,
+      needs_exec: true,
+      frame_timeout_s: null,
+      ...more.plan,
+    },
+  };
+}
+
+function runnerOf(of: LooseLease): LeaseRunner {
+  const allowed = { exec: true, autoexec: false, programs: {} };
+  return new LeaseRunner(
+    { client, allowed, cache, work: join(folder.path, "work"), say: (text) => said.push(text) },
+    of,
+    performance.now(),
+  );
+}
+
+const run = (of: LooseLease): Promise<LeaseOutcome> => runnerOf(of).run(() => null);
+const bodies = (verb: string) => manager.to(new RegExp(`/leases/L/${verb}$`)).map((call) => call.json!);
+const frames = (done: unknown) => (done as { frame: number }[]).map((each) => each.frame);
+const folders = () => readdir(join(folder.path, "work"));
+
+describe("a lease that goes well", () => {
+  test("P11: each frame is uploaded when it is saved, under the grant, and committed with its receipt; the folder goes", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    const running = run(lease("say('tablao: frame 1'); write(1); await sleep(700); say('tablao: frame 2'); write(2);"));
+    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 5_000, what: "frame 1 is uploaded" });
+    expect(bodies("complete")).toEqual([]);
+    expect(await running).toEqual({ kind: "settled", failed: false, claimed: null });
+    const [body] = bodies("complete");
+    expect(body).toMatchObject({ attempt: 3, next: null });
+    expect(body!["done"]).toMatchObject([
+      { frame: 1, receipts: [`g:f_1:${sha256("frame 1").slice(0, 8)}`] },
+      { frame: 2, receipts: [`g:f_2:${sha256("frame 2").slice(0, 8)}`] },
+    ]);
+    expect(body!["log"]).toContain("tablao: frame 2\n");
+    expect(await folders()).toEqual([]);
+  });
+
+  test("files are found at the end even when the program says nothing", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    await run(lease("fs.writeFileSync(out + '/f_1', 'a'); fs.writeFileSync(out + '/f_2', 'b');"));
+    expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2]);
+  });
+
+  test("a file that changes after it was saved is uploaded as it is at the end", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    await run(
+      lease("write(1); await sleep(600); fs.writeFileSync(out + '/f_1', 'better');", { frames: "1", outputs: [1] }),
+    );
+    expect(bodies("complete")[0]!["done"]).toMatchObject([
+      { frame: 1, receipts: [`g:f_1:${sha256("better").slice(0, 8)}`] },
+    ]);
+  });
+
+  test("P3: a lost reply: the same body again, the same key of the next claim, until it is answered", async () => {
+    let tries = 0;
+    manager.on("POST", /\/complete$/, () => (++tries < 3 ? "hang up" : settled));
+    let keys = 0;
+    await runnerOf(lease("write(1); write(2);")).run(() => ({
+      key: `key-number-${++keys}`,
+      platform: "linux",
+      epoch: 1,
+    }));
+    expect(bodies("complete")).toHaveLength(3);
+    expect(new Set(bodies("complete").map((body) => JSON.stringify(body))).size).toBe(1);
+    expect(bodies("complete")[0]).toMatchObject({ next: { key: "key-number-1" } });
+  });
+
+  test("the lease is renewed every third of its time, with the frames done so far, and the newest grant is used", async () => {
+    manager.on("POST", /\/renew$/, () => renewed(900, "g2")).on("POST", /\/complete$/, () => settled);
+    await run(lease("write(1); await sleep(1500); write(2);", { lease_ms: 900 }));
+    expect(bodies("renew").length).toBeGreaterThanOrEqual(3);
+    expect(bodies("renew").flatMap((body) => frames(body["done"]))).toEqual([1]);
+    expect(bodies("complete")[0]!["done"]).toMatchObject([
+      { frame: 2, receipts: [expect.stringMatching(/^g2:/) as string] },
+    ]);
+  });
+});
+
+describe("a render that fails", () => {
+  test("P11: exit 0 without its frames is a failure that names the file; the frame that is there counts", async () => {
+    manager.on("POST", /\/fail$/, () => settled);
+    expect(await run(lease("write(1);"))).toMatchObject({ kind: "settled", failed: true });
+    expect(bodies("fail")[0]).toMatchObject({ frames: "2", done: [{ frame: 1 }] });
+    expect(bodies("fail")[0]!["error"]).toContain("f_2 was not written");
+  });
+
+  test("P6: only the frame in progress is to blame, in the program's own words; what was saved before is committed", async () => {
+    manager.on("POST", /\/fail$/, () => settled);
+    await run(
+      lease(
+        "say('tablao: frame 1'); write(1); say('tablao: frame 2'); say('tablao: error no camera at ' + out + '/x'); await sleep(100); process.exit(0);",
+        { frames: "1-3", outputs: [1, 2, 3] },
+      ),
+    );
+    expect(bodies("fail")[0]).toMatchObject({ frames: "2", error: "no camera at x", done: [{ frame: 1 }] });
+  });
+
+  test("P6: loading failed: all of them", async () => {
+    manager.on("POST", /\/fail$/, () => settled);
+    await run(lease("say('cannot read it'); process.exit(4);"));
+    expect(bodies("fail")[0]).toMatchObject({ frames: "1-2", done: [] });
+    expect(bodies("fail")[0]!["error"]).toMatch(/exited with code 4\ncannot read it$/);
+  });
+
+  test("a frame that takes longer than its limit is killed and blamed", async () => {
+    manager.on("POST", /\/fail$/, () => settled);
+    await run(lease("write(1); say('tablao: frame 2'); await sleep(60000);", { plan: { frame_timeout_s: 0.5 } }));
+    expect(bodies("fail")[0]).toMatchObject({
+      frames: "2",
+      error: expect.stringContaining("frame 2 took longer than 0.5 s") as string,
+      done: [{ frame: 1 }],
+    });
+  });
+
+  test("an input that the manager does not have is the task's fault", async () => {
+    manager.on("POST", /\/fail$/, () => settled);
+    await run(lease("", { plan: { inputs: [{ path: "a.blend", sha256: sha256("gone"), size: 4 }] } }));
+    expect(bodies("fail")[0]).toMatchObject({
+      frames: "1-2",
+      error: expect.stringContaining("an input is not on the manager") as string,
+    });
+  });
+});
+
+describe("a lease that is lost", () => {
+  const endless = "say('tablao: frame 1'); say('pid ' + process.pid); await sleep(60000);";
+  const pid = async () =>
+    await until(() => Number(/pid (\d+)/.exec(JSON.stringify(bodies("renew")))?.[1]), {
+      withinMs: 8_000,
+      what: "the log arrived",
+    });
+
+  test("P2: 409 at a renewal: the process is dead within 5 s, nothing more is sent", async () => {
+    let lost = false;
+    manager.on("POST", /\/renew$/, () => (lost ? problem(409, "lease_lost") : renewed(600)));
+    const running = run(lease(`process.on('SIGTERM', () => {}); ${endless}`, { lease_ms: 600 }));
+    const process = await pid();
+    lost = true;
+    const before = performance.now();
+    expect(await running).toEqual({ kind: "lost" });
+    expect(performance.now() - before).toBeLessThan(5_000);
+    expect(isAlive(process)).toBe(false);
+    expect(manager.calls.at(-1)!.path).toMatch(/renew$/);
+    expect(await folders()).toEqual([]);
+  });
+
+  test("a push cancel ends it without a word to the manager", async () => {
+    manager.on("POST", /\/renew$/, () => renewed(600));
+    const runner = runnerOf(lease(endless, { lease_ms: 600 }));
+    const running = runner.run(() => null);
+    const process = await pid();
+    runner.lose("canceled");
+    expect(await running).toEqual({ kind: "lost" });
+    expect(isAlive(process)).toBe(false);
+    expect(manager.to(/\/(fail|complete|release)$/)).toEqual([]);
+  });
+
+  test("P2: no answer for as long as it lasts: it is lost, and the process is killed", async () => {
+    manager.on("POST", /\/renew$/, () => problem(503, "overloaded"));
+    const before = performance.now();
+    expect(await run(lease(endless, { lease_ms: 1_000 }))).toEqual({ kind: "lost" });
+    expect(performance.now() - before).toBeGreaterThan(1_000);
+    expect(performance.now() - before).toBeLessThan(6_000);
+    expect(said.at(-1)).toContain("ran out");
+  });
+
+  test("P3: a 409 to complete ends it: nothing is given back or blamed", async () => {
+    manager.on("POST", /\/complete$/, () => problem(409, "lease_lost"));
+    expect(await run(lease("write(1); write(2);"))).toEqual({ kind: "lost" });
+    expect(manager.to(/\/(fail|release)$/)).toEqual([]);
+  });
+
+  test("an upload that is refused asks for a renewal, which tells an old grant from a lost lease", async () => {
+    manager.handlers.unshift((call) =>
+      /outputs/.test(call.path) && call.headers["tablao-grant"] === "g" ? problem(409, "lease_lost") : undefined,
+    );
+    manager.on("POST", /\/renew$/, () => renewed(60_000, "g2")).on("POST", /\/complete$/, () => settled);
+    expect(await run(lease("write(1); write(2);"))).toMatchObject({ kind: "settled", failed: false });
+    expect(bodies("complete")[0]!["done"]).toMatchObject([
+      { receipts: [expect.stringMatching(/^g2/) as string] },
+      { frame: 2 },
+    ]);
+  });
+});
+
+describe("a lease that is given back", () => {
+  test("P5: stopping releases it at once with what is done, and kills the process", async () => {
+    manager.on("POST", /\/release$/, () => settled);
+    const runner = runnerOf(lease("write(1); say('tablao: frame 2'); await sleep(60000);"));
+    const running = runner.run(() => null);
+    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 5_000, what: "frame 1 is uploaded" });
+    await delay(100);
+    const before = performance.now();
+    runner.stop();
+    expect(await running).toMatchObject({ kind: "released" });
+    expect(performance.now() - before).toBeLessThan(2_000);
+    expect(bodies("release")[0]).toMatchObject({ attempt: 3, reason: "the agent is stopping", done: [{ frame: 1 }] });
+  });
+
+  test("P6: a plan that this agent does not run is given back, and not asked for again for a while", async () => {
+    manager.on("POST", /\/release$/, () => settled);
+    const outcome = await run(lease("", { plan: { autoexec: true } }));
+    expect(outcome).toMatchObject({ kind: "released", refuseMs: 600_000 });
+    expect(bodies("release")[0]!["reason"]).toContain("--allow-autoexec");
+    expect(manager.to(/\/fail$/)).toEqual([]);
+  });
+
+  test("P9: the process sees no token of the agent, and its temporary files stay in the lease's folder", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    process.env["TABLAO_TOKEN"] = "tablao_admin_xxxxxxxxxxxxxxxx";
+    try {
+      await run(
+        lease(
+          "say('env ' + JSON.stringify([process.env.TABLAO_TOKEN, process.env.TMPDIR, process.cwd()])); say('tablao: done 1');",
+          { frames: "1", outputs: [] },
+        ),
+      );
+    } finally {
+      delete process.env["TABLAO_TOKEN"];
+    }
+    const [token, tmp, cwd] = JSON.parse(/env (.*)/.exec(String(bodies("complete")[0]!["log"]))![1]!) as string[];
+    expect(token).toBeNull();
+    expect([tmp, cwd].map((path) => path!.slice(path!.indexOf("7-3")))).toEqual([
+      join("7-3", "tmp"),
+      join("7-3", "out"),
+    ]);
+  });
+});

@@ -1,0 +1,129 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { z } from "zod";
+import { FakeManager, problem } from "../../test/support/fake-manager.ts";
+import { parseRetryAfter } from "./manager-answer.ts";
+import { ManagerClient, ManagerError } from "./manager-client.ts";
+
+const SECRET = "tablao_worker_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+const thing = z.object({ n: z.int() });
+let manager: FakeManager;
+let client: ManagerClient;
+
+beforeEach(async () => {
+  manager = await FakeManager.start();
+  client = new ManagerClient({ url: `${manager.url}/`, secret: SECRET });
+});
+afterEach(() => manager.stop());
+
+async function errorOf(call: Promise<unknown>): Promise<ManagerError> {
+  const error: unknown = await call.then(() => undefined).catch((thrown: unknown) => thrown);
+  expect(error).toBeInstanceOf(ManagerError);
+  return error as ManagerError;
+}
+
+describe("access tokens", () => {
+  test("one exchange serves many calls, and calls that start together", async () => {
+    manager.on("GET", /^\/thing$/, () => ({ status: 200, json: { n: 1 } }));
+    await Promise.all([client.call(thing, "GET", "/thing"), client.call(thing, "GET", "/thing")]);
+    await client.call(thing, "GET", "/thing");
+    expect(manager.to(/^\/auth\/access$/).map((call) => call.headers.authorization)).toEqual([`Bearer ${SECRET}`]);
+    expect(manager.to(/^\/thing$/).map((call) => call.headers.authorization)).toEqual(Array(3).fill("Bearer access-1"));
+  });
+
+  test("a 401 buys a fresh token once; a second 401 is the answer", async () => {
+    manager.on("GET", /^\/thing$/, ({ headers }) =>
+      headers.authorization === "Bearer access-2" ? { status: 200, json: { n: 2 } } : problem(401, "unauthorized"),
+    );
+    expect(await client.call(thing, "GET", "/thing")).toEqual({ n: 2 });
+    manager.on("GET", /^\/shut$/, () => problem(401, "unauthorized"));
+    expect((await errorOf(client.call(thing, "GET", "/shut"))).status).toBe(401);
+    expect(manager.to(/^\/shut$/)).toHaveLength(2);
+  });
+
+  test("P9: no error carries a token", async () => {
+    const { url } = manager;
+    await manager.stop();
+    const gone = new ManagerClient({ url, secret: SECRET, retryForMs: 0 });
+    const error = await errorOf(gone.call(thing, "GET", "/thing"));
+    expect(error).toMatchObject({ status: 0, code: "unreachable" });
+    expect(error.message).toContain("ECONNREFUSED");
+    expect(JSON.stringify(error) + error.message + error.stack).not.toContain(SECRET);
+  });
+});
+
+describe("retries", () => {
+  test("a call that broke off, or found the manager busy, is made again with the same body", async () => {
+    let tries = 0;
+    manager.on("POST", /^\/thing$/, () => {
+      tries++;
+      if (tries === 1) return "hang up";
+      return tries === 2 ? problem(503, "overloaded") : { status: 200, json: { n: tries } };
+    });
+    expect(await client.call(thing, "POST", "/thing", { json: { key: "k" } })).toEqual({ n: 3 });
+    expect(manager.to(/^\/thing$/).map((call) => call.json)).toEqual(Array.from({ length: 3 }, () => ({ key: "k" })));
+  });
+
+  test("a refusal is not tried again, and names the fields", async () => {
+    manager.on("POST", /^\/thing$/, () => ({
+      status: 422,
+      json: {
+        type: "",
+        title: "",
+        status: 422,
+        code: "invalid",
+        detail: "no",
+        errors: [{ field: "n", message: "must be one" }],
+      },
+    }));
+    expect(await errorOf(client.call(thing, "POST", "/thing", { json: {} }))).toMatchObject({
+      status: 422,
+      code: "invalid",
+      message: "no (n: must be one)",
+    });
+    expect(manager.to(/^\/thing$/)).toHaveLength(1);
+  });
+
+  test("what is not JSON is no manager (a hotel's sign-in page), and is tried again until the time is up", async () => {
+    manager.on("GET", /^\/thing$/, () => ({ status: 200, bytes: Buffer.from("<html>") }));
+    const error = await errorOf(client.call(thing, "GET", "/thing", { retryForMs: 800 }));
+    expect(error.code).toBe("bad_answer");
+    expect(manager.to(/^\/thing$/).length).toBeGreaterThan(1);
+  });
+
+  test("an answer of another shape is an error at once", async () => {
+    manager.on("GET", /^\/thing$/, () => ({ status: 200, json: { n: "one" } }));
+    expect((await errorOf(client.call(thing, "GET", "/thing"))).message).toContain("does not understand");
+    expect(manager.to(/^\/thing$/)).toHaveLength(1);
+  });
+
+  test("a signal ends the waiting at once, with its own reason", async () => {
+    manager.on("GET", /^\/thing$/, () => ({ status: 503, json: {}, headers: { "retry-after": "50" } }));
+    const stop = new AbortController();
+    const call = client.call(thing, "GET", "/thing", { signal: stop.signal, retryForMs: Infinity });
+    setTimeout(() => stop.abort(new Error("enough")), 100);
+    const before = performance.now();
+    await expect(call).rejects.toThrow(/enough|aborted/);
+    expect(performance.now() - before).toBeLessThan(2_000);
+  });
+
+  test("a manager that does not answer is given up after the time limit", async () => {
+    manager.on("GET", /^\/thing$/, () => new Promise(() => {}));
+    const error = await errorOf(client.call(thing, "GET", "/thing", { timeoutMs: 150.5, retryForMs: 0 }));
+    expect(error).toMatchObject({ code: "unreachable" });
+    expect(error.message).toContain("no answer in time");
+  });
+
+  test("Retry-After is seconds or a date, and never parks us for ever", () => {
+    const now = Date.UTC(2026, 0, 1);
+    expect(parseRetryAfter("3", now)).toBe(3_000);
+    expect(parseRetryAfter(new Date(now + 5_000).toUTCString(), now)).toBe(5_000);
+    expect(parseRetryAfter("86400", now)).toBe(60_000);
+    expect(parseRetryAfter("soon", now)).toBeUndefined();
+    expect(parseRetryAfter(null, now)).toBeUndefined();
+  });
+});
+
+test("an address that is none is refused with a sentence", () => {
+  for (const url of ["", "farm.example.com", "ftp://farm", "https://user:pw@farm"])
+    expect(() => new ManagerClient({ url })).toThrow(TypeError);
+});

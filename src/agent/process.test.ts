@@ -1,0 +1,84 @@
+import { readFile } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, test } from "vitest";
+import { testFolder } from "../../test/support/folders.ts";
+import { until } from "../../test/support/wait.ts";
+import { isAlive } from "./lock.ts";
+import { runProcess, type RunningProcess } from "./process.ts";
+
+function run(script: string, args: string[] = []): { running: RunningProcess; lines: string[] } {
+  const lines: string[] = [];
+  const running = runProcess({
+    command: [process.execPath, "-e", script, ...args],
+    cwd: testFolder("process"),
+    env: { PATH: process.env["PATH"] },
+    onLine: (line) => lines.push(line),
+  });
+  return { running, lines };
+}
+
+/** Dead for our purposes: gone, or waiting to be reaped by whoever inherited it. */
+async function isGone(pid: number): Promise<boolean> {
+  if (!isAlive(pid)) return true;
+  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
+  return / Z /.test(stat);
+}
+
+describe("a lease's process", () => {
+  test("arguments reach it as they are, without a shell", async () => {
+    const { running, lines } = run("console.log(JSON.stringify(process.argv.slice(1))); console.error('last')", [
+      "$(id)",
+      "a b",
+      "*",
+      "",
+    ]);
+    expect(await running.exit).toEqual({ kind: "exit", code: 0, signal: null });
+    expect(lines.toSorted()).toEqual(['["$(id)","a b","*",""]', "last"]);
+  });
+
+  test("what cannot be started says so, and is no crash", async () => {
+    for (const command of [["/nowhere/blender"], [process.execPath, "a\0b"]] as [string, ...string[]][]) {
+      const running = runProcess({ command, cwd: testFolder("process"), env: {}, onLine: () => {} });
+      expect((await running.exit).kind).toBe("not_started");
+      await running.kill();
+    }
+  });
+
+  test("P2: a group whose members ignore TERM is dead within 5 s", async () => {
+    const script = `
+      process.on("SIGTERM", () => {});
+      const child = require("node:child_process").spawn(process.execPath, ["-e", "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000)"], { stdio: "inherit" });
+      console.log("child " + child.pid);
+      setInterval(() => {}, 1000);`;
+    const { running, lines } = run(script);
+    await until(() => lines.includes("up"), { withinMs: 5_000, what: "the grandchild runs" });
+    const grandchild = Number(lines.find((line) => line.startsWith("child"))!.slice(6));
+    const before = performance.now();
+    await running.kill();
+    expect(performance.now() - before).toBeLessThan(5_000);
+    expect(await running.exit).toMatchObject({ signal: "SIGKILL" });
+    await until(() => isGone(grandchild), { withinMs: 500, what: "the grandchild is gone" });
+  });
+
+  test("a process that ends does not leave children behind, nor wait for them", async () => {
+    const script = `
+      const child = require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
+      console.log(child.pid);
+      child.unref();
+      setTimeout(() => process.exit(3), 50);`;
+    const { running, lines } = run(script);
+    const before = performance.now();
+    expect(await running.exit).toMatchObject({ code: 3 });
+    expect(performance.now() - before).toBeLessThan(4_000);
+    await until(() => isGone(Number(lines[0])), { withinMs: 500, what: "the child is gone" });
+  });
+
+  test("a stopped process dies, too", async () => {
+    const { running, lines } = run("console.log('up'); setInterval(() => {}, 1000)");
+    await until(() => lines.length > 0, { withinMs: 5_000, what: "it runs" });
+    process.kill(running.pid!, "SIGSTOP");
+    await delay(50);
+    await running.kill(300);
+    expect(await running.exit).toMatchObject({ kind: "exit" });
+  });
+});

@@ -1,0 +1,166 @@
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { PART_BYTES } from "../protocol/file.ts";
+import { downloadTo } from "./download.ts";
+import { ManagerClient } from "./manager-client.ts";
+import { uploadAsset, uploadOutput } from "./upload.ts";
+
+let manager: FakeManager;
+let client: ManagerClient;
+let folder: ReturnType<typeof temporaryFolder>;
+
+beforeEach(async () => {
+  manager = await FakeManager.start();
+  client = new ManagerClient({ url: manager.url, secret: "s" });
+  folder = temporaryFolder("transfer");
+});
+afterEach(async () => {
+  await manager.stop();
+  folder.remove();
+});
+
+describe("upload", () => {
+  test("an asset the manager has is not sent", async () => {
+    const file = join(folder.path, "a");
+    await writeFile(file, "hello");
+    manager.on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing: [] } }));
+    expect(await uploadAsset(client, file)).toEqual({ sha256: sha256("hello"), size: 5, sent: 0 });
+    expect(manager.calls.filter((call) => call.method === "PUT")).toEqual([]);
+  });
+
+  test("a large file goes in parts; those that are there already do not travel again", async () => {
+    const bytes = Buffer.alloc(2 * PART_BYTES + 1_000, "xy");
+    const part = (i: number) => bytes.subarray(i * PART_BYTES, (i + 1) * PART_BYTES);
+    const file = join(folder.path, "big");
+    await writeFile(file, bytes);
+    const sum = sha256(bytes);
+    manager
+      .on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing: [sum] } }))
+      .on("GET", /\/parts$/, () => ({
+        status: 200,
+        // Part 2 is another file's: a hash that differs counts for nothing.
+        json: {
+          part_bytes: PART_BYTES,
+          parts: [
+            { number: 1, size: PART_BYTES, sha256: sha256(part(0)) },
+            { number: 2, size: PART_BYTES, sha256: sha256("other") },
+          ],
+        },
+      }))
+      .on("PUT", /\/parts\/\d$/, (call) =>
+        sha256(call.body) === call.headers["tablao-sha256"] ? { status: 204 } : problem(422, "invalid"),
+      )
+      .on("POST", /\/assemble$/, () => ({ status: 201, json: { sha256: sum, size: bytes.length } }));
+    const progress: number[] = [];
+    const sent = await uploadAsset(client, file, { onProgress: (done) => progress.push(done) });
+    expect(sent).toEqual({ sha256: sum, size: bytes.length, sent: PART_BYTES + 1_000 });
+    expect(
+      manager
+        .to(/\/parts\/\d$/)
+        .map((call) => [call.path.slice(-1), call.body.length])
+        .toSorted(),
+    ).toEqual([
+      ["2", PART_BYTES],
+      ["3", 1_000],
+    ]);
+    expect(manager.to(/\/assemble$/)[0]!.json).toEqual({ size: bytes.length, sha256: sum });
+    expect(progress[0]).toBe(PART_BYTES);
+    expect(progress.at(-1)).toBe(bytes.length);
+  });
+
+  test("P11: a receipt for other bytes is no receipt", async () => {
+    const file = join(folder.path, "f.png");
+    await writeFile(file, "mine");
+    manager.on("PUT", /\/outputs\/f\.png$/, () => ({
+      status: 201,
+      json: { receipt: "r", name: "f.png", size: 4, sha256: sha256("else") },
+    }));
+    await expect(uploadOutput(client, file, { taskId: 1, name: "f.png", grant: "g" })).rejects.toThrow(/other bytes/);
+    expect(manager.to(/outputs/)[0]!.headers).toMatchObject({
+      "tablao-grant": "g",
+      "tablao-sha256": sha256("mine"),
+      "content-length": "4",
+    });
+  });
+});
+
+describe("download", () => {
+  const bytes = Buffer.from("0123456789".repeat(1_000));
+  const serve = (cutAt: number | undefined, ranges = true) =>
+    manager.on("GET", /^\/file$/, ({ headers }) => {
+      const from = ranges ? Number(/bytes=(\d+)-/.exec(headers.range ?? "")?.[1] ?? 0) : 0;
+      if (from >= bytes.length) return problem(416, "range_not_satisfiable");
+      const rest = bytes.subarray(from);
+      const cut = headers.range === undefined && cutAt !== undefined;
+      return {
+        status: from > 0 ? 206 : 200,
+        bytes: cut ? rest.subarray(0, cutAt) : rest,
+        headers: { "content-length": String(cut ? cutAt : rest.length) },
+      };
+    });
+
+  test("a half download is taken up where it ended", async () => {
+    serve(undefined);
+    const file = join(folder.path, "sub", "x");
+    await downloadTo(client, file, "/file", sha256(bytes));
+    const other = join(folder.path, "y");
+    await writeFile(`${other}.part`, bytes.subarray(0, 4_000));
+    expect(await downloadTo(client, other, "/file", sha256(bytes))).toEqual({ size: 10_000, received: 6_000 });
+    expect(await readFile(other)).toEqual(bytes);
+    await expect(stat(`${other}.part`)).rejects.toThrow("ENOENT");
+    expect(manager.calls.at(-1)!.headers.range).toBe("bytes=4000-");
+  });
+
+  test("a half download of other bytes, or one that is too long, is thrown away and fetched whole", async () => {
+    serve(undefined);
+    for (const start of [Buffer.from("garbage"), Buffer.alloc(20_000)]) {
+      const file = join(folder.path, `z${start.length}`);
+      await writeFile(`${file}.part`, start);
+      await downloadTo(client, file, "/file", sha256(bytes));
+      expect(await readFile(file)).toEqual(bytes);
+    }
+  });
+
+  test("a file that is there with the right hash is not fetched; one with another hash is", async () => {
+    serve(undefined);
+    const file = join(folder.path, "w");
+    await writeFile(file, bytes);
+    expect(await downloadTo(client, file, "/file", sha256(bytes))).toEqual({ size: 10_000, received: 0 });
+    expect(manager.calls).toEqual([]);
+    await writeFile(file, "spoiled");
+    expect(await downloadTo(client, file, "/file", sha256(bytes))).toEqual({ size: 10_000, received: 10_000 });
+  });
+
+  test("P11: bytes with the wrong hash never get the file's name", async () => {
+    serve(100);
+    const file = join(folder.path, "v");
+    await expect(downloadTo(client, file, "/file", sha256("something else"))).rejects.toThrow(/wrong hash/);
+    await expect(stat(file)).rejects.toThrow("ENOENT");
+    await expect(stat(`${file}.part`)).rejects.toThrow("ENOENT");
+  });
+
+  test("a line that breaks in the middle is taken up by itself", async () => {
+    let broken = 0;
+    manager.server.removeAllListeners("request");
+    manager.server.on("request", (request, response) => {
+      if (request.url === "/auth/access") {
+        response.end(JSON.stringify({ access_token: "a", expires_ms: 1, expires_in_ms: 60_000 }));
+        return;
+      }
+      const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? 0);
+      response.writeHead(from > 0 ? 206 : 200, { "content-length": bytes.length - from });
+      if (from >= 5_000) response.end(bytes.subarray(from));
+      else {
+        broken++;
+        response.write(bytes.subarray(from, from + 2_500), () => setTimeout(() => request.socket.destroy(), 20));
+      }
+    });
+    const file = join(folder.path, "u");
+    await downloadTo(client, file, "/file", sha256(bytes));
+    expect(await readFile(file)).toEqual(bytes);
+    expect(broken).toBe(2);
+  });
+});

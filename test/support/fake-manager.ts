@@ -1,0 +1,123 @@
+/** A manager of a few lines for tests of the agent: it records calls, and answers as the test says. */
+import { createHash } from "node:crypto";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface Call {
+  method: string;
+  path: string;
+  headers: IncomingMessage["headers"];
+  body: Buffer;
+  /** The body as JSON; undefined when it is none. */
+  json: Record<string, unknown> | undefined;
+}
+
+/** An answer: status and JSON value, raw bytes, or `"hang up"` to break the connection without a word. */
+export type Answer =
+  | { status: number; json?: unknown; bytes?: Uint8Array; headers?: Record<string, string> }
+  | "hang up";
+export type Handler = (call: Call) => Answer | Promise<Answer> | undefined;
+
+export class FakeManager {
+  readonly calls: Call[] = [];
+  readonly server: Server;
+  /** Asked in order; the first that answers wins. */
+  readonly handlers: Handler[] = [];
+  accessTokens = 0;
+
+  private constructor(server: Server) {
+    this.server = server;
+  }
+
+  static async start(): Promise<FakeManager> {
+    const server = createServer();
+    const fake = new FakeManager(server);
+    server.on("request", (request, response) => void fake.#serve(request, response));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    return fake;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  /** Calls whose path matches. */
+  to(path: RegExp): Call[] {
+    return this.calls.filter((call) => path.test(call.path));
+  }
+
+  /** Answer calls of this method and path. */
+  on(method: string, path: RegExp, answer: Handler): this {
+    this.handlers.push((call) => (call.method === method && path.test(call.path) ? answer(call) : undefined));
+    return this;
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const body = Buffer.concat(parts);
+    const call: Call = {
+      method: request.method ?? "",
+      path: request.url ?? "",
+      headers: request.headers,
+      body,
+      json: parse(body),
+    };
+    this.calls.push(call);
+    const answer = (await this.#answer(call)) ?? problem(404, "not_found");
+    if (answer === "hang up") {
+      request.socket.destroy();
+      return;
+    }
+    const {
+      status,
+      json,
+      bytes = json === undefined ? new Uint8Array() : Buffer.from(JSON.stringify(json)),
+      headers = {},
+    } = answer;
+    response.writeHead(status, {
+      "content-length": bytes.byteLength,
+      ...(json !== undefined && { "content-type": "application/json" }),
+      ...headers,
+    });
+    response.end(bytes);
+  }
+
+  async #answer(call: Call): Promise<Answer | undefined> {
+    for (const handler of this.handlers) {
+      const answer = await handler(call);
+      if (answer !== undefined) return answer;
+    }
+    if (call.path === "/auth/access") {
+      this.accessTokens++;
+      return {
+        status: 200,
+        json: { access_token: `access-${this.accessTokens}`, expires_ms: Date.now() + 60_000, expires_in_ms: 60_000 },
+      };
+    }
+    return undefined;
+  }
+}
+
+/** A problem document. */
+export function problem(status: number, code: string, detail = code): Answer {
+  return { status, json: { type: `/problems/${code}`, title: code, status, code, detail } };
+}
+
+/** Lower-case hexadecimal. */
+export function sha256(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function parse(body: Buffer): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(body.toString()) as Record<string, unknown>;
+  } catch {
+    return undefined;
+  }
+}
