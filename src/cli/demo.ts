@@ -22,6 +22,7 @@ const OUTPUT = "demo-output";
 const WORKER_WITHIN_MS = 30_000;
 const AGENT_STOPS_WITHIN_MS = 10_000;
 const TABLAO = path.join(import.meta.dirname, "tablao.js");
+const GUARD = path.join(import.meta.dirname, "stop-with-launcher.js");
 
 const run = promisify(execFile);
 
@@ -63,10 +64,9 @@ async function startAgent(manager: RunningManager, folder: string, signal: Abort
   const json = { role: "join", name: "demo", uses: 1 };
   const { token } = await client.call(tokenCreatedSchema, "POST", "/tokens", { json });
   const environment: NodeJS.ProcessEnv = { ...process.env, TABLAO_URL: manager.url, TABLAO_TOKEN: manager.token };
-  const guard = path.join(import.meta.dirname, "stop-with-launcher.js");
   const args = [
     "--import",
-    guard,
+    GUARD,
     TABLAO,
     "worker",
     "--name",
@@ -107,10 +107,9 @@ async function stopAgent(agent: ChildProcess): Promise<void> {
 async function tablao(farm: Farm, args: string[], signal: AbortSignal): Promise<void> {
   const shown = args.map((arg) => (/[^\w./:=-]/.test(arg) ? `'${arg}'` : arg)).join(" ");
   process.stdout.write(`\n$ npx tablao ${shown}\n`);
-  const child = spawn(process.execPath, [TABLAO, ...args], {
+  const child = spawn(process.execPath, ["--import", GUARD, TABLAO, ...args], {
     env: farm.environment,
-    stdio: "inherit",
-    detached: false,
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
   });
   const end = (): void => void child.kill("SIGTERM");
   signal.addEventListener("abort", end);

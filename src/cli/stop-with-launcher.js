@@ -1,6 +1,6 @@
 /**
- * Loaded into an agent's process (`node --import`) that a launcher of ours started: when the launcher is gone, by whatever
- * signal, the agent stops as it does at SIGTERM, so that it ends its renderers, too.
+ * Loaded into the commands that the demo starts (`node --import`): when the demo is gone, by whatever signal, they stop as
+ * they do at SIGTERM; so an agent ends its renderers, too.
  */
 const GIVE_UP_MS = 5_000;
 process.once("disconnect", () => {

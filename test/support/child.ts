@@ -26,6 +26,9 @@ export interface ChildOptions {
   input?: string;
 }
 
+/** How long output may still come after the end. */
+const CLOSE_WITHIN_MS = 1_000;
+
 const live = new Set<Child>();
 
 /** Start a program, its output kept in memory. */
@@ -44,6 +47,8 @@ export function startChild(program: string, args: readonly string[], options: Ch
   const ended = new Promise<Ended>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (code, signal) => resolve({ code, signal }));
+    // A grandchild may hold the pipe open for ever.
+    child.once("exit", (code, signal) => void setTimeout(() => resolve({ code, signal }), CLOSE_WITHIN_MS));
   });
   const started: Child = {
     pid: child.pid ?? -1,

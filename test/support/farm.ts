@@ -70,6 +70,8 @@ export async function startManager(options: ManagerOptions = {}): Promise<Manage
   const token = options.token ?? `test-${randomBytes(16).toString("hex")}`;
   const launch = async (port: number): Promise<{ child: Child; url: string }> => {
     const env = cleanEnvironment({
+      // As npm would start it: then it stops by itself when the test's process is gone.
+      npm_lifecycle_event: "start",
       PORT: String(port),
       TABLAO_STATE: state,
       TABLAO_ADMIN_TOKEN: token,

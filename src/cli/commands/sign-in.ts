@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import type { Command } from "commander";
-import { accessSchema } from "../../protocol/token.ts";
 import { flagsOf, outputFor, type GlobalFlags } from "../command-line.ts";
 import { clientFor, configFile, findAddress, writeConfig } from "../connection.ts";
 import { CliError, EXIT } from "../failure.ts";
@@ -20,7 +19,8 @@ export function addSignIn(program: Command): void {
       const { url } = findAddress({ manager: given ?? flags.manager }, process.env);
       const token = flags.token ?? (process.env["TABLAO_TOKEN"] || (await askToken(url)));
       if (token === "") throw new CliError(EXIT.usage, "no token was given", "Paste it, pipe it in, or pass --token.");
-      await clientFor(url, token).call(accessSchema, "POST", "/auth/access");
+      // Trades the token for an access token: proof enough that it is good.
+      await clientFor(url, token).authorization();
       const file = writeConfig(process.env, { url, token });
       if (out.json) out.value({ url, file });
       else out.line(`signed in to ${url}; kept in ${file}`);

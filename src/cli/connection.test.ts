@@ -1,0 +1,69 @@
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { ManagerError } from "../agent/manager-client.ts";
+import { explain, findAddress, writeConfig } from "./connection.ts";
+import { EXIT } from "./failure.ts";
+
+let home: string;
+let env: NodeJS.ProcessEnv;
+
+beforeEach(() => {
+  home = mkdtempSync(path.join(tmpdir(), "tablao-config-"));
+  env = { XDG_CONFIG_HOME: home };
+});
+afterEach(() => rmSync(home, { recursive: true }));
+
+const FARM = { url: "https://farm.example.com", token: "of-farm" };
+
+test("flags win over the environment, the environment over what login wrote", () => {
+  const file = writeConfig(env, FARM);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(findAddress({}, env)).toEqual(FARM);
+  const both = { ...env, TABLAO_URL: "http://127.0.0.1:1", TABLAO_TOKEN: "of-env" };
+  expect(findAddress({}, both)).toEqual({ url: "http://127.0.0.1:1", token: "of-env" });
+  expect(findAddress({ manager: "http://127.0.0.1:2/", token: "of-flag" }, both)).toEqual({
+    url: "http://127.0.0.1:2",
+    token: "of-flag",
+  });
+  expect(findAddress({ token: "of-flag" }, env)).toEqual({ url: FARM.url, token: "of-flag" });
+});
+
+test("P9: a token kept for one manager is never sent to another", () => {
+  writeConfig(env, FARM);
+  expect(findAddress({ manager: "https://evil.example.com" }, env).token).toBeUndefined();
+  expect(findAddress({ manager: "https://farm.example.com:8443" }, env).token).toBeUndefined();
+  expect(findAddress({ manager: "http://farm.example.com" }, env).token).toBeUndefined();
+  expect(findAddress({ manager: "https://FARM.example.com/" }, env).token).toBe("of-farm");
+  expect(findAddress({}, { ...env, TABLAO_URL: "https://evil.example.com" }).token).toBeUndefined();
+  const named = { ...env, TABLAO_URL: "http://127.0.0.1:1", TABLAO_TOKEN: "of-env" };
+  expect(findAddress({ manager: "https://evil.example.com" }, named).token).toBeUndefined();
+  // Without an address of its own, TABLAO_TOKEN goes with whichever address is named.
+  expect(findAddress({ manager: "http://127.0.0.1:2" }, { ...env, TABLAO_TOKEN: "of-env" }).token).toBe("of-env");
+});
+
+test("an address that is none is a usage error", () => {
+  expect(() => findAddress({ manager: "farm" }, env)).toThrow(expect.objectContaining({ exitCode: EXIT.usage }));
+});
+
+test.each([
+  [0, "unreachable", EXIT.unreachable],
+  [200, "bad_answer", EXIT.unreachable],
+  [401, "unauthorized", EXIT.auth],
+  [403, "forbidden", EXIT.auth],
+  [404, "not_found", EXIT.notFound],
+  [409, "conflict", EXIT.refused],
+  [422, "invalid", EXIT.refused],
+  [429, "rate_limited", EXIT.unreachable],
+  [503, "not_configured", EXIT.unreachable],
+])("a %i %s is exit code %i", (status, code, exitCode) => {
+  expect(explain(new ManagerError(status, code, "why")).exitCode).toBe(exitCode);
+});
+
+test("a refusal names the fields", () => {
+  const error = new ManagerError(422, "invalid", "The request breaks a rule", [
+    { field: "settings.samples", message: "must be at least 1" },
+  ]);
+  expect(explain(error).message).toContain("settings.samples: must be at least 1");
+});
