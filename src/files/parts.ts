@@ -168,7 +168,7 @@ async function copy(
       await to.write(value);
     }
     if (done || !value) break;
-    buffer = value.buffer as ArrayBuffer;
+    buffer = value.buffer;
   }
   await to.close();
 }

@@ -11,7 +11,13 @@ const encoder = new TextEncoder();
 
 /** Key for `sign` and `verify`. The label keeps this use of the secret apart from its use as a bearer token. */
 export async function importKey(secret: string): Promise<CryptoKey> {
-  return await crypto.subtle.importKey("raw", encoder.encode(`tablao signing key v1\n${secret}`), { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
+  return await crypto.subtle.importKey(
+    "raw",
+    encoder.encode(`tablao signing key v1\n${secret}`),
+    { name: "HMAC", hash: "SHA-256" },
+    false,
+    ["sign", "verify"],
+  );
 }
 
 let cached: { secret: string; key: Promise<CryptoKey> } | undefined;
@@ -51,7 +57,10 @@ export async function verify<T extends object>(key: CryptoKey, purpose: Purpose,
 
 /** Base64 for URLs, without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  return btoa(String.fromCharCode(...bytes))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
 }
 
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {

@@ -18,7 +18,11 @@ export const framesSchema = z
 /** Ids are positive integers, counted up by the registry. */
 export const idSchema = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
-export const prioritySchema = z.int().min(-1_000_000).max(1_000_000).meta({ description: "Higher goes first. Default 50." });
+export const prioritySchema = z
+  .int()
+  .min(-1_000_000)
+  .max(1_000_000)
+  .meta({ description: "Higher goes first. Default 50." });
 
 /** Instants on the wire: milliseconds since 1970, UTC. */
 export const instantSchema = z.int().min(0);
@@ -35,7 +39,9 @@ export function lineSchema(max: number) {
 }
 
 /** A tag: what a worker offers and a task may demand. */
-export const tagSchema = z.string().regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "must be lower-case letters, digits, '.', '_' or '-'");
+export const tagSchema = z
+  .string()
+  .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "must be lower-case letters, digits, '.', '_' or '-'");
 
 /**
  * A relative path with forward slashes that stays inside its folder on every platform we run on: no empty, `.` or `..`
@@ -67,4 +73,6 @@ export function whyUnsafePath(path: string): string | undefined {
 }
 
 /** A single file name: a relative path without a slash. */
-export const fileNameSchema = relativePathSchema.max(200).refine((name) => !name.includes("/"), "must be a file name without '/'");
+export const fileNameSchema = relativePathSchema
+  .max(200)
+  .refine((name) => !name.includes("/"), "must be a file name without '/'");

@@ -9,7 +9,9 @@ export const MAX_PUT_BYTES = PART_BYTES;
 /** Ours: 1,000 parts. */
 export const MAX_FILE_BYTES = 1_000 * PART_BYTES;
 
-export const missingSchema = z.strictObject({ sha256: z.array(sha256Schema).min(1).max(1_000) }).meta({ id: "AssetsWanted" });
+export const missingSchema = z
+  .strictObject({ sha256: z.array(sha256Schema).min(1).max(1_000) })
+  .meta({ id: "AssetsWanted" });
 export const missingResultSchema = z.object({ missing: z.array(sha256Schema) }).meta({ id: "AssetsMissing" });
 
 /** GET …/parts: what has arrived, so that an upload can resume. Part numbers start at 1. */
@@ -25,12 +27,16 @@ export const assembleSchema = z
 export const assetSchema = z.object({ sha256: sha256Schema, size: z.int() }).meta({ id: "Asset" });
 
 /** Answer to an upload of an output: goes into `done[].receipts`. */
-export const receiptSchema = z.object({ receipt: z.string(), name: z.string(), size: z.int(), sha256: sha256Schema }).meta({ id: "Receipt" });
+export const receiptSchema = z
+  .object({ receipt: z.string(), name: z.string(), size: z.int(), sha256: sha256Schema })
+  .meta({ id: "Receipt" });
 
 /** GET /tasks/N/files. */
 export const fileListSchema = z
   .object({
-    files: z.array(z.object({ frame: z.int(), name: z.string(), size: z.int(), sha256: sha256Schema, attempt: z.int() })),
+    files: z.array(
+      z.object({ frame: z.int(), name: z.string(), size: z.int(), sha256: sha256Schema, attempt: z.int() }),
+    ),
     cursor: z.string().nullable(),
   })
   .meta({ id: "FileList" });

@@ -45,7 +45,11 @@ function parseRange(text: string): Result<{ range: FrameRange; low: number; high
   const steps = Math.floor(Math.abs(last - first) / size);
   const reached = first + Math.sign(last - first) * steps * size;
   const range = first <= last ? { start: first, end: reached, step: size } : { start: reached, end: first, step: size };
-  return ok({ range: steps === 0 ? { start: first, end: first, step: 1 } : range, low: Math.min(first, last), high: Math.max(first, last) });
+  return ok({
+    range: steps === 0 ? { start: first, end: first, step: 1 } : range,
+    low: Math.min(first, last),
+    high: Math.max(first, last),
+  });
 }
 
 /**
@@ -88,7 +92,9 @@ function joined(ranges: FrameRange[]): FrameRange[] {
 /** Print a list in canonical form; parsing it gives the same list. */
 export function formatFrameList(list: FrameList): string {
   return list
-    .map(({ start, end, step }) => (start === end ? `${start}` : step === 1 ? `${start}-${end}` : `${start}-${end}:${step}`))
+    .map(({ start, end, step }) =>
+      start === end ? `${start}` : step === 1 ? `${start}-${end}` : `${start}-${end}:${step}`,
+    )
     .join(",");
 }
 
@@ -118,7 +124,8 @@ export function indexOfFrame(list: FrameList, frame: number): number {
   let before = 0;
   for (const range of list) {
     if (frame < range.start) return -1;
-    if (frame <= range.end) return (frame - range.start) % range.step === 0 ? before + (frame - range.start) / range.step : -1;
+    if (frame <= range.end)
+      return (frame - range.start) % range.step === 0 ? before + (frame - range.start) / range.step : -1;
     before += sizeOf(range);
   }
   return -1;

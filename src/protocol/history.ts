@@ -41,10 +41,20 @@ export const eventSchema = z
   .meta({ id: "Event" });
 export type HistoryEvent = z.infer<typeof eventSchema>;
 
-export const historyPageSchema = z.object({ events: z.array(eventSchema), cursor: z.string().nullable() }).meta({ id: "HistoryPage" });
+export const historyPageSchema = z
+  .object({ events: z.array(eventSchema), cursor: z.string().nullable() })
+  .meta({ id: "HistoryPage" });
 
 export const dayTotalSchema = z
-  .object({ day: z.string(), frames: z.int(), errors: z.int(), lost: z.int(), seconds: z.number(), workers: z.int(), tasks: z.int() })
+  .object({
+    day: z.string(),
+    frames: z.int(),
+    errors: z.int(),
+    lost: z.int(),
+    seconds: z.number(),
+    workers: z.int(),
+    tasks: z.int(),
+  })
   .meta({ id: "DayTotal" });
 export type DayTotal = z.infer<typeof dayTotalSchema>;
 export const dayTotalsSchema = z.object({ days: z.array(dayTotalSchema) }).meta({ id: "DayTotals" });

@@ -42,7 +42,10 @@ export interface Refusal {
 
 /** Shorthand for a refusal, with the field it is about where there is one. */
 export function refuse(code: ProblemCode, detail: string, field?: string): { ok: false; error: Refusal } {
-  return { ok: false, error: field === undefined ? { code, detail } : { code, detail, errors: [{ field, message: detail }] } };
+  return {
+    ok: false,
+    error: field === undefined ? { code, detail } : { code, detail, errors: [{ field, message: detail }] },
+  };
 }
 
 export const problemSchema = z

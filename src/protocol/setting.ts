@@ -2,9 +2,13 @@
 import { z } from "zod";
 
 /** Names are words with dots or underscores: `lease_s`, `blender_path_linux`, `render_presets.final`. */
-export const settingNameSchema = z.string().regex(/^[a-z][a-z0-9_.-]{0,99}$/, "must be lower-case letters, digits, '.', '_' or '-', starting with a letter");
+export const settingNameSchema = z
+  .string()
+  .regex(/^[a-z][a-z0-9_.-]{0,99}$/, "must be lower-case letters, digits, '.', '_' or '-', starting with a letter");
 
-export const settingValueSchema = z.json().refine((value) => JSON.stringify(value).length <= 65_536, "must be at most 64 KiB of JSON");
+export const settingValueSchema = z
+  .json()
+  .refine((value) => JSON.stringify(value).length <= 65_536, "must be at most 64 KiB of JSON");
 
 /** POST /settings: name → value; unsent names keep their value. */
 export const settingsUpdateSchema = z.record(settingNameSchema, settingValueSchema).meta({ id: "SettingsUpdate" });

@@ -1,6 +1,14 @@
 /** Tasks: what is submitted, what is shown, what may be changed. */
 import { z } from "zod";
-import { framesSchema, idSchema, instantSchema, lineSchema, prioritySchema, sha256Schema, tagSchema } from "./fields.ts";
+import {
+  framesSchema,
+  idSchema,
+  instantSchema,
+  lineSchema,
+  prioritySchema,
+  sha256Schema,
+  tagSchema,
+} from "./fields.ts";
 
 export const TASK_STATUSES = ["waiting", "queued", "rendering", "paused", "completed", "failed", "canceled"] as const;
 export const taskStatusSchema = z.enum(TASK_STATUSES);
@@ -25,7 +33,8 @@ export const settingsSchema = z
         if (text.trim() === "") return {};
         try {
           const value: unknown = JSON.parse(text);
-          if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+          if (typeof value === "object" && value !== null && !Array.isArray(value))
+            return value as Record<string, unknown>;
         } catch {
           // Falls through to the one message for both cases.
         }
@@ -47,26 +56,43 @@ export type Dependency = z.infer<typeof dependencySchema>;
 export const taskSubmitSchema = z
   .strictObject({
     type: z.string().min(1).max(64).meta({ description: "The compiler to use" }),
-    parser: z.string().min(1).max(64).optional().meta({ description: "The parser to use; by default the compiler's own" }),
+    parser: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .meta({ description: "The parser to use; by default the compiler's own" }),
     settings: settingsSchema.default({}),
     priority: prioritySchema.default(DEFAULT_PRIORITY),
     task_id: z.int().min(0).max(Number.MAX_SAFE_INTEGER).optional().meta({
       description: "The submitter's own id. Posting it again answers with the existing task",
     }),
     name: lineSchema(200).optional(),
-    chunk: z.union([z.int().min(1).max(10_000), z.literal("auto")]).default(1).meta({
-      description: "Frames leased together, or `auto` to aim at a target runtime",
-    }),
+    chunk: z
+      .union([z.int().min(1).max(10_000), z.literal("auto")])
+      .default(1)
+      .meta({
+        description: "Frames leased together, or `auto` to aim at a target runtime",
+      }),
     order: z.enum(["ascending", "preview"]).default("ascending").meta({
       description: "`preview`: first, last, middle, then bisecting",
     }),
     depends_on: z
-      .array(z.union([idSchema, dependencySchema]).transform((d): Dependency => (typeof d === "number" ? { task: d, frames: "all" } : d)))
+      .array(
+        z
+          .union([idSchema, dependencySchema])
+          .transform((d): Dependency => (typeof d === "number" ? { task: d, frames: "all" } : d)),
+      )
       .max(32)
       .default([]),
     tags: z.array(tagSchema).max(16).default([]).meta({ description: "Only workers that have all of these tags" }),
     lease_s: z.int().min(5).max(86_400).optional().meta({ description: "Lease in seconds; 60 by default" }),
-    tries: z.int().min(1).max(20).default(3).meta({ description: "Render failures after which a frame stops as failed (P6)" }),
+    tries: z
+      .int()
+      .min(1)
+      .max(20)
+      .default(3)
+      .meta({ description: "Render failures after which a frame stops as failed (P6)" }),
     paused: z.boolean().default(false).meta({ description: "Submit, but do not start" }),
   })
   .meta({ id: "TaskSubmit" });
@@ -92,7 +118,10 @@ export const taskPatchSchema = z
     path: ["frames"],
     message: "goes with status `requeue` or `skip` only",
   })
-  .refine((patch) => patch.status !== "skip" || patch.frames !== undefined, { path: ["frames"], message: "says which frames to skip" })
+  .refine((patch) => patch.status !== "skip" || patch.frames !== undefined, {
+    path: ["frames"],
+    message: "says which frames to skip",
+  })
   .meta({ id: "TaskPatch" });
 export type TaskPatch = z.infer<typeof taskPatchSchema>;
 
@@ -115,7 +144,11 @@ export const taskSummarySchema = z
     name: z.string(),
     type: z.string(),
     parser: z.string(),
-    owner: z.string().meta({ description: "Who submitted it: `admin`, or `name#id` of the artist's token (names repeat, ids do not)" }),
+    owner: z
+      .string()
+      .meta({
+        description: "Who submitted it: `admin`, or `name#id` of the artist's token (names repeat, ids do not)",
+      }),
     task_id: z.int().nullable().meta({ description: "The submitter's own id" }),
     frames: frameCountsSchema,
     error: z.string().nullable().meta({ description: "The newest failure, in the renderer's own words" }),
@@ -181,9 +214,13 @@ export const frameSchema = z
   .meta({ id: "Frame" });
 export type Frame = z.infer<typeof frameSchema>;
 
-export const framesPageSchema = z.object({ frames: z.array(frameSchema), cursor: z.string().nullable() }).meta({ id: "FramesPage" });
+export const framesPageSchema = z
+  .object({ frames: z.array(frameSchema), cursor: z.string().nullable() })
+  .meta({ id: "FramesPage" });
 
-export const taskListSchema = z.object({ tasks: z.array(taskSummarySchema), cursor: z.string().nullable() }).meta({ id: "TaskList" });
+export const taskListSchema = z
+  .object({ tasks: z.array(taskSummarySchema), cursor: z.string().nullable() })
+  .meta({ id: "TaskList" });
 
 /** POST /tasks/N/log: text of one lease's process, whole lines. */
 export const logAppendSchema = z

@@ -11,13 +11,20 @@ export const tokenCreateSchema = z
     role: roleSchema,
     name: lineSchema(100).min(1),
     /** Seconds until it stops working; absent for never (join tokens: one day). */
-    expires_s: z.int().min(1).max(10 * 365 * 86_400).optional(),
+    expires_s: z
+      .int()
+      .min(1)
+      .max(10 * 365 * 86_400)
+      .optional(),
     /** join only: how many workers it can register; absent for any number. */
     uses: z.int().min(1).max(1_000_000).optional(),
     /** join only: tags its workers get. */
     tags: z.array(tagSchema).max(16).default([]),
   })
-  .refine((t) => t.role === "join" || (t.uses === undefined && t.tags.length === 0), "`uses` and `tags` are for join tokens only")
+  .refine(
+    (t) => t.role === "join" || (t.uses === undefined && t.tags.length === 0),
+    "`uses` and `tags` are for join tokens only",
+  )
   .meta({ id: "TokenCreate" });
 export type TokenCreate = z.infer<typeof tokenCreateSchema>;
 
@@ -42,7 +49,9 @@ export const tokenCreatedSchema = tokenSchema.extend({ token: z.string() }).meta
 export const tokenListSchema = z.object({ tokens: z.array(tokenSchema) }).meta({ id: "TokenList" });
 
 /** POST /auth/access: a long-lived secret buys a short-lived, signed token that the Worker verifies by itself. */
-export const accessSchema = z.object({ access_token: z.string(), expires_ms: instantSchema, expires_in_ms: z.int() }).meta({ id: "Access" });
+export const accessSchema = z
+  .object({ access_token: z.string(), expires_ms: instantSchema, expires_in_ms: z.int() })
+  .meta({ id: "Access" });
 export type Access = z.infer<typeof accessSchema>;
 
 /** A revocation holds everywhere within this time: it bounds access tokens and every cached look-up (P9). */

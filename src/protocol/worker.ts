@@ -26,11 +26,17 @@ const reportFields = {
   system: lineSchema(200),
   platform: z.enum(PLATFORMS).optional(),
   port: z.int().min(0).max(65_535).optional(),
-  mac_address: z.int().min(0).max(2 ** 48 - 1).optional(),
+  mac_address: z
+    .int()
+    .min(0)
+    .max(2 ** 48 - 1)
+    .optional(),
   name: lineSchema(200).optional(),
   slots: z.int().min(1).max(1_024).optional(),
   tags: z.array(tagSchema).max(16).optional(),
-  programs: programsSchema.optional().meta({ description: "Programs found, with versions; decides which task types it can do" }),
+  programs: programsSchema
+    .optional()
+    .meta({ description: "Programs found, with versions; decides which task types it can do" }),
   allow_exec: z.boolean().optional(),
   allow_autoexec: z.boolean().optional(),
   version: lineSchema(64).optional().meta({ description: "The agent's version" }),
@@ -94,10 +100,14 @@ export const workerSchema = z
   .meta({ id: "Worker" });
 export type Worker = z.infer<typeof workerSchema>;
 
-export const workersSchema = z.record(z.string(), workerSchema).meta({ id: "Workers", description: "Keyed by hostname" });
+export const workersSchema = z
+  .record(z.string(), workerSchema)
+  .meta({ id: "Workers", description: "Keyed by hostname" });
 
 /** POST /workers. `secret` is shown once, to a worker that was not known. */
-export const workerRegisteredSchema = z.record(z.string(), workerSchema.extend({ secret: z.string().optional() })).meta({ id: "WorkerRegistered" });
+export const workerRegisteredSchema = z
+  .record(z.string(), workerSchema.extend({ secret: z.string().optional() }))
+  .meta({ id: "WorkerRegistered" });
 
 /** GET /workers/N. */
 export const workerInfoSchema = workerSchema
