@@ -251,7 +251,7 @@ export class LeaseRunner {
     const { task_id } = this.lease;
     if (error instanceof LeaseLost || this.#keeper.lost.aborted) {
       say(
-        `task ${task_id}: the lease of ${this.lease.frames} is lost (${messageOf(this.#keeper.lost.reason ?? error)}); dropping it`,
+        `task ${task_id}: the lease of frames ${this.lease.frames} is lost (${messageOf(this.#keeper.lost.reason ?? error)}); dropping it`,
         { task: task_id },
       );
       return { kind: "lost" };
@@ -268,7 +268,7 @@ export class LeaseRunner {
     if (stopping) void this.#process?.running.kill(STOP_GRACE_MS);
     else await this.#process?.running.kill();
     const back = stopping ? new GiveBack("the agent is stopping") : asGiveBack(error);
-    say(`task ${task_id}: giving ${this.lease.frames} back: ${back.message}`, { task: task_id });
+    say(`task ${task_id}: giving frames ${this.lease.frames} back: ${back.message}`, { task: task_id });
     try {
       await this.#keeper.settle(
         "release",

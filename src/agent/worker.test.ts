@@ -1,0 +1,149 @@
+import { EventEmitter } from "node:events";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { until } from "../../test/support/wait.ts";
+import { platformOf } from "./machine.ts";
+import type { WorkerOptions } from "./options.ts";
+import { EXIT, runWorker } from "./worker.ts";
+
+const JOIN = "tablao_join_0123456789abcdefghijklmnop";
+const SECRET = "tablao_worker_0123456789abcdefghijklmnop";
+const me = {
+  activity: null,
+  connection: "online",
+  current_task: null,
+  hostname: "h",
+  id: 5,
+  ip_address: "",
+  log: null,
+  port: 0,
+  status: "enabled",
+  system: "Linux 6",
+  time_cost: null,
+  name: "n",
+  slots: 1,
+  tags: [],
+  programs: {},
+  task_types: [],
+  draining: false,
+  version: "",
+  registered_ms: 0,
+  last_seen_ms: 0,
+  secret: SECRET,
+};
+let manager: FakeManager;
+let folder: ReturnType<typeof temporaryFolder>;
+let signals: EventEmitter;
+let said: string[];
+let work: (number | null)[];
+
+beforeEach(async () => {
+  [signals, said, work] = [new EventEmitter(), [], []];
+  folder = temporaryFolder("worker");
+  manager = await FakeManager.start();
+  manager
+    .on("POST", /^\/workers$/, () => ({ status: 201, json: { h: me } }))
+    .on("PATCH", /^\/workers\/5$/, () => ({
+      status: 200,
+      json: { task_id: work.shift() ?? null, epoch: 0, status: "enabled" },
+    }));
+});
+afterEach(async () => {
+  await manager.stop();
+  folder.remove();
+});
+
+function start(options: WorkerOptions = {}): Promise<number> {
+  const own = { manager: manager.url, join: JOIN, name: "n", stateDir: folder.path };
+  return runWorker({ ...own, ...options }, { signals, write: (line) => said.push(line) });
+}
+
+/** Task 1: one frame that takes `delay_ms`. */
+function offerFrame(delayMs: number): void {
+  work.push(1);
+  const args = ["demo", "8", "8", "1", "0", String(delayMs), { out: "frame_####.png" }, "1"];
+  const plan = {
+    command: { program: "tablao-tool", args, env: {} },
+    parser: "plain",
+    inputs: [],
+    input_task: null,
+    outputs: [{ frame: 1, name: "frame_0001.png" }],
+    autoexec: false,
+    needs_exec: false,
+    frame_timeout_s: null,
+  };
+  const lease = { task_id: 1, lease_id: "L", attempt: 1, frames: "1", lease_ms: 60_000, until_ms: 1, grant: "g", plan };
+  manager
+    .on("POST", /^\/tasks\/1\/leases$/, () => ({ status: 200, json: { lease, reason: null, retry_after_ms: null } }))
+    .on("PUT", /outputs/, ({ body }) => ({
+      status: 201,
+      json: { receipt: "r", name: "frame_0001.png", size: body.length, sha256: sha256(body) },
+    }))
+    .on("POST", /\/(complete|release)$/, () => ({ status: 200, json: { committed: 1, next: null } }));
+}
+
+describe("tablao worker", () => {
+  test("wrong options: a sentence, and nothing is done", async () => {
+    expect(await start({ slots: 0 })).toBe(EXIT.usage);
+    expect(said).toEqual([expect.stringMatching(/slots: /)]);
+    expect(manager.calls).toEqual([]);
+  });
+
+  test("--once registers, does what there is, says goodbye; P9: no line holds a token", async () => {
+    offerFrame(0);
+    expect(await start({ once: true, tags: ["gpu"] })).toBe(EXIT.ok);
+    expect(manager.to(/^\/workers$/)[0]!.json).toMatchObject({
+      name: "n",
+      slots: 1,
+      tags: ["gpu"],
+      platform: platformOf(),
+      allow_exec: false,
+      programs: { "tablao-tool": expect.any(String) as string },
+    });
+    expect(manager.to(/complete$/)[0]!.json).toMatchObject({ attempt: 1, done: [{ frame: 1, receipts: ["r"] }] });
+    expect(manager.to(/^\/workers\/5$/).map((call) => call.json)).toEqual([
+      { status: "available" },
+      { status: "available" },
+      { leaving: true },
+    ]);
+    expect(said.join("\n")).toMatch(/registered as worker 5.*rendering frame 1.*frame 1 done.*stopped/s);
+    for (const secret of [JOIN, SECRET, "access-1"]) expect(said.join("\n")).not.toContain(secret);
+  });
+
+  test("P5: Ctrl-C lets the frame end and takes no other; nothing is left waiting", async () => {
+    offerFrame(1_000);
+    const running = start();
+    await until(() => said.some((line) => line.includes("rendering")), { withinMs: 15_000, what: "it renders" });
+    signals.emit("SIGINT");
+    expect(await running).toBe(EXIT.ok);
+    expect(manager.to(/complete$/)[0]!.json).toMatchObject({ done: [{ frame: 1 }], next: null });
+    expect(manager.calls.at(-1)!.json).toEqual({ leaving: true });
+  });
+
+  test.each([
+    ["P5: Ctrl-C twice", ["SIGINT", "SIGINT"]],
+    ["P5: SIGTERM", ["SIGTERM"]],
+  ])("%s gives the frame back within 2 s", async (_, names) => {
+    offerFrame(60_000);
+    const running = start();
+    await until(() => said.some((line) => line.includes("rendering")), { withinMs: 15_000, what: "it renders" });
+    const before = performance.now();
+    for (const name of names) signals.emit(name);
+    expect(await running).toBe(EXIT.ok);
+    expect(performance.now() - before).toBeLessThan(2_000);
+    expect(manager.to(/release$/)).toHaveLength(1);
+    expect(manager.calls.at(-1)!.json).toEqual({ leaving: true });
+  });
+
+  test("a worker that was removed stops, and says what to do", async () => {
+    manager.handlers.unshift((call) => (call.method === "PATCH" ? problem(404, "not_found") : undefined));
+    expect(await start()).toBe(EXIT.failed);
+    expect(said.at(-1)).toContain("--join TOKEN");
+  });
+
+  test("signals are let go of when it ends", async () => {
+    await start({ once: true });
+    expect(signals.listenerCount("SIGINT") + signals.listenerCount("SIGTERM")).toBe(0);
+  });
+});
