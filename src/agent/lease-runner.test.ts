@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256, type Answer } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
+import { lease } from "../../test/support/scripted-lease.ts";
 import { until } from "../../test/support/wait.ts";
 import { InputCache } from "./input-cache.ts";
 import type { LooseLease } from "./lease-calls.ts";
@@ -48,43 +49,6 @@ const renewed = (lease_ms = 60_000, grant = "g"): Answer => ({
   status: 200,
   json: { lease_ms, until_ms: Date.now() + lease_ms, grant },
 });
-
-/** A program as `plain` reads it. `say`, `write`, `sleep` and `out` are there. */
-function program(body: string): string {
-  return `
-    const fs = require("node:fs"), out = process.argv[1];
-    const say = (line) => fs.writeSync(1, line + "\\n");
-    const write = (frame) => { fs.writeFileSync(out + "/f_" + frame, "frame " + frame); say("tablao: saved " + frame + " " + out + "/f_" + frame); };
-    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-    (async () => { ${body} })();`;
-}
-
-function lease(
-  body: string,
-  more: { frames?: string; outputs?: number[]; lease_ms?: number; plan?: object } = {},
-): LooseLease {
-  const outputs = (more.outputs ?? [1, 2]).map((frame) => ({ frame, name: `f_${frame}` }));
-  return {
-    task_id: 7,
-    lease_id: "L",
-    attempt: 3,
-    frames: more.frames ?? "1-2",
-    lease_ms: more.lease_ms ?? 60_000,
-    until_ms: 0,
-    grant: "g",
-    plan: {
-      command: { program: process.execPath, args: ["-e", program(body), { out: "" }], env: {} },
-      parser: "plain",
-      inputs: [],
-      input_task: null,
-      outputs,
-      autoexec: false,
-      needs_exec: true,
-      frame_timeout_s: null,
-      ...more.plan,
-    },
-  };
-}
 
 function runnerOf(of: LooseLease): LeaseRunner {
   const allowed = { exec: true, autoexec: false, programs: {} };
