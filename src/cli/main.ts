@@ -32,7 +32,7 @@ export function program(): Command {
     .helpOption("-h, --help", "show help")
     .helpCommand("help [command]", "show help for a command")
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "tablao: ")) })
+    .configureOutput({ outputError: (text, write) => write(oneLine(text)) })
     .showSuggestionAfterError()
     .exitOverride()
     .addHelpText("after", HELP);
@@ -46,6 +46,14 @@ export function program(): Command {
   addSettings(tablao);
   addSignIn(tablao);
   return tablao;
+}
+
+/** As our own errors look; commander puts its suggestion on a second line. */
+function oneLine(text: string): string {
+  return `${text
+    .replace(/^error: /, "tablao: ")
+    .trim()
+    .replaceAll(/\s*\n\s*/g, " ")}\n`;
 }
 
 /** Run with these arguments, and end the process. */

@@ -14,7 +14,7 @@ const LANES = 3;
 /** How many hashes one question may hold. */
 const ASKED_AT_ONCE = 1_000;
 /** An upload of hours outlives a short outage. */
-const RETRY_FOR_MS = 10 * 60_000;
+const RETRY_FOR_MS = 2 * 60_000;
 
 export interface Sent {
   assets: Input[];

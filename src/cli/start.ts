@@ -65,7 +65,8 @@ function welcome(
   seconds: number,
 ): string {
   const local = host === DEFAULT_HOST || host === "localhost" || host === "::1";
-  const where = path.relative(process.cwd(), manager.state.path) || ".";
+  const inside = path.relative(process.cwd(), manager.state.path);
+  const where = inside.startsWith("..") ? manager.state.path : inside || ".";
   const address = addressForOthers(manager, host);
   // A log keeps what it is told: there, the token is shown when it is made and not again.
   const shown = join.fresh || process.stdout.isTTY ? join.token : `"$(cat ${path.join(where, "join-token")})"`;

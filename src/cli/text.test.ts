@@ -22,7 +22,7 @@ test.each([
 ])("%f seconds are %s", (value, text) => expect(duration(value)).toBe(text));
 
 test.each([
-  [0, "now"],
+  [-5, "0 s"],
   [40_000, "40 s"],
   [3 * 60_000, "3 min"],
   [5 * 3_600_000, "5 h"],

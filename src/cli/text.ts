@@ -26,10 +26,9 @@ export function duration(seconds: number): string {
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
 }
 
-/** `now`, `40 s`, `3 min`, `5 h`, `12 d`: how long ago. */
+/** `0 s`, `40 s`, `3 min`, `5 h`, `12 d`: how long ago. */
 export function ago(thenMs: number, nowMs: number): string {
   const seconds = Math.max(0, Math.round((nowMs - thenMs) / 1_000));
-  if (seconds < 2) return "now";
   if (seconds < 90) return `${seconds} s`;
   if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
   if (seconds < 36 * 3_600) return `${Math.round(seconds / 3_600)} h`;

@@ -1,6 +1,6 @@
 /** Wait for a task's end, with its progress on screen. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ManagerClient } from "../agent/manager-client.ts";
+import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
 import { taskSchema, type Task, type TaskStatus } from "../protocol/task.ts";
 import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT } from "./failure.ts";
@@ -9,7 +9,7 @@ import { count, duration } from "./text.ts";
 
 const POLL_MS = 1_000;
 /** A manager that is restarted or redeployed comes back; whoever waits for a night's render can wait for that, too. */
-const RETRY_FOR_MS = 10 * 60_000;
+const PATIENCE_MS = 10 * 60_000;
 /** Silence this long, with nothing leased, is worth a look at whether anybody can do it at all. */
 const IDLE_MS = 3_000;
 
@@ -52,8 +52,18 @@ async function poll(
   const began = performance.now();
   let first: number | undefined;
   let idleSince = began;
+  let task: Task | undefined;
+  let heardMs = began;
   for (;;) {
-    const task = await client.call(taskSchema, "GET", `/tasks/${id}`, { signal, retryForMs: RETRY_FOR_MS });
+    try {
+      task = await client.call(taskSchema, "GET", `/tasks/${id}`, { signal });
+      heardMs = performance.now();
+    } catch (thrown) {
+      if (!(thrown instanceof ManagerError) || !thrown.transient || performance.now() - heardMs > PATIENCE_MS)
+        throw thrown;
+      progress.update(task?.frames.done ?? 0, task?.frames.total ?? 1, "the manager does not answer, trying again");
+      continue;
+    }
     const { frames, status } = task;
     first ??= frames.done;
     const now = performance.now();
@@ -76,9 +86,7 @@ async function poll(
 }
 
 async function whyIdle(client: ManagerClient, type: string, signal: AbortSignal): Promise<string> {
-  const workers = Object.values(
-    await client.call(workersSchema, "GET", "/workers", { signal, retryForMs: RETRY_FOR_MS }),
-  );
+  const workers = Object.values(await client.call(workersSchema, "GET", "/workers", { signal }));
   const online = workers.filter((worker) => worker.connection === "online");
   if (online.length === 0) return ", no worker is online (start one: tablao worker)";
   if (!online.some((worker) => worker.task_types.includes(type))) return `, no worker online can do ${type}`;

@@ -5,10 +5,10 @@ import type { ManagerClient } from "../../agent/manager-client.ts";
 import { taskSchema, type Task, type TaskAction } from "../../protocol/task.ts";
 import { flagsOf, frameList, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
 
-const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, string> = {
-  pause: "Take no new frames of a task; what runs is finished.",
-  resume: "Go on with a paused task.",
-  cancel: "Stop a task, and what runs of it. Finished frames stay.",
+const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, [summary: string, description: string]> = {
+  pause: ["take no new frames of a task", "Take no new frames of a task; what runs is finished."],
+  resume: ["go on with a paused task", "Go on with a paused task."],
+  cancel: ["stop a task", "Stop a task, and what runs of it. Finished frames stay."],
 };
 
 function gatherId(text: string, before: number[] | undefined): number[] {
@@ -17,9 +17,10 @@ function gatherId(text: string, before: number[] | undefined): number[] {
 
 /** Add the commands to the program. */
 export function addControl(program: Command): void {
-  for (const [verb, description] of Object.entries(VERBS)) {
+  for (const [verb, [summary, description]] of Object.entries(VERBS)) {
     program
       .command(verb)
+      .summary(summary)
       .description(description)
       .argument("<id...>", "ids of tasks", gatherId)
       .action(async (ids: number[], _: unknown, command: Command) => {
@@ -28,6 +29,7 @@ export function addControl(program: Command): void {
   }
   program
     .command("requeue")
+    .summary("render failed or canceled frames again")
     .description("Render again what failed or was canceled; with --frames exactly those frames, also finished ones.")
     .argument("<id...>", "ids of tasks", gatherId)
     .option("-f, --frames <list>", "only these frames", frameList)
@@ -37,6 +39,7 @@ export function addControl(program: Command): void {
     });
   program
     .command("skip")
+    .summary("leave frames out")
     .description("Leave frames out that are not done yet.")
     .argument("<id>", "the task's id", gatherId)
     .requiredOption("-f, --frames <list>", "which frames", frameList)
@@ -46,6 +49,7 @@ export function addControl(program: Command): void {
     });
   program
     .command("priority")
+    .summary("change a task's priority")
     .description("Change a task's priority: higher goes first.")
     .argument("<id>", "the task's id", gatherId)
     .argument("<n>", "the new priority", whole(-1_000_000, 1_000_000))
@@ -54,6 +58,7 @@ export function addControl(program: Command): void {
     });
   program
     .command("delete")
+    .summary("remove a task and its files")
     .description("Cancel a task and remove it with all its files. The history stays.")
     .argument("<id...>", "ids of tasks", gatherId)
     .action(async (ids: number[], _: unknown, command: Command) => {

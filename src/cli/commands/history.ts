@@ -22,6 +22,7 @@ interface HistoryFlags {
 export function addHistory(program: Command): void {
   program
     .command("history")
+    .summary("what happened on the farm")
     .description("What happened, newest first: of a task, of a worker, or of the whole farm.")
     .option("--task <id>", "only this task", idArgument)
     .option("--worker <id>", "only this worker", idArgument)

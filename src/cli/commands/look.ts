@@ -36,6 +36,7 @@ function statusName(text: string): string {
 export function addLook(program: Command): void {
   program
     .command("tasks")
+    .summary("list tasks")
     .description("List tasks, newest first.")
     .option("--status <status>", TASK_STATUSES.join(", "), statusName)
     .option("--type <type>", "only this compiler")
@@ -65,6 +66,7 @@ export function addLook(program: Command): void {
 
   program
     .command("task")
+    .summary("show one task, and why frames failed")
     .description("Show one task: counts, who works on it, and why frames failed.")
     .argument("<id>", "the task's id", idArgument)
     .action(async (id: number, _: unknown, command: Command) => {
@@ -77,6 +79,7 @@ export function addLook(program: Command): void {
 
   program
     .command("workers")
+    .summary("list workers")
     .description("List workers.")
     .action(async (_: unknown, command: Command) => {
       const { client, out } = sessionOf(command);

@@ -17,7 +17,7 @@ import { isFinal } from "../wait.ts";
 
 const FOLLOW_MS = 1_000;
 /** Following and downloading outlive a restart of the manager. */
-const RETRY_FOR_MS = 10 * 60_000;
+const RETRY_FOR_MS = 2 * 60_000;
 const FILE_PAGE = 1_000;
 const LOG_PAGE = 5_000;
 const LANES = 4;
@@ -26,6 +26,7 @@ const LANES = 4;
 export function addResults(program: Command): void {
   program
     .command("logs")
+    .summary("print what a task printed")
     .description("Print what a task's processes printed.")
     .argument("<id>", "the task's id", idArgument)
     .option("-F, --follow", "go on until the task has ended")
@@ -36,6 +37,7 @@ export function addResults(program: Command): void {
     });
   program
     .command("download")
+    .summary("fetch a task's finished files, verified")
     .description(
       "Fetch a task's finished files. Run it again to fetch the rest: what is there and right is left alone.",
     )

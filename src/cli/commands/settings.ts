@@ -17,6 +17,7 @@ export function settingValue(text: string): unknown {
 export function addSettings(program: Command): void {
   const settings = program
     .command("settings")
+    .summary("read and change settings of the farm")
     .description("Read and change settings of the farm. Names that begin with render. are render presets.");
   settings
     .command("list")

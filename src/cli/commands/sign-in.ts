@@ -11,6 +11,7 @@ import { CliError, EXIT } from "../failure.ts";
 export function addSignIn(program: Command): void {
   program
     .command("login")
+    .summary("remember a manager and your token")
     .description("Remember a manager's address and your token for it, in a file that only you can read.")
     .argument("[url]", "the manager's address")
     .action(async (given: string | undefined, _: unknown, command: Command) => {
@@ -27,6 +28,7 @@ export function addSignIn(program: Command): void {
     });
   program
     .command("logout")
+    .summary("forget them")
     .description("Forget what login remembered.")
     .action(async (_: unknown, command: Command) => {
       const out = outputFor(flagsOf<object>(command));
@@ -38,6 +40,7 @@ export function addSignIn(program: Command): void {
     });
   program
     .command("open")
+    .summary("open the manager's page in a browser")
     .description("Open the manager's page in a browser.")
     .action(async (_: unknown, command: Command) => {
       const flags: GlobalFlags = flagsOf<object>(command);

@@ -16,7 +16,10 @@ interface CreateFlags {
 
 /** Add the commands to the program. */
 export function addTokens(program: Command): void {
-  const token = program.command("token").description("Make, list and revoke tokens (admins only).");
+  const token = program
+    .command("token")
+    .summary("make, list and revoke tokens")
+    .description("Make, list and revoke tokens (admins only).");
   token
     .command("create")
     .description("Make a token. Its secret is shown this once.")
