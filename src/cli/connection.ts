@@ -111,6 +111,13 @@ export function clientFor(url: string, token: string): ManagerClient {
   return new ManagerClient({ url, secret: token, userAgent: `tablao/${VERSION}`, retryForMs: RETRY_FOR_MS });
 }
 
+const LISTS = {
+  task: "List them with `tablao tasks --all`.",
+  setting: "List them with `tablao settings list`.",
+  token: "List them with `tablao token list`.",
+  worker: "List them with `tablao workers`.",
+};
+
 /** What a refusal by the manager means for a person and for a script. */
 export function explain(error: ManagerError): CliError {
   const { status, code, message } = error;
@@ -121,7 +128,10 @@ export function explain(error: ManagerError): CliError {
     return new CliError(EXIT.auth, "the manager does not know this token", "Sign in again: tablao login URL");
   if (status === 403)
     return new CliError(EXIT.auth, message, "Use a token of another role: --token, or tablao login URL");
-  if (status === 404) return new CliError(EXIT.notFound, message);
+  if (status === 404) {
+    const listed = (["task", "setting", "token", "worker"] as const).find((noun) => message.includes(noun));
+    return new CliError(EXIT.notFound, message, listed && LISTS[listed]);
+  }
   if (status >= 500 || status === 429)
     return new CliError(EXIT.unreachable, `the manager answered ${status}: ${message}`, "Try again in a moment.");
   return new CliError(EXIT.refused, message);
