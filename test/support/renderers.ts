@@ -1,0 +1,43 @@
+/** The processes that an agent has running: to kill a machine as a whole, and to see that none outlives its lease. */
+import { readdirSync, readFileSync } from "node:fs";
+import { groupMembers, signalGroup } from "../../src/cli/process-group.ts";
+import type { Agent } from "./farm.ts";
+
+/** Linux: `/proc/<pid>/stat` is `pid (name) state ppid pgrp …`; a name may hold brackets, so read from its last one on. */
+function statOf(pid: string): { state: string; parent: number; group: number } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const [state = "", parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return { state, parent: Number(parent), group: Number(group) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Process groups that this agent leads a renderer in: its children that lead a group of their own and work on a lease. */
+export function renderersOf(agent: Agent): number[] {
+  if (process.platform !== "linux") throw new Error("these tests look into /proc: they run on Linux");
+  const groups: number[] = [];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    const stat = statOf(pid);
+    if (stat?.parent !== agent.child.pid || stat.group !== Number(pid)) continue;
+    if (groupMembers(stat.group).some(({ command }) => /--render-frame|tool\.ts/.test(command)))
+      groups.push(stat.group);
+  }
+  return groups;
+}
+
+/** Whether anything of the group still runs. */
+export function isRunning(group: number): boolean {
+  return groupMembers(group).length > 0;
+}
+
+/** A machine loses its power: `kill -9` of the agent and of all it runs. */
+export async function killMachine(agent: Agent): Promise<void> {
+  // Held still while we look, so that it starts nothing that we would miss.
+  agent.child.process.kill("SIGSTOP");
+  const renderers = renderersOf(agent);
+  agent.child.process.kill("SIGKILL");
+  for (const group of renderers) signalGroup(group, "SIGKILL");
+  await agent.child.ended;
+}
