@@ -286,7 +286,7 @@ export class LeaseRunner {
 
   #body(): { attempt: number; done: Batch["done"]; log?: string } {
     const log = this.#log.take();
-    return { attempt: this.lease.attempt, done: this.#outputs?.take() ?? [], ...(log !== "" && { log }) };
+    return { attempt: this.lease.attempt, done: this.#outputs?.finished() ?? [], ...(log !== "" && { log }) };
   }
 }
 

@@ -156,11 +156,12 @@ export class Outputs {
   take(): DoneFrame[] {
     const ready = [...this.#frames.values()].filter((work) => isFinished(work) && !work.handedOver);
     for (const work of ready) work.handedOver = true;
-    return ready.map((work) => ({
-      frame: work.frame,
-      seconds: Math.round((work.seconds ?? 0) * 1_000) / 1_000,
-      receipts: [...work.uploads.values()].map((upload) => upload.receipt),
-    }));
+    return ready.map(doneFrame);
+  }
+
+  /** Every finished frame, also those a renewal has committed: by them the manager knows a settlement that it has seen before. */
+  finished(): DoneFrame[] {
+    return [...this.#frames.values()].filter(isFinished).map(doneFrame);
   }
 
   putBack(done: readonly DoneFrame[]): void {
@@ -215,4 +216,12 @@ export class Outputs {
 
 function isFinished(work: FrameWork): boolean {
   return work.seconds !== undefined && work.names.every((name) => work.uploads.has(name));
+}
+
+function doneFrame(work: FrameWork): DoneFrame {
+  return {
+    frame: work.frame,
+    seconds: Math.round((work.seconds ?? 0) * 1_000) / 1_000,
+    receipts: [...work.uploads.values()].map((upload) => upload.receipt),
+  };
 }
