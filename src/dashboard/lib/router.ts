@@ -1,0 +1,64 @@
+/** Where we are: the path as a signal, links without a reload. */
+import { computed, signal } from "@preact/signals";
+
+const place = signal(location.pathname + location.search + location.hash);
+
+/** The path without a slash at its end; `/` is the farm. */
+export const path = computed(() => new URL(place.value, location.origin).pathname.replace(/\/+$/, "") || "/app");
+export const query = computed(() => new URL(place.value, location.origin).searchParams);
+
+function sync(): void {
+  place.value = location.pathname + location.search + location.hash;
+}
+
+/** Go somewhere inside the page. The new view gets the focus, as a new document would. */
+export function go(to: string, replace = false): void {
+  history[replace ? "replaceState" : "pushState"](null, "", to);
+  sync();
+  if (!replace) scrollTo(0, 0);
+}
+
+/** Change the query without a new entry in the history. */
+export function setQuery(values: Record<string, string | null>): void {
+  const url = new URL(location.href);
+  for (const [name, value] of Object.entries(values)) {
+    if (value === null || value === "") url.searchParams.delete(name);
+    else url.searchParams.set(name, value);
+  }
+  go(url.pathname + url.search + url.hash, true);
+}
+
+/** The link a click is on, when the page should follow it itself. */
+function ownLink(event: MouseEvent): string | null {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return null;
+  const link = (event.target as Element | null)?.closest?.("a");
+  if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return null;
+  return link.pathname === "/" || link.pathname.startsWith("/app") ? link.pathname + link.search + link.hash : null;
+}
+
+/** Start to follow links and the back button. */
+export function startRouter(): void {
+  addEventListener("popstate", sync);
+  addEventListener("hashchange", sync);
+  document.addEventListener("click", (event) => {
+    const to = ownLink(event);
+    // A link to a place on this page (the skip link) is the browser's own business.
+    if (to === null || to.split("#")[0] === location.pathname + location.search) return;
+    event.preventDefault();
+    go(to);
+  });
+}
+
+/** `/app/tasks/12` against `/app/tasks/:id`: the parameters, or null. */
+export function match(pattern: string, actual: string): Record<string, string> | null {
+  const wanted = pattern.split("/");
+  const given = actual.split("/");
+  if (wanted.length !== given.length) return null;
+  const found: Record<string, string> = {};
+  for (const [index, part] of wanted.entries()) {
+    const value = given[index]!;
+    if (part.startsWith(":")) found[part.slice(1)] = value;
+    else if (part !== value) return null;
+  }
+  return found;
+}
