@@ -1,0 +1,322 @@
+/**
+ * P9 as a table: every route, every kind of caller, what it answers. The table is the expectation and is written by hand: it
+ * knows nothing of the route table's roles, and a route without a row here is a red test.
+ */
+import { beforeAll, describe, expect, it } from "vitest";
+import { ROUTES } from "../../src/http/routes.ts";
+import type { Lease } from "../../src/protocol/lease.ts";
+import type { ProblemCode } from "../../src/protocol/problem.ts";
+import {
+  CALLERS,
+  claim,
+  finish,
+  fresh,
+  freshAddress,
+  newFarm,
+  newRender,
+  stateOf,
+  upload,
+  uploadOf,
+  type Caller,
+  type Farm,
+} from "./doors-farm.ts";
+import { newToken, newWorker, problem, send, type Sent } from "./http-client.ts";
+import { sha256, text } from "./files-call.ts";
+
+/** What a row's requests are about: a task of `owner` with frame 1 committed and frame 2 leased by `worker`. */
+interface Scene {
+  task: number;
+  lease: Lease;
+  /** Of frame 2, uploaded under the lease. */
+  receipt: string;
+}
+
+interface Row {
+  /** The status that those who may get. */
+  ok: number;
+  /** Who may; everybody else gets 401 without a good token, 403 with one. */
+  who: string;
+  /** Whose answer is another one. */
+  but?: Partial<Record<Caller, ProblemCode | number>>;
+  /** The request, valid in all but who sends it. Called anew for each caller that may. */
+  ask: (scene: Scene, farm: Farm) => (Sent & { path: string }) | Promise<Sent & { path: string }>;
+}
+
+const EVERYBODY = CALLERS.join(" ");
+const READERS = "viewer owner artist worker other admin";
+const PEOPLE = "viewer owner artist admin";
+const SUBMITTERS = "owner artist admin";
+const HASH = "0".repeat(64);
+
+const at = (path: string) => () => ({ path });
+const ofTask = (rest: string) => (scene: Scene) => ({ path: `/tasks/${scene.task}${rest}` });
+/** A worker reads files by the grant of its lease. */
+const granted = (rest: string) => (scene: Scene) => ({
+  path: `/tasks/${scene.task}${rest}`,
+  headers: { "Tablao-Grant": scene.lease.grant },
+});
+const settle = (verb: string, body: (scene: Scene) => object) => (scene: Scene) => ({
+  path: `/tasks/${scene.task}/leases/${scene.lease.lease_id}/${verb}`,
+  json: { attempt: scene.lease.attempt, ...body(scene) },
+});
+
+async function partOf(path: string, scene: Scene): Promise<Sent & { path: string }> {
+  return { path, ...(await uploadOf(scene.lease, "part")) };
+}
+
+/** An asset that is there in one part, and not put together yet. */
+async function assetInParts(content: string): Promise<{ path: string; json: object }> {
+  const hash = await sha256(text(content));
+  await send("PUT", `/assets/${hash}/parts/1`, await uploadOf({ grant: "" }, content));
+  return { path: `/assets/${hash}/assemble`, json: { size: content.length, sha256: hash } };
+}
+
+async function newAsset(): Promise<Sent & { path: string }> {
+  const sent = await uploadOf({ grant: "" }, fresh("asset"));
+  return { path: `/assets/${sent.headers!["Tablao-SHA256"]}`, ...sent };
+}
+
+const TABLE: Record<string, Row> = {
+  "GET /": { ok: 200, who: EVERYBODY, ask: at("/") },
+  "GET /healthz": { ok: 200, who: EVERYBODY, ask: at("/healthz") },
+  "GET /openapi.json": { ok: 200, who: EVERYBODY, ask: at("/openapi.json") },
+  "GET /problems/{code}": { ok: 200, who: EVERYBODY, ask: at("/problems/invalid") },
+
+  "POST /auth/access": { ok: 200, who: READERS, ask: at("/auth/access") },
+  "GET /tokens": { ok: 200, who: "admin", ask: at("/tokens") },
+  "POST /tokens": { ok: 201, who: "admin", ask: () => ({ path: "/tokens", json: { role: "viewer", name: "new" } }) },
+  "DELETE /tokens/{id}": {
+    ok: 204,
+    who: "admin",
+    ask: async () => ({ path: `/tokens/${(await newToken("viewer", "goes")).id}` }),
+  },
+  "GET /settings": { ok: 200, who: PEOPLE, ask: at("/settings") },
+  "POST /settings": { ok: 204, who: "admin", ask: () => ({ path: "/settings", json: { lease_s: 60 } }) },
+  "GET /settings/{name}": { ok: 200, who: PEOPLE, ask: at("/settings/lease_s") },
+  "PATCH /settings/{name}": { ok: 200, who: "admin", ask: () => ({ path: "/settings/lease_s", json: { value: 60 } }) },
+
+  "POST /tasks": {
+    ok: 202,
+    who: SUBMITTERS,
+    ask: () => ({ path: "/tasks", json: { type: "print_string", settings: { text: "x" } } }),
+  },
+  "GET /tasks": { ok: 200, who: READERS, ask: at("/tasks") },
+  "GET /tasks/{id}": { ok: 200, who: READERS, ask: ofTask("") },
+  "PATCH /tasks/{id}": {
+    ok: 204,
+    who: "owner admin",
+    ask: (scene) => ({ path: `/tasks/${scene.task}`, json: { priority: 51 } }),
+  },
+  "DELETE /tasks/{id}": { ok: 202, who: "owner admin", ask: ofTask("") },
+  "GET /tasks/{id}/frames": { ok: 200, who: READERS, ask: ofTask("/frames") },
+  "GET /tasks/{id}/files": { ok: 200, who: "viewer owner artist worker admin", ask: granted("/files") },
+  "GET /tasks/{id}/frames/{frame}/file": {
+    ok: 200,
+    who: "viewer owner artist worker admin",
+    ask: granted("/frames/1/file"),
+  },
+  "GET /tasks/{id}/zip": { ok: 200, who: PEOPLE, ask: ofTask("/zip") },
+  "GET /tasks/{id}/log": { ok: 200, who: READERS, ask: ofTask("/log") },
+  "POST /tasks/{id}/log": {
+    ok: 204,
+    who: "worker",
+    but: { other: "lease_lost" },
+    ask: ({ task, lease }) => ({ path: `/tasks/${task}/log`, json: { attempt: lease.attempt, text: "a line" } }),
+  },
+
+  "POST /tasks/{id}/leases": {
+    ok: 200,
+    who: "worker other",
+    ask: ({ task }) => ({ path: `/tasks/${task}/leases`, json: { key: fresh("claim-key"), platform: "linux" } }),
+  },
+  "POST /tasks/{id}/leases/{lease_id}/renew": {
+    ok: 200,
+    who: "worker",
+    but: { other: "lease_lost" },
+    ask: settle("renew", () => ({})),
+  },
+  "POST /tasks/{id}/leases/{lease_id}/complete": {
+    ok: 200,
+    who: "worker",
+    but: { other: "lease_lost" },
+    ask: settle("complete", ({ receipt }) => ({ done: [{ frame: 2, seconds: 1, receipts: [receipt] }] })),
+  },
+  "POST /tasks/{id}/leases/{lease_id}/fail": {
+    ok: 200,
+    who: "worker",
+    but: { other: "lease_lost" },
+    ask: settle("fail", () => ({ frames: "2", error: "it broke" })),
+  },
+  "POST /tasks/{id}/leases/{lease_id}/release": {
+    ok: 200,
+    who: "worker",
+    but: { other: "lease_lost" },
+    ask: settle("release", () => ({})),
+  },
+  "PUT /tasks/{id}/outputs/{name}": {
+    ok: 201,
+    who: "worker",
+    ask: async (scene) => await partOf(`/tasks/${scene.task}/outputs/other.png`, scene),
+  },
+  "GET /tasks/{id}/outputs/{name}/parts": { ok: 200, who: "worker", ask: granted("/outputs/big.png/parts") },
+  "PUT /tasks/{id}/outputs/{name}/parts/{n}": {
+    ok: 204,
+    who: "worker",
+    ask: async (scene) => await partOf(`/tasks/${scene.task}/outputs/big.png/parts/1`, scene),
+  },
+  "POST /tasks/{id}/outputs/{name}/assemble": {
+    ok: 201,
+    who: "worker",
+    ask: async (scene, farm) => {
+      const token = farm.tokens.worker;
+      await send("PUT", `/tasks/${scene.task}/outputs/big.png/parts/1`, {
+        token,
+        ...(await uploadOf(scene.lease, "part")),
+      });
+      const json = { size: 4, sha256: await sha256(text("part")) };
+      return {
+        path: `/tasks/${scene.task}/outputs/big.png/assemble`,
+        json,
+        headers: { "Tablao-Grant": scene.lease.grant },
+      };
+    },
+  },
+
+  "POST /assets/missing": {
+    ok: 200,
+    who: SUBMITTERS,
+    ask: () => ({ path: "/assets/missing", json: { sha256: [HASH] } }),
+  },
+  "PUT /assets/{sha256}": { ok: 201, who: SUBMITTERS, ask: newAsset },
+  "GET /assets/{sha256}": {
+    ok: 200,
+    who: "owner artist worker other admin",
+    ask: async () => {
+      const { path, ...sent } = await newAsset();
+      await send("PUT", path, sent);
+      return { path };
+    },
+  },
+  "GET /assets/{sha256}/parts": { ok: 200, who: SUBMITTERS, ask: at(`/assets/${HASH}/parts`) },
+  "PUT /assets/{sha256}/parts/{n}": {
+    ok: 204,
+    who: SUBMITTERS,
+    ask: async (scene) => await partOf(`/assets/${HASH}/parts/1`, scene),
+  },
+  "POST /assets/{sha256}/assemble": {
+    ok: 201,
+    who: SUBMITTERS,
+    ask: async () => await assetInParts(fresh("in parts")),
+  },
+
+  "GET /workers": { ok: 200, who: READERS, ask: at("/workers") },
+  "POST /workers": {
+    ok: 201,
+    who: "join admin",
+    but: { worker: 200, other: 200 },
+    ask: () => ({ path: "/workers", json: { hostname: "box", system: "Linux" } }),
+  },
+  "GET /workers/{id}": { ok: 200, who: READERS, ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}` }) },
+  "PATCH /workers/{id}": {
+    ok: 200,
+    who: "worker admin",
+    ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}`, json: { activity: "x" } }),
+  },
+  "DELETE /workers/{id}": {
+    ok: 204,
+    who: "admin",
+    ask: async () => ({ path: `/workers/${(await newWorker("goes")).id}` }),
+  },
+  "GET /workers/{id}/socket": {
+    ok: 101,
+    who: "worker",
+    ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}/socket`, headers: { Upgrade: "websocket" } }),
+  },
+
+  "GET /history": { ok: 200, who: PEOPLE, ask: at("/history") },
+  "GET /history/days": { ok: 200, who: PEOPLE, ask: at("/history/days") },
+};
+
+/** What this caller is answered: a status, or the code of a problem. */
+function expected(row: Row, caller: Caller): number | ProblemCode {
+  const other = row.but?.[caller];
+  if (other !== undefined) return other;
+  if (row.who.split(" ").includes(caller)) return row.ok;
+  return ["none", "expired", "revoked"].includes(caller) ? "unauthorized" : "forbidden";
+}
+
+const STATUS: Partial<Record<ProblemCode, number>> = { unauthorized: 401, forbidden: 403, lease_lost: 409 };
+
+let farm: Farm;
+beforeAll(async () => {
+  farm = await newFarm();
+});
+
+async function newScene(): Promise<Scene> {
+  const task = await newRender(farm.tokens.owner!);
+  const token = farm.tokens.worker!;
+  await finish(token, await claim(token, task));
+  const lease = await claim(token, task);
+  return { task, lease, receipt: await upload(token, lease, lease.plan.outputs[0]!.name, "frame two") };
+}
+
+async function knock(method: string, { path, ...sent }: Sent & { path: string }, token: string | null) {
+  const headers = { ...sent.headers, "CF-Connecting-IP": freshAddress() };
+  return await send(method, path, { ...sent, headers, token });
+}
+
+describe("P9: the matrix of routes and callers", () => {
+  it("has a row for every route, and a route for every row", () => {
+    expect(ROUTES.map((route) => `${route.method} ${route.path}`).toSorted()).toEqual(Object.keys(TABLE).toSorted());
+  });
+
+  it.each(Object.entries(TABLE))("%s", async (key, row) => {
+    const method = key.split(" ")[0]!;
+    const turned = CALLERS.filter((caller) => typeof expected(row, caller) === "string");
+    const ways = (caller: Caller): (string | null | undefined)[] => [farm.tokens[caller], farm.access[caller]];
+
+    // Everybody who may not knocks at one scene, which must be as it was afterwards.
+    const scene = await newScene();
+    const request = await row.ask(scene, farm);
+    const before = await stateOf();
+    for (const caller of turned) {
+      const code = expected(row, caller) as ProblemCode;
+      for (const token of ways(caller)) {
+        if (token !== undefined) await problem(await knock(method, request, token), STATUS[code]!, code);
+      }
+    }
+    expect(await stateOf()).toBe(before);
+
+    // Those who may change it, so each gets a scene of its own.
+    for (const caller of CALLERS.filter((other) => !turned.includes(other))) {
+      for (const token of ways(caller)) {
+        if (token === undefined) continue;
+        const own = row.ok === 200 && method === "GET" ? scene : await newScene();
+        const response = await knock(method, await row.ask(own, farm), token);
+        response.webSocket?.accept();
+        response.webSocket?.close();
+        const said = new TextDecoder().decode(await response.arrayBuffer());
+        // The one thing an access token may not do in its owner's place.
+        const buys = key === "POST /auth/access" && token === farm.access[caller];
+        expect({ caller, status: response.status, said }).toEqual({
+          caller,
+          status: buys ? 403 : expected(row, caller),
+          said,
+        });
+      }
+    }
+  });
+
+  it("P9: what only a lease's worker may send is refused to it, too, once the lease is another's", async () => {
+    const scene = await newScene();
+    const { worker, other } = farm.tokens;
+    const released = settle("release", () => ({}))(scene);
+    expect((await knock("POST", released, worker)).status).toBe(200);
+    const next = await claim(other!, scene.task);
+    expect(next.frames).toBe(scene.lease.frames);
+    for (const verb of ["renew", "complete", "fail", "release", "log"]) {
+      const key = verb === "log" ? "POST /tasks/{id}/log" : `POST /tasks/{id}/leases/{lease_id}/${verb}`;
+      await problem(await knock("POST", await TABLE[key]!.ask(scene, farm), worker), 409, "lease_lost");
+    }
+  });
+});
