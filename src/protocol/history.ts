@@ -58,3 +58,19 @@ export const dayTotalSchema = z
   .meta({ id: "DayTotal" });
 export type DayTotal = z.infer<typeof dayTotalSchema>;
 export const dayTotalsSchema = z.object({ days: z.array(dayTotalSchema) }).meta({ id: "DayTotals" });
+
+/** One worker in a span of days. */
+export const workerTotalSchema = z
+  .object({
+    worker_id: idSchema,
+    frames: z.int(),
+    errors: z.int(),
+    lost: z.int(),
+    seconds: z.number().meta({ description: "Render seconds of the frames done" }),
+    frames_per_hour: z.number().nullable().meta({ description: "Frames done per hour of rendering; null without render seconds" }),
+    tasks: z.int(),
+    last_ms: instantSchema,
+  })
+  .meta({ id: "WorkerTotal" });
+export type WorkerTotal = z.infer<typeof workerTotalSchema>;
+export const workerTotalsSchema = z.object({ workers: z.array(workerTotalSchema) }).meta({ id: "WorkerTotals" });

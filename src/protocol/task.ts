@@ -110,7 +110,7 @@ export const taskPatchSchema = z
     settings: settingsSchema.optional().meta({ description: "Only before the first lease" }),
     name: lineSchema(200).optional(),
     log: z.string().max(1_000_000).optional().meta({ description: "From a worker: lines for the task's log" }),
-    activity: z.string().max(4_096).optional().meta({ description: "From a worker: what it does now" }),
+    activity: machineTextSchema(4_096).optional().meta({ description: "From a worker: what it does now" }),
     time_cost: z.number().min(0).max(1e9).optional().meta({ description: "From a worker: seconds spent" }),
   })
   .refine((patch) => Object.values(patch).some((value) => value !== undefined), "must change something")
@@ -129,6 +129,13 @@ export const frameCountsSchema = z
   .object({ total: z.int(), pending: z.int(), leased: z.int(), done: z.int(), failed: z.int(), skipped: z.int() })
   .meta({ id: "FrameCounts" });
 export type FrameCounts = z.infer<typeof frameCountsSchema>;
+
+/**
+ * When the task will be done, as instants: from the frame times measured so far, their spread and the workers on it now. An
+ * estimate of the renderer's work, not a promise: workers come and go.
+ */
+export const etaSchema = z.object({ low_ms: instantSchema, high_ms: instantSchema }).meta({ id: "Eta" });
+export type Eta = z.infer<typeof etaSchema>;
 
 /** What every list shows of a task: the registry holds one of these per task. The first eight are the seed's. */
 export const taskSummarySchema = z
@@ -155,6 +162,9 @@ export const taskSummarySchema = z
     created_ms: instantSchema,
     updated_ms: instantSchema,
     seconds: z.number().meta({ description: "Render seconds of the frames that are done" }),
+    errors: z.int().meta({ description: "Render failures so far, tries that went well later included" }),
+    lost: z.int().meta({ description: "Frames given back unblamed so far: lost, stopped or canceled workers" }),
+    eta: etaSchema.nullable().meta({ description: "Null while nobody works on it, or nothing has been measured" }),
   })
   .meta({ id: "TaskSummary" });
 export type TaskSummary = z.infer<typeof taskSummarySchema>;
@@ -164,6 +174,8 @@ export const outputFileSchema = z
     name: z.string(),
     size: z.int().min(0),
     sha256: sha256Schema,
+    /** A small picture of the frame, made by the agent; absent for the frame's own file, which comes first. */
+    kind: z.literal("preview").optional(),
   })
   .meta({ id: "OutputFile" });
 export type OutputFile = z.infer<typeof outputFileSchema>;

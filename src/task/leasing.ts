@@ -194,18 +194,15 @@ function commit(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): vo
     t.ledger.frame_current = frame;
   }
   const frames = setOf(done.map((d) => d.frame));
+  const { tally } = t.ledger;
+  const seconds = done.reduce((sum, d) => sum + d.seconds, 0);
+  const squares = done.reduce((sum, d) => sum + d.seconds ** 2, 0);
+  t.ledger.tally = { ...tally, seconds: tally.seconds + seconds, squares: tally.squares + squares };
   lease.open = minus(lease.open, frames);
   t.ledger.counts.leased -= done.length;
   t.ledger.counts.done += done.length;
   forgive(t.ledger, lease.worker);
-  noteLease(
-    t,
-    "done",
-    lease,
-    frames,
-    done.reduce((sum, d) => sum + d.seconds, 0),
-    null,
-  );
+  noteLease(t, "done", lease, frames, seconds, null);
 }
 
 /** Frames that had failed before stay behind new ones; the others go first. */

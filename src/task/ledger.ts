@@ -72,6 +72,17 @@ export interface Sweep {
   due_ms: number;
 }
 
+/** What has happened so far. Only ever rises: a requeue takes nothing back. */
+export interface Tally {
+  /** Frames committed, frames that failed to render, frames given back unblamed. */
+  done: number;
+  errors: number;
+  lost: number;
+  /** Render seconds of the frames committed, and the sum of their squares: mean and spread. */
+  seconds: number;
+  squares: number;
+}
+
 export interface Ledger {
   /** Rises with every change. */
   version: number;
@@ -101,6 +112,7 @@ export interface Ledger {
   seconds: number;
   updated_ms: number;
   stats: ChunkStats;
+  tally: Tally;
   sweeps: Sweep[];
   /** Sequence of the last history event. */
   event_seq: number;
@@ -144,6 +156,9 @@ export interface Transition {
   /** Workers online and able to do this task, as the registry last said; at least 1. */
   ableWorkers: number;
 }
+
+export const NO_TALLY: Tally = { done: 0, errors: 0, lost: 0, seconds: 0, squares: 0 };
+const TALLIED = { done: "done", error: "errors", lost: "lost" } as const;
 
 /** Terms from a stored frame list; the list was validated at submit, so a bad one is a bug. */
 export function listFromText(text: string): { list: FrameList; total: number } {
@@ -189,6 +204,7 @@ export function newLedger(dependencies: readonly Dependency[], paused: boolean, 
     seconds: 0,
     updated_ms: nowMs,
     stats: { frames: 0, frameMs: 0, loadMs: 0 },
+    tally: NO_TALLY,
     sweeps: [],
     event_seq: 0,
   };
@@ -272,6 +288,8 @@ export function noteLease(
   seconds: number | null,
   detail: string | null,
 ): void {
+  const { tally } = transition.ledger;
+  transition.ledger.tally = { ...tally, [TALLIED[kind]]: tally[TALLIED[kind]] + size(frames) };
   transition.effects.events.push({
     at_ms: transition.nowMs,
     kind,

@@ -9,7 +9,7 @@
 import { all, first, migrate, run } from "../platform/sql.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import type { FrameSet } from "./frame-set.ts";
-import type { FrameBook, FrameEntry, Ledger } from "./ledger.ts";
+import { NO_TALLY, type FrameBook, type FrameEntry, type Ledger } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
 
 /** Work an object owes others; persisted with the ledger, so that none is forgotten. */
@@ -101,7 +101,10 @@ export class TaskStore {
   }
 
   record(): TaskRecord {
-    return JSON.parse(first<{ json: string }>(this.#sql, "SELECT json FROM record")!.json) as TaskRecord;
+    const record = JSON.parse(first<{ json: string }>(this.#sql, "SELECT json FROM record")!.json) as TaskRecord;
+    // Records from before there was a tally have none.
+    record.ledger.tally = { ...NO_TALLY, ...record.ledger.tally };
+    return record;
   }
 
   /** Write the record and every changed page. Call inside one `transactionSync`. */

@@ -3,13 +3,20 @@ import { frameAt, indexOfFrame, type FrameList } from "../protocol/frame-list.ts
 import type { Frame, FrameState, Task, TaskSummary } from "../protocol/task.ts";
 import type { TaskReport } from "../registry/rpc.ts";
 import { waitsFor } from "./dependencies.ts";
+import { etaOf } from "./eta.ts";
 import { keptOff } from "./failure.ts";
 import { format } from "./frame-set.ts";
 import { claimable, countsOf, stateOf, statusOf, type Ledger, type Terms, type Transition } from "./ledger.ts";
 import type { FramesQuery, TaskDefinition } from "./rpc.ts";
 
 /** The summary of lists, the seed's eight fields first. */
-export function summaryOf(definition: TaskDefinition, terms: Terms, ledger: Ledger, createdMs: number): TaskSummary {
+export function summaryOf(
+  definition: TaskDefinition,
+  terms: Terms,
+  ledger: Ledger,
+  createdMs: number,
+  nowMs: number,
+): TaskSummary {
   const newest = ledger.leases.at(-1);
   const start = frameAt(terms.list, 0)!;
   return {
@@ -34,6 +41,9 @@ export function summaryOf(definition: TaskDefinition, terms: Terms, ledger: Ledg
     created_ms: createdMs,
     updated_ms: ledger.updated_ms,
     seconds: Math.round(ledger.seconds * 1000) / 1000,
+    errors: ledger.tally.errors,
+    lost: ledger.tally.lost,
+    eta: etaOf(terms, ledger, nowMs),
   };
 }
 
@@ -47,7 +57,7 @@ export function taskOf(
   progressOf: ReadonlyMap<string, number>,
 ): Task {
   return {
-    ...summaryOf(definition, terms, ledger, createdMs),
+    ...summaryOf(definition, terms, ledger, createdMs, nowMs),
     frame_list: definition.frame_list,
     settings: definition.settings,
     chunk: definition.chunk,
@@ -81,7 +91,7 @@ export function reportOf(
 ): TaskReport {
   return {
     version: ledger.version,
-    summary: summaryOf(definition, terms, ledger, createdMs),
+    summary: summaryOf(definition, terms, ledger, createdMs, nowMs),
     needs: definition.needs,
     claimable: gone ? 0 : claimable(terms, ledger),
     live_workers: gone ? [] : [...new Set(ledger.leases.map((lease) => lease.worker))],

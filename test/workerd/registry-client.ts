@@ -102,6 +102,9 @@ export function report(
     created_ms: 1,
     updated_ms: 1,
     seconds: 0,
+    errors: 0,
+    lost: 0,
+    eta: null,
     ...task,
   };
   return {

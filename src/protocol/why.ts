@@ -1,0 +1,114 @@
+/**
+ * Why is this not running? For a task or a worker: the one rule that holds it, in the words of the rules that dispatch itself
+ * uses. `rule` is stable and for programs, `text` is a sentence for people.
+ */
+import { z } from "zod";
+import { idSchema, instantSchema } from "./fields.ts";
+import { taskStatusSchema } from "./task.ts";
+
+/** What holds a task back, whoever asks; the first that applies. */
+export const TASK_RULES = [
+  /** Nothing: the next worker that asks gets frames of it, or some do already. */
+  "none",
+  /** Completed, failed or canceled. */
+  "ended",
+  "paused",
+  /** It waits for other tasks: `waits_for`. */
+  "depends",
+  /** Every frame that could be given out is being rendered. */
+  "all_leased",
+  /** No worker has ever registered. */
+  "no_workers",
+  /** There are workers, and each is held by a rule of its own: `holds`. */
+  "workers_held",
+] as const;
+
+/** What keeps a worker from a task (or from all tasks); the first that applies. */
+export const WORKER_RULES = [
+  /** Nothing: it would be given the task (or the task in `task_id`) when it asks. */
+  "none",
+  /** No sign of life; it said goodbye, or has been silent. */
+  "offline",
+  "disabled",
+  "draining",
+  /** The task needs what the worker does not have: `missing`. */
+  "cannot",
+  /** It failed this task again and again, until `until_ms`. */
+  "kept_off",
+  /** The task had nothing for it a moment ago; it is not offered again before `until_ms`. */
+  "refused",
+  /** It would be given `task_id` first: higher priority, or older. */
+  "outranked",
+  /** It renders `task_id`; a free slot would get this one. */
+  "busy",
+  /** No task has frames to give out. Workers only. */
+  "nothing_pending",
+] as const;
+
+export const missingSchema = z
+  .object({
+    kind: z.enum(["program", "tag", "exec", "autoexec"]),
+    /** The program's or the tag's name; empty for permissions. */
+    name: z.string(),
+  })
+  .meta({ id: "Missing" });
+export type Missing = z.infer<typeof missingSchema>;
+
+/** One worker and what keeps it from one task. */
+export const workerHoldSchema = z
+  .object({
+    worker_id: idSchema,
+    hostname: z.string(),
+    rule: z.enum(WORKER_RULES),
+    text: z.string(),
+    missing: z.array(missingSchema),
+    /** kept_off, refused: until when. */
+    until_ms: instantSchema.nullable(),
+    /** outranked: the task that goes first. busy: the one it renders. */
+    task_id: idSchema.nullable(),
+  })
+  .meta({ id: "WorkerHold" });
+export type WorkerHold = z.infer<typeof workerHoldSchema>;
+
+/** GET /tasks/N/why. */
+export const taskWhySchema = z
+  .object({
+    task_id: idSchema,
+    status: taskStatusSchema,
+    rule: z.enum(TASK_RULES),
+    text: z.string(),
+    /** Workers that would get frames of it if they asked now; the task's own rule lifted where one holds it. */
+    would_fit: z.int(),
+    /** depends: the tasks, with how they stand; `status` null when it has been removed. */
+    waits_for: z.array(z.object({ task_id: idSchema, status: taskStatusSchema.nullable() })),
+    /** How many workers each rule holds, most first; `none` counts those that nothing holds. */
+    counts: z.array(z.object({ rule: z.enum(WORKER_RULES), workers: z.int() })),
+    /** Each worker, those nearest to getting it first; at most 200. */
+    workers: z.array(workerHoldSchema),
+  })
+  .meta({ id: "TaskWhy" });
+export type TaskWhy = z.infer<typeof taskWhySchema>;
+
+/** GET /workers/N/why. */
+export const workerWhySchema = z
+  .object({
+    worker_id: idSchema,
+    hostname: z.string(),
+    rule: z.enum(WORKER_RULES),
+    text: z.string(),
+    /** none: what it is given when it asks. busy: what it renders. kept_off, refused: the task it could have soonest. */
+    task_id: idSchema.nullable(),
+    until_ms: instantSchema.nullable(),
+    /** Tasks with frames to give out that it cannot do or must not have, in the order of dispatch; at most 50. */
+    passed_over: z.array(
+      z.object({
+        task_id: idSchema,
+        rule: z.enum(WORKER_RULES),
+        text: z.string(),
+        missing: z.array(missingSchema),
+        until_ms: instantSchema.nullable(),
+      }),
+    ),
+  })
+  .meta({ id: "WorkerWhy" });
+export type WorkerWhy = z.infer<typeof workerWhySchema>;
