@@ -7,3 +7,5 @@ process.once("disconnect", () => {
   process.kill(process.pid, "SIGTERM");
   setTimeout(() => process.kill(process.pid, "SIGKILL"), GIVE_UP_MS).unref();
 });
+// A listener keeps the channel referenced, and with it a command that has long finished.
+process.channel?.unref();
