@@ -14,7 +14,7 @@ import { claim as claimFrames, type ClaimOutcome } from "./claiming.ts";
 import { format, frames } from "./frame-set.ts";
 import * as leasing from "./leasing.ts";
 import type { LiveLease, Transition } from "./ledger.ts";
-import { checkReceipts, frameRange } from "./outputs.ts";
+import { checkReceipts, leaseFrames } from "./outputs.ts";
 import type { WorkerRef } from "./rpc.ts";
 import type { Loaded, Transit } from "./task-do.ts";
 import type { TaskLog } from "./task-log.ts";
@@ -66,7 +66,7 @@ export class LeaseDesk {
   async fail(worker: WorkerRef, leaseId: string, body: Fail): Promise<Outcome<Settled>> {
     const named = parseFrameList(body.frames);
     if (!named.ok) return refuse("invalid", named.error, "frames");
-    const blamed = frameRange(named.value, this.#host.loaded()!.terms.total);
+    const blamed = leaseFrames(named.value);
     if (!blamed.ok) return blamed;
     const verb: Verb = (t, ref, done) => leasing.fail(t, ref, done, blamed.value, body.error);
     return await this.#settle(worker, leaseId, body, body.next, verb);
@@ -104,7 +104,9 @@ export class LeaseDesk {
   }
 
   async #verified(body: Pick<Complete, "attempt" | "done">): Promise<Outcome<leasing.DoneFrame[]>> {
-    const { definition } = this.#host.loaded()!;
+    const definition = this.#host.loaded()?.definition;
+    // The task may have been removed while its object waited for somebody else's answer.
+    if (!definition) return refuse("not_found", "there is no such task");
     return await checkReceipts(await signingKey(this.#host.env), definition, body.attempt, body.done);
   }
 

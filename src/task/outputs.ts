@@ -51,21 +51,31 @@ function expectedNames(definition: TaskDefinition, done: readonly ClaimedDone[])
   return new Map(plan.outputs.map(({ frame, name }) => [frame, name]));
 }
 
-/** The frames of a list a worker sent, refused when there are more than the task has. */
-export function frameRange(list: FrameList, total: number): Result<number[], Refusal> {
-  if (countFrames(list) > total) return refuse("invalid", "names more frames than the task has", "frames");
+/** A lease holds no more frames (the schema's bound of `chunk`), so a list of more cannot be about one: it is never walked. */
+const MAX_LEASE_FRAMES = 10_000;
+
+/** The frames of a list a worker sent about its lease. */
+export function leaseFrames(list: FrameList): Result<number[], Refusal> {
+  if (countFrames(list) > MAX_LEASE_FRAMES)
+    return refuse("invalid", `names more than the ${MAX_LEASE_FRAMES} frames a lease can hold`, "frames");
   return ok([...framesOf(list)]);
 }
+
+/** One request looks at no more entries than this: a page may be short while its cursor says there is more. */
+const MAX_LOOK = 20_000;
 
 /** A page of committed files in frame order. */
 export function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: FrameList | null, limit: number): FileList {
   const files: FileList["files"] = [];
+  const end = wanted?.at(-1)?.end ?? Infinity;
   let last: number | null = null;
+  let looked = 0;
   for (const [frame, entry] of entries) {
-    if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
-    if (files.length >= limit) return { files, cursor: String(last) };
-    for (const file of entry.files) files.push({ frame, ...file, attempt: entry.attempt });
+    if (frame > end) break;
+    if (last !== null && (files.length >= limit || looked++ >= MAX_LOOK)) return { files, cursor: String(last) };
     last = frame;
+    if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
+    for (const file of entry.files) files.push({ frame, ...file, attempt: entry.attempt });
   }
   return { files, cursor: null };
 }

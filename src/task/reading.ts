@@ -26,7 +26,8 @@ export function readFiles(
   const range = rangeOf(query);
   if (!range.ok) return range;
   const { wanted, after } = range.value;
-  return ok(filesPage(entriesFrom(after === null ? undefined : after + 1), wanted, query.limit));
+  const from = Math.max(after === null ? -Infinity : after + 1, wanted?.[0]?.start ?? -Infinity);
+  return ok(filesPage(entriesFrom(from), wanted, query.limit));
 }
 
 /** The committed file of one frame. */
