@@ -1,4 +1,5 @@
 /** What the agent tells the person at the machine: one line for each thing that happens, never a secret. */
+import { plainText } from "../protocol/fields.ts";
 
 export interface Say {
   (text: string, details?: Record<string, unknown>): void;
@@ -6,13 +7,14 @@ export interface Say {
 
 /** Secrets of ours, wherever one might have slipped into a text (P9). The shape is that of `newSecret`. */
 const SECRET = /tablao_[a-z]+_[A-Za-z0-9_-]{8,}/g;
-// eslint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f]+/g;
 const MAX_CHARS = 600;
 
 /** One line, no control characters, no secret. */
 export function oneLine(text: string): string {
-  const line = text.replace(CONTROL, " ").replace(SECRET, "tablao_…").trim();
+  const line = plainText(text)
+    .replace(/[\t\n]+/g, " ")
+    .replace(SECRET, "tablao_…")
+    .trim();
   return line.length > MAX_CHARS ? `${line.slice(0, MAX_CHARS)}…` : line;
 }
 

@@ -82,7 +82,7 @@ describe("log buffer", () => {
 
 describe("say", () => {
   test("P9: one line, no control characters, no secret of ours", () => {
-    expect(oneLine("a\nb\u001b[31m tablao_join_0123456789abcdef-_ ?")).toBe("a b [31m tablao_… ?");
+    expect(oneLine("a\nb\u001b[31m tablao_join_0123456789abcdef-_ ?")).toBe("a b[31m tablao_… ?");
   });
 
   test("json has the time, the text and the details", () => {

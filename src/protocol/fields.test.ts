@@ -5,6 +5,7 @@ import {
   fileNameSchema,
   framesSchema,
   lineSchema,
+  machineTextSchema,
   relativePathSchema,
   sha256Schema,
   tagSchema,
@@ -71,8 +72,15 @@ describe("small fields", () => {
 
   it("lines have no control characters and a length", () => {
     expect(lineSchema(5).safeParse("añb c").success).toBe(true);
-    for (const bad of ["a\r\nb", "\u001b[2J", "a\u007f", "123456"])
+    for (const bad of ["a\r\nb", "\u001b[2J", "a\u007f", "\u009bJ", "\u202ea", "\u2066a", "123456"])
       expect(lineSchema(5).safeParse(bad).success).toBe(false);
+  });
+
+  it("P9: a machine's text keeps its lines and tabs, and nothing that a terminal would act on", () => {
+    expect(machineTextSchema(40).parse("a\tb\r\nc\rd\u001b[2J\u009b1m\u0008\u202ee\u2069 ñ💃")).toBe(
+      "a\tb\nc\nd[2J1me ñ💃",
+    );
+    expect(machineTextSchema(3).safeParse("1234").success).toBe(false);
   });
 
   it("hashes are lower-case, tags are plain words", () => {

@@ -27,8 +27,24 @@ export const prioritySchema = z
 /** Instants on the wire: milliseconds since 1970, UTC. */
 export const instantSchema = z.int().min(0);
 
+/**
+ * What may not stand in one line of text: control characters, those of Unicode's second block included (a terminal may take
+ * U+009B for the start of an escape sequence), and the marks that reverse the order in which a text is shown.
+ */
 // eslint-disable-next-line no-control-regex
-const CONTROL = /[\u0000-\u001f\u007f]/;
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+// eslint-disable-next-line no-control-regex
+const CONTROL_IN_TEXT = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Text of a program made safe to show: line ends are LF, every other control character but the tab is taken out. */
+export function plainText(text: string): string {
+  return text.replace(/\r\n?/g, "\n").replace(CONTROL_IN_TEXT, "");
+}
+
+/** Text that programs and machines wrote: what is unsafe to show is taken out of it, never a reason to refuse it. */
+export function machineTextSchema(max: number) {
+  return z.string().max(max).transform(plainText);
+}
 
 /** One line of text for people: a name, a reason. No control characters, so it is safe in logs and headers. */
 export function lineSchema(max: number) {

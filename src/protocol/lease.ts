@@ -6,7 +6,7 @@
  * which the manager signed when it stored the bytes under that attempt (P3).
  */
 import { z } from "zod";
-import { framesSchema, instantSchema } from "./fields.ts";
+import { framesSchema, instantSchema, machineTextSchema, plainText } from "./fields.ts";
 import { planSchema, PLATFORMS } from "./plan.ts";
 
 /** Client-made key that makes a claim idempotent: the same key by the same worker answers with the same live lease. */
@@ -64,7 +64,7 @@ export const failSchema = z
     ...nextFields,
     /** The frames to blame: those that were tried and failed. The others go back unblamed. */
     frames: framesSchema,
-    error: z.string().transform((text) => text.slice(0, MAX_ERROR_CHARS)),
+    error: z.string().transform((text) => plainText(text.slice(0, MAX_ERROR_CHARS))),
   })
   .meta({ id: "Fail" });
 export type Fail = z.infer<typeof failSchema>;
@@ -73,7 +73,7 @@ export const releaseSchema = z
   .strictObject({
     ...settleFields,
     /** Why the frames come back: infrastructure, never a render failure (P6). */
-    reason: z.string().max(200).default("released"),
+    reason: machineTextSchema(200).default("released"),
   })
   .meta({ id: "Release" });
 export type Release = z.infer<typeof releaseSchema>;

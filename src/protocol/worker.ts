@@ -1,6 +1,6 @@
 /** Workers: what an agent reports, what lists show, what a push says. */
 import { z } from "zod";
-import { idSchema, instantSchema, lineSchema, tagSchema } from "./fields.ts";
+import { idSchema, instantSchema, lineSchema, machineTextSchema, tagSchema } from "./fields.ts";
 import { PLATFORMS } from "./plan.ts";
 
 /** A program the agent found, by its name in plans, with the version it printed. */
@@ -57,8 +57,8 @@ export const workerPatchSchema = z
     status: z.enum(["available", "rendering", "enabled", "disabled", "drain"]).optional(),
     /** With `available`: the last task that had nothing for this worker, and for how long not to offer it again. */
     refused: z.strictObject({ task_id: idSchema, retry_after_ms: z.int().min(0).max(86_400_000) }).optional(),
-    activity: z.string().max(4_096).nullable().optional(),
-    log: z.string().max(65_536).nullable().optional(),
+    activity: machineTextSchema(4_096).nullable().optional(),
+    log: machineTextSchema(65_536).nullable().optional(),
     time_cost: z.number().min(0).max(1e9).nullable().optional(),
     /** The agent is stopping on purpose: offline at once, not after the silence. */
     leaving: z.boolean().optional(),

@@ -1,5 +1,6 @@
 /** The task's log: what its processes printed, in batches as workers send them, bounded. */
 import { all, first, run } from "../platform/sql.ts";
+import { plainText } from "../protocol/fields.ts";
 import type { LogPage } from "../protocol/task.ts";
 
 /** What one task keeps; the oldest goes first. A row per batch is a billed row, so agents batch. */
@@ -8,9 +9,6 @@ export const MAX_LOG_CHARS = 4_000_000;
 const TRIMMED_LOG_CHARS = 3_500_000;
 /** A row may hold 2 MB, a character may take 4 bytes. */
 const MAX_ENTRY_CHARS = 250_000;
-
-// eslint-disable-next-line no-control-regex
-const UNPRINTABLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
 export class TaskLog {
   readonly #sql: SqlStorage;
@@ -23,7 +21,7 @@ export class TaskLog {
 
   /** Append text; escape sequences and other control characters are taken out, so that a log cannot fool a terminal. */
   append(nowMs: number, workerId: number | null, attempt: number | null, text: string): void {
-    const clean = text.replaceAll("\r\n", "\n").replaceAll("\r", "\n").replace(UNPRINTABLE, "");
+    const clean = plainText(text);
     if (clean === "") return;
     this.#chars ??= first<{ chars: number }>(
       this.#sql,
