@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { taskSubmitSchema } from "../protocol/task.ts";
 import { workerPatchSchema, workerRegisterSchema } from "../protocol/worker.ts";
-import { MAX_BODY_BYTES, readBody, readQuery } from "./input.ts";
+import { MAX_BODY_BYTES, MAX_BODY_MS, readBody, readQuery } from "./input.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 
@@ -99,6 +99,28 @@ describe("readBody", () => {
     });
     expect(await refusal(post(endless))).toMatchObject({ code: "too_large" });
     expect(pulled).toBeLessThan(MAX_BODY_BYTES / (256 * 1024) + 4);
+  });
+
+  it("P10: ends a body that trickles, and tells its sender to stop", async () => {
+    vi.useFakeTimers();
+    try {
+      let canceled = false;
+      const trickle = new ReadableStream({
+        pull: async (controller) => {
+          await new Promise((resolve) => setTimeout(resolve, 5_000));
+          if (!canceled) controller.enqueue(new TextEncoder().encode(" "));
+        },
+        cancel: () => void (canceled = true),
+      });
+      const answer = refusal(post(trickle));
+      await vi.advanceTimersByTimeAsync(MAX_BODY_MS - 1);
+      expect(canceled).toBe(false);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(await answer).toMatchObject({ code: "invalid_request", detail: "The body took longer than 60 s." });
+      expect(canceled).toBe(true);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("takes a body of exactly the limit and refuses one byte more", async () => {

@@ -7,6 +7,9 @@ import { fieldErrors, invalidFields } from "./problems.ts";
 /** Largest JSON or form body: a lease's log (1 MB) with its receipts fits. Files have their own routes. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
+/** How long a body may take: 2 MiB at 300 kbit/s. A sender that trickles must not hold a request open for ever. */
+export const MAX_BODY_MS = 60_000;
+
 const MAX_DEPTH = 64;
 
 const EXPECTED = "Send a JSON object (Content-Type: application/json) or a form (application/x-www-form-urlencoded).";
@@ -52,9 +55,15 @@ async function readText(request: Request): Promise<Result<string, Refusal>> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
   let text = "";
   let size = 0;
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    void reader.cancel("too slow").catch(() => undefined);
+  }, MAX_BODY_MS);
   try {
     for (;;) {
       const { done, value } = await reader.read();
+      if (late) return err({ code: "invalid_request", detail: `The body took longer than ${MAX_BODY_MS / 1_000} s.` });
       if (done) return ok(text + decoder.decode());
       size += value.byteLength;
       if (size > MAX_BODY_BYTES) {
@@ -66,6 +75,8 @@ async function readText(request: Request): Promise<Result<string, Refusal>> {
   } catch (error) {
     const detail = error instanceof TypeError ? "The body is not UTF-8, or broke off." : "The body broke off.";
     return err({ code: "invalid_request", detail });
+  } finally {
+    clearTimeout(timer);
   }
 }
 

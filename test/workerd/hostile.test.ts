@@ -1,0 +1,587 @@
+/** What somebody with bad intentions sends: forged proofs, other people's leases, names that climb, bodies that explode. */
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { MAX_FAILURES } from "../../src/http/auth.ts";
+import { MAX_BODY_BYTES } from "../../src/http/input.ts";
+import { ROUTES } from "../../src/http/routes.ts";
+import { claim, finish, fresh, freshAddress, newRender, upload, uploadOf } from "./doors-farm.ts";
+import { ADMIN_TOKEN, HOST, newTask, newToken, newWorker, okJson, problem, send, type Sent } from "./http-client.ts";
+import { sha256, text } from "./files-call.ts";
+import type { Lease } from "../../src/protocol/lease.ts";
+
+let worker: { id: number; secret: string };
+let other: { id: number; secret: string };
+let artist: { id: number; token: string };
+
+beforeAll(async () => {
+  worker = await newWorker("honest");
+  other = await newWorker("hostile");
+  artist = await newToken("artist");
+});
+
+async function settle(lease: Lease, verb: string, body: object, token = worker.secret): Promise<Response> {
+  const json = { attempt: lease.attempt, ...body };
+  return await send("POST", `/tasks/${lease.task_id}/leases/${lease.lease_id}/${verb}`, { token, json });
+}
+
+async function frameStates(task: number): Promise<unknown> {
+  const { frames } = await okJson(await send("GET", `/tasks/${task}/frames`), 200);
+  return frames;
+}
+
+describe("P3: proofs that are none", () => {
+  it("a receipt or grant with any one bit flipped, or of another kind, is refused and commits nothing", async () => {
+    const task = await newRender();
+    const lease = await claim(worker.secret, task);
+    const [{ name, frame }] = lease.plan.outputs as [{ name: string; frame: number }];
+    const receipt = await upload(worker.secret, lease, name, "pixels");
+    const { access_token: access } = await okJson(await send("POST", "/auth/access", { token: worker.secret }), 200);
+    const before = JSON.stringify(await frameStates(task));
+    const [body = "", mac = ""] = receipt.split(".");
+    const claims = JSON.parse(atob(body.replaceAll("-", "+").replaceAll("_", "/"))) as object;
+    const forged = (changed: object): string =>
+      btoa(JSON.stringify({ ...claims, ...changed }))
+        .replaceAll("=", "")
+        .replaceAll("+", "-")
+        .replaceAll("/", "_");
+    const bad = [
+      ...[0, 7, body.length - 1, body.length + 1, receipt.length - 3].map((at) => flipped(receipt, at)),
+      `${forged({ frame: 2 })}.${mac}`,
+      `${forged({ sha256: "0".repeat(64) })}.${mac}`,
+      `${body}.`,
+      `.${mac}`,
+      `${body}.${mac}.${mac}`,
+      body,
+      "",
+      lease.grant,
+      access as string,
+      `${btoa('{"alg":"none"}').replaceAll("=", "")}.${body}.`,
+    ];
+    for (const wrong of bad) {
+      const refused = await problem(
+        await settle(lease, "complete", { done: [{ frame, seconds: 1, receipts: [wrong] }] }),
+        422,
+        "invalid",
+      );
+      expect(refused.errors?.[0]?.field, wrong).toBe("done.0.receipts.0");
+    }
+    expect(JSON.stringify(await frameStates(task))).toBe(before);
+    const path = `/tasks/${task}/outputs/${name}`;
+    const sent = await uploadOf(lease, "pixels");
+    for (const grant of [
+      flipped(lease.grant, 3),
+      flipped(lease.grant, lease.grant.length - 2),
+      receipt,
+      access as string,
+      "x",
+    ]) {
+      const headers = { ...sent.headers, "Tablao-Grant": grant };
+      await problem(await send("PUT", path, { ...sent, headers, token: worker.secret }), 403, "forbidden");
+    }
+    expect((await settle(lease, "complete", { done: [{ frame, seconds: 1, receipts: [receipt] }] })).status).toBe(200);
+  });
+
+  it("a receipt counts for its own frame, task and attempt only, also when it is sent again later", async () => {
+    const [task, twin] = [await newRender(), await newRender()];
+    const lease = await claim(worker.secret, task);
+    const elsewhere = await claim(worker.secret, twin);
+    const { name, frame } = lease.plan.outputs[0]!;
+    const receipt = await upload(worker.secret, lease, name, "first");
+    const done = [{ frame, seconds: 1, receipts: [receipt] }];
+    await problem(await settle(elsewhere, "complete", { done }), 422, "invalid");
+    await problem(
+      await settle(lease, "complete", { done: [{ frame: 2, seconds: 1, receipts: [receipt] }] }),
+      422,
+      "invalid",
+    );
+    await problem(
+      await settle(lease, "complete", { done: [{ frame, seconds: 1, receipts: [receipt, receipt] }] }),
+      422,
+      "invalid",
+    );
+    await problem(await settle(lease, "complete", { done: [...done, ...done] }), 422, "invalid");
+    await problem(await settle(lease, "complete", { done: [{ frame, seconds: 1, receipts: [] }] }), 422, "invalid");
+    expect((await settle(lease, "release", {})).status).toBe(200);
+    const again = await claim(worker.secret, task);
+    expect(again).toMatchObject({ frames: lease.frames, attempt: lease.attempt + 1 });
+    await problem(await settle(again, "complete", { done }), 422, "invalid");
+    await finish(worker.secret, again, "second");
+    const file = await send("GET", `/tasks/${task}/frames/${frame}/file`);
+    expect(await file.text()).toBe(`second ${frame}`);
+  });
+
+  it("P2: what a worker uploads to a frame it has lost is nobody's result", async () => {
+    const task = await newRender(ADMIN_TOKEN, { tries: 5 });
+    const lost = await claim(worker.secret, task);
+    const { name, frame } = lost.plan.outputs[0]!;
+    expect((await settle(lost, "release", {})).status).toBe(200);
+    const mine = await claim(other.secret, task);
+    expect(mine.frames).toBe(lost.frames);
+    // The old grant still stores bytes, under the old attempt: the commit is what it cannot reach.
+    const late = await upload(worker.secret, lost, name, "late");
+    const done = [{ frame, seconds: 1, receipts: [late] }];
+    await problem(await settle(lost, "complete", { done }), 409, "lease_lost");
+    await problem(await settle({ ...lost, attempt: mine.attempt }, "complete", { done: [] }), 409, "lease_lost");
+    await problem(await settle(mine, "complete", {}), 409, "lease_lost");
+    await problem(await settle(mine, "complete", { done }, other.secret), 422, "invalid");
+    await finish(other.secret, mine, "right");
+    expect(await (await send("GET", `/tasks/${task}/frames/${frame}/file`)).text()).toBe(`right ${frame}`);
+  });
+
+  it("P9: another worker's grant, or one for another task, opens nothing", async () => {
+    const [task, secretTask] = [await newRender(), await newRender()];
+    const lease = await claim(worker.secret, task);
+    await finish(worker.secret, await claim(worker.secret, secretTask));
+    const sent = await uploadOf(lease, "pixels");
+    await problem(
+      await send("PUT", `/tasks/${task}/outputs/f.png`, { ...sent, token: other.secret }),
+      403,
+      "forbidden",
+    );
+    await problem(await send("PUT", `/tasks/${task}/outputs/f.png`, { ...sent, token: ADMIN_TOKEN }), 403, "forbidden");
+    await problem(
+      await send("PUT", `/tasks/${secretTask}/outputs/f.png`, { ...sent, token: worker.secret }),
+      403,
+      "forbidden",
+    );
+    const headers = { "Tablao-Grant": lease.grant };
+    for (const rest of ["files", "frames/1/file"]) {
+      const path = `/tasks/${secretTask}/${rest}`;
+      await problem(await send("GET", path, { headers, token: worker.secret }), 403, "forbidden");
+      await problem(await send("GET", path, { token: worker.secret }), 403, "forbidden");
+    }
+  });
+
+  it("a worker that names frames it was not given, or too many to walk, changes nothing", async () => {
+    const task = await newTask(ADMIN_TOKEN, { settings: { text: "x", frames: "1-10000000" } });
+    const lease = await claim(worker.secret, task);
+    const startMs = Date.now();
+    for (const frames of ["2", "1-2", "1-10000000", "-5", "999999999"])
+      await problem(await settle(lease, "fail", { frames, error: "mine" }), 422, "invalid");
+    expect(Date.now() - startMs).toBeLessThan(1_000);
+    await problem(
+      await settle(lease, "complete", {
+        done: [
+          { frame: 1, seconds: 1 },
+          { frame: 9, seconds: 1 },
+        ],
+      }),
+      422,
+      "invalid",
+    );
+    const wrong = { done: [{ frame: 1, seconds: 1 }], attempt: lease.attempt + 1 };
+    await problem(await settle(lease, "complete", wrong), 409, "lease_lost");
+    expect(await okJson(await send("GET", `/tasks/${task}`), 200)).toMatchObject({
+      frames: { leased: 1, done: 0, failed: 0 },
+    });
+  });
+
+  it("P9: a worker that says it lacks a program, or is not allowed scripts, is never sent such work", async () => {
+    const task = await newTask(ADMIN_TOKEN, {
+      type: "blender_render",
+      settings: { file: "/shared/x.blend", frames: "1", autoexec: true },
+      priority: 1_000,
+    });
+    const asks = async (programs: Record<string, string>, allow_autoexec: boolean): Promise<unknown> => {
+      const json = { status: "available", programs, allow_autoexec };
+      return (await okJson(await send("PATCH", `/workers/${other.id}`, { token: other.secret, json }), 200))["task_id"];
+    };
+    expect(await asks({ "tablao-tool": "1" }, true)).not.toBe(task);
+    expect(await asks({ "tablao-tool": "1", blender: "3.4.1" }, false)).not.toBe(task);
+    expect(await asks({ "tablao-tool": "1", blender: "3.4.1" }, true)).toBe(task);
+    await send("DELETE", `/tasks/${task}`);
+  });
+});
+
+describe("names that climb, headers that split, text that acts", () => {
+  const CLIMBING = [
+    "../x",
+    "a/../../x",
+    "/etc/passwd",
+    "C:\\x",
+    "C:/x",
+    "\\\\host\\x",
+    "a\\..\\..\\x",
+    "a//b",
+    ".",
+    "..",
+    "con.png",
+    "a/nul",
+    "x\u0000.png",
+    "x\r\nSet-Cookie: a=b",
+    "x.",
+    "a/ ",
+    "\u202egnp.exe",
+    "\u009b2J.png",
+    "",
+  ];
+
+  it("P9: no asset of a task lands outside its folder", async () => {
+    const sent = await uploadOf({ grant: "" }, "a scene");
+    const hash = sent.headers!["Tablao-SHA256"]!;
+    await send("PUT", `/assets/${hash}`, sent);
+    for (const path of CLIMBING) {
+      const settings = { program: "cat", frames: "1", assets: [{ path, sha256: hash, size: 7 }] };
+      const refused = await problem(await send("POST", "/tasks", { json: { type: "exec", settings } }), 422, "invalid");
+      expect(refused.errors?.[0]?.field, path).toBe("settings.assets.0.path");
+    }
+  });
+
+  it("P9: no output name leads out of its attempt, and none gets into the zip as a path", async () => {
+    const task = await newTask(ADMIN_TOKEN, {
+      type: "exec",
+      settings: { program: "x", frames: "1-2", outputs: "..%2f ñ;\"'-##.png".replace('"', "") },
+    });
+    const lease = await claim(worker.secret, task);
+    for (const name of CLIMBING.filter((path) => !["", ".", ".."].includes(path))) {
+      const response = await send("PUT", `/tasks/${task}/outputs/${encodeURIComponent(name)}`, {
+        ...(await uploadOf(lease, "evil")),
+        token: worker.secret,
+      });
+      await problem(response, 422, "invalid");
+    }
+    for (const name of ["%2e%2e", "..%2f..%2fassets%2fx", "%", "a%ff"]) {
+      const response = await send("PUT", `/tasks/${task}/outputs/${name}`, {
+        ...(await uploadOf(lease, "evil")),
+        token: worker.secret,
+      });
+      expect([400, 404, 405, 422]).toContain(response.status);
+    }
+    await finish(worker.secret, {
+      ...lease,
+      plan: { ...lease.plan, outputs: lease.plan.outputs.map((o) => ({ ...o, name: encodeURIComponent(o.name) })) },
+    });
+    const { name } = lease.plan.outputs[0]!;
+    const file = await send("GET", `/tasks/${task}/frames/1/file`);
+    expect(file.headers.get("Content-Disposition")).toMatch(/^inline; filename="[ -~]+"; filename\*=UTF-8''[!-~]+$/);
+    const zip = new Uint8Array(await (await send("GET", `/tasks/${task}/zip`)).arrayBuffer());
+    const view = new DataView(zip.buffer);
+    expect(new TextDecoder().decode(zip.slice(30, 30 + view.getUint16(26, true)))).toBe(name);
+  });
+
+  it("P10: no line of text carries a line end, an escape sequence or a mark that turns it round", async () => {
+    for (const bad of [
+      "a\r\nX: y",
+      "a\nb",
+      "\u001b[2J\u001b[1;1H",
+      "\u009b31m",
+      "\u202egnp",
+      "\u0000",
+      "\u007f",
+      "\u2066x",
+    ]) {
+      const task = { type: "print_string", settings: { text: "x" }, name: bad };
+      expect((await problem(await send("POST", "/tasks", { json: task }), 422, "invalid")).errors?.[0]?.field).toBe(
+        "name",
+      );
+      const machine = { hostname: bad, system: "Linux" };
+      expect(
+        (await problem(await send("POST", "/workers", { json: machine }), 422, "invalid")).errors?.[0]?.field,
+      ).toBe("hostname");
+      await problem(await send("POST", "/tokens", { json: { role: "viewer", name: bad } }), 422, "invalid");
+    }
+  });
+
+  it("P9: what a program printed is stored without anything a terminal would act on", async () => {
+    const task = await newTask();
+    const lease = await claim(worker.secret, task);
+    const evil = "ok \u001b]0;owned\u0007\u001b[2J\u009b31m\r\nnext\u202e\u0008\u0000 line";
+    // eslint-disable-next-line no-control-regex
+    const clean = /^[^\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202e]*$/;
+    const log = { attempt: lease.attempt, text: evil };
+    expect((await send("POST", `/tasks/${task}/log`, { token: worker.secret, json: log })).status).toBe(204);
+    const report = { activity: evil, log: evil };
+    await okJson(await send("PATCH", `/workers/${worker.id}`, { token: worker.secret, json: report }), 200);
+    expect((await settle(lease, "fail", { frames: lease.frames, error: evil, log: evil })).status).toBe(200);
+    const next = await claim(worker.secret, task);
+    expect((await settle(next, "release", { reason: evil })).status).toBe(200);
+    const { lines } = (await okJson(await send("GET", `/tasks/${task}/log`), 200)) as { lines: { text: string }[] };
+    const { error } = (await okJson(await send("GET", `/tasks/${task}`), 200)) as { error: string };
+    const shown = (await okJson(await send("GET", `/workers/${worker.id}`), 200)) as { activity: string; log: string };
+    for (const text of [...lines.map((line) => line.text), error, shown.activity, shown.log]) {
+      expect(text).toMatch(/^ok .*\nnext line/);
+      expect(text).toMatch(clean);
+    }
+    const history = await vi.waitUntil(
+      async () => {
+        const { events } = await okJson(await send("GET", `/history?task_id=${task}`), 200);
+        return (events as { kind: string; detail: string }[]).filter(({ kind }) => kind === "error" || kind === "lost");
+      },
+      { timeout: 10_000, interval: 200 },
+    );
+    for (const { detail } of history) expect(detail).toMatch(clean);
+  });
+
+  it("a header cannot be split by what it echoes", async () => {
+    const keys = ["a\tb", "ü", "x".repeat(256), ""];
+    for (const key of keys) {
+      const json = { type: "print_string", settings: { text: "x" } };
+      const response = await send("POST", "/tasks", { json, headers: { "Idempotency-Key": key } });
+      await problem(response, 400, "invalid_request");
+    }
+    const name = { hostname: "__proto__", system: "Linux" };
+    const answer = await okJson(await send("POST", "/workers", { json: name }), 201);
+    expect(Object.keys(answer)[0]).toMatch(/^__proto__/);
+  });
+});
+
+describe("bodies", () => {
+  const BODIES = ROUTES.filter((route) => route.body);
+  const path = (route: { path: string }): string =>
+    route.path
+      .replace("{id}", String(worker.id))
+      .replace("{name}", "lease_s")
+      .replace("{sha256}", "0".repeat(64))
+      .replace("{lease_id}", "none");
+  const token = (who: "anyone" | readonly string[]): string => (who.includes("admin") ? ADMIN_TOKEN : worker.secret);
+
+  it.each(BODIES.map((route) => [`${route.method} ${route.path}`, route] as const))(
+    "P10: %s reads no compressed, oversize, deep or cut body",
+    async (_key, route) => {
+      // Roles aside, outputs check their grant before they look at the body.
+      const tries: [Sent, number[]][] = [
+        [
+          { body: gzipped("{}"), headers: { "Content-Type": "application/json", "Content-Encoding": "gzip" } },
+          [415, 403],
+        ],
+        [
+          { body: "{}", headers: { "Content-Type": "application/json", "Content-Encoding": "br, identity" } },
+          [415, 403],
+        ],
+        [{ body: "x".repeat(MAX_BODY_BYTES + 1), headers: { "Content-Type": "application/json" } }, [413, 403]],
+        [{ body: '{"a":'.repeat(200_000), headers: { "Content-Type": "application/json" } }, [400, 403]],
+        [{ body: "[".repeat(MAX_BODY_BYTES), headers: { "Content-Type": "application/json" } }, [400, 403]],
+        [
+          { body: "a=1&".repeat(400_000), headers: { "Content-Type": "application/x-www-form-urlencoded" } },
+          [400, 403],
+        ],
+        [
+          { body: new Uint8Array([0x22, 0xff, 0xfe, 0x22]), headers: { "Content-Type": "application/json" } },
+          [400, 403],
+        ],
+      ];
+      for (const [sent, statuses] of tries) {
+        const startMs = Date.now();
+        const response = await send(route.method, path(route), { ...sent, token: token(route.who) });
+        await response.arrayBuffer();
+        expect(statuses).toContain(response.status);
+        expect(Date.now() - startMs).toBeLessThan(3_000);
+      }
+    },
+  );
+
+  it("files are stored as they come: never inflated, never without a length, never longer than said", async () => {
+    const sent = await uploadOf({ grant: "" }, gzipped("x".repeat(100_000)));
+    const address = `/assets/${sent.headers!["Tablao-SHA256"]}`;
+    await problem(
+      await send("PUT", address, { ...sent, headers: { ...sent.headers, "Content-Encoding": "gzip" } }),
+      415,
+      "unsupported_media_type",
+    );
+    await problem(
+      await send("PUT", address, { ...sent, headers: { ...sent.headers, "Content-Length": String(64 * 1024 * 1024) } }),
+      413,
+      "too_large",
+    );
+    expect((await send("HEAD", address)).status).toBe(404);
+    expect((await send("PUT", address, sent)).status).toBe(201);
+    const back = await send("GET", address, { headers: { "Accept-Encoding": "gzip" } });
+    expect(back.headers.get("Content-Encoding")).toBeNull();
+    expect(await sha256(new Uint8Array(await back.arrayBuffer()))).toBe(sent.headers!["Tablao-SHA256"]);
+  });
+
+  it("numbers at the edge are numbers or a 422, never a 500 or a NaN", async () => {
+    for (const value of [
+      "1e308",
+      "-1e308",
+      "1e400",
+      "-0",
+      "0.1",
+      "9007199254740993",
+      "-9223372036854775808",
+      "1e-400",
+      "NaN",
+      "Infinity",
+      '"１"',
+      "true",
+      "[1]",
+      "null",
+    ]) {
+      const body = `{"type":"print_string","settings":{"text":"x"},"priority":${value}}`;
+      const response = await send("POST", "/tasks", { body, headers: { "Content-Type": "application/json" } });
+      const said = await response.text();
+      expect([202, 400, 422], `${value}: ${said}`).toContain(response.status);
+      if (response.status === 202) expect(JSON.parse(said)).toMatchObject({ priority: 0 });
+    }
+    const task = await newTask();
+    const lease = await claim(worker.secret, task);
+    for (const seconds of [-1, 1e9, 1e308])
+      await problem(await settle(lease, "renew", { done: [{ frame: 1, seconds }] }), 422, "invalid");
+    for (const progress of [-0.1, 1.1, 1e308])
+      await problem(await settle(lease, "renew", { progress }), 422, "invalid");
+    expect((await settle(lease, "renew", { progress: -0, done: [{ frame: 1, seconds: 1e-300 }] })).status).toBe(200);
+  });
+
+  it("P10: a frame list of any size costs what its text costs", async () => {
+    const startMs = Date.now();
+    const lists: [string, number][] = [
+      [Array.from({ length: 1024 }, (_, i) => `${i * 10}-${i * 10 + 8}:2`).join(","), 202],
+      [Array.from({ length: 1025 }, (_, i) => i * 2).join(","), 422],
+      ["1-1000000000", 422],
+      ["-1000000000-1000000000:2000", 202],
+      ["1-10000000", 202],
+      ["1,".repeat(32_768), 422],
+      ["-".repeat(65_000), 422],
+      ["9".repeat(60_000), 422],
+      [" ".repeat(65_536), 422],
+      [`1-10:${"0".repeat(60_000)}1`, 422],
+      ["٣-٥", 422],
+    ];
+    for (const [frames, status] of lists) {
+      const json = { type: "print_string", settings: { text: "x", frames } };
+      const response = await send("POST", "/tasks", { json });
+      await response.arrayBuffer();
+      expect({ frames: frames.slice(0, 30), status: response.status }).toEqual({ frames: frames.slice(0, 30), status });
+    }
+    const task = await newTask(ADMIN_TOKEN, { settings: { text: "x", frames: "1-10000000" }, order: "preview" });
+    for (const query of [
+      "frames?state=done",
+      "frames?frames=9999999",
+      "files?frames=1-10000000",
+      "zip?frames=1-10000000",
+    ])
+      expect([200, 404]).toContain((await send("GET", `/tasks/${task}/${query}`)).status);
+    const skip = { status: "skip", frames: "1-10000000" };
+    await problem(await send("PATCH", `/tasks/${task}`, { json: skip }), 422, "invalid");
+    expect(Date.now() - startMs).toBeLessThan(5_000);
+  });
+
+  it("10 MB of one line is refused whole; what is taken is cut into rows and bounded", async () => {
+    const task = await newTask();
+    const lease = await claim(worker.secret, task);
+    const log = async (length: number): Promise<Response> =>
+      await send("POST", `/tasks/${task}/log`, {
+        token: worker.secret,
+        json: { attempt: lease.attempt, text: "é".repeat(length) },
+      });
+    await problem(await log(10_000_000), 413, "too_large");
+    await problem(await log(1_000_001), 422, "invalid");
+    for (let i = 0; i < 6; i++) expect((await log(900_000)).status).toBe(204);
+    const page = (await okJson(await send("GET", `/tasks/${task}/log`), 200)) as {
+      lines: { text: string }[];
+      dropped: boolean;
+    };
+    const chars = page.lines.reduce((sum, line) => sum + line.text.length, 0);
+    expect(page.dropped).toBe(true);
+    expect(chars).toBeLessThanOrEqual(4_000_000);
+    expect(Math.max(...page.lines.map((line) => line.text.length))).toBeLessThanOrEqual(250_000);
+  });
+});
+
+describe("P9: from other places", () => {
+  it("no page of another site opens a worker's socket, whatever token it has", async () => {
+    const path = `/workers/${worker.id}/socket`;
+    for (const Origin of [
+      "https://evil.example",
+      "null",
+      "http://farm.example",
+      `${HOST}.evil.example`,
+      `${HOST}:8443`,
+    ]) {
+      const headers = { Upgrade: "websocket", Origin };
+      await problem(await send("GET", path, { token: worker.secret, headers }), 403, "forbidden");
+    }
+    const fine = await send("GET", path, { token: worker.secret, headers: { Upgrade: "websocket", Origin: HOST } });
+    expect(fine.status).toBe(101);
+    fine.webSocket?.accept();
+    fine.webSocket?.close();
+  });
+
+  it("a socket cannot be opened in another worker's name by naming it in a header", async () => {
+    const headers = { Upgrade: "websocket", "Tablao-Worker-Id": String(worker.id) };
+    const response = await send("GET", `/workers/${other.id}/socket`, { token: other.secret, headers });
+    expect(response.status).toBe(101);
+    const socket = response.webSocket!;
+    const pushes: string[] = [];
+    socket.addEventListener("message", ({ data }) => pushes.push(String(data)));
+    socket.accept();
+    await send("PATCH", `/workers/${worker.id}`, { json: { status: "drain" } });
+    await send("PATCH", `/workers/${worker.id}`, { json: { status: "enabled" } });
+    await send("PATCH", `/workers/${other.id}`, { json: { status: "drain" } });
+    await vi.waitUntil(() => pushes.some((push) => push.includes("drain")), { timeout: 5_000 });
+    expect(pushes.filter((push) => push.includes("enable"))).toEqual([]);
+    socket.close();
+    await send("PATCH", `/workers/${other.id}`, { json: { status: "enabled" } });
+  });
+
+  it("no answer says that other sites may read it", async () => {
+    for (const [method, path] of [
+      ["GET", "/tasks"],
+      ["OPTIONS", "/tasks"],
+      ["GET", "/openapi.json"],
+      ["GET", "/healthz"],
+    ] as const) {
+      const headers = {
+        Origin: "https://evil.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization",
+      };
+      const response = await send(method, path, { headers });
+      const names: string[] = [];
+      response.headers.forEach((_value, name) => names.push(name));
+      expect(names.filter((name) => name.startsWith("access-control"))).toEqual([]);
+    }
+  });
+
+  it("guessing is slowed for every route alike, registration and the trade for access included", async () => {
+    const headers = { "CF-Connecting-IP": freshAddress() };
+    const guess = async (method: string, path: string): Promise<number> =>
+      (
+        await send(method, path, {
+          token: `tablao_join_${fresh("g".repeat(36))}`,
+          headers,
+          json: method === "GET" ? undefined : {},
+        })
+      ).status;
+    const doors = [
+      ["POST", "/workers"],
+      ["POST", "/auth/access"],
+      ["GET", "/tasks"],
+      ["POST", "/tokens"],
+    ] as [string, string][];
+    const statuses: number[] = [];
+    for (let i = 0; i < MAX_FAILURES + 8; i++) statuses.push(await guess(...doors[i % doors.length]!));
+    expect(statuses.filter((status) => status === 401)).toHaveLength(MAX_FAILURES);
+    expect(statuses.slice(MAX_FAILURES).every((status) => status === 429)).toBe(true);
+  });
+
+  it("an artist has no way to run scripts or programs where the machine's owner has not agreed", async () => {
+    const json = { type: "exec", settings: { program: "/bin/sh", args: ["-c", "id"], frames: "1" } };
+    const { id } = await okJson(await send("POST", "/tasks", { token: artist.token, json }), 202);
+    const claimed = await okJson(
+      await send("PATCH", `/workers/${worker.id}`, { token: worker.secret, json: { status: "available" } }),
+      200,
+    );
+    expect(claimed["task_id"]).not.toBe(id);
+    await send("DELETE", `/tasks/${id as number}`);
+  });
+});
+
+/** The text with one bit of one character changed, so that it stays one of base64url's. */
+function flipped(token: string, at: number): string {
+  const was = token[at]!;
+  const other = was === "A" ? "B" : "A";
+  return token.slice(0, at) + other + token.slice(at + 1);
+}
+
+const zipped = new Map<string, Uint8Array<ArrayBuffer>>();
+beforeAll(async () => {
+  for (const content of ["{}", "x".repeat(100_000)]) {
+    const stream = new Blob([text(content)]).stream().pipeThrough(new CompressionStream("gzip"));
+    zipped.set(content, new Uint8Array(await new Response(stream).arrayBuffer()));
+  }
+});
+
+/** Compressed before the tests. */
+function gzipped(content: string): Uint8Array<ArrayBuffer> {
+  return zipped.get(content)!;
+}
