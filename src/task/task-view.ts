@@ -138,8 +138,16 @@ export function framesPage(
   let index = after === null ? 0 : firstIndexAfter(terms.list, after);
   for (let looked = 0; index < terms.total; index++, looked++) {
     const frame = frameAt(terms.list, index)!;
-    if (frames.length >= query.limit || looked >= MAX_LOOK) return { frames, cursor: String(frame - 1) };
-    if (wanted && indexOfFrame(wanted, frame) < 0) continue;
+    const page = { frames, cursor: String(frame - 1) };
+    if (looked >= MAX_LOOK) return page;
+    if (wanted && indexOfFrame(wanted, frame) < 0) {
+      // Straight to the next one asked for: the end of a long task is one call away.
+      const next = frameAt(wanted, firstIndexAfter(wanted, frame));
+      if (next === undefined) break;
+      index = firstIndexAfter(terms.list, next - 1) - 1;
+      continue;
+    }
+    if (frames.length >= query.limit) return page;
     const shown = frameOf(transition, frame);
     if (!states || states.includes(shown.state)) frames.push(shown);
   }
