@@ -156,6 +156,7 @@ function skipFrames(t: Transition, text: string, actor: string): Result<null, Re
   if (busy.length > 0)
     return refuse("conflict", `frames ${format(setOf(busy)).slice(0, 100)} are being rendered or done`, "frames");
   const set = setOf(states.filter(([, state]) => state !== "skipped").map(([frame]) => frame));
+  const before = statusOf(t.terms, ledger);
   for (const [frame, state] of states) {
     if (state === "failed") ledger.counts.failed--;
     if (state !== "skipped") book.set(frame, undefined);
@@ -165,7 +166,7 @@ function skipFrames(t: Transition, text: string, actor: string): Result<null, Re
   ledger.skipped = union(ledger.skipped, set);
   ledger.counts.skipped += size(set);
   noteTask(t, "skipped", actor, set);
-  noteEnd(t);
+  if (statusOf(t.terms, ledger) !== before) noteEnd(t);
   return ok(null);
 }
 
