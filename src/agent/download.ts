@@ -17,6 +17,8 @@ const RETRY_FOR_MS = 60_000;
 
 export interface DownloadOptions extends TransferOptions {
   headers?: Record<string, string>;
+  /** Bytes it was announced with: what brings more is cut off, so that no answer can fill the disk. */
+  size?: number;
 }
 
 /**
@@ -56,6 +58,7 @@ export async function downloadTo(
         throw new ManagerError(502, "bad_answer", `${path} arrived twice with the wrong hash; expected ${sha256}`);
     } catch (error) {
       options.signal?.throwIfAborted();
+      if (error instanceof ManagerError && error.code === "bad_answer") await rm(part, { force: true });
       if (!(error instanceof Interrupted)) throw error;
       received += error.received;
       const now = performance.now();
@@ -108,8 +111,10 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
         if (read.done) break;
         clearTimeout(timer);
         timer = setTimeout(() => stall.abort(), STALL_MS);
-        await file.appendFile(read.value);
         received += read.value.byteLength;
+        if ((resumed ? have : 0) + received > (options.size ?? Infinity))
+          throw new ManagerError(502, "bad_answer", `${path} has more than the ${options.size} bytes it should have`);
+        await file.appendFile(read.value);
         options.onProgress?.((resumed ? have : 0) + received, total);
       }
   } finally {

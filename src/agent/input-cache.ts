@@ -148,7 +148,7 @@ export class InputCache {
     const file = join(this.#dir, sha256);
     if (!this.#entries.has(sha256)) await this.evict("bound", size);
     // An entry of an earlier run is hashed here before it is used, and fetched again when it is not what it should be.
-    await downloadTo(this.#client, file, url, sha256, { headers: headers ?? {}, signal });
+    await downloadTo(this.#client, file, url, sha256, { headers: headers ?? {}, size, signal });
     if (process.platform !== "win32") await chmod(file, 0o444);
     const info = await stat(file);
     this.#entries.set(sha256, {

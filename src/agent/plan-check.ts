@@ -3,11 +3,14 @@
  * that: programs of other names, scripts inside .blend files and environment variables need the owner's word here.
  */
 import { err, ok, type Result } from "../platform/result.ts";
-import { parseFrameList, framesOf } from "../protocol/frame-list.ts";
+import { countFrames, framesOf, parseFrameList } from "../protocol/frame-list.ts";
 import { PROGRAMS, planSchema, type Plan } from "../protocol/plan.ts";
 import { findParser } from "../parsers/index.ts";
 import type { ParserFactory } from "../parsers/parser.ts";
 import type { ProgramName, Programs } from "./programs.ts";
+
+/** What a task's `chunk` can be at most: a longer list is never walked. */
+const MAX_LEASE_FRAMES = 10_000;
 
 export interface Allowed {
   exec: boolean;
@@ -33,6 +36,7 @@ export function checkPlan(value: unknown, frameList: string, allowed: Allowed): 
   const plan = parsed.data;
   const frames = parseFrameList(frameList);
   if (!frames.ok) return err(`the lease's frames: ${frames.error}`);
+  if (countFrames(frames.value) > MAX_LEASE_FRAMES) return err(`the lease has more than ${MAX_LEASE_FRAMES} frames`);
   const parser = findParser(plan.parser);
   if (!parser) return err(`this agent has no parser '${plan.parser}'; it is older than the manager`);
   const program = programOf(plan, allowed);

@@ -113,9 +113,15 @@ async function taskkill(pid: number): Promise<void> {
 }
 
 /** Ours are secrets; the rest is what a machine's owner may keep in the environment of a service. */
-const SECRET_NAME = /^TABLAO_|TOKEN|SECRET|PASSW|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY/i;
+const SECRET_NAME =
+  /^TABLAO_|TOKEN|SECRET|PASS(WORD|WD|PHRASE|FILE|$)|PASSW|_PWD$|_PAT$|_AUTH$|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SSH_AUTH_SOCK|_DSN$/i;
+/** A secret of ours, or an address with somebody's password in it, whatever the variable is called. */
+const SECRET_VALUE = /tablao_[a-z]+_[A-Za-z0-9_-]{8}|:\/\/[^/\s:@]*:[^/\s@]+@/;
 
 /** The environment of a process: the agent's own without anything that looks like a secret, and what the lease adds. */
 export function childEnvironment(own: NodeJS.ProcessEnv, added: Record<string, string>): NodeJS.ProcessEnv {
-  return { ...Object.fromEntries(Object.entries(own).filter(([name]) => !SECRET_NAME.test(name))), ...added };
+  const harmless = Object.entries(own).filter(
+    ([name, value]) => !SECRET_NAME.test(name) && !SECRET_VALUE.test(value ?? ""),
+  );
+  return { ...Object.fromEntries(harmless), ...added };
 }

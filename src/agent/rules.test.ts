@@ -140,6 +140,10 @@ describe("what this agent agrees to run", () => {
       "breaks a rule: inputs.0.path",
     ],
     ["an output outside the folder", { outputs: [{ frame: 1, name: "../x" }] }, "breaks a rule: outputs.0.name"],
+    ["an output that is a path on Windows", { outputs: [{ frame: 1, name: "a\\b" }] }, "breaks a rule: outputs.0.name"],
+    ["a program by its path", command({ program: "/b/blender" }), "no program that this agent runs"],
+    ["a program by a name of every object", command({ program: "constructor" }), "no program that this agent runs"],
+    ["a time limit that is none", { frame_timeout_s: -1 }, "breaks a rule: frame_timeout_s"],
     ["fields it does not know", { shell: true }, "breaks a rule"],
   ])("P9: not %s", (_, value, why) => {
     const checked = check(value);
@@ -166,8 +170,24 @@ test("P9: a process does not see secrets of the agent's environment, and does se
     DB_PASSWORD: "d",
     HOME: "/h",
     tablao_x: "e",
+    PGPASSFILE: "f",
+    MYSQL_PWD: "g",
+    GITHUB_PAT: "h",
+    SSH_AUTH_SOCK: "/run/agent",
+    JOIN: `say tablao_join_${"x".repeat(43)}`,
+    http_proxy: "http://ana:pa55@proxy:3128",
+    DATABASE_URL: "postgres://:pa55@db/x",
   };
-  expect(childEnvironment(own, { TMPDIR: "/t" })).toEqual({ PATH: "/bin", HOME: "/h", TMPDIR: "/t" });
+  const kept = {
+    PATH: "/bin",
+    HOME: "/h",
+    PWD: "/w",
+    OLDPWD: "/w",
+    XAUTHORITY: "/h/.Xauthority",
+    DBUS_SESSION_BUS_ADDRESS: "unix:path=/run/user/0/bus",
+    https_proxy: "http://proxy:3128",
+  };
+  expect(childEnvironment({ ...own, ...kept }, { TMPDIR: "/t" })).toEqual({ ...kept, TMPDIR: "/t" });
 });
 
 describe("small readings", () => {
