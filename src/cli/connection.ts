@@ -121,7 +121,10 @@ const LISTS = {
 /** What a refusal by the manager means for a person and for a script. */
 export function explain(error: ManagerError): CliError {
   const { status, code, message } = error;
-  if (status === 0 || code === "bad_answer") {
+  if (code === "bad_answer" && status !== 0) {
+    return new CliError(EXIT.unreachable, message, "Is that a manager, and of this version? See its /healthz.");
+  }
+  if (status === 0) {
     return new CliError(EXIT.unreachable, message, "Is it running, and is the address right? In a checkout: npm start");
   }
   if (status === 401)

@@ -30,7 +30,11 @@ export async function untilAborted(signal: AbortSignal): Promise<void> {
 /** Print one line, with what to do next, on stderr, and exit. `TABLAO_DEBUG=1` shows the stack of a bug. */
 export function reportAndExit(program: string, thrown: unknown): never {
   const hint = thrown instanceof CliError && thrown.hint !== undefined ? `. ${thrown.hint}` : "";
-  process.stderr.write(`${program}: ${messageOf(thrown).replace(/\.$/, "")}${hint}\n`);
+  const message = messageOf(thrown)
+    .trim()
+    .replaceAll(/\s*\n\s*/g, " ")
+    .replace(/\.$/, "");
+  process.stderr.write(`${program}: ${message}${hint}\n`);
   if (process.env["TABLAO_DEBUG"] && thrown instanceof Error) process.stderr.write(`${thrown.stack ?? ""}\n`);
   process.exit(thrown instanceof CliError ? thrown.exitCode : EXIT.failed);
 }
