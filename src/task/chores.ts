@@ -4,7 +4,7 @@
  * record with the instant it is due; the one alarm does it. A failing chore is tried again later and never ends the chain.
  */
 import { callRegistry } from "../http/objects.ts";
-import { deleteTaskObjects, sweepAttempt, sweepAttempts } from "../files/sweep.ts";
+import { deleteTaskObjects, sweepAttempt, sweepAttempts, sweepOutputs } from "../files/sweep.ts";
 import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
 import { writeRows } from "../history/store.ts";
 import type { Env } from "../platform/env.ts";
@@ -14,6 +14,8 @@ import { Dependents, NEWS_MS } from "./dependents.ts";
 import { EMPTY, frames, minus } from "./frame-set.ts";
 import { claimable, statusOf, type Transition } from "./ledger.ts";
 import { expire } from "./leasing.ts";
+import { outputNames } from "./outputs.ts";
+import { doomedBy } from "./sweeping.ts";
 import type { Loaded } from "./task-do.ts";
 import type { ChoreState, TaskStore } from "./task-store.ts";
 import { reportOf } from "./task-view.ts";
@@ -213,22 +215,20 @@ export class TaskChores {
     const { definition, record } = this.#host.loaded()!;
     for (const sweep of record.ledger.sweeps.filter((s) => s.due_ms <= Date.now())) {
       try {
-        if (sweep.frames.length === 0) await sweepAttempts(env.FILES, definition.id, sweep.attempt);
+        const doomed = doomedBy(sweep, store.book);
+        if (doomed.of === "attempts") await sweepAttempts(env.FILES, definition.id, doomed.through);
+        else if (doomed.of === "attempt") await sweepAttempt(env.FILES, definition.id, doomed.attempt, doomed.keep);
         else {
-          const keep = new Set<string>();
-          for (const frame of frames(sweep.frames)) {
-            const entry = store.book.get(frame);
-            if (entry?.state === "done" && entry.attempt === sweep.attempt)
-              for (const file of entry.files) keep.add(file.name);
-          }
-          await sweepAttempt(env.FILES, definition.id, sweep.attempt, keep);
+          const names = outputNames(definition, [...frames(doomed.frames)]).values();
+          await sweepOutputs(env.FILES, definition.id, doomed.attempt, [...names]);
         }
       } catch (error) {
         sweep.due_ms = Date.now() + AGAIN_MS;
         throw error;
       }
       const { ledger } = this.#host.loaded()!.record;
-      ledger.sweeps = ledger.sweeps.filter((s) => s.attempt !== sweep.attempt || s.due_ms !== sweep.due_ms);
+      const carriedOut = JSON.stringify(sweep);
+      ledger.sweeps = ledger.sweeps.filter((other) => JSON.stringify(other) !== carriedOut);
       this.#save();
     }
   }

@@ -112,6 +112,7 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
   const named = namedFrames(t, text);
   if (!named.ok) return named;
   const again: number[] = [];
+  const uncommitted = new Map<number, number[]>();
   for (const frame of named.value) {
     const state = stateOf(t, frame);
     if (state === "leased" || state === "pending") continue;
@@ -120,15 +121,20 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
     if (entry?.state === "done") {
       ledger.counts.done--;
       ledger.seconds = Math.max(0, ledger.seconds - entry.seconds);
-      if (t.terms.filesPerFrame > 0) {
-        ledger.sweeps = [
-          ...ledger.sweeps,
-          { attempt: entry.attempt, frames: [[frame, frame]], due_ms: t.nowMs + SWEEP_AFTER_MS },
-        ];
-      }
+      uncommitted.set(entry.attempt, [...(uncommitted.get(entry.attempt) ?? []), frame]);
     } else if (entry?.state === "failed") ledger.counts.failed--;
     else ledger.counts.skipped--;
     book.set(frame, undefined);
+  }
+  if (t.terms.filesPerFrame > 0) {
+    const dueMs = t.nowMs + SWEEP_AFTER_MS;
+    const sweeps = [...uncommitted].map(([attempt, its]) => ({
+      attempt,
+      frames: setOf(its),
+      only: true as const,
+      due_ms: dueMs,
+    }));
+    ledger.sweeps = [...ledger.sweeps, ...sweeps];
   }
   const set = setOf(again);
   ledger.skipped = minus(ledger.skipped, set);

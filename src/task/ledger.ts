@@ -64,11 +64,13 @@ export interface DependencyState {
   opened: FrameSet;
 }
 
-/** Uncommitted uploads that are to be deleted when their grant has run out. */
+/** Uploads that are nobody's result, to be deleted when their grant has run out. */
 export interface Sweep {
   attempt: number;
-  /** Frames of that attempt; the empty set means every attempt up to this one. */
+  /** All frames of that attempt; the empty set means every attempt up to this one. */
   frames: FrameSet;
+  /** `frames` were committed and are asked for again: theirs go, the attempt's others stay. */
+  only?: true;
   due_ms: number;
 }
 

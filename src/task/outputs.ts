@@ -21,7 +21,10 @@ export async function checkReceipts(
   attempt: number,
   done: readonly ClaimedDone[],
 ): Promise<Result<DoneFrame[], Refusal>> {
-  const expected = expectedNames(definition, done);
+  const expected = outputNames(
+    definition,
+    done.map((item) => item.frame),
+  );
   const out: DoneFrame[] = [];
   for (const [i, item] of done.entries()) {
     const files: OutputFile[] = [];
@@ -44,9 +47,9 @@ export async function checkReceipts(
   return ok(out);
 }
 
-function expectedNames(definition: TaskDefinition, done: readonly ClaimedDone[]): Map<number, string> {
-  if (definition.files_per_frame === 0 || done.length === 0) return new Map();
-  const frames = done.map((item) => item.frame);
+/** The file name that the plan expects of each frame. */
+export function outputNames(definition: TaskDefinition, frames: number[]): Map<number, string> {
+  if (definition.files_per_frame === 0 || frames.length === 0) return new Map();
   const plan = planFor(definition.type, definition.parser, definition.settings, frames, "linux");
   return new Map(plan.outputs.map(({ frame, name }) => [frame, name]));
 }
