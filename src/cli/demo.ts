@@ -171,8 +171,11 @@ if (import.meta.main) {
     await demo(signal, folder);
     process.exitCode = signal.aborted ? EXIT.interrupted : EXIT.ok;
   } catch (thrown) {
-    rmSync(folder, { recursive: true, force: true });
-    if (signal.aborted) process.exit(EXIT.interrupted);
+    // What failed by itself leaves its logs.
+    if (signal.aborted) {
+      rmSync(folder, { recursive: true, force: true });
+      process.exit(EXIT.interrupted);
+    }
     reportAndExit("npm run demo", thrown);
   }
   rmSync(folder, { recursive: true, force: true });

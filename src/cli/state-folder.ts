@@ -24,6 +24,7 @@ const TOKEN = /^[A-Za-z0-9._~+/=-]{1,500}$/;
 export interface StateFolder {
   path: string;
   file(name: string): string;
+  /** Free the lock; idempotent. */
   release(): void;
 }
 
@@ -49,7 +50,13 @@ export function lockStateFolder(folder: string): StateFolder | undefined {
     throw new CliError(EXIT.failed, `cannot lock the state folder ${folder}: ${messageOf(thrown)}`);
   }
   const held = lock;
-  return { path: folder, file, release: () => held.close() };
+  return {
+    path: folder,
+    file,
+    release: () => {
+      if (held.isOpen) held.close();
+    },
+  };
 }
 
 /** The admin token: from the environment, else the one kept here, else a new one. */
