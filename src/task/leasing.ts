@@ -226,7 +226,8 @@ function* framesWithFailures(t: Transition, frames: FrameSet): Generator<number>
  */
 function close(t: Transition, lease: LiveLease, blamed = false): void {
   if ((blamed || lease.open.length > 0) && t.terms.filesPerFrame > 0) {
-    const dueMs = Math.max(lease.until_ms, t.nowMs) + SWEEP_AFTER_MS;
+    // A restart may have forgotten a renewal, of less than half a lease: the grant that went with it is valid all the same.
+    const dueMs = Math.max(lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs) + SWEEP_AFTER_MS;
     t.ledger.sweeps = [...t.ledger.sweeps, { attempt: lease.attempt, frames: lease.frames, due_ms: dueMs }];
   }
   lease.open = EMPTY;
