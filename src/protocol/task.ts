@@ -5,6 +5,7 @@ import {
   idSchema,
   instantSchema,
   lineSchema,
+  machineTextSchema,
   prioritySchema,
   sha256Schema,
   tagSchema,
