@@ -1,0 +1,291 @@
+/**
+ * A simulated agent: the protocol of `tablao worker` without a renderer. It claims with a key, uploads under the grant, renews,
+ * settles with receipts and asks for the next lease in the same call; whatever is not answered is sent again with the same
+ * body; after a 409 nothing of that lease is sent any more. It can be killed, frozen and thawed at any await.
+ */
+import { claimedSchema, renewedSchema, settledSchema, type Claimed, type Lease } from "../../src/protocol/lease.ts";
+import { receiptSchema } from "../../src/protocol/file.ts";
+import { parseFrameList, framesOf } from "../../src/protocol/frame-list.ts";
+import { workerPatchedSchema } from "../../src/protocol/worker.ts";
+import type { Dice } from "./dice.ts";
+import { outputId, type Journal } from "./journal.ts";
+import { NoAnswer, type Answer, type Call, type LeaseVerb, type Port } from "./port.ts";
+
+export interface Habits {
+  /** Milliseconds a frame takes. */
+  renderMs: [number, number];
+  /** Probability that a frame fails to render, and that a lease is given back after a frame. */
+  fail: number;
+  release: number;
+  /** Looks at its own clock before it goes on with an old lease, as the real agent does. Without, the fence is alone. */
+  careful: boolean;
+  /** Between two questions while there is nothing to do. */
+  idleMs: number;
+}
+
+export interface AgentOptions {
+  worker: number;
+  dice: Dice;
+  port: Port;
+  journal: Journal;
+  habits: Habits;
+  sleep: (ms: number) => Promise<void>;
+  now: () => number;
+}
+
+/** One life of the agent's process. */
+interface Life {
+  dead: boolean;
+}
+
+class Dead extends Error {}
+/** The lease is not ours any more. */
+class Lost extends Error {}
+
+interface Held {
+  lease: Lease;
+  grant: string;
+  untilMs: number;
+  renewedMs: number;
+  done: { frame: number; seconds: number; receipts: string[] }[];
+}
+
+export class SimulatedAgent {
+  readonly worker: number;
+  readonly #o: AgentOptions;
+  #life: Life = { dead: true };
+  #frozenUntilMs = 0;
+  #nudge: (() => void) | undefined;
+  #canceled = new Set<string>();
+  #stopping = false;
+  running: Promise<void> = Promise.resolve();
+
+  constructor(options: AgentOptions) {
+    this.#o = options;
+    this.worker = options.worker;
+  }
+
+  /** Start the process. */
+  start(): void {
+    const life = { dead: false };
+    this.#life = life;
+    this.running = this.#run(life).catch((error: unknown) => {
+      if (!(error instanceof Dead)) this.#o.journal.surprise(`agent ${this.worker} ended: ${String(error)}`);
+    });
+  }
+
+  /** `kill -9`: nothing more of this life reaches anybody. */
+  kill(): void {
+    this.#life.dead = true;
+    this.#nudge?.();
+  }
+
+  /** SIGSTOP, and SIGCONT after `ms`. */
+  freeze(ms: number): void {
+    this.#frozenUntilMs = this.#o.now() + ms;
+  }
+
+  /** Take nothing more once the present lease is over. */
+  stop(): void {
+    this.#stopping = true;
+    this.#nudge?.();
+  }
+
+  /** There may be work. */
+  wake(): void {
+    this.#nudge?.();
+  }
+
+  /** A push says that these leases are gone. */
+  cancel(leases: readonly string[]): void {
+    for (const id of leases) this.#canceled.add(id);
+  }
+
+  async #run(life: Life): Promise<void> {
+    let refused: { task_id: number; retry_after_ms: number } | undefined;
+    while (!this.#stopping) {
+      const answer = await this.#until(life, { verb: "ask", refused });
+      refused = undefined;
+      if (!isOk(answer)) {
+        await this.#idle(life);
+        continue;
+      }
+      const { task_id: task, epoch } = workerPatchedSchema.parse(answer.body);
+      if (task === null) {
+        await this.#idle(life);
+        continue;
+      }
+      let claimed = await this.#claim(life, task, epoch);
+      while (claimed?.lease) claimed = await this.#serve(life, claimed.lease, epoch);
+      if (claimed && claimed.reason !== "outranked")
+        refused = { task_id: task, retry_after_ms: Math.min(claimed.retry_after_ms ?? 1_000, 1_000) };
+      else await this.#sleep(life, 20);
+    }
+  }
+
+  async #claim(life: Life, task: number, epoch: number): Promise<Claimed | undefined> {
+    const body = { key: this.#key(), platform: "linux", epoch } as const;
+    const answer = await this.#until(life, { verb: "claim", task, body });
+    return isOk(answer) ? claimedSchema.parse(answer.body) : undefined;
+  }
+
+  #key(): string {
+    return `key-${this.worker}-${this.#o.dice.word(12)}`;
+  }
+
+  /** Render a lease to its end; what its settlement claimed next. */
+  async #serve(life: Life, lease: Lease, epoch: number): Promise<Claimed | undefined> {
+    const { dice, habits, journal, now } = this.#o;
+    const held: Held = { lease, grant: lease.grant, untilMs: now() + lease.lease_ms, renewedMs: now(), done: [] };
+    const next = () => (this.#stopping || dice.chance(0.1) ? null : { key: this.#key(), platform: "linux", epoch });
+    journal.count("leases");
+    try {
+      const list = parseFrameList(lease.frames);
+      for (const frame of list.ok ? framesOf(list.value) : []) {
+        await this.#render(life, held, dice.int(...habits.renderMs));
+        if (dice.chance(habits.fail)) {
+          const body = { frames: String(frame), error: `simulated failure of frame ${frame}`, next: next() };
+          return await this.#settle(life, held, "fail", body);
+        }
+        const receipts = await this.#upload(life, held, frame);
+        held.done.push({ frame, seconds: dice.int(1, 400) / 100, receipts });
+        if (dice.chance(habits.release)) return await this.#settle(life, held, "release", { reason: "stopping" });
+        if (dice.chance(0.25)) await this.#renew(life, held);
+      }
+      return await this.#settle(life, held, "complete", { next: next() });
+    } catch (error) {
+      if (!(error instanceof Lost)) throw error;
+      journal.count("lost leases");
+      return undefined;
+    }
+  }
+
+  async #render(life: Life, held: Held, ms: number): Promise<void> {
+    for (let leftMs = ms; leftMs > 0; leftMs -= 100) {
+      await this.#sleep(life, Math.min(leftMs, 100));
+      if (this.#o.now() - held.renewedMs > held.lease.lease_ms / 3) await this.#renew(life, held);
+    }
+  }
+
+  async #upload(life: Life, held: Held, frame: number): Promise<string[]> {
+    const { dice, journal, now } = this.#o;
+    const { task_id: task, attempt, plan } = held.lease;
+    const name = plan.outputs.find((output) => output.frame === frame)?.name;
+    if (name === undefined) return [];
+    const bytes = `task ${task} frame ${frame} attempt ${attempt} by ${this.worker} ${dice.word(dice.int(8, 400))}`;
+    journal.sent.set(outputId(task, attempt, name), bytes);
+    const inParts = dice.chance(0.15);
+    for (let tries = 0; ; tries++) {
+      // Each try with the newest grant: the one it began with may have run out.
+      const call: Call = { verb: "upload", task, name, grant: held.grant, bytes, inParts };
+      const answer = await this.#try(life, held, call);
+      if (answer && isOk(answer)) return [receiptSchema.parse(answer.body).receipt];
+      if (answer) throw this.#lost(call, answer);
+      await this.#sleep(life, this.#backoffMs(tries));
+      if (now() - held.renewedMs > held.lease.lease_ms / 3) await this.#renew(life, held);
+    }
+  }
+
+  async #renew(life: Life, held: Held): Promise<void> {
+    const { lease, done } = held;
+    const body = { attempt: lease.attempt, done: this.#o.dice.chance(0.7) ? [...done] : [], progress: 0.5 };
+    const call: Call = { verb: "renew", task: lease.task_id, lease: lease.lease_id, body };
+    held.renewedMs = this.#o.now();
+    const answer = await this.#try(life, held, call);
+    if (!answer) return;
+    if (!isOk(answer)) throw this.#lost(call, answer);
+    const renewed = renewedSchema.parse(answer.body);
+    held.grant = renewed.grant;
+    held.untilMs = held.renewedMs + renewed.lease_ms;
+    this.#acknowledge(held, body.done);
+  }
+
+  async #settle(life: Life, held: Held, verb: LeaseVerb, more: object): Promise<Claimed | undefined> {
+    const { lease, done } = held;
+    const body = { attempt: lease.attempt, done: [...done], ...more };
+    const call: Call = { verb, task: lease.task_id, lease: lease.lease_id, body };
+    for (let tries = 0; ; tries++) {
+      const answer = await this.#try(life, held, call);
+      if (answer && !isOk(answer)) throw this.#lost(call, answer);
+      if (answer) {
+        this.#acknowledge(held, done);
+        return settledSchema.parse(answer.body).next ?? undefined;
+      }
+      await this.#sleep(life, this.#backoffMs(tries));
+    }
+  }
+
+  #acknowledge(held: Held, done: Held["done"]): void {
+    if (done.length === 0) return;
+    const { task_id: task, attempt } = held.lease;
+    const frames = done.map((d) => d.frame);
+    this.#o.journal.acknowledged.push({ task, attempt, worker: this.worker, frames });
+    this.#o.journal.count("acknowledged frames", frames.length);
+  }
+
+  /** 409, and 404 of a deleted task, are losses. Anything else must not happen to an agent that follows the protocol. */
+  #lost(call: Call, answer: Answer): Lost {
+    if (answer.status !== 409 && answer.status !== 404)
+      this.#o.journal.surprise(`${call.verb} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
+    return new Lost(String(answer.status));
+  }
+
+  /** One try of a call about a lease; undefined without an answer. */
+  async #try(life: Life, held: Held, call: Call): Promise<Answer | undefined> {
+    if (this.#canceled.has(held.lease.lease_id)) throw new Lost("canceled");
+    await this.#gate(life);
+    if (this.#o.habits.careful && call.verb !== "complete" && this.#o.now() > held.untilMs) throw new Lost("ran out");
+    return await this.#once(life, call);
+  }
+
+  async #once(life: Life, call: Call): Promise<Answer | undefined> {
+    this.#o.journal.count("calls");
+    let answer: Answer | undefined;
+    try {
+      answer = await this.#o.port.call(call);
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error;
+      this.#o.journal.count("unanswered");
+    }
+    await this.#gate(life);
+    return answer;
+  }
+
+  async #until(life: Life, call: Call): Promise<Answer> {
+    for (let tries = 0; ; tries++) {
+      const answer = await this.#once(life, call);
+      if (answer) return answer;
+      await this.#sleep(life, this.#backoffMs(tries));
+    }
+  }
+
+  #backoffMs(tries: number): number {
+    return 20 + this.#o.dice.next() * Math.min(800, 50 * 2 ** tries);
+  }
+
+  async #sleep(life: Life, ms: number): Promise<void> {
+    await this.#o.sleep(ms);
+    await this.#gate(life);
+  }
+
+  async #idle(life: Life): Promise<void> {
+    const nudged = new Promise<void>((resolve) => (this.#nudge = resolve));
+    await Promise.race([nudged, this.#o.sleep(this.#o.habits.idleMs)]);
+    this.#nudge = undefined;
+    await this.#gate(life);
+  }
+
+  /** The dead go no further; the frozen wait. */
+  async #gate(life: Life): Promise<void> {
+    for (;;) {
+      if (life.dead) throw new Dead();
+      const leftMs = this.#frozenUntilMs - this.#o.now();
+      if (leftMs <= 0) return;
+      await this.#o.sleep(leftMs);
+    }
+  }
+}
+
+function isOk(answer: Answer): boolean {
+  return answer.status >= 200 && answer.status < 300;
+}

@@ -1,0 +1,260 @@
+/**
+ * The audit: from rows and objects alone, everything that must be true once faults have ended and the farm is quiet. It takes
+ * nothing from the manager's word: counters are counted again, history is played again, bytes are compared with what was sent.
+ */
+import type { HistoryRow } from "../../src/history/outbox.ts";
+import { parseFrameList, framesOf } from "../../src/protocol/frame-list.ts";
+import type { FrameState } from "../../src/protocol/task.ts";
+import type { HistoryEvent } from "../../src/protocol/history.ts";
+import { countsOf, listFromText, statusOf, type FrameEntry, type Ledger, type Terms } from "../../src/task/ledger.ts";
+import { frames as framesOfSet, has } from "../../src/task/frame-set.ts";
+import { outputId, type Journal } from "./journal.ts";
+
+/** One task, as its object's rows have it. */
+export interface StoredTask {
+  id: number;
+  definition: {
+    id: number;
+    type: string;
+    frame_list: string;
+    files_per_frame: 0 | 1;
+    lease_ms: number;
+    tries: number;
+    chunk: number | "auto";
+    order: "ascending" | "preview";
+  };
+  ledger: Ledger;
+  chores: { outbox_due_ms: number | null; report_due_ms: number | null; news_due_ms: number | null; remove: unknown };
+  tail: HistoryEvent[];
+  entries: Map<number, FrameEntry>;
+  /** Rows of the outbox. */
+  waiting: number;
+}
+
+export interface Facts {
+  tasks: StoredTask[];
+  /** Tasks that were deleted: what their objects still hold must be nothing. */
+  deleted: { id: number; rows: number }[];
+  objects: { key: string; text: string }[];
+  history: (Omit<HistoryRow, "events"> & { events: string })[];
+  /** The registry's summaries. */
+  listed: { id: number; status: string; frames: Record<string, number>; seconds: number }[];
+  journal: Journal;
+}
+
+/** Everything that is wrong; nothing when all promises held. */
+export function audit(facts: Facts): string[] {
+  const problems = facts.journal.surprises.slice(0, 20);
+  const say = (text: string): void => void problems.push(text);
+  for (const task of facts.tasks) {
+    auditFrames(task, say);
+    auditQuiet(task, say);
+    const done = replay(task.id, facts.history, say);
+    auditCommits(task, done, facts.journal, say);
+    auditRegistry(task, facts.listed, say);
+  }
+  for (const { id, rows } of facts.deleted) {
+    if (rows > 0) say(`task ${id} is deleted, but its object holds ${rows} rows`);
+    if (facts.listed.some((task) => task.id === id)) say(`task ${id} is deleted and still listed`);
+    const done = replay(id, facts.history, say);
+    if (!done.events.some((event) => event.kind === "deleted")) say(`P7: nobody can read that task ${id} was deleted`);
+  }
+  auditObjects(facts, say);
+  return problems;
+}
+
+type Say = (text: string) => void;
+
+function termsOf({ id, definition }: StoredTask): Terms {
+  const { type, chunk, order, lease_ms, tries, files_per_frame } = definition;
+  return {
+    id,
+    type,
+    ...listFromText(definition.frame_list),
+    chunk,
+    order,
+    leaseMs: lease_ms,
+    tries,
+    filesPerFrame: files_per_frame,
+  };
+}
+
+/** P1: one state for every frame, counters equal rows, seconds add up. */
+function auditFrames(task: StoredTask, say: Say): void {
+  const terms = termsOf(task);
+  const { ledger, entries } = task;
+  const counted = { total: terms.total, pending: 0, leased: 0, done: 0, failed: 0, skipped: 0 };
+  let seconds = 0;
+  for (const frame of framesOf(terms.list)) {
+    const entry = entries.get(frame);
+    const places: FrameState[] = [];
+    if (ledger.leases.some((lease) => has(lease.open, frame))) places.push("leased");
+    if (entry && entry.state !== "retry") places.push(entry.state);
+    if (has(ledger.skipped, frame)) places.push("skipped");
+    if (places.length > 1) say(`P1: frame ${frame} of task ${task.id} is ${places.join(" and ")}`);
+    counted[places[0] ?? "pending"]++;
+    if (entry?.state === "done") seconds += entry.seconds;
+  }
+  for (const frame of entries.keys())
+    if (![...framesOf(terms.list)].includes(frame))
+      say(`P1: task ${task.id} has a row for frame ${frame}, which is not its own`);
+  const claimed = countsOf(terms, ledger);
+  if (JSON.stringify(claimed) !== JSON.stringify(counted))
+    say(`P1: task ${task.id} counts ${JSON.stringify(claimed)}, its rows say ${JSON.stringify(counted)}`);
+  if (Math.abs(seconds - ledger.seconds) > 1e-6)
+    say(`P1: task ${task.id} says ${ledger.seconds} s, its rows ${seconds} s`);
+  const status = statusOf(terms, ledger);
+  if (status !== "completed") say(`task ${task.id} is stuck: ${status}, ${JSON.stringify(claimed)}`);
+}
+
+/** Nothing lives on: no lease, no upload to sweep, no word that is owed. */
+function auditQuiet({ id, ledger, chores, tail, waiting }: StoredTask, say: Say): void {
+  if (ledger.leases.length > 0) say(`task ${id} still has live leases: ${JSON.stringify(ledger.leases)}`);
+  if (ledger.sweeps.length > 0) say(`task ${id} still has uploads to sweep: ${JSON.stringify(ledger.sweeps)}`);
+  if (tail.length + waiting > 0)
+    say(`P7: task ${id} keeps ${tail.length} events and ${waiting} rows that are not in D1`);
+  for (const name of ["outbox_due_ms", "report_due_ms", "news_due_ms"] as const)
+    if (chores[name] !== null) say(`task ${id} still has ${name} = ${chores[name]}`);
+}
+
+interface Replayed {
+  events: HistoryEvent[];
+  /** Frame → who committed it last, as history tells it. */
+  done: Map<number, { attempt: number; worker: number }>;
+  /** `frame/attempt/worker` of every commit there was. */
+  commits: Set<string>;
+}
+
+/** P7, P3, P2: play the history of a task; each event once, in order, and nothing in it that cannot be. */
+function replay(id: number, rows: Facts["history"], say: Say): Replayed {
+  const own = rows.filter((row) => row.task_id === id);
+  const events = own.flatMap((row) => JSON.parse(row.events) as HistoryEvent[]).toSorted((a, b) => a.seq - b.seq);
+  for (const [i, event] of events.entries())
+    if (event.seq !== i + 1) {
+      say(`P7: task ${id}'s history has seq ${event.seq} where ${i + 1} should be`);
+      break;
+    }
+  for (const row of own) {
+    const of = (kind: string): number =>
+      (JSON.parse(row.events) as HistoryEvent[])
+        .filter((e) => e.kind === kind)
+        .reduce((sum, e) => sum + e.frame_count, 0);
+    if (of("done") !== row.frames_done || of("error") !== row.frames_error || of("lost") !== row.frames_lost)
+      say(`P7: the sums of row ${row.seq} of task ${id} differ from its events`);
+  }
+  const done: Replayed["done"] = new Map();
+  const commits = new Set<string>();
+  const lost = new Set<string>();
+  let completed = false;
+  for (const event of events) {
+    const frames = framesIn(event.frames);
+    if (event.kind === "completed") completed = true;
+    if (event.kind === "requeued") {
+      // Without frames: a completed task is asked for again as a whole, of any other nothing that was done.
+      if (completed && event.frames === null) done.clear();
+      for (const frame of frames) done.delete(frame);
+      completed = false;
+    }
+    for (const frame of frames) {
+      const key = `${frame}/${event.attempt}`;
+      if (event.kind === "lost" || event.kind === "error") lost.add(key);
+      if (event.kind !== "done") continue;
+      if (lost.has(key))
+        say(`P2: attempt ${event.attempt} of task ${id} committed frame ${frame} after it had lost it`);
+      if (done.has(frame))
+        say(
+          `P3: frame ${frame} of task ${id} was committed twice: attempts ${done.get(frame)!.attempt}, ${event.attempt}`,
+        );
+      done.set(frame, { attempt: event.attempt!, worker: event.worker_id! });
+      commits.add(`${key}/${event.worker_id}`);
+    }
+  }
+  return { events, done, commits };
+}
+
+function framesIn(text: string | null): number[] {
+  if (text === null) return [];
+  const list = parseFrameList(text);
+  return list.ok ? [...framesOf(list.value)] : [];
+}
+
+/** P3, P4: rows and history tell the same commits, and what was acknowledged is among them. */
+function auditCommits({ id, entries, definition }: StoredTask, replayed: Replayed, journal: Journal, say: Say): void {
+  for (const [frame, entry] of entries) {
+    if (entry.state !== "done") continue;
+    const told = replayed.done.get(frame);
+    if (told?.attempt !== entry.attempt || told.worker !== entry.worker)
+      say(
+        `P7: frame ${frame} of task ${id} is by attempt ${entry.attempt}, its history says ${told?.attempt ?? "nothing"}`,
+      );
+    if (entry.files.length !== definition.files_per_frame)
+      say(`P11: frame ${frame} of task ${id} is done with ${entry.files.length} files`);
+  }
+  for (const frame of replayed.done.keys())
+    if (entries.get(frame)?.state !== "done")
+      say(`P4: history has frame ${frame} of task ${id} done, its row does not`);
+  for (const { task, attempt, worker, frames } of journal.acknowledged) {
+    if (task !== id) continue;
+    for (const frame of frames)
+      if (!replayed.commits.has(`${frame}/${attempt}/${worker}`))
+        say(`P4: frame ${frame} of task ${id} was acknowledged to attempt ${attempt} and is in no history`);
+  }
+}
+
+/** The lists show what the rows say. */
+function auditRegistry(task: StoredTask, listed: Facts["listed"], say: Say): void {
+  const summary = listed.find(({ id }) => id === task.id);
+  const counts = countsOf(termsOf(task), task.ledger);
+  if (!summary) say(`task ${task.id} is not listed`);
+  else if (JSON.stringify({ ...counts, ...summary.frames }) !== JSON.stringify(counts))
+    say(`the registry lists task ${task.id} with ${JSON.stringify(summary.frames)}, it has ${JSON.stringify(counts)}`);
+}
+
+/** P3, P11: an object for every committed file, with the bytes its attempt sent, and no other object at all. */
+function auditObjects({ tasks, objects, journal }: Facts, say: Say): void {
+  const left = new Map(objects.map(({ key, text }) => [key, text]));
+  for (const { id, entries } of tasks) {
+    for (const [frame, entry] of entries) {
+      for (const file of entry.state === "done" ? entry.files : []) {
+        const key = `tasks/${id}/${entry.attempt}/${file.name}`;
+        const text = left.get(key);
+        left.delete(key);
+        if (text === undefined) say(`P3: frame ${frame} of task ${id} is done, but ${key} is not there`);
+        else if (text !== journal.sent.get(outputId(id, entry.attempt, file.name)))
+          say(`P3: ${key} does not hold the bytes that attempt ${entry.attempt} sent`);
+      }
+    }
+  }
+  for (const key of left.keys()) say(`an orphan is left after the sweep: ${key}`);
+}
+
+/** Read a task out of its rows. */
+export function storedTask(id: number, rows: Record<string, Record<string, unknown>[]>): StoredTask {
+  const json = (row: Record<string, unknown> | undefined): unknown => JSON.parse(String(row?.["json"]));
+  const { ledger, chores, tail } = json(rows["record"]?.[0]) as Pick<StoredTask, "ledger" | "chores" | "tail">;
+  const entries = new Map<number, FrameEntry>();
+  for (const page of rows["pages"] ?? [])
+    for (const [frame, entry] of Object.entries(json(page) as Record<string, FrameEntry>))
+      entries.set(Number(frame), entry);
+  const definition = json(rows["definition"]?.[0]) as StoredTask["definition"];
+  return { id, definition, ledger, chores, tail, entries, waiting: rows["outbox"]?.length ?? 0 };
+}
+
+/** What must hold at every moment (P1, P2): for the watch during a run. */
+export function watchProblems({ id, definition, ledger }: StoredTask): string[] {
+  const problems: string[] = [];
+  const { total, ...states } = countsOf({ total: listFromText(definition.frame_list).total } as Terms, ledger);
+  if (Object.values(states).some((n) => n < 0 || n > total))
+    problems.push(`P1: task ${id} counts ${JSON.stringify(states)}`);
+  const held = new Map<number, number>();
+  for (const { attempt, open } of ledger.leases) {
+    for (const frame of framesOfSet(open)) {
+      if (held.has(frame))
+        problems.push(`P2: frame ${frame} of task ${id} is under attempts ${held.get(frame)} and ${attempt}`);
+      held.set(frame, attempt);
+    }
+  }
+  if (held.size !== states.leased)
+    problems.push(`P1: task ${id} counts ${states.leased} leased frames and leases ${held.size}`);
+  return problems;
+}
