@@ -1,0 +1,111 @@
+/** A large input on a bad line: what has arrived is not sent again. */
+import { createHash, randomFillSync } from "node:crypto";
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
+import path from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { PART_BYTES, partsSchema } from "../../src/protocol/file.ts";
+import { startCountingProxy } from "../support/counting-proxy.ts";
+import {
+  endFarm,
+  startAgent,
+  startManager,
+  startTablao,
+  submit,
+  tablao,
+  untilStatus,
+  type Manager,
+} from "../support/farm.ts";
+import { testFolder } from "../support/folders.ts";
+import { filesOf } from "../support/history.ts";
+import { until } from "../support/wait.ts";
+
+afterAll(endFarm);
+
+const MIB = 1024 * 1024;
+/** Nine parts of 32 MiB, and one of 12. */
+const SIZE = 300 * MIB;
+const PARTS = 10;
+/** Hashes, settings, tokens: everything that is not the file. */
+const TALK_BYTES = 64 * 1024;
+
+/** A file of noise: no two parts alike. Answers with its hash. */
+function writeNoise(file: string): string {
+  const hash = createHash("sha256");
+  const block = Buffer.alloc(4 * MIB);
+  const to = openSync(file, "w");
+  for (let at = 0; at < SIZE; at += block.length) {
+    randomFillSync(block);
+    hash.update(block);
+    writeSync(to, block);
+  }
+  closeSync(to);
+  return hash.digest("hex");
+}
+
+async function hashOf(manager: Manager, sha256: string): Promise<string> {
+  const answer = await manager.client.send("GET", `/assets/${sha256}`);
+  const hash = createHash("sha256");
+  for await (const chunk of answer.body!) hash.update(chunk);
+  return hash.digest("hex");
+}
+
+test("a 300 MB input, its upload killed in the middle, goes on where it was; the same file again sends no bytes", async () => {
+  const folder = testFolder("large");
+  const blend = path.join(folder, "shot.blend");
+  writeFileSync(blend, "it is the cache beside it that matters here");
+  mkdirSync(path.join(folder, "cache"));
+  const sha256 = writeNoise(path.join(folder, "cache", "smoke.vdb"));
+  const manager = await startManager();
+  const proxy = await startCountingProxy(manager.url);
+  const through = { manager: { url: proxy.url, token: manager.token } };
+  const args = ["submit", blend, "--include", path.join(folder, "cache"), "--frames", "1", "--paused"];
+  const arrived = async (): Promise<{ number: number; size: number }[]> =>
+    (await manager.client.call(partsSchema, "GET", `/assets/${sha256}/parts`)).parts;
+
+  // Three parts travel at a time: after five and a half, two at least are whole, and none of the next three.
+  proxy.holdAfter(5.5 * PART_BYTES);
+  const first = startTablao(through, ...args);
+  await until(() => proxy.holding(), { withinMs: 60_000, what: "the upload is in the middle" });
+  await until(async () => (await arrived()).length >= 2, { withinMs: 60_000, what: "parts have arrived" });
+  expect((await first.end("SIGKILL")).signal).toBe("SIGKILL");
+  // A proxy whose buffers are full does not notice the end of its client.
+  proxy.cut();
+  await until(() => proxy.seen.every((request) => request.over), { withinMs: 30_000, what: "every call has ended" });
+  // What was cut off half-way does not count as arrived.
+  const there = await arrived();
+  expect(there.length).toBeGreaterThanOrEqual(2);
+  expect(there.length).toBeLessThanOrEqual(5);
+  expect(there.every((part) => part.size === PART_BYTES)).toBe(true);
+
+  proxy.reset();
+  const second = await tablao(through, ...args);
+  expect(second.code).toBe(0);
+  const puts = proxy.seen.filter((request) => request.method === "PUT" && request.path.includes(sha256));
+  const numbers = puts.map((request) => Number(/parts\/(\d+)$/.exec(request.path)?.[1])).toSorted((a, b) => a - b);
+  const known = new Set(there.map((part) => part.number));
+  // Each at most once, none that was there; that the rest makes the whole is what the hash below shows.
+  expect(numbers).toEqual([...new Set(numbers)]);
+  expect(numbers.filter((number) => known.has(number))).toEqual([]);
+  const sizes = numbers.map((number) => (number === PARTS ? SIZE % PART_BYTES : PART_BYTES));
+  const missing = sizes.reduce((sum, size) => sum + size, 0);
+  expect(puts.reduce((sum, request) => sum + request.bytes, 0)).toBe(missing);
+  expect(proxy.bytes()).toBeLessThan(missing + TALK_BYTES);
+  expect(await arrived()).toEqual([]);
+  expect(await hashOf(manager, sha256)).toBe(sha256);
+
+  proxy.reset();
+  const third = await tablao(through, ...args);
+  expect(third).toMatchObject({ code: 0 });
+  expect(third.stderr).toContain("2 files on the manager already, nothing to send");
+  expect(proxy.seen.filter((request) => request.method === "PUT")).toEqual([]);
+  expect(proxy.bytes()).toBeLessThan(TALK_BYTES);
+  await proxy.close();
+
+  // And it is of use: an agent that has none of it gets all of it, unharmed.
+  await startAgent(manager, { name: "fetcher", args: ["--allow-exec"] });
+  const assets = [{ path: "cache/smoke.vdb", sha256, size: SIZE }];
+  const settings = { program: "cp", args: ["{in:cache/smoke.vdb}", "{out:copy.vdb}"], outputs: "copy.vdb", assets };
+  const id = await submit(manager, "--type", "exec", "--settings", JSON.stringify(settings));
+  expect(await untilStatus(manager, id, ["completed", "failed"], 120_000)).toMatchObject({ status: "completed" });
+  expect(await filesOf(manager, id)).toMatchObject([{ name: "copy.vdb", size: SIZE, sha256 }]);
+});

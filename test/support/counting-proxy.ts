@@ -1,0 +1,96 @@
+/** An HTTP proxy in front of a manager: it counts what a client sends, and can hold it up in the middle of an upload. */
+import http from "node:http";
+import type { AddressInfo } from "node:net";
+import { Transform } from "node:stream";
+
+export interface Seen {
+  method: string;
+  path: string;
+  /** Bytes of the body that came through. */
+  bytes: number;
+  /** Of the manager's answer; undefined when there was none. */
+  status: number | undefined;
+  /** Answered, or broken off. */
+  over: boolean;
+}
+
+export interface CountingProxy {
+  url: string;
+  seen: Seen[];
+  /** Bytes of all bodies so far. */
+  bytes(): number;
+  /** Start counting anew. */
+  reset(): void;
+  /** From so many bytes on, hold back every body; headers and answers pass. */
+  holdAfter(bytes: number): void;
+  /** Bodies are held back now. */
+  holding(): boolean;
+  /** Break off every call, as the end of a client does; what was held back is for nobody. From here on bodies flow. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+/** Start a proxy to the manager at `target`. */
+export async function startCountingProxy(target: string): Promise<CountingProxy> {
+  const seen: Seen[] = [];
+  const bytes = (): number => seen.reduce((sum, request) => sum + request.bytes, 0);
+  const held: (() => void)[] = [];
+  let limit = Infinity;
+  const server = http.createServer((request, response) => {
+    const entry: Seen = {
+      method: request.method ?? "",
+      path: request.url ?? "",
+      bytes: 0,
+      status: undefined,
+      over: false,
+    };
+    seen.push(entry);
+    const through = new Transform({
+      transform: (chunk: Buffer, _encoding, pass) => {
+        const go = (): void => {
+          entry.bytes += chunk.length;
+          pass(null, chunk);
+        };
+        if (bytes() + chunk.length > limit) held.push(go);
+        else go();
+      },
+    });
+    const upstream = http.request(new URL(entry.path, target), { method: entry.method, headers: request.headers });
+    // Either side may go away at any time: then the other goes, too, as a broken line would have it.
+    const cut = (): void => {
+      upstream.destroy();
+      response.destroy();
+    };
+    upstream.on("error", cut);
+    request.on("error", cut);
+    response.on("error", cut);
+    response.on("close", () => {
+      entry.over = true;
+      upstream.destroy();
+    });
+    upstream.on("response", (answer) => {
+      entry.status = answer.statusCode;
+      response.writeHead(answer.statusCode ?? 502, answer.headers);
+      answer.on("error", cut).pipe(response);
+    });
+    request.pipe(through).pipe(upstream);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    seen,
+    bytes,
+    reset: () => void seen.splice(0),
+    holdAfter: (value) => (limit = value),
+    holding: () => held.length > 0,
+    cut: () => {
+      limit = Infinity;
+      held.splice(0);
+      server.closeAllConnections();
+    },
+    close: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
