@@ -40,10 +40,8 @@ testWith(
     const agents = await Promise.all(["left", "right"].map((name) => startAgent(manager, { name })));
 
     const include = ["--include", path.join(folder, "textures")];
-    const submitted = await tablao(
-      manager,
-      ...["submit", textured, ...include, "--frames", "1-24", "--chunk", "2", "--video", "--json"],
-    );
+    const args = [textured, ...include, "--frames", "1-24", "--chunk", "2", "--video", "--json"];
+    const submitted = await tablao(manager, "submit", ...args);
     expect(submitted).toMatchObject({ code: 0, stderr: "" });
     const { id, video } = submittedSchema.parse(submitted.json());
     const task = await untilStatus(manager, id, ["completed", "failed"], 150_000);
