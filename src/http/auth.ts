@@ -1,21 +1,27 @@
 /**
  * Who is calling (P9). A bearer token is, in this order: the admin token of the environment, an access token that the Worker
- * verifies by itself, or a secret that the registry knows. A cookie session of the page would be one more source of the
- * same text, in `bearerOf`.
+ * verifies by itself, the text of a share link, or a secret that the registry knows. Without one, the page's cookie counts.
  */
 import type { Env } from "../platform/env.ts";
 import { err, ok, type Result } from "../platform/result.ts";
 import { sha256Hex, sign, signingKey, verify } from "../platform/signing.ts";
 import type { Refusal } from "../protocol/problem.ts";
+import type { ShareClaims } from "../protocol/share.ts";
 import { ACCESS_TOKEN_MS, type Access, type Principal } from "../protocol/token.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import type { Credential } from "./context.ts";
+import { cookieOf, isOurPage } from "./cookie.ts";
 import { callRegistry } from "./objects.ts";
 import { clientAddress } from "./request.ts";
+import { sessionHolder, shareHolder } from "./session-claims.ts";
 
 export interface Caller {
   principal: Principal;
   credential: Credential;
+  /** When it ends by itself; null for what lasts until it is revoked, or is looked up again anyway. */
+  untilMs: number | null;
+  /** The claims of a share link that was sent as it is. */
+  share?: ShareClaims;
 }
 
 /** Claims of an access token. */
@@ -61,11 +67,24 @@ export async function authenticate(
 ): Promise<Result<Caller, Refusal>> {
   const token = bearerOf(request);
   if (token === null) {
+    const cookie = request.headers.has("Authorization") ? null : cookieOf(request);
+    if (cookie !== null) return await authenticateCookie(request, cookie, env, nowMs);
     const detail = request.headers.has("Authorization")
       ? "The Authorization header must be `Bearer <token>`."
       : "Send a token: `Authorization: Bearer <token>`.";
     return err({ code: "unauthorized", detail });
   }
+  return await authenticateToken(request, token, env, nowMs, fresh);
+}
+
+/** The holder of a token's text, wherever in the request it stood. Bad ones are counted by the address they come from. */
+export async function authenticateToken(
+  request: Request,
+  token: string,
+  env: Env,
+  nowMs: number,
+  fresh: boolean,
+): Promise<Result<Caller, Refusal>> {
   const caller = token.length > MAX_TOKEN_CHARS ? null : await callerOf(token, env, nowMs, fresh);
   if (caller === "expired")
     return err({ code: "unauthorized", detail: "This access token has expired; trade your secret for a new one." });
@@ -73,17 +92,34 @@ export async function authenticate(
   return err(countFailure(clientAddress(request), nowMs));
 }
 
+/** A cookie is sent by the browser, whoever made it send the request: so a change must come from our own page. */
+async function authenticateCookie(
+  request: Request,
+  cookie: string,
+  env: Env,
+  nowMs: number,
+): Promise<Result<Caller, Refusal>> {
+  if (!isOurPage(request))
+    return err({ code: "forbidden", detail: "With the cookie, changes and sockets are for the manager's own page." });
+  const holder = await sessionHolder(env, cookie, nowMs);
+  if (holder) return ok({ ...holder, credential: "session" });
+  return err({ code: "unauthorized", detail: "The session is over; sign in again." });
+}
+
 async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean): Promise<Caller | "expired" | null> {
   if (env.TABLAO_ADMIN_TOKEN && (await sameText(token, env.TABLAO_ADMIN_TOKEN)))
-    return { principal: ADMIN, credential: "secret" };
+    return { principal: ADMIN, credential: "secret", untilMs: null };
   if (token.includes(".")) {
     const claims = await verify<AccessClaims>(await signingKey(env), "access", token);
-    if (!claims) return null;
-    return claims.exp_ms > nowMs ? { principal: claims.p, credential: "access" } : "expired";
+    if (!claims) {
+      const holder = await shareHolder(env, token, nowMs);
+      return holder && { ...holder, credential: "share" };
+    }
+    return claims.exp_ms > nowMs ? { principal: claims.p, credential: "access", untilMs: null } : "expired";
   }
   if (!SECRET.test(token)) return null;
   const principal = await lookUp(await sha256Hex(token), env, nowMs, fresh);
-  return principal && { principal, credential: "secret" };
+  return principal && { principal, credential: "secret", untilMs: null };
 }
 
 async function lookUp(sha256: string, env: Env, nowMs: number, fresh: boolean): Promise<Principal | null> {

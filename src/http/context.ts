@@ -3,10 +3,10 @@ import type { Env } from "../platform/env.ts";
 import type { Principal } from "../protocol/token.ts";
 
 /**
- * How the caller proved who it is: with a long-lived secret, or with an access token bought with one. An access token
- * cannot buy another, or a revocation would never hold.
+ * How the caller proved who it is: with a long-lived secret, with an access token bought with one, with the page's cookie, or
+ * with the text of a share link. Only a secret buys an access token, or a revocation would never hold.
  */
-export type Credential = "secret" | "access";
+export type Credential = "secret" | "access" | "session" | "share";
 
 /** What every handler gets, also those that anyone may call. */
 export interface PublicContext {
@@ -21,6 +21,8 @@ export interface PublicContext {
 export interface RequestContext extends PublicContext {
   principal: Principal;
   credential: Credential;
+  /** When the credential ends by itself; null for what does not, or is looked up again anyway. */
+  untilMs: number | null;
 }
 
 /** Answers one request. An expected refusal is a problem response, never a throw. */

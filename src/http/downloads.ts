@@ -14,6 +14,7 @@ import { mayRead } from "./grants.ts";
 import { readQuery } from "./input.ts";
 import { callTask } from "./objects.ts";
 import { problemResponse } from "./problems.ts";
+import { previewQuery } from "./queries.ts";
 import { idFrom } from "./request.ts";
 
 /** Files per call to the task when all are wanted. */
@@ -56,6 +57,33 @@ export async function downloadFrame(request: Request, context: RequestContext): 
     request,
     env.FILES,
     { key: outputKey(id, attempt, name), name, size, sha256, cacheControl: "private, no-cache" },
+    ctx,
+  );
+}
+
+/**
+ * GET /tasks/{id}/frames/{frame}/preview. An address with the attempt never gets other bytes, so browsers keep it for ever; when
+ * another attempt has been committed since, it is gone.
+ */
+export async function downloadPreview(request: Request, { env, params, url, ctx }: RequestContext): Promise<Response> {
+  const id = idFrom(params["id"]);
+  if (id === null) return notFound("task");
+  if (!/^(0|-?[1-9]\d{0,9})$/.test(params["frame"] ?? "")) return notFound("frame");
+  const query = readQuery(url, previewQuery);
+  if (!query.ok) return problemResponse(query.error);
+  const file = await callTask(env, id, (task) => task.preview(Number(params["frame"])));
+  if (!file.ok) return problemResponse(file.error);
+  const { attempt, name, size, sha256 } = file.value;
+  if (query.value.a !== undefined && query.value.a !== attempt)
+    return problemResponse({
+      code: "not_found",
+      detail: `The frame was rendered again: attempt ${attempt} counts now.`,
+    });
+  const cacheControl = query.value.a === undefined ? "private, no-cache" : "private, max-age=31536000, immutable";
+  return await answerContent(
+    request,
+    env.FILES,
+    { key: outputKey(id, attempt, name), name, size, sha256, cacheControl },
     ctx,
   );
 }

@@ -39,6 +39,16 @@ export const frameListQuery = z.strictObject({
   cursor,
 });
 
+export const timingsQuery = z.strictObject({ frames: framesSchema.optional(), limit: limit(10_000, 10_000), cursor });
+
+export const previewQuery = z.strictObject({
+  a: z
+    .int()
+    .min(1)
+    .optional()
+    .meta({ description: "The frame's attempt: the address then names these very bytes for ever" }),
+});
+
 export const logQuery = z
   .strictObject({
     after: z.int().min(0).optional().meta({ description: "`next` of the page before" }),

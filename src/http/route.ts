@@ -18,6 +18,10 @@ export type Route = PrivateRoute | PublicRoute;
 export const READERS: readonly Who[] = ["admin", "artist", "viewer", "worker"];
 /** Who may look at what is none of a worker's business. */
 export const PEOPLE: readonly Who[] = ["admin", "artist", "viewer"];
+/** Who may look at one task: people, and the holder of a link to it. */
+export const VIEWERS: readonly Who[] = [...PEOPLE, "share"];
+/** The same, and workers. */
+export const TASK_READERS: readonly Who[] = [...READERS, "share"];
 export const SUBMITTERS: readonly Who[] = ["admin", "artist"];
 export const ADMINS: readonly Who[] = ["admin"];
 export const WORKERS: readonly Who[] = ["worker"];

@@ -8,6 +8,7 @@ import type { PublicContext } from "./context.ts";
 import { readQuery } from "./input.ts";
 import { failureOf, problemResponse, type Failure } from "./problems.ts";
 import { noQuery } from "./queries.ts";
+import { idFrom } from "./request.ts";
 import type { Route } from "./route.ts";
 
 type Args = [Env, ExecutionContext];
@@ -96,16 +97,18 @@ async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: Execut
   if (route.who === "anyone") return await route.handler(request, context);
   const caller = await authenticate(request, env, Date.now());
   if (!caller.ok) return problemResponse(caller.error);
-  const { principal, credential } = caller.value;
+  const { principal, credential, untilMs } = caller.value;
   if (!route.who.includes(principal.role)) {
     return problemResponse({
       code: "forbidden",
       detail: `This is for ${route.who.join(", ")}; your token is ${principal.role}.`,
     });
   }
+  if (principal.task !== undefined && params["id"] !== undefined && idFrom(params["id"]) !== principal.task)
+    return problemResponse({ code: "forbidden", detail: "This link shows another task, and nothing else." });
   const query = route.query ? ok(null) : readQuery(url, noQuery);
   if (!query.ok) return problemResponse(query.error);
-  return await route.handler(request, { ...context, principal, credential });
+  return await route.handler(request, { ...context, principal, credential, untilMs });
 }
 
 /** itty-router hands parameters over as they stand in the address; they are decoded here, once. Null: badly encoded. */

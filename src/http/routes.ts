@@ -7,7 +7,9 @@ import { adminRoutes } from "./table/admin.ts";
 import { fileRoutes } from "./table/files.ts";
 import { historyRoutes } from "./table/history.ts";
 import { leaseRoutes } from "./table/leases.ts";
+import { liveRoutes } from "./table/live.ts";
 import { metaRoutes } from "./table/meta.ts";
+import { sessionRoutes } from "./table/sessions.ts";
 import { taskRoutes } from "./table/tasks.ts";
 import { workerRoutes } from "./table/workers.ts";
 
@@ -24,6 +26,8 @@ export const ROUTES: readonly Route[] = [
   ...leaseRoutes,
   ...fileRoutes,
   ...workerRoutes,
+  ...liveRoutes,
+  ...sessionRoutes,
   ...adminRoutes,
   ...historyRoutes,
   ...metaRoutes(showOpenApi),

@@ -5,6 +5,7 @@ import type { Refusal } from "../protocol/problem.ts";
 import { taskPatchSchema, taskSubmitSchema, type TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { CompiledDefinition } from "../task/rpc.ts";
+import { sharedTask } from "../task/share-view.ts";
 import { json, jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody, readQuery } from "./input.ts";
@@ -34,10 +35,11 @@ export const listTasks: Handler = async (_request, { env, url }) => {
 };
 
 /** GET /tasks/{id} */
-export const showTask: Handler = async (_request, { env, params }) => {
+export const showTask: Handler = async (_request, { env, params, principal }) => {
   const id = idFrom(params["id"]);
   if (id === null) return notFound("task");
-  return jsonResult(await callTask(env, id, (task) => task.view()));
+  const task = await callTask(env, id, (object) => object.view());
+  return task.ok && principal.role === "share" ? json(sharedTask(task.value)) : jsonResult(task);
 };
 
 /** DELETE /tasks/{id}: 202, for files are removed in the background. */

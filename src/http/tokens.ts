@@ -34,10 +34,10 @@ export const revokeToken: Handler = async (_request, { env, params }) => {
  * end of its stay there, and a revocation would not hold within ACCESS_TOKEN_MS.
  */
 export const tradeAccess: Handler = async (request, { env, credential }) => {
-  if (credential === "access")
+  if (credential !== "secret")
     return problemResponse({
       code: "forbidden",
-      detail: "An access token cannot buy another; send the long-lived secret.",
+      detail: "Only a long-lived secret buys an access token.",
     });
   const nowMs = Date.now();
   const caller = await authenticate(request, env, nowMs, true);

@@ -8,6 +8,7 @@ import { readBody } from "./input.ts";
 import { callRegistry, callRegistryOnce } from "./objects.ts";
 import { problemResponse } from "./problems.ts";
 import { clientAddress, idFrom, prefersMinimal } from "./request.ts";
+import { forwarded, refuseUpgrade } from "./upgrade.ts";
 
 /** Tells the registry's object which worker a forwarded socket belongs to. Whatever a client sends under it is dropped. */
 export const WORKER_ID_HEADER = "Tablao-Worker-Id";
@@ -71,21 +72,10 @@ export const openSocket: Handler = async (request, { env, params, url, principal
   const id = idFrom(params["id"]);
   if (id === null) return notFound("worker");
   if (principal.id !== id) return notYours();
-  if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") {
-    const detail = "This is a WebSocket: connect with `Upgrade: websocket`.";
-    return problemResponse(
-      { code: "upgrade_required", detail },
-      { headers: { Upgrade: "websocket", Connection: "Upgrade" } },
-    );
-  }
-  // A browser names the page that opens a socket, and no page but our own has business here.
-  const origin = request.headers.get("Origin");
-  if (origin !== null && origin !== url.origin)
-    return problemResponse({ code: "forbidden", detail: "Sockets are not open to other sites." });
-  const headers = new Headers(request.headers);
-  headers.delete("Authorization");
-  headers.set(WORKER_ID_HEADER, String(id));
-  return await withRetry(() => registryOf(env).fetch(new Request(request.url, { method: "GET", headers })));
+  const refused = refuseUpgrade(request, url);
+  if (refused) return refused;
+  const upgrade = forwarded(request, WORKER_ID_HEADER, String(id));
+  return await withRetry(() => registryOf(env).fetch(new Request(upgrade)));
 };
 
 function notYours(): Response {

@@ -42,6 +42,13 @@ export const fileListSchema = z
   .meta({ id: "FileList" });
 export type FileList = z.infer<typeof fileListSchema>;
 
+/** A preview is beside its frame's file, under its name with this at the end. */
+export const PREVIEW_SUFFIX = ".preview.jpg";
+/** Its longer side has at most this many pixels. */
+export const PREVIEW_PIXELS = 320;
+/** Ours: a JPEG of that size takes a tenth of it. */
+export const MAX_PREVIEW_BYTES = 256 * 1024;
+
 /** Claims of a grant: who may upload under which attempt, until when, and which other task's files it may read. */
 export interface Grant {
   task: number;

@@ -29,7 +29,11 @@ export const LIVE_ENDED_TASKS = 200;
 export const LIVE_WORKERS = 10_000;
 
 /** `?after=` of both sockets. */
-const after = z.int().min(0).optional().meta({ description: "`seq` of the last message taken: get what was missed, if it is still known" });
+const after = z
+  .int()
+  .min(0)
+  .optional()
+  .meta({ description: "`seq` of the last message taken: get what was missed, if it is still known" });
 export const farmLiveQuery = z.strictObject({ after });
 export const taskLiveQuery = z.strictObject({
   after,
@@ -63,7 +67,9 @@ export const liveWorkerSchema = workerSchema
 export type LiveWorker = z.infer<typeof liveWorkerSchema>;
 
 /** What was done since midnight UTC. */
-export const todaySchema = dayTotalSchema.pick({ day: true, frames: true, errors: true, lost: true, seconds: true }).meta({ id: "Today" });
+export const todaySchema = dayTotalSchema
+  .pick({ day: true, frames: true, errors: true, lost: true, seconds: true })
+  .meta({ id: "Today" });
 export type Today = z.infer<typeof todaySchema>;
 
 export const farmSnapshotSchema = z
@@ -99,15 +105,18 @@ export type FarmSnapshot = z.infer<typeof farmSnapshotSchema>;
 export type FarmDelta = z.infer<typeof farmDeltaSchema>;
 export type FarmMessage = z.infer<typeof farmMessageSchema>;
 
-/** Frame lists by state. Frames in none of them are pending, so a new task of a million frames is five empty texts. */
+/**
+ * Frame lists by state, each text one that `frame-list.ts` reads (so of at most 1,024 ranges; states that are scattered take several
+ * texts). Frames in none of them are pending: a new task of a million frames is five empty arrays.
+ */
 export const frameListsSchema = z
   .object({
-    leased: z.string(),
-    done: z.string(),
-    failed: z.string(),
-    skipped: z.string(),
+    leased: z.array(z.string()),
+    done: z.array(z.string()),
+    failed: z.array(z.string()),
+    skipped: z.array(z.string()),
     /** Of the done ones: those that have a preview. */
-    previews: z.string(),
+    previews: z.array(z.string()),
   })
   .meta({ id: "FrameLists" });
 export type FrameLists = z.infer<typeof frameListsSchema>;
@@ -172,4 +181,3 @@ export const timingsSchema = z
   })
   .meta({ id: "Timings" });
 export type Timings = z.infer<typeof timingsSchema>;
-

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { PROBLEMS, problemSchema, type ProblemCode } from "./problem.ts";
 import type { Role } from "./token.ts";
 
-export type Who = Role | "worker";
+export type Who = Role | "worker" | "share";
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 export interface AnswerDescription {
@@ -77,7 +77,7 @@ export function openApiDocument(routes: readonly RouteDescription[], version: st
       description: "A render-farm manager. Every error is a problem document (RFC 9457) with a stable `code`.",
     },
     servers: [{ url: "/" }],
-    security: [{ bearer: [] }],
+    security: [{ bearer: [] }, { session: [] }],
     tags: [...new Set(routes.map((route) => route.tag))].map((name) => ({ name })),
     paths,
     components: {
@@ -85,7 +85,15 @@ export function openApiDocument(routes: readonly RouteDescription[], version: st
         bearer: {
           type: "http",
           scheme: "bearer",
-          description: "A token, a worker's secret, or an access token from POST /auth/access.",
+          description:
+            "A token, a worker's secret, an access token from POST /auth/access, or the text of a share link.",
+        },
+        session: {
+          type: "apiKey",
+          in: "cookie",
+          name: "__Host-tablao",
+          description:
+            "The page's session, from POST /auth/session; on plain http it is called `tablao`. Writes need our own Origin.",
         },
       },
     },

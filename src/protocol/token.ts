@@ -58,12 +58,13 @@ export type Access = z.infer<typeof accessSchema>;
 export const ACCESS_TOKEN_MS = 60_000;
 
 /**
- * Who is calling. `name` is the token's name (tasks are owned by it); for a worker `id` is the worker's id.
- * `tags` are those a join token gives.
+ * Who is calling. `name` is the token's name (tasks are owned by it); for a worker `id` is the worker's id, for a share link the
+ * generation of its task's links. `tags` are those a join token gives; `task` is the one task that a share link shows.
  */
 export interface Principal {
-  role: Role | "worker";
+  role: Role | "worker" | "share";
   id: number;
   name: string;
   tags?: string[];
+  task?: number;
 }

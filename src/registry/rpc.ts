@@ -43,6 +43,10 @@ export interface TaskQuery {
 export interface RegistryRpc {
   /** Look a secret up by its SHA-256 (hex). Updates last use at most once a minute. Never counts a join token's use. */
   authenticate(secretSha256: string): Promise<Principal | null>;
+  /** Who holds the token with this id; null when it gives no access (any more). */
+  principalOfToken(id: number): Promise<Principal | null>;
+  /** Those of these tokens that still give access. */
+  livingTokens(ids: number[]): Promise<number[]>;
   createToken(create: TokenCreate): Promise<{ token: Token; secret: string }>;
   listTokens(): Promise<Token[]>;
   revokeToken(id: number): Promise<Result<Token, Refusal>>;

@@ -5,6 +5,9 @@
 import { PING, PONG, type Push } from "../protocol/worker.ts";
 import { graceMs } from "./wake.ts";
 
+/** Workers' sockets: pages have some, too. */
+const TAG = "worker";
+
 /** A newer socket of the same worker took over. */
 export const CLOSE_REPLACED = 4000;
 /** The worker has been removed: its secret is void, there is no use in connecting again. */
@@ -36,7 +39,7 @@ export class Sockets {
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
-    for (const socket of ctx.getWebSockets()) {
+    for (const socket of ctx.getWebSockets(TAG)) {
       const state = socket.deserializeAttachment() as Attachment | null;
       if (state && !state.over) this.#lines.set(state.worker, { socket, state });
     }
@@ -45,7 +48,7 @@ export class Sockets {
   /** Take a new socket of this worker; an older one is closed. */
   open(worker: number, socket: WebSocket, nowMs: number): void {
     this.close(worker, CLOSE_REPLACED, "replaced by a newer connection");
-    this.#ctx.acceptWebSocket(socket, [`w:${worker}`]);
+    this.#ctx.acceptWebSocket(socket, [TAG, `w:${worker}`]);
     const state = { worker, openedMs: nowMs, over: false, idle: true, wakes: 0, wokenFor: 0, wokenUntilMs: 0 };
     socket.serializeAttachment(state);
     this.#lines.set(worker, { socket, state });
@@ -114,18 +117,5 @@ export class Sockets {
   #keep(line: Line, change: Partial<Attachment>): void {
     Object.assign(line.state, change);
     line.socket.serializeAttachment(line.state);
-  }
-}
-
-/** Codes that only the runtime may report: closing with one of them throws. */
-const RESERVED_CODES = new Set([1005, 1006, 1015]);
-
-/** Answer a peer's close. Without it a hibernatable socket's client sees 1006 instead of its own code. */
-export function closeQuietly(socket: WebSocket, code: number, reason: string): void {
-  try {
-    if (RESERVED_CODES.has(code)) socket.close();
-    else socket.close(code, reason);
-  } catch {
-    // Closed already: nothing to answer.
   }
 }

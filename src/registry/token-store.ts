@@ -2,9 +2,9 @@
 import { ok, type Result } from "../platform/result.ts";
 import { all, first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Token, TokenCreate } from "../protocol/token.ts";
+import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import { NEXT_VALUE } from "./schema.ts";
-import { expiryOf, shouldNoteUse, whyDead } from "./tokens.ts";
+import { expiryOf, principalOf, shouldNoteUse, whyDead } from "./tokens.ts";
 
 type TokenRow = {
   id: number;
@@ -62,6 +62,14 @@ export class TokenStore {
   byId(id: number): Token | undefined {
     const row = first<TokenRow>(this.#sql, `SELECT ${COLUMNS} FROM tokens WHERE id = ?`, id);
     return row && tokenOf(row);
+  }
+
+  /** Who holds this token; null when it gives no access. Notes the use. */
+  holderOf(id: number, nowMs: number): Principal | null {
+    const token = this.byId(id);
+    if (!token || whyDead(token, nowMs) !== null) return null;
+    this.noteUse(token, nowMs);
+    return principalOf(token);
   }
 
   list(): Token[] {

@@ -7,6 +7,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { problemResponse } from "../http/problems.ts";
+import { closeQuietly } from "../live/close.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { newSecret, sha256Hex } from "../platform/signing.ts";
@@ -24,7 +25,7 @@ import { Outranker } from "./outranker.ts";
 import type { RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "./rpc.ts";
 import { REGISTRY_SCHEMA } from "./schema.ts";
 import { SettingStore } from "./setting-store.ts";
-import { CLOSE_REMOVED, closeQuietly, Sockets } from "./sockets.ts";
+import { CLOSE_REMOVED, Sockets } from "./sockets.ts";
 import { ReservationStore, type Submission } from "./reservation-store.ts";
 import { TaskStore } from "./task-store.ts";
 import { TokenStore } from "./token-store.ts";
@@ -100,6 +101,14 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     }
     const worker = this.#workers.idOfSecret(secretSha256);
     return worker === undefined ? null : { role: "worker", id: worker, name: `worker:${worker}` };
+  }
+
+  async principalOfToken(id: number): Promise<Principal | null> {
+    return this.#tokens.holderOf(id, Date.now());
+  }
+
+  async livingTokens(ids: number[]): Promise<number[]> {
+    return ids.filter((id) => this.#tokens.holderOf(id, Date.now()) !== null);
   }
 
   async createToken(create: TokenCreate): Promise<{ token: Token; secret: string }> {

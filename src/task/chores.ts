@@ -9,6 +9,7 @@ import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
 import { writeRows } from "../history/store.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
+import { PREVIEW_SUFFIX } from "../protocol/file.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { Dependents, NEWS_MS } from "./dependents.ts";
 import { EMPTY, frames, minus } from "./frame-set.ts";
@@ -220,7 +221,7 @@ export class TaskChores {
         else if (doomed.of === "attempt") await sweepAttempt(env.FILES, definition.id, doomed.attempt, doomed.keep);
         else {
           const names = outputNames(definition, [...frames(doomed.frames)]).values();
-          await sweepOutputs(env.FILES, definition.id, doomed.attempt, [...names]);
+          await sweepOutputs(env.FILES, definition.id, doomed.attempt, [...names].flatMap((name) => [name, name + PREVIEW_SUFFIX]));
         }
       } catch (error) {
         sweep.due_ms = Date.now() + AGAIN_MS;

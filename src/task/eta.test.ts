@@ -56,7 +56,14 @@ describe("the ETA", () => {
         fc.integer({ min: 10, max: 10_000 }),
         (seconds, workers, left) => {
           const few = etaOf(...standing(seconds.length + left, seconds, workers), NOW)!;
-          const many = etaOf(...standing(4 * seconds.length + left, [1, 2, 3, 4].flatMap(() => seconds), workers), NOW)!;
+          const many = etaOf(
+            ...standing(
+              4 * seconds.length + left,
+              [1, 2, 3, 4].flatMap(() => seconds),
+              workers,
+            ),
+            NOW,
+          )!;
           const mean = seconds.reduce((a, b) => a + b, 0) / seconds.length;
           const middle = NOW + (left * mean * 1_000) / Math.min(workers, left);
           expect(few.low_ms).toBeGreaterThanOrEqual(NOW);

@@ -164,7 +164,7 @@ function checkDone(t: Transition, lease: LiveLease, done: readonly DoneFrame[]):
     seen.add(item.frame);
     if (!has(lease.frames, item.frame))
       return refuse("invalid", `names frame ${item.frame}, which is not in this lease`, `done.${i}.frame`);
-    if (item.files.length < t.terms.filesPerFrame) {
+    if (item.files.filter((file) => file.kind === undefined).length < t.terms.filesPerFrame) {
       return refuse(
         "invalid",
         `frame ${item.frame} has no uploaded file: a render without its frame is a failure`,

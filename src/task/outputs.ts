@@ -2,7 +2,7 @@
 import { planFor } from "../compilers/index.ts";
 import { verifyReceipt } from "../files/grant.ts";
 import { ok, type Result } from "../platform/result.ts";
-import type { FileList } from "../protocol/file.ts";
+import { MAX_PREVIEW_BYTES, PREVIEW_SUFFIX, type FileList } from "../protocol/file.ts";
 import { countFrames, framesOf, indexOfFrame, type FrameList } from "../protocol/frame-list.ts";
 import type { DoneFrame as ClaimedDone } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -13,7 +13,8 @@ import type { TaskDefinition } from "./rpc.ts";
 
 /**
  * Turn what a worker claims to have done into what it has proof of (P3, P11): each receipt must be ours, for this task and
- * attempt, for the file name the plan expects of that frame, and not of an empty file.
+ * attempt, for the file name the plan expects of that frame, and not of an empty file. Beside it a frame may have a preview, which
+ * stands for nothing: the frame's own file comes first in `files`, and a preview alone is no frame.
  */
 export async function checkReceipts(
   key: CryptoKey,
@@ -35,12 +36,18 @@ export async function checkReceipts(
       const { task, attempt: under, name, size, sha256 } = claims;
       if (task !== definition.id || under !== attempt)
         return refuse("invalid", "is for another task or attempt", field);
-      if (name !== expected.get(item.frame))
+      const own = expected.get(item.frame);
+      const isPreview = own !== undefined && name === own + PREVIEW_SUFFIX;
+      if (name !== own && !isPreview)
         return refuse("invalid", `is for '${name}', which is not the file of frame ${item.frame}`, field);
       if (size === 0) return refuse("invalid", `'${name}' is empty: a render without its frame is a failure`, field);
-      files.push({ name, size, sha256 });
+      if (isPreview && size > MAX_PREVIEW_BYTES)
+        return refuse("invalid", `'${name}' is larger than the ${MAX_PREVIEW_BYTES} bytes of a preview`, field);
+      if (isPreview) files.push({ name, size, sha256, kind: "preview" });
+      else files.unshift({ name, size, sha256 });
     }
-    if (files.length > definition.files_per_frame)
+    const previews = files.filter((file) => file.kind === "preview").length;
+    if (previews > 1 || files.length - previews > definition.files_per_frame)
       return refuse("invalid", `frame ${item.frame} has more files than the task makes`, `done.${i}.receipts`);
     out.push({ frame: item.frame, seconds: item.seconds, files });
   }
@@ -78,7 +85,7 @@ export function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: Frame
     if (last !== null && (files.length >= limit || looked++ >= MAX_LOOK)) return { files, cursor: String(last) };
     last = frame;
     if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
-    for (const file of entry.files) files.push({ frame, ...file, attempt: entry.attempt });
+    for (const { kind, ...file } of entry.files) if (!kind) files.push({ frame, ...file, attempt: entry.attempt });
   }
   return { files, cursor: null };
 }

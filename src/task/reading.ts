@@ -3,7 +3,8 @@ import { ok, type Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import { indexOfFrame, parseFrameList } from "../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Frame } from "../protocol/task.ts";
+import type { Timings } from "../protocol/live.ts";
+import type { Frame, OutputFile } from "../protocol/task.ts";
 import type { FrameBook, FrameEntry, Terms, Transition } from "./ledger.ts";
 import { filesPage } from "./outputs.ts";
 import type { FilesQuery, FramesQuery, TaskDefinition } from "./rpc.ts";
@@ -30,17 +31,44 @@ export function readFiles(
   return ok(filesPage(entriesFrom(from), wanted, query.limit));
 }
 
-/** The committed file of one frame. */
+/** The committed file of one frame, or its preview. */
 export function readFile(
   task: { definition: TaskDefinition; terms: Terms },
   book: FrameBook,
   frame: number,
+  kind?: OutputFile["kind"],
 ): Result<ReceiptClaims & { frame: number }, Refusal> {
   if (indexOfFrame(task.terms.list, frame) < 0) return refuse("not_found", `the task has no frame ${frame}`);
   const entry = book.get(frame);
-  const file = entry?.state === "done" ? entry.files[0] : undefined;
-  if (!entry || !file) return refuse("not_found", `frame ${frame} has no file yet`);
-  return ok({ ...file, frame, task: task.definition.id, attempt: entry.attempt });
+  const found = entry?.state === "done" ? entry.files.find((file) => file.kind === kind) : undefined;
+  if (!entry || !found) return refuse("not_found", `frame ${frame} has no ${kind ?? "file yet"}`);
+  const { name, size, sha256 } = found;
+  return ok({ name, size, sha256, frame, task: task.definition.id, attempt: entry.attempt });
+}
+
+/** A page of done frames in columns. Looks at no more entries than a page may have, so one may be short. */
+export function readTimings(
+  entriesFrom: (from?: number) => Iterable<[number, FrameEntry]>,
+  query: FilesQuery,
+): Result<Timings, Refusal> {
+  const range = rangeOf(query);
+  if (!range.ok) return range;
+  const { wanted, after } = range.value;
+  const from = Math.max(after === null ? -Infinity : after + 1, wanted?.[0]?.start ?? -Infinity);
+  const end = wanted?.at(-1)?.end ?? Infinity;
+  const page: Timings = { frames: [], seconds: [], worker_ids: [], attempts: [], committed_ms: [], cursor: null };
+  let looked = 0;
+  for (const [frame, entry] of entriesFrom(from)) {
+    if (frame > end) break;
+    if (looked++ >= query.limit) return ok({ ...page, cursor: String(frame - 1) });
+    if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
+    page.frames.push(frame);
+    page.seconds.push(entry.seconds);
+    page.worker_ids.push(entry.worker);
+    page.attempts.push(entry.attempt);
+    page.committed_ms.push(entry.at_ms);
+  }
+  return ok(page);
 }
 
 function rangeOf(query: { frames?: string; cursor?: string }) {

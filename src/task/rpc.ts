@@ -5,6 +5,7 @@
 import type { Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import type { Timings } from "../protocol/live.ts";
 import type { Input } from "../protocol/plan.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, FrameState, LogPage, Task, TaskPatch } from "../protocol/task.ts";
@@ -110,6 +111,10 @@ export interface TaskRpc {
   files(query: FilesQuery): Promise<Result<FileList, Refusal>>;
   /** One committed file by frame: its R2 key is `tasks/<id>/<attempt>/<name>`. */
   file(frame: number): Promise<Result<ReceiptClaims & { frame: number }, Refusal>>;
+  /** Done frames in columns, for charts. */
+  timings(query: FilesQuery): Promise<Result<Timings, Refusal>>;
+  /** The committed preview of a frame. */
+  preview(frame: number): Promise<Result<ReceiptClaims & { frame: number }, Refusal>>;
   appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Result<null, Refusal>>;
   log(query: { after?: number; tail?: number; limit: number }): Promise<Result<LogPage, Refusal>>;
   /** Called by a dependent when it is created: remembers it and answers with the present progress. */
@@ -119,6 +124,10 @@ export interface TaskRpc {
    * again; `gone`: removed, stop telling.
    */
   dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone">;
+  /** Which share links hold; null for no such task. */
+  shareGeneration(): Promise<number | null>;
+  /** Void every share link of the task and close the sockets that came by one. */
+  revokeShares(): Promise<Result<null, Refusal>>;
   /** From the registry: work of higher priority waits. Claims with an older epoch are sent back to it. */
   outrank(epoch: number): Promise<void>;
 }

@@ -4,9 +4,13 @@
  * record as chores and is done by the alarm; rendering waits for none of it (P7).
  */
 import { DurableObject } from "cloudflare:workers";
+import { callRegistry } from "../http/objects.ts";
+import { problemResponse } from "../http/problems.ts";
+import { closeQuietly } from "../live/close.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
+import { CLOSE_GONE, CLOSE_SIGNED_OUT, type Timings } from "../protocol/live.ts";
 import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
@@ -14,7 +18,8 @@ import type { Principal } from "../protocol/token.ts";
 import { newChores, TaskChores } from "./chores.ts";
 import { amend } from "./amending.ts";
 import { take as takeNews } from "./dependencies.ts";
-import { readFile, readFiles, readFrames } from "./reading.ts";
+import { TaskLive } from "./live.ts";
+import { readFile, readFiles, readFrames, readTimings } from "./reading.ts";
 import { LeaseDesk } from "./lease-desk.ts";
 import { cancelLeases, SWEEP_AFTER_MS } from "./leasing.ts";
 import { newLedger, noteTask, termsOf, type Terms, type Transition } from "./ledger.ts";
@@ -30,6 +35,7 @@ import type {
 import { TaskLog } from "./task-log.ts";
 import { TaskStore, type TaskRecord } from "./task-store.ts";
 import { taskOf } from "./task-view.ts";
+import { transact } from "./transact.ts";
 
 type Outcome<T> = Result<T, Refusal>;
 
@@ -50,14 +56,23 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   readonly #log: TaskLog;
   readonly #chores: TaskChores;
   readonly #desk: LeaseDesk;
+  readonly #live: TaskLive;
   #loaded: Loaded | null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new TaskStore(ctx.storage);
-    this.#log = new TaskLog(ctx.storage.sql);
+    this.#log = new TaskLog(ctx.storage.sql, () => this.#live.logged());
     this.#loaded = this.#store.open() ? this.#load() : null;
     const loaded = (): Loaded | null => this.#loaded;
+    this.#live = new TaskLive({
+      ctx,
+      store: this.#store,
+      log: this.#log,
+      loaded,
+      view: () => this.#view(this.#loaded!),
+      livingTokens: (ids) => callRegistry(env, (registry) => registry.livingTokens(ids)),
+    });
     const transit: Transit = (change) => this.#transit(change);
     this.#desk = new LeaseDesk({ env, log: this.#log, loaded, transit });
     this.#chores = new TaskChores({ ctx, env, store: this.#store, loaded, transit, gone: () => (this.#loaded = null) });
@@ -80,39 +95,14 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   #transit<T>(change: (t: Transition, loaded: Loaded) => Outcome<T>): Outcome<T> {
     const loaded = this.#loaded;
     if (!loaded) return NOT_FOUND;
-    const { ledger, chores } = loaded.record;
-    const t: Transition = {
-      terms: loaded.terms,
-      ledger,
-      book: this.#store.book,
-      nowMs: Date.now(),
-      effects: { events: [], canceled: [], idle: false },
-      ableWorkers: chores.able_workers,
-    };
+    const { ctx } = this;
+    const parts = { storage: ctx.storage, store: this.#store, chores: this.#chores, live: this.#live };
     try {
-      const before = this.#chores.before(loaded);
-      const result = this.ctx.storage.transactionSync(() => {
-        const result = change(t, loaded);
-        if ((!result.ok || t.effects.idle) && t.effects.events.length === 0) return result;
-        ledger.version++;
-        ledger.updated_ms = t.nowMs;
-        for (const event of t.effects.events) {
-          loaded.record.tail.push({
-            ...event,
-            seq: ++ledger.event_seq,
-            task_id: loaded.definition.id,
-            type: loaded.definition.type,
-          });
-        }
-        this.#chores.plan(loaded, t, before);
-        this.#store.save(loaded.record);
-        return result;
-      });
-      this.#chores.follow(loaded, t);
-      return result;
+      return transact(parts, loaded, change);
     } catch (error) {
       this.#store.forget();
       this.#loaded = this.#load();
+      this.#live.reset();
       throw error;
     }
   }
@@ -146,9 +136,11 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
 
   async view(): Promise<Outcome<Task>> {
     const task = this.#task();
-    if (!task) return NOT_FOUND;
-    const { definition, terms, record } = task;
-    return ok(taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#desk.progress));
+    return task ? ok(this.#view(task)) : NOT_FOUND;
+  }
+
+  #view({ definition, terms, record }: Loaded): Task {
+    return taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#desk.progress);
   }
 
   async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Claimed>> {
@@ -156,7 +148,10 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   async renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Outcome<Renewed>> {
-    return this.#task() ? await this.#desk.renew(worker, leaseId, renew) : NOT_FOUND;
+    if (!this.#task()) return NOT_FOUND;
+    const renewed = await this.#desk.renew(worker, leaseId, renew);
+    this.#live.moved();
+    return renewed;
   }
 
   async complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Outcome<Settled>> {
@@ -176,7 +171,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {
     if (!this.#task()) return NOT_FOUND;
     return this.#transit((t, loaded) => {
-      const whole = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#store.clearPages() };
+      const whole = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#clear() };
       const definition = amend(t, whole, loaded.definition, patch, compiled, actor.name);
       if (!definition.ok) return definition;
       if (definition.value !== loaded.definition) {
@@ -186,6 +181,12 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
       }
       return ok(null);
     });
+  }
+
+  /** Every frame changes, and no book tells which. */
+  #clear(): void {
+    this.#store.clearPages();
+    this.#live.reset();
   }
 
   async remove(actor: Principal): Promise<Outcome<Task>> {
@@ -198,6 +199,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
       loaded.record.chores.remove = { due_ms: t.nowMs, until_ms: t.nowMs + t.terms.leaseMs + SWEEP_AFTER_MS };
       return ok(null);
     });
+    this.#live.feed.close(CLOSE_GONE, "this task has been removed");
     await this.#chores.report();
     return view;
   }
@@ -214,6 +216,29 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   async file(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
     const task = this.#task();
     return task ? readFile(task, this.#store.book, frame) : NOT_FOUND;
+  }
+
+  async preview(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
+    const task = this.#task();
+    return task ? readFile(task, this.#store.book, frame, "preview") : NOT_FOUND;
+  }
+
+  async timings(query: FilesQuery): Promise<Outcome<Timings>> {
+    return this.#task() ? readTimings((from) => this.#store.entries(from), query) : NOT_FOUND;
+  }
+
+  async shareGeneration(): Promise<number | null> {
+    const task = this.#task();
+    return task && (task.record.shares ?? 0);
+  }
+
+  async revokeShares(): Promise<Outcome<null>> {
+    if (!this.#task()) return NOT_FOUND;
+    this.#live.feed.close(CLOSE_SIGNED_OUT, "the link has been revoked", ({ share }) => share !== null);
+    return this.#transit((_t, { record }) => {
+      record.shares = (record.shares ?? 0) + 1;
+      return ok(null);
+    });
   }
 
   async appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Outcome<null>> {
@@ -250,6 +275,22 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
       t.ledger.outranked = epoch;
       return ok(null);
     });
+  }
+
+  /** The upgrade of `/tasks/<id>/live`; the Worker has checked the viewer and the query. */
+  override async fetch(request: Request): Promise<Response> {
+    return this.#task() ? this.#live.open(request) : problemResponse(NOT_FOUND.error);
+  }
+
+  override async webSocketMessage(): Promise<void> {}
+
+  override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
+    this.#live.feed.closed(socket);
+    closeQuietly(socket, code, reason);
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    this.#live.feed.closed(socket);
   }
 
   override async alarm(): Promise<void> {

@@ -12,17 +12,21 @@ const MAX_ENTRY_CHARS = 250_000;
 
 export class TaskLog {
   readonly #sql: SqlStorage;
+  readonly #onAppend: () => void;
   /** Characters held; counted when first needed. */
   #chars: number | null = null;
 
-  constructor(sql: SqlStorage) {
+  /** `onAppend` is told before text is appended. */
+  constructor(sql: SqlStorage, onAppend: () => void) {
     this.#sql = sql;
+    this.#onAppend = onAppend;
   }
 
   /** Append text; escape sequences and other control characters are taken out, so that a log cannot fool a terminal. */
   append(nowMs: number, workerId: number | null, attempt: number | null, text: string): void {
     const clean = plainText(text);
     if (clean === "") return;
+    this.#onAppend();
     this.#chars ??= first<{ chars: number }>(
       this.#sql,
       "SELECT coalesce(sum(length(text)), 0) AS chars FROM log",

@@ -32,6 +32,8 @@ export interface TaskRecord {
   ledger: Ledger;
   chores: ChoreState;
   tail: HistoryEvent[];
+  /** Generation of the task's share links: raised to void them all. Absent: 0. */
+  shares?: number;
 }
 
 export interface Dependent {

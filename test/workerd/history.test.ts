@@ -39,7 +39,7 @@ async function ask(handler: Handler, query: string): Promise<Response> {
     params: {},
     url,
     principal,
-    credential: "access",
+    credential: "access", untilMs: null,
   });
 }
 

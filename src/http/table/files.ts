@@ -11,9 +11,10 @@ import {
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import type { ProblemCode } from "../../protocol/problem.ts";
 import { assembleAsset, findMissingAssets, getAsset, getAssetParts, putAsset, putAssetPart } from "../assets.ts";
-import { downloadFrame, downloadZip, fileListQuery, listFiles, zipQuery } from "../downloads.ts";
+import { downloadFrame, downloadPreview, downloadZip, fileListQuery, listFiles, zipQuery } from "../downloads.ts";
 import { assembleOutput, getOutputParts, putOutput, putOutputPart } from "../outputs.ts";
-import { PEOPLE, READERS, SUBMITTERS, WORKERS, type Route } from "../route.ts";
+import { previewQuery } from "../queries.ts";
+import { PEOPLE, SUBMITTERS, TASK_READERS, VIEWERS, WORKERS, type Route } from "../route.ts";
 
 const files = "files";
 const assets = "assets";
@@ -53,7 +54,7 @@ const downloadRoutes: readonly Route[] = [
     operationId: "listFiles",
     tag: files,
     summary: "Committed files in frame order",
-    who: READERS,
+    who: TASK_READERS,
     headers: [readGrant],
     query: fileListQuery,
     answers: { 200: { description: "A page of files", schema: fileListSchema } },
@@ -66,11 +67,25 @@ const downloadRoutes: readonly Route[] = [
     operationId: "downloadFrame",
     tag: files,
     summary: "One frame's file",
-    who: READERS,
+    who: TASK_READERS,
     headers: [readGrant, range],
     answers: content,
     problems: ["range_not_satisfiable", "lease_lost"],
     handler: downloadFrame,
+  },
+  {
+    method: "GET",
+    path: "/tasks/{id}/frames/{frame}/preview",
+    operationId: "downloadPreview",
+    tag: files,
+    summary: "A small picture of one frame",
+    description: "A JPEG, tone-mapped where the frame is one of high dynamic range. Agents without ffmpeg make none.",
+    who: VIEWERS,
+    query: previewQuery,
+    headers: [range],
+    answers: { ...content, 200: { description: "The picture", media: "image/jpeg" } },
+    problems: ["range_not_satisfiable"],
+    handler: downloadPreview,
   },
   {
     method: "GET",

@@ -1,4 +1,5 @@
 /** Routes of tasks, their frames and logs. */
+import { timingsSchema } from "../../protocol/live.ts";
 import {
   framesPageSchema,
   logAppendSchema,
@@ -8,10 +9,10 @@ import {
   taskSchema,
   taskSubmitSchema,
 } from "../../protocol/task.ts";
-import { listFrames } from "../frames.ts";
+import { listFrames, listTimings } from "../frames.ts";
 import { appendLog, readLog } from "../logs.ts";
-import { frameListQuery, logQuery, taskListQuery } from "../queries.ts";
-import { READERS, SUBMITTERS, WORKERS, type Route } from "../route.ts";
+import { frameListQuery, logQuery, taskListQuery, timingsQuery } from "../queries.ts";
+import { READERS, SUBMITTERS, TASK_READERS, VIEWERS, WORKERS, type Route } from "../route.ts";
 import { createTask, deleteTask, listTasks, patchTask, showTask } from "../tasks.ts";
 
 const tag = "tasks";
@@ -57,7 +58,8 @@ export const taskRoutes: readonly Route[] = [
     operationId: "showTask",
     tag,
     summary: "One task",
-    who: READERS,
+    description: "By a share link without settings, owner and error texts.",
+    who: TASK_READERS,
     answers: { 200: { description: "The task", schema: taskSchema } },
     handler: showTask,
   },
@@ -93,10 +95,21 @@ export const taskRoutes: readonly Route[] = [
     operationId: "listFrames",
     tag,
     summary: "Where each frame stands",
-    who: READERS,
+    who: TASK_READERS,
     query: frameListQuery,
     answers: { 200: { description: "A page of frames, ascending", schema: framesPageSchema } },
     handler: listFrames,
+  },
+  {
+    method: "GET",
+    path: "/tasks/{id}/timings",
+    operationId: "listTimings",
+    tag,
+    summary: "Done frames in columns, for charts",
+    who: VIEWERS,
+    query: timingsQuery,
+    answers: { 200: { description: "A page of frames, ascending", schema: timingsSchema } },
+    handler: listTimings,
   },
   {
     method: "GET",

@@ -1,0 +1,27 @@
+/** WebSocket upgrades: checked here, then handed to the object that holds the socket. */
+import { problemResponse } from "./problems.ts";
+
+/** Why this is no upgrade that may pass; null when it is one. */
+export function refuseUpgrade(request: Request, url: URL): Response | null {
+  if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") {
+    const detail = "This is a WebSocket: connect with `Upgrade: websocket`.";
+    return problemResponse(
+      { code: "upgrade_required", detail },
+      { headers: { Upgrade: "websocket", Connection: "Upgrade" } },
+    );
+  }
+  // A browser names the page that opens a socket, and no page but our own has business here.
+  const origin = request.headers.get("Origin");
+  if (origin !== null && origin !== url.origin)
+    return problemResponse({ code: "forbidden", detail: "Sockets are not open to other sites." });
+  return null;
+}
+
+/** The upgrade as the object gets it: without the caller's secrets, with one header that only we write. */
+export function forwarded(request: Request, header: string, value: string): Request {
+  const headers = new Headers(request.headers);
+  headers.delete("Authorization");
+  headers.delete("Cookie");
+  headers.set(header, value);
+  return new Request(request.url, { method: "GET", headers });
+}

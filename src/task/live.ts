@@ -1,0 +1,216 @@
+/**
+ * The live socket of one task: how it stands, then what changes. Lease calls pay for it only while somebody watches: then a
+ * transition remembers which frames it touched, and a timer makes one message of it for all.
+ */
+import { LiveFeed, type Source } from "../live/feed.ts";
+import { viewerOf, type Viewer } from "../live/viewer.ts";
+import type { FrameLists, LiveFrame, TaskDelta, TaskSnapshot } from "../protocol/live.ts";
+import type { Task } from "../protocol/task.ts";
+import { frames, minus, size, union, type FrameSet } from "./frame-set.ts";
+import { FrameStates, hasPreview } from "./frame-states.ts";
+import { stateOf, type FrameBook } from "./ledger.ts";
+import type { TaskDefinition } from "./rpc.ts";
+import { sharedTask } from "./share-view.ts";
+import type { Loaded } from "./task-do.ts";
+import type { TaskLog } from "./task-log.ts";
+import type { TaskStore } from "./task-store.ts";
+import { frameOf } from "./task-view.ts";
+
+/** More frames than this in one transition, or in one message, and a snapshot is shorter. */
+const MAX_FRAMES = 2_000;
+/** Entries of the log in one message. */
+const LOG_ENTRIES = 200;
+/** Characters of the log in one message: what a page misses of a flood it reads from the log itself. */
+const LOG_CHARS = 200_000;
+
+/** What a socket shows: all; all and the log; what share links show. */
+export type LiveKind = "full" | "log" | "shared";
+type Name = number | "task" | "log";
+
+/** The object, as its live socket sees it. */
+export interface LiveHost {
+  ctx: DurableObjectState;
+  store: TaskStore;
+  log: TaskLog;
+  loaded(): Loaded | null;
+  view(): Task;
+  /** Ids of those tokens that still give access. */
+  livingTokens(ids: number[]): Promise<number[]>;
+}
+
+/** What a transition may change that the ledger does not say afterwards. */
+interface Before {
+  definition: TaskDefinition;
+  open: FrameSet;
+  skipped: FrameSet;
+  touched: Set<number>;
+}
+
+export class TaskLive implements Source<Name> {
+  readonly #host: LiveHost;
+  readonly feed: LiveFeed<Name>;
+  /** Null until a snapshot needs it, and while nobody watches. */
+  #states: FrameStates | null = null;
+  #stale = new Set<number>();
+  /** The newest entry of the log that was sent; null until one is noted. */
+  #logSeq: number | null = null;
+
+  constructor(host: LiveHost) {
+    this.#host = host;
+    this.feed = new LiveFeed(host.ctx, this);
+  }
+
+  /** The upgrade of a socket that the Worker has let in. */
+  open(request: Request): Response {
+    const { after, log } = Object.fromEntries(new URL(request.url).searchParams);
+    const viewer = viewerOf(request);
+    const kind: LiveKind = viewer.share !== null ? "shared" : log === "1" ? "log" : "full";
+    return this.feed.open(viewer, kind, after === undefined ? undefined : Number(after));
+  }
+
+  unwatched(): void {
+    this.#states = null;
+    this.#stale.clear();
+  }
+
+  /** Of the log a page reads what it missed by itself. */
+  resumes(name: Name): boolean {
+    return name !== "log";
+  }
+
+  /** Before a transition; null while nobody watches. */
+  before(loaded: Loaded): Before | null {
+    if (!this.feed.watched) return null;
+    const { definition, record } = loaded;
+    return { definition, open: openFrames(loaded), skipped: record.ledger.skipped, touched: new Set() };
+  }
+
+  /** The book for that transition: it remembers which frames are written. */
+  book(before: Before | null): FrameBook {
+    const { book } = this.#host.store;
+    if (!before) return book;
+    return {
+      get: (frame) => book.get(frame),
+      set: (frame, entry) => {
+        before.touched.add(frame);
+        book.set(frame, entry);
+      },
+    };
+  }
+
+  /** After its commit. */
+  after(loaded: Loaded, before: Before | null): void {
+    if (!before) return;
+    const { skipped } = loaded.record.ledger;
+    const open = openFrames(loaded);
+    const moved = [
+      minus(before.open, open),
+      minus(open, before.open),
+      minus(before.skipped, skipped),
+      minus(skipped, before.skipped),
+    ];
+    const many = before.touched.size + moved.reduce((sum, set) => sum + size(set), 0);
+    if (loaded.definition !== before.definition || many > MAX_FRAMES) return this.reset();
+    for (const frame of before.touched) this.#changed(frame);
+    for (const set of moved) for (const frame of frames(set)) this.#changed(frame);
+    this.feed.note("task");
+  }
+
+  #changed(frame: number): void {
+    if (this.#states) this.#stale.add(frame);
+    this.feed.note(frame);
+  }
+
+  /** More has changed than a message should name. */
+  reset(): void {
+    this.unwatched();
+    this.feed.reset();
+  }
+
+  /** Progress or load: what no transition says. */
+  moved(): void {
+    this.feed.note("task");
+  }
+
+  /** Before text is appended to the log. */
+  logged(): void {
+    if (!this.feed.has("log")) return;
+    this.#logSeq ??= this.#host.log.read({ tail: 1, limit: 1 }).next;
+    this.feed.note("log");
+  }
+
+  snapshot(kind: string, seq: number, nowMs: number): string {
+    const task = this.#host.view();
+    const snapshot: TaskSnapshot = {
+      type: "snapshot",
+      seq,
+      now_ms: nowMs,
+      task: kind === "shared" ? sharedTask(task) : task,
+      frames: this.#lists(),
+    };
+    return JSON.stringify(snapshot);
+  }
+
+  delta(names: readonly Name[], kind: string, seq: number, nowMs: number): string | null {
+    const changed = names.filter((name) => typeof name === "number");
+    if (changed.length > MAX_FRAMES) return this.snapshot(kind, seq, nowMs);
+    const delta: TaskDelta = { type: "delta", seq, now_ms: nowMs };
+    if (names.length > changed.length + Number(names.includes("log"))) {
+      const { settings: _, ...task } = kind === "shared" ? sharedTask(this.#host.view()) : this.#host.view();
+      delta.task = task;
+    }
+    if (changed.length > 0) delta.frames = changed.map((frame) => this.#frame(frame));
+    if (kind === "log" && names.includes("log")) delta.log = this.#newLines();
+    return delta.task || delta.frames || delta.log ? JSON.stringify(delta) : null;
+  }
+
+  async living(viewers: readonly Viewer[]): Promise<readonly Viewer[]> {
+    const ids = [...new Set(viewers.flatMap(({ token }) => (token === null || token === 0 ? [] : [token])))];
+    const living = new Set(ids.length === 0 ? [] : await this.#host.livingTokens(ids));
+    const generation = this.#host.loaded()?.record.shares ?? 0;
+    return viewers.filter(({ token, share }) =>
+      token === null ? share === generation : token === 0 || living.has(token),
+    );
+  }
+
+  #frame(frame: number): LiveFrame {
+    const { book } = this.#host.store;
+    const { ledger } = this.#host.loaded()!.record;
+    const { state, attempt, worker_id, seconds } = frameOf({ ledger, book }, frame);
+    const entry = state === "done" ? book.get(frame) : undefined;
+    return { frame, state, attempt, worker_id, seconds, preview: entry !== undefined && hasPreview(entry) };
+  }
+
+  #lists(): FrameLists {
+    const { store } = this.#host;
+    const { terms, record } = this.#host.loaded()!;
+    this.#states ??= new FrameStates(terms, record.ledger, store.entries());
+    for (const frame of this.#stale) {
+      const { ledger } = record;
+      const entry = store.book.get(frame);
+      const state = stateOf({ ledger, book: store.book }, frame);
+      this.#states.set(frame, state, state === "done" && entry !== undefined && hasPreview(entry));
+    }
+    this.#stale.clear();
+    return this.#states.lists();
+  }
+
+  /** The newest entries of the log that fit, since the last message. */
+  #newLines(): TaskDelta["log"] {
+    const { lines, next } = this.#host.log.read({ after: this.#logSeq ?? 0, tail: LOG_ENTRIES, limit: LOG_ENTRIES });
+    this.#logSeq = next;
+    return newest(lines);
+  }
+}
+
+/** The last ones that fit, and one in any case. */
+function newest<T extends { text: string }>(lines: readonly T[]): T[] {
+  let chars = 0;
+  let from = lines.length;
+  while (from > 0 && chars + lines[from - 1]!.text.length <= LOG_CHARS) chars += lines[--from]!.text.length;
+  return lines.slice(Math.min(from, lines.length - 1));
+}
+
+function openFrames({ record }: Loaded): FrameSet {
+  return record.ledger.leases.map((lease) => lease.open).reduce(union, []);
+}
