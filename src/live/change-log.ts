@@ -58,10 +58,11 @@ export class ChangeLog<K> {
     return names;
   }
 
-  /** What has changed after step `seq`; null when that is not known. */
+  /** What has changed after step `seq`, the step that is not ended yet included; null when that is not known. */
   since(seq: number): K[] | null {
     if (seq < this.#floor || seq > this.#seq) return null;
-    return [...this.#steps].filter(([, step]) => step > seq).map(([name]) => name);
+    const ended = [...this.#steps].filter(([, step]) => step > seq).map(([name]) => name);
+    return [...new Set([...ended, ...this.#pending])];
   }
 
   /** Too much has changed, or nobody looked: forget it all, and start a new step. */

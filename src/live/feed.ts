@@ -117,6 +117,8 @@ export class LiveFeed<K> {
       ? (this.#source.delta(missed, kind, seq, nowMs) ?? JSON.stringify({ type: "delta", seq, now_ms: nowMs }))
       : this.#source.snapshot(kind, seq, nowMs);
     this.#send(server, text);
+    // What was noted while nobody was there is told once more, with a number of its own.
+    if (this.#changes.waiting) this.#arm();
     return new Response(null, { status: 101, webSocket: client });
   }
 

@@ -110,7 +110,9 @@ export class TaskLive implements Source<Name> {
       minus(skipped, before.skipped),
     ];
     const many = before.touched.size + moved.reduce((sum, set) => sum + size(set), 0);
-    if (loaded.definition !== before.definition || many > MAX_FRAMES) return this.reset();
+    const { settings, frame_list } = loaded.definition;
+    const same = settings === before.definition.settings && frame_list === before.definition.frame_list;
+    if (!same || many > MAX_FRAMES) return this.reset();
     for (const frame of before.touched) this.#changed(frame);
     for (const set of moved) for (const frame of frames(set)) this.#changed(frame);
     this.feed.note("task");

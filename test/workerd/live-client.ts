@@ -1,0 +1,47 @@
+/** A page's live socket in tests: what it has been sent, and how it was closed. */
+import { exports } from "cloudflare:workers";
+import { ADMIN_TOKEN, HOST } from "./http-client.ts";
+
+export interface Watch<M> {
+  socket: WebSocket;
+  messages: M[];
+  closed: { code: number; reason: string } | null;
+  /** Wait until what has come satisfies `enough`. */
+  until(enough: (messages: M[]) => boolean, what: string): Promise<M[]>;
+}
+
+/** Open a live socket; with the admin's token unless headers say otherwise. */
+export async function watch<M>(
+  path: string,
+  headers: Record<string, string> = { Authorization: `Bearer ${ADMIN_TOKEN}` },
+): Promise<Watch<M>> {
+  const manager = (exports as unknown as { default: Fetcher }).default;
+  const response = await manager.fetch(HOST + path, { headers: { Upgrade: "websocket", ...headers } });
+  const socket = response.webSocket;
+  if (!socket) throw new Error(`no socket: ${response.status} ${await response.text()}`);
+  const line: Watch<M> = {
+    socket,
+    messages: [],
+    closed: null,
+    until: async (enough, what) => {
+      for (let tries = 0; tries < 400 && !enough(line.messages); tries++) await pause(10);
+      if (!enough(line.messages))
+        throw new Error(`${what} did not come: ${JSON.stringify(line.messages).slice(0, 2_000)}`);
+      return line.messages;
+    },
+  };
+  socket.addEventListener("message", ({ data }) => {
+    if (data !== "pong") line.messages.push(JSON.parse(String(data)) as M);
+  });
+  socket.addEventListener("close", ({ code, reason }) => {
+    line.closed = { code, reason };
+    // As a browser does: without it the other side's handshake never ends.
+    socket.close();
+  });
+  socket.accept();
+  return line;
+}
+
+export async function pause(ms: number): Promise<void> {
+  await new Promise((done) => setTimeout(done, ms));
+}
