@@ -1,7 +1,7 @@
 import { defineConfig } from "vite";
 
 /**
- * The page, built into `public/`. Its files lie under `/page/`, because `/assets/…` is part of the API. Names carry a hash,
+ * The page, built into `public/`. Its hashed files are `/app/static/…`, because `/assets/…` is part of the API. Names carry a hash,
  * so they can be cached for ever; `index.html` cannot.
  */
 export default defineConfig({
@@ -11,7 +11,7 @@ export default defineConfig({
   build: {
     outDir: "../../public",
     emptyOutDir: true,
-    assetsDir: "page",
+    assetsDir: "app/static",
     // A data: address would need a hole in the content security policy.
     assetsInlineLimit: 0,
     target: "es2023",

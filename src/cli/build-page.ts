@@ -57,7 +57,11 @@ export async function buildPage(): Promise<boolean> {
   } catch (thrown) {
     // Another process may have been quicker with the last step.
     if (isBuiltFrom(sources)) return true;
-    throw new CliError(EXIT.failed, `the page cannot be built: ${messageOf(thrown)}`, "Try: npm ci, then npm run build:page");
+    throw new CliError(
+      EXIT.failed,
+      `the page cannot be built: ${messageOf(thrown)}`,
+      "Try: npm ci, then npm run build:page",
+    );
   } finally {
     for (const folder of [aside, old]) rmSync(folder, { recursive: true, force: true });
   }
@@ -66,5 +70,7 @@ export async function buildPage(): Promise<boolean> {
 if (import.meta.main) {
   const began = performance.now();
   const built = await buildPage();
-  process.stdout.write(built ? `page built in ${((performance.now() - began) / 1000).toFixed(1)} s\n` : "page is up to date\n");
+  process.stdout.write(
+    built ? `page built in ${((performance.now() - began) / 1000).toFixed(1)} s\n` : "page is up to date\n",
+  );
 }

@@ -15,12 +15,17 @@ describe("the map of a task's frames", () => {
   });
 
   it("P1: its counters equal its frames after any changes", () => {
-    const change = fc.record({ start: fc.integer({ min: 0, max: 60 }), size: fc.integer({ min: 0, max: 20 }), state: fc.constantFrom(...STATES) });
+    const change = fc.record({
+      start: fc.integer({ min: 0, max: 60 }),
+      size: fc.integer({ min: 0, max: 20 }),
+      state: fc.constantFrom(...STATES),
+    });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 20 }), (changes) => {
         const map = new FrameMap("5-50");
         for (const { start, size, state } of changes) map.set(`${start}-${start + size}`, state);
-        for (const [byte, known] of map.counts.entries()) expect(map.states.filter((s) => s === byte).length).toBe(known);
+        for (const [byte, known] of map.counts.entries())
+          expect(map.states.filter((s) => s === byte).length).toBe(known);
       }),
     );
   });

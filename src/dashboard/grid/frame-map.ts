@@ -109,7 +109,8 @@ export class FrameMap {
     if (frames.length === 0) return [];
     const ranges = listOfFrames(frames);
     const lists: string[] = [];
-    for (let at = 0; at < ranges.length; at += MAX_RANGES) lists.push(formatFrameList(ranges.slice(at, at + MAX_RANGES)));
+    for (let at = 0; at < ranges.length; at += MAX_RANGES)
+      lists.push(formatFrameList(ranges.slice(at, at + MAX_RANGES)));
     return lists;
   }
 }

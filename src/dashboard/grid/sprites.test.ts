@@ -13,7 +13,9 @@ const grey: Palette = {
 describe("the pictures of the states", () => {
   it.each([4, 5, 7, 10, 14, 20, 30, 60])("differ without colour at %i pixels, chosen or not", (size) => {
     const { pixels } = drawSprites(size, grey);
-    const pictures = Array.from({ length: STATES.length * 2 }, (_, i) => pixels.slice(i * size * size, (i + 1) * size * size).join());
+    const pictures = Array.from({ length: STATES.length * 2 }, (_, i) =>
+      pixels.slice(i * size * size, (i + 1) * size * size).join(),
+    );
     expect(new Set(pictures).size).toBe(STATES.length * 2);
   });
 

@@ -33,7 +33,8 @@ const SHAPES: Record<FrameState, Shape> = {
   leased: (x, y, side) => ((x + y) % Math.max(2, Math.round(side / 2)) < Math.max(1, Math.round(side / 4)) ? 1 : 0.45),
   done: () => 1,
   failed: (x, y, side) => {
-    if (side < 7) return x > 0 && y > 0 && x < side - 1 && y < side - 1 && (side > 4 || (x === 1 && y === 1)) ? 0.15 : 1;
+    if (side < 7)
+      return x > 0 && y > 0 && x < side - 1 && y < side - 1 && (side > 4 || (x === 1 && y === 1)) ? 0.15 : 1;
     const wide = Math.max(1, side / 9);
     const off = side / 5;
     const inside = x >= off && y >= off && x < side - off && y < side - off;
@@ -91,7 +92,7 @@ export function paint(
       for (let y = from; y < to; y++) {
         let target = (top + y) * width + column * size;
         let source = sprite + y * size;
-        for (const end = source + size; source < end; ) image[target++] = pixels[source++]!;
+        for (const end = source + size; source < end;) image[target++] = pixels[source++]!;
       }
     }
   }

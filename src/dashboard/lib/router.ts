@@ -30,7 +30,8 @@ export function setQuery(values: Record<string, string | null>): void {
 
 /** The link a click is on, when the page should follow it itself. */
 function ownLink(event: MouseEvent): string | null {
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return null;
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return null;
   const link = (event.target as Element | null)?.closest?.("a");
   if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return null;
   return link.pathname === "/" || link.pathname.startsWith("/app") ? link.pathname + link.search + link.hash : null;

@@ -1,0 +1,69 @@
+/** Seconds per frame by worker: medians and what stands out. Pure. */
+
+export interface WorkerTimes {
+  worker: number;
+  /** Indexes of its frames, ascending. */
+  indexes: number[];
+  median: number;
+  slowest: number;
+}
+
+export interface Outlier {
+  index: number;
+  worker: number;
+  seconds: number;
+}
+
+/** Fewer frames than this say nothing about what is usual. */
+const ENOUGH = 8;
+
+function quantile(sorted: readonly number[], share: number): number {
+  const at = (sorted.length - 1) * share;
+  const low = sorted[Math.floor(at)] ?? 0;
+  const high = sorted[Math.ceil(at)] ?? low;
+  return low + (high - low) * (at - Math.floor(at));
+}
+
+/** Workers with their frames, those with the most first. `worker` is 0 where a frame is not done. */
+export function timesByWorker(worker: Int32Array, seconds: Float32Array): WorkerTimes[] {
+  const groups = new Map<number, number[]>();
+  for (const [index, id] of worker.entries()) {
+    if (id === 0) continue;
+    const known = groups.get(id);
+    if (known) known.push(index);
+    else groups.set(id, [index]);
+  }
+  return [...groups]
+    .map(([id, indexes]) => {
+      const sorted = indexes.map((index) => seconds[index]!).sort((a, b) => a - b);
+      return { worker: id, indexes, median: quantile(sorted, 0.5), slowest: sorted.at(-1)! };
+    })
+    .sort((a, b) => b.indexes.length - a.indexes.length || a.worker - b.worker);
+}
+
+/**
+ * Frames far above what is usual for their worker: beyond the upper quartile by three times the quartiles' distance, and at
+ * least half again the median, so that a worker of great evenness has none. Slowest first.
+ */
+export function outliersOf(times: readonly WorkerTimes[], seconds: Float32Array, most: number): Outlier[] {
+  const found: Outlier[] = [];
+  for (const { worker, indexes, median } of times) {
+    if (indexes.length < ENOUGH) continue;
+    const sorted = indexes.map((index) => seconds[index]!).sort((a, b) => a - b);
+    const [lower, upper] = [quantile(sorted, 0.25), quantile(sorted, 0.75)];
+    const limit = Math.max(upper + 3 * (upper - lower), median * 1.5);
+    for (const index of indexes) if (seconds[index]! > limit) found.push({ index, worker, seconds: seconds[index]! });
+  }
+  return found.sort((a, b) => b.seconds - a.seconds).slice(0, most);
+}
+
+/** Round numbers for an axis from 0: about `count` of them, the last at or beyond `max`. */
+export function ticksTo(max: number, count: number): number[] {
+  if (!(max > 0)) return [0, 1];
+  const rough = max / count;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = [1, 2, 5, 10].find((factor) => factor * power >= rough)! * power;
+  const ticks: number[] = [];
+  for (let i = 0; (i - 1) * step < max; i++) ticks.push(Number((i * step).toPrecision(12)));
+  return ticks;
+}

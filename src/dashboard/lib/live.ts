@@ -1,0 +1,134 @@
+/**
+ * A live socket: one snapshot, then deltas, each with a sequence number. It comes back by itself, at once after a sleep, and
+ * asks for what it missed. While it is up nothing is polled.
+ */
+import { signal, type ReadonlySignal } from "@preact/signals";
+
+/** From the manager's protocol (`src/protocol/live.ts`); written here because that module brings the validator along. */
+const CLOSE_SIGNED_OUT = 4003;
+const CLOSE_GONE = 4004;
+
+const PING_MS = 25_000;
+/** Silent for this long after a ping, a connection is dead, whatever the browser believes. */
+const PONG_WITHIN_MS = 8_000;
+const RETRY_FIRST_MS = 400;
+const RETRY_MAX_MS = 15_000;
+
+export type LiveState = "connecting" | "live" | "lost" | "signed out" | "gone";
+
+interface Message {
+  type: "snapshot" | "delta";
+  seq: number;
+  now_ms: number;
+}
+
+export class LiveSocket<M extends Message> {
+  readonly state: ReadonlySignal<LiveState>;
+  /** The manager's clock less ours. */
+  skewMs = 0;
+  readonly #state = signal<LiveState>("connecting");
+  readonly #path: string;
+  readonly #take: (message: M) => void;
+  #socket: WebSocket | null = null;
+  #seq: number | null = null;
+  #retryMs = RETRY_FIRST_MS;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #ping: ReturnType<typeof setInterval> | undefined;
+  #pong: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  /** `path` may have a query; `after` is added to it. */
+  constructor(path: string, take: (message: M) => void) {
+    this.state = this.#state;
+    this.#path = path;
+    this.#take = take;
+    addEventListener("online", this.#wake);
+    document.addEventListener("visibilitychange", this.#wake);
+    this.#connect();
+  }
+
+  close(): void {
+    this.#closed = true;
+    removeEventListener("online", this.#wake);
+    document.removeEventListener("visibilitychange", this.#wake);
+    clearTimeout(this.#retry);
+    this.#drop();
+  }
+
+  #connect(): void {
+    clearTimeout(this.#retry);
+    this.#drop();
+    const url = new URL(this.#path, location.href);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    if (this.#seq !== null) url.searchParams.set("after", String(this.#seq));
+    const socket = new WebSocket(url);
+    this.#socket = socket;
+    socket.addEventListener("message", (event: MessageEvent<unknown>) => {
+      if (socket !== this.#socket || typeof event.data !== "string") return;
+      clearTimeout(this.#pong);
+      if (event.data === "pong") return;
+      const message = JSON.parse(event.data) as M;
+      // Once for a message, also when two connections overlap.
+      if (message.type === "delta" && this.#seq !== null && message.seq <= this.#seq) return;
+      this.#seq = message.seq;
+      this.skewMs = message.now_ms - Date.now();
+      this.#retryMs = RETRY_FIRST_MS;
+      this.#take(message);
+      this.#state.value = "live";
+    });
+    socket.addEventListener("open", () => {
+      if (socket !== this.#socket) return;
+      // With `after`, nothing comes when nothing was missed.
+      if (this.#seq !== null) this.#state.value = "live";
+      this.#ping = setInterval(() => this.#check(), PING_MS);
+    });
+    socket.addEventListener("close", (event) => {
+      if (socket !== this.#socket) return;
+      this.#drop();
+      if (event.code === CLOSE_SIGNED_OUT) this.#end("signed out");
+      else if (event.code === CLOSE_GONE) this.#end("gone");
+      else this.#later();
+    });
+  }
+
+  #end(state: LiveState): void {
+    this.close();
+    this.#state.value = state;
+  }
+
+  #later(): void {
+    if (this.#closed) return;
+    this.#state.value = "lost";
+    // Spread over time, so that all pages do not come back in the same moment.
+    const wait = this.#retryMs * (0.5 + Math.random());
+    this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+    this.#retry = setTimeout(() => this.#connect(), wait);
+  }
+
+  /** Someone looks again, or the network is back. */
+  readonly #wake = (): void => {
+    if (this.#closed || document.hidden) return;
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#check();
+    else if (this.#socket === null) this.#connect();
+  };
+
+  #check(): void {
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    socket.send("ping");
+    clearTimeout(this.#pong);
+    this.#pong = setTimeout(() => {
+      if (socket !== this.#socket) return;
+      this.#drop();
+      this.#later();
+    }, PONG_WITHIN_MS);
+  }
+
+  #drop(): void {
+    clearInterval(this.#ping);
+    clearTimeout(this.#pong);
+    const socket = this.#socket;
+    this.#socket = null;
+    socket?.close();
+  }
+}

@@ -1,0 +1,28 @@
+/** A list that is asked for when its view opens, and again after it was changed. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { get } from "./api.ts";
+import { messageOf } from "./problem.ts";
+
+export interface Loaded<T> {
+  value: T | null;
+  /** Why it could not be had. */
+  wrong: string | null;
+  reload: () => void;
+}
+
+export function useList<T>(path: string): Loaded<T> {
+  const value = useSignal<T | null>(null);
+  const wrong = useSignal<string | null>(null);
+  const reload = (): void => {
+    get<T>(path).then(
+      (answer) => {
+        value.value = answer;
+        wrong.value = null;
+      },
+      (thrown: unknown) => (wrong.value = messageOf(thrown)),
+    );
+  };
+  useEffect(reload, [path]);
+  return { value: value.value, wrong: wrong.value, reload };
+}

@@ -1,0 +1,15 @@
+/** Where the page starts. */
+import { render } from "preact";
+import "./style/tokens.css";
+import "./style/base.css";
+import "./style/frame.css";
+import "./style/parts.css";
+import { startClock } from "./lib/clock.ts";
+import { startRouter } from "./lib/router.ts";
+import { startTheme } from "./lib/theme.ts";
+import { Page } from "./views/page.tsx";
+
+startTheme();
+startClock();
+startRouter();
+render(<Page />, document.querySelector("#page")!);

@@ -1,0 +1,100 @@
+/** Marks of states: shape and colour, beside the word. */
+import type { FrameState, TaskStatus } from "../../protocol/task.ts";
+import type { LiveWorker } from "../../protocol/live.ts";
+import { text } from "../text.ts";
+
+export type Kind = FrameState | "paused" | "offline";
+
+/** A mark of 12 × 12; the shapes are those of the frame grid. */
+export function Mark({ kind }: { kind: Kind }) {
+  return (
+    <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">
+      {SHAPES[kind]}
+    </svg>
+  );
+}
+
+const SHAPES = {
+  pending: (
+    <rect x="1.75" y="1.75" width="8.5" height="8.5" rx="1.5" fill="none" stroke="var(--edge)" stroke-width="1.5" />
+  ),
+  leased: (
+    <>
+      <rect x="1" y="1" width="10" height="10" rx="2" fill="var(--leased)" opacity="0.4" />
+      <path d="M1 7 7 1h4L1 11zM5 11l6-6v4l-2 2z" fill="var(--leased)" />
+    </>
+  ),
+  done: <rect x="1" y="1" width="10" height="10" rx="2" fill="var(--done)" />,
+  failed: (
+    <>
+      <rect x="1" y="1" width="10" height="10" rx="2" fill="var(--failed)" />
+      <path d="m3.8 3.8 4.4 4.4m0-4.4L3.8 8.2" stroke="var(--sheet)" stroke-width="1.5" />
+    </>
+  ),
+  skipped: <rect x="1" y="5" width="10" height="2" fill="var(--skipped)" />,
+  paused: <path d="M2 1h3v10H2zM7 1h3v10H7z" fill="var(--edge)" />,
+  offline: (
+    <circle cx="6" cy="6" r="4.25" fill="none" stroke="var(--edge)" stroke-width="1.5" stroke-dasharray="2.5 2" />
+  ),
+};
+
+const TASK_KIND: Record<TaskStatus, Kind> = {
+  waiting: "pending",
+  queued: "pending",
+  rendering: "leased",
+  paused: "paused",
+  completed: "done",
+  failed: "failed",
+  canceled: "skipped",
+};
+
+const TONE: Record<Kind, string> = {
+  pending: "",
+  leased: "leased",
+  done: "done",
+  failed: "failed",
+  skipped: "quiet",
+  paused: "quiet",
+  offline: "quiet",
+};
+
+function State({ kind, word }: { kind: Kind; word: string }) {
+  return (
+    <span class="state" data-kind={TONE[kind]}>
+      <Mark kind={kind} />
+      {word}
+    </span>
+  );
+}
+
+export function TaskState({ status }: { status: TaskStatus }) {
+  return <State kind={TASK_KIND[status]} word={text.taskStatus[status]} />;
+}
+
+export function FrameStateMark({ state }: { state: FrameState }) {
+  return <State kind={state} word={text.frameState[state]} />;
+}
+
+export type WorkerWord = keyof typeof text.workerState;
+
+/** One word for connection, switch and work: what matters most. */
+export function workerWord(worker: Pick<LiveWorker, "connection" | "status" | "draining">): WorkerWord {
+  if (worker.connection === "offline") return worker.status === "disabled" ? "offlineDisabled" : "offline";
+  if (worker.status === "disabled") return "disabled";
+  if (worker.draining) return "draining";
+  return worker.status === "rendering" ? "rendering" : "idle";
+}
+
+const WORKER_KIND: Record<WorkerWord, Kind> = {
+  offline: "offline",
+  offlineDisabled: "offline",
+  disabled: "paused",
+  draining: "paused",
+  rendering: "leased",
+  idle: "pending",
+};
+
+export function WorkerState({ worker }: { worker: Pick<LiveWorker, "connection" | "status" | "draining"> }) {
+  const word = workerWord(worker);
+  return <State kind={WORKER_KIND[word]} word={text.workerState[word]} />;
+}

@@ -1,0 +1,51 @@
+/** Messages that come and go: what was done, and what went wrong. Read out by screen readers. */
+import { signal } from "@preact/signals";
+import { messageOf } from "../lib/problem.ts";
+import { text } from "../text.ts";
+
+interface Shown {
+  id: number;
+  words: string;
+}
+
+const STAYS_MS = 6_000;
+const shown = signal<readonly Shown[]>([]);
+let last = 0;
+
+function dismiss(id: number): void {
+  shown.value = shown.value.filter((message) => message.id !== id);
+}
+
+/** Say something for a few seconds. */
+export function say(words: string): void {
+  const id = ++last;
+  shown.value = [...shown.value.slice(-3), { id, words }];
+  setTimeout(() => dismiss(id), STAYS_MS);
+}
+
+/** Do something, and say why when it fails. True when it went well. */
+export async function attempt(what: () => Promise<unknown>, done?: string): Promise<boolean> {
+  try {
+    await what();
+    if (done !== undefined) say(done);
+    return true;
+  } catch (thrown) {
+    say(messageOf(thrown));
+    return false;
+  }
+}
+
+export function Messages() {
+  return (
+    <div class="messages" role="status" aria-live="polite">
+      {shown.value.map(({ id, words }) => (
+        <div class="message" key={id}>
+          <span>{words}</span>
+          <button type="button" onClick={() => dismiss(id)}>
+            {text.dismiss}
+          </button>
+        </div>
+      ))}
+    </div>
+  );
+}

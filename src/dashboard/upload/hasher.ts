@@ -1,0 +1,65 @@
+/** The thread that hashes, as a function. */
+
+export interface HashRequest {
+  id: number;
+  file: Blob;
+  /** Size of a part; hashes of parts are made for files above it. */
+  partBytes: number;
+}
+
+export type HashAnswer =
+  | { id: number; type: "progress"; done: number }
+  | { id: number; type: "done"; sha256: string; size: number; parts: string[] }
+  | { id: number; type: "failed"; reason: string };
+
+export interface Hashed {
+  sha256: string;
+  size: number;
+  /** Of each part, for files above one. */
+  parts: string[];
+}
+
+interface Waiting {
+  resolve: (hashed: Hashed) => void;
+  reject: (error: Error) => void;
+  onProgress: (done: number) => void;
+}
+
+/** One thread: reading a disk from several places at once is rarely faster. */
+export class Hasher {
+  readonly #worker = new Worker(new URL("./hash-worker.ts", import.meta.url), { type: "module" });
+  readonly #waiting = new Map<number, Waiting>();
+  #last = 0;
+
+  constructor() {
+    this.#worker.addEventListener("message", (event: MessageEvent<HashAnswer>) => {
+      const { id } = event.data;
+      const waiting = this.#waiting.get(id);
+      if (!waiting) return;
+      if (event.data.type === "progress") return waiting.onProgress(event.data.done);
+      this.#waiting.delete(id);
+      if (event.data.type === "done") waiting.resolve(event.data);
+      else waiting.reject(new Error(event.data.reason));
+    });
+    this.#worker.addEventListener("error", (event) => {
+      const error = new Error(event.message || "hashing does not work in this browser");
+      for (const { reject } of this.#waiting.values()) reject(error);
+      this.#waiting.clear();
+    });
+  }
+
+  /** Hash a file; rejects when it cannot be read (any more). */
+  async hash(file: Blob, partBytes: number, onProgress: (done: number) => void): Promise<Hashed> {
+    const id = ++this.#last;
+    return await new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject, onProgress });
+      this.#worker.postMessage({ id, file, partBytes } satisfies HashRequest);
+    });
+  }
+
+  close(): void {
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(new DOMException("stopped", "AbortError"));
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Bring files to the manager: hash, ask what is missing, send only that. Large files go in parts, and parts that have arrived
+ * are not sent again: so stopping, or a network that fails, costs one part at most.
+ */
+import type { Input } from "../../protocol/plan.ts";
+import type { AssetsMissing, Parts } from "../lib/answers.ts";
+import { call, get } from "../lib/api.ts";
+import { ApiError, problemOf } from "../lib/problem.ts";
+import { Hasher, type Hashed } from "./hasher.ts";
+import type { Chosen } from "./files.ts";
+
+/** As the manager's (`PART_BYTES` of `src/protocol/file.ts`, which brings the validator along); its answers are checked against it. */
+const PART_BYTES = 32 * 1024 * 1024;
+/** Files at a time. */
+const LANES = 3;
+const ASKED_AT_ONCE = 1_000;
+const TRIES = 8;
+const PAUSE_MS = 1_000;
+const PAUSE_MAX_MS = 15_000;
+
+export interface SendProgress {
+  phase: "hashing" | "uploading";
+  done: number;
+  total: number;
+  /** Files the manager had already. */
+  known: number;
+  /** The network failed, and it is being tried again. */
+  retrying: boolean;
+}
+
+/** PUT with progress, which `fetch` does not tell. Rejects with `ApiError`, or an AbortError. */
+async function put(
+  path: string,
+  body: Blob,
+  headers: Record<string, string>,
+  onProgress: (sent: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const abort = (): void => request.abort();
+    request.open("PUT", path);
+    for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
+    request.addEventListener("load", () => {
+      if (request.status < 300) resolve();
+      else reject(problemOf(request.status, request.responseText));
+    });
+    request.addEventListener("error", () =>
+      reject(new ApiError(0, { code: "unreachable", detail: "The manager cannot be reached." })),
+    );
+    request.addEventListener("abort", () => reject(new DOMException("stopped", "AbortError")));
+    request.addEventListener("loadend", () => signal.removeEventListener("abort", abort));
+    signal.addEventListener("abort", abort);
+    signal.throwIfAborted();
+    request.send(body);
+  });
+}
+
+function mayPass(thrown: unknown): boolean {
+  return thrown instanceof ApiError && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 500);
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(new DOMException("stopped", "AbortError"));
+    });
+  });
+}
+
+async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
+  const queue = items.values();
+  await Promise.all(
+    Array.from({ length: LANES }, async () => {
+      for (const item of queue) await work(item);
+    }),
+  );
+}
+
+export class Sender {
+  readonly #abort = new AbortController();
+  readonly #show: (progress: SendProgress) => void;
+  readonly #progress: SendProgress = { phase: "hashing", done: 0, total: 0, known: 0, retrying: false };
+  readonly #moved = new Map<string, number>();
+
+  constructor(show: (progress: SendProgress) => void) {
+    this.#show = show;
+  }
+
+  stop(): void {
+    this.#abort.abort();
+  }
+
+  /** Bring all files; answers with what the task's settings say of them. Rejects when stopped, refused, or cut off for long. */
+  async send(files: readonly Chosen[]): Promise<Input[]> {
+    const hashed = await this.#hashAll(files);
+    const inputs = files.map(({ path }, index) => ({ path, sha256: hashed[index]!.sha256, size: hashed[index]!.size }));
+    const missing = await this.#missingOf([...new Set(inputs.map((input) => input.sha256))]);
+    const todo = new Map<string, number>();
+    for (const [index, { sha256 }] of inputs.entries())
+      if (missing.has(sha256) && !todo.has(sha256)) todo.set(sha256, index);
+    this.#progress.phase = "uploading";
+    this.#progress.done = 0;
+    this.#progress.total = [...todo.values()].reduce((sum, index) => sum + inputs[index]!.size, 0);
+    this.#progress.known = inputs.filter((input) => !missing.has(input.sha256)).length;
+    this.#tell();
+    await inLanes([...todo.values()], async (index) => await this.#sendFile(files[index]!.file, hashed[index]!));
+    return inputs;
+  }
+
+  async #hashAll(files: readonly Chosen[]): Promise<Hashed[]> {
+    const hasher = new Hasher();
+    const close = (): void => hasher.close();
+    this.#abort.signal.addEventListener("abort", close);
+    this.#progress.total = files.reduce((sum, { file }) => sum + file.size, 0);
+    const hashed: Hashed[] = [];
+    let before = 0;
+    try {
+      for (const { file } of files) {
+        this.#abort.signal.throwIfAborted();
+        const told = (done: number): void => {
+          this.#progress.done = before + done;
+          this.#tell();
+        };
+        hashed.push(await hasher.hash(file, PART_BYTES, told));
+        before += file.size;
+        told(0);
+      }
+      return hashed;
+    } finally {
+      close();
+    }
+  }
+
+  async #missingOf(hashes: readonly string[]): Promise<Set<string>> {
+    const missing = new Set<string>();
+    for (let at = 0; at < hashes.length; at += ASKED_AT_ONCE) {
+      const body = { sha256: hashes.slice(at, at + ASKED_AT_ONCE) };
+      const answer = await this.#again(() =>
+        call<AssetsMissing>("POST", "/assets/missing", { body, signal: this.#abort.signal }),
+      );
+      for (const sha256 of answer.missing) missing.add(sha256);
+    }
+    return missing;
+  }
+
+  async #sendFile(file: File, { sha256, size, parts }: Hashed): Promise<void> {
+    const path = `/assets/${sha256}`;
+    if (size <= PART_BYTES) {
+      await this.#again(() => put(path, file, {}, (sent) => this.#count(path, sent), this.#abort.signal));
+      this.#count(path, size);
+      return;
+    }
+    const arrived = await this.#again(() => get<Parts>(`${path}/parts`, this.#abort.signal));
+    if (arrived.part_bytes !== PART_BYTES)
+      throw new ApiError(0, { code: "changed", detail: "The manager is newer than this page: load it again." });
+    const there = new Set(
+      arrived.parts.filter((part) => part.sha256 === parts[part.number - 1]).map((part) => part.number),
+    );
+    for (const [index, hash] of parts.entries()) {
+      const number = index + 1;
+      const key = `${path}/parts/${number}`;
+      const part = file.slice(index * PART_BYTES, number * PART_BYTES);
+      if (!there.has(number))
+        await this.#again(() =>
+          put(key, part, { "Tablao-SHA256": hash }, (sent) => this.#count(key, sent), this.#abort.signal),
+        );
+      this.#count(key, part.size);
+    }
+    await this.#again(() => call("POST", `${path}/assemble`, { body: { size, sha256 }, signal: this.#abort.signal }));
+  }
+
+  /** Try until it goes well, it is refused, or it has failed for minutes. */
+  async #again<T>(what: () => Promise<T>): Promise<T> {
+    for (let tries = 1, wait = PAUSE_MS; ; tries++, wait = Math.min(PAUSE_MAX_MS, wait * 2)) {
+      this.#abort.signal.throwIfAborted();
+      try {
+        const answer = await what();
+        this.#progress.retrying = false;
+        return answer;
+      } catch (thrown) {
+        if (!mayPass(thrown) || tries === TRIES) throw thrown;
+        this.#progress.retrying = true;
+        this.#tell();
+        await pause(wait * (0.5 + Math.random() / 2), this.#abort.signal);
+      }
+    }
+  }
+
+  #count(key: string, sent: number): void {
+    this.#moved.set(key, sent);
+    this.#progress.done = [...this.#moved.values()].reduce((sum, part) => sum + part, 0);
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#show({ ...this.#progress });
+  }
+}

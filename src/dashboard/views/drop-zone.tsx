@@ -1,0 +1,87 @@
+/** Where files are dropped or chosen, and the list of those that are there. */
+import { useComputed, useSignal, type Signal } from "@preact/signals";
+import { bytes } from "../lib/format.ts";
+import { Icon } from "../parts/icons.tsx";
+import { attempt } from "../parts/messages.tsx";
+import { text } from "../text.ts";
+import { chosen, dropped, together, type Chosen } from "../upload/files.ts";
+
+/** Of a long list; the number of the others is shown. */
+const SHOWN = 8;
+
+export function DropZone({ files }: { files: Signal<readonly Chosen[]> }) {
+  const t = text.submit;
+  const over = useSignal(false);
+  const take = (more: readonly Chosen[]): void => {
+    files.value = together(files.value, more);
+  };
+  const rows = useComputed(() => files.value.slice(0, SHOWN));
+  const pick = (folder: boolean) => (
+    <label class="button">
+      {folder && <Icon name="folder" />}
+      {folder ? t.chooseFolder : t.choose}
+      <input
+        type="file"
+        class="hidden-text"
+        multiple
+        {...(folder && { webkitdirectory: true })}
+        onChange={(event) => {
+          take(chosen(event.currentTarget.files));
+          // The same file can be chosen again after it was changed.
+          event.currentTarget.value = "";
+        }}
+      />
+    </label>
+  );
+  return (
+    <div
+      class={over.value ? "drop over" : "drop"}
+      onDragOver={(event) => {
+        event.preventDefault();
+        over.value = true;
+      }}
+      onDragLeave={() => (over.value = false)}
+      onDrop={(event) => {
+        event.preventDefault();
+        over.value = false;
+        const transfer = event.dataTransfer;
+        if (transfer) void attempt(async () => take(await dropped(transfer)));
+      }}
+    >
+      <div class="drop-words">
+        <p class="strong">{t.drop}</p>
+        <p class="quiet">{t.dropHint}</p>
+      </div>
+      <div class="actions">
+        {pick(false)}
+        {pick(true)}
+        {files.value.length > 0 && (
+          <button type="button" class="button plain" onClick={() => (files.value = [])}>
+            {t.clear}
+          </button>
+        )}
+      </div>
+      {files.value.length > 0 && (
+        <ul class="drop-files">
+          {rows.value.map(({ path, file }) => (
+            <li key={path}>
+              <span class="clip" title={path}>
+                {path}
+              </span>
+              <button
+                type="button"
+                class="button plain little icon"
+                aria-label={`${text.remove} ${path}`}
+                onClick={() => (files.value = files.value.filter((one) => one.path !== path))}
+              >
+                <Icon name="close" />
+              </button>
+              <span class="num quiet">{bytes(file.size)}</span>
+            </li>
+          ))}
+          {files.value.length > SHOWN && <li class="quiet">+ {files.value.length - SHOWN}</li>}
+        </ul>
+      )}
+    </div>
+  );
+}

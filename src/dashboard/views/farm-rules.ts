@@ -1,0 +1,60 @@
+/** What the farm view shows in which order. Pure. */
+import type { LiveWorker } from "../../protocol/live.ts";
+import type { TaskStatus, TaskSummary } from "../../protocol/task.ts";
+import { text } from "../text.ts";
+
+const OPEN: ReadonlySet<TaskStatus> = new Set(["waiting", "queued", "rendering", "paused"]);
+
+export function isOpen(task: Pick<TaskSummary, "status">): boolean {
+  return OPEN.has(task.status);
+}
+
+export function nameOfTask(task: Pick<TaskSummary, "id" | "name" | "type">): string {
+  return task.name === "" ? text.task.untitled(task.type, task.id) : task.name;
+}
+
+/** The order of dispatch for what is open, the newest first for what has ended. */
+export function byDispatch(a: TaskSummary, b: TaskSummary): number {
+  const open = Number(isOpen(b)) - Number(isOpen(a));
+  if (open !== 0) return open;
+  return isOpen(a) ? b.priority - a.priority || a.id - b.id : b.updated_ms - a.updated_ms || b.id - a.id;
+}
+
+/** Online before offline, then by name: an order that does not change while they work. */
+export function workersFirst(a: LiveWorker, b: LiveWorker): number {
+  const online = Number(b.connection === "online") - Number(a.connection === "online");
+  return online || collator.compare(a.name || a.hostname, b.name || b.hostname) || a.id - b.id;
+}
+
+/** `node-2` before `node-10`. */
+const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
+
+/**
+ * Frames an hour at the present pace: what is left, by the middle of the estimate. Without an estimate nothing is known of
+ * the pace. Null then.
+ */
+export function framesPerHour(task: Pick<TaskSummary, "frames" | "eta" | "updated_ms" | "status">): number | null {
+  if (!task.eta || !isOpen(task)) return null;
+  const left = task.frames.pending + task.frames.leased;
+  const ms = (task.eta.low_ms + task.eta.high_ms) / 2 - task.updated_ms;
+  return left > 0 && ms > 0 ? (left * 3_600_000) / ms : null;
+}
+
+/** All words must be found; `#12` and `12` find the number. */
+export function matchesTask(task: Pick<TaskSummary, "id" | "name" | "type" | "owner">, search: string): boolean {
+  const about = `#${task.id} ${task.name} ${task.type} ${task.owner}`.toLowerCase();
+  return wordsOf(search).every((word) => about.includes(word));
+}
+
+export function matchesWorker(
+  worker: Pick<LiveWorker, "id" | "name" | "hostname" | "tags" | "system">,
+  search: string,
+): boolean {
+  const about =
+    `#${worker.id} ${worker.name} ${worker.hostname} ${worker.tags.join(" ")} ${worker.system}`.toLowerCase();
+  return wordsOf(search).every((word) => about.includes(word));
+}
+
+function wordsOf(search: string): string[] {
+  return search.toLowerCase().split(/\s+/).filter(Boolean);
+}

@@ -1,0 +1,60 @@
+/** Make a link that shows one task to someone without an account. */
+import { useState } from "preact/hooks";
+import type { Share } from "../../protocol/share.ts";
+import { call } from "../lib/api.ts";
+import { CopyBox, Dialog, Field } from "../parts/controls.tsx";
+import { attempt } from "../parts/messages.tsx";
+import { text } from "../text.ts";
+
+const DAY_S = 86_400;
+
+export function ShareDialog({ taskId, onClose }: { taskId: number; onClose: () => void }) {
+  const t = text.share;
+  const [days, setDays] = useState("7");
+  const [share, setShare] = useState<Share | null>(null);
+  const make = (): void =>
+    void attempt(async () =>
+      setShare(await call<Share>("POST", `/tasks/${taskId}/share`, { body: { expires_s: Number(days) * DAY_S } })),
+    );
+  const revoke = (): void =>
+    void attempt(async () => {
+      await call("DELETE", `/tasks/${taskId}/share`);
+      onClose();
+    }, t.revoked);
+  return (
+    <Dialog title={t.title} onClose={onClose}>
+      <p>{t.lead}</p>
+      {share === null ? (
+        <Field label={t.days}>
+          {(attributes) => (
+            <select {...attributes} class="input" value={days} onChange={(event) => setDays(event.currentTarget.value)}>
+              {Object.entries(t.choices).map(([value, words]) => (
+                <option key={value} value={value}>
+                  {words}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      ) : (
+        <div class="stack close">
+          <CopyBox value={share.url} label={t.link} />
+          <p class="quiet small">{t.until(share.expires_ms)}</p>
+        </div>
+      )}
+      <div class="actions">
+        {share === null && (
+          <button type="button" class="button main" onClick={make}>
+            {t.make}
+          </button>
+        )}
+        <button type="button" class="button" onClick={onClose}>
+          {text.close}
+        </button>
+        <button type="button" class="button danger" onClick={revoke}>
+          {t.revoke}
+        </button>
+      </div>
+    </Dialog>
+  );
+}

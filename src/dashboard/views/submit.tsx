@@ -1,0 +1,312 @@
+/** Submit from the browser: files by drop, settings by the type's own schema, an upload that can be stopped and resumed. */
+import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import type { Task } from "../../protocol/task.ts";
+import { call, get } from "../lib/api.ts";
+import { bytes, counted } from "../lib/format.ts";
+import { ApiError, messageOf } from "../lib/problem.ts";
+import { go } from "../lib/router.ts";
+import { maySubmit } from "../lib/session.ts";
+import { Field } from "../parts/controls.tsx";
+import { Input, type InputKind } from "../parts/input.tsx";
+import { say } from "../parts/messages.tsx";
+import { text } from "../text.ts";
+import { scenesOf, type Chosen } from "../upload/files.ts";
+import { fieldsOf, valueOf, type JsonSchema, type SettingField } from "../upload/schema-form.ts";
+import { Sender, type SendProgress } from "../upload/send.ts";
+import { DropZone } from "./drop-zone.tsx";
+import { SettingInput } from "./setting-input.tsx";
+import "./submit.css";
+
+interface TaskType {
+  type: string;
+  summary: string;
+  settings: JsonSchema;
+}
+
+/** What the form says in places of its own, or what belongs to the files. */
+const OWN = new Set(["file", "assets", "frame_start", "frame_end"]);
+/** Shown at once; the rest is under “more”. */
+const FIRST = new Set([
+  "frames",
+  "format",
+  "engine",
+  "samples",
+  "resolution_percentage",
+  "render_preset",
+  "width",
+  "height",
+  "text",
+  "seconds",
+  "task",
+  "fps",
+  "program",
+  "args",
+  "command",
+]);
+
+type Texts = Record<string, string>;
+
+function stem(path: string): string {
+  return (path.split("/").at(-1) ?? path).replace(/\.blend$/i, "");
+}
+
+function SettingFields({
+  fields,
+  texts,
+  errors,
+}: {
+  fields: readonly SettingField[];
+  texts: Signal<Texts>;
+  errors: ReadonlyMap<string, string>;
+}) {
+  return (
+    <div class="fields">
+      {fields.map((field) => (
+        <SettingInput
+          key={field.name}
+          field={field}
+          value={texts.value[field.name] ?? ""}
+          error={errors.get(`settings.${field.name}`)}
+          onValue={(value) => (texts.value = { ...texts.value, [field.name]: value })}
+        />
+      ))}
+    </div>
+  );
+}
+
+export function Submit() {
+  const t = text.submit;
+  const types = useSignal<readonly TaskType[]>([]);
+  const type = useSignal("blender_render");
+  const files = useSignal<readonly Chosen[]>([]);
+  const scene = useSignal("");
+  const texts = useSignal<Texts>({ frames: "1-24" });
+  const queue = useSignal<Texts>({ name: "", priority: "50", chunk: "1", order: "ascending", tags: "", tries: "3" });
+  const paused = useSignal(false);
+  const progress = useSignal<SendProgress | null>(null);
+  const problem = useSignal<ApiError | Error | null>(null);
+  const sender = useRef<Sender | null>(null);
+  // The same task, however often the button is pressed after a lost answer.
+  const key = useRef(crypto.randomUUID());
+
+  useEffect(() => {
+    document.title = `${t.title} · ${text.product}`;
+    get<{ types: TaskType[] }>("/types").then(
+      (answer) => (types.value = answer.types),
+      (thrown: unknown) => (problem.value = thrown instanceof Error ? thrown : new Error(String(thrown))),
+    );
+    return () => sender.current?.stop();
+  }, []);
+  const chosenType = useComputed(() => types.value.find((one) => one.type === type.value));
+  const fields = useComputed(() => (chosenType.value ? fieldsOf(chosenType.value.settings, OWN) : []));
+  const scenes = useComputed(() => scenesOf(files.value));
+  useSignalEffect(() => {
+    const [first] = scenes.value;
+    if (!scenes.value.includes(scene.peek())) scene.value = first ?? "";
+  });
+  const brings = type.value === "blender_render";
+  const errors = new Map(
+    problem.value instanceof ApiError ? problem.value.errors.map((one) => [one.field, one.message]) : [],
+  );
+  const placed = new Set([...fields.value.map((field) => `settings.${field.name}`), ...Object.keys(queue.value)]);
+  const elsewhere = problem.value !== null && ![...errors.keys()].some((field) => placed.has(field));
+
+  const settingsOf = (): Record<string, unknown> => {
+    const settings: Record<string, unknown> = {};
+    for (const field of fields.value) {
+      const value = valueOf(field, texts.value[field.name] ?? "");
+      if (value !== undefined) settings[field.name] = value;
+    }
+    return settings;
+  };
+  const send = async (): Promise<void> => {
+    problem.value = null;
+    if (brings && scene.value === "") {
+      problem.value = new Error(t.noBlend);
+      return;
+    }
+    try {
+      const settings = settingsOf();
+      if (brings) {
+        sender.current = new Sender((now) => (progress.value = now));
+        settings["assets"] = await sender.current.send(files.value);
+        settings["file"] = scene.value;
+      }
+      const q = queue.value;
+      const body = {
+        type: type.value,
+        settings,
+        name: q["name"] || (brings ? stem(scene.value) : undefined),
+        priority: Number(q["priority"]),
+        chunk: q["chunk"] === "auto" ? "auto" : Number(q["chunk"]),
+        order: q["order"],
+        tags: (q["tags"] ?? "").split(/[\s,]+/).filter(Boolean),
+        tries: Number(q["tries"]),
+        paused: paused.value,
+      };
+      const task = await call<Task>("POST", "/tasks", { body, headers: { "Idempotency-Key": key.current } });
+      say(t.done(task.id));
+      go(`/app/tasks/${task.id}`);
+    } catch (thrown) {
+      batch(() => {
+        if (thrown instanceof DOMException && thrown.name === "AbortError") say(t.stopped);
+        else problem.value = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
+        // A refusal is not kept under the key; another try is another submission.
+        if (thrown instanceof ApiError && thrown.status !== 0) key.current = crypto.randomUUID();
+      });
+    } finally {
+      progress.value = null;
+      sender.current = null;
+    }
+  };
+  if (!maySubmit.value) return <p class="empty">{t.viewer}</p>;
+  const busy = progress.value !== null;
+  const shown = progress.value;
+  const set = (name: string) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) => {
+    queue.value = { ...queue.value, [name]: event.currentTarget.value };
+  };
+  const queued = (name: string, label: string, hint?: string, kind: InputKind = "text") => (
+    <Field label={label} hint={hint} error={errors.get(name)}>
+      {(attributes) => <Input {...attributes} kind={kind} value={queue.value[name]} onInput={set(name)} />}
+    </Field>
+  );
+  return (
+    <form
+      class="submit"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void send();
+      }}
+    >
+      <div class="head">
+        <h1>{t.title}</h1>
+      </div>
+      <fieldset class="stack" disabled={busy}>
+        <div class="sheet submit-part">
+          <Field label={t.type} hint={chosenType.value?.summary}>
+            {(attributes) => (
+              <select
+                {...attributes}
+                class="input"
+                value={type.value}
+                onChange={(event) => (type.value = event.currentTarget.value)}
+              >
+                {types.value.map((one) => (
+                  <option key={one.type} value={one.type}>
+                    {one.type}
+                  </option>
+                ))}
+              </select>
+            )}
+          </Field>
+          {brings && <DropZone files={files} />}
+          {brings && scenes.value.length > 1 && (
+            <Field label={t.main} hint={t.mainHint}>
+              {(attributes) => (
+                <select
+                  {...attributes}
+                  class="input"
+                  value={scene.value}
+                  onChange={(event) => (scene.value = event.currentTarget.value)}
+                >
+                  {scenes.value.map((path) => (
+                    <option key={path} value={path}>
+                      {path}
+                    </option>
+                  ))}
+                </select>
+              )}
+            </Field>
+          )}
+        </div>
+        <section class="sheet submit-part" aria-labelledby="settings-title">
+          <h2 id="settings-title">{t.settings}</h2>
+          <SettingFields
+            fields={fields.value.filter((field) => FIRST.has(field.name) || field.required)}
+            texts={texts}
+            errors={errors}
+          />
+          <details open={[...errors.keys()].some((field) => field.startsWith("settings."))}>
+            <summary>{t.moreSettings}</summary>
+            <SettingFields
+              fields={fields.value.filter((field) => !FIRST.has(field.name) && !field.required)}
+              texts={texts}
+              errors={errors}
+            />
+          </details>
+        </section>
+        <section class="sheet submit-part" aria-labelledby="queue-title">
+          <h2 id="queue-title">{t.queue}</h2>
+          <div class="fields">
+            <Field label={t.name} error={errors.get("name")}>
+              {(attributes) => (
+                <input
+                  {...attributes}
+                  class="input"
+                  placeholder={stem(scene.value)}
+                  value={queue.value["name"]}
+                  onInput={set("name")}
+                />
+              )}
+            </Field>
+            {queued("priority", t.priority, t.priorityHint, "number")}
+            {queued("chunk", t.chunk, t.chunkHint)}
+            <Field label={t.order} error={errors.get("order")}>
+              {(attributes) => (
+                <select {...attributes} class="input" value={queue.value["order"]} onChange={set("order")}>
+                  {Object.entries(text.settings.orders).map(([value, words]) => (
+                    <option key={value} value={value}>
+                      {words}
+                    </option>
+                  ))}
+                </select>
+              )}
+            </Field>
+            {queued("tags", t.tags)}
+            {queued("tries", t.tries, undefined, "number")}
+          </div>
+          <label class="check">
+            <input
+              type="checkbox"
+              checked={paused.value}
+              onChange={(event) => (paused.value = event.currentTarget.checked)}
+            />
+            {t.paused}
+          </label>
+        </section>
+      </fieldset>
+      {elsewhere && problem.value && (
+        <p class="note bad-note" role="alert">
+          {problem.value.message}
+        </p>
+      )}
+      <div class="submit-end">
+        {shown === null ? (
+          <button type="submit" class="button main">
+            {t.go}
+          </button>
+        ) : (
+          <>
+            <div class="upload-bar">
+              <progress aria-label={t.uploadBar} max={Math.max(1, shown.total)} value={shown.done} />
+              <span>
+                {(shown.phase === "hashing" ? t.hashing : t.uploading)(bytes(shown.done), bytes(shown.total))}
+                {shown.known > 0 && ` · ${t.known(shown.known)}`}
+                {shown.retrying && ` · ${t.retrying}`}
+              </span>
+            </div>
+            <button type="button" class="button" onClick={() => sender.current?.stop()}>
+              {t.stop}
+            </button>
+          </>
+        )}
+        {shown === null && files.value.length > 0 && brings && (
+          <span class="quiet">
+            {counted(files.value.length, "file")}, {bytes(files.value.reduce((sum, { file }) => sum + file.size, 0))}
+          </span>
+        )}
+      </div>
+    </form>
+  );
+}

@@ -1,0 +1,168 @@
+/** The frames of a task: the grid, what is shown of it, what is chosen, and what to do with that. */
+import { useSignal } from "@preact/signals";
+import type { FrameState } from "../../protocol/task.ts";
+import { FrameGrid } from "../grid/frame-grid.tsx";
+import { STATES } from "../grid/frame-map.ts";
+import { fittingPitch, PITCHES } from "../grid/layout.ts";
+import type { Selection } from "../grid/selection.ts";
+import { call, withQuery } from "../lib/api.ts";
+import { count } from "../lib/format.ts";
+import type { TaskLive } from "../lib/task-live.ts";
+import { Icon } from "../parts/icons.tsx";
+import { Mark } from "../parts/marks.tsx";
+import { attempt, say } from "../parts/messages.tsx";
+import { text } from "../text.ts";
+
+interface Props {
+  live: TaskLive;
+  taskId: number;
+  selection: Selection;
+  /** Whether the frames may be changed. */
+  mayChange: boolean;
+  mayZip: boolean;
+  onOpen: () => void;
+}
+
+export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen }: Props) {
+  const t = text.grid;
+  const filter = useSignal<ReadonlySet<FrameState>>(new Set());
+  const pitch = useSignal<number | null>(null);
+  const list = useSignal("");
+  const map = live.map.value;
+  void live.version.value;
+  const act = async (status: "requeue" | "skip"): Promise<void> => {
+    if (!map) return;
+    const size = selection.size.value;
+    const lists = map.lists(selection.mask);
+    const done = await attempt(async () => {
+      for (const frames of lists) await call("PATCH", `/tasks/${taskId}`, { body: { status, frames } });
+    });
+    if (!done) return;
+    say(status === "requeue" ? t.requeued(size) : t.skipped(size));
+    selection.clear();
+  };
+  const zoom = (step: 1 | -1): void => {
+    if (!map) return;
+    const width = document.querySelector<HTMLElement>(".grid")?.clientWidth ?? 800;
+    const now = pitch.value ?? fittingPitch(map.total, width, 420);
+    const at = PITCHES.findIndex((size) => size === now) + step;
+    pitch.value = PITCHES[Math.max(0, Math.min(PITCHES.length - 1, at))]!;
+  };
+  const toggle = (state: FrameState): void => {
+    const next = new Set(filter.value);
+    if (!next.delete(state)) next.add(state);
+    filter.value = next;
+  };
+  const chosen = selection.size.value;
+  const zipList = chosen > 0 && map ? map.lists(selection.mask) : [];
+  const hiddenAll =
+    filter.value.size > 0 &&
+    map !== null &&
+    STATES.every((state, byte) => !filter.value.has(state) || map.counts[byte] === 0);
+  return (
+    <section class="sheet" aria-labelledby="frames-title">
+      <div class="sheet-head">
+        <h2 id="frames-title">{text.task.frames}</h2>
+        <div class="legend" role="group" aria-label={t.filter}>
+          {STATES.map((state, byte) => (
+            <button
+              type="button"
+              key={state}
+              class="button little"
+              aria-pressed={filter.value.has(state)}
+              onClick={() => toggle(state)}
+            >
+              <Mark kind={state} />
+              {text.frameState[state]} {count(map?.counts[byte] ?? 0)}
+            </button>
+          ))}
+        </div>
+        <div class="zoom">
+          <button
+            type="button"
+            class="button icon little"
+            aria-label={t.smaller}
+            title={t.smaller}
+            onClick={() => zoom(-1)}
+          >
+            <Icon name="minus" />
+          </button>
+          <button
+            type="button"
+            class="button icon little"
+            aria-label={t.larger}
+            title={t.larger}
+            onClick={() => zoom(1)}
+          >
+            <Icon name="plus" />
+          </button>
+        </div>
+      </div>
+      <div class="sheet-body stack close">
+        <FrameGrid
+          map={live.map}
+          version={live.version}
+          selection={selection}
+          filter={filter}
+          pitch={pitch}
+          onOpen={onOpen}
+        />
+        {hiddenAll && <p class="quiet">{t.empty}</p>}
+        <p id="grid-keys" class="quiet small">
+          <span aria-hidden="true">{t.keysShort}</span>
+          <span class="hidden-text">{t.keys}</span>
+        </p>
+        <div class="selection-bar">
+          <form
+            class="list-field"
+            onSubmit={(event) => {
+              event.preventDefault();
+              if (map && !selection.chooseList(map, list.value)) say(t.noSuch);
+            }}
+          >
+            <input
+              class="input"
+              aria-label={t.list}
+              placeholder={t.listHint}
+              value={list.value}
+              onInput={(event) => (list.value = event.currentTarget.value)}
+            />
+            <button type="submit" class="button">
+              {t.choose}
+            </button>
+          </form>
+          {(map?.counts[3] ?? 0) > 0 && (
+            <button type="button" class="button" onClick={() => map && selection.chooseState(map, "failed")}>
+              {t.chooseFailed}
+            </button>
+          )}
+          <span class={chosen > 0 ? "strong" : "quiet"} role="status">
+            {chosen > 0 ? t.chosen(chosen) : t.nothingChosen}
+          </span>
+          <div class="actions">
+            {mayChange && (
+              <>
+                <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("requeue")}>
+                  {t.requeue}
+                </button>
+                <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("skip")}>
+                  {t.skip}
+                </button>
+              </>
+            )}
+            {mayZip && zipList.length === 1 && (
+              <a class="button" href={withQuery(`/tasks/${taskId}/zip`, { frames: zipList[0]! })} download>
+                {t.zip}
+              </a>
+            )}
+            {chosen > 0 && (
+              <button type="button" class="button plain" onClick={() => selection.clear()}>
+                {t.clear}
+              </button>
+            )}
+          </div>
+        </div>
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,183 @@
+/** The head of a task: its name, how far it is, when it is ready, and what can be done with it. */
+import { useSignal } from "@preact/signals";
+import type { Task, TaskAction } from "../../protocol/task.ts";
+import { call } from "../lib/api.ts";
+import { managerNow } from "../lib/farm.ts";
+import { count, duration, percent } from "../lib/format.ts";
+import { go } from "../lib/router.ts";
+import { Confirm } from "../parts/controls.tsx";
+import { Icon } from "../parts/icons.tsx";
+import { TaskState } from "../parts/marks.tsx";
+import { attempt } from "../parts/messages.tsx";
+import { Strip } from "../parts/progress.tsx";
+import { spread, text } from "../text.ts";
+import { framesPerHour, isOpen, nameOfTask } from "./farm-rules.ts";
+import { ShareDialog } from "./share-dialog.tsx";
+import { WhyDialog } from "./why.tsx";
+
+interface Props {
+  task: Task;
+  mayChange: boolean;
+  /** Not through a share link. */
+  full: boolean;
+}
+
+function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
+  const t = text.task;
+  const open = useSignal<"share" | "cancel" | "remove" | "why" | null>(null);
+  const close = (): void => {
+    open.value = null;
+  };
+  const act = (status: TaskAction): void =>
+    void attempt(() => call("PATCH", `/tasks/${task.id}`, { body: { status } }));
+  const remove = (): void =>
+    void attempt(async () => {
+      await call("DELETE", `/tasks/${task.id}`);
+      go("/app");
+    }, t.removed);
+  const running = isOpen(task);
+  return (
+    <div class="actions">
+      {running && task.status !== "rendering" && (
+        <button type="button" class="button" onClick={() => (open.value = "why")}>
+          {t.why}
+        </button>
+      )}
+      {task.frames.done > 0 && task.format !== "" && (
+        <a class="button" href={`/tasks/${task.id}/zip`} download>
+          <Icon name="down" />
+          {task.type === "ffmpeg_video" ? t.video : t.zip}
+        </a>
+      )}
+      {mayChange && (
+        <>
+          <button type="button" class="button" onClick={() => (open.value = "share")}>
+            <Icon name="link" />
+            {t.share}
+          </button>
+          {task.status === "paused" ? (
+            <button type="button" class="button main" onClick={() => act("resume")}>
+              {t.resume}
+            </button>
+          ) : (
+            running && (
+              <button type="button" class="button" onClick={() => act("pause")}>
+                {t.pause}
+              </button>
+            )
+          )}
+          {task.frames.failed > 0 && (
+            <button type="button" class="button" onClick={() => act("requeue")}>
+              {t.requeue}
+            </button>
+          )}
+          {task.status === "canceled" && task.frames.failed === 0 && (
+            <button type="button" class="button" onClick={() => act("requeue")}>
+              {t.requeueAll}
+            </button>
+          )}
+          {running ? (
+            <button type="button" class="button danger" onClick={() => (open.value = "cancel")}>
+              {t.cancel}
+            </button>
+          ) : (
+            <button type="button" class="button danger" onClick={() => (open.value = "remove")}>
+              {t.remove}
+            </button>
+          )}
+        </>
+      )}
+      {open.value === "share" && <ShareDialog taskId={task.id} onClose={close} />}
+      {open.value === "why" && <WhyDialog of="tasks" id={task.id} onClose={close} />}
+      {open.value === "cancel" && (
+        <Confirm title={t.cancel} words={t.cancelSure} action={t.cancel} onClose={close} onYes={() => act("cancel")} />
+      )}
+      {open.value === "remove" && (
+        <Confirm title={t.remove} words={t.removeSure} action={t.remove} onClose={close} onYes={remove} />
+      )}
+    </div>
+  );
+}
+
+function Priority({ task }: { task: Task }) {
+  return (
+    <input
+      class="input priority"
+      type="number"
+      aria-label={text.task.priority}
+      key={task.priority}
+      defaultValue={String(task.priority)}
+      onChange={(event) => {
+        const priority = event.currentTarget.valueAsNumber;
+        if (Number.isInteger(priority)) void attempt(() => call("PATCH", `/tasks/${task.id}`, { body: { priority } }));
+      }}
+    />
+  );
+}
+
+export function TaskHead({ task, mayChange, full }: Props) {
+  const t = text.task;
+  const rate = framesPerHour(task);
+  const { frames } = task;
+  const figures: [string, preact.ComponentChildren][] = [
+    [
+      text.farm.progress,
+      <>
+        {percent(frames.done + frames.skipped, frames.total)}{" "}
+        <small>{`${count(frames.done)} / ${count(frames.total)}`}</small>
+      </>,
+    ],
+    [t.eta, task.eta && isOpen(task) ? spread(task.eta.low_ms, task.eta.high_ms, managerNow.value) : "–"],
+    [t.rate, rate === null ? "–" : count(rate)],
+    [t.perFrame, frames.done > 0 ? duration(task.seconds / frames.done) : "–"],
+    [t.elapsed, duration(task.seconds)],
+    [
+      t.errors,
+      <>
+        {count(task.errors)} {task.lost > 0 && <small>{text.farm.lost(task.lost)}</small>}
+      </>,
+    ],
+  ];
+  return (
+    <>
+      <div class="head">
+        <h1>{nameOfTask(task)}</h1>
+        <TaskState status={task.status} />
+        <span class="quiet">
+          #{task.id} · {task.type}
+        </span>
+        {full && <Actions task={task} mayChange={mayChange} />}
+      </div>
+      <div class="stack close">
+        <div class="task-strip">
+          <Strip frames={frames} />
+        </div>
+        <dl class="figures">
+          {figures.map(([label, value]) => (
+            <div class="figure" key={label}>
+              <dt>{label}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+          {full && (
+            <div class="figure">
+              <dt>{t.priority}</dt>
+              <dd>{mayChange ? <Priority task={task} /> : task.priority}</dd>
+            </div>
+          )}
+        </dl>
+        {task.waits_for?.length > 0 && (
+          <p class="note">
+            {t.dependsOn}{" "}
+            {task.waits_for.map((id) => (
+              <a key={id} href={`/app/tasks/${id}`}>
+                #{id}{" "}
+              </a>
+            ))}
+          </p>
+        )}
+        {task.error && <p class="note bad-note">{task.error}</p>}
+      </div>
+    </>
+  );
+}

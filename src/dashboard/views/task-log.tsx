@@ -1,0 +1,154 @@
+/** The log: its tail, live; one attempt of it; and the place where it says what went wrong. */
+import { useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
+import type { VNode } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import type { LogPage } from "../../protocol/task.ts";
+import { get, withQuery } from "../lib/api.ts";
+import { workerName } from "../lib/farm.ts";
+import { clock } from "../lib/format.ts";
+import type { LogLine, TaskLive } from "../lib/task-live.ts";
+import { attempt as tryTo } from "../parts/messages.tsx";
+import { text } from "../text.ts";
+
+const TAIL = 500;
+const PAGE = 10_000;
+/** Lines shown at once; the newest of them. */
+const SHOWN = 2_000;
+const WRONG = /\b(error|exception|traceback|fatal|failed|killed)\b/i;
+
+/** Lines are made once: a log that grows does not draw again what is there. */
+const drawn = new WeakMap<LogLine, VNode>();
+
+function lineOf(line: LogLine): VNode {
+  const known = drawn.get(line);
+  if (known) return known;
+  const wrong = WRONG.test(line.text);
+  const made = (
+    <div class={wrong ? "log-line error" : "log-line"} key={line.seq} data-wrong={wrong ? "" : undefined}>
+      <span class="quiet">{clock(line.at_ms)}</span>
+      <span class="quiet clip">{line.worker_id === null ? "" : workerName(line.worker_id)}</span>
+      <pre>{line.text}</pre>
+    </div>
+  );
+  drawn.set(line, made);
+  return made;
+}
+
+/** The log's text that belongs to one attempt; the whole log is bounded, so reading it all is. */
+async function linesOfAttempt(taskId: number, attempt: number): Promise<LogLine[]> {
+  const found: LogLine[] = [];
+  let after = 0;
+  for (;;) {
+    const page = await get<LogPage>(withQuery(`/tasks/${taskId}/log`, { after, limit: PAGE }));
+    found.push(...page.lines.filter((line) => line.attempt === attempt));
+    if (page.lines.length === 0 || page.next === after) return found;
+    after = page.next;
+  }
+}
+
+interface Props {
+  live: TaskLive;
+  taskId: number;
+  /** Only this attempt, when one is chosen. */
+  attempt: Signal<number | null>;
+}
+
+export function TaskLog({ live, taskId, attempt }: Props) {
+  const t = text.log;
+  const box = useRef<HTMLDivElement>(null);
+  const follow = useSignal(true);
+  const find = useSignal("");
+  const dropped = useSignal(false);
+  const loaded = useSignal(false);
+  const ofAttempt = useSignal<readonly LogLine[] | null>(null);
+  const lines = useComputed(() => {
+    const all = attempt.value === null ? live.log.value : (ofAttempt.value ?? []);
+    const words = find.value.toLowerCase();
+    const found = words === "" ? all : all.filter((line) => line.text.toLowerCase().includes(words));
+    return found.slice(-SHOWN);
+  });
+
+  useEffect(() => {
+    const abort = new AbortController();
+    get<LogPage>(withQuery(`/tasks/${taskId}/log`, { tail: TAIL }), abort.signal).then(
+      (page) => {
+        live.addLog(page.lines);
+        dropped.value = page.dropped;
+        loaded.value = true;
+      },
+      () => (loaded.value = true),
+    );
+    return () => abort.abort();
+  }, [taskId]);
+  useSignalEffect(() => {
+    const wanted = attempt.value;
+    ofAttempt.value = null;
+    if (wanted === null) return;
+    follow.value = false;
+    void tryTo(async () => {
+      const found = await linesOfAttempt(taskId, wanted);
+      if (attempt.peek() === wanted) ofAttempt.value = found;
+    });
+  });
+  const ready = lines.value;
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    if (attempt.value !== null) {
+      // The last thing that reads like an error is most often what ended it.
+      const wrong = [...element.querySelectorAll<HTMLElement>("[data-wrong]")].at(-1);
+      element.scrollTop = wrong ? wrong.offsetTop - element.offsetTop - element.clientHeight / 3 : element.scrollHeight;
+    } else if (follow.value) element.scrollTop = element.scrollHeight;
+  }, [ready, follow.value]);
+
+  const onScroll = (): void => {
+    const element = box.current!;
+    const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 24;
+    if (follow.peek() !== atEnd && attempt.peek() === null) follow.value = atEnd;
+  };
+  return (
+    <div class="stack close">
+      <div class="actions">
+        <label class="check">
+          <input
+            type="checkbox"
+            checked={follow.value}
+            disabled={attempt.value !== null}
+            onChange={(event) => (follow.value = event.currentTarget.checked)}
+          />
+          {t.follow}
+        </label>
+        <input
+          class="input search"
+          type="search"
+          placeholder={t.find}
+          aria-label={t.find}
+          value={find.value}
+          onInput={(event) => (find.value = event.currentTarget.value)}
+        />
+        {attempt.value !== null && (
+          <>
+            <span>{t.ofAttempt(attempt.value)}</span>
+            <button type="button" class="button little" onClick={() => (attempt.value = null)}>
+              {t.showAll}
+            </button>
+          </>
+        )}
+        {dropped.value && <span class="quiet small">{t.dropped}</span>}
+      </div>
+      <div ref={box} class="log" role="log" aria-label={t.title} aria-live="off" tabIndex={0} onScroll={onScroll}>
+        {ready.length === 0 ? (
+          <p class="empty">
+            {!loaded.value || (attempt.value !== null && ofAttempt.value === null)
+              ? text.loading
+              : find.value === ""
+                ? t.empty
+                : t.noMatch}
+          </p>
+        ) : (
+          ready.map(lineOf)
+        )}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,72 @@
+/** What the task was submitted with, and the command that its workers run. */
+import { useEffect, useState } from "preact/hooks";
+import type { Command } from "../../protocol/plan.ts";
+import type { Task } from "../../protocol/task.ts";
+import { get } from "../lib/api.ts";
+import { duration, instant } from "../lib/format.ts";
+import { text } from "../text.ts";
+
+interface PlanText {
+  command: Command;
+}
+
+/** A command as a person would write it; folders of the lease as `$IN` and `$OUT`. For reading: nothing runs it. */
+export function commandText({ program, args }: Pick<Command, "program" | "args">): string {
+  const words = args.map((arg) => (typeof arg === "string" ? arg : "in" in arg ? `$IN/${arg.in}` : `$OUT/${arg.out}`));
+  return [program, ...words]
+    .map((word) => (/^[\w@%+=:,./$#-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
+    .join(" ");
+}
+
+export function TaskSettings({ task }: { task: Task }) {
+  const t = text.settings;
+  const [plan, setPlan] = useState<PlanText | null>(null);
+  useEffect(() => {
+    const abort = new AbortController();
+    get<PlanText>(`/tasks/${task.id}/plan`, abort.signal).then(setPlan, () => undefined);
+    return () => abort.abort();
+  }, [task.id, task.frame_list]);
+  const { assets, ...own } = task.settings as Record<string, unknown> & { assets?: unknown };
+  const files = Array.isArray(assets) ? assets.length : 0;
+  const facts: [string, string][] = [
+    [t.type, task.type],
+    [t.parser, task.parser],
+    [t.owner, task.owner],
+    [t.created, instant(task.created_ms)],
+    [t.updated, instant(task.updated_ms)],
+    [t.frames, task.frame_list],
+    [t.chunk, String(task.chunk)],
+    [t.order, t.orders[task.order]],
+    [t.tags, task.tags.join(", ") || text.none],
+    [t.lease, duration(task.lease_ms / 1_000)],
+    [t.tries, String(task.tries)],
+  ];
+  return (
+    <div class="stack">
+      <dl class="facts">
+        {facts.map(([label, value]) => (
+          <>
+            <dt key={`${label}-t`}>{label}</dt>
+            <dd key={label}>{value}</dd>
+          </>
+        ))}
+      </dl>
+      <div class="stack close">
+        <h3>
+          {t.own} {files > 0 && <span class="quiet">({t.files(files)})</span>}
+        </h3>
+        <pre class="settings-json" tabIndex={0}>
+          {JSON.stringify(own, null, 2)}
+        </pre>
+      </div>
+      {plan && (
+        <div class="stack close">
+          <h3>{t.command}</h3>
+          <pre class="settings-json" tabIndex={0}>
+            {commandText(plan.command)}
+          </pre>
+        </div>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,112 @@
+/** A task: its frames, pictures, times, log, settings. */
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { Selection } from "../grid/selection.ts";
+import { FrameFacts } from "../lib/frame-facts.ts";
+import { mayChange, session } from "../lib/session.ts";
+import { TaskLive } from "../lib/task-live.ts";
+import { Tabs } from "../parts/tabs.tsx";
+import { text } from "../text.ts";
+import { nameOfTask } from "./farm-rules.ts";
+import { FramePanel } from "./frame-panel.tsx";
+import { TaskFrames } from "./task-frames.tsx";
+import { TaskHead } from "./task-head.tsx";
+import { TaskLog } from "./task-log.tsx";
+import { TaskSettings } from "./task-settings.tsx";
+import { TaskTimeline } from "./task-timeline.tsx";
+import { TaskTimes } from "./task-times.tsx";
+import { Viewer } from "./viewer.tsx";
+import "./task.css";
+
+type Tab = "log" | "times" | "timeline" | "settings";
+
+interface SheetProps {
+  id: number;
+  /** Everything; a share link shows less. */
+  full: boolean;
+}
+
+/** One task by its number. `key` it by the number. */
+export function TaskSheet({ id, full }: SheetProps) {
+  const live = useMemo(() => new TaskLive(id, full), [id, full]);
+  useEffect(() => () => live.close(), [live]);
+  const selection = useMemo(() => new Selection(), [id]);
+  const tab = useSignal<Tab>(full ? "log" : "times");
+  const logAttempt = useSignal<number | null>(null);
+  const below = useRef<HTMLDivElement>(null);
+  const needsFacts = useComputed(() => tab.value === "times" || tab.value === "timeline");
+  const facts = useSignal<FrameFacts | null>(null);
+
+  useSignalEffect(() => {
+    const map = live.map.value;
+    if (!map || !needsFacts.value || facts.peek()?.map === map) return;
+    const abort = new AbortController();
+    const made = new FrameFacts(map);
+    facts.value = made;
+    made.load(id, abort.signal).catch(() => (made.loading.value = false));
+  });
+  useSignalEffect(() => {
+    const changed = live.changed.value;
+    facts.peek()?.take(changed, live.nowMs);
+  });
+  useSignalEffect(() => {
+    if (live.task.value) document.title = text.task.title(nameOfTask(live.task.value));
+    if (live.socket.state.value === "signed out") session.value = null;
+  });
+
+  const task = live.task.value;
+  if (live.socket.state.value === "gone") return <p class="empty">{text.task.gone}</p>;
+  if (!task) return <p class="empty">{text.loading}</p>;
+  const allowed = full && mayChange(task.owner);
+  const onFrame = (index: number): void => {
+    selection.moveTo(index, index);
+    document.querySelector("#frame-title")?.scrollIntoView({ block: "nearest" });
+  };
+  const onLog = (attempt: number): void => {
+    logAttempt.value = attempt;
+    tab.value = "log";
+    below.current?.scrollIntoView({ block: "nearest" });
+  };
+  const tabs = [
+    ...(full ? ([["log", text.task.tabs.log]] as const) : []),
+    ["times", text.task.tabs.times] as const,
+    ["timeline", text.task.tabs.timeline] as const,
+    ...(full ? ([["settings", text.task.tabs.settings]] as const) : []),
+  ];
+  return (
+    <>
+      <TaskHead task={task} mayChange={allowed} full={full} />
+      <div class="pair task-pair">
+        <div class="stack">
+          <TaskFrames
+            live={live}
+            taskId={id}
+            selection={selection}
+            mayChange={allowed}
+            mayZip={full}
+            onOpen={() => document.querySelector("#frame-title")?.scrollIntoView({ block: "nearest" })}
+          />
+          <div class="sheet" ref={below}>
+            <Tabs label={text.task.tabsLabel} tabs={tabs} chosen={tab} />
+            <div class="tab-body" role="tabpanel" id={`panel-${tab.value}`} aria-labelledby={`tab-${tab.value}`}>
+              {tab.value === "log" && <TaskLog live={live} taskId={id} attempt={logAttempt} />}
+              {tab.value === "times" && facts.value && <TaskTimes facts={facts.value} onFrame={onFrame} />}
+              {tab.value === "timeline" && facts.value && <TaskTimeline facts={facts.value} onFrame={onFrame} />}
+              {tab.value === "settings" && <TaskSettings task={task} />}
+            </div>
+          </div>
+        </div>
+        <div class="stack">
+          <Viewer live={live} taskId={id} />
+          <FramePanel live={live} taskId={id} selection={selection} full={full} onLog={onLog} />
+        </div>
+      </div>
+    </>
+  );
+}
+
+export function TaskView({ params }: { params: Record<string, string> }) {
+  const id = Number(params["id"]);
+  if (!Number.isSafeInteger(id) || id < 1) return <p class="empty">{text.notThere}</p>;
+  return <TaskSheet key={id} id={id} full />;
+}

@@ -1,0 +1,152 @@
+/** The player: small previews, never full frames. It follows the newest one until somebody scrubs. */
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { Icon } from "../parts/icons.tsx";
+import { PreviewStore } from "../lib/previews.ts";
+import type { TaskLive } from "../lib/task-live.ts";
+import { text } from "../text.ts";
+import "./viewer.css";
+
+const RATES = [6, 12, 24, 30] as const;
+/** Fetched ahead while it plays. */
+const AHEAD = 8;
+
+export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
+  const t = text.viewer;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const store = useRef<PreviewStore | null>(null);
+  store.current ??= new PreviewStore(taskId);
+  const follow = useSignal(true);
+  const playing = useSignal(false);
+  const rate = useSignal<number>(12);
+  /** The frame wanted; what is drawn follows when it has come. */
+  const wanted = useSignal<number | null>(null);
+  const shown = useSignal<number | null>(null);
+  const frames = useComputed(() => {
+    void live.version.value;
+    const map = live.map.value;
+    const list: number[] = [];
+    if (map) for (const [index, on] of live.previews.entries()) if (on) list.push(map.frameAt(index));
+    return list;
+  });
+
+  useSignalEffect(() => {
+    for (const frame of live.changed.value) store.current!.forget(frame.frame, frame.attempt);
+  });
+  useSignalEffect(() => {
+    if (follow.value && live.newest.value !== null) wanted.value = live.newest.value;
+  });
+  useSignalEffect(() => {
+    const frame = wanted.value;
+    if (frame === null) return;
+    void store.current!.get(frame).then((image) => {
+      // Only the newest wish counts; an older picture must not come back over it.
+      if (!image || wanted.peek() !== frame || !canvas.current) return;
+      canvas.current.width = image.naturalWidth;
+      canvas.current.height = image.naturalHeight;
+      canvas.current.getContext("2d")!.drawImage(image, 0, 0);
+      shown.value = frame;
+    });
+  });
+  useSignalEffect(() => {
+    if (!playing.value) return;
+    const timer = setInterval(() => {
+      const list = frames.peek();
+      const at = list.indexOf(wanted.peek() ?? -1);
+      // Wait for a picture that is still on its way: no stutter, no pile of requests.
+      if (list.length === 0 || shown.peek() !== wanted.peek()) return;
+      wanted.value = list[(at + 1) % list.length]!;
+      for (let i = 2; i <= AHEAD; i++) void store.current!.get(list[(at + i) % list.length]!);
+    }, 1_000 / rate.value);
+    return () => clearInterval(timer);
+  });
+  useEffect(() => () => store.current!.close(), []);
+
+  const list = frames.value;
+  const at = Math.max(0, list.indexOf(wanted.value ?? -1));
+  const makesFiles = (live.task.value?.format ?? "") !== "";
+  const scrub = (index: number): void => {
+    follow.value = false;
+    wanted.value = list[index] ?? null;
+  };
+  return (
+    <section class="sheet viewer" aria-labelledby="viewer-title">
+      <div class="sheet-head">
+        <h2 id="viewer-title">{t.title}</h2>
+        <span class="quiet">{list.length > 0 && wanted.value !== null ? t.frame(wanted.value, list.length) : ""}</span>
+      </div>
+      <div class="viewer-stage">
+        <canvas
+          ref={canvas}
+          role="img"
+          aria-label={shown.value === null ? t.none : t.alt(shown.value)}
+          data-frame={shown.value ?? ""}
+          hidden={shown.value === null}
+        />
+        {shown.value === null && (
+          <p class="quiet">
+            {makesFiles ? t.none : t.notImages}
+            <br />
+            {makesFiles && t.noneHint}
+          </p>
+        )}
+      </div>
+      <div class="viewer-bar">
+        <button
+          type="button"
+          class="button icon"
+          disabled={list.length < 2}
+          aria-label={playing.value ? t.pause : t.play}
+          title={playing.value ? t.pause : t.play}
+          onClick={() => {
+            playing.value = !playing.value;
+            if (playing.value) follow.value = false;
+          }}
+        >
+          <Icon name={playing.value ? "pause" : "play"} />
+        </button>
+        <input
+          type="range"
+          min={0}
+          max={Math.max(0, list.length - 1)}
+          value={at}
+          disabled={list.length < 2}
+          aria-label={t.scrub}
+          aria-valuetext={list[at] === undefined ? t.none : text.task.frame(list[at])}
+          onInput={(event) => {
+            playing.value = false;
+            scrub(Number(event.currentTarget.value));
+          }}
+        />
+        <select
+          class="input"
+          aria-label={t.fps}
+          title={t.fps}
+          value={rate.value}
+          onChange={(event) => (rate.value = Number(event.currentTarget.value))}
+        >
+          {RATES.map((value) => (
+            <option key={value} value={value}>
+              {value} fps
+            </option>
+          ))}
+        </select>
+      </div>
+      <div class="viewer-bar">
+        <label class="check small">
+          <input
+            type="checkbox"
+            checked={follow.value}
+            onChange={(event) => (follow.value = event.currentTarget.checked)}
+          />
+          {t.newest}
+        </label>
+        {wanted.value !== null && (
+          <a class="small" href={`/tasks/${taskId}/frames/${wanted.value}/file`} target="_blank" rel="noreferrer">
+            {t.full}
+          </a>
+        )}
+      </div>
+    </section>
+  );
+}

@@ -1,0 +1,262 @@
+/** A worker: what it does, what it is, what it did; and its switches. */
+import { useComputed, useSignal } from "@preact/signals";
+import { useEffect, useState } from "preact/hooks";
+import type { HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
+import type { WorkerInfo } from "../../protocol/worker.ts";
+import type { HistoryPage, WorkerTotals } from "../lib/answers.ts";
+import { call, get, withQuery } from "../lib/api.ts";
+import { known, managerNow, tasks, workers } from "../lib/farm.ts";
+import { ago, count, duration, instant } from "../lib/format.ts";
+import { messageOf } from "../lib/problem.ts";
+import { go } from "../lib/router.ts";
+import { isAdmin } from "../lib/session.ts";
+import { Confirm, Dialog, Field } from "../parts/controls.tsx";
+import { WorkerState } from "../parts/marks.tsx";
+import { attempt } from "../parts/messages.tsx";
+import { text } from "../text.ts";
+import { EventRows } from "./event-rows.tsx";
+import { nameOfTask } from "./farm-rules.ts";
+import { WhyDialog } from "./why.tsx";
+import "./worker.css";
+
+const EVENTS = 100;
+
+function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () => void; onSaved: () => void }) {
+  const t = text.worker;
+  const [name, setName] = useState(worker.name);
+  const [tags, setTags] = useState(worker.tags.join(", "));
+  const save = async (): Promise<void> => {
+    const body = { name, tags: tags.split(/[\s,]+/).filter(Boolean) };
+    if (await attempt(() => call("PATCH", `/workers/${worker.id}`, { body }), t.saved)) {
+      onSaved();
+      onClose();
+    }
+  };
+  return (
+    <Dialog title={t.edit} onClose={onClose}>
+      <form
+        class="stack close"
+        onSubmit={(event) => {
+          event.preventDefault();
+          void save();
+        }}
+      >
+        <Field label={t.name}>
+          {(attributes) => (
+            <input {...attributes} class="input" value={name} onInput={(event) => setName(event.currentTarget.value)} />
+          )}
+        </Field>
+        <Field label={t.tags} hint={t.tagsHint}>
+          {(attributes) => (
+            <input {...attributes} class="input" value={tags} onInput={(event) => setTags(event.currentTarget.value)} />
+          )}
+        </Field>
+        <div class="actions">
+          <button type="submit" class="button main">
+            {text.save}
+          </button>
+          <button type="button" class="button" onClick={onClose}>
+            {text.cancel}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function Actions({ worker, reload }: { worker: WorkerInfo; reload: () => void }) {
+  const t = text.worker;
+  const open = useSignal<"edit" | "remove" | "why" | null>(null);
+  const close = (): void => {
+    open.value = null;
+  };
+  const act = (status: "enabled" | "disabled" | "drain"): void =>
+    void attempt(async () => {
+      await call("PATCH", `/workers/${worker.id}`, { body: { status } });
+      reload();
+    });
+  const remove = (): void =>
+    void attempt(async () => {
+      await call("DELETE", `/workers/${worker.id}`);
+      go("/app");
+    }, t.removed);
+  const off = worker.status === "disabled" || worker.draining;
+  return (
+    <div class="actions">
+      <button type="button" class="button" onClick={() => (open.value = "why")}>
+        {text.task.why}
+      </button>
+      {isAdmin.value && (
+        <>
+          {off ? (
+            <button type="button" class="button main" onClick={() => act("enabled")}>
+              {t.enable}
+            </button>
+          ) : (
+            <>
+              <button type="button" class="button" title={t.drainHint} onClick={() => act("drain")}>
+                {t.drain}
+              </button>
+              <button type="button" class="button" onClick={() => act("disabled")}>
+                {t.disable}
+              </button>
+            </>
+          )}
+          <button type="button" class="button" onClick={() => (open.value = "edit")}>
+            {t.edit}
+          </button>
+          <button type="button" class="button danger" onClick={() => (open.value = "remove")}>
+            {t.remove}
+          </button>
+        </>
+      )}
+      {open.value === "why" && <WhyDialog of="workers" id={worker.id} onClose={close} />}
+      {open.value === "edit" && <Edit worker={worker} onClose={close} onSaved={reload} />}
+      {open.value === "remove" && (
+        <Confirm title={t.remove} words={t.removeSure} action={t.remove} onClose={close} onYes={remove} />
+      )}
+    </div>
+  );
+}
+
+function Figures({ total }: { total: WorkerTotal | undefined }) {
+  const t = text.worker;
+  const figures = [
+    [t.frames, count(total?.frames ?? 0)],
+    [t.rate, total?.frames_per_hour == null ? "–" : count(total.frames_per_hour)],
+    [t.time, duration(total?.seconds ?? 0)],
+    [t.errors, count(total?.errors ?? 0)],
+    [t.lost, count(total?.lost ?? 0)],
+  ] as const;
+  return (
+    <dl class="figures" aria-label={t.stats}>
+      {figures.map(([label, value]) => (
+        <div class="figure" key={label}>
+          <dt>{label}</dt>
+          <dd>{value}</dd>
+        </div>
+      ))}
+    </dl>
+  );
+}
+
+function Machine({ worker }: { worker: WorkerInfo }) {
+  const t = text.worker;
+  const live = workers.value.get(worker.id);
+  const often = worker.update_frequent;
+  const seldom = worker.update_less_frequent;
+  const programs = Object.entries(worker.programs).map(([name, version]) => `${name} ${version}`.trim());
+  const facts: [string, string][] = [
+    [t.seen, worker.connection === "online" ? t.now : ago(worker.last_seen_ms, managerNow.value)],
+    [t.load, ["1min", "5min", "15min"].map((span) => often.load_average[span as "1min"].toFixed(2)).join("  ")],
+    [t.cpu, `${Math.round(live?.cpu_percent ?? often.worker_cpu_percent)} %`],
+    [t.memory, `${Math.round(live?.mem_percent ?? seldom.worker_mem_percent)} %`],
+    [t.disk, `${Math.round(seldom.worker_disk_percent)} %`],
+    [t.cpus, `${seldom.worker_num_cpus} × ${seldom.worker_architecture}`],
+    [t.slots, String(worker.slots)],
+    [t.tags, worker.tags.join(", ") || text.none],
+    [t.system, worker.system],
+    [t.address, worker.ip_address],
+    [t.programs, programs.join("\n") || text.none],
+    [t.types, worker.task_types.join(", ") || text.none],
+    [t.version, worker.version],
+    [t.registered, instant(worker.registered_ms)],
+  ];
+  return (
+    <section class="sheet" aria-labelledby="machine-title">
+      <div class="sheet-head">
+        <h2 id="machine-title">{t.machine}</h2>
+      </div>
+      <dl class="facts sheet-body worker-facts">
+        {facts.map(([label, value]) => (
+          <>
+            <dt key={`${label}-t`}>{label}</dt>
+            <dd key={label}>{value}</dd>
+          </>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+function WorkerSheet({ id }: { id: number }) {
+  const t = text.worker;
+  const info = useSignal<WorkerInfo | null>(null);
+  const wrong = useSignal<string | null>(null);
+  const events = useSignal<readonly HistoryEvent[] | null>(null);
+  const totals = useSignal<WorkerTotals | null>(null);
+  // Its switches and tasks come live; the rest of it changes rarely.
+  const live = useComputed(() => workers.value.get(id));
+  const reload = (): void => {
+    get<WorkerInfo>(`/workers/${id}`).then(
+      (worker) => {
+        info.value = worker;
+        wrong.value = null;
+      },
+      (thrown: unknown) => (wrong.value = messageOf(thrown)),
+    );
+  };
+  const changes = live.value
+    ? `${live.value.status} ${live.value.draining} ${live.value.connection} ${live.value.name}`
+    : "";
+  useEffect(reload, [id, changes]);
+  useEffect(() => {
+    const abort = new AbortController();
+    get<HistoryPage>(withQuery("/history", { worker_id: id, limit: EVENTS }), abort.signal).then(
+      (page) => (events.value = page.events),
+      () => undefined,
+    );
+    get<WorkerTotals>("/history/workers", abort.signal).then(
+      (answer) => (totals.value = answer),
+      () => undefined,
+    );
+    return () => abort.abort();
+  }, [id, live.value?.current_task]);
+  const worker = info.value;
+  if (!worker) return <p class="empty">{wrong.value ?? (known.value && !live.value ? t.unknown : text.loading)}</p>;
+  const now = live.value ?? worker;
+  const task = now.current_task === null ? undefined : tasks.value.get(now.current_task);
+  return (
+    <div class="stack">
+      <div>
+        <div class="head">
+          <h1>{worker.name || worker.hostname}</h1>
+          <WorkerState worker={now} />
+          <span class="quiet">
+            #{worker.id}
+            {now.current_task !== null && (
+              <>
+                {" · "}
+                <a href={`/app/tasks/${now.current_task}`}>{task ? nameOfTask(task) : `#${now.current_task}`}</a>
+              </>
+            )}
+          </span>
+          <Actions worker={{ ...worker, status: now.status, draining: now.draining }} reload={reload} />
+        </div>
+        <p class="quiet small worker-span">{t.stats}</p>
+        <Figures total={totals.value?.workers.find((total) => total.worker_id === id)} />
+      </div>
+      <div class="pair">
+        <section class="sheet" aria-labelledby="events-title">
+          <div class="sheet-head">
+            <h2 id="events-title">{t.history}</h2>
+          </div>
+          {events.value === null ? (
+            <p class="empty">{text.loading}</p>
+          ) : events.value.length === 0 ? (
+            <p class="empty">{t.historyEmpty}</p>
+          ) : (
+            <EventRows events={events.value} about="task" />
+          )}
+        </section>
+        <Machine worker={worker} />
+      </div>
+    </div>
+  );
+}
+
+export function WorkerView({ params }: { params: Record<string, string> }) {
+  const id = Number(params["id"]);
+  if (!Number.isSafeInteger(id) || id < 1) return <p class="empty">{text.notThere}</p>;
+  return <WorkerSheet key={id} id={id} />;
+}
