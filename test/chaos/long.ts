@@ -1,0 +1,74 @@
+/**
+ * `npm run chaos:long -- --runs N --seed S [--parallel P]`: many cheap runs. The product's own objects in plain Node, in virtual
+ * time: nothing waits, nothing is left to chance, and a seed that fails fails again in the same way.
+ */
+import { fork } from "node:child_process";
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { runOne } from "./objects/one.ts";
+import { loadProduct } from "./objects/product.ts";
+
+interface Told {
+  seed: number;
+  problems: string[];
+  counts: [string, number][];
+}
+
+const { values } = parseArgs({
+  options: {
+    runs: { type: "string", default: "10000" },
+    seed: { type: "string", default: "1" },
+    parallel: { type: "string", default: String(availableParallelism()) },
+    loud: { type: "boolean", default: false },
+  },
+});
+const number = (name: "runs" | "seed" | "parallel"): number => {
+  const value = Number(values[name]);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new Error(`--${name} must be a whole number, not '${values[name]}'`);
+  return value;
+};
+
+if (process.send) await work(process.send.bind(process));
+else await share();
+
+/** One process's part: every `parallel`-th seed. */
+async function work(tell: (told: Told) => void): Promise<void> {
+  const product = await loadProduct();
+  // The objects say what they could not do; here that is what is wanted.
+  if (!values.loud) console.error = console.warn = () => undefined;
+  for (
+    let seed = Number(process.env["CHAOS_FIRST"]);
+    seed < number("seed") + number("runs");
+    seed += number("parallel")
+  ) {
+    const { problems, counts } = await runOne(String(seed), product);
+    tell({ seed, problems, counts: [...counts] });
+  }
+  process.disconnect();
+}
+
+async function share(): Promise<void> {
+  const beganMs = performance.now();
+  const totals = new Map<string, number>();
+  let [done, failed] = [0, 0];
+  const hear = ({ seed, problems, counts }: Told): void => {
+    done++;
+    for (const [what, n] of counts) totals.set(what, (totals.get(what) ?? 0) + n);
+    if (problems.length === 0) return;
+    failed++;
+    console.log(`seed ${seed}: FAILED; again: npm run chaos:long -- --runs 1 --seed ${seed}`);
+    for (const problem of problems.slice(0, 8)) console.log(`  ${problem}`);
+  };
+  const parts = Array.from({ length: number("parallel") }, async (_, i) => {
+    const env = { ...process.env, CHAOS_FIRST: String(number("seed") + i) };
+    const child = fork(import.meta.filename, process.argv.slice(2), { env, execArgv: ["--no-warnings"] });
+    child.on("message", (told) => hear(told as Told));
+    const code = await new Promise((resolve) => child.once("exit", resolve));
+    if (code !== 0) throw new Error(`a process ended with ${String(code)}`);
+  });
+  await Promise.all(parts);
+  console.log(JSON.stringify(Object.fromEntries([...totals].toSorted(([a], [b]) => a.localeCompare(b)))));
+  console.log(`${done} runs, ${failed} failed, ${((performance.now() - beganMs) / 1_000).toFixed(0)} s`);
+  process.exitCode = failed === 0 && done === number("runs") ? 0 : 1;
+}

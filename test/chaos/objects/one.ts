@@ -1,0 +1,257 @@
+/** One cheap run: the product's objects, four agents and the scenario of a seed, in one process and in virtual time. */
+import { compileSubmission, needsOf } from "../../../src/compilers/index.ts";
+import { formatFrameList } from "../../../src/protocol/frame-list.ts";
+import type { TaskPatch } from "../../../src/protocol/task.ts";
+import type { TaskDefinition } from "../../../src/task/rpc.ts";
+import { SimulatedAgent } from "../agent.ts";
+import { audit, storedTask, watchProblems, type Facts } from "../audit.ts";
+import { Dice } from "../dice.ts";
+import { Journal } from "../journal.ts";
+import { NO_FAULTS } from "../manager-faults.ts";
+import { scenarioOf, type Event, type Scenario } from "../scenario.ts";
+import { DirectPort, type Network } from "./direct-port.ts";
+import { Platform } from "./platform.ts";
+import type { Product } from "./product.ts";
+import { enter, World } from "./world.ts";
+
+const ADMIN = { role: "admin", id: 0, name: "admin" } as const;
+const FINISH_WITHIN_MS = 10 * 60_000;
+/** Strays are swept a lease and a minute after their lease's end, and a sweep that failed is tried again. */
+const QUIET_MS = 10 * 60_000;
+
+export interface OneResult {
+  problems: string[];
+  counts: Map<string, number>;
+}
+
+export async function runOne(seed: string, product: Product): Promise<OneResult> {
+  const one = new One(seed, product);
+  const problems = await one
+    .run()
+    .catch((error: unknown) => [
+      ...one.journal.surprises,
+      `the run broke off: ${error instanceof Error ? error.stack : String(error)}`,
+    ]);
+  return { problems, counts: one.journal.counts };
+}
+
+class One {
+  readonly journal = new Journal();
+  readonly #product: Product;
+  readonly #dice: Dice;
+  readonly #world = new World();
+  readonly #platform: Platform;
+  readonly #scenario: Scenario;
+  readonly #network: Network = { rate: 0, inFlight: 0 };
+  readonly #agents: SimulatedAgent[] = [];
+  readonly #deleted = new Set<number>();
+
+  constructor(seed: string, product: Product) {
+    this.#product = product;
+    this.#dice = new Dice(`long/${seed}`);
+    enter(this.#world, this.#dice.fork("chance"));
+    this.#scenario = scenarioOf(this.#dice.fork("scenario"));
+    const classes = { task: product.TaskDO, registry: product.WorkerRegistry };
+    this.#platform = new Platform(this.#world, this.#dice.fork("platform"), classes);
+  }
+
+  async run(): Promise<string[]> {
+    await this.#during(this.#prepare(), 60_000);
+    this.#network.rate = this.#scenario.networkRate;
+    const watch = this.#watch();
+    for (const event of this.#scenario.events)
+      this.#world.after(event.atMs, () => {
+        this.journal.count(event.kind);
+        void this.#happen(event).catch((error: unknown) => this.journal.surprise(`${event.kind}: ${String(error)}`));
+      });
+    await this.#world.run(() => false, this.#scenario.forMs);
+    // Events that last longer than that have their own end; the network is well from now on.
+    this.#network.rate = 0;
+    this.#platform.faults = NO_FAULTS;
+    this.#platform.unpunctual = false;
+    await this.#finish();
+    watch.stop();
+    for (const agent of this.#agents) agent.stop();
+    await this.#world.run(() => false, 20_000);
+    for (const agent of this.#agents) agent.kill();
+    this.#platform.reset();
+    await this.#world.run(() => false, QUIET_MS);
+    return audit(await this.#during(this.#facts(), 60_000));
+  }
+
+  /** Let the world go on until this is done. */
+  async #during<T>(work: Promise<T>, forMs: number): Promise<T> {
+    let over = false;
+    const done = work.finally(() => (over = true));
+    done.catch(() => undefined);
+    if (!(await this.#world.run(() => over, forMs))) throw new Error("nothing more happens, or not in time");
+    return await done;
+  }
+
+  async #prepare(): Promise<void> {
+    const { product, platform } = { product: this.#product, platform: this.#platform };
+    for (const [i, habits] of this.#scenario.agents.entries()) {
+      const register = { hostname: `host-${i}`, system: "Linux", programs: { "tablao-tool": "1" } };
+      const made = await product.callRegistry(platform.env, (r) => r.registerWorker(register, ADMIN, "127.0.0.1"));
+      if (!made.ok) throw new Error(made.error.detail);
+      const worker = made.value.worker.id;
+      const dice = this.#dice.fork(`agent/${i}`);
+      const { journal } = this;
+      const world = this.#world;
+      const network = this.#network;
+      const port = new DirectPort({ product, platform, world, network, worker, dice: dice.fork("network"), journal });
+      const sleep = (ms: number): Promise<void> => world.sleep(ms);
+      const agent = new SimulatedAgent({ worker, dice, port, journal, habits, sleep, now: () => world.nowMs });
+      this.#agents.push(agent);
+    }
+    for (const [i, task] of this.#scenario.tasks.entries()) await this.#submit(i + 1, task);
+    for (const agent of this.#agents) agent.start();
+  }
+
+  async #submit(id: number, { submit }: Scenario["tasks"][number]): Promise<void> {
+    const compiled = compileSubmission({ type: submit.type, settings: submit.settings ?? {} });
+    if (!compiled.ok) throw new Error(compiled.error.detail);
+    const { description, type, parser, settings } = compiled.value;
+    const definition: TaskDefinition = {
+      id,
+      type,
+      parser,
+      settings,
+      frame_list: formatFrameList(description.frames),
+      format: description.format,
+      needs: needsOf(compiled.value, []),
+      inputs: description.inputs,
+      input_task: description.inputTask,
+      files_per_frame: description.filesPerFrame,
+      priority: submit.priority ?? 50,
+      name: "",
+      owner: "admin",
+      task_id: null,
+      chunk: submit.chunk ?? 1,
+      order: submit.order ?? "ascending",
+      depends_on: submit.depends_on ?? [],
+      lease_ms: (submit.lease_s ?? 60) * 1_000,
+      tries: submit.tries ?? 3,
+      paused: false,
+    };
+    const made = await this.#product.callTask(this.#platform.env, id, (task) => task.create(definition, ADMIN));
+    if (!made.ok) throw new Error(made.error.detail);
+  }
+
+  async #happen(event: Event): Promise<void> {
+    const world = this.#world;
+    switch (event.kind) {
+      case "kill manager":
+        return this.#platform.reset();
+      case "abort":
+        return this.#platform.reset(event.what === "registry" ? "registry/registry" : `task/${event.what}`);
+      case "clock":
+        world.offsetMs += event.byMs;
+        return;
+      case "service": {
+        const plan = { rate: event.rate, how: event.how, slowMs: 1_000 };
+        this.#platform.faults = { ...this.#platform.faults, [event.service]: plan };
+        await world.sleep(event.forMs);
+        this.#platform.faults = { ...this.#platform.faults, [event.service]: null };
+        return;
+      }
+      case "kill agent": {
+        const agent = this.#agents[event.agent]!;
+        agent.kill();
+        await agent.running;
+        await world.sleep(event.forMs);
+        return agent.start();
+      }
+      case "freeze agent":
+        return this.#agents[event.agent]!.freeze(event.forMs);
+      case "patch":
+        return await this.#admin((task) => task.patch(event.body as TaskPatch, ADMIN, null), event.task);
+      case "delete":
+        this.#deleted.add(event.task);
+        return await this.#admin((task) => task.remove(ADMIN), event.task);
+    }
+  }
+
+  /** As people do: again, until it is answered. */
+  async #admin(call: Parameters<Product["callTask"]>[2], id: number): Promise<void> {
+    for (;;) {
+      try {
+        const result = (await this.#product.callTask(this.#platform.env, id, call)) as {
+          ok: boolean;
+          error?: { code: string };
+        };
+        if (!result.ok && result.error?.code !== "conflict" && result.error?.code !== "not_found")
+          this.journal.surprise(`an admin was answered ${JSON.stringify(result)}`);
+        return;
+      } catch (error) {
+        if (!(error as { retryable?: boolean }).retryable) throw error;
+        await this.#world.sleep(100);
+      }
+    }
+  }
+
+  #tables(id: number): Parameters<typeof storedTask>[1] {
+    const stored = this.#platform.stored.get(`task/${id}`);
+    const tables = ["definition", "record", "pages", "outbox", "dependents"];
+    return Object.fromEntries(tables.map((table) => [table, stored?.rows(table) ?? []]));
+  }
+
+  #watch(): { stop(): void } {
+    let on = true;
+    const look = (): void => {
+      if (!on) return;
+      for (const [i] of this.#scenario.tasks.entries()) {
+        const rows = this.#tables(i + 1);
+        if (!rows["record"]?.[0]) continue;
+        for (const problem of watchProblems(storedTask(i + 1, rows))) this.journal.surprise(problem);
+      }
+      this.#world.after(100, look);
+    };
+    look();
+    return { stop: () => (on = false) };
+  }
+
+  async #finish(): Promise<void> {
+    const open = new Set(this.#scenario.tasks.map((_, i) => i + 1));
+    const limitMs = this.#world.nowMs + FINISH_WITHIN_MS;
+    while ((open.size > 0 || this.#network.inFlight > 0) && this.#world.nowMs < limitMs) {
+      for (const id of open) await this.#during(this.#goOn(id, open), 60_000);
+      await this.#world.run(() => false, 200);
+    }
+  }
+
+  async #goOn(id: number, open: Set<number>): Promise<void> {
+    if (this.#deleted.has(id)) return void open.delete(id);
+    const view = await this.#product.callTask(this.#platform.env, id, (task) => task.view());
+    if (!view.ok) throw new Error(`task ${id}: ${view.error.detail}`);
+    const { status } = view.value;
+    if (status === "completed" && this.#network.inFlight === 0) open.delete(id);
+    else if (status === "paused") await this.#admin((task) => task.patch({ status: "resume" }, ADMIN, null), id);
+    else if (status === "canceled" || status === "failed")
+      await this.#admin((task) => task.patch({ status: "requeue" }, ADMIN, null), id);
+  }
+
+  async #facts(): Promise<Facts> {
+    const ids = this.#scenario.tasks.map((_, i) => i + 1);
+    const kept = ids.filter((id) => !this.#deleted.has(id));
+    const tasks = kept.map((id) => storedTask(id, this.#tables(id)));
+    const deleted = [...this.#deleted].map((id) => ({ id, rows: Object.values(this.#tables(id)).flat().length }));
+    const objects = [...this.#platform.objects].map(([key, { text }]) => ({ key, text }));
+    const history = this.#platform.history.prepare("SELECT * FROM history ORDER BY task_id, seq").all();
+    const listed = await this.#product.callRegistry(this.#platform.env, (r) => r.listTasks({ limit: 100 }));
+    if (!listed.ok) throw new Error(listed.error.detail);
+    const { journal } = this;
+    journal.count(
+      "frames",
+      tasks.reduce((sum, task) => sum + task.ledger.counts.done, 0),
+    );
+    return {
+      tasks,
+      deleted,
+      objects,
+      history: history as unknown as Facts["history"],
+      listed: listed.value.tasks,
+      journal,
+    };
+  }
+}

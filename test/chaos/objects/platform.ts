@@ -1,0 +1,195 @@
+/**
+ * The platform in one process: objects that live, are reset and come back from their storage, alarms that are late or come twice,
+ * D1 and R2 that fail. The classes that run on it are the product's own.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import type { Dice } from "../dice.ts";
+import { NO_FAULTS, type ManagerFaults, type Service } from "../manager-faults.ts";
+import { Access, Stored } from "./storage.ts";
+import type { World } from "./world.ts";
+
+type Method = (...args: unknown[]) => Promise<unknown>;
+type ObjectClass = new (ctx: object, env: object) => Record<string, Method>;
+
+interface Instance {
+  object: Record<string, Method>;
+  access: Access;
+  ready: Promise<unknown>;
+}
+
+/** Retries of an alarm whose handler threw: six, as the platform does. */
+const ALARM_RETRIES = 6;
+
+export class Platform {
+  readonly #world: World;
+  readonly #dice: Dice;
+  readonly #classes: Record<"task" | "registry", ObjectClass>;
+  readonly #instances = new Map<string, Instance>();
+  readonly stored = new Map<string, Stored>();
+  readonly objects = new Map<string, { text: string; uploadedMs: number }>();
+  readonly history = new DatabaseSync(":memory:");
+  readonly env: object;
+  faults: ManagerFaults = NO_FAULTS;
+  /** Alarms may be late, early or doubled. */
+  unpunctual = true;
+
+  constructor(world: World, dice: Dice, classes: Record<"task" | "registry", ObjectClass>) {
+    this.#world = world;
+    this.#dice = dice;
+    this.#classes = classes;
+    const folder = path.resolve(import.meta.dirname, "../../../schema");
+    for (const name of readdirSync(folder).toSorted())
+      if (name.endsWith(".sql")) this.history.exec(readFileSync(path.join(folder, name), "utf8"));
+    this.env = this.#envOf(() => true);
+  }
+
+  /** Bindings; those of an instance that has ended lead nowhere. */
+  #envOf(alive: () => boolean): object {
+    const gate = <T>(service: Service, call: () => Promise<T>): Promise<T> =>
+      alive() ? this.#faulty(service, call) : new Promise<T>(() => undefined);
+    const namespace = (kind: "task" | "registry"): object => ({
+      getByName: (name: string) =>
+        new Proxy(
+          {},
+          {
+            get:
+              (_, method) =>
+              (...args: unknown[]) =>
+                gate(kind, () => this.call(kind, name, String(method), args)),
+          },
+        ),
+    });
+    return {
+      TABLAO_ADMIN_TOKEN: "admin",
+      TABLAO_SIGNING_KEY: "key",
+      TASK: namespace("task"),
+      REGISTRY: namespace("registry"),
+      HISTORY: this.#d1(gate),
+      FILES: {
+        list: (query: { prefix?: string; limit?: number; cursor?: string }) =>
+          gate("r2", async () => this.#list(query)),
+        delete: (keys: string | string[]) =>
+          gate("r2", async () => {
+            for (const key of [keys].flat()) this.objects.delete(key);
+          }),
+      },
+    };
+  }
+
+  async #faulty<T>(service: Service, call: () => Promise<T>): Promise<T> {
+    const plan = this.faults[service];
+    // A call between objects takes its time, so that others come in between.
+    await this.#world.sleep(this.#dice.int(0, 3));
+    if (!plan || !this.#dice.chance(plan.rate)) return await call();
+    const error = Object.assign(new Error(`chaos: ${service}`), { retryable: true });
+    switch (this.#dice.pick(plan.how)) {
+      case "refuse":
+        throw error;
+      case "lose the answer":
+        await call();
+        throw error;
+      case "be slow":
+        await this.#world.sleep(this.#dice.pick([plan.slowMs, 7_000]));
+        return await call();
+    }
+  }
+
+  #d1(gate: <T>(service: Service, call: () => Promise<T>) => Promise<T>): object {
+    interface Statement {
+      sql: string;
+      values: string[];
+    }
+    const run = ({ sql, values }: Statement): unknown[] => this.history.prepare(sql).all(...values);
+    return {
+      prepare: (sql: string) => ({ bind: (...values: string[]): Statement => ({ sql, values }) }),
+      batch: (statements: Statement[]) =>
+        gate("d1", async () => {
+          this.history.exec("BEGIN");
+          for (const statement of statements) run(statement);
+          this.history.exec("COMMIT");
+        }),
+    };
+  }
+
+  #list({ prefix = "", limit = 1_000, cursor = "" }: { prefix?: string; limit?: number; cursor?: string }): object {
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > cursor).toSorted();
+    const page = keys.slice(0, limit);
+    const objects = page.map((key) => ({ key, uploaded: new Date(this.objects.get(key)!.uploadedMs) }));
+    return { objects, truncated: keys.length > limit, cursor: page.at(-1) };
+  }
+
+  /** Call a method of an object, which comes to life for it. Values cross as copies. */
+  async call(kind: "task" | "registry", name: string, method: string, args: unknown[]): Promise<unknown> {
+    const instance = this.#instance(kind, name);
+    await instance.ready;
+    const copies = structuredClone(args);
+    const result = await instance.object[method]!(...copies).catch((error: unknown) => {
+      if (!instance.access.ended) throw error;
+    });
+    if (instance.access.ended) throw Object.assign(new Error("the object was reset"), { retryable: true });
+    return structuredClone(result);
+  }
+
+  #instance(kind: "task" | "registry", name: string): Instance {
+    const id = `${kind}/${name}`;
+    const known = this.#instances.get(id);
+    if (known) return known;
+    const stored = this.stored.get(id) ?? new Stored();
+    this.stored.set(id, stored);
+    stored.onAlarm = () => this.#arm(kind, name, stored);
+    const access = new Access(stored);
+    let ready: Promise<unknown> = Promise.resolve();
+    const ctx = {
+      storage: access,
+      id: { name },
+      blockConcurrencyWhile: (work: () => Promise<unknown>) => (ready = work()),
+      waitUntil: (work: Promise<unknown>) => void work.catch(() => undefined),
+      getWebSockets: () => [],
+      setWebSocketAutoResponse: () => undefined,
+      getWebSocketAutoResponseTimestamp: () => null,
+    };
+    const object = new this.#classes[kind](
+      ctx,
+      this.#envOf(() => !access.ended),
+    );
+    const instance = { object, access, ready };
+    this.#instances.set(id, instance);
+    return instance;
+  }
+
+  /** Reset one object, or all of them: memory is gone, storage stays, calls under way are never answered well. */
+  reset(id?: string): void {
+    for (const [key, { access }] of this.#instances) {
+      if (id !== undefined && key !== id) continue;
+      access.ended = true;
+      this.#instances.delete(key);
+    }
+  }
+
+  #arm(kind: "task" | "registry", name: string, stored: Stored): void {
+    const at = stored.alarmMs;
+    if (at === null) return;
+    const late = this.unpunctual && this.#dice.chance(0.08) ? this.#dice.int(100, 20_000) : this.#dice.int(0, 20);
+    const early = this.unpunctual && this.#dice.chance(0.03) ? -this.#dice.int(1, 2_000) : 0;
+    const waitMs = at - this.#world.nowMs - this.#world.offsetMs + late + early;
+    this.#world.after(waitMs, () => {
+      if (stored.alarmMs !== at) return;
+      stored.alarmMs = null;
+      void this.#ring(kind, name, 0);
+      if (this.unpunctual && this.#dice.chance(0.05)) void this.#ring(kind, name, ALARM_RETRIES);
+    });
+  }
+
+  async #ring(kind: "task" | "registry", name: string, retries: number): Promise<void> {
+    try {
+      await this.call(kind, name, "alarm", []);
+    } catch {
+      if (retries >= ALARM_RETRIES) return;
+      await this.#world.sleep(2_000 * 2 ** retries);
+      // One that was set meanwhile takes the place of the retry.
+      if (this.stored.get(`${kind}/${name}`)?.alarmMs === null) await this.#ring(kind, name, retries + 1);
+    }
+  }
+}

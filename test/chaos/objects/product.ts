@@ -1,0 +1,43 @@
+/**
+ * The product's own modules that are written for the runtime, loaded into Node: types here, values at run time, because their
+ * types need the runtime's declarations, which do not go together with Node's.
+ */
+import { registerHooks } from "node:module";
+import path from "node:path";
+import type { ReceiptClaims, Grant } from "../../../src/protocol/file.ts";
+import type { Result } from "../../../src/platform/result.ts";
+import type { Refusal } from "../../../src/protocol/problem.ts";
+import type { RegistryRpc } from "../../../src/registry/rpc.ts";
+import type { TaskRpc } from "../../../src/task/rpc.ts";
+
+type ObjectClass = new (ctx: object, env: object) => Record<string, (...args: unknown[]) => Promise<unknown>>;
+
+export interface Product {
+  TaskDO: ObjectClass;
+  WorkerRegistry: ObjectClass;
+  /** As HTTP handlers call objects: a fresh stub for each try. */
+  callTask: <T>(env: object, id: number, call: (task: TaskRpc) => Promise<T>) => Promise<T>;
+  callRegistry: <T>(env: object, call: (registry: RegistryRpc) => Promise<T>) => Promise<T>;
+  signingKey: (env: object) => Promise<unknown>;
+  verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
+  signReceipt: (key: unknown, claims: ReceiptClaims) => Promise<string>;
+}
+
+const RUNTIME =
+  "data:text/javascript,export class DurableObject { constructor(ctx, env) { this.ctx = ctx; this.env = env; } }";
+
+/** Load it once per process. */
+export async function loadProduct(): Promise<Product> {
+  registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier === "cloudflare:workers" ? { url: RUNTIME, shortCircuit: true } : next(specifier, context),
+  });
+  Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
+  const modules = ["task/task-do", "registry/worker-registry", "http/objects", "platform/signing", "files/grant"];
+  const loaded: unknown[] = [];
+  for (const name of modules) {
+    const file = path.resolve(import.meta.dirname, "../../../src", `${name}.ts`);
+    loaded.push(await import(file));
+  }
+  return Object.assign({}, ...loaded) as Product;
+}

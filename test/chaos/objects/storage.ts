@@ -1,0 +1,109 @@
+/** The storage of one Durable Object on SQLite in memory, as far as the product uses it. It outlives the object's instances. */
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+
+type Row = Record<string, unknown>;
+
+interface Cursor {
+  toArray(): Row[];
+  one(): Row;
+  rowsWritten: number;
+  [Symbol.iterator](): Iterator<Row>;
+}
+
+export class Stored {
+  readonly db = new DatabaseSync(":memory:");
+  readonly #statements = new Map<string, StatementSync>();
+  /** When the alarm is set for, on the manager's clock. */
+  alarmMs: number | null = null;
+  onAlarm: () => void = () => undefined;
+
+  exec(query: string, params: SQLInputValue[]): Cursor {
+    if (params.length === 0 && /;\s*\S/.test(query)) {
+      this.db.exec(query);
+      return cursorOf([], 0);
+    }
+    let statement = this.#statements.get(query);
+    if (!statement) this.#statements.set(query, (statement = this.db.prepare(query)));
+    if (statement.columns().length > 0) return cursorOf(statement.all(...params), 1);
+    return cursorOf([], Number(statement.run(...params).changes));
+  }
+
+  setAlarm(at: number | null): void {
+    this.alarmMs = at;
+    this.onAlarm();
+  }
+
+  deleteAll(): void {
+    this.#statements.clear();
+    const tables = this.db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
+    for (const { name } of tables) this.db.exec(`DROP TABLE "${String(name)}"`);
+    this.setAlarm(null);
+  }
+
+  rows(table: string): Row[] {
+    const there = this.db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?").get(table);
+    return there ? this.db.prepare(`SELECT * FROM "${table}"`).all() : [];
+  }
+}
+
+function cursorOf(rows: Row[], rowsWritten: number): Cursor {
+  return {
+    toArray: () => rows,
+    one: () => {
+      if (rows.length !== 1) throw new Error(`expected one row, found ${rows.length}`);
+      return rows[0]!;
+    },
+    rowsWritten,
+    [Symbol.iterator]: () => rows[Symbol.iterator](),
+  };
+}
+
+/** One instance's access to the storage. After its end nothing it still does has any effect. */
+export class Access {
+  readonly #stored: Stored;
+  #depth = 0;
+  ended = false;
+  readonly sql = { exec: (query: string, ...params: SQLInputValue[]): Cursor => this.#exec(query, params) };
+
+  constructor(stored: Stored) {
+    this.#stored = stored;
+  }
+
+  #exec(query: string, params: SQLInputValue[]): Cursor {
+    if (this.ended) throw new Error("this instance has ended");
+    return this.#stored.exec(query, params);
+  }
+
+  transactionSync<T>(work: () => T): T {
+    if (this.ended) throw new Error("this instance has ended");
+    const { db } = this.#stored;
+    const name = `t${this.#depth++}`;
+    db.exec(`SAVEPOINT ${name}`);
+    try {
+      const value = work();
+      db.exec(`RELEASE ${name}`);
+      return value;
+    } catch (error) {
+      db.exec(`ROLLBACK TO ${name}; RELEASE ${name}`);
+      throw error;
+    } finally {
+      this.#depth--;
+    }
+  }
+
+  async setAlarm(at: number): Promise<void> {
+    if (!this.ended) this.#stored.setAlarm(at);
+  }
+
+  async getAlarm(): Promise<number | null> {
+    return this.#stored.alarmMs;
+  }
+
+  async deleteAlarm(): Promise<void> {
+    if (!this.ended) this.#stored.setAlarm(null);
+  }
+
+  async deleteAll(): Promise<void> {
+    if (!this.ended) this.#stored.deleteAll();
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * Virtual time, and a process in which nothing is left to chance: timers, the clock, random numbers and keys all come from the
+ * run's seed, so that a run is the same every time. One event at a time, and all promises settle before the next one.
+ */
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import type { Dice } from "../dice.ts";
+
+interface Timer {
+  atMs: number;
+  order: number;
+  run: () => void;
+}
+
+const real = { setImmediate };
+
+export class World {
+  /** Virtual, monotonic: what agents go by. */
+  nowMs = 1_800_000_000_000;
+  /** What the manager's clock is ahead. */
+  offsetMs = 0;
+  #order = 0;
+  readonly #timers = new Map<number, Timer>();
+
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void this.after(ms, resolve));
+  }
+
+  /** Run something later; the number takes it back. */
+  after(ms: number, run: () => void): number {
+    const order = ++this.#order;
+    this.#timers.set(order, { atMs: this.nowMs + Math.max(0, Math.ceil(ms || 0)), order, run });
+    return order;
+  }
+
+  cancel(timer: number): void {
+    this.#timers.delete(timer);
+  }
+
+  /** Go on until `done`, or nothing is left to happen, or the time is up. */
+  async run(done: () => boolean, forMs: number): Promise<boolean> {
+    const limitMs = this.nowMs + forMs;
+    await settled();
+    while (!done()) {
+      let next: Timer | undefined;
+      for (const timer of this.#timers.values())
+        if (!next || timer.atMs < next.atMs || (timer.atMs === next.atMs && timer.order < next.order)) next = timer;
+      if (!next || next.atMs > limitMs) return false;
+      this.#timers.delete(next.order);
+      this.nowMs = Math.max(this.nowMs, next.atMs);
+      next.run();
+      await settled();
+    }
+    return true;
+  }
+}
+
+/** Every promise that can go on has gone on: microtasks are all done before an immediate runs. */
+function settled(): Promise<void> {
+  return new Promise((resolve) => real.setImmediate(resolve));
+}
+
+/** Let this process live in a world: its clock, timers, random numbers, and keys that sign without a thread pool. */
+export function enter(world: World, dice: Dice): void {
+  Date.now = () => world.nowMs + world.offsetMs;
+  Math.random = () => dice.next();
+  const timers = {
+    setTimeout: (run: () => void, ms: number) => world.after(ms, run),
+    clearTimeout: (timer: number | undefined) => timer !== undefined && world.cancel(timer),
+  };
+  Object.assign(globalThis, timers);
+  Object.defineProperty(globalThis, "crypto", { value: cryptoOf(dice), configurable: true });
+}
+
+interface Key {
+  raw: Uint8Array;
+}
+
+function cryptoOf(dice: Dice): object {
+  const hmac = (key: Key, data: Uint8Array): Buffer => createHmac("sha256", key.raw).update(data).digest();
+  return {
+    randomUUID: () => `${dice.word(8)}-${dice.word(4)}-${dice.word(4)}-${dice.word(4)}-${dice.word(12)}`,
+    getRandomValues: (array: Uint8Array) => array.map(() => dice.int(0, 255)),
+    subtle: {
+      importKey: async (_: string, raw: Uint8Array): Promise<Key> => ({ raw }),
+      sign: async (_: string, key: Key, data: Uint8Array) => new Uint8Array(hmac(key, data)).buffer,
+      verify: async (_: string, key: Key, mac: Uint8Array, data: Uint8Array) => {
+        const right = hmac(key, data);
+        return mac.length === right.length && timingSafeEqual(mac, right);
+      },
+      digest: async (_: string, data: Uint8Array) => new Uint8Array(createHash("sha256").update(data).digest()).buffer,
+    },
+  };
+}
