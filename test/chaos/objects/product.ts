@@ -9,6 +9,7 @@ import type { Result } from "../../../src/platform/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
 import type { RegistryRpc } from "../../../src/registry/rpc.ts";
 import type { TaskRpc } from "../../../src/task/rpc.ts";
+import { takeOver } from "./world.ts";
 
 type ObjectClass = new (ctx: object, env: object) => Record<string, (...args: unknown[]) => Promise<unknown>>;
 
@@ -32,6 +33,7 @@ export async function loadProduct(): Promise<Product> {
     resolve: (specifier, context, next) =>
       specifier === "cloudflare:workers" ? { url: RUNTIME, shortCircuit: true } : next(specifier, context),
   });
+  takeOver();
   Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
   const modules = ["task/task-do", "registry/worker-registry", "http/objects", "platform/signing", "files/grant"];
   const loaded: unknown[] = [];

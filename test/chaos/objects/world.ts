@@ -59,10 +59,21 @@ function settled(): Promise<void> {
   return new Promise((resolve) => real.setImmediate(resolve));
 }
 
+let chance: Dice | undefined;
+const throwDice = (): number => {
+  if (!chance) throw new Error("nothing may be left to chance outside of a world");
+  return chance.next();
+};
+
+/** Before the product is loaded: some of its modules take hold of `Math.random` when they are. */
+export function takeOver(): void {
+  Math.random = throwDice;
+}
+
 /** Let this process live in a world: its clock, timers, random numbers, and keys that sign without a thread pool. */
 export function enter(world: World, dice: Dice): void {
   Date.now = () => world.nowMs + world.offsetMs;
-  Math.random = () => dice.next();
+  chance = dice;
   const timers = {
     setTimeout: (run: () => void, ms: number) => world.after(ms, run),
     clearTimeout: (timer: number | undefined) => timer !== undefined && world.cancel(timer),
