@@ -32,6 +32,7 @@ export async function runOne(seed: string, product: Product): Promise<OneResult>
       ...one.journal.surprises,
       `the run broke off: ${error instanceof Error ? error.stack : String(error)}`,
     ]);
+  one.close();
   return { problems, counts: one.journal.counts };
 }
 
@@ -77,6 +78,10 @@ class One {
     this.#platform.reset();
     await this.#world.run(() => false, QUIET_MS);
     return audit(await this.#during(this.#facts(), 60_000));
+  }
+
+  close(): void {
+    this.#platform.close();
   }
 
   /** Let the world go on until this is done. */

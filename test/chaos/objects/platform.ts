@@ -168,6 +168,13 @@ export class Platform {
     }
   }
 
+  /** Free the databases. */
+  close(): void {
+    this.reset();
+    for (const { db } of this.stored.values()) db.close();
+    this.history.close();
+  }
+
   #arm(kind: "task" | "registry", name: string, stored: Stored): void {
     const at = stored.alarmMs;
     if (at === null) return;
