@@ -108,6 +108,8 @@ const TABLE: Record<string, Row> = {
     ask: (scene) => ({ path: `/tasks/${scene.task}`, json: { priority: 51 } }),
   },
   "DELETE /tasks/{id}": { ok: 202, who: "owner admin", ask: ofTask("") },
+  "GET /types": { ok: 200, who: PEOPLE, ask: at("/types") },
+  "GET /tasks/{id}/plan": { ok: 200, who: PEOPLE, ask: ofTask("/plan") },
   "GET /tasks/{id}/frames": { ok: 200, who: READERS, ask: ofTask("/frames") },
   "GET /tasks/{id}/files": { ok: 200, who: "viewer owner artist worker admin", ask: granted("/files") },
   "GET /tasks/{id}/frames/{frame}/file": {

@@ -36,6 +36,8 @@ describe("roles", () => {
   /** docs/http-api.md, by hand: the table of the code is what is tested. */
   const WHO: Record<string, string> = {
     "GET /": "anyone",
+    "GET /app": "anyone",
+    "GET /app/{path}": "anyone",
     "GET /healthz": "anyone",
     "GET /openapi.json": "anyone",
     "GET /problems/{code}": "anyone",
@@ -49,6 +51,8 @@ describe("roles", () => {
     "GET /tasks/{id}/frames/{frame}/preview": VIEW,
     "POST /tasks/{id}/share": SUBMIT,
     "DELETE /tasks/{id}/share": SUBMIT,
+    "GET /types": PEOPLE,
+    "GET /tasks/{id}/plan": PEOPLE,
     "POST /tasks": SUBMIT,
     "GET /tasks": READ,
     "GET /tasks/{id}": `${READ} share`,
@@ -99,6 +103,7 @@ describe("roles", () => {
     lease_id: "none",
     name: "x.png",
     code: "invalid",
+    path: "tasks/7",
   };
 
   it("P9: every route says who may call it, and no route is missing here", () => {

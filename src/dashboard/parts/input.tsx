@@ -3,9 +3,6 @@ import type { InputHTMLAttributes } from "preact";
 
 export type InputKind = "text" | "number" | "date";
 
-export function Input({
-  kind,
-  ...rest
-}: { kind: InputKind } & Omit<InputHTMLAttributes<HTMLInputElement>, "type" | "list" | "role">) {
+export function Input({ kind, ...rest }: { kind: InputKind } & Omit<InputHTMLAttributes, "type" | "list" | "role">) {
   return <input class="input" {...({ ...rest, type: kind } as object)} />;
 }

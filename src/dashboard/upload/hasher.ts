@@ -53,6 +53,8 @@ export class Hasher {
     const id = ++this.#last;
     return await new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject, onProgress });
+      // A worker takes no target: only windows do.
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin
       this.#worker.postMessage({ id, file, partBytes } satisfies HashRequest);
     });
   }

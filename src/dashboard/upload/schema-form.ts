@@ -39,18 +39,10 @@ function plain(schema: JsonSchema): JsonSchema {
 
 function kindOf(schema: JsonSchema): SettingField["kind"] {
   if (schema.enum) return "choice";
-  switch (schema.type) {
-    case "number":
-    case "integer":
-    case "boolean":
-      return schema.type;
-    case "string":
-      return "text";
-    case "array":
-      return "list";
-    default:
-      return "json";
-  }
+  const { type } = schema;
+  if (type === "number" || type === "integer" || type === "boolean") return type;
+  if (type === "string") return "text";
+  return type === "array" ? "list" : "json";
 }
 
 /** The fields of a type's settings. Names of 2015 and what only takes nothing are left out, and so are `hidden` ones. */
@@ -90,7 +82,8 @@ export function valueOf(field: SettingField, text: string): unknown {
         .filter((line) => line !== "");
     case "json":
       return JSON.parse(text) as unknown;
-    default:
+    case "choice":
+    case "text":
       return text;
   }
 }

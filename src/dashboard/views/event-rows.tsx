@@ -25,8 +25,7 @@ interface Props {
 }
 
 function Detail({ event }: { event: HistoryEvent }) {
-  const frames =
-    event.frames === null ? null : `${event.frames.length > 40 ? counted(event.frame_count, "frame") : event.frames}`;
+  const frames = event.frames !== null && event.frames.length > 40 ? counted(event.frame_count, "frame") : event.frames;
   const parts = [frames, event.seconds === null ? null : duration(event.seconds), event.detail].filter(
     (part) => part !== null && part !== "",
   );

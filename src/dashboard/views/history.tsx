@@ -7,6 +7,7 @@ import { managerNow, workerName } from "../lib/farm.ts";
 import { ago, count, duration } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import { query, setQuery } from "../lib/router.ts";
+import { useList } from "../lib/use-list.ts";
 import { Field } from "../parts/controls.tsx";
 import { Input, type InputKind } from "../parts/input.tsx";
 import { Icon } from "../parts/icons.tsx";
@@ -113,20 +114,6 @@ function Events() {
   );
 }
 
-function useAnswer<T>(path: string): { value: T | null; wrong: string | null } {
-  const value = useSignal<T | null>(null);
-  const wrong = useSignal<string | null>(null);
-  useSignalEffect(() => {
-    const abort = new AbortController();
-    get<T>(path, abort.signal).then(
-      (answer) => (value.value = answer),
-      (thrown: unknown) => !abort.signal.aborted && (wrong.value = messageOf(thrown)),
-    );
-    return () => abort.abort();
-  });
-  return { value: value.value, wrong: wrong.value };
-}
-
 function columns(names: readonly string[]) {
   return (
     <thead>
@@ -160,7 +147,7 @@ function DayRow({ day, most }: { day: DayTotal; most: number }) {
 
 function Days() {
   const t = text.history;
-  const { value, wrong } = useAnswer<DayTotals>("/history/days");
+  const { value, wrong } = useList<DayTotals>("/history/days");
   if (!value) return <p class="empty">{wrong ?? text.loading}</p>;
   if (value.days.length === 0) return <p class="empty">{t.empty}</p>;
   const most = value.days.reduce((max, day) => Math.max(max, day.frames), 1);
@@ -198,7 +185,7 @@ function WorkerRow({ total }: { total: WorkerTotal }) {
 
 function Workers() {
   const t = text.history;
-  const { value, wrong } = useAnswer<WorkerTotals>("/history/workers");
+  const { value, wrong } = useList<WorkerTotals>("/history/workers");
   if (!value) return <p class="empty">{wrong ?? text.loading}</p>;
   if (value.workers.length === 0) return <p class="empty">{t.empty}</p>;
   return (

@@ -15,8 +15,9 @@ function hintOf(field: SettingField): string | undefined {
   if (field.description !== undefined) return field.description;
   if (field.kind === "list") return text.submit.isList;
   if (field.kind === "json") return text.submit.json;
-  if (field.fallback === undefined || typeof field.fallback === "object") return undefined;
-  return text.submit.defaultsTo(String(field.fallback));
+  const { fallback } = field;
+  const told = typeof fallback === "string" || typeof fallback === "number" || typeof fallback === "boolean";
+  return told && fallback !== "" ? text.submit.defaultsTo(String(fallback)) : undefined;
 }
 
 export function SettingInput({ field, value, error, onValue }: Props) {

@@ -1,6 +1,7 @@
 /** Submit from the browser: files by drop, settings by the type's own schema, an upload that can be stopped and resumed. */
 import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import type { TaskTypes } from "../../protocol/task-type.ts";
 import type { Task } from "../../protocol/task.ts";
 import { call, get } from "../lib/api.ts";
 import { bytes, counted } from "../lib/format.ts";
@@ -18,11 +19,7 @@ import { DropZone } from "./drop-zone.tsx";
 import { SettingInput } from "./setting-input.tsx";
 import "./submit.css";
 
-interface TaskType {
-  type: string;
-  summary: string;
-  settings: JsonSchema;
-}
+type TaskType = Pick<TaskTypes["types"][number], "type" | "summary"> & { settings: JsonSchema };
 
 /** What the form says in places of its own, or what belongs to the files. */
 const OWN = new Set(["file", "assets", "frame_start", "frame_end"]);

@@ -1,14 +1,11 @@
 /** What the task was submitted with, and the command that its workers run. */
 import { useEffect, useState } from "preact/hooks";
 import type { Command } from "../../protocol/plan.ts";
+import type { TaskPlan } from "../../protocol/task-type.ts";
 import type { Task } from "../../protocol/task.ts";
 import { get } from "../lib/api.ts";
 import { duration, instant } from "../lib/format.ts";
 import { text } from "../text.ts";
-
-interface PlanText {
-  command: Command;
-}
 
 /** A command as a person would write it; folders of the lease as `$IN` and `$OUT`. For reading: nothing runs it. */
 export function commandText({ program, args }: Pick<Command, "program" | "args">): string {
@@ -20,10 +17,10 @@ export function commandText({ program, args }: Pick<Command, "program" | "args">
 
 export function TaskSettings({ task }: { task: Task }) {
   const t = text.settings;
-  const [plan, setPlan] = useState<PlanText | null>(null);
+  const [plan, setPlan] = useState<TaskPlan | null>(null);
   useEffect(() => {
     const abort = new AbortController();
-    get<PlanText>(`/tasks/${task.id}/plan`, abort.signal).then(setPlan, () => undefined);
+    get<TaskPlan>(`/tasks/${task.id}/plan`, abort.signal).then(setPlan, () => undefined);
     return () => abort.abort();
   }, [task.id, task.frame_list]);
   const { assets, ...own } = task.settings as Record<string, unknown> & { assets?: unknown };

@@ -9,11 +9,13 @@ import {
   taskSchema,
   taskSubmitSchema,
 } from "../../protocol/task.ts";
+import { planQuery, taskPlanSchema, taskTypesSchema } from "../../protocol/task-type.ts";
 import { listFrames, listTimings } from "../frames.ts";
 import { appendLog, readLog } from "../logs.ts";
 import { frameListQuery, logQuery, taskListQuery, timingsQuery } from "../queries.ts";
-import { READERS, SUBMITTERS, TASK_READERS, VIEWERS, WORKERS, type Route } from "../route.ts";
+import { PEOPLE, READERS, SUBMITTERS, TASK_READERS, VIEWERS, WORKERS, type Route } from "../route.ts";
 import { createTask, deleteTask, listTasks, patchTask, showTask } from "../tasks.ts";
+import { listTypes, showPlan } from "../types.ts";
 
 const tag = "tasks";
 
@@ -133,5 +135,27 @@ export const taskRoutes: readonly Route[] = [
     answers: { 204: { description: "Done" } },
     problems: ["lease_lost"],
     handler: appendLog,
+  },
+  {
+    method: "GET",
+    path: "/tasks/{id}/plan",
+    operationId: "showPlan",
+    tag,
+    summary: "The command that workers run for one frame",
+    description: "For people to read. Paths of the lease's folders are `in` and `out`; no shell is involved.",
+    who: PEOPLE,
+    query: planQuery,
+    answers: { 200: { description: "The command", schema: taskPlanSchema } },
+    handler: showPlan,
+  },
+  {
+    method: "GET",
+    path: "/types",
+    operationId: "listTypes",
+    tag,
+    summary: "Task types, with the JSON Schema of their settings",
+    who: PEOPLE,
+    answers: { 200: { description: "All types", schema: taskTypesSchema } },
+    handler: listTypes,
   },
 ];

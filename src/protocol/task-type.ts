@@ -1,0 +1,31 @@
+/** Task types as a form needs them, and the plan of a task as a person reads it. */
+import { z } from "zod";
+import { commandSchema, PLATFORMS } from "./plan.ts";
+
+/** GET /types. `settings` is JSON Schema (2020-12) of what a submitter sends, names of 2015 included. */
+export const taskTypesSchema = z
+  .object({
+    types: z.array(
+      z.object({
+        type: z.string(),
+        aliases: z.array(z.string()),
+        summary: z.string(),
+        parser: z.string(),
+        programs: z.array(z.string()).meta({ description: "What a worker must have found" }),
+        needs_exec: z.boolean().meta({ description: "The worker must have been started with `--allow-exec`" }),
+        settings: z.record(z.string(), z.json()),
+      }),
+    ),
+  })
+  .meta({ id: "TaskTypes" });
+export type TaskTypes = z.infer<typeof taskTypesSchema>;
+
+/** Query of GET /tasks/N/plan. */
+export const planQuery = z.strictObject({
+  platform: z.enum(PLATFORMS).default("linux"),
+  frame: z.int().optional().meta({ description: "The frame of the lease; the task's first by default" }),
+});
+
+/** GET /tasks/N/plan: what a worker runs for one frame, from the compiler that makes the leases' plans. */
+export const taskPlanSchema = z.object({ frame: z.int(), command: commandSchema }).meta({ id: "TaskPlan" });
+export type TaskPlan = z.infer<typeof taskPlanSchema>;
