@@ -13,6 +13,7 @@ import { tokenCreatedSchema } from "../protocol/token.ts";
 import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT, messageOf } from "./failure.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
+import { buildPageIfMissing } from "./page.ts";
 import { reportAndExit, stopSignal } from "./stop-signals.ts";
 
 const FRAMES = 24;
@@ -131,11 +132,13 @@ async function demo(signal: AbortSignal, folder: string): Promise<void> {
   const scene = blender ? makeScene(say, signal) : undefined;
   // It is awaited below; a failure meanwhile must not count as unhandled.
   scene?.catch(() => undefined);
+  const noPage = await buildPageIfMissing(signal);
   const manager = await launchManager(options);
   if (!manager) return;
   let farm: Farm | undefined;
   try {
     say(`Manager   ${manager.url}`);
+    say(noPage === undefined ? `Page      ${manager.url}/app/sign-in#${manager.token}` : `Page      none: ${noPage}`);
     farm = await startAgent(manager, folder, signal);
     say("Agent     one, on this machine");
     const file = await scene;

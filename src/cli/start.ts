@@ -7,6 +7,7 @@ import { tokenCreatedSchema, tokenListSchema } from "../protocol/token.ts";
 import { CliError, EXIT, messageOf } from "./failure.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
 import { CHECKOUT, recordFile, removeRecord, writeRecord } from "./manager-record.ts";
+import { buildPageIfMissing } from "./page.ts";
 import { readPrivateFile, writePrivateFile } from "./private-file.ts";
 import { reportAndExit, stopSignal, untilAborted } from "./stop-signals.ts";
 
@@ -63,6 +64,7 @@ function welcome(
   host: string,
   join: { token: string; fresh: boolean },
   seconds: number,
+  noPage: string | undefined,
 ): string {
   const local = host === DEFAULT_HOST || host === "localhost" || host === "::1";
   const inside = path.relative(process.cwd(), manager.state.path);
@@ -70,10 +72,13 @@ function welcome(
   const address = addressForOthers(manager, host);
   // A log keeps what it is told: there, the token is shown when it is made and not again.
   const shown = join.fresh || process.stdout.isTTY ? join.token : `"$(cat ${path.join(where, "join-token")})"`;
+  // A link that signs in holds the token; its fragment is sent to nobody.
+  const page = process.stdout.isTTY ? `${manager.url}/app/sign-in#${manager.token}` : `${manager.url}/`;
   const token = shown.startsWith('"') ? `TOKEN, kept in ${path.join(where, "join-token")}` : shown;
   return [
     `Tablao serves at ${manager.url}  (ready in ${seconds.toFixed(1)} s)`,
     "",
+    `  page       ${noPage === undefined ? page : `not there: it could not be built (${noPage})`}`,
     `  state      ${where}   log: ${path.join(where, "manager.log")}`,
     `  sign in    with the admin token in ${path.join(where, "admin-token")}; commands in this checkout find it by themselves`,
     `  worker     npx tablao worker --manager ${address} --join ${token}`,
@@ -97,6 +102,7 @@ async function main(): Promise<void> {
     signal: stop,
   };
   if (process.stdout.isTTY) process.stdout.write("Starting the manager …\n");
+  const noPage = await buildPageIfMissing(stop);
   const manager = await launchManager(options);
   if (!manager) return;
   const record = {
@@ -111,7 +117,7 @@ async function main(): Promise<void> {
     const join = await joinToken(manager);
     writeRecord(files[0]!, record, options.stateFolder === stateFolderOf(undefined));
     writeRecord(files[1]!, record, true);
-    process.stdout.write(welcome(manager, host, join, (performance.now() - began) / 1000));
+    process.stdout.write(welcome(manager, host, join, (performance.now() - began) / 1000, noPage));
     const ended = await Promise.race([manager.ended, untilAborted(stop)]);
     if (ended) {
       throw new CliError(

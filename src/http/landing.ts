@@ -1,4 +1,4 @@
-/** The page at `/` until the dashboard takes its place. */
+/** What stands at `/` while the page is not built. */
 const PAGE = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -10,12 +10,11 @@ const PAGE = `<!doctype html>
 <li><a href="/openapi.json">The HTTP API</a> (OpenAPI 3.1)
 <li><a href="/healthz">Health</a>
 </ul>
-<p>Submit and watch with the <code>tablao</code> command; docs/ in the checkout tells how.</p>
+<p>Its page is not built here: <code>npm run build:page</code> does that. The <code>tablao</code> command needs no page.</p>
 </html>
 `;
 
-/** GET / */
-export async function showLanding(): Promise<Response> {
+export function landing(): Response {
   return new Response(PAGE, {
     headers: {
       "Content-Type": "text/html; charset=utf-8",

@@ -9,6 +9,8 @@ export interface PrivateRoute extends RouteDescription {
 
 export interface PublicRoute extends RouteDescription {
   who: "anyone";
+  /** The last parameter takes the rest of the address, slashes included. */
+  deep?: boolean;
   handler: PublicHandler;
 }
 

@@ -9,6 +9,7 @@ import { readQuery } from "./input.ts";
 import { failureOf, problemResponse, type Failure } from "./problems.ts";
 import { noQuery } from "./queries.ts";
 import { idFrom } from "./request.ts";
+import { isOfPage } from "./page.ts";
 import type { Route } from "./route.ts";
 
 type Args = [Env, ExecutionContext];
@@ -20,7 +21,7 @@ export type Fetch = (request: Request, env: Env, ctx: ExecutionContext) => Promi
 export function buildRouter(routes: readonly Route[]): Fetch {
   const router = Router<IRequest, Args, Response>();
   for (const [path, onPath] of Map.groupBy(routes, (route) => route.path)) {
-    const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1");
+    const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1") + (onPath.some((route) => "deep" in route) ? "+" : "");
     const allowed = allowedMethods(onPath);
     router.all(pattern, async (request, env, ctx) => {
       // HEAD is GET without the body; the runtime would drop it, too, but some handlers spare themselves the work.
@@ -79,7 +80,7 @@ function refuseEarly(request: Request, env: Env): Response | undefined {
     });
   }
   // itty-router would let any number of slashes pass at the end.
-  if (pathname !== "/" && pathname.endsWith("/"))
+  if (pathname !== "/" && pathname.endsWith("/") && !isOfPage(pathname))
     return problemResponse({ code: "not_found", detail: "Addresses here have no slash at the end." });
   return undefined;
 }

@@ -7,6 +7,8 @@ export interface Env {
   REGISTRY: DurableObjectNamespace<WorkerRegistry>;
   HISTORY: D1Database;
   FILES: R2Bucket;
+  /** The page's files; tests of the Worker alone have none. */
+  ASSETS?: Fetcher;
   /** The first admin token. Unset: the manager serves nothing but /healthz. */
   TABLAO_ADMIN_TOKEN?: string;
   /** Key of access tokens, grants and receipts (HMAC-SHA-256). Unset: derived from the admin token. */

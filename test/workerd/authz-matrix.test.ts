@@ -50,6 +50,7 @@ const HASH = "0".repeat(64);
 
 const at = (path: string) => () => ({ path });
 const ofTask = (rest: string) => (scene: Scene) => ({ path: `/tasks/${scene.task}${rest}` });
+const socketOf = (rest: string) => (scene: Scene) => ({ ...ofTask(rest)(scene), headers: { Upgrade: "websocket" } });
 /** A worker reads files by the grant of its lease. */
 const granted = (rest: string) => (scene: Scene) => ({
   path: `/tasks/${scene.task}${rest}`,
@@ -78,11 +79,21 @@ async function newAsset(): Promise<Sent & { path: string }> {
 
 const TABLE: Record<string, Row> = {
   "GET /": { ok: 200, who: EVERYBODY, ask: at("/") },
+  "GET /app": { ok: 200, who: EVERYBODY, ask: at("/app") },
+  "GET /app/{path}": { ok: 200, who: EVERYBODY, ask: at("/app/tasks/1") },
   "GET /healthz": { ok: 200, who: EVERYBODY, ask: at("/healthz") },
   "GET /openapi.json": { ok: 200, who: EVERYBODY, ask: at("/openapi.json") },
   "GET /problems/{code}": { ok: 200, who: EVERYBODY, ask: at("/problems/invalid") },
 
   "POST /auth/access": { ok: 200, who: READERS, ask: at("/auth/access") },
+  // The token is in the body; who sends it does not matter.
+  "POST /auth/session": {
+    ok: 201,
+    who: EVERYBODY,
+    ask: (_scene, { tokens }) => ({ path: "/auth/session", json: { token: tokens.viewer } }),
+  },
+  "GET /auth/session": { ok: 200, who: PEOPLE, ask: at("/auth/session") },
+  "DELETE /auth/session": { ok: 204, who: EVERYBODY, ask: at("/auth/session") },
   "GET /tokens": { ok: 200, who: "admin", ask: at("/tokens") },
   "POST /tokens": { ok: 201, who: "admin", ask: () => ({ path: "/tokens", json: { role: "viewer", name: "new" } }) },
   "DELETE /tokens/{id}": {
@@ -107,6 +118,16 @@ const TABLE: Record<string, Row> = {
     who: "owner admin",
     ask: (scene) => ({ path: `/tasks/${scene.task}`, json: { priority: 51 } }),
   },
+  "GET /tasks/{id}/live": { ok: 101, who: PEOPLE, ask: socketOf("/live") },
+  "GET /tasks/{id}/timings": { ok: 200, who: PEOPLE, ask: ofTask("/timings") },
+  // These frames have none.
+  "GET /tasks/{id}/frames/{frame}/preview": { ok: 404, who: PEOPLE, ask: ofTask("/frames/1/preview") },
+  "POST /tasks/{id}/share": {
+    ok: 201,
+    who: "owner admin",
+    ask: (scene) => ({ path: `/tasks/${scene.task}/share`, json: {} }),
+  },
+  "DELETE /tasks/{id}/share": { ok: 204, who: "owner admin", ask: ofTask("/share") },
   "DELETE /tasks/{id}": { ok: 202, who: "owner admin", ask: ofTask("") },
   "GET /types": { ok: 200, who: PEOPLE, ask: at("/types") },
   "GET /tasks/{id}/plan": { ok: 200, who: PEOPLE, ask: ofTask("/plan") },
@@ -234,6 +255,8 @@ const TABLE: Record<string, Row> = {
     who: "worker",
     ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}/socket`, headers: { Upgrade: "websocket" } }),
   },
+
+  "GET /live": { ok: 101, who: PEOPLE, ask: () => ({ path: "/live", headers: { Upgrade: "websocket" } }) },
 
   "GET /history": { ok: 200, who: PEOPLE, ask: at("/history") },
   "GET /history/days": { ok: 200, who: PEOPLE, ask: at("/history/days") },

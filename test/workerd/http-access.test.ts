@@ -198,7 +198,8 @@ describe("tokens", () => {
       getByName: (name: string) => (lookUps(), env.REGISTRY.getByName(name)),
     } as unknown as Env["REGISTRY"];
     const headers = { Authorization: `Bearer ${token}` };
-    for (let i = 0; i < 5; i++) expect((await ask("/tasks/999999", { REGISTRY: counted }, { headers })).status).toBe(404);
+    for (let i = 0; i < 5; i++)
+      expect((await ask("/tasks/999999", { REGISTRY: counted }, { headers })).status).toBe(404);
     expect(lookUps).toHaveBeenCalledTimes(1);
     const guess = { headers: { Authorization: "Bearer tablao_admin_guess" } };
     expect((await ask("/tasks/999999", { REGISTRY: counted }, guess)).status).toBe(401);

@@ -1,7 +1,7 @@
 /** Routes without a token. */
 import { z } from "zod";
-import { showLanding } from "../landing.ts";
 import { describeProblem, health } from "../meta.ts";
+import { showPage } from "../page.ts";
 import type { PublicHandler } from "../context.ts";
 import type { Route } from "../route.ts";
 
@@ -42,10 +42,27 @@ export function metaRoutes(openapi: PublicHandler): readonly Route[] {
     {
       ...common,
       path: "/",
-      operationId: "landing",
-      summary: "A page for people who look",
+      operationId: "page",
+      summary: "The page",
       answers: { 200: { description: "HTML", media: "text/html" } },
-      handler: showLanding,
+      handler: showPage,
+    },
+    {
+      ...common,
+      path: "/app",
+      operationId: "pageOfApp",
+      summary: "The page, too",
+      answers: { 200: { description: "HTML", media: "text/html" } },
+      handler: showPage,
+    },
+    {
+      ...common,
+      path: "/app/{path}",
+      deep: true,
+      operationId: "pageAt",
+      summary: "The page at one of its own addresses; its files under `/app/static/`",
+      answers: { 200: { description: "HTML, or the file", media: "text/html" }, 304: { description: "Unchanged" } },
+      handler: showPage,
     },
   ];
 }
