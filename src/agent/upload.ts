@@ -82,6 +82,18 @@ export async function uploadOutput(
   return answer;
 }
 
+/** Upload a file whose hash is known to an address that takes whole files and parts; `headers` go with every request. */
+export async function uploadTo(
+  client: ManagerClient,
+  file: string,
+  path: string,
+  headers: Record<string, string>,
+  options: TransferOptions = {},
+): Promise<{ sent: number }> {
+  const hash = await hashFile(file, options.signal);
+  return { sent: (await uploadFile(client, file, hash, { path, headers, answer: assetSchema }, options)).sent };
+}
+
 async function uploadFile<S extends z.ZodType>(
   client: ManagerClient,
   file: string,

@@ -2,9 +2,11 @@
 import { Command, CommanderError } from "commander";
 import { ManagerError } from "../agent/manager-client.ts";
 import { VERSION } from "../protocol/version.ts";
+import { addBackup } from "./commands/backup.ts";
 import { addControl } from "./commands/control.ts";
 import { addHistory } from "./commands/history.ts";
 import { addLook } from "./commands/look.ts";
+import { addRestore } from "./commands/restore.ts";
 import { addResults } from "./commands/results.ts";
 import { addSettings } from "./commands/settings.ts";
 import { addSignIn } from "./commands/sign-in.ts";
@@ -45,6 +47,8 @@ export function program(): Command {
   addTokens(tablao);
   addSettings(tablao);
   addSignIn(tablao);
+  addBackup(tablao);
+  addRestore(tablao);
   return tablao;
 }
 

@@ -33,7 +33,7 @@ export async function readBody<T>(
       detail: `Content-Encoding ${shown(encoding)} is not understood; send the body as it is.`,
     });
   }
-  const text = await readText(request);
+  const text = await readTextWithin(request, MAX_BODY_BYTES);
   if (!text.ok) return text;
   if (text.value.trim() === "") return err({ code: "invalid_request", detail: `The body is empty. ${EXPECTED}` });
   const decoded = decode(request.headers.get("Content-Type"), text.value, coerce);
@@ -46,10 +46,10 @@ function validate<T>(schema: z.ZodType<T>, value: unknown): Result<T, Refusal> {
   return parsed.success ? ok(parsed.data) : err(invalidFields(fieldErrors(parsed.error.issues)));
 }
 
-/** The length a client claims is believed only where it is already too much. */
-async function readText(request: Request): Promise<Result<string, Refusal>> {
-  const tooLarge = err<Refusal>({ code: "too_large", detail: `The body may have at most ${MAX_BODY_BYTES} bytes.` });
-  if (Number(request.headers.get("Content-Length") ?? 0) > MAX_BODY_BYTES) return tooLarge;
+/** A body of text, within a size and a time. The length a client claims is believed only where it is already too much. */
+export async function readTextWithin(request: Request, maxBytes: number): Promise<Result<string, Refusal>> {
+  const tooLarge = err<Refusal>({ code: "too_large", detail: `The body may have at most ${maxBytes} bytes.` });
+  if (Number(request.headers.get("Content-Length") ?? 0) > maxBytes) return tooLarge;
   if (request.body === null) return ok("");
   const reader = (request.body as ReadableStream<Uint8Array>).getReader();
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
@@ -66,7 +66,7 @@ async function readText(request: Request): Promise<Result<string, Refusal>> {
       if (late) return err({ code: "invalid_request", detail: `The body took longer than ${MAX_BODY_MS / 1_000} s.` });
       if (done) return ok(text + decoder.decode());
       size += value.byteLength;
-      if (size > MAX_BODY_BYTES) {
+      if (size > maxBytes) {
         await reader.cancel("too large");
         return tooLarge;
       }

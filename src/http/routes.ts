@@ -4,6 +4,7 @@ import { VERSION } from "../protocol/version.ts";
 import type { PublicHandler } from "./context.ts";
 import type { Route } from "./route.ts";
 import { adminRoutes } from "./table/admin.ts";
+import { backupRoutes } from "./table/backup.ts";
 import { fileRoutes } from "./table/files.ts";
 import { historyRoutes } from "./table/history.ts";
 import { leaseRoutes } from "./table/leases.ts";
@@ -29,6 +30,7 @@ export const ROUTES: readonly Route[] = [
   ...liveRoutes,
   ...sessionRoutes,
   ...adminRoutes,
+  ...backupRoutes,
   ...historyRoutes,
   ...metaRoutes(showOpenApi),
 ];

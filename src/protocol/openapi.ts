@@ -54,6 +54,7 @@ type Json = Record<string, unknown>;
 const PATH_PARAMETERS: Record<string, z.ZodType> = {
   id: z.int().min(1),
   frame: z.int(),
+  attempt: z.int().min(1),
   n: z.int().min(1),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 };

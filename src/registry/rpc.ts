@@ -1,4 +1,5 @@
 /** What the WorkerRegistry offers over RPC. Plain protocol values; refusals are tagged results. */
+import type { BackupRpc } from "../platform/backup-rpc.ts";
 import type { Result } from "../platform/result.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
@@ -40,7 +41,12 @@ export interface TaskQuery {
   cursor?: string;
 }
 
-export interface RegistryRpc {
+export interface RegistryRpc extends BackupRpc {
+  /** Begin to restore this backup, or go on with it; `conflict` names what is here when this is not an empty manager. */
+  beginRestore(backup: string): Promise<Result<null, Refusal>>;
+  /** Ok while this backup is being restored. */
+  isRestoring(backup: string): Promise<Result<null, Refusal>>;
+
   /** Look a secret up by its SHA-256 (hex). Updates last use at most once a minute. Never counts a join token's use. */
   authenticate(secretSha256: string): Promise<Principal | null>;
   /** Who holds the token with this id; null when it gives no access (any more). */

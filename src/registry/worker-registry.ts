@@ -5,9 +5,9 @@
  * A thin shell: rules are in `dispatch.ts`, `presence.ts`, `epoch.ts`, `wake.ts`, `tokens.ts` and `setting-rules.ts`, rows in the
  * stores. Everything in memory is rebuilt from rows and sockets, so it may be evicted between any two calls.
  */
-import { DurableObject } from "cloudflare:workers";
 import { problemResponse } from "../http/problems.ts";
 import { closeQuietly } from "../live/close.ts";
+import { BackedUpObject } from "../platform/backed-up.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { newSecret, sha256Hex } from "../platform/signing.ts";
@@ -17,6 +17,7 @@ import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../task/rpc.ts";
+import { beginRestore, DERIVED_TABLES, endRestore, isRestoring } from "./backup.ts";
 import { needsSignature } from "./dispatch.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { Fleet } from "./fleet.ts";
@@ -46,7 +47,8 @@ interface Farm {
   dispatcher: Dispatcher;
 }
 
-export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
+export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
+  protected readonly notBackedUp = DERIVED_TABLES;
   readonly #tokens: TokenStore;
   readonly #workers: WorkerStore;
   readonly #tasks: TaskStore;
@@ -232,6 +234,26 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal>> {
     return this.ctx.storage.transactionSync(() => this.#settings.update(values));
+  }
+
+  // Backup and restore
+
+  protected backupVersion = (): number => 0;
+  protected takesRows = (): boolean => true;
+
+  async beginRestore(backup: string): Promise<Result<null, Refusal>> {
+    return beginRestore(this.ctx.storage, backup);
+  }
+
+  async isRestoring(backup: string): Promise<Result<null, Refusal>> {
+    return isRestoring(this.ctx.storage, backup);
+  }
+
+  protected async restored(): Promise<Result<null, never>> {
+    endRestore(this.ctx.storage);
+    this.#loaded = undefined;
+    this.#reservations.noteRemoval();
+    return ok(null);
   }
 
   // Sockets and the alarm

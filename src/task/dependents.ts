@@ -38,6 +38,15 @@ export class Dependents {
     return ok(news);
   }
 
+  /** The same where some may be missing: those that are not there are gone. */
+  async watchThere({ id, depends_on }: TaskDefinition): Promise<DependencyProgress[]> {
+    const watched = depends_on.map(async ({ task, frames }): Promise<DependencyProgress> => {
+      const progress = await callTask(this.#env, task, (object) => object.watch(id, frames));
+      return progress.ok ? progress.value : { id: task, version: Number.MAX_SAFE_INTEGER, state: "gone", done: null };
+    });
+    return await Promise.all(watched);
+  }
+
   add(dependent: Dependent): void {
     this.#store.addDependent(dependent);
     this.#known = null;

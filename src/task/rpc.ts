@@ -2,6 +2,7 @@
  * What a TaskDO offers over RPC. Plain protocol values in and out; an expected refusal is a tagged result, a throw is a bug.
  * The Worker has authenticated the caller and validated every argument with the schemas of `src/protocol`.
  */
+import type { BackupRpc } from "../platform/backup-rpc.ts";
 import type { Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
@@ -92,7 +93,7 @@ export interface DependencyProgress {
   done: string | null;
 }
 
-export interface TaskRpc {
+export interface TaskRpc extends BackupRpc {
   /** Idempotent: creating an existing task answers with its view. Reports to the registry before it answers. */
   create(definition: TaskDefinition, actor: Principal): Promise<Result<Task, Refusal>>;
   /** `not_found` when never created or removed. */

@@ -3,10 +3,11 @@
  * (`#transit`): load, decide, write two rows or none. What an object owes others (history, reports, news, sweeps) is in its
  * record as chores and is done by the alarm; rendering waits for none of it (P7).
  */
-import { DurableObject } from "cloudflare:workers";
 import { callRegistry } from "../http/objects.ts";
 import { problemResponse } from "../http/problems.ts";
 import { closeQuietly } from "../live/close.ts";
+import { BackedUpObject } from "../platform/backed-up.ts";
+import type { BackupRefusal } from "../platform/backup-rpc.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
@@ -17,6 +18,7 @@ import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/ta
 import type { Principal } from "../protocol/token.ts";
 import { newChores, TaskChores } from "./chores.ts";
 import { amend } from "./amending.ts";
+import { continueTask } from "./backup.ts";
 import { take as takeNews } from "./dependencies.ts";
 import { TaskLive } from "./live.ts";
 import { readFile, readFiles, readFrames, readTimings } from "./reading.ts";
@@ -51,7 +53,8 @@ export type Transit = <T>(change: (t: Transition, loaded: Loaded) => Outcome<T>)
 
 const NOT_FOUND = refuse("not_found", "there is no such task");
 
-export class TaskDO extends DurableObject<Env> implements TaskRpc {
+export class TaskDO extends BackedUpObject implements TaskRpc {
+  protected readonly notBackedUp = [];
   readonly #store: TaskStore;
   readonly #log: TaskLog;
   readonly #chores: TaskChores;
@@ -291,6 +294,26 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
 
   override async webSocketError(socket: WebSocket): Promise<void> {
     this.#live.feed.closed(socket);
+  }
+
+  protected backupVersion(): number | null {
+    return this.#task()?.record.ledger.version ?? null;
+  }
+
+  protected takesRows(): boolean {
+    if (!this.#loaded) this.#store.prepare();
+    return this.#loaded === null;
+  }
+
+  /** A task from another manager: see `continueTask`. Tasks it waits for have come before it, or never will. */
+  protected async restored(): Promise<Result<null, BackupRefusal>> {
+    const loaded = this.#store.readable() ? this.#load() : null;
+    if (!loaded) return { ok: false, error: { code: "invalid", detail: "are not those of a task" } };
+    const news = await this.#chores.dependents.watchThere(loaded.definition);
+    this.#loaded = loaded;
+    this.#transit((t) => continueTask(t, news));
+    await this.#chores.report();
+    return ok(null);
   }
 
   override async alarm(): Promise<void> {

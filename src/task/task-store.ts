@@ -9,7 +9,7 @@
 import { all, first, migrate, run } from "../platform/sql.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import type { FrameSet } from "./frame-set.ts";
-import { NO_TALLY, type FrameBook, type FrameEntry, type Ledger } from "./ledger.ts";
+import { NO_TALLY, termsOf, type FrameBook, type FrameEntry, type Ledger } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
 
 /** Work an object owes others; persisted with the ledger, so that none is forgotten. */
@@ -84,6 +84,18 @@ export class TaskStore {
     if (!first(this.#sql, "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'migrations'")) return false;
     migrate(this.#storage, SCHEMA);
     return first(this.#sql, "SELECT id FROM definition") !== undefined;
+  }
+
+  /** Whether what was restored is a task. What is not is forgotten, so that nothing ever has to live with it. */
+  readable(): boolean {
+    try {
+      termsOf(this.definition());
+      this.record();
+      return true;
+    } catch {
+      for (const table of ["definition", "record", "pages"]) run(this.#sql, `DELETE FROM ${table}`);
+      return false;
+    }
   }
 
   prepare(): void {

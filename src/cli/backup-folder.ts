@@ -1,0 +1,131 @@
+/**
+ * The folder of a backup:
+ *   backup.json      what it is; written last, so a folder without it is not a backup yet
+ *   registry.ndjson  workers, tokens (as hashes), settings, ids
+ *   tasks/N.ndjson   one task's rows
+ *   history.ndjson   what happened, without what tasks still hold themselves
+ *   assets.ndjson    hashes and sizes of the inputs
+ *   files/<sha256>   inputs and committed outputs, by content
+ */
+import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { open } from "node:fs/promises";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { z } from "zod";
+import { BACKUP_FORMAT, backupRowSchema, type BackupRow } from "../protocol/backup.ts";
+import { CliError, EXIT, messageOf } from "./failure.ts";
+import { writePrivateFile } from "./private-file.ts";
+
+const MANIFEST = "backup.json";
+const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "assets.ndjson", "tasks", "files"];
+
+export const manifestSchema = z.object({
+  format: z.literal(BACKUP_FORMAT),
+  /** Identity of this backup. */
+  backup: z.uuid(),
+  /** Of the manager that it was made by. */
+  version: z.string(),
+  url: z.string(),
+  made_ms: z.int(),
+  /** Ascending. */
+  tasks: z.array(z.int()),
+  files: z.int(),
+  bytes: z.int(),
+});
+export type Manifest = z.infer<typeof manifestSchema>;
+
+export class BackupFolder {
+  readonly path: string;
+
+  constructor(folder: string) {
+    this.path = folder;
+  }
+
+  /** Ready to be filled: new, empty, or left by a backup that did not end. Throws `CliError`. */
+  prepare(): void {
+    try {
+      if (existsSync(this.#at(MANIFEST)))
+        throw new CliError(EXIT.usage, `${this.path} holds a backup already`, "Name another folder: tablao backup DIR");
+      const foreign = existsSync(this.path) ? readdirSync(this.path).find((name) => !NAMES.includes(name)) : undefined;
+      if (foreign !== undefined)
+        throw new CliError(
+          EXIT.usage,
+          `${this.path} is not empty: it has ${foreign}`,
+          "Name another folder: tablao backup DIR",
+        );
+      for (const folder of ["tasks", "files"]) mkdirSync(this.#at(folder), { recursive: true, mode: 0o700 });
+    } catch (thrown) {
+      if (thrown instanceof CliError) throw thrown;
+      throw new CliError(EXIT.failed, `cannot make the folder ${this.path}: ${messageOf(thrown)}`);
+    }
+  }
+
+  #at(...names: string[]): string {
+    return path.join(this.path, ...names);
+  }
+
+  /** Where a file of this content is, or goes. */
+  file(sha256: string): string {
+    return this.#at("files", sha256);
+  }
+
+  manifest(): Manifest {
+    let text: string;
+    try {
+      text = readFileSync(this.#at(MANIFEST), "utf8");
+    } catch {
+      throw new CliError(
+        EXIT.usage,
+        `${this.path} is no backup: it has no ${MANIFEST}`,
+        "A backup that broke off: run it again",
+      );
+    }
+    try {
+      return manifestSchema.parse(JSON.parse(text));
+    } catch {
+      throw new CliError(EXIT.failed, `${this.#at(MANIFEST)} cannot be read by this version`);
+    }
+  }
+
+  finish(manifest: Manifest): void {
+    writePrivateFile(this.#at(MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+  }
+
+  /** Where rows of one kind are. */
+  rowsFile(of: "registry" | "history" | "assets" | number): string {
+    return typeof of === "number" ? this.#at("tasks", `${of}.ndjson`) : this.#at(`${of}.ndjson`);
+  }
+
+  forget(task: number): void {
+    rmSync(this.rowsFile(task), { force: true });
+  }
+
+  /** Write rows as they come; a file that breaks off is written anew by the next run. */
+  async write(
+    of: "registry" | "history" | "assets" | number,
+    pages: AsyncIterable<readonly BackupRow[]> | Iterable<readonly BackupRow[]>,
+  ): Promise<void> {
+    const file = await open(this.rowsFile(of), "w", 0o600);
+    try {
+      for await (const rows of pages) await file.appendFile(rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The rows, one by one. Throws `CliError` when the file is damaged. */
+  async *read(of: "registry" | "history" | "assets" | number): AsyncGenerator<BackupRow> {
+    const file = this.rowsFile(of);
+    let number = 0;
+    try {
+      // Rows hold no line end but their own: JSON writes it as an escape. U+2028 is none to this reader.
+      for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+        number++;
+        yield backupRowSchema.parse(JSON.parse(line));
+      }
+    } catch (thrown) {
+      const where = number > 0 ? `, line ${number}` : "";
+      throw new CliError(EXIT.failed, `${file}${where} cannot be read: ${messageOf(thrown).split("\n")[0]}`);
+    }
+  }
+}

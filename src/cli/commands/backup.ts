@@ -1,0 +1,211 @@
+/** `tablao backup DIR`: everything the manager stores, into a folder. The farm goes on working meanwhile. */
+import { randomUUID } from "node:crypto";
+import type { Command } from "commander";
+import { downloadTo } from "../../agent/download.ts";
+import { ManagerError, type ManagerClient } from "../../agent/manager-client.ts";
+import { batchRows } from "../../history/outbox.ts";
+import {
+  BACKUP_FORMAT,
+  backupAssetSchema,
+  backupRowsSchema,
+  type BackupAsset,
+  type BackupRow,
+} from "../../protocol/backup.ts";
+import type { HistoryEvent } from "../../protocol/history.ts";
+import { taskListSchema } from "../../protocol/task.ts";
+import { VERSION } from "../../protocol/version.ts";
+import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../task/snapshot.ts";
+import { BackupFolder } from "../backup-folder.ts";
+import { query, sessionOf, type Output } from "../command-line.ts";
+import { CliError, EXIT } from "../failure.ts";
+import { showProgress } from "../progress.ts";
+import { inLanes } from "../send-inputs.ts";
+import { bytes, count } from "../text.ts";
+
+/** A backup of hours outlives a restart of the manager. */
+const RETRY_FOR_MS = 2 * 60_000;
+const LANES = 4;
+/** A task whose rows fill several pages is read again when it changed between two of them. */
+const READ_TRIES = 20;
+/** A file that is gone when it is fetched was rendered anew: its task is read again. */
+const FILE_TRIES = 3;
+
+/** Add the command to the program. */
+export function addBackup(program: Command): void {
+  program
+    .command("backup")
+    .summary("save everything the manager stores")
+    .description(
+      "Save everything the manager stores into a folder: tasks, files, workers, tokens (as hashes), settings, history. The farm may " +
+        "go on working. A backup that broke off is taken up again. Only admins can; keep the folder private.",
+    )
+    .argument("<dir>", "a new or empty folder")
+    .action(async (dir: string, _: unknown, command: Command) => {
+      const { client, out } = sessionOf(command);
+      await new Backup(client, new BackupFolder(dir), out).run();
+    });
+}
+
+class Backup {
+  readonly #client: ManagerClient;
+  readonly #folder: BackupFolder;
+  readonly #out: Output;
+  /** Content that is here and verified. */
+  readonly #have = new Map<string, number>();
+  /** History up to this event of a task is read from the history; the rest is in its rows. */
+  readonly #historyThrough = new Map<number, number>();
+  #received = 0;
+
+  constructor(client: ManagerClient, folder: BackupFolder, out: Output) {
+    this.#client = client;
+    this.#folder = folder;
+    this.#out = out;
+  }
+
+  /**
+   * The order keeps what refers to something older than what it refers to: dependents before what they wait for, tasks before
+   * their inputs and their history, and all of them before the registry, whose counters are then the highest.
+   */
+  async run(): Promise<void> {
+    this.#folder.prepare();
+    const backup = randomUUID();
+    const ids = await this.#taskIds();
+    const progress = showProgress("backing up", { quiet: this.#out.json });
+    const kept: number[] = [];
+    try {
+      for (const [index, id] of ids.entries()) {
+        if (await this.#task(id)) kept.push(id);
+        progress.update(index + 1, ids.length, `${count(index + 1, "task")}, ${bytes(this.#received)} fetched`);
+      }
+      await this.#assets();
+      await this.#folder.write("history", this.#history());
+      await this.#folder.write("registry", this.#pages("registry"));
+    } finally {
+      progress.end();
+    }
+    const manifest = {
+      format: BACKUP_FORMAT,
+      backup,
+      version: VERSION,
+      url: this.#client.url,
+      made_ms: Date.now(),
+      tasks: kept.toSorted((a, b) => a - b),
+      files: this.#have.size,
+      bytes: [...this.#have.values()].reduce((sum, size) => sum + size, 0),
+    } as const;
+    this.#folder.finish(manifest);
+    if (this.#out.json) return this.#out.value({ dir: this.#folder.path, ...manifest });
+    this.#out.line(
+      `${this.#folder.path}: ${count(kept.length, "task")} and ${count(manifest.files, "file")} (${bytes(manifest.bytes)}) saved; ${bytes(this.#received)} fetched`,
+    );
+  }
+
+  /** Newest first. */
+  async #taskIds(): Promise<number[]> {
+    const ids: number[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await this.#client.call(taskListSchema, "GET", `/tasks${query({ limit: 500, cursor })}`, {
+        retryForMs: RETRY_FOR_MS,
+      });
+      ids.push(...page.tasks.map((task) => task.id));
+      cursor = page.cursor ?? undefined;
+    } while (cursor !== undefined);
+    return ids;
+  }
+
+  /** One task with its files as they stood at one instant. False: it was deleted meanwhile. */
+  async #task(id: number): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      const rows = await this.#taskRows(id);
+      if (rows === null) {
+        this.#folder.forget(id);
+        return false;
+      }
+      const { files, historyThrough } = snapshotOf(rows);
+      try {
+        await inLanes(files, LANES, (file) => this.#output(id, file));
+      } catch (thrown) {
+        if (thrown instanceof ManagerError && thrown.status === 404 && tries < FILE_TRIES) continue;
+        throw thrown;
+      }
+      await this.#folder.write(id, [inRestoreOrder(rows)]);
+      this.#historyThrough.set(id, historyThrough);
+      return true;
+    }
+  }
+
+  async #taskRows(id: number): Promise<BackupRow[] | null> {
+    for (let tries = 0; tries < READ_TRIES; tries++) {
+      const rows: BackupRow[] = [];
+      let version: number | undefined;
+      let cursor: string | undefined;
+      let changed = false;
+      do {
+        const page = await this.#page({ of: "task", id, cursor }).catch((thrown: unknown) => {
+          if (thrown instanceof ManagerError && thrown.status === 404) return null;
+          throw thrown;
+        });
+        if (page === null) return null;
+        changed = version !== undefined && version !== page.version;
+        version = page.version;
+        rows.push(...page.rows);
+        cursor = page.cursor ?? undefined;
+      } while (cursor !== undefined && !changed);
+      if (!changed) return rows;
+    }
+    throw new CliError(
+      EXIT.failed,
+      `task ${id} kept changing while it was read: it is too large to be read at once`,
+      `Pause it for the time of the backup: tablao pause ${id}`,
+    );
+  }
+
+  async #page(values: { of: string; id?: number | undefined; cursor: string | undefined }) {
+    return await this.#client.call(backupRowsSchema, "GET", `/backup/rows${query(values)}`, {
+      retryForMs: RETRY_FOR_MS,
+    });
+  }
+
+  async *#pages(of: "registry" | "history" | "assets"): AsyncGenerator<BackupRow[]> {
+    let cursor: string | undefined;
+    do {
+      const page = await this.#page({ of, cursor });
+      yield page.rows;
+      cursor = page.cursor ?? undefined;
+    } while (cursor !== undefined);
+  }
+
+  async #output(id: number, { attempt, name, sha256, size }: BackedUpFile): Promise<void> {
+    await this.#fetch(`/backup/outputs/${id}/${attempt}/${encodeURIComponent(name)}`, sha256, size);
+  }
+
+  async #fetch(from: string, sha256: string, size: number): Promise<void> {
+    if (this.#have.has(sha256)) return;
+    const { received } = await downloadTo(this.#client, this.#folder.file(sha256), from, sha256, {
+      size,
+      retryForMs: RETRY_FOR_MS,
+    });
+    this.#received += received;
+    this.#have.set(sha256, size);
+  }
+
+  async #assets(): Promise<void> {
+    const assets: BackupAsset[] = [];
+    for await (const rows of this.#pages("assets")) assets.push(...rows.map(([, row]) => backupAssetSchema.parse(row)));
+    await inLanes(assets, LANES, ({ sha256, size }) => this.#fetch(`/assets/${sha256}`, sha256, size));
+    await this.#folder.write("assets", [assets.map((asset): BackupRow => ["assets", asset])]);
+  }
+
+  /** Without what the tasks' own rows hold and will tell again. */
+  async *#history(): AsyncGenerator<BackupRow[]> {
+    for await (const rows of this.#pages("history")) {
+      yield rows.flatMap(([table, row]): BackupRow[] => {
+        const through = this.#historyThrough.get(Number(row["task_id"])) ?? Infinity;
+        if (Number(row["through_seq"]) <= through) return [[table, row]];
+        const events = (JSON.parse(String(row["events"])) as HistoryEvent[]).filter((event) => event.seq <= through);
+        return batchRows(events).map((kept) => [table, { ...kept, events: JSON.stringify(kept.events) }]);
+      });
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/** `tablao restore DIR`: a backup into an empty manager. */
+import type { Command } from "commander";
+import { z } from "zod";
+import type { ManagerClient } from "../../agent/manager-client.ts";
+import { uploadTo } from "../../agent/upload.ts";
+import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
+import { missingResultSchema } from "../../protocol/file.ts";
+import { snapshotOf } from "../../task/snapshot.ts";
+import { BackupFolder, type Manifest } from "../backup-folder.ts";
+import { query, sessionOf, type Output } from "../command-line.ts";
+import { showProgress } from "../progress.ts";
+import { inLanes } from "../send-inputs.ts";
+import { bytes, count } from "../text.ts";
+
+const RETRY_FOR_MS = 2 * 60_000;
+const LANES = 4;
+/** How many hashes one question may hold. */
+const ASKED_AT_ONCE = 1_000;
+/** Characters of rows in one request: far below what a manager takes, even if each took four bytes. */
+const ROWS_CHARS = 2_000_000;
+
+/** Add the command to the program. */
+export function addRestore(program: Command): void {
+  program
+    .command("restore")
+    .summary("put a backup into an empty manager")
+    .description(
+      "Put a backup into an empty manager: tasks go on where they stood, workers and tokens are known again by their secrets. " +
+        "What was being rendered is rendered anew. A restore that broke off is taken up again by the same command.",
+    )
+    .argument("<dir>", "the folder that tablao backup made")
+    .action(async (dir: string, _: unknown, command: Command) => {
+      const { client, out } = sessionOf(command);
+      await new Restore(client, new BackupFolder(dir), out).run();
+    });
+}
+
+class Restore {
+  readonly #client: ManagerClient;
+  readonly #folder: BackupFolder;
+  readonly #out: Output;
+  #headers: Record<string, string> = {};
+  #sent = 0;
+
+  constructor(client: ManagerClient, folder: BackupFolder, out: Output) {
+    this.#client = client;
+    this.#folder = folder;
+    this.#out = out;
+  }
+
+  /** Files, history, tasks from the oldest on, and the registry last: before it nobody can do anything here. */
+  async run(): Promise<void> {
+    const manifest = this.#folder.manifest();
+    const { backup, format, tasks } = manifest;
+    this.#headers = { [BACKUP_HEADER]: backup };
+    await this.#client.call(z.null(), "POST", "/restore", { json: { backup, format } });
+    const progress = showProgress("restoring", { quiet: this.#out.json });
+    try {
+      await this.#assets();
+      for (const [index, id] of tasks.entries()) {
+        await this.#outputs(id);
+        progress.update(index + 1, tasks.length * 2, `${bytes(this.#sent)} sent`);
+      }
+      await this.#rows("history", undefined);
+      for (const [index, id] of tasks.entries()) {
+        await this.#rows("task", id);
+        progress.update(tasks.length + index + 1, tasks.length * 2, count(index + 1, "task"));
+      }
+      await this.#rows("registry", undefined);
+    } finally {
+      progress.end();
+    }
+    this.#say(manifest);
+  }
+
+  #say(manifest: Manifest): void {
+    const { backup, tasks, files } = manifest;
+    if (this.#out.json) return this.#out.value({ backup, tasks, files, sent_bytes: this.#sent });
+    this.#out.line(`${count(tasks.length, "task")} and ${count(files, "file")} restored (${bytes(this.#sent)} sent)`);
+  }
+
+  async #assets(): Promise<void> {
+    const hashes: string[] = [];
+    for await (const [, row] of this.#folder.read("assets")) hashes.push(backupAssetSchema.parse(row).sha256);
+    for (let at = 0; at < hashes.length; at += ASKED_AT_ONCE) {
+      const json = { sha256: hashes.slice(at, at + ASKED_AT_ONCE) };
+      const { missing } = await this.#client.call(missingResultSchema, "POST", "/assets/missing", {
+        json,
+        retryForMs: RETRY_FOR_MS,
+      });
+      await inLanes(missing, LANES, (sha256) => this.#upload(sha256, `/assets/${sha256}`));
+    }
+  }
+
+  async #outputs(id: number): Promise<void> {
+    const rows: BackupRow[] = [];
+    for await (const row of this.#folder.read(id)) rows.push(row);
+    const { files } = snapshotOf(rows);
+    await inLanes(files, LANES, ({ attempt, name, sha256 }) =>
+      this.#upload(sha256, `/restore/outputs/${id}/${attempt}/${encodeURIComponent(name)}`),
+    );
+  }
+
+  async #upload(sha256: string, path: string): Promise<void> {
+    const { sent } = await uploadTo(this.#client, this.#folder.file(sha256), path, this.#headers, {
+      retryForMs: RETRY_FOR_MS,
+    });
+    this.#sent += sent;
+  }
+
+  /** All rows of one part, as many requests as it takes; the last one says so. */
+  async #rows(of: "registry" | "history" | "task", id: number | undefined): Promise<void> {
+    let lines: string[] = [];
+    let chars = 0;
+    const send = async (last: boolean): Promise<void> => {
+      const text = lines.join("");
+      const body = () => new Blob([text]);
+      const path = `/restore/rows${query({ of, id, last: String(last) })}`;
+      await this.#client.call(z.null(), "POST", path, {
+        headers: { ...this.#headers, "content-type": "application/x-ndjson" },
+        body,
+        retryForMs: RETRY_FOR_MS,
+      });
+      lines = [];
+      chars = 0;
+    };
+    for await (const row of this.#source(of, id)) {
+      const line = `${JSON.stringify(row)}\n`;
+      if (chars > 0 && chars + line.length > ROWS_CHARS) await send(false);
+      lines.push(line);
+      chars += line.length;
+    }
+    await send(true);
+  }
+
+  #source(of: "registry" | "history" | "task", id: number | undefined): AsyncGenerator<BackupRow> {
+    return this.#folder.read(of === "task" ? id! : of);
+  }
+}

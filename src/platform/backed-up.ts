@@ -1,0 +1,47 @@
+/** A Durable Object whose rows can be taken out and put back: what backup and restore of both our classes share. */
+import { DurableObject } from "cloudflare:workers";
+import type { BackupRow } from "../protocol/backup.ts";
+import type { BackupPage, BackupRefusal, BackupRpc } from "./backup-rpc.ts";
+import { dumpPage, insertRows } from "./dump.ts";
+import type { Env } from "./env.ts";
+import { err, ok, type Result } from "./result.ts";
+
+export abstract class BackedUpObject extends DurableObject<Env> implements BackupRpc {
+  /** Tables that are derived from elsewhere. */
+  protected abstract readonly notBackedUp: readonly string[];
+  /** Rises with every change that a page of rows shows; null while there is nothing to back up. */
+  protected abstract backupVersion(): number | null;
+  /** Make ready for rows. False: they have all come before, and more are not wanted. */
+  protected abstract takesRows(): boolean;
+  /** The rows are in: bring what is in memory up to date, and end what cannot outlive a move. Throws when they make no sense. */
+  protected abstract restored(): Promise<Result<null, BackupRefusal>>;
+
+  async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {
+    const version = this.backupVersion();
+    if (version === null) return err({ code: "not_found", detail: "do not exist" });
+    const page = dumpPage(this.ctx.storage.sql, this.notBackedUp, cursor);
+    if (!page.ok) return err({ code: "invalid", detail: `have no such page: the cursor ${page.error}` });
+    return ok({ ...page.value, version });
+  }
+
+  async restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>> {
+    if (!this.takesRows()) return ok(null);
+    const { storage } = this.ctx;
+    let refused: string | null = null;
+    try {
+      storage.transactionSync(() => {
+        const inserted = insertRows(storage.sql, this.notBackedUp, rows);
+        if (inserted.ok) return;
+        refused = inserted.error;
+        throw new RefusedRows();
+      });
+    } catch (error) {
+      if (!(error instanceof RefusedRows)) throw error;
+      return err({ code: "invalid", detail: `were refused: ${refused}` });
+    }
+    return last ? await this.restored() : ok(null);
+  }
+}
+
+/** Takes the transaction back. */
+class RefusedRows extends Error {}

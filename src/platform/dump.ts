@@ -1,0 +1,111 @@
+/**
+ * Rows of a Durable Object's database out and in again, a page at a time, whatever its tables are. Tables and their keys are
+ * read from the database itself, so a table added later is in the next dump without a word here.
+ */
+import { err, ok, type Result } from "./result.ts";
+import { all, first, run } from "./sql.ts";
+
+/** A row of a dump: its table, and its columns by name. Bytes are kept in the bucket, never in rows. */
+export type DumpRow = [table: string, row: Record<string, DumpValue>];
+
+type DumpValue = string | number | null;
+
+export interface DumpPage {
+  rows: DumpRow[];
+  /** Where the next page begins; null at the end. */
+  cursor: string | null;
+}
+
+/** Characters of JSON on a page; one row more may go beyond it. A row holds 2 MB at most, an answer over RPC 32 MB. */
+const PAGE_CHARS = 4_000_000;
+
+interface Position {
+  /** Table the next page begins in. */
+  table: string;
+  /** Key of the last row that was read there. */
+  after: DumpValue[];
+}
+
+/** Tables of ours, but those named in `without`. */
+function tablesOf(sql: SqlStorage, without: readonly string[]): string[] {
+  const rows = all<{ name: string }>(sql, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
+  return rows
+    .map(({ name }) => name)
+    .filter((name) => !/^(_|sqlite_|migrations$)/.test(name) && !without.includes(name));
+}
+
+function columnsOf(sql: SqlStorage, table: string): { name: string; pk: number }[] {
+  return all<{ name: string; pk: number }>(sql, "SELECT name, pk FROM pragma_table_info(?)", table);
+}
+
+/** The next page. The error is a phrase about the cursor. */
+export function dumpPage(sql: SqlStorage, without: readonly string[], cursor: string | null): Result<DumpPage, string> {
+  const tables = tablesOf(sql, without);
+  const start = cursor === null ? { table: tables[0] ?? "", after: [] } : positionOf(cursor);
+  if (!start || (cursor !== null && !tables.includes(start.table))) return err("is not a cursor of this list");
+  const rows: DumpRow[] = [];
+  let chars = 0;
+  let { after } = start;
+  for (const table of tables.slice(tables.indexOf(start.table))) {
+    const keys = columnsOf(sql, table)
+      .filter(({ pk }) => pk > 0)
+      .toSorted((a, b) => a.pk - b.pk)
+      .map(({ name }) => name);
+    if (after.length > 0 && after.length !== keys.length) return err("is not a cursor of this list");
+    const list = keys.join(", ");
+    const where = after.length > 0 ? `WHERE (${list}) > (${keys.map(() => "?").join(", ")})` : "";
+    for (const row of sql.exec<Record<string, DumpValue>>(
+      `SELECT * FROM ${table} ${where} ORDER BY ${list}`,
+      ...after,
+    )) {
+      if (chars > PAGE_CHARS) return ok({ rows, cursor: JSON.stringify({ table, after } satisfies Position) });
+      rows.push([table, row]);
+      chars += JSON.stringify(row).length;
+      after = keys.map((key) => row[key]!);
+    }
+    after = [];
+  }
+  return ok({ rows, cursor: null });
+}
+
+function positionOf(cursor: string): Position | null {
+  try {
+    const { table, after } = JSON.parse(cursor) as Partial<Position>;
+    const isKey = (value: unknown): boolean => typeof value === "string" || typeof value === "number";
+    return typeof table === "string" && Array.isArray(after) && after.every(isKey) ? { table, after } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Put rows in the place of those with their keys; call inside a transaction. The error says which row does not fit. */
+export function insertRows(
+  sql: SqlStorage,
+  without: readonly string[],
+  rows: readonly DumpRow[],
+): Result<null, string> {
+  const tables = new Map(
+    tablesOf(sql, without).map((table) => [table, new Set(columnsOf(sql, table).map(({ name }) => name))]),
+  );
+  for (const [index, [table, row]] of rows.entries()) {
+    const columns = tables.get(table);
+    const names = Object.keys(row);
+    if (!columns || names.length === 0 || names.some((name) => !columns.has(name)))
+      return err(`row ${index} does not fit any table here`);
+    const marks = names.map(() => "?").join(", ");
+    try {
+      run(sql, `INSERT OR REPLACE INTO ${table} (${names.join(", ")}) VALUES (${marks})`, ...Object.values(row));
+    } catch (error) {
+      return err(`row ${index} breaks a rule of '${table}': ${error instanceof Error ? error.message : "unknown"}`);
+    }
+  }
+  return ok(null);
+}
+
+/** How many rows each table that is not empty holds. */
+export function countRows(sql: SqlStorage, without: readonly string[]): Record<string, number> {
+  const counts = tablesOf(sql, without).map(
+    (table) => [table, first<{ n: number }>(sql, `SELECT count(*) AS n FROM ${table}`)!.n] as const,
+  );
+  return Object.fromEntries(counts.filter(([, n]) => n > 0));
+}
