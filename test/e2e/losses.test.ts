@@ -1,7 +1,7 @@
 /** Machines and managers die in the middle of a frame: nothing is lost, nothing is there twice, and history tells the story. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import { signalGroup } from "../../src/cli/process-group.ts";
 import {
@@ -22,11 +22,22 @@ import { makeScenes } from "../support/scenes.ts";
 import { until } from "../support/wait.ts";
 
 let manager: Manager;
+const agents: Agent[] = [];
+
+/** An agent for this test. */
+async function join(name: string, stateDir?: string): Promise<Agent> {
+  const agent = await startAgent(manager, { name, ...(stateDir !== undefined && { stateDir }) });
+  agents.push(agent);
+  return agent;
+}
 
 beforeAll(async () => {
   manager = await startManager();
 });
 afterAll(endFarm);
+afterEach(async () => {
+  await Promise.all(agents.splice(0).map((agent) => agent.stop()));
+});
 
 /** P5 and issue: a lost lease's frames are with another worker this long after the lease's end. */
 const SLACK_MS = 5_000;
@@ -68,20 +79,16 @@ async function expectOnce(id: number, frames: readonly number[]): Promise<Histor
   return events;
 }
 
-async function endAgents(...agents: Agent[]): Promise<void> {
-  await Promise.all(agents.map((agent) => agent.stop()));
-}
-
 testWith("blender")(
   "P2, P5: kill -9 of an agent and its Blender in mid-frame: the other has its frames within lease + 5 s, and none twice",
   async () => {
     const { slow } = makeScenes(testFolder("slow"), "slow");
-    const victim = await startAgent(manager, { name: "victim" });
+    const victim = await join("victim");
     const leaseMs = 6_000;
     const id = await submit(manager, slow, "--frames", "1-4", "--chunk", "4", "--lease", String(leaseMs / 1_000));
     // All four are the victim's: the other one is idle, as a machine is that has just been switched on.
     await untilHeldBy(victim, id);
-    const heir = await startAgent(manager, { name: "heir" });
+    const heir = await join("heir");
     await untilMidway(id, 1);
     expect(renderersOf(victim)).toHaveLength(1);
     const killedMs = Date.now();
@@ -105,15 +112,14 @@ testWith("blender")(
     expect(second.map((entry) => entry.frame)).toEqual(inherited.frames);
     // P6: what a machine loses is no failure of the frame.
     expect(events.filter((event) => event.kind === "error")).toEqual([]);
-    await endAgents(heir);
   },
 );
 
 test("P2: an agent that stood still beyond its lease comes back: its late frames change nothing, its process is dead within 5 s", async () => {
-  const sleeper = await startAgent(manager, { name: "sleeper" });
+  const sleeper = await join("sleeper");
   const id = await submit(manager, ...demo("1-8", 2_000), "--chunk", "8", "--lease", "5");
   await untilHeldBy(sleeper, id);
-  const heir = await startAgent(manager, { name: "awake" });
+  const heir = await join("awake");
   await untilMidway(id, 1);
   const [renderer] = renderersOf(sleeper);
   // The agent alone: its renderer goes on, and has finished frames to show when the agent wakes.
@@ -138,11 +144,38 @@ test("P2: an agent that stood still beyond its lease comes back: its late frames
   const again = await submit(manager, ...demo("1-6", 500));
   await untilStatus(manager, again, ["completed"]);
   expect(sleeper.child.running()).toBe(true);
-  await endAgents(sleeper, heir);
 });
 
+testWith("blender")(
+  "kill -9 of an agent alone, started again: its Blender does not outlive it, and the same worker has the frame after the lease",
+  async () => {
+    const { slow } = makeScenes(testFolder("slow"), "slow");
+    const stateDir = testFolder("phoenix");
+    const before = await join("phoenix", stateDir);
+    const id = await submit(manager, slow, "--frames", "1", "--lease", "5");
+    await untilHeldBy(before, id);
+    const [renderer] = await until(() => renderersOf(before).length > 0 && renderersOf(before), {
+      withinMs: 30_000,
+      what: "it renders",
+      everyMs: 20,
+    });
+    await before.kill();
+    const after = await join("phoenix", stateDir);
+    expect(after.id).toBe(before.id);
+    // Before it takes work; the manager may think that it was never away.
+    await until(() => after.said().includes("signed in"), { withinMs: 30_000, what: "it is back", everyMs: 20 });
+    expect(isRunning(renderer!)).toBe(false);
+    await untilStatus(manager, id, ["completed", "failed"]);
+    const events = await expectOnce(id, [1]);
+    expect(events.map(({ kind, attempt }) => ({ kind, attempt })).filter(({ attempt }) => attempt !== null)).toEqual([
+      { kind: "lost", attempt: 1 },
+      { kind: "done", attempt: 2 },
+    ]);
+  },
+);
+
 test("P4: kill -9 of manager and runtime in mid-run, and a start on the same state: the same agents finish, nothing acknowledged is gone", async () => {
-  const agents = await Promise.all(["north", "south"].map((name) => startAgent(manager, { name })));
+  const pair = await Promise.all(["north", "south"].map((name) => join(name)));
   const id = await submit(manager, ...demo("1-24", 500), "--chunk", "2");
   await untilMidway(id, 6);
   const before = await filesOf(manager, id);
@@ -162,15 +195,14 @@ test("P4: kill -9 of manager and runtime in mid-run, and a start on the same sta
   expect(events.filter((event) => event.kind === "lost" || event.kind === "error")).toEqual([]);
   const final = await filesOf(manager, id);
   expect(final.filter(({ frame }) => before.some((file) => file.frame === frame))).toEqual(before);
-  for (const agent of agents) {
+  for (const agent of pair) {
     expect(agent.child.running()).toBe(true);
     expect(framesIn(events, "done").some((entry) => entry.worker === agent.id)).toBe(true);
   }
-  await endAgents(...agents);
 });
 
 test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: released, not expired", async () => {
-  const patient = await startAgent(manager, { name: "patient" });
+  const patient = await join("patient");
   const one = await submit(manager, ...demo("1-2", 3_000));
   await untilHeldBy(patient, one);
   const leaving = patient.child.end("SIGINT", 30_000);
@@ -178,14 +210,14 @@ test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: rel
   expect(await taskOf(manager, one)).toMatchObject({ status: "queued", frames: { done: 1, pending: 1, leased: 0 } });
 
   // The other frame goes to the next agent, which has no patience.
-  const hasty = await startAgent(manager, { name: "hasty" });
+  const hasty = await join("hasty");
   await untilHeldBy(hasty, one);
   const [renderer] = await until(() => renderersOf(hasty).length > 0 && renderersOf(hasty), {
     withinMs: 30_000,
     what: "it renders",
     everyMs: 20,
   });
-  const heir = await startAgent(manager, { name: "next" });
+  const heir = await join("next");
   hasty.child.process.kill("SIGINT");
   await until(() => hasty.said().includes("stopping"), { withinMs: 5_000, what: "it has heard", everyMs: 10 });
   const stoppedMs = Date.now();
@@ -197,5 +229,4 @@ test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: rel
   expect(lost).toEqual([expect.objectContaining({ worker_id: hasty.id, detail: "the agent is stopping" })]);
   expect(lost[0]!.at_ms - stoppedMs).toBeLessThan(2_000);
   expect(framesIn(events, "done").map((entry) => entry.worker)).toEqual([patient.id, heir.id]);
-  await endAgents(heir);
 });

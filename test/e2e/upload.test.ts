@@ -5,18 +5,8 @@ import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { PART_BYTES, partsSchema } from "../../src/protocol/file.ts";
 import { startCountingProxy } from "../support/counting-proxy.ts";
-import {
-  endFarm,
-  startAgent,
-  startManager,
-  startTablao,
-  submit,
-  tablao,
-  untilStatus,
-  type Manager,
-} from "../support/farm.ts";
+import { endFarm, startAgent, startManager, startTablao, submit, tablao, untilStatus } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
-import { filesOf } from "../support/history.ts";
 import { until } from "../support/wait.ts";
 
 afterAll(endFarm);
@@ -39,13 +29,6 @@ function writeNoise(file: string): string {
     writeSync(to, block);
   }
   closeSync(to);
-  return hash.digest("hex");
-}
-
-async function hashOf(manager: Manager, sha256: string): Promise<string> {
-  const answer = await manager.client.send("GET", `/assets/${sha256}`);
-  const hash = createHash("sha256");
-  for await (const chunk of answer.body!) hash.update(chunk);
   return hash.digest("hex");
 }
 
@@ -83,7 +66,7 @@ test("a 300 MB input, its upload killed in the middle, goes on where it was; the
   const puts = proxy.seen.filter((request) => request.method === "PUT" && request.path.includes(sha256));
   const numbers = puts.map((request) => Number(/parts\/(\d+)$/.exec(request.path)?.[1])).toSorted((a, b) => a - b);
   const known = new Set(there.map((part) => part.number));
-  // Each at most once, none that was there; that the rest makes the whole is what the hash below shows.
+  // Each at most once, none that was there; that the rest makes the whole is what the agent's sum shows below.
   expect(numbers).toEqual([...new Set(numbers)]);
   expect(numbers.filter((number) => known.has(number))).toEqual([]);
   const sizes = numbers.map((number) => (number === PARTS ? SIZE % PART_BYTES : PART_BYTES));
@@ -91,7 +74,6 @@ test("a 300 MB input, its upload killed in the middle, goes on where it was; the
   expect(puts.reduce((sum, request) => sum + request.bytes, 0)).toBe(missing);
   expect(proxy.bytes()).toBeLessThan(missing + TALK_BYTES);
   expect(await arrived()).toEqual([]);
-  expect(await hashOf(manager, sha256)).toBe(sha256);
 
   proxy.reset();
   const third = await tablao(through, ...args);
@@ -104,8 +86,8 @@ test("a 300 MB input, its upload killed in the middle, goes on where it was; the
   // And it is of use: an agent that has none of it gets all of it, unharmed.
   await startAgent(manager, { name: "fetcher", args: ["--allow-exec"] });
   const assets = [{ path: "cache/smoke.vdb", sha256, size: SIZE }];
-  const settings = { program: "cp", args: ["{in:cache/smoke.vdb}", "{out:copy.vdb}"], outputs: "copy.vdb", assets };
+  const settings = { program: "sha256sum", args: ["{in:cache/smoke.vdb}"], assets };
   const id = await submit(manager, "--type", "exec", "--settings", JSON.stringify(settings));
   expect(await untilStatus(manager, id, ["completed", "failed"], 120_000)).toMatchObject({ status: "completed" });
-  expect(await filesOf(manager, id)).toMatchObject([{ name: "copy.vdb", size: SIZE, sha256 }]);
+  expect((await tablao(manager, "logs", String(id))).stdout).toContain(sha256);
 });
