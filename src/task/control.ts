@@ -4,7 +4,16 @@ import { countFrames, framesOf, indexOfFrame, parseFrameList } from "../protocol
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskAction } from "../protocol/task.ts";
 import { EMPTY, format, frames, intersect, MAX_INTERVALS, minus, setOf, setOfList, size, union } from "./frame-set.ts";
-import { isOfTask, noteTask, openedFrames, stateOf, statusOf, type Ledger, type Transition } from "./ledger.ts";
+import {
+  isOfTask,
+  noteAllFrames,
+  noteTask,
+  openedFrames,
+  stateOf,
+  statusOf,
+  type Ledger,
+  type Transition,
+} from "./ledger.ts";
 import { cancelLeases, expire, noteEnd, SWEEP_AFTER_MS } from "./leasing.ts";
 import { positionOf } from "./visit-order.ts";
 
@@ -100,7 +109,9 @@ function requeueTask(t: Transition, whole: WholeBook, actor: string): Result<nul
     ledger.retry = EMPTY;
     ledger.ready = union(ledger.ready, all);
   }
-  noteTask(t, "requeued", actor, again ?? EMPTY);
+  // A completed task gives up what is done: its history must say so, or a reader would see frames done twice (P3, P7).
+  if (again === null) noteAllFrames(t, "requeued", actor);
+  else noteTask(t, "requeued", actor, again);
   noteEnd(t);
   return ok(null);
 }

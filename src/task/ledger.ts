@@ -9,7 +9,7 @@
  *   skipped  it is in `skipped`
  *   pending  otherwise; it will come up through `ready`, `retry` or the cursor, or it is closed by a dependency
  */
-import { countFrames, indexOfFrame, parseFrameList, type FrameList } from "../protocol/frame-list.ts";
+import { countFrames, formatFrameList, indexOfFrame, parseFrameList, type FrameList } from "../protocol/frame-list.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from "../protocol/task.ts";
 import type { ChunkStats } from "./chunking.ts";
@@ -279,6 +279,13 @@ export function noteTask(
     seconds: null,
     detail,
   });
+}
+
+/** Record a change that all frames of the task underwent. The list is named as it was submitted: it may hold millions. */
+export function noteAllFrames(transition: Transition, kind: HistoryEvent["kind"], detail: string | null): void {
+  const { list, total } = transition.terms;
+  noteTask(transition, kind, detail);
+  Object.assign(transition.effects.events.at(-1)!, { frames: formatFrameList(list), frame_count: total });
 }
 
 /** Record what became of frames under a lease. */
