@@ -67,6 +67,8 @@ export interface Host {
 export class TaskChores {
   readonly #host: Host;
   #armedMs: number | null = null;
+  /** Settles when the last run that was asked for is over. */
+  #running: Promise<void> = Promise.resolve();
   readonly dependents: Dependents;
   #reportedMs = 0;
   #changes = 0;
@@ -148,8 +150,23 @@ export class TaskChores {
     void this.#host.ctx.storage.setAlarm(atMs);
   }
 
-  /** The alarm. Idempotent: it looks at what is due, not at why it woke. */
+  /**
+   * The alarm. Idempotent: it looks at what is due, not at why it woke. One run at a time, whatever the platform does: two
+   * drains of one outbox that overlap could tell an event twice (P7).
+   */
   async run(): Promise<void> {
+    const before = this.#running;
+    const mine = Promise.withResolvers<void>();
+    this.#running = mine.promise;
+    try {
+      await before;
+      await this.#doWhatIsDue();
+    } finally {
+      mine.resolve();
+    }
+  }
+
+  async #doWhatIsDue(): Promise<void> {
     this.#armedMs = null;
     if (!this.#host.loaded()) return;
     await this.#attempt("expire", async () => {
@@ -221,7 +238,12 @@ export class TaskChores {
         else if (doomed.of === "attempt") await sweepAttempt(env.FILES, definition.id, doomed.attempt, doomed.keep);
         else {
           const names = outputNames(definition, [...frames(doomed.frames)]).values();
-          await sweepOutputs(env.FILES, definition.id, doomed.attempt, [...names].flatMap((name) => [name, name + PREVIEW_SUFFIX]));
+          await sweepOutputs(
+            env.FILES,
+            definition.id,
+            doomed.attempt,
+            [...names].flatMap((name) => [name, name + PREVIEW_SUFFIX]),
+          );
         }
       } catch (error) {
         sweep.due_ms = Date.now() + AGAIN_MS;

@@ -1,0 +1,126 @@
+/** Tasks for tests of what goes wrong: submitted to their objects directly, looked at through rows. */
+import { env } from "cloudflare:workers";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { vi } from "vitest";
+import { compileSubmission, needsOf } from "../../src/compilers/index.ts";
+import { signReceipt } from "../../src/files/grant.ts";
+import { outputKey } from "../../src/files/keys.ts";
+import { signingKey } from "../../src/platform/signing.ts";
+import { taskOf } from "../../src/platform/env.ts";
+import { formatFrameList, framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
+import type { HistoryEvent } from "../../src/protocol/history.ts";
+import type { Claimed, DoneFrame, Lease } from "../../src/protocol/lease.ts";
+import type { Task } from "../../src/protocol/task.ts";
+import type { TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
+
+export const admin = { role: "admin", id: 0, name: "admin" } as const;
+const SHA = "cd".repeat(32);
+let nextId = 50_000;
+let nextKey = 0;
+
+export const stubOf = (id: number) => taskOf(env, id);
+export const object = (id: number): TaskRpc => taskOf(env, id) as unknown as TaskRpc;
+
+/** A new task; of `demo_render` unless it says otherwise. Leases last five seconds. */
+export async function submit(frames: string, over: Partial<TaskDefinition> = {}): Promise<number> {
+  const id = nextId++;
+  const settings = over.type === "print_string" ? { frames, text: "x" } : { frames };
+  const compiled = compileSubmission({ type: over.type ?? "demo_render", settings });
+  if (!compiled.ok) throw new Error(compiled.error.detail);
+  const { description } = compiled.value;
+  const definition: TaskDefinition = {
+    id,
+    type: compiled.value.type,
+    parser: compiled.value.parser,
+    settings: compiled.value.settings,
+    frame_list: formatFrameList(description.frames),
+    format: description.format,
+    needs: needsOf(compiled.value, []),
+    inputs: description.inputs,
+    input_task: description.inputTask,
+    files_per_frame: description.filesPerFrame,
+    priority: 50,
+    name: "",
+    owner: "admin",
+    task_id: null,
+    chunk: 1,
+    order: "ascending",
+    depends_on: [],
+    lease_ms: 5_000,
+    tries: 3,
+    paused: false,
+    ...over,
+  };
+  const created = await object(id).create(definition, admin);
+  if (!created.ok) throw new Error(created.error.detail);
+  return id;
+}
+
+export const claimBody = () => ({
+  key: `chaos-${String(nextKey++).padStart(8, "0")}`,
+  platform: "linux" as const,
+  epoch: 0,
+});
+
+export async function claim(id: number, worker: number): Promise<Claimed> {
+  const claimed = await object(id).claim({ id: worker }, claimBody());
+  if (!claimed.ok) throw new Error(claimed.error.detail);
+  return claimed.value;
+}
+
+export async function lease(id: number, worker: number): Promise<Lease> {
+  const claimed = await claim(id, worker);
+  if (!claimed.lease) throw new Error(`no lease: ${claimed.reason}`);
+  return claimed.lease;
+}
+
+/** Upload the frames of a lease, and the receipts for it. */
+export async function rendered(given: Lease): Promise<DoneFrame[]> {
+  const key = await signingKey(env);
+  const list = parseFrameList(given.frames);
+  const done: DoneFrame[] = [];
+  for (const frame of list.ok ? framesOf(list.value) : []) {
+    const name = given.plan.outputs.find((output) => output.frame === frame)?.name;
+    if (name) await env.FILES.put(outputKey(given.task_id, given.attempt, name), `attempt ${given.attempt}`);
+    const claims = { task: given.task_id, attempt: given.attempt, name: name ?? "", size: 9, sha256: SHA };
+    done.push({ frame, seconds: 1, receipts: name ? [await signReceipt(key, claims)] : [] });
+  }
+  return done;
+}
+
+export async function complete(given: Lease, worker: number, done?: DoneFrame[]) {
+  const body = { attempt: given.attempt, done: done ?? (await rendered(given)), next: null };
+  return await object(given.task_id).complete({ id: worker }, given.lease_id, body);
+}
+
+export async function view(id: number): Promise<Task> {
+  const task = await object(id).view();
+  if (!task.ok) throw new Error(task.error.detail);
+  return task.value;
+}
+
+/** The manager's clock goes on by this much. */
+export function later(ms: number): void {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
+}
+
+export async function ring(id: number): Promise<void> {
+  await runDurableObjectAlarm(stubOf(id));
+}
+
+export async function alarmOf(id: number): Promise<number | null> {
+  return await runInDurableObject(stubOf(id), (_, state) => state.storage.getAlarm());
+}
+
+/** What D1 tells of a task, in order. */
+export async function history(id: number): Promise<HistoryEvent[]> {
+  const rows = await env.HISTORY.prepare("SELECT events FROM history WHERE task_id = ? ORDER BY seq")
+    .bind(id)
+    .all<{ events: string }>();
+  return rows.results.flatMap((row) => JSON.parse(row.events) as HistoryEvent[]).toSorted((a, b) => a.seq - b.seq);
+}
+
+/** Keys of a task's objects. */
+export async function files(id: number): Promise<string[]> {
+  return (await env.FILES.list({ prefix: `tasks/${id}/` })).objects.map((object) => object.key);
+}
