@@ -146,16 +146,9 @@ function replay(id: number, rows: Facts["history"], say: Say): Replayed {
   const done: Replayed["done"] = new Map();
   const commits = new Set<string>();
   const lost = new Set<string>();
-  let completed = false;
   for (const event of events) {
     const frames = framesIn(event.frames);
-    if (event.kind === "completed") completed = true;
-    if (event.kind === "requeued") {
-      // Without frames: a completed task is asked for again as a whole, of any other nothing that was done.
-      if (completed && event.frames === null) done.clear();
-      for (const frame of frames) done.delete(frame);
-      completed = false;
-    }
+    if (event.kind === "requeued") for (const frame of frames) done.delete(frame);
     for (const frame of frames) {
       const key = `${frame}/${event.attempt}`;
       if (event.kind === "lost" || event.kind === "error") lost.add(key);

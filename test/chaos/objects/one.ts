@@ -46,6 +46,8 @@ class One {
   readonly #network: Network = { rate: 0, inFlight: 0 };
   readonly #agents: SimulatedAgent[] = [];
   readonly #deleted = new Set<number>();
+  /** Events that are not over: a person's request may take its time. */
+  #happening = 0;
 
   constructor(seed: string, product: Product) {
     this.#product = product;
@@ -63,7 +65,9 @@ class One {
     for (const event of this.#scenario.events)
       this.#world.after(event.atMs, () => {
         this.journal.count(event.kind);
-        void this.#happen(event).catch((error: unknown) => this.journal.surprise(`${event.kind}: ${String(error)}`));
+        this.#happening++;
+        const happened = this.#happen(event).finally(() => this.#happening--);
+        void happened.catch((error: unknown) => this.journal.surprise(`${event.kind}: ${String(error)}`));
       });
     await this.#world.run(() => false, this.#scenario.forMs);
     // Events that last longer than that have their own end; the network is well from now on.
@@ -216,10 +220,14 @@ class One {
     return { stop: () => (on = false) };
   }
 
+  get #pending(): boolean {
+    return this.#network.inFlight > 0 || this.#happening > 0;
+  }
+
   async #finish(): Promise<void> {
     const open = new Set(this.#scenario.tasks.map((_, i) => i + 1));
     const limitMs = this.#world.nowMs + FINISH_WITHIN_MS;
-    while ((open.size > 0 || this.#network.inFlight > 0) && this.#world.nowMs < limitMs) {
+    while ((open.size > 0 || this.#pending) && this.#world.nowMs < limitMs) {
       for (const id of open) await this.#during(this.#goOn(id, open), 60_000);
       await this.#world.run(() => false, 200);
     }
@@ -230,7 +238,7 @@ class One {
     const view = await this.#product.callTask(this.#platform.env, id, (task) => task.view());
     if (!view.ok) throw new Error(`task ${id}: ${view.error.detail}`);
     const { status } = view.value;
-    if (status === "completed" && this.#network.inFlight === 0) open.delete(id);
+    if (status === "completed" && !this.#pending) open.delete(id);
     else if (status === "paused") await this.#admin((task) => task.patch({ status: "resume" }, ADMIN, null), id);
     else if (status === "canceled" || status === "failed")
       await this.#admin((task) => task.patch({ status: "requeue" }, ADMIN, null), id);
