@@ -9,9 +9,11 @@ import type { ProblemCode } from "../../src/protocol/problem.ts";
 import {
   CALLERS,
   claim,
+  cookieFor,
   finish,
   fresh,
   freshAddress,
+  linkTo,
   newFarm,
   newRender,
   stateOf,
@@ -20,7 +22,7 @@ import {
   type Caller,
   type Farm,
 } from "./doors-farm.ts";
-import { newToken, newWorker, problem, send, type Sent } from "./http-client.ts";
+import { HOST, newToken, newWorker, problem, send, type Sent } from "./http-client.ts";
 import { sha256, text } from "./files-call.ts";
 
 /** What a row's requests are about: a task of `owner` with frame 1 committed and frame 2 leased by `worker`. */
@@ -29,6 +31,8 @@ interface Scene {
   lease: Lease;
   /** Of frame 2, uploaded under the lease. */
   receipt: string;
+  /** The token of a link to it. */
+  link: string;
 }
 
 interface Row {
@@ -45,12 +49,13 @@ interface Row {
 const EVERYBODY = CALLERS.join(" ");
 const READERS = "viewer owner artist worker other admin";
 const PEOPLE = "viewer owner artist admin";
+/** Of one task; a link to another task opens nothing. */
+const VIEWERS = `${PEOPLE} share`;
 const SUBMITTERS = "owner artist admin";
 const HASH = "0".repeat(64);
 
 const at = (path: string) => () => ({ path });
 const ofTask = (rest: string) => (scene: Scene) => ({ path: `/tasks/${scene.task}${rest}` });
-const socketOf = (rest: string) => (scene: Scene) => ({ ...ofTask(rest)(scene), headers: { Upgrade: "websocket" } });
 /** A worker reads files by the grant of its lease. */
 const granted = (rest: string) => (scene: Scene) => ({
   path: `/tasks/${scene.task}${rest}`,
@@ -60,6 +65,13 @@ const settle = (verb: string, body: (scene: Scene) => object) => (scene: Scene) 
   path: `/tasks/${scene.task}/leases/${scene.lease.lease_id}/${verb}`,
   json: { attempt: scene.lease.attempt, ...body(scene) },
 });
+
+const BACKUP = "0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f";
+/** Bytes for a restore that is not under way. */
+const restoring = (path: string) => async () => {
+  const { body, headers } = await uploadOf({ grant: "" }, "[]");
+  return { path, body, headers: { ...headers, "Tablao-Backup": BACKUP } };
+};
 
 async function partOf(path: string, scene: Scene): Promise<Sent & { path: string }> {
   return { path, ...(await uploadOf(scene.lease, "part")) };
@@ -86,13 +98,13 @@ const TABLE: Record<string, Row> = {
   "GET /problems/{code}": { ok: 200, who: EVERYBODY, ask: at("/problems/invalid") },
 
   "POST /auth/access": { ok: 200, who: READERS, ask: at("/auth/access") },
-  // The token is in the body; who sends it does not matter.
+  // The body's token counts, and not who sends it.
   "POST /auth/session": {
     ok: 201,
     who: EVERYBODY,
     ask: (_scene, { tokens }) => ({ path: "/auth/session", json: { token: tokens.viewer } }),
   },
-  "GET /auth/session": { ok: 200, who: PEOPLE, ask: at("/auth/session") },
+  "GET /auth/session": { ok: 200, who: `${VIEWERS} stray`, ask: at("/auth/session") },
   "DELETE /auth/session": { ok: 204, who: EVERYBODY, ask: at("/auth/session") },
   "GET /tokens": { ok: 200, who: "admin", ask: at("/tokens") },
   "POST /tokens": { ok: 201, who: "admin", ask: () => ({ path: "/tokens", json: { role: "viewer", name: "new" } }) },
@@ -112,30 +124,34 @@ const TABLE: Record<string, Row> = {
     ask: () => ({ path: "/tasks", json: { type: "print_string", settings: { text: "x" } } }),
   },
   "GET /tasks": { ok: 200, who: READERS, ask: at("/tasks") },
-  "GET /tasks/{id}": { ok: 200, who: READERS, ask: ofTask("") },
-  "PATCH /tasks/{id}": {
-    ok: 204,
-    who: "owner admin",
-    ask: (scene) => ({ path: `/tasks/${scene.task}`, json: { priority: 51 } }),
+  "GET /types": { ok: 200, who: PEOPLE, ask: at("/types") },
+  "GET /live": { ok: 101, who: PEOPLE, ask: () => ({ path: "/live", headers: { Upgrade: "websocket" } }) },
+  "GET /tasks/{id}": { ok: 200, who: `${READERS} share`, ask: ofTask("") },
+  "GET /tasks/{id}/live": {
+    ok: 101,
+    who: VIEWERS,
+    ask: (scene) => ({ path: `/tasks/${scene.task}/live`, headers: { Upgrade: "websocket" } }),
   },
-  "GET /tasks/{id}/live": { ok: 101, who: PEOPLE, ask: socketOf("/live") },
-  "GET /tasks/{id}/timings": { ok: 200, who: PEOPLE, ask: ofTask("/timings") },
-  // These frames have none.
-  "GET /tasks/{id}/frames/{frame}/preview": { ok: 404, who: PEOPLE, ask: ofTask("/frames/1/preview") },
+  "GET /tasks/{id}/plan": { ok: 200, who: PEOPLE, ask: ofTask("/plan") },
+  "GET /tasks/{id}/timings": { ok: 200, who: VIEWERS, ask: ofTask("/timings") },
+  "GET /tasks/{id}/frames/{frame}/preview": { ok: 404, who: VIEWERS, ask: ofTask("/frames/1/preview") },
   "POST /tasks/{id}/share": {
     ok: 201,
     who: "owner admin",
     ask: (scene) => ({ path: `/tasks/${scene.task}/share`, json: {} }),
   },
   "DELETE /tasks/{id}/share": { ok: 204, who: "owner admin", ask: ofTask("/share") },
+  "PATCH /tasks/{id}": {
+    ok: 204,
+    who: "owner admin",
+    ask: (scene) => ({ path: `/tasks/${scene.task}`, json: { priority: 51 } }),
+  },
   "DELETE /tasks/{id}": { ok: 202, who: "owner admin", ask: ofTask("") },
-  "GET /types": { ok: 200, who: PEOPLE, ask: at("/types") },
-  "GET /tasks/{id}/plan": { ok: 200, who: PEOPLE, ask: ofTask("/plan") },
-  "GET /tasks/{id}/frames": { ok: 200, who: READERS, ask: ofTask("/frames") },
-  "GET /tasks/{id}/files": { ok: 200, who: "viewer owner artist worker admin", ask: granted("/files") },
+  "GET /tasks/{id}/frames": { ok: 200, who: `${READERS} share`, ask: ofTask("/frames") },
+  "GET /tasks/{id}/files": { ok: 200, who: "viewer owner artist worker admin share", ask: granted("/files") },
   "GET /tasks/{id}/frames/{frame}/file": {
     ok: 200,
-    who: "viewer owner artist worker admin",
+    who: "viewer owner artist worker admin share",
     ask: granted("/frames/1/file"),
   },
   "GET /tasks/{id}/zip": { ok: 200, who: PEOPLE, ask: ofTask("/zip") },
@@ -256,7 +272,35 @@ const TABLE: Record<string, Row> = {
     ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}/socket`, headers: { Upgrade: "websocket" } }),
   },
 
-  "GET /live": { ok: 101, who: PEOPLE, ask: () => ({ path: "/live", headers: { Upgrade: "websocket" } }) },
+  "GET /backup/rows": { ok: 200, who: "admin", ask: at("/backup/rows?of=registry") },
+  "GET /backup/outputs/{id}/{attempt}/{name}": {
+    ok: 200,
+    who: "admin",
+    ask: ({ task }) => ({ path: `/backup/outputs/${task}/1/frame_0001.png` }),
+  },
+  // This manager is in use.
+  "POST /restore": { ok: 409, who: "admin", ask: () => ({ path: "/restore", json: { backup: BACKUP, format: 1 } }) },
+  "POST /restore/rows": { ok: 409, who: "admin", ask: restoring("/restore/rows?of=registry&last=true") },
+  "PUT /restore/outputs/{id}/{attempt}/{name}": { ok: 409, who: "admin", ask: restoring("/restore/outputs/1/1/x.png") },
+  "GET /restore/outputs/{id}/{attempt}/{name}/parts": {
+    ok: 409,
+    who: "admin",
+    ask: () => ({ path: "/restore/outputs/1/1/x.png/parts", headers: { "Tablao-Backup": BACKUP } }),
+  },
+  "PUT /restore/outputs/{id}/{attempt}/{name}/parts/{n}": {
+    ok: 409,
+    who: "admin",
+    ask: restoring("/restore/outputs/1/1/x.png/parts/1"),
+  },
+  "POST /restore/outputs/{id}/{attempt}/{name}/assemble": {
+    ok: 409,
+    who: "admin",
+    ask: () => ({
+      path: "/restore/outputs/1/1/x.png/assemble",
+      json: { size: 1, sha256: HASH },
+      headers: { "Tablao-Backup": BACKUP },
+    }),
+  },
 
   "GET /history": { ok: 200, who: PEOPLE, ask: at("/history") },
   "GET /history/days": { ok: 200, who: PEOPLE, ask: at("/history/days") },
@@ -282,12 +326,38 @@ async function newScene(): Promise<Scene> {
   const token = farm.tokens.worker!;
   await finish(token, await claim(token, task));
   const lease = await claim(token, task);
-  return { task, lease, receipt: await upload(token, lease, lease.plan.outputs[0]!.name, "frame two") };
+  const receipt = await upload(token, lease, lease.plan.outputs[0]!.name, "frame two");
+  return { task, lease, receipt, link: await linkTo(task) };
 }
 
-async function knock(method: string, { path, ...sent }: Sent & { path: string }, token: string | null) {
-  const headers = { ...sent.headers, "CF-Connecting-IP": freshAddress() };
-  return await send(method, path, { ...sent, headers, token });
+/** How a caller proves who it is: nothing, a bearer token, or the page's cookie. */
+interface Credential {
+  kind: "secret" | "access" | "cookie";
+  token: string | null;
+  cookie?: string;
+}
+
+const PAGE_CALLERS: readonly Caller[] = ["viewer", "owner", "artist", "admin", "share", "stray"];
+const cookies = new Map<string, string>();
+
+/** Every way this caller has. */
+async function waysOf(caller: Caller, scene: Scene): Promise<Credential[]> {
+  const token = caller === "share" ? scene.link : farm.tokens[caller];
+  const ways: Credential[] = [{ kind: "secret", token }];
+  const access = farm.access[caller];
+  if (access !== undefined) ways.push({ kind: "access", token: access });
+  if (token !== null && PAGE_CALLERS.includes(caller)) {
+    const cookie = cookies.get(token) ?? (await cookieFor(token));
+    cookies.set(token, cookie);
+    ways.push({ kind: "cookie", token: null, cookie });
+  }
+  return ways;
+}
+
+async function knock(method: string, { path, ...sent }: Sent & { path: string }, by: Credential, origin = HOST) {
+  const headers: Record<string, string> = { ...sent.headers, "CF-Connecting-IP": freshAddress() };
+  if (by.cookie !== undefined) Object.assign(headers, { Cookie: by.cookie, Origin: origin });
+  return await send(method, path, { ...sent, headers, token: by.token });
 }
 
 describe("P9: the matrix of routes and callers", () => {
@@ -298,33 +368,32 @@ describe("P9: the matrix of routes and callers", () => {
   it.each(Object.entries(TABLE))("%s", async (key, row) => {
     const method = key.split(" ")[0]!;
     const turned = CALLERS.filter((caller) => typeof expected(row, caller) === "string");
-    const ways = (caller: Caller): (string | null | undefined)[] => [farm.tokens[caller], farm.access[caller]];
-
     // Everybody who may not knocks at one scene, which must be as it was afterwards.
     const scene = await newScene();
     const request = await row.ask(scene, farm);
     const before = await stateOf();
     for (const caller of turned) {
       const code = expected(row, caller) as ProblemCode;
-      for (const token of ways(caller)) {
-        if (token !== undefined) await problem(await knock(method, request, token), STATUS[code]!, code);
-      }
+      for (const way of await waysOf(caller, scene))
+        await problem(await knock(method, request, way), STATUS[code]!, code);
     }
     expect(await stateOf()).toBe(before);
 
     // Those who may change it, so each gets a scene of its own.
     for (const caller of CALLERS.filter((other) => !turned.includes(other))) {
-      for (const token of ways(caller)) {
-        if (token === undefined) continue;
-        const own = row.ok === 200 && method === "GET" ? scene : await newScene();
-        const response = await knock(method, await row.ask(own, farm), token);
+      const kinds = (await waysOf(caller, scene)).map(({ kind }) => kind);
+      for (const kind of kinds) {
+        const own = method === "GET" ? scene : await newScene();
+        const way = (await waysOf(caller, own)).find((each) => each.kind === kind)!;
+        const response = await knock(method, await row.ask(own, farm), way);
         response.webSocket?.accept();
         response.webSocket?.close();
         const said = new TextDecoder().decode(await response.arrayBuffer());
-        // The one thing an access token may not do in its owner's place.
-        const buys = key === "POST /auth/access" && token === farm.access[caller];
-        expect({ caller, status: response.status, said }).toEqual({
+        // The one thing that takes the secret itself.
+        const buys = key === "POST /auth/access" && kind !== "secret";
+        expect({ caller, kind, status: response.status, said }).toEqual({
           caller,
+          kind,
           status: buys ? 403 : expected(row, caller),
           said,
         });
@@ -332,12 +401,27 @@ describe("P9: the matrix of routes and callers", () => {
     }
   });
 
+  it.each(Object.entries(TABLE).filter(([key]) => !key.startsWith("GET ") || key.endsWith("/live")))(
+    "P9: %s by the page's cookie is for no page of another site",
+    async (key, row) => {
+      const scene = await newScene();
+      const request = await row.ask(scene, farm);
+      const before = await stateOf();
+      for (const caller of ["admin", "owner"] as const) {
+        const cookie = (await waysOf(caller, scene)).find(({ kind }) => kind === "cookie")!;
+        for (const origin of ["https://evil.example", "null", `${HOST}.evil.example`])
+          await problem(await knock(key.split(" ")[0]!, request, cookie, origin), 403, "forbidden");
+      }
+      expect(await stateOf()).toBe(before);
+    },
+  );
+
   it("P9: what only a lease's worker may send is refused to it, too, once the lease is another's", async () => {
     const scene = await newScene();
-    const { worker, other } = farm.tokens;
+    const worker: Credential = { kind: "secret", token: farm.tokens.worker };
     const released = settle("release", () => ({}))(scene);
     expect((await knock("POST", released, worker)).status).toBe(200);
-    const next = await claim(other!, scene.task);
+    const next = await claim(farm.tokens.other!, scene.task);
     expect(next.frames).toBe(scene.lease.frames);
     for (const verb of ["renew", "complete", "fail", "release", "log"]) {
       const key = verb === "log" ? "POST /tasks/{id}/log" : `POST /tasks/{id}/leases/{lease_id}/${verb}`;

@@ -59,7 +59,10 @@ export async function finish(token: string, lease: Lease, content = "pixels"): P
   await okJson(await send("POST", `/tasks/${lease.task_id}/leases/${lease.lease_id}/complete`, { token, json }), 200);
 }
 
-/** Who may knock. `owner` is the artist whose task it is, `worker` holds a lease of it; `artist` and `other` do not. */
+/**
+ * Who may knock. `owner` is the artist whose task it is, `worker` holds a lease of it; `artist` and `other` do not. `share` has a
+ * link to the task, `stray` one to another task.
+ */
 export const CALLERS = [
   "none",
   "expired",
@@ -71,15 +74,30 @@ export const CALLERS = [
   "other",
   "join",
   "admin",
+  "share",
+  "stray",
 ] as const;
 export type Caller = (typeof CALLERS)[number];
 
 export interface Farm {
-  /** Secrets by caller; null sends none. */
-  tokens: Record<Caller, string | null>;
+  /** Secrets by caller; null sends none. A link is the task's: see `linkTo`. */
+  tokens: Record<Exclude<Caller, "share">, string | null>;
   /** Access tokens of those that can buy one. */
   access: Partial<Record<Caller, string>>;
   ids: Record<"viewer" | "owner" | "artist" | "worker" | "other", number>;
+}
+
+/** The token of a link to look at this task. */
+export async function linkTo(task: number): Promise<string> {
+  const answer = await okJson(await send("POST", `/tasks/${task}/share`, { json: {} }), 201);
+  return answer["token"] as string;
+}
+
+/** The cookie a page gets for this token. */
+export async function cookieFor(token: string): Promise<string> {
+  const answer = await send("POST", "/auth/session", { token: null, json: { token } });
+  await okJson(answer, 201);
+  return answer.headers.get("Set-Cookie")!.split(";")[0]!;
 }
 
 /** Everybody with a token of their own. The expired and the revoked one had been good admins' tokens. */
@@ -107,6 +125,7 @@ export async function newFarm(): Promise<Farm> {
     other: other.secret,
     join: join.token,
     admin: (await newToken("admin", "boss")).token,
+    stray: await linkTo(await newTask()),
   };
   const access: Farm["access"] = {};
   for (const caller of ["viewer", "owner", "artist", "worker", "other", "admin"] as const) {
