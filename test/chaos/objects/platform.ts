@@ -17,6 +17,9 @@ interface Instance {
   object: Record<string, Method>;
   access: Access;
   ready: Promise<unknown>;
+  /** Rejects when the instance is reset: whoever waits for it learns at once. */
+  ended: Promise<never>;
+  end: () => void;
 }
 
 /** Retries of an alarm whose handler threw: six, as the platform does. */
@@ -125,10 +128,8 @@ export class Platform {
     const instance = this.#instance(kind, name);
     await instance.ready;
     const copies = structuredClone(args);
-    const result = await instance.object[method]!(...copies).catch((error: unknown) => {
-      if (!instance.access.ended) throw error;
-    });
-    if (instance.access.ended) throw Object.assign(new Error("the object was reset"), { retryable: true });
+    const result = await Promise.race([instance.object[method]!(...copies), instance.ended]);
+    if (instance.access.ended) throw resetError();
     return structuredClone(result);
   }
 
@@ -154,16 +155,19 @@ export class Platform {
       ctx,
       this.#envOf(() => !access.ended),
     );
-    const instance = { object, access, ready };
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    ended.catch(() => undefined);
+    const instance = { object, access, ready, ended, end: () => reject(resetError()) };
     this.#instances.set(id, instance);
     return instance;
   }
 
   /** Reset one object, or all of them: memory is gone, storage stays, calls under way are never answered well. */
   reset(id?: string): void {
-    for (const [key, { access }] of this.#instances) {
+    for (const [key, { access, end }] of this.#instances) {
       if (id !== undefined && key !== id) continue;
       access.ended = true;
+      end();
       this.#instances.delete(key);
     }
   }
@@ -199,4 +203,9 @@ export class Platform {
       if (this.stored.get(`${kind}/${name}`)?.alarmMs === null) await this.#ring(kind, name, retries + 1);
     }
   }
+}
+
+/** As the platform marks it. */
+function resetError(): Error {
+  return Object.assign(new Error("the object was reset"), { retryable: true });
 }
