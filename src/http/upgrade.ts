@@ -17,11 +17,16 @@ export function refuseUpgrade(request: Request, url: URL): Response | null {
   return null;
 }
 
-/** The upgrade as the object gets it: without the caller's secrets, with one header that only we write. */
+/** The headers of an upgrade; nothing else of the caller's is passed on. */
+const HANDSHAKE = /^(upgrade|connection|sec-websocket-.*)$/;
+
+/**
+ * The upgrade as the object gets it: the handshake, and one header that only we write. The object believes such headers, so
+ * none of the caller's own may come along, whatever its name: a worker could name itself a viewer of the farm.
+ */
 export function forwarded(request: Request, header: string, value: string): Request {
-  const headers = new Headers(request.headers);
-  headers.delete("Authorization");
-  headers.delete("Cookie");
+  const headers = new Headers();
+  for (const [name, text] of request.headers) if (HANDSHAKE.test(name.toLowerCase())) headers.append(name, text);
   headers.set(header, value);
   return new Request(request.url, { method: "GET", headers });
 }

@@ -325,7 +325,8 @@ describe("names that climb, headers that split, text that acts", () => {
 });
 
 describe("bodies", () => {
-  const BODIES = ROUTES.filter((route) => route.body);
+  // What is restored must be announced first, before a body is looked at.
+  const BODIES = ROUTES.filter((route) => route.body && !route.path.startsWith("/restore/outputs"));
   const path = (route: { path: string }): string =>
     route.path
       .replace("{id}", String(worker.id))
@@ -511,6 +512,27 @@ describe("P9: from other places", () => {
     expect(pushes.filter((push) => push.includes("enable"))).toEqual([]);
     socket.close();
     await send("PATCH", `/workers/${other.id}`, { json: { status: "enabled" } });
+  });
+
+  it("nobody becomes a viewer of the farm, or another worker, by a header that only the manager writes", async () => {
+    const viewer = JSON.stringify({ token: 0, share: null, untilMs: null });
+    const forged = { Upgrade: "websocket", "Tablao-Viewer": viewer, "Tablao-Worker-Id": String(worker.id) };
+    const seen: string[] = [];
+    const open = async (path: string, token: string): Promise<void> => {
+      const socket = (await send("GET", path, { token, headers: forged })).webSocket!;
+      socket.addEventListener("message", ({ data }) => seen.push(String(data)));
+      socket.accept();
+      sockets.push(socket);
+    };
+    const sockets: WebSocket[] = [];
+    await newTask(ADMIN_TOKEN, { name: "a secret film" });
+    await open(`/workers/${other.id}/socket`, other.secret);
+    await send("PATCH", `/workers/${other.id}`, { json: { status: "drain" } });
+    await vi.waitUntil(() => seen.some((message) => message.includes("drain")), { timeout: 5_000 });
+    expect(seen.join("")).not.toContain("a secret film");
+    expect(seen.every((message) => /^\{"type":"(work|drain|enable|cancel)"/.test(message))).toBe(true);
+    await send("PATCH", `/workers/${other.id}`, { json: { status: "enabled" } });
+    for (const socket of sockets) socket.close();
   });
 
   it("no answer says that other sites may read it", async () => {
