@@ -1,5 +1,5 @@
 /** Removing what nobody will ask for again. Every function may be cut short at any point and called again. */
-import { attemptPrefix, outputKey, PARTS_PREFIX, partsPrefix, taskPrefix } from "./keys.ts";
+import { attemptPrefix, PARTS_PREFIX, partsPrefix, taskPrefix } from "./keys.ts";
 
 /** R2 lists and deletes at most 1,000 objects a call. */
 const PAGE = 1_000;
@@ -32,15 +32,9 @@ export async function sweepAttempt(
   return parts.deleted + outputs.deleted;
 }
 
-/** Delete these outputs of an attempt, and nothing else of it. */
-export async function sweepOutputs(
-  bucket: R2Bucket,
-  taskId: number,
-  attempt: number,
-  names: readonly string[],
-): Promise<void> {
-  for (let from = 0; from < names.length; from += PAGE)
-    await bucket.delete(names.slice(from, from + PAGE).map((name) => outputKey(taskId, attempt, name)));
+/** Delete these objects and nothing else. */
+export async function sweepKeys(bucket: R2Bucket, keys: readonly string[]): Promise<void> {
+  for (let from = 0; from < keys.length; from += PAGE) await bucket.delete(keys.slice(from, from + PAGE));
 }
 
 /** Delete all uploads of attempts up to `through`: after a requeue of the whole task none of them can be committed any more. */

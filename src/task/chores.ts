@@ -4,19 +4,17 @@
  * record with the instant it is due; the one alarm does it. A failing chore is tried again later and never ends the chain.
  */
 import { callRegistry } from "../http/objects.ts";
-import { deleteTaskObjects, sweepAttempt, sweepAttempts, sweepOutputs } from "../files/sweep.ts";
+import { deleteTaskObjects } from "../files/sweep.ts";
 import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
 import { writeRows } from "../history/store.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
-import { PREVIEW_SUFFIX } from "../protocol/file.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { Dependents, NEWS_MS } from "./dependents.ts";
-import { EMPTY, frames, minus } from "./frame-set.ts";
+import { EMPTY, minus } from "./frame-set.ts";
 import { claimable, statusOf, type Transition } from "./ledger.ts";
 import { expire } from "./leasing.ts";
-import { outputNames } from "./outputs.ts";
-import { doomedBy } from "./sweeping.ts";
+import { sweepDue } from "./sweeper.ts";
 import type { Loaded } from "./task-do.ts";
 import type { ChoreState, TaskStore } from "./task-store.ts";
 import { reportOf } from "./task-view.ts";
@@ -231,29 +229,22 @@ export class TaskChores {
   async #sweep(): Promise<void> {
     const { env, store } = this.#host;
     const { definition, record } = this.#host.loaded()!;
-    for (const sweep of record.ledger.sweeps.filter((s) => s.due_ms <= Date.now())) {
-      try {
-        const doomed = doomedBy(sweep, store.book);
-        if (doomed.of === "attempts") await sweepAttempts(env.FILES, definition.id, doomed.through);
-        else if (doomed.of === "attempt") await sweepAttempt(env.FILES, definition.id, doomed.attempt, doomed.keep);
-        else {
-          const names = outputNames(definition, [...frames(doomed.frames)]).values();
-          await sweepOutputs(
-            env.FILES,
-            definition.id,
-            doomed.attempt,
-            [...names].flatMap((name) => [name, name + PREVIEW_SUFFIX]),
-          );
-        }
-      } catch (error) {
-        sweep.due_ms = Date.now() + AGAIN_MS;
-        throw error;
-      }
-      const { ledger } = this.#host.loaded()!.record;
-      const carriedOut = JSON.stringify(sweep);
-      ledger.sweeps = ledger.sweeps.filter((other) => JSON.stringify(other) !== carriedOut);
-      this.#save();
-    }
+    const due = record.ledger.sweeps.filter((sweep) => sweep.due_ms <= Date.now());
+    await sweepDue(due, {
+      bucket: env.FILES,
+      definition,
+      book: store.book,
+      done: (sweeps) => {
+        // The record may have been read anew meanwhile, so they are known by what they say.
+        const carriedOut = new Set(sweeps.map((sweep) => JSON.stringify(sweep)));
+        const { ledger } = this.#host.loaded()!.record;
+        ledger.sweeps = ledger.sweeps.filter((other) => !carriedOut.has(JSON.stringify(other)));
+        this.#save();
+      },
+      failed: (sweeps) => {
+        for (const sweep of sweeps) sweep.due_ms = Date.now() + AGAIN_MS;
+      },
+    });
   }
 
   /** Tell the registry how the task stands, and learn how many workers could do it. */

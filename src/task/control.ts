@@ -20,6 +20,9 @@ import { positionOf } from "./visit-order.ts";
 /** Frames one requeue or skip may name: each is looked at, so this bounds the rows one request reads and writes. */
 export const MAX_NAMED_FRAMES = 20_000;
 
+/** Attempts whose files may wait to be deleted: each takes about 70 bytes of the ledger's row, which may hold 2 MB. */
+const MAX_SWEEPS = 10_000;
+
 /** Entries of touched frames, for a requeue of the whole task. */
 export interface WholeBook {
   /** Frames that stopped as failed. */
@@ -122,6 +125,13 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
   if (ledger.canceled) return refuse("conflict", "the task is canceled: requeue the task first", "status");
   const named = namedFrames(t, text);
   if (!named.ok) return named;
+  const attempts = new Set(named.value.map((frame) => book.get(frame)?.attempt));
+  if (t.terms.filesPerFrame > 0 && ledger.sweeps.length + attempts.size > MAX_SWEEPS)
+    return refuse(
+      "conflict",
+      "too many files would have to be deleted at once: name fewer frames, or wait a minute",
+      "frames",
+    );
   const again: number[] = [];
   const uncommitted = new Map<number, number[]>();
   for (const frame of named.value) {
