@@ -1,4 +1,5 @@
 /** What a task needs of a worker, and which workers have it. Pure; the registry's dispatch rests on it. */
+import type { Missing } from "../protocol/why.ts";
 import type { Needs } from "../task/rpc.ts";
 
 /** What a worker offers, as it reported at registration. */
@@ -12,10 +13,14 @@ export interface Offer {
 
 /** Whether a worker can do a task: it has every program and tag, and allows what the task must be allowed. */
 export function canDo(needs: Needs, worker: Offer): boolean {
-  return (
-    needs.programs.every((program) => Object.hasOwn(worker.programs, program)) &&
-    needs.tags.every((tag) => worker.tags.includes(tag)) &&
-    (worker.allow_exec || !needs.allow_exec) &&
-    (worker.allow_autoexec || !needs.allow_autoexec)
-  );
+  for (const _ of missingFor(needs, worker)) return false;
+  return true;
+}
+
+/** What a worker lacks for a task, one by one; nothing when it can do it. */
+export function* missingFor(needs: Needs, worker: Offer): Generator<Missing> {
+  for (const name of needs.programs) if (!Object.hasOwn(worker.programs, name)) yield { kind: "program", name };
+  for (const name of needs.tags) if (!worker.tags.includes(name)) yield { kind: "tag", name };
+  if (needs.allow_exec && !worker.allow_exec) yield { kind: "exec", name: "" };
+  if (needs.allow_autoexec && !worker.allow_autoexec) yield { kind: "autoexec", name: "" };
 }

@@ -7,11 +7,13 @@ import { adminRoutes } from "./table/admin.ts";
 import { backupRoutes } from "./table/backup.ts";
 import { fileRoutes } from "./table/files.ts";
 import { historyRoutes } from "./table/history.ts";
+import { insightRoutes } from "./table/insight.ts";
 import { leaseRoutes } from "./table/leases.ts";
 import { liveRoutes } from "./table/live.ts";
 import { metaRoutes } from "./table/meta.ts";
 import { sessionRoutes } from "./table/sessions.ts";
 import { taskRoutes } from "./table/tasks.ts";
+import { webhookRoutes } from "./table/webhooks.ts";
 import { workerRoutes } from "./table/workers.ts";
 
 let document: string | undefined;
@@ -28,6 +30,8 @@ export const ROUTES: readonly Route[] = [
   ...fileRoutes,
   ...workerRoutes,
   ...liveRoutes,
+  ...insightRoutes,
+  ...webhookRoutes,
   ...sessionRoutes,
   ...adminRoutes,
   ...backupRoutes,

@@ -5,7 +5,7 @@
 import type { Env } from "./env.ts";
 
 /** What a signature is for; each has claims of its own. */
-export type Purpose = "access" | "grant" | "receipt" | "session" | "share";
+export type Purpose = "access" | "grant" | "receipt" | "session" | "share" | "webhook";
 
 const encoder = new TextEncoder();
 

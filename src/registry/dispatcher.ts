@@ -65,7 +65,7 @@ export class Dispatcher {
 
   /** The task this worker gets now; null when there is none for it. */
   assign(worker: number, nowMs: number): number | null {
-    const { task, barred } = chooseTask(this.#asker(worker), this.#groups(), nowMs);
+    const { task, barred } = chooseTask(this.asker(worker), this.groups(), nowMs);
     // One with several slots may have another one free; if not, it ignores the push, and is pushed less and less often.
     this.#sockets.setIdle(worker, task === null || (this.#fleet.get(worker)?.offered.slots ?? 1) > 1);
     this.#watched.delete(worker);
@@ -84,7 +84,7 @@ export class Dispatcher {
   /** A worker has connected, been switched on, or can do more: is there something for it, or something better? */
   greet(worker: number, nowMs: number): void {
     for (const task of this.#live.tasksOf(worker)) this.#checkRank({ ...task, workers: [worker] }, true, nowMs);
-    const { task, barred } = chooseTask(this.#asker(worker), this.#groups(), nowMs);
+    const { task, barred } = chooseTask(this.asker(worker), this.groups(), nowMs);
     if (task !== null) this.#wake(worker, task.id, nowMs);
     else if (barred !== null) this.#lookAgain(barred.untilMs);
   }
@@ -122,7 +122,7 @@ export class Dispatcher {
   look(nowMs: number): void {
     this.#lookAgainMs = null;
     this.#callBack(nowMs);
-    for (const group of this.#groups()) {
+    for (const group of this.groups()) {
       let tasks = 0;
       for (const task of group.candidates) {
         if (tasks++ >= LOOK_TASKS || !this.#wakeFor(task, group.needs, nowMs)) break;
@@ -146,7 +146,7 @@ export class Dispatcher {
   /** Tasks of lower priority lose the workers that could do this one. */
   #callAway(task: OpenTask, needs: Needs, nowMs: number): void {
     const couldDo = (worker: number): boolean => {
-      const asker = this.#asker(worker);
+      const asker = this.asker(worker);
       return asker.takesWork && canDo(needs, asker.offer) && barredUntilMs(asker, task, nowMs) === 0;
     };
     const outranked = outrankedBy(task, this.#live.tasks(), couldDo);
@@ -159,7 +159,7 @@ export class Dispatcher {
    */
   #checkRank(task: { id: number; priority: number; workers: Iterable<number> }, anew: boolean, nowMs: number): void {
     for (const worker of task.workers) {
-      const better = chooseTask(this.#asker(worker), this.#groups(task.priority), nowMs);
+      const better = chooseTask(this.asker(worker), this.groups(task.priority), nowMs);
       if (better.task === null) continue;
       this.#outrank([task.id], anew ? this.#raise() : this.#epoch);
       return;
@@ -188,7 +188,8 @@ export class Dispatcher {
     this.#lookAgainMs = this.#lookAgainMs === null ? atMs : Math.min(this.#lookAgainMs, atMs);
   }
 
-  #asker(worker: number): Asker {
+  /** A worker as the rules see it. */
+  asker(worker: number): Asker {
     const offer = this.#fleet.offer(worker);
     const refused = this.#refused.get(worker) ?? NONE;
     if (!offer)
@@ -203,12 +204,12 @@ export class Dispatcher {
 
   *#idlers(nowMs: number): Generator<Idler> {
     for (const { worker, wokenFor, wokenUntilMs } of this.#sockets.idle()) {
-      yield { ...this.#asker(worker), online: this.#fleet.online(worker, nowMs), wokenFor, wokenUntilMs };
+      yield { ...this.asker(worker), online: this.#fleet.online(worker, nowMs), wokenFor, wokenUntilMs };
     }
   }
 
   /** Open groups, those with something above a priority only when one is given. Lazy: their tasks are read as they are walked. */
-  *#groups(above = -Infinity): Generator<Group<OpenTask>> {
+  *groups(above = -Infinity): Generator<Group<OpenTask>> {
     for (const [id, needs] of this.#open) {
       const head = this.#tasks.openTasks(id).next();
       if (head.done) this.#open.delete(id);

@@ -60,8 +60,20 @@ export class Fleet {
   }
 
   takesWork(id: number): boolean {
+    return this.whyNoWork(id) === null;
+  }
+
+  /** Why it is given nothing, whatever there is; null when it takes work. */
+  whyNoWork(id: number): "offline" | "disabled" | "draining" | null {
     const record = this.get(id);
-    return record !== undefined && record.enabled && !record.draining && record.leftMs === null;
+    if (record === undefined || record.leftMs !== null) return "offline";
+    return record.enabled ? (record.draining ? "draining" : null) : "disabled";
+  }
+
+  /** Tasks it renders now, newest last, and whether it could take another. */
+  business(id: number): { tasks: number[]; full: boolean } {
+    const tasks = this.#live.tasksOf(id).map((task) => task.id);
+    return { tasks, full: tasks.length >= (this.get(id)?.offered.slots ?? 1) };
   }
 
   online(id: number, nowMs: number): boolean {
@@ -189,6 +201,17 @@ export class Fleet {
         return [keys.get(id)!, worker];
       }),
     );
+  }
+
+  ids(): Iterable<number> {
+    return this.#members.keys();
+  }
+
+  /** Everybody with their latest measurements, ordered by id; at most `limit`. */
+  infos(nowMs: number, limit: number): WorkerInfo[] {
+    const infos = this.#store.infos();
+    const members = [...this.#members].slice(0, limit);
+    return members.map(([id, member]) => this.#view(member, { ...infos.get(id)!, ...member.unsaved }, nowMs));
   }
 
   /** The task of its newest live lease, or the one it was given last: unless that is over, or the worker is gone. */

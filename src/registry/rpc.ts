@@ -4,8 +4,11 @@ import type { Result } from "../platform/result.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
+import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
+import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../task/rpc.ts";
+import type { Tally } from "./totals.ts";
 
 /** A TaskDO's report: its summary, and what dispatch must know. Older versions are ignored. */
 export interface TaskReport {
@@ -18,6 +21,8 @@ export interface TaskReport {
   /** Workers with a live lease: they count as online even without a socket, and it is their `current_task`. */
   live_workers: number[];
   kept_off: { worker_id: number; until_ms: number }[];
+  /** What it has done so far. */
+  tally: Tally;
   /** The task has been removed: drop it from the lists. */
   gone: boolean;
 }
@@ -39,6 +44,20 @@ export interface TaskQuery {
   owner?: string;
   limit: number;
   cursor?: string;
+}
+
+/** What `GET /metrics` tells. */
+export interface FarmMetrics {
+  /** Tasks by status. */
+  tasks: Record<string, number>;
+  /** Frames by state, of tasks that have not ended. */
+  frames: Record<string, number>;
+  /** Workers by connection and status. */
+  workers: { connection: string; status: string; count: number }[];
+  /** Since the manager was set up. */
+  ever: Tally;
+  /** Sockets of pages that watch the farm. */
+  watchers: number;
 }
 
 export interface RegistryRpc extends BackupRpc {
@@ -95,6 +114,17 @@ export interface RegistryRpc extends BackupRpc {
   listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>>;
   /** Tell sockets that these leases are gone. Workers without one learn at their next renewal. */
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
+
+  /** Why this task waits. `waitsFor`: the tasks it waits for, as its object says. */
+  whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>>;
+  whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>>;
+  /** Numbers of the farm, for monitoring. */
+  metrics(): Promise<FarmMetrics>;
+
+  createWebhook(create: WebhookCreate): Promise<WebhookCreated>;
+  listWebhooks(): Promise<Webhook[]>;
+  removeWebhook(id: number): Promise<Result<null, Refusal>>;
+  listDeliveries(id: number): Promise<Result<Delivery[], Refusal>>;
 
   listSettings(): Promise<Record<string, unknown>>;
   /** Names under `render.`. */

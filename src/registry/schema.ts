@@ -79,6 +79,38 @@ export const REGISTRY_SCHEMA: readonly string[] = [
 
   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   `,
+  `
+  -- What a task had done when it last reported (JSON of Tally), and what all did together, by days since 1970 (UTC).
+  ALTER TABLE tasks ADD COLUMN tally TEXT NOT NULL DEFAULT '{"done":0,"errors":0,"lost":0,"seconds":0}';
+  CREATE TABLE days (
+    day INTEGER PRIMARY KEY,
+    frames INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    seconds REAL NOT NULL
+  );
+
+  -- Webhooks; a hook's secret is derived from its salt and the manager's signing key, and stored nowhere.
+  CREATE TABLE webhooks (id INTEGER PRIMARY KEY, url TEXT NOT NULL, events TEXT NOT NULL, salt TEXT NOT NULL, created_ms INTEGER NOT NULL);
+
+  -- next_ms: when a waiting delivery is tried (again); NULL when it is delivered or given up.
+  CREATE TABLE deliveries (
+    id INTEGER PRIMARY KEY,
+    webhook INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    task_id INTEGER NOT NULL,
+    body TEXT NOT NULL,
+    status TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    created_ms INTEGER NOT NULL,
+    last_try_ms INTEGER,
+    next_ms INTEGER,
+    response_status INTEGER,
+    error TEXT
+  );
+  CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE next_ms IS NOT NULL;
+  CREATE INDEX deliveries_of ON deliveries (webhook, id);
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

@@ -7,6 +7,7 @@ import type { Needs } from "../task/rpc.ts";
 import { needsSignature, type Candidate } from "./dispatch.ts";
 import type { Standing } from "./epoch.ts";
 import type { TaskQuery, TaskReport } from "./rpc.ts";
+import { difference, NOTHING, type Tally } from "./totals.ts";
 
 /** Workers with a live lease, and since when each has one: its newest is its current task. */
 export type Live = Map<number, number>;
@@ -20,6 +21,11 @@ export interface TaskChange {
   id: number;
   before: TaskState | null;
   after: TaskState | null;
+  /** Its summary before and after. */
+  was: TaskSummary | null;
+  is: TaskSummary;
+  /** What it has done since its last report. */
+  did: Tally;
 }
 
 export interface OpenTask extends Candidate {
@@ -40,9 +46,11 @@ type StateRow = {
   kept_off: string;
   live: string;
   busy: number;
+  tally: string;
+  summary: string;
 };
 
-const STATE_COLUMNS = "version, status, needs_id, priority, claimable, open, kept_off, live, busy";
+const STATE_COLUMNS = "version, status, needs_id, priority, claimable, open, kept_off, live, busy, tally, summary";
 
 export class TaskStore {
   readonly #sql: SqlStorage;
@@ -76,15 +84,19 @@ export class TaskStore {
     const row = this.#stateRow(id);
     if (row ? report.version <= row.version : this.#wasRemoved(report)) return null;
     const before = row ? stateOf(row) : null;
+    const was = row ? (JSON.parse(row.summary) as TaskSummary) : null;
+    // The first report counts for nothing: a task that is new has done nothing, and one that was restored did it before.
+    const did = row ? difference(JSON.parse(row.tally) as Tally, report.tally) : NOTHING;
+    const news = { id, before, was, is: report.summary, did };
     if (report.gone) {
       this.#remove(id, nowMs);
-      return { id, before, after: null };
+      return { ...news, after: null };
     }
     const live: Live = new Map(report.live_workers.map((worker) => [worker, before?.live.get(worker) ?? nowMs]));
     const { priority, claimable, kept_off } = { ...report, priority: report.summary.priority };
     const after: TaskState = { priority, claimable, kept_off, needsId: this.needsId(report.needs), live };
     this.#write(report, after, row);
-    return { id, before, after };
+    return { ...news, after };
   }
 
   #stateRow(id: number): StateRow | undefined {
@@ -106,6 +118,7 @@ export class TaskStore {
       claimable: after.claimable,
       kept_off: JSON.stringify(after.kept_off),
       live: JSON.stringify([...after.live].sort(([a], [b]) => a - b)),
+      tally: JSON.stringify(report.tally),
     };
     const indexed: Record<string, SqlParam> = {
       status: summary.status,
@@ -173,6 +186,57 @@ export class TaskStore {
   isOver(id: number): boolean {
     const row = first<{ status: string }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id);
     return row === undefined || OVER.has(row.status);
+  }
+
+  summary(id: number): TaskSummary | undefined {
+    const row = first<{ summary: string }>(this.#sql, "SELECT summary FROM tasks WHERE id = ?", id);
+    return row && (JSON.parse(row.summary) as TaskSummary);
+  }
+
+  /** Tasks that have not ended, in the order of dispatch, and how many there are beyond that. */
+  openSummaries(limit: number): { summaries: TaskSummary[]; leftOut: number } {
+    const open = "FROM tasks WHERE status IN ('waiting', 'queued', 'rendering', 'paused')";
+    const rows = all<{ summary: string }>(
+      this.#sql,
+      `SELECT summary ${open} ORDER BY priority DESC, id LIMIT ?`,
+      limit,
+    );
+    const count =
+      rows.length < limit ? rows.length : first<{ n: number }>(this.#sql, `SELECT count(*) AS n ${open}`)!.n;
+    return { summaries: rows.map((row) => JSON.parse(row.summary) as TaskSummary), leftOut: count - rows.length };
+  }
+
+  /** The newest tasks that have ended. `+` keeps SQLite from sorting all of them: it walks back from the newest instead. */
+  endedSummaries(limit: number): TaskSummary[] {
+    const ended = "+status IN ('completed', 'failed', 'canceled')";
+    const rows = all<{ summary: string }>(
+      this.#sql,
+      `SELECT summary FROM tasks WHERE ${ended} ORDER BY id DESC LIMIT ?`,
+      limit,
+    );
+    return rows.map((row) => JSON.parse(row.summary) as TaskSummary);
+  }
+
+  /** How many tasks there are by status, and how many frames those have that have not ended. */
+  census(): { tasks: Record<string, number>; frames: Record<string, number> } {
+    const statuses = all<{ status: string; n: number }>(
+      this.#sql,
+      "SELECT status, count(*) AS n FROM tasks GROUP BY status",
+    );
+    const sums = ["pending", "leased", "done", "failed", "skipped"]
+      .map((state) => `coalesce(sum(summary ->> '$.frames.${state}'), 0) AS ${state}`)
+      .join(", ");
+    const frames = first<Record<string, number>>(
+      this.#sql,
+      `SELECT ${sums} FROM tasks WHERE status IN ('waiting', 'queued', 'rendering', 'paused')`,
+    );
+    return { tasks: Object.fromEntries(statuses.map(({ status, n }) => [status, n])), frames: { ...frames } };
+  }
+
+  /** What dispatch and people know of one task. */
+  standing(id: number): { state: TaskState; summary: TaskSummary } | undefined {
+    const row = this.#stateRow(id);
+    return row && { state: stateOf(row), summary: JSON.parse(row.summary) as TaskSummary };
   }
 
   /** A page of the tasks that have reported, newest first. The cursor is the last id of the page before. */

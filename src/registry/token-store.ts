@@ -67,9 +67,24 @@ export class TokenStore {
   /** Who holds this token; null when it gives no access. Notes the use. */
   holderOf(id: number, nowMs: number): Principal | null {
     const token = this.byId(id);
-    if (!token || whyDead(token, nowMs) !== null) return null;
+    return token ? this.#holder(token, nowMs) : null;
+  }
+
+  /** The same by the secret's hash; undefined when no token has it. */
+  holderOfSecret(secretSha256: string, nowMs: number): Principal | null | undefined {
+    const token = this.bySecret(secretSha256);
+    return token && this.#holder(token, nowMs);
+  }
+
+  #holder(token: Token, nowMs: number): Principal | null {
+    if (whyDead(token, nowMs) !== null) return null;
     this.noteUse(token, nowMs);
     return principalOf(token);
+  }
+
+  /** Those of these tokens that give access. */
+  living(ids: readonly number[], nowMs: number): number[] {
+    return ids.filter((id) => this.holderOf(id, nowMs) !== null);
   }
 
   list(): Token[] {

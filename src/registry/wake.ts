@@ -77,10 +77,19 @@ export const SWEEP_SLACK_MS = 3_600_000;
  * Never in the past: an alarm that is armed for now or before may be dropped (workerd#6866).
  */
 export function nextWake(
-  due: { lookAgainMs: number | null; owedMs: number | null; oldestKeptMs: number | null },
+  due: {
+    lookAgainMs: number | null;
+    owedMs: number | null;
+    oldestKeptMs: number | null;
+    /** Somebody watches the farm: look over the connections. */
+    lookRoundMs?: number | null;
+    /** A webhook waits. */
+    deliveryMs?: number | null;
+  },
   nowMs: number,
 ): number | null {
   const sweepMs = due.oldestKeptMs === null ? null : due.oldestKeptMs + KEEP_MS + SWEEP_SLACK_MS;
-  const times = [due.lookAgainMs, due.owedMs, sweepMs].filter((at) => at !== null);
+  const { lookAgainMs, owedMs, lookRoundMs = null, deliveryMs = null } = due;
+  const times = [lookAgainMs, owedMs, sweepMs, lookRoundMs, deliveryMs].filter((at) => at !== null);
   return times.length === 0 ? null : Math.max(nowMs + 1, Math.min(...times));
 }

@@ -42,6 +42,14 @@ export function applyPatch(
   return { task_id: task, epoch: dispatcher.epoch, status: fleet.status(id) };
 }
 
+/** A worker has connected: it is there, and hears whether there is something for it. */
+export function noteConnection({ fleet, dispatcher, sockets }: PatchParts, id: number, nowMs: number): void {
+  fleet.update(id, {}, null, { contactMs: nowMs, leftMs: null });
+  fleet.flush(id, nowMs);
+  if (fleet.takesWork(id)) dispatcher.greet(id, nowMs);
+  else sockets.push(id, { type: "drain" });
+}
+
 /** What a status of PATCH changes in a worker's record. */
 function recordChange(status: WorkerPatch["status"]): Partial<WorkerRecord> {
   switch (status) {

@@ -7,74 +7,74 @@
  */
 import { problemResponse } from "../http/problems.ts";
 import { closeQuietly } from "../live/close.ts";
-import { BackedUpObject } from "../platform/backed-up.ts";
+import { VIEWER_HEADER } from "../live/viewer.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { newSecret, sha256Hex } from "../platform/signing.ts";
-import { migrate } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
-import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
+import type { Principal } from "../protocol/token.ts";
+import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../task/rpc.ts";
-import { beginRestore, DERIVED_TABLES, endRestore, isRestoring } from "./backup.ts";
+import { endRestore } from "./backup.ts";
+import { AlarmClock } from "./alarm-clock.ts";
 import { needsSignature } from "./dispatch.ts";
 import { Dispatcher } from "./dispatcher.ts";
+import { FarmLive } from "./farm-live.ts";
 import { Fleet } from "./fleet.ts";
 import { LiveLeases } from "./live-leases.ts";
+import { lookAtTask, lookAtWorker, measure, type LookParts } from "./looks.ts";
 import { Outranker } from "./outranker.ts";
-import type { RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "./rpc.ts";
-import { REGISTRY_SCHEMA } from "./schema.ts";
-import { SettingStore } from "./setting-store.ts";
+import { RegistryDesk } from "./registry-desk.ts";
+import type { FarmMetrics, RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "./rpc.ts";
 import { CLOSE_REMOVED, Sockets } from "./sockets.ts";
 import { ReservationStore, type Submission } from "./reservation-store.ts";
 import { TaskStore } from "./task-store.ts";
-import { TokenStore } from "./token-store.ts";
-import { principalOf, whyDead } from "./tokens.ts";
+import { Totals } from "./totals.ts";
 import { nextWake } from "./wake.ts";
-import { applyPatch } from "./worker-patch.ts";
+import { applyPatch, noteConnection } from "./worker-patch.ts";
 import { WorkerStore } from "./worker-store.ts";
 
 /** The Worker names the authenticated worker of a socket in this header. */
 const WORKER_ID_HEADER = "Tablao-Worker-Id";
-/** A handler that failed is tried again this much later: the alarm chain never ends with an error. */
-const ALARM_RETRY_MS = 60_000;
 
 /** What is kept in memory. */
-interface Farm {
+interface Farm extends LookParts {
   live: LiveLeases;
-  fleet: Fleet;
-  dispatcher: Dispatcher;
 }
 
-export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
-  protected readonly notBackedUp = DERIVED_TABLES;
-  readonly #tokens: TokenStore;
+export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
   readonly #workers: WorkerStore;
   readonly #tasks: TaskStore;
   readonly #reservations: ReservationStore;
-  readonly #settings: SettingStore;
   readonly #sockets: Sockets;
   readonly #outranker: Outranker;
   #loaded: Farm | undefined;
-  /** When the alarm is set for, as far as this instance knows; it asks once. */
-  #armedMs: number | null | undefined;
+  readonly #clock: AlarmClock;
+  readonly #totals: Totals;
+  readonly #live: FarmLive;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    migrate(ctx.storage, REGISTRY_SCHEMA);
     const { sql } = ctx.storage;
-    this.#tokens = new TokenStore(sql);
     this.#workers = new WorkerStore(sql);
     this.#tasks = new TaskStore(sql);
     this.#reservations = new ReservationStore(sql);
-    this.#settings = new SettingStore(sql);
     this.#sockets = new Sockets(ctx);
     this.#outranker = new Outranker(
       env,
       (work) => ctx.waitUntil(work),
       () => this.#arm(Date.now()),
     );
+    this.#clock = new AlarmClock(ctx.storage);
+    this.#totals = new Totals(sql);
+    this.#live = new FarmLive(ctx, {
+      fleet: () => this.#farm.fleet,
+      tasks: this.#tasks,
+      totals: this.#totals,
+      living: (ids) => this.tokens.living(ids, Date.now()),
+    });
   }
 
   /** Loaded when first needed: looking up a token must not cost the fleet. */
@@ -86,46 +86,16 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
       const dispatcher = new Dispatcher(this.ctx.storage.sql, parts, (tasks, epoch) =>
         this.#outranker.tell(tasks, epoch),
       );
-      this.#loaded = { live, fleet, dispatcher };
+      this.#loaded = { tasks: this.#tasks, live, fleet, dispatcher };
     }
     return this.#loaded;
   }
 
-  // Tokens
-
   async authenticate(secretSha256: string): Promise<Principal | null> {
-    const nowMs = Date.now();
-    const token = this.#tokens.bySecret(secretSha256);
-    if (token) {
-      if (whyDead(token, nowMs) !== null) return null;
-      this.#tokens.noteUse(token, nowMs);
-      return principalOf(token);
-    }
+    const holder = this.tokens.holderOfSecret(secretSha256, Date.now());
+    if (holder !== undefined) return holder;
     const worker = this.#workers.idOfSecret(secretSha256);
     return worker === undefined ? null : { role: "worker", id: worker, name: `worker:${worker}` };
-  }
-
-  async principalOfToken(id: number): Promise<Principal | null> {
-    return this.#tokens.holderOf(id, Date.now());
-  }
-
-  async livingTokens(ids: number[]): Promise<number[]> {
-    return ids.filter((id) => this.#tokens.holderOf(id, Date.now()) !== null);
-  }
-
-  async createToken(create: TokenCreate): Promise<{ token: Token; secret: string }> {
-    const secret = newSecret(create.role);
-    const sha256 = await sha256Hex(secret);
-    return { token: this.#tokens.create(create, sha256, Date.now()), secret };
-  }
-
-  async listTokens(): Promise<Token[]> {
-    return this.#tokens.list();
-  }
-
-  async revokeToken(id: number): Promise<Result<Token, Refusal>> {
-    const token = this.#tokens.revoke(id);
-    return token ? ok(token) : refuse("not_found", "there is no such token");
   }
 
   // Workers
@@ -146,10 +116,12 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
     const sha256 = await sha256Hex(secret);
     const nowMs = Date.now();
     const added = this.ctx.storage.transactionSync((): Result<number, Refusal> => {
-      const tags = role === "join" ? this.#tokens.takeUse(caller.id, nowMs) : ok([]);
+      const tags = role === "join" ? this.tokens.takeUse(caller.id, nowMs) : ok([]);
       return tags.ok ? ok(this.#farm.fleet.add(register, ipAddress, tags.value, sha256, nowMs).id) : tags;
     });
-    return added.ok ? ok({ ...this.#listed(added.value), secret, created: true }) : added;
+    if (!added.ok) return added;
+    this.#live.worker(added.value);
+    return ok({ ...this.#listed(added.value), secret, created: true });
   }
 
   async listWorkers(): Promise<Record<string, Worker>> {
@@ -172,6 +144,7 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
     const nowMs = Date.now();
     const parts = { fleet, dispatcher, sockets: this.#sockets };
     const patched = applyPatch(parts, id, patch, { principal: caller, ipAddress }, nowMs);
+    this.#live.worker(id);
     await this.#settle(nowMs);
     return ok(patched);
   }
@@ -182,6 +155,7 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
     fleet.remove(id);
     dispatcher.forget(id);
     this.#sockets.close(id, CLOSE_REMOVED, "this worker has been removed");
+    this.#live.worker(id);
     return ok(null);
   }
 
@@ -206,8 +180,16 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
   async report(report: TaskReport): Promise<ReportReply> {
     const nowMs = Date.now();
     const { live, fleet, dispatcher } = this.#farm;
-    const change = this.ctx.storage.transactionSync(() => this.#tasks.apply(report, nowMs));
-    if (change) dispatcher.changed(change, live.apply(change), nowMs);
+    const change = this.ctx.storage.transactionSync(() => {
+      const change = this.#tasks.apply(report, nowMs);
+      if (!change) return null;
+      this.webhooks.changed(change, nowMs);
+      return { ...change, counted: this.#totals.add(change.did, nowMs) };
+    });
+    if (change) {
+      dispatcher.changed(change, live.apply(change), nowMs);
+      this.#live.changed(change, change.counted);
+    }
     if (change?.after === null) this.#reservations.noteRemoval();
     await this.#settle(nowMs);
     return { able_workers: fleet.countAble(report.needs, needsSignature(report.needs), nowMs) };
@@ -217,38 +199,21 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
     return this.#tasks.page(query);
   }
 
-  // Settings
+  // What people look at
 
-  async listSettings(): Promise<Record<string, unknown>> {
-    return this.#settings.list();
+  async whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>> {
+    return lookAtTask(this.#farm, id, waitsFor, Date.now());
   }
 
-  async listPresets(): Promise<string[]> {
-    return this.#settings.presets();
+  async whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>> {
+    return lookAtWorker(this.#farm, id, Date.now());
   }
 
-  async getSetting(name: string): Promise<Result<unknown, Refusal>> {
-    const value = this.#settings.get(name);
-    return value === undefined ? refuse("not_found", `there is no setting '${name}'`) : ok(value);
+  async metrics(): Promise<FarmMetrics> {
+    return measure(this.#farm, this.#totals, this.#live.feed.count, Date.now());
   }
 
-  async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal>> {
-    return this.ctx.storage.transactionSync(() => this.#settings.update(values));
-  }
-
-  // Backup and restore
-
-  protected backupVersion = (): number => 0;
-  protected takesRows = (): boolean => true;
-
-  async beginRestore(backup: string): Promise<Result<null, Refusal>> {
-    return beginRestore(this.ctx.storage, backup);
-  }
-
-  async isRestoring(backup: string): Promise<Result<null, Refusal>> {
-    return isRestoring(this.ctx.storage, backup);
-  }
-
+  /** What a restore ends with. */
   protected async restored(): Promise<Result<null, never>> {
     endRestore(this.ctx.storage);
     this.#loaded = undefined;
@@ -256,22 +221,23 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
     return ok(null);
   }
 
-  // Sockets and the alarm
-
-  /** The upgrade of `/workers/<id>/socket`; the Worker has authenticated the worker that it names. */
+  /** Upgrades that the Worker has let in: a worker's of `/workers/<id>/socket`, and those of pages that watch. */
   override async fetch(request: Request): Promise<Response> {
     if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket")
       return problemResponse({ code: "upgrade_required", detail: "This is a WebSocket." });
+    if (request.headers.has(VIEWER_HEADER)) {
+      const opened = this.#live.open(request);
+      await this.#arm(Date.now());
+      return opened;
+    }
     const { fleet, dispatcher } = this.#farm;
     const id = Number(request.headers.get(WORKER_ID_HEADER));
     if (!fleet.get(id)) return problemResponse(NO_WORKER.error);
     const nowMs = Date.now();
     const { 0: client, 1: server } = new WebSocketPair();
     this.#sockets.open(id, server, nowMs);
-    fleet.update(id, {}, null, { contactMs: nowMs, leftMs: null });
-    fleet.flush(id, nowMs);
-    if (fleet.takesWork(id)) dispatcher.greet(id, nowMs);
-    else this.#sockets.push(id, { type: "drain" });
+    noteConnection({ fleet, dispatcher, sockets: this.#sockets }, id, nowMs);
+    this.#live.worker(id);
     await this.#settle(nowMs);
     return new Response(null, { status: 101, webSocket: client });
   }
@@ -280,26 +246,28 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
   override async webSocketMessage(): Promise<void> {}
 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
-    this.#sockets.closed(socket);
+    this.#closed(socket);
     closeQuietly(socket, code, reason);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
-    this.#sockets.closed(socket);
+    this.#closed(socket);
+  }
+
+  #closed(socket: WebSocket): void {
+    if (this.#live.feed.closed(socket)) return;
+    const worker = this.#sockets.closed(socket);
+    if (worker !== undefined) this.#live.worker(worker);
   }
 
   override async alarm(): Promise<void> {
-    this.#armedMs = null;
-    const nowMs = Date.now();
-    try {
+    await this.#clock.rang(async (nowMs) => {
       this.#reservations.sweep(nowMs);
       this.#farm.dispatcher.look(nowMs);
+      this.#live.lookRound(nowMs);
+      this.ctx.waitUntil(this.webhooks.send(nowMs).then(() => this.#arm(Date.now())));
       await this.#settle(nowMs);
-    } catch (error) {
-      console.error("the registry's alarm failed", error);
-      this.#armedMs = nowMs + ALARM_RETRY_MS;
-      await this.ctx.storage.setAlarm(this.#armedMs);
-    }
+    });
   }
 
   /** What every event ends with: repeat calls that failed, and see to the alarm. */
@@ -308,18 +276,18 @@ export class WorkerRegistry extends BackedUpObject implements RegistryRpc {
     await this.#arm(nowMs);
   }
 
-  /** Set the alarm if it is not set or set too late. One that is due already counts as not set: it may have been lost. */
   async #arm(nowMs: number): Promise<void> {
-    const lookAgainMs = this.#loaded?.dispatcher.lookAgainMs ?? null;
     const wakeMs = nextWake(
-      { lookAgainMs, owedMs: this.#outranker.retryMs, oldestKeptMs: this.#reservations.oldestKeptMs() },
+      {
+        lookAgainMs: this.#loaded?.dispatcher.lookAgainMs ?? null,
+        owedMs: this.#outranker.retryMs,
+        oldestKeptMs: this.#reservations.oldestKeptMs(),
+        lookRoundMs: this.#live.lookMs,
+        deliveryMs: this.webhooks.dueMs,
+      },
       nowMs,
     );
-    if (wakeMs === null) return;
-    if (this.#armedMs === undefined) this.#armedMs = await this.ctx.storage.getAlarm();
-    if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= wakeMs) return;
-    this.#armedMs = wakeMs;
-    await this.ctx.storage.setAlarm(wakeMs);
+    await this.#clock.arm(wakeMs, nowMs);
   }
 
   #listed(id: number): { key: string; worker: Worker } {

@@ -96,6 +96,12 @@ export function reportOf(
     claimable: gone ? 0 : claimable(terms, ledger),
     live_workers: gone ? [] : [...new Set(ledger.leases.map((lease) => lease.worker))],
     kept_off: keptOff(ledger, nowMs).map((blame) => ({ worker_id: blame.worker, until_ms: blame.kept_off_until_ms })),
+    tally: {
+      done: ledger.tally.done,
+      errors: ledger.tally.errors,
+      lost: ledger.tally.lost,
+      seconds: Math.round(ledger.tally.seconds * 1000) / 1000,
+    },
     gone,
   };
 }

@@ -84,6 +84,11 @@ async function assetInParts(content: string): Promise<{ path: string; json: obje
   return { path: `/assets/${hash}/assemble`, json: { size: content.length, sha256: hash } };
 }
 
+async function newHook(): Promise<number> {
+  const answer = await send("POST", "/webhooks", { json: { url: "http://127.0.0.1:9/hook", events: ["task.failed"] } });
+  return ((await answer.json()) as { id: number }).id;
+}
+
 async function newAsset(): Promise<Sent & { path: string }> {
   const sent = await uploadOf({ grant: "" }, fresh("asset"));
   return { path: `/assets/${sent.headers!["Tablao-SHA256"]}`, ...sent };
@@ -300,6 +305,22 @@ const TABLE: Record<string, Row> = {
       json: { size: 1, sha256: HASH },
       headers: { "Tablao-Backup": BACKUP },
     }),
+  },
+
+  "GET /tasks/{id}/why": { ok: 200, who: PEOPLE, ask: ofTask("/why") },
+  "GET /workers/{id}/why": { ok: 200, who: PEOPLE, ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}/why` }) },
+  "GET /metrics": { ok: 200, who: PEOPLE, ask: at("/metrics") },
+  "GET /webhooks": { ok: 200, who: "admin", ask: at("/webhooks") },
+  "POST /webhooks": {
+    ok: 201,
+    who: "admin",
+    ask: () => ({ path: "/webhooks", json: { url: "http://127.0.0.1:9/hook", events: ["task.failed"] } }),
+  },
+  "DELETE /webhooks/{id}": { ok: 204, who: "admin", ask: async () => ({ path: `/webhooks/${await newHook()}` }) },
+  "GET /webhooks/{id}/deliveries": {
+    ok: 200,
+    who: "admin",
+    ask: async () => ({ path: `/webhooks/${await newHook()}/deliveries` }),
   },
 
   "GET /history": { ok: 200, who: PEOPLE, ask: at("/history") },

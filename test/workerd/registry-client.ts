@@ -114,6 +114,7 @@ export function report(
     claimable: 10,
     live_workers: [],
     kept_off: [],
+    tally: { done: 0, errors: 0, lost: 0, seconds: 0 },
     gone: false,
     ...rest,
   };

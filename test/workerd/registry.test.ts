@@ -740,7 +740,7 @@ describe("cost", () => {
     await runInDurableObject(registry, (_instance, { storage }) => {
       storage.sql.exec(
         `WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n WHERE id < ?)
-         INSERT INTO tasks SELECT n.id, 1, summary, status, type, owner, needs_id, n.id % 5, 1, 1, kept_off, live, busy
+         INSERT INTO tasks SELECT n.id, 1, summary, status, type, owner, needs_id, n.id % 5, 1, 1, kept_off, live, busy, tally
          FROM n, (SELECT * FROM tasks WHERE id = 1000000)`,
         tasks,
       );

@@ -1,0 +1,66 @@
+/** What people ask of the farm as a whole: why something waits, and how many there are of what. */
+import { ok, type Result } from "../platform/result.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Fleet } from "./fleet.ts";
+import type { FarmMetrics } from "./rpc.ts";
+import type { TaskStore } from "./task-store.ts";
+import type { Totals } from "./totals.ts";
+import { whyTask, whyWorker, type WorkerStanding } from "./why.ts";
+
+export interface LookParts {
+  tasks: TaskStore;
+  fleet: Fleet;
+  dispatcher: Dispatcher;
+}
+
+function standingOf({ fleet, dispatcher }: LookParts, id: number, nowMs: number): WorkerStanding {
+  return {
+    ...dispatcher.asker(id),
+    ...fleet.business(id),
+    hostname: fleet.get(id)!.hostname,
+    online: fleet.online(id, nowMs),
+    whyNoWork: fleet.whyNoWork(id),
+  };
+}
+
+/** Why a task waits. Reads the heads of the open groups once, however many workers there are. */
+export function lookAtTask(parts: LookParts, id: number, waitsFor: number[], nowMs: number): Result<TaskWhy, Refusal> {
+  const { tasks, fleet, dispatcher } = parts;
+  const found = tasks.standing(id);
+  if (!found) return refuse("not_found", "there is no such task");
+  const { summary, state } = found;
+  const standing = {
+    summary,
+    needs: tasks.needsOf(state.needsId),
+    candidate: { id, priority: state.priority, kept_off: state.kept_off },
+    claimable: state.claimable,
+    waitsFor: waitsFor.map((task_id) => ({ task_id, status: tasks.summary(task_id)?.status ?? null })),
+  };
+  const workers = [...fleet.ids()].map((worker) => standingOf(parts, worker, nowMs));
+  return ok(whyTask(standing, workers, dispatcher.groups(), nowMs));
+}
+
+/** Why a worker is idle, or what it gets. */
+export function lookAtWorker(parts: LookParts, id: number, nowMs: number): Result<WorkerWhy, Refusal> {
+  if (!parts.fleet.get(id)) return refuse("not_found", "there is no such worker");
+  return ok(whyWorker(standingOf(parts, id, nowMs), parts.dispatcher.groups(), nowMs));
+}
+
+export function measure({ tasks, fleet }: LookParts, totals: Totals, watchers: number, nowMs: number): FarmMetrics {
+  const workers = new Map<string, number>();
+  for (const id of fleet.ids()) {
+    const key = `${fleet.online(id, nowMs) ? "online" : "offline"} ${fleet.status(id)}`;
+    workers.set(key, (workers.get(key) ?? 0) + 1);
+  }
+  return {
+    ...tasks.census(),
+    workers: [...workers].map(([key, count]) => {
+      const [connection = "", status = ""] = key.split(" ");
+      return { connection, status, count };
+    }),
+    ever: totals.ever(),
+    watchers,
+  };
+}

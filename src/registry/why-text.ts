@@ -1,0 +1,118 @@
+/** The sentences of `why`. Pure. */
+import type { TaskSummary } from "../protocol/task.ts";
+import type { Missing, TaskWhy, WorkerHold } from "../protocol/why.ts";
+
+export type WorkerRule = WorkerHold["rule"];
+
+/** One worker and one task (`task`), or one worker and all work (null). */
+export function workerText(
+  hold: Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id">,
+  task: number | null,
+  nowMs: number,
+): string {
+  const which = hold.task_id === null ? "another task" : `task ${hold.task_id}`;
+  switch (hold.rule) {
+    case "none":
+      return task === null
+        ? `It gets ${which} as soon as it asks.`
+        : "Nothing holds it: it gets frames as soon as it asks.";
+    case "offline":
+      return "It is not connected.";
+    case "disabled":
+      return "It is disabled.";
+    case "draining":
+      return "It finishes what it has and takes nothing more.";
+    case "cannot":
+      return `It lacks ${list(hold.missing.map(what))}${task === null ? `, which ${which} needs` : ""}.`;
+    case "kept_off":
+      return `It failed ${task === null ? which : "this task"} again and again and is kept off it for ${span(hold.until_ms, nowMs)}.`;
+    case "refused":
+      return `${task === null ? capital(which) : "The task"} had nothing for it; it is offered again in ${span(hold.until_ms, nowMs)} at the latest.`;
+    case "outranked":
+      return `${capital(which)} goes first: it has a higher priority or is older.`;
+    case "busy":
+      return hold.task_id !== null && hold.task_id === task ? "It renders this task." : `It renders ${which}.`;
+    case "nothing_pending":
+      return "No task has frames to give out.";
+  }
+}
+
+export function taskText(
+  rule: TaskWhy["rule"],
+  { status, frames }: Pick<TaskSummary, "status" | "frames">,
+  facts: { counts: ReadonlyMap<WorkerRule, number>; waitsFor: TaskWhy["waits_for"]; wouldFit: number },
+): string {
+  const fit = `${workers(facts.wouldFit)} would take it now.`;
+  switch (rule) {
+    case "none":
+      return facts.wouldFit > 0
+        ? `Nothing holds it: ${fit}`
+        : `It is being rendered; ${count(frames.pending, "frame waits", "frames wait")} for a free worker.`;
+    case "ended":
+      return `It has ended: ${status}.`;
+    case "paused":
+      return frames.leased > 0
+        ? `It is paused; ${count(frames.leased, "frame is", "frames are")} still being rendered.`
+        : `It is paused. Without that ${fit}`;
+    case "depends":
+      return `It waits for ${list(facts.waitsFor.map(({ task_id, status: how }) => `task ${task_id} (${how ?? "removed"})`))}. Without that ${fit}`;
+    case "all_leased":
+      return `All of its frames are given out: ${count(frames.leased, "frame is", "frames are")} being rendered.`;
+    case "no_workers":
+      return "No worker has joined this manager yet.";
+    case "workers_held": {
+      const parts = [...facts.counts]
+        .toSorted((a, b) => b[1] - a[1])
+        .map(([held, n]) => `${workers(n)} ${STATE[held]}`);
+      return `No worker can take it: ${list(parts)}.`;
+    }
+  }
+}
+
+const STATE: Record<WorkerRule, string> = {
+  none: "free",
+  offline: "offline",
+  disabled: "disabled",
+  draining: "draining",
+  cannot: "without what it needs",
+  kept_off: "kept off it",
+  refused: "sent away a moment ago",
+  outranked: "with something more urgent to do",
+  busy: "busy",
+  nothing_pending: "idle",
+};
+
+function what({ kind, name }: Missing): string {
+  switch (kind) {
+    case "program":
+      return `the program ${name}`;
+    case "tag":
+      return `the tag ${name}`;
+    case "exec":
+      return "permission to run commands (--allow-exec)";
+    case "autoexec":
+      return "permission to run scripts inside files (--allow-autoexec)";
+  }
+}
+
+function list(parts: readonly string[]): string {
+  if (parts.length < 2) return parts[0] ?? "nothing";
+  return `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+function workers(n: number): string {
+  return n === 0 ? "no worker" : count(n, "worker", "workers");
+}
+
+function count(n: number, one: string, many: string): string {
+  return `${n} ${n === 1 ? one : many}`;
+}
+
+function span(untilMs: number | null, nowMs: number): string {
+  const seconds = Math.max(1, Math.ceil(((untilMs ?? nowMs) - nowMs) / 1_000));
+  return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

@@ -1,0 +1,250 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { TaskSummary } from "../protocol/task.ts";
+import type { Needs } from "../task/rpc.ts";
+import { chooseTask, goesFirst, needsSignature, type Candidate, type Group } from "./dispatch.ts";
+import { whyTask, whyWorker, type TaskStanding, type WorkerStanding } from "./why.ts";
+
+const NOW = 1_000_000;
+
+const needs = (change: Partial<Needs> = {}): Needs => ({
+  type: "blender_render",
+  programs: ["blender"],
+  tags: [],
+  allow_exec: false,
+  allow_autoexec: false,
+  ...change,
+});
+
+const worker = (id: number, change: Partial<WorkerStanding> = {}): WorkerStanding => ({
+  id,
+  hostname: `box${id}`,
+  offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false },
+  takesWork: true,
+  refused: new Map(),
+  online: true,
+  whyNoWork: null,
+  tasks: [],
+  full: false,
+  ...change,
+});
+
+function summary(id: number, change: Partial<TaskSummary> = {}): TaskSummary {
+  const frames = { total: 9, pending: 9, leased: 0, done: 0, failed: 0, skipped: 0 };
+  return { id, status: "queued", frames, ...change } as TaskSummary;
+}
+
+interface Open extends Candidate {
+  needs: Needs;
+}
+
+/** Groups as dispatch walks them. */
+function groupsOf(tasks: readonly Open[]): Group[] {
+  return [...Map.groupBy(tasks, (task) => needsSignature(task.needs)).values()].map((group) => ({
+    needs: group[0]!.needs,
+    candidates: group.toSorted((a, b) => (goesFirst(a, b) ? -1 : 1)),
+  }));
+}
+
+const standing = (task: Open, change: Partial<TaskStanding> = {}): TaskStanding => ({
+  summary: summary(task.id),
+  needs: task.needs,
+  candidate: task,
+  claimable: 9,
+  waitsFor: [],
+  ...change,
+});
+
+const anyTasks = fc
+  .array(
+    fc.record({
+      priority: fc.integer({ min: 0, max: 2 }),
+      needs: fc.record({
+        type: fc.constant("blender_render"),
+        programs: fc.subarray(["blender", "ffmpeg"]),
+        tags: fc.subarray(["gpu"]),
+        allow_exec: fc.boolean(),
+        allow_autoexec: fc.boolean(),
+      }),
+      kept_off: fc.array(
+        fc.record({ worker_id: fc.integer({ min: 1, max: 3 }), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
+        { maxLength: 2 },
+      ),
+    }),
+    { minLength: 1, maxLength: 8 },
+  )
+  .map((tasks): Open[] => tasks.map((task, i) => ({ id: i + 1, ...task })));
+
+const anyWorkers = fc
+  .array(
+    fc.record({
+      programs: fc.subarray(["blender", "ffmpeg"]),
+      tags: fc.subarray(["gpu"]),
+      allow_exec: fc.boolean(),
+      allow_autoexec: fc.boolean(),
+      whyNoWork: fc.constantFrom(null, null, null, "disabled" as const, "draining" as const, "offline" as const),
+      online: fc.constantFrom(true, true, true, false),
+      refused: fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), fc.integer({ min: NOW - 5, max: NOW + 5 })), {
+        maxLength: 3,
+      }),
+    }),
+    { maxLength: 3 },
+  )
+  .map((workers): WorkerStanding[] =>
+    workers.map(({ programs, tags, allow_exec, allow_autoexec, whyNoWork, online, refused }, i) =>
+      worker(i + 1, {
+        offer: { programs: Object.fromEntries(programs.map((name) => [name, "1"])), tags, allow_exec, allow_autoexec },
+        takesWork: whyNoWork === null,
+        whyNoWork,
+        online,
+        refused: new Map(refused),
+      }),
+    ),
+  );
+
+describe("why", () => {
+  it("says that nothing holds a task for a worker exactly when dispatch would give it that task", () => {
+    fc.assert(
+      fc.property(anyTasks, anyWorkers, (tasks, workers) => {
+        for (const task of tasks) {
+          const why = whyTask(standing(task), workers, groupsOf(tasks), NOW);
+          for (const one of workers) {
+            const gets = one.online && chooseTask(one, groupsOf(tasks), NOW).task?.id === task.id;
+            expect([one.id, why.workers.find((hold) => hold.worker_id === one.id)!.rule === "none"]).toEqual([
+              one.id,
+              gets,
+            ]);
+          }
+          expect(why.would_fit).toBe(why.workers.filter((hold) => hold.rule === "none").length);
+          expect(why.rule === "none").toBe(why.would_fit > 0);
+          expect(why.counts.reduce((sum, { workers: n }) => sum + n, 0)).toBe(workers.length);
+        }
+      }),
+    );
+  });
+
+  it("says that nothing holds a worker exactly when dispatch has a task for it, and names that task", () => {
+    fc.assert(
+      fc.property(anyTasks, anyWorkers, (tasks, workers) => {
+        for (const one of workers) {
+          const why = whyWorker(one, groupsOf(tasks), NOW);
+          const { task } = chooseTask(one, groupsOf(tasks), NOW);
+          if (one.online)
+            expect([why.rule === "none", why.rule === "none" ? why.task_id : null]).toEqual([
+              task !== null,
+              task?.id ?? null,
+            ]);
+          else expect(why.rule).toBe(one.whyNoWork ?? "offline");
+          if (one.online && one.takesWork && !task) expect(["cannot", "kept_off", "refused"]).toContain(why.rule);
+          for (const passed of why.passed_over)
+            if (task) expect(goesFirst(tasks[passed.task_id - 1]!, task)).toBe(true);
+        }
+      }),
+    );
+  });
+
+  it("of a worker without any work says so", () => {
+    expect(whyWorker(worker(1), [], NOW)).toMatchObject({
+      rule: "nothing_pending",
+      text: "No task has frames to give out.",
+    });
+    expect(whyWorker(worker(1, { tasks: [4], full: true }), [], NOW)).toMatchObject({
+      rule: "busy",
+      task_id: 4,
+      text: "It renders task 4.",
+    });
+  });
+
+  it("names what is missing, until when, and what goes first", () => {
+    const mine: Open = { id: 5, priority: 50, needs: needs({ tags: ["gpu"], allow_exec: true }), kept_off: [] };
+    const lacking = whyTask(
+      standing(mine),
+      [worker(1, { offer: { ...worker(1).offer, programs: {} } })],
+      groupsOf([mine]),
+      NOW,
+    );
+    expect(lacking).toMatchObject({ rule: "workers_held", would_fit: 0, counts: [{ rule: "cannot", workers: 1 }] });
+    expect(lacking.workers[0]!.missing).toEqual([
+      { kind: "program", name: "blender" },
+      { kind: "tag", name: "gpu" },
+      { kind: "exec", name: "" },
+    ]);
+    expect(lacking.workers[0]!.text).toBe(
+      "It lacks the program blender, the tag gpu and permission to run commands (--allow-exec).",
+    );
+    const kept: Open = { ...mine, needs: needs(), kept_off: [{ worker_id: 1, until_ms: NOW + 90_000 }] };
+    const first: Open = { id: 9, priority: 60, needs: needs(), kept_off: [] };
+    const why = whyTask(
+      standing(kept),
+      [worker(1), worker(2), worker(3, { refused: new Map([[5, NOW + 3_000]]) })],
+      groupsOf([kept, first]),
+      NOW,
+    );
+    expect(why.workers.map(({ worker_id, rule, until_ms, task_id }) => [worker_id, rule, until_ms, task_id])).toEqual([
+      [2, "outranked", null, 9],
+      [3, "refused", NOW + 3_000, null],
+      [1, "kept_off", NOW + 90_000, null],
+    ]);
+    expect(why.text).toBe(
+      "No worker can take it: 1 worker kept off it, 1 worker with something more urgent to do and 1 worker sent away a moment ago.",
+    );
+    expect(why.workers.map(({ text }) => text)).toEqual([
+      "Task 9 goes first: it has a higher priority or is older.",
+      "The task had nothing for it; it is offered again in 3 s at the latest.",
+      "It failed this task again and again and is kept off it for 90 s.",
+    ]);
+  });
+
+  it("tells the task's own rules from the workers', and how many workers would fit without them", () => {
+    const mine: Open = { id: 5, priority: 50, needs: needs(), kept_off: [] };
+    const frames = (pending: number, leased: number) => ({ total: 9, pending, leased, done: 0, failed: 0, skipped: 0 });
+    const of = (change: Partial<TaskStanding>, workers = [worker(1)]) =>
+      whyTask(standing(mine, change), workers, [], NOW);
+    const cases: [Partial<TaskStanding>, string, string][] = [
+      [
+        { claimable: 0, summary: summary(5, { status: "completed", frames: frames(0, 0) }) },
+        "ended",
+        "It has ended: completed.",
+      ],
+      [
+        { claimable: 0, summary: summary(5, { status: "paused" }) },
+        "paused",
+        "It is paused. Without that 1 worker would take it now.",
+      ],
+      [
+        { claimable: 0, summary: summary(5, { status: "rendering", frames: frames(4, 2) }) },
+        "paused",
+        "It is paused; 2 frames are still being rendered.",
+      ],
+      [
+        {
+          claimable: 0,
+          summary: summary(5, { status: "waiting" }),
+          waitsFor: [
+            { task_id: 2, status: "rendering" },
+            { task_id: 3, status: null },
+          ],
+        },
+        "depends",
+        "It waits for task 2 (rendering) and task 3 (removed). Without that 1 worker would take it now.",
+      ],
+      [
+        { claimable: 0, summary: summary(5, { status: "rendering", frames: frames(0, 2) }) },
+        "all_leased",
+        "All of its frames are given out: 2 frames are being rendered.",
+      ],
+    ];
+    for (const [change, rule, text] of cases) expect(of(change)).toMatchObject({ rule, text, would_fit: 1 });
+    expect(of({}, [])).toMatchObject({ rule: "no_workers", would_fit: 0 });
+    const serving = worker(1, { tasks: [5], full: true });
+    const rendering = { summary: summary(5, { status: "rendering" as const, frames: frames(3, 1) }) };
+    expect(of(rendering, [serving])).toMatchObject({
+      rule: "none",
+      text: "It is being rendered; 3 frames wait for a free worker.",
+    });
+    expect(of({}, [worker(1, { tasks: [4], full: true })])).toMatchObject({
+      rule: "workers_held",
+      text: "No worker can take it: 1 worker busy.",
+    });
+  });
+});

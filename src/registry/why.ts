@@ -1,0 +1,220 @@
+/**
+ * Why a task waits, why a worker is idle. Pure, on the data and the predicates that dispatch itself decides by: `chooseTask` is
+ * asked, never imitated, so what is said here is what would happen.
+ */
+import { missingFor } from "../compilers/needs.ts";
+import type { TaskSummary } from "../protocol/task.ts";
+import type { Missing, TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
+import { barredUntilMs, chooseTask, goesFirst, type Asker, type Candidate, type Group } from "./dispatch.ts";
+import { taskText, workerText, type WorkerRule } from "./why-text.ts";
+
+/** Workers named in an answer, and tasks that a worker passes over. */
+const MAX_WORKERS = 200;
+const MAX_PASSED = 50;
+/** Tasks looked at in each group for those a worker passes over. */
+const LOOK = 50;
+
+/** A worker, with what keeps it from all work. */
+export interface WorkerStanding extends Asker {
+  hostname: string;
+  online: boolean;
+  whyNoWork: "offline" | "disabled" | "draining" | null;
+  /** What it renders; `full` when no slot is free. */
+  tasks: readonly number[];
+  full: boolean;
+}
+
+type Held = Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id">;
+
+function held(rule: WorkerRule, more: Partial<Held> = {}): Held {
+  return { rule, missing: [], until_ms: null, task_id: null, ...more };
+}
+
+/** What keeps a worker from one task by what the two are, whatever else there is to do. */
+function barrier(worker: Asker, needs: Group["needs"], task: Candidate, nowMs: number): Held | null {
+  const missing: Missing[] = [...missingFor(needs, worker.offer)];
+  if (missing.length > 0) return held("cannot", { missing });
+  const untilMs = barredUntilMs(worker, task, nowMs);
+  if (untilMs === 0) return null;
+  const rule = worker.refused.get(task.id) === untilMs ? "refused" : "kept_off";
+  return held(rule, { until_ms: untilMs });
+}
+
+/** What keeps a worker from this task; `groups` hold it. `none` exactly when `chooseTask` gives it that task. */
+export function holdOn(
+  worker: WorkerStanding,
+  task: Candidate,
+  needs: Group["needs"],
+  groups: Iterable<Group>,
+  nowMs: number,
+): Held {
+  if (worker.whyNoWork !== null) return held(worker.whyNoWork);
+  if (!worker.online) return held("offline");
+  const barred = barrier(worker, needs, task, nowMs);
+  if (barred) return barred;
+  const chosen = chooseTask(worker, groups, nowMs).task;
+  if (chosen !== null && chosen.id !== task.id) return held("outranked", { task_id: chosen.id });
+  if (worker.full) return held("busy", { task_id: worker.tasks.at(-1) ?? null });
+  return held("none");
+}
+
+export interface TaskStanding {
+  summary: TaskSummary;
+  needs: Group["needs"];
+  candidate: Candidate;
+  claimable: number;
+  waitsFor: TaskWhy["waits_for"];
+}
+
+/** Why this task waits. `groups`: all claimable tasks, walked once for each worker. */
+export function whyTask(
+  task: TaskStanding,
+  workers: Iterable<WorkerStanding>,
+  groups: Iterable<Group>,
+  nowMs: number,
+): TaskWhy {
+  const { summary, needs, candidate } = task;
+  const all = remembered(withTask(groups, candidate, needs));
+  const holds = [...workers].map((worker): WorkerHold => {
+    const hold = holdOn(worker, candidate, needs, all, nowMs);
+    const { id: worker_id, hostname } = worker;
+    return { worker_id, hostname, ...hold, text: workerText(hold, candidate.id, nowMs) };
+  });
+  const counts = new Map<WorkerRule, number>();
+  for (const { rule } of holds) counts.set(rule, (counts.get(rule) ?? 0) + 1);
+  const rule = taskRule(task, counts, holds);
+  const would_fit = counts.get("none") ?? 0;
+  return {
+    task_id: summary.id,
+    status: summary.status,
+    rule,
+    text: taskText(rule, summary, { counts, waitsFor: task.waitsFor, wouldFit: would_fit }),
+    would_fit,
+    waits_for: task.waitsFor,
+    counts: [...counts].map(([of, n]) => ({ rule: of, workers: n })).sort((a, b) => b.workers - a.workers),
+    workers: holds.sort((a, b) => NEARNESS.indexOf(a.rule) - NEARNESS.indexOf(b.rule)).slice(0, MAX_WORKERS),
+  };
+}
+
+const NEARNESS: readonly WorkerRule[] = [
+  "none",
+  "busy",
+  "outranked",
+  "refused",
+  "kept_off",
+  "cannot",
+  "draining",
+  "disabled",
+  "offline",
+];
+
+function taskRule(
+  { summary, claimable, waitsFor }: TaskStanding,
+  counts: ReadonlyMap<WorkerRule, number>,
+  holds: readonly WorkerHold[],
+): TaskWhy["rule"] {
+  if (["completed", "failed", "canceled"].includes(summary.status)) return "ended";
+  if (summary.status === "paused") return "paused";
+  if (claimable === 0) {
+    if (summary.frames.pending === 0) return "all_leased";
+    return waitsFor.length > 0 ? "depends" : "paused";
+  }
+  if (holds.length === 0) return "no_workers";
+  const serving = holds.some((hold) => hold.rule === "busy" && hold.task_id === summary.id);
+  return (counts.get("none") ?? 0) > 0 || serving ? "none" : "workers_held";
+}
+
+/** Why this worker is idle, or what it gets when it asks. */
+export function whyWorker(worker: WorkerStanding, groups: Iterable<Group>, nowMs: number): WorkerWhy {
+  const all = remembered(groups);
+  const { task, barred } = chooseTask(worker, all, nowMs);
+  const passed = passedOver(worker, all, task, nowMs);
+  const hold = workerRule(worker, task, barred, passed[0]);
+  return {
+    worker_id: worker.id,
+    hostname: worker.hostname,
+    rule: hold.rule,
+    text: workerText(hold, null, nowMs),
+    task_id: hold.task_id,
+    until_ms: hold.until_ms,
+    passed_over: passed.slice(0, MAX_PASSED),
+  };
+}
+
+function workerRule(
+  worker: WorkerStanding,
+  task: Candidate | null,
+  barred: { id: number; untilMs: number } | null,
+  passed: WorkerWhy["passed_over"][number] | undefined,
+): Held {
+  if (worker.whyNoWork !== null) return held(worker.whyNoWork);
+  if (!worker.online) return held("offline");
+  if (worker.full) return held("busy", { task_id: worker.tasks.at(-1) ?? null });
+  if (task) return held("none", { task_id: task.id });
+  if (barred) {
+    const rule = worker.refused.get(barred.id) === barred.untilMs ? "refused" : "kept_off";
+    return held(rule, { task_id: barred.id, until_ms: barred.untilMs });
+  }
+  if (passed) return held(passed.rule, { task_id: passed.task_id, missing: passed.missing, until_ms: passed.until_ms });
+  return held("nothing_pending");
+}
+
+/** Claimable tasks that would have gone before the chosen one, and why they do not, in the order of dispatch. */
+function passedOver(
+  worker: WorkerStanding,
+  groups: readonly Group[],
+  chosen: Candidate | null,
+  nowMs: number,
+): WorkerWhy["passed_over"] {
+  const passed: { task: Candidate; hold: Held }[] = [];
+  for (const { needs, candidates } of groups) {
+    let looked = 0;
+    for (const task of candidates) {
+      if (looked++ >= LOOK || (chosen !== null && !goesFirst(task, chosen))) break;
+      const hold = barrier(worker, needs, task, nowMs);
+      if (hold) passed.push({ task, hold });
+    }
+  }
+  passed.sort((a, b) => (goesFirst(a.task, b.task) ? -1 : 1));
+  return passed.map(({ task, hold: { rule, missing, until_ms } }) => ({
+    task_id: task.id,
+    rule,
+    text: workerText({ rule, missing, until_ms, task_id: null }, task.id, nowMs),
+    missing,
+    until_ms,
+  }));
+}
+
+/** The groups with this task in its place, also where its own rule keeps it out of them. */
+function* withTask(groups: Iterable<Group>, task: Candidate, needs: Group["needs"]): Generator<Group> {
+  yield { needs, candidates: [task] };
+  yield* groups;
+}
+
+/** Groups that can be walked again and again: what was read is kept, and no more is read than the first walk that needs it. */
+function remembered(groups: Iterable<Group>): Group[] {
+  return [...groups].map(({ needs, candidates }) => ({ needs, candidates: new Remembered(candidates) }));
+}
+
+class Remembered implements Iterable<Candidate> {
+  readonly #read: Candidate[] = [];
+  #rest: Iterator<Candidate> | null;
+
+  constructor(source: Iterable<Candidate>) {
+    this.#rest = source[Symbol.iterator]();
+  }
+
+  *[Symbol.iterator](): Generator<Candidate> {
+    for (let i = 0; ; i++) {
+      if (i === this.#read.length) {
+        const next = this.#rest?.next();
+        if (!next || next.done) {
+          this.#rest = null;
+          return;
+        }
+        this.#read.push(next.value);
+      }
+      yield this.#read[i]!;
+    }
+  }
+}

@@ -1,0 +1,202 @@
+/** Webhooks: signed, retried, and told what became of a task exactly when something did. */
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env as bindings } from "cloudflare:workers";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { registryOf, type Env } from "../../src/platform/env.ts";
+import { webhookBodySchema, type Delivery, type WebhookCreated } from "../../src/protocol/webhook.ts";
+import type { RegistryRpc } from "../../src/registry/rpc.ts";
+import { okJson, problem, send } from "./http-client.ts";
+import { pause } from "./live-client.ts";
+import { report } from "./registry-client.ts";
+
+const env = bindings as unknown as Env;
+const registry = registryOf(env) as unknown as RegistryRpc;
+let nextTask = 70_000;
+
+/** What the receiver was sent, and how it answers. */
+let received: { url: string; headers: Headers; body: string }[] = [];
+let answer: () => Promise<Response>;
+
+beforeEach(async () => {
+  received = [];
+  answer = async () => new Response(null, { status: 204 });
+  vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+    const request = new Request(input, init);
+    received.push({ url: request.url, headers: request.headers, body: await request.text() });
+    expect(init?.redirect).toBe("manual");
+    return await answer();
+  });
+  for (const { id } of (await registry.listWebhooks()).values()) await registry.removeWebhook(id);
+});
+
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+const hook = async (json: object = { url: "https://hooks.example/render" }): Promise<WebhookCreated> =>
+  (await okJson(await send("POST", "/webhooks", { json }), 201)) as unknown as WebhookCreated;
+
+const deliveriesOf = async (id: number): Promise<Delivery[]> =>
+  (await okJson(await send("GET", `/webhooks/${id}/deliveries`), 200))["deliveries"] as Delivery[];
+
+/** Let the registry's alarm ring, and what it starts come to an end. */
+async function ring(afterMs = 0): Promise<void> {
+  if (afterMs > 0) vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + afterMs });
+  await runInDurableObject(registryOf(env), (instance) => instance.alarm());
+  for (let n = 0; n < 20; n++) await pause(5);
+}
+
+async function becomes(
+  id: number,
+  status: "queued" | "rendering" | "completed" | "failed",
+  done: number,
+): Promise<void> {
+  const frames = { total: 10, pending: 10 - done, leased: 0, done, failed: 0, skipped: 0 };
+  await registry.report(report(id, { task: { status, frames, name: "shot" }, claimable: status === "queued" ? 1 : 0 }));
+}
+
+it("tells of the first frame, the end and a failure, once each, signed with the hook's secret", async () => {
+  const { id, secret } = await hook();
+  const task = nextTask++;
+  for (const [status, done] of [
+    ["queued", 0],
+    ["rendering", 0],
+    ["rendering", 1],
+    ["rendering", 2],
+    ["failed", 2],
+    ["queued", 2],
+    ["completed", 10],
+  ] as const)
+    await becomes(task, status, done);
+  await ring();
+  expect(received.map(({ headers }) => headers.get("Tablao-Event"))).toEqual([
+    "task.first_frame",
+    "task.failed",
+    "task.completed",
+  ]);
+  for (const { url, headers, body } of received) {
+    expect([url, headers.get("Content-Type")]).toEqual(["https://hooks.example/render", "application/json"]);
+    const [, t = "", mac = ""] = /^t=(\d+),v1=([0-9a-f]{64})$/.exec(headers.get("Tablao-Signature")!)!;
+    const key = await crypto.subtle.importKey(
+      "raw",
+      new TextEncoder().encode(secret),
+      { name: "HMAC", hash: "SHA-256" },
+      false,
+      ["verify"],
+    );
+    const bytes = Uint8Array.from(mac.match(/../g)!, (pair) => Number.parseInt(pair, 16));
+    expect(await crypto.subtle.verify("HMAC", key, bytes, new TextEncoder().encode(`${t}.${body}`))).toBe(true);
+    expect(Math.abs(Number(t) * 1_000 - Date.now())).toBeLessThan(60_000);
+    const parsed = webhookBodySchema.parse(JSON.parse(body));
+    expect([parsed.id, parsed.event, parsed.task.id]).toEqual([
+      Number(headers.get("Tablao-Delivery")),
+      headers.get("Tablao-Event"),
+      task,
+    ]);
+  }
+  expect(
+    (await deliveriesOf(id)).map(({ event, status, tries, response_status }) => [
+      event,
+      status,
+      tries,
+      response_status,
+    ]),
+  ).toEqual([
+    ["task.completed", "delivered", 1, 204],
+    ["task.failed", "delivered", 1, 204],
+    ["task.first_frame", "delivered", 1, 204],
+  ]);
+  await ring(60_000);
+  expect(received).toHaveLength(3);
+  const listed = await send("GET", "/webhooks");
+  const text = await listed.text();
+  expect(text).not.toContain(secret);
+  expect(JSON.parse(text)).toMatchObject({ webhooks: [{ id, last_status: "delivered" }] });
+  const stored = await runInDurableObject(registryOf(env), (_instance, { storage }) =>
+    JSON.stringify(storage.sql.exec("SELECT * FROM webhooks").toArray()),
+  );
+  expect(stored).not.toContain(secret);
+});
+
+it("tries again, later and later, whatever goes wrong, and gives up in the end", async () => {
+  const { id } = await hook({ url: "https://hooks.example/down", events: ["task.completed"] });
+  const wrong = [
+    async () => new Response(null, { status: 500 }),
+    async () => new Response(null, { status: 302, headers: { Location: "https://elsewhere.example" } }),
+    () => Promise.reject(new TypeError("no route to host")),
+  ];
+  let n = 0;
+  answer = async () => await wrong[n++ % wrong.length]!();
+  const task = nextTask++;
+  await becomes(task, "rendering", 1);
+  await becomes(task, "completed", 10);
+  await ring();
+  const [first] = await deliveriesOf(id);
+  expect(first).toMatchObject({
+    event: "task.completed",
+    status: "waiting",
+    tries: 1,
+    response_status: 500,
+    error: "the receiver answered 500",
+  });
+  const wait = first!.next_ms! - first!.last_try_ms!;
+  await ring(wait - 2_000);
+  expect(received).toHaveLength(1);
+  await ring(2_000);
+  expect(await deliveriesOf(id)).toMatchObject([{ tries: 2, response_status: 302 }]);
+  let last = wait;
+  for (let tries = 3; tries <= 10; tries++) {
+    const [before] = await deliveriesOf(id);
+    const pauseMs = before!.next_ms! - before!.last_try_ms!;
+    expect(pauseMs).toBeGreaterThan(last);
+    last = pauseMs;
+    await ring(pauseMs + 1);
+    expect(await deliveriesOf(id)).toMatchObject([{ tries }]);
+  }
+  expect(await deliveriesOf(id)).toMatchObject([{ status: "failed", next_ms: null }]);
+  expect(new Set(received.map(({ headers }) => headers.get("Tablao-Delivery"))).size).toBe(1);
+});
+
+it("an event is written with the report that made it, and the alarm is set for it", async () => {
+  const { id } = await hook();
+  const task = nextTask++;
+  await becomes(task, "rendering", 0);
+  await becomes(task, "completed", 10);
+  expect(await deliveriesOf(id)).toHaveLength(2);
+  expect(await runDurableObjectAlarm(registryOf(env))).toBe(true);
+  for (let n = 0; n < 50 && received.length < 2; n++) await pause(10);
+  expect(received).toHaveLength(2);
+});
+
+it("a removed hook hears nothing more; other hooks do", async () => {
+  const [gone, stays] = [await hook(), await hook({ url: "https://hooks.example/stays" })];
+  const task = nextTask++;
+  await becomes(task, "rendering", 0);
+  await becomes(task, "completed", 10);
+  expect((await send("DELETE", `/webhooks/${gone.id}`)).status).toBe(204);
+  await ring();
+  expect(received.map(({ url }) => url)).toEqual(["https://hooks.example/stays", "https://hooks.example/stays"]);
+  expect(await deliveriesOf(stays.id)).toHaveLength(2);
+  await problem(await send("GET", `/webhooks/${gone.id}/deliveries`), 404, "not_found");
+  await problem(await send("DELETE", `/webhooks/${gone.id}`), 404, "not_found");
+});
+
+it.each([
+  "http://hooks.example",
+  "ftp://hooks.example",
+  "https://ana:secret@hooks.example",
+  "https://hooks.example/#x",
+  "hooks.example",
+  "javascript:alert(1)",
+  "file:///etc/passwd",
+])("P10: %s is no address for a hook", async (url) => {
+  const { errors } = await problem(await send("POST", "/webhooks", { json: { url } }), 422, "invalid");
+  expect(errors?.map(({ field }) => field)).toEqual(["url"]);
+});
+
+it("http is for this machine only", async () => {
+  for (const url of ["http://localhost:9000/x", "http://127.0.0.1/x", "http://[::1]:1/x"])
+    expect((await hook({ url })).url).toBe(url);
+  await problem(await send("POST", "/webhooks", { json: { url: "http://127.0.0.1.evil.example/" } }), 422, "invalid");
+});
