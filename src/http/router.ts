@@ -2,9 +2,9 @@
 import { Router, type IRequest } from "itty-router";
 import type { Env } from "../platform/env.ts";
 import { ok } from "../platform/result.ts";
-import { MAX_PUT_BYTES } from "../protocol/file.ts";
 import { authenticate } from "./auth.ts";
 import type { PublicContext } from "./context.ts";
+import { drain } from "./drain.ts";
 import { readQuery } from "./input.ts";
 import { failureOf, problemResponse, type Failure } from "./problems.ts";
 import { noQuery } from "./queries.ts";
@@ -121,27 +121,6 @@ function decodeParams(raw: Record<string, string | undefined>): Record<string, s
     return null;
   }
   return params;
-}
-
-/**
- * A refusal before the body was read: read it to its end, so that the client sees the answer. A connection that closes in the
- * middle of a body looks like a broken network. What is too large to be worth it is not read.
- */
-async function drain(request: Request): Promise<void> {
-  if (request.body === null || request.bodyUsed || Number(request.headers.get("Content-Length") ?? 0) > MAX_PUT_BYTES)
-    return;
-  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
-  let left = MAX_PUT_BYTES;
-  try {
-    while (left > 0) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      left -= value.byteLength;
-    }
-    await reader.cancel("refused");
-  } catch {
-    // The client has gone; nobody is left to read the answer.
-  }
 }
 
 /** Headers that every answer has. No CORS headers: other sites' pages have no business here. */

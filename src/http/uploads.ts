@@ -8,6 +8,7 @@ import { assembleSchema, MAX_PUT_BYTES, PART_BYTES, type partsSchema } from "../
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { z } from "zod";
 import { json, noContent } from "./answers.ts";
+import { drain } from "./drain.ts";
 import { readBody } from "./input.ts";
 import { problemResponse } from "./problems.ts";
 
@@ -60,14 +61,9 @@ export function readUpload(
   });
 }
 
-/**
- * A refusal before the body was read. Reading it to its end lets the client see the answer: a connection closed in the middle of
- * an upload looks like a broken network. What is too large to be worth it is not read.
- */
+/** A refusal before the body was read: it is read, so that the client sees the answer. */
 export async function refuseUpload(request: Request, refusal: Refusal): Promise<Response> {
-  const size = Number(request.headers.get("Content-Length") ?? Infinity);
-  if (size <= MAX_PUT_BYTES && request.body && !request.bodyUsed)
-    await request.body.pipeTo(new WritableStream()).catch(() => undefined);
+  await drain(request);
   return problemResponse(refusal);
 }
 
