@@ -206,7 +206,12 @@ export class SimulatedAgent {
     const call: Call = { verb, task: lease.task_id, lease: lease.lease_id, body };
     for (let tries = 0; ; tries++) {
       const answer = await this.#try(life, held, call);
-      if (answer && !isOk(answer)) throw this.#lost(call, answer);
+      if (answer && !isOk(answer)) {
+        const { task_id: task, attempt } = lease;
+        const frames = done.map((d) => d.frame);
+        if (verb === "complete") this.#o.journal.refused.push({ task, attempt, worker: this.worker, frames });
+        throw this.#lost(call, answer);
+      }
       if (answer) {
         this.#acknowledge(held, done);
         return settledSchema.parse(answer.body).next ?? undefined;

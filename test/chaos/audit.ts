@@ -51,6 +51,7 @@ export function audit(facts: Facts): string[] {
     auditQuiet(task, say);
     const done = replay(task.id, facts.history, say);
     auditCommits(task, done, facts.journal, say);
+    auditRepeats(task, facts.journal, say);
     auditRegistry(task, facts.listed, say);
   }
   for (const { id, rows } of facts.deleted) {
@@ -195,6 +196,18 @@ function auditCommits({ id, entries, definition }: StoredTask, replayed: Replaye
   }
 }
 
+/** P3: a completion that was carried out, its answer lost, is not refused when it comes again. */
+function auditRepeats({ id, entries }: StoredTask, journal: Journal, say: Say): void {
+  for (const { task, attempt, worker, frames } of journal.refused) {
+    const isResult = (frame: number): boolean => {
+      const entry = entries.get(frame);
+      return entry?.state === "done" && entry.attempt === attempt && entry.worker === worker;
+    };
+    if (task === id && frames.length > 0 && frames.every(isResult))
+      say(`P3: attempt ${attempt} of task ${id} was told that it is lost, and its frames are the result`);
+  }
+}
+
 /** The lists show what the rows say. */
 function auditRegistry(task: StoredTask, listed: Facts["listed"], say: Say): void {
   const summary = listed.find(({ id }) => id === task.id);
@@ -241,6 +254,8 @@ export function watchProblems({ id, definition, ledger }: StoredTask): string[] 
   if (Object.values(states).some((n) => n < 0 || n > total))
     problems.push(`P1: task ${id} counts ${JSON.stringify(states)}`);
   const held = new Map<number, number>();
+  const keys = new Set(ledger.leases.map(({ worker, key }) => `${worker}/${key}`));
+  if (keys.size < ledger.leases.length) problems.push(`P3: one claim made two leases of task ${id}`);
   for (const { attempt, open } of ledger.leases) {
     for (const frame of framesOfSet(open)) {
       if (held.has(frame))

@@ -12,6 +12,8 @@ export class Journal {
   /** Bytes that were sent, by `task/attempt/name`. Every render makes different ones. */
   readonly sent = new Map<string, string>();
   readonly acknowledged: Acknowledged[] = [];
+  /** Completions that were refused (P3: not one that had been carried out). */
+  readonly refused: Acknowledged[] = [];
   /** What no agent that follows the protocol should be answered, and what the watch saw go wrong. */
   readonly surprises: string[] = [];
   readonly counts = new Map<string, number>();

@@ -7,7 +7,7 @@ import { SimulatedAgent } from "../agent.ts";
 import { audit, storedTask, watchProblems, type Facts } from "../audit.ts";
 import { Dice } from "../dice.ts";
 import { Journal } from "../journal.ts";
-import { NO_FAULTS } from "../manager-faults.ts";
+import { HOW, NO_FAULTS } from "../manager-faults.ts";
 import { scenarioOf, type Event, type Scenario } from "../scenario.ts";
 import { DirectPort, type Network } from "./direct-port.ts";
 import { Platform } from "./platform.ts";
@@ -80,6 +80,11 @@ class One {
     await this.#world.run(() => false, 20_000);
     for (const agent of this.#agents) agent.kill();
     this.#platform.reset();
+    // What is owed comes due now, and is not easy to do either.
+    const hard = { rate: 0.5, how: HOW, slowMs: 1_000 };
+    this.#platform.faults = { ...NO_FAULTS, d1: hard, r2: hard };
+    await this.#world.run(() => false, 100_000);
+    this.#platform.faults = NO_FAULTS;
     await this.#world.run(() => false, QUIET_MS);
     return audit(await this.#during(this.#facts(), 60_000));
   }
