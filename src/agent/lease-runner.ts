@@ -18,6 +18,7 @@ import { freeBytes } from "./machine.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import { Outputs } from "./outputs.ts";
 import type { Plan } from "../protocol/plan.ts";
+import { previewer } from "./preview.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import { childEnvironment, type Exit } from "./process.ts";
 import { bytesText, messageOf, type Say } from "./say.ts";
@@ -139,6 +140,7 @@ export class LeaseRunner {
       outputs: plan.outputs,
       now,
       upload: (path, name) => this.#upload(path, name),
+      preview: previewer(this.#deps, task_id, folder.tmp, this.#halt, () => this.#keeper.grant),
     });
     say(
       `task ${task_id}: ${plan.outputs.length > 0 ? "rendering" : "running"} ${framesText(frames)} (attempt ${this.lease.attempt})`,

@@ -17,6 +17,8 @@ export interface OutputsOptions {
   outputs: Plan["outputs"];
   /** Upload a file under the lease and answer with its receipt. Rejects when the lease is lost or the manager refuses. */
   upload: (path: string, name: string) => Promise<string>;
+  /** Make and upload a preview of a file and answer with its receipt; undefined when there is none. Never rejects. */
+  preview?: ((path: string, name: string) => Promise<string | undefined>) | undefined;
   /** Monotonic milliseconds. */
   now: () => number;
   /** A frame can be committed. */
@@ -28,6 +30,7 @@ interface Upload {
   size: number;
   mtimeMs: number;
   receipt: string;
+  preview: string | undefined;
 }
 
 interface FrameWork {
@@ -156,12 +159,15 @@ export class Outputs {
   take(): DoneFrame[] {
     const ready = [...this.#frames.values()].filter((work) => isFinished(work) && !work.handedOver);
     for (const work of ready) work.handedOver = true;
-    return ready.map(doneFrame);
+    return ready.map((work) => doneFrame(work, true));
   }
 
-  /** Every finished frame, also those a renewal has committed: by them the manager knows a settlement that it has seen before. */
+  /**
+   * Every finished frame, also those a renewal has committed: by them the manager knows a settlement that it has seen before. The
+   * previews of those it has.
+   */
   finished(): DoneFrame[] {
-    return [...this.#frames.values()].filter(isFinished).map(doneFrame);
+    return [...this.#frames.values()].filter(isFinished).map((work) => doneFrame(work, !work.handedOver));
   }
 
   putBack(done: readonly DoneFrame[]): void {
@@ -197,10 +203,13 @@ export class Outputs {
     if (!certain) this.#time(work);
     await this.#slot();
     try {
-      const receipt = await this.#options.upload(file.value.path, name);
+      const [receipt, preview] = await Promise.all([
+        this.#options.upload(file.value.path, name),
+        this.#options.preview?.(file.value.path, name),
+      ]);
       const after = await stat(file.value.path);
       if (after.size !== file.value.size || after.mtimeMs !== file.value.mtimeMs) return;
-      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt });
+      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt, preview });
     } finally {
       this.#inFlight--;
       this.#waiting.shift()?.();
@@ -218,10 +227,12 @@ function isFinished(work: FrameWork): boolean {
   return work.seconds !== undefined && work.names.every((name) => work.uploads.has(name));
 }
 
-function doneFrame(work: FrameWork): DoneFrame {
+function doneFrame(work: FrameWork, withPreviews: boolean): DoneFrame {
   return {
     frame: work.frame,
     seconds: Math.round((work.seconds ?? 0) * 1_000) / 1_000,
-    receipts: [...work.uploads.values()].map((upload) => upload.receipt),
+    receipts: [...work.uploads.values()].flatMap(({ receipt, preview }) =>
+      withPreviews && preview !== undefined ? [receipt, preview] : [receipt],
+    ),
   };
 }

@@ -49,7 +49,15 @@ export async function call(
     method: init.method ?? (init.body === undefined ? "GET" : "PUT"),
   });
   const ctx = createExecutionContext();
-  const context: RequestContext = { env, ctx, params, url: new URL(request.url), principal, credential: "access", untilMs: null };
+  const context: RequestContext = {
+    env,
+    ctx,
+    params,
+    url: new URL(request.url),
+    principal,
+    credential: "access",
+    untilMs: null,
+  };
   const response = await handler(request, context);
   const answer = new Response(response.body && (await response.arrayBuffer()), response);
   await waitOnExecutionContext(ctx);

@@ -173,7 +173,12 @@ describe("the zip", () => {
 
     const url = new URL("https://farm.example/tasks/20/zip");
     const context = { env: { ...env, FILES: watched }, ctx: createExecutionContext(), params: { id: "20" }, url };
-    const response = await downloadZip(new Request(url), { ...context, principal: ARTIST, credential: "access", untilMs: null });
+    const response = await downloadZip(new Request(url), {
+      ...context,
+      principal: ARTIST,
+      credential: "access",
+      untilMs: null,
+    });
     const chunks: Uint8Array[] = [];
     for await (const chunk of response.body as ReadableStream<Uint8Array>) {
       if (chunks.length === 0) expect(opened.length).toBeLessThan(5);

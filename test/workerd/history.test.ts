@@ -39,7 +39,8 @@ async function ask(handler: Handler, query: string): Promise<Response> {
     params: {},
     url,
     principal,
-    credential: "access", untilMs: null,
+    credential: "access",
+    untilMs: null,
   });
 }
 
