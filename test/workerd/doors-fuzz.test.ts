@@ -19,7 +19,7 @@ declare module "vitest" {
 
 const { requests: REQUESTS, seed: SEED } = inject("fuzz") ?? { requests: 1_500, seed: 2015 };
 /** A farm is worn out after so many: tokens revoked, tasks deleted, workers removed. */
-const ROUND = 1_000;
+const ROUND = 400;
 const SLOW_MS = 1_000;
 const bindings = env as unknown as Env;
 

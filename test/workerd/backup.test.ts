@@ -1,0 +1,152 @@
+/** Backup and restore as requests: an empty manager takes rows, checked one by one, and is then a manager like any other. */
+import { env, runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import type { Env } from "../../src/platform/env.ts";
+import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
+import { RESTORE_GAP } from "../../src/task/backup.ts";
+import { claim, finish, newRender, upload, uploadOf } from "./doors-farm.ts";
+import { newToken, newWorker, okJson, problem, send } from "./http-client.ts";
+
+const BACKUP = "0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f";
+const OTHER = "5b1f1a0e-7a5e-4c55-9d6f-2f2e6a1c9b10";
+
+async function begin(backup: string, format = 1): Promise<Response> {
+  return await send("POST", "/restore", { json: { backup, format } });
+}
+
+async function put(query: string, rows: readonly unknown[] | string, backup: string = BACKUP): Promise<Response> {
+  const body = typeof rows === "string" ? rows : rows.map((row) => `${JSON.stringify(row)}\n`).join("");
+  return await send("POST", `/restore/rows?${query}`, { body, headers: { "Tablao-Backup": backup } });
+}
+
+async function rowsOf(query: string): Promise<BackupRow[]> {
+  const rows: BackupRow[] = [];
+  let cursor: string | null = "";
+  while (cursor !== null) {
+    const more: string = cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`;
+    const page = backupRowsSchema.parse(await okJson(await send("GET", `/backup/rows?${query}${more}`), 200));
+    rows.push(...page.rows);
+    cursor = page.cursor;
+  }
+  return rows;
+}
+
+describe("restore", () => {
+  it("P10: takes nothing before it has begun, one backup at a time, and no row that does not fit", async () => {
+    const setting: BackupRow = ["settings", { name: "lease_s", value: "30" }];
+    await problem(await put("of=registry", [setting]), 409, "conflict");
+    await problem(await begin(BACKUP, 2), 422, "invalid");
+    expect((await begin(BACKUP)).status).toBe(204);
+    expect((await begin(BACKUP)).status).toBe(204);
+    await problem(await begin(OTHER), 409, "conflict");
+    await problem(await put("of=registry", [setting], OTHER), 409, "conflict");
+    await problem(await send("POST", "/restore/rows?of=registry", { body: "" }), 422, "invalid");
+
+    const refused: [string, readonly unknown[] | string][] = [
+      ["of=registry", "{"],
+      ["of=registry", "[]"],
+      ["of=registry", [setting, ["nowhere", { a: 1 }]]],
+      ["of=registry", [setting, ["tasks", { id: 1 }]]],
+      ["of=registry", [setting, ["migrations", { id: 9, applied_ms: 1 }]]],
+      ["of=registry", [setting, ["sqlite_master", { name: "x" }]]],
+      ["of=registry", [setting, ["settings", { name: "x", nothing: 1 }]]],
+      ["of=registry", [setting, ["settings", { "name, value) VALUES (1,2)--": 1 }]]],
+      ["of=registry", [setting, ["settings", { name: "x", value: null }]]],
+      ["of=registry", [setting, ["settings", {}]]],
+      ["of=history", [["history", { task_id: 1 }]]],
+      ["of=task&id=7", [["definition", { id: 1, json: '{"id":8}' }]]],
+      ["of=task&id=7", [["definition", { id: 1, json: "nonsense" }]]],
+      [
+        "of=task&id=7&last=true",
+        [
+          ["record", { id: 1, json: "{}" }],
+          ["definition", { id: 1, json: '{"id":7}' }],
+        ],
+      ],
+      ["of=task&id=7&last=true", []],
+    ];
+    for (const [query, rows] of refused) await problem(await put(query, rows), 422, "invalid");
+    expect(await okJson(await send("GET", "/settings/lease_s"), 200)).toMatchObject({ value: 60 });
+    await problem(await send("GET", "/tasks/7"), 404, "not_found");
+
+    expect((await put("of=registry", [setting])).status).toBe(204);
+    expect((await put("of=registry&last=true", [])).status).toBe(204);
+    expect(await okJson(await send("GET", "/settings/lease_s"), 200)).toMatchObject({ value: 30 });
+    await problem(await put("of=registry", [setting]), 409, "conflict");
+    const used = await problem(await begin(OTHER), 409, "conflict");
+    expect(used.detail).toContain("1 setting");
+  });
+});
+
+describe("backup", () => {
+  it("P9: holds tokens as hashes, and nothing that opens a door", async () => {
+    const { token } = await newToken("artist", "ana");
+    const { secret } = await newWorker("box");
+    const text = JSON.stringify(await rowsOf("of=registry"));
+    expect(text).toContain('"name":"ana"');
+    expect(text).not.toContain(token);
+    expect(text).not.toContain(secret);
+    expect(text).not.toMatch(/tablao_[a-z]+_/);
+  });
+
+  it("names a task's files and inputs; each is there by its key", async () => {
+    const worker = await newWorker("painter");
+    const task = await newRender();
+    await finish(worker.secret, await claim(worker.secret, task));
+    const rows = await rowsOf(`of=task&id=${task}`);
+    expect(new Set(rows.map(([table]) => table))).toEqual(new Set(["definition", "record", "pages"]));
+    const file = await send("GET", `/backup/outputs/${task}/1/frame_0001.png`);
+    expect(await file.text()).toBe("pixels 1");
+    for (const name of ["frame_0002.png", "..%2f..%2fx", "x"])
+      await problem(await send("GET", `/backup/outputs/${task}/1/${name}`), 404, "not_found");
+    const asset = await uploadOf({ grant: "" }, "an input");
+    await send("PUT", `/assets/${asset.headers!["Tablao-SHA256"]}`, asset);
+    expect(JSON.stringify(await rowsOf("of=assets"))).toContain(asset.headers!["Tablao-SHA256"]);
+    await problem(await send("GET", "/backup/rows?of=task&id=999"), 404, "not_found");
+  });
+
+  it.each([
+    "x",
+    "{}",
+    '{"table":"nowhere","after":[]}',
+    '{"table":"tokens","after":[[1]]}',
+    '{"table":"tokens","after":[1,2]}',
+  ])("P10: a cursor that it did not give is refused: %s", async (cursor) => {
+    for (const of of ["registry", "history"])
+      await problem(await send("GET", `/backup/rows?of=${of}&cursor=${encodeURIComponent(cursor)}`), 422, "invalid");
+  });
+});
+
+describe("P2: a task that came back", () => {
+  it("refuses the leases, attempts and receipts of the manager it came from", async () => {
+    const worker = await newWorker("old");
+    const task = await newRender();
+    const old = await claim(worker.secret, task);
+    const receipt = await upload(worker.secret, old, old.plan.outputs[0]!.name, "old");
+    const rows = await rowsOf(`of=task&id=${task}`);
+    // The same id in an object that has never heard of it: what a new manager is.
+    const fresh = (env as unknown as Env).TASK.getByName(`restored ${task}`);
+    const inOrder = [
+      ...rows.filter(([table]) => table !== "definition"),
+      ...rows.filter(([table]) => table === "definition"),
+    ];
+    expect(await fresh.restoreRows(inOrder, true)).toMatchObject({ ok: true });
+    expect(await fresh.restoreRows(inOrder, true)).toMatchObject({ ok: true });
+    const stored = await runInDurableObject(fresh, (_, { storage: { sql } }) =>
+      sql.exec<{ json: string }>("SELECT json FROM record").one(),
+    );
+    const { ledger } = JSON.parse(stored.json) as { ledger: { leases: unknown[]; attempt: number; counts: unknown } };
+    expect(ledger).toMatchObject({ leases: [], attempt: old.attempt + RESTORE_GAP, counts: { leased: 0, done: 0 } });
+    const done = [{ frame: 1, seconds: 1, receipts: [receipt] }];
+    const complete = { attempt: old.attempt, done, next: null };
+    expect(await fresh.complete({ id: worker.id }, old.lease_id, complete)).toMatchObject({
+      ok: false,
+      error: { code: "lease_lost" },
+    });
+    const claimed = await fresh.claim({ id: worker.id }, { key: "a-new-key-1", platform: "linux", epoch: 0 });
+    expect(claimed).toMatchObject({
+      ok: true,
+      value: { lease: { attempt: old.attempt + RESTORE_GAP + 1, frames: old.frames } },
+    });
+  });
+});
