@@ -93,12 +93,18 @@ async function digest(task: number | null): Promise<string> {
   );
   if (task === null) return registry.join("\n");
   const own = await runInDurableObject(taskOf(bindings, task), (_, { storage: { sql } }) => {
-    const tables = sql.exec("SELECT name FROM sqlite_master WHERE name = 'record'").toArray();
-    if (tables.length === 0) return "none";
+    const tables = sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'").toArray();
+    const has = (table: string): boolean => tables.some(({ name }) => name === table);
+    if (!has("record")) return "none";
     const record = sql.exec<{ json: string }>("SELECT json FROM record").toArray()[0];
-    const { version, attempt, event_seq } =
-      (JSON.parse(record?.json ?? "{}") as { ledger?: Record<string, unknown> }).ledger ?? {};
-    return JSON.stringify([version, attempt, event_seq, sql.exec("SELECT count(*) AS n FROM log").toArray()]);
+    const { ledger } = JSON.parse(record?.json ?? "{}") as { ledger?: Record<string, unknown> };
+    // Newer versions than the record's are in the journal.
+    const journal = has("journal") ? sql.exec("SELECT max(version) AS version FROM journal").toArray() : [];
+    return JSON.stringify([
+      [ledger?.["version"], ledger?.["attempt"], ledger?.["event_seq"]],
+      journal,
+      sql.exec("SELECT count(*) AS n FROM log").toArray(),
+    ]);
   });
   return `${registry.join("\n")}\n${own}`;
 }
