@@ -68,13 +68,15 @@ export async function makePreview(file: string, name: string, options: PreviewOp
   const target = path.join(options.folder, name);
   const extension = extensionOf(file);
   const [program, ...leading] = options.command;
+  const filter = LINEAR.has(extension) ? `${FIT},${TONE}` : FIT;
   const args = [
-    ...leading,
-    ...["-v", "error", "-nostdin", "-y", "-threads", "1", "-protocol_whitelist", "file"],
-    ...(READERS[extension] ?? IMAGE),
-    ...["-i", `file:${file}`, "-frames:v", "1", "-an", "-vf", LINEAR.has(extension) ? `${FIT},${TONE}` : FIT],
-    ...["-q:v", "4", "-c:v", "mjpeg", "-f", "image2", "-update", "1", `file:${target}`],
-  ];
+    leading,
+    "-v error -nostdin -y -threads 1 -protocol_whitelist file".split(" "),
+    READERS[extension] ?? IMAGE,
+    ["-i", `file:${file}`, "-frames:v", "1", "-an", "-vf", filter],
+    "-q:v 4 -c:v mjpeg -f image2 -update 1".split(" "),
+    [`file:${target}`],
+  ].flat();
   const made = await new Promise<boolean>((resolve) => {
     const { signal, folder } = options;
     const env = childEnvironment(process.env, { TMPDIR: folder, TMP: folder, TEMP: folder });

@@ -4,6 +4,7 @@ import { ManagerError } from "../agent/manager-client.ts";
 import { VERSION } from "../protocol/version.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addControl } from "./commands/control.ts";
+import { addExplain } from "./commands/explain.ts";
 import { addHistory } from "./commands/history.ts";
 import { addLook } from "./commands/look.ts";
 import { addRestore } from "./commands/restore.ts";
@@ -41,6 +42,7 @@ export function program(): Command {
   addSubmit(tablao);
   addLook(tablao);
   addResults(tablao);
+  addExplain(tablao);
   addControl(tablao);
   addHistory(tablao);
   addWorker(tablao);

@@ -1,5 +1,5 @@
 /** The table `history` in D1: written by the outboxes of tasks, read by people. */
-import type { DayTotal, EventKind, HistoryEvent } from "../protocol/history.ts";
+import type { DayTotal, EventKind, HistoryEvent, WorkerTotal } from "../protocol/history.ts";
 import { readPage, type EventKey, type EventPage, type ReadRow } from "./event-page.ts";
 import { isAboutFrames, ROW_SPAN_MS, type HistoryRow } from "./outbox.ts";
 
@@ -131,4 +131,24 @@ export async function queryDays(db: D1Database, sinceMs: number, untilMs: number
     .bind(sinceMs, untilMs)
     .all<DayTotal>();
   return results;
+}
+
+/** More workers than this are not listed: those with the fewest frames are left out. */
+const MAX_WORKERS = 10_000;
+
+/** What each worker did in runs that began between two instants, the busiest first. */
+export async function queryWorkers(db: D1Database, sinceMs: number, untilMs: number): Promise<WorkerTotal[]> {
+  const { results } = await db
+    .prepare(
+      `SELECT worker_id, sum(frames_done) AS frames, sum(frames_error) AS errors, sum(frames_lost) AS lost,
+         sum(seconds) AS seconds, count(DISTINCT task_id) AS tasks, max(from_ms) AS last_ms
+       FROM history WHERE from_ms >= ?1 AND from_ms < ?2 AND worker_id IS NOT NULL
+       GROUP BY worker_id ORDER BY frames DESC, worker_id LIMIT ${MAX_WORKERS}`,
+    )
+    .bind(sinceMs, untilMs)
+    .all<Omit<WorkerTotal, "frames_per_hour">>();
+  return results.map((row) => ({
+    ...row,
+    frames_per_hour: row.seconds > 0 ? Math.round((row.frames / row.seconds) * 360_000) / 100 : null,
+  }));
 }

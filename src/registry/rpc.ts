@@ -8,7 +8,14 @@ import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protoc
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../task/rpc.ts";
-import type { Tally } from "./totals.ts";
+
+/** What a task has done so far; only ever rises. */
+export interface Tally {
+  done: number;
+  errors: number;
+  lost: number;
+  seconds: number;
+}
 
 /** A TaskDO's report: its summary, and what dispatch must know. Older versions are ignored. */
 export interface TaskReport {

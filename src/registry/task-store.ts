@@ -6,8 +6,8 @@ import type { TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../task/rpc.ts";
 import { needsSignature, type Candidate } from "./dispatch.ts";
 import type { Standing } from "./epoch.ts";
-import type { TaskQuery, TaskReport } from "./rpc.ts";
-import { difference, NOTHING, type Tally } from "./totals.ts";
+import type { Tally, TaskQuery, TaskReport } from "./rpc.ts";
+import { difference, NOTHING } from "./totals.ts";
 
 /** Workers with a live lease, and since when each has one: its newest is its current task. */
 export type Live = Map<number, number>;

@@ -1,16 +1,9 @@
 /** Frames and seconds of the whole farm, by day (UTC): a row a day. History in D1 tells more; this is for a glance. */
 import { first, run } from "../platform/sql.ts";
 import type { Today } from "../protocol/live.ts";
+import type { Tally } from "./rpc.ts";
 
 const DAY_MS = 86_400_000;
-
-/** What a task has done so far; only ever rises. */
-export interface Tally {
-  done: number;
-  errors: number;
-  lost: number;
-  seconds: number;
-}
 
 export const NOTHING: Tally = { done: 0, errors: 0, lost: 0, seconds: 0 };
 

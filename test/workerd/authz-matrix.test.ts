@@ -325,6 +325,7 @@ const TABLE: Record<string, Row> = {
 
   "GET /history": { ok: 200, who: PEOPLE, ask: at("/history") },
   "GET /history/days": { ok: 200, who: PEOPLE, ask: at("/history/days") },
+  "GET /history/workers": { ok: 200, who: PEOPLE, ask: at("/history/workers") },
 };
 
 /** What this caller is answered: a status, or the code of a problem. */

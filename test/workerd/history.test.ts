@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { batchRows, drainOutbox } from "../../src/history/outbox.ts";
 import { writeRows } from "../../src/history/store.ts";
 import type { Handler } from "../../src/http/context.ts";
-import { getHistory, getHistoryDays } from "../../src/http/history.ts";
+import { getHistory, getHistoryDays, getHistoryWorkers } from "../../src/http/history.ts";
 import type { Env } from "../../src/platform/env.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 
@@ -262,5 +262,80 @@ describe("reading", () => {
     const response = await ask(getHistoryDays, query);
     const body = await response.json<{ errors: { field: string }[] }>();
     expect([response.status, body.errors.map((error) => error.field)]).toEqual([422, [field]]);
+  });
+});
+
+describe("exports", () => {
+  test("workers have totals of the days asked for, the busiest first, with frames per hour of rendering", async () => {
+    const at_ms = Date.UTC(2027, 0, 5, 12);
+    const of = (seq: number, worker_id: number, more: Partial<HistoryEvent> = {}) =>
+      event(900, seq, { at_ms: at_ms + seq, worker_id, ...more });
+    await writeRows(
+      env.HISTORY,
+      batchRows([of(1, 7, { frame_count: 3, seconds: 30 }), of(2, 7, { kind: "error", seconds: null })]),
+    );
+    await writeRows(
+      env.HISTORY,
+      batchRows([of(3, 8, { frame_count: 5, seconds: 10 }), of(4, 9, { kind: "lost", frame_count: 2, seconds: null })]),
+    );
+    await writeRows(env.HISTORY, batchRows([event(901, 1, { at_ms: at_ms + 86_400_000, worker_id: 7 })]));
+    const query = `since=${at_ms}&until=${at_ms}`;
+    expect(await (await ask(getHistoryWorkers, query)).json()).toEqual({
+      workers: [
+        {
+          worker_id: 8,
+          frames: 5,
+          errors: 0,
+          lost: 0,
+          seconds: 10,
+          frames_per_hour: 1_800,
+          tasks: 1,
+          last_ms: at_ms + 3,
+        },
+        {
+          worker_id: 7,
+          frames: 3,
+          errors: 1,
+          lost: 0,
+          seconds: 30,
+          frames_per_hour: 360,
+          tasks: 1,
+          last_ms: at_ms + 1,
+        },
+        {
+          worker_id: 9,
+          frames: 0,
+          errors: 0,
+          lost: 2,
+          seconds: 0,
+          frames_per_hour: null,
+          tasks: 1,
+          last_ms: at_ms + 4,
+        },
+      ],
+    });
+    const csv = await (await ask(getHistoryWorkers, `${query}&format=csv`)).text();
+    expect(csv.split("\r\n").slice(0, 2)).toEqual([
+      "worker_id,frames,errors,lost,seconds,frames_per_hour,tasks,last_ms",
+      `8,5,0,0,10,1800,1,${at_ms + 3}`,
+    ]);
+  });
+
+  test("CSV has every matching event once, over pages, with texts that no spreadsheet runs", async () => {
+    const at_ms = Date.UTC(2027, 1, 5, 12);
+    const events = Array.from({ length: 1_234 }, (_, n) =>
+      event(910, n + 1, { at_ms: at_ms + n, kind: "error", detail: n === 7 ? '=cmd|"x"' : null }),
+    );
+    await writeRows(env.HISTORY, batchRows(events));
+    const answer = await ask(getHistory, "task_id=910&format=csv");
+    expect(answer.headers.get("Content-Type")).toBe("text/csv; charset=utf-8");
+    const lines = (await answer.text()).trimEnd().split("\r\n");
+    expect(lines[0]).toBe("task_id,seq,at,kind,type,worker_id,attempt,frames,frame_count,seconds,detail");
+    expect(lines.slice(1).map((line) => Number(line.split(",")[1]))).toEqual(events.map(({ seq }) => seq).toReversed());
+    expect(lines.find((line) => line.startsWith("910,8,"))).toBe(
+      `910,8,${new Date(at_ms + 7).toISOString()},error,blender_render,1,1,8,1,2,"'=cmd|""x"""`,
+    );
+    expect((await ask(getHistory, "format=csv&cursor=abc")).status).toBe(422);
+    expect((await ask(getHistoryDays, "format=xml")).status).toBe(422);
   });
 });

@@ -101,6 +101,7 @@ describe("roles", () => {
     "DELETE /tokens/{id}": "admin",
     "GET /history": PEOPLE,
     "GET /history/days": PEOPLE,
+    "GET /history/workers": PEOPLE,
     "GET /backup/rows": "admin",
     "GET /backup/outputs/{id}/{attempt}/{name}": "admin",
     "POST /restore": "admin",

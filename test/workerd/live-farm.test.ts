@@ -103,8 +103,8 @@ describe("the farm's live socket", () => {
       late,
       "the same",
       (farm) =>
-        JSON.stringify([...farm.tasks.keys()].sort()) ===
-        JSON.stringify([...farmOf(page.messages).tasks.keys()].sort()),
+        [...farm.tasks.keys()].toSorted((a, b) => a - b).join() ===
+        [...farmOf(page.messages).tasks.keys()].toSorted((a, b) => a - b).join(),
     );
   });
 
@@ -139,7 +139,7 @@ describe("the farm's live socket", () => {
     const back = await watch<FarmMessage>(`/live?after=${seq}`);
     await back.until((messages) => messages.some((m) => ((m as FarmDelta).tasks ?? []).length >= 2), "what was missed");
     expect(back.messages[0]!.type).toBe("delta");
-    expect(back.messages[0]!.tasks!.map(({ id }) => id).toSorted()).toEqual([open, ended]);
+    expect(back.messages[0]!.tasks!.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([open, ended]);
     await evictDurableObject(registryOf(env), { webSockets: "close" });
     const anew = await watch<FarmMessage>(`/live?after=${back.messages.at(-1)!.seq}`);
     const [first] = await anew.until((messages) => messages.length > 0, "a snapshot");

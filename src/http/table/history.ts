@@ -1,6 +1,6 @@
 /** Routes of history. */
-import { dayTotalsSchema, historyPageSchema } from "../../protocol/history.ts";
-import { daysQuerySchema, getHistory, getHistoryDays, historyQuerySchema } from "../history.ts";
+import { dayTotalsSchema, historyPageSchema, workerTotalsSchema } from "../../protocol/history.ts";
+import { daysQuerySchema, getHistory, getHistoryDays, getHistoryWorkers, historyQuerySchema } from "../history.ts";
 import { PEOPLE, type Route } from "../route.ts";
 
 const common = { method: "GET", tag: "history", who: PEOPLE } as const;
@@ -23,5 +23,14 @@ export const historyRoutes: readonly Route[] = [
     query: daysQuerySchema,
     answers: { 200: { description: "Days", schema: dayTotalsSchema } },
     handler: getHistoryDays,
+  },
+  {
+    ...common,
+    path: "/history/workers",
+    operationId: "listWorkerTotals",
+    summary: "Totals per worker, the busiest first",
+    query: daysQuerySchema,
+    answers: { 200: { description: "Workers", schema: workerTotalsSchema } },
+    handler: getHistoryWorkers,
   },
 ];
