@@ -47,7 +47,7 @@ test("text of others cannot steer the terminal", () => {
     // eslint-disable-next-line no-control-regex
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,
   );
-  expect(harmless("a\tb\nc é 漢")).toBe("a\tb\nc é 漢");
+  expect(harmless("a\tb\nc é 漢\u202egnp\u2066")).toBe("a\tb\nc é 漢gnp");
 });
 
 test("a table lines its columns up, keeps one line to a row, and cuts the last column only", () => {

@@ -1,5 +1,6 @@
 /** How values are written for people. Pure. */
 import { stripVTControlCharacters } from "node:util";
+import { plainText } from "../protocol/fields.ts";
 
 /** `850 B`, `12.3 MB`: decimal units, as disks and networks are sold. */
 export function bytes(count: number): string {
@@ -47,11 +48,10 @@ export function count(value: number, noun: string): string {
 
 /**
  * Text of others made safe for a terminal: escape sequences and other control characters could move the cursor or rename the
- * window. Tabs and line ends stay.
+ * window, marks of direction could show it backwards. Tabs and line ends stay.
  */
 export function harmless(text: string): string {
-  // eslint-disable-next-line no-control-regex
-  return stripVTControlCharacters(text).replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "");
+  return plainText(stripVTControlCharacters(text));
 }
 
 /** Cut to a width, with an ellipsis. */
