@@ -63,7 +63,7 @@ export class WebhookStore {
   }
 
   list(): Webhook[] {
-    return this.hooks().map(({ salt: _, ...hook }) => {
+    return this.hooks().map(({ salt: _salt, ...hook }) => {
       const [last] = this.deliveries(hook.id, 1);
       return {
         ...hook,
