@@ -67,7 +67,10 @@ export const workerTotalSchema = z
     errors: z.int(),
     lost: z.int(),
     seconds: z.number().meta({ description: "Render seconds of the frames done" }),
-    frames_per_hour: z.number().nullable().meta({ description: "Frames done per hour of rendering; null without render seconds" }),
+    frames_per_hour: z
+      .number()
+      .nullable()
+      .meta({ description: "Frames done per hour of rendering; null without render seconds" }),
     tasks: z.int(),
     last_ms: instantSchema,
   })

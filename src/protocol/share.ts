@@ -13,7 +13,12 @@ const MAX_SHARE_S = 365 * 86_400;
 /** POST /tasks/N/share, by the task's owner or an admin. */
 export const shareCreateSchema = z
   .strictObject({
-    expires_s: z.int().min(60).max(MAX_SHARE_S).default(7 * 86_400).meta({ description: "Seconds until it ends; a week by default" }),
+    expires_s: z
+      .int()
+      .min(60)
+      .max(MAX_SHARE_S)
+      .default(7 * 86_400)
+      .meta({ description: "Seconds until it ends; a week by default" }),
   })
   .meta({ id: "ShareCreate" });
 export type ShareCreate = z.infer<typeof shareCreateSchema>;

@@ -152,11 +152,9 @@ export const taskSummarySchema = z
     name: z.string(),
     type: z.string(),
     parser: z.string(),
-    owner: z
-      .string()
-      .meta({
-        description: "Who submitted it: `admin`, or `name#id` of the artist's token (names repeat, ids do not)",
-      }),
+    owner: z.string().meta({
+      description: "Who submitted it: `admin`, or `name#id` of the artist's token (names repeat, ids do not)",
+    }),
     task_id: z.int().nullable().meta({ description: "The submitter's own id" }),
     frames: frameCountsSchema,
     error: z.string().nullable().meta({ description: "The newest failure, in the renderer's own words" }),

@@ -28,7 +28,8 @@ function whyBadUrl(text: string): string | undefined {
   if (!URL.canParse(text)) return "must be an address such as https://example.org/hook";
   const { protocol, hostname, username, password, hash } = new URL(text);
   const loopback = hostname === "localhost" || hostname === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(hostname);
-  if (protocol !== "https:" && !(protocol === "http:" && loopback)) return "must be https (http only for this machine itself)";
+  if (protocol !== "https:" && !(protocol === "http:" && loopback))
+    return "must be https (http only for this machine itself)";
   if (username !== "" || password !== "") return "must not hold a user name or password";
   if (hash !== "") return "must not have a fragment";
   return undefined;
@@ -38,7 +39,11 @@ function whyBadUrl(text: string): string | undefined {
 export const webhookCreateSchema = z
   .strictObject({
     url: webhookUrlSchema,
-    events: z.array(webhookEventSchema).min(1).max(WEBHOOK_EVENTS.length).default([...WEBHOOK_EVENTS]),
+    events: z
+      .array(webhookEventSchema)
+      .min(1)
+      .max(WEBHOOK_EVENTS.length)
+      .default([...WEBHOOK_EVENTS]),
   })
   .meta({ id: "WebhookCreate" });
 export type WebhookCreate = z.infer<typeof webhookCreateSchema>;
