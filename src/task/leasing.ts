@@ -12,6 +12,7 @@ import type { OutputFile } from "../protocol/task.ts";
 import { measured } from "./chunking.ts";
 import { blameFrames, forgive } from "./failure.ts";
 import { EMPTY, format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
+import { timed } from "./tally.ts";
 import { noteLease, noteTask, statusOf, type LiveLease, type Transition } from "./ledger.ts";
 
 /** Uploads granted by a lease may still be under way when it ends: strays are swept this long after its end. */
@@ -194,14 +195,13 @@ function commit(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): vo
     t.ledger.frame_current = frame;
   }
   const frames = setOf(done.map((d) => d.frame));
-  const { tally } = t.ledger;
-  const seconds = done.reduce((sum, d) => sum + d.seconds, 0);
-  const squares = done.reduce((sum, d) => sum + d.seconds ** 2, 0);
-  t.ledger.tally = { ...tally, seconds: tally.seconds + seconds, squares: tally.squares + squares };
+  const times = done.map((d) => d.seconds);
+  t.ledger.tally = timed(t.ledger.tally, times);
   lease.open = minus(lease.open, frames);
   t.ledger.counts.leased -= done.length;
   t.ledger.counts.done += done.length;
   forgive(t.ledger, lease.worker);
+  const seconds = times.reduce((sum, one) => sum + one, 0);
   noteLease(t, "done", lease, frames, seconds, null);
 }
 

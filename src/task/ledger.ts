@@ -15,7 +15,10 @@ import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from
 import type { ChunkStats } from "./chunking.ts";
 import { EMPTY, format, has, intersect, size, type FrameSet } from "./frame-set.ts";
 import type { TaskDefinition } from "./rpc.ts";
+import { counted, NO_TALLY, type Tally } from "./tally.ts";
 import type { Order } from "./visit-order.ts";
+
+export { NO_TALLY };
 
 /** What never changes while the ledger lives: part of the task's definition. */
 export interface Terms {
@@ -72,17 +75,6 @@ export interface Sweep {
   /** `frames` were committed and are asked for again: theirs go, the attempt's others stay. */
   only?: true;
   due_ms: number;
-}
-
-/** What has happened so far. Only ever rises: a requeue takes nothing back. */
-export interface Tally {
-  /** Frames committed, frames that failed to render, frames given back unblamed. */
-  done: number;
-  errors: number;
-  lost: number;
-  /** Render seconds of the frames committed, and the sum of their squares: mean and spread. */
-  seconds: number;
-  squares: number;
 }
 
 export interface Ledger {
@@ -158,9 +150,6 @@ export interface Transition {
   /** Workers online and able to do this task, as the registry last said; at least 1. */
   ableWorkers: number;
 }
-
-export const NO_TALLY: Tally = { done: 0, errors: 0, lost: 0, seconds: 0, squares: 0 };
-const TALLIED = { done: "done", error: "errors", lost: "lost" } as const;
 
 /** Terms from a stored frame list; the list was validated at submit, so a bad one is a bug. */
 export function listFromText(text: string): { list: FrameList; total: number } {
@@ -297,8 +286,7 @@ export function noteLease(
   seconds: number | null,
   detail: string | null,
 ): void {
-  const { tally } = transition.ledger;
-  transition.ledger.tally = { ...tally, [TALLIED[kind]]: tally[TALLIED[kind]] + size(frames) };
+  transition.ledger.tally = counted(transition.ledger.tally, kind, size(frames));
   transition.effects.events.push({
     at_ms: transition.nowMs,
     kind,

@@ -1,0 +1,29 @@
+/** What a task has done so far. Only ever rises: a requeue takes nothing back. Pure. */
+export interface Tally {
+  /** Frames committed, frames that failed to render, frames given back unblamed. */
+  done: number;
+  errors: number;
+  lost: number;
+  /** Render seconds of the frames committed, and the sum of their squares: mean and spread. */
+  seconds: number;
+  squares: number;
+}
+
+export const NO_TALLY: Tally = { done: 0, errors: 0, lost: 0, seconds: 0, squares: 0 };
+
+const COUNTER = { done: "done", error: "errors", lost: "lost" } as const;
+
+/** So many more frames were done, failed or lost. */
+export function counted(tally: Tally, kind: keyof typeof COUNTER, frames: number): Tally {
+  const counter = COUNTER[kind];
+  return { ...tally, [counter]: tally[counter] + frames };
+}
+
+/** These frames took so many seconds each. */
+export function timed(tally: Tally, seconds: readonly number[]): Tally {
+  return {
+    ...tally,
+    seconds: seconds.reduce((sum, one) => sum + one, tally.seconds),
+    squares: seconds.reduce((sum, one) => sum + one ** 2, tally.squares),
+  };
+}
