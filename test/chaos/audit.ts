@@ -235,7 +235,17 @@ function auditObjects({ tasks, objects, journal }: Facts, say: Say): void {
   for (const key of left.keys()) say(`an orphan is left after the sweep: ${key}`);
 }
 
-/** Read a task out of its rows. */
+/** What a row of the journal says that came after the record was last written as a whole. */
+interface Change {
+  ledger: Partial<Ledger>;
+  chores: Partial<StoredTask["chores"]>;
+  leases: Ledger["leases"];
+  ended: string[];
+  entries: [number, FrameEntry | null][];
+  events: HistoryEvent[];
+}
+
+/** Read a task out of its rows: the record, the pages, and what the journal says happened since. */
 export function storedTask(id: number, rows: Record<string, Record<string, unknown>[]>): StoredTask {
   const json = (row: Record<string, unknown> | undefined): unknown => JSON.parse(String(row?.["json"]));
   const { ledger, chores, tail } = json(rows["record"]?.[0]) as Pick<StoredTask, "ledger" | "chores" | "tail">;
@@ -243,6 +253,19 @@ export function storedTask(id: number, rows: Record<string, Record<string, unkno
   for (const page of rows["pages"] ?? [])
     for (const [frame, entry] of Object.entries(json(page) as Record<string, FrameEntry>))
       entries.set(Number(frame), entry);
+  const newer = (rows["journal"] ?? []).filter((row) => Number(row["version"]) > ledger.version);
+  for (const row of newer.toSorted((a, b) => Number(a["version"]) - Number(b["version"]))) {
+    const change = json(row) as Change;
+    const touched = new Set([...change.ended, ...change.leases.map((lease) => lease.lease_id)]);
+    const leases = [...ledger.leases.filter((lease) => !touched.has(lease.lease_id)), ...change.leases];
+    Object.assign(ledger, change.ledger, { leases });
+    Object.assign(chores, change.chores);
+    tail.push(...change.events);
+    for (const [frame, entry] of change.entries) {
+      if (entry) entries.set(frame, entry);
+      else entries.delete(frame);
+    }
+  }
   const definition = json(rows["definition"]?.[0]) as StoredTask["definition"];
   return { id, definition, ledger, chores, tail, entries, waiting: rows["outbox"]?.length ?? 0 };
 }
