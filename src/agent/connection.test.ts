@@ -21,7 +21,7 @@ beforeEach(async () => {
     events.push(`${request.url} ${request.headers.authorization}`);
     server.handleUpgrade(request, socket, head, (ws) => {
       sockets.push(ws);
-      ws.on("message", (data) => pong && ws.send(String(data) === "ping" ? "pong" : "?"));
+      ws.on("message", (data: Buffer) => pong && ws.send(data.toString() === "ping" ? "pong" : "?"));
     });
   });
   const connection = new Connection({

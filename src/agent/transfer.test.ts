@@ -60,11 +60,11 @@ describe("upload", () => {
     expect(
       manager
         .to(/\/parts\/\d$/)
-        .map((call) => [call.path.slice(-1), call.body.length])
-        .toSorted(),
+        .map((call): [number, number] => [Number(call.path.slice(-1)), call.body.length])
+        .toSorted((a, b) => a[0] - b[0]),
     ).toEqual([
-      ["2", PART_BYTES],
-      ["3", 1_000],
+      [2, PART_BYTES],
+      [3, 1_000],
     ]);
     expect(manager.to(/\/assemble$/)[0]!.json).toEqual({ size: bytes.length, sha256: sum });
     expect(progress[0]).toBe(PART_BYTES);

@@ -144,7 +144,11 @@ export async function drainOutbox(state: { failures: number }, deps: OutboxDeps)
       await within(WRITE_TIMEOUT_MS, deps.write(batchRows(events)));
     } catch {
       const failures = state.failures + 1;
-      return { failures, retryAtMs: deps.nowMs() + backoffMs(failures, deps.random ? deps.random() : Math.random()), drained };
+      return {
+        failures,
+        retryAtMs: deps.nowMs() + backoffMs(failures, deps.random ? deps.random() : Math.random()),
+        drained,
+      };
     }
     deps.remove(last.seq);
     drained += events.length;

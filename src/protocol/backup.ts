@@ -26,12 +26,10 @@ export const backupRowsSchema = z
 export type BackupRows = z.infer<typeof backupRowsSchema>;
 
 /** POST /restore: a backup's id and format, as its `backup.json` says. */
-export const restoreSchema = z
-  .strictObject({ backup: z.uuid(), format: z.int() })
-  .meta({
-    id: "Restore",
-    description: "Which backup comes; the manager must be empty, or have begun to restore this one",
-  });
+export const restoreSchema = z.strictObject({ backup: z.uuid(), format: z.int() }).meta({
+  id: "Restore",
+  description: "Which backup comes; the manager must be empty, or have begun to restore this one",
+});
 
 /** A row of the history as D1 holds it; `events` as an array. */
 export const historyRowSchema = z.strictObject({

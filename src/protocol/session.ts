@@ -21,11 +21,9 @@ export const sessionSchema = z
   .object({
     role: z.enum(["admin", "artist", "viewer", "share"]),
     name: z.string().meta({ description: "The token's name; empty for a share link" }),
-    owner: z
-      .string()
-      .meta({
-        description: "What `owner` says in tasks of this caller: `admin` or `name#id`; empty when it owns none",
-      }),
+    owner: z.string().meta({
+      description: "What `owner` says in tasks of this caller: `admin` or `name#id`; empty when it owns none",
+    }),
     task_id: idSchema.nullable().meta({ description: "The one task that a share link shows; null for all others" }),
     expires_ms: instantSchema
       .nullable()
