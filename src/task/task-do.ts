@@ -1,6 +1,6 @@
 /**
  * One task, one object: a thin shell around the pure rules. Every call is one synchronous transition inside one transaction
- * (`#transit`): load, decide, write two rows or none. What an object owes others (history, reports, news, sweeps) is in its
+ * (`#transit`): load, decide, write one row or none. What an object owes others (history, reports, news, sweeps) is in its
  * record as chores and is done by the alarm; rendering waits for none of it (P7).
  */
 import { callRegistry } from "../http/objects.ts";
@@ -54,7 +54,8 @@ export type Transit = <T>(change: (t: Transition, loaded: Loaded) => Outcome<T>)
 const NOT_FOUND = refuse("not_found", "there is no such task");
 
 export class TaskDO extends BackedUpObject implements TaskRpc {
-  protected readonly notBackedUp = [];
+  /** The journal is empty of news when rows are taken out: see `backupVersion`. */
+  protected readonly notBackedUp = ["journal"];
   readonly #store: TaskStore;
   readonly #log: TaskLog;
   readonly #chores: TaskChores;
@@ -297,7 +298,9 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   protected backupVersion(): number | null {
-    return this.#task()?.record.ledger.version ?? null;
+    const record = this.#task()?.record;
+    if (record && this.#store.behind(record)) this.ctx.storage.transactionSync(() => this.#store.save(record));
+    return record?.ledger.version ?? null;
   }
 
   protected takesRows(): boolean {

@@ -1,40 +1,22 @@
 /**
- * SQL of one task's object. Four things are kept:
+ * SQL of one task's object. Five things are kept:
  *   definition  one row: what was submitted, compiled
  *   record      one row: the ledger, the chores, and the newest history events not yet written to D1
- *   pages       frames that have been touched, PAGE_FRAMES to a row, so that a chunk costs one or two rows
+ *   pages       frames that have been touched, several to a row (`page-store.ts`)
+ *   journal     what changed since record and pages were last written: a ring of rows, one to a transition (`journal.ts`)
  *   outbox      older history events, many to a row, while D1 cannot be reached
- * A claim-complete cycle rewrites `record` and one page: two rows, whatever the size of the task.
+ * A claim-complete cycle writes one row of the journal; every JOURNAL_ROWS cycles a checkpoint writes the record and the pages
+ * that changed since the last one. Neither depends on the size of the task.
  */
 import { all, first, migrate, run } from "../platform/sql.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
-import type { FrameSet } from "./frame-set.ts";
-import { NO_TALLY, termsOf, type FrameBook, type FrameEntry, type Ledger } from "./ledger.ts";
+import { apply, Stored, type Delta } from "./journal.ts";
+import { NO_TALLY, termsOf, type FrameBook, type FrameEntry } from "./ledger.ts";
+import { PAGE_FRAMES, PageStore } from "./page-store.ts";
+import type { TaskRecord } from "./record.ts";
 import type { TaskDefinition } from "./rpc.ts";
 
-/** Work an object owes others; persisted with the ledger, so that none is forgotten. */
-export interface ChoreState {
-  created_ms: number;
-  /** When the registry must be told again; null when it knows. */
-  report_due_ms: number | null;
-  /** As the registry last said (P6). */
-  able_workers: number;
-  /** Frames done since dependents in `same` mode were last told. */
-  news: FrameSet;
-  news_due_ms: number | null;
-  outbox_due_ms: number | null;
-  outbox_failures: number;
-  /** Set while the task is being removed; the next step is due then, and the files are swept once more at `until_ms`. */
-  remove: { due_ms: number; until_ms: number } | null;
-}
-
-export interface TaskRecord {
-  ledger: Ledger;
-  chores: ChoreState;
-  tail: HistoryEvent[];
-  /** Generation of the task's share links: raised to void them all. Absent: 0. */
-  shares?: number;
-}
+export type { ChoreState, TaskRecord } from "./record.ts";
 
 export interface Dependent {
   task: number;
@@ -42,8 +24,10 @@ export interface Dependent {
   since_ms: number;
 }
 
-/** Frames to a page: one row of a few kilobytes, and a chunk of 10 touches one or two. */
-export const PAGE_FRAMES = 16;
+/** Rows of the ring: waking reads at most this many, and as many transitions share a checkpoint. */
+const JOURNAL_ROWS = 64;
+/** A transition that changes more frames than this is a checkpoint: else its pages' worth would be written twice. */
+const JOURNAL_ENTRIES = 4 * PAGE_FRAMES;
 /** The record keeps this many events; more are moved to a row of the outbox. */
 const TAIL_EVENTS = 100;
 
@@ -54,26 +38,23 @@ const SCHEMA = [
    CREATE TABLE outbox (seq INTEGER PRIMARY KEY, last_seq INTEGER NOT NULL, json TEXT NOT NULL);
    CREATE TABLE dependents (task INTEGER PRIMARY KEY, frames TEXT NOT NULL, since_ms INTEGER NOT NULL);
    CREATE TABLE log (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, worker_id INTEGER, attempt INTEGER, text TEXT NOT NULL);`,
+  "CREATE TABLE journal (slot INTEGER PRIMARY KEY, version INTEGER NOT NULL, json TEXT NOT NULL);",
 ];
-
-type Page = Record<string, FrameEntry>;
-
-/** Pages kept in memory; a hot task works on one or two at a time. */
-const CACHED_PAGES = 64;
 
 export class TaskStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
-  readonly #pages = new Map<number, Page>();
-  readonly #dirty = new Set<number>();
-  readonly book: FrameBook = {
-    get: (frame) => this.#page(pageOf(frame))[frame],
-    set: (frame, entry) => this.#set(frame, entry),
-  };
+  readonly #pages: PageStore;
+  readonly #stored = new Stored();
+  /** Version of the record's row; null when the next transition must write it. */
+  #checkpointed: number | null = null;
+  readonly book: FrameBook;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.#pages = new PageStore(storage.sql);
+    this.book = this.#pages.book;
   }
 
   /**
@@ -93,7 +74,7 @@ export class TaskStore {
       this.record();
       return true;
     } catch {
-      for (const table of ["definition", "record", "pages"]) run(this.#sql, `DELETE FROM ${table}`);
+      for (const table of ["definition", "record", "pages", "journal"]) run(this.#sql, `DELETE FROM ${table}`);
       return false;
     }
   }
@@ -114,14 +95,43 @@ export class TaskStore {
     );
   }
 
+  /** The record as of the last transition. What the journal knows of pages is in memory from then on. */
   record(): TaskRecord {
     const record = JSON.parse(first<{ json: string }>(this.#sql, "SELECT json FROM record")!.json) as TaskRecord;
     // Records from before there was a tally have none.
     record.ledger.tally = { ...NO_TALLY, ...record.ledger.tally };
+    this.#checkpointed = record.ledger.version;
+    const rows = all<{ json: string }>(
+      this.#sql,
+      "SELECT json FROM journal WHERE version > ? ORDER BY version",
+      this.#checkpointed,
+    );
+    for (const { json } of rows) apply(record, this.book, JSON.parse(json) as Delta);
+    this.#pages.noted();
+    this.#stored.all(record);
     return record;
   }
 
-  /** Write the record and every changed page. Call inside one `transactionSync`. */
+  /** Write what a transition changed; it has raised the record's version. Call inside one `transactionSync`. */
+  note(record: TaskRecord): void {
+    const { version } = record.ledger;
+    const { changed } = this.#pages;
+    const behind = version - (this.#checkpointed ?? -Infinity);
+    if (behind > JOURNAL_ROWS || changed.size > JOURNAL_ENTRIES) {
+      this.save(record);
+      return;
+    }
+    run(
+      this.#sql,
+      "INSERT OR REPLACE INTO journal (slot, version, json) VALUES (?, ?, ?)",
+      version % JOURNAL_ROWS,
+      version,
+      JSON.stringify(this.#stored.delta(record, changed)),
+    );
+    this.#pages.noted();
+  }
+
+  /** A checkpoint: write the record and every changed page. Call inside one `transactionSync`. */
   save(record: TaskRecord): void {
     if (record.tail.length > TAIL_EVENTS) {
       run(
@@ -133,90 +143,39 @@ export class TaskStore {
       );
       record.tail = [];
     }
-    for (const lease of record.ledger.leases) lease.stored_ms = lease.until_ms;
+    this.#stored.all(record);
     run(
       this.#sql,
       "INSERT INTO record (id, json) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json",
       JSON.stringify(record),
     );
-    for (const number of this.#dirty) this.#savePage(number);
-    this.#dirty.clear();
+    this.#pages.save();
+    this.#checkpointed = record.ledger.version;
   }
 
-  #savePage(number: number): void {
-    const page = this.#page(number);
-    const entries = Object.values(page);
-    if (entries.length === 0) run(this.#sql, "DELETE FROM pages WHERE page = ?", number);
-    else {
-      const failed = entries.filter((entry) => entry.state === "failed").length;
-      run(
-        this.#sql,
-        "INSERT INTO pages (page, failed, json) VALUES (?, ?, ?) ON CONFLICT (page) DO UPDATE SET failed = excluded.failed, json = excluded.json",
-        number,
-        failed,
-        JSON.stringify(page),
-      );
-    }
+  /** Whether rows of the journal are newer than the record's. */
+  behind(record: TaskRecord): boolean {
+    return this.#checkpointed !== record.ledger.version;
   }
 
   /** Forget everything held in memory: a transition that threw may have left it half-changed. */
   forget(): void {
-    this.#pages.clear();
-    this.#dirty.clear();
-  }
-
-  #page(number: number): Page {
-    const cached = this.#pages.get(number);
-    if (cached) return cached;
-    const row = first<{ json: string }>(this.#sql, "SELECT json FROM pages WHERE page = ?", number);
-    const page = row ? (JSON.parse(row.json) as Page) : {};
-    if (this.#pages.size >= CACHED_PAGES) this.#evict();
-    this.#pages.set(number, page);
-    return page;
-  }
-
-  #evict(): void {
-    for (const number of this.#pages.keys()) {
-      if (this.#pages.size < CACHED_PAGES) return;
-      if (!this.#dirty.has(number)) this.#pages.delete(number);
-    }
-  }
-
-  #set(frame: number, entry: FrameEntry | undefined): void {
-    const number = pageOf(frame);
-    const page = this.#page(number);
-    if (entry) page[frame] = entry;
-    else if (frame in page) delete page[frame];
-    else return;
-    this.#dirty.add(number);
+    this.#pages.forget();
   }
 
   /** Touched frames from `from` on, ascending, page by page; consume before the next `await`. */
-  *entries(from = -Infinity): Generator<[number, FrameEntry]> {
-    const firstPage = from === -Infinity ? -(2 ** 40) : pageOf(from);
-    for (const row of this.#sql.exec<{ json: string }>(
-      "SELECT json FROM pages WHERE page >= ? ORDER BY page",
-      firstPage,
-    )) {
-      const page = Object.entries(JSON.parse(row.json) as Page).map(
-        ([frame, entry]) => [Number(frame), entry] as [number, FrameEntry],
-      );
-      for (const item of page.sort((a, b) => a[0] - b[0])) if (item[0] >= from) yield item;
-    }
+  entries(from?: number): Generator<[number, FrameEntry]> {
+    return this.#pages.entries(from);
   }
 
   failedFrames(): number[] {
-    const frames: number[] = [];
-    for (const { json } of all<{ json: string }>(this.#sql, "SELECT json FROM pages WHERE failed > 0 ORDER BY page")) {
-      for (const [frame, entry] of Object.entries(JSON.parse(json) as Page))
-        if (entry.state === "failed") frames.push(Number(frame));
-    }
-    return frames;
+    return this.#pages.failedFrames();
   }
 
   clearPages(): void {
-    run(this.#sql, "DELETE FROM pages");
-    this.forget();
+    this.#pages.clear();
+    // The journal cannot say this: the transition is a checkpoint.
+    this.#checkpointed = null;
   }
 
   /** The oldest events waiting for D1. */
@@ -270,8 +229,4 @@ export class TaskStore {
   removeDependent(task: number): void {
     run(this.#sql, "DELETE FROM dependents WHERE task = ?", task);
   }
-}
-
-function pageOf(frame: number): number {
-  return Math.floor(frame / PAGE_FRAMES);
 }

@@ -49,7 +49,7 @@ export function transact<T>(
       });
     }
     chores.plan(loaded, t, before);
-    store.save(loaded.record);
+    store.note(loaded.record);
     return { result, changed: true };
   });
   chores.follow(loaded, t);
