@@ -3,14 +3,16 @@ import { defineConfig } from "vitest/config";
 import { reporters } from "./test/support/reporters.ts";
 
 /**
- * `unit`: pure rules, in Node. `workerd`: the objects and the Worker, inside the runtime; an isolate of its own for each file
- * takes about two seconds to start, so files there are few and large.
+ * `unit`: pure rules, in Node. `model`: the lease protocol, explored to its end in threads. `workerd`: the objects and the
+ * Worker, inside the runtime; an isolate of its own for each file takes about two seconds to start, so files there are few and
+ * large.
  */
 export default defineConfig({
   test: {
     ...reporters("core"),
     projects: [
       { test: { name: "unit", include: ["src/**/*.test.ts"] } },
+      { test: { name: "model", include: ["test/model/**/*.test.ts"] } },
       {
         plugins: [
           cloudflareTest({

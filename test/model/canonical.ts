@@ -1,0 +1,174 @@
+/**
+ * One text for worlds that differ in names only: times count from now, attempts and keys by their order among those that
+ * somebody still knows, workers by what they are and hold. What no rule looks at (counters of versions, seconds, messages)
+ * is left out. So the worlds are finitely many although attempts and time rise for ever.
+ */
+import type { Ledger } from "../../src/task/ledger.ts";
+import type { Message, Reply, Snapshot, Worker, World } from "./world.ts";
+
+/** 53 bits of a text (Bryc's cyrb53): two states of one exploration meet with a probability below 1e-3 at five million states. */
+export function hashOf(text: string): number {
+  let a = 0xdeadbeef;
+  let b = 0x41c6ce57;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    a = Math.imul(a ^ code, 2654435761);
+    b = Math.imul(b ^ code, 1597334677);
+  }
+  a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+  b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+  return 4294967296 * (2097151 & b) + (a >>> 0);
+}
+
+/** How attempts, keys and workers are called in a text: attempts and keys by their place among those of the same worker. */
+interface Names {
+  nowMs: number;
+  tickMs: number;
+  /** By worker id. */
+  attempts: number[][];
+  /** By worker id. */
+  keys: string[][];
+  /** By worker id. */
+  workers: number[];
+}
+
+/** The text of a ledger by itself: what its rules may depend on. */
+export function ledgerText(snapshot: Snapshot, nowMs: number, tickMs: number): string {
+  const attempts: number[][] = [];
+  for (const { worker, attempt } of snapshot.ledger.leases) (attempts[worker] ??= []).push(attempt);
+  return taskText(snapshot, { nowMs, tickMs, attempts, keys: [], workers: [0, 1, 2, 3] });
+}
+
+/** The text of a world. */
+export function worldText(world: World, tickMs: number): string {
+  const names: Names = { nowMs: world.nowMs, tickMs, attempts: attemptsIn(world), keys: keysIn(world), workers: [] };
+  const about = world.workers.map((worker, index) => ({ index, text: workerText(world, worker, index + 1, names) }));
+  about.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
+  about.forEach(({ index }, place) => (names.workers[index + 1] = place));
+  const parts = about.map(({ text }) => text);
+  parts.push(taskText(world.memory, names));
+  if (world.stored !== world.memory) parts.push("S", taskText(world.stored, names));
+  const alarm = world.alarmMs === null ? "-" : Math.max(0, world.alarmMs - world.nowMs) / tickMs;
+  parts.push(
+    `${alarm};${world.epoch};${world.failuresLeft};${world.actsLeft};${world.outranksLeft};${world.noted ? 1 : 0}`,
+  );
+  if (world.objects) {
+    // Where objects are followed, the number of leases is bounded.
+    parts.push(`${world.memory.ledger.attempt}`);
+    parts.push(
+      Object.keys(world.objects)
+        .map((key) => {
+          const [attempt, frame] = key.split("/");
+          return `${placeOf(names.attempts[1], Number(attempt))}/${frame}`;
+        })
+        .sort()
+        .join(),
+    );
+  }
+  return parts.join("|");
+}
+
+function attemptsIn(world: World): number[][] {
+  const seen = world.workers.map(() => new Set<number>());
+  const add = (worker: number, attempt: number): void => void seen[worker - 1]!.add(attempt);
+  for (const { worker, attempt } of world.memory.ledger.leases) add(worker, attempt);
+  if (world.stored !== world.memory) for (const { worker, attempt } of world.stored.ledger.leases) add(worker, attempt);
+  world.workers.forEach((worker, index) => {
+    if (worker.held) add(index + 1, worker.held.attempt);
+    if (worker.call && worker.call.verb !== "claim") add(index + 1, worker.call.attempt);
+    if (worker.reply?.ok && worker.reply.lease) add(index + 1, worker.reply.lease.attempt);
+    for (const message of worker.old) if (message.verb !== "claim") add(index + 1, message.attempt);
+  });
+  if (world.objects) {
+    // A sweep may reach up to an attempt, whoever had it: here their order counts.
+    const all = new Set(seen.flatMap((set) => [...set]));
+    for (const key of Object.keys(world.objects)) all.add(Number(key.split("/")[0]));
+    for (const sweep of world.memory.ledger.sweeps) all.add(sweep.attempt);
+    const sorted = [...all].sort((a, b) => a - b);
+    return [[], ...seen.map(() => sorted)];
+  }
+  return [[], ...seen.map((set) => [...set].sort((a, b) => a - b))];
+}
+
+/** Keys of claims that may still arrive: only these can meet a lease again. Their names sort in the order they were made. */
+function keysIn(world: World): string[][] {
+  return [
+    [],
+    ...world.workers.map(({ call, old }) => {
+      const keys = [call, ...old].map((message) => (message?.verb === "claim" ? message.key : message?.next));
+      return [...new Set(keys.filter((key) => typeof key === "string"))].sort();
+    }),
+  ];
+}
+
+function placeOf<T>(list: readonly T[] | undefined, item: T): number {
+  return list === undefined ? -1 : list.indexOf(item);
+}
+
+function messageText(message: Message, names: Names): string {
+  const keys = names.keys[message.worker];
+  if (message.verb === "claim") return `k${placeOf(keys, message.key)}e${message.epoch}`;
+  const { verb, worker, attempt, done, blamed, next, epoch } = message;
+  return `${verb.slice(0, 3)}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${blamed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
+}
+
+function replyText(reply: Reply, worker: number, names: Names): string {
+  if (!reply.ok) return reply.code;
+  const { lease } = reply;
+  return lease ? `L${placeOf(names.attempts[worker], lease.attempt)}` : "none";
+}
+
+function workerText(world: World, worker: Worker, id: number, names: Names): string {
+  const { ledger, entries } = world.memory;
+  let text = `${worker.phase[0]}${worker.epoch}${worker.carriedOut ? "!" : ""}`;
+  if (worker.held) {
+    text += `h${placeOf(names.attempts[id], worker.held.attempt)}f${worker.held.frames.join()}d${worker.done.join()}`;
+    if (world.objects) text += `g${Math.max(0, worker.held.grantMs - world.nowMs) / names.tickMs}`;
+  }
+  if (worker.call) text += `c${messageText(worker.call, names)}`;
+  if (worker.reply) text += `r${replyText(worker.reply, id, names)}`;
+  for (const message of worker.old) text += `o${messageText(message, names)}`;
+  // What the ledger says of it, so that equal workers are equal in that, too.
+  for (const lease of ledger.leases) if (lease.worker === id) text += `l${lease.frames.join()}`;
+  const blame = ledger.blames.find((b) => b.worker === id);
+  if (blame) text += `B${blame.streak},${blame.times},${Math.max(0, blame.kept_off_until_ms - world.nowMs)}`;
+  if (ledger.streak.workers.includes(id)) text += "S";
+  for (const [frame, entry] of Object.entries(entries)) {
+    if (entry.state === "done" && entry.worker === id && placeOf(names.attempts[id], entry.attempt) >= 0)
+      text += `D${frame}`;
+    for (const [who, count] of entry.failures) if (who === id) text += `F${frame}x${count}`;
+  }
+  return text;
+}
+
+function taskText({ ledger, entries }: Snapshot, names: Names): string {
+  const { nowMs, tickMs, attempts, keys, workers } = names;
+  let text = `${ledger.cursor};${ledger.ready.join()};${ledger.retry.join()};${ledger.skipped.join()};${flags(ledger)};${ledger.outranked}`;
+  if (ledger.streak.failures > 0)
+    text += `;S${ledger.streak.failures}:${ledger.streak.workers
+      .map((id) => workers[id])
+      .toSorted((a, b) => a! - b!)
+      .join()}`;
+  const leases = ledger.leases.map(
+    ({ attempt, worker, key, frames, open, until_ms, stored_ms }) =>
+      `;L${workers[worker]}a${placeOf(attempts[worker], attempt)}k${placeOf(keys[worker], key)}f${frames.join()}o${open.join()}u${Math.max(0, until_ms - nowMs) / tickMs}s${Math.max(0, stored_ms - nowMs) / tickMs}`,
+  );
+  text += leases.length > 1 ? leases.sort().join("") : (leases[0] ?? "");
+  for (const [frame, entry] of Object.entries(entries)) {
+    text += `;${frame}${entry.state}`;
+    // Whose it was matters only as long as a repeated call may name it.
+    const place = entry.state === "done" ? placeOf(attempts[entry.worker], entry.attempt) : -1;
+    if (place >= 0) text += `${workers[entry.worker]}a${place}`;
+    for (const [who, count] of [...entry.failures].sort((a, b) => workers[a[0]]! - workers[b[0]]!))
+      text += `F${workers[who]}x${count}`;
+  }
+  for (const b of [...ledger.blames].sort((a, b) => workers[a.worker]! - workers[b.worker]!))
+    text += `;B${workers[b.worker]}:${b.streak}:${b.times}:${Math.max(0, b.kept_off_until_ms - nowMs) / tickMs}`;
+  for (const sweep of ledger.sweeps)
+    text += `;X${placeOf(attempts[1], sweep.attempt)}${sweep.only ? "o" : ""}f${sweep.frames.join()}d${Math.max(0, sweep.due_ms - nowMs) / tickMs}`;
+  return text;
+}
+
+function flags(ledger: Ledger): string {
+  return `${ledger.paused ? "p" : ""}${ledger.canceled ? "c" : ""}${ledger.stopped === null ? "" : "s"}${ledger.error === null ? "" : "e"}`;
+}

@@ -1,0 +1,117 @@
+/**
+ * What the model check explores. Each configuration stresses one part, and is explored to its end: the worlds are finitely
+ * many although nothing bounds how long a run is. What is bounded is said in the configuration.
+ */
+import type { TaskAction } from "../../src/protocol/task.ts";
+import type { Configuration } from "./world.ts";
+
+const ALL_ACTS: TaskAction[] = ["cancel", "pause", "resume", "requeue", "skip"];
+
+const BASE: Configuration = {
+  name: "",
+  workers: 2,
+  frames: "1-2",
+  chunk: 1,
+  order: "ascending",
+  leaseTicks: 2,
+  tickMs: 60_000,
+  tries: 3,
+  able: [2],
+  oldMessages: 0,
+  lateReplies: false,
+  next: "always",
+  renews: true,
+  releases: true,
+  failures: 0,
+  acts: { times: 0, kinds: [], frames: [] },
+  outranks: 0,
+  objects: false,
+  leases: Infinity,
+  maxStates: 5_000_000,
+};
+
+/** A tick that is as long as a worker is kept off the first time. */
+const KEEP_OFF_TICK = { tickMs: 300_000, tries: 2, able: [1, 2] };
+
+/** A few seconds each: for every change. The smallest come first. */
+export const QUICK: Configuration[] = [
+  { ...BASE, name: "people, one worker", workers: 1, able: [1], acts: { times: 2, kinds: ALL_ACTS, frames: [1, 2] } },
+  { ...BASE, name: "late replies, old messages, one frame", frames: "1", oldMessages: 1, lateReplies: true },
+  { ...BASE, name: "three workers", workers: 3, able: [3], renews: false, releases: false },
+  {
+    ...BASE,
+    name: "objects and their sweep",
+    workers: 1,
+    able: [1],
+    chunk: 2,
+    objects: true,
+    leases: 2,
+    acts: { times: 1, kinds: ["requeue", "cancel"], frames: [1] },
+  },
+  { ...BASE, name: "late replies, two frames", lateReplies: true },
+  { ...BASE, name: "chunks of two, preview order", frames: "1-3", chunk: 2, order: "preview", releases: false },
+  {
+    ...BASE,
+    name: "people, two workers",
+    renews: false,
+    releases: false,
+    acts: { times: 2, kinds: ALL_ACTS, frames: [1, 2] },
+  },
+  { ...BASE, name: "outranked", outranks: 1, releases: false, renews: false, next: "both" },
+  { ...BASE, ...KEEP_OFF_TICK, name: "kept off", frames: "1", tries: 4, failures: 3, renews: false, releases: false },
+  { ...BASE, ...KEEP_OFF_TICK, name: "two failures, able workers vary", failures: 2, renews: false, releases: false },
+  { ...BASE, ...KEEP_OFF_TICK, name: "failures in chunks", chunk: 2, failures: 2, renews: false, releases: false },
+  { ...BASE, name: "old messages, no renewals", oldMessages: 1, renews: false },
+];
+
+/** Minutes each: before a change of the lease rules. */
+export const DEEP: Configuration[] = [
+  { ...BASE, name: "old messages, all calls", oldMessages: 1 },
+  { ...BASE, name: "two old messages, one frame", frames: "1", oldMessages: 2, lateReplies: true },
+  { ...BASE, name: "old messages, chunks of two", frames: "1-3", chunk: 2, oldMessages: 1 },
+  { ...BASE, name: "longer leases", leaseTicks: 3, oldMessages: 1, frames: "1" },
+  { ...BASE, name: "people, all calls", acts: { times: 1, kinds: ALL_ACTS, frames: [1, 2] } },
+  {
+    ...BASE,
+    name: "people, old messages, one frame",
+    frames: "1",
+    oldMessages: 1,
+    acts: { times: 2, kinds: ALL_ACTS, frames: [1] },
+  },
+  { ...BASE, ...KEEP_OFF_TICK, name: "failures in chunks, all calls", chunk: 2, failures: 2 },
+  { ...BASE, ...KEEP_OFF_TICK, name: "three failures", failures: 3, renews: false, releases: false },
+  {
+    ...BASE,
+    ...KEEP_OFF_TICK,
+    name: "failures and people",
+    failures: 2,
+    renews: false,
+    releases: false,
+    acts: { times: 1, kinds: ["requeue", "skip"], frames: [1] },
+  },
+  { ...BASE, name: "three workers, all calls", workers: 3, able: [3] },
+  {
+    ...BASE,
+    name: "objects, three leases",
+    workers: 1,
+    able: [1],
+    chunk: 2,
+    objects: true,
+    leases: 3,
+    acts: { times: 1, kinds: ["requeue", "cancel"], frames: [1] },
+  },
+  {
+    ...BASE,
+    name: "objects, two workers",
+    chunk: 2,
+    objects: true,
+    leases: 2,
+    acts: { times: 1, kinds: ["requeue"], frames: [1] },
+  },
+  { ...BASE, name: "outranked, all calls", outranks: 1, next: "both" },
+];
+
+/** For the hunt for a mutation: a little of each first, since most are found in a few moves, then more. */
+export const HUNT: Configuration[] = [500, 5_000, 50_000].flatMap((maxStates) =>
+  QUICK.map((configuration) => ({ ...configuration, maxStates })),
+);

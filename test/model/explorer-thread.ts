@@ -1,0 +1,61 @@
+/** One thread: explores configurations, on the rules as they are, or with one mutation in them. */
+import { readFileSync } from "node:fs";
+import { registerHooks } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { parentPort, workerData } from "node:worker_threads";
+import type { Report } from "./explore.ts";
+import type { Mutation } from "./mutations.ts";
+import type { Configuration } from "./world.ts";
+
+export interface Job {
+  configurations: Configuration[];
+  mutation: Mutation | null;
+}
+
+/** A job's answer: reports up to the first broken promise, or what made it impossible. */
+export type Answer = { reports: Report[]; error: null } | { reports: Report[]; error: string };
+
+const ROOT = new URL("../../", import.meta.url);
+
+/** The source of every mutated file. Throws when a text is not found exactly once. */
+function mutated(mutation: Mutation): Map<string, string> {
+  const sources = new Map<string, string>();
+  for (const [file, from, to] of mutation.edits) {
+    const url = new URL(file, ROOT).href;
+    const source = sources.get(url) ?? readFileSync(fileURLToPath(url), "utf8");
+    const parts = source.split(from);
+    if (parts.length !== 2) throw new Error(`${file} holds ${parts.length - 1} times: ${from}`);
+    sources.set(url, parts.join(to));
+  }
+  return sources;
+}
+
+async function work({ configurations, mutation }: Job): Promise<Answer> {
+  const reports: Report[] = [];
+  try {
+    if (mutation) {
+      const sources = mutated(mutation);
+      registerHooks({
+        load: (url, context, next) => {
+          const source = sources.get(url);
+          return source === undefined
+            ? next(url, context)
+            : { format: "module-typescript", source, shortCircuit: true };
+        },
+      });
+    }
+    const { explore } = (await import(
+      pathToFileURL(fileURLToPath(new URL("./explore.ts", import.meta.url))).href
+    )) as typeof import("./explore.ts");
+    for (const configuration of configurations) {
+      const report = explore(configuration);
+      reports.push(report);
+      if (report.broken) break;
+    }
+    return { reports, error: null };
+  } catch (error) {
+    return { reports, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+parentPort!.postMessage(await work(workerData as Job), []);

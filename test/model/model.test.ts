@@ -1,0 +1,62 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { DEEP, HUNT, QUICK } from "./configurations.ts";
+import { MUTATIONS } from "./mutations.ts";
+import { runAll } from "./pool.ts";
+import { mutationTable, reportTable } from "./tables.ts";
+
+const LIMIT_MS = process.env.MODEL_DEEP === "1" ? 3_600_000 : 300_000;
+
+test(
+  "P1–P6, P8: in every reachable world of the lease protocol the promises hold and the task can still finish",
+  async () => {
+    const configurations = process.env.MODEL_DEEP === "1" ? [...QUICK, ...DEEP] : QUICK;
+    const slowFirst = [...configurations].reverse();
+    const answers = await runAll(slowFirst.map((one) => ({ configurations: [one], mutation: null })));
+    const { text, broken } = reportTable(answers.reverse());
+    console.log(text);
+    expect(broken, text).toBe(false);
+    expect(answers.flatMap(({ reports }) => reports).every((report) => report.complete && report.states > 1_000)).toBe(
+      true,
+    );
+  },
+  LIMIT_MS,
+);
+
+test(
+  "each deliberate fault in a guard is found",
+  async () => {
+    const answers = await runAll(MUTATIONS.map((mutation) => ({ configurations: HUNT, mutation })));
+    const { text, survivors, errors } = mutationTable(MUTATIONS, answers);
+    console.log(text);
+    expect(errors).toEqual([]);
+    expect(survivors).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
+/**
+ * What the task's object does round the rules, as `manager.ts` does it. When one of these lines changes, look at both, then
+ * change this list.
+ */
+const COPIED = [
+  "if ((!result.ok || t.effects.idle) && t.effects.events.length === 0) return",
+  "lease.stored_ms = lease.until_ms;",
+  "t.effects.idle = claimed.lease === null || !claimed.fresh;",
+  "const repeated = next !== null && t.ledger.leases.some((l) => l.worker === worker.id && l.key === next.key);",
+  "return ok({ committed: result.value.committed, claimed: next && claimIn(t, worker, next) });",
+  "t.effects.idle = expire(t) === 0;",
+  "const atMs = Math.max(nextMs, nowMs + 1);",
+  "if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= atMs) return;",
+  "exp_ms: lease.until_ms + leasing.SWEEP_AFTER_MS,",
+  "const carriedOut = JSON.stringify(sweep);",
+  "ledger.sweeps = ledger.sweeps.filter((other) => JSON.stringify(other) !== carriedOut);",
+  "t.ledger.outranked = epoch;",
+];
+
+test("the object's own steps are those that the model check copies", () => {
+  const folder = new URL("../../src/task/", import.meta.url);
+  const files = readdirSync(folder).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+  const source = files.map((name) => readFileSync(new URL(name, folder), "utf8").replaceAll(/\s+/g, " ")).join("\n");
+  for (const line of COPIED) expect(source.split(line).length - 1, line).toBe(1);
+});

@@ -1,0 +1,213 @@
+/**
+ * Deliberate faults, one or two lines each, in the rules and in what the task's object does round them. The model check must
+ * find every one, or a guard is there that it does not test. Each text is replaced in its file as it stands, and must be
+ * found there exactly once: when the code changes, so must the list.
+ */
+export interface Mutation {
+  name: string;
+  /** File below the root, text to be found once, and what stands there instead. */
+  edits: [file: string, from: string, to: string][];
+}
+
+const CLAIMING = "src/task/claiming.ts";
+const LEASING = "src/task/leasing.ts";
+const LEDGER = "src/task/ledger.ts";
+const FAILURE = "src/task/failure.ts";
+const CONTROL = "src/task/control.ts";
+const WAKE = "src/task/wake.ts";
+const SWEEPING = "src/task/sweeping.ts";
+/** The copy of the object's own steps that the check runs. */
+const SHELL = "test/model/manager.ts";
+
+const one = (name: string, file: string, from: string, to: string): Mutation => ({ name, edits: [[file, from, to]] });
+
+export const MUTATIONS: Mutation[] = [
+  one("claim: forget expiry", CLAIMING, "  expire(t);\n  const known", "  const known"),
+  one("claim: ignore the key", CLAIMING, "lease.worker === request.worker && lease.key === request.key", "false"),
+  one("claim: answer anybody's key", CLAIMING, "lease.worker === request.worker && lease.key", "lease.key"),
+  one("claim: reuse attempt numbers", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.leases.length + 1"),
+  one("claim: never raise the attempt", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.attempt + 1"),
+  one("claim: leave frames in ready", CLAIMING, "  ledger.ready = minus(ledger.ready, setOf(chosen));\n", ""),
+  one("claim: leave frames in retry", CLAIMING, "  ledger.retry = minus(ledger.retry, setOf(again));\n", ""),
+  one("claim: give out skipped frames", CLAIMING, "if (!has(ledger.skipped, frame)) chosen", "chosen"),
+  one("claim: count one frame per lease", CLAIMING, "counts.leased += chosen.length", "counts.leased += 1"),
+  one(
+    "claim: lease for twice the time",
+    CLAIMING,
+    "until_ms: t.nowMs + t.terms.leaseMs",
+    "until_ms: t.nowMs + 2 * t.terms.leaseMs",
+  ),
+  one("claim: ignore the epoch", CLAIMING, "request.epoch < t.ledger.outranked", "false"),
+  one("claim: keep nobody off", CLAIMING, "if (until !== null) return", "if (until === -1) return"),
+  {
+    name: "claim: give out of a paused task",
+    edits: [
+      [CLAIMING, "    t.ledger.paused ||\n", ""],
+      [LEDGER, "ledger.canceled || ledger.paused || ledger.stopped", "ledger.canceled || ledger.stopped"],
+    ],
+  },
+  {
+    name: "claim: give out of a stopped task",
+    edits: [
+      [CLAIMING, "    t.ledger.stopped !== null ||\n", ""],
+      [CLAIMING, '    status === "completed" ||\n    status === "failed"\n', '    status === "completed"\n'],
+      [LEDGER, "ledger.paused || ledger.stopped !== null || waits", "ledger.paused || waits"],
+    ],
+  },
+  one("call: drop the lease-id check", LEASING, "l.lease_id === ref.leaseId && l.attempt", "l.attempt"),
+  one("call: drop the attempt check", LEASING, "l.attempt === ref.attempt && l.worker", "l.worker"),
+  one("call: drop the worker check", LEASING, " && l.worker === ref.worker", ""),
+  one(
+    "renew: revive an expired lease",
+    LEASING,
+    "export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {\n  expire(t);",
+    "export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {",
+  ),
+  one("renew: never store it", LEASING, " && lease.value.stored_ms - t.nowMs >= t.terms.leaseMs / 2;", ";"),
+  one("renew: extend nothing", LEASING, "  lease.value.until_ms = t.nowMs + t.terms.leaseMs;\n", ""),
+  one("renew: extend from the old end", LEASING, "lease.value.until_ms = t.nowMs + t", "lease.value.until_ms += t"),
+  one(
+    "renew: commit before verify",
+    LEASING,
+    "  if (!checked.ok) return checked;\n  commit(t, lease.value, checked.value);\n  lease.value.until_ms",
+    "  commit(t, lease.value, done.filter((d) => has(lease.value.open, d.frame)));\n  if (!checked.ok) return checked;\n  lease.value.until_ms",
+  ),
+  one("complete: without all frames", LEASING, "if (missing.length > 0)", "if (missing.length < 0)"),
+  one("complete: a repetition is never known", LEASING, "return wasCommitted(t, ref, done) ? ok", "return false ? ok"),
+  one("complete: everything is a repetition", LEASING, "return wasCommitted(t, ref, done) ? ok", "return true ? ok"),
+  one("complete: nothing is a repetition of nothing", LEASING, "    done.length > 0 &&\n", ""),
+  one(
+    "complete: a repetition under any attempt",
+    LEASING,
+    "entry.attempt === ref.attempt && entry.worker",
+    "entry.worker",
+  ),
+  one("complete: a repetition by any worker", LEASING, " && entry.worker === ref.worker;", ";"),
+  one("done: take a frame without a file", LEASING, ".length < t.terms.filesPerFrame)", ".length < 0)"),
+  one("done: take a frame of another lease", LEASING, "if (!has(lease.frames, item.frame))", "if (false)"),
+  one("done: take a frame twice", LEASING, "if (seen.has(item.frame))", "if (false)"),
+  one("done: commit again what is committed", LEASING, "if (has(lease.open, item.frame)) fresh", "fresh"),
+  one(
+    "commit: under the newest attempt",
+    LEASING,
+    "      attempt: lease.attempt,\n      worker: lease.worker,\n      seconds,",
+    "      attempt: t.ledger.attempt,\n      worker: lease.worker,\n      seconds,",
+  ),
+  one("commit: leave the frame open", LEASING, "  lease.open = minus(lease.open, frames);\n  t.ledger", "  t.ledger"),
+  one("commit: forgive nobody", LEASING, "  forgive(t.ledger, lease.worker);\n", ""),
+  one("commit: do not count", LEASING, "  t.ledger.counts.done += done.length;\n", ""),
+  one(
+    "fail: drop what is done",
+    LEASING,
+    "  commit(t, lease.value, checked.value);\n  t.ledger.counts.leased -= blamed.length;",
+    "  t.ledger.counts.leased -= blamed.length;",
+  ),
+  one("fail: keep the unblamed", LEASING, '  giveBack(t, lease.value, "given back after a failure");\n', ""),
+  one("fail: blame what is not open", LEASING, "if (wrong.length > 0)", "if (false)"),
+  one(
+    "release: keep the frames",
+    LEASING,
+    "  giveBack(t, lease.value, reason);\n  close(t, lease.value);",
+    "  close(t, lease.value);",
+  ),
+  one("expire: never", LEASING, "lease.until_ms <= t.nowMs);", "lease.until_ms < 0);"),
+  one("expire: late", LEASING, "lease.until_ms <= t.nowMs);", "lease.until_ms + t.terms.leaseMs <= t.nowMs);"),
+  one("expire: early", LEASING, "lease.until_ms <= t.nowMs);", "lease.until_ms - t.terms.leaseMs / 2 <= t.nowMs);"),
+  one(
+    "expire: blame the worker",
+    LEASING,
+    '    giveBack(t, lease, "expired");',
+    '    blameFrames(t, lease, take(lease.open, Infinity), "expired");\n    t.ledger.counts.leased -= size(lease.open);',
+  ),
+  one(
+    "give back: lose the frames",
+    LEASING,
+    "  t.ledger.ready = union(t.ledger.ready, minus(lease.open, failedBefore));\n",
+    "",
+  ),
+  one("give back: do not count", LEASING, "  t.ledger.counts.leased -= size(lease.open);\n  noteLease", "  noteLease"),
+  one(
+    "close: leave the lease live",
+    LEASING,
+    "  t.ledger.leases = t.ledger.leases.filter((other) => other !== lease);\n",
+    "",
+  ),
+  one("close: end every lease", LEASING, "t.ledger.leases.filter((other) => other !== lease)", "[]"),
+  one("close: note no end", LEASING, "  noteEnd(t);\n}\n\n/** Record", "}\n\n/** Record"),
+  one("close: sweep nothing", LEASING, "if ((blamed || lease.open.length > 0) && ", "if (t.nowMs < 0 && "),
+  one(
+    "close: sweep before the grant is over",
+    LEASING,
+    "lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs",
+    "lease.until_ms, t.nowMs",
+  ),
+  one("cancel: leave leases live", CONTROL, '  cancelLeases(t, "canceled");\n', ""),
+  one(
+    "cancel: tell nobody",
+    LEASING,
+    "    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });\n",
+    "",
+  ),
+  one(
+    "requeue: leave the frame's entry",
+    CONTROL,
+    "    book.set(frame, undefined);\n  }\n  if (t.terms.filesPerFrame",
+    "  }\n  if (t.terms.filesPerFrame",
+  ),
+  one("requeue: leave all entries", CONTROL, "    whole.clear();\n", ""),
+  one("requeue: give a frame out twice", CONTROL, "setOf(again.filter((frame) => wasReached(t, frame)))", "set"),
+  one("requeue: sweep the whole attempt", CONTROL, "      only: true as const,\n", ""),
+  one("requeue: sweep nothing", CONTROL, "    ledger.sweeps = [...ledger.sweeps, ...sweeps];\n", ""),
+  one("requeue: stay canceled", CONTROL, "  ledger.canceled = false;\n", ""),
+  one("requeue: lose the failed frames", CONTROL, "    ledger.ready = union(ledger.ready, all);\n", ""),
+  one(
+    "requeue: take leased frames, too",
+    CONTROL,
+    'if (state === "leased" || state === "pending") continue;',
+    'if (state === "pending") continue;',
+  ),
+  one("skip: take leased frames, too", CONTROL, 'state === "leased" || state === "done").map', 'state === "done").map'),
+  one("skip: leave frames in ready", CONTROL, "  ledger.ready = minus(ledger.ready, set);\n", ""),
+  one("skip: note the end again", CONTROL, "if (statusOf(t.terms, ledger) !== before) noteEnd(t);", "noteEnd(t);"),
+  one(
+    "failures: final after the tries, whoever tried",
+    FAILURE,
+    "(times >= tries && failures.length >= Math.min(tries, ableWorkers))",
+    "times >= tries",
+  ),
+  one("failures: never final", FAILURE, "return failures.length >= tries || (", "return times < 0 && ("),
+  one("failures: do not count", FAILURE, "id === worker ? count + 1 : count", "id === worker ? count : count"),
+  one("failures: do not count the failed", FAILURE, "if (final) ledger.counts.failed++;", "if (final) void 0;"),
+  one("failures: do not try again", FAILURE, "  ledger.retry = union(ledger.retry, setOf(again));\n", ""),
+  one("alarm: forget leases", WAKE, "    ...due.leases.map((lease) => lease.until_ms),\n", ""),
+  one("alarm: forget sweeps", WAKE, "    ...due.sweeps.map((sweep) => sweep.due_ms),\n", ""),
+  one("alarm: the latest instead of the earliest", WAKE, "Math.min(...instants)", "Math.max(...instants)"),
+  one("sweep: keep nothing", SWEEPING, "keep.add(file.name)", "keep.delete(file.name)"),
+  one(
+    "object: do not know a repeated settlement by its next lease",
+    SHELL,
+    "next !== null && t.ledger.leases.some(",
+    "next === '' && t.ledger.leases.some(",
+  ),
+  one("object: store nothing", SHELL, "      after.stored = memory;\n", ""),
+  one("object: do not store a claim", SHELL, "claimed.lease === null || !claimed.fresh", "true"),
+  one(
+    "object: do not store expiry with a refusal",
+    SHELL,
+    "(!result.ok || t.effects.idle) && t.effects.events.length === 0",
+    "!result.ok || t.effects.idle",
+  ),
+  one(
+    "object: restore a longer lease",
+    SHELL,
+    "    return { ...world, memory: stored, stored };",
+    "    for (const lease of stored.ledger.leases) lease.until_ms += this.terms.leaseMs;\n    return { ...world, memory: stored, stored };",
+  ),
+  one(
+    "object: keep a later alarm",
+    SHELL,
+    "alarmMs > nowMs && alarmMs <= atMs ? alarmMs : atMs",
+    "alarmMs > nowMs ? alarmMs : atMs",
+  ),
+  one("object: arm no alarm", SHELL, "alarmMs > nowMs && alarmMs <= atMs ? alarmMs : atMs", "true ? alarmMs : alarmMs"),
+];

@@ -1,0 +1,315 @@
+/**
+ * What must hold whenever the manager moves: the promises P1–P6 and P8 as they can be seen from outside, written without the
+ * rules' own words. Every check compares the task before and after one move; `states.ts` looks at single states.
+ */
+import type { TaskAction } from "../../src/protocol/task.ts";
+import { has, minus, size } from "../../src/task/frame-set.ts";
+import { statusOf, type LiveLease, type Terms } from "../../src/task/ledger.ts";
+import type { Step } from "./manager.ts";
+import type { LeaseCall, Message, Reply, Snapshot, Worker, World } from "./world.ts";
+
+/** A promise that does not hold; the explorer adds the way there. */
+export class Broken extends Error {
+  override name = "Broken";
+  readonly promise: string;
+
+  constructor(promise: string, message: string) {
+    super(`${promise}: ${message}`);
+    this.promise = promise;
+  }
+}
+
+/** One frame, read from the rows. */
+export interface FrameView {
+  state: "leased" | "done" | "failed" | "skipped" | "pending";
+  lease: LiveLease | undefined;
+  /** Which bytes are the frame, and who made them; null unless it is done. */
+  bytes: string | null;
+  failures: number;
+}
+
+/** The state of a frame as P1 defines it. */
+export function viewOf({ ledger, entries }: Snapshot, frame: number): FrameView {
+  const lease = ledger.leases.find((l) => has(l.open, frame));
+  const entry = entries[frame];
+  const failures = entry ? entry.failures.reduce((sum, [, count]) => sum + count, 0) : 0;
+  const done = entry?.state === "done";
+  const bytes = done ? JSON.stringify([entry.attempt, entry.worker, entry.files]) : null;
+  const stopped = entry && entry.state !== "retry" ? entry.state : undefined;
+  const state = lease ? "leased" : (stopped ?? (has(ledger.skipped, frame) ? "skipped" : "pending"));
+  return { state, lease, bytes, failures };
+}
+
+/** Why a move was made. */
+interface Cause {
+  message?: Message;
+  act?: { kind: TaskAction; named: string | undefined };
+  /** The lease that the call names, if it was the caller's and live. */
+  live?: LiveLease;
+  /** Word from the registry: it looks at no lease. */
+  registry?: boolean;
+  able?: number;
+}
+
+export class Promises {
+  readonly #terms: Terms;
+  readonly #frames: number[];
+
+  constructor(terms: Terms, frames: number[]) {
+    this.#terms = terms;
+    this.#frames = frames;
+  }
+
+  /** A worker's call, whoever waits for its answer. `able`: workers online, as the registry says. */
+  call(step: Step<unknown>, message: Message, reply: Reply, able: number): void {
+    const { before, after } = step;
+    const { leases, outranked } = before.memory.ledger;
+    if (message.verb !== "claim") this.#settled(step, message, reply);
+    const live = message.verb === "claim" ? undefined : liveLease(before, message);
+    this.#change(step, { message, live, able });
+    const key = message.verb === "claim" ? message.key : message.next;
+    const same = leases.find((l) => l.worker === message.worker && l.key === key && l.until_ms > before.nowMs);
+    const fresh = after.memory.ledger.leases.filter((l) => leases.every((other) => other.lease_id !== l.lease_id));
+    if (same && fresh.length > 0)
+      throw new Broken("P3", `a repeated claim got a second lease, attempt ${fresh[0]!.attempt}`);
+    if (same && reply.ok && reply.lease?.leaseId !== same.lease_id)
+      throw new Broken("P3", `a repeated claim was not answered with its lease, attempt ${same.attempt}`);
+    if (same && message.verb !== "claim" && !reply.ok)
+      throw new Broken(
+        "P3",
+        `${message.verb} of attempt ${message.attempt} was carried out, gave the next lease, and was refused when repeated`,
+      );
+    if (fresh.length > 1) throw new Broken("P2", "one claim made two leases");
+    for (const lease of fresh) this.#fresh(step, lease, message, able);
+    if (fresh.length > 0 && message.epoch < outranked)
+      throw new Broken("P8", `a claim of epoch ${message.epoch} got work although ${outranked} calls`);
+  }
+
+  /** What the rules owe a worker that follows the protocol. */
+  honest(worker: Worker, message: Message, reply: Reply): void {
+    if (reply.ok) return;
+    if (reply.code !== "lease_lost")
+      throw new Broken("P2", `${message.verb} by the protocol was refused: ${reply.detail}`);
+    if (worker.carriedOut && message.verb === "complete")
+      throw new Broken(
+        "P3",
+        `complete of attempt ${message.attempt} was carried out, and refused when it was repeated`,
+      );
+  }
+
+  act(step: Step<null>, kind: TaskAction, named: string | undefined): void {
+    this.#change(step, { act: { kind, named } });
+    const { before, after, result, effects } = step;
+    if (!result.ok || kind !== "cancel") return;
+    if (after.memory.ledger.leases.length > 0) throw new Broken("P2", "a lease outlived the task's cancellation");
+    for (const lease of before.memory.ledger.leases) {
+      const told = effects.canceled.some((c) => c.lease_id === lease.lease_id && c.worker_id === lease.worker);
+      if (!told && lease.until_ms > before.nowMs)
+        throw new Broken("P2", `worker ${lease.worker} is not told that attempt ${lease.attempt} is canceled`);
+    }
+  }
+
+  alarm(step: Step<null>): void {
+    this.#change(step, {});
+  }
+
+  outrank(step: Step<null>): void {
+    this.#change(step, { registry: true });
+  }
+
+  /** P4: what was answered is stored; only renewals may be forgotten, and never more than half a lease of them. */
+  eviction(before: World, after: World): void {
+    const { leaseMs } = this.#terms;
+    for (const frame of this.#frames) {
+      const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
+      if (was.state !== is.state || was.bytes !== is.bytes || was.failures !== is.failures)
+        throw new Broken("P4", `frame ${frame} was ${was.state} before the restart and is ${is.state}`);
+      if (was.lease?.lease_id !== is.lease?.lease_id)
+        throw new Broken("P4", `frame ${frame} has another lease after the restart`);
+    }
+    for (const lease of after.memory.ledger.leases) {
+      const was = before.memory.ledger.leases.find((other) => other.lease_id === lease.lease_id);
+      if (!was) continue;
+      if (lease.until_ms > was.until_ms)
+        throw new Broken("P5", `the restart made the lease of attempt ${lease.attempt} longer`);
+      if (lease.until_ms < was.until_ms - leaseMs / 2)
+        throw new Broken("P5", `the restart forgot more than half a lease of renewals of attempt ${lease.attempt}`);
+    }
+    if (before.memory.ledger.attempt > after.memory.ledger.attempt)
+      throw new Broken("P2", "the restart forgot an attempt");
+  }
+
+  /** Follow whether the history holds the task's end, once. */
+  noted(step: Step<unknown>, after: World): World {
+    const was = statusOf(this.#terms, step.before.memory.ledger);
+    const { ledger } = after.memory;
+    const is = statusOf(this.#terms, ledger);
+    const ends = step.effects.events.filter((event) => event.kind === "completed" || event.kind === "failed").length;
+    if (ends > 1 || (ends > 0 && step.before.noted && was === is))
+      throw new Broken("P7", `the end was noted again: ${is}`);
+    const noted = ends > 0 || (step.before.noted && was === is);
+    if (!noted && ledger.leases.length === 0 && (is === "completed" || is === "failed"))
+      throw new Broken("P7", `the task is ${is}, and its history does not say so`);
+    return noted === after.noted ? after : { ...after, noted };
+  }
+
+  /** P2, P3: who may settle. */
+  #settled({ before, result }: Step<unknown>, message: LeaseCall, reply: Reply): void {
+    const live = liveLease(before, message);
+    if (live) {
+      if (!reply.ok && reply.code === "lease_lost")
+        throw new Broken("P2", `the holder of attempt ${message.attempt} was refused`);
+      return;
+    }
+    if (!result.ok) {
+      if (result.error.code !== "lease_lost")
+        throw new Broken("P2", `a superseded ${message.verb} was answered ${result.error.code}, not lease_lost`);
+      return;
+    }
+    const { ledger, entries } = before.memory;
+    const repeatedNext =
+      message.next !== null && ledger.leases.some((l) => l.worker === message.worker && l.key === message.next);
+    const committed =
+      message.verb === "complete" &&
+      message.done.length > 0 &&
+      message.done.every((frame) => {
+        const entry = entries[frame];
+        return entry?.state === "done" && entry.attempt === message.attempt && entry.worker === message.worker;
+      });
+    if (!committed && !repeatedNext)
+      throw new Broken("P2", `${message.verb} by the superseded attempt ${message.attempt} was accepted`);
+  }
+
+  #fresh({ before, after }: Step<unknown>, lease: LiveLease, message: Message, able: number): void {
+    const { ledger } = before.memory;
+    const off = after.memory.ledger.blames.filter((blame) => blame.kept_off_until_ms > before.nowMs);
+    if (off.length < able && off.some((blame) => blame.worker === message.worker))
+      throw new Broken("P6", `worker ${message.worker} is kept off the task and got a lease`);
+    const { chunk, leaseMs } = this.#terms;
+    if (lease.attempt <= ledger.attempt) throw new Broken("P2", `attempt ${lease.attempt} was given out a second time`);
+    if (lease.worker !== message.worker) throw new Broken("P9", "a lease went to another worker");
+    if (lease.until_ms !== before.nowMs + leaseMs) throw new Broken("P5", "a new lease does not last a lease");
+    if (size(lease.frames) === 0) throw new Broken("P1", "a lease of no frames");
+    if (chunk !== "auto" && size(lease.frames) > chunk) throw new Broken("P1", "a lease of more frames than a chunk");
+    if (ledger.paused || ledger.canceled || ledger.stopped !== null)
+      throw new Broken("P8", "a lease was given out of a task that is paused, canceled or stopped");
+  }
+
+  #change(step: Step<unknown>, cause: Cause): void {
+    const { before, after, effects } = step;
+    const counts = { done: 0, lost: 0, error: 0 };
+    for (const frame of this.#frames) this.#frame(step, cause, frame, counts);
+    for (const kind of ["done", "lost", "error"] as const) {
+      const noted = effects.events.filter((e) => e.kind === kind).reduce((sum, e) => sum + e.frame_count, 0);
+      if (noted !== counts[kind])
+        throw new Broken("P7", `the history says ${noted} ${kind}, and it was ${counts[kind]}`);
+    }
+    for (const lease of before.memory.ledger.leases) this.#lease(step, cause, lease);
+    if (counts.done > 0 && counts.error === 0) {
+      const { streak, blames } = after.memory.ledger;
+      if (streak.failures > 0 || blames.some((blame) => blame.worker === cause.live?.worker))
+        throw new Broken("P6", "a frame came out, and earlier failures were not forgiven");
+    }
+    const { leases, sweeps } = after.memory.ledger;
+    const due = [...leases.map((lease) => lease.until_ms), ...sweeps.map((sweep) => sweep.due_ms)];
+    for (const dueMs of due) {
+      if (after.alarmMs === null || after.alarmMs > Math.max(dueMs, after.nowMs + 1))
+        throw new Broken("P5", "something is due and no alarm is set for it");
+    }
+    if (cause.registry) return;
+    const over = leases.find((lease) => lease.until_ms <= after.nowMs);
+    if (over) throw new Broken("P5", `attempt ${over.attempt} is over and was not ended`);
+  }
+
+  #frame(
+    { before, after, result }: Step<unknown>,
+    cause: Cause,
+    frame: number,
+    counts: { done: number; lost: number; error: number },
+  ): void {
+    const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
+    const { message, act, live } = cause;
+    const call = message && message.verb !== "claim" ? message : undefined;
+    const asked = act?.kind === "requeue" && (act.named === undefined || Number(act.named) === frame);
+    const skipped = act?.kind === "skip" && Number(act.named) === frame;
+    const blamed = result.ok && live !== undefined && call?.verb === "fail" && call.blamed.includes(frame);
+    const over = was.lease !== undefined && was.lease.until_ms <= before.nowMs;
+
+    if (was.state === "done" && is.state === "done" && was.bytes !== is.bytes)
+      throw new Broken("P3", `frame ${frame} was committed twice: ${was.bytes}, then ${is.bytes}`);
+    if (was.state === "done" && is.state !== "done" && !asked)
+      throw new Broken("P3", `frame ${frame} was done and is ${is.state}`);
+    if (was.state !== "done" && is.state === "done") {
+      counts.done++;
+      const bytes =
+        live && JSON.stringify([live.attempt, live.worker, [{ name: `f${frame}`, size: 1, sha256: live.lease_id }]]);
+      if (!live || !call?.done.includes(frame) || !has(live.open, frame))
+        throw new Broken("P3", `frame ${frame} was committed by a call that does not hold it`);
+      if (is.bytes !== bytes)
+        throw new Broken("P3", `frame ${frame} is not made of the bytes of its commit: ${is.bytes}`);
+      const stored = before.objects?.[`${live.attempt}/${frame}`];
+      if (before.objects && stored !== live.lease_id)
+        throw new Broken("P3", `frame ${frame} was committed without its object`);
+    }
+    if (result.ok && live && call?.done.includes(frame) && has(live.open, frame) && is.state !== "done")
+      throw new Broken("P3", `frame ${frame} was accepted as done and is ${is.state}`);
+    const more = is.failures - was.failures;
+    if (blamed) counts.error++;
+    if (blamed ? more !== 1 : more > 0)
+      throw new Broken("P6", `frame ${frame} lost ${more} of its tries by ${call?.verb ?? act?.kind ?? "time"}`);
+    if (more < 0 && !asked && !skipped) throw new Broken("P6", `a failure of frame ${frame} was forgotten`);
+    if (blamed) this.#final(after, frame, is, cause.able!);
+    if (is.state === "failed" && was.state !== "failed" && !blamed)
+      throw new Broken("P6", `frame ${frame} failed without a failure`);
+    if (was.state === "failed" && is.state !== "failed" && !asked && !skipped)
+      throw new Broken("P1", `frame ${frame} had failed and is ${is.state}`);
+    if (is.state === "skipped" && was.state !== "skipped" && !skipped)
+      throw new Broken("P1", `frame ${frame} was skipped by nobody`);
+    if (was.state === "skipped" && is.state !== "skipped" && !asked)
+      throw new Broken("P1", `frame ${frame} was skipped and is ${is.state}`);
+    if (was.lease && is.lease?.lease_id !== was.lease.lease_id && is.state !== "done" && !blamed) {
+      counts.lost++;
+      const given = result.ok && was.lease === live && (call?.verb === "release" || call?.verb === "fail");
+      const canceled = result.ok && act?.kind === "cancel";
+      if (!over && !given && !canceled)
+        throw new Broken("P2", `frame ${frame} was taken away from attempt ${was.lease.attempt}, which is live`);
+    }
+    if (is.lease && is.lease.lease_id !== was.lease?.lease_id && was.state !== "pending" && was.state !== "leased")
+      throw new Broken("P2", `frame ${frame} was ${was.state} and was given out`);
+  }
+
+  /** P6: on so many different workers, or so many times where fewer can be asked. */
+  #final({ memory, nowMs }: World, frame: number, is: FrameView, able: number): void {
+    const { tries } = this.#terms;
+    const workers = memory.entries[frame]!.failures.length;
+    if (workers >= tries && is.state !== "failed")
+      throw new Broken("P6", `frame ${frame} failed on ${workers} workers and goes on`);
+    const off = memory.ledger.blames.filter((blame) => blame.kept_off_until_ms > nowMs).length;
+    const enough = workers >= Math.min(tries, Math.max(1, able - off));
+    if (is.state === "failed" && (is.failures < tries || !enough))
+      throw new Broken("P6", `frame ${frame} stopped after ${is.failures} failures on ${workers} workers`);
+  }
+
+  #lease({ before, after, result }: Step<unknown>, { message, act, live }: Cause, lease: LiveLease): void {
+    const is = after.memory.ledger.leases.find((other) => other.lease_id === lease.lease_id);
+    const over = lease.until_ms <= before.nowMs;
+    const renewed = result.ok && live === lease && message?.verb === "renew";
+    const settled = result.ok && live === lease && message !== undefined && !renewed;
+    if (!is) {
+      if (!over && !settled && !(result.ok && act?.kind === "cancel"))
+        throw new Broken("P2", `the live lease of attempt ${lease.attempt} ended for no reason`);
+      return;
+    }
+    if (settled) throw new Broken("P2", `attempt ${lease.attempt} was settled and is still live`);
+    if (is.until_ms !== (renewed ? before.nowMs + this.#terms.leaseMs : lease.until_ms))
+      throw new Broken("P5", `the end of attempt ${lease.attempt} moved by ${is.until_ms - lease.until_ms} ms`);
+    if (size(minus(is.open, lease.open)) > 0 || is.attempt !== lease.attempt || is.worker !== lease.worker)
+      throw new Broken("P2", `the live lease of attempt ${lease.attempt} changed`);
+  }
+}
+
+function liveLease({ memory, nowMs }: World, call: LeaseCall): LiveLease | undefined {
+  return memory.ledger.leases.find(
+    (l) => l.lease_id === call.leaseId && l.attempt === call.attempt && l.worker === call.worker && l.until_ms > nowMs,
+  );
+}

@@ -1,0 +1,250 @@
+/**
+ * Every move that can follow a world: what workers may do by the agent's protocol, what the network may do to a message, time,
+ * the alarm, eviction, people. What may be late is simply not made to move: a worker that sleeps or whose clock is wrong, an
+ * alarm that comes late, a message on its way. So no clock of a worker is needed: it may act at any time, on whatever it knew.
+ *
+ * A message that was never delivered is as good as not sent. Therefore sending and the first delivery are one move; a message
+ * that arrives after its sender has turned to something else comes out of `old`, as every duplicate does.
+ */
+import { framesOf } from "../../src/protocol/frame-list.ts";
+import { Promises } from "./promises.ts";
+import { Manager } from "./manager.ts";
+import {
+  forgetful,
+  termsOf,
+  withWorker,
+  type Configuration,
+  type LeaseCall,
+  type Message,
+  type Reply,
+  type Worker,
+  type World,
+} from "./world.ts";
+
+/** Called for every move: what it was, and the world after it. */
+export type Emit = (label: string, after: World) => void;
+
+export class Protocol {
+  readonly configuration: Configuration;
+  readonly manager: Manager;
+  readonly promises: Promises;
+  /** The move that is being made, for the trace of one that breaks a promise. */
+  trying = "";
+
+  constructor(configuration: Configuration) {
+    this.configuration = configuration;
+    const terms = termsOf(configuration);
+    this.manager = new Manager(configuration, terms);
+    this.promises = new Promises(terms, [...framesOf(terms.list)]);
+  }
+
+  /** All worlds one move away. Throws `Broken` when a move breaks a promise. */
+  moves(world: World, emit: Emit): void {
+    const { configuration, manager, promises } = this;
+    world.workers.forEach((worker, index) => this.#workerMoves(world, worker, index, emit));
+    emit("time passes", { ...world, nowMs: world.nowMs + configuration.tickMs });
+    if (world.alarmMs !== null && world.alarmMs <= world.nowMs) {
+      this.trying = "the alarm runs";
+      const step = manager.alarm(world);
+      promises.alarm(step);
+      const after = promises.noted(step, step.after);
+      emit("the alarm runs", after);
+      if (manager.sweepDue(after)) emit("the alarm runs and sweeps", manager.sweep(after));
+    }
+    if (world.memory !== world.stored) {
+      this.trying = "the manager restarts";
+      const after = manager.evict(world);
+      promises.eviction(world, after);
+      emit("the manager restarts", after);
+    }
+    if (world.outranksLeft > 0) {
+      emit("the registry raises its epoch", {
+        ...world,
+        epoch: world.epoch + 1,
+        outranksLeft: world.outranksLeft - 1,
+      });
+    }
+    if (world.memory.ledger.outranked < world.epoch) {
+      this.trying = "the task is outranked";
+      const step = manager.outrank(world);
+      promises.outrank(step);
+      emit("the task is outranked", promises.noted(step, step.after));
+    }
+    if (world.actsLeft > 0) this.#people(world, emit);
+  }
+
+  #people(world: World, emit: Emit): void {
+    const { kinds, frames } = this.configuration.acts;
+    for (const kind of kinds) {
+      const named: (string | undefined)[] = kind === "skip" ? [] : [undefined];
+      if (kind === "skip" || kind === "requeue") named.push(...frames.map(String));
+      for (const name of named) {
+        this.trying = `somebody asks to ${kind} ${name === undefined ? "the task" : `frame ${name}`}`;
+        const step = this.manager.act(world, kind, name);
+        this.promises.act(step, kind, name);
+        if (!step.result.ok) continue;
+        // After that a repeated call may rightly be refused.
+        const workers = step.after.workers.map((worker) => ({ ...worker, carriedOut: false }));
+        const after = { ...step.after, workers, actsLeft: world.actsLeft - 1 };
+        emit(this.trying, this.promises.noted(step, after));
+      }
+    }
+  }
+
+  #workerMoves(world: World, worker: Worker, index: number, emit: Emit): void {
+    const who = `worker ${index + 1}`;
+    const { configuration } = this;
+    for (const message of worker.old) {
+      // A copy that the network kept: nobody waits for the answer.
+      for (const able of this.#able(world)) {
+        this.trying = `${who}: an old copy of ${nameOf(message)} arrives`;
+        const step = this.manager.call(world, message, able);
+        this.promises.call(step, message, step.reply, able);
+        emit(this.trying, this.promises.noted(step, step.after));
+      }
+    }
+    if (worker.reply && worker.call)
+      emit(`${who}: the reply comes`, this.#received(world, index, worker.call, worker.reply));
+    switch (worker.phase) {
+      case "idle":
+        for (let epoch = 0; epoch <= world.epoch; epoch++) {
+          const serial = world.serial + 1;
+          const message: Message = { verb: "claim", worker: index + 1, key: keyOf("c", serial), epoch };
+          this.#send({ ...withWorker(world, index, { epoch }), serial }, index, "claiming", message, emit);
+        }
+        return;
+      case "claiming":
+      case "settling":
+        this.#send(world, index, worker.phase, worker.call!, emit);
+        emit(`${who} gives up or crashes`, this.#dropped(world, index, worker.call));
+        return;
+      case "rendering": {
+        const held = worker.held!;
+        const left = held.frames.filter((frame) => !worker.done.includes(frame));
+        if (left.length > 0 && (world.objects === null || world.nowMs < held.grantMs))
+          emit(`${who} renders and uploads frame ${left[0]}`, this.#uploaded(world, index, left[0]!));
+        for (const message of this.#settlements(world, worker, index + 1, left)) {
+          const from = message.verb === "fail" ? { ...world, failuresLeft: world.failuresLeft - 1 } : world;
+          if (message.verb === "renew") this.#renew(world, index, message, emit);
+          else this.#send(from, index, "settling", message, emit);
+          if (configuration.oldMessages > 0 && message.verb !== "fail")
+            emit(`${who} sends ${nameOf(message)} and crashes`, this.#dropped(world, index, message));
+        }
+        emit(`${who} crashes`, this.#dropped(world, index, null));
+      }
+    }
+  }
+
+  /** What a worker that renders may say. */
+  *#settlements(world: World, worker: Worker, id: number, left: readonly number[]): Generator<LeaseCall> {
+    const { next, renews, releases } = this.configuration;
+    const { attempt, leaseId } = worker.held!;
+    const base = { worker: id, attempt, leaseId, done: worker.done, blamed: [], next: null, epoch: worker.epoch };
+    const nextKey = keyOf("n", Number(leaseId.slice(1)));
+    if (left.length === 0) {
+      yield { ...base, verb: "complete", next: nextKey };
+      if (next === "both") yield { ...base, verb: "complete" };
+    } else if (world.failuresLeft > 0) {
+      yield { ...base, verb: "fail", blamed: [left[0]!], next: nextKey };
+      if (next === "both") yield { ...base, verb: "fail", blamed: [left[0]!] };
+    }
+    if (releases && left.length > 0) yield { ...base, verb: "release" };
+    if (renews) yield { ...base, verb: "renew" };
+  }
+
+  /** Send the call (again): its reply comes, or does not. */
+  #send(world: World, index: number, phase: Worker["phase"], message: Message, emit: Emit): void {
+    const who = `worker ${index + 1}: ${nameOf(message)}`;
+    for (const able of this.#able(world)) {
+      this.trying = who;
+      const step = this.manager.call(world, message, able);
+      const { reply } = step;
+      this.promises.call(step, message, step.reply, able);
+      this.promises.honest(world.workers[index]!, message, reply);
+      const after = this.promises.noted(step, step.after);
+      const carriedOut = world.workers[index]!.carriedOut || (reply.ok && isCommitted(after, message));
+      const late = this.configuration.lateReplies ? reply : null;
+      const kept = message.verb === "claim" ? {} : { held: world.workers[index]!.held };
+      const lost = withWorker(after, index, { phase, call: message, carriedOut, reply: late, ...kept });
+      emit(`${who}, ${this.configuration.lateReplies ? "the reply under way" : "the reply is lost"}`, lost);
+      if (!this.configuration.lateReplies) emit(`${who}, answered`, this.#received(lost, index, message, reply));
+    }
+  }
+
+  /** A renewal does not hold up the worker: without its reply it goes on with what it knows. */
+  #renew(world: World, index: number, message: LeaseCall, emit: Emit): void {
+    this.trying = `worker ${index + 1}: ${nameOf(message)}`;
+    const step = this.manager.call(world, message, this.configuration.able[0]!);
+    this.promises.call(step, message, step.reply, this.configuration.able[0]!);
+    this.promises.honest(world.workers[index]!, message, step.reply);
+    const after = withWorker(this.promises.noted(step, step.after), index, {
+      old: this.#kept(world.workers[index]!, message),
+    });
+    const { held } = world.workers[index]!;
+    if (step.reply.ok) {
+      emit(`worker ${index + 1}: ${nameOf(message)}, the reply is lost`, after);
+      if (world.objects !== null)
+        emit(
+          `worker ${index + 1}: ${nameOf(message)}, answered`,
+          withWorker(after, index, { held: { ...held!, grantMs: step.reply.lease!.grantMs } }),
+        );
+    } else {
+      emit(
+        `worker ${index + 1}: ${nameOf(message)}, refused`,
+        withWorker(after, index, forgetful(after.workers[index]!)),
+      );
+    }
+  }
+
+  #received(world: World, index: number, message: Message, reply: Reply): World {
+    const worker = { ...world.workers[index]!, old: this.#kept(world.workers[index]!, message) };
+    const { epoch } = worker;
+    if (!reply.ok || reply.lease === null) return withWorker(world, index, forgetful(worker));
+    return withWorker(world, index, { ...forgetful(worker), phase: "rendering", held: reply.lease, epoch });
+  }
+
+  #dropped(world: World, index: number, message: Message | null): World {
+    const worker = world.workers[index]!;
+    return withWorker(world, index, forgetful({ ...worker, old: message ? this.#kept(worker, message) : worker.old }));
+  }
+
+  /** The network keeps the newest few. */
+  #kept(worker: Worker, message: Message): readonly Message[] {
+    const text = JSON.stringify(message);
+    const others = worker.old.filter((other) => JSON.stringify(other) !== text);
+    const kept = this.configuration.oldMessages;
+    return kept === 0 ? [] : [...others, message].slice(-kept);
+  }
+
+  #uploaded(world: World, index: number, frame: number): World {
+    const { held, done } = world.workers[index]!;
+    const after = withWorker(world, index, { done: [...done, frame] });
+    if (world.objects === null) return after;
+    return { ...after, objects: { ...world.objects, [`${held!.attempt}/${frame}`]: held!.leaseId } };
+  }
+
+  #able(world: World): number[] {
+    const { able } = this.configuration;
+    return world.memory.ledger.error !== null || world.failuresLeft > 0 ? able : able.slice(0, 1);
+  }
+}
+
+/** Whether the frames of a call are done by it: a person may have asked for them again before it came. */
+function isCommitted({ memory }: World, message: Message): boolean {
+  if (message.verb === "claim") return false;
+  return message.done.every((frame) => {
+    const entry = memory.entries[frame];
+    return entry?.state === "done" && entry.attempt === message.attempt;
+  });
+}
+
+/** Names that sort in the order of their making. */
+function keyOf(kind: "c" | "n", serial: number): string {
+  return `${kind}${String(serial).padStart(7, "0")}`;
+}
+
+function nameOf(message: Message): string {
+  if (message.verb === "claim") return "claim";
+  const done = message.done.length > 0 ? ` with ${message.done.join(" and ")} done` : "";
+  return `${message.verb} of attempt ${message.attempt}${done}${message.next === null ? "" : " and the next claim"}`;
+}
