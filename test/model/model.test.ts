@@ -49,8 +49,8 @@ const COPIED = [
   "const atMs = Math.max(nextMs, nowMs + 1);",
   "if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= atMs) return;",
   "exp_ms: lease.until_ms + leasing.SWEEP_AFTER_MS,",
-  "const carriedOut = JSON.stringify(sweep);",
-  "ledger.sweeps = ledger.sweeps.filter((other) => JSON.stringify(other) !== carriedOut);",
+  "const carriedOut = new Set(sweeps.map((sweep) => JSON.stringify(sweep)));",
+  "ledger.sweeps = ledger.sweeps.filter((other) => !carriedOut.has(JSON.stringify(other)));",
   "t.ledger.outranked = epoch;",
 ];
 
