@@ -29,7 +29,7 @@ function hashOfSources(): string {
 
 function isBuiltFrom(sources: string): boolean {
   try {
-    return readFileSync(path.join(PUBLIC, STAMP), "utf8") === sources;
+    return readFileSync(path.join(PUBLIC, STAMP), "utf8") === sources && existsSync(path.join(PUBLIC, "index.html"));
   } catch {
     return false;
   }
