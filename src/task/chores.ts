@@ -3,7 +3,6 @@
  * pushes to workers, the sweep of superseded uploads, its own removal. Everything that must not be forgotten is in the
  * record with the instant it is due; the one alarm does it. A failing chore is tried again later and never ends the chain.
  */
-import { callRegistry } from "../http/objects.ts";
 import { deleteTaskObjects } from "../files/sweep.ts";
 import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
 import { writeRows } from "../history/store.ts";
@@ -14,26 +13,21 @@ import { Dependents, NEWS_MS } from "./dependents.ts";
 import { EMPTY, minus } from "./frame-set.ts";
 import { claimable, statusOf, type Transition } from "./ledger.ts";
 import { expire } from "./leasing.ts";
+import { REPORT_AGAIN_MS, RegistryLine } from "./registry-line.ts";
 import { sweepDue } from "./sweeper.ts";
-import type { Loaded } from "./task-do.ts";
+import type { Loaded } from "./held-task.ts";
 import type { ChoreState, TaskStore } from "./task-store.ts";
-import { reportOf } from "./task-view.ts";
 import { nextWakeMs } from "./wake.ts";
 
 /** A chore that failed is tried again after this; the outbox has a backoff of its own. */
 const AGAIN_MS = 5_000;
-/** Counters reach the registry at most this often … */
-const REPORT_MIN_MS = 1_000;
-/** … and then only after this many changes, or this long: slow tasks would else pay a report for each frame. */
-const REPORT_CHANGES = 6;
-const REPORT_MAX_MS = 10_000;
 /** R2 lists of 1,000 objects per wake while a task's files are removed. */
 const REMOVE_LISTS = 20;
 
 export function newChores(nowMs: number): ChoreState {
   return {
     created_ms: nowMs,
-    report_due_ms: nowMs + AGAIN_MS,
+    report_due_ms: nowMs + REPORT_AGAIN_MS,
     able_workers: 1,
     news: EMPTY,
     news_due_ms: null,
@@ -68,14 +62,12 @@ export class TaskChores {
   /** Settles when the last run that was asked for is over. */
   #running: Promise<void> = Promise.resolve();
   readonly dependents: Dependents;
-  #reportedMs = 0;
-  #changes = 0;
-  /** Ledger version the registry must hear of. */
-  #tellVersion = 0;
+  readonly #registry: RegistryLine;
 
   constructor(host: Host) {
     this.#host = host;
     this.dependents = new Dependents(host.env, host.store);
+    this.#registry = new RegistryLine({ env: host.env, loaded: () => host.loaded(), arm: () => this.arm() });
     void host.ctx.blockConcurrencyWhile(async () => {
       this.#armedMs = await host.ctx.storage.getAlarm();
     });
@@ -97,32 +89,24 @@ export class TaskChores {
     const ended = now.status !== was.status && ["completed", "failed", "canceled"].includes(now.status);
     if (tail.length > 0)
       chores.outbox_due_ms = ended || chores.remove ? t.nowMs : (chores.outbox_due_ms ?? t.nowMs + DRAIN_AFTER_MS);
-    if (
+    const urgent =
       now.hasWork !== was.hasWork ||
       now.status !== was.status ||
       now.priority !== was.priority ||
-      now.name !== was.name
-    ) {
-      chores.report_due_ms = t.nowMs + AGAIN_MS;
-      this.#tellVersion = t.ledger.version;
-    }
-    this.#changes++;
+      now.name !== was.name;
+    this.#registry.note(loaded, t, urgent);
     const flipped = (now.status === "completed") !== (was.status === "completed");
     this.dependents.plan(chores, t, flipped || chores.remove !== null);
   }
 
   /** After the commit: tell at once what may not wait for the alarm, and arm it. */
   follow(loaded: Loaded, t: Transition): void {
-    const { chores } = loaded.record;
-    const sinceMs = t.nowMs - this.#reportedMs;
-    const worthIt = sinceMs >= REPORT_MAX_MS || (sinceMs >= REPORT_MIN_MS && this.#changes >= REPORT_CHANGES);
-    if (chores.report_due_ms !== null || worthIt) {
-      this.#reportedMs = t.nowMs;
-      this.#changes = 0;
-      this.#host.ctx.waitUntil(this.report());
+    if (this.#registry.takeTurn(loaded, t.nowMs)) this.#host.ctx.waitUntil(this.report());
+    const { canceled } = t.effects;
+    if (canceled.length > 0) {
+      const push = (): Promise<void> => this.#registry.pushCancels(loaded.definition.id, canceled);
+      this.#host.ctx.waitUntil(this.#attempt("push cancel", push));
     }
-    if (t.effects.canceled.length > 0)
-      this.#host.ctx.waitUntil(this.#pushCancels(loaded.definition.id, t.effects.canceled));
     this.arm();
   }
 
@@ -247,47 +231,15 @@ export class TaskChores {
     });
   }
 
-  /** Tell the registry how the task stands, and learn how many workers could do it. */
+  /** Tell the registry how the task stands. */
   async report(): Promise<void> {
-    const loaded = this.#host.loaded();
-    if (!loaded) return;
-    const { definition, terms, record } = loaded;
-    const report = reportOf(
-      definition,
-      terms,
-      record.ledger,
-      record.chores.created_ms,
-      Date.now(),
-      record.chores.remove !== null,
-    );
-    try {
-      const reply = await callRegistry(this.#host.env, (registry) => registry.report(report));
-      const { chores } = this.#host.loaded()?.record ?? record;
-      chores.able_workers = Math.max(1, reply.able_workers);
-      if (report.version >= this.#tellVersion) chores.report_due_ms = null;
-    } catch {
-      const { chores } = this.#host.loaded()?.record ?? record;
-      chores.report_due_ms = Date.now() + AGAIN_MS;
-      this.arm();
-    }
+    await this.#registry.report();
   }
 
   /** Before a failure is judged: how many workers there are to try (P6). The last known number serves when nobody answers. */
   async countAbleWorkers(): Promise<void> {
     const loaded = this.#host.loaded();
-    if (!loaded) return;
-    await this.#attempt("count workers", async () => {
-      const able = await callRegistry(this.#host.env, (registry) => registry.ableWorkers(loaded.definition.needs));
-      loaded.record.chores.able_workers = Math.max(1, able);
-    });
-  }
-
-  async #pushCancels(taskId: number, canceled: Transition["effects"]["canceled"]): Promise<void> {
-    const byWorker = new Map<number, string[]>();
-    for (const { worker_id, lease_id } of canceled)
-      byWorker.set(worker_id, [...(byWorker.get(worker_id) ?? []), lease_id]);
-    const pushes = [...byWorker].map(([worker_id, lease_ids]) => ({ worker_id, task_id: taskId, lease_ids }));
-    await this.#attempt("push cancel", () => callRegistry(this.#host.env, (registry) => registry.pushCancel(pushes)));
+    if (loaded) await this.#attempt("count workers", () => this.#registry.countAbleWorkers(loaded));
   }
 
   async #tellDependents(): Promise<void> {

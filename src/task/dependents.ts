@@ -7,7 +7,7 @@ import { whyNotFrameByFrame } from "./dependencies.ts";
 import { EMPTY, format, setOf, union, type FrameSet } from "./frame-set.ts";
 import { statusOf, type Transition } from "./ledger.ts";
 import type { DependencyProgress, TaskDefinition } from "./rpc.ts";
-import type { Loaded } from "./task-do.ts";
+import type { Loaded } from "./held-task.ts";
 import type { ChoreState, Dependent, TaskStore } from "./task-store.ts";
 
 /** Frame-by-frame dependents are told at most this often. */

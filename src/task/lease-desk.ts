@@ -16,7 +16,7 @@ import * as leasing from "./leasing.ts";
 import type { LiveLease, Transition } from "./ledger.ts";
 import { checkReceipts, leaseFrames } from "./outputs.ts";
 import type { WorkerRef } from "./rpc.ts";
-import type { Loaded, Transit } from "./task-do.ts";
+import type { Loaded, Transit } from "./held-task.ts";
 import type { TaskLog } from "./task-log.ts";
 
 type Outcome<T> = Result<T, Refusal>;

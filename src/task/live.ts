@@ -11,7 +11,7 @@ import { FrameStates, hasPreview } from "./frame-states.ts";
 import { stateOf, type FrameBook } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
 import { sharedTask } from "./share-view.ts";
-import type { Loaded } from "./task-do.ts";
+import type { Loaded } from "./held-task.ts";
 import type { TaskLog } from "./task-log.ts";
 import type { TaskStore } from "./task-store.ts";
 import { frameOf } from "./task-view.ts";

@@ -1,6 +1,6 @@
 /**
  * One task, one object: a thin shell around the pure rules. Every call is one synchronous transition inside one transaction
- * (`#transit`): load, decide, write one row or none. What an object owes others (history, reports, news, sweeps) is in its
+ * (`HeldTask.transit`): load, decide, write one row or none. What an object owes others (history, reports, news, sweeps) is in its
  * record as chores and is done by the alarm; rendering waits for none of it (P7).
  */
 import { callRegistry } from "../http/objects.ts";
@@ -13,18 +13,19 @@ import { ok, type Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import { CLOSE_GONE, CLOSE_SIGNED_OUT, type Timings } from "../protocol/live.ts";
 import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
-import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 import { newChores, TaskChores } from "./chores.ts";
 import { amend } from "./amending.ts";
 import { continueTask } from "./backup.ts";
 import { take as takeNews } from "./dependencies.ts";
+import { HeldTask, NOT_FOUND, type Loaded } from "./held-task.ts";
 import { TaskLive } from "./live.ts";
 import { readFile, readFiles, readFrames, readTimings } from "./reading.ts";
 import { LeaseDesk } from "./lease-desk.ts";
 import { cancelLeases, SWEEP_AFTER_MS } from "./leasing.ts";
-import { newLedger, noteTask, termsOf, type Terms, type Transition } from "./ledger.ts";
+import { newLedger, noteTask, termsOf } from "./ledger.ts";
 import type {
   CompiledDefinition,
   DependencyProgress,
@@ -37,21 +38,8 @@ import type {
 import { TaskLog } from "./task-log.ts";
 import { TaskStore, type TaskRecord } from "./task-store.ts";
 import { taskOf } from "./task-view.ts";
-import { transact } from "./transact.ts";
 
 type Outcome<T> = Result<T, Refusal>;
-
-/** A task as it is loaded. */
-export interface Loaded {
-  definition: TaskDefinition;
-  terms: Terms;
-  record: TaskRecord;
-}
-
-/** Runs one transition on the task: see `TaskDO.#transit`. */
-export type Transit = <T>(change: (t: Transition, loaded: Loaded) => Outcome<T>) => Outcome<T>;
-
-const NOT_FOUND = refuse("not_found", "there is no such task");
 
 export class TaskDO extends BackedUpObject implements TaskRpc {
   /** The journal is empty of news when rows are taken out: see `backupVersion`. */
@@ -61,61 +49,44 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   readonly #chores: TaskChores;
   readonly #desk: LeaseDesk;
   readonly #live: TaskLive;
-  #loaded: Loaded | null;
+  readonly #held: HeldTask;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new TaskStore(ctx.storage);
     this.#log = new TaskLog(ctx.storage.sql, () => this.#live.logged());
-    this.#loaded = this.#store.open() ? this.#load() : null;
-    const loaded = (): Loaded | null => this.#loaded;
+    this.#held = new HeldTask(this.#store, () => ({
+      storage: ctx.storage,
+      store: this.#store,
+      chores: this.#chores,
+      live: this.#live,
+    }));
+    const { transit } = this.#held;
+    const loaded = (): Loaded | null => this.#held.loaded;
     this.#live = new TaskLive({
       ctx,
       store: this.#store,
       log: this.#log,
       loaded,
-      view: () => this.#view(this.#loaded!),
+      view: () => this.#view(loaded()!),
       livingTokens: (ids) => callRegistry(env, (registry) => registry.livingTokens(ids)),
     });
-    const transit: Transit = (change) => this.#transit(change);
     this.#desk = new LeaseDesk({ env, log: this.#log, loaded, transit });
-    this.#chores = new TaskChores({ ctx, env, store: this.#store, loaded, transit, gone: () => (this.#loaded = null) });
-  }
-
-  #load(): Loaded {
-    const definition = this.#store.definition();
-    return { definition, terms: termsOf(definition), record: this.#store.record() };
-  }
-
-  /** The task, unless it does not exist or is being removed. */
-  #task(): Loaded | null {
-    return this.#loaded && this.#loaded.record.chores.remove === null ? this.#loaded : null;
-  }
-
-  /**
-   * Run one transition: all of it is written, or, when it refuses, only the expiry of leases whose time is over. What is in
-   * memory is dropped when it throws, so that memory never differs from the rows.
-   */
-  #transit<T>(change: (t: Transition, loaded: Loaded) => Outcome<T>): Outcome<T> {
-    const loaded = this.#loaded;
-    if (!loaded) return NOT_FOUND;
-    const { ctx } = this;
-    const parts = { storage: ctx.storage, store: this.#store, chores: this.#chores, live: this.#live };
-    try {
-      return transact(parts, loaded, change);
-    } catch (error) {
-      this.#store.forget();
-      this.#loaded = this.#load();
-      this.#live.reset();
-      throw error;
-    }
+    this.#chores = new TaskChores({
+      ctx,
+      env,
+      store: this.#store,
+      loaded,
+      transit,
+      gone: () => (this.#held.loaded = null),
+    });
   }
 
   async create(definition: TaskDefinition, actor: Principal): Promise<Outcome<Task>> {
-    if (this.#loaded) return await this.view();
+    if (this.#held.loaded) return await this.view();
     const watched = await this.#chores.dependents.watch(definition);
     if (!watched.ok) return watched;
-    if (!this.#loaded) {
+    if (!this.#held.loaded) {
       this.ctx.storage.transactionSync(() => {
         const nowMs = Date.now();
         const record: TaskRecord = {
@@ -126,8 +97,8 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
         this.#store.prepare();
         this.#store.saveDefinition(definition);
         this.#store.save(record);
-        this.#loaded = { definition, terms: termsOf(definition), record };
-        this.#transit((t) => {
+        this.#held.loaded = { definition, terms: termsOf(definition), record };
+        this.#held.transit((t) => {
           for (const news of watched.value) takeNews(t, news);
           noteTask(t, "submitted", actor.name);
           return ok(null);
@@ -139,7 +110,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   async view(): Promise<Outcome<Task>> {
-    const task = this.#task();
+    const task = this.#held.present();
     return task ? ok(this.#view(task)) : NOT_FOUND;
   }
 
@@ -148,33 +119,33 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Claimed>> {
-    return this.#task() ? await this.#desk.claim(worker, claim) : NOT_FOUND;
+    return this.#held.present() ? await this.#desk.claim(worker, claim) : NOT_FOUND;
   }
 
   async renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Outcome<Renewed>> {
-    if (!this.#task()) return NOT_FOUND;
+    if (!this.#held.present()) return NOT_FOUND;
     const renewed = await this.#desk.renew(worker, leaseId, renew);
     this.#live.moved();
     return renewed;
   }
 
   async complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Outcome<Settled>> {
-    return this.#task() ? await this.#desk.complete(worker, leaseId, complete) : NOT_FOUND;
+    return this.#held.present() ? await this.#desk.complete(worker, leaseId, complete) : NOT_FOUND;
   }
 
   async fail(worker: WorkerRef, leaseId: string, fail: Fail): Promise<Outcome<Settled>> {
-    if (!this.#task()) return NOT_FOUND;
+    if (!this.#held.present()) return NOT_FOUND;
     await this.#chores.countAbleWorkers();
     return await this.#desk.fail(worker, leaseId, fail);
   }
 
   async release(worker: WorkerRef, leaseId: string, release: Release): Promise<Outcome<Settled>> {
-    return this.#task() ? await this.#desk.release(worker, leaseId, release) : NOT_FOUND;
+    return this.#held.present() ? await this.#desk.release(worker, leaseId, release) : NOT_FOUND;
   }
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {
-    if (!this.#task()) return NOT_FOUND;
-    return this.#transit((t, loaded) => {
+    if (!this.#held.present()) return NOT_FOUND;
+    return this.#held.transit((t, loaded) => {
       const whole = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#clear() };
       const definition = amend(t, whole, loaded.definition, patch, compiled, actor.name);
       if (!definition.ok) return definition;
@@ -196,7 +167,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   async remove(actor: Principal): Promise<Outcome<Task>> {
     const view = await this.view();
     if (!view.ok) return view;
-    this.#transit((t, loaded) => {
+    this.#held.transit((t, loaded) => {
       cancelLeases(t, "deleted");
       t.ledger.canceled = true;
       noteTask(t, "deleted", actor.name);
@@ -209,63 +180,63 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   async frames(query: FramesQuery): Promise<Outcome<{ frames: Frame[]; cursor: string | null }>> {
-    const task = this.#task();
+    const task = this.#held.present();
     return task ? readFrames({ ...task, ledger: task.record.ledger, book: this.#store.book }, query) : NOT_FOUND;
   }
 
   async files(query: FilesQuery): Promise<Outcome<FileList>> {
-    return this.#task() ? readFiles((from) => this.#store.entries(from), query) : NOT_FOUND;
+    return this.#held.present() ? readFiles((from) => this.#store.entries(from), query) : NOT_FOUND;
   }
 
   async file(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
-    const task = this.#task();
+    const task = this.#held.present();
     return task ? readFile(task, this.#store.book, frame) : NOT_FOUND;
   }
 
   async preview(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
-    const task = this.#task();
+    const task = this.#held.present();
     return task ? readFile(task, this.#store.book, frame, "preview") : NOT_FOUND;
   }
 
   async timings(query: FilesQuery): Promise<Outcome<Timings>> {
-    return this.#task() ? readTimings((from) => this.#store.entries(from), query) : NOT_FOUND;
+    return this.#held.present() ? readTimings((from) => this.#store.entries(from), query) : NOT_FOUND;
   }
 
   async shareGeneration(): Promise<number | null> {
-    const task = this.#task();
+    const task = this.#held.present();
     return task && (task.record.shares ?? 0);
   }
 
   async revokeShares(): Promise<Outcome<null>> {
-    if (!this.#task()) return NOT_FOUND;
+    if (!this.#held.present()) return NOT_FOUND;
     this.#live.feed.close(CLOSE_SIGNED_OUT, "the link has been revoked", ({ share }) => share !== null);
-    return this.#transit((_t, { record }) => {
+    return this.#held.transit((_t, { record }) => {
       record.shares = (record.shares ?? 0) + 1;
       return ok(null);
     });
   }
 
   async appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Outcome<null>> {
-    if (!this.#task()) return NOT_FOUND;
+    if (!this.#held.present()) return NOT_FOUND;
     this.#log.append(Date.now(), workerId, attempt, text);
     return ok(null);
   }
 
   async log(query: { after?: number; tail?: number; limit: number }): Promise<Outcome<LogPage>> {
-    return this.#task() ? ok(this.#log.read(query)) : NOT_FOUND;
+    return this.#held.present() ? ok(this.#log.read(query)) : NOT_FOUND;
   }
 
   async watch(dependent: number, mode: Dependency["frames"]): Promise<Outcome<DependencyProgress>> {
-    const task = this.#task();
+    const task = this.#held.present();
     if (!task) return NOT_FOUND;
     this.#chores.dependents.add({ task: dependent, frames: mode, since_ms: Date.now() });
     return ok(this.#chores.dependents.progress(task, mode === "same" ? this.#chores.dependents.allDone(task) : null));
   }
 
   async dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone"> {
-    if (!this.#loaded) return "unknown";
-    if (!this.#task()) return "gone";
-    this.#transit((t) => {
+    if (!this.#held.loaded) return "unknown";
+    if (!this.#held.present()) return "gone";
+    this.#held.transit((t) => {
       takeNews(t, progress);
       return ok(null);
     });
@@ -273,9 +244,9 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   async outrank(epoch: number): Promise<void> {
-    const task = this.#task();
+    const task = this.#held.present();
     if (!task || task.record.ledger.outranked >= epoch) return;
-    this.#transit((t) => {
+    this.#held.transit((t) => {
       t.ledger.outranked = epoch;
       return ok(null);
     });
@@ -283,7 +254,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
 
   /** The upgrade of `/tasks/<id>/live`; the Worker has checked the viewer and the query. */
   override async fetch(request: Request): Promise<Response> {
-    return this.#task() ? this.#live.open(request) : problemResponse(NOT_FOUND.error);
+    return this.#held.present() ? this.#live.open(request) : problemResponse(NOT_FOUND.error);
   }
 
   override async webSocketMessage(): Promise<void> {}
@@ -298,23 +269,23 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   protected backupVersion(): number | null {
-    const record = this.#task()?.record;
+    const record = this.#held.present()?.record;
     if (record && this.#store.behind(record)) this.ctx.storage.transactionSync(() => this.#store.save(record));
     return record?.ledger.version ?? null;
   }
 
   protected takesRows(): boolean {
-    if (!this.#loaded) this.#store.prepare();
-    return this.#loaded === null;
+    if (!this.#held.loaded) this.#store.prepare();
+    return this.#held.loaded === null;
   }
 
   /** A task from another manager: see `continueTask`. Tasks it waits for have come before it, or never will. */
   protected async restored(): Promise<Result<null, BackupRefusal>> {
-    const loaded = this.#store.readable() ? this.#load() : null;
+    const loaded = this.#store.readable() ? this.#held.load() : null;
     if (!loaded) return { ok: false, error: { code: "invalid", detail: "are not those of a task" } };
     const news = await this.#chores.dependents.watchThere(loaded.definition);
-    this.#loaded = loaded;
-    this.#transit((t) => continueTask(t, news));
+    this.#held.loaded = loaded;
+    this.#held.transit((t) => continueTask(t, news));
     await this.#chores.report();
     return ok(null);
   }

@@ -4,7 +4,7 @@ import type { Refusal } from "../protocol/problem.ts";
 import type { TaskChores } from "./chores.ts";
 import type { Transition } from "./ledger.ts";
 import type { TaskLive } from "./live.ts";
-import type { Loaded } from "./task-do.ts";
+import type { Loaded } from "./held-task.ts";
 import type { TaskStore } from "./task-store.ts";
 
 /** What a transition goes through. */

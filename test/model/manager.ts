@@ -1,5 +1,5 @@
 /**
- * The manager: the real rules, and round them what the task's object does to keep them (`TaskDO.#transit`, `TaskStore.note`,
+ * The manager: the real rules, and round them what the task's object does to keep them (`HeldTask.transit`, `TaskStore.note`,
  * `LeaseDesk.#settle`, `TaskChores.arm`), line by line; `model.test.ts` fails when those lines change.
  */
 import { ok, type Result } from "../../src/platform/result.ts";

@@ -1,0 +1,92 @@
+/** What a task's object tells the registry, and asks of it. Nobody's rendering waits for an answer. */
+import { callRegistry } from "../http/objects.ts";
+import type { Env } from "../platform/env.ts";
+import type { Loaded } from "./held-task.ts";
+import type { Transition } from "./ledger.ts";
+import { reportOf } from "./task-view.ts";
+
+/** A report that did not arrive is sent again after this. */
+export const REPORT_AGAIN_MS = 5_000;
+/** Counters reach the registry at most this often … */
+const REPORT_MIN_MS = 1_000;
+/** … and then only after this many changes, or this long: slow tasks would else pay a report for each frame. */
+const REPORT_CHANGES = 6;
+const REPORT_MAX_MS = 10_000;
+
+/** The object, as its line to the registry sees it. */
+export interface LineHost {
+  env: Env;
+  loaded(): Loaded | null;
+  /** A report is due anew. */
+  arm(): void;
+}
+
+export class RegistryLine {
+  readonly #host: LineHost;
+  #reportedMs = 0;
+  #changes = 0;
+  /** Ledger version the registry must hear of. */
+  #tellVersion = 0;
+
+  constructor(host: LineHost) {
+    this.#host = host;
+  }
+
+  /** Inside the transaction: a transition happened; `urgent`: the registry must hear of it, whatever becomes of this object. */
+  note(loaded: Loaded, t: Transition, urgent: boolean): void {
+    this.#changes++;
+    if (!urgent) return;
+    loaded.record.chores.report_due_ms = t.nowMs + REPORT_AGAIN_MS;
+    this.#tellVersion = t.ledger.version;
+  }
+
+  /** After a commit: whether it is time to report; then counting starts anew. */
+  takeTurn(loaded: Loaded, nowMs: number): boolean {
+    const sinceMs = nowMs - this.#reportedMs;
+    const worthIt = sinceMs >= REPORT_MAX_MS || (sinceMs >= REPORT_MIN_MS && this.#changes >= REPORT_CHANGES);
+    if (loaded.record.chores.report_due_ms === null && !worthIt) return false;
+    this.#reportedMs = nowMs;
+    this.#changes = 0;
+    return true;
+  }
+
+  /** Tell how the task stands, and learn how many workers could do it. */
+  async report(): Promise<void> {
+    const loaded = this.#host.loaded();
+    if (!loaded) return;
+    const { definition, terms, record } = loaded;
+    const report = reportOf(
+      definition,
+      terms,
+      record.ledger,
+      record.chores.created_ms,
+      Date.now(),
+      record.chores.remove !== null,
+    );
+    try {
+      const reply = await callRegistry(this.#host.env, (registry) => registry.report(report));
+      const { chores } = this.#host.loaded()?.record ?? record;
+      chores.able_workers = Math.max(1, reply.able_workers);
+      if (report.version >= this.#tellVersion) chores.report_due_ms = null;
+    } catch {
+      const { chores } = this.#host.loaded()?.record ?? record;
+      chores.report_due_ms = Date.now() + REPORT_AGAIN_MS;
+      this.#host.arm();
+    }
+  }
+
+  /** How many workers there are to try; what they are is kept in the record. Throws when the registry does not answer. */
+  async countAbleWorkers(loaded: Loaded): Promise<void> {
+    const able = await callRegistry(this.#host.env, (registry) => registry.ableWorkers(loaded.definition.needs));
+    loaded.record.chores.able_workers = Math.max(1, able);
+  }
+
+  /** Have workers with a socket told that these leases are void. Throws when the registry does not answer. */
+  async pushCancels(taskId: number, canceled: Transition["effects"]["canceled"]): Promise<void> {
+    const byWorker = new Map<number, string[]>();
+    for (const { worker_id, lease_id } of canceled)
+      byWorker.set(worker_id, [...(byWorker.get(worker_id) ?? []), lease_id]);
+    const pushes = [...byWorker].map(([worker_id, lease_ids]) => ({ worker_id, task_id: taskId, lease_ids }));
+    await callRegistry(this.#host.env, (registry) => registry.pushCancel(pushes));
+  }
+}
