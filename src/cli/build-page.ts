@@ -7,6 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, s
 import path from "node:path";
 import { CliError, EXIT, messageOf } from "./failure.ts";
 import { CHECKOUT } from "./manager-record.ts";
+import { reportAndExit } from "./stop-signals.ts";
 
 const PUBLIC = path.join(CHECKOUT, "public");
 /** Inside the build, so that both are replaced together; `.assetsignore` keeps it from being served. */
@@ -33,6 +34,11 @@ function isBuiltFrom(sources: string): boolean {
   } catch {
     return false;
   }
+}
+
+/** Whether the build is there, made of the sources as they are now. */
+export function isPageBuilt(): boolean {
+  return isBuiltFrom(hashOfSources());
 }
 
 /**
@@ -69,8 +75,12 @@ export async function buildPage(): Promise<boolean> {
 
 if (import.meta.main) {
   const began = performance.now();
-  const built = await buildPage();
-  process.stdout.write(
-    built ? `page built in ${((performance.now() - began) / 1000).toFixed(1)} s\n` : "page is up to date\n",
-  );
+  try {
+    const built = await buildPage();
+    process.stdout.write(
+      built ? `page built in ${((performance.now() - began) / 1000).toFixed(1)} s\n` : "page is up to date\n",
+    );
+  } catch (thrown) {
+    reportAndExit("npm run build:page", thrown);
+  }
 }

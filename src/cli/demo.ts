@@ -13,7 +13,7 @@ import { tokenCreatedSchema } from "../protocol/token.ts";
 import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT, messageOf } from "./failure.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
-import { buildPageIfMissing } from "./page.ts";
+import { buildPageIfNeeded } from "./page.ts";
 import { reportAndExit, stopSignal } from "./stop-signals.ts";
 
 const FRAMES = 24;
@@ -132,7 +132,7 @@ async function demo(signal: AbortSignal, folder: string): Promise<void> {
   const scene = blender ? makeScene(say, signal) : undefined;
   // It is awaited below; a failure meanwhile must not count as unhandled.
   scene?.catch(() => undefined);
-  const noPage = await buildPageIfMissing(signal);
+  const noPage = await buildPageIfNeeded(signal);
   const manager = await launchManager(options);
   if (!manager) return;
   let farm: Farm | undefined;

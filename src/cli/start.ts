@@ -7,7 +7,7 @@ import { tokenCreatedSchema, tokenListSchema } from "../protocol/token.ts";
 import { CliError, EXIT, messageOf } from "./failure.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
 import { CHECKOUT, recordFile, removeRecord, writeRecord } from "./manager-record.ts";
-import { buildPageIfMissing } from "./page.ts";
+import { buildPageIfNeeded } from "./page.ts";
 import { readPrivateFile, writePrivateFile } from "./private-file.ts";
 import { reportAndExit, stopSignal, untilAborted } from "./stop-signals.ts";
 
@@ -102,7 +102,7 @@ async function main(): Promise<void> {
     signal: stop,
   };
   if (process.stdout.isTTY) process.stdout.write("Starting the manager …\n");
-  const noPage = await buildPageIfMissing(stop);
+  const noPage = await buildPageIfNeeded(stop);
   const manager = await launchManager(options);
   if (!manager) return;
   const record = {
