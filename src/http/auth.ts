@@ -112,7 +112,7 @@ async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean):
   if (token.includes(".")) {
     const claims = await verify<AccessClaims>(await signingKey(env), "access", token);
     if (!claims) {
-      const holder = await shareHolder(env, token, nowMs);
+      const holder = await shareHolder(env, token, nowMs, fresh);
       return holder && { ...holder, credential: "share" };
     }
     return claims.exp_ms > nowMs ? { principal: claims.p, credential: "access", untilMs: null } : "expired";

@@ -53,29 +53,33 @@ export async function sessionHolder(env: Env, text: string, nowMs: number): Prom
   const claims = await verify<SessionClaims>(await signingKey(env), "session", text);
   if (!claims || claims.exp_ms <= nowMs) return null;
   const principal = claims.share
-    ? await sharePrincipal(env, claims.share, nowMs)
+    ? await sharePrincipal(env, claims.share, nowMs, false)
     : claims.token === 0
       ? claims.mark === (await adminMark(env)) && { role: "admin" as const, id: 0, name: "admin" }
       : await tokenPrincipal(env, claims.token ?? -1, nowMs);
   return principal ? { principal, untilMs: claims.exp_ms } : null;
 }
 
-/** The claims of a share token and who it makes its holder; null when it is not ours, over, or revoked. */
+/**
+ * The claims of a share token and who it makes its holder; null when it is not ours, over, or revoked. `fresh` asks the task
+ * whether its links were voided: for the trade of a link for a session.
+ */
 export async function shareHolder(
   env: Env,
   text: string,
   nowMs: number,
+  fresh: boolean,
 ): Promise<(Holder & { share: ShareClaims }) | null> {
   const share = await verify<ShareClaims>(await signingKey(env), "share", text);
   if (!share) return null;
-  const principal = await sharePrincipal(env, share, nowMs);
+  const principal = await sharePrincipal(env, share, nowMs, fresh);
   return principal && { principal, untilMs: share.exp_ms, share };
 }
 
-async function sharePrincipal(env: Env, share: ShareClaims, nowMs: number): Promise<Principal | null> {
+async function sharePrincipal(env: Env, share: ShareClaims, nowMs: number, fresh: boolean): Promise<Principal | null> {
   if (share.exp_ms <= nowMs) return null;
   const key = String(share.task);
-  let generation = generations.get(key, nowMs);
+  let generation = fresh ? undefined : generations.get(key, nowMs);
   if (generation === undefined) {
     generation = await callTask(env, share.task, (task) => task.shareGeneration());
     generations.set(key, generation, nowMs + (generation === share.generation ? HIT_MS : MISS_MS));

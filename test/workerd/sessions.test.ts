@@ -204,6 +204,8 @@ describe("a share link", () => {
     const anew = (await okJson(await send("POST", `/tasks/${mine}/share`, { token: ana.token, json: {} }), 201))[
       "token"
     ] as string;
+    // At once, although the link was good a moment ago.
+    await problem(await send("POST", "/auth/session", { token: null, json: { token: link } }), 401, "unauthorized");
     laterBy(60_000);
     await problem(await send("GET", `/tasks/${mine}`, { token: link }), 401, "unauthorized");
     await problem(await withCookie("GET", `/tasks/${mine}`, cookie), 401, "unauthorized");

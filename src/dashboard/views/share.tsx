@@ -38,7 +38,8 @@ export function ShareView() {
       return;
     }
     signIn(token).catch(() => (wrong.value = t.bad));
-  }, [token]);
+    // Also when the session ends: then the link says whether it still holds.
+  }, [token, who === null]);
   const shown = who?.role === "share" ? who : null;
   return (
     <>
