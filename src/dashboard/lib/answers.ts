@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import type { dayTotalsSchema, historyPageSchema, workerTotalsSchema } from "../../protocol/history.ts";
 import type { missingResultSchema, partsSchema } from "../../protocol/file.ts";
-import type { settingsListSchema } from "../../protocol/setting.ts";
+import type { settingsFilesSchema, settingsListSchema } from "../../protocol/setting.ts";
 import type { framesPageSchema } from "../../protocol/task.ts";
 import type { tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
 import type { deliveryListSchema, webhookListSchema } from "../../protocol/webhook.ts";
@@ -13,6 +13,7 @@ export type DayTotals = z.infer<typeof dayTotalsSchema>;
 export type WorkerTotals = z.infer<typeof workerTotalsSchema>;
 export type AssetsMissing = z.infer<typeof missingResultSchema>;
 export type Parts = z.infer<typeof partsSchema>;
+export type SettingsFiles = z.infer<typeof settingsFilesSchema>;
 export type Settings = z.infer<typeof settingsListSchema>;
 export type TokenList = z.infer<typeof tokenListSchema>;
 export type TokenCreated = z.infer<typeof tokenCreatedSchema>;

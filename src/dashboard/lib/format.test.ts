@@ -13,7 +13,8 @@ describe("numbers for people", () => {
   });
 
   it("durations carry into the next unit instead of showing 60", () => {
-    expect([0.424, 8.06, 59.96, 185, 3_599.6, 8_040, 273_600].map(duration)).toEqual([
+    expect([0, 0.424, 8.06, 59.96, 185, 3_599.6, 8_040, 273_600].map(duration)).toEqual([
+      "0 s",
       "0.42 s",
       "8.1 s",
       "1 m 00 s",

@@ -23,6 +23,7 @@ export function percent(part: number, total: number): string {
 /** `0.42 s`, `8.1 s`, `3 m 05 s`, `2 h 14 m`, `3 d 4 h`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds) || seconds < 0) return "–";
+  if (seconds === 0) return "0 s";
   if (seconds < 1) return `${seconds.toFixed(2)} s`;
   if (seconds < 59.95) return `${tenth.format(seconds)} s`;
   const all = Math.round(seconds);

@@ -20,8 +20,36 @@ whenUnauthorized(() => {
   if (session.value) session.value = null;
 });
 
+/** Kept while somebody is signed in, because no script can read the cookie: without one, asking would only be refused. */
+const KEY = "tablao-signed-in";
+
+function remember(who: Session | null): void {
+  try {
+    if (who) localStorage.setItem(KEY, who.role);
+    else localStorage.removeItem(KEY);
+  } catch {
+    // Private windows may have no storage; then one signs in once more.
+  }
+}
+
+function mayBeSignedIn(): boolean {
+  try {
+    return localStorage.getItem(KEY) !== null;
+  } catch {
+    return true;
+  }
+}
+
+session.subscribe((who) => {
+  if (who !== undefined) remember(who);
+});
+
 /** Ask the manager who we are. Throws only when it cannot be reached. */
 export async function loadSession(): Promise<void> {
+  if (!mayBeSignedIn()) {
+    session.value = null;
+    return;
+  }
   try {
     session.value = await get<Session>("/auth/session");
   } catch (thrown) {

@@ -3,6 +3,8 @@ import type { InputHTMLAttributes } from "preact";
 
 export type InputKind = "text" | "number" | "date";
 
-export function Input({ kind, ...rest }: { kind: InputKind } & Omit<InputHTMLAttributes, "type" | "list" | "role">) {
+type Props = { kind: InputKind; list?: string | undefined } & Omit<InputHTMLAttributes, "type" | "list" | "role">;
+
+export function Input({ kind, ...rest }: Props) {
   return <input class="input" {...({ ...rest, type: kind } as object)} />;
 }

@@ -154,9 +154,9 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
                     <span class={event.kind === "error" ? "bad" : ""}>
                       {event.attempt ?? "–"} · {t.kind[event.kind as keyof typeof t.kind]}
                     </span>
-                    <span class="quiet">
-                      {event.worker_id === null ? "" : workerName(event.worker_id)},{" "}
-                      {ago(event.at_ms, managerNow.value)}
+                    <span class="quiet attempt-by">
+                      {event.worker_id !== null && <span class="clip">{workerName(event.worker_id)}</span>}
+                      <span>{ago(event.at_ms, managerNow.value)}</span>
                     </span>
                     {event.detail && event.kind !== "done" && <span class="small attempt-detail">{event.detail}</span>}
                     {event.attempt !== null && (

@@ -1,9 +1,10 @@
-/** What happened: events by filter, days, workers; each as CSV, too. */
+/** What happened: events by filter, days, workers; each as CSV and JSON, too. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { DayTotal, HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
 import type { DayTotals, HistoryPage, WorkerTotals } from "../lib/answers.ts";
 import { get, withQuery } from "../lib/api.ts";
-import { managerNow, workerName } from "../lib/farm.ts";
+import { allEvents, saveJson } from "../lib/export-json.ts";
+import { managerNow, tasks, workerName, workers } from "../lib/farm.ts";
 import { ago, count, duration } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import { query, setQuery } from "../lib/router.ts";
@@ -11,9 +12,11 @@ import { useList } from "../lib/use-list.ts";
 import { Field } from "../parts/controls.tsx";
 import { Input, type InputKind } from "../parts/input.tsx";
 import { Icon } from "../parts/icons.tsx";
+import { attempt } from "../parts/messages.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { text } from "../text.ts";
 import { EventRows } from "./event-rows.tsx";
+import { nameOfTask } from "./farm-rules.ts";
 import "./history.css";
 
 type Tab = "events" | "days" | "workers";
@@ -28,6 +31,21 @@ function apiQuery(search: URLSearchParams, names: readonly string[]): Record<str
   if (values["since"]) values["since"] = String(Date.parse(`${values["since"]}T00:00`));
   if (values["until"]) values["until"] = String(Date.parse(`${values["until"]}T00:00`) + DAY_MS - 1);
   return values;
+}
+
+/** A value and what it is called. */
+type Known = readonly [value: string, name: string];
+
+function Choices({ id, of }: { id: string; of: readonly Known[] }) {
+  return (
+    <datalist id={id}>
+      {of.slice(0, 500).map(([value, name]) => (
+        <option key={value} value={value}>
+          {name}
+        </option>
+      ))}
+    </datalist>
+  );
 }
 
 function Events() {
@@ -56,21 +74,35 @@ function Events() {
     void load(false, abort.signal);
     return () => abort.abort();
   });
-  const field = (name: (typeof NAMES)[number], label: string, kind: InputKind) => (
+  const field = (name: (typeof NAMES)[number], label: string, kind: InputKind, known?: readonly Known[]) => (
     <Field label={label}>
       {(attributes) => (
         <Input
           {...attributes}
           kind={kind}
           min={kind === "number" ? 1 : undefined}
+          list={known ? `known-${name}` : undefined}
           value={query.value.get(name) ?? ""}
-          onChange={(event) => setQuery({ [name]: event.currentTarget.value })}
+          onChange={(event) => {
+            const said = event.currentTarget.value;
+            const named = known?.find(([, words]) => words.toLowerCase() === said.toLowerCase());
+            setQuery({ [name]: named?.[0] ?? said });
+          }}
         />
       )}
     </Field>
   );
+  // Found by name: the browser searches in these while one types.
+  const knownTasks = [...tasks.value.values()].map((task) => [String(task.id), nameOfTask(task)] as const);
+  const knownWorkers = [...workers.value.keys()].map((id) => [String(id), workerName(id)] as const);
+  const knownTypes = [...new Set([...tasks.value.values()].map((task) => task.type))].map(
+    (type) => [type, ""] as const,
+  );
   return (
     <div class="stack">
+      <Choices id="known-task_id" of={knownTasks} />
+      <Choices id="known-worker_id" of={knownWorkers} />
+      <Choices id="known-type" of={knownTypes} />
       <div class="fields history-fields">
         <Field label={t.kind}>
           {(attributes) => (
@@ -89,9 +121,9 @@ function Events() {
             </select>
           )}
         </Field>
-        {field("task_id", t.task, "number")}
-        {field("worker_id", t.worker, "number")}
-        {field("type", t.type, "text")}
+        {field("task_id", t.task, "text", knownTasks)}
+        {field("worker_id", t.worker, "text", knownWorkers)}
+        {field("type", t.type, "text", knownTypes)}
         {field("since", t.since, "date")}
         {field("until", t.until, "date")}
       </div>
@@ -205,10 +237,23 @@ function Workers() {
 export function History() {
   const t = text.history;
   const tab = useSignal<Tab>((query.value.get("view") as Tab | null) ?? "events");
+  const saving = useSignal(false);
   const csv = useComputed(() => {
     if (tab.value !== "events") return `/history/${tab.value}?format=csv`;
     return withQuery("/history", { ...apiQuery(query.value, NAMES), format: "csv" });
   });
+  const saveAsJson = async (): Promise<void> => {
+    const which = tab.value;
+    saving.value = true;
+    await attempt(async () => {
+      const rows =
+        which === "events"
+          ? { events: await allEvents(apiQuery(query.value, NAMES)) }
+          : await get<DayTotals | WorkerTotals>(`/history/${which}`);
+      saveJson(`tablao-${which}.json`, rows);
+    });
+    saving.value = false;
+  };
   return (
     <>
       <div class="head">
@@ -218,6 +263,10 @@ export function History() {
             <Icon name="down" />
             {t.csv}
           </a>
+          <button type="button" class="button" disabled={saving.value} onClick={() => void saveAsJson()}>
+            <Icon name="down" />
+            {t.json}
+          </button>
         </div>
       </div>
       <div class="sheet">

@@ -12,7 +12,7 @@ interface Props {
 }
 
 function hintOf(field: SettingField): string | undefined {
-  if (field.description !== undefined) return field.description;
+  if (field.description !== undefined) return field.description.replaceAll("`", "");
   if (field.kind === "list") return text.submit.isList;
   if (field.kind === "json") return text.submit.json;
   const { fallback } = field;

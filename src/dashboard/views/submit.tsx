@@ -3,9 +3,11 @@ import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@pr
 import { useEffect, useRef } from "preact/hooks";
 import type { TaskTypes } from "../../protocol/task-type.ts";
 import type { Task } from "../../protocol/task.ts";
+import type { SettingsFiles } from "../lib/answers.ts";
 import { call, get } from "../lib/api.ts";
 import { bytes, counted } from "../lib/format.ts";
 import { ApiError, messageOf } from "../lib/problem.ts";
+import { useList } from "../lib/use-list.ts";
 import { go } from "../lib/router.ts";
 import { maySubmit } from "../lib/session.ts";
 import { Field } from "../parts/controls.tsx";
@@ -24,13 +26,13 @@ type TaskType = Pick<TaskTypes["types"][number], "type" | "summary"> & { setting
 /** What the form says in places of its own, or what belongs to the files. */
 const OWN = new Set(["file", "assets", "frame_start", "frame_end"]);
 /** Shown at once; the rest is under “more”. */
-const FIRST = new Set([
+const FIRST = [
   "frames",
-  "format",
+  "render_preset",
   "engine",
   "samples",
   "resolution_percentage",
-  "render_preset",
+  "format",
   "width",
   "height",
   "text",
@@ -40,7 +42,7 @@ const FIRST = new Set([
   "program",
   "args",
   "command",
-]);
+];
 
 type Texts = Record<string, string>;
 
@@ -96,7 +98,14 @@ export function Submit() {
     return () => sender.current?.stop();
   }, []);
   const chosenType = useComputed(() => types.value.find((one) => one.type === type.value));
-  const fields = useComputed(() => (chosenType.value ? fieldsOf(chosenType.value.settings, OWN) : []));
+  const presets = useList<SettingsFiles>("/settings?group=render").value?.settings_files ?? [];
+  const fields = (chosenType.value ? fieldsOf(chosenType.value.settings, OWN) : []).flatMap((field): SettingField[] => {
+    if (field.name !== "render_preset") return [field];
+    return presets.length === 0 ? [] : [{ ...field, kind: "choice", choices: presets }];
+  });
+  const first = fields
+    .filter((field) => FIRST.includes(field.name) || field.required)
+    .sort((a, b) => FIRST.indexOf(a.name) - FIRST.indexOf(b.name));
   const scenes = useComputed(() => scenesOf(files.value));
   useSignalEffect(() => {
     const [first] = scenes.value;
@@ -106,12 +115,12 @@ export function Submit() {
   const errors = new Map(
     problem.value instanceof ApiError ? problem.value.errors.map((one) => [one.field, one.message]) : [],
   );
-  const placed = new Set([...fields.value.map((field) => `settings.${field.name}`), ...Object.keys(queue.value)]);
+  const placed = new Set([...fields.map((field) => `settings.${field.name}`), ...Object.keys(queue.value)]);
   const elsewhere = problem.value !== null && ![...errors.keys()].some((field) => placed.has(field));
 
   const settingsOf = (): Record<string, unknown> => {
     const settings: Record<string, unknown> = {};
-    for (const field of fields.value) {
+    for (const field of fields) {
       const value = valueOf(field, texts.value[field.name] ?? "");
       if (value !== undefined) settings[field.name] = value;
     }
@@ -219,18 +228,10 @@ export function Submit() {
         </div>
         <section class="sheet submit-part" aria-labelledby="settings-title">
           <h2 id="settings-title">{t.settings}</h2>
-          <SettingFields
-            fields={fields.value.filter((field) => FIRST.has(field.name) || field.required)}
-            texts={texts}
-            errors={errors}
-          />
+          <SettingFields fields={first} texts={texts} errors={errors} />
           <details open={[...errors.keys()].some((field) => field.startsWith("settings."))}>
             <summary>{t.moreSettings}</summary>
-            <SettingFields
-              fields={fields.value.filter((field) => !FIRST.has(field.name) && !field.required)}
-              texts={texts}
-              errors={errors}
-            />
+            <SettingFields fields={fields.filter((field) => !first.includes(field))} texts={texts} errors={errors} />
           </details>
         </section>
         <section class="sheet submit-part" aria-labelledby="queue-title">

@@ -10,6 +10,7 @@ import { count } from "../lib/format.ts";
 import type { TaskLive } from "../lib/task-live.ts";
 import { Icon } from "../parts/icons.tsx";
 import { Mark } from "../parts/marks.tsx";
+import { narrow } from "../parts/narrow.ts";
 import { attempt, say } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 
@@ -109,7 +110,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
         />
         {hiddenAll && <p class="quiet">{t.empty}</p>}
         <p id="grid-keys" class="quiet small">
-          <span aria-hidden="true">{t.keysShort}</span>
+          <span aria-hidden="true">{narrow.value ? t.keysTouch : t.keysShort}</span>
           <span class="hidden-text">{t.keys}</span>
         </p>
         <div class="selection-bar">

@@ -71,7 +71,7 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
               {t.requeue}
             </button>
           )}
-          {task.status === "canceled" && task.frames.failed === 0 && (
+          {(task.status === "canceled" || task.status === "failed") && task.frames.failed === 0 && (
             <button type="button" class="button" onClick={() => act("requeue")}>
               {t.requeueAll}
             </button>

@@ -16,18 +16,25 @@ const PAGE = 10_000;
 const SHOWN = 2_000;
 const WRONG = /\b(error|exception|traceback|fatal|failed|killed)\b/i;
 
+/** An entry may be many lines of a renderer's output: those that read like an error are marked. */
+function marked(said: string): VNode[] {
+  return said
+    .trimEnd()
+    .split("\n")
+    .map((one, index) => (WRONG.test(one) ? <mark key={index}>{one}</mark> : <div key={index}>{one || " "}</div>));
+}
+
 /** Lines are made once: a log that grows does not draw again what is there. */
 const drawn = new WeakMap<LogLine, VNode>();
 
 function lineOf(line: LogLine): VNode {
   const known = drawn.get(line);
   if (known) return known;
-  const wrong = WRONG.test(line.text);
   const made = (
-    <div class={wrong ? "log-line error" : "log-line"} key={line.seq} data-wrong={wrong ? "" : undefined}>
+    <div class="log-line" key={line.seq}>
       <span class="quiet">{clock(line.at_ms)}</span>
       <span class="quiet clip">{line.worker_id === null ? "" : workerName(line.worker_id)}</span>
-      <pre>{line.text}</pre>
+      <pre>{WRONG.test(line.text) ? marked(line.text) : line.text.trimEnd()}</pre>
     </div>
   );
   drawn.set(line, made);
@@ -96,7 +103,7 @@ export function TaskLog({ live, taskId, attempt }: Props) {
     if (!element) return;
     if (attempt.value !== null) {
       // The last thing that reads like an error is most often what ended it.
-      const wrong = [...element.querySelectorAll<HTMLElement>("[data-wrong]")].at(-1);
+      const wrong = [...element.querySelectorAll<HTMLElement>("mark")].at(-1);
       element.scrollTop = wrong ? wrong.offsetTop - element.offsetTop - element.clientHeight / 3 : element.scrollHeight;
     } else if (follow.value) element.scrollTop = element.scrollHeight;
   }, [ready, follow.value]);

@@ -5,6 +5,7 @@ import { Selection } from "../grid/selection.ts";
 import { FrameFacts } from "../lib/frame-facts.ts";
 import { mayChange, session } from "../lib/session.ts";
 import { TaskLive } from "../lib/task-live.ts";
+import { narrow } from "../parts/narrow.ts";
 import { Tabs } from "../parts/tabs.tsx";
 import { text } from "../text.ts";
 import { nameOfTask } from "./farm-rules.ts";
@@ -73,34 +74,53 @@ export function TaskSheet({ id, full }: SheetProps) {
     ["timeline", text.task.tabs.timeline] as const,
     ...(full ? ([["settings", text.task.tabs.settings]] as const) : []),
   ];
+  // A task that makes no files has nothing to look at.
+  const viewer = task.format !== "" && <Viewer live={live} taskId={id} />;
+  const frames = (
+    <TaskFrames
+      live={live}
+      taskId={id}
+      selection={selection}
+      mayChange={allowed}
+      mayZip={full}
+      onOpen={() => document.querySelector("#frame-title")?.scrollIntoView({ block: "nearest" })}
+    />
+  );
+  const panel = <FramePanel live={live} taskId={id} selection={selection} full={full} onLog={onLog} />;
+  const more = (
+    <div class="sheet" ref={below}>
+      <Tabs label={text.task.tabsLabel} tabs={tabs} chosen={tab} />
+      <div class="tab-body" role="tabpanel" id={`panel-${tab.value}`} aria-labelledby={`tab-${tab.value}`}>
+        {tab.value === "log" && <TaskLog live={live} taskId={id} attempt={logAttempt} />}
+        {tab.value === "times" && facts.value && <TaskTimes facts={facts.value} onFrame={onFrame} />}
+        {tab.value === "timeline" && facts.value && <TaskTimeline facts={facts.value} onFrame={onFrame} />}
+        {tab.value === "settings" && <TaskSettings task={task} />}
+      </div>
+    </div>
+  );
   return (
     <>
       <TaskHead task={task} mayChange={allowed} full={full} />
-      <div class="pair task-pair">
-        <div class="stack">
-          <TaskFrames
-            live={live}
-            taskId={id}
-            selection={selection}
-            mayChange={allowed}
-            mayZip={full}
-            onOpen={() => document.querySelector("#frame-title")?.scrollIntoView({ block: "nearest" })}
-          />
-          <div class="sheet" ref={below}>
-            <Tabs label={text.task.tabsLabel} tabs={tabs} chosen={tab} />
-            <div class="tab-body" role="tabpanel" id={`panel-${tab.value}`} aria-labelledby={`tab-${tab.value}`}>
-              {tab.value === "log" && <TaskLog live={live} taskId={id} attempt={logAttempt} />}
-              {tab.value === "times" && facts.value && <TaskTimes facts={facts.value} onFrame={onFrame} />}
-              {tab.value === "timeline" && facts.value && <TaskTimeline facts={facts.value} onFrame={onFrame} />}
-              {tab.value === "settings" && <TaskSettings task={task} />}
-            </div>
+      {narrow.value ? (
+        // In the order in which they are wanted, for the eye and for the Tab key alike.
+        <div class="stack task-pair">
+          {viewer}
+          {frames}
+          {panel}
+          {more}
+        </div>
+      ) : (
+        <div class="pair task-pair">
+          <div class="stack">
+            {frames}
+            {more}
+          </div>
+          <div class="stack">
+            {viewer}
+            {panel}
           </div>
         </div>
-        <div class="stack">
-          <Viewer live={live} taskId={id} />
-          <FramePanel live={live} taskId={id} selection={selection} full={full} onLog={onLog} />
-        </div>
-      </div>
+      )}
     </>
   );
 }

@@ -64,7 +64,6 @@ export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
 
   const list = frames.value;
   const at = Math.max(0, list.indexOf(wanted.value ?? -1));
-  const makesFiles = (live.task.value?.format ?? "") !== "";
   const scrub = (index: number): void => {
     follow.value = false;
     wanted.value = list[index] ?? null;
@@ -85,9 +84,9 @@ export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
         />
         {shown.value === null && (
           <p class="quiet">
-            {makesFiles ? t.none : t.notImages}
+            {t.none}
             <br />
-            {makesFiles && t.noneHint}
+            {t.noneHint}
           </p>
         )}
       </div>
