@@ -1,0 +1,277 @@
+/** The page on a farm that renders: drop a scene, watch it, scrub through it, lose a worker, share it. */
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { endBrowser, dropOn, newVisitor, signIn, testWithBrowser, type Visitor } from "../support/browser.ts";
+import { endFarm, startAgent, startManager, submit, untilStatus, type Agent, type Manager } from "../support/farm.ts";
+import { testFolder } from "../support/folders.ts";
+import { testWith } from "../support/programs.ts";
+import { makeScenes, writeTexture } from "../support/scenes.ts";
+import { until } from "../support/wait.ts";
+
+const browserTest = testWithBrowser();
+/** Of the page's colours in the light theme; the texture's are far from both. */
+const GREEN = [30, 138, 86];
+const UPPER = [220, 30, 30] as const;
+const LOWER = [30, 30, 220] as const;
+
+let manager: Manager;
+let admin: Visitor;
+const agents: Agent[] = [];
+
+beforeAll(async () => {
+  if (browserTest !== test) return;
+  manager = await startManager();
+  agents.push(...(await Promise.all([startAgent(manager, { name: "left" }), startAgent(manager, { name: "right" })])));
+  admin = await newVisitor();
+  await signIn(admin, manager);
+});
+afterAll(async () => {
+  await endBrowser();
+  await endFarm();
+});
+
+/** The middle of a frame's cell on the grid's canvas. */
+async function colourOfCell({ page }: Visitor, cell: number): Promise<number[]> {
+  return await page.locator(".grid").evaluate((grid: HTMLElement, index) => {
+    const { layout } = (grid as unknown as { gridView: { layout: { columns: number; pitch: number } } }).gridView;
+    const canvas = grid.querySelector("canvas")!;
+    const middle = (at: number): number => Math.round((at + 0.4) * layout.pitch * devicePixelRatio);
+    const [x, y] = [middle(index % layout.columns), middle(Math.floor(index / layout.columns))];
+    // A copy: reading the page's own canvas would make the browser warn that this is slow.
+    const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true })!;
+    copy.drawImage(canvas, x, y, 1, 1, 0, 0, 1, 1);
+    return Array.from(copy.getImageData(0, 0, 1, 1).data.subarray(0, 3));
+  }, cell);
+}
+
+/** The number beside a state in the grid's legend. */
+async function framesIn({ page }: Visitor, state: string): Promise<number> {
+  const words = await page.locator(".legend").getByRole("button", { name: state }).innerText();
+  return Number(/[\d,]+$/.exec(words)![0].replaceAll(",", ""));
+}
+
+/** What the player shows: its frame, and the colours of the upper and the lower half. */
+async function shown({ page }: Visitor): Promise<{ frame: number; upper: number[]; lower: number[]; all: string }> {
+  return await page.locator(".viewer-stage canvas").evaluate((canvas: HTMLCanvasElement) => {
+    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true })!;
+    copy.drawImage(canvas, 0, 0);
+    const at = (y: number): number[] => {
+      const [x, row] = [Math.round(canvas.width * 0.02), Math.round(canvas.height * y)];
+      return Array.from(copy.getImageData(x, row, 1, 1).data.subarray(0, 3));
+    };
+    return { frame: Number(canvas.dataset["frame"]), upper: at(0.1), lower: at(0.9), all: canvas.toDataURL() };
+  });
+}
+
+function near(actual: readonly number[], expected: readonly number[]): boolean {
+  return actual.every((channel, index) => Math.abs(channel - expected[index]!) < 40);
+}
+
+const rendering = browserTest === test ? testWith("blender", "ffmpeg") : browserTest;
+
+browserTest("the frames of a killed agent come back and are rendered by another", async () => {
+  const { page } = admin;
+  const settings = JSON.stringify({ width: 32, height: 18, samples: 1, delay_ms: 1_500 });
+  const task = ["--type", "demo_render", "--settings", settings, "--frames", "1-12", "--chunk", "3", "--lease", "6"];
+  const id = await submit(manager, ...task, "--name", "survivor");
+  await page.goto(`${manager.url}/app/tasks/${id}`);
+  await until(async () => (await framesIn(admin, "rendering")) >= 5, { withinMs: 30_000, what: "both agents render" });
+  const [killed, other] = agents as [Agent, Agent];
+  await killed.kill();
+  await page
+    .locator(".figure")
+    .filter({ hasText: "Errors" })
+    .getByText(/\+ \d+ lost/)
+    .waitFor();
+  await until(async () => (await framesIn(admin, "done")) === 12, { withinMs: 60_000, what: "all frames done" });
+  expect((await untilStatus(manager, id, ["completed"])).errors).toBe(0);
+
+  // Whoever looks at a frame that was lost sees both tries, and why there were two.
+  const lost = page.locator(".attempts").getByText("lost worker");
+  for (let frame = 1; frame <= 12 && (await lost.count()) === 0; frame++) {
+    await page.getByRole("slider", { name: "Frames" }).press(frame === 1 ? "Home" : "ArrowRight");
+    await page.getByRole("heading", { name: `Frame ${frame}`, exact: true }).waitFor();
+    await page.waitForTimeout(400);
+  }
+  expect(await lost.count()).toBeGreaterThan(0);
+  expect(await page.locator(".attempts").innerText()).toMatch(new RegExp(`${killed.name}[^]*done[^]*${other.name}`));
+
+  expect(admin.complaints).toEqual([]);
+});
+
+rendering("a dropped scene renders with its textures, and its frames turn green without a reload", async () => {
+  const folder = testFolder("drop");
+  const { textured } = makeScenes(folder, "textured");
+  writeTexture(path.join(folder, "textures", "floor.png"), UPPER, LOWER);
+  const { page } = admin;
+  await page.getByRole("link", { name: "Submit", exact: true }).click();
+  await page.getByText("Drop a .blend here").waitFor();
+  await dropOn(admin, ".drop", [textured, path.join(folder, "textures")]);
+  await page.getByText("textures/floor.png").waitFor();
+  await page.getByLabel("Frames", { exact: true }).fill("1-8");
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/\/app\/tasks\/\d+$/);
+  await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }));
+
+  await until(async () => (await framesIn(admin, "rendering")) > 0, { withinMs: 30_000, what: "a frame that renders" });
+  await until(async () => near(await colourOfCell(admin, 0), GREEN), { withinMs: 60_000, what: "a green first frame" });
+  expect(await framesIn(admin, "done")).toBeLessThan(8);
+  await until(async () => (await framesIn(admin, "done")) === 8, { withinMs: 90_000, what: "all frames done" });
+  await page.locator(".head").getByText("Completed").waitFor();
+  for (let cell = 0; cell < 8; cell++)
+    expect(near(await colourOfCell(admin, cell), GREEN), `frame ${cell + 1}`).toBe(true);
+  expect(await page.evaluate(() => "sameDocument" in globalThis)).toBe(true);
+
+  await until(async () => (await shown(admin)).frame > 0, { withinMs: 20_000, what: "the newest preview" });
+  const picture = await shown(admin);
+  expect(near(picture.upper, UPPER), `upper half ${picture.upper.join()}`).toBe(true);
+  expect(near(picture.lower, LOWER), `lower half ${picture.lower.join()}`).toBe(true);
+  expect(admin.complaints).toEqual([]);
+});
+
+rendering("the player scrubs through what is finished, by previews alone, and nothing is polled", async () => {
+  const { page, requests } = admin;
+  const from = requests.length;
+  const player = page.getByLabel("Frame shown");
+  await player.focus();
+  const seen = new Map<number, string>();
+  for (const [key, frame] of [
+    ["Home", 1],
+    ["ArrowRight", 2],
+    ["End", 8],
+  ] as const) {
+    await player.press(key);
+    await until(async () => (await shown(admin)).frame === frame, {
+      withinMs: 10_000,
+      what: `frame ${frame} is shown`,
+    });
+    seen.set(frame, (await shown(admin)).all);
+  }
+  expect(new Set(seen.values()).size).toBe(3);
+  await page.getByRole("button", { name: "Play" }).click();
+  const played = new Set<number>();
+  await until(async () => played.add((await shown(admin)).frame).size >= 5, {
+    withinMs: 20_000,
+    everyMs: 30,
+    what: "five frames played",
+  });
+  await page.locator(".viewer").getByRole("button", { name: "Pause" }).click();
+  const asked = requests.slice(from);
+  expect(asked.filter((request) => !/^GET \/tasks\/\d+\/frames\/\d+\/preview\?a=\d+$/.test(request))).toEqual([]);
+  // Each preview once: the browser's cache and the page's have them.
+  expect(new Set(asked).size).toBe(asked.length);
+
+  const before = requests.length;
+  await page.waitForTimeout(4_000);
+  expect(requests.slice(before)).toEqual([]);
+  expect(admin.complaints).toEqual([]);
+});
+
+browserTest("a link shows its task to somebody else and nothing more, until it is voided", async () => {
+  const { page } = admin;
+  const settings = JSON.stringify({ width: 32, height: 18, samples: 1 });
+  const id = await submit(
+    manager,
+    "--type",
+    "demo_render",
+    "--settings",
+    settings,
+    "--frames",
+    "1-4",
+    "--name",
+    "shown",
+  );
+  const hidden = await submit(
+    manager,
+    "--type",
+    "print_string",
+    "--settings",
+    '{"text":"x"}',
+    "--frames",
+    "1",
+    "--name",
+    "hidden",
+  );
+  await untilStatus(manager, id, ["completed"]);
+  await page.goto(`${manager.url}/app/tasks/${id}`);
+  await page.getByRole("button", { name: "Share" }).click();
+  await page.getByRole("button", { name: "Make a link" }).click();
+  const link = await page.getByRole("dialog").locator("code").innerText();
+  await page.getByRole("button", { name: "Close" }).click();
+
+  const guest = await newVisitor();
+  await guest.page.goto(link);
+  await guest.page.getByRole("heading", { name: "shown" }).waitFor();
+  await until(async () => (await framesIn(guest, "done")) === 4, {
+    withinMs: 10_000,
+    what: "the guest sees the frames",
+  });
+  await until(async () => (await shown(guest)).frame > 0, { withinMs: 10_000, what: "the guest sees a picture" });
+  expect(await guest.page.getByRole("tab").allInnerTexts()).toEqual(["Seconds per frame", "Timeline"]);
+  expect(await guest.page.getByRole("navigation").count()).toBe(0);
+  expect(await guest.page.getByRole("button").allInnerTexts()).not.toContain("Requeue");
+  expect(guest.complaints).toEqual([]);
+
+  // What the page does not show, its cookie does not open either.
+  const refused = [
+    `/tasks/${hidden}`,
+    "/tasks",
+    "/workers",
+    "/history",
+    "/settings",
+    "/tokens",
+    `/tasks/${id}/log`,
+    `/tasks/${id}/why`,
+    `/tasks/${id}/zip`,
+    "/metrics",
+  ];
+  for (const address of refused) {
+    const status = await guest.page.evaluate(async (at) => (await fetch(at)).status, address);
+    expect([address, status]).toEqual([address, 403]);
+  }
+  const change = await guest.page.evaluate(
+    async (at) =>
+      (
+        await fetch(at, {
+          method: "PATCH",
+          headers: { "Content-Type": "application/json" },
+          body: '{"status":"pause"}',
+        })
+      ).status,
+    `/tasks/${id}`,
+  );
+  expect(change).toBe(403);
+  const opened = (at: string) =>
+    guest.page.evaluate(
+      async (socketPath) =>
+        await new Promise<boolean>((resolve) => {
+          const socket = new WebSocket(location.origin.replace("http", "ws") + socketPath);
+          socket.addEventListener("open", () => resolve(true));
+          socket.addEventListener("error", () => resolve(false));
+        }),
+      at,
+    );
+  expect([await opened(`/tasks/${id}/live`), await opened("/live"), await opened(`/tasks/${hidden}/live`)]).toEqual([
+    true,
+    false,
+    false,
+  ]);
+  await guest.page.goto(`${manager.url}/app`);
+  await guest.page.getByRole("heading", { name: "Sign in" }).waitFor();
+  await guest.page.goto(link);
+  await guest.page.getByRole("heading", { name: "shown" }).waitFor();
+
+  await page.getByRole("button", { name: "Share" }).click();
+  await page.getByRole("button", { name: "Void all links" }).click();
+  await guest.page.getByText("This link is not valid any more.").waitFor();
+  await guest.close();
+  expect(admin.complaints).toEqual([]);
+});
+
+browserTest("the farm shows that the killed agent is gone", async () => {
+  const { page } = admin;
+  await page.getByRole("link", { name: "Farm" }).click();
+  const row = page.getByRole("table", { name: "Workers" }).getByRole("row").filter({ hasText: "left" });
+  await row.getByText("Offline").waitFor({ timeout: 60_000 });
+  expect(admin.complaints).toEqual([]);
+});
