@@ -26,8 +26,8 @@ export interface KeeperOptions {
   take: () => Batch;
   /** The call did not bring it home. */
   putBack: (batch: Batch) => void;
-  /** When a renewal should be made for the log's sake; undefined for never. */
-  logDueMs: () => number | undefined;
+  /** When a renewal should be made for the log's sake, while somebody follows it or nobody does; undefined for never. */
+  logDueMs: (watched: boolean) => number | undefined;
   /** Told once when the manager stops answering, and once when it answers again. */
   onReach?: (reached: boolean) => void;
 }
@@ -51,6 +51,7 @@ export class LeaseKeeper {
   #stopped = false;
   #loop: Promise<void> | undefined;
   #grant: string;
+  #logWatched = false;
   #leaseMs: number;
   /** Both clocks at the moment from which the lease counts: they part when the machine sleeps. */
   #from: { monoMs: number; wallMs: number };
@@ -171,6 +172,7 @@ export class LeaseKeeper {
       this.#from = sent;
       this.#leaseMs = answer.lease_ms;
       this.#grant = answer.grant;
+      this.#logWatched = answer.log_watched;
       this.#renewed.resolve();
       this.#renewed = Promise.withResolvers();
       onReach?.(true);
@@ -205,7 +207,7 @@ export class LeaseKeeper {
   }
 
   #dueMs(): number {
-    return Math.min(this.#from.monoMs + this.#leaseMs / 3, this.#options.logDueMs() ?? Infinity);
+    return Math.min(this.#from.monoMs + this.#leaseMs / 3, this.#options.logDueMs(this.#logWatched) ?? Infinity);
   }
 
   /** Until the time that `dueMs` names, or a nudge. It moves as log lines come in: looked at every second. */

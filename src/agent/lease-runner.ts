@@ -80,7 +80,7 @@ export class LeaseRunner {
         this.#outputs?.putBack(batch.done);
         this.#log.putBack(batch.log, performance.now());
       },
-      logDueMs: () => this.#log.dueMs(performance.now()),
+      logDueMs: (watched) => this.#log.dueMs(performance.now(), watched),
       ...(deps.onReach && { onReach: deps.onReach }),
     });
     this.#halt = AbortSignal.any([this.#keeper.lost, this.#stop.signal]);

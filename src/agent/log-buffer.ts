@@ -5,8 +5,9 @@
 
 /** Far below the 1,000,000 characters a call may carry. */
 const MAX_CHARS = 256 * 1024;
-/** Beyond either, the log asks for a call of its own. */
+/** Beyond this, the log asks for a call of its own … */
 const FLUSH_CHARS = 32 * 1024;
+/** … and while somebody follows it, after this: calls for the log's sake alone would else outnumber all others. */
 const FLUSH_AFTER_MS = 5_000;
 
 export class LogBuffer {
@@ -38,9 +39,10 @@ export class LogBuffer {
   }
 
   /** When a call should be made for the log's sake alone; undefined when nothing waits. */
-  dueMs(nowMs: number): number | undefined {
+  dueMs(nowMs: number, watched: boolean): number | undefined {
     if (this.#oldestMs === undefined) return undefined;
-    return this.#headChars + this.#tailChars > FLUSH_CHARS ? nowMs : this.#oldestMs + FLUSH_AFTER_MS;
+    if (this.#headChars + this.#tailChars > FLUSH_CHARS) return nowMs;
+    return watched ? this.#oldestMs + FLUSH_AFTER_MS : undefined;
   }
 
   /** Everything that waits, as text with a line end after each line; empty when nothing does. */

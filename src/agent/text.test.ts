@@ -43,15 +43,16 @@ describe("lines", () => {
 });
 
 describe("log buffer", () => {
-  test("asks for a call when it is large or 5 s old, and not when it is empty", () => {
+  test("asks for a call when it is large, or 5 s old and somebody follows it; not when it is empty", () => {
     const log = new LogBuffer();
-    expect(log.dueMs(0)).toBeUndefined();
+    expect(log.dueMs(0, true)).toBeUndefined();
     log.add("a", 1_000);
-    expect(log.dueMs(2_000)).toBe(6_000);
+    expect(log.dueMs(2_000, true)).toBe(6_000);
+    expect(log.dueMs(2_000, false)).toBeUndefined();
     log.add("x".repeat(33_000), 2_000);
-    expect(log.dueMs(2_000)).toBe(2_000);
+    expect(log.dueMs(2_000, false)).toBe(2_000);
     expect(log.take()).toBe(`a\n${"x".repeat(33_000)}\n`);
-    expect(log.dueMs(9_000)).toBeUndefined();
+    expect(log.dueMs(9_000, true)).toBeUndefined();
     expect(log.take()).toBe("");
   });
 

@@ -4,6 +4,8 @@ import type { Handler, PublicHandler } from "./context.ts";
 
 export interface PrivateRoute extends RouteDescription {
   who: readonly Who[];
+  /** The token is looked up past the cache. */
+  fresh?: true;
   handler: Handler;
 }
 

@@ -96,7 +96,7 @@ async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: Execut
   const url = new URL(request.url);
   const context: PublicContext = { env, ctx, params, url };
   if (route.who === "anyone") return await route.handler(request, context);
-  const caller = await authenticate(request, env, Date.now());
+  const caller = await authenticate(request, env, Date.now(), route.fresh);
   if (!caller.ok) return problemResponse(caller.error);
   const { principal, credential, untilMs } = caller.value;
   if (!route.who.includes(principal.role)) {

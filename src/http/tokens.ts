@@ -1,7 +1,7 @@
 /** `/tokens…` and `POST /auth/access`. A secret is in the answer that creates it and nowhere else. */
 import { tokenCreateSchema } from "../protocol/token.ts";
 import { json, noContent, notFound } from "./answers.ts";
-import { authenticate, issueAccess } from "./auth.ts";
+import { issueAccess } from "./auth.ts";
 import type { Handler } from "./context.ts";
 import { readBody } from "./input.ts";
 import { callRegistry, callRegistryOnce } from "./objects.ts";
@@ -30,17 +30,14 @@ export const revokeToken: Handler = async (_request, { env, params }) => {
 };
 
 /**
- * POST /auth/access. The secret is looked up anew, past the cache: otherwise a revoked secret could still buy a minute at the
- * end of its stay there, and a revocation would not hold within ACCESS_TOKEN_MS.
+ * POST /auth/access. The router has looked the secret up past the cache (`fresh`): otherwise a revoked one could still buy a
+ * minute at the end of its stay there, and a revocation would not hold within ACCESS_TOKEN_MS.
  */
-export const tradeAccess: Handler = async (request, { env, credential }) => {
+export const tradeAccess: Handler = async (_request, { env, credential, principal }) => {
   if (credential !== "secret")
     return problemResponse({
       code: "forbidden",
       detail: "Only a long-lived secret buys an access token.",
     });
-  const nowMs = Date.now();
-  const caller = await authenticate(request, env, nowMs, true);
-  if (!caller.ok) return problemResponse(caller.error);
-  return json(await issueAccess(env, caller.value.principal, nowMs));
+  return json(await issueAccess(env, principal, Date.now()));
 };

@@ -112,7 +112,13 @@ export type Claimed = z.infer<typeof claimedSchema>;
 
 /** `grant` replaces the one before: a grant lives little longer than its lease, so a superseded worker cannot leave strays. */
 export const renewedSchema = z
-  .object({ lease_ms: z.int(), until_ms: instantSchema, grant: z.string() })
+  .object({
+    lease_ms: z.int(),
+    until_ms: instantSchema,
+    grant: z.string(),
+    /** Somebody follows the task's log: send lines as they come, and not with the next renewal only. */
+    log_watched: z.boolean().default(false),
+  })
   .meta({ id: "Renewed" });
 export type Renewed = z.infer<typeof renewedSchema>;
 

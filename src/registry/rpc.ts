@@ -37,6 +37,8 @@ export interface TaskReport {
 export interface ReportReply {
   /** Workers online, enabled and able to do this task (P6 needs it: "3 times where fewer workers exist"). */
   able_workers: number;
+  /** Pages show the farm: they want counters sooner than those who look once. */
+  watched: boolean;
 }
 
 export interface Reservation {

@@ -192,7 +192,8 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
     }
     if (change?.after === null) this.#reservations.noteRemoval();
     await this.#settle(nowMs);
-    return { able_workers: fleet.countAble(report.needs, needsSignature(report.needs), nowMs) };
+    const able = fleet.countAble(report.needs, needsSignature(report.needs), nowMs);
+    return { able_workers: able, watched: this.#live.feed.count > 0 };
   }
 
   async listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {

@@ -28,6 +28,8 @@ export interface LeaseHost {
   log: TaskLog;
   loaded(): Loaded | null;
   transit: Transit;
+  /** Somebody follows the log. */
+  logWatched(): boolean;
 }
 
 export class LeaseDesk {
@@ -56,7 +58,8 @@ export class LeaseDesk {
     if (!lease.ok) return lease;
     if (renew.progress !== null) this.progress.set(leaseId, renew.progress);
     const { until_ms } = lease.value;
-    return ok({ lease_ms: until_ms - Date.now(), until_ms, grant: await this.#grant(lease.value) });
+    const grant = await this.#grant(lease.value);
+    return ok({ lease_ms: until_ms - Date.now(), until_ms, grant, log_watched: this.#host.logWatched() });
   }
 
   async complete(worker: WorkerRef, leaseId: string, body: Complete): Promise<Outcome<Settled>> {

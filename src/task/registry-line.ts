@@ -7,10 +7,10 @@ import { reportOf } from "./task-view.ts";
 
 /** A report that did not arrive is sent again after this. */
 export const REPORT_AGAIN_MS = 5_000;
-/** Counters reach the registry at most this often … */
+/** While pages show the farm, counters reach the registry at most this often, and then only after so many changes. */
 const REPORT_MIN_MS = 1_000;
-/** … and then only after this many changes, or this long: slow tasks would else pay a report for each frame. */
 const REPORT_CHANGES = 6;
+/** Otherwise, and where little changes, this often: a report costs a request and two rows. */
 const REPORT_MAX_MS = 10_000;
 
 /** The object, as its line to the registry sees it. */
@@ -25,6 +25,8 @@ export class RegistryLine {
   readonly #host: LineHost;
   #reportedMs = 0;
   #changes = 0;
+  /** As the registry last said. */
+  #farmWatched = false;
   /** Ledger version the registry must hear of. */
   #tellVersion = 0;
 
@@ -43,7 +45,8 @@ export class RegistryLine {
   /** After a commit: whether it is time to report; then counting starts anew. */
   takeTurn(loaded: Loaded, nowMs: number): boolean {
     const sinceMs = nowMs - this.#reportedMs;
-    const worthIt = sinceMs >= REPORT_MAX_MS || (sinceMs >= REPORT_MIN_MS && this.#changes >= REPORT_CHANGES);
+    const soon = this.#farmWatched && sinceMs >= REPORT_MIN_MS && this.#changes >= REPORT_CHANGES;
+    const worthIt = soon || (sinceMs >= REPORT_MAX_MS && this.#changes > 0);
     if (loaded.record.chores.report_due_ms === null && !worthIt) return false;
     this.#reportedMs = nowMs;
     this.#changes = 0;
@@ -67,6 +70,7 @@ export class RegistryLine {
       const reply = await callRegistry(this.#host.env, (registry) => registry.report(report));
       const { chores } = this.#host.loaded()?.record ?? record;
       chores.able_workers = Math.max(1, reply.able_workers);
+      this.#farmWatched = reply.watched;
       if (report.version >= this.#tellVersion) chores.report_due_ms = null;
     } catch {
       const { chores } = this.#host.loaded()?.record ?? record;

@@ -71,7 +71,8 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
       view: () => this.#view(loaded()!),
       livingTokens: (ids) => callRegistry(env, (registry) => registry.livingTokens(ids)),
     });
-    this.#desk = new LeaseDesk({ env, log: this.#log, loaded, transit });
+    const logWatched = (): boolean => this.#live.feed.has("log") || this.#log.followed(Date.now());
+    this.#desk = new LeaseDesk({ env, log: this.#log, loaded, transit, logWatched });
     this.#chores = new TaskChores({
       ctx,
       env,
@@ -223,7 +224,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   async log(query: { after?: number; tail?: number; limit: number }): Promise<Outcome<LogPage>> {
-    return this.#held.present() ? ok(this.#log.read(query)) : NOT_FOUND;
+    return this.#held.present() ? ok(this.#log.read(query, Date.now())) : NOT_FOUND;
   }
 
   async watch(dependent: number, mode: Dependency["frames"]): Promise<Outcome<DependencyProgress>> {

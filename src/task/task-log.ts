@@ -9,12 +9,15 @@ export const MAX_LOG_CHARS = 4_000_000;
 const TRIMMED_LOG_CHARS = 3_500_000;
 /** A row may hold 2 MB, a character may take 4 bytes. */
 const MAX_ENTRY_CHARS = 250_000;
+/** Somebody who has read it so lately is likely to read on. */
+const FOLLOWED_FOR_MS = 30_000;
 
 export class TaskLog {
   readonly #sql: SqlStorage;
   readonly #onAppend: () => void;
   /** Characters held; counted when first needed. */
   #chars: number | null = null;
+  #readMs = -Infinity;
 
   /** `onAppend` is told before text is appended. */
   constructor(sql: SqlStorage, onAppend: () => void) {
@@ -46,6 +49,11 @@ export class TaskLog {
     if (this.#chars > MAX_LOG_CHARS) this.#trim();
   }
 
+  /** Whether somebody reads it again and again. */
+  followed(nowMs: number): boolean {
+    return nowMs - this.#readMs < FOLLOWED_FOR_MS;
+  }
+
   #trim(): void {
     for (const { seq, chars } of all<{ seq: number; chars: number }>(
       this.#sql,
@@ -57,8 +65,9 @@ export class TaskLog {
     }
   }
 
-  /** Entries after `after`, or the last `tail`; at most `limit`. */
-  read(query: { after?: number; tail?: number; limit: number }): LogPage {
+  /** Entries after `after`, or the last `tail`; at most `limit`. `nowMs`: a person reads, and may come again. */
+  read(query: { after?: number; tail?: number; limit: number }, nowMs?: number): LogPage {
+    if (nowMs !== undefined) this.#readMs = nowMs;
     const columns = "SELECT seq, at_ms, worker_id, attempt, text FROM log";
     type Row = LogPage["lines"][number];
     const lines =

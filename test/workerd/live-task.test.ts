@@ -223,6 +223,25 @@ describe("a task's live socket", () => {
     expect([lines(plain), lines(logged)]).toEqual([[], ["first\nsecond", "third"]]);
   });
 
+  it("tells agents whether somebody follows the log, on a page or by reading it: else lines come with renewals", async () => {
+    const id = await taskOfFrames("1-20");
+    const lease = await claim(id);
+    const logWatched = async (): Promise<unknown> => {
+      const path = `/tasks/${id}/leases/${lease.lease_id}/renew`;
+      const renewed = await send("POST", path, { token: worker.secret, json: { attempt: lease.attempt } });
+      return (await okJson(renewed, 200))["log_watched"];
+    };
+    const plain = await watch<TaskMessage>(`/tasks/${id}/live`);
+    await caughtUp(id, plain);
+    expect(await logWatched()).toBe(false);
+    await okJson(await send("GET", `/tasks/${id}/log`), 200);
+    expect(await logWatched()).toBe(true);
+    laterBy(31_000);
+    expect(await logWatched()).toBe(false);
+    await watch<TaskMessage>(`/tasks/${id}/live?log=1`);
+    expect(await logWatched()).toBe(true);
+  });
+
   it("P9: shows a link's holder nothing of settings, owner and errors, and ends when the link is voided", async () => {
     const id = await taskOfFrames("1-4");
     const share = (await okJson(await send("POST", `/tasks/${id}/share`, { json: {} }), 201))["token"] as string;

@@ -320,7 +320,7 @@ describe("dispatch", () => {
   it("gives nothing to workers that are switched off or draining, and counts them out, over evictions", async () => {
     const registry = evicting(newRegistry());
     const [one, two] = [await newWorker(registry, "one"), await newWorker(registry, "two")];
-    expect(await registry.report(report(1))).toEqual({ able_workers: 2 });
+    expect(await registry.report(report(1))).toEqual({ able_workers: 2, watched: false });
     expect(await registry.ableWorkers({ ...BLENDER, tags: ["gpu"] })).toBe(0);
     const off = await registry.patchWorker(one.id, { status: "disabled" }, ADMIN, "");
     expect(off).toMatchObject({ value: { task_id: null, status: "disabled" } });
@@ -788,7 +788,7 @@ describe("cost", () => {
       });
       await evictDurableObject(registry);
       const cold = await rowsOf(registry, async (r) =>
-        expect(await r.report(report(1))).toEqual({ able_workers: workers }),
+        expect(await r.report(report(1))).toEqual({ able_workers: workers, watched: false }),
       );
       expect(cold.read).toBeLessThan(workers + 30);
       rows.push([await rowsOf(registry, (r) => ask(r, id)), await rowsOf(registry, (r) => r.report(report(1)))]);

@@ -76,6 +76,7 @@ export const adminRoutes: readonly Route[] = [
     summary: "Trade a long-lived secret for an access token",
     description: "It lasts 60 s and is verified without any look-up. An access token cannot buy another.",
     who: READERS,
+    fresh: true,
     answers: { 200: { description: "The access token", schema: accessSchema } },
     handler: tradeAccess,
   },

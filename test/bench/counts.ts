@@ -1,0 +1,102 @@
+/** What the platform bills, counted; and what it costs. Pure: both sides of the runtime import it. */
+
+export interface Counts {
+  /** Of the Worker. */
+  requests: number;
+  /** Calls of task objects, and of the registry. */
+  taskCalls: number;
+  registryCalls: number;
+  /** Both, by method. */
+  calls: Record<string, number>;
+  /** Alarms that rang: a request each. */
+  alarms: number;
+  /** Alarms that were set: a written row each, part of `rowsWritten`. */
+  alarmsSet: number;
+  /** Of all objects, by their cursors. */
+  rowsRead: number;
+  rowsWritten: number;
+  d1RowsRead: number;
+  d1RowsWritten: number;
+  /** Of R2: puts and lists, gets and heads. */
+  classA: number;
+  classB: number;
+}
+
+/** Requests to Durable Objects. */
+export function objectRequests(counts: Counts): number {
+  return counts.taskCalls + counts.registryCalls + counts.alarms;
+}
+
+/** Rows written, by objects and in D1. */
+export function rowsWritten(counts: Counts): number {
+  return counts.rowsWritten + counts.d1RowsWritten;
+}
+
+/** A task to be counted. */
+export interface WholeTask {
+  frames: number;
+  chunk: number | "auto";
+  workers: number;
+  /** Seconds of a frame, and of loading the scene before the first of a lease; in ms. */
+  frameMs: number;
+  loadMs: number;
+  /** Agents with ffmpeg upload a small picture beside each frame. */
+  previews: boolean;
+}
+
+/** What it cost, and how long it took in its own time. */
+export interface TaskCounts {
+  counts: Counts;
+  leases: number;
+  tookMs: number;
+}
+
+/** A Blender scene that loads in 2 s and renders in 2 s; and one that takes half a minute a frame. */
+export const LIGHT: Omit<WholeTask, "chunk"> = {
+  frames: 1_000,
+  workers: 8,
+  frameMs: 2_000,
+  loadMs: 2_000,
+  previews: false,
+};
+export const SLOW: Omit<WholeTask, "chunk"> = { ...LIGHT, frames: 200, frameMs: 30_000 };
+
+/** List prices beyond what is included, in dollars per million (Workers Paid, Nov 2026; CPU per million ms, duration per GB-s). */
+export const PRICES = {
+  requests: 0.3,
+  cpuMs: 0.02,
+  objectRequests: 0.15,
+  objectGbS: 12.5,
+  rowsWritten: 1,
+  rowsRead: 0.001,
+  classA: 4.5,
+  classB: 0.36,
+} as const;
+
+/** Of a Worker request; measured by `npm run bench`, generously. */
+const CPU_MS = 2;
+/** An object is billed for 128 MB while it works; a call of ours takes about 1 ms. */
+const OBJECT_GB_S = 0.125 * 0.001;
+
+export interface Bill {
+  /** Per million frames. */
+  dollars: number;
+  items: { what: string; dollars: number }[];
+}
+
+/** What a million frames like these cost. */
+export function billOf(counts: Counts, frames: number): Bill {
+  const each = (count: number, price: number): number => (count / frames) * price;
+  const items = [
+    { what: "R2 writes", dollars: each(counts.classA, PRICES.classA) },
+    { what: "R2 reads", dollars: each(counts.classB, PRICES.classB) },
+    { what: "rows written", dollars: each(rowsWritten(counts), PRICES.rowsWritten) },
+    { what: "rows read", dollars: each(counts.rowsRead + counts.d1RowsRead, PRICES.rowsRead) },
+    { what: "Worker requests", dollars: each(counts.requests, PRICES.requests + CPU_MS * PRICES.cpuMs) },
+    {
+      what: "object requests",
+      dollars: each(objectRequests(counts), PRICES.objectRequests + OBJECT_GB_S * PRICES.objectGbS),
+    },
+  ];
+  return { dollars: items.reduce((sum, item) => sum + item.dollars, 0), items };
+}

@@ -1,0 +1,213 @@
+/**
+ * Counts what the platform bills, inside the isolate it is billed for: calls of objects as their callers make them, alarms,
+ * rows by the cursors themselves, D1 by its own `meta`, operations of R2. It patches the prototypes of the bindings, so the
+ * product runs as it is.
+ *
+ * Alarms and the clock are the meter's: `setAlarm` is counted and noted, and `ring` runs what is due. So hours pass in
+ * milliseconds, and counts come out the same each time.
+ */
+import { REGISTRY_NAME, type Env } from "../../../src/platform/env.ts";
+import type { WorkerRegistry } from "../../../src/registry/worker-registry.ts";
+import type { Counts } from "../counts.ts";
+
+type Cursor = Pick<SqlStorageCursor<Record<string, SqlStorageValue>>, "rowsRead" | "rowsWritten">;
+type Method = (this: object, ...args: unknown[]) => unknown;
+type Alarmed = { ctx: DurableObjectState; alarm(): Promise<void> };
+
+/** What the meter adds to a class of objects. */
+interface Metered {
+  /** Count rows from now on. */
+  meterWatch(): Promise<void>;
+  /** Run its alarm if it is due at `nowMs`; answers when it is next due. */
+  meterRing(nowMs: number): Promise<number | null>;
+}
+
+export class Meter {
+  readonly counts: Counts = emptyCounts();
+  /** Instant that `Date.now()` answers while the meter's clock runs. */
+  nowMs: number;
+  readonly #cursors: Cursor[] = [];
+  readonly #alarms = new WeakMap<object, number>();
+  readonly #realNow = Date.now;
+  #patched = false;
+  /** Calls of objects that have not been answered. */
+  #underWay = 0;
+
+  /** `classes`: those whose objects are metered; `env`: any of their bindings, all share their prototypes. */
+  constructor(classes: readonly { prototype: object }[], env: Env, nowMs: number) {
+    this.nowMs = nowMs;
+    const watch = (storage: DurableObjectStorage): void => this.#watch(storage);
+    const ring = (object: Alarmed, nowMs: number): Promise<number | null> => this.#ring(object, nowMs);
+    for (const { prototype } of classes) {
+      Object.assign(prototype, {
+        async meterWatch(this: Alarmed) {
+          watch(this.ctx.storage);
+        },
+        async meterRing(this: Alarmed, nowMs: number) {
+          return await ring(this, nowMs);
+        },
+      });
+    }
+    this.#countCalls(env.REGISTRY);
+    this.#countBucket(env.FILES);
+    this.#countDatabase(env.HISTORY);
+  }
+
+  /** Time stands still but for `nowMs`. */
+  startClock(): void {
+    Date.now = () => this.nowMs;
+  }
+
+  stopClock(): void {
+    Date.now = this.#realNow;
+  }
+
+  /** Run the object's alarm if it is due; answers when it is next due, or null. */
+  async ring(stub: unknown): Promise<number | null> {
+    return await (raw(stub) as Metered).meterRing(this.nowMs);
+  }
+
+  /** Count rows from now on: those of this object, and of all others. */
+  async watch(stub: unknown): Promise<void> {
+    await (raw(stub) as Metered).meterWatch();
+  }
+
+  /** Wait until no call of an object is under way: objects report in the background. */
+  async quiet(): Promise<void> {
+    while (this.#underWay > 0) await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
+  /** What has been counted since the last reading. */
+  read(): Counts {
+    for (const cursor of this.#cursors.splice(0)) {
+      this.counts.rowsRead += cursor.rowsRead;
+      this.counts.rowsWritten += cursor.rowsWritten;
+    }
+    const counts = { ...this.counts };
+    Object.assign(this.counts, emptyCounts());
+    return counts;
+  }
+
+  #watch(storage: DurableObjectStorage): void {
+    if (this.#patched) return;
+    this.#patched = true;
+    wrap(storage.sql, "exec", (exec) => {
+      const cursor = exec() as Cursor;
+      this.#cursors.push(cursor);
+      return cursor;
+    });
+    wrap(storage, "setAlarm", async (_setAlarm, self, [atMs]) => {
+      this.#alarms.set(self, Number(atMs));
+      this.counts.alarmsSet++;
+      // Each one is a written row.
+      this.counts.rowsWritten++;
+    });
+    wrap(storage, "getAlarm", async (_getAlarm, self) => this.#alarms.get(self) ?? null);
+  }
+
+  async #ring(object: Alarmed, nowMs: number): Promise<number | null> {
+    const { storage } = object.ctx;
+    const dueMs = this.#alarms.get(storage);
+    if (dueMs !== undefined && dueMs <= nowMs) {
+      this.#alarms.delete(storage);
+      this.counts.alarms++;
+      await object.alarm();
+    }
+    return this.#alarms.get(storage) ?? null;
+  }
+
+  /** Calls of stubs are counted where they are made, as they are billed. Both namespaces share a prototype. */
+  #countCalls(namespace: DurableObjectNamespace<WorkerRegistry>): void {
+    wrap(namespace, "getByName", (getByName, _self, [name]) => {
+      const count = name === REGISTRY_NAME ? "registryCalls" : "taskCalls";
+      return countingStub(getByName() as object, async (method, call) => {
+        const { counts } = this;
+        counts[count]++;
+        counts.calls[method] = (counts.calls[method] ?? 0) + 1;
+        this.#underWay++;
+        try {
+          return await call();
+        } finally {
+          this.#underWay--;
+        }
+      });
+    });
+  }
+
+  #countBucket(bucket: R2Bucket): void {
+    const counted = {
+      put: "classA",
+      list: "classA",
+      createMultipartUpload: "classA",
+      get: "classB",
+      head: "classB",
+    } as const;
+    for (const [name, count] of Object.entries(counted))
+      wrap(bucket, name, (call) => {
+        this.counts[count]++;
+        return call();
+      });
+  }
+
+  #countDatabase(database: D1Database): void {
+    wrap(database, "batch", async (batch) => {
+      const results = (await batch()) as D1Result[];
+      for (const { meta } of results) {
+        this.counts.d1RowsRead += meta.rows_read;
+        this.counts.d1RowsWritten += meta.rows_written;
+      }
+      return results;
+    });
+  }
+}
+
+function emptyCounts(): Counts {
+  return {
+    requests: 0,
+    calls: {},
+    taskCalls: 0,
+    registryCalls: 0,
+    alarms: 0,
+    alarmsSet: 0,
+    rowsRead: 0,
+    rowsWritten: 0,
+    d1RowsRead: 0,
+    d1RowsWritten: 0,
+    classA: 0,
+    classB: 0,
+  };
+}
+
+const RAW = Symbol("the stub itself");
+
+function countingStub(stub: object, counted: (method: string, call: () => unknown) => Promise<unknown>): object {
+  return new Proxy(stub, {
+    get: (target, name) => {
+      if (name === RAW) return target;
+      const member = (target as Record<PropertyKey, unknown>)[name];
+      if (typeof member !== "function" || name === "then") return member;
+      return (...args: unknown[]) =>
+        counted(String(name), () => (target as Record<PropertyKey, Method>)[name]!(...args));
+    },
+  });
+}
+
+/** The stub behind a counting one. */
+function raw(stub: unknown): unknown {
+  return (stub as { [RAW]?: unknown })[RAW] ?? stub;
+}
+
+/** Replace a method on the prototype that holds it. `call` goes on to the original. */
+function wrap(
+  instance: object,
+  name: string,
+  replacement: (call: () => unknown, self: object, args: unknown[]) => unknown,
+): void {
+  let holder = instance;
+  while (!Object.hasOwn(holder, name)) holder = Object.getPrototypeOf(holder) as object;
+  const methods = holder as Record<string, Method>;
+  const original = methods[name]!;
+  methods[name] = function (this: object, ...args) {
+    return replacement(() => original.apply(this, args), this, args);
+  };
+}

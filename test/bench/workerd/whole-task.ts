@@ -1,0 +1,57 @@
+/**
+ * A whole task from submission to its last alarm, as real agents go about it, through the manager's own Worker. Time is the
+ * meter's: a night of rendering passes in seconds, and every count is the same each time.
+ */
+import { registryOf, taskOf, type Env } from "../../../src/platform/env.ts";
+import type { Task } from "../../../src/protocol/task.ts";
+import type { TaskCounts, WholeTask } from "../counts.ts";
+import type { Meter } from "./meter.ts";
+import { SimulatedAgent, type Send } from "./simulated-agent.ts";
+
+/** An alarm later than this after everything else is over (a week's sweep) is none of the task's. */
+const OVER_AFTER_MS = 600_000;
+
+export interface Farm {
+  env: Env;
+  meter: Meter;
+  /** One request to the manager's Worker; throws what is refused. */
+  send: Send;
+  adminToken: string;
+}
+
+/** Enrol agents, submit the task, and run it to its end. */
+export async function wholeTask({ env, meter, send, adminToken }: Farm, work: WholeTask): Promise<TaskCounts> {
+  const { frames, chunk } = work;
+  const agents: SimulatedAgent[] = [];
+  for (let n = 1; n <= work.workers; n++)
+    agents.push(await SimulatedAgent.join(send, adminToken, meter, { ...work, name: `box-${n}` }));
+  // Prototypes of storage can be had inside an object only.
+  await meter.watch(registryOf(env));
+  await meter.quiet();
+  meter.read();
+
+  const beganMs = meter.nowMs;
+  const settings = { frames: `1-${frames}` };
+  const task = (await send("POST", "/tasks", adminToken, { json: { type: "demo_render", settings, chunk } })) as Task;
+  const objects = [taskOf(env, task.id), registryOf(env)];
+  for (const agent of agents) agent.called();
+  for (;;) {
+    await meter.quiet();
+    const alarms = await Promise.all(objects.map((object) => meter.ring(object)));
+    await meter.quiet();
+    const nextMs = Math.min(...agents.map((agent) => agent.dueMs), ...alarms.map((atMs) => atMs ?? Infinity));
+    if (agents.every((agent) => agent.dueMs === Infinity) && !(nextMs < meter.nowMs + OVER_AFTER_MS)) break;
+    meter.nowMs = Math.max(meter.nowMs, nextMs);
+    for (const agent of agents) {
+      if (agent.dueMs > meter.nowMs) continue;
+      await agent.step();
+      await meter.quiet();
+    }
+  }
+  const counts = meter.read();
+  const tookMs = meter.nowMs - beganMs;
+  const ended = (await send("GET", `/tasks/${task.id}`, adminToken)) as Task;
+  if (ended.status !== "completed" || ended.frames.done !== frames)
+    throw new Error(`the task did not end well: ${JSON.stringify(ended.frames)}`);
+  return { counts, leases: agents.reduce((sum, agent) => sum + agent.leases, 0), tookMs };
+}
