@@ -142,6 +142,7 @@ export const text = {
     removeSure: "The task and all its files are removed for good. Its history stays.",
     removed: "Task removed.",
     gone: "This task has been removed.",
+    unknown: "There is no task of this number.",
     share: "Share",
     zip: "Download all",
     zipName: "zip of all frames",

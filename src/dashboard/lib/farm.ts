@@ -55,7 +55,7 @@ function take(message: FarmMessage): void {
 /** Connect when someone is signed in who may see the farm. Idempotent. */
 export function openFarm(): void {
   if (socket.value) return;
-  const live = new LiveSocket<FarmMessage>("/live", take);
+  const live = new LiveSocket<FarmMessage>("/live", "/auth/session", take);
   socket.value = live;
   const stop = live.state.subscribe((state) => {
     if (state === "signed out") {

@@ -3,6 +3,8 @@
  * asks for what it missed. While it is up nothing is polled.
  */
 import { signal, type ReadonlySignal } from "@preact/signals";
+import { get } from "./api.ts";
+import { ApiError } from "./problem.ts";
 
 /** From the manager's protocol (`src/protocol/live.ts`); written here because that module brings the validator along. */
 const CLOSE_SIGNED_OUT = 4003;
@@ -29,6 +31,7 @@ export class LiveSocket<M extends Message> {
   readonly #state = signal<LiveState>("connecting");
   readonly #path: string;
   readonly #take: (message: M) => void;
+  readonly #ask: string;
   #socket: WebSocket | null = null;
   #seq: number | null = null;
   #retryMs = RETRY_FIRST_MS;
@@ -37,10 +40,14 @@ export class LiveSocket<M extends Message> {
   #pong: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
 
-  /** `path` may have a query; `after` is added to it. */
-  constructor(path: string, take: (message: M) => void) {
+  /**
+   * `path` may have a query; `after` is added to it. `ask` is an address of the API whose refusal tells why there is no socket:
+   * browsers do not say that of the socket itself.
+   */
+  constructor(path: string, ask: string, take: (message: M) => void) {
     this.state = this.#state;
     this.#path = path;
+    this.#ask = ask;
     this.#take = take;
     addEventListener("online", this.#wake);
     document.addEventListener("visibilitychange", this.#wake);
@@ -62,6 +69,7 @@ export class LiveSocket<M extends Message> {
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     if (this.#seq !== null) url.searchParams.set("after", String(this.#seq));
     const socket = new WebSocket(url);
+    let opened = false;
     this.#socket = socket;
     socket.addEventListener("message", (event: MessageEvent<unknown>) => {
       if (socket !== this.#socket || typeof event.data !== "string") return;
@@ -78,6 +86,7 @@ export class LiveSocket<M extends Message> {
     });
     socket.addEventListener("open", () => {
       if (socket !== this.#socket) return;
+      opened = true;
       // With `after`, nothing comes when nothing was missed.
       if (this.#seq !== null) this.#state.value = "live";
       this.#ping = setInterval(() => this.#check(), PING_MS);
@@ -87,8 +96,22 @@ export class LiveSocket<M extends Message> {
       this.#drop();
       if (event.code === CLOSE_SIGNED_OUT) this.#end("signed out");
       else if (event.code === CLOSE_GONE) this.#end("gone");
-      else this.#later();
+      else {
+        this.#later();
+        if (!opened) void this.#whyNot();
+      }
     });
+  }
+
+  async #whyNot(): Promise<void> {
+    try {
+      await get(this.#ask);
+    } catch (thrown) {
+      const status = thrown instanceof ApiError ? thrown.status : 0;
+      if (this.#closed || this.#state.value === "live") return;
+      if (status === 401 || status === 403) this.#end("signed out");
+      else if (status === 404) this.#end("gone");
+    }
   }
 
   #end(state: LiveState): void {

@@ -25,9 +25,8 @@ export class TaskLive {
   readonly socket: LiveSocket<TaskMessage>;
 
   constructor(id: number, withLog: boolean) {
-    this.socket = new LiveSocket<TaskMessage>(`/tasks/${id}/live${withLog ? "?log=1" : ""}`, (message) =>
-      this.#take(message),
-    );
+    const path = `/tasks/${id}/live${withLog ? "?log=1" : ""}`;
+    this.socket = new LiveSocket<TaskMessage>(path, `/tasks/${id}`, (message) => this.#take(message));
   }
 
   get state(): LiveState {

@@ -250,7 +250,7 @@ export function History() {
         which === "events"
           ? { events: await allEvents(apiQuery(query.value, NAMES)) }
           : await get<DayTotals | WorkerTotals>(`/history/${which}`);
-      saveJson(`tablao-${which}.json`, rows);
+      saveJson(`${which === "events" ? "history" : which}.json`, rows);
     });
     saving.value = false;
   };
@@ -259,7 +259,7 @@ export function History() {
       <div class="head">
         <h1>{t.title}</h1>
         <div class="actions">
-          <a class="button" href={csv.value} download={`tablao-${tab.value}.csv`}>
+          <a class="button" href={csv.value} download>
             <Icon name="down" />
             {t.csv}
           </a>

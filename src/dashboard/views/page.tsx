@@ -146,7 +146,7 @@ function Signed() {
       <main id="main" ref={main} tabIndex={-1}>
         {found === null ? (
           <div class="empty">
-            <p>{text.notThere}</p>
+            <h1>{text.notThere}</h1>
             <p>
               <a href="/app">{text.toFarm}</a>
             </p>

@@ -12,8 +12,9 @@ import { text } from "../text.ts";
 
 const TAIL = 500;
 const PAGE = 10_000;
-/** Lines shown at once; the newest of them. */
-const SHOWN = 2_000;
+/** Characters shown at first, of the newest lines: laying out megabytes of text would hold up everything else. */
+const SHOWN = 200_000;
+const MORE = 4;
 const WRONG = /\b(error|exception|traceback|fatal|failed|killed)\b/i;
 
 /** An entry may be many lines of a renderer's output: those that read like an error are marked. */
@@ -39,6 +40,16 @@ function lineOf(line: LogLine): VNode {
   );
   drawn.set(line, made);
   return made;
+}
+
+/** The newest lines, of at most so many characters in all, but one at least. */
+function newest(lines: readonly LogLine[], characters: number): readonly LogLine[] {
+  let from = lines.length;
+  for (let left = characters; from > 0; from--) {
+    left -= lines[from - 1]!.text.length;
+    if (left < 0 && from < lines.length) break;
+  }
+  return lines.slice(from);
 }
 
 /** The log's text that belongs to one attempt; the whole log is bounded, so reading it all is. */
@@ -71,9 +82,9 @@ export function TaskLog({ live, taskId, attempt }: Props) {
   const lines = useComputed(() => {
     const all = attempt.value === null ? live.log.value : (ofAttempt.value ?? []);
     const words = find.value.toLowerCase();
-    const found = words === "" ? all : all.filter((line) => line.text.toLowerCase().includes(words));
-    return found.slice(-SHOWN);
+    return words === "" ? all : all.filter((line) => line.text.toLowerCase().includes(words));
   });
+  const room = useSignal(SHOWN);
 
   useEffect(() => {
     const abort = new AbortController();
@@ -97,7 +108,8 @@ export function TaskLog({ live, taskId, attempt }: Props) {
       if (attempt.peek() === wanted) ofAttempt.value = found;
     });
   });
-  const ready = lines.value;
+  const ready = newest(lines.value, room.value);
+  const older = lines.value.length > ready.length;
   useEffect(() => {
     const element = box.current;
     if (!element) return;
@@ -106,7 +118,7 @@ export function TaskLog({ live, taskId, attempt }: Props) {
       const wrong = [...element.querySelectorAll<HTMLElement>("mark")].at(-1);
       element.scrollTop = wrong ? wrong.offsetTop - element.offsetTop - element.clientHeight / 3 : element.scrollHeight;
     } else if (follow.value) element.scrollTop = element.scrollHeight;
-  }, [ready, follow.value]);
+  }, [lines.value, follow.value]);
 
   const onScroll = (): void => {
     const element = box.current!;
@@ -153,7 +165,16 @@ export function TaskLog({ live, taskId, attempt }: Props) {
                 : t.noMatch}
           </p>
         ) : (
-          ready.map(lineOf)
+          <>
+            {older && (
+              <p class="log-older">
+                <button type="button" class="button little" onClick={() => (room.value *= MORE)}>
+                  {t.older}
+                </button>
+              </p>
+            )}
+            {ready.map(lineOf)}
+          </>
         )}
       </div>
     </div>

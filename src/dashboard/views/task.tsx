@@ -56,7 +56,7 @@ export function TaskSheet({ id, full }: SheetProps) {
   });
 
   const task = live.task.value;
-  if (live.socket.state.value === "gone") return <p class="empty">{text.task.gone}</p>;
+  if (live.socket.state.value === "gone") return <h1 class="empty">{task ? text.task.gone : text.task.unknown}</h1>;
   if (!task) return <p class="empty">{text.loading}</p>;
   const allowed = full && mayChange(task.owner);
   const onFrame = (index: number): void => {
@@ -127,6 +127,6 @@ export function TaskSheet({ id, full }: SheetProps) {
 
 export function TaskView({ params }: { params: Record<string, string> }) {
   const id = Number(params["id"]);
-  if (!Number.isSafeInteger(id) || id < 1) return <p class="empty">{text.notThere}</p>;
+  if (!Number.isSafeInteger(id) || id < 1) return <h1 class="empty">{text.notThere}</h1>;
   return <TaskSheet key={id} id={id} full />;
 }

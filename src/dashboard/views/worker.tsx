@@ -213,7 +213,10 @@ function WorkerSheet({ id }: { id: number }) {
     return () => abort.abort();
   }, [id, live.value?.current_task]);
   const worker = info.value;
-  if (!worker) return <p class="empty">{wrong.value ?? (known.value && !live.value ? t.unknown : text.loading)}</p>;
+  if (!worker) {
+    const words = wrong.value ?? (known.value && !live.value ? t.unknown : null);
+    return words === null ? <p class="empty">{text.loading}</p> : <h1 class="empty">{words}</h1>;
+  }
   const now = live.value ?? worker;
   const task = now.current_task === null ? undefined : tasks.value.get(now.current_task);
   return (
@@ -257,6 +260,6 @@ function WorkerSheet({ id }: { id: number }) {
 
 export function WorkerView({ params }: { params: Record<string, string> }) {
   const id = Number(params["id"]);
-  if (!Number.isSafeInteger(id) || id < 1) return <p class="empty">{text.notThere}</p>;
+  if (!Number.isSafeInteger(id) || id < 1) return <h1 class="empty">{text.notThere}</h1>;
   return <WorkerSheet key={id} id={id} />;
 }
