@@ -1,14 +1,14 @@
 /** The page on a farm that renders: drop a scene, watch it, scrub through it, lose a worker, share it. */
 import path from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { endBrowser, dropOn, newVisitor, signIn, testWithBrowser, type Visitor } from "../support/browser.ts";
+import { afterAll, beforeAll, expect } from "vitest";
+import { endBrowser, dropOn, newVisitor, signIn, type Visitor } from "../support/browser.ts";
 import { endFarm, startAgent, startManager, submit, untilStatus, type Agent, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
-import { testWith } from "../support/programs.ts";
+import { hasProgram, testWith } from "../support/programs.ts";
 import { makeScenes, writeTexture } from "../support/scenes.ts";
 import { until } from "../support/wait.ts";
 
-const browserTest = testWithBrowser();
+const browserTest = testWith("chromium");
 /** Of the page's colours in the light theme; the texture's are far from both. */
 const GREEN = [30, 138, 86];
 const UPPER = [220, 30, 30] as const;
@@ -19,7 +19,7 @@ let admin: Visitor;
 const agents: Agent[] = [];
 
 beforeAll(async () => {
-  if (browserTest !== test) return;
+  if (!hasProgram("chromium")) return;
   manager = await startManager();
   agents.push(...(await Promise.all([startAgent(manager, { name: "left" }), startAgent(manager, { name: "right" })])));
   admin = await newVisitor();
@@ -67,7 +67,7 @@ function near(actual: readonly number[], expected: readonly number[]): boolean {
   return actual.every((channel, index) => Math.abs(channel - expected[index]!) < 40);
 }
 
-const rendering = browserTest === test ? testWith("blender", "ffmpeg") : browserTest;
+const rendering = testWith("chromium", "blender", "ffmpeg");
 
 browserTest("the frames of a killed agent come back and are rendered by another", async () => {
   const { page } = admin;
@@ -268,10 +268,14 @@ browserTest("a link shows its task to somebody else and nothing more, until it i
   expect(admin.complaints).toEqual([]);
 });
 
-browserTest("the farm shows that the killed agent is gone", async () => {
+browserTest("the farm shows that the killed agent is gone, and polls nothing for it", async () => {
   const { page } = admin;
   await page.getByRole("link", { name: "Farm" }).click();
   const row = page.getByRole("table", { name: "Workers" }).getByRole("row").filter({ hasText: "left" });
+  await row.waitFor();
+  const from = admin.requests.length;
   await row.getByText("Offline").waitFor({ timeout: 60_000 });
+  // All of it came by the socket.
+  expect(admin.requests.slice(from)).toEqual([]);
   expect(admin.complaints).toEqual([]);
 });

@@ -1,29 +1,22 @@
-/** Debian's Chromium, opened on a manager's page. Whatever the page complains of while it is open is kept. */
-import { existsSync } from "node:fs";
+/**
+ * The Chromium of this machine, opened on a manager's page. Whatever the page complains of while it is open is kept. Tests that
+ * use it are `testWith("chromium")`.
+ */
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { chromium, type Browser, type BrowserContext, type Page, type ViewportSize } from "playwright-core";
-import { test } from "vitest";
 import type { Manager } from "./farm.ts";
-
-const EXECUTABLE = process.env["CHROMIUM"] ?? "/usr/bin/chromium";
 
 export const DESKTOP: ViewportSize = { width: 1280, height: 860 };
 export const PHONE: ViewportSize = { width: 360, height: 740 };
-
-/** `test` for tests that need a browser: without one they are left out with a message, in CI they fail. */
-export function testWithBrowser(): typeof test {
-  if (existsSync(EXECUTABLE)) return test;
-  if (process.env["CI"] === "true")
-    throw new Error(`these tests need Chromium at ${EXECUTABLE}, or where $CHROMIUM says`);
-  process.stderr.write(`left out: tests that need Chromium at ${EXECUTABLE}, or where $CHROMIUM says\n`);
-  return test.skip as typeof test;
-}
 
 let browser: Browser | undefined;
 
 /** The browser of this file's tests, started once. */
 export async function startBrowser(): Promise<Browser> {
   browser ??= await chromium.launch({
-    executablePath: EXECUTABLE,
+    executablePath: execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim(),
     // Chromium's sandbox does not start as root, which containers are.
     args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
   });
@@ -97,4 +90,33 @@ export async function dropOn({ page, context }: Visitor, selector: string, files
   for (const type of ["dragEnter", "dragOver", "drop"] as const)
     await session.send("Input.dispatchDragEvent", { type, ...at, data });
   await session.detach();
+}
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+/** What axe-core finds against the page as it is now: `rule: where (why)`. Empty: nothing. */
+export async function violations({ page }: Visitor): Promise<string[]> {
+  // Evaluated, not added as a script: the page's content security policy would stop that, and must.
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
+  return await page.evaluate(async () => {
+    interface Found {
+      violations: { id: string; nodes: { target: string[]; failureSummary: string }[] }[];
+    }
+    const { axe } = globalThis as unknown as { axe: { run: (context: Document) => Promise<Found> } };
+    const found = await axe.run(document);
+    return found.violations.flatMap((rule) =>
+      rule.nodes.map((node) => `${rule.id}: ${node.target.join(" ")} (${node.failureSummary})`),
+    );
+  });
+}
+
+/** By how many pixels the page is wider than its window; what sticks out, where it is. */
+export async function tooWide({ page }: Visitor): Promise<string[]> {
+  return await page.evaluate(() => {
+    const wide = document.documentElement.clientWidth;
+    if (document.documentElement.scrollWidth <= wide) return [];
+    return [...document.querySelectorAll("main *")]
+      .filter((element) => element.getBoundingClientRect().right > wide + 1)
+      .map((element) => `${element.tagName.toLowerCase()}.${element.className}`);
+  });
 }

@@ -1,0 +1,209 @@
+/** Every view of the page: how soon it is there, on a phone, for a screen reader, in light and dark, and what it lets one do. */
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { cleanEnvironment, startChild } from "../support/child.ts";
+import { endBrowser, newVisitor, PHONE, signIn, tooWide, violations, type Visitor } from "../support/browser.ts";
+import { CHECKOUT, endFarm, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
+import { testFolder } from "../support/folders.ts";
+import { hasProgram, testWith } from "../support/programs.ts";
+import { until } from "../support/wait.ts";
+
+const browserTest = testWith("chromium");
+const MAX_FIRST_PAINT_MS = 1_000;
+const MAX_SCRIPT_BYTES = 120_000;
+
+let manager: Manager;
+let admin: Visitor;
+
+beforeAll(async () => {
+  if (!hasProgram("chromium")) return;
+  manager = await startManager();
+  admin = await newVisitor();
+});
+afterAll(async () => {
+  await endBrowser();
+  await endFarm();
+});
+
+browserTest("the page of a manager that has just started is painted within a second", async () => {
+  const { page } = admin;
+  await page.goto(`${manager.url}/app`);
+  await page.getByLabel("Token").waitFor();
+  const painted = await page.evaluate(
+    () => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity,
+  );
+  process.stderr.write(`first paint of a cold manager's page: ${painted.toFixed(0)} ms\n`);
+  expect(painted).toBeLessThan(MAX_FIRST_PAINT_MS);
+});
+
+test("the scripts that the page starts with are at most 120 kB, compressed", () => {
+  const built = path.join(CHECKOUT, "public");
+  const html = readFileSync(path.join(built, "index.html"), "utf8");
+  const scripts = [...html.matchAll(/(?:src|href)="(\/app\/static\/[^"]+\.js)"/g)].map((match) => match[1]!);
+  const bytes = scripts.reduce((sum, script) => sum + gzipSync(readFileSync(path.join(built, script))).length, 0);
+  process.stderr.write(`scripts at the start: ${scripts.length}, ${(bytes / 1_000).toFixed(1)} kB gzip\n`);
+  expect(scripts.length).toBeGreaterThan(0);
+  expect(bytes).toBeLessThanOrEqual(MAX_SCRIPT_BYTES);
+});
+
+browserTest("an empty farm says what to do, and its join command lets a machine join", async () => {
+  const { page } = admin;
+  await signIn(admin, manager);
+  await page.getByRole("heading", { name: "An empty stage" }).waitFor();
+  await page.getByRole("button", { name: "Make a join command" }).click();
+  const command = await page.getByLabel("Join command", { exact: true }).innerText();
+  const [, url, token] = /^npx tablao worker --manager (\S+) --join (\S+)$/.exec(command)!;
+  expect(url).toBe(manager.url);
+  await admin.context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.getByRole("button", { name: "Copy: Join command" }).click();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(command);
+  const folder = testFolder("joined");
+  const args = [path.join(CHECKOUT, "src/cli/tablao.js"), "worker", "--manager", url!, "--join", token!];
+  startChild(process.execPath, [...args, "--name", "joined", "--state-dir", folder], {
+    env: cleanEnvironment({ HOME: folder }),
+  });
+  // Without a reload.
+  await page.getByText("1 worker joined.").waitFor();
+  await page.getByRole("table", { name: "Workers" }).getByRole("link", { name: "joined" }).waitFor();
+});
+
+browserTest("a waiting task and an idle worker say which rule holds them, as the command line does", async () => {
+  const { page } = admin;
+  const text = ["--type", "print_string", "--settings", '{"text":"x"}'];
+  const id = await submit(manager, ...text, "--frames", "1-3", "--tags", "gpu", "--name", "needs a gpu");
+  await page.goto(`${manager.url}/app/tasks/${id}`);
+  await page.getByRole("button", { name: "Why?" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("No worker can take it").waitFor();
+  expect(await violations(admin)).toEqual([]);
+  const said = (await tablao(manager, "why", String(id))).stdout;
+  expect(said).toContain(await dialog.locator(".why-text").innerText());
+  await dialog.getByRole("link", { name: /./ }).first().click();
+  await page.getByRole("button", { name: "Why?" }).click();
+  await dialog.getByText("Passed over").waitFor();
+  expect((await tablao(manager, "why", "--worker", "1")).stdout).toContain(
+    await dialog.locator(".why-text").innerText(),
+  );
+  await dialog.getByRole("button", { name: "Close" }).click();
+  await page.getByRole("button", { name: "Edit" }).click();
+  await dialog.getByLabel("Tags").fill("gpu, big");
+  await dialog.getByLabel("Name").fill("ana's workstation");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { name: "ana's workstation" }).waitFor();
+  await untilStatus(manager, id, ["completed"]);
+  for (const [act, state] of [
+    ["Drain", "Draining"],
+    ["Enable", "Idle"],
+    ["Disable", "Disabled"],
+    ["Enable", "Idle"],
+  ] as const) {
+    await page.getByRole("button", { name: act, exact: true }).click();
+    await page.locator(".head").getByText(state).waitFor();
+  }
+  expect(admin.complaints).toEqual([]);
+});
+
+const VIEWS: [address: string, ...tabs: string[]][] = [
+  ["/app"],
+  ["/app/tasks/1", "Seconds per frame", "Timeline", "Settings"],
+  ["/app/tasks/2", "Seconds per frame", "Timeline"],
+  ["/app/tasks/3"],
+  ["/app/workers/1"],
+  ["/app/submit"],
+  ["/app/history", "Days", "Workers"],
+  ["/app/manage", "Tokens", "Settings", "Webhooks"],
+  ["/app/nowhere"],
+  ["/app/tasks/99999"],
+];
+
+/** Open every view, and every tab in it. */
+async function inEveryView(visitor: Visitor, look: (view: string) => Promise<void>): Promise<void> {
+  const { page } = visitor;
+  const loaded = (): Promise<void> => page.getByText("Loading …").first().waitFor({ state: "detached" });
+  for (const [address, ...tabs] of VIEWS) {
+    await page.goto(manager.url + address);
+    await page.locator("h1").waitFor({ state: "attached" });
+    await loaded();
+    await look(address);
+    for (const tab of tabs) {
+      await page.getByRole("tab", { name: tab }).click();
+      await loaded();
+      await look(`${address} ${tab}`);
+    }
+  }
+}
+
+browserTest.each(["light", "dark"] as const)(
+  "in %s colours no view has anything that axe-core finds wrong, or is wider than a phone",
+  async (theme) => {
+    if (theme === "light") {
+      const long =
+        "sc030_sh120_v004_final_FINAL_really_final_with_a_name_that_nobody_should_ever_give_but_somebody_will";
+      const small = ["--type", "demo_render", "--settings", '{"width":32,"height":18,"samples":1}'];
+      const done = await submit(manager, ...small, "--frames", "1-12", "--name", long);
+      const text = ["--type", "print_string", "--settings", '{"text":"x"}'];
+      await submit(manager, ...text, "--frames", "1-100000", "--paused", "--name", "paused");
+      await untilStatus(manager, done, ["completed"]);
+    }
+    for (const viewport of [PHONE, { width: 1280, height: 860 }]) {
+      const visitor = await newVisitor({ theme, viewport });
+      await visitor.page.goto(`${manager.url}/app`);
+      await visitor.page.getByLabel("Token").waitFor();
+      expect([...(await violations(visitor)), ...(await tooWide(visitor))], "sign in").toEqual([]);
+      await signIn(visitor, manager);
+      await inEveryView(visitor, async (view) => {
+        expect([...(await violations(visitor)), ...(await tooWide(visitor))], view).toEqual([]);
+      });
+      // The last address is of no task, and the browser says so.
+      expect(visitor.complaints.filter((words) => !words.includes("404"))).toEqual([]);
+      await visitor.close();
+    }
+  },
+);
+
+browserTest("tokens and webhooks are made, shown once, and ended; history is saved as CSV and JSON", async () => {
+  const { page } = admin;
+  await page.goto(`${manager.url}/app/manage`);
+  await page.getByRole("tab", { name: "Tokens" }).click();
+  await page.getByLabel("Name").fill("ben");
+  await page.getByLabel("Role").selectOption("viewer");
+  await page.getByRole("button", { name: "Create" }).click();
+  const token = await page.locator(".copy code").innerText();
+  expect(token).toMatch(/^tablao_viewer_/);
+  const viewer = await newVisitor();
+  await signIn(viewer, { url: manager.url, token });
+  expect(await viewer.page.getByRole("navigation").getByRole("link").allInnerTexts()).toEqual(["Farm", "History"]);
+  await viewer.close();
+  await page.getByRole("button", { name: "Revoke ben" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("button", { name: "Revoke ben" }).waitFor({ state: "detached" });
+
+  await page.getByRole("tab", { name: "Webhooks" }).click();
+  await page.getByLabel("Address").fill("http://127.0.0.1:9/hook");
+  await page.getByRole("button", { name: "Add webhook" }).click();
+  await page.locator(".hook").getByText("http://127.0.0.1:9/hook").waitFor();
+
+  await page.getByRole("link", { name: "History" }).click();
+  await page.getByLabel("What").selectOption("submitted");
+  await page.getByRole("row").nth(2).waitFor();
+  const folder = testFolder("saved");
+  for (const kind of ["CSV", "JSON"] as const) {
+    const saving = page.waitForEvent("download");
+    await page.getByText(kind, { exact: true }).click();
+    const saved = await saving;
+    await saved.saveAs(path.join(folder, saved.suggestedFilename()));
+  }
+  await until(() => readdirSync(folder).length === 2, { withinMs: 5_000, what: "both files" });
+  expect(readdirSync(folder).toSorted()).toEqual(["history.csv", "history.json"]);
+  const csv = readFileSync(path.join(folder, "history.csv"), "utf8").trim().split("\n");
+  const { events } = JSON.parse(readFileSync(path.join(folder, "history.json"), "utf8")) as {
+    events: { kind: string }[];
+  };
+  // History is written behind: a third task may be on its way.
+  expect(csv.length - 1).toBeGreaterThanOrEqual(2);
+  expect(events.length).toBeGreaterThanOrEqual(csv.length - 1);
+  expect(new Set(events.map((event) => event.kind))).toEqual(new Set(["submitted"]));
+  expect(admin.complaints).toEqual([]);
+});
