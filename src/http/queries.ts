@@ -25,9 +25,14 @@ export const taskListQuery = z.strictObject({
   cursor,
 });
 
+const anyState = `(${FRAME_STATES.join("|")})`;
 const states = z
   .string()
   .max(100)
+  .regex(
+    new RegExp(`^${anyState}(,${anyState})*$`),
+    `must be one or more of ${FRAME_STATES.join(", ")}, comma-separated`,
+  )
   .transform((text) => text.split(","))
   .pipe(z.array(z.enum(FRAME_STATES)))
   .meta({ description: `One or more, comma-separated: ${FRAME_STATES.join(", ")}` });

@@ -57,3 +57,17 @@ it("lists the refusals that follow from what a route is", () => {
     "503",
   ]);
 });
+
+it("says that a form's lists and objects are JSON, and what headers look like", () => {
+  const body = z.strictObject({ name: z.string(), tags: z.array(z.string()).default([]), inner: inner.optional() });
+  const headers = [{ name: "X-Hash", description: "", pattern: "^[0-9a-f]{64}$" }];
+  const document = openApiDocument([route({ body, headers })], "1") as {
+    paths: Record<string, { post: { parameters: object[]; requestBody: { content: Record<string, object> } } }>;
+  };
+  const { parameters, requestBody } = document.paths["/things/{id}"]!.post;
+  expect(requestBody.content["application/x-www-form-urlencoded"]).toMatchObject({
+    encoding: { tags: { contentType: "application/json" }, inner: { contentType: "application/json" } },
+  });
+  expect(Object.keys(requestBody.content["application/json"]!)).toEqual(["schema"]);
+  expect(parameters[1]).toMatchObject({ name: "X-Hash", schema: { type: "string", pattern: "^[0-9a-f]{64}$" } });
+});

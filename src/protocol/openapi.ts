@@ -3,6 +3,7 @@
  * OpenAPI 3.1 takes JSON Schema draft 2020-12 as it is; what zod puts under `$defs` becomes `components.schemas`.
  */
 import { z } from "zod";
+import { Components, type Json } from "./openapi-components.ts";
 import { PROBLEMS, problemSchema, type ProblemCode } from "./problem.ts";
 import type { Role } from "./token.ts";
 
@@ -21,6 +22,8 @@ export interface HeaderDescription {
   name: string;
   description: string;
   required?: boolean;
+  /** A regular expression that its value matches. */
+  pattern?: string;
 }
 
 /** What a route says of itself. */
@@ -47,8 +50,6 @@ export interface RouteDescription {
   /** Refusals beyond those that every route with a token, a body or a query can give. */
   problems?: readonly ProblemCode[];
 }
-
-type Json = Record<string, unknown>;
 
 /** Path parameters that are not plain text. */
 const PATH_PARAMETERS: Record<string, z.ZodType> = {
@@ -146,12 +147,12 @@ function queryParameters(query: z.ZodType | undefined, components: Components): 
 }
 
 function headerParameters(headers: readonly HeaderDescription[] = []): Json[] {
-  return headers.map(({ name, description, required }) => ({
+  return headers.map(({ name, description, required, pattern }) => ({
     name,
     in: "header",
     description,
     ...(required ? { required: true } : {}),
-    schema: { type: "string" },
+    schema: { type: "string", ...(pattern === undefined ? {} : { pattern }) },
   }));
 }
 
@@ -162,10 +163,27 @@ function requestBody(route: RouteDescription, components: Components): Json | un
     schema: components.schema(route.body, "input"),
     ...(route.example === undefined ? {} : { example: route.example }),
   };
-  return {
-    required: true,
-    content: { "application/json": media, "application/x-www-form-urlencoded": { schema: media.schema } },
+  const form = { schema: media.schema, ...formEncoding(route.body) };
+  return { required: true, content: { "application/json": media, "application/x-www-form-urlencoded": form } };
+}
+
+/** A form's field that is a list or an object holds it as JSON; OpenAPI would else repeat the field, or spread it over several. */
+function formEncoding(body: z.ZodType): Json {
+  if (!(body instanceof z.ZodObject)) return {};
+  const structured = Object.entries(body.shape as Record<string, z.ZodType>).filter(([, field]) => isStructured(field));
+  if (structured.length === 0) return {};
+  return { encoding: Object.fromEntries(structured.map(([name]) => [name, { contentType: "application/json" }])) };
+}
+
+/** Whether a list or an object is, or may be, a field's value. */
+function isStructured(field: z.ZodType): boolean {
+  const options = { target: "draft-2020-12", io: "input", unrepresentable: "any" } as const;
+  const { $defs = {}, ...root } = z.toJSONSchema(field, options) as Json & { $defs?: Record<string, Json> };
+  const types = ({ $ref, anyOf, type }: Json): unknown[] => {
+    if (typeof $ref === "string") return types($defs[$ref.slice("#/$defs/".length)] ?? {});
+    return Array.isArray(anyOf) ? (anyOf as Json[]).flatMap(types) : [type];
   };
+  return types(root).some((type) => type === "array" || type === "object");
 }
 
 /** Refusals that follow from what a route is. */
@@ -199,101 +217,4 @@ function responses(route: RouteDescription, components: Components): Json {
     };
   }
   return all;
-}
-
-type Direction = "input" | "output";
-
-/**
- * The document's schemas, collected by direction: what a client sends and what it gets differ under one id where there are
- * defaults. References stay marked with their direction (`input:Task`) until all is known; then `resolve` names them.
- */
-class Components {
-  readonly #definitions: Record<Direction, Map<string, Json>> = { input: new Map(), output: new Map() };
-
-  /** A schema as JSON Schema: a reference where it has an id. */
-  schema(schema: z.ZodType, direction: Direction): Json {
-    const {
-      $schema: _,
-      $defs = {},
-      ...root
-    } = z.toJSONSchema(schema, { target: "draft-2020-12", io: direction, unrepresentable: "any" }) as Json & {
-      $defs?: Record<string, Json>;
-    };
-    const known = this.#definitions[direction];
-    for (const [id, raw] of Object.entries($defs)) {
-      const definition = marked(raw, direction) as Json;
-      const before = known.get(nameOf(id));
-      if (before && JSON.stringify(before) !== JSON.stringify(definition))
-        throw new Error(`two schemas have the id ${nameOf(id)}`);
-      known.set(nameOf(id), definition);
-    }
-    return marked(root, direction) as Json;
-  }
-
-  /** The finished document: `components.schemas` filled in, every reference pointing there. */
-  resolve(document: Json & { components: Json }): Json {
-    const split = this.#split();
-    const rename = (value: unknown): unknown =>
-      mapRefs(value, (ref) => {
-        const [direction = "", id = ""] = ref.split(":");
-        return `#/components/schemas/${direction === "input" && split.has(id) ? `${id}Input` : id}`;
-      });
-    const schemas: Json = {};
-    for (const [id, definition] of this.#definitions.output) schemas[id] = rename(definition);
-    for (const [id, definition] of this.#definitions.input)
-      schemas[split.has(id) ? `${id}Input` : id] = rename(definition);
-    const sorted = Object.fromEntries(Object.entries(schemas).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-    return { ...(rename(document) as Json), components: { ...(rename(document.components) as Json), schemas: sorted } };
-  }
-
-  /** Ids that differ by direction, in themselves or in what they refer to. */
-  #split(): Set<string> {
-    const { input, output } = this.#definitions;
-    const split = new Set<string>();
-    for (let size = -1; size !== split.size;) {
-      size = split.size;
-      for (const [id, definition] of input) {
-        const other = output.get(id);
-        if (other === undefined) continue;
-        const refs: string[] = [];
-        const bare = (value: unknown): string =>
-          JSON.stringify(mapRefs(value, (ref) => (refs.push(ref.split(":")[1] ?? ""), ref.split(":")[1] ?? "")));
-        if (bare(definition) !== bare(other) || refs.some((ref) => split.has(ref))) split.add(id);
-      }
-    }
-    return split;
-  }
-}
-
-/** zod names a recursive schema itself; any JSON value is the only one there is. */
-function nameOf(id: string): string {
-  return id.startsWith("__schema") ? "JsonValue" : id;
-}
-
-/** Mark references with their direction. Answers may gain fields, so they do not say `additionalProperties: false`. */
-function marked(value: unknown, direction: Direction): unknown {
-  const refs = mapRefs(value, (ref) => `${direction}:${nameOf(ref.slice("#/$defs/".length))}`);
-  return direction === "output" ? withoutClosing(refs) : refs;
-}
-
-function mapRefs(value: unknown, map: (ref: string) => string): unknown {
-  return mapEntries(value, (key, item) => [
-    key,
-    key === "$ref" && typeof item === "string" ? map(item) : mapRefs(item, map),
-  ]);
-}
-
-function withoutClosing(value: unknown): unknown {
-  return mapEntries(value, (key, item) =>
-    key === "additionalProperties" && item === false ? null : [key, withoutClosing(item)],
-  );
-}
-
-/** Rebuild an object entry by entry (null drops one), an array item by item; anything else stays. */
-function mapEntries(value: unknown, map: (key: string, item: unknown) => [string, unknown] | null): unknown {
-  if (Array.isArray(value)) return value.map((item) => map("", item)?.[1]);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, item]) => [map(key, item)].filter((entry) => entry !== null)),
-  );
 }

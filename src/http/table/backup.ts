@@ -24,9 +24,15 @@ const restoring: HeaderDescription = {
 const hash: HeaderDescription = {
   name: "Tablao-SHA256",
   description: "SHA-256 of this body, checked on arrival",
+  pattern: "^[0-9a-f]{64}$",
   required: true,
 };
-const length: HeaderDescription = { name: "Content-Length", description: "Bytes of this body", required: true };
+const length: HeaderDescription = {
+  name: "Content-Length",
+  description: "Bytes of this body",
+  required: true,
+  pattern: "^[0-9]+$",
+};
 const stored = {
   200: { description: "It was there", schema: assetSchema },
   201: { description: "Stored", schema: assetSchema },

@@ -28,9 +28,15 @@ const readGrant: HeaderDescription = {
 const hash: HeaderDescription = {
   name: "Tablao-SHA256",
   description: "SHA-256 of this body, checked on arrival",
+  pattern: "^[0-9a-f]{64}$",
   required: true,
 };
-const length: HeaderDescription = { name: "Content-Length", description: "Bytes of this body", required: true };
+const length: HeaderDescription = {
+  name: "Content-Length",
+  description: "Bytes of this body",
+  required: true,
+  pattern: "^[0-9]+$",
+};
 const range: HeaderDescription = { name: "Range", description: "One range of bytes" };
 
 const stored = {

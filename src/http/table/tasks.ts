@@ -35,6 +35,7 @@ export const taskRoutes: readonly Route[] = [
       {
         name: "Idempotency-Key",
         description: "1 to 255 visible characters; the same key with another body is refused",
+        pattern: "^[!-~]{1,255}$",
       },
     ],
     body: taskSubmitSchema,
