@@ -19,7 +19,8 @@ export class ManagerError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, code: string, detail: string, errors: FieldError[] = [], retryAfterMs?: number) {
-    super(errors.length === 0 ? detail : `${detail} (${errors.map((e) => `${e.field}: ${e.message}`).join("; ")})`);
+    const unsaid = errors.filter((error) => !detail.includes(error.message));
+    super(unsaid.length === 0 ? detail : `${detail} (${unsaid.map((e) => `${e.field}: ${e.message}`).join("; ")})`);
     this.status = status;
     this.code = code;
     this.detail = detail;

@@ -1,5 +1,6 @@
 /** From what a schema found to field errors that a person can act on. */
 import type { z } from "zod";
+import { fieldErrors } from "../protocol/field-errors.ts";
 import type { FieldError } from "../protocol/problem.ts";
 
 /** Edits (insert, drop, replace, swap neighbours) from one word to another. */
@@ -39,20 +40,15 @@ export function quoted(word: string): string {
   return `'${word.length > SHOWN_CHARS ? `${word.slice(0, SHOWN_CHARS)}…` : word}'`;
 }
 
-/** One field error per broken rule; unknown keys are named one by one, with what was probably meant. */
-export function fieldErrors(
+/** One field error per broken rule of a type's settings; unknown keys are named with what was probably meant. */
+export function settingErrors(
   issues: readonly z.core.$ZodIssue[],
   prefix: string,
   whose: string,
   keys: readonly string[],
 ): FieldError[] {
-  return issues.flatMap((issue) => {
-    const path = [prefix, ...issue.path.map(String)];
-    if (issue.code !== "unrecognized_keys") return [{ field: path.join("."), message: issue.message }];
-    return issue.keys.map((key) => {
-      const meant = issue.path.length === 0 ? nearest(key, keys) : undefined;
-      const message = `${quoted(key)} is not a setting of ${whose}${meant ? `; did you mean '${meant}'?` : ""}`;
-      return { field: [...path, key].join("."), message };
-    });
+  return fieldErrors(issues, [prefix], (key, path) => {
+    const meant = path.length === 0 ? nearest(key, keys) : undefined;
+    return `${quoted(key)} is not a setting of ${whose}${meant ? `; did you mean '${meant}'?` : ""}`;
   });
 }

@@ -29,6 +29,24 @@ function compiled(type: string, settings: Record<string, unknown>) {
   return result.value;
 }
 
+it("a setting that is missing is called required, and one of a wrong kind says what it takes", () => {
+  const refusal = (type: string, settings: Record<string, unknown>) => {
+    const compiled = compileSubmission({ type, settings });
+    return compiled.ok ? null : compiled.error;
+  };
+  expect(refusal("print_string", { frames: "1" })).toMatchObject({
+    detail: "The settings are not right for print_string: settings.text: is required",
+    errors: [{ field: "settings.text", message: "is required" }],
+  });
+  const format = { field: "settings.format", message: 'expected one of "PNG"|"JPEG"|"OPEN_EXR"' };
+  expect(refusal("blender_render", { file: "/a.blend", frames: "1", format: "TIFF" })).toMatchObject({
+    errors: [format],
+  });
+  expect(refusal("blender_render", { file: 5, frames: "1" })).toMatchObject({
+    errors: [{ field: "settings.file", message: expect.stringContaining("expected string") as string }],
+  });
+});
+
 describe("the registry", () => {
   it("knows every type of the contract, and no name twice", () => {
     expect(Object.keys(SMALLEST).toSorted()).toEqual(COMPILERS.map((c) => c.type).toSorted());

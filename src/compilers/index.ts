@@ -5,7 +5,7 @@ import type { Plan, Platform } from "../protocol/plan.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Needs } from "../task/rpc.ts";
 import { blenderRender } from "./blender-render.ts";
-import { fieldErrors, nearest, quoted } from "./check.ts";
+import { nearest, quoted, settingErrors } from "./check.ts";
 import type { Compiler, Description } from "./compiler.ts";
 import { demoRender } from "./demo-render.ts";
 import { exec } from "./exec.ts";
@@ -86,8 +86,8 @@ export function compileSubmission(
   }
   const parsed = compiler.settings.safeParse(wanted === null ? submit.settings : { ...preset, ...submit.settings });
   if (!parsed.success) {
-    const errors = fieldErrors(parsed.error.issues, "settings", compiler.type, compiler.keys);
-    const detail = `The settings are not right for ${compiler.type}: ${errors[0]?.field} ${errors[0]?.message}`;
+    const errors = settingErrors(parsed.error.issues, "settings", compiler.type, compiler.keys);
+    const detail = `The settings are not right for ${compiler.type}: ${errors[0]?.field}: ${errors[0]?.message}`;
     return err({ code: "invalid", detail, errors });
   }
   return ok({ type: compiler.type, parser, settings: parsed.data, description: compiler.describe(parsed.data) });

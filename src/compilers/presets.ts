@@ -4,7 +4,7 @@ import { ok, type Result } from "../platform/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { settingNameSchema } from "../protocol/setting.ts";
 import { presetFields } from "./blender-settings.ts";
-import { fieldErrors } from "./check.ts";
+import { settingErrors } from "./check.ts";
 
 /** Names of the farm settings that are render presets start so. */
 export const PRESET_PREFIX = "render.";
@@ -24,6 +24,6 @@ export function presetSetting(name: unknown): string | null {
 export function checkPreset(value: unknown): Result<Preset, Refusal> {
   const parsed = presetSchema.safeParse(value);
   if (parsed.success) return ok(parsed.data);
-  const errors = fieldErrors(parsed.error.issues, "value", "a render preset", Object.keys(presetFields));
+  const errors = settingErrors(parsed.error.issues, "value", "a render preset", Object.keys(presetFields));
   return { ok: false, error: { code: "invalid", detail: "This is not a render preset", errors } };
 }

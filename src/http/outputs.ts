@@ -8,13 +8,14 @@ import { outputKey } from "../files/keys.ts";
 import { storeOnce } from "../files/store.ts";
 import { err, ok, type Result } from "../platform/result.ts";
 import { signingKey } from "../platform/signing.ts";
+import { fieldErrors } from "../protocol/field-errors.ts";
 import { fileNameSchema } from "../protocol/fields.ts";
 import type { Grant, receiptSchema } from "../protocol/file.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { json } from "./answers.ts";
 import type { RequestContext } from "./context.ts";
 import { writeGrant } from "./grants.ts";
-import { fieldErrors, invalidFields, problemResponse } from "./problems.ts";
+import { invalidFields, problemResponse } from "./problems.ts";
 import { idFrom } from "./request.ts";
 import { answerParts, assembleUpload, readUpload, refuseUpload, takePart } from "./uploads.ts";
 

@@ -1,5 +1,4 @@
 /** Refusals, zod issues and thrown errors as problem documents (RFC 9457). Nothing internal leaves through here (P10). */
-import type { z } from "zod";
 import { PROBLEMS, type FieldError, type Problem, type Refusal } from "../protocol/problem.ts";
 
 /** Relative, so that it resolves against whatever address this manager has. `GET /problems/{code}` answers it. */
@@ -35,55 +34,6 @@ export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Respo
   }
   if (refusal.code === "unauthorized") headers.set("WWW-Authenticate", 'Bearer realm="tablao"');
   return new Response(JSON.stringify(problem), { status, headers });
-}
-
-/** At most this many fields are named: a body with a million mistakes gets a short answer. */
-const MAX_ERRORS = 50;
-
-/**
- * Every offending field with the rule it broke; paths are dotted (`depends_on.0`), the whole body is ``.
- * Of a union, the branch that got furthest speaks; where none fits the type at all, their messages are joined.
- */
-export function fieldErrors(issues: readonly z.core.$ZodIssue[], prefix: readonly PropertyKey[] = []): FieldError[] {
-  const errors: FieldError[] = [];
-  for (const issue of issues) {
-    if (errors.length >= MAX_ERRORS) break;
-    const path = [...prefix, ...issue.path];
-    if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys)
-        errors.push({ field: dotted([...path, key]), message: "is not a field of this request" });
-    } else if (issue.code === "invalid_union" && issue.errors.length > 0) {
-      errors.push(...unionErrors(issue.errors, path));
-    } else {
-      errors.push({ field: dotted(path), message: messageOf(issue) });
-    }
-  }
-  return errors.slice(0, MAX_ERRORS);
-}
-
-function unionErrors(branches: readonly (readonly z.core.$ZodIssue[])[], path: readonly PropertyKey[]): FieldError[] {
-  const fitting = branches.filter(
-    (issues) =>
-      !issues.some(
-        (issue) => issue.path.length === 0 && (issue.code === "invalid_type" || issue.code === "invalid_value"),
-      ),
-  );
-  const best = fitting[0];
-  if (best) return fieldErrors(best, path);
-  const messages = new Set(branches.flatMap((issues) => issues.map(messageOf)));
-  return [{ field: dotted(path), message: [...messages].join("; or ") }];
-}
-
-function messageOf(issue: z.core.$ZodIssue): string {
-  // A record's key: what is wrong with it is one level below.
-  const inner = issue.code === "invalid_key" ? issue.issues[0] : undefined;
-  if (inner) return messageOf(inner);
-  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) return "is required";
-  return issue.message.replace(/^Invalid (input|option): /, "");
-}
-
-function dotted(path: readonly PropertyKey[]): string {
-  return path.map(String).join(".");
 }
 
 /** A body or query that broke rules, as one refusal that names every field. */

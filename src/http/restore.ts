@@ -7,6 +7,7 @@ import type { z } from "zod";
 import { storeOnce } from "../files/store.ts";
 import { writeRows } from "../history/store.ts";
 import { err, ok, type Result } from "../platform/result.ts";
+import { fieldErrors } from "../protocol/field-errors.ts";
 import {
   BACKUP_FORMAT,
   BACKUP_HEADER,
@@ -23,7 +24,7 @@ import { outputKeyOf, restoreRowsQuery, told } from "./backup.ts";
 import type { Handler, RequestContext } from "./context.ts";
 import { readBody, readQuery, readTextWithin } from "./input.ts";
 import { callRegistry, callTask } from "./objects.ts";
-import { fieldErrors, invalidFields, problemResponse } from "./problems.ts";
+import { invalidFields, problemResponse } from "./problems.ts";
 import { answerParts, assembleUpload, readUpload, refuseUpload, takePart } from "./uploads.ts";
 
 /** POST /restore: begin, or go on. */
