@@ -74,7 +74,7 @@ export async function enrol(enrolment: Enrolment): Promise<Enrolled> {
       if (!(error instanceof ManagerError) || (error.status !== 401 && error.status !== 404)) throw error;
       if (join === undefined) {
         throw new CannotStart(
-          `the manager at ${identity.manager} does not know this worker any more (it was removed, or the manager is a new one). Make a join token ('tablao token create --role join') and start once with --join TOKEN`,
+          `the manager at ${identity.manager} does not know this worker any more (it was removed, or the manager is a new one). Make a join token ('npx tablao token create --role join') and start once with --join TOKEN`,
         );
       }
     }
@@ -85,7 +85,7 @@ export async function enrol(enrolment: Enrolment): Promise<Enrolled> {
   }
   if (join === undefined)
     throw new CannotStart(
-      "this worker is not registered yet: make a join token ('tablao token create --role join') and start once with --join TOKEN",
+      "this worker is not registered yet: make a join token ('npx tablao token create --role join') and start once with --join TOKEN",
     );
   if (manager === undefined && identity === undefined)
     throw new CannotStart("which manager? Give its address with --manager URL");
@@ -109,7 +109,7 @@ async function register(enrolment: Enrolment, manager: string, join: string): Pr
   } catch (error) {
     if (error instanceof ManagerError && (error.status === 401 || error.status === 403)) {
       throw new CannotStart(
-        `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one with 'tablao token create --role join'`,
+        `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one with 'npx tablao token create --role join'`,
       );
     }
     throw error;

@@ -45,13 +45,17 @@ export class BackupFolder {
   prepare(): void {
     try {
       if (existsSync(this.#at(MANIFEST)))
-        throw new CliError(EXIT.usage, `${this.path} holds a backup already`, "Name another folder: tablao backup DIR");
+        throw new CliError(
+          EXIT.usage,
+          `${this.path} holds a backup already`,
+          "Name another folder: npx tablao backup DIR",
+        );
       const foreign = existsSync(this.path) ? readdirSync(this.path).find((name) => !NAMES.includes(name)) : undefined;
       if (foreign !== undefined)
         throw new CliError(
           EXIT.usage,
           `${this.path} is not empty: it has ${foreign}`,
-          "Name another folder: tablao backup DIR",
+          "Name another folder: npx tablao backup DIR",
         );
       for (const folder of ["tasks", "files"]) mkdirSync(this.#at(folder), { recursive: true, mode: 0o700 });
     } catch (thrown) {

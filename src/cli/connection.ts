@@ -48,7 +48,7 @@ function readConfig(env: NodeJS.ProcessEnv): { url: string; token: string } | un
   try {
     return configSchema.parse(JSON.parse(text));
   } catch {
-    throw new CliError(EXIT.usage, `${file} cannot be read`, "Write it anew with: tablao login URL");
+    throw new CliError(EXIT.usage, `${file} cannot be read`, "Write it anew with: npx tablao login URL");
   }
 }
 
@@ -62,7 +62,7 @@ export function findAddress(flags: AddressFlags, env: NodeJS.ProcessEnv): Addres
     throw new CliError(
       EXIT.unreachable,
       record ? `no manager is running here (the one at ${record.url} has stopped)` : "no manager is known",
-      "Start one with `npm start`, or name one: --manager URL, TABLAO_URL, or `tablao login URL`.",
+      "Start one with `npm start`, or name one: --manager URL, TABLAO_URL, or `npx tablao login URL`.",
     );
   }
   const address = checkedUrl(url);
@@ -100,7 +100,7 @@ export function connect(flags: AddressFlags, env: NodeJS.ProcessEnv): ManagerCli
     throw new CliError(
       EXIT.auth,
       `there is no token for ${url}`,
-      `Sign in with \`tablao login ${url}\`, or set TABLAO_TOKEN.`,
+      `Sign in with \`npx tablao login ${url}\`, or set TABLAO_TOKEN.`,
     );
   }
   return clientFor(url, token);
@@ -112,10 +112,10 @@ export function clientFor(url: string, token: string): ManagerClient {
 }
 
 const LISTS = {
-  task: "List them with `tablao tasks --all`.",
-  setting: "List them with `tablao settings list`.",
-  token: "List them with `tablao token list`.",
-  worker: "List them with `tablao workers`.",
+  task: "List them with `npx tablao tasks --all`.",
+  setting: "List them with `npx tablao settings list`.",
+  token: "List them with `npx tablao token list`.",
+  worker: "List them with `npx tablao workers`.",
 };
 
 /** What a refusal by the manager means for a person and for a script. */
@@ -128,9 +128,9 @@ export function explain(error: ManagerError): CliError {
     return new CliError(EXIT.unreachable, message, "Is it running, and is the address right? In a checkout: npm start");
   }
   if (status === 401)
-    return new CliError(EXIT.auth, "the manager does not know this token", "Sign in again: tablao login URL");
+    return new CliError(EXIT.auth, "the manager does not know this token", "Sign in again: npx tablao login URL");
   if (status === 403)
-    return new CliError(EXIT.auth, message, "Use a token of another role: --token, or tablao login URL");
+    return new CliError(EXIT.auth, message, "Use a token of another role: --token, or npx tablao login URL");
   if (status === 404) {
     const listed = (["task", "setting", "token", "worker"] as const).find((noun) => message.includes(noun));
     return new CliError(EXIT.notFound, message, listed && LISTS[listed]);

@@ -31,7 +31,7 @@ const run = promisify(execFile);
 async function versionOf(program: string, flag: string): Promise<string | undefined> {
   try {
     const { stdout } = await run(program, [flag], { timeout: 20_000 });
-    return stdout.split("\n", 1)[0]!.split(" Copyright")[0]!.trim();
+    return stdout.split("\n", 1)[0]!.split(" Copyright")[0]!.replace(" version ", " ").trim();
   } catch {
     return undefined;
   }
@@ -124,7 +124,7 @@ async function demo(signal: AbortSignal, folder: string): Promise<void> {
   const began = performance.now();
   const say = (text: string): void => void process.stdout.write(`${text}\n`);
   const [blender, ffmpeg] = await Promise.all([versionOf("blender", "--version"), versionOf("ffmpeg", "-version")]);
-  say(blender ? `Renderer  ${blender}` : "Renderer  our small ray tracer: Blender is not on the PATH (see below)");
+  say(blender ? `Renderer  ${blender}` : "Renderer  our small ray tracer: Blender is not on the PATH");
   say(ffmpeg ? `Video     ${ffmpeg}` : "Video     none: ffmpeg is not on the PATH");
   say("Manager   starting …");
   const options = { stateFolder: path.join(folder, "state"), host: "127.0.0.1", port: 0, signal };

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { gatherInputs } from "./inputs.ts";
+import { gatherInputs, mustBeBlend } from "./inputs.ts";
 
 let folder: string;
 
@@ -82,4 +82,17 @@ test("names that another system could not hold are refused here, not on a worker
 test("a .blend that is not there or is a folder is a clear error", async () => {
   await expect(gatherInputs(path.join(folder, "no.blend"), [])).rejects.toThrow(/there is no file .*no\.blend/);
   await expect(gatherInputs(folder, [])).rejects.toThrow(/is not a file/);
+});
+
+test("what cannot be a .blend is told from one by how it begins, compressed or not", async () => {
+  for (const start of [
+    Buffer.from("BLENDER-v304"),
+    Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0]),
+    Buffer.from([0x1f, 0x8b]),
+  ]) {
+    writeFileSync(path.join(folder, "a.blend"), start);
+    await mustBeBlend(path.join(folder, "a.blend"));
+  }
+  for (const text of ["# Tablao", "", "BLEND"])
+    await expect(mustBeBlend(put("b.blend", text))).rejects.toThrow("b.blend is not a .blend");
 });

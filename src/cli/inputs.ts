@@ -2,7 +2,7 @@
  * The files a submission brings along: the .blend, and the folders named with `--include`. Paths are stored relative to the
  * .blend's folder, so that `//textures/x.png` inside it resolves on a worker just as it does here.
  */
-import { readdir, realpath, stat } from "node:fs/promises";
+import { open, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { whyUnsafePath } from "../protocol/fields.ts";
 import { CliError, EXIT, messageOf, systemCode } from "./failure.ts";
@@ -41,6 +41,21 @@ export async function gatherInputs(blend: string, includes: readonly string[]): 
     await walk.visit(named, real, []);
   }
   return [main, ...walk.found.filter((input) => input !== main)];
+}
+
+/** How a .blend begins: plain, or compressed with zstd (3.0 and newer) or gzip (before). */
+const BLEND_STARTS = [Buffer.from("BLENDER"), Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.from([0x1f, 0x8b])];
+
+/** Throws `CliError` for a file that no Blender can open, before it is sent anywhere. */
+export async function mustBeBlend(file: string): Promise<void> {
+  const handle = await open(file);
+  try {
+    const { buffer } = await handle.read(Buffer.alloc(8), 0, 8, 0);
+    if (BLEND_STARTS.some((start) => buffer.subarray(0, start.length).equals(start))) return;
+  } finally {
+    await handle.close();
+  }
+  throw new CliError(EXIT.usage, `${shown(file)} is not a .blend`);
 }
 
 class Walk {

@@ -1,6 +1,6 @@
 /** Progress on stderr: one moving bar on a terminal, a plain line now and then in a pipe, nothing with `--json` in a pipe. */
 import { MultiBar, Presets } from "cli-progress";
-import { count, duration } from "./text.ts";
+import { count } from "./text.ts";
 
 /** In a pipe or a log, a line at most this often. */
 const LINE_EVERY_MS = 5_000;
@@ -82,27 +82,16 @@ class LineProgress implements Progress {
   }
 }
 
-/** Seconds until the rest is done at the pace so far; undefined while nothing is done. */
-export function remainingSeconds(
-  doneAtFirst: number,
-  done: number,
-  total: number,
-  elapsedSeconds: number,
-): number | undefined {
-  const here = done - doneAtFirst;
-  return here <= 0 || elapsedSeconds <= 0 ? undefined : ((total - done) / here) * elapsedSeconds;
-}
-
-/** `12/24 frames, 2 workers, 0:40 left`. */
+/** `12/24 frames, 2 workers, 30–50 s left`. */
 export function framesText(
   frames: { done: number; total: number; failed: number },
   workers: number,
-  leftSeconds: number | undefined,
+  left: string | null,
 ): string {
   return [
     `${frames.done}/${count(frames.total, "frame")}`,
     ...(frames.failed > 0 ? [`${frames.failed} failed`] : []),
     ...(workers > 0 ? [count(workers, "worker")] : []),
-    ...(leftSeconds !== undefined && frames.done < frames.total ? [`${duration(leftSeconds)} left`] : []),
+    ...(left === null ? [] : [`${left} left`]),
   ].join(", ");
 }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ago, bytes, count, cut, duration, harmless, secondsOf, table } from "./text.ts";
+import { ago, bytes, count, cut, duration, harmless, secondsOf, table, timeLeft } from "./text.ts";
 
 test.each([
   [0, "0 B"],
@@ -28,6 +28,14 @@ test.each([
   [5 * 3_600_000, "5 h"],
   [12 * 86_400_000, "12 d"],
 ])("%i ms ago is %s", (value, text) => expect(ago(1e12, 1e12 + value)).toBe(text));
+
+test.each([
+  [10_000, 20_400, "10–20 s"],
+  [50_000, 120_000, "50 s–2 min"],
+  [50_000, 50_200, "50 s"],
+  [-5_000, 4_000, "0–4 s"],
+  [-5_000, -1, null],
+])("from %i to %i ms on is %s", (low, high, text) => expect(timeLeft(1e12 + low, 1e12 + high, 1e12)).toBe(text));
 
 test.each([
   ["90", 90],

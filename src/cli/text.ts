@@ -27,6 +27,15 @@ export function duration(seconds: number): string {
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
 }
 
+/** `10–20 s`, `50 s–2 min`, `3 h`: the time until a span of instants; null when it is over already. */
+export function timeLeft(lowMs: number, highMs: number, nowMs: number): string | null {
+  if (highMs <= nowMs) return null;
+  const [low, high] = [ago(nowMs, Math.max(lowMs, nowMs)), ago(nowMs, highMs)];
+  if (low === high) return high;
+  const [, lowCount, lowUnit] = /^(\d+) (.+)$/.exec(low)!;
+  return `${high.endsWith(` ${lowUnit}`) ? lowCount : low}–${high}`;
+}
+
 /** `0 s`, `40 s`, `3 min`, `5 h`, `12 d`: how long ago. */
 export function ago(thenMs: number, nowMs: number): string {
   const seconds = Math.max(0, Math.round((nowMs - thenMs) / 1_000));

@@ -4,8 +4,8 @@ import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
 import { taskSchema, type Task, type TaskStatus } from "../protocol/task.ts";
 import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT } from "./failure.ts";
-import { framesText, remainingSeconds, showProgress } from "./progress.ts";
-import { count, duration } from "./text.ts";
+import { framesText, showProgress } from "./progress.ts";
+import { count, duration, timeLeft } from "./text.ts";
 
 const POLL_MS = 1_000;
 /** A manager that is restarted or redeployed comes back; whoever waits for a night's render can wait for that, too. */
@@ -34,7 +34,7 @@ export async function waitFor(client: ManagerClient, id: number, quiet: boolean)
     throw new CliError(
       EXIT.interrupted,
       `stopped waiting; task ${id} goes on`,
-      `See it with \`tablao task ${id}\`, stop it with \`tablao cancel ${id}\`.`,
+      `See it with \`npx tablao task ${id}\`, stop it with \`npx tablao cancel ${id}\`.`,
     );
   } finally {
     process.off("SIGINT", onInterrupt);
@@ -49,11 +49,9 @@ async function poll(
   progress: ReturnType<typeof showProgress>,
   signal: AbortSignal,
 ): Promise<Task> {
-  const began = performance.now();
-  let first: number | undefined;
-  let idleSince = began;
+  let idleSince = performance.now();
   let task: Task | undefined;
-  let heardMs = began;
+  let heardMs = idleSince;
   for (;;) {
     try {
       task = await client.call(taskSchema, "GET", `/tasks/${id}`, { signal });
@@ -65,17 +63,10 @@ async function poll(
       continue;
     }
     const { frames, status } = task;
-    first ??= frames.done;
     const now = performance.now();
     if (task.leases.length > 0) idleSince = now;
     const workers = new Set(task.leases.map((lease) => lease.worker_id)).size;
-    const left = remainingSeconds(
-      first,
-      frames.done,
-      frames.total - frames.failed - frames.skipped,
-      (now - began) / 1_000,
-    );
-    let text = framesText(frames, workers, status === "rendering" ? left : undefined);
+    let text = framesText(frames, workers, task.eta && timeLeft(task.eta.low_ms, task.eta.high_ms, Date.now()));
     if (status === "paused") text += ", paused";
     else if (status === "waiting") text += `, waits for task ${task.waits_for.join(", ")}`;
     else if (status === "queued" && now - idleSince > IDLE_MS) text += await whyIdle(client, task.type, signal);
@@ -88,7 +79,7 @@ async function poll(
 async function whyIdle(client: ManagerClient, type: string, signal: AbortSignal): Promise<string> {
   const workers = Object.values(await client.call(workersSchema, "GET", "/workers", { signal }));
   const online = workers.filter((worker) => worker.connection === "online");
-  if (online.length === 0) return ", no worker is online (start one: tablao worker)";
+  if (online.length === 0) return ", no worker is online (start one: npx tablao worker)";
   if (!online.some((worker) => worker.task_types.includes(type))) return `, no worker online can do ${type}`;
   return ", queued";
 }
@@ -110,7 +101,7 @@ export function mustBeCompleted(task: Task): void {
   if (task.status === "completed") return;
   const next =
     task.status === "failed"
-      ? `See \`tablao task ${task.id}\` and \`tablao logs ${task.id}\`; try again with \`tablao requeue ${task.id}\`.`
+      ? `See \`npx tablao task ${task.id}\` and \`npx tablao logs ${task.id}\`; try again with \`npx tablao requeue ${task.id}\`.`
       : undefined;
   throw new CliError(EXIT.failed, endText(task), next);
 }

@@ -177,7 +177,7 @@ test("exit codes: 2 usage, 3 not found, 4 auth, 5 unreachable, 6 refused; one li
 test("a submission brings its files: once, with paths relative to the .blend, and nothing the second time", async () => {
   const folder = testFolder("shot");
   const blend = path.join(folder, "shot.blend");
-  writeFileSync(blend, "not really a .blend, which is the worker's to find out");
+  writeFileSync(blend, "BLENDER, and nothing else: the worker's to find out");
   const textures = path.join(folder, "textures");
   mkdirSync(textures);
   writeFileSync(path.join(textures, "wood.png"), "wood");

@@ -35,7 +35,7 @@ function writeNoise(file: string): string {
 test("a 300 MB input, its upload killed in the middle, goes on where it was; the same file again sends no bytes", async () => {
   const folder = testFolder("large");
   const blend = path.join(folder, "shot.blend");
-  writeFileSync(blend, "it is the cache beside it that matters here");
+  writeFileSync(blend, "BLENDER; it is the cache beside it that matters here");
   mkdirSync(path.join(folder, "cache"));
   const sha256 = writeNoise(path.join(folder, "cache", "smoke.vdb"));
   const manager = await startManager();

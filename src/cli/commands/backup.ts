@@ -157,7 +157,7 @@ class Backup {
     throw new CliError(
       EXIT.failed,
       `task ${id} kept changing while it was read: it is too large to be read at once`,
-      `Pause it for the time of the backup: tablao pause ${id}`,
+      `Pause it for the time of the backup: npx tablao pause ${id}`,
     );
   }
 

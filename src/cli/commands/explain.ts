@@ -50,7 +50,7 @@ export function addExplain(program: Command): void {
       const share = await client.call(shareSchema, "POST", `/tasks/${id}/share`, { json });
       if (out.json) return out.value(share);
       out.line(share.url);
-      out.note(`works until ${instant(share.expires_ms)} UTC, or until: tablao share ${id} --revoke`);
+      out.note(`works until ${instant(share.expires_ms)} UTC, or until: npx tablao share ${id} --revoke`);
     });
 }
 

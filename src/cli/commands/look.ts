@@ -12,7 +12,7 @@ import {
 } from "../../protocol/task.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { flagsOf, idArgument, query, sessionOf, whole } from "../command-line.ts";
-import { ago, count, duration, harmless, table } from "../text.ts";
+import { ago, count, duration, harmless, table, timeLeft } from "../text.ts";
 
 /** What a screen holds without scrolling far; `--json` and `--all` give everything. */
 const SHOWN = 50;
@@ -49,7 +49,7 @@ export function addLook(program: Command): void {
       const limit = flags.limit ?? (flags.all || out.json ? Infinity : SHOWN);
       const { tasks, more } = await listTasks(client, flags, limit);
       if (out.json) return out.value(tasks);
-      if (tasks.length === 0) return out.note("no tasks; queue one with: tablao submit shot.blend --frames 1-24");
+      if (tasks.length === 0) return out.note("no tasks; queue one with: npx tablao submit shot.blend --frames 1-24");
       const now = Date.now();
       const rows = tasks.map((task) => [
         String(task.id),
@@ -86,7 +86,7 @@ export function addLook(program: Command): void {
       const keyed = await client.call(workersSchema, "GET", "/workers");
       const workers = Object.values(keyed).toSorted((a, b) => a.id - b.id);
       if (out.json) return out.value(workers);
-      if (workers.length === 0) return out.note("no workers; start one with: tablao worker");
+      if (workers.length === 0) return out.note("no workers; start one with: npx tablao worker");
       const now = Date.now();
       out.line(
         table(
@@ -149,6 +149,8 @@ export function describe(task: Task, failed: readonly Frame[], nowMs: number): s
     ["owner", `${task.owner}, ${ago(task.created_ms, nowMs)} ago`],
     ["work", duration(task.seconds)],
   ];
+  const left = task.eta && timeLeft(task.eta.low_ms, task.eta.high_ms, nowMs);
+  if (left !== null) lines.push(["left", left]);
   for (const lease of task.leases) {
     const progress = lease.progress === null ? "" : `, ${Math.round(lease.progress * 100)}%`;
     lines.push([
@@ -165,7 +167,7 @@ export function describe(task: Task, failed: readonly Frame[], nowMs: number): s
   for (const frame of failed) {
     if (frame.error !== null && frame.error !== task.error) lines.push([`frame ${frame.frame}`, frame.error]);
   }
-  if (frames.failed > 0) lines.push(["next", `tablao logs ${task.id} · tablao requeue ${task.id}`]);
+  if (frames.failed > 0) lines.push(["next", `npx tablao logs ${task.id} · npx tablao requeue ${task.id}`]);
   const width = Math.max(...lines.map(([key]) => key.length)) + 2;
   const indent = `\n${" ".repeat(width + 2)}`;
   return [

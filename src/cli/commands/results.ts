@@ -8,7 +8,7 @@ import type { ManagerClient } from "../../agent/manager-client.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
-import { flagsOf, frameList, idArgument, query, sessionOf, whole, type Output } from "../command-line.ts";
+import { flagsOf, frameList, idArgument, query, sessionOf, whole } from "../command-line.ts";
 import { CliError, EXIT, messageOf } from "../failure.ts";
 import { showProgress } from "../progress.ts";
 import { inLanes } from "../send-inputs.ts";
@@ -30,7 +30,7 @@ export function addResults(program: Command): void {
     .description("Print what a task's processes printed.")
     .argument("<id>", "the task's id", idArgument)
     .option("-F, --follow", "go on until the task has ended")
-    .option("-n, --tail <n>", "only the last n entries", whole(1, 10_000))
+    .option("-n, --tail <n>", "only the last n lines (with --json: entries, which hold several)", whole(1, 10_000))
     .option("-t, --times", "with time (UTC) and worker before each line")
     .action(async (id: number, _: unknown, command: Command) => {
       await logs(command, id);
@@ -55,8 +55,9 @@ async function logs(command: Command, id: number): Promise<void> {
   const flags = flagsOf<{ follow?: boolean; tail?: number; times?: boolean }>(command);
   const { client, out } = sessionOf(command);
   const gathered: LogLine[] = [];
-  const show = (lines: LogLine[]): void => {
-    if (!out.json) for (const line of lines) printLog(out, line, flags.times === true);
+  const show = (lines: LogLine[], last = Infinity): void => {
+    if (!out.json)
+      for (const line of lines.flatMap((entry) => logText(entry, flags.times === true)).slice(-last)) out.line(line);
     else if (flags.follow) for (const line of lines) process.stdout.write(`${JSON.stringify(line)}\n`);
     else gathered.push(...lines);
   };
@@ -69,12 +70,14 @@ async function logs(command: Command, id: number): Promise<void> {
     );
   let page = await call(flags.tail === undefined ? {} : { tail: flags.tail });
   if (page.dropped && flags.tail === undefined) out.note("(older text was dropped to bound the log)");
+  // An entry has a line or more: the last n of them hold the last n lines.
+  show(page.lines, flags.tail);
   for (;;) {
-    show(page.lines);
     // An end that is seen before the log is read cannot hide lines that came before it.
     const ended = flags.follow && page.lines.length === 0 ? await hasEnded(client, id) : false;
     const after = page.next;
     page = await call({ after });
+    show(page.lines);
     if (page.lines.length > 0) continue;
     if (!flags.follow || ended) break;
     await sleep(FOLLOW_MS);
@@ -86,10 +89,12 @@ async function hasEnded(client: ManagerClient, id: number): Promise<boolean> {
   return isFinal((await client.call(taskSchema, "GET", `/tasks/${id}`, { retryForMs: RETRY_FOR_MS })).status);
 }
 
-function printLog(out: Output, { text, at_ms, worker_id }: LogLine, times: boolean): void {
-  for (const line of text.replace(/\n$/, "").split("\n")) {
-    out.line((times ? `${instant(at_ms)} ${worker_id ?? "-"}  ` : "") + harmless(line));
-  }
+function logText({ text, at_ms, worker_id }: LogLine, times: boolean): string[] {
+  const before = times ? `${instant(at_ms)} ${worker_id ?? "-"}  ` : "";
+  return text
+    .replace(/\n$/, "")
+    .split("\n")
+    .map((line) => before + harmless(line));
 }
 
 type TaskFile = FileList["files"][number];
@@ -172,7 +177,7 @@ function makeFolder(dir: string): void {
     throw new CliError(
       EXIT.failed,
       `cannot make the folder ${dir}: ${messageOf(thrown)}`,
-      "Name another one: tablao download ID DIR",
+      "Name another one: npx tablao download ID DIR",
     );
   }
 }

@@ -27,7 +27,7 @@ export function addSettings(program: Command): void {
       const all = await client.call(settingsListSchema, "GET", "/settings");
       if (out.json) return out.value(all);
       const rows = Object.entries(all).map(([name, value]) => [name, JSON.stringify(value)]);
-      if (rows.length === 0) return out.note("no settings; make one with: tablao settings set NAME VALUE");
+      if (rows.length === 0) return out.note("no settings; make one with: npx tablao settings set NAME VALUE");
       out.line(table(["NAME", "VALUE"], rows, out.width));
     });
   settings

@@ -1,14 +1,14 @@
 /** `tablao submit`: bring the files, queue the task, and wait for it where asked. */
-import { randomUUID } from "node:crypto";
 import path from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
-import type { ManagerClient } from "../../agent/manager-client.ts";
+import { compileSubmission, findCompiler, presetNameOf } from "../../compilers/index.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
-import { taskSchema, type Dependency, type Task } from "../../protocol/task.ts";
+import type { Dependency, Task } from "../../protocol/task.ts";
 import { decimal, flagsOf, frameList, gather, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { gatherInputs } from "../inputs.ts";
+import { gatherInputs, mustBeBlend, type LocalInput } from "../inputs.ts";
+import { queueTask, submitVideo } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
 import { endText, mustBeCompleted, waitFor } from "../wait.ts";
@@ -42,9 +42,6 @@ interface SubmitFlags {
   paused?: boolean;
   wait?: boolean;
 }
-
-/** Extension of a task's files, by the seed's `format` field. */
-const EXTENSIONS: Record<string, string> = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" };
 
 const jsonObject = z.record(z.string(), z.json());
 
@@ -113,9 +110,11 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
   const type = flags.type ?? (file === undefined ? undefined : "blender_render");
   checkFlags(file, type, flags);
   const inputs = file === undefined ? [] : await gatherInputs(file, flags.include ?? []);
+  if (file !== undefined && type === "blender_render") await mustBeBlend(file);
   const { client, out } = sessionOf(command);
 
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
+  checkSettings(type!, settings, inputs);
   if (inputs.length > 0) {
     const sent = await sendInputs(client, inputs, out.json);
     out.note(sentText(sent));
@@ -123,8 +122,8 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
     settings["assets"] = sent.assets;
   }
   const name = flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)));
-  const task = await post(client, { ...submission(flags), type, settings, ...(name !== undefined && { name }) });
-  const video = flags.video === true ? await submitVideo(client, task, flags, name) : undefined;
+  const task = await queueTask(client, { ...submission(flags), type, settings, ...(name !== undefined && { name }) });
+  const video = flags.video === true ? await submitVideo(client, task, flags.fps, name) : undefined;
   if (!out.json) sayQueued(out, task, video, flags.wait === true);
   if (flags.wait !== true) {
     if (out.json) out.value(withVideo(task, video));
@@ -141,7 +140,7 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
   if (out.json) out.value(withVideo(ended[0]!, ended[1] ?? video));
   else if (ended.at(-1)!.status === "completed")
     out.line(
-      `get ${video ? "them" : "the files"} with: tablao download ${task.id}${video ? ` · tablao download ${video.id}` : ""}`,
+      `get ${video ? "them" : "the files"} with: npx tablao download ${task.id}${video ? ` · npx tablao download ${video.id}` : ""}`,
     );
   mustBeCompleted(ended.at(-1)!);
 }
@@ -151,13 +150,24 @@ function checkFlags(file: string | undefined, type: string | undefined, flags: S
   if (type === undefined)
     throw usage(
       "submit needs a .blend, or --type for a task without one",
-      "For example: tablao submit shot.blend --frames 1-24",
+      "For example: npx tablao submit shot.blend --frames 1-24",
     );
   const named = flags.frames ?? flags.settings?.["frames"] ?? flags.settings?.["frame_start"];
   if (file !== undefined && named === undefined)
     throw usage("--frames says which frames to render", "For example: --frames 1-250");
   if (file === undefined && flags.include !== undefined) throw usage("--include goes with a .blend");
   if (flags.fps !== undefined && flags.video !== true) throw usage("--fps goes with --video");
+}
+
+/**
+ * What the manager would refuse, before hours of upload instead of after. Presets are the farm's, and another manager may know
+ * types that we do not: those it checks alone.
+ */
+function checkSettings(type: string, settings: Record<string, unknown>, inputs: readonly LocalInput[]): void {
+  if (inputs.length === 0 || !findCompiler(type) || presetNameOf({ type, settings }) !== null) return;
+  const assets = inputs.map(({ path: name }) => ({ path: name, sha256: "0".repeat(64), size: 0 }));
+  const compiled = compileSubmission({ type, settings: { ...settings, file: inputs[0]!.path, assets } });
+  if (!compiled.ok) throw new CliError(EXIT.refused, compiled.error.detail);
 }
 
 function renderSettings(flags: SubmitFlags): Record<string, unknown> {
@@ -194,55 +204,12 @@ function submission(flags: SubmitFlags): Record<string, unknown> {
   };
 }
 
-/** A reply that is lost on the way is asked for again; the key keeps that from queueing the task twice. */
-async function post(client: ManagerClient, body: Record<string, unknown>): Promise<Task> {
-  return await client.call(taskSchema, "POST", "/tasks", { json: body, headers: { "idempotency-key": randomUUID() } });
-}
-
-async function submitVideo(
-  client: ManagerClient,
-  task: Task,
-  flags: SubmitFlags,
-  name: string | undefined,
-): Promise<Task> {
-  const ext = EXTENSIONS[task.format];
-  if (ext === undefined) {
-    throw new CliError(
-      EXIT.usage,
-      `task ${task.id} is queued, but its files (${task.format || "none"}) cannot become a video`,
-    );
-  }
-  const title = name ?? task.name;
-  const settings = {
-    task: task.id,
-    ext,
-    ...(flags.fps !== undefined && { fps: flags.fps }),
-    name: `${fileStem(title) || `task-${task.id}`}.mp4`,
-  };
-  return await post(client, {
-    type: "ffmpeg_video",
-    settings,
-    name: `${title} (video)`.trim().slice(-200),
-    priority: task.priority,
-    depends_on: [task.id],
-  });
-}
-
-/** What of a name can be a file's name everywhere. */
-function fileStem(name: string): string {
-  return name
-    .replaceAll(/[^\p{L}\p{N}._ -]/gu, "_")
-    .replace(/^[. ]+/, "")
-    .replace(/[. ]+$/, "")
-    .slice(0, 60);
-}
-
 function sayQueued(out: Output, task: Task, video: Task | undefined, waiting: boolean): void {
   const parsed = parseFrameList(task.frame_list);
   const frames = parsed.ok ? count(countFrames(parsed.value), "frame") : task.frame_list;
   out.line(`task ${task.id} ${task.status}: ${task.name || task.type}, ${frames} (${task.frame_list})`);
   if (video) out.line(`task ${video.id} ${video.status}: the video, when task ${task.id} is completed`);
-  if (!waiting) out.note(`watch it with: tablao task ${task.id} · tablao logs ${task.id} --follow`);
+  if (!waiting) out.note(`watch it with: npx tablao task ${task.id} · npx tablao logs ${task.id} --follow`);
 }
 
 function withVideo(task: Task, video: Task | undefined): Task | (Task & { video: Task }) {

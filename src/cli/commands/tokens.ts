@@ -33,7 +33,11 @@ export function addTokens(program: Command): void {
       const flags = flagsOf<CreateFlags>(command);
       const role = given ?? flags.role;
       if (role === undefined || (flags.role !== undefined && flags.role !== role)) {
-        throw new CliError(EXIT.usage, "say which role the token is for", "For example: tablao token create join");
+        throw new CliError(
+          EXIT.usage,
+          "say which role the token is for",
+          "For example: npx tablao token create --role join",
+        );
       }
       const { name = role, expires, uses, tags } = flags;
       const { client, out } = sessionOf(command);
