@@ -16,7 +16,7 @@ import { addTokens } from "./commands/tokens.ts";
 import { addWorker } from "./commands/worker.ts";
 import { explain } from "./connection.ts";
 import { EXIT } from "./failure.ts";
-import { reportAndExit } from "./stop-signals.ts";
+import { reportAndExit, whenNpmIsGone } from "./stop-signals.ts";
 
 const HELP = `
 Exit codes: 0 done · 1 the task or the operation failed · 2 wrong usage · 3 not found · 4 not signed in or not allowed ·
@@ -69,6 +69,7 @@ export async function run(args: readonly string[]): Promise<void> {
     process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed),
   );
   process.stderr.on("error", () => undefined);
+  whenNpmIsGone(() => process.kill(process.pid, "SIGTERM"));
   try {
     await program().parseAsync(args, { from: "user" });
   } catch (thrown) {

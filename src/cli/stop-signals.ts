@@ -1,8 +1,19 @@
 /** How our long-running programs are asked to stop, and how they say why they failed. */
 import { CliError, EXIT, messageOf } from "./failure.ts";
 
-/** npm does not pass SIGKILL on, so its end is noticed by looking. */
+/** npm cannot pass SIGKILL on, and `npx` passes SIGTERM to its shell only: so its end is noticed by looking. */
 const ORPHAN_CHECK_MS = 300;
+
+/** Act once when the npm or npx that started this process, if one did, is gone. */
+export function whenNpmIsGone(act: () => void): void {
+  if (process.env["npm_lifecycle_event"] === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    act();
+  }, ORPHAN_CHECK_MS).unref();
+}
 
 /**
  * Aborts at SIGINT, SIGTERM or SIGHUP, or when the npm that started us is gone; its reason says which. Repeated signals
@@ -12,12 +23,7 @@ export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = (reason: string): void => controller.abort(reason);
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
-  if (process.env["npm_lifecycle_event"] !== undefined) {
-    const parent = process.ppid;
-    setInterval(() => {
-      if (process.ppid !== parent) stop("npm is gone");
-    }, ORPHAN_CHECK_MS).unref();
-  }
+  whenNpmIsGone(() => stop("npm is gone"));
   return controller.signal;
 }
 

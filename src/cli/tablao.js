@@ -25,6 +25,10 @@ if (major > 22 || (major === 22 && minor >= 18)) {
   // A terminal sends Ctrl-C to both of us; elsewhere only this process gets it.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // `npx` that is told to stop tells its shell only: see `whenNpmIsGone`, which this Node cannot load.
+  const parent = process.ppid;
+  if (process.env.npm_lifecycle_event !== undefined)
+    setInterval(() => process.ppid === parent || child.kill("SIGTERM"), 300).unref();
   child.on("error", (error) => {
     console.error(`tablao: cannot start ${node}: ${error.message}`);
     process.exit(1);

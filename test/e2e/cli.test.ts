@@ -318,6 +318,25 @@ test("`npx tablao` works in a checkout, whichever Node runs npx", async () => {
   expect(z.array(contract).parse(JSON.parse(child.stdout())).length).toBeGreaterThan(0);
 });
 
+test("`npx tablao worker` stops when npx is told to: npx itself would leave it behind", async () => {
+  const created = await tablao(manager, "token", "create", "--role", "join", "--uses", "1", "--json");
+  const { token } = z.object({ token: z.string() }).parse(JSON.parse(created.stdout));
+  const env = cleanEnvironment({ TABLAO_URL: manager.url, TABLAO_JOIN: token });
+  const args = ["tablao", "worker", "--name", "by-npx", "--state-dir", testFolder("by-npx")];
+  const child = startChild("npx", args, { cwd: CHECKOUT, env });
+  await until(() => (child.stdout() + child.stderr()).includes("waiting for work"), {
+    withinMs: 30_000,
+    what: "the worker waits for work",
+  });
+  await child.end("SIGTERM");
+  const online = async (): Promise<boolean> =>
+    z
+      .array(z.object({ name: z.string(), connection: z.string() }))
+      .parse(JSON.parse((await tablao(manager, "workers", "--json")).stdout))
+      .some((worker) => worker.name === "by-npx" && worker.connection === "online");
+  await until(async () => !(await online()), { withinMs: 10_000, what: "the worker has said goodbye" });
+});
+
 test("output in a pipe that closes early is no error", async () => {
   const shell = `"${process.execPath}" src/cli/tablao.js --help | head -1; echo "\${PIPESTATUS[0]}"`;
   const child = startChild("bash", ["-c", shell], { cwd: CHECKOUT, env: cleanEnvironment() });
