@@ -19,8 +19,7 @@ export class ManagerError extends Error {
   readonly retryAfterMs: number | undefined;
 
   constructor(status: number, code: string, detail: string, errors: FieldError[] = [], retryAfterMs?: number) {
-    const unsaid = errors.filter((error) => !detail.includes(error.message));
-    super(unsaid.length === 0 ? detail : `${detail} (${unsaid.map((e) => `${e.field}: ${e.message}`).join("; ")})`);
+    super(sentence(detail, errors));
     this.status = status;
     this.code = code;
     this.detail = detail;
@@ -36,6 +35,15 @@ export class ManagerError extends Error {
       (this.status >= 500 && this.status !== 501 && this.code !== "not_configured")
     );
   }
+}
+
+/** What is wrong and with which fields, nothing twice. */
+function sentence(detail: string, errors: readonly FieldError[]): string {
+  const [first] = errors;
+  if (errors.length === 1 && first!.message === detail)
+    return detail.includes(first!.field) ? detail : `${first!.field}: ${detail}`;
+  const unsaid = errors.filter(({ field, message }) => !(detail.includes(field) && detail.includes(message)));
+  return unsaid.length === 0 ? detail : `${detail} (${unsaid.map((e) => `${e.field}: ${e.message}`).join("; ")})`;
 }
 
 /** The address as the client uses it; throws a `TypeError` that says what is wrong with it. */

@@ -61,6 +61,22 @@ test.each([
   expect(explain(new ManagerError(status, code, "why")).exitCode).toBe(exitCode);
 });
 
+test.each([
+  ["n: must be one", [{ field: "n", message: "must be one" }], "n: must be one"],
+  ["must be one", [{ field: "n", message: "must be one" }], "n: must be one"],
+  ["There is no type 'x'", [{ field: "type", message: "There is no type 'x'" }], "There is no type 'x'"],
+  [
+    "a: is odd (and 1 more)",
+    [
+      { field: "a", message: "is odd" },
+      { field: "b", message: "is even" },
+    ],
+    "a: is odd (and 1 more) (b: is even)",
+  ],
+])("a refusal says nothing twice: %s", (detail, errors, message) => {
+  expect(new ManagerError(422, "invalid", detail, errors).message).toBe(message);
+});
+
 test("a refusal names the fields", () => {
   const error = new ManagerError(422, "invalid", "The request breaks a rule", [
     { field: "settings.samples", message: "must be at least 1" },

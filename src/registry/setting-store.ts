@@ -42,7 +42,7 @@ export class SettingStore {
     const entries = Object.entries(values);
     const errors = entries.flatMap(([name, value]) => checkSetting(name, value, checkPreset));
     const worst = errors[0];
-    if (worst) return { ok: false, error: { code: "invalid", detail: `${worst.field} ${worst.message}`, errors } };
+    if (worst) return { ok: false, error: { code: "invalid", detail: `${worst.field}: ${worst.message}`, errors } };
     for (const [name, value] of entries) {
       if (value === null) run(this.#sql, "DELETE FROM settings WHERE name = ?", name);
       else run(this.#sql, "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", name, JSON.stringify(value));

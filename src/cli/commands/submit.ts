@@ -138,10 +138,7 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
     if (end.status !== "completed") break;
   }
   if (out.json) out.value(withVideo(ended[0]!, ended[1] ?? video));
-  else if (ended.at(-1)!.status === "completed")
-    out.line(
-      `get ${video ? "them" : "the files"} with: npx tablao download ${task.id}${video ? ` · npx tablao download ${video.id}` : ""}`,
-    );
+  else if (ended.at(-1)!.status === "completed") out.line(nextText(task, video));
   mustBeCompleted(ended.at(-1)!);
 }
 
@@ -210,6 +207,14 @@ function sayQueued(out: Output, task: Task, video: Task | undefined, waiting: bo
   out.line(`task ${task.id} ${task.status}: ${task.name || task.type}, ${frames} (${task.frame_list})`);
   if (video) out.line(`task ${video.id} ${video.status}: the video, when task ${task.id} is completed`);
   if (!waiting) out.note(`watch it with: npx tablao task ${task.id} · npx tablao logs ${task.id} --follow`);
+}
+
+/** Where the results of completed tasks are. */
+function nextText(task: Task, video: Task | undefined): string {
+  if (video) return `get them with: npx tablao download ${task.id} · npx tablao download ${video.id}`;
+  return task.format === ""
+    ? `see what it printed with: npx tablao logs ${task.id}`
+    : `get the files with: npx tablao download ${task.id}`;
 }
 
 function withVideo(task: Task, video: Task | undefined): Task | (Task & { video: Task }) {
