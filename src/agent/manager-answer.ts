@@ -39,10 +39,11 @@ export class ManagerError extends Error {
 
 /** What is wrong and with which fields, nothing twice. */
 function sentence(detail: string, errors: readonly FieldError[]): string {
+  const words = detail.split(/[^\w.-]+/);
   const [first] = errors;
   if (errors.length === 1 && first!.message === detail)
-    return detail.includes(first!.field) ? detail : `${first!.field}: ${detail}`;
-  const unsaid = errors.filter(({ field, message }) => !(detail.includes(field) && detail.includes(message)));
+    return words.includes(first!.field) ? detail : `${first!.field}: ${detail}`;
+  const unsaid = errors.filter(({ field, message }) => !(words.includes(field) && detail.includes(message)));
   return unsaid.length === 0 ? detail : `${detail} (${unsaid.map((e) => `${e.field}: ${e.message}`).join("; ")})`;
 }
 

@@ -13,6 +13,9 @@ const PATIENCE_MS = 10 * 60_000;
 /** Silence this long, with nothing leased, is worth a look at whether anybody can do it at all. */
 const IDLE_MS = 3_000;
 
+/** How Blender's own check (`blender-script.ts`) begins when the scene refers to a file that nobody brought. */
+const MISSING_FILE = "missing file ";
+
 const FINAL: readonly TaskStatus[] = ["completed", "failed", "canceled"];
 
 /** Whether a task's status is one that it stays in by itself. */
@@ -99,6 +102,10 @@ export function endText(task: Task, elapsedSeconds?: number): string {
 /** Throws when the task did not complete. */
 export function mustBeCompleted(task: Task): void {
   if (task.status === "completed") return;
+  if (task.status === "failed" && task.error?.startsWith(MISSING_FILE) === true) {
+    const next = "Submit it again with its folder: --include DIR; or render without it: --allow-missing-files.";
+    throw new CliError(EXIT.failed, endText(task), next);
+  }
   const next =
     task.status === "failed"
       ? `See \`npx tablao task ${task.id}\` and \`npx tablao logs ${task.id}\`; try again with \`npx tablao requeue ${task.id}\`.`
