@@ -1,14 +1,22 @@
 /** `/tasks/{id}/leases…`: the lease protocol. The task's object is the fence; this only checks who and what. */
 import type { z } from "zod";
 import type { Result } from "../platform/result.ts";
-import { claimSchema, completeSchema, failSchema, releaseSchema, renewSchema } from "../protocol/lease.ts";
+import {
+  claimSchema,
+  completeSchema,
+  failSchema,
+  releaseSchema,
+  renewSchema,
+  type DoneFrame,
+} from "../protocol/lease.ts";
 import type { Refusal } from "../protocol/problem.ts";
-import type { TaskRpc, WorkerRef } from "../task/rpc.ts";
+import type { Proven, TaskRpc, WorkerRef } from "../task/rpc.ts";
 import { jsonResult, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody } from "./input.ts";
 import { callTask } from "./objects.ts";
 import { problemResponse } from "./problems.ts";
+import { proven } from "./receipts.ts";
 import { idFrom } from "./request.ts";
 
 /** Lease ids are made by the manager; anything longer or stranger is none. */
@@ -23,9 +31,14 @@ export const claimLease: Handler = async (request, { env, params, principal }) =
   return jsonResult(await callTask(env, id, (task) => task.claim({ id: principal.id }, claim.value)));
 };
 
-type Verb<T> = (task: TaskRpc, worker: WorkerRef, leaseId: string, body: T) => Promise<Result<unknown, Refusal>>;
+type Verb<T> = (
+  task: TaskRpc,
+  worker: WorkerRef,
+  leaseId: string,
+  body: Proven<T>,
+) => Promise<Result<unknown, Refusal>>;
 
-function leaseVerb<T>(schema: z.ZodType<T>, verb: Verb<T>): Handler {
+function leaseVerb<T extends { done: DoneFrame[] }>(schema: z.ZodType<T>, verb: Verb<T>): Handler {
   return async (request, { env, params, principal }) => {
     const id = idFrom(params["id"]);
     if (id === null) return notFound("task");
@@ -33,7 +46,9 @@ function leaseVerb<T>(schema: z.ZodType<T>, verb: Verb<T>): Handler {
     if (!LEASE_ID.test(leaseId)) return notFound("lease");
     const body = await readBody(request, schema);
     if (!body.ok) return problemResponse(body.error);
-    return jsonResult(await callTask(env, id, (task) => verb(task, { id: principal.id }, leaseId, body.value)));
+    const checked = await proven(env, body.value);
+    if (!checked.ok) return problemResponse(checked.error);
+    return jsonResult(await callTask(env, id, (task) => verb(task, { id: principal.id }, leaseId, checked.value)));
   };
 }
 

@@ -13,8 +13,11 @@ export interface Loaded {
   record: TaskRecord;
 }
 
-/** Runs one transition on the task: see `HeldTask.transit`. */
-export type Transit = <T>(change: (t: Transition, loaded: Loaded) => Result<T, Refusal>) => Result<T, Refusal>;
+/** Runs one transition on the task: see `HeldTask.transit`. `writes`: the change itself writes rows. */
+export type Transit = <T>(
+  change: (t: Transition, loaded: Loaded) => Result<T, Refusal>,
+  writes?: boolean,
+) => Result<T, Refusal>;
 
 export const NOT_FOUND = refuse("not_found", "there is no such task");
 
@@ -46,11 +49,11 @@ export class HeldTask {
    * Run one transition: all of it is written, or, when it refuses, only the expiry of leases whose time is over. What is in
    * memory is dropped when it throws, so that memory never differs from the rows.
    */
-  readonly transit: Transit = (change) => {
+  readonly transit: Transit = (change, writes = false) => {
     if (!this.loaded) return NOT_FOUND;
     const parts = this.#parts();
     try {
-      return transact(parts, this.loaded, change);
+      return transact(parts, this.loaded, change, writes);
     } catch (error) {
       this.#store.forget();
       this.loaded = this.load();

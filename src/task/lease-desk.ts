@@ -1,6 +1,6 @@
 /**
- * The lease calls of one task's object: what is signed and compiled round a transition. Receipts are checked before it, for
- * that needs an await; the transition itself is synchronous and sees the rows as they are then.
+ * The lease calls of one task's object: what is checked before a transition, and signed and compiled after it. Until its
+ * answer is made, all of a call is synchronous.
  */
 import { planFor } from "../compilers/index.ts";
 import { signGrant } from "../files/grant.ts";
@@ -15,7 +15,7 @@ import { format, frames } from "./frame-set.ts";
 import * as leasing from "./leasing.ts";
 import type { LiveLease, Transition } from "./ledger.ts";
 import { checkReceipts, leaseFrames } from "./outputs.ts";
-import type { WorkerRef } from "./rpc.ts";
+import type { Proven, WorkerRef } from "./rpc.ts";
 import type { Loaded, Transit } from "./held-task.ts";
 import type { TaskLog } from "./task-log.ts";
 
@@ -50,11 +50,14 @@ export class LeaseDesk {
     return outcome.ok ? ok(await this.#claimed(outcome.value, claim)) : outcome;
   }
 
-  async renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Outcome<Renewed>> {
+  async renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Outcome<Renewed>> {
     const ref = { worker: worker.id, leaseId, attempt: renew.attempt };
-    const done = await this.#verified(renew);
+    const done = this.#checked(renew);
     if (!done.ok) return done;
-    const lease = this.#host.transit((t) => this.#logged(leasing.renew(t, ref, done.value), t, ref, renew.log));
+    const lease = this.#host.transit(
+      (t) => this.#logged(leasing.renew(t, ref, done.value), t, ref, renew.log),
+      Boolean(renew.log),
+    );
     if (!lease.ok) return lease;
     if (renew.progress !== null) this.progress.set(leaseId, renew.progress);
     const { until_ms } = lease.value;
@@ -62,11 +65,11 @@ export class LeaseDesk {
     return ok({ lease_ms: until_ms - Date.now(), until_ms, grant, log_watched: this.#host.logWatched() });
   }
 
-  async complete(worker: WorkerRef, leaseId: string, body: Complete): Promise<Outcome<Settled>> {
+  async complete(worker: WorkerRef, leaseId: string, body: Proven<Complete>): Promise<Outcome<Settled>> {
     return await this.#settle(worker, leaseId, body, body.next, (t, ref, done) => leasing.complete(t, ref, done));
   }
 
-  async fail(worker: WorkerRef, leaseId: string, body: Fail): Promise<Outcome<Settled>> {
+  async fail(worker: WorkerRef, leaseId: string, body: Proven<Fail>): Promise<Outcome<Settled>> {
     const named = parseFrameList(body.frames);
     if (!named.ok) return refuse("invalid", named.error, "frames");
     const blamed = leaseFrames(named.value);
@@ -75,7 +78,7 @@ export class LeaseDesk {
     return await this.#settle(worker, leaseId, body, body.next, verb);
   }
 
-  async release(worker: WorkerRef, leaseId: string, body: Release): Promise<Outcome<Settled>> {
+  async release(worker: WorkerRef, leaseId: string, body: Proven<Release>): Promise<Outcome<Settled>> {
     return await this.#settle(worker, leaseId, body, null, (t, ref, done) =>
       leasing.release(t, ref, done, body.reason),
     );
@@ -84,12 +87,12 @@ export class LeaseDesk {
   async #settle(
     worker: WorkerRef,
     leaseId: string,
-    body: Pick<Complete, "attempt" | "done" | "log">,
+    body: Pick<Proven<Complete>, "attempt" | "done" | "log">,
     next: Claim | null,
     verb: Verb,
   ): Promise<Outcome<Settled>> {
     const ref = { worker: worker.id, leaseId, attempt: body.attempt };
-    const done = await this.#verified(body);
+    const done = this.#checked(body);
     if (!done.ok) return done;
     const settled = this.#host.transit((t) => {
       // A repeated call whose first answer was lost: its next lease is there already.
@@ -99,18 +102,18 @@ export class LeaseDesk {
         : this.#logged(verb(t, ref, done.value), t, ref, body.log);
       if (!result.ok) return result;
       return ok({ committed: result.value.committed, claimed: next && claimIn(t, worker, next) });
-    });
+    }, Boolean(body.log));
     if (!settled.ok) return settled;
     this.progress.delete(leaseId);
     const { committed, claimed } = settled.value;
     return ok({ committed, next: claimed && (await this.#claimed(claimed, next!)) });
   }
 
-  async #verified(body: Pick<Complete, "attempt" | "done">): Promise<Outcome<leasing.DoneFrame[]>> {
+  #checked(body: Pick<Proven<Complete>, "attempt" | "done">): Outcome<leasing.DoneFrame[]> {
     const definition = this.#host.loaded()?.definition;
     // The task may have been removed while its object waited for somebody else's answer.
     if (!definition) return refuse("not_found", "there is no such task");
-    return await checkReceipts(await signingKey(this.#host.env), definition, body.attempt, body.done);
+    return checkReceipts(definition, body.attempt, body.done);
   }
 
   /** The log that came with a lease call is kept when the call was accepted. */

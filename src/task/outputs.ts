@@ -1,27 +1,24 @@
 /** Outputs of a task: receipts checked before a commit, committed files listed afterwards. */
 import { planFor } from "../compilers/index.ts";
-import { verifyReceipt } from "../files/grant.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { MAX_PREVIEW_BYTES, PREVIEW_SUFFIX, type FileList } from "../protocol/file.ts";
 import { countFrames, framesOf, indexOfFrame, type FrameList } from "../protocol/frame-list.ts";
-import type { DoneFrame as ClaimedDone } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { OutputFile } from "../protocol/task.ts";
 import type { FrameEntry } from "./ledger.ts";
 import type { DoneFrame } from "./leasing.ts";
-import type { TaskDefinition } from "./rpc.ts";
+import type { ProvenFrame, TaskDefinition } from "./rpc.ts";
 
 /**
- * Turn what a worker claims to have done into what it has proof of (P3, P11): each receipt must be ours, for this task and
- * attempt, for the file name the plan expects of that frame, and not of an empty file. Beside it a frame may have a preview, which
+ * Turn what a worker claims to have done into what it has proof of (P3, P11): each receipt, which the Worker has found to be
+ * ours, must be for this task and attempt, for the file name the plan expects of that frame, and not of an empty file. Beside it a frame may have a preview, which
  * stands for nothing: the frame's own file comes first in `files`, and a preview alone is no frame.
  */
-export async function checkReceipts(
-  key: CryptoKey,
+export function checkReceipts(
   definition: TaskDefinition,
   attempt: number,
-  done: readonly ClaimedDone[],
-): Promise<Result<DoneFrame[], Refusal>> {
+  done: readonly ProvenFrame[],
+): Result<DoneFrame[], Refusal> {
   const expected = outputNames(
     definition,
     done.map((item) => item.frame),
@@ -29,11 +26,8 @@ export async function checkReceipts(
   const out: DoneFrame[] = [];
   for (const [i, item] of done.entries()) {
     const files: OutputFile[] = [];
-    for (const [j, text] of item.receipts.entries()) {
+    for (const [j, { task, attempt: under, name, size, sha256 }] of item.receipts.entries()) {
       const field = `done.${i}.receipts.${j}`;
-      const claims = await verifyReceipt(key, text);
-      if (!claims) return refuse("invalid", "is not a receipt of this manager", field);
-      const { task, attempt: under, name, size, sha256 } = claims;
       if (task !== definition.id || under !== attempt)
         return refuse("invalid", "is for another task or attempt", field);
       const own = expected.get(item.frame);

@@ -5,7 +5,7 @@
 import type { BackupRpc } from "../platform/backup-rpc.ts";
 import type { Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
-import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import type { Claim, Claimed, Complete, DoneFrame, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
 import type { Timings } from "../protocol/live.ts";
 import type { Input } from "../protocol/plan.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -93,16 +93,20 @@ export interface DependencyProgress {
   done: string | null;
 }
 
+/** A frame said to be done, with what its receipts say: the Worker has checked that they are this manager's. */
+export type ProvenFrame = Omit<DoneFrame, "receipts"> & { receipts: ReceiptClaims[] };
+export type Proven<T> = Omit<T, "done"> & { done: ProvenFrame[] };
+
 export interface TaskRpc extends BackupRpc {
   /** Idempotent: creating an existing task answers with its view. Reports to the registry before it answers. */
   create(definition: TaskDefinition, actor: Principal): Promise<Result<Task, Refusal>>;
   /** `not_found` when never created or removed. */
   view(): Promise<Result<Task, Refusal>>;
   claim(worker: WorkerRef, claim: Claim): Promise<Result<Claimed, Refusal>>;
-  renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Result<Renewed, Refusal>>;
-  complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Result<Settled, Refusal>>;
-  fail(worker: WorkerRef, leaseId: string, fail: Fail): Promise<Result<Settled, Refusal>>;
-  release(worker: WorkerRef, leaseId: string, release: Release): Promise<Result<Settled, Refusal>>;
+  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Result<Renewed, Refusal>>;
+  complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Result<Settled, Refusal>>;
+  fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Result<Settled, Refusal>>;
+  release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Result<Settled, Refusal>>;
   /** `compiled`: the patch's settings, compiled and checked by the Worker; null when it has none. */
   patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Result<null, Refusal>>;
   /** Cancels what runs, deletes the task's files and then its own storage; idempotent. */

@@ -31,6 +31,7 @@ import type {
   DependencyProgress,
   FilesQuery,
   FramesQuery,
+  Proven,
   TaskDefinition,
   TaskRpc,
   WorkerRef,
@@ -123,24 +124,24 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
     return this.#held.present() ? await this.#desk.claim(worker, claim) : NOT_FOUND;
   }
 
-  async renew(worker: WorkerRef, leaseId: string, renew: Renew): Promise<Outcome<Renewed>> {
+  async renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Outcome<Renewed>> {
     if (!this.#held.present()) return NOT_FOUND;
     const renewed = await this.#desk.renew(worker, leaseId, renew);
     this.#live.moved();
     return renewed;
   }
 
-  async complete(worker: WorkerRef, leaseId: string, complete: Complete): Promise<Outcome<Settled>> {
+  async complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Outcome<Settled>> {
     return this.#held.present() ? await this.#desk.complete(worker, leaseId, complete) : NOT_FOUND;
   }
 
-  async fail(worker: WorkerRef, leaseId: string, fail: Fail): Promise<Outcome<Settled>> {
+  async fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Outcome<Settled>> {
     if (!this.#held.present()) return NOT_FOUND;
     await this.#chores.countAbleWorkers();
     return await this.#desk.fail(worker, leaseId, fail);
   }
 
-  async release(worker: WorkerRef, leaseId: string, release: Release): Promise<Outcome<Settled>> {
+  async release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Outcome<Settled>> {
     return this.#held.present() ? await this.#desk.release(worker, leaseId, release) : NOT_FOUND;
   }
 
@@ -156,7 +157,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
         loaded.terms = termsOf(definition.value);
       }
       return ok(null);
-    });
+    }, true);
   }
 
   /** Every frame changes, and no book tells which. */

@@ -28,6 +28,8 @@ export interface Dependent {
 const JOURNAL_ROWS = 64;
 /** A transition that changes more frames than this is a checkpoint: else its pages' worth would be written twice. */
 const JOURNAL_ENTRIES = 4 * PAGE_FRAMES;
+/** Rows of the journal are made this many characters long, or twice, and so on. */
+const JOURNAL_PAD = 512;
 /** The record keeps this many events; more are moved to a row of the outbox. */
 const TAIL_EVENTS = 100;
 
@@ -112,13 +114,13 @@ export class TaskStore {
     return record;
   }
 
-  /** Write what a transition changed; it has raised the record's version. Call inside one `transactionSync`. */
+  /** Write what a transition changed, all or nothing; it has raised the record's version. */
   note(record: TaskRecord): void {
     const { version } = record.ledger;
     const { changed } = this.#pages;
     const behind = version - (this.#checkpointed ?? -Infinity);
     if (behind > JOURNAL_ROWS || changed.size > JOURNAL_ENTRIES) {
-      this.save(record);
+      this.#storage.transactionSync(() => this.save(record));
       return;
     }
     run(
@@ -126,7 +128,7 @@ export class TaskStore {
       "INSERT OR REPLACE INTO journal (slot, version, json) VALUES (?, ?, ?)",
       version % JOURNAL_ROWS,
       version,
-      JSON.stringify(this.#stored.delta(record, changed)),
+      padded(JSON.stringify(this.#stored.delta(record, changed))),
     );
     this.#pages.noted();
   }
@@ -229,4 +231,9 @@ export class TaskStore {
   removeDependent(task: number): void {
     run(this.#sql, "DELETE FROM dependents WHERE task = ?", task);
   }
+}
+
+/** SQLite overwrites a row of the same length where it lies; any other is cut out, and the page put in order: twice the time. */
+function padded(json: string): string {
+  return json.padEnd(Math.ceil(json.length / JOURNAL_PAD) * JOURNAL_PAD);
 }

@@ -3,6 +3,7 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { Env } from "../../src/platform/env.ts";
 import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
+import { proven } from "../../src/http/receipts.ts";
 import { RESTORE_GAP } from "../../src/task/backup.ts";
 import { claim, finish, newRender, upload, uploadOf } from "./doors-farm.ts";
 import { newToken, newWorker, okJson, problem, send } from "./http-client.ts";
@@ -138,8 +139,9 @@ describe("P2: a task that came back", () => {
     const { ledger } = JSON.parse(stored.json) as { ledger: { leases: unknown[]; attempt: number; counts: unknown } };
     expect(ledger).toMatchObject({ leases: [], attempt: old.attempt + RESTORE_GAP, counts: { leased: 0, done: 0 } });
     const done = [{ frame: 1, seconds: 1, receipts: [receipt] }];
-    const complete = { attempt: old.attempt, done, next: null };
-    expect(await fresh.complete({ id: worker.id }, old.lease_id, complete)).toMatchObject({
+    const complete = await proven(env, { attempt: old.attempt, done, next: null });
+    if (!complete.ok) throw new Error(complete.error.detail);
+    expect(await fresh.complete({ id: worker.id }, old.lease_id, complete.value)).toMatchObject({
       ok: false,
       error: { code: "lease_lost" },
     });

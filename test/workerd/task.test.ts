@@ -2,9 +2,7 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { compileSubmission, needsOf } from "../../src/compilers/index.ts";
-import { signReceipt } from "../../src/files/grant.ts";
 import { outputKey } from "../../src/files/keys.ts";
-import { signingKey } from "../../src/platform/signing.ts";
 import { formatFrameList, framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { Claimed, Lease } from "../../src/protocol/lease.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
@@ -75,18 +73,15 @@ async function lease(id: number, worker: number): Promise<Lease> {
   return claimed.lease;
 }
 
-/** Upload receipts for the frames of a lease, as the Worker would sign them. */
+/** What the receipts for the frames of a lease say. */
 async function done(given: Lease, only?: number[]) {
-  const key = await signingKey(env);
   const frames = parseFrameList(given.frames);
   const out = [];
   for (const frame of frames.ok ? framesOf(frames.value) : []) {
     if (only && !only.includes(frame)) continue;
     const name = given.plan.outputs.find((o) => o.frame === frame)?.name;
     if (name) await env.FILES.put(outputKey(given.task_id, given.attempt, name), `bytes of attempt ${given.attempt}`);
-    const receipts = name
-      ? [await signReceipt(key, { task: given.task_id, attempt: given.attempt, name, size: 20, sha256: SHA })]
-      : [];
+    const receipts = name ? [{ task: given.task_id, attempt: given.attempt, name, size: 20, sha256: SHA }] : [];
     out.push({ frame, seconds: 1.5, receipts });
   }
   return out;
@@ -225,19 +220,16 @@ test("P2: a superseded lease gets lease_lost for every verb and changes nothing"
   expect((await view(id)).leases).toEqual(before.leases);
 });
 
-test("P3: receipts of another attempt, task or file, an empty file or a forged receipt never become the frame", async () => {
+test("P3: receipts of another attempt, task or file, or of an empty file, never become the frame", async () => {
   const id = await submit({ frames: "1-2" });
   const given = await lease(id, 1);
-  const key = await signingKey(env);
   const name = given.plan.outputs[0]!.name;
   const good = { task: id, attempt: given.attempt, name, size: 20, sha256: SHA };
-  const other = (await signReceipt(key, good)).replace(/.$/, (c) => (c === "A" ? "B" : "A"));
   const bad = [
-    await signReceipt(key, { ...good, attempt: given.attempt + 1 }),
-    await signReceipt(key, { ...good, task: id + 1 }),
-    await signReceipt(key, { ...good, name: "frame_0002.png" }),
-    await signReceipt(key, { ...good, size: 0 }),
-    `${other.slice(0, -3)}AAA`,
+    { ...good, attempt: given.attempt + 1 },
+    { ...good, task: id + 1 },
+    { ...good, name: "frame_0002.png" },
+    { ...good, size: 0 },
   ];
   for (const receipt of [...bad.map((r) => [r]), []]) {
     const result = await object(id).complete({ id: 1 }, given.lease_id, {

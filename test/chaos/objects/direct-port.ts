@@ -1,9 +1,17 @@
 /** A worker's way to the manager inside one process: the edge's checks, the objects' own methods, and a network that fails. */
 import { createHash } from "node:crypto";
 import type { z } from "zod";
-import { claimSchema, completeSchema, failSchema, releaseSchema, renewSchema } from "../../../src/protocol/lease.ts";
+import {
+  claimSchema,
+  completeSchema,
+  failSchema,
+  releaseSchema,
+  renewSchema,
+  type DoneFrame,
+} from "../../../src/protocol/lease.ts";
 import { PROBLEMS, type Refusal } from "../../../src/protocol/problem.ts";
 import type { Result } from "../../../src/platform/result.ts";
+import type { Proven } from "../../../src/task/rpc.ts";
 import type { Dice } from "../dice.ts";
 import type { Journal } from "../journal.ts";
 import { NoAnswer, type Answer, type Call, type Port } from "../port.ts";
@@ -119,16 +127,21 @@ export class DirectPort implements Port {
     }
   }
 
-  async #verb<T>(
+  async #verb<T extends { done: DoneFrame[] }>(
     call: { task: number; lease: string; body: Record<string, unknown> },
     schema: z.ZodType<T>,
     verb: "renew" | "complete" | "fail" | "release",
   ): Promise<Result<unknown, Refusal>> {
     const { product, platform, worker } = this.#o;
-    const body = schema.parse(call.body);
+    const body = await product.proven(platform.env, schema.parse(call.body));
+    if (!body.ok) return body;
     return await product.callTask(platform.env, call.task, async (task) => {
-      const method = task[verb] as (worker: object, lease: string, body: T) => Promise<Result<unknown, Refusal>>;
-      return await method({ id: worker }, call.lease, body);
+      const method = task[verb] as unknown as (
+        worker: object,
+        lease: string,
+        body: Proven<T>,
+      ) => Promise<Result<unknown, Refusal>>;
+      return await method({ id: worker }, call.lease, body.value);
     });
   }
 

@@ -8,7 +8,8 @@ import type { ReceiptClaims, Grant } from "../../../src/protocol/file.ts";
 import type { Result } from "../../../src/platform/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
 import type { RegistryRpc } from "../../../src/registry/rpc.ts";
-import type { TaskRpc } from "../../../src/task/rpc.ts";
+import type { DoneFrame } from "../../../src/protocol/lease.ts";
+import type { Proven, TaskRpc } from "../../../src/task/rpc.ts";
 import { takeOver } from "./world.ts";
 
 type ObjectClass = new (ctx: object, env: object) => Record<string, (...args: unknown[]) => Promise<unknown>>;
@@ -21,6 +22,7 @@ export interface Product {
   callRegistry: <T>(env: object, call: (registry: RegistryRpc) => Promise<T>) => Promise<T>;
   signingKey: (env: object) => Promise<unknown>;
   verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
+  proven: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Proven<T>, Refusal>>;
   signReceipt: (key: unknown, claims: ReceiptClaims) => Promise<string>;
 }
 
@@ -35,7 +37,8 @@ export async function loadProduct(): Promise<Product> {
   });
   takeOver();
   Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
-  const modules = ["task/task-do", "registry/worker-registry", "http/objects", "platform/signing", "files/grant"];
+  const objects = ["task/task-do", "registry/worker-registry"];
+  const modules = [...objects, "http/objects", "http/receipts", "platform/signing", "files/grant"];
   const loaded: unknown[] = [];
   for (const name of modules) {
     const file = path.resolve(import.meta.dirname, "../../../src", `${name}.ts`);

@@ -1,0 +1,28 @@
+/**
+ * Receipts that come with a lease call, checked before the task's object is asked: Workers are many and an object is one, so
+ * what needs a key and no state is done here. The object is told what the receipts say (P3).
+ */
+import { verifyReceipt } from "../files/grant.ts";
+import { ok, type Result } from "../platform/result.ts";
+import { signingKey } from "../platform/signing.ts";
+import type { Env } from "../platform/env.ts";
+import type { DoneFrame } from "../protocol/lease.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { Proven, ProvenFrame } from "../task/rpc.ts";
+
+/** The body with the claims of its receipts in their place; `invalid` when this manager did not sign one. */
+export async function proven<T extends { done: DoneFrame[] }>(
+  env: Pick<Env, "TABLAO_SIGNING_KEY" | "TABLAO_ADMIN_TOKEN">,
+  body: T,
+): Promise<Result<Proven<T>, Refusal>> {
+  const key = await signingKey(env);
+  const done: ProvenFrame[] = [];
+  for (const [i, { receipts, ...frame }] of body.done.entries()) {
+    const all = await Promise.all(receipts.map((text) => verifyReceipt(key, text)));
+    const claims = all.filter((one) => one !== null);
+    if (claims.length < all.length)
+      return refuse("invalid", "is not a receipt of this manager", `done.${i}.receipts.${all.indexOf(null)}`);
+    done.push({ ...frame, receipts: claims });
+  }
+  return ok({ ...body, done });
+}

@@ -1,0 +1,159 @@
+/**
+ * The manager on workerd without the dev proxy: three Workers in one process, each with a socket of its own.
+ *   manager  the product as it is deployed
+ *   bare     the platform's own speed (`workerd/bare.ts`)
+ *   driver   load over RPC from inside (`workerd/driver.ts`)
+ */
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { build } from "vite";
+import type { Order } from "./order.ts";
+
+export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+export const ADMIN_TOKEN = "bench-admin-token-0123456789abcdef";
+const SIGNING_KEY = "bench-signing-key-0123456789abcdef";
+/** As in wrangler.toml. */
+const COMPATIBILITY_DATE = "2026-11-02";
+
+export interface Runtime {
+  manager: URL;
+  bare: URL;
+  /** Carry out an order; answers how long it took. */
+  drive(order: Order): Promise<number>;
+  /** JSON to the manager as admin. Throws what it refuses. */
+  admin(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** Submit a task; answers its id. */
+  submit(body: Record<string, unknown>): Promise<number>;
+  inspectorPort: number;
+  miniflare: Miniflare;
+  stop(): Promise<void>;
+}
+
+/** Bundle an entry for workerd, as one module. */
+async function bundle(entry: string): Promise<string> {
+  const built = await build({
+    configFile: false,
+    root: CHECKOUT,
+    logLevel: "error",
+    ssr: { noExternal: true, target: "webworker" },
+    build: {
+      ssr: entry,
+      write: false,
+      minify: false,
+      target: "esnext",
+      rolldownOptions: { external: [/^cloudflare:/], output: { format: "es" } },
+    },
+  });
+  const output = Array.isArray(built) ? built[0]! : built;
+  if (!("output" in output)) throw new Error("vite watches instead of building");
+  const chunks = output.output.filter((chunk) => chunk.type === "chunk");
+  if (chunks.length !== 1) throw new Error(`${entry} became ${chunks.length} modules`);
+  return chunks[0]!.code;
+}
+
+/** Start it on an empty state folder. */
+export async function startRuntime(options: { inspect?: boolean } = {}): Promise<Runtime> {
+  const state = mkdtempSync(path.join(tmpdir(), "tablao-bench-"));
+  const [manager, bare, driver] = await Promise.all(
+    ["src/index.ts", "test/bench/workerd/bare.ts", "test/bench/workerd/driver.ts"].map(bundle),
+  );
+  const common = {
+    modules: true as const,
+    compatibilityDate: COMPATIBILITY_DATE,
+    unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+  };
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: "127.0.0.1",
+      port: 0,
+      ...(options.inspect && { inspectorPort: 0 }),
+      log: new Log(LogLevel.ERROR),
+      logRequests: false,
+      cf: false,
+      telemetry: { enabled: false },
+      resourcePersistencePath: state,
+      workers: [
+        {
+          ...common,
+          name: "manager",
+          script: manager!,
+          bindings: { TABLAO_ADMIN_TOKEN: ADMIN_TOKEN, TABLAO_SIGNING_KEY: SIGNING_KEY },
+          durableObjects: {
+            TASK: { className: "TaskDO", useSQLite: true },
+            REGISTRY: { className: "WorkerRegistry", useSQLite: true },
+          },
+          d1Databases: { HISTORY: "history" },
+          r2Buckets: { FILES: "files" },
+        },
+        { ...common, name: "bare", script: bare!, durableObjects: { BARE: { className: "BareDO", useSQLite: true } } },
+        {
+          ...common,
+          name: "driver",
+          script: driver!,
+          bindings: { TABLAO_SIGNING_KEY: SIGNING_KEY },
+          durableObjects: {
+            TASK: { className: "TaskDO", scriptName: "manager", useSQLite: true },
+            BARE: { className: "BareDO", scriptName: "bare", useSQLite: true },
+          },
+        },
+      ],
+    }),
+  );
+  const stop = async (): Promise<void> => {
+    await miniflare.dispose();
+    rmSync(state, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  };
+  try {
+    await miniflare.ready;
+    await migrate(miniflare);
+    const [managerUrl, bareUrl, driverUrl] = await Promise.all(
+      ["manager", "bare", "driver"].map((name) => miniflare.unsafeGetDirectURL(name)),
+    );
+    const admin = (method: string, where: string, body?: unknown): Promise<unknown> =>
+      call(new URL(where, managerUrl), method, ADMIN_TOKEN, body);
+    return {
+      manager: managerUrl!,
+      bare: bareUrl!,
+      drive: async (order) => {
+        const began = performance.now();
+        const response = await fetch(driverUrl!, { method: "POST", body: JSON.stringify(order) });
+        if (!response.ok) throw new Error(`the driver failed: ${await response.text()}`);
+        await response.json();
+        return performance.now() - began;
+      },
+      admin,
+      submit: async (body) => ((await admin("POST", "/tasks", body)) as { id: number }).id,
+      inspectorPort: options.inspect ? Number((await miniflare.getInspectorURL()).port) : 0,
+      miniflare,
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function migrate(miniflare: Miniflare): Promise<void> {
+  const database = await miniflare.getD1Database("HISTORY", "manager");
+  const folder = path.join(CHECKOUT, "schema");
+  for (const name of readdirSync(folder).toSorted()) {
+    const text = readFileSync(path.join(folder, name), "utf8").replaceAll(/--.*$/gm, "");
+    for (const statement of text.split(";")) {
+      if (statement.trim() !== "") await database.prepare(statement).run();
+    }
+  }
+}
+
+/** One JSON call. Throws what is refused, with the answer's text. */
+export async function call(url: URL, method: string, token: string, body?: unknown): Promise<unknown> {
+  const response = await fetch(url, {
+    method,
+    headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { "content-type": "application/json" }) },
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${url.pathname} answered ${response.status}: ${text}`);
+  return text === "" ? null : JSON.parse(text);
+}

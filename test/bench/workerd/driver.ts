@@ -1,0 +1,76 @@
+/**
+ * Load from inside the runtime: calls objects over RPC as the manager's Worker does, so that neither HTTP nor a client's
+ * speed is measured.
+ */
+import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
+import type { Lease } from "../../../src/protocol/lease.ts";
+import type { TaskRpc } from "../../../src/task/rpc.ts";
+import type { Order } from "../order.ts";
+import type { BareDO } from "./bare.ts";
+
+interface Env {
+  TASK: DurableObjectNamespace;
+  BARE: DurableObjectNamespace<BareDO>;
+}
+
+const SHA = "5a".repeat(32);
+const leases = new Map<string, Lease>();
+
+export default {
+  async fetch(request, env) {
+    const order: Order = await request.json();
+    return Response.json(await carryOut(order, env));
+  },
+} satisfies ExportedHandler<Env>;
+
+async function carryOut(order: Order, env: Env): Promise<{ calls: number }> {
+  switch (order.do) {
+    case "claim": {
+      const each = Array.from({ length: order.workers }, async (_, worker) => {
+        const claimed = await taskOf(env, order.task).claim({ id: worker + 1 }, claimBody());
+        if (!claimed.ok || !claimed.value.lease) throw new Error(`no first lease: ${JSON.stringify(claimed)}`);
+        leases.set(`${order.task}/${worker}`, claimed.value.lease);
+      });
+      await Promise.all(each);
+      return { calls: order.workers };
+    }
+    case "cycle": {
+      const each = Array.from({ length: order.workers }, async (_, worker) => {
+        for (let i = 0; i < order.cycles; i++) await cycle(env, order.task, worker);
+      });
+      await Promise.all(each);
+      return { calls: order.workers * order.cycles };
+    }
+    case "bare": {
+      const each = Array.from({ length: order.callers }, async () => {
+        for (let i = 0; i < order.calls; i++) await env.BARE.getByName("bare").write(order.text);
+      });
+      await Promise.all(each);
+      return { calls: order.callers * order.calls };
+    }
+  }
+}
+
+async function cycle(env: Env, task: number, worker: number): Promise<void> {
+  const seat = `${task}/${worker}`;
+  const lease = leases.get(seat)!;
+  const list = parseFrameList(lease.frames);
+  if (!list.ok) throw new Error(list.error);
+  const done = [...framesOf(list.value)].map((frame) => {
+    const name = lease.plan.outputs.find((output) => output.frame === frame)!.name;
+    const receipt = { task, attempt: lease.attempt, name, size: 20_000 + frame, sha256: SHA };
+    return { frame, seconds: 1.5, receipts: [receipt] };
+  });
+  const body = { attempt: lease.attempt, done, next: claimBody() };
+  const settled = await taskOf(env, task).complete({ id: worker + 1 }, lease.lease_id, body);
+  if (!settled.ok || !settled.value.next?.lease) throw new Error(`no next lease: ${JSON.stringify(settled)}`);
+  leases.set(seat, settled.value.next.lease);
+}
+
+function taskOf(env: Env, id: number): TaskRpc {
+  return env.TASK.getByName(String(id)) as unknown as TaskRpc;
+}
+
+function claimBody() {
+  return { key: crypto.randomUUID(), platform: "linux" as const, epoch: 0 };
+}
