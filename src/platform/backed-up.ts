@@ -13,8 +13,11 @@ export abstract class BackedUpObject extends DurableObject<Env> implements Backu
   protected abstract backupVersion(): number | null;
   /** Make ready for rows. False: they have all come before, and more are not wanted. */
   protected abstract takesRows(): boolean;
-  /** The rows are in: bring what is in memory up to date, and end what cannot outlive a move. Throws when they make no sense. */
-  protected abstract restored(): Promise<Result<null, BackupRefusal>>;
+  /**
+   * The last rows have come: what is to happen in the transaction that puts them in, so that nobody ever sees them without it.
+   * It ends what cannot outlive a move; refused when the rows make no sense.
+   */
+  protected abstract comingToLife(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>>;
 
   async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {
     const version = this.backupVersion();
@@ -26,12 +29,15 @@ export abstract class BackedUpObject extends DurableObject<Env> implements Backu
 
   async restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>> {
     if (!this.takesRows()) return ok(null);
+    const comeToLife = last ? await this.comingToLife(rows) : () => ok(null);
+    // The same rows may have come a second time meanwhile.
+    if (!this.takesRows()) return ok(null);
     const { storage } = this.ctx;
     let refused: string | null = null;
     try {
-      storage.transactionSync(() => {
+      return storage.transactionSync(() => {
         const inserted = insertRows(storage.sql, this.notBackedUp, rows);
-        if (inserted.ok) return;
+        if (inserted.ok) return comeToLife();
         refused = inserted.error;
         throw new RefusedRows();
       });
@@ -39,7 +45,6 @@ export abstract class BackedUpObject extends DurableObject<Env> implements Backu
       if (!(error instanceof RefusedRows)) throw error;
       return err({ code: "invalid", detail: `were refused: ${refused}` });
     }
-    return last ? await this.restored() : ok(null);
   }
 }
 

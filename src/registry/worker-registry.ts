@@ -215,11 +215,13 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
   }
 
   /** What a restore ends with. */
-  protected async restored(): Promise<Result<null, never>> {
-    endRestore(this.ctx.storage);
-    this.#loaded = undefined;
-    this.#reservations.noteRemoval();
-    return ok(null);
+  protected async comingToLife(): Promise<() => Result<null, never>> {
+    return () => {
+      endRestore(this.ctx.storage);
+      this.#loaded = undefined;
+      this.#reservations.noteRemoval();
+      return ok(null);
+    };
   }
 
   /** Upgrades that the Worker has let in: a worker's of `/workers/<id>/socket`, and those of pages that watch. */

@@ -19,13 +19,18 @@ export function amend(
   actor: string,
 ): Result<TaskDefinition, Refusal> {
   const definition = { ...before };
+  const ledger = { ...t.ledger, counts: { ...t.ledger.counts } };
   if (patch.settings !== undefined) {
     const changed = changeSettings(t, definition, compiled);
     if (!changed.ok) return changed;
   }
   if (patch.status !== undefined) {
     const acted = act(t, whole, patch.status, patch.frames, actor);
-    if (!acted.ok) return acted;
+    if (!acted.ok) {
+      // What is refused is refused whole: other settings may have moved the cursor already.
+      if (patch.settings !== undefined) Object.assign(t.ledger, ledger);
+      return acted;
+    }
   }
   if (patch.priority !== undefined) definition.priority = patch.priority;
   if (patch.name !== undefined) definition.name = patch.name;

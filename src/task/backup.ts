@@ -1,10 +1,11 @@
 /** What becomes of a task on another manager than the one that backed it up. Pure. */
 import { ok, type Result } from "../platform/result.ts";
+import type { BackupRow } from "../protocol/backup.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { take } from "./dependencies.ts";
 import type { Transition } from "./ledger.ts";
 import { cancelLeases } from "./leasing.ts";
-import type { DependencyProgress } from "./rpc.ts";
+import type { DependencyProgress, TaskDefinition } from "./rpc.ts";
 
 /** What people read where a lease ended because its manager is another one now. */
 export const RESTORED = "restored from a backup";
@@ -25,4 +26,16 @@ export function continueTask(t: Transition, news: readonly DependencyProgress[])
   t.ledger.outranked = 0;
   for (const progress of news) take(t, progress);
   return ok(null);
+}
+
+/** The definition among a task's last rows; undefined where there is none that names what it waits for. */
+export function definitionIn(rows: readonly BackupRow[]): Pick<TaskDefinition, "id" | "depends_on"> | undefined {
+  const [, row] = rows.find(([table]) => table === "definition") ?? [];
+  try {
+    const definition = JSON.parse(String(row?.["json"])) as Partial<TaskDefinition> | null;
+    const { id, depends_on } = definition ?? {};
+    return typeof id === "number" && Array.isArray(depends_on) ? { id, depends_on } : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -10,32 +10,21 @@ import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { Dependents, NEWS_MS } from "./dependents.ts";
-import { EMPTY, minus } from "./frame-set.ts";
+import { minus } from "./frame-set.ts";
 import { claimable, statusOf, type Transition } from "./ledger.ts";
 import { expire } from "./leasing.ts";
-import { REPORT_AGAIN_MS, RegistryLine } from "./registry-line.ts";
+import { RegistryLine } from "./registry-line.ts";
 import { sweepDue } from "./sweeper.ts";
-import type { Loaded } from "./held-task.ts";
+import type { Loaded, Settle } from "./held-task.ts";
 import type { ChoreState, TaskStore } from "./task-store.ts";
 import { nextWakeMs } from "./wake.ts";
 
 /** A chore that failed is tried again after this; the outbox has a backoff of its own. */
 const AGAIN_MS = 5_000;
+/** After a chore that threw, as it does when the database is full, nothing that is overdue comes sooner than this. */
+const BREATHE_MS = 500;
 /** R2 lists of 1,000 objects per wake while a task's files are removed. */
 const REMOVE_LISTS = 20;
-
-export function newChores(nowMs: number): ChoreState {
-  return {
-    created_ms: nowMs,
-    report_due_ms: nowMs + REPORT_AGAIN_MS,
-    able_workers: 1,
-    news: EMPTY,
-    news_due_ms: null,
-    outbox_due_ms: null,
-    outbox_failures: 0,
-    remove: null,
-  };
-}
 
 /** What a transition may change that others must hear of at once. */
 interface Before {
@@ -52,6 +41,7 @@ export interface Host {
   store: TaskStore;
   loaded(): Loaded | null;
   transit(change: (t: Transition) => Result<null, Refusal>): unknown;
+  settle: Settle;
   /** The task's storage is empty now. */
   gone(): void;
 }
@@ -59,6 +49,7 @@ export interface Host {
 export class TaskChores {
   readonly #host: Host;
   #armedMs: number | null = null;
+  #notBeforeMs = 0;
   /** Settles when the last run that was asked for is over. */
   #running: Promise<void> = Promise.resolve();
   readonly dependents: Dependents;
@@ -99,6 +90,12 @@ export class TaskChores {
     this.dependents.plan(chores, t, flipped || chores.remove !== null);
   }
 
+  /** The rows are others than what is remembered of them. */
+  forget(): void {
+    this.dependents.forget();
+    this.#registry.forget();
+  }
+
   /** After the commit: tell at once what may not wait for the alarm, and arm it. */
   follow(loaded: Loaded, t: Transition): void {
     if (this.#registry.takeTurn(loaded, t.nowMs)) this.#host.ctx.waitUntil(this.report());
@@ -115,7 +112,7 @@ export class TaskChores {
     const loaded = this.#host.loaded();
     if (!loaded) return;
     const { ledger, chores } = loaded.record;
-    const nextMs = nextWakeMs({
+    const dueMs = nextWakeMs({
       leases: ledger.leases,
       sweeps: ledger.sweeps,
       outboxMs: chores.outbox_due_ms,
@@ -123,7 +120,8 @@ export class TaskChores {
       newsMs: chores.news_due_ms,
       removeMs: chores.remove?.due_ms ?? null,
     });
-    if (nextMs === null) return;
+    if (dueMs === null) return;
+    const nextMs = Math.max(dueMs, this.#notBeforeMs);
     // A past instant may be dropped by the runtime (workerd#6866), and a past alarm may never fire: neither is relied on.
     const nowMs = Date.now();
     const atMs = Math.max(nextMs, nowMs + 1);
@@ -172,6 +170,7 @@ export class TaskChores {
     try {
       await work();
     } catch (error) {
+      this.#notBeforeMs = Date.now() + BREATHE_MS;
       console.error(
         JSON.stringify({
           at: "task",
@@ -183,35 +182,30 @@ export class TaskChores {
     }
   }
 
-  #save(): void {
-    const loaded = this.#host.loaded();
-    if (loaded) this.#host.ctx.storage.transactionSync(() => this.#host.store.save(loaded.record));
-  }
-
   async #drain(): Promise<void> {
-    const { env, store } = this.#host;
+    const { env, store, settle } = this.#host;
     const record = (): Loaded["record"] => this.#host.loaded()!.record;
     const result = await drainOutbox(
       { failures: record().chores.outbox_failures },
       {
         read: (limit) => store.waitingEvents(record().tail, limit),
-        remove: (throughSeq) => {
-          record().tail = store.dropEvents(record().tail, throughSeq);
-          this.#save();
-        },
+        remove: (throughSeq) =>
+          settle((now) => {
+            now.tail = store.dropEvents(now.tail, throughSeq);
+          }),
         write: (rows) => writeRows(env.HISTORY, rows),
         nowMs: () => Date.now(),
       },
     );
-    const { chores, tail } = record();
-    chores.outbox_failures = result.failures;
-    chores.outbox_due_ms = result.retryAtMs ?? (tail.length > 0 ? Date.now() + DRAIN_AFTER_MS : null);
-    this.#save();
+    settle(({ chores, tail }) => {
+      chores.outbox_failures = result.failures;
+      chores.outbox_due_ms = result.retryAtMs ?? (tail.length > 0 ? Date.now() + DRAIN_AFTER_MS : null);
+    });
   }
 
   /** Delete what superseded attempts uploaded and no commit took. */
   async #sweep(): Promise<void> {
-    const { env, store } = this.#host;
+    const { env, store, settle } = this.#host;
     const { definition, record } = this.#host.loaded()!;
     const due = record.ledger.sweeps.filter((sweep) => sweep.due_ms <= Date.now());
     await sweepDue(due, {
@@ -221,9 +215,9 @@ export class TaskChores {
       done: (sweeps) => {
         // The record may have been read anew meanwhile, so they are known by what they say.
         const carriedOut = new Set(sweeps.map((sweep) => JSON.stringify(sweep)));
-        const { ledger } = this.#host.loaded()!.record;
-        ledger.sweeps = ledger.sweeps.filter((other) => !carriedOut.has(JSON.stringify(other)));
-        this.#save();
+        settle(({ ledger }) => {
+          ledger.sweeps = ledger.sweeps.filter((other) => !carriedOut.has(JSON.stringify(other)));
+        });
       },
       failed: (sweeps) => {
         for (const sweep of sweeps) sweep.due_ms = Date.now() + AGAIN_MS;
@@ -244,31 +238,31 @@ export class TaskChores {
 
   async #tellDependents(): Promise<void> {
     const sent = await this.dependents.tell(this.#host.loaded()!);
-    const { chores } = this.#host.loaded()!.record;
-    if (sent) chores.news = minus(chores.news, sent);
-    chores.news_due_ms = sent === null ? Date.now() + AGAIN_MS : chores.news.length > 0 ? Date.now() + NEWS_MS : null;
-    this.#save();
+    this.#host.settle(({ chores }) => {
+      if (sent) chores.news = minus(chores.news, sent);
+      chores.news_due_ms = sent === null ? Date.now() + AGAIN_MS : chores.news.length > 0 ? Date.now() + NEWS_MS : null;
+    });
   }
 
   /** Files first, again when the last grant has run out, then history, and the object's own storage last. */
   async #remove(): Promise<void> {
     const { ctx, env } = this.#host;
     const { definition, record } = this.#host.loaded()!;
-    const remove = record.chores.remove!;
     const nowMs = Date.now();
-    remove.due_ms = nowMs + AGAIN_MS;
-    if (!(await deleteTaskObjects(env.FILES, definition.id, REMOVE_LISTS))) remove.due_ms = nowMs;
-    else if (nowMs < remove.until_ms) remove.due_ms = remove.until_ms;
-    else if (
-      record.tail.length === 0 &&
-      record.chores.outbox_due_ms === null &&
-      record.chores.report_due_ms === null &&
-      record.chores.news_due_ms === null
-    ) {
+    record.chores.remove!.due_ms = nowMs + AGAIN_MS;
+    const swept = await deleteTaskObjects(env.FILES, definition.id, REMOVE_LISTS);
+    const { tail, chores } = this.#host.loaded()!.record;
+    const remove = chores.remove!;
+    const owes =
+      tail.length > 0 || chores.outbox_due_ms !== null || chores.report_due_ms !== null || chores.news_due_ms !== null;
+    if (swept && nowMs >= remove.until_ms && !owes) {
       await ctx.storage.deleteAll();
       this.#host.gone();
       return;
     }
-    this.#save();
+    const dueMs = !swept ? nowMs : nowMs < remove.until_ms ? remove.until_ms : nowMs + AGAIN_MS;
+    this.#host.settle((record) => {
+      record.chores.remove = { ...remove, due_ms: dueMs };
+    });
   }
 }

@@ -39,7 +39,7 @@ export class Dependents {
   }
 
   /** The same where some may be missing: those that are not there are gone. */
-  async watchThere({ id, depends_on }: TaskDefinition): Promise<DependencyProgress[]> {
+  async watchThere({ id, depends_on }: Pick<TaskDefinition, "id" | "depends_on">): Promise<DependencyProgress[]> {
     const watched = depends_on.map(async ({ task, frames }): Promise<DependencyProgress> => {
       const progress = await callTask(this.#env, task, (object) => object.watch(id, frames));
       return progress.ok ? progress.value : { id: task, version: Number.MAX_SAFE_INTEGER, state: "gone", done: null };
@@ -49,6 +49,11 @@ export class Dependents {
 
   add(dependent: Dependent): void {
     this.#store.addDependent(dependent);
+    this.#known = null;
+  }
+
+  /** The rows may be others than before. */
+  forget(): void {
     this.#known = null;
   }
 

@@ -42,7 +42,8 @@ export class Stored {
 
   /** The rows hold all of this record now. */
   all(record: TaskRecord): void {
-    this.#leases.clear();
+    // A write that failed may have left here what no row holds, also of fields that this record does not have.
+    for (const known of [this.#leases, this.#ledger, this.#chores, this.#rest]) known.clear();
     this.delta(record, []);
   }
 

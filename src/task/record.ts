@@ -1,7 +1,11 @@
 /** What a task's object knows besides its definition and its frames: one value, kept as a row and a journal of changes to it. */
 import type { HistoryEvent } from "../protocol/history.ts";
-import type { FrameSet } from "./frame-set.ts";
-import type { Ledger } from "./ledger.ts";
+import { EMPTY, type FrameSet } from "./frame-set.ts";
+import { newLedger, type Ledger } from "./ledger.ts";
+import type { TaskDefinition } from "./rpc.ts";
+
+/** A report that did not arrive is sent again after this. */
+export const REPORT_AGAIN_MS = 5_000;
 
 /** Work an object owes others; persisted with the ledger, so that none is forgotten. */
 export interface ChoreState {
@@ -25,4 +29,22 @@ export interface TaskRecord {
   tail: HistoryEvent[];
   /** Generation of the task's share links: raised to void them all. Absent: 0. */
   shares?: number;
+}
+
+/** Of a task that has just been submitted: the registry must hear of it, whatever becomes of the first report. */
+export function newRecord({ depends_on, paused }: TaskDefinition, nowMs: number): TaskRecord {
+  return {
+    ledger: newLedger(depends_on, paused, nowMs),
+    chores: {
+      created_ms: nowMs,
+      report_due_ms: nowMs + REPORT_AGAIN_MS,
+      able_workers: 1,
+      news: EMPTY,
+      news_due_ms: null,
+      outbox_due_ms: null,
+      outbox_failures: 0,
+      remove: null,
+    },
+    tail: [],
+  };
 }

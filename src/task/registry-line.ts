@@ -3,10 +3,9 @@ import { callRegistry } from "../http/objects.ts";
 import type { Env } from "../platform/env.ts";
 import type { Loaded } from "./held-task.ts";
 import type { Transition } from "./ledger.ts";
+import { REPORT_AGAIN_MS } from "./record.ts";
 import { reportOf } from "./task-view.ts";
 
-/** A report that did not arrive is sent again after this. */
-export const REPORT_AGAIN_MS = 5_000;
 /** While pages show the farm, counters reach the registry at most this often, and then only after so many changes. */
 const REPORT_MIN_MS = 1_000;
 const REPORT_CHANGES = 6;
@@ -29,9 +28,17 @@ export class RegistryLine {
   #farmWatched = false;
   /** Ledger version the registry must hear of. */
   #tellVersion = 0;
+  /** Counts how often the rows became others than was remembered: reports from before it settle nothing. */
+  #era = 0;
 
   constructor(host: LineHost) {
     this.#host = host;
+  }
+
+  /** The rows are others than what was noted here: a version that was never written would be waited for without end. */
+  forget(): void {
+    this.#tellVersion = 0;
+    this.#era++;
   }
 
   /** Inside the transaction: a transition happened; `urgent`: the registry must hear of it, whatever becomes of this object. */
@@ -58,6 +65,7 @@ export class RegistryLine {
     const loaded = this.#host.loaded();
     if (!loaded) return;
     const { definition, terms, record } = loaded;
+    const era = this.#era;
     const report = reportOf(
       definition,
       terms,
@@ -71,7 +79,7 @@ export class RegistryLine {
       const { chores } = this.#host.loaded()?.record ?? record;
       chores.able_workers = Math.max(1, reply.able_workers);
       this.#farmWatched = reply.watched;
-      if (report.version >= this.#tellVersion) chores.report_due_ms = null;
+      if (era === this.#era && report.version >= this.#tellVersion) chores.report_due_ms = null;
     } catch {
       const { chores } = this.#host.loaded()?.record ?? record;
       chores.report_due_ms = Date.now() + REPORT_AGAIN_MS;

@@ -9,23 +9,25 @@ import { closeQuietly } from "../live/close.ts";
 import { BackedUpObject } from "../platform/backed-up.ts";
 import type { BackupRefusal } from "../platform/backup-rpc.ts";
 import type { Env } from "../platform/env.ts";
-import { ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../platform/result.ts";
+import type { BackupRow } from "../protocol/backup.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import { CLOSE_GONE, CLOSE_SIGNED_OUT, type Timings } from "../protocol/live.ts";
 import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
-import { newChores, TaskChores } from "./chores.ts";
+import { TaskChores } from "./chores.ts";
 import { amend } from "./amending.ts";
-import { continueTask } from "./backup.ts";
+import { continueTask, definitionIn } from "./backup.ts";
 import { take as takeNews } from "./dependencies.ts";
 import { HeldTask, NOT_FOUND, type Loaded } from "./held-task.ts";
 import { TaskLive } from "./live.ts";
 import { readFile, readFiles, readFrames, readTimings } from "./reading.ts";
 import { LeaseDesk } from "./lease-desk.ts";
 import { cancelLeases, SWEEP_AFTER_MS } from "./leasing.ts";
-import { newLedger, noteTask, termsOf } from "./ledger.ts";
+import { noteTask, termsOf } from "./ledger.ts";
+import { newRecord } from "./record.ts";
 import type {
   CompiledDefinition,
   DependencyProgress,
@@ -37,7 +39,7 @@ import type {
   WorkerRef,
 } from "./rpc.ts";
 import { TaskLog } from "./task-log.ts";
-import { TaskStore, type TaskRecord } from "./task-store.ts";
+import { TaskStore } from "./task-store.ts";
 import { taskOf } from "./task-view.ts";
 
 type Outcome<T> = Result<T, Refusal>;
@@ -56,13 +58,13 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
     super(ctx, env);
     this.#store = new TaskStore(ctx.storage);
     this.#log = new TaskLog(ctx.storage.sql, () => this.#live.logged());
-    this.#held = new HeldTask(this.#store, () => ({
-      storage: ctx.storage,
-      store: this.#store,
-      chores: this.#chores,
-      live: this.#live,
-    }));
-    const { transit } = this.#held;
+    const parts = () => ({ storage: ctx.storage, store: this.#store, chores: this.#chores, live: this.#live });
+    this.#held = new HeldTask(this.#store, parts, () => {
+      this.#log.forget();
+      this.#chores.forget();
+      this.#live.reset();
+    });
+    const { transit, settle } = this.#held;
     const loaded = (): Loaded | null => this.#held.loaded;
     this.#live = new TaskLive({
       ctx,
@@ -80,7 +82,8 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
       store: this.#store,
       loaded,
       transit,
-      gone: () => (this.#held.loaded = null),
+      settle,
+      gone: () => this.#held.gone(),
     });
   }
 
@@ -89,13 +92,8 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
     const watched = await this.#chores.dependents.watch(definition);
     if (!watched.ok) return watched;
     if (!this.#held.loaded) {
-      this.ctx.storage.transactionSync(() => {
-        const nowMs = Date.now();
-        const record: TaskRecord = {
-          ledger: newLedger(definition.depends_on, definition.paused, nowMs),
-          chores: newChores(nowMs),
-          tail: [],
-        };
+      this.#held.whole(() => {
+        const record = newRecord(definition, Date.now());
         this.#store.prepare();
         this.#store.saveDefinition(definition);
         this.#store.save(record);
@@ -272,7 +270,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
 
   protected backupVersion(): number | null {
     const record = this.#held.present()?.record;
-    if (record && this.#store.behind(record)) this.ctx.storage.transactionSync(() => this.#store.save(record));
+    if (record && this.#store.behind(record)) this.#held.whole(() => this.#store.save(record));
     return record?.ledger.version ?? null;
   }
 
@@ -282,14 +280,19 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   }
 
   /** A task from another manager: see `continueTask`. Tasks it waits for have come before it, or never will. */
-  protected async restored(): Promise<Result<null, BackupRefusal>> {
-    const loaded = this.#store.readable() ? this.#held.load() : null;
-    if (!loaded) return { ok: false, error: { code: "invalid", detail: "are not those of a task" } };
-    const news = await this.#chores.dependents.watchThere(loaded.definition);
-    this.#held.loaded = loaded;
-    this.#held.transit((t) => continueTask(t, news));
-    await this.#chores.report();
-    return ok(null);
+  protected async comingToLife(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>> {
+    const definition = definitionIn(rows);
+    const news = definition ? await this.#chores.dependents.watchThere(definition) : [];
+    return () =>
+      this.#held.whole(() => {
+        if (!this.#store.readable()) return err({ code: "invalid", detail: "are not those of a task" });
+        this.#held.loaded = this.#held.load();
+        this.#held.transit((t, { record }) => {
+          record.chores.report_due_ms = t.nowMs;
+          return continueTask(t, news);
+        });
+        return ok(null);
+      });
   }
 
   override async alarm(): Promise<void> {

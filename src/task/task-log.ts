@@ -54,6 +54,11 @@ export class TaskLog {
     return nowMs - this.#readMs < FOLLOWED_FOR_MS;
   }
 
+  /** The rows may be others than before. */
+  forget(): void {
+    this.#chars = null;
+  }
+
   #trim(): void {
     for (const { seq, chars } of all<{ seq: number; chars: number }>(
       this.#sql,

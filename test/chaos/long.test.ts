@@ -5,9 +5,9 @@ import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
 /** Standard output of runs that all went well; rejects with it when one did not. */
-async function long(runs: number, seed: number): Promise<string[]> {
+async function long(runs: number, seed: number, ...more: string[]): Promise<string[]> {
   const file = path.join(import.meta.dirname, "long.ts");
-  const args = ["--no-warnings", file, "--runs", String(runs), "--seed", String(seed), "--parallel", "2"];
+  const args = ["--no-warnings", file, "--runs", String(runs), "--seed", String(seed), "--parallel", "2", ...more];
   const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 200_000 });
   return stdout.trim().split("\n");
 }
@@ -23,4 +23,12 @@ test("P1–P7, P11: nothing twice, nothing lost in 300 cheap runs: resets, late 
 test("a seed replays: the same runs, to the last message", async () => {
   const [first, again] = [await long(12, 7_000), await long(12, 7_000)];
   expect(again[0]).toBe(first[0]);
+});
+
+test("P4: 150 lives with resets between calls and refused writes answer, store and tell what undisturbed ones do", async () => {
+  const [totals, summary] = await long(150, 1, "--twins");
+  expect(summary).toMatch(/^150 runs, 0 failed/);
+  const counts = JSON.parse(totals!) as Record<string, number>;
+  expect(counts["resets"]).toBeGreaterThan(5_000);
+  expect(counts["refused writes"]).toBeGreaterThan(200);
 });

@@ -1,12 +1,14 @@
 /**
  * `npm run chaos:long -- --runs N --seed S [--parallel P]`: many cheap runs. The product's own objects in plain Node, in virtual
- * time: nothing waits, nothing is left to chance, and a seed that fails fails again in the same way.
+ * time: nothing waits, nothing is left to chance, and a seed that fails fails again in the same way. `--twins`: one task's object
+ * beside one that is reset and refused writes (`npm run chaos:twins`), instead of a whole farm.
  */
 import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { runOne } from "./objects/one.ts";
 import { loadProduct } from "./objects/product.ts";
+import { runTwins } from "./objects/twins.ts";
 
 interface Told {
   seed: number;
@@ -19,6 +21,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "10000" },
     seed: { type: "string", default: "1" },
     parallel: { type: "string", default: String(availableParallelism()) },
+    twins: { type: "boolean", default: false },
     loud: { type: "boolean", default: false },
   },
 });
@@ -42,7 +45,7 @@ async function work(tell: (told: Told) => void): Promise<void> {
     seed < number("seed") + number("runs");
     seed += number("parallel")
   ) {
-    const { problems, counts } = await runOne(String(seed), product);
+    const { problems, counts } = await (values.twins ? runTwins : runOne)(String(seed), product);
     tell({ seed, problems, counts: [...counts] });
   }
   process.disconnect();
@@ -57,7 +60,9 @@ async function share(): Promise<void> {
     for (const [what, n] of counts) totals.set(what, (totals.get(what) ?? 0) + n);
     if (problems.length === 0) return;
     failed++;
-    console.log(`seed ${seed}: FAILED; again: npm run chaos:long -- --runs 1 --seed ${seed}`);
+    console.log(
+      `seed ${seed}: FAILED; again: npm run chaos:${values.twins ? "twins" : "long"} -- --runs 1 --seed ${seed}`,
+    );
     for (const problem of problems.slice(0, 8)) console.log(`  ${problem}`);
   };
   const parts = Array.from({ length: number("parallel") }, async (_, i) => {

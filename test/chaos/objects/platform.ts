@@ -37,6 +37,8 @@ export class Platform {
   faults: ManagerFaults = NO_FAULTS;
   /** Alarms may be late, early or doubled. */
   unpunctual = true;
+  /** The longest that a call between objects, or to a service, takes. */
+  travelMs = 3;
 
   constructor(world: World, dice: Dice, classes: Record<"task" | "registry", ObjectClass>) {
     this.#world = world;
@@ -84,7 +86,7 @@ export class Platform {
   async #faulty<T>(service: Service, call: () => Promise<T>): Promise<T> {
     const plan = this.faults[service];
     // A call between objects takes its time, so that others come in between.
-    await this.#world.sleep(this.#dice.int(0, 3));
+    await this.#world.sleep(this.#dice.int(0, this.travelMs));
     if (!plan || !this.#dice.chance(plan.rate)) return await call();
     const error = Object.assign(new Error(`chaos: ${service}`), { retryable: true });
     switch (this.#dice.pick(plan.how)) {
@@ -133,12 +135,18 @@ export class Platform {
     return structuredClone(result);
   }
 
+  /** An object's storage, also of one that nobody has called yet. */
+  storedOf(id: string): Stored {
+    const stored = this.stored.get(id) ?? new Stored();
+    this.stored.set(id, stored);
+    return stored;
+  }
+
   #instance(kind: "task" | "registry", name: string): Instance {
     const id = `${kind}/${name}`;
     const known = this.#instances.get(id);
     if (known) return known;
-    const stored = this.stored.get(id) ?? new Stored();
-    this.stored.set(id, stored);
+    const stored = this.storedOf(id);
     stored.onAlarm = () => this.#arm(kind, name, stored);
     const access = new Access(stored);
     let ready: Promise<unknown> = Promise.resolve();

@@ -1,6 +1,9 @@
 /** The storage of one Durable Object on SQLite in memory, as far as the product uses it. It outlives the object's instances. */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 
+/** What a write is refused with. */
+export const FULL = "chaos: the database is full";
+
 type Row = Record<string, unknown>;
 
 interface Cursor {
@@ -16,8 +19,16 @@ export class Stored {
   /** When the alarm is set for, on the manager's clock. */
   alarmMs: number | null = null;
   onAlarm: () => void = () => undefined;
+  /** Writes that still succeed before one throws, as SQLite does when a disk or a row is full; null: all do. */
+  writesLeft: number | null = null;
+  refusedWrites = 0;
 
   exec(query: string, params: SQLInputValue[]): Cursor {
+    if (this.writesLeft !== null && /^\s*(INSERT|UPDATE|DELETE)/i.test(query) && this.writesLeft-- <= 0) {
+      this.writesLeft = null;
+      this.refusedWrites++;
+      throw new Error(FULL);
+    }
     if (params.length === 0 && /;\s*\S/.test(query)) {
       this.db.exec(query);
       return cursorOf([], 0);

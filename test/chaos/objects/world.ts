@@ -15,7 +15,8 @@ const real = { setImmediate };
 
 export class World {
   /** Virtual, monotonic: what agents go by. */
-  nowMs = 1_800_000_000_000;
+  readonly startMs = 1_800_000_000_000;
+  nowMs = this.startMs;
   /** What the manager's clock is ahead. */
   offsetMs = 0;
   #order = 0;
@@ -51,6 +52,12 @@ export class World {
       await settled();
     }
     return true;
+  }
+
+  /** Go on until this instant, and be there. */
+  async until(atMs: number): Promise<void> {
+    await this.run(() => false, atMs - this.nowMs);
+    this.nowMs = Math.max(this.nowMs, atMs);
   }
 }
 

@@ -1,0 +1,226 @@
+/** What is called in the life of twins, one call after the other: derived from a seed and from the answers so far. */
+import { compileSubmission, needsOf } from "../../../src/compilers/index.ts";
+import { formatFrameList, framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
+import type { Claimed, Lease } from "../../../src/protocol/lease.ts";
+import type { Result } from "../../../src/platform/result.ts";
+import type { ProvenFrame, TaskDefinition } from "../../../src/task/rpc.ts";
+import type { Dice } from "../dice.ts";
+
+export const ADMIN = { role: "admin", id: 0, name: "admin" } as const;
+/** No multiple of a step: nothing falls due at the very instant of a call. */
+export const LEASE_MS = 5_300;
+/** A renewal is written when less than half of the lease is left; one that is not may be forgotten, and twins would differ. */
+const RENEW_AFTER_MS = 3_000;
+const SHA = "ab".repeat(32);
+const ANY = /[0-9a-z]{8}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{12}/g;
+
+export interface TwinCall {
+  method: string;
+  args: unknown[];
+  /** Take the answer to heart. */
+  learn: (answer: unknown, nowMs: number) => void;
+}
+
+interface Held {
+  lease: Lease;
+  worker: number;
+  frames: number[];
+  renewedMs: number;
+}
+
+/** Frame lists, and parts of them that people name. The last one fills several pages with one call. */
+const LISTS = [
+  ["1-12", "2-5", "1,3"],
+  ["-5-20:5,30-60", "-5,30-45", "60"],
+  ["1-300", "1-200", "7,90-180"],
+] as const;
+
+export class TwinScript {
+  readonly dice: Dice;
+  readonly definition: TaskDefinition;
+  readonly #parts: readonly string[];
+  readonly #held: Held[] = [];
+  readonly #attempts = new Map<string, number>();
+  readonly #keys = new Map<number, string>();
+  #version = 0;
+
+  constructor(dice: Dice) {
+    this.dice = dice;
+    const [list, ...parts] = dice.pick(LISTS);
+    this.#parts = parts;
+    const waits = dice.pick([null, null, null, "all", "same"] as const);
+    this.definition = {
+      ...definitionOf(dice.pick(["demo_render", "print_string"]), list),
+      chunk: dice.pick([1, 1, 3, 20, 100, "auto"] as const),
+      order: dice.pick(["ascending", "preview"] as const),
+      tries: dice.pick([1, 3, 20]),
+      depends_on: waits === null ? [] : [{ task: 7, frames: waits }],
+    };
+  }
+
+  /** Without what is different each time: lease ids and what is signed. */
+  plain(value: unknown): string {
+    const text = JSON.stringify(value ?? null, (key, item: unknown) =>
+      ["grant", "version", "updated_ms", "log_watched"].includes(key) ? undefined : item,
+    );
+    return text.replaceAll(ANY, (id) => `lease-of-${this.#attempts.get(id) ?? "?"}`);
+  }
+
+  next(nowMs: number): TwinCall {
+    const { dice } = this;
+    const held = this.#held[this.#held.length - 1 - dice.int(0, 4)];
+    const roll = dice.int(0, 99);
+    if (roll < 20 || (!held && roll < 60)) return this.#claim();
+    if (held && roll < 45) return this.#settle(held, "complete");
+    if (held && roll < 52) return this.#settle(held, "fail");
+    if (held && roll < 58) return this.#settle(held, "release");
+    if (held && roll < 66 && nowMs - held.renewedMs >= RENEW_AFTER_MS) return this.#renew(held);
+    if (roll < 82) return call("patch", this.#patch(), ADMIN, null);
+    if (roll < 85) return call("patch", ...this.#settings());
+    return this.#other(dice.int(0, 7));
+  }
+
+  #claim(): TwinCall {
+    const worker = this.dice.int(1, 4);
+    const learn: TwinCall["learn"] = (answer, nowMs) => {
+      const claimed = answer as Result<Claimed, unknown>;
+      if (claimed.ok) this.#take(claimed.value, worker, nowMs);
+    };
+    return { method: "claim", args: [{ id: worker }, this.#claimBody(worker)], learn };
+  }
+
+  #claimBody(worker: number): object {
+    const again = this.dice.chance(0.15) ? this.#keys.get(worker) : undefined;
+    const key = again ?? `key-${this.dice.word(12)}`;
+    this.#keys.set(worker, key);
+    return { key, platform: "linux", epoch: this.dice.int(0, 4) };
+  }
+
+  #take({ lease }: Claimed, worker: number, nowMs: number): void {
+    if (!lease || this.#attempts.has(lease.lease_id)) return;
+    this.#attempts.set(lease.lease_id, lease.attempt);
+    const list = parseFrameList(lease.frames);
+    this.#held.push({ lease, worker, frames: list.ok ? [...framesOf(list.value)] : [], renewedMs: nowMs });
+  }
+
+  #settle(held: Held, verb: "complete" | "fail" | "release"): TwinCall {
+    const { lease, worker, frames } = held;
+    const count = verb === "complete" ? frames.length : this.dice.int(0, frames.length);
+    const done = this.#done(held, count);
+    const body: Record<string, unknown> = { attempt: lease.attempt, done };
+    if (this.dice.chance(0.3)) body["log"] = `attempt ${lease.attempt} ${this.dice.word(20)}`;
+    if (verb === "release") body["reason"] = "stopping";
+    else body["next"] = this.dice.chance(0.6) ? this.#claimBody(worker) : null;
+    if (verb === "fail") Object.assign(body, { frames: String(frames.at(-1)), error: `broken ${this.dice.word(6)}` });
+    const learn: TwinCall["learn"] = (answer, nowMs) => {
+      const settled = answer as Result<{ next: Claimed | null }, unknown>;
+      if (settled.ok && settled.value.next) this.#take(settled.value.next, worker, nowMs);
+    };
+    return { method: verb, args: [{ id: worker }, lease.lease_id, body], learn };
+  }
+
+  #renew(held: Held): TwinCall {
+    const { lease, worker, frames } = held;
+    const done = this.#done(held, this.dice.int(0, frames.length));
+    const learn: TwinCall["learn"] = (_, nowMs) => void (held.renewedMs = nowMs);
+    const body = { attempt: lease.attempt, done, progress: null };
+    return { method: "renew", args: [{ id: worker }, lease.lease_id, body], learn };
+  }
+
+  #done({ lease, frames }: Held, count: number): ProvenFrame[] {
+    return frames.slice(0, count).map((frame) => {
+      const name = lease.plan.outputs.find((output) => output.frame === frame)?.name;
+      const claims = { task: 1, attempt: lease.attempt, name: name ?? "", size: 9, sha256: SHA };
+      return { frame, seconds: Math.abs(frame) / 8, receipts: name === undefined ? [] : [claims] };
+    });
+  }
+
+  #patch(): object {
+    const { dice } = this;
+    const frames = dice.pick([...this.#parts, "1", "999"]);
+    return dice.pick([
+      { status: "pause" },
+      { status: "resume" },
+      { status: "resume" },
+      { status: "cancel" },
+      { status: "requeue" },
+      { status: "requeue" },
+      { status: "requeue", frames },
+      { status: "skip", frames },
+      { status: "skip", frames, priority: 7 },
+      { priority: dice.int(1, 99) },
+      { name: dice.word(5) },
+    ]);
+  }
+
+  /** Other settings, alone or with an action that may be refused; the Worker has compiled them. */
+  #settings(): [object, typeof ADMIN, object] {
+    const frames = this.dice.pick(LISTS)[0];
+    const { type } = this.definition;
+    const { settings, frame_list, format, needs, inputs, input_task, files_per_frame } = definitionOf(type, frames);
+    const compiled = { settings, frame_list, format, needs, inputs, input_task, files_per_frame };
+    const action = this.dice.pick([{}, { status: "skip", frames: "999" }, { status: "pause" }]);
+    return [{ settings: { frames }, ...action }, ADMIN, compiled];
+  }
+
+  #other(which: number): TwinCall {
+    const { dice } = this;
+    switch (which) {
+      case 0:
+        return call("appendLog", dice.int(1, 4), null, dice.word(30));
+      case 1:
+        return call("outrank", dice.int(0, 3));
+      case 2:
+        return call("revokeShares");
+      case 3:
+        return call("watch", 99, dice.pick(["all", "same"]));
+      case 4: {
+        const news = {
+          id: 7,
+          version: ++this.#version,
+          state: dice.pick(["open", "open", "completed"]),
+          done: dice.pick(this.#parts),
+        };
+        return call("dependencyMoved", news);
+      }
+      case 5:
+        return call("alarm");
+      case 6:
+        return call("backupPage", null);
+      default:
+        return call("view");
+    }
+  }
+}
+
+function call(method: string, ...args: unknown[]): TwinCall {
+  return { method, args, learn: () => undefined };
+}
+
+function definitionOf(type: string, frames: string): TaskDefinition {
+  const compiled = compileSubmission({ type, settings: type === "print_string" ? { frames, text: "x" } : { frames } });
+  if (!compiled.ok) throw new Error(compiled.error.detail);
+  const { description, parser, settings } = compiled.value;
+  return {
+    id: 1,
+    type: compiled.value.type,
+    parser,
+    settings,
+    frame_list: formatFrameList(description.frames),
+    format: description.format,
+    needs: needsOf(compiled.value, []),
+    inputs: description.inputs,
+    input_task: description.inputTask,
+    files_per_frame: description.filesPerFrame,
+    priority: 50,
+    name: "",
+    owner: "admin",
+    task_id: null,
+    chunk: 1,
+    order: "ascending",
+    depends_on: [],
+    lease_ms: LEASE_MS,
+    tries: 3,
+    paused: false,
+  };
+}
