@@ -57,7 +57,7 @@ export function workerOptions(
   if (running && join === undefined && (manager === undefined ? !isRegistered(options) : manager === running.url)) {
     return { ...options, manager: running.url, join: keptJoinToken(running) };
   }
-  return { ...options, manager, join };
+  return { ...options, manager: manager ?? (isRegistered(options) ? undefined : running?.url), join };
 }
 
 function isRegistered(options: WorkerOptions): boolean {
