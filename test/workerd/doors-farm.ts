@@ -127,13 +127,18 @@ export async function newFarm(): Promise<Farm> {
     admin: (await newToken("admin", "boss")).token,
     stray: await linkTo(await newTask()),
   };
+  const ids = { viewer: viewer.id, owner: owner.id, artist: artist.id, worker: worker.id, other: other.id };
+  return { tokens, access: await buyAccess(tokens), ids };
+}
+
+/** Access tokens for a minute. */
+export async function buyAccess(tokens: Farm["tokens"]): Promise<Farm["access"]> {
   const access: Farm["access"] = {};
   for (const caller of ["viewer", "owner", "artist", "worker", "other", "admin"] as const) {
     const answer = await okJson(await send("POST", "/auth/access", { token: tokens[caller] }), 200);
     access[caller] = answer["access_token"] as string;
   }
-  const ids = { viewer: viewer.id, owner: owner.id, artist: artist.id, worker: worker.id, other: other.id };
-  return { tokens, access, ids };
+  return access;
 }
 
 /**
