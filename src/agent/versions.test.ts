@@ -7,6 +7,7 @@ import { accessSchema } from "../protocol/token.ts";
 import { problemSchema } from "../protocol/problem.ts";
 import { pushSchema, workerPatchedSchema } from "../protocol/worker.ts";
 import { looseClaimedSchema, looseSettledSchema } from "./lease-calls.ts";
+import { refusalOf } from "./manager-answer.ts";
 
 /** The value, with a field nobody knows yet in every object. */
 function fromTheFuture(value: unknown): unknown {
@@ -48,6 +49,17 @@ describe("an agent against a manager of the next version", () => {
   it("takes a reason that it does not know for what it is: nothing for it now", () => {
     const parsed = looseClaimedSchema.parse({ lease: null, reason: "the_moon_is_full", retry_after_ms: 9_000 });
     expect(parsed).toEqual({ lease: null, reason: "nothing_pending", retry_after_ms: 9_000 });
+  });
+
+  it("takes a refusal whose code and status it does not know for final, and for busy only what says so", async () => {
+    const refusal = async (status: number, code: string): Promise<unknown> => {
+      const problem = { type: `/problems/${code}`, title: "t", status, code, detail: "why", since: 2 };
+      const error = await refusalOf(Response.json(problem, { status }), "POST /x");
+      return { code: error.code, message: error.message, transient: error.transient };
+    };
+    expect(await refusal(410, "task_archived")).toEqual({ code: "task_archived", message: "why", transient: false });
+    expect(await refusal(409, "fenced_off")).toEqual({ code: "fenced_off", message: "why", transient: false });
+    expect(await refusal(503, "moving_house")).toEqual({ code: "moving_house", message: "why", transient: true });
   });
 
   it("takes an answer without what is optional: a problem without `errors`", () => {

@@ -58,6 +58,9 @@ export const restoreRows: Handler = async (request, context) => {
   if (!rows.ok) return problemResponse(rows.error);
   const { of, id = 0, last } = query.value;
   const { env } = context;
+  // With its definition a task exists, and nobody may see one that is half there.
+  if (of === "task" && !last && rows.value.some(([table]) => table === "definition"))
+    return problemResponse(refuse("invalid", "A task's definition comes with the last of its rows.", "last").error);
   if (of === "task" && rows.value.some(([table, row]) => table === "definition" && !isOf(row, id)))
     return problemResponse(refuse("invalid", `These are the rows of another task than ${id}.`, "id").error);
   const put =

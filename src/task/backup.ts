@@ -28,14 +28,15 @@ export function continueTask(t: Transition, news: readonly DependencyProgress[])
   return ok(null);
 }
 
-/** The definition among a task's last rows; undefined where there is none that names what it waits for. */
-export function definitionIn(rows: readonly BackupRow[]): Pick<TaskDefinition, "id" | "depends_on"> | undefined {
+/** The part of the definition among a task's last rows that says what it waits for; rows that are none wait for nothing. */
+export function definitionIn(rows: readonly BackupRow[]): Pick<TaskDefinition, "id" | "depends_on"> {
   const [, row] = rows.find(([table]) => table === "definition") ?? [];
   try {
     const definition = JSON.parse(String(row?.["json"])) as Partial<TaskDefinition> | null;
     const { id, depends_on } = definition ?? {};
-    return typeof id === "number" && Array.isArray(depends_on) ? { id, depends_on } : undefined;
+    if (typeof id === "number" && Array.isArray(depends_on)) return { id, depends_on };
   } catch {
-    return undefined;
+    // Putting the rows in will say what is wrong with them.
   }
+  return { id: 0, depends_on: [] };
 }

@@ -177,3 +177,18 @@ test("a delta holds what changed and nothing else", () => {
   expect(delta.chores).toEqual({});
   expect(JSON.stringify(delta).length).toBeLessThan(1_000);
 });
+
+test("P4: what was noted for a write that failed does not count as written, nor does a field that is not there any more", () => {
+  const task = newTask(terms("1-4"));
+  const record: TaskRecord = { ledger: task.ledger, chores: { ...CHORES }, tail: [] };
+  const stored = new Stored();
+  stored.all(record);
+  const before = JSON.stringify(record);
+  record.shares = 1;
+  expect(stored.delta(record, []).rest).toEqual({ shares: 1 });
+  // The write failed: the rows are read anew, and the same is tried again.
+  const again = JSON.parse(before) as TaskRecord;
+  stored.all(again);
+  again.shares = 1;
+  expect(stored.delta(again, []).rest).toEqual({ shares: 1 });
+});

@@ -281,8 +281,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
 
   /** A task from another manager: see `continueTask`. Tasks it waits for have come before it, or never will. */
   protected async comingToLife(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>> {
-    const definition = definitionIn(rows);
-    const news = definition ? await this.#chores.dependents.watchThere(definition) : [];
+    const news = await this.#chores.dependents.watchThere(definitionIn(rows));
     return () =>
       this.#held.whole(() => {
         if (!this.#store.readable()) return err({ code: "invalid", detail: "are not those of a task" });

@@ -1,6 +1,6 @@
 /** Backup and restore as requests: an empty manager takes rows, checked one by one, and is then a manager like any other. */
-import { env, runInDurableObject } from "cloudflare:test";
-import { describe, expect, it } from "vitest";
+import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { describe, expect, it, vi } from "vitest";
 import type { Env } from "../../src/platform/env.ts";
 import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
 import { proven } from "../../src/http/receipts.ts";
@@ -55,8 +55,9 @@ describe("restore", () => {
       ["of=registry", [setting, ["settings", { name: "x", value: null }]]],
       ["of=registry", [setting, ["settings", {}]]],
       ["of=history", [["history", { task_id: 1 }]]],
-      ["of=task&id=7", [["definition", { id: 1, json: '{"id":8}' }]]],
-      ["of=task&id=7", [["definition", { id: 1, json: "nonsense" }]]],
+      ["of=task&id=7", [["definition", { id: 1, json: '{"id":7}' }]]],
+      ["of=task&id=7&last=true", [["definition", { id: 1, json: '{"id":8}' }]]],
+      ["of=task&id=7&last=true", [["definition", { id: 1, json: "nonsense" }]]],
       [
         "of=task&id=7&last=true",
         [
@@ -104,6 +105,29 @@ describe("backup", () => {
     await send("PUT", `/assets/${asset.headers!["Tablao-SHA256"]}`, asset);
     expect(JSON.stringify(await rowsOf("of=assets"))).toContain(asset.headers!["Tablao-SHA256"]);
     await problem(await send("GET", "/backup/rows?of=task&id=999"), 404, "not_found");
+  });
+
+  it("P7: a page of rows tells by its version when history has gone to D1 since the page before", async () => {
+    const worker = await newWorker("teller");
+    const task = await newRender();
+    await finish(worker.secret, await claim(worker.secret, task));
+    const object = (env as unknown as Env).TASK.getByName(String(task));
+    const page = async (): Promise<{ version: number; waiting: number }> => {
+      const read = await object.backupPage(null);
+      if (!read.ok) throw new Error(read.error.detail);
+      const [record] = read.value.rows.filter(([table]) => table === "record");
+      const { tail } = JSON.parse(String(record![1]["json"])) as { tail: unknown[] };
+      return { version: read.value.version, waiting: tail.length };
+    };
+    const before = await page();
+    expect(before.waiting).toBeGreaterThan(0);
+    expect(await page()).toEqual(before);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
+    await runDurableObjectAlarm(object as unknown as DurableObjectStub);
+    vi.useRealTimers();
+    const after = await page();
+    expect(after.waiting).toBe(0);
+    expect(after.version).toBeGreaterThan(before.version);
   });
 
   it.each([

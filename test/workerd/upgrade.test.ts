@@ -1,0 +1,149 @@
+/**
+ * Objects whose rows an older version of the manager wrote: this one opens them, brings their schema up to date, and goes on.
+ * The stores are real ones (`test/chaos/stores/take.ts`), taken from the version named.
+ */
+import { env } from "cloudflare:workers";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { outputKey } from "../../src/files/keys.ts";
+import { registryOf } from "../../src/platform/env.ts";
+import type { RegistryRpc } from "../../src/registry/rpc.ts";
+import beforeJournal from "../chaos/stores/before-journal.json";
+import beforeWebhooks from "../chaos/stores/before-webhooks.json";
+import { admin, claim, complete, files, history, later, object, ring, stubOf, view } from "./chaos-tasks.ts";
+
+type Row = Record<string, string | number | null>;
+interface Store {
+  create: string[];
+  tables: Record<string, Row[]>;
+}
+interface Taken {
+  taken_ms: number;
+  live: { lease_id: string; attempt: number };
+  registry: Store;
+  tasks: Store[];
+  objects: { key: string; text: string }[];
+}
+
+const registry = (): RegistryRpc => registryOf(env) as unknown as RegistryRpc;
+
+/** Put an older version's rows in the place of what an object has. */
+async function put(stub: DurableObjectStub, { create, tables }: Store): Promise<void> {
+  await evictDurableObject(stub).catch(() => undefined);
+  await runInDurableObject(stub, async (_, { storage }) => {
+    const own = storage.sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'").toArray();
+    for (const { name } of own) if (!/^(_|sqlite_)/.test(name)) storage.sql.exec(`DROP TABLE "${name}"`);
+    for (const statement of create) storage.sql.exec(statement);
+    for (const [table, rows] of Object.entries(tables)) {
+      for (const row of rows) {
+        const marks = Object.keys(row).map(() => "?");
+        storage.sql.exec(
+          `INSERT INTO ${table} (${Object.keys(row).join(", ")}) VALUES (${marks.join(", ")})`,
+          ...Object.values(row),
+        );
+      }
+    }
+    // A deployment leaves alarms as they are.
+    await storage.setAlarm(Date.now() + 1);
+  });
+  await evictDurableObject(stub);
+}
+
+const rowsOf = async (id: number, sql: string): Promise<Row[]> =>
+  await runInDurableObject(stubOf(id), (_, { storage }) => storage.sql.exec<Row>(sql).toArray());
+
+/** Render what a task still has to give, one lease after the other. */
+async function finish(id: number, worker: number): Promise<void> {
+  for (let given = (await claim(id, worker)).lease; given; given = (await claim(id, worker)).lease)
+    expect((await complete(given, worker)).ok).toBe(true);
+}
+
+describe.each([
+  ["from before there was a journal", beforeJournal as unknown as Taken],
+  ["from before there were webhooks and daily totals", beforeWebhooks as unknown as Taken],
+])("P4: a farm %s", (_, taken) => {
+  beforeAll(async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: taken.taken_ms + 10_000 });
+    await env.HISTORY.exec("DELETE FROM history");
+    await put(registryOf(env), taken.registry);
+    for (const store of taken.tasks) {
+      const { id } = JSON.parse(String(store.tables["definition"]![0]!["json"])) as { id: number };
+      await put(stubOf(id), store);
+    }
+    for (const { key, text } of taken.objects) await env.FILES.put(key, text);
+  });
+  afterAll(() => vi.useRealTimers());
+
+  test("stands as it was left", async () => {
+    const counts = { total: 12, pending: 7, leased: 1, done: 2, failed: 1, skipped: 1 };
+    expect(await view(1)).toMatchObject({ status: "rendering", task_id: 41, frames: counts });
+    expect(await view(2)).toMatchObject({ frames: { total: 12, pending: 12 } });
+    expect((await view(3)).status).toBe("paused");
+    expect(await view(4)).toMatchObject({ name: "long", frames: { done: 130, pending: 20 } });
+    expect((await view(5)).status).toBe("completed");
+    const failed = await object(1).frames({ limit: 9, states: ["failed"] });
+    expect(failed).toMatchObject({ ok: true, value: { frames: [{ frame: 2, error: "no camera", failures: 1 }] } });
+  });
+
+  test("P9: knows its workers, tokens and settings, and what has come since", async () => {
+    expect(Object.keys(await registry().listWorkers()).toSorted()).toEqual(["anvil", "bellows"]);
+    const secret = String(taken.registry.tables["workers"]![0]!["secret_sha256"]);
+    expect(await registry().authenticate(secret)).toMatchObject({ role: "worker", id: 1 });
+    expect((await registry().listTokens()).map(({ name }) => name)).toContain("ana");
+    expect(await registry().getSetting("lease_s")).toEqual({ ok: true, value: 90 });
+    const listed = await registry().listTasks({ limit: 10 });
+    expect(listed.ok && listed.value.tasks.map(({ id }) => id)).toEqual([5, 4, 3, 2, 1]);
+    const hook = await registry().createWebhook({ url: "https://example.com/hook", events: ["task.completed"] });
+    expect((await registry().listWebhooks()).map(({ id }) => id)).toEqual([hook.id]);
+    expect(await registry().removeWebhook(hook.id)).toEqual({ ok: true, value: null });
+  });
+
+  test("P2, P3: the lease that was live is still the worker's, under its key, its attempt and its id", async () => {
+    const held = taken.tasks
+      .map(({ tables }) => JSON.parse(String(tables["record"]![0]!["json"])) as Recorded)
+      .flatMap(({ ledger }) => ledger.leases)[0]!;
+    const again = await object(1).claim({ id: held.worker }, { key: held.key, platform: "linux", epoch: 99 });
+    const given = again.ok ? again.value.lease : null;
+    expect(given).toMatchObject(taken.live);
+    const stale = await complete({ ...given!, attempt: held.attempt - 1 }, held.worker);
+    expect(stale).toMatchObject({ ok: false, error: { code: "lease_lost" } });
+    expect((await complete(given!, held.worker)).ok).toBe(true);
+    expect((await rowsOf(1, "SELECT version FROM journal")).length).toBeGreaterThan(0);
+  });
+
+  test("P3, P7: finishes: every frame once, every event told once, no stray left", async () => {
+    expect(await object(3).patch({ status: "resume" }, admin, null)).toMatchObject({ ok: true });
+    expect(await object(1).patch({ status: "requeue", frames: "2" }, admin, null)).toMatchObject({ ok: true });
+    await finish(1, 1);
+    for (let i = 0; i < 3; i++) {
+      later(60_000);
+      await ring(1);
+    }
+    for (const id of [2, 3, 4]) await finish(id, 2);
+    later(3 * 3_600_000);
+    for (const id of [1, 2, 3, 4, 5])
+      for (let i = 0; i < 4; i++) {
+        await ring(id);
+        later(120_000);
+      }
+    for (const id of [1, 2, 3, 4, 5]) {
+      const { status, frames } = await view(id);
+      expect([id, status, frames.done + frames.skipped]).toEqual([id, "completed", frames.total]);
+      const told = await history(id);
+      expect(told.map(({ seq }) => seq)).toEqual(told.map((__, i) => i + 1));
+      const done = told.filter(({ kind }) => kind === "done");
+      expect(done.reduce((sum, { frame_count }) => sum + frame_count, 0)).toBe(frames.done);
+      expect(await rowsOf(id, "SELECT seq FROM outbox")).toEqual([]);
+    }
+    const kept = await object(1).files({ limit: 100 });
+    const committed = kept.ok ? kept.value.files.map(({ attempt, name }) => outputKey(1, attempt, name)) : [];
+    expect(committed).toHaveLength(11);
+    expect((await files(1)).toSorted()).toEqual(committed.toSorted());
+    const listed = await registry().listTasks({ limit: 10, status: "completed" });
+    expect(listed.ok && listed.value.tasks).toHaveLength(5);
+  });
+});
+
+interface Recorded {
+  ledger: { leases: { worker: number; key: string; attempt: number }[] };
+}
