@@ -115,8 +115,8 @@ describe("backup", () => {
     const page = async (): Promise<{ version: number; waiting: number }> => {
       const read = await object.backupPage(null);
       if (!read.ok) throw new Error(read.error.detail);
-      const [record] = read.value.rows.filter(([table]) => table === "record");
-      const { tail } = JSON.parse(String(record![1]["json"])) as { tail: unknown[] };
+      const record = (read.value.rows as BackupRow[]).find(([table]) => table === "record")?.[1];
+      const { tail } = JSON.parse(String(record?.["json"])) as { tail: unknown[] };
       return { version: read.value.version, waiting: tail.length };
     };
     const before = await page();
