@@ -32,6 +32,8 @@ const number = (name: "runs" | "seed" | "parallel"): number => {
   return value;
 };
 
+const TELL_EVERY = 500;
+
 if (process.send) await work(process.send.bind(process));
 else await share();
 
@@ -53,10 +55,12 @@ async function work(tell: (told: Told) => void): Promise<void> {
 
 async function share(): Promise<void> {
   const beganMs = performance.now();
+  const seconds = (): string => ((performance.now() - beganMs) / 1_000).toFixed(0);
   const totals = new Map<string, number>();
   let [done, failed] = [0, 0];
   const hear = ({ seed, problems, counts }: Told): void => {
     done++;
+    if (done % TELL_EVERY === 0) console.log(`${done} runs so far, ${failed} failed, ${seconds()} s`);
     for (const [what, n] of counts) totals.set(what, (totals.get(what) ?? 0) + n);
     if (problems.length === 0) return;
     failed++;
@@ -74,6 +78,6 @@ async function share(): Promise<void> {
   });
   await Promise.all(parts);
   console.log(JSON.stringify(Object.fromEntries([...totals].toSorted(([a], [b]) => a.localeCompare(b)))));
-  console.log(`${done} runs, ${failed} failed, ${((performance.now() - beganMs) / 1_000).toFixed(0)} s`);
+  console.log(`${done} runs, ${failed} failed, ${seconds()} s`);
   process.exitCode = failed === 0 && done === number("runs") ? 0 : 1;
 }
