@@ -13,6 +13,9 @@ const NOTHING_RETRY_MS = 5_000;
 /** How many failed frames a claim looks through for one this worker may try: bounds the rows a claim reads. */
 const RETRY_LOOK = 64;
 
+/** Failed frames in more pieces than this go out before new ones: the set is a part of one row. */
+const MAX_RETRY_PIECES = 10_000;
+
 export interface ClaimRequest {
   worker: number;
   key: string;
@@ -76,7 +79,7 @@ function whyNoLease(
   return null;
 }
 
-/** Take frames for a chunk out of ready, then the cursor, then retry. */
+/** Take frames for a chunk out of ready, then the cursor, then retry; retries come first where too many wait. */
 function choose(t: Transition, worker: number): number[] {
   const { ledger, terms } = t;
   const want = chunkSize(
@@ -87,6 +90,10 @@ function choose(t: Transition, worker: number): number[] {
   );
   const chosen = take(ledger.ready, want);
   ledger.ready = minus(ledger.ready, setOf(chosen));
+  if (chosen.length === 0 && ledger.retry.length > MAX_RETRY_PIECES) {
+    const again = takeRetries(t, worker, want);
+    if (again.length > 0) return again;
+  }
   const end = positions(terms.order, terms.total);
   while (chosen.length < want && ledger.cursor < end) {
     const index = indexAt(terms.order, terms.total, ledger.cursor++);
@@ -94,9 +101,12 @@ function choose(t: Transition, worker: number): number[] {
     const frame = frameAt(terms.list, index)!;
     if (!has(ledger.skipped, frame)) chosen.push(frame);
   }
-  if (chosen.length > 0) return chosen;
+  return chosen.length > 0 ? chosen : takeRetries(t, worker, want);
+}
+
+function takeRetries(t: Transition, worker: number, want: number): number[] {
   const again = retries(t, worker, want);
-  ledger.retry = minus(ledger.retry, setOf(again));
+  t.ledger.retry = minus(t.ledger.retry, setOf(again));
   return again;
 }
 

@@ -92,7 +92,8 @@ function cancel(t: Transition, actor: string): Result<null, Refusal> {
 function requeueTask(t: Transition, whole: WholeBook, actor: string): Result<null, Refusal> {
   const { ledger, terms } = t;
   const again = statusOf(terms, ledger) === "completed" ? null : setOf(whole.failedFrames());
-  if (again && again.length > MAX_INTERVALS) return tooScattered();
+  if (again && union(union(ledger.ready, ledger.retry), again).length > MAX_INTERVALS)
+    return tooScattered("failed frames", "status");
   ledger.canceled = false;
   restart(t);
   if (again === null) {
@@ -132,12 +133,15 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
       "too many files would have to be deleted at once: name fewer frames, or wait a minute",
       "frames",
     );
-  const again: number[] = [];
+  const again = named.value.filter((frame) => !["leased", "pending"].includes(stateOf(t, frame)));
+  const set = setOf(again);
+  const skipped = minus(ledger.skipped, set);
+  const reached = setOf(again.filter((frame) => wasReached(t, frame)));
+  const ready = union(ledger.ready, intersect(reached, openedFrames(ledger) ?? set));
+  if (Math.max(skipped.length, ready.length) > MAX_INTERVALS)
+    return tooScattered("frames asked for again or skipped", "frames");
   const uncommitted = new Map<number, number[]>();
-  for (const frame of named.value) {
-    const state = stateOf(t, frame);
-    if (state === "leased" || state === "pending") continue;
-    again.push(frame);
+  for (const frame of again) {
     const entry = book.get(frame);
     if (entry?.state === "done") {
       ledger.counts.done--;
@@ -157,12 +161,8 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
     }));
     ledger.sweeps = [...ledger.sweeps, ...sweeps];
   }
-  const set = setOf(again);
-  ledger.skipped = minus(ledger.skipped, set);
-  ledger.ready = union(
-    ledger.ready,
-    intersect(setOf(again.filter((frame) => wasReached(t, frame))), openedFrames(ledger) ?? set),
-  );
+  ledger.skipped = skipped;
+  ledger.ready = ready;
   restart(t);
   noteTask(t, "requeued", actor, set);
   return ok(null);
@@ -183,6 +183,8 @@ function skipFrames(t: Transition, text: string, actor: string): Result<null, Re
   if (busy.length > 0)
     return refuse("conflict", `frames ${format(setOf(busy)).slice(0, 100)} are being rendered or done`, "frames");
   const set = setOf(states.filter(([, state]) => state !== "skipped").map(([frame]) => frame));
+  const skipped = union(ledger.skipped, set);
+  if (skipped.length > MAX_INTERVALS) return tooScattered("skipped frames", "frames");
   const before = statusOf(t.terms, ledger);
   for (const [frame, state] of states) {
     if (state === "failed") ledger.counts.failed--;
@@ -190,7 +192,7 @@ function skipFrames(t: Transition, text: string, actor: string): Result<null, Re
   }
   ledger.ready = minus(ledger.ready, set);
   ledger.retry = minus(ledger.retry, set);
-  ledger.skipped = union(ledger.skipped, set);
+  ledger.skipped = skipped;
   ledger.counts.skipped += size(set);
   noteTask(t, "skipped", actor, set);
   if (statusOf(t.terms, ledger) !== before) noteEnd(t);
@@ -227,12 +229,10 @@ function namedFrames(t: Transition, text: string): Result<number[], Refusal> {
   return ok(all);
 }
 
-function tooScattered(): { ok: false; error: Refusal } {
-  return refuse(
-    "conflict",
-    `the failed frames fall into more than ${MAX_INTERVALS} pieces: requeue them by frames, a part at a time`,
-    "status",
-  );
+/** A row holds 2 MB, and every change of such a set writes all of it. */
+function tooScattered(what: string, field: string): { ok: false; error: Refusal } {
+  const detail = `the ${what} would fall into more than ${MAX_INTERVALS} pieces: name ranges, or a part at a time`;
+  return refuse("conflict", detail, field);
 }
 
 /** A person looked: earlier failures no longer count against the task or its workers. */

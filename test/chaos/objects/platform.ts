@@ -37,6 +37,8 @@ export class Platform {
   faults: ManagerFaults = NO_FAULTS;
   /** Alarms may be late, early or doubled. */
   unpunctual = true;
+  /** How often alarms rang. */
+  rings = 0;
   /** The longest that a call between objects, or to a service, takes. */
   travelMs = 3;
 
@@ -202,6 +204,7 @@ export class Platform {
   }
 
   async #ring(kind: "task" | "registry", name: string, retries: number): Promise<void> {
+    this.rings++;
     try {
       await this.call(kind, name, "alarm", []);
     } catch {

@@ -19,6 +19,8 @@ const CALLS = [40, 150, 400] as const;
 const STEP_MS = 1_000;
 /** Until everything that is owed has been done. */
 const QUIET_MS = 3_600_000;
+/** Alarms in that time: a dependent that does not exist is told every five seconds. */
+const QUIET_RINGS = 1_500;
 const OBJECT = "task/1";
 const TABLES = ["definition", "record", "pages", "journal", "outbox", "dependents"];
 
@@ -95,7 +97,7 @@ class Twin implements Life {
       this.problems.push(...watchProblems(storedTask(1, this.#tables())));
     }
     this.#platform.faults = NO_FAULTS;
-    await this.#world.until(this.#world.nowMs + QUIET_MS);
+    await this.#rest();
     await this.#look();
     this.#note("rows", this.#left());
     this.#note("history", this.#history());
@@ -107,6 +109,14 @@ class Twin implements Life {
     if (this.#troubled && this.#trouble.chance(refusals)) this.#refuseWrites();
     await this.#world.until(untilMs);
     this.#writesSucceed();
+  }
+
+  /** Time for all that is owed; an object that has nothing to do sleeps. */
+  async #rest(): Promise<void> {
+    const before = this.#platform.rings;
+    await this.#world.until(this.#world.nowMs + QUIET_MS);
+    const rings = this.#platform.rings - before;
+    if (rings > QUIET_RINGS) this.problems.push(`the alarm rang ${rings} times in an hour of quiet`);
   }
 
   #refuseWrites(): void {
@@ -177,12 +187,12 @@ class Twin implements Life {
       ["restoreRows", [rows, true]],
     ] as const) {
       this.#note("remove", await this.#during(this.#call("remove", [ADMIN])));
-      await this.#world.until(this.#world.nowMs + QUIET_MS);
+      await this.#rest();
       const left = Object.values(this.#tables()).flat().length;
       if (left > 0) this.problems.push(`the removed task still has ${left} rows`);
       await this.#step({ method, args: [...args], learn: () => undefined }, 1, refusals);
       await this.#look();
-      await this.#world.until(this.#world.nowMs + QUIET_MS);
+      await this.#rest();
       this.#note("rows", this.#left());
     }
   }
