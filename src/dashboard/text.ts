@@ -148,7 +148,11 @@ export const text = {
     zipName: "zip of all frames",
     priority: "Priority",
     eta: "Ready in",
-    etaAt: (low: string, high: string) => (low === high ? `about ${low}` : `${low} – ${high}`),
+    etaAt: (low: string, high: string) => {
+      if (low === high) return `about ${low}`;
+      const [number, unit] = low.split(" ");
+      return high.endsWith(` ${unit}`) ? `${number}–${high}` : `${low} – ${high}`;
+    },
     elapsed: "Render time",
     perFrame: "A frame",
     rate: "Frames/h",
@@ -257,7 +261,7 @@ export const text = {
     until: (ms: number) => `It works until ${instant(ms)}.`,
     revoke: "Void all links of this task",
     revoked: "All links of this task are void.",
-    shared: "A shared view: look, but do not touch.",
+    shared: "Shared, to look at",
     ends: (ms: number) => `This link works until ${instant(ms)}.`,
     bad: "This link is not valid any more.",
     badHint: "Ask whoever gave it to you for a new one.",
@@ -265,25 +269,19 @@ export const text = {
   },
 
   why: {
-    fit: (n: number) => (n === 0 ? "No worker would take it now." : `${counted(n, "worker")} would take it now.`),
+    fit: (n: number) => `${counted(n, "worker")} would take it now.`,
     title: "Why?",
     rule: {
       none: "nothing holds it",
       offline: "offline",
       disabled: "disabled",
       draining: "draining",
-      cannot: "lacks something",
+      cannot: "without what it needs",
       kept_off: "kept off",
       refused: "refused a moment ago",
-      outranked: "does something more important",
+      outranked: "at something more important",
       busy: "busy",
       nothing_pending: "nothing to do",
-    },
-    missing: {
-      program: "program",
-      tag: "tag",
-      exec: "leave to run commands (--allow-exec)",
-      autoexec: "leave to run scripts in the file",
     },
     passed: "Passed over",
     noPassed: "No task is passed over.",
@@ -493,7 +491,7 @@ export const text = {
   },
 };
 
-/** `40 s – 2 min`, or one value where both ends read the same. */
+/** `40 s – 2 min`, `2–3 min`, or one value where both ends read the same. */
 export function spread(lowMs: number, highMs: number, nowMs: number): string {
   const low = (lowMs - nowMs) / 1_000;
   const high = (highMs - nowMs) / 1_000;

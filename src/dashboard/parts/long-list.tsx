@@ -77,3 +77,12 @@ export function LongList<T>({ items, keyOf, height, label, columns, titles, row 
     </div>
   );
 }
+
+/** A column's title. */
+export function title(words: string, end = false) {
+  return (
+    <span role="columnheader" class={end ? "num" : ""} key={words}>
+      {words}
+    </span>
+  );
+}

@@ -68,6 +68,7 @@ export function DropZone({ files }: { files: Signal<readonly Chosen[]> }) {
               <span class="clip" title={path}>
                 {path}
               </span>
+              <span class="num quiet">{bytes(file.size)}</span>
               <button
                 type="button"
                 class="button plain little icon"
@@ -76,7 +77,6 @@ export function DropZone({ files }: { files: Signal<readonly Chosen[]> }) {
               >
                 <Icon name="close" />
               </button>
-              <span class="num quiet">{bytes(file.size)}</span>
             </li>
           ))}
           {files.value.length > SHOWN && <li class="quiet">+ {files.value.length - SHOWN}</li>}

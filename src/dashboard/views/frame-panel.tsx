@@ -1,5 +1,5 @@
 /** One frame: where it stands, who tried it and why that failed, its file. */
-import { useSignal, useSignalEffect } from "@preact/signals";
+import { batch, useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { Frame } from "../../protocol/task.ts";
@@ -11,11 +11,15 @@ import { messageOf } from "../lib/problem.ts";
 import type { TaskLive } from "../lib/task-live.ts";
 import type { Selection } from "../grid/selection.ts";
 import { FrameStateMark } from "../parts/marks.tsx";
+import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";
 
 /** While the cursor moves, nothing is asked. */
 const SETTLED_MS = 150;
-const EVENTS = 200;
+const EVENTS = 500;
+const FAILURE_PAGES = 10;
+
+type Try = Pick<HistoryEvent, "kind" | "attempt" | "worker_id" | "at_ms" | "detail">;
 
 interface Props {
   live: TaskLive;
@@ -31,46 +35,66 @@ function isAbout(event: HistoryEvent, frame: number): boolean {
   return parsed.ok && indexOfFrame(parsed.value, frame) >= 0;
 }
 
-/** What history tells of the tries of one frame, oldest first. */
-async function attemptsOf(taskId: number, frame: number, signal: AbortSignal): Promise<HistoryEvent[]> {
-  const pages = await Promise.all(
-    (["done", "error", "lost"] as const).map((kind) =>
-      get<HistoryPage>(withQuery("/history", { task_id: taskId, kind, limit: EVENTS }), signal),
-    ),
-  );
-  return pages
-    .flatMap((page) => page.events)
-    .filter((event) => isAbout(event, frame))
-    .sort((a, b) => a.seq - b.seq);
+/** The newest events of one kind. Failures and losses are few; of the done ones the frame itself tells the one that counts. */
+async function eventsOf(taskId: number, kind: "done" | "error" | "lost", signal: AbortSignal): Promise<HistoryEvent[]> {
+  const events: HistoryEvent[] = [];
+  const pages = kind === "done" ? 1 : FAILURE_PAGES;
+  let cursor: string | null = null;
+  for (let page = 0; page < pages; page++) {
+    const query = { task_id: taskId, kind, limit: EVENTS, cursor };
+    const answer: HistoryPage = await get<HistoryPage>(withQuery("/history", query), signal);
+    events.push(...answer.events);
+    cursor = answer.cursor;
+    if (cursor === null) break;
+  }
+  return events;
+}
+
+/** The tries of one frame by what history tells, oldest first, and the one that finished it. */
+async function attemptsOf(taskId: number, frame: Frame, signal: AbortSignal): Promise<Try[]> {
+  const kinds = ["done", "error", "lost"] as const;
+  const events = (await Promise.all(kinds.map((kind) => eventsOf(taskId, kind, signal)))).flat();
+  const tries: Try[] = events
+    .filter((event) => isAbout(event, frame.frame))
+    .map(({ kind, attempt, worker_id, at_ms, detail }) => ({ kind, attempt, worker_id, at_ms, detail }));
+  // History is written behind, and may hold more than is read here.
+  if (frame.state === "done" && !tries.some((one) => one.kind === "done" && one.attempt === frame.attempt)) {
+    const { attempt, worker_id, committed_ms } = frame;
+    tries.push({ kind: "done", attempt, worker_id, at_ms: committed_ms ?? 0, detail: null });
+  }
+  return tries.sort((a, b) => a.at_ms - b.at_ms);
 }
 
 export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
   const frame = useSignal<Frame | null>(null);
-  const events = useSignal<HistoryEvent[] | null>(null);
+  const events = useSignal<Try[] | null>(null);
   const wrong = useSignal<string | null>(null);
+  const wantedFrame = useComputed(() => live.map.value?.frameAt(selection.cursor.value) ?? null);
+  /** Rises when this very frame changed. Others change all the time, and must not put off the asking again and again. */
+  const changes = useSignal(0);
   useSignalEffect(() => {
-    const map = live.map.value;
-    if (!map) return;
-    const wanted = map.frameAt(selection.cursor.value);
-    // Asked again when this very frame changed.
-    const again = live.changed.value.some((changed) => changed.frame === wanted);
+    if (live.changed.value.some((changed) => changed.frame === wantedFrame.peek())) changes.value = changes.peek() + 1;
+  });
+  useSignalEffect(() => {
+    const wanted = wantedFrame.value;
+    void changes.value;
+    if (wanted === null) return;
     const abort = new AbortController();
-    if (frame.peek()?.frame === wanted && !again) return;
     const timer = setTimeout(() => {
-      const asked = Promise.all([
-        get<FramesPage>(withQuery(`/tasks/${taskId}/frames`, { frames: String(wanted) }), abort.signal),
-        full ? attemptsOf(taskId, wanted, abort.signal).catch(() => null) : Promise.resolve(null),
-      ]);
-      asked.then(
-        ([page, found]) => {
-          frame.value = page.frames[0] ?? null;
-          events.value = found;
+      const ask = async (): Promise<void> => {
+        const address = withQuery(`/tasks/${taskId}/frames`, { frames: String(wanted) });
+        const found = (await get<FramesPage>(address, abort.signal)).frames[0] ?? null;
+        const tries = full && found ? await attemptsOf(taskId, found, abort.signal).catch(() => null) : null;
+        if (abort.signal.aborted) return;
+        batch(() => {
+          frame.value = found;
+          events.value = tries;
           wrong.value = null;
-        },
-        (thrown: unknown) => {
-          if (!abort.signal.aborted) wrong.value = messageOf(thrown);
-        },
-      );
+        });
+      };
+      ask().catch((thrown: unknown) => {
+        if (!abort.signal.aborted) wrong.value = messageOf(thrown);
+      });
     }, SETTLED_MS);
     return () => {
       clearTimeout(timer);
@@ -89,6 +113,9 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
     const parsed = parseFrameList(one.frames);
     return parsed.ok && indexOfFrame(parsed.value, number) >= 0;
   });
+  const worker = lease?.worker_id ?? known?.worker_id ?? null;
+  const makesFiles = live.task.value?.format !== "";
+  // All rows are always there: what a frame gets while one looks must not push the rest about.
   return (
     <section class="sheet frame-panel" aria-labelledby="frame-title">
       <div class="sheet-head">
@@ -98,43 +125,39 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
       <div class="sheet-body stack close">
         {wrong.value !== null && <p class="note bad-note">{wrong.value}</p>}
         <dl class="facts">
-          {full && (known?.worker_id || lease) && (
+          {full && (
             <>
               <dt>{t.worker}</dt>
               <dd>
-                <a href={`/app/workers/${lease?.worker_id ?? known!.worker_id}`}>
-                  {workerName(lease?.worker_id ?? known!.worker_id!)}
-                </a>
+                {worker === null ? "–" : <WorkerLink id={worker} />}
                 {lease?.progress != null && ` · ${t.progress(lease.progress)}`}
               </dd>
             </>
           )}
-          {known?.attempt != null && (
-            <>
-              <dt>{t.attempt}</dt>
-              <dd>{known.attempt}</dd>
-            </>
+          <dt>{t.attempt}</dt>
+          <dd>{known?.attempt ?? "–"}</dd>
+          <dt>{t.seconds}</dt>
+          <dd>{known?.seconds == null ? "–" : duration(known.seconds)}</dd>
+          <dt>{t.committed}</dt>
+          {known?.committed_ms == null ? (
+            <dd>–</dd>
+          ) : (
+            <dd title={instant(known.committed_ms)}>{ago(known.committed_ms, managerNow.value)}</dd>
           )}
-          {known?.seconds != null && (
-            <>
-              <dt>{t.seconds}</dt>
-              <dd>{duration(known.seconds)}</dd>
-            </>
-          )}
-          {known?.committed_ms != null && (
-            <>
-              <dt>{t.committed}</dt>
-              <dd title={instant(known.committed_ms)}>{ago(known.committed_ms, managerNow.value)}</dd>
-            </>
-          )}
-          {file && (
+          {makesFiles && (
             <>
               <dt>{t.file}</dt>
               <dd>
-                <a href={`/tasks/${taskId}/frames/${number}/file`} download={file.name}>
-                  {file.name}
-                </a>{" "}
-                <span class="quiet">{bytes(file.size)}</span>
+                {file ? (
+                  <>
+                    <a href={`/tasks/${taskId}/frames/${number}/file`} download={file.name}>
+                      {file.name}
+                    </a>{" "}
+                    <span class="quiet">{bytes(file.size)}</span>
+                  </>
+                ) : (
+                  "–"
+                )}
               </dd>
             </>
           )}
@@ -150,7 +173,7 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
             ) : (
               <ul class="attempts">
                 {events.value.map((event) => (
-                  <li key={event.seq}>
+                  <li key={`${event.attempt}-${event.kind}-${event.at_ms}`}>
                     <span class={event.kind === "error" ? "bad" : ""}>
                       {event.attempt ?? "–"} · {t.kind[event.kind as keyof typeof t.kind]}
                     </span>

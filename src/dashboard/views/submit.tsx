@@ -11,7 +11,6 @@ import { useList } from "../lib/use-list.ts";
 import { go } from "../lib/router.ts";
 import { maySubmit } from "../lib/session.ts";
 import { Field } from "../parts/controls.tsx";
-import { Input, type InputKind } from "../parts/input.tsx";
 import { say } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 import { scenesOf, type Chosen } from "../upload/files.ts";
@@ -19,6 +18,7 @@ import { fieldsOf, valueOf, type JsonSchema, type SettingField } from "../upload
 import { Sender, type SendProgress } from "../upload/send.ts";
 import { DropZone } from "./drop-zone.tsx";
 import { SettingInput } from "./setting-input.tsx";
+import { QueueFields, type Texts } from "./submit-queue.tsx";
 import "./submit.css";
 
 type TaskType = Pick<TaskTypes["types"][number], "type" | "summary"> & { settings: JsonSchema };
@@ -43,8 +43,6 @@ const FIRST = [
   "args",
   "command",
 ];
-
-type Texts = Record<string, string>;
 
 function stem(path: string): string {
   return (path.split("/").at(-1) ?? path).replace(/\.blend$/i, "");
@@ -169,14 +167,6 @@ export function Submit() {
   if (!maySubmit.value) return <p class="empty">{t.viewer}</p>;
   const busy = progress.value !== null;
   const shown = progress.value;
-  const set = (name: string) => (event: { currentTarget: HTMLInputElement | HTMLSelectElement }) => {
-    queue.value = { ...queue.value, [name]: event.currentTarget.value };
-  };
-  const queued = (name: string, label: string, hint?: string, kind: InputKind = "text") => (
-    <Field label={label} hint={hint} error={errors.get(name)}>
-      {(attributes) => <Input {...attributes} kind={kind} value={queue.value[name]} onInput={set(name)} />}
-    </Field>
-  );
   return (
     <form
       class="submit"
@@ -234,45 +224,7 @@ export function Submit() {
             <SettingFields fields={fields.filter((field) => !first.includes(field))} texts={texts} errors={errors} />
           </details>
         </section>
-        <section class="sheet submit-part" aria-labelledby="queue-title">
-          <h2 id="queue-title">{t.queue}</h2>
-          <div class="fields">
-            <Field label={t.name} error={errors.get("name")}>
-              {(attributes) => (
-                <input
-                  {...attributes}
-                  class="input"
-                  placeholder={stem(scene.value)}
-                  value={queue.value["name"]}
-                  onInput={set("name")}
-                />
-              )}
-            </Field>
-            {queued("priority", t.priority, t.priorityHint, "number")}
-            {queued("chunk", t.chunk, t.chunkHint)}
-            <Field label={t.order} error={errors.get("order")}>
-              {(attributes) => (
-                <select {...attributes} class="input" value={queue.value["order"]} onChange={set("order")}>
-                  {Object.entries(text.settings.orders).map(([value, words]) => (
-                    <option key={value} value={value}>
-                      {words}
-                    </option>
-                  ))}
-                </select>
-              )}
-            </Field>
-            {queued("tags", t.tags)}
-            {queued("tries", t.tries, undefined, "number")}
-          </div>
-          <label class="check">
-            <input
-              type="checkbox"
-              checked={paused.value}
-              onChange={(event) => (paused.value = event.currentTarget.checked)}
-            />
-            {t.paused}
-          </label>
-        </section>
+        <QueueFields queue={queue} paused={paused} errors={errors} placeholder={stem(scene.value)} />
       </fieldset>
       {elsewhere && problem.value && (
         <p class="note bad-note" role="alert">

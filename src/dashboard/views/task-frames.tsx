@@ -113,56 +113,58 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
           <span aria-hidden="true">{narrow.value ? t.keysTouch : t.keysShort}</span>
           <span class="hidden-text">{t.keys}</span>
         </p>
-        <div class="selection-bar">
-          <form
-            class="list-field"
-            onSubmit={(event) => {
-              event.preventDefault();
-              if (map && !selection.chooseList(map, list.value)) say(t.noSuch);
-            }}
-          >
-            <input
-              class="input"
-              aria-label={t.list}
-              placeholder={t.listHint}
-              value={list.value}
-              onInput={(event) => (list.value = event.currentTarget.value)}
-            />
-            <button type="submit" class="button">
-              {t.choose}
-            </button>
-          </form>
-          {(map?.counts[3] ?? 0) > 0 && (
-            <button type="button" class="button" onClick={() => map && selection.chooseState(map, "failed")}>
-              {t.chooseFailed}
-            </button>
-          )}
-          <span class={chosen > 0 ? "strong" : "quiet"} role="status">
-            {chosen > 0 ? t.chosen(chosen) : t.nothingChosen}
-          </span>
-          <div class="actions">
-            {mayChange && (
-              <>
-                <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("requeue")}>
-                  {t.requeue}
-                </button>
-                <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("skip")}>
-                  {t.skip}
-                </button>
-              </>
-            )}
-            {mayZip && zipList.length === 1 && (
-              <a class="button" href={withQuery(`/tasks/${taskId}/zip`, { frames: zipList[0]! })} download>
-                {t.zip}
-              </a>
-            )}
-            {chosen > 0 && (
-              <button type="button" class="button plain" onClick={() => selection.clear()}>
-                {t.clear}
+        {(mayChange || mayZip) && (
+          <div class="selection-bar">
+            <form
+              class="list-field"
+              onSubmit={(event) => {
+                event.preventDefault();
+                if (map && !selection.chooseList(map, list.value)) say(t.noSuch);
+              }}
+            >
+              <input
+                class="input"
+                aria-label={t.list}
+                placeholder={t.listHint}
+                value={list.value}
+                onInput={(event) => (list.value = event.currentTarget.value)}
+              />
+              <button type="submit" class="button">
+                {t.choose}
+              </button>
+            </form>
+            {(map?.counts[3] ?? 0) > 0 && (
+              <button type="button" class="button" onClick={() => map && selection.chooseState(map, "failed")}>
+                {t.chooseFailed}
               </button>
             )}
+            <span class={chosen > 0 ? "strong" : "quiet"} role="status">
+              {chosen > 0 ? t.chosen(chosen) : t.nothingChosen}
+            </span>
+            <div class="actions">
+              {mayChange && (
+                <>
+                  <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("requeue")}>
+                    {t.requeue}
+                  </button>
+                  <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("skip")}>
+                    {t.skip}
+                  </button>
+                </>
+              )}
+              {mayZip && zipList.length === 1 && (
+                <a class="button" href={withQuery(`/tasks/${taskId}/zip`, { frames: zipList[0]! })} download>
+                  {t.zip}
+                </a>
+              )}
+              {chosen > 0 && (
+                <button type="button" class="button plain" onClick={() => selection.clear()}>
+                  {t.clear}
+                </button>
+              )}
+            </div>
           </div>
-        </div>
+        )}
       </div>
     </section>
   );

@@ -38,13 +38,18 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
   const running = isOpen(task);
   return (
     <div class="actions">
-      {running && task.status !== "rendering" && (
+      {running && (
         <button type="button" class="button" onClick={() => (open.value = "why")}>
           {t.why}
         </button>
       )}
-      {task.frames.done > 0 && task.format !== "" && (
-        <a class="button" href={`/tasks/${task.id}/zip`} download>
+      {task.format !== "" && (
+        // Without an address it is there, and cannot be followed: nothing moves when the first frame comes.
+        <a
+          class="button"
+          {...(task.frames.done > 0 ? { href: `/tasks/${task.id}/zip`, download: true } : { "aria-disabled": true })}
+          role="link"
+        >
           <Icon name="down" />
           {task.type === "ffmpeg_video" ? t.video : t.zip}
         </a>

@@ -121,7 +121,9 @@ export function TaskLog({ live, taskId, attempt }: Props) {
   }, [lines.value, follow.value]);
 
   const onScroll = (): void => {
-    const element = box.current!;
+    // The last event may come after the log is gone.
+    const element = box.current;
+    if (!element) return;
     const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 24;
     if (follow.peek() !== atEnd && attempt.peek() === null) follow.value = atEnd;
   };

@@ -6,6 +6,7 @@ import { workerName } from "../lib/farm.ts";
 import { clock, count, counted, day } from "../lib/format.ts";
 import type { FrameFacts } from "../lib/frame-facts.ts";
 import { token } from "../lib/theme.ts";
+import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";
 import "../chart/chart.css";
 
@@ -81,7 +82,7 @@ export function TaskTimeline({ facts, onFrame }: Props) {
           return (
             <div role="row" class="chart-row time" key={row.worker}>
               <span role="cell" class="clip">
-                <a href={`/app/workers/${row.worker}`}>{name}</a>
+                <WorkerLink id={row.worker} />
               </span>
               <span role="cell" class="num wide">
                 {count(row.indexes.length)}

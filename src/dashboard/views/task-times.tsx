@@ -6,6 +6,7 @@ import { workerName } from "../lib/farm.ts";
 import { count, duration } from "../lib/format.ts";
 import type { FrameFacts } from "../lib/frame-facts.ts";
 import { token } from "../lib/theme.ts";
+import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";
 import "../chart/chart.css";
 
@@ -91,7 +92,7 @@ export function TaskTimes({ facts, onFrame }: Props) {
           return (
             <div role="row" class="chart-row" key={row.worker}>
               <span role="cell" class="clip">
-                <a href={`/app/workers/${row.worker}`}>{name}</a>
+                <WorkerLink id={row.worker} />
               </span>
               <span role="cell" class="num wide">
                 {count(row.indexes.length)}

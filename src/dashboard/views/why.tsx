@@ -1,23 +1,20 @@
 /** Why is this not running: the rule that holds it, and every worker's own. */
 import { useEffect, useState } from "preact/hooks";
-import type { Missing, TaskWhy, WorkerWhy } from "../../protocol/why.ts";
+import type { TaskWhy, WorkerWhy } from "../../protocol/why.ts";
 import { get } from "../lib/api.ts";
+import { workerName, workers } from "../lib/farm.ts";
 import { count } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import { Dialog } from "../parts/controls.tsx";
 import { text } from "../text.ts";
 import "./why.css";
 
-function missingText(missing: readonly Missing[]): string {
-  return missing.map(({ kind, name }) => `${text.why.missing[kind]} ${name}`.trim()).join(", ");
-}
-
 function TaskAnswer({ why }: { why: TaskWhy }) {
   const t = text.why;
   return (
     <>
       <p class="why-text">{why.text}</p>
-      <p>{t.fit(why.would_fit)}</p>
+      {why.would_fit > 0 && <p>{t.fit(why.would_fit)}</p>}
       {why.waits_for.length > 0 && (
         <ul class="why-list">
           {why.waits_for.map(({ task_id, status }) => (
@@ -30,9 +27,9 @@ function TaskAnswer({ why }: { why: TaskWhy }) {
       )}
       {why.counts.length > 0 && (
         <div class="legend">
-          {why.counts.map(({ rule, workers }) => (
+          {why.counts.map(({ rule, workers: number }) => (
             <span class="why-count" key={rule}>
-              <b>{count(workers)}</b> {t.rule[rule]}
+              <b>{count(number)}</b> {t.rule[rule]}
             </span>
           ))}
         </div>
@@ -42,9 +39,9 @@ function TaskAnswer({ why }: { why: TaskWhy }) {
           {why.workers.map((worker) => (
             <li key={worker.worker_id}>
               <a class="clip" href={`/app/workers/${worker.worker_id}`}>
-                {worker.hostname}
+                {workers.value.has(worker.worker_id) ? workerName(worker.worker_id) : worker.hostname}
               </a>
-              <span class="quiet">{worker.missing.length > 0 ? missingText(worker.missing) : worker.text}</span>
+              <span class="quiet">{worker.text}</span>
             </li>
           ))}
         </ul>
@@ -70,7 +67,7 @@ function WorkerAnswer({ why }: { why: WorkerWhy }) {
             {why.passed_over.map((task) => (
               <li key={task.task_id}>
                 <a href={`/app/tasks/${task.task_id}`}>{t.task(task.task_id)}</a>
-                <span class="quiet">{task.missing.length > 0 ? missingText(task.missing) : task.text}</span>
+                <span class="quiet">{task.text}</span>
               </li>
             ))}
           </ul>

@@ -1,6 +1,6 @@
 /** A worker: what it does, what it is, what it did; and its switches. */
 import { useComputed, useSignal } from "@preact/signals";
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
 import type { WorkerInfo } from "../../protocol/worker.ts";
 import type { HistoryPage, WorkerTotals } from "../lib/answers.ts";
@@ -199,7 +199,17 @@ function WorkerSheet({ id }: { id: number }) {
   const changes = live.value
     ? `${live.value.status} ${live.value.draining} ${live.value.connection} ${live.value.name}`
     : "";
-  useEffect(reload, [id, changes]);
+  const seen = useRef(false);
+  useEffect(() => {
+    if (live.value) seen.current = true;
+    else if (seen.current) {
+      // Removed while one looks: nothing to ask any more.
+      info.value = null;
+      wrong.value = t.unknown;
+      return;
+    }
+    reload();
+  }, [id, changes]);
   useEffect(() => {
     const abort = new AbortController();
     get<HistoryPage>(withQuery("/history", { worker_id: id, limit: EVENTS }), abort.signal).then(
