@@ -1,7 +1,7 @@
 /** The page on a farm that renders: drop a scene, watch it, scrub through it, lose a worker, share it. */
 import path from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { endBrowser, dropOn, newVisitor, signIn, type Visitor } from "../support/browser.ts";
+import { endBrowser, dropOn, newVisitor, signIn, watchShifts, type Visitor } from "../support/browser.ts";
 import { endFarm, startAgent, startManager, submit, untilStatus, type Agent, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
@@ -114,6 +114,7 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }));
 
   await until(async () => (await framesIn(admin, "rendering")) > 0, { withinMs: 30_000, what: "a frame that renders" });
+  const shifts = await watchShifts(admin);
   await until(async () => near(await colourOfCell(admin, 0), GREEN), { withinMs: 60_000, what: "a green first frame" });
   expect(await framesIn(admin, "done")).toBeLessThan(8);
   await until(async () => (await framesIn(admin, "done")) === 8, { withinMs: 90_000, what: "all frames done" });
@@ -121,6 +122,10 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   for (let cell = 0; cell < 8; cell++)
     expect(near(await colourOfCell(admin, cell), GREEN), `frame ${cell + 1}`).toBe(true);
   expect(await page.evaluate(() => "sameDocument" in globalThis)).toBe(true);
+  const { score, moved } = await shifts();
+  process.stderr.write(`layout shift while a task renders: ${score.toFixed(4)}\n`);
+  // What is left are the parts of the strip that grows; browsers call 0.1 good for a whole visit.
+  expect(score, moved.join()).toBeLessThan(0.02);
 
   await until(async () => (await shown(admin)).frame > 0, { withinMs: 20_000, what: "the newest preview" });
   const picture = await shown(admin);
@@ -209,6 +214,9 @@ browserTest("a link shows its task to somebody else and nothing more, until it i
   await until(async () => (await shown(guest)).frame > 0, { withinMs: 10_000, what: "the guest sees a picture" });
   expect(await guest.page.getByRole("tab").allInnerTexts()).toEqual(["Seconds per frame", "Timeline"]);
   expect(await guest.page.getByRole("navigation").count()).toBe(0);
+  await guest.page.getByRole("table", { name: "Seconds per frame" }).waitFor();
+  await guest.page.getByRole("link", { name: "frame_0001.png" }).waitFor();
+  expect(await guest.page.getByRole("link").allInnerTexts()).toEqual(["Open the full frame", "frame_0001.png"]);
   expect(await guest.page.getByRole("button").allInnerTexts()).not.toContain("Requeue");
   expect(guest.complaints).toEqual([]);
 

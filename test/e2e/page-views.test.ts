@@ -1,10 +1,19 @@
 /** Every view of the page: how soon it is there, on a phone, for a screen reader, in light and dark, and what it lets one do. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { cleanEnvironment, startChild } from "../support/child.ts";
-import { endBrowser, newVisitor, PHONE, signIn, tooWide, violations, type Visitor } from "../support/browser.ts";
+import {
+  dropOn,
+  endBrowser,
+  newVisitor,
+  PHONE,
+  signIn,
+  tooWide,
+  violations,
+  type Visitor,
+} from "../support/browser.ts";
 import { CHECKOUT, endFarm, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
@@ -67,6 +76,28 @@ browserTest("an empty farm says what to do, and its join command lets a machine 
   // Without a reload.
   await page.getByText("1 worker joined.").waitFor();
   await page.getByRole("table", { name: "Workers" }).getByRole("link", { name: "joined" }).waitFor();
+});
+
+browserTest("a bad token is refused in words; the link of npm start signs in, and leaves no token behind", async () => {
+  const visitor = await newVisitor();
+  const { page } = visitor;
+  await page.goto(`${manager.url}/app`);
+  await page.getByLabel("Token").fill("not a token");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await page.getByText("This token is not valid").waitFor();
+  expect(visitor.complaints.splice(0)).toEqual([expect.stringContaining("401")]);
+  await page.goto(`${manager.url}/app/sign-in#${manager.token}`);
+  await page.getByRole("status").filter({ hasText: "Live" }).waitFor();
+  expect(page.url()).toBe(`${manager.url}/app`);
+  const kept = await page.evaluate(() => JSON.stringify([history.state, Object.entries(localStorage), document.cookie]));
+  expect(kept).not.toContain(manager.token);
+  await page.goBack();
+  expect(page.url()).not.toContain(manager.token);
+  await page.goto(`${manager.url}/app`);
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("Token").waitFor();
+  expect(visitor.complaints).toEqual([]);
+  await visitor.close();
 });
 
 browserTest("a waiting task and an idle worker say which rule holds them, as the command line does", async () => {
@@ -163,7 +194,41 @@ browserTest.each(["light", "dark"] as const)(
   },
 );
 
-browserTest("tokens and webhooks are made, shown once, and ended; history is saved as CSV and JSON", async () => {
+browserTest("an upload that is stopped goes on where it was, with what has arrived", async () => {
+  const { page, requests } = admin;
+  const folder = testFolder("large");
+  const file = path.join(folder, "large.blend");
+  // Two whole parts and a bit, each different from the others.
+  writeFileSync(file, Buffer.concat([1, 2, 3].map((byte) => Buffer.alloc(byte < 3 ? 32 * 1_048_576 : 1_000, byte))));
+  await page.goto(`${manager.url}/app/submit`);
+  await page.locator(".drop").waitFor();
+  await dropOn(admin, ".drop", [file]);
+  await page.getByText("large.blend").first().waitFor();
+  await page.getByLabel("Submit paused").check();
+  // The second part hangs, as on a line that has died.
+  await page.route(/\/parts\/2$/, () => undefined);
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.getByText(/Uploading 3\d\.\d MB of 67.1 MB/).waitFor();
+  expect(await page.getByRole("progressbar", { name: "Upload" }).getAttribute("max")).toBe("67109864");
+  await page.getByRole("button", { name: "Stop" }).click();
+  await page.getByText("Stopped. What has arrived stays there").waitFor();
+  await page.unroute(/\/parts\/2$/);
+  const from = requests.length;
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/\/app\/tasks\/\d+$/);
+  const sent = requests.slice(from).flatMap((request) => /^PUT \S+\/parts\/(\d)$/.exec(request)?.[1] ?? []);
+  expect(sent).toEqual(["2", "3"]);
+  await page.getByRole("heading", { name: "large" }).waitFor();
+  await page.getByRole("button", { name: "Cancel task" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Cancel task" }).click();
+  await page.locator(".head").getByText("Canceled").waitFor();
+  await page.getByRole("button", { name: "Remove" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await page.waitForURL(`${manager.url}/app`);
+  expect(admin.complaints).toEqual([]);
+});
+
+browserTest("tokens, webhooks and workers are made and ended; history is saved as CSV and JSON", async () => {
   const { page } = admin;
   await page.goto(`${manager.url}/app/manage`);
   await page.getByRole("tab", { name: "Tokens" }).click();
@@ -205,5 +270,11 @@ browserTest("tokens and webhooks are made, shown once, and ended; history is sav
   expect(csv.length - 1).toBeGreaterThanOrEqual(2);
   expect(events.length).toBeGreaterThanOrEqual(csv.length - 1);
   expect(new Set(events.map((event) => event.kind))).toEqual(new Set(["submitted"]));
+
+  await page.goto(`${manager.url}/app/workers/1`);
+  await page.getByRole("button", { name: "Remove" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
+  await page.waitForURL(`${manager.url}/app`);
+  await page.getByRole("table", { name: "Workers" }).waitFor({ state: "detached" });
   expect(admin.complaints).toEqual([]);
 });

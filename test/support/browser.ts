@@ -120,3 +120,26 @@ export async function tooWide({ page }: Visitor): Promise<string[]> {
       .map((element) => `${element.tagName.toLowerCase()}.${element.className}`);
   });
 }
+
+/** Start to note what moves on the page by itself; the answer stops, and says how far (the browsers' layout shift) and what. */
+export async function watchShifts({ page }: Visitor): Promise<() => Promise<{ score: number; moved: string[] }>> {
+  interface Shift extends PerformanceEntry {
+    value: number;
+    hadRecentInput: boolean;
+    sources: { node: Element | null }[];
+  }
+  await page.evaluate(() => {
+    const shifts = { score: 0, moved: [] as string[] };
+    const observer = new PerformanceObserver((list) => {
+      for (const shift of list.getEntries() as Shift[]) {
+        if (shift.hadRecentInput) continue;
+        shifts.score += shift.value;
+        shifts.moved.push(...shift.sources.map(({ node }) => `${node?.nodeName ?? "?"}.${node?.className ?? ""}`));
+      }
+    });
+    observer.observe({ type: "layout-shift" });
+    Object.assign(globalThis, { shifts });
+  });
+  return async () =>
+    await page.evaluate(() => (globalThis as unknown as { shifts: { score: number; moved: string[] } }).shifts);
+}
