@@ -217,12 +217,12 @@ test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: rel
     what: "it renders",
     everyMs: 20,
   });
-  const heir = await join("next");
   hasty.child.process.kill("SIGINT");
   await until(() => hasty.said().includes("stopping"), { withinMs: 5_000, what: "it has heard", everyMs: 10 });
   const stoppedMs = Date.now();
   expect(await hasty.child.end("SIGINT")).toEqual({ code: 0, signal: null });
   expect(isRunning(renderer!)).toBe(false);
+  const heir = await join("next");
   await untilStatus(manager, one, ["completed"]);
   const events = await expectOnce(one, [1, 2]);
   const lost = events.filter((event) => event.kind === "lost");
