@@ -42,7 +42,8 @@ export class TwinScript {
   readonly #held: Held[] = [];
   readonly #attempts = new Map<string, number>();
   readonly #keys = new Map<number, string>();
-  #version = 0;
+  /** Of the news that the script makes up; far beyond those of the task that it speaks for. */
+  #version = 1_000_000;
 
   constructor(dice: Dice) {
     this.dice = dice;

@@ -84,13 +84,15 @@ class Twin implements Life {
 
   async live(): Promise<void> {
     const calls = this.#script.dice.pick(CALLS);
+    const awayFor = this.#script.dice.pick([30, 300]);
     const resets = this.#trouble.pick([0.02, 0.1, 0.5, 1]);
     const refusals = this.#trouble.pick([0, 0, 0.05, 0.3]);
     await this.#create(refusals);
     for (let i = 0; i < calls && this.problems.length === 0; i++) {
       await this.#wait(this.#world.startMs + (i + 1) * STEP_MS, refusals);
-      // D1 is away for a third of each life: events pile up in the record, the journal and the outbox.
-      const d1 = i % 90 < 30 ? { rate: 1, how: ["refuse", "lose the answer"] as const, slowMs: 0 } : null;
+      // D1 is away for a while: events pile up in the record, the journal and the outbox.
+      const d1 =
+        i % (awayFor + 60) < awayFor ? { rate: 1, how: ["refuse", "lose the answer"] as const, slowMs: 0 } : null;
       this.#platform.faults = { ...NO_FAULTS, d1 };
       await this.#step(this.#script.next(this.#world.nowMs), resets, refusals);
       if (this.#script.dice.chance(0.1)) await this.#look();
