@@ -89,7 +89,9 @@ browserTest("a bad token is refused in words; the link of npm start signs in, an
   await page.goto(`${manager.url}/app/sign-in#${manager.token}`);
   await page.getByRole("status").filter({ hasText: "Live" }).waitFor();
   expect(page.url()).toBe(`${manager.url}/app`);
-  const kept = await page.evaluate(() => JSON.stringify([history.state, Object.entries(localStorage), document.cookie]));
+  const kept = await page.evaluate(() =>
+    JSON.stringify([history.state, Object.entries(localStorage), document.cookie]),
+  );
   expect(kept).not.toContain(manager.token);
   await page.goBack();
   expect(page.url()).not.toContain(manager.token);

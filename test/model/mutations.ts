@@ -28,7 +28,7 @@ export const MUTATIONS: Mutation[] = [
   one("claim: reuse attempt numbers", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.leases.length + 1"),
   one("claim: never raise the attempt", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.attempt + 1"),
   one("claim: leave frames in ready", CLAIMING, "  ledger.ready = minus(ledger.ready, setOf(chosen));\n", ""),
-  one("claim: leave frames in retry", CLAIMING, "  ledger.retry = minus(ledger.retry, setOf(again));\n", ""),
+  one("claim: leave frames in retry", CLAIMING, "  t.ledger.retry = minus(t.ledger.retry, setOf(again));\n", ""),
   one("claim: give out skipped frames", CLAIMING, "if (!has(ledger.skipped, frame)) chosen", "chosen"),
   one("claim: count one frame per lease", CLAIMING, "counts.leased += chosen.length", "counts.leased += 1"),
   one(
@@ -163,8 +163,8 @@ export const MUTATIONS: Mutation[] = [
   one(
     "requeue: take leased frames, too",
     CONTROL,
-    'if (state === "leased" || state === "pending") continue;',
-    'if (state === "pending") continue;',
+    '!["leased", "pending"].includes(stateOf(t, frame))',
+    'stateOf(t, frame) !== "pending"',
   ),
   one("skip: take leased frames, too", CONTROL, 'state === "leased" || state === "done").map', 'state === "done").map'),
   one("skip: leave frames in ready", CONTROL, "  ledger.ready = minus(ledger.ready, set);\n", ""),
@@ -179,9 +179,23 @@ export const MUTATIONS: Mutation[] = [
   one("failures: do not count", FAILURE, "id === worker ? count + 1 : count", "id === worker ? count : count"),
   one("failures: do not count the failed", FAILURE, "if (final) ledger.counts.failed++;", "if (final) void 0;"),
   one("failures: do not try again", FAILURE, "  ledger.retry = union(ledger.retry, setOf(again));\n", ""),
-  one("alarm: forget leases", WAKE, "    ...due.leases.map((lease) => lease.until_ms),\n", ""),
-  one("alarm: forget sweeps", WAKE, "    ...due.sweeps.map((sweep) => sweep.due_ms),\n", ""),
-  one("alarm: the latest instead of the earliest", WAKE, "Math.min(...instants)", "Math.max(...instants)"),
+  one(
+    "alarm: forget leases",
+    WAKE,
+    "  for (const { until_ms } of due.leases) nextMs = Math.min(nextMs, until_ms);\n",
+    "",
+  ),
+  one("alarm: forget sweeps", WAKE, "  for (const { due_ms } of due.sweeps) nextMs = Math.min(nextMs, due_ms);\n", ""),
+  {
+    name: "alarm: the latest instead of the earliest",
+    edits: [
+      [WAKE, "let nextMs = Infinity;", "let nextMs = -Infinity;"],
+      [WAKE, "Math.min(nextMs, until_ms)", "Math.max(nextMs, until_ms)"],
+      [WAKE, "Math.min(nextMs, due_ms)", "Math.max(nextMs, due_ms)"],
+      [WAKE, "Math.min(nextMs, dueMs)", "Math.max(nextMs, dueMs)"],
+      [WAKE, "nextMs === Infinity ? null", "nextMs === -Infinity ? null"],
+    ],
+  },
   one("sweep: keep nothing", SWEEPING, "keep.add(file.name)", "keep.delete(file.name)"),
   one(
     "object: do not know a repeated settlement by its next lease",
