@@ -12,20 +12,25 @@ export async function queueTask(client: ManagerClient, body: Record<string, unkn
   return await client.call(taskSchema, "POST", "/tasks", { json: body, headers: { "idempotency-key": randomUUID() } });
 }
 
-/** The task that makes a video of another one's frames, when all are done. Throws `CliError` when they are no pictures. */
+/** Extension of the files of a format that can become a video; throws `CliError` when they cannot. */
+export function videoExtension(format: string): string {
+  const ext = EXTENSIONS[format];
+  if (ext === undefined)
+    throw new CliError(
+      EXIT.usage,
+      `--video needs a task that makes pictures, and this one makes ${format || "no files"}`,
+    );
+  return ext;
+}
+
+/** The task that makes a video of another one's frames, when all are done. */
 export async function submitVideo(
   client: ManagerClient,
   task: Task,
   fps: number | undefined,
   name: string | undefined,
 ): Promise<Task> {
-  const ext = EXTENSIONS[task.format];
-  if (ext === undefined) {
-    throw new CliError(
-      EXIT.usage,
-      `task ${task.id} is queued, but its files (${task.format || "none"}) cannot become a video`,
-    );
-  }
+  const ext = videoExtension(task.format);
   const title = name ?? task.name;
   const settings = {
     task: task.id,

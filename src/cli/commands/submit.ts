@@ -2,13 +2,15 @@
 import path from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
+import { ManagerError } from "../../agent/manager-client.ts";
 import { compileSubmission, findCompiler, presetNameOf } from "../../compilers/index.ts";
+import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
 import { decimal, flagsOf, frameList, gather, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { gatherInputs, mustBeBlend, type LocalInput } from "../inputs.ts";
-import { queueTask, submitVideo } from "../queue-task.ts";
+import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
 import { endText, mustBeCompleted, waitFor } from "../wait.ts";
@@ -114,7 +116,7 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
   const { client, out } = sessionOf(command);
 
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
-  checkSettings(type!, settings, inputs);
+  checkSettings(type!, settings, inputs, flags.video === true);
   if (inputs.length > 0) {
     const sent = await sendInputs(client, inputs, out.json);
     out.note(sentText(sent));
@@ -160,11 +162,21 @@ function checkFlags(file: string | undefined, type: string | undefined, flags: S
  * What the manager would refuse, before hours of upload instead of after. Presets are the farm's, and another manager may know
  * types that we do not: those it checks alone.
  */
-function checkSettings(type: string, settings: Record<string, unknown>, inputs: readonly LocalInput[]): void {
-  if (inputs.length === 0 || !findCompiler(type) || presetNameOf({ type, settings }) !== null) return;
+function checkSettings(
+  type: string,
+  settings: Record<string, unknown>,
+  inputs: readonly LocalInput[],
+  video: boolean,
+): void {
+  if (!findCompiler(type) || presetNameOf({ type, settings }) !== null) return;
   const assets = inputs.map(({ path: name }) => ({ path: name, sha256: "0".repeat(64), size: 0 }));
-  const compiled = compileSubmission({ type, settings: { ...settings, file: inputs[0]!.path, assets } });
-  if (!compiled.ok) throw new CliError(EXIT.refused, compiled.error.detail);
+  const files = inputs.length === 0 ? {} : { file: inputs[0]!.path, assets };
+  const compiled = compileSubmission({ type, settings: { ...settings, ...files } });
+  if (!compiled.ok) {
+    const { code, detail, errors } = compiled.error;
+    throw new ManagerError(PROBLEMS[code].status, code, detail, errors);
+  }
+  if (video) videoExtension(compiled.value.description.format);
 }
 
 function renderSettings(flags: SubmitFlags): Record<string, unknown> {
