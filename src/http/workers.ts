@@ -2,6 +2,7 @@
 import { registryOf } from "../platform/env.ts";
 import { withRetry } from "../platform/retry.ts";
 import { workerPatchSchema, workerRegisterSchema } from "../protocol/worker.ts";
+import { WORKER_ID_HEADER } from "../registry/sockets.ts";
 import { json, jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody } from "./input.ts";
@@ -9,9 +10,6 @@ import { callRegistry, callRegistryOnce } from "./objects.ts";
 import { problemResponse } from "./problems.ts";
 import { clientAddress, idFrom, prefersMinimal } from "./request.ts";
 import { forwarded, refuseUpgrade } from "./upgrade.ts";
-
-/** Tells the registry's object which worker a forwarded socket belongs to. Whatever a client sends under it is dropped. */
-export const WORKER_ID_HEADER = "Tablao-Worker-Id";
 
 /** GET /workers */
 export const listWorkers: Handler = async (_request, { env }) => {

@@ -28,16 +28,13 @@ import { lookAtTask, lookAtWorker, measure, type LookParts } from "./looks.ts";
 import { Outranker } from "./outranker.ts";
 import { RegistryDesk } from "./registry-desk.ts";
 import type { FarmMetrics, RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "./rpc.ts";
-import { CLOSE_REMOVED, Sockets } from "./sockets.ts";
+import { CLOSE_REMOVED, Sockets, WORKER_ID_HEADER } from "./sockets.ts";
 import { ReservationStore, type Submission } from "./reservation-store.ts";
 import { TaskStore } from "./task-store.ts";
 import { Totals } from "./totals.ts";
 import { nextWake } from "./wake.ts";
 import { applyPatch, noteConnection } from "./worker-patch.ts";
 import { WorkerStore } from "./worker-store.ts";
-
-/** The Worker names the authenticated worker of a socket in this header. */
-const WORKER_ID_HEADER = "Tablao-Worker-Id";
 
 /** What is kept in memory. */
 interface Farm extends LookParts {
