@@ -9,11 +9,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { build } from "vite";
-import type { Order } from "./order.ts";
+import type { CountedOrder, Order } from "./order.ts";
 
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 export const ADMIN_TOKEN = "bench-admin-token-0123456789abcdef";
-const SIGNING_KEY = "bench-signing-key-0123456789abcdef";
+/** What is signed with it passes for the manager's own. */
+export const SIGNING_KEY = "bench-signing-key-0123456789abcdef";
 /** As in wrangler.toml. */
 const COMPATIBILITY_DATE = "2026-11-02";
 
@@ -24,10 +25,10 @@ export interface Runtime {
   drive(order: Order): Promise<number>;
   /** JSON to the manager as admin. Throws what it refuses. */
   admin(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** Carry out an order of the counted manager (`startCounted`). */
+  count<T>(order: CountedOrder): Promise<T>;
   /** Submit a task; answers its id. */
   submit(body: Record<string, unknown>): Promise<number>;
-  inspectorPort: number;
-  miniflare: Miniflare;
   stop(): Promise<void>;
 }
 
@@ -53,11 +54,16 @@ async function bundle(entry: string): Promise<string> {
   return chunks[0]!.code;
 }
 
+/** The same with the manager's isolate metered, for counts: its clock is the meter's, and its speed means nothing. */
+export function startCounted(): Promise<Runtime> {
+  return startRuntime({ manager: "test/bench/workerd/counted.ts" });
+}
+
 /** Start it on an empty state folder. */
-export async function startRuntime(options: { inspect?: boolean } = {}): Promise<Runtime> {
+export async function startRuntime(options: { manager?: string } = {}): Promise<Runtime> {
   const state = mkdtempSync(path.join(tmpdir(), "tablao-bench-"));
   const [manager, bare, driver] = await Promise.all(
-    ["src/index.ts", "test/bench/workerd/bare.ts", "test/bench/workerd/driver.ts"].map(bundle),
+    [options.manager ?? "src/index.ts", "test/bench/workerd/bare.ts", "test/bench/workerd/driver.ts"].map(bundle),
   );
   const common = {
     modules: true as const,
@@ -68,7 +74,6 @@ export async function startRuntime(options: { inspect?: boolean } = {}): Promise
     convertV4MiniflareOptions({
       host: "127.0.0.1",
       port: 0,
-      ...(options.inspect && { inspectorPort: 0 }),
       log: new Log(LogLevel.ERROR),
       logRequests: false,
       cf: false,
@@ -87,7 +92,13 @@ export async function startRuntime(options: { inspect?: boolean } = {}): Promise
           d1Databases: { HISTORY: "history" },
           r2Buckets: { FILES: "files" },
         },
-        { ...common, name: "bare", script: bare!, durableObjects: { BARE: { className: "BareDO", useSQLite: true } } },
+        {
+          ...common,
+          name: "bare",
+          script: bare!,
+          durableObjects: { BARE: { className: "BareDO", useSQLite: true } },
+          r2Buckets: { FILES: "files" },
+        },
         {
           ...common,
           name: "driver",
@@ -123,10 +134,10 @@ export async function startRuntime(options: { inspect?: boolean } = {}): Promise
         await response.json();
         return performance.now() - began;
       },
+      count: async <T>(order: CountedOrder) =>
+        (await call(new URL("/counted", managerUrl), "POST", ADMIN_TOKEN, order)) as T,
       admin,
       submit: async (body) => ((await admin("POST", "/tasks", body)) as { id: number }).id,
-      inspectorPort: options.inspect ? Number((await miniflare.getInspectorURL()).port) : 0,
-      miniflare,
       stop,
     };
   } catch (error) {

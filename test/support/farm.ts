@@ -133,7 +133,7 @@ export interface AgentOptions {
 let agents = 0;
 
 /** Start an agent and wait until the manager sees it online. */
-export async function startAgent(manager: Manager, options: AgentOptions = {}): Promise<Agent> {
+export async function startAgent(manager: Pick<Manager, "url" | "client">, options: AgentOptions = {}): Promise<Agent> {
   const name = options.name ?? `agent-${++agents}`;
   const stateDir = options.stateDir ?? keptFolder("agent");
   const { token } = await manager.client.call(tokenCreatedSchema, "POST", "/tokens", { json: { role: "join", name } });

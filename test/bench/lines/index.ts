@@ -1,5 +1,13 @@
 /** All lines, in the order of the table. */
 import type { Line } from "../line.ts";
+import { blender } from "./blender.ts";
+import { uploads } from "./uploads.ts";
+import { agents } from "./agents.ts";
+import { counts } from "./counts.ts";
+import { fanOut } from "./fan-out.ts";
+import { growth } from "./growth.ts";
 import { hotPath } from "./hot-path.ts";
+import { idle } from "./idle.ts";
+import { overHttp } from "./http.ts";
 
-export const LINES: readonly Line[] = [hotPath];
+export const LINES: readonly Line[] = [hotPath, overHttp, growth, counts, idle, agents, uploads, blender, fanOut];

@@ -1,11 +1,12 @@
 /**
  * The platform's own speed: a Durable Object that does one two-row SQL write per call, and a Worker that does nothing but
- * call it. What the manager's hot path is measured against.
+ * call it, or put a body into the bucket. What the manager is measured against.
  */
 import { DurableObject } from "cloudflare:workers";
 
 interface Env {
   BARE: DurableObjectNamespace<BareDO>;
+  FILES: R2Bucket;
 }
 
 /** Rows the object goes round on: as many as a page's key moves over in a task of this size. */
@@ -34,6 +35,11 @@ export class BareDO extends DurableObject<Env> {
 
 export default {
   async fetch(request, env) {
+    if (request.method === "GET") return new Response("here");
+    if (request.method === "PUT") {
+      await env.FILES.put(`plain${new URL(request.url).pathname}`, request.body);
+      return new Response(null, { status: 201 });
+    }
     const text = await request.text();
     const calls = await env.BARE.getByName("bare").write(text);
     return Response.json({ calls });

@@ -16,8 +16,8 @@ type Alarmed = { ctx: DurableObjectState; alarm(): Promise<void> };
 
 /** What the meter adds to a class of objects. */
 interface Metered {
-  /** Count rows from now on. */
-  meterWatch(): Promise<void>;
+  /** Count rows from now on; of those counted so far, take in what this object's cursors say. */
+  meterRows(): Promise<void>;
   /** Run its alarm if it is due at `nowMs`; answers when it is next due. */
   meterRing(nowMs: number): Promise<number | null>;
 }
@@ -26,7 +26,8 @@ export class Meter {
   readonly counts: Counts = emptyCounts();
   /** Instant that `Date.now()` answers while the meter's clock runs. */
   nowMs: number;
-  readonly #cursors: Cursor[] = [];
+  /** By the database they are of. */
+  readonly #cursors = new Map<object, Cursor[]>();
   readonly #alarms = new WeakMap<object, number>();
   readonly #realNow = Date.now;
   #patched = false;
@@ -36,12 +37,12 @@ export class Meter {
   /** `classes`: those whose objects are metered; `env`: any of their bindings, all share their prototypes. */
   constructor(classes: readonly { prototype: object }[], env: Env, nowMs: number) {
     this.nowMs = nowMs;
-    const watch = (storage: DurableObjectStorage): void => this.#watch(storage);
+    const rows = (storage: DurableObjectStorage): void => this.#rows(storage);
     const ring = (object: Alarmed, nowMs: number): Promise<number | null> => this.#ring(object, nowMs);
     for (const { prototype } of classes) {
       Object.assign(prototype, {
-        async meterWatch(this: Alarmed) {
-          watch(this.ctx.storage);
+        async meterRows(this: Alarmed) {
+          rows(this.ctx.storage);
         },
         async meterRing(this: Alarmed, nowMs: number) {
           return await ring(this, nowMs);
@@ -67,33 +68,37 @@ export class Meter {
     return await (raw(stub) as Metered).meterRing(this.nowMs);
   }
 
-  /** Count rows from now on: those of this object, and of all others. */
-  async watch(stub: unknown): Promise<void> {
-    await (raw(stub) as Metered).meterWatch();
-  }
-
   /** Wait until no call of an object is under way: objects report in the background. */
   async quiet(): Promise<void> {
     while (this.#underWay > 0) await new Promise((resolve) => setTimeout(resolve, 0));
   }
 
-  /** What has been counted since the last reading. */
-  read(): Counts {
-    for (const cursor of this.#cursors.splice(0)) {
-      this.counts.rowsRead += cursor.rowsRead;
-      this.counts.rowsWritten += cursor.rowsWritten;
-    }
+  /** What has been counted since the last reading, with the rows of these objects. */
+  async read(stubs: readonly unknown[]): Promise<Counts> {
+    // A cursor that is not at its end can be asked inside its object only.
+    for (const stub of stubs) await (raw(stub) as Metered).meterRows();
     const counts = { ...this.counts };
     Object.assign(this.counts, emptyCounts());
     return counts;
   }
 
+  #rows(storage: DurableObjectStorage): void {
+    for (const cursor of this.#cursors.get(storage.sql) ?? []) {
+      this.counts.rowsRead += cursor.rowsRead;
+      this.counts.rowsWritten += cursor.rowsWritten;
+    }
+    this.#cursors.delete(storage.sql);
+    this.#watch(storage);
+  }
+
   #watch(storage: DurableObjectStorage): void {
     if (this.#patched) return;
     this.#patched = true;
-    wrap(storage.sql, "exec", (exec) => {
+    wrap(storage.sql, "exec", (exec, self) => {
       const cursor = exec() as Cursor;
-      this.#cursors.push(cursor);
+      const cursors = this.#cursors.get(self) ?? [];
+      this.#cursors.set(self, cursors);
+      cursors.push(cursor);
       return cursor;
     });
     wrap(storage, "setAlarm", async (_setAlarm, self, [atMs]) => {

@@ -25,10 +25,8 @@ export async function wholeTask({ env, meter, send, adminToken }: Farm, work: Wh
   const agents: SimulatedAgent[] = [];
   for (let n = 1; n <= work.workers; n++)
     agents.push(await SimulatedAgent.join(send, adminToken, meter, { ...work, name: `box-${n}` }));
-  // Prototypes of storage can be had inside an object only.
-  await meter.watch(registryOf(env));
   await meter.quiet();
-  meter.read();
+  await meter.read([registryOf(env)]);
 
   const beganMs = meter.nowMs;
   const settings = { frames: `1-${frames}` };
@@ -48,7 +46,7 @@ export async function wholeTask({ env, meter, send, adminToken }: Farm, work: Wh
       await meter.quiet();
     }
   }
-  const counts = meter.read();
+  const counts = await meter.read(objects);
   const tookMs = meter.nowMs - beganMs;
   const ended = (await send("GET", `/tasks/${task.id}`, adminToken)) as Task;
   if (ended.status !== "completed" || ended.frames.done !== frames)

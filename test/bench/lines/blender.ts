@@ -1,0 +1,97 @@
+/** How much of a slot's time is Blender's: light frames, chunk auto, a real agent. The rest is claims, uploads and start. */
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { z } from "zod";
+import { ManagerClient } from "../../../src/agent/manager-client.ts";
+import { taskSchema } from "../../../src/protocol/task.ts";
+import { endFarm, startAgent, tablao } from "../../support/farm.ts";
+import { makeScenes } from "../../support/scenes.ts";
+import { until } from "../../support/wait.ts";
+import { notRun, type Line, type Row } from "../line.ts";
+import { percent, short } from "../numbers.ts";
+import { ADMIN_TOKEN, startRuntime } from "../runtime.ts";
+
+const FRAMES = 100;
+const GOAL = 0.9;
+const WHAT = `Blender share: ${FRAMES} light frames at chunk auto`;
+const GOAL_TEXT = "≥ 90 % of wall × slots";
+
+export const blender: Line = {
+  name: "blender",
+  async run() {
+    const program = blenderHere();
+    if (program === null) return [notRun(WHAT, "there is no blender on the PATH", GOAL_TEXT)];
+    const runtime = await startRuntime();
+    const folder = mkdtempSync(path.join(tmpdir(), "tablao-bench-blender-"));
+    try {
+      const { healthy } = makeScenes(folder, "healthy");
+      const client = new ManagerClient({ url: runtime.manager.origin, secret: ADMIN_TOKEN });
+      const manager = { url: runtime.manager.origin, token: ADMIN_TOKEN, client };
+      const times = path.join(folder, "times");
+      await startAgent(manager, { args: ["--quiet", "--blender", timedProgram(folder, program, times)] });
+      writeFileSync(times, "");
+      const began = performance.now();
+      const args = ["submit", healthy, "--frames", `1-${FRAMES}`, "--chunk", "auto", "--json"];
+      const { stdout, stderr, code } = await tablao({ manager }, ...args);
+      if (code !== 0) throw new Error(stderr);
+      const { id } = z.object({ id: z.int() }).parse(JSON.parse(stdout));
+      const status = async () => (await client.call(taskSchema, "GET", `/tasks/${id}`)).status;
+      await until(async () => ["completed", "failed"].includes(await status()), {
+        withinMs: 180_000,
+        what: "Blender has rendered",
+        everyMs: 100,
+      });
+      if ((await status()) !== "completed") throw new Error("the task failed");
+      const ended = performance.now();
+      const runs = readFileSync(times, "utf8")
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ").map(Number));
+      const inBlender = runs.reduce((sum, [from, to]) => sum + (to! - from!) / 1e9, 0);
+      // From its first start on: what came before is the submission's.
+      const wall = (ended - began) / 1_000 - startedAfter(began, runs[0]![0]!);
+      const row: Row = {
+        what: WHAT,
+        figure: percent(inBlender / wall),
+        goal: GOAL_TEXT,
+        reached: inBlender / wall >= GOAL,
+        detail: `${short(inBlender)} s in Blender of ${short(wall)} s with one slot, from its first start to the task's end; it started ${runs.length} times`,
+      };
+      return [row];
+    } finally {
+      await endFarm();
+      rmSync(folder, { recursive: true, force: true });
+      await runtime.stop();
+    }
+  },
+};
+
+/** Seconds from `began` (monotonic) to an instant in nanoseconds. */
+function startedAfter(began: number, atNs: number): number {
+  return (atNs / 1e6 - (performance.timeOrigin + began)) / 1_000;
+}
+
+function blenderHere(): string | null {
+  try {
+    return execFileSync("which", ["blender"], { encoding: "utf8" }).trim();
+  } catch {
+    return null;
+  }
+}
+
+/** Blender, with a note of when each run began and ended. */
+function timedProgram(folder: string, program: string, times: string): string {
+  const file = path.join(folder, "blender");
+  const script = `#!/bin/sh
+from=$(date +%s%N)
+${program} "$@"
+code=$?
+echo "$from $(date +%s%N)" >> ${times}
+exit $code
+`;
+  writeFileSync(file, script);
+  chmodSync(file, 0o755);
+  return file;
+}

@@ -1,0 +1,71 @@
+/** Two hundred pages on one task while it is hot, against a task that nobody watches: in turns, in one process. */
+import { WebSocket } from "ws";
+import type { Line, Row } from "../line.ts";
+import { median, percent, short } from "../numbers.ts";
+import { ADMIN_TOKEN, startRuntime } from "../runtime.ts";
+
+const PAGES = 200;
+const WORKERS = 32;
+const CYCLES = 12;
+const WARM_UP = 4;
+const ROUNDS = 40;
+const ROUNDS_MIN = 9;
+const BUDGET_MS = 30_000;
+const GOAL = 0.1;
+
+export const fanOut: Line = {
+  name: "fan-out",
+  async run() {
+    const runtime = await startRuntime();
+    const pages: WebSocket[] = [];
+    let messages = 0;
+    try {
+      const make = async (): Promise<number> => {
+        const task = await runtime.submit({ type: "demo_render", settings: { frames: "1-1000000" }, chunk: 1 });
+        await runtime.drive({ do: "claim", task, workers: WORKERS });
+        return task;
+      };
+      const [watched, alone] = [await make(), await make()];
+      const cycle = (task: number) => runtime.drive({ do: "cycle", task, workers: WORKERS, cycles: CYCLES });
+      for (let i = 0; i < WARM_UP; i++) for (const task of [watched, alone]) await cycle(task);
+      const address = new URL(`/tasks/${watched}/live`, runtime.manager);
+      address.protocol = "ws:";
+      for (let i = 0; i < PAGES; i++) pages.push(await open(address, () => messages++));
+      const slower: number[] = [];
+      const rates: number[] = [];
+      const endMs = performance.now() + BUDGET_MS;
+      messages = 0;
+      while (slower.length < ROUNDS && (slower.length < ROUNDS_MIN || performance.now() < endMs)) {
+        const with200 = await cycle(watched);
+        const without = await cycle(alone);
+        slower.push(with200 / without - 1);
+        rates.push(((WORKERS * CYCLES) / with200) * 1_000);
+      }
+      const slow = median(slower);
+      const row: Row = {
+        what: `dashboard fan-out: ${PAGES} pages on one task`,
+        figure: slow < 0 ? "not slower" : `${percent(slow)} slower`,
+        goal: `≤ ${percent(GOAL)} slower`,
+        reached: slow <= GOAL,
+        detail: `median of ${slower.length} rounds, ${short(median(rates))} calls/s; ${messages.toLocaleString("en-US")} messages arrived meanwhile`,
+      };
+      return [row];
+    } finally {
+      for (const page of pages) page.terminate();
+      await runtime.stop();
+    }
+  },
+};
+
+async function open(address: URL, onMessage: () => void): Promise<WebSocket> {
+  const page = new WebSocket(address, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+    perMessageDeflate: false,
+  });
+  page.on("message", onMessage);
+  await new Promise((resolve, reject) => {
+    page.once("open", resolve);
+    page.once("error", reject);
+  });
+  return page;
+}
