@@ -4,9 +4,11 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { PART_BYTES } from "../protocol/file.ts";
+import { sendInputs } from "../cli/send-inputs.ts";
 import { downloadTo } from "./download.ts";
 import { ManagerClient } from "./manager-client.ts";
-import { uploadAsset, uploadOutput } from "./upload.ts";
+import { hashFile } from "./file-hash.ts";
+import { sendAsset, uploadOutput } from "./upload.ts";
 
 let manager: FakeManager;
 let client: ManagerClient;
@@ -23,12 +25,33 @@ afterEach(async () => {
 });
 
 describe("upload", () => {
-  test("an asset the manager has is not sent", async () => {
+  test("of many assets, one request asks which are missing, and each of those is one more", async () => {
+    const inputs = ["a", "b", "c"].map((name) => ({ path: name, file: join(folder.path, name) }));
+    for (const { path, file } of inputs) await writeFile(file, path);
+    const missing = [sha256("a"), sha256("c")];
+    manager
+      .on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing } }))
+      .on("PUT", /^\/assets\//, ({ path, body }) => ({
+        status: 201,
+        json: { sha256: path.split("/").at(-1)!, size: body.length },
+      }));
+    expect(await sendInputs(client, inputs, true)).toMatchObject({ sentBytes: 2, known: 1 });
+    expect(manager.to(/missing/)).toHaveLength(1);
+    expect(
+      manager.calls
+        .filter((call) => call.method === "PUT")
+        .map((call) => String(call.body))
+        .toSorted(),
+    ).toEqual(["a", "c"]);
+  });
+
+  test("an asset that is another by the time it travels is not taken, and says so", async () => {
     const file = join(folder.path, "a");
     await writeFile(file, "hello");
-    manager.on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing: [] } }));
-    expect(await uploadAsset(client, file)).toEqual({ sha256: sha256("hello"), size: 5, sent: 0 });
-    expect(manager.calls.filter((call) => call.method === "PUT")).toEqual([]);
+    manager
+      .on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing: [sha256("hello")] } }))
+      .on("PUT", /^\/assets\//, () => problem(422, "invalid"));
+    await expect(sendInputs(client, [{ path: "a", file }], true)).rejects.toThrow(/changed while it was being sent/);
   });
 
   test("a large file goes in parts; those that are there already do not travel again", async () => {
@@ -38,7 +61,6 @@ describe("upload", () => {
     await writeFile(file, bytes);
     const sum = sha256(bytes);
     manager
-      .on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing: [sum] } }))
       .on("GET", /\/parts$/, () => ({
         status: 200,
         // Part 2 is another file's: a hash that differs counts for nothing.
@@ -55,8 +77,8 @@ describe("upload", () => {
       )
       .on("POST", /\/assemble$/, () => ({ status: 201, json: { sha256: sum, size: bytes.length } }));
     const progress: number[] = [];
-    const sent = await uploadAsset(client, file, { onProgress: (done) => progress.push(done) });
-    expect(sent).toEqual({ sha256: sum, size: bytes.length, sent: PART_BYTES + 1_000 });
+    const sent = await sendAsset(client, file, await hashFile(file), { onProgress: (done) => progress.push(done) });
+    expect(sent).toEqual({ sent: PART_BYTES + 1_000 });
     expect(
       manager
         .to(/\/parts\/\d$/)

@@ -5,7 +5,7 @@
 import { openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
 import { z } from "zod";
-import { assetSchema, missingResultSchema, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
+import { assetSchema, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
 import { hashFile, type FileHash } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 
@@ -36,24 +36,21 @@ interface Destination<S extends z.ZodType> {
   answer: S;
 }
 
-/** Upload an asset unless the manager has it. `sent` counts the bytes that travelled: 0 when it was there. */
-export async function uploadAsset(
+/** Upload an asset that the manager lacks and whose hash is known: a request for each file, or for each part of it. */
+export async function sendAsset(
   client: ManagerClient,
   file: string,
+  hash: FileHash,
   options: TransferOptions = {},
-): Promise<{ sha256: string; size: number; sent: number }> {
-  const hash = await hashFile(file, options.signal);
-  const { missing } = await client.call(missingResultSchema, "POST", "/assets/missing", {
-    json: { sha256: [hash.sha256] },
-    signal: options.signal,
-  });
-  const { sha256, size } = hash;
-  if (missing.length === 0) {
-    options.onProgress?.(size, size);
-    return { sha256, size, sent: 0 };
-  }
-  const { sent } = await uploadFile(client, file, hash, { path: `/assets/${sha256}`, answer: assetSchema }, options);
-  return { sha256, size, sent };
+): Promise<{ sent: number }> {
+  const { sent } = await uploadFile(
+    client,
+    file,
+    hash,
+    { path: `/assets/${hash.sha256}`, answer: assetSchema },
+    options,
+  );
+  return { sent };
 }
 
 /** Upload one output under a lease's grant; answers with the manager's receipt, which names the same hash and size. */

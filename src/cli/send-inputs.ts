@@ -1,7 +1,7 @@
 /** Hash the inputs, ask which the manager lacks, send only those. */
-import { hashFile } from "../agent/file-hash.ts";
-import type { ManagerClient } from "../agent/manager-client.ts";
-import { uploadAsset } from "../agent/upload.ts";
+import { hashFile, type FileHash } from "../agent/file-hash.ts";
+import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
+import { FileChanged, sendAsset } from "../agent/upload.ts";
 import { missingResultSchema } from "../protocol/file.ts";
 import type { Input } from "../protocol/plan.ts";
 import { CliError, EXIT } from "./failure.ts";
@@ -26,7 +26,12 @@ export interface Sent {
 
 /** Bring all inputs to the manager. Throws `ManagerError`, or `CliError` when a file changes meanwhile. */
 export async function sendInputs(client: ManagerClient, inputs: readonly LocalInput[], quiet: boolean): Promise<Sent> {
-  const assets = await hashAll(inputs, quiet);
+  const hashes = await hashAll(inputs, quiet);
+  const assets = inputs.map((input, i): Input => ({
+    path: input.path,
+    sha256: hashes[i]!.sha256,
+    size: hashes[i]!.size,
+  }));
   const missing = await missingOf(client, [...new Set(assets.map((asset) => asset.sha256))]);
   const todo = new Map<string, number>();
   for (const [index, asset] of assets.entries())
@@ -47,10 +52,13 @@ export async function sendInputs(client: ManagerClient, inputs: readonly LocalIn
         moved.set(index, done);
         show();
       };
-      const sent = await uploadAsset(client, inputs[index]!.file, { onProgress, retryForMs: RETRY_FOR_MS });
-      if (sent.sha256 !== asset.sha256)
+      const options = { onProgress, retryForMs: RETRY_FOR_MS };
+      const { sent } = await sendAsset(client, inputs[index]!.file, hashes[index]!, options).catch((error: unknown) => {
+        // 422: the bytes that came are not those that were hashed.
+        if (!(error instanceof FileChanged) && !(error instanceof ManagerError && error.status === 422)) throw error;
         throw new CliError(EXIT.failed, `${asset.path} changed while it was being sent`, "Submit again.");
-      sentBytes += sent.sent;
+      });
+      sentBytes += sent;
     });
   } finally {
     progress.end();
@@ -65,20 +73,19 @@ export function sentText({ assets, sentBytes, known }: Sent): string {
   return `sent ${count(sent, "file")} (${bytes(sentBytes)})${known > 0 ? `, ${known} on the manager already` : ""}`;
 }
 
-async function hashAll(inputs: readonly LocalInput[], quiet: boolean): Promise<Input[]> {
+async function hashAll(inputs: readonly LocalInput[], quiet: boolean): Promise<FileHash[]> {
   const progress = showProgress("reading", { quiet });
-  const assets: Input[] = [];
+  const hashes: FileHash[] = [];
   let done = 0;
   try {
     await inLanes([...inputs.entries()], LANES, async ([index, input]) => {
-      const { size, sha256 } = await hashFile(input.file);
-      assets[index] = { path: input.path, sha256, size };
+      hashes[index] = await hashFile(input.file);
       progress.update(++done, inputs.length, `${done} of ${count(inputs.length, "file")}`);
     });
   } finally {
     progress.end();
   }
-  return assets;
+  return hashes;
 }
 
 async function missingOf(client: ManagerClient, hashes: string[]): Promise<Set<string>> {

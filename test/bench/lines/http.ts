@@ -7,6 +7,7 @@ import type { Claimed, Lease, Settled } from "../../../src/protocol/lease.ts";
 import { childrenOf, cpuMs } from "../cpu.ts";
 import type { Line, Row } from "../line.ts";
 import { median, percent, short } from "../numbers.ts";
+import { request } from "../request.ts";
 import { startRuntime } from "../runtime.ts";
 import { signed } from "../sign.ts";
 
@@ -41,7 +42,7 @@ export const overHttp: Line = {
         });
         const between = cpuMs(pids);
         const write = await timed(async () => {
-          for (let i = 0; i < CYCLES; i++) await post(agent, runtime.bare, {}, bodies);
+          for (let i = 0; i < CYCLES; i++) await request(agent, "POST", runtime.bare, {}, bodies);
         });
         if (round < 0) continue;
         cpu.ours += between - begin;
@@ -110,29 +111,10 @@ class Client {
 
   async #post(worker: number, path: string, body: string): Promise<unknown> {
     const authorization = `Bearer ${this.seats[worker]!.token}`;
-    return JSON.parse(await post(this.#agent, new URL(path, this.#manager), { authorization }, body));
+    return JSON.parse(await request(this.#agent, "POST", new URL(path, this.#manager), { authorization }, body));
   }
 }
 
 function claimBody() {
   return { key: crypto.randomUUID(), platform: "linux", epoch: 0 };
-}
-
-/** Node's plain client: `fetch` would take more of the processor than what is measured. */
-export function post(agent: http.Agent, url: URL, headers: Record<string, string>, body: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const all = { "content-type": "application/json", "content-length": Buffer.byteLength(body), ...headers };
-    const request = http.request(url, { method: "POST", agent, headers: all }, (response) => {
-      let text = "";
-      response.setEncoding("utf8");
-      response.on("data", (chunk: string) => (text += chunk));
-      response.on("error", reject);
-      response.on("end", () => {
-        if (response.statusCode === 200) resolve(text);
-        else reject(new Error(`POST ${url.pathname} answered ${response.statusCode}: ${text}`));
-      });
-    });
-    request.on("error", reject);
-    request.end(body);
-  });
 }

@@ -8,6 +8,18 @@ import { fanOut } from "./fan-out.ts";
 import { growth } from "./growth.ts";
 import { hotPath } from "./hot-path.ts";
 import { idle } from "./idle.ts";
+import { managers } from "./managers.ts";
 import { overHttp } from "./http.ts";
 
-export const LINES: readonly Line[] = [hotPath, overHttp, growth, counts, idle, agents, uploads, blender, fanOut];
+export const LINES: readonly Line[] = [
+  hotPath,
+  overHttp,
+  growth,
+  counts,
+  idle,
+  agents,
+  managers,
+  uploads,
+  blender,
+  fanOut,
+];

@@ -45,7 +45,7 @@ export async function idleFarm(
       await meter.ring(registry);
       for (const socket of sockets) socket.send(PING);
       pings += sockets.length;
-      while (pongs < pings) await new Promise((resolve) => setTimeout(resolve, 1));
+      await until(() => pongs === pings);
     }
     const counts = await meter.read([registry]);
     const nextMs = await meter.ring(registry);
@@ -56,6 +56,10 @@ export async function idleFarm(
     meter.stopClock();
     for (const socket of sockets) socket.close(1000, "over");
   }
+}
+
+async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 function countWakes(): Record<string, number> {
