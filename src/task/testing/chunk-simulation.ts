@@ -21,7 +21,10 @@ export function simulateChunks(
   let next = 0;
   let leases = 0;
   /** When each is free, and what it has done then. */
-  const free = Array.from({ length: workers }, () => ({ atS: 0, lease: null as { frames: number; workS: number } | null }));
+  const free = Array.from({ length: workers }, () => ({
+    atS: 0,
+    lease: null as { frames: number; workS: number } | null,
+  }));
   for (;;) {
     const worker = free.reduce((first, other) => (other.atS < first.atS ? other : first));
     if (worker.lease) {

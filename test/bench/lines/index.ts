@@ -3,6 +3,7 @@ import type { Line } from "../line.ts";
 import { blender } from "./blender.ts";
 import { uploads } from "./uploads.ts";
 import { agents } from "./agents.ts";
+import { chunks } from "./chunks.ts";
 import { counts } from "./counts.ts";
 import { fanOut } from "./fan-out.ts";
 import { growth } from "./growth.ts";
@@ -21,5 +22,6 @@ export const LINES: readonly Line[] = [
   managers,
   uploads,
   blender,
+  chunks,
   fanOut,
 ];
