@@ -3,31 +3,10 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
+import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { enrol, readIdentity, writeIdentity, type Enrolment } from "./identity.ts";
 import { takeLock } from "./lock.ts";
 
-const worker = {
-  activity: null,
-  connection: "online",
-  current_task: null,
-  hostname: "h",
-  id: 5,
-  ip_address: "",
-  log: null,
-  port: 0,
-  status: "enabled",
-  system: "Linux 6",
-  time_cost: null,
-  name: "n",
-  slots: 1,
-  tags: [],
-  programs: {},
-  task_types: [],
-  draining: false,
-  version: "",
-  registered_ms: 0,
-  last_seen_ms: 0,
-};
 let manager: FakeManager;
 let folder: ReturnType<typeof temporaryFolder>;
 let file: string;
@@ -43,10 +22,10 @@ beforeEach(async () => {
       headers.authorization === `Bearer ${known}` ? undefined : problem(401, "unauthorized"),
     )
     .on("POST", /^\/workers$/, ({ headers }) => {
-      if (headers.authorization?.startsWith("Bearer access-")) return { status: 200, json: { h: worker } };
+      if (headers.authorization?.startsWith("Bearer access-")) return { status: 200, json: { h: WORKER_VIEW } };
       if (headers.authorization !== "Bearer join") return problem(401, "unauthorized");
       known = "own-secret";
-      return { status: 201, json: { h: { ...worker, id: 1 }, "h#5": { ...worker, secret: known } } };
+      return { status: 201, json: { h: { ...WORKER_VIEW, id: 1 }, "h#5": { ...WORKER_VIEW, secret: known } } };
     });
 });
 afterEach(async () => {

@@ -3,35 +3,14 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { until } from "../../test/support/wait.ts";
+import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { platformOf } from "./machine.ts";
 import type { WorkerOptions } from "./options.ts";
 import { EXIT, runWorker } from "./worker.ts";
 
 const JOIN = "tablao_join_0123456789abcdefghijklmnop";
 const SECRET = "tablao_worker_0123456789abcdefghijklmnop";
-const me = {
-  activity: null,
-  connection: "online",
-  current_task: null,
-  hostname: "h",
-  id: 5,
-  ip_address: "",
-  log: null,
-  port: 0,
-  status: "enabled",
-  system: "Linux 6",
-  time_cost: null,
-  name: "n",
-  slots: 1,
-  tags: [],
-  programs: {},
-  task_types: [],
-  draining: false,
-  version: "",
-  registered_ms: 0,
-  last_seen_ms: 0,
-  secret: SECRET,
-};
+const me = { ...WORKER_VIEW, secret: SECRET };
 let manager: FakeManager;
 let folder: ReturnType<typeof temporaryFolder>;
 let signals: EventEmitter;

@@ -2,14 +2,14 @@
 import { env } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { vi } from "vitest";
-import { compileSubmission, needsOf } from "../../src/compilers/index.ts";
 import { outputKey } from "../../src/files/keys.ts";
 import { taskOf } from "../../src/platform/env.ts";
-import { formatFrameList, framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
+import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Claimed, Lease } from "../../src/protocol/lease.ts";
 import type { Task } from "../../src/protocol/task.ts";
 import type { ProvenFrame, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
+import { definitionOf } from "../support/definition.ts";
 
 export const admin = { role: "admin", id: 0, name: "admin" } as const;
 const SHA = "cd".repeat(32);
@@ -23,32 +23,7 @@ export const object = (id: number): TaskRpc => taskOf(env, id) as unknown as Tas
 export async function submit(frames: string, over: Partial<TaskDefinition> = {}): Promise<number> {
   const id = nextId++;
   const settings = over.type === "print_string" ? { frames, text: "x" } : { frames };
-  const compiled = compileSubmission({ type: over.type ?? "demo_render", settings });
-  if (!compiled.ok) throw new Error(compiled.error.detail);
-  const { description } = compiled.value;
-  const definition: TaskDefinition = {
-    id,
-    type: compiled.value.type,
-    parser: compiled.value.parser,
-    settings: compiled.value.settings,
-    frame_list: formatFrameList(description.frames),
-    format: description.format,
-    needs: needsOf(compiled.value, []),
-    inputs: description.inputs,
-    input_task: description.inputTask,
-    files_per_frame: description.filesPerFrame,
-    priority: 50,
-    name: "",
-    owner: "admin",
-    task_id: null,
-    chunk: 1,
-    order: "ascending",
-    depends_on: [],
-    lease_ms: 5_000,
-    tries: 3,
-    paused: false,
-    ...over,
-  };
+  const definition = definitionOf(over.type ?? "demo_render", settings, { id, lease_ms: 5_000, ...over });
   const created = await object(id).create(definition, admin);
   if (!created.ok) throw new Error(created.error.detail);
   return id;

@@ -1,15 +1,15 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
-import { compileSubmission, needsOf } from "../../src/compilers/index.ts";
 import { outputKey } from "../../src/files/keys.ts";
-import { formatFrameList, framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
+import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { Claimed, Lease } from "../../src/protocol/lease.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Frame, Task } from "../../src/protocol/task.ts";
 import type { RegistryRpc } from "../../src/registry/rpc.ts";
 import type { TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
 import { registryOf, taskOf } from "../../src/platform/env.ts";
+import { definitionOf } from "../support/definition.ts";
 
 const admin = { role: "admin", id: 0, name: "admin" } as const;
 const SHA = "ab".repeat(32);
@@ -20,36 +20,8 @@ const object = (id: number): TaskRpc => taskOf(env, id) as unknown as TaskRpc;
 
 async function submit(over: Partial<TaskDefinition> & { frames?: string } = {}): Promise<number> {
   const id = nextId++;
-  const compiled = compileSubmission({
-    type: over.type ?? "demo_render",
-    settings: over.settings ?? { frames: over.frames ?? "1-4" },
-  });
-  if (!compiled.ok) throw new Error(compiled.error.detail);
-  const { description } = compiled.value;
-  const definition: TaskDefinition = {
-    id,
-    type: compiled.value.type,
-    parser: compiled.value.parser,
-    settings: compiled.value.settings,
-    frame_list: formatFrameList(description.frames),
-    format: description.format,
-    needs: needsOf(compiled.value, []),
-    inputs: description.inputs,
-    input_task: description.inputTask,
-    files_per_frame: description.filesPerFrame,
-    priority: 50,
-    name: "",
-    owner: "admin",
-    task_id: null,
-    chunk: 1,
-    order: "ascending",
-    depends_on: [],
-    lease_ms: 60_000,
-    tries: 3,
-    paused: false,
-    ...over,
-    ...(over.settings ? { settings: compiled.value.settings } : {}),
-  };
+  const { frames = "1-4", settings = { frames }, ...rest } = over;
+  const definition = definitionOf(over.type ?? "demo_render", settings, { id, ...rest });
   const created = await object(id).create(definition, admin);
   if (!created.ok) throw new Error(created.error.detail);
   return id;

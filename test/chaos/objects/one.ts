@@ -1,10 +1,9 @@
 /** One cheap run: the product's objects, four agents and the scenario of a seed, in one process and in virtual time. */
-import { compileSubmission, needsOf } from "../../../src/compilers/index.ts";
-import { formatFrameList } from "../../../src/protocol/frame-list.ts";
 import type { TaskPatch } from "../../../src/protocol/task.ts";
 import type { Result } from "../../../src/platform/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
-import type { TaskDefinition, TaskRpc } from "../../../src/task/rpc.ts";
+import type { TaskRpc } from "../../../src/task/rpc.ts";
+import { definitionOf } from "../../support/definition.ts";
 import { SimulatedAgent } from "../agent.ts";
 import { audit, storedTask, watchProblems, type Facts } from "../audit.ts";
 import { Dice } from "../dice.ts";
@@ -129,31 +128,15 @@ class One {
   }
 
   async #submit(id: number, { submit }: Scenario["tasks"][number]): Promise<void> {
-    const compiled = compileSubmission({ type: submit.type, settings: submit.settings ?? {} });
-    if (!compiled.ok) throw new Error(compiled.error.detail);
-    const { description, type, parser, settings } = compiled.value;
-    const definition: TaskDefinition = {
+    const definition = definitionOf(submit.type, submit.settings ?? {}, {
       id,
-      type,
-      parser,
-      settings,
-      frame_list: formatFrameList(description.frames),
-      format: description.format,
-      needs: needsOf(compiled.value, []),
-      inputs: description.inputs,
-      input_task: description.inputTask,
-      files_per_frame: description.filesPerFrame,
       priority: submit.priority ?? 50,
-      name: "",
-      owner: "admin",
-      task_id: null,
       chunk: submit.chunk ?? 1,
       order: submit.order ?? "ascending",
       depends_on: submit.depends_on ?? [],
       lease_ms: (submit.lease_s ?? 60) * 1_000,
       tries: submit.tries ?? 3,
-      paused: false,
-    };
+    });
     const made = await this.#product.callTask(this.#platform.env, id, (task) => task.create(definition, ADMIN));
     if (!made.ok) throw new Error(made.error.detail);
   }

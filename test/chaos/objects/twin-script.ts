@@ -1,9 +1,9 @@
 /** What is called in the life of twins, one call after the other: derived from a seed and from the answers so far. */
-import { compileSubmission, needsOf } from "../../../src/compilers/index.ts";
-import { formatFrameList, framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
+import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
 import type { Claimed, Lease } from "../../../src/protocol/lease.ts";
 import type { Result } from "../../../src/platform/result.ts";
 import type { ProvenFrame, TaskDefinition } from "../../../src/task/rpc.ts";
+import { definitionOf } from "../../support/definition.ts";
 import type { Dice } from "../dice.ts";
 
 export const ADMIN = { role: "admin", id: 0, name: "admin" } as const;
@@ -51,7 +51,7 @@ export class TwinScript {
     this.#parts = parts;
     const waits = dice.pick([null, null, null, "all", "same"] as const);
     this.definition = {
-      ...definitionOf(dice.pick(["demo_render", "print_string"]), list),
+      ...defined(dice.pick(["demo_render", "print_string"]), list),
       chunk: dice.pick([1, 1, 3, 20, 100, "auto"] as const),
       order: dice.pick(["ascending", "preview"] as const),
       tries: dice.pick([1, 3, 20]),
@@ -158,7 +158,7 @@ export class TwinScript {
   #settings(): [object, typeof ADMIN, object] {
     const frames = this.dice.pick(LISTS)[0];
     const { type } = this.definition;
-    const { settings, frame_list, format, needs, inputs, input_task, files_per_frame } = definitionOf(type, frames);
+    const { settings, frame_list, format, needs, inputs, input_task, files_per_frame } = defined(type, frames);
     const compiled = { settings, frame_list, format, needs, inputs, input_task, files_per_frame };
     const action = this.dice.pick([{}, { status: "skip", frames: "999" }, { status: "pause" }]);
     return [{ settings: { frames }, ...action }, ADMIN, compiled];
@@ -198,30 +198,7 @@ function call(method: string, ...args: unknown[]): TwinCall {
   return { method, args, learn: () => undefined };
 }
 
-function definitionOf(type: string, frames: string): TaskDefinition {
-  const compiled = compileSubmission({ type, settings: type === "print_string" ? { frames, text: "x" } : { frames } });
-  if (!compiled.ok) throw new Error(compiled.error.detail);
-  const { description, parser, settings } = compiled.value;
-  return {
-    id: 1,
-    type: compiled.value.type,
-    parser,
-    settings,
-    frame_list: formatFrameList(description.frames),
-    format: description.format,
-    needs: needsOf(compiled.value, []),
-    inputs: description.inputs,
-    input_task: description.inputTask,
-    files_per_frame: description.filesPerFrame,
-    priority: 50,
-    name: "",
-    owner: "admin",
-    task_id: null,
-    chunk: 1,
-    order: "ascending",
-    depends_on: [],
-    lease_ms: LEASE_MS,
-    tries: 3,
-    paused: false,
-  };
+function defined(type: string, frames: string): TaskDefinition {
+  const settings = type === "print_string" ? { frames, text: "x" } : { frames };
+  return definitionOf(type, settings, { id: 1, lease_ms: LEASE_MS });
 }

@@ -1,0 +1,37 @@
+/** A task's definition as the Worker makes it of a submission, for tests that talk to the objects themselves. */
+import { compileSubmission, needsOf } from "../../src/compilers/index.ts";
+import { formatFrameList } from "../../src/protocol/frame-list.ts";
+import type { TaskDefinition } from "../../src/task/rpc.ts";
+
+/** What is not in `over` is as when nothing else is said. Throws when the settings are refused. */
+export function definitionOf(
+  type: string,
+  settings: Record<string, unknown>,
+  over: Partial<TaskDefinition> & Pick<TaskDefinition, "id">,
+): TaskDefinition {
+  const compiled = compileSubmission({ type, settings });
+  if (!compiled.ok) throw new Error(compiled.error.detail);
+  const { description } = compiled.value;
+  return {
+    type: compiled.value.type,
+    parser: compiled.value.parser,
+    settings: compiled.value.settings,
+    frame_list: formatFrameList(description.frames),
+    format: description.format,
+    needs: needsOf(compiled.value, []),
+    inputs: description.inputs,
+    input_task: description.inputTask,
+    files_per_frame: description.filesPerFrame,
+    priority: 50,
+    name: "",
+    owner: "admin",
+    task_id: null,
+    chunk: 1,
+    order: "ascending",
+    depends_on: [],
+    lease_ms: 60_000,
+    tries: 3,
+    paused: false,
+    ...over,
+  };
+}

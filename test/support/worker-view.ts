@@ -1,0 +1,23 @@
+/** A worker as `/workers` shows it. */
+export const WORKER_VIEW = {
+  activity: null,
+  connection: "online",
+  current_task: null,
+  hostname: "h",
+  id: 5,
+  ip_address: "",
+  log: null,
+  port: 0,
+  status: "enabled",
+  system: "Linux 6",
+  time_cost: null,
+  name: "n",
+  slots: 1,
+  tags: [],
+  programs: {},
+  task_types: [],
+  draining: false,
+  version: "",
+  registered_ms: 0,
+  last_seen_ms: 0,
+};
