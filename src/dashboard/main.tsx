@@ -4,6 +4,8 @@ import "./style/tokens.css";
 import "./style/base.css";
 import "./style/frame.css";
 import "./style/parts.css";
+import "./style/controls.css";
+import "./style/facts.css";
 import { startClock } from "./lib/clock.ts";
 import { startRouter } from "./lib/router.ts";
 import { startTheme } from "./lib/theme.ts";

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { outliersOf, ticksTo, timesByWorker } from "./statistics.ts";
+import { outliersOf, renderedUntilMs, ticksTo, timesByWorker } from "./statistics.ts";
 
 it("groups finished frames by worker, those with the most first, and takes medians", () => {
   const worker = Int32Array.from([7, 0, 7, 9, 7, 7]);
@@ -28,4 +28,13 @@ it("an axis has round numbers and reaches its end", () => {
   expect(ticksTo(7.3, 4)).toEqual([0, 2, 4, 6, 8]);
   expect(ticksTo(0.09, 3)).toEqual([0, 0.05, 0.1]);
   expect(ticksTo(0, 4)).toEqual([0, 1]);
+});
+
+it("frames of one lease that were committed together were rendered one after the other; leases are apart", () => {
+  const worker = Int32Array.from([1, 1, 1, 1]);
+  const seconds = Float32Array.from([2, 3, 1, 5]);
+  const attempt = Int32Array.from([1, 1, 1, 2]);
+  const committed = Float64Array.from([10_000, 10_000, 10_000, 9_000]);
+  const ends = renderedUntilMs(timesByWorker(worker, seconds), attempt, seconds, committed);
+  expect([...ends]).toEqual([6_000, 9_000, 10_000, 9_000]);
 });

@@ -57,6 +57,28 @@ export function outliersOf(times: readonly WorkerTimes[], seconds: Float32Array,
   return found.sort((a, b) => b.seconds - a.seconds).slice(0, most);
 }
 
+/**
+ * When each frame was rendered to its end. Frames of one lease can be committed together, long after the first of them was done;
+ * they were rendered one after the other, so each ends at the latest where the next begins. `attempt` names the lease.
+ */
+export function renderedUntilMs(
+  times: readonly WorkerTimes[],
+  attempt: Int32Array,
+  seconds: Float32Array,
+  committedMs: Float64Array,
+): Float64Array {
+  const ends = new Float64Array(committedMs.length);
+  for (const { indexes } of times) {
+    const nextBegins = new Map<number, number>();
+    for (const index of indexes.toReversed()) {
+      const end = Math.min(committedMs[index]!, nextBegins.get(attempt[index]!) ?? Infinity);
+      ends[index] = end;
+      nextBegins.set(attempt[index]!, end - seconds[index]! * 1_000);
+    }
+  }
+  return ends;
+}
+
 /** Round numbers for an axis from 0: about `count` of them, the last at or beyond `max`. */
 export function ticksTo(max: number, count: number): number[] {
   if (!(max > 0)) return [0, 1];

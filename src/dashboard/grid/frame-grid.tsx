@@ -3,7 +3,7 @@
  * its text says where that frame stands. Shift and arrows choose a range.
  */
 import { useComputed, useSignalEffect, type ReadonlySignal, type Signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { FrameState } from "../../protocol/task.ts";
 import { theme } from "../lib/theme.ts";
 import { text } from "../text.ts";
@@ -50,15 +50,7 @@ export function FrameGrid({ map, version, selection, filter, pitch, onOpen }: Fr
     ring.current.style.height = `${size - 1}px`;
   };
 
-  useEffect(() => {
-    const grid = new GridView(scroller.current!, spacer.current!, canvas.current!, placeRing);
-    view.current = grid;
-    // Read by the test that measures the grid.
-    Object.assign(scroller.current!, { gridView: grid });
-    return () => grid.close();
-  }, []);
-
-  useSignalEffect(() => {
+  const show = (): void => {
     const frames = map.value;
     const grid = view.current;
     void version.value;
@@ -72,7 +64,17 @@ export function FrameGrid({ map, version, selection, filter, pitch, onOpen }: Fr
     grid.show({ map: frames, mask: selection.mask, visible: seen.current, pitch: pitch.value ?? fitting });
     box.dataset["cells"] = String(cells);
     placeRing();
-  });
+  };
+  // Before the browser paints: or what is below would jump when the grid gets its height.
+  useLayoutEffect(() => {
+    const grid = new GridView(scroller.current!, spacer.current!, canvas.current!, placeRing);
+    view.current = grid;
+    // Read by the test that measures the grid.
+    Object.assign(scroller.current!, { gridView: grid });
+    show();
+    return () => grid.close();
+  }, []);
+  useSignalEffect(show);
   useSignalEffect(() => {
     void theme.value;
     view.current?.recolor();

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { call } from "../lib/api.ts";
 import { text } from "../text.ts";
-import { attempt, say } from "./messages.tsx";
+import { attempt, covers, Messages, say } from "./messages.tsx";
 
 /** A command with a button that copies it. */
 export function CopyBox({ value, label }: { value: string; label: string }) {
@@ -79,16 +79,19 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   useEffect(() => {
     const before = document.activeElement;
     dialog.current?.showModal();
+    covers.value++;
     return () => {
+      covers.value--;
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
   return (
     <dialog ref={dialog} aria-labelledby={id} onClose={onClose} onCancel={onClose}>
-      <div>
+      <div class="dialog-body">
         <h2 id={id}>{title}</h2>
         {children}
       </div>
+      <Messages inDialog />
     </dialog>
   );
 }
@@ -116,7 +119,7 @@ export function Confirm({ title, words, action, onClose, onYes }: ConfirmProps) 
         >
           {action}
         </button>
-        <button type="button" class="button" onClick={onClose}>
+        <button type="button" class="button" onClick={onClose} autofocus>
           {text.cancel}
         </button>
       </div>

@@ -35,10 +35,14 @@ export async function attempt(what: () => Promise<unknown>, done?: string): Prom
   }
 }
 
-export function Messages() {
+/** Open modal dialogs. They cover the page, so messages are shown in them. */
+export const covers = signal(0);
+
+export function Messages({ inDialog = false }: { inDialog?: boolean }) {
+  const here = inDialog || covers.value === 0;
   return (
     <div class="messages" role="status" aria-live="polite">
-      {shown.value.map(({ id, words }) => (
+      {(here ? shown.value : []).map(({ id, words }) => (
         <div class="message" key={id}>
           <span>{words}</span>
           <button type="button" onClick={() => dismiss(id)}>

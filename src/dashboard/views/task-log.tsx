@@ -9,6 +9,7 @@ import { clock } from "../lib/format.ts";
 import type { LogLine, TaskLive } from "../lib/task-live.ts";
 import { attempt as tryTo } from "../parts/messages.tsx";
 import { text } from "../text.ts";
+import "./task-log.css";
 
 const TAIL = 500;
 const PAGE = 10_000;

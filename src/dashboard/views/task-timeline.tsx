@@ -1,6 +1,6 @@
 /** Who rendered what when: one strip a worker, one bar a frame. */
 import { useComputed } from "@preact/signals";
-import { timesByWorker, type WorkerTimes } from "../chart/statistics.ts";
+import { renderedUntilMs, timesByWorker, type WorkerTimes } from "../chart/statistics.ts";
 import { StripCanvas } from "../chart/strip.tsx";
 import { workerName } from "../lib/farm.ts";
 import { clock, count, counted, day } from "../lib/format.ts";
@@ -23,18 +23,19 @@ export function TaskTimeline({ facts, onFrame }: Props) {
   const data = useComputed(() => {
     void facts.version.value;
     const times = timesByWorker(facts.worker, facts.seconds);
+    const ends = renderedUntilMs(times, facts.attempt, facts.seconds, facts.committedMs);
     let from = Infinity;
     let to = 0;
     for (const { indexes } of times) {
       for (const index of indexes) {
-        const end = facts.committedMs[index]!;
+        const end = ends[index]!;
         to = Math.max(to, end);
         from = Math.min(from, end - facts.seconds[index]! * 1_000);
       }
     }
-    return { times, from, span: Math.max(1_000, to - from) };
+    return { times, ends, from, span: Math.max(1_000, to - from) };
   });
-  const { times, from, span } = data.value;
+  const { times, ends, from, span } = data.value;
   const t = text.timeline;
   if (times.length === 0) return <p class="empty">{facts.loading.value ? text.loading : t.none}</p>;
   const draw = (row: WorkerTimes) => (context: CanvasRenderingContext2D, width: number, height: number) => {
@@ -44,7 +45,7 @@ export function TaskTimeline({ facts, onFrame }: Props) {
     const scale = width / span;
     context.fillStyle = token("done");
     for (const index of row.indexes) {
-      const end = (facts.committedMs[index]! - from) * scale;
+      const end = (ends[index]! - from) * scale;
       const long = facts.seconds[index]! * 1_000 * scale;
       // A gap between two frames, wherever there is room for one.
       context.fillRect(end - long, 4, Math.max(0.5, long > 3 ? long - 1 : long), height - 8);
@@ -53,7 +54,7 @@ export function TaskTimeline({ facts, onFrame }: Props) {
   const pick = (row: WorkerTimes, x: number, width: number): void => {
     const wanted = from + (x / width) * span;
     const distance = (index: number): number => {
-      const end = facts.committedMs[index]!;
+      const end = ends[index]!;
       const begin = end - facts.seconds[index]! * 1_000;
       return wanted < begin ? begin - wanted : wanted > end ? wanted - end : 0;
     };
