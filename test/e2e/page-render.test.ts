@@ -108,7 +108,8 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   await page.getByText("Drop a .blend here").waitFor();
   await dropOn(admin, ".drop", [textured, path.join(folder, "textures")]);
   await page.getByText("textures/floor.png").waitFor();
-  await page.getByLabel("Frames", { exact: true }).fill("1-8");
+  await page.getByLabel("Frames", { exact: true }).fill("1-6");
+  await page.getByLabel("Frames a lease").fill("2");
   await page.getByRole("button", { name: "Submit" }).click();
   await page.waitForURL(/\/app\/tasks\/\d+$/);
   await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }));
@@ -116,10 +117,10 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   await until(async () => (await framesIn(admin, "rendering")) > 0, { withinMs: 30_000, what: "a frame that renders" });
   const shifts = await watchShifts(admin);
   await until(async () => near(await colourOfCell(admin, 0), GREEN), { withinMs: 60_000, what: "a green first frame" });
-  expect(await framesIn(admin, "done")).toBeLessThan(8);
-  await until(async () => (await framesIn(admin, "done")) === 8, { withinMs: 90_000, what: "all frames done" });
+  expect(await framesIn(admin, "done")).toBeLessThan(6);
+  await until(async () => (await framesIn(admin, "done")) === 6, { withinMs: 90_000, what: "all frames done" });
   await page.locator(".head").getByText("Completed").waitFor();
-  for (let cell = 0; cell < 8; cell++)
+  for (let cell = 0; cell < 6; cell++)
     expect(near(await colourOfCell(admin, cell), GREEN), `frame ${cell + 1}`).toBe(true);
   expect(await page.evaluate(() => "sameDocument" in globalThis)).toBe(true);
   const { score, moved } = await shifts();
@@ -143,7 +144,7 @@ rendering("the player scrubs through what is finished, by previews alone, and no
   for (const [key, frame] of [
     ["Home", 1],
     ["ArrowRight", 2],
-    ["End", 8],
+    ["End", 6],
   ] as const) {
     await player.press(key);
     await until(async () => (await shown(admin)).frame === frame, {
@@ -155,10 +156,10 @@ rendering("the player scrubs through what is finished, by previews alone, and no
   expect(new Set(seen.values()).size).toBe(3);
   await page.getByRole("button", { name: "Play" }).click();
   const played = new Set<number>();
-  await until(async () => played.add((await shown(admin)).frame).size >= 5, {
+  await until(async () => played.add((await shown(admin)).frame).size >= 4, {
     withinMs: 20_000,
     everyMs: 30,
-    what: "five frames played",
+    what: "four frames played",
   });
   await page.locator(".viewer").getByRole("button", { name: "Pause" }).click();
   const asked = requests.slice(from);
@@ -169,6 +170,26 @@ rendering("the player scrubs through what is finished, by previews alone, and no
   const before = requests.length;
   await page.waitForTimeout(4_000);
   expect(requests.slice(before)).toEqual([]);
+  expect(admin.complaints).toEqual([]);
+});
+
+rendering("the timeline leads to the frame that is clicked, and to its tries", async () => {
+  const { page } = admin;
+  await page.getByRole("tab", { name: "Timeline" }).click();
+  const strip = page.getByRole("table", { name: "Timeline of workers over frames" }).locator("canvas").first();
+  const { width } = (await strip.boundingBox())!;
+  // A frame of this scene takes a pixel or two.
+  for (const [x, name] of [
+    [width - 2, /^Frame [56]$/],
+    [1, /^Frame 1$/],
+  ] as const) {
+    await strip.click({ position: { x, y: 12 } });
+    await page.getByRole("heading", { name }).waitFor();
+    await page.locator(".attempts").getByText("done").waitFor();
+  }
+  await page.getByRole("button", { name: "Log of the attempt" }).first().click();
+  await page.getByText(/Attempt \d+ only/).waitFor();
+  await page.getByRole("log").getByText("Fra:1 ").first().waitFor();
   expect(admin.complaints).toEqual([]);
 });
 

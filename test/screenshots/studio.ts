@@ -1,6 +1,6 @@
 /** A small studio's farm for pictures: real agents that render, tasks in every state, names as people give them. */
 import { execFileSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { workersSchema } from "../../src/protocol/worker.ts";
@@ -33,7 +33,8 @@ export async function fillStudio(manager: Manager, folder: string): Promise<Stud
     timeout: 120_000,
   });
   const broken = path.join(folder, "sc015_sh005.blend");
-  writeFileSync(broken, "this was saved while the disk was full\n");
+  // As it is left behind when the disk is full.
+  writeFileSync(broken, readFileSync(scene).subarray(0, 20_000));
   const settings = { "render.final": { samples: 256 }, "render.preview": { samples: 8, resolution_percentage: 50 } };
   await manager.client.call(z.unknown(), "POST", "/settings", { json: settings });
   await manager.client.call(z.unknown(), "POST", "/tokens", { json: { role: "artist", name: "Ana" } });
