@@ -29,6 +29,19 @@ export abstract class RegistryDesk extends BackedUpObject {
     this.webhooks = new Webhooks(ctx.storage.sql, env);
   }
 
+  /** Forget what was read from rows; it is read again when it is needed. */
+  protected abstract forget(): void;
+
+  /** One transaction. What throws changes no row, and may have changed half of what is in memory. */
+  protected whole<T>(work: () => T): T {
+    try {
+      return this.ctx.storage.transactionSync(work);
+    } catch (error) {
+      this.forget();
+      throw error;
+    }
+  }
+
   async principalOfToken(id: number): Promise<Principal | null> {
     return this.tokens.holderOf(id, Date.now());
   }
@@ -66,7 +79,7 @@ export abstract class RegistryDesk extends BackedUpObject {
   }
 
   async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal>> {
-    return this.ctx.storage.transactionSync(() => this.settings.update(values));
+    return this.whole(() => this.settings.update(values));
   }
 
   async createWebhook(create: WebhookCreate): Promise<WebhookCreated> {

@@ -73,6 +73,11 @@ export class TaskStore {
     return id;
   }
 
+  /** The rows may be others than before. */
+  forget(): void {
+    this.#needsIds.clear();
+  }
+
   needsOf(id: number): Needs {
     const row = first<{ signature: string }>(this.#sql, "SELECT signature FROM needs WHERE id = ?", id);
     return JSON.parse(row!.signature) as Needs;

@@ -37,9 +37,7 @@ import { applyPatch, noteConnection } from "./worker-patch.ts";
 import { WorkerStore } from "./worker-store.ts";
 
 /** What is kept in memory. */
-interface Farm extends LookParts {
-  live: LiveLeases;
-}
+type Farm = LookParts & { live: LiveLeases };
 
 export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
   readonly #workers: WorkerStore;
@@ -97,6 +95,12 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
 
   // Workers
 
+  protected forget(): void {
+    this.#loaded = undefined;
+    this.#tasks.forget();
+    this.#reservations.noteRemoval();
+  }
+
   async registerWorker(
     register: WorkerRegister,
     caller: Principal,
@@ -112,7 +116,7 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
     const secret = newSecret("worker");
     const sha256 = await sha256Hex(secret);
     const nowMs = Date.now();
-    const added = this.ctx.storage.transactionSync((): Result<number, Refusal> => {
+    const added = this.whole((): Result<number, Refusal> => {
       const tags = role === "join" ? this.tokens.takeUse(caller.id, nowMs) : ok([]);
       return tags.ok ? ok(this.#farm.fleet.add(register, ipAddress, tags.value, sha256, nowMs).id) : tags;
     });
@@ -169,7 +173,7 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
 
   async reserveTask(request: Submission): Promise<Result<Reservation, Refusal>> {
     const nowMs = Date.now();
-    const reserved = this.ctx.storage.transactionSync(() => this.#reservations.reserve(request, nowMs));
+    const reserved = this.whole(() => this.#reservations.reserve(request, nowMs));
     await this.#settle(nowMs);
     return reserved;
   }
@@ -177,7 +181,7 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
   async report(report: TaskReport): Promise<ReportReply> {
     const nowMs = Date.now();
     const { live, fleet, dispatcher } = this.#farm;
-    const change = this.ctx.storage.transactionSync(() => {
+    const change = this.whole(() => {
       const change = this.#tasks.apply(report, nowMs);
       if (!change) return null;
       this.webhooks.changed(change, nowMs);
@@ -197,8 +201,6 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
     return this.#tasks.page(query);
   }
 
-  // What people look at
-
   async whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>> {
     return lookAtTask(this.#farm, id, waitsFor, Date.now());
   }
@@ -215,8 +217,7 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
   protected async comingToLife(): Promise<() => Result<null, never>> {
     return () => {
       endRestore(this.ctx.storage);
-      this.#loaded = undefined;
-      this.#reservations.noteRemoval();
+      this.forget();
       return ok(null);
     };
   }

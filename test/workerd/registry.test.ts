@@ -677,6 +677,27 @@ describe("task lists", () => {
     expect(await idsOf(newRegistry(), query)).toMatchObject({ code: "invalid", errors: [{ field }] });
   });
 
+  it("P4: are reported again after a write was refused, with nothing in memory that no row holds", async () => {
+    const registry = newRegistry();
+    const needs = { ...BLENDER, tags: [`never-seen-${Date.now()}`] };
+    const refused = await runInDurableObject(registry, async (instance, { storage }) => {
+      const exec = storage.sql.exec.bind(storage.sql);
+      const spy = vi.spyOn(storage.sql, "exec").mockImplementation((statement, ...values) => {
+        if (statement.startsWith("INSERT INTO tasks")) throw new Error("the database is full");
+        return exec(statement, ...values);
+      });
+      const thrown = await (instance as unknown as RegistryRpc)
+        .report(report(1, { needs }))
+        .catch((error: unknown) => String(error));
+      spy.mockRestore();
+      return thrown;
+    });
+    expect(refused).toContain("the database is full");
+    await registry.report(report(1, { needs }));
+    const worker = await newWorker(registry, "late", { tags: needs.tags });
+    expect(await ask(registry, worker.id)).toBe(1);
+  });
+
   it("ignore old news, also of tasks that are gone, but not a task that was submitted anew", async () => {
     const registry = newRegistry();
     const [oldest, old, fresh, late] = [

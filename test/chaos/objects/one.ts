@@ -70,7 +70,12 @@ class One {
         const happened = this.#happen(event).finally(() => this.#happening--);
         void happened.catch((error: unknown) => this.journal.surprise(`${event.kind}: ${String(error)}`));
       });
+    this.#fillDisks(this.#dice.fork("disks"));
     await this.#world.run(() => false, this.#scenario.forMs);
+    for (const stored of this.#platform.stored.values()) {
+      this.journal.count("refused writes", stored.refusedWrites);
+      stored.writesLeft = null;
+    }
     // Events that last longer than that have their own end; the network is well from now on.
     this.#network.rate = 0;
     // In some runs objects reach each other badly to the very end, so that the last word of a task gets lost as well.
@@ -92,6 +97,19 @@ class One {
     this.#platform.faults = NO_FAULTS;
     await this.#world.run(() => false, QUIET_MS);
     return audit(await this.#during(this.#facts(), 60_000));
+  }
+
+  /** In half of the runs, a database refuses a write now and then. */
+  #fillDisks(dice: Dice): void {
+    if (dice.chance(0.5)) return;
+    const untilMs = this.#world.nowMs + this.#scenario.forMs;
+    const names = ["registry/registry", ...this.#scenario.tasks.map((_, i) => `task/${i + 1}`)];
+    const fill = (): void => {
+      if (this.#world.nowMs >= untilMs) return;
+      this.#platform.storedOf(dice.pick(names)).writesLeft = dice.int(0, 4);
+      this.#world.after(dice.int(50, 1_000), fill);
+    };
+    fill();
   }
 
   close(): void {

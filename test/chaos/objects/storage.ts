@@ -27,7 +27,8 @@ export class Stored {
     if (this.writesLeft !== null && /^\s*(INSERT|UPDATE|DELETE)/i.test(query) && this.writesLeft-- <= 0) {
       this.writesLeft = null;
       this.refusedWrites++;
-      throw new Error(FULL);
+      // The caller is told to try again, as of an object that was reset.
+      throw Object.assign(new Error(FULL), { retryable: true });
     }
     if (params.length === 0 && /;\s*\S/.test(query)) {
       this.db.exec(query);
