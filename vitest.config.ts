@@ -11,7 +11,7 @@ export default defineConfig({
   test: {
     ...reporters("core"),
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"] } },
+      { test: { name: "unit", include: ["src/**/*.test.ts"], testTimeout: 20_000 } },
       { test: { name: "model", include: ["test/model/**/*.test.ts"] } },
       {
         plugins: [

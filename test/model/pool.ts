@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads";
 import type { Answer, Job } from "./explorer-thread.ts";
 
 /** A mutation that is not found by then is an error: perhaps the rules run for ever with it. */
-const MUTANT_MS = 60_000;
+const MUTANT_MS = 180_000;
 
 function run(job: Job): Promise<Answer> {
   return new Promise((resolve, reject) => {
