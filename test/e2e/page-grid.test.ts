@@ -275,9 +275,11 @@ browserTest("a farm of 10,000 workers: only what is seen exists, and its end is 
   expect(await table.getAttribute("aria-rowcount")).toBe("10001");
   await page.mouse.move(600, 600);
   const times = await frameTimes(page, async () => {
-    for (let i = 0; i < 60; i++) await page.mouse.wheel(0, 900);
+    for (let i = 0; i < 60; i++) await page.mouse.wheel(0, 240);
   });
-  expect(times[Math.ceil(times.length * 0.95) - 1]).toBeLessThan(MAX_FRAME_MS);
+  const p95 = times[Math.ceil(times.length * 0.95) - 1]!;
+  process.stderr.write(`10,000 workers, scroll: ${times.length} pictures, p95 ${p95.toFixed(1)} ms\n`);
+  expect(p95).toBeLessThan(MAX_FRAME_MS);
   await page.keyboard.press("End");
   await table.getByRole("link", { name: "node-10000" }).waitFor();
   await page.getByLabel("Find a worker").fill("node-07777");

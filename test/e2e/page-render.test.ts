@@ -1,7 +1,18 @@
 /** The page on a farm that renders: drop a scene, watch it, scrub through it, lose a worker, share it. */
 import path from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
-import { endBrowser, dropOn, newVisitor, signIn, watchShifts, type Visitor } from "../support/browser.ts";
+import {
+  DESKTOP,
+  dropOn,
+  endBrowser,
+  newVisitor,
+  PHONE,
+  signIn,
+  tooWide,
+  type Visitor,
+  violations,
+  watchShifts,
+} from "../support/browser.ts";
 import { endFarm, startAgent, startManager, submit, untilStatus, type Agent, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
@@ -239,6 +250,15 @@ browserTest("a link shows its task to somebody else and nothing more, until it i
   await guest.page.getByRole("link", { name: "frame_0001.png" }).waitFor();
   expect(await guest.page.getByRole("link").allInnerTexts()).toEqual(["Open the full frame", "frame_0001.png"]);
   expect(await guest.page.getByRole("button").allInnerTexts()).not.toContain("Requeue");
+  for (const [colorScheme, viewport] of [
+    ["light", DESKTOP],
+    ["dark", PHONE],
+  ] as const) {
+    await guest.page.emulateMedia({ colorScheme });
+    await guest.page.setViewportSize(viewport);
+    expect([...(await violations(guest)), ...(await tooWide(guest))], colorScheme).toEqual([]);
+  }
+  await guest.page.setViewportSize(DESKTOP);
   expect(guest.complaints).toEqual([]);
 
   // What the page does not show, its cookie does not open either.
