@@ -59,6 +59,7 @@ export const workerHoldSchema = z
   .object({
     worker_id: idSchema,
     hostname: z.string(),
+    name: z.string(),
     rule: z.enum(WORKER_RULES),
     text: z.string(),
     missing: z.array(missingSchema),
@@ -94,6 +95,7 @@ export const workerWhySchema = z
   .object({
     worker_id: idSchema,
     hostname: z.string(),
+    name: z.string(),
     rule: z.enum(WORKER_RULES),
     text: z.string(),
     /** none: what it is given when it asks. busy: what it renders. kept_off, refused: the task it could have soonest. */

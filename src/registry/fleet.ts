@@ -227,6 +227,12 @@ export class Fleet {
     return statusOf({ enabled, saidRendering, liveLease: this.#live.countOf(id) > 0 });
   }
 
+  /** What people call a worker: its own name, else its host's. */
+  nameOf(id: number): string {
+    const member = this.#members.get(id)!;
+    return this.#info(member).name || member.record.hostname;
+  }
+
   #info(member: Member): Info {
     return { ...this.#store.info(member.record.id), ...member.unsaved };
   }

@@ -39,13 +39,15 @@ export function lookAtTask(parts: LookParts, id: number, waitsFor: number[], now
     waitsFor: waitsFor.map((task_id) => ({ task_id, status: tasks.summary(task_id)?.status ?? null })),
   };
   const workers = [...fleet.ids()].map((worker) => standingOf(parts, worker, nowMs));
-  return ok(whyTask(standing, workers, dispatcher.groups(), nowMs));
+  const why = whyTask(standing, workers, dispatcher.groups(), nowMs);
+  return ok({ ...why, workers: why.workers.map((hold) => ({ ...hold, name: fleet.nameOf(hold.worker_id) })) });
 }
 
 /** Why a worker is idle, or what it gets. */
 export function lookAtWorker(parts: LookParts, id: number, nowMs: number): Result<WorkerWhy, Refusal> {
   if (!parts.fleet.get(id)) return refuse("not_found", "there is no such worker");
-  return ok(whyWorker(standingOf(parts, id, nowMs), parts.dispatcher.groups(), nowMs));
+  const why = whyWorker(standingOf(parts, id, nowMs), parts.dispatcher.groups(), nowMs);
+  return ok({ ...why, name: parts.fleet.nameOf(id) });
 }
 
 export function measure({ tasks, fleet }: LookParts, totals: Totals, watchers: number, nowMs: number): FarmMetrics {

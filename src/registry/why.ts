@@ -24,6 +24,8 @@ export interface WorkerStanding extends Asker {
   full: boolean;
 }
 
+/** Without the worker's name, which is stored apart and read for those that are named in the answer. */
+type Hold = Omit<WorkerHold, "name">;
 type Held = Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id">;
 
 function held(rule: WorkerRule, more: Partial<Held> = {}): Held {
@@ -72,10 +74,10 @@ export function whyTask(
   workers: Iterable<WorkerStanding>,
   groups: Iterable<Group>,
   nowMs: number,
-): TaskWhy {
+): Omit<TaskWhy, "workers"> & { workers: Hold[] } {
   const { summary, needs, candidate } = task;
   const all = remembered(withTask(groups, candidate, needs));
-  const holds = [...workers].map((worker): WorkerHold => {
+  const holds = [...workers].map((worker): Hold => {
     const hold = holdOn(worker, candidate, needs, all, nowMs);
     const { id: worker_id, hostname } = worker;
     return { worker_id, hostname, ...hold, text: workerText(hold, candidate.id, nowMs) };
@@ -111,7 +113,7 @@ const NEARNESS: readonly WorkerRule[] = [
 function taskRule(
   { summary, claimable, waitsFor }: TaskStanding,
   counts: ReadonlyMap<WorkerRule, number>,
-  holds: readonly WorkerHold[],
+  holds: readonly Hold[],
 ): TaskWhy["rule"] {
   if (["completed", "failed", "canceled"].includes(summary.status)) return "ended";
   if (summary.status === "paused") return "paused";
@@ -125,7 +127,7 @@ function taskRule(
 }
 
 /** Why this worker is idle, or what it gets when it asks. */
-export function whyWorker(worker: WorkerStanding, groups: Iterable<Group>, nowMs: number): WorkerWhy {
+export function whyWorker(worker: WorkerStanding, groups: Iterable<Group>, nowMs: number): Omit<WorkerWhy, "name"> {
   const all = remembered(groups);
   const { task, barred } = chooseTask(worker, all, nowMs);
   const passed = passedOver(worker, all, task, nowMs);

@@ -92,7 +92,7 @@ test("a page signs in, submits, sees every frame turn done, and is told why a ta
     const agent = await startAgent(manager, { name: "plain" });
     const lacking = await tablao(manager, "why", String(id));
     expect(lacking.stdout).toMatch(
-      /No worker can take it: 1 worker without what it needs\.[^]*plain|cannot +It lacks the tag gpu\./,
+      /No worker can take it: 1 worker without what it needs\.[^]*plain +cannot +It lacks the tag gpu\./,
     );
     expect((await tablao(manager, "why", "--worker", String(agent.id))).stdout).toContain("It lacks the tag gpu");
     expect((await tablao(manager, "why")).code).toBe(2);

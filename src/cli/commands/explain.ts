@@ -63,7 +63,7 @@ function shareSpan(text: string): number {
 function showTask(out: Output, why: TaskWhy): void {
   out.line(`task ${why.task_id} (${why.status}): ${harmless(why.text)}`);
   if (why.workers.length === 0 || why.rule === "ended") return;
-  const rows = why.workers.slice(0, SHOWN).map((hold) => [String(hold.worker_id), hold.hostname, hold.rule, hold.text]);
+  const rows = why.workers.slice(0, SHOWN).map((hold) => [String(hold.worker_id), hold.name, hold.rule, hold.text]);
   out.line("");
   out.line(table(["ID", "WORKER", "RULE", "WHY"], rows, out.width));
   const all = why.counts.reduce((sum, { workers }) => sum + workers, 0);
@@ -71,7 +71,7 @@ function showTask(out: Output, why: TaskWhy): void {
 }
 
 function showWorker(out: Output, why: WorkerWhy): void {
-  out.line(`worker ${why.worker_id} (${harmless(why.hostname)}): ${harmless(why.text)}`);
+  out.line(`worker ${why.worker_id} (${harmless(why.name)}): ${harmless(why.text)}`);
   if (why.passed_over.length === 0) return;
   const rows = why.passed_over.slice(0, SHOWN).map((task) => [String(task.task_id), task.rule, task.text]);
   out.line("");

@@ -2,7 +2,6 @@
 import { useEffect, useState } from "preact/hooks";
 import type { TaskWhy, WorkerWhy } from "../../protocol/why.ts";
 import { get } from "../lib/api.ts";
-import { workerName, workers } from "../lib/farm.ts";
 import { count } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import { Dialog } from "../parts/controls.tsx";
@@ -27,9 +26,9 @@ function TaskAnswer({ why }: { why: TaskWhy }) {
       )}
       {why.counts.length > 0 && (
         <div class="legend">
-          {why.counts.map(({ rule, workers: number }) => (
+          {why.counts.map(({ rule, workers }) => (
             <span class="why-count" key={rule}>
-              <b>{count(number)}</b> {t.rule[rule]}
+              <b>{count(workers)}</b> {t.rule[rule]}
             </span>
           ))}
         </div>
@@ -39,7 +38,7 @@ function TaskAnswer({ why }: { why: TaskWhy }) {
           {why.workers.map((worker) => (
             <li key={worker.worker_id}>
               <a class="clip" href={`/app/workers/${worker.worker_id}`}>
-                {workers.value.has(worker.worker_id) ? workerName(worker.worker_id) : worker.hostname}
+                {worker.name}
               </a>
               <span class="quiet">{worker.text}</span>
             </li>
