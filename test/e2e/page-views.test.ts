@@ -15,7 +15,7 @@ import {
   type Visitor,
 } from "../support/browser.ts";
 import { CHECKOUT, endFarm, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
-import { testFolder } from "../support/folders.ts";
+import { temporaryFolder, testFolder } from "../support/folders.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
 import { until } from "../support/wait.ts";
 
@@ -25,6 +25,8 @@ const MAX_SCRIPT_BYTES = 120_000;
 
 let manager: Manager;
 let admin: Visitor;
+/** The folder of the agent that joins by the page's command; it works for all tests that follow. */
+const joined = temporaryFolder("joined");
 
 beforeAll(async () => {
   if (!hasProgram("chromium")) return;
@@ -34,6 +36,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await endBrowser();
   await endFarm();
+  joined.remove();
 });
 
 browserTest("the page of a manager that has just started is painted within a second", async () => {
@@ -68,7 +71,7 @@ browserTest("an empty farm says what to do, and its join command lets a machine 
   await admin.context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.getByRole("button", { name: "Copy: Join command" }).click();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(command);
-  const folder = testFolder("joined");
+  const folder = joined.path;
   const args = [path.join(CHECKOUT, "src/cli/tablao.js"), "worker", "--manager", url!, "--join", token!];
   startChild(process.execPath, [...args, "--name", "joined", "--state-dir", folder], {
     env: cleanEnvironment({ HOME: folder }),
