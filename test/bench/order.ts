@@ -6,6 +6,8 @@ export type Order =
   | { do: "claim"; task: number; workers: number }
   /** Every worker completes its lease and takes the next, `cycles` times. */
   | { do: "cycle"; task: number; workers: number; cycles: number }
+  /** Every worker asks the registry for a task, `calls` times, and gets another one each time: a task switch. */
+  | { do: "ask"; workers: number[]; calls: number }
   /** `callers` at a time call the bare object, each `calls` times. */
   | { do: "bare"; callers: number; calls: number; text: string };
 

@@ -106,6 +106,7 @@ export async function startRuntime(options: { manager?: string } = {}): Promise<
           bindings: { TABLAO_SIGNING_KEY: SIGNING_KEY },
           durableObjects: {
             TASK: { className: "TaskDO", scriptName: "manager", useSQLite: true },
+            REGISTRY: { className: "WorkerRegistry", scriptName: "manager", useSQLite: true },
             BARE: { className: "BareDO", scriptName: "bare", useSQLite: true },
           },
         },

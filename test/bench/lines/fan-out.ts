@@ -6,11 +6,11 @@ import { ADMIN_TOKEN, startRuntime } from "../runtime.ts";
 
 const PAGES = 200;
 const WORKERS = 32;
-const CYCLES = 12;
+const CYCLES = 5;
 const WARM_UP = 4;
 const ROUNDS = 40;
 const ROUNDS_MIN = 9;
-const BUDGET_MS = 30_000;
+const BUDGET_MS = 20_000;
 const GOAL = 0.1;
 
 export const fanOut: Line = {

@@ -8,12 +8,12 @@ import { median, percent, short } from "../numbers.ts";
 import { startRuntime } from "../runtime.ts";
 
 const WORKERS = 32;
-const CYCLES = 20;
+const CYCLES = 8;
 const WARM_UP = 8;
 /** Rounds end when there are enough, or when the time is up and there are some. */
-const ROUNDS = 60;
+const ROUNDS = 80;
 const ROUNDS_MIN = 9;
-const BUDGET_MS = 40_000;
+const BUDGET_MS = 25_000;
 /** Bytes of the bare object's two rows: together about what a transition of ours writes. */
 const TEXT = "x".repeat(400);
 const GOAL = 0.75;

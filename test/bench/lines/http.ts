@@ -12,11 +12,11 @@ import { startRuntime } from "../runtime.ts";
 import { signed } from "../sign.ts";
 
 const WORKERS = 32;
-const CYCLES = 10;
+const CYCLES = 5;
 const WARM_UP = 6;
-const ROUNDS = 60;
+const ROUNDS = 80;
 const ROUNDS_MIN = 9;
-const BUDGET_MS = 45_000;
+const BUDGET_MS = 25_000;
 const GOAL = 0.7;
 
 export const overHttp: Line = {

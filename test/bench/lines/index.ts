@@ -1,6 +1,7 @@
 /** All lines, in the order of the table. */
 import type { Line } from "../line.ts";
 import { blender } from "./blender.ts";
+import { registry } from "./registry.ts";
 import { uploads } from "./uploads.ts";
 import { agents } from "./agents.ts";
 import { chunks } from "./chunks.ts";
@@ -15,6 +16,7 @@ import { overHttp } from "./http.ts";
 export const LINES: readonly Line[] = [
   hotPath,
   overHttp,
+  registry,
   growth,
   counts,
   idle,

@@ -5,11 +5,14 @@
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
 import type { Lease } from "../../../src/protocol/lease.ts";
 import type { TaskRpc } from "../../../src/task/rpc.ts";
+import { REGISTRY_NAME } from "../../../src/platform/env.ts";
+import type { RegistryRpc } from "../../../src/registry/rpc.ts";
 import type { Order } from "../order.ts";
 import type { BareDO } from "./bare.ts";
 
 interface Env {
   TASK: DurableObjectNamespace;
+  REGISTRY: DurableObjectNamespace;
   BARE: DurableObjectNamespace<BareDO>;
 }
 
@@ -41,6 +44,13 @@ async function carryOut(order: Order, env: Env): Promise<{ calls: number }> {
       await Promise.all(each);
       return { calls: order.workers * order.cycles };
     }
+    case "ask": {
+      const each = order.workers.map(async (worker) => {
+        for (let i = 0; i < order.calls; i++) await ask(env, worker);
+      });
+      await Promise.all(each);
+      return { calls: order.workers.length * order.calls };
+    }
     case "bare": {
       const each = Array.from({ length: order.callers }, async () => {
         for (let i = 0; i < order.calls; i++) await env.BARE.getByName("bare").write(order.text);
@@ -65,6 +75,19 @@ async function cycle(env: Env, task: number, worker: number): Promise<void> {
   const settled = await taskOf(env, task).complete({ id: worker + 1 }, lease.lease_id, body);
   if (!settled.ok || !settled.value.next?.lease) throw new Error(`no next lease: ${JSON.stringify(settled)}`);
   leases.set(seat, settled.value.next.lease);
+}
+
+/** The task that each worker was given last. */
+const given = new Map<number, number>();
+
+async function ask(env: Env, worker: number): Promise<void> {
+  const registry = env.REGISTRY.getByName(REGISTRY_NAME) as unknown as RegistryRpc;
+  const last = given.get(worker);
+  const refused = last === undefined ? {} : { refused: { task_id: last, retry_after_ms: 1 } };
+  const caller = { role: "worker", id: worker, name: `worker:${worker}` } as const;
+  const asked = await registry.patchWorker(worker, { status: "available", ...refused }, caller, "192.0.2.1");
+  if (!asked.ok || asked.value.task_id === null) throw new Error(`no task: ${JSON.stringify(asked)}`);
+  given.set(worker, asked.value.task_id);
 }
 
 function taskOf(env: Env, id: number): TaskRpc {
