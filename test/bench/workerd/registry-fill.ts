@@ -34,7 +34,7 @@ export function fillWith(prototype: object): void {
         workers,
       );
       // What is in memory is of before: the next call meets an object that has read its rows.
-      await (this as unknown as { restored(): Promise<unknown> }).restored();
+      (await (this as unknown as { comingToLife(): Promise<() => unknown> }).comingToLife())();
     },
   });
 }
