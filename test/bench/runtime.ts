@@ -59,9 +59,9 @@ export function startCounted(): Promise<Runtime> {
   return startRuntime({ manager: "test/bench/workerd/counted.ts" });
 }
 
-/** Start it on an empty state folder. */
-export async function startRuntime(options: { manager?: string } = {}): Promise<Runtime> {
-  const state = mkdtempSync(path.join(tmpdir(), "tablao-bench-"));
+/** Start it on an empty state folder, in `folder` or among other temporary ones. */
+export async function startRuntime(options: { manager?: string; folder?: string } = {}): Promise<Runtime> {
+  const state = mkdtempSync(path.join(options.folder ?? tmpdir(), "tablao-bench-"));
   const [manager, bare, driver] = await Promise.all(
     [options.manager ?? "src/index.ts", "test/bench/workerd/bare.ts", "test/bench/workerd/driver.ts"].map(bundle),
   );
