@@ -130,7 +130,7 @@ const slow: string[] = [];
 let slowest = { ms: 0, what: "" };
 let unsettled = 0;
 
-async function tryOut(request: FuzzRequest, stage: Stage): Promise<Response & { said: string }> {
+async function tryOut(request: FuzzRequest, stage: Stage): Promise<Response & { said: string; ms: number }> {
   const { operation, body } = request;
   const path = pathOf(request, stage.values);
   const headers: Record<string, string> = {
@@ -151,7 +151,7 @@ async function tryOut(request: FuzzRequest, stage: Stage): Promise<Response & { 
   if (ms > slowest.ms) slowest = { ms: Math.round(ms), what };
   if (ms > SLOW_MS) slow.push(`${what} in ${Math.round(ms)} ms`);
   statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
-  return Object.assign(response, { said });
+  return Object.assign(response, { said, ms });
 }
 
 function check({ status, headers, said }: Response & { said: string }, request: FuzzRequest, stage: Stage): void {
@@ -183,6 +183,11 @@ it(
         const before = mutates ? await digest(task) : "";
         const response = await tryOut(request, stage);
         check(response, request, stage);
+        if (response.ms > SLOW_MS) {
+          // A busy machine makes an answer slow, but not the same one three times.
+          const again = [await tryOut(request, stage), await tryOut(request, stage)].map(({ ms }) => ms);
+          expect(Math.min(...again), `${request.operation.method} ${request.operation.path}`).toBeLessThan(SLOW_MS);
+        }
         if (!mutates || response.status < 400 || (await digest(task)) === before) return;
         // An alarm or a late report of an earlier request may have come between: what is refused again changes nothing again.
         unsettled++;
