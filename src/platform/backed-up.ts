@@ -19,6 +19,9 @@ export abstract class BackedUpObject extends DurableObject<Env> implements Backu
    */
   protected abstract comingToLife(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>>;
 
+  /** One transaction; when it throws, what is in memory is as the rows are then. */
+  protected abstract whole<T>(work: () => T): T;
+
   async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {
     const version = this.backupVersion();
     if (version === null) return err({ code: "not_found", detail: "do not exist" });
@@ -35,7 +38,7 @@ export abstract class BackedUpObject extends DurableObject<Env> implements Backu
     const { storage } = this.ctx;
     let refused: string | null = null;
     try {
-      return storage.transactionSync(() => {
+      return this.whole(() => {
         const inserted = insertRows(storage.sql, this.notBackedUp, rows);
         if (inserted.ok) return comeToLife();
         refused = inserted.error;

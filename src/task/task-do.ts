@@ -47,6 +47,7 @@ type Outcome<T> = Result<T, Refusal>;
 export class TaskDO extends BackedUpObject implements TaskRpc {
   /** The journal is empty of news when rows are taken out: see `backupVersion`. */
   protected readonly notBackedUp = ["journal"];
+  protected readonly whole = <T>(work: () => T): T => this.#held.whole(work);
   readonly #store: TaskStore;
   readonly #log: TaskLog;
   readonly #chores: TaskChores;
@@ -282,16 +283,15 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
   /** A task from another manager: see `continueTask`. Tasks it waits for have come before it, or never will. */
   protected async comingToLife(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>> {
     const news = await this.#chores.dependents.watchThere(definitionIn(rows));
-    return () =>
-      this.#held.whole(() => {
-        if (!this.#store.readable()) return err({ code: "invalid", detail: "are not those of a task" });
-        this.#held.loaded = this.#held.load();
-        this.#held.transit((t, { record }) => {
-          record.chores.report_due_ms = t.nowMs;
-          return continueTask(t, news);
-        });
-        return ok(null);
+    return () => {
+      if (!this.#store.readable()) return err({ code: "invalid", detail: "are not those of a task" });
+      this.#held.loaded = this.#held.load();
+      this.#held.transit((t, { record }) => {
+        record.chores.report_due_ms = t.nowMs;
+        return continueTask(t, news);
       });
+      return ok(null);
+    };
   }
 
   override async alarm(): Promise<void> {

@@ -32,3 +32,7 @@ test("P4: 150 lives with resets between calls and refused writes answer, store a
   expect(counts["resets"]).toBeGreaterThan(5_000);
   expect(counts["refused writes"]).toBeGreaterThan(200);
 });
+
+test("P4: a write refused in the middle of a restore leaves no task that is in memory only (seed 973)", async () => {
+  expect((await long(1, 973, "--twins"))[1]).toMatch(/^1 runs, 0 failed/);
+});
