@@ -35,7 +35,7 @@ export interface Visitor {
   context: BrowserContext;
   /** Errors on the console, uncaught exceptions, and what the content security policy stopped. */
   complaints: string[];
-  /** Every request but the socket's: `GET /tasks/1/frames`. */
+  /** Every request but the socket's and those for the page's own files: `GET /tasks/1/frames`. */
   requests: string[];
   close(): Promise<void>;
 }
@@ -66,7 +66,8 @@ export async function newVisitor({ viewport = DESKTOP, theme = "light" }: Visito
   page.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
   page.on("request", (request) => {
     const { pathname, search } = new URL(request.url());
-    requests.push(`${request.method()} ${pathname}${search}`);
+    // The page's own files come when the browser likes: its icon many seconds after the page.
+    if (!pathname.startsWith("/app/static/")) requests.push(`${request.method()} ${pathname}${search}`);
   });
   page.setDefaultTimeout(20_000);
   return { page, context, complaints, requests, close: () => context.close() };
