@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { definitionOf } from "../../test/support/definition.ts";
 import { amend } from "./amending.ts";
 import { act } from "./control.ts";
-import type { CompiledDefinition, TaskDefinition } from "./rpc.ts";
+import type { CompiledDefinition } from "./rpc.ts";
 import { at, newTask, terms, whole } from "./testing/farm.ts";
 
 const COMPILED: CompiledDefinition = {
@@ -18,24 +19,7 @@ test("P10: other settings with an action that is refused change nothing, not eve
   const task = newTask(terms("1-10"));
   act(at(task, 0), whole(task), "skip", "2-5", "ana");
   const before = JSON.stringify(task.ledger);
-  const definition = {
-    ...COMPILED,
-    settings: { frames: "1-10" },
-    frame_list: "1-10",
-    id: 1,
-    type: "demo_render",
-    parser: "plain",
-    priority: 50,
-    name: "",
-    owner: "ana",
-    task_id: null,
-    chunk: 1,
-    order: "ascending",
-    depends_on: [],
-    lease_ms: 60_000,
-    tries: 3,
-    paused: false,
-  } satisfies TaskDefinition;
+  const definition = definitionOf("demo_render", { frames: "1-10" }, { id: 1, owner: "ana" });
   const patch = { settings: { frames: "1-20" }, status: "skip", frames: "999" } as const;
   const refused = amend(at(task, 1), whole(task), definition, patch, COMPILED, "ana");
   expect(refused).toMatchObject({ ok: false, error: { code: "invalid" } });

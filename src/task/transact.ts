@@ -20,7 +20,7 @@ export interface Parts {
  * memory may be half-changed then, and is the caller's to drop.
  *
  * A change that writes no rows itself needs no transaction around it: `note` comes last and is all or nothing. A savepoint
- * costs as much as half of all the rules (007).
+ * costs as much as half of all the rules (008).
  */
 export function transact<T>(
   { storage, store, chores, live }: Parts,
