@@ -2,6 +2,7 @@
 import { hashFile, type FileHash } from "../agent/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
 import { FileChanged, sendAsset } from "../agent/upload.ts";
+import { inLanes } from "../platform/lanes.ts";
 import { missingResultSchema } from "../protocol/file.ts";
 import type { Input } from "../protocol/plan.ts";
 import { CliError, EXIT } from "./failure.ts";
@@ -96,24 +97,4 @@ async function missingOf(client: ManagerClient, hashes: string[]): Promise<Set<s
     for (const sha256 of answer.missing) missing.add(sha256);
   }
   return missing;
-}
-
-/** Work on all items, so many at a time; the first failure stops the taking of new ones and is thrown. */
-export async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  let failed = false;
-  const lane = async (): Promise<void> => {
-    for (const item of queue) {
-      if (failed) return;
-      try {
-        await work(item);
-      } catch (thrown) {
-        failed = true;
-        throw thrown;
-      }
-    }
-  };
-  const results = await Promise.allSettled(Array.from({ length: lanes }, lane));
-  const first = results.find((result) => result.status === "rejected");
-  if (first) throw first.reason;
 }

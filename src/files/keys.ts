@@ -6,9 +6,12 @@
 /** Unfinished uploads of every kind. */
 export const PARTS_PREFIX = "parts/";
 
+/** Inputs. */
+export const ASSETS_PREFIX = "assets/";
+
 /** An input, by its content. */
 export function assetKey(sha256: string): string {
-  return `assets/${sha256}`;
+  return `${ASSETS_PREFIX}${sha256}`;
 }
 
 /** An output of one attempt. The name has passed `fileNameSchema`: it holds no slash. */

@@ -1,6 +1,6 @@
 /** `GET /backup…`: everything that is stored, for admins. Rows by the page; files by their key, under which nothing ever changes. */
 import { z } from "zod";
-import { outputKey } from "../files/keys.ts";
+import { assetKey, ASSETS_PREFIX, outputKey } from "../files/keys.ts";
 import { hashOf } from "../files/store.ts";
 import type { BackupRefusal } from "../platform/backup-rpc.ts";
 import type { Env } from "../platform/env.ts";
@@ -81,10 +81,10 @@ async function historyPage(env: Env, cursor: string | null): Promise<Result<Back
 
 async function assetsPage(env: Env, cursor: string | null): Promise<Result<BackupRows, Refusal>> {
   // The bucket's own cursors throw when they are not its own; a key it lists after is always right.
-  const startAfter = cursor === null ? undefined : `assets/${cursor}`;
-  const page = await env.FILES.list({ prefix: "assets/", include: ["customMetadata"], startAfter });
+  const startAfter = cursor === null ? undefined : assetKey(cursor);
+  const page = await env.FILES.list({ prefix: ASSETS_PREFIX, include: ["customMetadata"], startAfter });
   const rows = page.objects.map((object): BackupRow => ["assets", { sha256: hashOf(object), size: object.size }]);
-  const last = page.objects.at(-1)?.key.slice("assets/".length);
+  const last = page.objects.at(-1)?.key.slice(ASSETS_PREFIX.length);
   return ok({ rows, version: 0, cursor: page.truncated && last !== undefined ? last : null });
 }
 

@@ -2,6 +2,7 @@
 import { createScheduledController } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
 import { assemble } from "../../src/files/parts.ts";
+import { missingKeys } from "../../src/files/store.ts";
 import { STALE_PART_MS, sweepStaleParts } from "../../src/files/sweep.ts";
 import {
   assembleAsset,
@@ -112,6 +113,54 @@ describe("assets", () => {
       code: "invalid",
       fields: ["sha256.0"],
     });
+  });
+});
+
+describe("which assets are missing", () => {
+  /** As R2 answers, on these keys only; `asked` counts. */
+  function bucketOf(
+    keysThere: string[],
+    pageSize = 1_000,
+  ): { bucket: R2Bucket; asked: { lists: number; heads: number } } {
+    const there = keysThere.toSorted();
+    const asked = { lists: 0, heads: 0 };
+    const bucket = {
+      head: async (key: string) => (asked.heads++, there.includes(key) ? { key } : null),
+      list: async ({ prefix, startAfter }: { prefix: string; startAfter: string }) => {
+        asked.lists++;
+        const found = there.filter((key) => key.startsWith(prefix) && key > startAfter);
+        return { objects: found.slice(0, pageSize).map((key) => ({ key })), truncated: found.length > pageSize };
+      },
+    };
+    return { bucket: bucket as unknown as R2Bucket, asked };
+  }
+  const numbered = (n: number, step = 1) =>
+    Array.from({ length: n }, (_, i) => `assets/${(i * step).toString(16).padStart(64, "0")}`);
+
+  test("one page of a listing answers for a thousand where the bucket holds few", async () => {
+    const { bucket, asked } = bucketOf(["assets/zz", "parts/x", ...numbered(400, 2)]);
+    expect(await missingKeys(bucket, numbered(1_000))).toEqual(
+      numbered(1_000).filter((_, i) => i % 2 === 1 || i >= 800),
+    );
+    expect(asked).toEqual({ lists: 1, heads: 0 });
+  });
+
+  test("pages follow as long as each says much; what they do not reach is asked one by one", async () => {
+    // 400 keys side by side, then one in a hundred of what is there.
+    const wanted = [...numbered(400), ...numbered(1_000, 100).slice(5)].toReversed();
+    const { bucket, asked } = bucketOf(numbered(30_000).filter((_, i) => i % 3 > 0));
+    const there = new Set(numbered(30_000).filter((_, i) => i % 3 > 0));
+    expect(await missingKeys(bucket, wanted)).toEqual(wanted.filter((key) => !there.has(key)));
+    expect(asked).toEqual({ lists: 2, heads: wanted.length - 400 - 10 - 15 });
+  });
+
+  test("few are asked one by one, and a bucket that lists nothing at all is, too", async () => {
+    const few = bucketOf(numbered(100));
+    expect(await missingKeys(few.bucket, numbered(39))).toEqual([]);
+    expect(few.asked).toEqual({ lists: 0, heads: 39 });
+    const odd = bucketOf(numbered(100), 0);
+    expect(await missingKeys(odd.bucket, numbered(100))).toEqual([]);
+    expect(odd.asked).toEqual({ lists: 1, heads: 100 });
   });
 });
 

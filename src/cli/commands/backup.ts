@@ -11,6 +11,7 @@ import {
   type BackupAsset,
   type BackupRow,
 } from "../../protocol/backup.ts";
+import { inLanes } from "../../platform/lanes.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { taskListSchema } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
@@ -19,7 +20,6 @@ import { BackupFolder } from "../backup-folder.ts";
 import { query, sessionOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
-import { inLanes } from "../send-inputs.ts";
 import { bytes, count } from "../text.ts";
 
 /** A backup of hours outlives a restart of the manager. */

@@ -3,13 +3,13 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../agent/manager-client.ts";
 import { uploadTo } from "../../agent/upload.ts";
+import { inLanes } from "../../platform/lanes.ts";
 import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
 import { snapshotOf } from "../../task/snapshot.ts";
 import { BackupFolder, type Manifest } from "../backup-folder.ts";
 import { query, sessionOf, type Output } from "../command-line.ts";
 import { showProgress } from "../progress.ts";
-import { inLanes } from "../send-inputs.ts";
 import { bytes, count } from "../text.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;

@@ -5,13 +5,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { downloadTo } from "../../agent/download.ts";
 import type { ManagerClient } from "../../agent/manager-client.ts";
+import { inLanes } from "../../platform/lanes.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
 import { flagsOf, frameList, idArgument, query, sessionOf, whole } from "../command-line.ts";
 import { CliError, EXIT, messageOf } from "../failure.ts";
 import { showProgress } from "../progress.ts";
-import { inLanes } from "../send-inputs.ts";
 import { bytes, count, harmless, instant } from "../text.ts";
 import { isFinal } from "../wait.ts";
 
