@@ -1,6 +1,6 @@
 /**
- * Grants and receipts: why an upload needs no Durable Object. The TaskDO signs a grant into each lease; the Worker checks it,
- * stores the bytes, and signs a receipt, which the TaskDO checks when the lease commits.
+ * Grants and receipts: why an upload needs no Durable Object. The Worker signs a grant for each lease the TaskDO gives out, checks
+ * it when an upload comes, stores the bytes, and signs a receipt; the TaskDO is told what the receipt says when the lease commits.
  */
 import { err, ok, type Result } from "../platform/result.ts";
 import { sign, verify } from "../platform/signing.ts";

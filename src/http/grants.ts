@@ -1,9 +1,15 @@
-/** Who may upload or read a task's files by the grant of a lease. Needs no look-up: grants are signed. */
-import { GRANT_HEADER, verifyGrant } from "../files/grant.ts";
+/**
+ * Grants: what a worker may do with a task's files while it has a lease. They are signed here, where Workers are many, and not by
+ * the task's object, which is one; checking one needs no look-up.
+ */
+import { GRANT_HEADER, signGrant, verifyGrant } from "../files/grant.ts";
 import { ok, type Result } from "../platform/result.ts";
-import { signingKey } from "../platform/signing.ts";
+import { signingKey, type SigningEnv } from "../platform/signing.ts";
 import type { Grant } from "../protocol/file.ts";
+import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
+import { SWEEP_AFTER_MS } from "../task/leasing.ts";
+import type { Extended, Given, GivenLease, GivenNext } from "../task/rpc.ts";
 import type { RequestContext } from "./context.ts";
 
 /** The caller's own, unexpired grant. Refusals: `forbidden`, `lease_lost`. */
@@ -40,4 +46,34 @@ export async function mayRead(
   if (!grant.ok) return grant;
   if (grant.value.task === taskId || grant.value.input_task === taskId) return ok(null);
   return refuse("forbidden", "This grant does not cover the files of this task.", GRANT_HEADER);
+}
+
+/** The answer to a claim, with the lease's grant. */
+export async function grantedClaim(env: SigningEnv, worker: number, given: Given): Promise<Claimed> {
+  return { ...given, lease: given.lease && (await grantedLease(env, worker, given.lease)) };
+}
+
+/** The answer to a settlement, with the grant of the lease that comes next. */
+export async function grantedNext(env: SigningEnv, worker: number, settled: GivenNext): Promise<Settled> {
+  return { ...settled, next: settled.next && (await grantedClaim(env, worker, settled.next)) };
+}
+
+/** The answer to a renewal, with a grant that lasts as long as the lease now does. */
+export async function grantedRenewal(
+  env: SigningEnv,
+  lease: Pick<Grant, "task" | "lease_id" | "attempt" | "worker">,
+  { input_task, ...renewed }: Extended,
+): Promise<Renewed> {
+  return { ...renewed, grant: await grantFor(env, { ...lease, input_task }, renewed.until_ms) };
+}
+
+async function grantedLease(env: SigningEnv, worker: number, lease: GivenLease): Promise<Lease> {
+  const { task_id: task, lease_id, attempt, plan } = lease;
+  const claims = { task, lease_id, attempt, worker, input_task: plan.input_task };
+  return { ...lease, grant: await grantFor(env, claims, lease.until_ms) };
+}
+
+/** A grant outlives its lease by what a slow upload may need, and no more: then strays are swept. */
+async function grantFor(env: SigningEnv, claims: Omit<Grant, "exp_ms">, untilMs: number): Promise<string> {
+  return await signGrant(await signingKey(env), { ...claims, exp_ms: untilMs + SWEEP_AFTER_MS });
 }

@@ -1,6 +1,7 @@
 /** `/tasks/{id}/leases…`: the lease protocol. The task's object is the fence; this only checks who and what. */
 import type { z } from "zod";
-import type { Result } from "../platform/result.ts";
+import type { Env } from "../platform/env.ts";
+import { ok, type Result } from "../platform/result.ts";
 import {
   claimSchema,
   completeSchema,
@@ -10,9 +11,10 @@ import {
   type DoneFrame,
 } from "../protocol/lease.ts";
 import type { Refusal } from "../protocol/problem.ts";
-import type { Proven, TaskRpc, WorkerRef } from "../task/rpc.ts";
-import { jsonResult, notFound } from "./answers.ts";
+import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../task/rpc.ts";
+import { json, jsonResult, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
+import { grantedClaim, grantedNext, grantedRenewal } from "./grants.ts";
 import { readBody } from "./input.ts";
 import { callTask } from "./objects.ts";
 import { problemResponse } from "./problems.ts";
@@ -28,17 +30,23 @@ export const claimLease: Handler = async (request, { env, params, principal }) =
   if (id === null) return notFound("task");
   const claim = await readBody(request, claimSchema);
   if (!claim.ok) return problemResponse(claim.error);
-  return jsonResult(await callTask(env, id, (task) => task.claim({ id: principal.id }, claim.value)));
+  const given = await callTask(env, id, (task) => task.claim({ id: principal.id }, claim.value));
+  return given.ok ? json(await grantedClaim(env, principal.id, given.value)) : problemResponse(given.error);
 };
 
-type Verb<T> = (
-  task: TaskRpc,
-  worker: WorkerRef,
-  leaseId: string,
-  body: Proven<T>,
-) => Promise<Result<unknown, Refusal>>;
+/** A call of a lease as the task's object takes it. */
+interface LeaseCall<T> {
+  env: Env;
+  id: number;
+  worker: WorkerRef;
+  leaseId: string;
+  body: Proven<T>;
+}
 
-function leaseVerb<T extends { done: DoneFrame[] }>(schema: z.ZodType<T>, verb: Verb<T>): Handler {
+function leaseVerb<T extends { done: DoneFrame[] }>(
+  schema: z.ZodType<T>,
+  carryOut: (call: LeaseCall<T>) => Promise<Result<unknown, Refusal>>,
+): Handler {
   return async (request, { env, params, principal }) => {
     const id = idFrom(params["id"]);
     if (id === null) return notFound("task");
@@ -48,19 +56,31 @@ function leaseVerb<T extends { done: DoneFrame[] }>(schema: z.ZodType<T>, verb: 
     if (!body.ok) return problemResponse(body.error);
     const checked = await proven(env, body.value);
     if (!checked.ok) return problemResponse(checked.error);
-    return jsonResult(await callTask(env, id, (task) => verb(task, { id: principal.id }, leaseId, checked.value)));
+    return jsonResult(await carryOut({ env, id, worker: { id: principal.id }, leaseId, body: checked.value }));
   };
 }
 
+/** A verb that ends its lease, and may claim the next. */
+function settlement<T extends { done: DoneFrame[] }>(
+  schema: z.ZodType<T>,
+  verb: (task: TaskRpc, worker: WorkerRef, leaseId: string, body: Proven<T>) => Promise<Result<GivenNext, Refusal>>,
+): Handler {
+  return leaseVerb(schema, async ({ env, id, worker, leaseId, body }) => {
+    const settled = await callTask(env, id, (task) => verb(task, worker, leaseId, body));
+    return settled.ok ? ok(await grantedNext(env, worker.id, settled.value)) : settled;
+  });
+}
+
 /** POST /tasks/{id}/leases/{lease_id}/renew */
-export const renewLease = leaseVerb(renewSchema, (task, worker, leaseId, body) => task.renew(worker, leaseId, body));
+export const renewLease = leaseVerb(renewSchema, async ({ env, id, worker, leaseId, body }) => {
+  const extended = await callTask(env, id, (task) => task.renew(worker, leaseId, body));
+  if (!extended.ok) return extended;
+  const lease = { task: id, lease_id: leaseId, attempt: body.attempt, worker: worker.id };
+  return ok(await grantedRenewal(env, lease, extended.value));
+});
 /** POST /tasks/{id}/leases/{lease_id}/complete */
-export const completeLease = leaseVerb(completeSchema, (task, worker, leaseId, body) =>
-  task.complete(worker, leaseId, body),
-);
+export const completeLease = settlement(completeSchema, (task, ...call) => task.complete(...call));
 /** POST /tasks/{id}/leases/{lease_id}/fail */
-export const failLease = leaseVerb(failSchema, (task, worker, leaseId, body) => task.fail(worker, leaseId, body));
+export const failLease = settlement(failSchema, (task, ...call) => task.fail(...call));
 /** POST /tasks/{id}/leases/{lease_id}/release */
-export const releaseLease = leaseVerb(releaseSchema, (task, worker, leaseId, body) =>
-  task.release(worker, leaseId, body),
-);
+export const releaseLease = settlement(releaseSchema, (task, ...call) => task.release(...call));

@@ -4,15 +4,14 @@
  */
 import { verifyReceipt } from "../files/grant.ts";
 import { ok, type Result } from "../platform/result.ts";
-import { signingKey } from "../platform/signing.ts";
-import type { Env } from "../platform/env.ts";
+import { signingKey, type SigningEnv } from "../platform/signing.ts";
 import type { DoneFrame } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Proven, ProvenFrame } from "../task/rpc.ts";
 
 /** The body with the claims of its receipts in their place; `invalid` when this manager did not sign one. */
 export async function proven<T extends { done: DoneFrame[] }>(
-  env: Pick<Env, "TABLAO_SIGNING_KEY" | "TABLAO_ADMIN_TOKEN">,
+  env: SigningEnv,
   body: T,
 ): Promise<Result<Proven<T>, Refusal>> {
   const key = await signingKey(env);

@@ -4,6 +4,9 @@
  */
 import type { Env } from "./env.ts";
 
+/** Where the key comes from. */
+export type SigningEnv = Pick<Env, "TABLAO_SIGNING_KEY" | "TABLAO_ADMIN_TOKEN">;
+
 /** What a signature is for; each has claims of its own. */
 export type Purpose = "access" | "grant" | "receipt" | "session" | "share" | "webhook";
 
@@ -26,7 +29,7 @@ let cached: { secret: string; key: Promise<CryptoKey> } | undefined;
  * The deployment's signing key: `TABLAO_SIGNING_KEY`, else derived from `TABLAO_ADMIN_TOKEN`. Imported once per isolate.
  * Throws when neither is set; the router answers `not_configured` before anything gets here.
  */
-export function signingKey(env: Pick<Env, "TABLAO_SIGNING_KEY" | "TABLAO_ADMIN_TOKEN">): Promise<CryptoKey> {
+export function signingKey(env: SigningEnv): Promise<CryptoKey> {
   const secret = env.TABLAO_SIGNING_KEY ?? env.TABLAO_ADMIN_TOKEN;
   if (!secret) throw new Error("neither TABLAO_SIGNING_KEY nor TABLAO_ADMIN_TOKEN is set");
   if (cached?.secret !== secret) cached = { secret, key: importKey(secret) };

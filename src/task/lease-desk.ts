@@ -1,21 +1,17 @@
 /**
- * The lease calls of one task's object: what is checked before a transition, and signed and compiled after it. Until its
- * answer is made, all of a call is synchronous.
+ * The lease calls of one task's object: what is checked before a transition, and compiled after it. All of a call is synchronous.
  */
 import { planFor } from "../compilers/index.ts";
-import { signGrant } from "../files/grant.ts";
-import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
-import { signingKey } from "../platform/signing.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
-import type { Claim, Claimed, Complete, Fail, Lease, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { claim as claimFrames, type ClaimOutcome } from "./claiming.ts";
 import { format, frames } from "./frame-set.ts";
 import * as leasing from "./leasing.ts";
 import type { LiveLease, Transition } from "./ledger.ts";
 import { checkReceipts, leaseFrames } from "./outputs.ts";
-import type { Proven, WorkerRef } from "./rpc.ts";
+import type { Extended, Given, GivenLease, GivenNext, Proven, WorkerRef } from "./rpc.ts";
 import type { Loaded, Transit } from "./held-task.ts";
 import type { TaskLog } from "./task-log.ts";
 
@@ -24,7 +20,6 @@ type Verb = (t: Transition, ref: leasing.LeaseRef, done: leasing.DoneFrame[]) =>
 
 /** The object, as its lease calls see it; they are made only while it holds a task. */
 export interface LeaseHost {
-  env: Env;
   log: TaskLog;
   loaded(): Loaded | null;
   transit: Transit;
@@ -41,16 +36,16 @@ export class LeaseDesk {
     this.#host = host;
   }
 
-  async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Claimed>> {
+  claim(worker: WorkerRef, claim: Claim): Outcome<Given> {
     const outcome = this.#host.transit((t) => {
       const claimed = claimIn(t, worker, claim);
       t.effects.idle = claimed.lease === null || !claimed.fresh;
       return ok(claimed);
     });
-    return outcome.ok ? ok(await this.#claimed(outcome.value, claim)) : outcome;
+    return outcome.ok ? ok(this.#given(outcome.value, claim)) : outcome;
   }
 
-  async renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Outcome<Renewed>> {
+  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Outcome<Extended> {
     const ref = { worker: worker.id, leaseId, attempt: renew.attempt };
     const done = this.#checked(renew);
     if (!done.ok) return done;
@@ -61,36 +56,34 @@ export class LeaseDesk {
     if (!lease.ok) return lease;
     if (renew.progress !== null) this.progress.set(leaseId, renew.progress);
     const { until_ms } = lease.value;
-    const grant = await this.#grant(lease.value);
-    return ok({ lease_ms: until_ms - Date.now(), until_ms, grant, log_watched: this.#host.logWatched() });
+    const { input_task } = this.#host.loaded()!.definition;
+    return ok({ lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#host.logWatched() });
   }
 
-  async complete(worker: WorkerRef, leaseId: string, body: Proven<Complete>): Promise<Outcome<Settled>> {
-    return await this.#settle(worker, leaseId, body, body.next, (t, ref, done) => leasing.complete(t, ref, done));
+  complete(worker: WorkerRef, leaseId: string, body: Proven<Complete>): Outcome<GivenNext> {
+    return this.#settle(worker, leaseId, body, body.next, (t, ref, done) => leasing.complete(t, ref, done));
   }
 
-  async fail(worker: WorkerRef, leaseId: string, body: Proven<Fail>): Promise<Outcome<Settled>> {
+  fail(worker: WorkerRef, leaseId: string, body: Proven<Fail>): Outcome<GivenNext> {
     const named = parseFrameList(body.frames);
     if (!named.ok) return refuse("invalid", named.error, "frames");
     const blamed = leaseFrames(named.value);
     if (!blamed.ok) return blamed;
     const verb: Verb = (t, ref, done) => leasing.fail(t, ref, done, blamed.value, body.error);
-    return await this.#settle(worker, leaseId, body, body.next, verb);
+    return this.#settle(worker, leaseId, body, body.next, verb);
   }
 
-  async release(worker: WorkerRef, leaseId: string, body: Proven<Release>): Promise<Outcome<Settled>> {
-    return await this.#settle(worker, leaseId, body, null, (t, ref, done) =>
-      leasing.release(t, ref, done, body.reason),
-    );
+  release(worker: WorkerRef, leaseId: string, body: Proven<Release>): Outcome<GivenNext> {
+    return this.#settle(worker, leaseId, body, null, (t, ref, done) => leasing.release(t, ref, done, body.reason));
   }
 
-  async #settle(
+  #settle(
     worker: WorkerRef,
     leaseId: string,
     body: Pick<Proven<Complete>, "attempt" | "done" | "log">,
     next: Claim | null,
     verb: Verb,
-  ): Promise<Outcome<Settled>> {
+  ): Outcome<GivenNext> {
     const ref = { worker: worker.id, leaseId, attempt: body.attempt };
     const done = this.#checked(body);
     if (!done.ok) return done;
@@ -106,7 +99,7 @@ export class LeaseDesk {
     if (!settled.ok) return settled;
     this.progress.delete(leaseId);
     const { committed, claimed } = settled.value;
-    return ok({ committed, next: claimed && (await this.#claimed(claimed, next!)) });
+    return ok({ committed, next: claimed && this.#given(claimed, next!) });
   }
 
   #checked(body: Pick<Proven<Complete>, "attempt" | "done">): Outcome<leasing.DoneFrame[]> {
@@ -122,12 +115,12 @@ export class LeaseDesk {
     return result;
   }
 
-  async #claimed(outcome: ClaimOutcome, claim: Claim): Promise<Claimed> {
+  #given(outcome: ClaimOutcome, claim: Claim): Given {
     if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
-    return { lease: await this.#leaseOf(outcome.lease, claim), reason: null, retry_after_ms: null };
+    return { lease: this.#leaseOf(outcome.lease, claim), reason: null, retry_after_ms: null };
   }
 
-  async #leaseOf(lease: LiveLease, claim: Claim): Promise<Lease> {
+  #leaseOf(lease: LiveLease, claim: Claim): GivenLease {
     const { id, type, parser, settings } = this.#host.loaded()!.definition;
     return {
       task_id: id,
@@ -136,22 +129,8 @@ export class LeaseDesk {
       frames: format(lease.frames),
       lease_ms: lease.until_ms - Date.now(),
       until_ms: lease.until_ms,
-      grant: await this.#grant(lease),
       plan: planFor(type, parser, settings, [...frames(lease.frames)], claim.platform),
     };
-  }
-
-  /** A grant outlives its lease by what a slow upload may need, and no more. */
-  async #grant(lease: LiveLease): Promise<string> {
-    const { definition } = this.#host.loaded()!;
-    return await signGrant(await signingKey(this.#host.env), {
-      task: definition.id,
-      lease_id: lease.lease_id,
-      attempt: lease.attempt,
-      worker: lease.worker,
-      input_task: definition.input_task,
-      exp_ms: lease.until_ms + leasing.SWEEP_AFTER_MS,
-    });
   }
 }
 

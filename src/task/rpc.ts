@@ -5,7 +5,18 @@
 import type { BackupRpc } from "../platform/backup-rpc.ts";
 import type { Result } from "../platform/result.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
-import type { Claim, Claimed, Complete, DoneFrame, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import type {
+  Claim,
+  Claimed,
+  Complete,
+  DoneFrame,
+  Fail,
+  Lease,
+  Release,
+  Renew,
+  Renewed,
+  Settled,
+} from "../protocol/lease.ts";
 import type { Timings } from "../protocol/live.ts";
 import type { Input } from "../protocol/plan.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -97,16 +108,23 @@ export interface DependencyProgress {
 export type ProvenFrame = Omit<DoneFrame, "receipts"> & { receipts: ReceiptClaims[] };
 export type Proven<T> = Omit<T, "done"> & { done: ProvenFrame[] };
 
+/** A lease as the object gives it out: the Worker signs its grant (`http/grants.ts`), which takes a key and no state. */
+export type GivenLease = Omit<Lease, "grant">;
+export type Given = Omit<Claimed, "lease"> & { lease: GivenLease | null };
+export type GivenNext = Omit<Settled, "next"> & { next: Given | null };
+/** The call itself says what else the new grant is for. */
+export type Extended = Omit<Renewed, "grant"> & { input_task: number | null };
+
 export interface TaskRpc extends BackupRpc {
   /** Idempotent: creating an existing task answers with its view. Reports to the registry before it answers. */
   create(definition: TaskDefinition, actor: Principal): Promise<Result<Task, Refusal>>;
   /** `not_found` when never created or removed. */
   view(): Promise<Result<Task, Refusal>>;
-  claim(worker: WorkerRef, claim: Claim): Promise<Result<Claimed, Refusal>>;
-  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Result<Renewed, Refusal>>;
-  complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Result<Settled, Refusal>>;
-  fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Result<Settled, Refusal>>;
-  release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Result<Settled, Refusal>>;
+  claim(worker: WorkerRef, claim: Claim): Promise<Result<Given, Refusal>>;
+  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Result<Extended, Refusal>>;
+  complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Result<GivenNext, Refusal>>;
+  fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Result<GivenNext, Refusal>>;
+  release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Result<GivenNext, Refusal>>;
   /** `compiled`: the patch's settings, compiled and checked by the Worker; null when it has none. */
   patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Result<null, Refusal>>;
   /** Cancels what runs, deletes the task's files and then its own storage; idempotent. */

@@ -13,7 +13,7 @@ import { err, ok, type Result } from "../platform/result.ts";
 import type { BackupRow } from "../protocol/backup.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import { CLOSE_GONE, CLOSE_SIGNED_OUT, type Timings } from "../protocol/live.ts";
-import type { Claim, Claimed, Complete, Fail, Release, Renew, Renewed, Settled } from "../protocol/lease.ts";
+import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
@@ -31,8 +31,11 @@ import { newRecord } from "./record.ts";
 import type {
   CompiledDefinition,
   DependencyProgress,
+  Extended,
   FilesQuery,
   FramesQuery,
+  Given,
+  GivenNext,
   Proven,
   TaskDefinition,
   TaskRpc,
@@ -76,7 +79,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
       livingTokens: (ids) => callRegistry(env, (registry) => registry.livingTokens(ids)),
     });
     const logWatched = (): boolean => this.#live.feed.has("log") || this.#log.followed(Date.now());
-    this.#desk = new LeaseDesk({ env, log: this.#log, loaded, transit, logWatched });
+    this.#desk = new LeaseDesk({ log: this.#log, loaded, transit, logWatched });
     this.#chores = new TaskChores({
       ctx,
       env,
@@ -119,29 +122,29 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
     return taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#desk.progress);
   }
 
-  async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Claimed>> {
-    return this.#held.present() ? await this.#desk.claim(worker, claim) : NOT_FOUND;
+  async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Given>> {
+    return this.#held.present() ? this.#desk.claim(worker, claim) : NOT_FOUND;
   }
 
-  async renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Outcome<Renewed>> {
+  async renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Outcome<Extended>> {
     if (!this.#held.present()) return NOT_FOUND;
-    const renewed = await this.#desk.renew(worker, leaseId, renew);
+    const renewed = this.#desk.renew(worker, leaseId, renew);
     this.#live.moved();
     return renewed;
   }
 
-  async complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Outcome<Settled>> {
-    return this.#held.present() ? await this.#desk.complete(worker, leaseId, complete) : NOT_FOUND;
+  async complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Outcome<GivenNext>> {
+    return this.#held.present() ? this.#desk.complete(worker, leaseId, complete) : NOT_FOUND;
   }
 
-  async fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Outcome<Settled>> {
+  async fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Outcome<GivenNext>> {
     if (!this.#held.present()) return NOT_FOUND;
     await this.#chores.countAbleWorkers();
-    return await this.#desk.fail(worker, leaseId, fail);
+    return this.#desk.fail(worker, leaseId, fail);
   }
 
-  async release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Outcome<Settled>> {
-    return this.#held.present() ? await this.#desk.release(worker, leaseId, release) : NOT_FOUND;
+  async release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Outcome<GivenNext>> {
+    return this.#held.present() ? this.#desk.release(worker, leaseId, release) : NOT_FOUND;
   }
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {

@@ -6,9 +6,8 @@ import { outputKey } from "../../src/files/keys.ts";
 import { taskOf } from "../../src/platform/env.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
-import type { Claimed, Lease } from "../../src/protocol/lease.ts";
 import type { Task } from "../../src/protocol/task.ts";
-import type { ProvenFrame, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
+import type { Given, GivenLease, ProvenFrame, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
 import { definitionOf } from "../support/definition.ts";
 
 export const admin = { role: "admin", id: 0, name: "admin" } as const;
@@ -35,20 +34,20 @@ export const claimBody = () => ({
   epoch: 0,
 });
 
-export async function claim(id: number, worker: number): Promise<Claimed> {
+export async function claim(id: number, worker: number): Promise<Given> {
   const claimed = await object(id).claim({ id: worker }, claimBody());
   if (!claimed.ok) throw new Error(claimed.error.detail);
   return claimed.value;
 }
 
-export async function lease(id: number, worker: number): Promise<Lease> {
+export async function lease(id: number, worker: number): Promise<GivenLease> {
   const claimed = await claim(id, worker);
   if (!claimed.lease) throw new Error(`no lease: ${claimed.reason}`);
   return claimed.lease;
 }
 
 /** Upload the frames of a lease, and the receipts for it. */
-export async function rendered(given: Lease): Promise<ProvenFrame[]> {
+export async function rendered(given: GivenLease): Promise<ProvenFrame[]> {
   const list = parseFrameList(given.frames);
   const done: ProvenFrame[] = [];
   for (const frame of list.ok ? framesOf(list.value) : []) {
@@ -60,7 +59,7 @@ export async function rendered(given: Lease): Promise<ProvenFrame[]> {
   return done;
 }
 
-export async function complete(given: Lease, worker: number, done?: ProvenFrame[]) {
+export async function complete(given: GivenLease, worker: number, done?: ProvenFrame[]) {
   const body = { attempt: given.attempt, done: done ?? (await rendered(given)), next: null };
   return await object(given.task_id).complete({ id: worker }, given.lease_id, body);
 }

@@ -3,11 +3,10 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { afterEach, expect, test, vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
-import type { Claimed, Lease } from "../../src/protocol/lease.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Frame, Task } from "../../src/protocol/task.ts";
 import type { RegistryRpc } from "../../src/registry/rpc.ts";
-import type { TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
+import type { Given, GivenLease, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
 import { registryOf, taskOf } from "../../src/platform/env.ts";
 import { definitionOf } from "../support/definition.ts";
 
@@ -33,20 +32,20 @@ const claimBody = (key = `key-${String(nextKey++).padStart(8, "0")}`, epoch = 0)
   epoch,
 });
 
-async function claim(id: number, worker: number, body = claimBody()): Promise<Claimed> {
+async function claim(id: number, worker: number, body = claimBody()): Promise<Given> {
   const claimed = await object(id).claim({ id: worker }, body);
   if (!claimed.ok) throw new Error(claimed.error.detail);
   return claimed.value;
 }
 
-async function lease(id: number, worker: number): Promise<Lease> {
+async function lease(id: number, worker: number): Promise<GivenLease> {
   const claimed = await claim(id, worker);
   if (!claimed.lease) throw new Error(`no lease: ${claimed.reason}`);
   return claimed.lease;
 }
 
 /** What the receipts for the frames of a lease say. */
-async function done(given: Lease, only?: number[]) {
+async function done(given: GivenLease, only?: number[]) {
   const frames = parseFrameList(given.frames);
   const out = [];
   for (const frame of frames.ok ? framesOf(frames.value) : []) {

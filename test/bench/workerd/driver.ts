@@ -3,8 +3,7 @@
  * speed is measured.
  */
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
-import type { Lease } from "../../../src/protocol/lease.ts";
-import type { TaskRpc } from "../../../src/task/rpc.ts";
+import type { GivenLease, TaskRpc } from "../../../src/task/rpc.ts";
 import { REGISTRY_NAME } from "../../../src/platform/env.ts";
 import type { RegistryRpc } from "../../../src/registry/rpc.ts";
 import type { Order } from "../order.ts";
@@ -17,7 +16,7 @@ interface Env {
 }
 
 const SHA = "5a".repeat(32);
-const leases = new Map<string, Lease>();
+const leases = new Map<string, GivenLease>();
 
 export default {
   async fetch(request, env) {

@@ -10,8 +10,8 @@ import {
   type DoneFrame,
 } from "../../../src/protocol/lease.ts";
 import { PROBLEMS, type Refusal } from "../../../src/protocol/problem.ts";
-import type { Result } from "../../../src/platform/result.ts";
-import type { Proven } from "../../../src/task/rpc.ts";
+import { ok, type Result } from "../../../src/platform/result.ts";
+import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../../../src/task/rpc.ts";
 import type { Dice } from "../dice.ts";
 import type { Journal } from "../journal.ts";
 import { NoAnswer, type Answer, type Call, type Port } from "../port.ts";
@@ -37,6 +37,14 @@ export interface DirectPortOptions {
   dice: Dice;
   journal: Journal;
 }
+
+interface LeaseCall {
+  task: number;
+  lease: string;
+  body: Record<string, unknown>;
+}
+
+type Verb<T, A> = (task: TaskRpc, worker: WorkerRef, leaseId: string, body: Proven<T>) => Promise<Result<A, Refusal>>;
 
 export class DirectPort implements Port {
   readonly #o: DirectPortOptions;
@@ -114,35 +122,45 @@ export class DirectPort implements Port {
         return await this.#upload(call);
       case "claim": {
         const claim = claimSchema.parse(call.body);
-        return await product.callTask(env, call.task, (task) => task.claim({ id: worker }, claim));
+        const given = await product.callTask(env, call.task, (task) => task.claim({ id: worker }, claim));
+        return given.ok ? ok(await product.grantedClaim(env, worker, given.value)) : given;
       }
-      case "renew":
-        return await this.#verb(call, renewSchema, "renew");
+      case "renew": {
+        const renewed = await this.#verb(call, renewSchema, async (task, ...rest) => await task.renew(...rest));
+        if (!renewed.ok) return renewed;
+        const lease = { task: call.task, lease_id: call.lease, attempt: Number(call.body["attempt"]), worker };
+        return ok(await product.grantedRenewal(env, lease, renewed.value));
+      }
       case "complete":
-        return await this.#verb(call, completeSchema, "complete");
+        return await this.#settlement(call, completeSchema, async (task, ...rest) => await task.complete(...rest));
       case "fail":
-        return await this.#verb(call, failSchema, "fail");
+        return await this.#settlement(call, failSchema, async (task, ...rest) => await task.fail(...rest));
       case "release":
-        return await this.#verb(call, releaseSchema, "release");
+        return await this.#settlement(call, releaseSchema, async (task, ...rest) => await task.release(...rest));
     }
   }
 
-  async #verb<T extends { done: DoneFrame[] }>(
-    call: { task: number; lease: string; body: Record<string, unknown> },
+  async #settlement<T extends { done: DoneFrame[] }>(
+    call: LeaseCall,
     schema: z.ZodType<T>,
-    verb: "renew" | "complete" | "fail" | "release",
+    verb: Verb<T, GivenNext>,
   ): Promise<Result<unknown, Refusal>> {
+    const { product, platform, worker } = this.#o;
+    const settled = await this.#verb(call, schema, verb);
+    return settled.ok ? ok(await product.grantedNext(platform.env, worker, settled.value)) : settled;
+  }
+
+  async #verb<T extends { done: DoneFrame[] }, A>(
+    call: LeaseCall,
+    schema: z.ZodType<T>,
+    verb: Verb<T, A>,
+  ): Promise<Result<A, Refusal>> {
     const { product, platform, worker } = this.#o;
     const body = await product.proven(platform.env, schema.parse(call.body));
     if (!body.ok) return body;
-    return await product.callTask(platform.env, call.task, async (task) => {
-      const method = task[verb] as unknown as (
-        worker: object,
-        lease: string,
-        body: Proven<T>,
-      ) => Promise<Result<unknown, Refusal>>;
-      return await method({ id: worker }, call.lease, body.value);
-    });
+    return await product.callTask(platform.env, call.task, (task) =>
+      verb(task, { id: worker }, call.lease, body.value),
+    );
   }
 
   /** What `PUT …/outputs/{name}` does: the grant decides, the first bytes stay, a receipt is signed. */

@@ -8,8 +8,8 @@ import type { ReceiptClaims, Grant } from "../../../src/protocol/file.ts";
 import type { Result } from "../../../src/platform/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
 import type { RegistryRpc } from "../../../src/registry/rpc.ts";
-import type { DoneFrame } from "../../../src/protocol/lease.ts";
-import type { Proven, TaskRpc } from "../../../src/task/rpc.ts";
+import type { Claimed, DoneFrame, Renewed, Settled } from "../../../src/protocol/lease.ts";
+import type { Extended, Given, GivenNext, Proven, TaskRpc } from "../../../src/task/rpc.ts";
 import { takeOver } from "./world.ts";
 
 type ObjectClass = new (ctx: object, env: object) => Record<string, (...args: unknown[]) => Promise<unknown>>;
@@ -23,6 +23,9 @@ export interface Product {
   signingKey: (env: object) => Promise<unknown>;
   verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
   proven: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Proven<T>, Refusal>>;
+  grantedClaim: (env: object, worker: number, given: Given) => Promise<Claimed>;
+  grantedNext: (env: object, worker: number, settled: GivenNext) => Promise<Settled>;
+  grantedRenewal: (env: object, lease: Omit<Grant, "input_task" | "exp_ms">, extended: Extended) => Promise<Renewed>;
   signReceipt: (key: unknown, claims: ReceiptClaims) => Promise<string>;
 }
 
@@ -38,7 +41,7 @@ export async function loadProduct(): Promise<Product> {
   takeOver();
   Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
   const objects = ["task/task-do", "registry/worker-registry"];
-  const modules = [...objects, "http/objects", "http/receipts", "platform/signing", "files/grant"];
+  const modules = [...objects, "http/objects", "http/receipts", "http/grants", "platform/signing", "files/grant"];
   const loaded: unknown[] = [];
   for (const name of modules) {
     const file = path.resolve(import.meta.dirname, "../../../src", `${name}.ts`);

@@ -1,8 +1,7 @@
 /** What is called in the life of twins, one call after the other: derived from a seed and from the answers so far. */
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
-import type { Claimed, Lease } from "../../../src/protocol/lease.ts";
 import type { Result } from "../../../src/platform/result.ts";
-import type { ProvenFrame, TaskDefinition } from "../../../src/task/rpc.ts";
+import type { Given, GivenLease, ProvenFrame, TaskDefinition } from "../../../src/task/rpc.ts";
 import { definitionOf } from "../../support/definition.ts";
 import type { Dice } from "../dice.ts";
 
@@ -22,7 +21,7 @@ export interface TwinCall {
 }
 
 interface Held {
-  lease: Lease;
+  lease: GivenLease;
   worker: number;
   frames: number[];
   renewedMs: number;
@@ -62,7 +61,7 @@ export class TwinScript {
   /** Without what is different each time: lease ids and what is signed. */
   plain(value: unknown): string {
     const text = JSON.stringify(value ?? null, (key, item: unknown) =>
-      ["grant", "version", "updated_ms", "log_watched"].includes(key) ? undefined : item,
+      ["version", "updated_ms", "log_watched"].includes(key) ? undefined : item,
     );
     return text.replaceAll(ANY, (id) => `lease-of-${this.#attempts.get(id) ?? "?"}`);
   }
@@ -84,7 +83,7 @@ export class TwinScript {
   #claim(): TwinCall {
     const worker = this.dice.int(1, 4);
     const learn: TwinCall["learn"] = (answer, nowMs) => {
-      const claimed = answer as Result<Claimed, unknown>;
+      const claimed = answer as Result<Given, unknown>;
       if (claimed.ok) this.#take(claimed.value, worker, nowMs);
     };
     return { method: "claim", args: [{ id: worker }, this.#claimBody(worker)], learn };
@@ -97,7 +96,7 @@ export class TwinScript {
     return { key, platform: "linux", epoch: this.dice.int(0, 4) };
   }
 
-  #take({ lease }: Claimed, worker: number, nowMs: number): void {
+  #take({ lease }: Given, worker: number, nowMs: number): void {
     if (!lease || this.#attempts.has(lease.lease_id)) return;
     this.#attempts.set(lease.lease_id, lease.attempt);
     const list = parseFrameList(lease.frames);
@@ -114,7 +113,7 @@ export class TwinScript {
     else body["next"] = this.dice.chance(0.6) ? this.#claimBody(worker) : null;
     if (verb === "fail") Object.assign(body, { frames: String(frames.at(-1)), error: `broken ${this.dice.word(6)}` });
     const learn: TwinCall["learn"] = (answer, nowMs) => {
-      const settled = answer as Result<{ next: Claimed | null }, unknown>;
+      const settled = answer as Result<{ next: Given | null }, unknown>;
       if (settled.ok && settled.value.next) this.#take(settled.value.next, worker, nowMs);
     };
     return { method: verb, args: [{ id: worker }, lease.lease_id, body], learn };
