@@ -4,8 +4,9 @@ import type { NoLeaseReason } from "../protocol/lease.ts";
 import { chunkSize } from "./chunking.ts";
 import { keptOffUntil, trustedWorkers } from "./failure.ts";
 import { has, minus, setOf, take } from "./frame-set.ts";
+import type { LiveLease } from "./leases.ts";
 import { expire } from "./leasing.ts";
-import { claimable, countsOf, statusOf, waitsForWhole, type LiveLease, type Transition } from "./ledger.ts";
+import { claimable, countsOf, statusOf, waitsForWhole, type Transition } from "./ledger.ts";
 import { indexAt, positions } from "./visit-order.ts";
 
 /** A worker that finds nothing asks again no sooner than this, unless it is told of work. */
@@ -31,7 +32,7 @@ export type ClaimOutcome =
 /** Give the worker a chunk, or say why not. The same key answers with the same live lease. */
 export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
   expire(t);
-  const known = t.ledger.leases.find((lease) => lease.worker === request.worker && lease.key === request.key);
+  const known = t.ledger.leases.claimedWith(request.worker, request.key);
   if (known) return { lease: known, fresh: false };
   const refused = whyNoLease(t, request);
   if (refused) return { lease: null, ...refused };
@@ -49,7 +50,7 @@ export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
     until_ms: t.nowMs + t.terms.leaseMs,
     stored_ms: 0,
   };
-  t.ledger.leases = [...t.ledger.leases, lease];
+  t.ledger.leases.add(lease);
   t.ledger.counts.leased += chosen.length;
   return { lease, fresh: true };
 }
@@ -86,7 +87,7 @@ function choose(t: Transition, worker: number): number[] {
     terms.chunk,
     ledger.stats,
     countsOf(terms, ledger).pending,
-    Math.max(t.ableWorkers, ledger.leases.length + 1),
+    Math.max(t.ableWorkers, ledger.leases.size + 1),
   );
   const chosen = take(ledger.ready, want);
   ledger.ready = minus(ledger.ready, setOf(chosen));

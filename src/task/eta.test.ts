@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { etaOf } from "./eta.ts";
 import type { Ledger } from "./ledger.ts";
+import { Leases, type LiveLease } from "./leases.ts";
 import { newTask, terms } from "./testing/farm.ts";
 
 const NOW = 1_000_000;
@@ -13,13 +14,15 @@ function standing(total: number, seconds: number[], workers: number, loadMs = 0)
   const sum = (of: (s: number) => number) => seconds.reduce((all, s) => all + of(s), 0);
   ledger.tally = { done: seconds.length, errors: 0, lost: 0, seconds: sum((s) => s), squares: sum((s) => s * s) };
   ledger.stats = { frames: seconds.length, frameMs: 0, loadMs };
-  const lease = { lease_id: "l", attempt: 1, key: "k", claimed_ms: NOW, until_ms: NOW + 1, stored_ms: 0 };
-  ledger.leases = Array.from({ length: workers }, (_, n) => ({
+  const lease = { attempt: 1, key: "k", claimed_ms: NOW, until_ms: NOW + 1, stored_ms: 0 };
+  const leases = Array.from({ length: workers }, (_, n): LiveLease => ({
     ...lease,
+    lease_id: `l${n}`,
     worker: n + 1,
     frames: [[n + 1, n + 1]],
     open: [[n + 1, n + 1]],
   }));
+  ledger.leases = new Leases(leases);
   return [of, ledger];
 }
 

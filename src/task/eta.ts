@@ -22,12 +22,13 @@ export function etaOf(terms: Terms, ledger: Ledger, nowMs: number): Eta | null {
   const mean = (tally.seconds / tally.done) * 1_000;
   const variance = Math.max(0, tally.squares / tally.done - (tally.seconds / tally.done) ** 2) * 1_000_000;
   // Loading is paid once a lease, so a frame's share depends on how many were leased together.
-  const framesPerLease = Math.max(1, counts.leased / leases.length);
+  const framesPerLease = Math.max(1, counts.leased / leases.size);
   const cost = mean + stats.loadMs / framesPerLease;
-  const elapsed = leases.reduce((sum, lease) => sum + Math.min(nowMs - lease.claimed_ms, cost), 0);
+  let elapsed = 0;
+  for (const lease of leases) elapsed += Math.min(nowMs - lease.claimed_ms, cost);
   const work = Math.max(0, left * cost - elapsed);
   const spread = WIDTH * Math.sqrt(left * variance + (left * left * variance) / tally.done);
-  const workers = Math.min(leases.length, left);
+  const workers = Math.min(leases.size, left);
   const lastFrame = workers > 1 ? mean + WIDTH * Math.sqrt(variance) : 0;
   return {
     low_ms: Math.round(nowMs + Math.max(0, work - spread) / workers),

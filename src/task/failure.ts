@@ -3,7 +3,8 @@
  * back and blames nobody.
  */
 import { format, setOf, union, type FrameSet } from "./frame-set.ts";
-import { noteLease, type Blame, type FrameEntry, type Ledger, type LiveLease, type Transition } from "./ledger.ts";
+import { noteLease, type Blame, type FrameEntry, type Ledger, type Transition } from "./ledger.ts";
+import type { LiveLease } from "./leases.ts";
 
 /** A worker that fails this often in a row on a task is kept off it for a while. */
 export const KEEP_OFF_AFTER = 3;

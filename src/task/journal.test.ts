@@ -5,9 +5,9 @@ import { act } from "./control.ts";
 import { take as takeNews } from "./dependencies.ts";
 import { frames, setOf, union } from "./frame-set.ts";
 import { apply, Stored, type Delta } from "./journal.ts";
-import type { FrameBook, FrameEntry, LiveLease } from "./ledger.ts";
+import type { FrameBook, FrameEntry } from "./ledger.ts";
 import { complete, expire, fail, release, renew, type DoneFrame } from "./leasing.ts";
-import type { ChoreState, TaskRecord } from "./record.ts";
+import { recordFrom, type ChoreState, type TaskRecord } from "./record.ts";
 import { at, newTask, terms, whole, type FarmTask } from "./testing/farm.ts";
 
 const CHORES: ChoreState = {
@@ -78,7 +78,7 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
     else if (record.chores.remove) record.chores.remove.due_ms += i;
     if (i % 5 === 0) record.shares = (record.shares ?? 0) + 1;
   } else {
-    const lease: LiveLease | undefined = task.ledger.leases[s.lease % Math.max(1, task.ledger.leases.length)];
+    const lease = [...task.ledger.leases][s.lease % Math.max(1, task.ledger.leases.size)];
     if (!lease) return;
     const ref = { worker: lease.worker, leaseId: lease.lease_id, attempt: lease.attempt };
     const all = [...frames(lease.frames)];
@@ -98,16 +98,14 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
 
 /** As `TaskStore` does it: a checkpoint, and deltas that have been JSON since. */
 function replayed(checkpoint: string, journal: readonly string[]): { record: TaskRecord; entries: object } {
-  const { record, entries } = JSON.parse(checkpoint) as {
-    record: TaskRecord;
-    entries: [number, FrameEntry][];
-  };
+  const { record: json, entries } = JSON.parse(checkpoint) as { record: string; entries: [number, FrameEntry][] };
+  const record = recordFrom(json);
   const map = new Map(entries);
   const book: FrameBook = {
     get: (frame) => map.get(frame),
     set: (frame, entry) => void (entry ? map.set(frame, entry) : map.delete(frame)),
   };
-  for (const json of journal) apply(record, book, JSON.parse(json) as Delta);
+  for (const row of journal) apply(record, book, JSON.parse(row) as Delta);
   return { record, entries: Object.fromEntries(map) };
 }
 
@@ -128,7 +126,7 @@ test("P4: a checkpoint and the journal after it give exactly what is in memory, 
       let nowMs = 0;
       const save = (): void => {
         stored.all(record);
-        checkpoint = JSON.stringify({ record, entries: [...task.entries] });
+        checkpoint = JSON.stringify({ record: JSON.stringify(record), entries: [...task.entries] });
         journal = [];
       };
       save();
@@ -146,7 +144,7 @@ test("P4: a checkpoint and the journal after it give exactly what is in memory, 
         if (i === checkpointAt) save();
         else journal.push(JSON.stringify(stored.delta(record, changed)));
         const again = replayed(checkpoint, journal);
-        expect(again.record).toEqual(JSON.parse(JSON.stringify(record)));
+        expect(JSON.parse(JSON.stringify(again.record))).toEqual(JSON.parse(JSON.stringify(record)));
         expect(again.entries).toEqual(JSON.parse(JSON.stringify(Object.fromEntries(task.entries))));
       }
     }),
@@ -187,7 +185,7 @@ test("P4: what was noted for a write that failed does not count as written, nor 
   record.shares = 1;
   expect(stored.delta(record, []).rest).toEqual({ shares: 1 });
   // The write failed: the rows are read anew, and the same is tried again.
-  const again = JSON.parse(before) as TaskRecord;
+  const again = recordFrom(before);
   stored.all(again);
   again.shares = 1;
   expect(stored.delta(again, []).rest).toEqual({ shares: 1 });

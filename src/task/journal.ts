@@ -7,8 +7,8 @@
  * them are newer than the checkpoint. Pure.
  */
 import type { HistoryEvent } from "../protocol/history.ts";
-import type { FrameSet } from "./frame-set.ts";
-import type { FrameBook, FrameEntry, Ledger, LiveLease } from "./ledger.ts";
+import type { LiveLease } from "./leases.ts";
+import type { FrameBook, FrameEntry, Ledger } from "./ledger.ts";
 import type { ChoreState, TaskRecord } from "./record.ts";
 
 /** Small objects that rules change in place: always written, but for those that are empty and were. */
@@ -33,58 +33,31 @@ type Rest = Omit<TaskRecord, "ledger" | "chores" | "tail">;
 
 /** Remembers what the rows hold, to tell what a transition changed. */
 export class Stored {
-  readonly #leases = new Map<string, { open: FrameSet; untilMs: number; round: number }>();
   readonly #ledger = new Map<string, unknown>();
   readonly #chores = new Map<string, unknown>();
   readonly #rest = new Map<string, unknown>();
-  #round = 0;
   #seq = 0;
 
   /** The rows hold all of this record now. */
   all(record: TaskRecord): void {
     // A write that failed may have left here what no row holds, also of fields that this record does not have.
-    for (const known of [this.#leases, this.#ledger, this.#chores, this.#rest]) known.clear();
+    for (const known of [this.#ledger, this.#chores, this.#rest]) known.clear();
     this.delta(record, []);
   }
 
   /** What the rows lack; they hold it from now on. Marks its leases as stored. */
   delta(record: TaskRecord, entries: Iterable<[number, FrameEntry | null]>): Delta {
     const { ledger, chores, tail, ...rest } = record;
-    const leases = this.#changed(ledger.leases);
     const fresh = Math.min(tail.length, ledger.event_seq - this.#seq);
     this.#seq = ledger.event_seq;
     return {
       ledger: changes(this.#ledger, ledger),
       chores: changes(this.#chores, chores),
       rest: changes(this.#rest, rest),
-      leases,
-      ended: this.#ended(ledger.leases.length),
+      ...ledger.leases.takeNews(),
       entries: [...entries],
       events: fresh === 0 ? [] : tail.slice(-fresh),
     };
-  }
-
-  #changed(leases: readonly LiveLease[]): LiveLease[] {
-    const round = ++this.#round;
-    return leases.filter((lease) => {
-      const stored = this.#leases.get(lease.lease_id);
-      if (stored?.open === lease.open && stored.untilMs === lease.until_ms) {
-        stored.round = round;
-        return false;
-      }
-      lease.stored_ms = lease.until_ms;
-      this.#leases.set(lease.lease_id, { open: lease.open, untilMs: lease.until_ms, round });
-      return true;
-    });
-  }
-
-  /** Those that the last look at the live ones did not meet. */
-  #ended(live: number): string[] {
-    const ended: string[] = [];
-    if (this.#leases.size === live) return ended;
-    for (const [id, { round }] of this.#leases) if (round !== this.#round) ended.push(id);
-    for (const id of ended) this.#leases.delete(id);
-    return ended;
   }
 }
 
@@ -113,21 +86,10 @@ function isEmpty(value: unknown): boolean {
 
 /** Bring a record and its book up to date with one delta, the oldest first. */
 export function apply(record: TaskRecord, book: FrameBook, delta: Delta): void {
-  const changed = new Map(delta.leases.map((lease) => [lease.lease_id, lease]));
-  const ended = new Set(delta.ended);
-  const kept = record.ledger.leases
-    .filter((lease) => !ended.has(lease.lease_id))
-    .map((lease) => take(changed, lease.lease_id) ?? lease);
   Object.assign(record.ledger, delta.ledger);
-  record.ledger.leases = [...kept, ...changed.values()];
+  record.ledger.leases.apply(delta);
   Object.assign(record.chores, delta.chores);
   Object.assign(record, delta.rest);
   for (const [frame, entry] of delta.entries) book.set(frame, entry ?? undefined);
   record.tail.push(...delta.events);
-}
-
-function take<K, V>(map: Map<K, V>, key: K): V | undefined {
-  const value = map.get(key);
-  map.delete(key);
-  return value;
 }

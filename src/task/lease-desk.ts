@@ -9,7 +9,8 @@ import { refuse, type Refusal } from "../protocol/problem.ts";
 import { claim as claimFrames, type ClaimOutcome } from "./claiming.ts";
 import { format, frames } from "./frame-set.ts";
 import * as leasing from "./leasing.ts";
-import type { LiveLease, Transition } from "./ledger.ts";
+import type { LiveLease } from "./leases.ts";
+import type { Transition } from "./ledger.ts";
 import { checkReceipts, leaseFrames } from "./outputs.ts";
 import type { Extended, Given, GivenLease, GivenNext, Proven, WorkerRef } from "./rpc.ts";
 import type { Loaded, Transit } from "./held-task.ts";
@@ -89,7 +90,7 @@ export class LeaseDesk {
     if (!done.ok) return done;
     const settled = this.#host.transit((t) => {
       // A repeated call whose first answer was lost: its next lease is there already.
-      const repeated = next !== null && t.ledger.leases.some((l) => l.worker === worker.id && l.key === next.key);
+      const repeated = next !== null && t.ledger.leases.claimedWith(worker.id, next.key) !== undefined;
       const result = repeated
         ? ok({ committed: done.value.length })
         : this.#logged(verb(t, ref, done.value), t, ref, body.log);

@@ -11,9 +11,10 @@ import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { OutputFile } from "../protocol/task.ts";
 import { measured } from "./chunking.ts";
 import { blameFrames, forgive } from "./failure.ts";
-import { EMPTY, format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
+import { format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
 import { timed } from "./tally.ts";
-import { noteLease, noteTask, statusOf, type LiveLease, type Transition } from "./ledger.ts";
+import type { LiveLease } from "./leases.ts";
+import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
 
 /** Uploads granted by a lease may still be under way when it ends: strays are swept this long after its end. */
 export const SWEEP_AFTER_MS = 60_000;
@@ -38,7 +39,7 @@ export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]):
   const checked = checkDone(t, lease.value, done);
   if (!checked.ok) return checked;
   commit(t, lease.value, checked.value);
-  lease.value.until_ms = t.nowMs + t.terms.leaseMs;
+  t.ledger.leases.change(lease.value, { until_ms: t.nowMs + t.terms.leaseMs });
   t.effects.idle = checked.value.length === 0 && lease.value.stored_ms - t.nowMs >= t.terms.leaseMs / 2;
   return ok(lease.value);
 }
@@ -86,7 +87,7 @@ export function fail(
     return refuse("invalid", `names ${format(wrong)}, which this lease does not hold open`, "frames");
   commit(t, lease.value, checked.value);
   t.ledger.counts.leased -= blamed.length;
-  lease.value.open = minus(lease.value.open, setOf(blamed));
+  t.ledger.leases.change(lease.value, { open: minus(lease.value.open, setOf(blamed)) });
   blameFrames(t, lease.value, blamed, error);
   giveBack(t, lease.value, "given back after a failure");
   close(t, lease.value, true);
@@ -114,7 +115,7 @@ export function release(
 
 /** End every lease whose time is over; its frames are pending again and nobody is blamed (P5, P6). */
 export function expire(t: Transition): number {
-  const over = t.ledger.leases.filter((lease) => lease.until_ms <= t.nowMs);
+  const over = t.ledger.leases.overdue(t.nowMs);
   for (const lease of over) {
     giveBack(t, lease, "expired");
     close(t, lease);
@@ -131,16 +132,9 @@ export function cancelLeases(t: Transition, reason: string): void {
   }
 }
 
-/** When the next lease runs out; null without live leases. */
-export function nextExpiryMs(leases: readonly LiveLease[]): number | null {
-  return leases.length === 0 ? null : Math.min(...leases.map((lease) => lease.until_ms));
-}
-
 function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
-  const lease = t.ledger.leases.find(
-    (l) => l.lease_id === ref.leaseId && l.attempt === ref.attempt && l.worker === ref.worker,
-  );
-  return lease
+  const lease = t.ledger.leases.get(ref.leaseId);
+  return lease?.attempt === ref.attempt && lease.worker === ref.worker
     ? ok(lease)
     : refuse("lease_lost", `attempt ${ref.attempt} of task ${t.terms.id} is no longer this worker's: stop its process`);
 }
@@ -197,7 +191,7 @@ function commit(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): vo
   const frames = setOf(done.map((d) => d.frame));
   const times = done.map((d) => d.seconds);
   t.ledger.tally = timed(t.ledger.tally, times);
-  lease.open = minus(lease.open, frames);
+  t.ledger.leases.change(lease, { open: minus(lease.open, frames) });
   t.ledger.counts.leased -= done.length;
   t.ledger.counts.done += done.length;
   forgive(t.ledger, lease.worker);
@@ -230,14 +224,13 @@ function close(t: Transition, lease: LiveLease, blamed = false): void {
     const dueMs = Math.max(lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs) + SWEEP_AFTER_MS;
     t.ledger.sweeps = [...t.ledger.sweeps, { attempt: lease.attempt, frames: lease.frames, due_ms: dueMs }];
   }
-  lease.open = EMPTY;
-  t.ledger.leases = t.ledger.leases.filter((other) => other !== lease);
+  t.ledger.leases.end(lease);
   noteEnd(t);
 }
 
 /** Record the end of the task, once: when nothing is open and the last lease is closed. */
 export function noteEnd(t: Transition): void {
-  if (t.ledger.leases.length > 0) return;
+  if (t.ledger.leases.size > 0) return;
   const status = statusOf(t.terms, t.ledger);
   if (status === "completed") noteTask(t, "completed", null);
   if (status === "failed") noteTask(t, "failed", t.ledger.stopped ?? t.ledger.error);

@@ -90,11 +90,11 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
         .slice(0, s.part)
         .map((frame): DoneFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
       const all = lease.frames.map((frame): DoneFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
-      const live = task.ledger.leases.some(
+      const live = [...task.ledger.leases].some(
         (l) => l.lease_id === ref.leaseId && l.attempt === ref.attempt && l.until_ms > nowMs,
       );
       const before = JSON.stringify([task.ledger.counts, [...task.entries]]);
-      const open = takeFrames(task.ledger.leases.find((l) => l.lease_id === lease.leaseId)?.open ?? [], 1000).filter(
+      const open = takeFrames(task.ledger.leases.get(lease.leaseId)?.open ?? [], 1000).filter(
         (f) => !part.some((d) => d.frame === f),
       );
       const result =
@@ -105,7 +105,7 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
             : s.do === "release"
               ? release(t, ref, part, "test")
               : fail(t, ref, part, open.slice(0, 1).length > 0 ? open.slice(0, 1) : lease.frames.slice(0, 1), "broken");
-      if (!live && task.ledger.leases.every((l) => l.until_ms > nowMs)) {
+      if (!live && [...task.ledger.leases].every((l) => l.until_ms > nowMs)) {
         // P2: whoever does not hold the lease changes nothing but the expiry of what was over.
         const after = JSON.stringify([task.ledger.counts, [...task.entries]]);
         if (result.ok && s.do !== "complete") throw new Error(`P2: ${s.do} by a superseded lease was accepted`);

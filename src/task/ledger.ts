@@ -14,6 +14,7 @@ import type { HistoryEvent } from "../protocol/history.ts";
 import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from "../protocol/task.ts";
 import type { ChunkStats } from "./chunking.ts";
 import { EMPTY, format, has, intersect, size, type FrameSet } from "./frame-set.ts";
+import { Leases, type LiveLease } from "./leases.ts";
 import type { TaskDefinition } from "./rpc.ts";
 import { counted, NO_TALLY, type Tally } from "./tally.ts";
 import type { Order } from "./visit-order.ts";
@@ -31,22 +32,6 @@ export interface Terms {
   leaseMs: number;
   tries: number;
   filesPerFrame: 0 | 1;
-}
-
-export interface LiveLease {
-  lease_id: string;
-  attempt: number;
-  worker: number;
-  /** The claim's idempotency key. */
-  key: string;
-  /** All frames leased. */
-  frames: FrameSet;
-  /** Those not committed yet. */
-  open: FrameSet;
-  claimed_ms: number;
-  until_ms: number;
-  /** `until_ms` as it was last written: renewals extend in memory, and are written when less than half of the lease is left. */
-  stored_ms: number;
 }
 
 export interface Blame {
@@ -90,7 +75,7 @@ export interface Ledger {
   retry: FrameSet;
   skipped: FrameSet;
   counts: { leased: number; done: number; failed: number; skipped: number };
-  leases: LiveLease[];
+  leases: Leases;
   paused: boolean;
   canceled: boolean;
   /** Stopped by a rule; the text says which (`failed` with frames still pending). */
@@ -182,7 +167,7 @@ export function newLedger(dependencies: readonly Dependency[], paused: boolean, 
     retry: EMPTY,
     skipped: EMPTY,
     counts: { leased: 0, done: 0, failed: 0, skipped: 0 },
-    leases: [],
+    leases: new Leases(),
     paused,
     canceled: false,
     stopped: null,
@@ -207,9 +192,15 @@ export function countsOf(terms: Terms, ledger: Ledger): FrameCounts {
   return { total: terms.total, pending: terms.total - leased - done - failed - skipped, leased, done, failed, skipped };
 }
 
+/** The lease in which a frame is open. */
+export function holderOf(ledger: Ledger, frame: number): LiveLease | undefined {
+  for (const lease of ledger.leases) if (has(lease.open, frame)) return lease;
+  return undefined;
+}
+
 /** The state of one frame of the task (P1). */
 export function stateOf(transition: Pick<Transition, "ledger" | "book">, frame: number): FrameState {
-  if (transition.ledger.leases.some((lease) => has(lease.open, frame))) return "leased";
+  if (holderOf(transition.ledger, frame)) return "leased";
   const entry = transition.book.get(frame);
   if (entry && entry.state !== "retry") return entry.state;
   return has(transition.ledger.skipped, frame) ? "skipped" : "pending";

@@ -214,5 +214,5 @@ function newest<T extends { text: string }>(lines: readonly T[]): T[] {
 }
 
 function openFrames({ record }: Loaded): FrameSet {
-  return record.ledger.leases.map((lease) => lease.open).reduce(union, []);
+  return [...record.ledger.leases].map((lease) => lease.open).reduce(union, []);
 }

@@ -1,7 +1,8 @@
 /** What a task's object knows besides its definition and its frames: one value, kept as a row and a journal of changes to it. */
 import type { HistoryEvent } from "../protocol/history.ts";
 import { EMPTY, type FrameSet } from "./frame-set.ts";
-import { newLedger, type Ledger } from "./ledger.ts";
+import { newLedger, NO_TALLY, type Ledger } from "./ledger.ts";
+import { Leases, type LiveLease } from "./leases.ts";
 import type { TaskDefinition } from "./rpc.ts";
 
 /** A report that did not arrive is sent again after this. */
@@ -47,4 +48,13 @@ export function newRecord({ depends_on, paused }: TaskDefinition, nowMs: number)
     },
     tail: [],
   };
+}
+
+/** A record as its row has it, which may be one from before there was a tally. */
+export function recordFrom(json: string): TaskRecord {
+  const { ledger, ...rest } = JSON.parse(json) as Omit<TaskRecord, "ledger"> & {
+    ledger: Omit<Ledger, "leases"> & { leases: LiveLease[] };
+  };
+  const tally = { ...NO_TALLY, ...ledger.tally };
+  return { ...rest, ledger: { ...ledger, leases: new Leases(ledger.leases), tally } };
 }

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { claim } from "./claiming.ts";
 import { act } from "./control.ts";
 import { MAX_INTERVALS } from "./frame-set.ts";
+import { Leases } from "./leases.ts";
 import { at, audit, newTask, terms, whole } from "./testing/farm.ts";
 
 const every2nd = (from: number, to: number): string => `${from}-${to}:2`;
@@ -45,5 +46,5 @@ test("failed frames wait behind new ones, but not in more pieces than a row shou
   task.ledger.retry = Array.from({ length: 10_001 }, (_, i) => [2 * i + 1, 2 * i + 1] as const);
   expect(ask()).toBe("[[1,1]]");
   expect(ask()).toBe("[[50001,50001]]");
-  audit({ ...task, ledger: { ...task.ledger, leases: [], counts: { ...task.ledger.counts, leased: 0 } } });
+  audit({ ...task, ledger: { ...task.ledger, leases: new Leases(), counts: { ...task.ledger.counts, leased: 0 } } });
 });

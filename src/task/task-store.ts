@@ -11,9 +11,9 @@
 import { all, first, migrate, run } from "../platform/sql.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { apply, Stored, type Delta } from "./journal.ts";
-import { NO_TALLY, termsOf, type FrameBook, type FrameEntry } from "./ledger.ts";
+import { termsOf, type FrameBook, type FrameEntry } from "./ledger.ts";
 import { PAGE_FRAMES, PageStore } from "./page-store.ts";
-import type { TaskRecord } from "./record.ts";
+import { recordFrom, type TaskRecord } from "./record.ts";
 import type { TaskDefinition } from "./rpc.ts";
 
 export type { ChoreState, TaskRecord } from "./record.ts";
@@ -99,9 +99,7 @@ export class TaskStore {
 
   /** The record as of the last transition. What the journal knows of pages is in memory from then on. */
   record(): TaskRecord {
-    const record = JSON.parse(first<{ json: string }>(this.#sql, "SELECT json FROM record")!.json) as TaskRecord;
-    // Records from before there was a tally have none.
-    record.ledger.tally = { ...NO_TALLY, ...record.ledger.tally };
+    const record = recordFrom(first<{ json: string }>(this.#sql, "SELECT json FROM record")!.json);
     this.#checkpointed = record.ledger.version;
     const rows = all<{ json: string }>(
       this.#sql,

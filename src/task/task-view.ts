@@ -6,7 +6,16 @@ import { waitsFor } from "./dependencies.ts";
 import { etaOf } from "./eta.ts";
 import { keptOff } from "./failure.ts";
 import { format } from "./frame-set.ts";
-import { claimable, countsOf, stateOf, statusOf, type Ledger, type Terms, type Transition } from "./ledger.ts";
+import {
+  claimable,
+  countsOf,
+  holderOf,
+  stateOf,
+  statusOf,
+  type Ledger,
+  type Terms,
+  type Transition,
+} from "./ledger.ts";
 import type { FramesQuery, TaskDefinition } from "./rpc.ts";
 
 /** The summary of lists, the seed's eight fields first. */
@@ -17,7 +26,7 @@ export function summaryOf(
   createdMs: number,
   nowMs: number,
 ): TaskSummary {
-  const newest = ledger.leases.at(-1);
+  const newest = [...ledger.leases].at(-1);
   const start = frameAt(terms.list, 0)!;
   return {
     id: definition.id,
@@ -66,7 +75,7 @@ export function taskOf(
     tags: definition.needs.tags,
     lease_ms: definition.lease_ms,
     tries: definition.tries,
-    leases: ledger.leases.map((lease) => ({
+    leases: [...ledger.leases].map((lease) => ({
       lease_id: lease.lease_id,
       attempt: lease.attempt,
       worker_id: lease.worker,
@@ -94,7 +103,7 @@ export function reportOf(
     summary: summaryOf(definition, terms, ledger, createdMs, nowMs),
     needs: definition.needs,
     claimable: gone ? 0 : claimable(terms, ledger),
-    live_workers: gone ? [] : [...new Set(ledger.leases.map((lease) => lease.worker))],
+    live_workers: gone ? [] : [...new Set([...ledger.leases].map((lease) => lease.worker))],
     kept_off: keptOff(ledger, nowMs).map((blame) => ({ worker_id: blame.worker, until_ms: blame.kept_off_until_ms })),
     tally: {
       done: ledger.tally.done,
@@ -111,10 +120,7 @@ export function frameOf(transition: Pick<Transition, "ledger" | "book">, frame: 
   const state = stateOf(transition, frame);
   const entry = transition.book.get(frame);
   const done = state === "done" && entry;
-  const lease =
-    state === "leased"
-      ? transition.ledger.leases.find((l) => l.open.some(([a, b]) => a <= frame && frame <= b))
-      : undefined;
+  const lease = state === "leased" ? holderOf(transition.ledger, frame) : undefined;
   return {
     frame,
     state,

@@ -2,7 +2,7 @@
 import type { Ledger } from "./ledger.ts";
 
 export interface Due {
-  leases: Pick<Ledger, "leases">["leases"];
+  leases: Pick<Ledger["leases"], "notBeforeMs">;
   sweeps: Ledger["sweeps"];
   /** When waiting history is to be written; null when none waits. */
   outboxMs: number | null;
@@ -17,8 +17,7 @@ export interface Due {
 /** The earliest instant at which something is due, or null when nothing ever is. Overdue instants count, unclamped. */
 export function nextWakeMs(due: Due): number | null {
   // Loops, because every lease call comes through here.
-  let nextMs = Infinity;
-  for (const { until_ms } of due.leases) nextMs = Math.min(nextMs, until_ms);
+  let nextMs = due.leases.notBeforeMs;
   for (const { due_ms } of due.sweeps) nextMs = Math.min(nextMs, due_ms);
   for (const dueMs of [due.outboxMs, due.reportMs, due.newsMs, due.removeMs])
     if (dueMs !== null) nextMs = Math.min(nextMs, dueMs);

@@ -7,6 +7,7 @@ import { parseFrameList, framesOf } from "../../src/protocol/frame-list.ts";
 import type { FrameState } from "../../src/protocol/task.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import { countsOf, listFromText, statusOf, type FrameEntry, type Ledger, type Terms } from "../../src/task/ledger.ts";
+import { Leases, type LiveLease } from "../../src/task/leases.ts";
 import { frames as framesOfSet, has } from "../../src/task/frame-set.ts";
 import { outputId, type Journal } from "./journal.ts";
 
@@ -89,7 +90,7 @@ function auditFrames(task: StoredTask, say: Say): void {
   for (const frame of framesOf(terms.list)) {
     const entry = entries.get(frame);
     const places: FrameState[] = [];
-    if (ledger.leases.some((lease) => has(lease.open, frame))) places.push("leased");
+    if ([...ledger.leases].some((lease) => has(lease.open, frame))) places.push("leased");
     if (entry && entry.state !== "retry") places.push(entry.state);
     if (has(ledger.skipped, frame)) places.push("skipped");
     if (places.length > 1) say(`P1: frame ${frame} of task ${task.id} is ${places.join(" and ")}`);
@@ -110,7 +111,7 @@ function auditFrames(task: StoredTask, say: Say): void {
 
 /** Nothing lives on: no lease, no upload to sweep, no word that is owed. */
 function auditQuiet({ id, ledger, chores, tail, waiting }: StoredTask, say: Say): void {
-  if (ledger.leases.length > 0) say(`task ${id} still has live leases: ${JSON.stringify(ledger.leases)}`);
+  if (ledger.leases.size > 0) say(`task ${id} still has live leases: ${JSON.stringify(ledger.leases)}`);
   if (ledger.sweeps.length > 0) say(`task ${id} still has uploads to sweep: ${JSON.stringify(ledger.sweeps)}`);
   if (tail.length + waiting > 0)
     say(`P7: task ${id} keeps ${tail.length} events and ${waiting} rows that are not in D1`);
@@ -239,7 +240,7 @@ function auditObjects({ tasks, objects, journal }: Facts, say: Say): void {
 interface Change {
   ledger: Partial<Ledger>;
   chores: Partial<StoredTask["chores"]>;
-  leases: Ledger["leases"];
+  leases: LiveLease[];
   ended: string[];
   entries: [number, FrameEntry | null][];
   events: HistoryEvent[];
@@ -248,7 +249,9 @@ interface Change {
 /** Read a task out of its rows: the record, the pages, and what the journal says happened since. */
 export function storedTask(id: number, rows: Record<string, Record<string, unknown>[]>): StoredTask {
   const json = (row: Record<string, unknown> | undefined): unknown => JSON.parse(String(row?.["json"]));
-  const { ledger, chores, tail } = json(rows["record"]?.[0]) as Pick<StoredTask, "ledger" | "chores" | "tail">;
+  const { ledger, chores, tail } = json(rows["record"]?.[0]) as Pick<StoredTask, "chores" | "tail"> & {
+    ledger: Omit<Ledger, "leases"> & { leases: LiveLease[] };
+  };
   const entries = new Map<number, FrameEntry>();
   for (const page of rows["pages"] ?? [])
     for (const [frame, entry] of Object.entries(json(page) as Record<string, FrameEntry>))
@@ -267,7 +270,15 @@ export function storedTask(id: number, rows: Record<string, Record<string, unkno
     }
   }
   const definition = json(rows["definition"]?.[0]) as StoredTask["definition"];
-  return { id, definition, ledger, chores, tail, entries, waiting: rows["outbox"]?.length ?? 0 };
+  return {
+    id,
+    definition,
+    ledger: { ...ledger, leases: new Leases(ledger.leases) },
+    chores,
+    tail,
+    entries,
+    waiting: rows["outbox"]?.length ?? 0,
+  };
 }
 
 /** What must hold at every moment (P1, P2): for the watch during a run. */
@@ -277,8 +288,8 @@ export function watchProblems({ id, definition, ledger }: StoredTask): string[] 
   if (Object.values(states).some((n) => n < 0 || n > total))
     problems.push(`P1: task ${id} counts ${JSON.stringify(states)}`);
   const held = new Map<number, number>();
-  const keys = new Set(ledger.leases.map(({ worker, key }) => `${worker}/${key}`));
-  if (keys.size < ledger.leases.length) problems.push(`P3: one claim made two leases of task ${id}`);
+  const keys = new Set([...ledger.leases].map(({ worker, key }) => `${worker}/${key}`));
+  if (keys.size < ledger.leases.size) problems.push(`P3: one claim made two leases of task ${id}`);
   for (const { attempt, open } of ledger.leases) {
     for (const frame of framesOfSet(open)) {
       if (held.has(frame))

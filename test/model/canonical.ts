@@ -149,7 +149,7 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
       .map((id) => workers[id])
       .toSorted((a, b) => a! - b!)
       .join()}`;
-  const leases = ledger.leases.map(
+  const leases = [...ledger.leases].map(
     ({ attempt, worker, key, frames, open, until_ms, stored_ms }) =>
       `;L${workers[worker]}a${placeOf(attempts[worker], attempt)}k${placeOf(keys[worker], key)}f${frames.join()}o${open.join()}u${Math.max(0, until_ms - nowMs) / tickMs}s${Math.max(0, stored_ms - nowMs) / tickMs}`,
   );

@@ -9,7 +9,8 @@ import { claim, type ClaimOutcome } from "../../src/task/claiming.ts";
 import { act } from "../../src/task/control.ts";
 import { frames, has } from "../../src/task/frame-set.ts";
 import { complete, expire, fail, release, renew, SWEEP_AFTER_MS, type DoneFrame } from "../../src/task/leasing.ts";
-import type { FrameEntry, LiveLease, Terms, Transition } from "../../src/task/ledger.ts";
+import { Leases, type LiveLease } from "../../src/task/leases.ts";
+import type { FrameEntry, Terms, Transition } from "../../src/task/ledger.ts";
 import { doomedBy } from "../../src/task/sweeping.ts";
 import { nextWakeMs } from "../../src/task/wake.ts";
 import { ledgerText } from "./canonical.ts";
@@ -62,7 +63,7 @@ export class Manager {
           const renewed = renew(t, ref, done);
           return renewed.ok ? ok({ lease: renewed.value, committed: 0 }) : renewed;
         }
-        const repeated = next !== null && t.ledger.leases.some((l) => l.worker === worker && l.key === next);
+        const repeated = next !== null && t.ledger.leases.claimedWith(worker, next) !== undefined;
         const settled = repeated
           ? ok({ committed: done.length })
           : message.verb === "complete"
@@ -152,7 +153,8 @@ export class Manager {
 
   /** The object is gone from memory, whatever for; the next call finds what was stored. */
   evict(world: World): World {
-    const stored = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
+    const { ledger, entries } = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
+    const stored = { ledger: { ...ledger, leases: new Leases(ledger.leases) }, entries };
     return { ...world, memory: stored, stored };
   }
 

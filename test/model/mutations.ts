@@ -11,6 +11,7 @@ export interface Mutation {
 
 const CLAIMING = "src/task/claiming.ts";
 const LEASING = "src/task/leasing.ts";
+const LEASES = "src/task/leases.ts";
 const LEDGER = "src/task/ledger.ts";
 const FAILURE = "src/task/failure.ts";
 const CONTROL = "src/task/control.ts";
@@ -23,9 +24,9 @@ const one = (name: string, file: string, from: string, to: string): Mutation => 
 
 export const MUTATIONS: Mutation[] = [
   one("claim: forget expiry", CLAIMING, "  expire(t);\n  const known", "  const known"),
-  one("claim: ignore the key", CLAIMING, "lease.worker === request.worker && lease.key === request.key", "false"),
-  one("claim: answer anybody's key", CLAIMING, "lease.worker === request.worker && lease.key", "lease.key"),
-  one("claim: reuse attempt numbers", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.leases.length + 1"),
+  one("claim: ignore the key", CLAIMING, "t.ledger.leases.claimedWith(request.worker, request.key)", "undefined"),
+  one("claim: answer anybody's key", LEASES, "return `${worker}/${key}`;", "return `${worker * 0}/${key}`;"),
+  one("claim: reuse attempt numbers", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.leases.size + 1"),
   one("claim: never raise the attempt", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.attempt + 1"),
   one("claim: leave frames in ready", CLAIMING, "  ledger.ready = minus(ledger.ready, setOf(chosen));\n", ""),
   one("claim: leave frames in retry", CLAIMING, "  t.ledger.retry = minus(t.ledger.retry, setOf(again));\n", ""),
@@ -54,9 +55,14 @@ export const MUTATIONS: Mutation[] = [
       [LEDGER, "ledger.paused || ledger.stopped !== null || waits", "ledger.paused || waits"],
     ],
   },
-  one("call: drop the lease-id check", LEASING, "l.lease_id === ref.leaseId && l.attempt", "l.attempt"),
-  one("call: drop the attempt check", LEASING, "l.attempt === ref.attempt && l.worker", "l.worker"),
-  one("call: drop the worker check", LEASING, " && l.worker === ref.worker", ""),
+  one(
+    "call: drop the lease-id check",
+    LEASING,
+    "t.ledger.leases.get(ref.leaseId)",
+    "[...t.ledger.leases].find((l) => l.attempt === ref.attempt)",
+  ),
+  one("call: drop the attempt check", LEASING, "lease?.attempt === ref.attempt && lease.worker", "lease?.worker"),
+  one("call: drop the worker check", LEASING, " && lease.worker === ref.worker", ""),
   one(
     "renew: revive an expired lease",
     LEASING,
@@ -64,13 +70,18 @@ export const MUTATIONS: Mutation[] = [
     "export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {",
   ),
   one("renew: never store it", LEASING, " && lease.value.stored_ms - t.nowMs >= t.terms.leaseMs / 2;", ";"),
-  one("renew: extend nothing", LEASING, "  lease.value.until_ms = t.nowMs + t.terms.leaseMs;\n", ""),
-  one("renew: extend from the old end", LEASING, "lease.value.until_ms = t.nowMs + t", "lease.value.until_ms += t"),
+  one(
+    "renew: extend nothing",
+    LEASING,
+    "  t.ledger.leases.change(lease.value, { until_ms: t.nowMs + t.terms.leaseMs });\n",
+    "",
+  ),
+  one("renew: extend from the old end", LEASING, "{ until_ms: t.nowMs + t", "{ until_ms: lease.value.until_ms + t"),
   one(
     "renew: commit before verify",
     LEASING,
-    "  if (!checked.ok) return checked;\n  commit(t, lease.value, checked.value);\n  lease.value.until_ms",
-    "  commit(t, lease.value, done.filter((d) => has(lease.value.open, d.frame)));\n  if (!checked.ok) return checked;\n  lease.value.until_ms",
+    "  if (!checked.ok) return checked;\n  commit(t, lease.value, checked.value);\n  t.ledger.leases.change",
+    "  commit(t, lease.value, done.filter((d) => has(lease.value.open, d.frame)));\n  if (!checked.ok) return checked;\n  t.ledger.leases.change",
   ),
   one("complete: without all frames", LEASING, "if (missing.length > 0)", "if (missing.length < 0)"),
   one("complete: a repetition is never known", LEASING, "return wasCommitted(t, ref, done) ? ok", "return false ? ok"),
@@ -93,7 +104,12 @@ export const MUTATIONS: Mutation[] = [
     "      attempt: lease.attempt,\n      worker: lease.worker,\n      seconds,",
     "      attempt: t.ledger.attempt,\n      worker: lease.worker,\n      seconds,",
   ),
-  one("commit: leave the frame open", LEASING, "  lease.open = minus(lease.open, frames);\n  t.ledger", "  t.ledger"),
+  one(
+    "commit: leave the frame open",
+    LEASING,
+    "  t.ledger.leases.change(lease, { open: minus(lease.open, frames) });\n",
+    "",
+  ),
   one("commit: forgive nobody", LEASING, "  forgive(t.ledger, lease.worker);\n", ""),
   one("commit: do not count", LEASING, "  t.ledger.counts.done += done.length;\n", ""),
   one(
@@ -110,9 +126,9 @@ export const MUTATIONS: Mutation[] = [
     "  giveBack(t, lease.value, reason);\n  close(t, lease.value);",
     "  close(t, lease.value);",
   ),
-  one("expire: never", LEASING, "lease.until_ms <= t.nowMs);", "lease.until_ms < 0);"),
-  one("expire: late", LEASING, "lease.until_ms <= t.nowMs);", "lease.until_ms + t.terms.leaseMs <= t.nowMs);"),
-  one("expire: early", LEASING, "lease.until_ms <= t.nowMs);", "lease.until_ms - t.terms.leaseMs / 2 <= t.nowMs);"),
+  one("expire: never", LEASING, "overdue(t.nowMs)", "overdue(-1)"),
+  one("expire: late", LEASING, "overdue(t.nowMs)", "overdue(t.nowMs - t.terms.leaseMs)"),
+  one("expire: early", LEASING, "overdue(t.nowMs)", "overdue(t.nowMs + t.terms.leaseMs / 2)"),
   one(
     "expire: blame the worker",
     LEASING,
@@ -126,13 +142,13 @@ export const MUTATIONS: Mutation[] = [
     "",
   ),
   one("give back: do not count", LEASING, "  t.ledger.counts.leased -= size(lease.open);\n  noteLease", "  noteLease"),
+  one("close: leave the lease live", LEASING, "  t.ledger.leases.end(lease);\n", ""),
   one(
-    "close: leave the lease live",
+    "close: end every lease",
     LEASING,
-    "  t.ledger.leases = t.ledger.leases.filter((other) => other !== lease);\n",
-    "",
+    "t.ledger.leases.end(lease)",
+    "for (const one of t.ledger.leases) t.ledger.leases.end(one)",
   ),
-  one("close: end every lease", LEASING, "t.ledger.leases.filter((other) => other !== lease)", "[]"),
   one("close: note no end", LEASING, "  noteEnd(t);\n}\n\n/** Record", "}\n\n/** Record"),
   one("close: sweep nothing", LEASING, "if ((blamed || lease.open.length > 0) && ", "if (t.nowMs < 0 && "),
   one(
@@ -179,18 +195,12 @@ export const MUTATIONS: Mutation[] = [
   one("failures: do not count", FAILURE, "id === worker ? count + 1 : count", "id === worker ? count : count"),
   one("failures: do not count the failed", FAILURE, "if (final) ledger.counts.failed++;", "if (final) void 0;"),
   one("failures: do not try again", FAILURE, "  ledger.retry = union(ledger.retry, setOf(again));\n", ""),
-  one(
-    "alarm: forget leases",
-    WAKE,
-    "  for (const { until_ms } of due.leases) nextMs = Math.min(nextMs, until_ms);\n",
-    "",
-  ),
+  one("alarm: forget leases", WAKE, "let nextMs = due.leases.notBeforeMs;", "let nextMs = Infinity;"),
   one("alarm: forget sweeps", WAKE, "  for (const { due_ms } of due.sweeps) nextMs = Math.min(nextMs, due_ms);\n", ""),
   {
     name: "alarm: the latest instead of the earliest",
     edits: [
-      [WAKE, "let nextMs = Infinity;", "let nextMs = -Infinity;"],
-      [WAKE, "Math.min(nextMs, until_ms)", "Math.max(nextMs, until_ms)"],
+      [WAKE, "let nextMs = due.leases.notBeforeMs;", "let nextMs = -due.leases.notBeforeMs;"],
       [WAKE, "Math.min(nextMs, due_ms)", "Math.max(nextMs, due_ms)"],
       [WAKE, "Math.min(nextMs, dueMs)", "Math.max(nextMs, dueMs)"],
       [WAKE, "nextMs === Infinity ? null", "nextMs === -Infinity ? null"],
@@ -200,8 +210,8 @@ export const MUTATIONS: Mutation[] = [
   one(
     "object: do not know a repeated settlement by its next lease",
     SHELL,
-    "next !== null && t.ledger.leases.some(",
-    "next === '' && t.ledger.leases.some(",
+    "next !== null && t.ledger.leases.claimedWith(",
+    "next === '' && t.ledger.leases.claimedWith(",
   ),
   one("object: store nothing", SHELL, "      after.stored = memory;\n", ""),
   one("object: do not store a claim", SHELL, "claimed.lease === null || !claimed.fresh", "true"),

@@ -4,7 +4,8 @@
  */
 import type { TaskAction } from "../../src/protocol/task.ts";
 import { has, minus, size } from "../../src/task/frame-set.ts";
-import { statusOf, type LiveLease, type Terms } from "../../src/task/ledger.ts";
+import { statusOf, type Terms } from "../../src/task/ledger.ts";
+import type { LiveLease } from "../../src/task/leases.ts";
 import type { Step } from "./manager.ts";
 import type { LeaseCall, Message, Reply, Snapshot, Worker, World } from "./world.ts";
 
@@ -30,7 +31,7 @@ export interface FrameView {
 
 /** The state of a frame as P1 defines it. */
 export function viewOf({ ledger, entries }: Snapshot, frame: number): FrameView {
-  const lease = ledger.leases.find((l) => has(l.open, frame));
+  const lease = [...ledger.leases].find((l) => has(l.open, frame));
   const entry = entries[frame];
   const failures = entry ? entry.failures.reduce((sum, [, count]) => sum + count, 0) : 0;
   const done = entry?.state === "done";
@@ -63,13 +64,14 @@ export class Promises {
   /** A worker's call, whoever waits for its answer. `able`: workers online, as the registry says. */
   call(step: Step<unknown>, message: Message, reply: Reply, able: number): void {
     const { before, after } = step;
-    const { leases, outranked } = before.memory.ledger;
+    const { outranked } = before.memory.ledger;
+    const leases = [...before.memory.ledger.leases];
     if (message.verb !== "claim") this.#settled(step, message, reply);
     const live = message.verb === "claim" ? undefined : liveLease(before, message);
     this.#change(step, { message, live, able });
     const key = message.verb === "claim" ? message.key : message.next;
     const same = leases.find((l) => l.worker === message.worker && l.key === key && l.until_ms > before.nowMs);
-    const fresh = after.memory.ledger.leases.filter((l) => leases.every((other) => other.lease_id !== l.lease_id));
+    const fresh = [...after.memory.ledger.leases].filter((l) => leases.every((other) => other.lease_id !== l.lease_id));
     if (same && fresh.length > 0)
       throw new Broken("P3", `a repeated claim got a second lease, attempt ${fresh[0]!.attempt}`);
     if (same && reply.ok && reply.lease?.leaseId !== same.lease_id)
@@ -101,7 +103,7 @@ export class Promises {
     this.#change(step, { act: { kind, named } });
     const { before, after, result, effects } = step;
     if (!result.ok || kind !== "cancel") return;
-    if (after.memory.ledger.leases.length > 0) throw new Broken("P2", "a lease outlived the task's cancellation");
+    if (after.memory.ledger.leases.size > 0) throw new Broken("P2", "a lease outlived the task's cancellation");
     for (const lease of before.memory.ledger.leases) {
       const told = effects.canceled.some((c) => c.lease_id === lease.lease_id && c.worker_id === lease.worker);
       if (!told && lease.until_ms > before.nowMs)
@@ -128,7 +130,7 @@ export class Promises {
         throw new Broken("P4", `frame ${frame} has another lease after the restart`);
     }
     for (const lease of after.memory.ledger.leases) {
-      const was = before.memory.ledger.leases.find((other) => other.lease_id === lease.lease_id);
+      const was = [...before.memory.ledger.leases].find((other) => other.lease_id === lease.lease_id);
       if (!was) continue;
       if (lease.until_ms > was.until_ms)
         throw new Broken("P5", `the restart made the lease of attempt ${lease.attempt} longer`);
@@ -148,7 +150,7 @@ export class Promises {
     if (ends > 1 || (ends > 0 && step.before.noted && was === is))
       throw new Broken("P7", `the end was noted again: ${is}`);
     const noted = ends > 0 || (step.before.noted && was === is);
-    if (!noted && ledger.leases.length === 0 && (is === "completed" || is === "failed"))
+    if (!noted && ledger.leases.size === 0 && (is === "completed" || is === "failed"))
       throw new Broken("P7", `the task is ${is}, and its history does not say so`);
     return noted === after.noted ? after : { ...after, noted };
   }
@@ -168,7 +170,7 @@ export class Promises {
     }
     const { ledger, entries } = before.memory;
     const repeatedNext =
-      message.next !== null && ledger.leases.some((l) => l.worker === message.worker && l.key === message.next);
+      message.next !== null && [...ledger.leases].some((l) => l.worker === message.worker && l.key === message.next);
     const committed =
       message.verb === "complete" &&
       message.done.length > 0 &&
@@ -210,7 +212,8 @@ export class Promises {
       if (streak.failures > 0 || blames.some((blame) => blame.worker === cause.live?.worker))
         throw new Broken("P6", "a frame came out, and earlier failures were not forgiven");
     }
-    const { leases, sweeps } = after.memory.ledger;
+    const { sweeps } = after.memory.ledger;
+    const leases = [...after.memory.ledger.leases];
     const due = [...leases.map((lease) => lease.until_ms), ...sweeps.map((sweep) => sweep.due_ms)];
     for (const dueMs of due) {
       if (after.alarmMs === null || after.alarmMs > Math.max(dueMs, after.nowMs + 1))
@@ -291,7 +294,7 @@ export class Promises {
   }
 
   #lease({ before, after, result }: Step<unknown>, { message, act, live }: Cause, lease: LiveLease): void {
-    const is = after.memory.ledger.leases.find((other) => other.lease_id === lease.lease_id);
+    const is = [...after.memory.ledger.leases].find((other) => other.lease_id === lease.lease_id);
     const over = lease.until_ms <= before.nowMs;
     const renewed = result.ok && live === lease && message?.verb === "renew";
     const settled = result.ok && live === lease && message !== undefined && !renewed;
@@ -309,7 +312,7 @@ export class Promises {
 }
 
 function liveLease({ memory, nowMs }: World, call: LeaseCall): LiveLease | undefined {
-  return memory.ledger.leases.find(
+  return [...memory.ledger.leases].find(
     (l) => l.lease_id === call.leaseId && l.attempt === call.attempt && l.worker === call.worker && l.until_ms > nowMs,
   );
 }

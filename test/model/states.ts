@@ -7,7 +7,8 @@ import { claim } from "../../src/task/claiming.ts";
 import { act } from "../../src/task/control.ts";
 import { frames } from "../../src/task/frame-set.ts";
 import { complete, expire, fail, release, renew, type DoneFrame, type LeaseRef } from "../../src/task/leasing.ts";
-import { countsOf, statusOf, type LiveLease, type Terms, type Transition } from "../../src/task/ledger.ts";
+import type { LiveLease } from "../../src/task/leases.ts";
+import { countsOf, statusOf, type Terms, type Transition } from "../../src/task/ledger.ts";
 import { at, audit, whole, type FarmTask } from "../../src/task/testing/farm.ts";
 import { ledgerText } from "./canonical.ts";
 import { fileOf } from "./manager.ts";
@@ -39,7 +40,9 @@ export class States {
     if (this.#seen.has(text)) return;
     this.#seen.add(text);
     this.#audit(world.memory);
-    if (!isDeepStrictEqual(JSON.parse(JSON.stringify(world.memory)), world.memory))
+    const { ledger, entries } = world.memory;
+    const plain = { ledger: { ...ledger, leases: [...ledger.leases] }, entries };
+    if (!isDeepStrictEqual(JSON.parse(JSON.stringify(world.memory)), plain))
       throw new Broken("P4", "the ledger does not come back from its row as it was");
     this.#strangers(world.memory, world.nowMs);
     this.#finishes(world.memory, world.nowMs, "answered");
@@ -63,7 +66,7 @@ export class States {
 
   /** P2, P9, P10: a call that is wrong in any one thing is refused and changes nothing. */
   #strangers(snapshot: Snapshot, nowMs: number): void {
-    if (snapshot.ledger.leases.some((lease) => lease.until_ms <= nowMs)) return;
+    if ([...snapshot.ledger.leases].some((lease) => lease.until_ms <= nowMs)) return;
     for (const lease of snapshot.ledger.leases) {
       const right: LeaseRef = { worker: lease.worker, leaseId: lease.lease_id, attempt: lease.attempt };
       const wrong: [string, LeaseRef][] = [
@@ -159,15 +162,15 @@ export class States {
     const task = this.#task(snapshot);
     const { ledger } = task;
     let nowMs = fromMs;
-    const last = Math.max(0, ...ledger.leases.map((lease) => lease.until_ms));
+    const last = Math.max(0, ...[...ledger.leases].map((lease) => lease.until_ms));
     if (workers === "silent" && last > 0) {
       nowMs = Math.max(nowMs, last);
       expire(at(task, nowMs));
-      if (ledger.leases.length > 0 || countsOf(this.#terms, ledger).leased > 0)
+      if (ledger.leases.size > 0 || countsOf(this.#terms, ledger).leased > 0)
         throw new Broken("P5", "a silent worker keeps its frames after the lease");
     }
-    for (const lease of ledger.leases.filter((l) => l.until_ms > nowMs)) this.#completes(task, nowMs, lease);
-    if (workers === "silent" || task.ledger.leases.some((l) => l.until_ms <= nowMs)) expire(at(task, nowMs));
+    for (const lease of [...ledger.leases].filter((l) => l.until_ms > nowMs)) this.#completes(task, nowMs, lease);
+    if (workers === "silent" || [...task.ledger.leases].some((l) => l.until_ms <= nowMs)) expire(at(task, nowMs));
     const stuck = ledger.paused || ledger.canceled || ledger.stopped !== null || ledger.counts.failed > 0;
     for (let leases = 0; statusOf(this.#terms, ledger) !== "completed";) {
       const able = this.#configuration.able.at(-1)!;
@@ -214,7 +217,7 @@ export class States {
       if (objects[key] !== entry.files[0]!.sha256)
         throw new Broken("P3", `frame ${frame} is done and its object is gone`);
     }
-    const quiet = ledger.leases.length === 0 && ledger.sweeps.length === 0;
+    const quiet = ledger.leases.size === 0 && ledger.sweeps.length === 0;
     if (!quiet || workers.some((worker) => worker.held && worker.held.grantMs > nowMs)) return;
     const orphan = Object.keys(objects).find((key) => !wanted.has(key));
     if (orphan !== undefined) throw new Broken("sweep", `object ${orphan} is nobody's and stays`);

@@ -4,6 +4,7 @@
  */
 import type { TaskAction } from "../../src/protocol/task.ts";
 import { newLedger, type FrameEntry, type Ledger, type Terms } from "../../src/task/ledger.ts";
+import { Leases } from "../../src/task/leases.ts";
 import { terms } from "../../src/task/testing/farm.ts";
 
 /** What is explored, and where the exploration ends. */
@@ -161,7 +162,7 @@ export function copyOf({ ledger, entries }: Snapshot): { ledger: Ledger; entries
     ledger: {
       ...ledger,
       counts: { ...ledger.counts },
-      leases: ledger.leases.map((lease) => ({ ...lease })),
+      leases: new Leases([...ledger.leases].map((lease) => ({ ...lease }))),
       dependencies: ledger.dependencies.map((dependency) => ({ ...dependency })),
       sweeps: ledger.sweeps.map((sweep) => ({ ...sweep })),
     },

@@ -73,7 +73,7 @@ export function audit(task: FarmTask): void {
   for (const frame of framesOf(task.terms.list)) {
     const state = stateOf(t, frame);
     counted[state]++;
-    const holders = task.ledger.leases.filter((lease) => has(lease.open, frame)).length;
+    const holders = [...task.ledger.leases].filter((lease) => has(lease.open, frame)).length;
     if (holders > 1) throw new Error(`P2: frame ${frame} is under ${holders} live leases`);
     const entry = task.entries.get(frame);
     if (holders === 1 && entry && entry.state !== "retry")
