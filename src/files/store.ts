@@ -6,8 +6,8 @@ import { ASSETS_PREFIX } from "./keys.ts";
 
 export interface Upload {
   key: string;
-  /** Null for no bytes at all. */
-  body: ReadableStream<Uint8Array> | null;
+  /** Null for no bytes at all. Bytes that are in memory have `size`. */
+  body: ReadableStream<Uint8Array> | Uint8Array | null;
   /** Bytes, as the client said: more or fewer are refused. */
   size: number;
   /** Of these bytes, as the client said: R2 refuses others. */
@@ -55,6 +55,16 @@ export function hashOf(object: R2Object): string {
 /** True when stored, false when the condition did not hold. */
 async function put(bucket: R2Bucket, upload: Upload, condition: R2PutOptions): Promise<Result<boolean, Refusal>> {
   const options = { ...condition, sha256: upload.sha256, customMetadata: { sha256: upload.sha256 } };
+  // The types do not know that a put without a condition never answers null.
+  const store = async (body: ReadableStream | Uint8Array): Promise<boolean> =>
+    ((await bucket.put(upload.key, body, options)) as R2Object | null) !== null;
+  if (upload.body instanceof Uint8Array) {
+    try {
+      return ok(await store(upload.body));
+    } catch (error) {
+      return err(whyRefused(error, undefined, upload));
+    }
+  }
   // R2 takes a stream of known length only; this one also fails when the body is shorter or longer than it.
   const fixed = new FixedLengthStream(upload.size);
   const done = new AbortController();
@@ -63,9 +73,7 @@ async function put(bucket: R2Bucket, upload: Upload, condition: R2PutOptions): P
     broken = error;
   });
   try {
-    // The types do not know that a put without a condition never answers null.
-    const object = (await bucket.put(upload.key, fixed.readable, options)) as R2Object | null;
-    return ok(object !== null);
+    return ok(await store(fixed.readable));
   } catch (error) {
     return err(whyRefused(error, broken, upload));
   } finally {

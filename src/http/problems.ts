@@ -15,16 +15,23 @@ export interface ProblemInit {
   instance?: string;
 }
 
-/** A refusal as a response: `application/problem+json` with the status of its code. */
-export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Response {
+/** A refusal as a document, for an answer that tells of several things. */
+export function problemOf(refusal: Refusal): Problem {
   const { status, title } = PROBLEMS[refusal.code];
-  const problem: Problem & { instance?: string } = {
+  return {
     type: problemType(refusal.code),
     title,
     status,
     code: refusal.code,
     detail: refusal.detail,
     ...(refusal.errors && refusal.errors.length > 0 ? { errors: refusal.errors } : {}),
+  };
+}
+
+/** A refusal as a response: `application/problem+json` with the status of its code. */
+export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Response {
+  const problem: Problem & { instance?: string } = {
+    ...problemOf(refusal),
     ...(init.instance === undefined ? {} : { instance: init.instance }),
   };
   const headers = new Headers(init.headers);
@@ -33,7 +40,7 @@ export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Respo
     headers.set("Retry-After", String(RETRY_AFTER_S[refusal.code]));
   }
   if (refusal.code === "unauthorized") headers.set("WWW-Authenticate", 'Bearer realm="tablao"');
-  return new Response(JSON.stringify(problem), { status, headers });
+  return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 
 /** A body or query that broke rules, as one refusal that names every field. */

@@ -15,11 +15,8 @@ import { problemResponse } from "./problems.ts";
 /** Header with the SHA-256 of a body. */
 export const HASH_HEADER = "Tablao-SHA256";
 
-/** The bytes of a body: Content-Length, and their hash as `sha256` has it, or as the header says where that is undefined. */
-export function readUpload(
-  request: Request,
-  sha256?: { value: string; field: string },
-): Result<Omit<Upload, "key">, Refusal> {
+/** How many bytes a body of bytes has, as the client says: `max` at most, and nothing that would have to be decoded. */
+export function readLength(request: Request, max: number, tooLarge: string): Result<number, Refusal> {
   const length = request.headers.get("Content-Length");
   if (length === null)
     return refuse(
@@ -29,14 +26,7 @@ export function readUpload(
     );
   if (!/^\d{1,15}$/.test(length))
     return refuse("invalid_request", "Content-Length is not a number of bytes.", "Content-Length");
-  const size = Number(length);
-  if (size > MAX_PUT_BYTES) {
-    return refuse(
-      "too_large",
-      `One PUT takes ${MAX_PUT_BYTES} bytes at most; send larger files in parts of ${PART_BYTES} bytes.`,
-      "Content-Length",
-    );
-  }
+  if (Number(length) > max) return refuse("too_large", tooLarge, "Content-Length");
   const encoding = request.headers.get("Content-Encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
     return refuse(
@@ -45,6 +35,17 @@ export function readUpload(
       "Content-Encoding",
     );
   }
+  return ok(Number(length));
+}
+
+/** The bytes of a body: Content-Length, and their hash as `sha256` has it, or as the header says where that is undefined. */
+export function readUpload(
+  request: Request,
+  sha256?: { value: string; field: string },
+): Result<Omit<Upload, "key">, Refusal> {
+  const tooLarge = `One PUT takes ${MAX_PUT_BYTES} bytes at most; send larger files in parts of ${PART_BYTES} bytes.`;
+  const size = readLength(request, MAX_PUT_BYTES, tooLarge);
+  if (!size.ok) return size;
   const hash = sha256 ?? { value: request.headers.get(HASH_HEADER) ?? "", field: HASH_HEADER };
   const valid = sha256Schema.safeParse(hash.value);
   if (!valid.success)
@@ -55,7 +56,7 @@ export function readUpload(
     );
   return ok({
     body: request.body as ReadableStream<Uint8Array> | null,
-    size,
+    size: size.value,
     sha256: hash.value,
     hashField: hash.field,
   });

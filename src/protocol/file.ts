@@ -1,6 +1,7 @@
 /** Files: assets in, outputs out. */
 import { z } from "zod";
 import { sha256Schema } from "./fields.ts";
+import { problemSchema } from "./problem.ts";
 
 /** A part's size: below every request-body limit of the platform (100 MB on the lower plans), above R2's 5 MiB minimum. */
 export const PART_BYTES = 32 * 1024 * 1024;
@@ -25,6 +26,15 @@ export const assembleSchema = z
   .meta({ id: "Assemble" });
 
 export const assetSchema = z.object({ sha256: sha256Schema, size: z.int() }).meta({ id: "Asset" });
+
+/** POST /assets: for each file, in the order of the list, the status that a PUT of it alone would have got, and why it was refused. */
+export const assetsStoredSchema = z
+  .object({
+    assets: z.array(
+      z.object({ sha256: sha256Schema, size: z.int(), status: z.int(), problem: problemSchema.optional() }),
+    ),
+  })
+  .meta({ id: "AssetsStored" });
 
 /** Answer to an upload of an output: goes into `done[].receipts`. */
 export const receiptSchema = z

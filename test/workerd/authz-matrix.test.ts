@@ -233,6 +233,16 @@ const TABLE: Record<string, Row> = {
     who: SUBMITTERS,
     ask: () => ({ path: "/assets/missing", json: { sha256: [HASH] } }),
   },
+  "POST /assets": {
+    ok: 200,
+    who: SUBMITTERS,
+    ask: async () => {
+      const { body, headers } = await uploadOf({ grant: "" }, fresh("batch"));
+      const length = headers!["Content-Length"]!;
+      const list = `${headers!["Tablao-SHA256"]}:${length}`;
+      return { path: "/assets", body, headers: { "Content-Length": length, "Tablao-Assets": list } };
+    },
+  },
   "PUT /assets/{sha256}": { ok: 201, who: SUBMITTERS, ask: newAsset },
   "GET /assets/{sha256}": {
     ok: 200,

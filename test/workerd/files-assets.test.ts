@@ -1,9 +1,12 @@
 /** Assets and their parts through the handlers, on R2 as workerd has it. */
 import { createScheduledController } from "cloudflare:test";
+import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
+import { storeBatch } from "../../src/files/batch.ts";
 import { assemble } from "../../src/files/parts.ts";
 import { missingKeys } from "../../src/files/store.ts";
 import { STALE_PART_MS, sweepStaleParts } from "../../src/files/sweep.ts";
+import { putAssets } from "../../src/http/asset-batch.ts";
 import {
   assembleAsset,
   findMissingAssets,
@@ -13,7 +16,8 @@ import {
   putAssetPart,
 } from "../../src/http/assets.ts";
 import worker from "../../src/index.ts";
-import { MAX_PUT_BYTES, PART_BYTES } from "../../src/protocol/file.ts";
+import { batchList, MAX_BATCH_BYTES, MAX_BATCH_FILES } from "../../src/protocol/asset-batch.ts";
+import { assetsStoredSchema, MAX_PUT_BYTES, PART_BYTES } from "../../src/protocol/file.ts";
 import { call, env, keys, post, problem, put, sha256, text, WORKER } from "./files-call.ts";
 
 describe("assets", () => {
@@ -113,6 +117,193 @@ describe("assets", () => {
       code: "invalid",
       fields: ["sha256.0"],
     });
+  });
+});
+
+describe("a batch of assets", () => {
+  interface Announced {
+    sha256: string;
+    size: number;
+    bytes: Uint8Array<ArrayBuffer>;
+  }
+
+  async function named(...contents: (string | Uint8Array<ArrayBuffer>)[]): Promise<Announced[]> {
+    return await Promise.all(
+      contents.map(async (content) => {
+        const bytes = typeof content === "string" ? text(content) : content;
+        return { sha256: await sha256(bytes), size: bytes.length, bytes };
+      }),
+    );
+  }
+
+  function joined(files: readonly Announced[]): Uint8Array<ArrayBuffer> {
+    const all = new Uint8Array(files.reduce((sum, { bytes }) => sum + bytes.length, 0));
+    let at = 0;
+    for (const { bytes } of files) {
+      all.set(bytes, at);
+      at += bytes.length;
+    }
+    return all;
+  }
+
+  async function sendBatch(files: readonly Announced[], headers: Record<string, string> = {}): Promise<Response> {
+    const all = { "Tablao-Assets": batchList(files), ...headers };
+    return await put(putAssets, joined(files), { method: "POST", headers: all });
+  }
+
+  async function statuses(response: Response): Promise<number[]> {
+    expect(response.status).toBe(200);
+    return assetsStoredSchema.parse(await response.json()).assets.map(({ status }) => status);
+  }
+
+  async function contentOf({ sha256: hash }: Announced): Promise<string | null> {
+    return (await (await env.FILES.get(`assets/${hash}`))?.text()) ?? null;
+  }
+
+  /** A body that comes in these pieces, and breaks off after them where `broken`. */
+  function inPieces(pieces: readonly Uint8Array<ArrayBuffer>[], broken = false): ReadableStream {
+    const left = pieces.values();
+    return new ReadableStream({
+      type: "bytes",
+      pull(controller) {
+        const next = left.next();
+        if (!next.done) return controller.enqueue(next.value);
+        if (broken) return controller.error(new Error("the network went away"));
+        controller.close();
+        controller.byobRequest?.respond(0);
+      },
+    });
+  }
+
+  test("is stored file by file, empty ones too; sent again it is all there", async () => {
+    const files = await named("batch: one", "", "batch: three");
+    await env.FILES.delete(`assets/${files[1]!.sha256}`);
+    const first = await sendBatch(files);
+    expect(await first.json()).toEqual({
+      assets: files.map(({ sha256: hash, size }) => ({ sha256: hash, size, status: 201 })),
+    });
+    expect(await Promise.all(files.map(contentOf))).toEqual(["batch: one", "", "batch: three"]);
+    expect(await statuses(await sendBatch([...files, ...(await named("batch: four"))]))).toEqual([200, 200, 200, 201]);
+    const whole = await call(getAsset, { params: { sha256: files[0]!.sha256 } });
+    expect([whole.status, await whole.text()]).toEqual([200, "batch: one"]);
+  });
+
+  test("P10: a file of other bytes than its hash is refused by its place and not stored; the others are", async () => {
+    const files = await named("batch: good", "batch: bad!", "batch: also good");
+    files[1]!.bytes = text("batch: evil");
+    const response = await sendBatch(files);
+    const { assets } = assetsStoredSchema.parse(await response.json());
+    expect(assets.map(({ status }) => status)).toEqual([201, 422, 201]);
+    expect(assets[1]!.problem).toMatchObject({ code: "invalid", status: 422, errors: [{ field: "Tablao-Assets.1" }] });
+    expect(await Promise.all(files.map(contentOf))).toEqual(["batch: good", null, "batch: also good"]);
+  });
+
+  test("a name that is taken by other content, and storage that fails, are each file's own affair", async () => {
+    const files = await named("batch: a", "batch: taken", "batch: unlucky", "batch: d");
+    const [, taken, unlucky] = files;
+    await env.FILES.put(`assets/${taken!.sha256}`, "other", { customMetadata: { sha256: "0".repeat(64) } });
+    let most = 0;
+    let now = 0;
+    const bucket = new Proxy(env.FILES, {
+      get: (real, name) => {
+        if (name !== "put") return (real[name as keyof R2Bucket] as () => unknown).bind(real);
+        return async (key: string, ...rest: [Uint8Array, R2PutOptions]) => {
+          most = Math.max(most, ++now);
+          await scheduler.wait(5);
+          now--;
+          if (key.endsWith(unlucky!.sha256)) throw new Error("put: Unspecified error (0)");
+          return await real.put(key, ...rest);
+        };
+      },
+    });
+    const more = await named(...Array.from({ length: 16 }, (_, i) => `batch: more ${i}`));
+    const all = [...files, ...more];
+    const uploads = all.map(({ sha256: hash, size }) => ({
+      key: `assets/${hash}`,
+      sha256: hash,
+      size,
+      hashField: "x",
+    }));
+    const stored = await storeBatch(bucket, new Blob([joined(all)]).stream(), uploads);
+    expect(stored.ok && stored.value.slice(0, 4).map((one) => (one.ok ? one.value.created : one.error.code))).toEqual([
+      true,
+      "conflict",
+      "overloaded",
+      true,
+    ]);
+    expect(await Promise.all(more.map(contentOf))).toEqual(more.map((_, i) => `batch: more ${i}`));
+    // Six connections, and so six files in memory.
+    expect(most).toBe(6);
+  });
+
+  test("P10: what is wrong with the list or the lengths is told before anything is read or stored", async () => {
+    const files = await named("batch: never 1", "batch: never 2");
+    const before = await keys("assets/");
+    const list = batchList(files);
+    const many = await named(...Array.from({ length: MAX_BATCH_FILES + 1 }, (_, i) => `batch: never, many ${i}`));
+    const refused = async (headers: Record<string, string>, some = files) =>
+      await problem(await sendBatch(some, headers));
+    const invalid = (...fields: string[]) => ({ status: 422, code: "invalid", fields });
+    expect(await refused({ "Tablao-Assets": "" })).toEqual(invalid("Tablao-Assets"));
+    expect(await refused({ "Tablao-Assets": `${list},../x:1` })).toEqual(invalid("Tablao-Assets.2"));
+    expect(await refused({ "Tablao-Assets": list.toUpperCase() })).toEqual(
+      invalid("Tablao-Assets.0", "Tablao-Assets.1"),
+    );
+    expect(await refused({}, [files[0]!, files[0]!])).toEqual(invalid("Tablao-Assets.1"));
+    expect(await refused({}, many)).toEqual(invalid("Tablao-Assets"));
+    expect(await refused({ "Content-Length": "27" })).toEqual(invalid("Tablao-Assets"));
+    expect(await refused({ "Content-Length": String(MAX_BATCH_BYTES + 1) })).toMatchObject({ status: 413 });
+    expect(await refused({ "Content-Length": "-1" })).toMatchObject({ status: 400, fields: ["Content-Length"] });
+    expect(await refused({ "Content-Encoding": "gzip" })).toMatchObject({ status: 415 });
+    const unmeasured = await call(putAssets, { body: joined(files), headers: { "Tablao-Assets": list } });
+    expect(await problem(unmeasured)).toMatchObject({ status: 411, code: "length_required" });
+    const unlisted = await call(putAssets, { body: joined(files), headers: { "Content-Length": "28" } });
+    expect(await problem(unlisted)).toEqual(invalid("Tablao-Assets"));
+    const nothing = await call(putAssets, {
+      method: "POST",
+      headers: { "Content-Length": "28", "Tablao-Assets": list },
+    });
+    expect(await problem(nothing)).toMatchObject({ status: 400, code: "invalid_request" });
+    expect(await keys("assets/")).toEqual(before);
+  });
+
+  test("a body that breaks off, or ends early, leaves the files that had come and nothing of the next", async () => {
+    for (const broken of [true, false]) {
+      const files = await named(`batch: whole ${broken}`, `batch: half ${broken}`, `batch: never ${broken}`);
+      const [first, second] = files;
+      const headers = { "Content-Length": String(joined(files).length), "Tablao-Assets": batchList(files) };
+      const body = inPieces([first!.bytes, second!.bytes.slice(0, 4)], broken);
+      const response = await call(putAssets, { body, headers });
+      const { detail } = await response.clone().json<{ detail: string }>();
+      expect(await problem(response)).toMatchObject({ status: 400, code: "invalid_request" });
+      expect(detail).toBe("The body broke off; of its 3 files, 1 had come and are stored.");
+      expect(await Promise.all(files.map(contentOf))).toEqual([`batch: whole ${broken}`, null, null]);
+    }
+  });
+
+  test("is the same files however its bytes are cut on the way", async () => {
+    const sizes = fc.array(fc.nat({ max: 3_000 }), { minLength: 1, maxLength: MAX_BATCH_FILES });
+    let runs = 0;
+    const property = fc.asyncProperty(sizes, fc.array(fc.integer({ min: 1, max: 4_000 })), async (lengths, cuts) => {
+      runs++;
+      const files = await named(
+        ...lengths.map((length, i) => new Uint8Array(length).fill(runs).fill(i, 0, length >> 1)),
+      );
+      const once = [...new Map(files.map((file) => [file.sha256, file])).values()];
+      const all = joined(once);
+      const pieces: Uint8Array<ArrayBuffer>[] = [];
+      for (let at = 0, i = 0; at < all.length; i++) {
+        const to = at + (cuts[i] ?? 10_000);
+        pieces.push(all.slice(at, to));
+        at = to;
+      }
+      const headers = { "Content-Length": String(all.length), "Tablao-Assets": batchList(once) };
+      for (const status of await statuses(await call(putAssets, { body: inPieces(pieces), headers })))
+        expect([200, 201]).toContain(status);
+      for (const { sha256: hash, bytes } of once)
+        expect(new Uint8Array(await (await env.FILES.get(`assets/${hash}`))!.arrayBuffer())).toEqual(bytes);
+    });
+    await fc.assert(property, { numRuns: 40 });
   });
 });
 

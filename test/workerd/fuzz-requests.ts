@@ -192,6 +192,10 @@ function textOf(value: unknown): string {
   return (typeof value === "string" ? value : (JSON.stringify(value) ?? "")).toWellFormed();
 }
 
+/** A body that is often sent, and its hash. */
+const BYTES = "bytes";
+const BYTES_HASH = "277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9";
+
 const HEADERS: Record<string, fc.Arbitrary<string>> = {
   "Content-Encoding": fc.constantFrom("gzip", "identity", "br"),
   "Content-Length": fc.constantFrom("0", "-1", "99999999999", "1e3"),
@@ -202,7 +206,17 @@ const HEADERS: Record<string, fc.Arbitrary<string>> = {
   Origin: fc.constantFrom("https://evil.example", "null"),
   Upgrade: fc.constantFrom("websocket", "h2c"),
   "Tablao-Grant": fc.constantFrom("x", "a.b", "."),
-  "Tablao-SHA256": fc.constantFrom("0".repeat(64), "x"),
+  "Tablao-SHA256": fc.constantFrom(BYTES_HASH, "0".repeat(64), "x"),
+  "Tablao-Assets": fc.constantFrom(
+    `${BYTES_HASH}:5`,
+    `${"0".repeat(64)}:5`,
+    `${"0".repeat(64)}:0,${BYTES_HASH}:5`,
+    `${BYTES_HASH}:5,${BYTES_HASH}:0`,
+    `${BYTES_HASH}:4194304`,
+    `${BYTES_HASH}:-5`,
+    ",",
+    "x",
+  ),
   "Tablao-Backup": fc.constantFrom("0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f", "x"),
   "Tablao-Worker-Id": fc.constantFrom("1", "x"),
   "Tablao-Viewer": fc.constantFrom("{}", "x"),
@@ -224,6 +238,11 @@ function requestTo(operation: Operation, schemas: Schemas): fc.Arbitrary<FuzzReq
     { requiredKeys: [] },
   );
   const stray = fc.array(fc.tuple(nasty, nasty), { maxLength: 1 });
+  // What says which bytes the body has: without it nothing behind that door is reached.
+  const about = operation.parameters.filter(({ name }) => ["Tablao-SHA256", "Tablao-Assets"].includes(name));
+  const described = fc.record(Object.fromEntries(about.map(({ name }) => [name, HEADERS[name]!])), {
+    requiredKeys: [],
+  });
   const header = fc.constantFrom(...Object.keys(HEADERS)).chain((name) => fc.tuple(fc.constant(name), HEADERS[name]!));
   return fc.record({
     operation: fc.constant(operation),
@@ -236,8 +255,14 @@ function requestTo(operation: Operation, schemas: Schemas): fc.Arbitrary<FuzzReq
         ...others.map(([name, value]): [string, string] => [name.toWellFormed(), value.toWellFormed()]),
       ]),
     headers: fc
-      .oneof({ weight: 3, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: fc.array(header, { maxLength: 2 }) })
-      .map((pairs) => Object.fromEntries(pairs)),
+      .tuple(
+        described,
+        fc.oneof(
+          { weight: 3, arbitrary: fc.constant([]) },
+          { weight: 1, arbitrary: fc.array(header, { maxLength: 2 }) },
+        ),
+      )
+      .map(([known, pairs]) => ({ ...known, ...Object.fromEntries(pairs) }) as Record<string, string>),
     body: operation.body || operation.upload ? bodyOf(operation, schemas) : fc.constant(null),
   });
 }
@@ -245,7 +270,7 @@ function requestTo(operation: Operation, schemas: Schemas): fc.Arbitrary<FuzzReq
 function bodyOf(operation: Operation, schemas: Schemas): fc.Arbitrary<FuzzRequest["body"]> {
   const right = operation.body
     ? schemas.of(operation.body)
-    : fc.constantFrom("bytes", "", "x".repeat(1_000), '["history",{}]\n');
+    : fc.constantFrom(BYTES, "", "x".repeat(1_000), '["history",{}]\n');
   const known = operation.example === undefined ? [] : [fc.constant(operation.example)];
   const value = fc.oneof({ weight: 6, arbitrary: right }, { weight: 1, arbitrary: anything }, ...known);
   const kind = operation.upload ? fc.constant("raw" as const) : fc.constantFrom("json", "json", "json", "form", "raw");

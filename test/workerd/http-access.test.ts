@@ -80,6 +80,7 @@ describe("roles", () => {
     "GET /tasks/{id}/outputs/{name}/parts": "worker",
     "PUT /tasks/{id}/outputs/{name}/parts/{n}": "worker",
     "POST /tasks/{id}/outputs/{name}/assemble": "worker",
+    "POST /assets": SUBMIT,
     "POST /assets/missing": SUBMIT,
     "PUT /assets/{sha256}": SUBMIT,
     "GET /assets/{sha256}": "admin artist worker",

@@ -1,7 +1,9 @@
 /** Routes of files: assets in, outputs out, downloads. */
+import { BATCH_HEADER, MAX_BATCH_BYTES, MAX_BATCH_FILES } from "../../protocol/asset-batch.ts";
 import {
   assembleSchema,
   assetSchema,
+  assetsStoredSchema,
   fileListSchema,
   missingResultSchema,
   missingSchema,
@@ -10,6 +12,7 @@ import {
 } from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import type { ProblemCode } from "../../protocol/problem.ts";
+import { putAssets } from "../asset-batch.ts";
 import { assembleAsset, findMissingAssets, getAsset, getAssetParts, putAsset, putAssetPart } from "../assets.ts";
 import { downloadFrame, downloadPreview, downloadZip, fileListQuery, listFiles, zipQuery } from "../downloads.ts";
 import { assembleOutput, getOutputParts, putOutput, putOutputPart } from "../outputs.ts";
@@ -36,6 +39,12 @@ const length: HeaderDescription = {
   description: "Bytes of this body",
   required: true,
   pattern: "^[0-9]+$",
+};
+const batch: HeaderDescription = {
+  name: BATCH_HEADER,
+  description: "The files that the body is made of, in order: `<sha256>:<bytes>`, with commas between",
+  required: true,
+  pattern: "^[0-9a-f]{64}:[0-9]+( *, *[0-9a-f]{64}:[0-9]+)*$",
 };
 const range: HeaderDescription = { name: "Range", description: "One range of bytes" };
 
@@ -172,6 +181,22 @@ const assetRoutes: readonly Route[] = [
     body: missingSchema,
     answers: { 200: { description: "Those to upload", schema: missingResultSchema } },
     handler: findMissingAssets,
+  },
+  {
+    method: "POST",
+    path: "/assets",
+    operationId: "putAssets",
+    tag: assets,
+    summary: "Upload many small assets",
+    description:
+      `Their bytes, one after the other: at most ${MAX_BATCH_FILES} files and ${MAX_BATCH_BYTES} bytes. Each is stored, or refused, ` +
+      "whatever becomes of the others; `status` and `problem` say what a PUT of it alone would have answered.",
+    who: SUBMITTERS,
+    headers: [batch, length],
+    upload: true,
+    answers: { 200: { description: "What became of each", schema: assetsStoredSchema } },
+    problems: ["invalid_request", "invalid", "length_required", "too_large", "unsupported_media_type"],
+    handler: putAssets,
   },
   {
     method: "PUT",

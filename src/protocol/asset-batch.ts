@@ -1,0 +1,76 @@
+/**
+ * Many small assets in one request, `POST /assets`: a header lists them, and the body is their bytes, one after the other. Pure, and
+ * without the validator, for the page makes such requests, too.
+ */
+import { err, ok, type Result } from "../platform/result.ts";
+import type { FieldError } from "./problem.ts";
+
+/** Header with the files of a batch: `<sha256>:<size>`, with commas between. */
+export const BATCH_HEADER = "Tablao-Assets";
+/** A file takes two R2 calls at most, and the free plan 50 calls of a request, of which one may look the caller up. */
+export const MAX_BATCH_FILES = 24;
+/** One file of it may be all of it, and be in memory as a whole: far below a Worker's 128 MB, with many requests at once. */
+export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
+/** What is larger than this is sent on its own: there, a request of its own is a small part of the time. */
+export const MAX_BATCHED_FILE_BYTES = 256 * 1024;
+
+/** One file of a batch. */
+export interface BatchFile {
+  sha256: string;
+  size: number;
+}
+
+/** The header's value. */
+export function batchList(files: readonly BatchFile[]): string {
+  return files.map(({ sha256, size }) => `${sha256}:${size}`).join(",");
+}
+
+/** The files of a header's value, or every field that breaks a rule. */
+export function readBatchList(text: string | null): Result<BatchFile[], FieldError[]> {
+  const entries = text === null || text.trim() === "" ? [] : text.split(",");
+  if (entries.length < 1 || entries.length > MAX_BATCH_FILES) {
+    const message = `must list 1 to ${MAX_BATCH_FILES} files; it lists ${entries.length}`;
+    return err([{ field: BATCH_HEADER, message }]);
+  }
+  const files = new Map<string, BatchFile>();
+  const errors: FieldError[] = [];
+  for (const [index, entry] of entries.entries()) {
+    const field = batchField(index);
+    const [, sha256, size] = /^([0-9a-f]{64}):(\d{1,7})$/.exec(entry.trim()) ?? [];
+    if (sha256 === undefined) {
+      const message = "must be a SHA-256 (64 lower-case hexadecimal digits), a colon, and a number of bytes";
+      errors.push({ field, message });
+    } else if (files.has(sha256)) errors.push({ field, message: "is in the list already" });
+    else files.set(sha256, { sha256, size: Number(size) });
+  }
+  return errors.length > 0 ? err(errors) : ok([...files.values()]);
+}
+
+/** How errors name one file of a batch. */
+export function batchField(index: number): string {
+  return `${BATCH_HEADER}.${index}`;
+}
+
+/** Files, none twice, as batches that a manager takes, and those that go on their own: large ones, and one that would be alone. */
+export function batchesOf<T extends BatchFile>(files: readonly T[]): { batches: T[][]; single: T[] } {
+  const batches: T[][] = [];
+  const single: T[] = [];
+  let batch: T[] = [];
+  let bytes = 0;
+  for (const file of files) {
+    if (file.size > MAX_BATCHED_FILE_BYTES) {
+      single.push(file);
+      continue;
+    }
+    if (batch.length === MAX_BATCH_FILES || bytes + file.size > MAX_BATCH_BYTES) {
+      batches.push(batch);
+      batch = [];
+      bytes = 0;
+    }
+    batch.push(file);
+    bytes += file.size;
+  }
+  if (batch.length > 1) batches.push(batch);
+  else single.push(...batch);
+  return { batches, single };
+}
