@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
+import { MAX_BATCHED_FILE_BYTES, readBatchList } from "../protocol/asset-batch.ts";
 import { PART_BYTES } from "../protocol/file.ts";
 import { sendInputs } from "../cli/send-inputs.ts";
 import { downloadTo } from "./download.ts";
@@ -25,24 +26,94 @@ afterEach(async () => {
 });
 
 describe("upload", () => {
-  test("of many assets, one request asks which are missing, and each of those is one more", async () => {
-    const inputs = ["a", "b", "c"].map((name) => ({ path: name, file: join(folder.path, name) }));
-    for (const { path, file } of inputs) await writeFile(file, path);
-    const missing = [sha256("a"), sha256("c")];
-    manager
-      .on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing } }))
-      .on("PUT", /^\/assets\//, ({ path, body }) => ({
-        status: 201,
-        json: { sha256: path.split("/").at(-1)!, size: body.length },
-      }));
-    expect(await sendInputs(client, inputs, true)).toMatchObject({ sentBytes: 2, known: 1 });
+  const there = { status: 201 };
+  const changed = {
+    status: 422,
+    problem: { type: "/problems/invalid", title: "", status: 422, code: "invalid", detail: "" },
+  };
+  const files = async (...contents: (string | Buffer)[]) =>
+    await Promise.all(
+      contents.map(async (content, i) => {
+        const file = join(folder.path, `f${i}`);
+        await writeFile(file, content);
+        return { path: `f${i}`, file };
+      }),
+    );
+  const missing = (...contents: (string | Buffer)[]) =>
+    manager.on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing: contents.map(sha256) } }));
+  /** Answers batches as a manager does, and what these hashes get otherwise. */
+  const takeBatches = (otherwise: Record<string, object> = {}) =>
+    manager.on("POST", /^\/assets$/, ({ headers }) => {
+      const list = readBatchList(String(headers["tablao-assets"]));
+      const assets = (list.ok ? list.value : []).map((file) => ({ ...file, ...(otherwise[file.sha256] ?? there) }));
+      return { status: 200, json: { assets } };
+    });
+  const takePuts = () =>
+    manager.on("PUT", /^\/assets\//, ({ path, body }) => {
+      const name = path.split("/").at(-1)!;
+      return name === sha256(body)
+        ? { status: 201, json: { sha256: name, size: body.length } }
+        : problem(422, "invalid");
+    });
+
+  test("of many assets, one request asks which are missing, and those that are small travel together", async () => {
+    const large = Buffer.alloc(MAX_BATCHED_FILE_BYTES + 1, "x");
+    const inputs = await files("a", "b", "cc", large, "", "a");
+    missing("a", "cc", large, "");
+    takeBatches();
+    takePuts();
+    expect(await sendInputs(client, inputs, true)).toMatchObject({ sentBytes: 3 + large.length, known: 1 });
     expect(manager.to(/missing/)).toHaveLength(1);
-    expect(
-      manager.calls
-        .filter((call) => call.method === "PUT")
-        .map((call) => String(call.body))
-        .toSorted(),
-    ).toEqual(["a", "c"]);
+    const [batch, ...more] = manager.to(/^\/assets$/);
+    expect(more).toEqual([]);
+    expect(String(batch!.body)).toBe("acc");
+    expect(batch!.headers).toMatchObject({
+      "content-length": "3",
+      "tablao-assets": `${sha256("a")}:1,${sha256("cc")}:2,${sha256("")}:0`,
+    });
+    expect(manager.calls.filter((call) => call.method === "PUT").map((call) => call.body.length)).toEqual([
+      large.length,
+    ]);
+  });
+
+  test("a thousand small assets are 42 requests, and a batch that fails is sent again as it was", async () => {
+    const contents = Array.from({ length: 1_000 }, (_, i) => `file ${i}`);
+    const inputs = await files(...contents);
+    missing(...contents);
+    let failures = 0;
+    manager.on("POST", /^\/assets$/, () => (failures++ < 2 ? problem(503, "overloaded") : undefined));
+    takeBatches();
+    const { sentBytes } = await sendInputs(client, inputs, true);
+    expect(sentBytes).toBe(contents.join("").length);
+    const sent = manager.to(/^\/assets$/).map(({ body }) => String(body));
+    expect(sent).toHaveLength(42 + 2);
+    expect([...new Set(sent)].toSorted().join("").length).toBe(contents.join("").length);
+  });
+
+  test("what a batch does not take is sent on its own, and only that", async () => {
+    const inputs = await files("fine", "unlucky", "lost", "fine, too");
+    missing("fine", "unlucky", "lost", "fine, too");
+    const busy = { status: 503, problem: { ...changed.problem, status: 503, code: "overloaded" } };
+    takeBatches({ [sha256("unlucky")]: busy, [sha256("lost")]: busy });
+    takePuts();
+    expect(await sendInputs(client, inputs, true)).toMatchObject({ sentBytes: 24, known: 0 });
+    const puts = manager.calls.filter((call) => call.method === "PUT").map((call) => String(call.body));
+    expect(puts.toSorted()).toEqual(["lost", "unlucky"]);
+  });
+
+  test("an asset of a batch that changes, in length or not, is told by its name; the others have arrived", async () => {
+    for (const now of ["hallo", "hello, world"]) {
+      const inputs = await files("before", "hello", "after");
+      manager.handlers.length = 0;
+      manager.on("POST", /^\/assets\/missing$/, async () => {
+        await writeFile(inputs[1]!.file, now);
+        return { status: 200, json: { missing: ["before", "hello", "after"].map(sha256) } };
+      });
+      takeBatches({ [sha256("hello")]: changed });
+      takePuts();
+      await expect(sendInputs(client, inputs, true)).rejects.toThrow(/^f1 changed while it was being sent$/);
+      expect(String(manager.to(/^\/assets$/).at(-1)!.body)).toBe(now.length === 5 ? "beforehalloafter" : "beforeafter");
+    }
   });
 
   test("an asset that is another by the time it travels is not taken, and says so", async () => {

@@ -1,13 +1,15 @@
-/** Hash the inputs, ask which the manager lacks, send only those. */
+/** Hash the inputs, ask which the manager lacks, send only those: small ones many to a request. */
 import { hashFile, type FileHash } from "../agent/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
 import { FileChanged, sendAsset } from "../agent/upload.ts";
 import { inLanes } from "../platform/lanes.ts";
+import { batchesOf } from "../protocol/asset-batch.ts";
 import { missingResultSchema } from "../protocol/file.ts";
 import type { Input } from "../protocol/plan.ts";
 import { CliError, EXIT } from "./failure.ts";
 import type { LocalInput } from "./inputs.ts";
-import { showProgress } from "./progress.ts";
+import { showProgress, type Progress } from "./progress.ts";
+import { sendBatch, type SmallFile } from "./send-batch.ts";
 import { bytes, count } from "./text.ts";
 
 /** Files at a time: small ones wait for round trips, large ones already use three connections each. */
@@ -34,37 +36,78 @@ export async function sendInputs(client: ManagerClient, inputs: readonly LocalIn
     size: hashes[i]!.size,
   }));
   const missing = await missingOf(client, [...new Set(assets.map((asset) => asset.sha256))]);
-  const todo = new Map<string, number>();
-  for (const [index, asset] of assets.entries())
-    if (missing.has(asset.sha256) && !todo.has(asset.sha256)) todo.set(asset.sha256, index);
-  const total = [...todo.values()].reduce((sum, index) => sum + assets[index]!.size, 0);
+  const todo = new Map<string, Sending>();
+  for (const [index, { path, sha256, size }] of assets.entries())
+    if (missing.has(sha256) && !todo.has(sha256))
+      todo.set(sha256, { path, sha256, size, file: inputs[index]!.file, hash: hashes[index]! });
+  const { batches, single } = batchesOf([...todo.values()]);
   const progress = showProgress("uploading", { quiet });
-  const moved = new Map<number, number>();
-  const show = (): void => {
-    const done = [...moved.values()].reduce((sum, part) => sum + part, 0);
-    progress.update(done, total, `${bytes(done)} of ${bytes(total)}`);
-  };
+  const moved = new Moved(single.concat(...batches), progress);
   let sentBytes = 0;
   try {
-    if (todo.size > 0) show();
-    await inLanes([...todo.values()], LANES, async (index) => {
-      const asset = assets[index]!;
-      const onProgress = (done: number): void => {
-        moved.set(index, done);
-        show();
-      };
+    // Those that go on their own are the large ones, which take longest.
+    await inLanes([...single.map((file) => [file]), ...batches], LANES, async (files) => {
+      const onProgress = (file: Sending, done: number): void => moved.by(file, done);
       const options = { onProgress, retryForMs: RETRY_FOR_MS };
-      const { sent } = await sendAsset(client, inputs[index]!.file, hashes[index]!, options).catch((error: unknown) => {
-        // 422: the bytes that came are not those that were hashed.
-        if (!(error instanceof FileChanged) && !(error instanceof ManagerError && error.status === 422)) throw error;
-        throw new CliError(EXIT.failed, `${asset.path} changed while it was being sent`, "Submit again.");
-      });
-      sentBytes += sent;
+      const left = files.length > 1 ? await sendBatch(client, files, options) : files;
+      sentBytes += bytesOf(files) - bytesOf(left);
+      for (const file of left) {
+        const sent = await sendOne(client, file, moved);
+        sentBytes += sent;
+      }
     });
   } finally {
     progress.end();
   }
   return { assets, sentBytes, known: assets.filter((asset) => !missing.has(asset.sha256)).length };
+}
+
+/** A file on its way. */
+interface Sending extends SmallFile {
+  /** As the worker will know it. */
+  path: string;
+  hash: FileHash;
+}
+
+function bytesOf(files: readonly Sending[]): number {
+  return files.reduce((sum, { size }) => sum + size, 0);
+}
+
+/** One file in requests of its own; answers the bytes that travelled. */
+async function sendOne(client: ManagerClient, file: Sending, moved: Moved): Promise<number> {
+  const onProgress = (done: number): void => moved.by(file, done);
+  const options = { onProgress, retryForMs: RETRY_FOR_MS };
+  const { sent } = await sendAsset(client, file.file, file.hash, options).catch((error: unknown) => {
+    // 422: the bytes that came are not those that were hashed.
+    if (!(error instanceof FileChanged) && !(error instanceof ManagerError && error.status === 422)) throw error;
+    throw new CliError(EXIT.failed, `${file.path} changed while it was being sent`, "Submit again.");
+  });
+  return sent;
+}
+
+/** How far all files together are, shown. */
+class Moved {
+  readonly #total: number;
+  readonly #progress: Progress;
+  readonly #files = new Map<Sending, number>();
+  #done = 0;
+
+  constructor(files: readonly Sending[], progress: Progress) {
+    this.#total = bytesOf(files);
+    this.#progress = progress;
+    if (files.length > 0) this.#show();
+  }
+
+  /** So many bytes of this file have travelled. */
+  by(file: Sending, doneBytes: number): void {
+    this.#done += doneBytes - (this.#files.get(file) ?? 0);
+    this.#files.set(file, doneBytes);
+    this.#show();
+  }
+
+  #show(): void {
+    this.#progress.update(this.#done, this.#total, `${bytes(this.#done)} of ${bytes(this.#total)}`);
+  }
 }
 
 /** `sent 3 files (12.3 MB), 9 were there`. */

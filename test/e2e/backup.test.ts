@@ -1,8 +1,10 @@
 /** A manager dies for good while its farm works; a backup goes into an empty one, and the same agents finish every frame. */
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { z } from "zod";
+import { assetSchema } from "../../src/protocol/file.ts";
 import { taskSchema } from "../../src/protocol/task.ts";
 import { tokenCreatedSchema, tokenListSchema } from "../../src/protocol/token.ts";
 import { endFarm, startAgent, startManager, tablao, untilStatus, type Manager } from "../support/farm.ts";
@@ -22,6 +24,13 @@ async function taskOf(manager: Manager, id: number) {
   return await manager.client.call(taskSchema, "GET", `/tasks/${id}`);
 }
 
+async function putAsset(manager: Manager, content: string): Promise<{ url: string; content: string }> {
+  const url = `/assets/${createHash("sha256").update(content).digest("hex")}`;
+  const headers = { "content-length": String(content.length) };
+  await manager.client.call(assetSchema, "PUT", url, { headers, body: () => content });
+  return { url, content };
+}
+
 test("P1, P3, P7: a farm at work, backed up and restored on an empty manager, finishes with every frame once", async () => {
   const dir = path.join(testFolder("backup"), "saved");
   const first = await startManager();
@@ -30,6 +39,7 @@ test("P1, P3, P7: a farm at work, backed up and restored on an empty manager, fi
     json: { role: "artist", name: "ana" },
   });
   await first.client.call(z.unknown(), "POST", "/settings", { json: { lease_s: 10 } });
+  const assets = await Promise.all(["a texture", "", "another one"].map((content) => putAsset(first, content)));
   const render = { type: "demo_render", settings: { frames: `1-${FRAMES}`, width: 16, height: 9, delay_ms: 400 } };
   const work = await submit(first, { ...render, name: "at work", chunk: 2 });
   const after = await submit(first, {
@@ -81,6 +91,7 @@ test("P1, P3, P7: a farm at work, backed up and restored on an empty manager, fi
   expect(restored).toMatchObject({ code: 0, stderr: "" });
   expect(await taskOf(second, work)).toMatchObject({ name: "at work", frames: { total: FRAMES, leased: 0 } });
   for (const agent of agents) process.kill(agent.child.pid, "SIGCONT");
+  for (const { url, content } of assets) expect(await (await second.client.send("GET", url)).text()).toBe(content);
 
   // The agents were never stopped, and joined nothing anew: their secrets are known here.
   for (const id of [work, after, last]) await untilStatus(second, id, ["completed", "failed"], 120_000);

@@ -1,4 +1,4 @@
-/** A large input on a bad line: what has arrived is not sent again. */
+/** Inputs on their way: many small ones, and a large one on a bad line. What has arrived is not sent again. */
 import { createHash, randomFillSync } from "node:crypto";
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
@@ -90,4 +90,39 @@ test("a 300 MB input, its upload killed in the middle, goes on where it was; the
   const id = await submit(manager, "--type", "exec", "--settings", JSON.stringify(settings));
   expect(await untilStatus(manager, id, ["completed", "failed"], 120_000)).toMatchObject({ status: "completed" });
   expect((await tablao(manager, "logs", String(id))).stdout).toContain(sha256);
+});
+
+test("120 small inputs travel in five requests, beside one that is too large for it; the same again sends no bytes", async () => {
+  const folder = testFolder("small");
+  const blend = path.join(folder, "shot.blend");
+  writeFileSync(blend, "BLENDER; its textures are beside it");
+  mkdirSync(path.join(folder, "tex"));
+  const contents = Array.from({ length: 119 }, (_, i) => Buffer.from(`texture ${i} `.repeat(i * 20)));
+  const large = Buffer.alloc(300_000, "a texture of 300 kB ");
+  for (const [i, content] of [...contents, large].entries())
+    writeFileSync(path.join(folder, "tex", String(i)), content);
+  const manager = await startManager();
+  const proxy = await startCountingProxy(manager.url);
+  const through = { manager: { url: proxy.url, token: manager.token } };
+  const args = ["submit", blend, "--include", path.join(folder, "tex"), "--frames", "1", "--paused"];
+
+  expect(await tablao(through, ...args)).toMatchObject({ code: 0 });
+  const sent = proxy.seen.filter(({ path: at }) => at.startsWith("/assets") && at !== "/assets/missing");
+  const at = (where: string) => sent.filter((request) => request.path === where);
+  expect(at("/assets")).toHaveLength(5);
+  expect(sent.filter((request) => request.method === "PUT").map(({ bytes }) => bytes)).toEqual([large.length]);
+  const digest = (content: Buffer) => createHash("sha256").update(content).digest("hex");
+  for (const content of [...contents, large]) {
+    const response = await manager.client.send("GET", `/assets/${digest(content)}`);
+    expect(Buffer.from(await response.arrayBuffer()).equals(content)).toBe(true);
+  }
+
+  proxy.reset();
+  const again = await tablao(through, ...args);
+  expect(again).toMatchObject({ code: 0 });
+  expect(again.stderr).toContain("121 files on the manager already, nothing to send");
+  expect(proxy.seen.filter((request) => request.path.startsWith("/assets")).map((request) => request.path)).toEqual([
+    "/assets/missing",
+  ]);
+  await proxy.close();
 });

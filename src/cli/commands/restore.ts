@@ -4,12 +4,14 @@ import { z } from "zod";
 import type { ManagerClient } from "../../agent/manager-client.ts";
 import { uploadTo } from "../../agent/upload.ts";
 import { inLanes } from "../../platform/lanes.ts";
+import { batchesOf } from "../../protocol/asset-batch.ts";
 import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
 import { snapshotOf } from "../../task/snapshot.ts";
 import { BackupFolder, type Manifest } from "../backup-folder.ts";
 import { query, sessionOf, type Output } from "../command-line.ts";
 import { showProgress } from "../progress.ts";
+import { sendBatch, type SmallFile } from "../send-batch.ts";
 import { bytes, count } from "../text.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;
@@ -80,15 +82,28 @@ class Restore {
   }
 
   async #assets(): Promise<void> {
-    const hashes: string[] = [];
-    for await (const [, row] of this.#folder.read("assets")) hashes.push(backupAssetSchema.parse(row).sha256);
+    const assets = new Map<string, SmallFile>();
+    for await (const [, row] of this.#folder.read("assets")) {
+      const { sha256, size } = backupAssetSchema.parse(row);
+      assets.set(sha256, { sha256, size, file: this.#folder.file(sha256) });
+    }
+    const hashes = [...assets.keys()];
     for (let at = 0; at < hashes.length; at += ASKED_AT_ONCE) {
       const json = { sha256: hashes.slice(at, at + ASKED_AT_ONCE) };
       const { missing } = await this.#client.call(missingResultSchema, "POST", "/assets/missing", {
         json,
         retryForMs: RETRY_FOR_MS,
       });
-      await inLanes(missing, LANES, (sha256) => this.#upload(sha256, `/assets/${sha256}`));
+      const { batches, single } = batchesOf(missing.flatMap((sha256) => assets.get(sha256) ?? []));
+      await inLanes([...single.map((file) => [file]), ...batches], LANES, (files) => this.#files(files));
+    }
+  }
+
+  async #files(files: SmallFile[]): Promise<void> {
+    const left = new Set(files.length > 1 ? await sendBatch(this.#client, files, { retryForMs: RETRY_FOR_MS }) : files);
+    for (const file of files) {
+      if (left.has(file)) await this.#upload(file.sha256, `/assets/${file.sha256}`);
+      else this.#sent += file.size;
     }
   }
 
