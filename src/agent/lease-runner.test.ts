@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FakeManager, problem, sha256, type Answer } from "../../test/support/fake-manager.ts";
+import { FakeManager, problem, sha256, takeUploads, type Answer } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { lease } from "../../test/support/scripted-lease.ts";
 import { until } from "../../test/support/wait.ts";
@@ -24,20 +24,7 @@ beforeEach(async () => {
   manager = await FakeManager.start();
   client = new ManagerClient({ url: manager.url, secret: "s" });
   cache = await InputCache.open(join(folder.path, "cache"), 1e9, client);
-  manager.on("PUT", /\/outputs\//, (call) => {
-    const name = call.path.split("/").at(-1)!;
-    const sum = sha256(call.body);
-    if (sum !== call.headers["tablao-sha256"]) return problem(422, "invalid");
-    return {
-      status: 201,
-      json: {
-        receipt: `${String(call.headers["tablao-grant"])}:${name}:${sum.slice(0, 8)}`,
-        name,
-        size: call.body.length,
-        sha256: sum,
-      },
-    };
-  });
+  takeUploads(manager);
 });
 afterEach(async () => {
   await manager.stop();

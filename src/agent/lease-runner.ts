@@ -18,7 +18,7 @@ import { freeBytes } from "./machine.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import { Outputs } from "./outputs.ts";
 import type { Plan } from "../protocol/plan.ts";
-import { previewer } from "./preview.ts";
+import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import { childEnvironment, type Exit } from "./process.ts";
 import { bytesText, messageOf, type Say } from "./say.ts";
@@ -122,6 +122,7 @@ export class LeaseRunner {
       // Normally it ended long ago; a lease that is lost has 5 s for this (P2).
       await this.#process?.running.kill(this.#stop.signal.aborted ? STOP_GRACE_MS : undefined);
       await this.#outputs?.settled();
+      await this.#outputs?.previewed();
       if (folder) await removeLeaseFolder(folder);
       await this.#deps.cache.evict("bound").catch(() => 0);
     }
@@ -140,7 +141,7 @@ export class LeaseRunner {
       outputs: plan.outputs,
       now,
       upload: (path, name) => this.#upload(path, name),
-      preview: previewer(this.#deps, task_id, folder.tmp, this.#halt, () => this.#keeper.grant),
+      previews: previewsOf(this.#deps, task_id, folder.tmp, this.#halt, () => this.#keeper.grant),
     });
     say(
       `task ${task_id}: ${plan.outputs.length > 0 ? "rendering" : "running"} ${framesText(frames)} (attempt ${this.lease.attempt})`,
@@ -216,6 +217,7 @@ export class LeaseRunner {
     const verdict = saidDone ? await outputs.verify() : { missing: [], uploadError: await outputs.settled() };
     this.#halt.throwIfAborted();
     if (verdict.uploadError !== undefined) throw verdict.uploadError;
+    await outputs.previewed();
     const { unfinished } = outputs;
     if (unfinished.length === 0) {
       const settled = await this.#keeper.settle(

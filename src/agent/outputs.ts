@@ -6,10 +6,14 @@ import { stat } from "node:fs/promises";
 import { relative, resolve, sep } from "node:path";
 import type { DoneFrame } from "../protocol/lease.ts";
 import type { Plan } from "../protocol/plan.ts";
+import { Lanes } from "./lanes.ts";
 import { checkOutput } from "./lease-folder.ts";
+import type { PreviewQueue } from "./preview-queue.ts";
 
 /** Two: one travels while the other is hashed; more would take the uplink from the other slots. */
 const UPLOADS_IN_FLIGHT = 2;
+/** A frame that is done is not left out of renewals for its preview's sake for longer. */
+const PREVIEW_WAIT_MS = 15_000;
 
 export interface OutputsOptions {
   /** Output folder, links resolved. */
@@ -17,12 +21,10 @@ export interface OutputsOptions {
   outputs: Plan["outputs"];
   /** Upload a file under the lease and answer with its receipt. Rejects when the lease is lost or the manager refuses. */
   upload: (path: string, name: string) => Promise<string>;
-  /** Make and upload a preview of a file and answer with its receipt; undefined when there is none. Never rejects. */
-  preview?: ((path: string, name: string) => Promise<string | undefined>) | undefined;
+  /** Makes and uploads previews; undefined where there are none. */
+  previews?: PreviewQueue | undefined;
   /** Monotonic milliseconds. */
   now: () => number;
-  /** A frame can be committed. */
-  onDone?: (frame: number) => void;
 }
 
 interface Upload {
@@ -30,7 +32,6 @@ interface Upload {
   size: number;
   mtimeMs: number;
   receipt: string;
-  preview: string | undefined;
 }
 
 interface FrameWork {
@@ -40,6 +41,8 @@ interface FrameWork {
   uploads: Map<string, Upload>;
   /** Uploads on their way. They never reject; what went wrong is in `error`. */
   pending: Map<string, Promise<void>>;
+  /** When its last file was uploaded (monotonic). */
+  uploadedMs: number;
   error: unknown;
   /** In a call to the manager, or committed. */
   handedOver: boolean;
@@ -56,8 +59,7 @@ export interface Verdict {
 export class Outputs {
   readonly #options: OutputsOptions;
   readonly #frames = new Map<number, FrameWork>();
-  readonly #waiting: (() => void)[] = [];
-  #inFlight = 0;
+  readonly #uploads = new Lanes(UPLOADS_IN_FLIGHT);
   #current: number | undefined;
   #sinceMs: number;
 
@@ -72,6 +74,7 @@ export class Outputs {
         seconds: undefined,
         uploads: new Map(),
         pending: new Map(),
+        uploadedMs: 0,
         error: undefined,
         handedOver: false,
       });
@@ -155,11 +158,20 @@ export class Outputs {
     return [...this.#frames.values()].find((work) => work.error !== undefined)?.error;
   }
 
-  /** Frames to commit with the next call. What the call does not bring home is put back. */
+  /** Previews that were begun have ended, or are not waited for any longer. */
+  async previewed(): Promise<void> {
+    await this.#options.previews?.ended();
+  }
+
+  /**
+   * Frames to commit with the next renewal. What it does not bring home is put back. A frame is committed once, with its
+   * preview or without: one whose preview is on its way is left for a later call.
+   */
   take(): DoneFrame[] {
     const ready = [...this.#frames.values()].filter((work) => isFinished(work) && !work.handedOver);
-    for (const work of ready) work.handedOver = true;
-    return ready.map((work) => doneFrame(work, true));
+    const taken = ready.filter((work) => !this.#awaitsPreview(work));
+    for (const work of taken) work.handedOver = true;
+    return taken.map((work) => this.#doneFrame(work, true));
   }
 
   /**
@@ -167,7 +179,7 @@ export class Outputs {
    * previews of those it has.
    */
   finished(): DoneFrame[] {
-    return [...this.#frames.values()].filter(isFinished).map((work) => doneFrame(work, !work.handedOver));
+    return [...this.#frames.values()].filter(isFinished).map((work) => this.#doneFrame(work, !work.handedOver));
   }
 
   putBack(done: readonly DoneFrame[]): void {
@@ -180,7 +192,6 @@ export class Outputs {
     const now = this.#options.now();
     work.seconds = (now - this.#sinceMs) / 1_000;
     this.#sinceMs = now;
-    if (isFinished(work)) this.#options.onDone?.(work.frame);
   }
 
   #start(work: FrameWork, name: string, certain = false): void {
@@ -201,38 +212,39 @@ export class Outputs {
     // Not there yet: the check at the end has the last word.
     if (!file.ok) return;
     if (!certain) this.#time(work);
-    await this.#slot();
-    try {
-      const [receipt, preview] = await Promise.all([
-        this.#options.upload(file.value.path, name),
-        this.#options.preview?.(file.value.path, name),
-      ]);
+    this.#options.previews?.add(file.value.path, name);
+    if (this.#allSaved) this.#options.previews?.hurry();
+    await this.#uploads.run(async () => {
+      const receipt = await this.#options.upload(file.value.path, name);
       const after = await stat(file.value.path);
       if (after.size !== file.value.size || after.mtimeMs !== file.value.mtimeMs) return;
-      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt, preview });
-    } finally {
-      this.#inFlight--;
-      this.#waiting.shift()?.();
-    }
-    if (isFinished(work)) this.#options.onDone?.(work.frame);
+      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt });
+      work.uploadedMs = this.#options.now();
+    });
   }
 
-  async #slot(): Promise<void> {
-    while (this.#inFlight >= UPLOADS_IN_FLIGHT) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#inFlight++;
+  get #allSaved(): boolean {
+    const isSaved = ({ names, uploads, pending }: FrameWork): boolean =>
+      names.every((name) => uploads.has(name) || pending.has(name));
+    return [...this.#frames.values()].every(isSaved);
+  }
+
+  #awaitsPreview(work: FrameWork): boolean {
+    const { previews, now } = this.#options;
+    return now() - work.uploadedMs < PREVIEW_WAIT_MS && work.names.some((name) => previews?.isUnderWay(name));
+  }
+
+  #doneFrame(work: FrameWork, withPreviews: boolean): DoneFrame {
+    const previews = withPreviews ? work.names.map((name) => this.#options.previews?.receiptOf(name)) : [];
+    const receipts = [...[...work.uploads.values()].map(({ receipt }) => receipt), ...previews];
+    return {
+      frame: work.frame,
+      seconds: Math.round((work.seconds ?? 0) * 1_000) / 1_000,
+      receipts: receipts.filter((receipt) => receipt !== undefined),
+    };
   }
 }
 
 function isFinished(work: FrameWork): boolean {
   return work.seconds !== undefined && work.names.every((name) => work.uploads.has(name));
-}
-
-function doneFrame(work: FrameWork, withPreviews: boolean): DoneFrame {
-  return {
-    frame: work.frame,
-    seconds: Math.round((work.seconds ?? 0) * 1_000) / 1_000,
-    receipts: [...work.uploads.values()].flatMap(({ receipt, preview }) =>
-      withPreviews && preview !== undefined ? [receipt, preview] : [receipt],
-    ),
-  };
 }

@@ -5,18 +5,18 @@
  * ffmpeg guesses formats from content, and some of its formats name other files and addresses. What a task rendered may be
  * anything, so only known extensions are looked at, each with the one reader for it, and nothing but files is opened.
  */
-import { execFile } from "node:child_process";
 import { stat } from "node:fs/promises";
+import { constants, getPriority, setPriority } from "node:os";
 import path from "node:path";
 import { fileNameSchema } from "../protocol/fields.ts";
 import { MAX_PREVIEW_BYTES, PREVIEW_PIXELS, PREVIEW_SUFFIX } from "../protocol/file.ts";
-import type { ManagerClient } from "./manager-client.ts";
-import { childEnvironment } from "./process.ts";
-import type { Programs } from "./programs.ts";
-import { uploadOutput } from "./upload.ts";
+import { childEnvironment, runProcess } from "./process.ts";
 
-/** A frame takes a fraction of a second; a video's first picture, too. */
-const MAKE_TIMEOUT_MS = 15_000;
+/** A frame takes a fraction of a second, a video's first picture, too; a run that gives way to renderers some times that. */
+const RUN_TIMEOUT_MS = 30_000;
+
+/** ffmpeg may hold all pictures of a run in memory, at up to 16 bytes a pixel: 16 of 1920 × 1080, or four of 3840 × 2160. */
+const PIXELS_PER_RUN = 2 ** 25;
 
 /** Readers by extension. `image2` without patterns reads one file as one picture of the kind its name says. */
 const IMAGE = ["-f", "image2", "-pattern_type", "none"] as const;
@@ -55,71 +55,85 @@ export function previewName(output: string): string | undefined {
   return fileNameSchema.safeParse(name).success ? name : undefined;
 }
 
+/** A file to look at, and where its preview is to be. */
+export interface PreviewFile {
+  file: string;
+  target: string;
+}
+
 export interface PreviewOptions {
   /** ffmpeg: executable and leading arguments. */
   command: readonly [string, ...string[]];
-  /** Where it may be written; goes away with the lease. */
+  /** Where it may write; goes away with the lease. */
   folder: string;
   signal: AbortSignal;
 }
 
-/** Make the preview of a file; where it is, or undefined when there is none. Never rejects. */
-export async function makePreview(file: string, name: string, options: PreviewOptions): Promise<string | undefined> {
-  const target = path.join(options.folder, name);
-  const extension = extensionOf(file);
-  const [program, ...leading] = options.command;
-  const filter = LINEAR.has(extension) ? `${FIT},${TONE}` : FIT;
-  const args = [
-    leading,
-    "-v error -nostdin -y -threads 1 -protocol_whitelist file".split(" "),
-    READERS[extension] ?? IMAGE,
-    ["-i", `file:${file}`, "-frames:v", "1", "-an", "-vf", filter],
-    "-q:v 4 -c:v mjpeg -f image2 -update 1".split(" "),
-    [`file:${target}`],
-  ].flat();
-  const made = await new Promise<boolean>((resolve) => {
-    const { signal, folder } = options;
-    const env = childEnvironment(process.env, { TMPDIR: folder, TMP: folder, TEMP: folder });
-    const settings = {
-      signal,
-      cwd: folder,
-      env,
-      timeout: MAKE_TIMEOUT_MS,
-      killSignal: "SIGKILL",
-      windowsHide: true,
-    } as const;
-    execFile(program, args, settings, (error) => resolve(error === null));
-  });
-  const size = made
-    ? await stat(target).then(
-        (info) => info.size,
-        () => 0,
-      )
-    : 0;
-  return size > 0 && size <= MAX_PREVIEW_BYTES ? target : undefined;
+/**
+ * Make previews of files, if it can be in one run of ffmpeg, for its start costs as much as fifty small frames; answers for
+ * each file whether its target is there. No process is left when it answers. Never rejects.
+ */
+export async function makePreviews(files: readonly PreviewFile[], options: PreviewOptions): Promise<boolean[]> {
+  if (await run(files, options)) return await Promise.all(files.map(({ target }) => isPreview(target)));
+  if (files.length < 2) return files.map(() => false);
+  // One file that cannot be read ends the run of all, and nobody can tell which one it was: each half by itself finds out.
+  const half = Math.ceil(files.length / 2);
+  const first = await makePreviews(files.slice(0, half), options);
+  return [...first, ...(await makePreviews(files.slice(half), options))];
 }
 
-/** A frame does not wait longer for a manager that does not take its preview. */
-const UPLOAD_RETRY_MS = 10_000;
+/** One run of ffmpeg. Whether it went well for all. */
+async function run(files: readonly PreviewFile[], { command, folder, signal }: PreviewOptions): Promise<boolean> {
+  if (signal.aborted) return false;
+  const [program, ...leading] = command;
+  const running = runProcess({
+    command: [program, ...leading, "-v", "error", "-nostdin", "-y", ...files.flatMap(input), ...files.flatMap(output)],
+    cwd: folder,
+    env: childEnvironment(process.env, { TMPDIR: folder, TMP: folder, TEMP: folder }),
+    onLine: () => undefined,
+  });
+  giveWay(running.pid);
+  const kill = (): void => void running.kill(0);
+  const timer = setTimeout(kill, RUN_TIMEOUT_MS);
+  signal.addEventListener("abort", kill, { once: true });
+  try {
+    const exit = await running.exit;
+    return exit.kind === "exit" && exit.code === 0;
+  } finally {
+    clearTimeout(timer);
+    signal.removeEventListener("abort", kill);
+  }
+}
 
-/** Makes and uploads previews of one lease: answers with the receipt of each, or undefined. Undefined without ffmpeg. */
-export function previewer(
-  { client, allowed }: { client: ManagerClient; allowed: { programs: Programs } },
-  taskId: number,
-  folder: string,
-  signal: AbortSignal,
-  grant: () => string,
-): ((file: string, output: string) => Promise<string | undefined>) | undefined {
-  const command = allowed.programs.ffmpeg?.command;
-  if (!command) return undefined;
-  return async (file, output) => {
-    const name = previewName(output);
-    const made = name && (await makePreview(file, name, { command, folder, signal }));
-    if (!made) return undefined;
-    const target = { taskId, name, grant: grant() };
-    return await uploadOutput(client, made, target, { signal, retryForMs: UPLOAD_RETRY_MS }).then(
-      ({ receipt }) => receipt,
-      () => undefined,
-    );
-  };
+function input({ file }: PreviewFile, _: number, { length }: readonly PreviewFile[]): string[] {
+  const reader = READERS[extensionOf(file)] ?? IMAGE;
+  const largest = length > 1 ? ["-max_pixels", String(Math.floor(PIXELS_PER_RUN / length))] : [];
+  return ["-threads", "1", ...largest, "-protocol_whitelist", "file", ...reader, "-i", `file:${file}`];
+}
+
+function output({ file, target }: PreviewFile, index: number): string[] {
+  const filter = LINEAR.has(extensionOf(file)) ? `${FIT},${TONE}` : FIT;
+  return [
+    ["-map", `${index}:V:0`, "-frames:v", "1", "-an", "-vf", filter],
+    "-threads 1 -q:v 4 -c:v mjpeg -f image2 -update 1".split(" "),
+    [`file:${target}`],
+  ].flat();
+}
+
+/** Renderers come first. */
+function giveWay(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, Math.max(getPriority(), constants.priority.PRIORITY_BELOW_NORMAL));
+  } catch {
+    // It has ended already, or this system does not let us.
+  }
+}
+
+async function isPreview(target: string): Promise<boolean> {
+  const size = await stat(target).then(
+    (info) => info.size,
+    () => 0,
+  );
+  return size > 0 && size <= MAX_PREVIEW_BYTES;
 }

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { makePreview, previewName } from "../../src/agent/preview.ts";
+import { makePreviews, previewName } from "../../src/agent/preview.ts";
 import { framesPageSchema } from "../../src/protocol/task.ts";
 import { endFarm, startAgent, startManager, submit, untilStatus } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
@@ -15,14 +15,13 @@ afterAll(endFarm);
 const ffmpeg = (...args: string[]): void =>
   void execFileSync("ffmpeg", ["-v", "error", "-y", ...args], { timeout: 60_000, stdio: ["ignore", "ignore", "pipe"] });
 
-/** The preview of a file, or undefined. */
-async function previewOf(folder: string, file: string): Promise<string | undefined> {
-  const name = previewName(path.basename(file));
+/** The previews of files, where there are any, made together. */
+async function previewsOf(folder: string, ...files: string[]): Promise<(string | undefined)[]> {
   const out = path.join(folder, "tmp");
   mkdirSync(out, { recursive: true });
-  return (
-    name && (await makePreview(file, name, { command: ["ffmpeg"], folder: out, signal: new AbortController().signal }))
-  );
+  const pairs = files.map((file) => ({ file, target: path.join(out, `${path.basename(file)}.preview.jpg`) }));
+  const made = await makePreviews(pairs, { command: ["ffmpeg"], folder: out, signal: new AbortController().signal });
+  return pairs.map(({ target }, i) => (made[i] ? target : undefined));
 }
 
 test("have a name beside their output, for formats that can be read, unless it would be too long", () => {
@@ -37,26 +36,35 @@ testWith("ffmpeg", "ffprobe")(
   "are at most 320 pixels wide and high, never larger than the frame, of pictures and videos",
   async () => {
     const folder = testFolder("sizes");
-    for (const [name, size, expected] of [
+    const kinds = [
       ["wide.png", "1280x720", [320, 180]],
       ["high.jpg", "600x1200", [160, 320]],
       ["small.tif", "40x30", [40, 30]],
       ["odd.webp", "641x361", [320, 180]],
       ["film.mp4", "640x360", [320, 180]],
       ["film.mkv", "640x360", [320, 180]],
-    ] as const) {
-      const file = path.join(folder, name);
+      // Too large to be looked at together with so many.
+      ["large.png", "4096x2304", [320, 180]],
+    ] as const;
+    const files = kinds.map(([name]) => path.join(folder, name));
+    for (const [i, [name, size]] of kinds.entries()) {
       ffmpeg(
         "-f",
         "lavfi",
         "-i",
         `testsrc2=s=${size}:d=0.2:r=10`,
         ...(name.startsWith("film") ? [] : ["-frames:v", "1"]),
-        file,
+        files[i]!,
       );
-      const { width, height } = pixelsOf((await previewOf(folder, file))!);
-      expect([name, width, height]).toEqual([name, ...expected]);
     }
+    const sizes = (previews: (string | undefined)[]) =>
+      previews.map((preview) => {
+        const { width, height } = pixelsOf(preview!);
+        return [width, height];
+      });
+    const expected = kinds.map(([, , size]) => size);
+    expect(sizes(await previewsOf(folder, ...files))).toEqual(expected);
+    for (const [i, file] of files.entries()) expect(sizes(await previewsOf(folder, file))).toEqual([expected[i]]);
   },
 );
 
@@ -82,7 +90,7 @@ testWith("ffmpeg", "ffprobe")(
       "1",
       file,
     );
-    const picture = pixelsOf((await previewOf(folder, file))!);
+    const picture = pixelsOf((await previewsOf(folder, file))[0]!);
     const greys = light.map((_, i) => picture.at(i * 16 + 8, 8)[1]);
     for (const [i, grey] of greys.entries()) if (i > 0) expect(grey).toBeGreaterThan(greys[i - 1]! + 2);
     // 0.18 is shown as 117 (gamma 2.2).
@@ -101,14 +109,18 @@ testWith("ffmpeg")("P9: a file that is a playlist under a picture's name opens n
     "empty.png": "",
     "text.exr": "no picture",
   };
-  for (const [name, text] of Object.entries(texts)) {
-    writeFileSync(path.join(folder, name), text);
-    expect([name, await previewOf(folder, path.join(folder, name))]).toEqual([name, undefined]);
-  }
-  expect(await previewOf(folder, path.join(folder, "not-there.png"))).toBe(undefined);
+  const bad = [...Object.keys(texts), "not-there.png"].map((name) => path.join(folder, name));
+  for (const [name, text] of Object.entries(texts)) writeFileSync(path.join(folder, name), text);
   // A name like a pattern is one file.
-  copyFileSync(secret, path.join(folder, "f%d.png"));
-  expect(await previewOf(folder, path.join(folder, "f%d.png"))).toBe(path.join(folder, "tmp", "f%d.png.preview.jpg"));
+  const good = path.join(folder, "f%d.png");
+  copyFileSync(secret, good);
+  const preview = path.join(folder, "tmp", "f%d.png.preview.jpg");
+  for (const file of bad) expect([file, await previewsOf(folder, file)]).toEqual([file, [undefined]]);
+  expect(await previewsOf(folder, good)).toEqual([preview]);
+  // Among them, too, in any place.
+  const none = bad.map(() => undefined);
+  expect(await previewsOf(folder, ...bad, good)).toEqual([...none, preview]);
+  expect(await previewsOf(folder, good, ...bad)).toEqual([preview, ...none]);
   expect(existsSync(path.join(folder, "tmp", "concat.png.preview.jpg"))).toBe(false);
 });
 
@@ -152,4 +164,34 @@ testWith("ffmpeg", "ffprobe")("come with each frame a farm renders, and stay out
   expect(listed.files.map(({ name }) => path.extname(name))).toEqual([".png", ".png", ".png"]);
   const zip = Buffer.from(await (await fetch(`${manager.url}/tasks/${id}/zip`, { headers })).arrayBuffer());
   expect(zip.includes("preview")).toBe(false);
+});
+
+testWith("ffmpeg")("come with all frames of a task that renders them faster than ffmpeg starts", async () => {
+  const folder = testFolder("many");
+  const starts = path.join(folder, "starts");
+  const ffmpegThatCounts = path.join(folder, "ffmpeg");
+  writeFileSync(ffmpegThatCounts, `#!/bin/sh\necho start >> ${starts}\nexec ffmpeg "$@"\n`, { mode: 0o755 });
+  const manager = await startManager();
+  await startAgent(manager, { name: "counts", args: ["--ffmpeg", ffmpegThatCounts] });
+  const settings = '{"width":64,"height":36,"samples":1}';
+  const id = await submit(
+    manager,
+    "--type",
+    "demo_render",
+    "--settings",
+    settings,
+    "--frames",
+    "1-80",
+    "--chunk",
+    "40",
+  );
+  await untilStatus(manager, id, ["completed"]);
+  const headers = { Authorization: `Bearer ${manager.token}` };
+  const page = framesPageSchema.parse(
+    await (await fetch(`${manager.url}/tasks/${id}/frames?limit=100`, { headers })).json(),
+  );
+  expect(page.frames.map(({ files }) => files.map(({ kind }) => kind))).toEqual(
+    Array.from({ length: 80 }, () => [undefined, "preview"]),
+  );
+  expect(readFileSync(starts, "utf8").split("\n").length).toBeLessThan(30);
 });

@@ -121,3 +121,14 @@ function parse(body: Buffer): Record<string, unknown> | undefined {
     return undefined;
   }
 }
+
+/** Take uploads of outputs; the receipt is `<grant>:<name>:<first of the hash>`. */
+export function takeUploads(manager: FakeManager): void {
+  manager.on("PUT", /\/outputs\//, ({ path, headers, body }) => {
+    const name = path.split("/").at(-1)!;
+    const sum = sha256(body);
+    if (sum !== headers["tablao-sha256"]) return problem(422, "invalid");
+    const receipt = `${String(headers["tablao-grant"])}:${name}:${sum.slice(0, 8)}`;
+    return { status: 201, json: { receipt, name, size: body.length, sha256: sum } };
+  });
+}

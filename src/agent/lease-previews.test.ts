@@ -1,0 +1,130 @@
+/** The previews of a lease: they come with its frames, and are no reason for a frame to fail, to be late, or to be lost. */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { fakeFfmpeg, type FakeFfmpeg } from "../../test/support/fake-ffmpeg.ts";
+import { FakeManager, takeUploads, type Answer } from "../../test/support/fake-manager.ts";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { lease } from "../../test/support/scripted-lease.ts";
+import { until } from "../../test/support/wait.ts";
+import { InputCache } from "./input-cache.ts";
+import { LeaseRunner } from "./lease-runner.ts";
+import { isAlive } from "./lock.ts";
+import { ManagerClient } from "./manager-client.ts";
+
+let manager: FakeManager;
+let client: ManagerClient;
+let folder: ReturnType<typeof temporaryFolder>;
+let cache: InputCache;
+let ffmpeg: FakeFfmpeg;
+
+beforeEach(async () => {
+  folder = temporaryFolder("lease");
+  manager = await FakeManager.start();
+  takeUploads(manager);
+  client = new ManagerClient({ url: manager.url, secret: "s" });
+  cache = await InputCache.open(join(folder.path, "cache"), 1e9, client);
+  ffmpeg = fakeFfmpeg(folder.path);
+});
+afterEach(async () => {
+  await manager.stop();
+  folder.remove();
+});
+
+const settled: Answer = { status: 200, json: { committed: 0, next: null } };
+const renewed = (lease_ms: number): Answer => ({
+  status: 200,
+  json: { lease_ms, until_ms: Date.now() + lease_ms, grant: "g" },
+});
+const bodies = (verb: string) => manager.to(new RegExp(`/leases/L/${verb}$`)).map((call) => call.json!);
+const folders = () => readdir(join(folder.path, "work"));
+
+/** `f_N.png` for frame N, with this in it. */
+const pngs = (frames: number[]) => frames.map((frame) => ({ frame, name: `f_${frame}.png` }));
+const save = `const save = (frame, text = "frame " + frame) => {
+  const file = out + "/f_" + frame + ".png";
+  fs.writeFileSync(file, text);
+  say("tablao: saved " + frame + " " + file);
+};`;
+const start = (body: string, frames: number[], more: { lease_ms?: number } = {}) => {
+  const of = lease(save + body, {
+    ...more,
+    frames: `${frames[0]!}-${frames.at(-1)!}`,
+    plan: { outputs: pngs(frames) },
+  });
+  const allowed = { exec: true, autoexec: false, programs: { ffmpeg: { command: ffmpeg.command, version: "1" } } };
+  const work = join(folder.path, "work");
+  return new LeaseRunner({ client, allowed, cache, work, say: () => undefined }, of, performance.now());
+};
+const names = (done: unknown) =>
+  (done as { receipts: string[] }[]).map(({ receipts }) => receipts.map((receipt) => receipt.split(":")[1]));
+
+test("every frame comes with its preview, many of one run", async () => {
+  manager.on("POST", /\/complete$/, () => settled);
+  const twenty = Array.from({ length: 20 }, (_, i) => i + 1);
+  await start("for (let i = 1; i <= 20; i++) { save(i); await sleep(10); }", twenty).run(() => null);
+  const { done } = bodies("complete")[0]!;
+  expect(names(done)).toEqual(twenty.map((frame) => [`f_${frame}.png`, `f_${frame}.png.preview.jpg`]));
+  const previews = manager.to(/preview/).map((call) => [call.path.split("/").at(-1), call.body.toString()]);
+  expect(previews).toContainEqual(["f_7.png.preview.jpg", "preview of frame 7"]);
+  expect(ffmpeg.runs().length).toBeLessThan(8);
+  expect(await folders()).toEqual([]);
+});
+
+test("P11: a frame that ffmpeg cannot read is done all the same, the others with their previews", async () => {
+  manager.on("POST", /\/complete$/, () => settled);
+  await start("save(1); save(2, 'corrupt'); save(3);", [1, 2, 3]).run(() => null);
+  expect(names(bodies("complete")[0]!["done"])).toEqual([
+    ["f_1.png", "f_1.png.preview.jpg"],
+    ["f_2.png"],
+    ["f_3.png", "f_3.png.preview.jpg"],
+  ]);
+});
+
+test("a renewal leaves a frame whose preview is on its way for a later call", async () => {
+  manager.on("POST", /\/renew$/, () => renewed(900)).on("POST", /\/complete$/, () => settled);
+  await start("save(1); await sleep(2500); save(2);", [1, 2], { lease_ms: 900 }).run(() => null);
+  const early = bodies("renew").flatMap((body) => names(body["done"]));
+  expect(bodies("renew")[0]!["done"]).toEqual([]);
+  expect(early).toEqual([["f_1.png", "f_1.png.preview.jpg"]]);
+  expect(names(bodies("complete")[0]!["done"])).toEqual([["f_1.png"], ["f_2.png", "f_2.png.preview.jpg"]]);
+});
+
+test("one that hangs does not keep the frame", async () => {
+  manager.on("POST", /\/complete$/, () => settled);
+  const before = performance.now();
+  expect(await start("save(1, 'hangs');", [1]).run(() => null)).toMatchObject({ kind: "settled", failed: false });
+  expect(performance.now() - before).toBeLessThan(8_000);
+  expect(names(bodies("complete")[0]!["done"])).toEqual([["f_1.png"]]);
+  expect(isAlive(ffmpeg.runs()[0]!.pid)).toBe(false);
+});
+
+const running = async () =>
+  await until(() => ffmpeg.runs()[0]?.pid, { withinMs: 8_000, what: "ffmpeg runs", everyMs: 20 });
+
+test("P2: the lease is lost while it runs: it is dead, and nothing more is sent", async () => {
+  manager.on("POST", /\/renew$/, () => renewed(600));
+  const runner = start("save(1, 'hangs'); await sleep(60000);", [1, 2]);
+  const lost = runner.run(() => null);
+  const pid = await running();
+  const before = performance.now();
+  runner.lose("canceled");
+  expect(await lost).toEqual({ kind: "lost" });
+  expect(performance.now() - before).toBeLessThan(5_000);
+  expect(isAlive(pid)).toBe(false);
+  expect(manager.to(/preview|\/(fail|complete|release)$/)).toEqual([]);
+  expect(await folders()).toEqual([]);
+});
+
+test("P5: stopping while it runs gives the lease back at once, with the frame that is done", async () => {
+  manager.on("POST", /\/release$/, () => settled);
+  const runner = start("save(1, 'hangs'); await sleep(60000);", [1, 2]);
+  const stopped = runner.run(() => null);
+  const pid = await running();
+  const before = performance.now();
+  runner.stop();
+  expect(await stopped).toMatchObject({ kind: "released" });
+  expect(performance.now() - before).toBeLessThan(2_000);
+  expect(names(bodies("release")[0]!["done"])).toEqual([["f_1.png"]]);
+  expect(isAlive(pid)).toBe(false);
+});
