@@ -14,6 +14,7 @@ import {
   violations,
   type Visitor,
 } from "../support/browser.ts";
+import { assetsStoredSchema } from "../../src/protocol/file.ts";
 import { CHECKOUT, endFarm, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
 import { temporaryFolder, testFolder } from "../support/folders.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
@@ -230,6 +231,38 @@ browserTest("an upload that is stopped goes on where it was, with what has arriv
   await page.getByRole("button", { name: "Remove" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Remove" }).click();
   await page.waitForURL(`${manager.url}/app`);
+  expect(admin.complaints).toEqual([]);
+});
+
+browserTest("many small files travel together; one that a batch does not take goes on its own", async () => {
+  const { page, requests } = admin;
+  const folder = testFolder("small");
+  const files = Array.from({ length: 30 }, (_, i) => path.join(folder, `texture-${i}.png`));
+  for (const [i, file] of files.entries()) writeFileSync(file, `texture ${i} `.repeat(i * 10));
+  const scene = path.join(folder, "small.blend");
+  writeFileSync(scene, "BLENDER, in a few words");
+  await page.goto(`${manager.url}/app/submit`);
+  await page.locator(".drop").waitFor();
+  await dropOn(admin, ".drop", [scene, ...files]);
+  await page.getByText("small.blend").first().waitFor();
+  await page.getByLabel("Submit paused").check();
+  let refused = "";
+  await page.route(/\/assets$/, async (route) => {
+    const response = await route.fetch();
+    const answer = assetsStoredSchema.parse(await response.json());
+    if (refused === "") {
+      refused = answer.assets[5]!.sha256;
+      answer.assets[5]!.status = 503;
+    }
+    await route.fulfill({ response, json: answer });
+  });
+  const from = requests.length;
+  await page.getByRole("button", { name: "Submit" }).click();
+  await page.waitForURL(/\/app\/tasks\/\d+$/);
+  await page.unroute(/\/assets$/);
+  const sent = requests.slice(from).filter((request) => /^(PUT|POST) \/assets/.test(request));
+  expect(sent.toSorted()).toEqual(["POST /assets", "POST /assets", "POST /assets/missing", `PUT /assets/${refused}`]);
+  await page.getByRole("heading", { name: "small" }).waitFor();
   expect(admin.complaints).toEqual([]);
 });
 

@@ -1,7 +1,7 @@
 /** Types of answers that the protocol has as schemas only. */
 import type { z } from "zod";
 import type { dayTotalsSchema, historyPageSchema, workerTotalsSchema } from "../../protocol/history.ts";
-import type { missingResultSchema, partsSchema } from "../../protocol/file.ts";
+import type { assetsStoredSchema, missingResultSchema, partsSchema } from "../../protocol/file.ts";
 import type { settingsFilesSchema, settingsListSchema } from "../../protocol/setting.ts";
 import type { framesPageSchema } from "../../protocol/task.ts";
 import type { tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
@@ -12,6 +12,7 @@ export type HistoryPage = z.infer<typeof historyPageSchema>;
 export type DayTotals = z.infer<typeof dayTotalsSchema>;
 export type WorkerTotals = z.infer<typeof workerTotalsSchema>;
 export type AssetsMissing = z.infer<typeof missingResultSchema>;
+export type AssetsStored = z.infer<typeof assetsStoredSchema>;
 export type Parts = z.infer<typeof partsSchema>;
 export type SettingsFiles = z.infer<typeof settingsFilesSchema>;
 export type Settings = z.infer<typeof settingsListSchema>;

@@ -1,9 +1,11 @@
 /**
- * Bring files to the manager: hash, ask what is missing, send only that. Large files go in parts, and parts that have arrived
- * are not sent again: so stopping, or a network that fails, costs one part at most.
+ * Bring files to the manager: hash, ask what is missing, send only that, small files many to a request. Large files go in parts,
+ * and parts that have arrived are not sent again: so stopping, or a network that fails, costs one part at most.
  */
+import { inLanes } from "../../platform/lanes.ts";
+import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
 import type { Input } from "../../protocol/plan.ts";
-import type { AssetsMissing, Parts } from "../lib/answers.ts";
+import type { AssetsMissing, AssetsStored, Parts } from "../lib/answers.ts";
 import { call, get } from "../lib/api.ts";
 import { ApiError, problemOf } from "../lib/problem.ts";
 import { Hasher, type Hashed } from "./hasher.ts";
@@ -11,7 +13,7 @@ import type { Chosen } from "./files.ts";
 
 /** As the manager's (`PART_BYTES` of `src/protocol/file.ts`, which brings the validator along); its answers are checked against it. */
 const PART_BYTES = 32 * 1024 * 1024;
-/** Files at a time. */
+/** Requests at a time. */
 const LANES = 3;
 const ASKED_AT_ONCE = 1_000;
 const TRIES = 8;
@@ -28,23 +30,24 @@ export interface SendProgress {
   retrying: boolean;
 }
 
-/** PUT with progress, which `fetch` does not tell. Rejects with `ApiError`, or an AbortError. */
-async function put(
+/** A request with progress, which `fetch` does not tell; answers its text. Rejects with `ApiError`, or an AbortError. */
+async function transfer(
+  method: "PUT" | "POST",
   path: string,
   body: Blob,
   headers: Record<string, string>,
   onProgress: (sent: number) => void,
   signal: AbortSignal,
-): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
+): Promise<string> {
+  return await new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = (): void => request.abort();
-    request.open("PUT", path);
+    request.open(method, path);
     for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
     request.addEventListener("load", () => {
-      if (request.status < 300) resolve();
+      if (request.status < 300) resolve(request.responseText);
       else reject(problemOf(request.status, request.responseText));
     });
     request.addEventListener("error", () =>
@@ -72,13 +75,9 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function inLanes<T>(items: readonly T[], work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  await Promise.all(
-    Array.from({ length: LANES }, async () => {
-      for (const item of queue) await work(item);
-    }),
-  );
+/** A file on its way. */
+interface Sending extends Hashed {
+  file: File;
 }
 
 export class Sender {
@@ -100,15 +99,21 @@ export class Sender {
     const hashed = await this.#hashAll(files);
     const inputs = files.map(({ path }, index) => ({ path, sha256: hashed[index]!.sha256, size: hashed[index]!.size }));
     const missing = await this.#missingOf([...new Set(inputs.map((input) => input.sha256))]);
-    const todo = new Map<string, number>();
-    for (const [index, { sha256 }] of inputs.entries())
-      if (missing.has(sha256) && !todo.has(sha256)) todo.set(sha256, index);
+    const todo = new Map<string, Sending>();
+    for (const [index, { file }] of files.entries()) {
+      const one = { file, ...hashed[index]! };
+      if (missing.has(one.sha256)) todo.set(one.sha256, one);
+    }
     this.#progress.phase = "uploading";
     this.#progress.done = 0;
-    this.#progress.total = [...todo.values()].reduce((sum, index) => sum + inputs[index]!.size, 0);
+    this.#progress.total = [...todo.values()].reduce((sum, { size }) => sum + size, 0);
     this.#progress.known = inputs.filter((input) => !missing.has(input.sha256)).length;
     this.#tell();
-    await inLanes([...todo.values()], async (index) => await this.#sendFile(files[index]!.file, hashed[index]!));
+    const { batches, single } = batchesOf([...todo.values()]);
+    await inLanes([...single.map((one) => [one]), ...batches], LANES, async (some) => {
+      const left = some.length > 1 ? await this.#sendBatch(some) : some;
+      for (const one of left) await this.#sendFile(one);
+    });
     return inputs;
   }
 
@@ -148,10 +153,24 @@ export class Sender {
     return missing;
   }
 
-  async #sendFile(file: File, { sha256, size, parts }: Hashed): Promise<void> {
+  /** Many small files in one request; answers those that were not taken, which then say why on their own. */
+  async #sendBatch(batch: readonly Sending[]): Promise<Sending[]> {
+    const key = batchList(batch);
+    const body = new Blob(batch.map(({ file }) => file));
+    const text = await this.#again(() =>
+      transfer("POST", "/assets", body, { [BATCH_HEADER]: key }, (sent) => this.#count(key, sent), this.#abort.signal),
+    );
+    const { assets } = JSON.parse(text) as AssetsStored;
+    const there = new Set(assets.filter(({ status }) => status < 300).map(({ sha256 }) => sha256));
+    const left = batch.filter(({ sha256 }) => !there.has(sha256));
+    this.#count(key, body.size - left.reduce((sum, { size }) => sum + size, 0));
+    return left;
+  }
+
+  async #sendFile({ file, sha256, size, parts }: Sending): Promise<void> {
     const path = `/assets/${sha256}`;
     if (size <= PART_BYTES) {
-      await this.#again(() => put(path, file, {}, (sent) => this.#count(path, sent), this.#abort.signal));
+      await this.#again(() => transfer("PUT", path, file, {}, (sent) => this.#count(path, sent), this.#abort.signal));
       this.#count(path, size);
       return;
     }
@@ -167,7 +186,7 @@ export class Sender {
       const part = file.slice(index * PART_BYTES, number * PART_BYTES);
       if (!there.has(number))
         await this.#again(() =>
-          put(key, part, { "Tablao-SHA256": hash }, (sent) => this.#count(key, sent), this.#abort.signal),
+          transfer("PUT", key, part, { "Tablao-SHA256": hash }, (sent) => this.#count(key, sent), this.#abort.signal),
         );
       this.#count(key, part.size);
     }
