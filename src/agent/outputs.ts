@@ -60,6 +60,8 @@ export class Outputs {
   readonly #options: OutputsOptions;
   readonly #frames = new Map<number, FrameWork>();
   readonly #uploads = new Lanes(UPLOADS_IN_FLIGHT);
+  /** Names of files that have not been found yet. */
+  readonly #unsaved = new Set<string>();
   #current: number | undefined;
   #sinceMs: number;
 
@@ -68,6 +70,7 @@ export class Outputs {
     this.#sinceMs = options.now();
     for (const frame of frames) {
       const names = options.outputs.filter((output) => output.frame === frame).map((output) => output.name);
+      for (const name of names) this.#unsaved.add(name);
       this.#frames.set(frame, {
         frame,
         names,
@@ -213,7 +216,8 @@ export class Outputs {
     if (!file.ok) return;
     if (!certain) this.#time(work);
     this.#options.previews?.add(file.value.path, name);
-    if (this.#allSaved) this.#options.previews?.hurry();
+    this.#unsaved.delete(name);
+    if (this.#unsaved.size === 0) this.#options.previews?.hurry();
     await this.#uploads.run(async () => {
       const receipt = await this.#options.upload(file.value.path, name);
       const after = await stat(file.value.path);
@@ -221,12 +225,6 @@ export class Outputs {
       work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt });
       work.uploadedMs = this.#options.now();
     });
-  }
-
-  get #allSaved(): boolean {
-    const isSaved = ({ names, uploads, pending }: FrameWork): boolean =>
-      names.every((name) => uploads.has(name) || pending.has(name));
-    return [...this.#frames.values()].every(isSaved);
   }
 
   #awaitsPreview(work: FrameWork): boolean {
