@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
 import { ManagerClient } from "../../../src/agent/manager-client.ts";
-import { taskSchema } from "../../../src/protocol/task.ts";
+import { framesPageSchema, taskSchema } from "../../../src/protocol/task.ts";
 import { endFarm, startAgent, tablao } from "../../support/farm.ts";
 import { makeScenes } from "../../support/scenes.ts";
 import { until } from "../../support/wait.ts";
@@ -59,6 +59,8 @@ async function shareOf(program: string, what: string, ffmpeg: boolean): Promise<
     });
     if ((await status()) !== "completed") throw new Error("the task failed");
     const ended = performance.now();
+    const { frames } = await client.call(framesPageSchema, "GET", `/tasks/${id}/frames?limit=${FRAMES}`);
+    const previews = frames.filter(({ files }) => files.some(({ kind }) => kind === "preview")).length;
     const runs = readFileSync(times, "utf8")
       .trim()
       .split("\n")
@@ -70,8 +72,8 @@ async function shareOf(program: string, what: string, ffmpeg: boolean): Promise<
       what,
       figure: percent(inBlender / wall),
       goal: GOAL_TEXT,
-      reached: inBlender / wall >= GOAL,
-      detail: `${short(inBlender)} s in Blender of ${short(wall)} s with one slot, from its first start to the task's end; it started ${runs.length} times`,
+      reached: inBlender / wall >= GOAL && previews === (ffmpeg ? FRAMES : 0),
+      detail: `${short(inBlender)} s in Blender of ${short(wall)} s with one slot, from its first start to the task's end; it started ${runs.length} times; ${previews} frames have a preview`,
     };
     return row;
   } finally {
