@@ -27,9 +27,13 @@ export async function storeOnce(bucket: R2Bucket, upload: Upload): Promise<Resul
   const stored = await put(bucket, upload, { onlyIf: { etagDoesNotMatch: "*" } });
   if (!stored.ok) return stored;
   if (stored.value) return ok({ created: true });
-  const present = await bucket.head(upload.key);
-  if (!present) return err({ code: "overloaded", detail: "The file was being deleted; send it again." });
-  return sameContent(present, upload);
+  try {
+    const present = await bucket.head(upload.key);
+    if (!present) return err({ code: "overloaded", detail: "The file was being deleted; send it again." });
+    return sameContent(present, upload);
+  } catch (error) {
+    return err(storageRefusal("head", error));
+  }
 }
 
 /** Store an object over whatever is there. Refusals as of `storeOnce`, but for `conflict`. */

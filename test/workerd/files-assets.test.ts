@@ -199,13 +199,19 @@ describe("a batch of assets", () => {
   });
 
   test("a name that is taken by other content, and storage that fails, are each file's own affair", async () => {
-    const files = await named("batch: a", "batch: taken", "batch: unlucky", "batch: d");
-    const [, taken, unlucky] = files;
+    const files = await named("batch: a", "batch: taken", "batch: unlucky", "batch: unknown");
+    const [, taken, unlucky, unknown] = files;
+    await env.FILES.put(`assets/${unknown!.sha256}`, "it is there");
     await env.FILES.put(`assets/${taken!.sha256}`, "other", { customMetadata: { sha256: "0".repeat(64) } });
     let most = 0;
     let now = 0;
     const bucket = new Proxy(env.FILES, {
       get: (real, name) => {
+        if (name === "head")
+          return async (key: string) => {
+            if (key.endsWith(unknown!.sha256)) throw new Error("head: Unspecified error (0)");
+            return await real.head(key);
+          };
         if (name !== "put") return (real[name as keyof R2Bucket] as () => unknown).bind(real);
         return async (key: string, ...rest: [Uint8Array, R2PutOptions]) => {
           most = Math.max(most, ++now);
@@ -229,7 +235,7 @@ describe("a batch of assets", () => {
       true,
       "conflict",
       "overloaded",
-      true,
+      "overloaded",
     ]);
     expect(await Promise.all(more.map(contentOf))).toEqual(more.map((_, i) => `batch: more ${i}`));
     // Six connections, and so six files in memory.
