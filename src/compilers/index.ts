@@ -103,7 +103,7 @@ export function planFor(
 ): Plan {
   const compiler = findCompiler(type);
   if (!compiler) throw new Error(`no compiler for the stored task type '${type}'`);
-  return { ...compiler.plan(settings, frames, platform), parser };
+  return Object.assign(compiler.plan(settings, frames, platform), { parser });
 }
 
 /** What a compiled task needs of its workers. `tags` are the submission's. */

@@ -18,7 +18,7 @@ const IN_PLACE: ReadonlySet<string> = new Set(["counts", "dependencies", "remove
 export interface Delta {
   ledger: Partial<Omit<Ledger, "leases">>;
   chores: Partial<ChoreState>;
-  rest: Partial<Rest>;
+  rest: Rest;
   /** New and changed ones, in their order. */
   leases: LiveLease[];
   /** Ids of those that ended. */
@@ -29,31 +29,33 @@ export interface Delta {
 }
 
 /** What else a record holds. */
-type Rest = Omit<TaskRecord, "ledger" | "chores" | "tail">;
+type Rest = Pick<TaskRecord, "shares">;
 
 /** Remembers what the rows hold, to tell what a transition changed. */
 export class Stored {
   readonly #ledger = new Map<string, unknown>();
   readonly #chores = new Map<string, unknown>();
-  readonly #rest = new Map<string, unknown>();
+  #shares: TaskRecord["shares"];
   #seq = 0;
 
   /** The rows hold all of this record now. */
   all(record: TaskRecord): void {
     // A write that failed may have left here what no row holds, also of fields that this record does not have.
-    for (const known of [this.#ledger, this.#chores, this.#rest]) known.clear();
+    for (const known of [this.#ledger, this.#chores]) known.clear();
     this.delta(record, []);
   }
 
   /** What the rows lack; they hold it from now on. Marks its leases as stored. */
   delta(record: TaskRecord, entries: Iterable<[number, FrameEntry | null]>): Delta {
-    const { ledger, chores, tail, ...rest } = record;
+    const { ledger, chores, tail, shares } = record;
+    const rest: Rest = shares === this.#shares ? {} : { shares };
+    this.#shares = shares;
     const fresh = Math.min(tail.length, ledger.event_seq - this.#seq);
     this.#seq = ledger.event_seq;
     return {
       ledger: changes(this.#ledger, ledger),
       chores: changes(this.#chores, chores),
-      rest: changes(this.#rest, rest),
+      rest,
       ...ledger.leases.takeNews(),
       entries: [...entries],
       events: fresh === 0 ? [] : tail.slice(-fresh),
@@ -62,13 +64,12 @@ export class Stored {
 }
 
 /** The fields that are not what was stored; `stored` holds them from now on. Sets of frames are replaced, never changed. */
-function changes<T extends Ledger | ChoreState | Rest>(
-  stored: Map<string, unknown>,
-  now: T,
-): Partial<Omit<T, "leases">> {
+function changes<T extends Ledger | ChoreState>(stored: Map<string, unknown>, now: T): Partial<Omit<T, "leases">> {
   const changed: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(now)) {
+  // A loop over names: every lease call comes through here, and a list of pairs would be made for it.
+  for (const name in now) {
     if (name === "leases") continue;
+    const value = now[name];
     const was = stored.get(name);
     const holds = IN_PLACE.has(name) && isEmpty(value) ? NOTHING : value;
     if (holds === was && (holds === NOTHING || !IN_PLACE.has(name))) continue;

@@ -24,7 +24,8 @@ export interface LiveLease {
 
 export class Leases implements Iterable<LiveLease> {
   readonly #byId = new Map<string, LiveLease>();
-  readonly #byClaim = new Map<string, LiveLease>();
+  /** A worker has as many as it has slots. */
+  readonly #byWorker = new Map<number, LiveLease[]>();
   readonly #news = new Set<LiveLease>();
   #ended: string[] = [];
   #notBeforeMs = Infinity;
@@ -49,7 +50,7 @@ export class Leases implements Iterable<LiveLease> {
 
   /** The lease that a claim of this worker made. */
   claimedWith(worker: number, key: string): LiveLease | undefined {
-    return this.#byClaim.get(claimOf({ worker, key }));
+    return this.#byWorker.get(worker)?.find((lease) => lease.key === key);
   }
 
   add(lease: LiveLease): void {
@@ -106,7 +107,11 @@ export class Leases implements Iterable<LiveLease> {
       if (lease) this.#drop(lease);
     }
     // One that is there keeps its place.
-    for (const lease of leases) this.#hold(lease);
+    for (const lease of leases) {
+      const was = this.get(lease.lease_id);
+      if (was) Object.assign(was, lease);
+      else this.#hold(lease);
+    }
   }
 
   toJSON(): LiveLease[] {
@@ -115,16 +120,16 @@ export class Leases implements Iterable<LiveLease> {
 
   #drop(lease: LiveLease): void {
     this.#byId.delete(lease.lease_id);
-    this.#byClaim.delete(claimOf(lease));
+    const others = this.#byWorker.get(lease.worker)?.filter((other) => other.lease_id !== lease.lease_id) ?? [];
+    if (others.length > 0) this.#byWorker.set(lease.worker, others);
+    else this.#byWorker.delete(lease.worker);
   }
 
   #hold(lease: LiveLease): void {
     this.#byId.set(lease.lease_id, lease);
-    this.#byClaim.set(claimOf(lease), lease);
+    const others = this.#byWorker.get(lease.worker);
+    if (others) others.push(lease);
+    else this.#byWorker.set(lease.worker, [lease]);
     this.#notBeforeMs = Math.min(this.#notBeforeMs, lease.until_ms);
   }
-}
-
-function claimOf({ worker, key }: Pick<LiveLease, "worker" | "key">): string {
-  return `${worker}/${key}`;
 }

@@ -50,11 +50,12 @@ export function newRecord({ depends_on, paused }: TaskDefinition, nowMs: number)
   };
 }
 
-/** A record as its row has it, which may be one from before there was a tally. */
-export function recordFrom(json: string): TaskRecord {
+/** A record as its row has it, which may be one from before there was a tally; `parts`: rows with more of its leases. */
+export function recordFrom(json: string, parts: readonly string[] = []): TaskRecord {
   const { ledger, ...rest } = JSON.parse(json) as Omit<TaskRecord, "ledger"> & {
     ledger: Omit<Ledger, "leases"> & { leases: LiveLease[] };
   };
+  const leases = parts.reduce((all, part) => all.concat(JSON.parse(part) as LiveLease[]), ledger.leases);
   const tally = { ...NO_TALLY, ...ledger.tally };
-  return { ...rest, ledger: { ...ledger, leases: new Leases(ledger.leases), tally } };
+  return { ...rest, ledger: { ...ledger, leases: new Leases(leases), tally } };
 }

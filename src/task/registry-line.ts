@@ -30,6 +30,9 @@ export class RegistryLine {
   #tellVersion = 0;
   /** Counts how often the rows became others than was remembered: reports from before it settle nothing. */
   #era = 0;
+  /** The report under way, and the one after it. */
+  #reporting: Promise<void> | null = null;
+  #next: Promise<void> | null = null;
 
   constructor(host: LineHost) {
     this.#host = host;
@@ -60,8 +63,24 @@ export class RegistryLine {
     return true;
   }
 
-  /** Tell how the task stands, and learn how many workers could do it. */
+  /**
+   * Tell how the task stands, and learn how many workers could do it. One report at a time: what changes while one is under way is
+   * told by the next, for a registry that is slow must not be called by every transition.
+   */
   async report(): Promise<void> {
+    if (!this.#reporting) {
+      this.#reporting = this.#report().finally(() => (this.#reporting = null));
+      return await this.#reporting;
+    }
+    const again = (): Promise<void> => {
+      this.#next = null;
+      return this.report();
+    };
+    this.#next ??= this.#reporting.then(again, again);
+    await this.#next;
+  }
+
+  async #report(): Promise<void> {
     const loaded = this.#host.loaded();
     if (!loaded) return;
     const { definition, terms, record } = loaded;

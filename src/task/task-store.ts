@@ -1,12 +1,14 @@
 /**
- * SQL of one task's object. Five things are kept:
+ * SQL of one task's object. Six things are kept:
  *   definition  one row: what was submitted, compiled
  *   record      one row: the ledger, the chores, and the newest history events not yet written to D1
+ *   leases      live leases that a row of the record would not hold, many to a row: there are none with less than thousands
  *   pages       frames that have been touched, several to a row (`page-store.ts`)
  *   journal     what changed since record and pages were last written: a ring of rows, one to a transition (`journal.ts`)
  *   outbox      older history events, many to a row, while D1 cannot be reached
- * A claim-complete cycle writes one row of the journal; every JOURNAL_ROWS cycles a checkpoint writes the record and the pages
- * that changed since the last one. Neither depends on the size of the task.
+ * A claim-complete cycle writes one row of the journal; after JOURNAL_ROWS of them a checkpoint writes the record and the pages
+ * that changed since the last one. Neither depends on the size of the task: a record that is large for its many leases is written
+ * after as many more.
  */
 import { all, first, migrate, run } from "../platform/sql.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
@@ -24,8 +26,13 @@ export interface Dependent {
   since_ms: number;
 }
 
-/** Rows of the ring: waking reads at most this many, and as many transitions share a checkpoint. */
+/** So many transitions share a checkpoint, or more where the record is large; waking reads as many rows. */
 const JOURNAL_ROWS = 64;
+const MAX_JOURNAL_ROWS = 1_024;
+/** About as long as a row of the journal: with a row for each so many of the record's characters, a checkpoint writes no more than they. */
+const JOURNAL_ROW_CHARS = 2_048;
+/** A row may hold 2 MB on Cloudflare; what is longer than this goes into several. */
+const MAX_ROW_CHARS = 500_000;
 /** A transition that changes more frames than this is a checkpoint: else its pages' worth would be written twice. */
 const JOURNAL_ENTRIES = 4 * PAGE_FRAMES;
 /** Rows of the journal are made this many characters long, or twice, and so on. */
@@ -41,6 +48,7 @@ const SCHEMA = [
    CREATE TABLE dependents (task INTEGER PRIMARY KEY, frames TEXT NOT NULL, since_ms INTEGER NOT NULL);
    CREATE TABLE log (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, worker_id INTEGER, attempt INTEGER, text TEXT NOT NULL);`,
   "CREATE TABLE journal (slot INTEGER PRIMARY KEY, version INTEGER NOT NULL, json TEXT NOT NULL);",
+  "CREATE TABLE leases (part INTEGER PRIMARY KEY, json TEXT NOT NULL);",
 ];
 
 export class TaskStore {
@@ -50,6 +58,10 @@ export class TaskStore {
   readonly #stored = new Stored();
   /** Version of the record's row; null when the next transition must write it. */
   #checkpointed: number | null = null;
+  /** Transitions until the next checkpoint. */
+  #journalRows = JOURNAL_ROWS;
+  /** Rows of leases. */
+  #leaseParts = 0;
   readonly book: FrameBook;
 
   constructor(storage: DurableObjectStorage) {
@@ -76,7 +88,8 @@ export class TaskStore {
       this.record();
       return true;
     } catch {
-      for (const table of ["definition", "record", "pages", "journal"]) run(this.#sql, `DELETE FROM ${table}`);
+      for (const table of ["definition", "record", "leases", "pages", "journal"])
+        run(this.#sql, `DELETE FROM ${table}`);
       return false;
     }
   }
@@ -99,14 +112,20 @@ export class TaskStore {
 
   /** The record as of the last transition. What the journal knows of pages is in memory from then on. */
   record(): TaskRecord {
-    const record = recordFrom(first<{ json: string }>(this.#sql, "SELECT json FROM record")!.json);
-    this.#checkpointed = record.ledger.version;
-    const rows = all<{ json: string }>(
+    const { json } = first<{ json: string }>(this.#sql, "SELECT json FROM record")!;
+    const parts = all<{ json: string }>(this.#sql, "SELECT json FROM leases ORDER BY part").map((part) => part.json);
+    const record = recordFrom(json, parts);
+    this.#leaseParts = parts.length;
+    this.#setJournalRows([json, ...parts]);
+    const { version } = record.ledger;
+    const rows = all<{ slot: number; version: number; json: string }>(
       this.#sql,
-      "SELECT json FROM journal WHERE version > ? ORDER BY version",
-      this.#checkpointed,
+      "SELECT slot, version, json FROM journal WHERE version > ? ORDER BY version",
+      version,
     );
-    for (const { json } of rows) apply(record, this.book, JSON.parse(json) as Delta);
+    for (const row of rows) apply(record, this.book, JSON.parse(row.json) as Delta);
+    // Rows of an earlier release may lie where the next ones are to go.
+    this.#checkpointed = rows.every((row) => row.slot === row.version - version) ? version : null;
     this.#pages.noted();
     this.#stored.all(record);
     return record;
@@ -117,16 +136,20 @@ export class TaskStore {
     const { version } = record.ledger;
     const { changed } = this.#pages;
     const behind = version - (this.#checkpointed ?? -Infinity);
-    if (behind > JOURNAL_ROWS || changed.size > JOURNAL_ENTRIES) {
+    const json =
+      behind > this.#journalRows || changed.size > JOURNAL_ENTRIES
+        ? null
+        : JSON.stringify(this.#stored.delta(record, changed));
+    if (json === null || json.length > MAX_ROW_CHARS) {
       this.#storage.transactionSync(() => this.save(record));
       return;
     }
     run(
       this.#sql,
       "INSERT OR REPLACE INTO journal (slot, version, json) VALUES (?, ?, ?)",
-      version % JOURNAL_ROWS,
+      behind,
       version,
-      padded(JSON.stringify(this.#stored.delta(record, changed))),
+      padded(json),
     );
     this.#pages.noted();
   }
@@ -134,23 +157,41 @@ export class TaskStore {
   /** A checkpoint: write the record and every changed page. Call inside one `transactionSync`. */
   save(record: TaskRecord): void {
     if (record.tail.length > TAIL_EVENTS) {
-      run(
-        this.#sql,
-        "INSERT INTO outbox (seq, last_seq, json) VALUES (?, ?, ?)",
-        record.tail[0]!.seq,
-        record.tail.at(-1)!.seq,
-        JSON.stringify(record.tail),
-      );
+      for (const { items, json } of inRows(record.tail)) {
+        run(
+          this.#sql,
+          "INSERT INTO outbox (seq, last_seq, json) VALUES (?, ?, ?)",
+          items[0]!.seq,
+          items.at(-1)!.seq,
+          json,
+        );
+      }
       record.tail = [];
     }
     this.#stored.all(record);
+    const whole = JSON.stringify(record);
+    const [json, parts] = whole.length > MAX_ROW_CHARS ? inParts(record) : [whole, []];
     run(
       this.#sql,
       "INSERT INTO record (id, json) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json",
-      JSON.stringify(record),
+      json,
     );
+    this.#saveLeases(parts);
     this.#pages.save();
+    this.#setJournalRows([json, ...parts]);
     this.#checkpointed = record.ledger.version;
+  }
+
+  #saveLeases(parts: readonly string[]): void {
+    for (const [part, json] of parts.entries())
+      run(this.#sql, "INSERT OR REPLACE INTO leases (part, json) VALUES (?, ?)", part, json);
+    if (parts.length < this.#leaseParts) run(this.#sql, "DELETE FROM leases WHERE part >= ?", parts.length);
+    this.#leaseParts = parts.length;
+  }
+
+  #setJournalRows(record: readonly string[]): void {
+    const chars = record.reduce((sum, json) => sum + json.length, 0);
+    this.#journalRows = Math.min(MAX_JOURNAL_ROWS, Math.max(JOURNAL_ROWS, Math.ceil(chars / JOURNAL_ROW_CHARS)));
   }
 
   /** Whether rows of the journal are newer than the record's. */
@@ -229,6 +270,26 @@ export class TaskStore {
   removeDependent(task: number): void {
     run(this.#sql, "DELETE FROM dependents WHERE task = ?", task);
   }
+}
+
+/** The record without its leases, and rows of them. */
+function inParts({ ledger, ...rest }: TaskRecord): [string, string[]] {
+  const parts = inRows(ledger.leases).map(({ json }) => json);
+  return [JSON.stringify({ ...rest, ledger: { ...ledger, leases: [] } }), parts];
+}
+
+/** Items in their order, as JSON lists that a row can hold. */
+function inRows<T>(items: Iterable<T>): { items: T[]; json: string }[] {
+  const rows: { items: T[]; texts: string[]; chars: number }[] = [];
+  for (const item of items) {
+    const text = JSON.stringify(item);
+    let row = rows.at(-1);
+    if (!row || row.chars + text.length > MAX_ROW_CHARS) rows.push((row = { items: [], texts: [], chars: 0 }));
+    row.items.push(item);
+    row.texts.push(text);
+    row.chars += text.length + 1;
+  }
+  return rows.map((row) => ({ items: row.items, json: `[${row.texts.join()}]` }));
 }
 
 /** SQLite overwrites a row of the same length where it lies; any other is cut out, and the page put in order: twice the time. */

@@ -257,6 +257,7 @@ export function storedTask(id: number, rows: Record<string, Record<string, unkno
     for (const [frame, entry] of Object.entries(json(page) as Record<string, FrameEntry>))
       entries.set(Number(frame), entry);
   const newer = (rows["journal"] ?? []).filter((row) => Number(row["version"]) > ledger.version);
+  ledger.leases.push(...(rows["leases"] ?? []).flatMap((row) => json(row) as LiveLease[]));
   for (const row of newer.toSorted((a, b) => Number(a["version"]) - Number(b["version"]))) {
     const change = json(row) as Change;
     const touched = new Set([...change.ended, ...change.leases.map((lease) => lease.lease_id)]);

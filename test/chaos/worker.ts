@@ -123,7 +123,7 @@ export class TaskDO extends ProductTask {
 
   /** Everything in the rows. */
   chaosRows(): Record<string, unknown[]> {
-    return rowsOf(this.ctx.storage, ["definition", "record", "pages", "journal", "outbox", "dependents"]);
+    return rowsOf(this.ctx.storage, ["definition", "record", "pages", "journal", "leases", "outbox", "dependents"]);
   }
 
   async chaosAlarm(): Promise<void> {

@@ -25,7 +25,7 @@ const one = (name: string, file: string, from: string, to: string): Mutation => 
 export const MUTATIONS: Mutation[] = [
   one("claim: forget expiry", CLAIMING, "  expire(t);\n  const known", "  const known"),
   one("claim: ignore the key", CLAIMING, "t.ledger.leases.claimedWith(request.worker, request.key)", "undefined"),
-  one("claim: answer anybody's key", LEASES, "return `${worker}/${key}`;", "return `${worker * 0}/${key}`;"),
+  one("claim: answer anybody's key", LEASES, "this.#byWorker.get(worker)?.find(", "[...this].find("),
   one("claim: reuse attempt numbers", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.leases.size + 1"),
   one("claim: never raise the attempt", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.attempt + 1"),
   one("claim: leave frames in ready", CLAIMING, "  ledger.ready = minus(ledger.ready, setOf(chosen));\n", ""),

@@ -9,6 +9,7 @@ import { outputKey } from "../../src/files/keys.ts";
 import { registryOf } from "../../src/platform/env.ts";
 import type { RegistryRpc } from "../../src/registry/rpc.ts";
 import beforeJournal from "../chaos/stores/before-journal.json";
+import beforeLeases from "../chaos/stores/before-leases.json";
 import beforeWebhooks from "../chaos/stores/before-webhooks.json";
 import { admin, claim, complete, files, history, later, object, ring, stubOf, view } from "./chaos-tasks.ts";
 
@@ -61,6 +62,7 @@ async function finish(id: number, worker: number): Promise<void> {
 describe.each([
   ["from before there was a journal", beforeJournal as unknown as Taken],
   ["from before there were webhooks and daily totals", beforeWebhooks as unknown as Taken],
+  ["from before leases had rows of their own", beforeLeases as unknown as Taken],
 ])("P4: a farm %s", (_, taken) => {
   beforeAll(async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: taken.taken_ms + 10_000 });
@@ -83,6 +85,16 @@ describe.each([
     expect((await view(5)).status).toBe("completed");
     const failed = await object(1).frames({ limit: 9, states: ["failed"] });
     expect(failed).toMatchObject({ ok: true, value: { frames: [{ frame: 2, error: "no camera", failures: 1 }] } });
+  });
+
+  test("P4: what its journal says is not written over by what comes next", async () => {
+    const given = [];
+    for (let i = 0; i < 6; i++) given.push((await claim(4, 2)).lease!);
+    await evictDurableObject(stubOf(4));
+    expect(await view(4)).toMatchObject({ frames: { done: 130, leased: 6, pending: 14 } });
+    for (const one of given) expect((await complete(one, 2)).ok).toBe(true);
+    await evictDurableObject(stubOf(4));
+    expect(await view(4)).toMatchObject({ frames: { done: 136, leased: 0, pending: 14 } });
   });
 
   test("P9: knows its workers, tokens and settings, and what has come since", async () => {

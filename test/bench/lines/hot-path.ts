@@ -16,7 +16,7 @@ const ROUNDS = 80;
 const ROUNDS_MIN = 9;
 const BUDGET_MS = 25_000;
 /** Bytes of the bare object's two rows: together about what a transition of ours writes. */
-const TEXT = "x".repeat(400);
+const TEXT = "x".repeat(540);
 const GOAL = 0.75;
 
 /** A file system in memory, where there is one: no disk then makes the two alike by being slower than both. */

@@ -213,7 +213,7 @@ class One {
 
   #tables(id: number): Parameters<typeof storedTask>[1] {
     const stored = this.#platform.stored.get(`task/${id}`);
-    const tables = ["definition", "record", "pages", "journal", "outbox", "dependents"];
+    const tables = ["definition", "record", "pages", "journal", "leases", "outbox", "dependents"];
     return Object.fromEntries(tables.map((table) => [table, stored?.rows(table) ?? []]));
   }
 

@@ -22,7 +22,7 @@ const QUIET_MS = 3_600_000;
 /** Alarms in that time: a dependent that does not exist is told every five seconds. */
 const QUIET_RINGS = 1_500;
 const OBJECT = "task/1";
-const TABLES = ["definition", "record", "pages", "journal", "outbox", "dependents"];
+const TABLES = ["definition", "record", "pages", "journal", "leases", "outbox", "dependents"];
 
 export interface TwinResult {
   problems: string[];
