@@ -7,5 +7,9 @@ export function paddedFrame(frame: number, width: number): string {
 
 /** `frame_####.png` and 7 → `frame_0007.png`. The last run of `#` is the number's place; without one the name stays. */
 export function nameOfFrame(pattern: string, frame: number): string {
-  return pattern.replace(/#+(?=[^#]*$)/, (marks) => paddedFrame(frame, marks.length));
+  const end = pattern.lastIndexOf("#") + 1;
+  if (end === 0) return pattern;
+  let start = end;
+  while (pattern[start - 1] === "#") start--;
+  return pattern.slice(0, start) + paddedFrame(frame, end - start) + pattern.slice(end);
 }

@@ -138,12 +138,14 @@ export function* framesOf(list: FrameList): Generator<number> {
 
 /** Build the shortest list for a few concrete frames (any order, duplicates dropped). Used for leases and messages. */
 export function listOfFrames(frames: Iterable<number>): FrameList {
-  const sorted = [...new Set(frames)].sort((a, b) => a - b);
+  const given = [...frames];
   const ranges: FrameRange[] = [];
-  for (const frame of sorted) {
-    const last = ranges.at(-1);
-    if (last && last.end + 1 === frame) last.end = frame;
-    else ranges.push({ start: frame, end: frame, step: 1 });
+  let last: FrameRange | undefined;
+  for (const frame of given) {
+    // Nearly always they are in order.
+    if (last && frame <= last.end) return listOfFrames([...new Set(given)].sort((a, b) => a - b));
+    if (last?.end === frame - 1) last.end = frame;
+    else ranges.push((last = { start: frame, end: frame, step: 1 }));
   }
   return ranges;
 }
