@@ -17,8 +17,10 @@ export interface LeaseFolder {
 /** Make the folder, empty. A folder of the same attempt can only be left over from a crash. */
 export async function makeLeaseFolder(work: string, taskId: number, attempt: number): Promise<LeaseFolder> {
   const root = join(work, `${taskId}-${attempt}`);
-  await rm(root, { recursive: true, force: true });
-  await mkdir(root, { recursive: true, mode: 0o700 });
+  if ((await mkdir(root, { recursive: true, mode: 0o700 })) === undefined) {
+    await rm(root, { recursive: true, force: true });
+    await mkdir(root, { recursive: true, mode: 0o700 });
+  }
   // Blender prints resolved paths: ours must be, too, or a link in the way to the work folder would look like an escape.
   const real = await realpath(root);
   const folder = { root: real, in: join(real, "in"), out: join(real, "out"), tmp: join(real, "tmp") };

@@ -1,11 +1,11 @@
-import { mkdir, symlink, writeFile } from "node:fs/promises";
+import { mkdir, readdir, symlink, writeFile } from "node:fs/promises";
 import { join, sep } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { testFolder } from "../../test/support/folders.ts";
 import { Bell } from "./bell.ts";
 import { blamed, failureText } from "./blame.ts";
-import { checkOutput, isInside, resolveArguments } from "./lease-folder.ts";
+import { checkOutput, isInside, makeLeaseFolder, removeLeaseFolder, resolveArguments } from "./lease-folder.ts";
 import { macAsInteger } from "./machine.ts";
 import { checkWorkerOptions, foldersOf } from "./options.ts";
 import { checkPlan } from "./plan-check.ts";
@@ -61,6 +61,17 @@ describe("blame (P6)", () => {
 });
 
 describe("the lease's folder", () => {
+  test("P11: is empty, also where an agent that crashed has left one of the same attempt", async () => {
+    const work = testFolder("work");
+    const first = await makeLeaseFolder(work, 7, 3);
+    await writeFile(join(first.out, "frame_0001.png"), "of another life");
+    const again = await makeLeaseFolder(work, 7, 3);
+    expect(again).toEqual(first);
+    expect(await readdir(again.out)).toEqual([]);
+    await removeLeaseFolder(again);
+    expect(await readdir(work)).toEqual([]);
+  });
+
   const folder = { in: `${sep}w${sep}1-1${sep}in`, out: `${sep}w${sep}1-1${sep}out` };
 
   test("arguments become paths inside it, and text stays text", () => {
