@@ -211,14 +211,17 @@ export class Dispatcher {
   /** Open groups, those with something above a priority only when one is given. Lazy: their tasks are read as they are walked. */
   *groups(above = -Infinity): Generator<Group<OpenTask>> {
     for (const [id, needs] of this.#open) {
-      const head = this.#tasks.openTasks(id).next();
+      const tasks = this.#tasks.openTasks(id);
+      const head = tasks.next();
       if (head.done) this.#open.delete(id);
-      else if (head.value.priority > above) yield { needs, candidates: aboveOnly(this.#tasks.openTasks(id), above) };
+      else if (head.value.priority > above) yield { needs, candidates: aboveOnly(head.value, tasks, above) };
     }
   }
 }
 
-function* aboveOnly(tasks: Iterable<OpenTask>, above: number): Generator<OpenTask> {
+/** The first task, and those after it. */
+function* aboveOnly(head: OpenTask, tasks: Iterable<OpenTask>, above: number): Generator<OpenTask> {
+  yield head;
   for (const task of tasks) {
     if (task.priority <= above) return;
     yield task;

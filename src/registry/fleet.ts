@@ -33,6 +33,8 @@ interface Member {
   /** The contact that the row has, and when this instance last wrote its info. */
   contactSavedMs: number;
   infoSavedMs: number;
+  /** The address it last called from, as its info has it; null until this instance has looked. */
+  ipAddress: string | null;
 }
 
 export class Fleet {
@@ -126,8 +128,10 @@ export class Fleet {
   update(id: number, report: Report, ipAddress: string | null, change: Partial<WorkerRecord>): void {
     const member = this.#members.get(id)!;
     const { record } = member;
-    const info = this.#info(member);
-    const news = changed(info, { ...report, ip_address: ipAddress ?? undefined }, [...INFO_FIELDS, "ip_address"]);
+    const moved = ipAddress !== null && ipAddress !== member.ipAddress;
+    // A worker that only asks for work says nothing of itself, and its info need not be read.
+    if (moved || [...INFO_FIELDS, ...MEASURED_FIELDS].some((field) => report[field] !== undefined))
+      this.#inform(member, report, ipAddress);
     const next = {
       ...record,
       ...change,
@@ -137,10 +141,16 @@ export class Fleet {
     const differs = (field: keyof WorkerRecord) => JSON.stringify(record[field]) !== JSON.stringify(next[field]);
     if (ABLE_FIELDS.some(differs)) this.#counts.clear();
     member.recordDue ||= [...ABLE_FIELDS, ...OTHER_FIELDS].some(differs);
-    member.infoDue ||= Object.keys(news).length > 0;
-    Object.assign(member.unsaved, news, changed(info, report, MEASURED_FIELDS));
     Object.assign(record, next);
     member.offer = offerOf(record);
+  }
+
+  #inform(member: Member, report: Report, ipAddress: string | null): void {
+    const info = this.#info(member);
+    const news = changed(info, { ...report, ip_address: ipAddress ?? undefined }, [...INFO_FIELDS, "ip_address"]);
+    member.infoDue ||= Object.keys(news).length > 0;
+    member.ipAddress = ipAddress ?? member.ipAddress;
+    Object.assign(member.unsaved, news, changed(info, report, MEASURED_FIELDS));
   }
 
   /**
@@ -263,6 +273,13 @@ export class Fleet {
 }
 
 function memberOf(record: WorkerRecord): Member {
-  const saved = { unsaved: {}, recordDue: false, infoDue: false, contactSavedMs: record.contactMs, infoSavedMs: 0 };
+  const saved = {
+    unsaved: {},
+    recordDue: false,
+    infoDue: false,
+    contactSavedMs: record.contactMs,
+    infoSavedMs: 0,
+    ipAddress: null,
+  };
   return { record, offer: offerOf(record), ...saved };
 }
