@@ -1,4 +1,4 @@
-/** Many small objects out of one body. At no time are more of them in memory than are being stored. */
+/** Many small objects out of one body, of which a few pieces are in memory at a time. */
 import { inLanes } from "../platform/lanes.ts";
 import { err, ok, type Result } from "../platform/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -6,30 +6,34 @@ import { storeOnce, type Upload } from "./store.ts";
 
 /** As many connections as a Worker has at a time. */
 const PUTS_AT_ONCE = 6;
+/** Small objects are read so many bytes together: a read for each takes a tenth of the runtime's CPU time. */
+const PIECE_BYTES = 512 * 1024;
 
 /** What became of one object. */
 export type Stored = Awaited<ReturnType<typeof storeOnce>>;
 
 /**
  * Store objects whose bytes follow each other in `body`, each by the rules of `storeOnce`, whatever becomes of the others. Answers in
- * their order. Refusal: `invalid_request`, the body ended early; what had come by then is stored.
+ * their order. Refusal: `invalid_request`, the body ended early; some of what had come by then is stored, each of it whole.
  */
 export async function storeBatch(
   bucket: R2Bucket,
   body: ReadableStream<Uint8Array> | null,
   uploads: readonly Omit<Upload, "body">[],
 ): Promise<Result<Stored[], Refusal>> {
-  const pieces = new Pieces(body);
+  const bodies = bodiesOf(body, uploads);
   const stored: Stored[] = [];
   try {
     await inLanes([...uploads.entries()], PUTS_AT_ONCE, async ([index, upload]) => {
-      const bytes = await pieces.take(upload.size);
+      // Asked for in order, and a generator answers in order.
+      const { value: bytes } = await bodies.next();
+      if (!bytes) throw new BrokeOff();
       stored[index] = await storeOnce(bucket, { ...upload, body: bytes });
     });
   } catch (error) {
     if (!(error instanceof BrokeOff)) throw error;
     const there = stored.filter((one) => one?.ok).length;
-    const detail = `The body broke off; of its ${uploads.length} files, ${there} had come and are stored.`;
+    const detail = `The body broke off when ${there} of its ${uploads.length} files ${there === 1 ? "was" : "were"} stored; send it again.`;
     return err({ code: "invalid_request", detail });
   }
   return ok(stored);
@@ -37,27 +41,40 @@ export async function storeBatch(
 
 class BrokeOff extends Error {}
 
-/** Bytes from a stream, so many at a time, in the order in which they are asked for. */
-class Pieces {
-  readonly #reader: ReadableStreamBYOBReader | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
-
-  constructor(body: ReadableStream<Uint8Array> | null) {
-    this.#reader = body?.getReader({ mode: "byob" });
+/** The bytes of each, in order. Throws `BrokeOff` when there are fewer than they have together. */
+async function* bodiesOf(
+  body: ReadableStream<Uint8Array> | null,
+  uploads: readonly { size: number }[],
+): AsyncGenerator<Uint8Array, undefined> {
+  const reader = body?.getReader({ mode: "byob" });
+  for (const sizes of piecesOf(uploads)) {
+    const bytes = sizes.reduce((sum, size) => sum + size, 0);
+    const piece = await read(reader, bytes);
+    let at = 0;
+    for (const size of sizes) yield piece.subarray(at, (at += size));
   }
+  return undefined;
+}
 
-  /** The next `size` bytes; throws `BrokeOff` when there are fewer. */
-  take(size: number): Promise<Uint8Array> {
-    const piece = this.#turn.then(() => this.#read(size));
-    this.#turn = piece.catch(() => undefined);
-    return piece;
+/** Sizes that are read together. */
+function piecesOf(uploads: readonly { size: number }[]): number[][] {
+  const pieces: number[][] = [];
+  let room = 0;
+  for (const { size } of uploads) {
+    if (pieces.length === 0 || size > room) {
+      pieces.push([]);
+      room = PIECE_BYTES;
+    }
+    pieces.at(-1)!.push(size);
+    room -= size;
   }
+  return pieces;
+}
 
-  async #read(size: number): Promise<Uint8Array> {
-    // A reader refuses to read nothing.
-    if (size === 0) return new Uint8Array(0);
-    const read = await this.#reader?.readAtLeast(size, new Uint8Array(size)).catch(() => undefined);
-    if (read?.value?.byteLength !== size) throw new BrokeOff();
-    return read.value;
-  }
+async function read(reader: ReadableStreamBYOBReader | undefined, size: number): Promise<Uint8Array> {
+  // A reader refuses to read nothing.
+  if (size === 0) return new Uint8Array(0);
+  const piece = await reader?.readAtLeast(size, new Uint8Array(size)).catch(() => undefined);
+  if (piece?.value?.byteLength !== size) throw new BrokeOff();
+  return piece.value;
 }
