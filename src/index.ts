@@ -1,5 +1,5 @@
 /** The manager's Worker: requests and the daily clock in, Durable Object classes out. */
-import { sweepStaleParts } from "./files/sweep.ts";
+import { sweepStaleUploads } from "./files/sweep.ts";
 import { buildRouter } from "./http/router.ts";
 import { ROUTES } from "./http/routes.ts";
 import type { Env } from "./platform/env.ts";
@@ -13,6 +13,6 @@ export default {
   fetch,
   /** Once a day (`triggers` in wrangler.toml): uploads that nobody finished. */
   async scheduled(controller, env) {
-    await sweepStaleParts(env, controller.scheduledTime);
+    await sweepStaleUploads(env, controller.scheduledTime);
   },
 } satisfies ExportedHandler<Env>;

@@ -1,10 +1,11 @@
 /**
  * Names of objects in the bucket. Everything is found again by prefix: a task's results under `tasks/<id>/`, an attempt's
- * under `tasks/<id>/<attempt>/`, and all unfinished uploads under `parts/`, whatever they were to become.
+ * under `tasks/<id>/<attempt>/`, the parts of a large file under `parts/` and its own key, and all unfinished uploads under
+ * `uploads/`, whatever they are to become.
  */
 
-/** Unfinished uploads of every kind. */
-export const PARTS_PREFIX = "parts/";
+/** Uploads in parts that are under way: what the daily sweep looks through. */
+export const UPLOADS_PREFIX = "uploads/";
 
 /** Inputs. */
 export const ASSETS_PREFIX = "assets/";
@@ -29,22 +30,34 @@ export function taskPrefix(task: number): string {
   return `tasks/${task}/`;
 }
 
-/** The parts of the object that will be `target`. */
+/** What says which upload of `target` is under way. */
+export function uploadKey(target: string): string {
+  return `${UPLOADS_PREFIX}${target}`;
+}
+
+/** The parts of `target`, of all its uploads. A target that ends in a slash: of all files under it. */
 export function partsPrefix(target: string): string {
-  return `${PARTS_PREFIX}${target}/`;
+  return target.endsWith("/") ? `parts/${target}` : `parts/${target}/`;
 }
 
-/** Part `number` (from 1) of `target`; padded, so that a listing is in order (at most 1,000 parts). */
-export function partKey(target: string, number: number): string {
-  return `${partsPrefix(target)}${String(number).padStart(4, "0")}`;
+/** Where a part lies. */
+export interface PartPlace {
+  target: string;
+  /** The upload it came with. */
+  upload: string;
+  /** From 1. */
+  number: number;
+  sha256: string;
 }
 
-/** Part `number` (from 1) of an asset. */
-export function assetPartKey(sha256: string, number: number): string {
-  return partKey(assetKey(sha256), number);
+/** A part's key; the number is padded, so that a listing is in order (at most 1,000 parts). The hash makes it a name for these bytes only. */
+export function partKey({ target, upload, number, sha256 }: PartPlace): string {
+  return `${partsPrefix(target)}${upload}/${String(number).padStart(4, "0")}-${sha256}`;
 }
 
-/** The number in a part's key. */
-export function partNumber(key: string): number {
-  return Number(key.slice(key.lastIndexOf("/") + 1));
+/** What a part's key says. */
+export function partPlace(key: string): PartPlace {
+  const [, target = "", upload = "", number = "", sha256 = ""] =
+    /^parts\/(.*)\/([^/]*)\/(\d+)-([^/]*)$/.exec(key) ?? [];
+  return { target, upload, number: Number(number), sha256 };
 }

@@ -1,12 +1,22 @@
 /**
- * Large files in resumable parts. Each part is an object of its own under `parts/`, checked by R2 on arrival; putting them
- * together streams them once, through a SHA-256 of the whole, into an R2 multipart upload. Memory stays at one small buffer.
+ * Large files in resumable parts. Each part is an object of its own under `parts/`, checked by R2 on arrival, and stays that:
+ * putting them together reads them once, through a SHA-256 of the whole, and writes the manifest. Memory stays at one small
+ * buffer. Which races there are, and why each ends well, is in decision 012.
  */
 import { err, ok, type Result } from "../platform/result.ts";
 import { MAX_FILE_BYTES, PART_BYTES } from "../protocol/file.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import { partKey, partNumber, partsPrefix } from "./keys.ts";
-import { hashOf, sameContent, storageRefusal } from "./store.ts";
+import { partKey, partPlace, partsPrefix, uploadKey, type PartPlace } from "./keys.ts";
+import { PartGone, readParts, storeManifest, uploadIn, type Manifest } from "./manifest.ts";
+import { deleteKeys, sameContent, storageRefusal, storeOnce, storeOver, whatIsThere, type Upload } from "./store.ts";
+import {
+  currentUpload,
+  giveUpUpload,
+  isOpen,
+  openUpload,
+  SWEEP_MARGIN_MS,
+  type UploadRecord,
+} from "./upload-record.ts";
 
 /** Parts are numbered from 1 to this. */
 export const MAX_PARTS = MAX_FILE_BYTES / PART_BYTES;
@@ -17,70 +27,154 @@ export interface Part {
   sha256: string;
 }
 
+/** Store part `number` of `target`; one that comes again takes the place of the one before. Refusals as of `storeOver`. */
+export async function storePart(
+  bucket: R2Bucket,
+  target: string,
+  number: number,
+  bytes: Omit<Upload, "key">,
+  nowMs: number,
+): Promise<Result<null, Refusal>> {
+  const upload = await openUpload(bucket, target, nowMs);
+  if (!upload.ok) return upload;
+  const key = partKey({ target, upload: upload.value, number, sha256: bytes.sha256 });
+  return await storeOver(bucket, { ...bytes, key });
+}
+
 /** The parts of `target` that have arrived, in order. */
-export async function listParts(bucket: R2Bucket, target: string): Promise<Part[]> {
-  const parts: Part[] = [];
-  let cursor: string | undefined;
-  do {
-    const page: R2Objects = await bucket.list({ prefix: partsPrefix(target), include: ["customMetadata"], cursor });
-    for (const object of page.objects)
-      parts.push({ number: partNumber(object.key), size: object.size, sha256: hashOf(object) });
-    cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor !== undefined);
-  return parts;
+export async function listParts(bucket: R2Bucket, target: string, nowMs: number): Promise<Part[]> {
+  const record = await currentUpload(bucket, target, nowMs);
+  return record ? partsOf(record, await storedParts(bucket, target)) : [];
 }
 
 /**
- * Put the parts of `target` together. Idempotent: when the object is there already, that is the answer. Refusals: `conflict`
- * (a part is missing, or another content is stored there), `invalid` (the whole has another size or hash: its parts are deleted,
- * and nothing is stored), `overloaded` (the parts stay; try again).
+ * Put the parts of `target` together. Idempotent: when the file is there already, that is the answer. Refusals: `conflict`
+ * (a part is missing, or another content is stored there), `invalid` (the whole has another size or hash: nothing is stored, and
+ * its parts count no more), `overloaded` (the parts stay; try again). `now`: epoch milliseconds.
  */
 export async function assemble(
   bucket: R2Bucket,
   target: string,
   whole: { size: number; sha256: string },
+  now: () => number,
 ): Promise<Result<{ created: boolean }, Refusal>> {
-  // In this order: whoever else finishes deletes the parts last, so parts that are gone mean a file that is there.
-  const parts = await listParts(bucket, target);
+  // In this order: whoever else finishes deletes the record last, so a record that is gone means a file that is there.
+  const record = await currentUpload(bucket, target, now());
+  const stored = record ? await storedParts(bucket, target) : [];
   const present = await bucket.head(target);
   if (present) {
     const same = sameContent(present, whole);
-    if (same.ok) await deleteParts(bucket, target, parts);
+    // What else came with the file's own upload is for the file to take along when it goes.
+    if (same.ok && record) await tidy(bucket, target, stored, ({ upload }) => upload === uploadIn(present));
     return same;
   }
-  const checked = checkParts(parts, whole.size);
-  if (!checked.ok) {
-    if (checked.error.code === "invalid") await deleteParts(bucket, target, parts);
-    return checked;
+  if (!record) return refuse("conflict", "None of the parts is here; send them.");
+  const parts = partsOf(record, stored);
+  const made = await makeOf(bucket, target, parts, record, whole, now);
+  // Whatever it is that is wrong with them: the next ones begin anew.
+  if (!made.ok && made.error.code === "invalid") await orWarn(giveUpUpload(bucket, record));
+  if (made.ok && made.value.created) {
+    const own = new Set(parts.length > 1 ? parts.map((part) => part.key) : []);
+    await tidy(bucket, target, stored, ({ key }) => own.has(key));
   }
-  const upload = await bucket.createMultipartUpload(target, { customMetadata: { sha256: whole.sha256 } });
-  let joined: Joined;
+  return made;
+}
+
+async function makeOf(
+  bucket: R2Bucket,
+  target: string,
+  parts: readonly StoredPart[],
+  { upload, ...record }: UploadRecord,
+  whole: { size: number; sha256: string },
+  now: () => number,
+): Promise<Result<{ created: boolean }, Refusal>> {
+  const checked = checkParts(parts, whole.size);
+  if (!checked.ok) return checked;
   try {
-    joined = await join(bucket, target, parts, upload);
-    if (joined.sha256 === whole.sha256) await upload.complete(joined.uploaded);
+    if (parts.length === 1) return await makeSmall(bucket, target, parts[0]!, whole);
+    const manifest = { ...whole, target, upload, parts: parts.map((part) => part.sha256) };
+    return await makeLarge(bucket, manifest, record.writtenMs, now);
   } catch (error) {
-    await upload.abort().catch(() => undefined);
-    // Somebody else may have put the same parts together and deleted them meanwhile.
+    return await failed(bucket, target, whole, error);
+  }
+}
+
+/** Read the whole through its hash, and write the manifest. */
+async function makeLarge(
+  bucket: R2Bucket,
+  manifest: Manifest,
+  writtenMs: number,
+  now: () => number,
+): Promise<Result<{ created: boolean }, Refusal>> {
+  if ((await hashWhole(bucket, manifest)) !== manifest.sha256) return refuse("invalid", NOT_THIS_HASH, "sha256");
+  // Reading takes minutes, and a day is left; but nothing that the sweep might take gets into a file.
+  if (!isOpen(writtenMs, now() - SWEEP_MARGIN_MS / 2))
+    return refuse("conflict", "The parts are too old by now; send them again.");
+  if (await storeManifest(bucket, manifest)) return ok({ created: true });
+  return await whatIsThere(bucket, manifest.target, manifest);
+}
+
+/** What fits into one PUT becomes one object, as if it had come in one. */
+async function makeSmall(
+  bucket: R2Bucket,
+  target: string,
+  part: StoredPart,
+  whole: { size: number; sha256: string },
+): Promise<Result<{ created: boolean }, Refusal>> {
+  if (part.sha256 !== whole.sha256) return refuse("invalid", NOT_THIS_HASH, "sha256");
+  const object = await bucket.get(part.key);
+  if (!object) throw new PartGone(part.number);
+  return await storeOnce(bucket, { ...whole, key: target, body: object.body, hashField: "sha256" });
+}
+
+const NOT_THIS_HASH = "The parts together do not have this SHA-256; they count no more, send them again.";
+
+/** What went wrong while the parts were read: a part that is gone may have become the file meanwhile. */
+async function failed(
+  bucket: R2Bucket,
+  target: string,
+  whole: { size: number; sha256: string },
+  error: unknown,
+): Promise<Result<{ created: boolean }, Refusal>> {
+  try {
     const finished = await bucket.head(target);
     if (finished) return sameContent(finished, whole);
-    if (error instanceof PartGone)
-      return err({
-        code: "conflict",
-        detail: `Part ${error.number} went away; list the parts and send what is missing.`,
-      });
-    return err(storageRefusal("multipart upload", error));
+  } catch {
+    // The first failure says more.
   }
-  if (joined.sha256 !== whole.sha256) {
-    await upload.abort();
-    await deleteParts(bucket, target, parts);
-    return refuse(
-      "invalid",
-      "The parts together do not have this SHA-256; they were deleted, send them again.",
-      "sha256",
-    );
+  if (error instanceof PartGone)
+    return refuse("conflict", `Part ${error.number} went away; list the parts and send what is missing.`);
+  return err(storageRefusal("assemble", error));
+}
+
+/** Bytes that are in memory at a time. */
+const BUFFER_BYTES = 256 * 1024;
+
+async function hashWhole(bucket: R2Bucket, manifest: Manifest): Promise<string> {
+  const digest = new crypto.DigestStream("SHA-256");
+  const hash = digest.getWriter();
+  try {
+    let buffer = new ArrayBuffer(BUFFER_BYTES);
+    for await (const body of readParts(bucket, manifest)) {
+      const reader = body.getReader({ mode: "byob" });
+      for (;;) {
+        // Few large chunks: each costs a turn of the event loop, whatever its size.
+        const { done, value } = await reader.readAtLeast(BUFFER_BYTES, new Uint8Array(buffer));
+        if (value) {
+          await hash.write(value);
+          buffer = value.buffer;
+        }
+        if (done || !value) break;
+      }
+    }
+    await hash.close();
+  } catch (error) {
+    digest.digest.catch(() => undefined);
+    await hash.abort(error).catch(() => undefined);
+    throw error;
   }
-  await deleteParts(bucket, target, parts);
-  return ok({ created: true });
+  const bytes = new Uint8Array(await digest.digest);
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** Whether parts 1..n are there and have the sizes that make the whole: PART_BYTES each, the rest in the last. */
@@ -90,7 +184,7 @@ export function checkParts(parts: readonly Part[], size: number): Result<null, R
   for (const { number, size: partSize } of parts) {
     const expected = number === count ? size - (count - 1) * PART_BYTES : number < count ? PART_BYTES : 0;
     if (partSize !== expected) {
-      const detail = `Part ${number} has ${partSize} bytes; a file of ${size} bytes has ${expected} there. The parts were deleted, send them again.`;
+      const detail = `Part ${number} has ${partSize} bytes; a file of ${size} bytes has ${expected} there. The parts count no more, send them again.`;
       return refuse("invalid", detail, "size");
     }
   }
@@ -103,72 +197,46 @@ export function checkParts(parts: readonly Part[], size: number): Result<null, R
   });
 }
 
-async function deleteParts(bucket: R2Bucket, target: string, parts: readonly Part[]): Promise<void> {
-  if (parts.length > 0) await bucket.delete(parts.map((part) => partKey(target, part.number)));
+interface StoredPart extends Part, PartPlace {
+  key: string;
+  storedMs: number;
 }
 
-class PartGone extends Error {
-  readonly number: number;
-  constructor(number: number) {
-    super(`part ${number} is gone`);
-    this.number = number;
+/** The parts of all uploads of `target`. */
+async function storedParts(bucket: R2Bucket, target: string): Promise<StoredPart[]> {
+  const parts: StoredPart[] = [];
+  let cursor: string | undefined;
+  do {
+    const page: R2Objects = await bucket.list({ prefix: partsPrefix(target), cursor });
+    for (const { key, size, uploaded } of page.objects)
+      parts.push({ ...partPlace(key), key, size, storedMs: uploaded.getTime() });
+    cursor = page.truncated ? page.cursor : undefined;
+  } while (cursor !== undefined);
+  return parts;
+}
+
+/** Of this upload, the newest of each number, in order. */
+function partsOf({ upload }: UploadRecord, stored: readonly StoredPart[]): StoredPart[] {
+  const newest = new Map<number, StoredPart>();
+  for (const part of stored) {
+    if (part.upload !== upload) continue;
+    const other = newest.get(part.number);
+    if (!other || other.storedMs <= part.storedMs) newest.set(part.number, part);
   }
+  return [...newest.values()].toSorted((a, b) => a.number - b.number);
 }
 
-interface Joined {
-  sha256: string;
-  uploaded: R2UploadedPart[];
-}
-
-async function join(
+/** The file is there: delete what no part of it is, and forget the upload. What fails here, the daily sweep does. */
+async function tidy(
   bucket: R2Bucket,
   target: string,
-  parts: readonly Part[],
-  upload: R2MultipartUpload,
-): Promise<Joined> {
-  const digest = new crypto.DigestStream("SHA-256");
-  const hash = digest.getWriter();
-  const uploaded: R2UploadedPart[] = [];
-  try {
-    for (const part of parts) {
-      const object = await bucket.get(partKey(target, part.number));
-      if (!object) throw new PartGone(part.number);
-      const fixed = new FixedLengthStream(object.size);
-      const [, done] = await Promise.all([
-        copy(object.body, hash, fixed.writable.getWriter()),
-        upload.uploadPart(part.number, fixed.readable),
-      ]);
-      uploaded.push(done);
-    }
-    await hash.close();
-  } catch (error) {
-    digest.digest.catch(() => undefined);
-    await hash.abort(error).catch(() => undefined);
-    throw error;
-  }
-  const bytes = new Uint8Array(await digest.digest);
-  return { sha256: [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join(""), uploaded };
+  stored: readonly StoredPart[],
+  isOwn: (part: StoredPart) => boolean,
+): Promise<void> {
+  const strays = stored.filter((part) => !isOwn(part)).map((part) => part.key);
+  await orWarn(deleteKeys(bucket, [...strays, uploadKey(target)]));
 }
 
-/** Bytes that are in memory at a time. */
-const BUFFER_BYTES = 256 * 1024;
-
-/** Every byte to both, at the pace of the slower one. */
-async function copy(
-  from: ReadableStream,
-  hash: WritableStreamDefaultWriter<ArrayBuffer | ArrayBufferView>,
-  to: WritableStreamDefaultWriter<ArrayBuffer | ArrayBufferView>,
-): Promise<void> {
-  const reader = from.getReader({ mode: "byob" });
-  let buffer = new ArrayBuffer(BUFFER_BYTES);
-  for (;;) {
-    const { done, value } = await reader.readAtLeast(BUFFER_BYTES, new Uint8Array(buffer));
-    if (value && value.byteLength > 0) {
-      await hash.write(value);
-      await to.write(value);
-    }
-    if (done || !value) break;
-    buffer = value.buffer;
-  }
-  await to.close();
+async function orWarn(work: Promise<void>): Promise<void> {
+  await work.catch((error: unknown) => console.warn(`R2 failed: ${String(error)}`));
 }

@@ -27,10 +27,19 @@ export async function storeOnce(bucket: R2Bucket, upload: Upload): Promise<Resul
   const stored = await put(bucket, upload, { onlyIf: { etagDoesNotMatch: "*" } });
   if (!stored.ok) return stored;
   if (stored.value) return ok({ created: true });
+  return await whatIsThere(bucket, upload.key, upload);
+}
+
+/** After a write that found something there: whether that is what was announced. */
+export async function whatIsThere(
+  bucket: R2Bucket,
+  key: string,
+  announced: { size: number; sha256: string },
+): Promise<Result<{ created: false }, Refusal>> {
   try {
-    const present = await bucket.head(upload.key);
+    const present = await bucket.head(key);
     if (!present) return err({ code: "overloaded", detail: "The file was being deleted; send it again." });
-    return sameContent(present, upload);
+    return sameContent(present, announced);
   } catch (error) {
     return err(storageRefusal("head", error));
   }
@@ -47,13 +56,27 @@ export function sameContent(
   present: R2Object,
   announced: { size: number; sha256: string },
 ): Result<{ created: false }, Refusal> {
-  if (present.size === announced.size && hashOf(present) === announced.sha256) return ok({ created: false });
+  if (sizeOf(present) === announced.size && hashOf(present) === announced.sha256) return ok({ created: false });
   return err({ code: "conflict", detail: "Another content is already stored under this name and attempt; it stays." });
 }
 
 /** The SHA-256 of a stored object. It is in our metadata because R2 keeps no hash of an object made of parts. */
 export function hashOf(object: R2Object): string {
   return object.customMetadata?.["sha256"] ?? "";
+}
+
+/** The bytes of a stored file: a large one's object is only its manifest, which says them. */
+export function sizeOf(object: R2Object): number {
+  return Number(object.customMetadata?.["size"] ?? object.size);
+}
+
+/** R2 deletes at most so many objects a call. */
+const DELETED_AT_ONCE = 1_000;
+
+/** Delete these objects and nothing else. */
+export async function deleteKeys(bucket: R2Bucket, keys: readonly string[]): Promise<void> {
+  for (let from = 0; from < keys.length; from += DELETED_AT_ONCE)
+    await bucket.delete(keys.slice(from, from + DELETED_AT_ONCE));
 }
 
 /** True when stored, false when the condition did not hold. */

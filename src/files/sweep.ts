@@ -1,13 +1,13 @@
 /** Removing what nobody will ask for again. Every function may be cut short at any point and called again. */
-import { attemptPrefix, PARTS_PREFIX, partsPrefix, taskPrefix } from "./keys.ts";
+import { attemptPrefix, partPlace, partsPrefix, taskPrefix, uploadKey, UPLOADS_PREFIX } from "./keys.ts";
+import { uploadIn } from "./manifest.ts";
+import { deleteKeys } from "./store.ts";
+import { STALE_UPLOAD_MS, SWEEP_MARGIN_MS } from "./upload-record.ts";
 
 /** R2 lists and deletes at most 1,000 objects a call. */
 const PAGE = 1_000;
 
-/** A part that waited this long for its siblings is given up: nobody resumes an upload after a week. */
-export const STALE_PART_MS = 7 * 86_400_000;
-
-/** Lists per run of `sweepStaleParts`: 50,000 parts, far within a scheduled run's limits. */
+/** Lists per run of `sweepStaleUploads`, far within a scheduled run's limits. */
 const MAX_SWEEP_LISTS = 50;
 
 /**
@@ -22,55 +22,96 @@ export async function sweepAttempt(
   keepNames: ReadonlySet<string>,
 ): Promise<number> {
   const prefix = attemptPrefix(taskId, attempt);
-  const parts = await sweepPrefix(bucket, partsPrefixOf(prefix), Infinity, () => true);
-  const outputs = await sweepPrefix(
-    bucket,
-    prefix,
-    Infinity,
-    (object) => !keepNames.has(object.key.slice(prefix.length)),
-  );
-  return parts.deleted + outputs.deleted;
+  const uncommitted = ({ key }: R2Object, under: string): boolean => !keepNames.has(firstName(key.slice(under.length)));
+  let deleted = 0;
+  for (const under of prefixesOf(prefix))
+    deleted += (await sweepPrefix(bucket, under, Infinity, (object) => uncommitted(object, under))).deleted;
+  return deleted;
 }
 
-/** Delete these objects and nothing else. */
-export async function sweepKeys(bucket: R2Bucket, keys: readonly string[]): Promise<void> {
-  for (let from = 0; from < keys.length; from += PAGE) await bucket.delete(keys.slice(from, from + PAGE));
+/** Delete these outputs of a task and nothing else. */
+export async function sweepOutputs(bucket: R2Bucket, taskId: number, keys: readonly string[]): Promise<void> {
+  await deleteKeys(bucket, keys);
+  // Few tasks have files in parts: for most this is one page, and an empty one.
+  const doomed = new Set(keys);
+  const under = partsPrefix(taskPrefix(taskId));
+  await sweepPrefix(bucket, under, Infinity, ({ key }) => doomed.has(partPlace(key).target));
 }
 
 /** Delete all uploads of attempts up to `through`: after a requeue of the whole task none of them can be committed any more. */
 export async function sweepAttempts(bucket: R2Bucket, taskId: number, through: number): Promise<void> {
-  const outputs = taskPrefix(taskId);
-  for (const prefix of [partsPrefixOf(outputs), outputs]) {
+  for (const prefix of prefixesOf(taskPrefix(taskId))) {
     await sweepPrefix(bucket, prefix, Infinity, ({ key }) => Number.parseInt(key.slice(prefix.length), 10) <= through);
   }
 }
 
 /** Delete everything of a task with at most `maxLists` listings of 1,000. True when nothing is left; else call again. */
 export async function deleteTaskObjects(bucket: R2Bucket, taskId: number, maxLists: number): Promise<boolean> {
-  const outputs = await sweepPrefix(bucket, taskPrefix(taskId), maxLists, () => true);
-  if (!outputs.complete) return false;
-  const left = maxLists - outputs.lists;
-  if (left < 1) return false;
-  return (await sweepPrefix(bucket, partsPrefixOf(taskPrefix(taskId)), left, () => true)).complete;
+  let left = maxLists;
+  for (const prefix of prefixesOf(taskPrefix(taskId))) {
+    if (left < 1) return false;
+    const { lists, complete } = await sweepPrefix(bucket, prefix, left, () => true);
+    if (!complete) return false;
+    left -= lists;
+  }
+  return true;
 }
 
-/** Delete parts that arrived more than STALE_PART_MS before `nowMs`. For a cron: bounded, and true when it saw all of them. */
-export async function sweepStaleParts(
+/**
+ * Delete the uploads that nothing was added to for STALE_UPLOAD_MS, and their parts. For a cron: bounded, and true when it saw
+ * all of them.
+ */
+export async function sweepStaleUploads(
   env: { FILES: R2Bucket },
   nowMs: number,
 ): Promise<{ deleted: number; complete: boolean }> {
-  const { deleted, complete } = await sweepPrefix(
-    env.FILES,
-    PARTS_PREFIX,
-    MAX_SWEEP_LISTS,
-    (part) => part.uploaded.getTime() < nowMs - STALE_PART_MS,
-  );
-  return { deleted, complete };
+  const bucket = env.FILES;
+  let left = MAX_SWEEP_LISTS;
+  let deleted = 0;
+  let cursor: string | undefined;
+  do {
+    const page: R2Objects = await bucket.list({ prefix: UPLOADS_PREFIX, limit: PAGE, cursor });
+    left--;
+    for (const { key, uploaded } of page.objects) {
+      if (uploaded.getTime() >= nowMs - STALE_UPLOAD_MS) continue;
+      if (left < 1) return { deleted, complete: false };
+      const swept = await sweepUpload(bucket, key, nowMs, left);
+      deleted += swept.deleted;
+      left -= swept.lists;
+    }
+    cursor = page.truncated ? page.cursor : undefined;
+  } while (cursor !== undefined && left > 0);
+  return { deleted, complete: cursor === undefined };
 }
 
-/** Parts of all targets under a prefix that ends in a slash. */
-function partsPrefixOf(prefix: string): string {
-  return partsPrefix(prefix.slice(0, -1));
+/** What a stale upload left: the parts that are in no file, and last the record that leads here. */
+async function sweepUpload(
+  bucket: R2Bucket,
+  key: string,
+  nowMs: number,
+  maxLists: number,
+): Promise<{ deleted: number; lists: number }> {
+  const target = key.slice(UPLOADS_PREFIX.length);
+  const file = await bucket.head(target);
+  const own = file && uploadIn(file);
+  // A new upload may have begun since the listing: its parts are young.
+  const isStray = ({ key: part, uploaded }: R2Object): boolean =>
+    partPlace(part).upload !== own && uploaded.getTime() < nowMs - (STALE_UPLOAD_MS - SWEEP_MARGIN_MS);
+  const parts = await sweepPrefix(bucket, partsPrefix(target), maxLists, isStray);
+  if (!parts.complete) return parts;
+  const record = await bucket.head(key);
+  if (record && record.uploaded.getTime() < nowMs - STALE_UPLOAD_MS) await bucket.delete(key);
+  return { ...parts, deleted: parts.deleted + 1 };
+}
+
+/** Everything under a prefix of outputs: the files, so that none of them is there without its parts, the parts, and what is under way. */
+function prefixesOf(outputs: string): string[] {
+  return [outputs, partsPrefix(outputs), uploadKey(outputs)];
+}
+
+/** The file's name at the start of what follows an attempt's prefix. */
+function firstName(rest: string): string {
+  return rest.split("/", 1)[0]!;
 }
 
 async function sweepPrefix(

@@ -1,20 +1,29 @@
 /** A task's committed files as one zip, stored as they are: rendered images do not shrink. Streamed, with an exact length. */
 import { makeZip, predictLength } from "client-zip";
 import { outputKey } from "./keys.ts";
+import { openFile, readsOf, type StoredFile } from "./open-file.ts";
 
 /** A committed file, as `TaskRpc.files` lists it. */
 export interface ZippedFile {
   frame: number;
   name: string;
   size: number;
+  sha256: string;
   attempt: number;
 }
 
 /**
- * Each file is one R2 read, and the platform allows 10,000 calls in a request; a quarter of that is left to everything else.
- * It is also far below the 65,535 entries from which client-zip's directory would need to be Zip64 whatever its size.
+ * The platform allows 10,000 calls in a request; a quarter of that is left to everything else. It is also far below the 65,535
+ * entries from which client-zip's directory would need to be Zip64 whatever its size.
  */
-export const MAX_ZIP_FILES = 7_500;
+const MAX_ZIP_READS = 7_500;
+/** Files of up to one part, each of which is one read; larger ones take more. */
+export const MAX_ZIP_FILES = MAX_ZIP_READS;
+
+/** Whether one request may read all of these. */
+export function fitsZip(files: readonly Pick<ZippedFile, "size">[]): boolean {
+  return files.reduce((reads, { size }) => reads + readsOf(size), 0) <= MAX_ZIP_READS;
+}
 
 /** The zip of these files and its exact length in bytes. An object is opened only when its turn comes; one that is gone breaks the stream. */
 export function zipFiles(
@@ -22,33 +31,33 @@ export function zipFiles(
   task: number,
   files: readonly ZippedFile[],
 ): { length: bigint; stream: ReadableStream<Uint8Array> } {
-  const entries = withNames(files);
+  const entries = withNames(task, files);
   return {
     length: predictLength(entries.map(({ name, size }) => ({ name, size }))),
-    stream: makeZip(bodies(bucket, task, entries)),
+    stream: makeZip(bodies(bucket, entries)),
   };
 }
 
 interface Entry {
   name: string;
   size: number;
-  key: { attempt: number; name: string };
+  file: StoredFile;
 }
 
 /** Two frames with files of one name both get in: the later one with its frame before the name. */
-function withNames(files: readonly ZippedFile[]): Entry[] {
+function withNames(task: number, files: readonly ZippedFile[]): Entry[] {
   const taken = new Set<string>();
-  return files.map(({ frame, name, size, attempt }) => {
+  return files.map(({ frame, name, size, sha256, attempt }) => {
     const unique = taken.has(name) ? `${frame}/${name}` : name;
     taken.add(unique);
-    return { name: unique, size, key: { attempt, name } };
+    return { name: unique, size, file: { key: outputKey(task, attempt, name), size, sha256 } };
   });
 }
 
-async function* bodies(bucket: R2Bucket, task: number, entries: readonly Entry[]) {
-  for (const { name, size, key } of entries) {
-    const object = await bucket.get(outputKey(task, key.attempt, key.name));
-    if (!object || object.size !== size) throw new Error(`${name} was replaced while the zip was being made`);
-    yield { name, size, input: object.body as ReadableStream<Uint8Array>, lastModified: object.uploaded };
+async function* bodies(bucket: R2Bucket, entries: readonly Entry[]) {
+  for (const { name, size, file } of entries) {
+    const opened = await openFile(bucket, file, null);
+    if (!opened) throw new Error(`${name} was replaced while the zip was being made`);
+    yield { name, size, input: opened.readable(), lastModified: opened.uploaded };
   }
 }

@@ -1,7 +1,7 @@
 /** Inputs by content: `/assets/{sha256}`. The hash is the name, so a file is stored once, whoever sends it. */
 import type { z } from "zod";
 import { assetKey } from "../files/keys.ts";
-import { missingKeys, storeOnce } from "../files/store.ts";
+import { missingKeys, sizeOf, storeOnce } from "../files/store.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { sha256Schema } from "../protocol/fields.ts";
 import { missingSchema, type assetSchema, type missingResultSchema } from "../protocol/file.ts";
@@ -51,7 +51,7 @@ export async function getAsset(request: Request, { env, params, ctx }: RequestCo
   if (!object) return problemResponse({ code: "not_found", detail: "There is no such asset." });
   const content = {
     key: object.key,
-    size: object.size,
+    size: sizeOf(object),
     sha256: sha256.value,
     name: sha256.value,
     cacheControl: "private, max-age=31536000, immutable",

@@ -1,7 +1,7 @@
 /** `GET /backup…`: everything that is stored, for admins. Rows by the page; files by their key, under which nothing ever changes. */
 import { z } from "zod";
 import { assetKey, ASSETS_PREFIX, outputKey } from "../files/keys.ts";
-import { hashOf } from "../files/store.ts";
+import { hashOf, sizeOf } from "../files/store.ts";
 import type { BackupRefusal } from "../platform/backup-rpc.ts";
 import type { Env } from "../platform/env.ts";
 import { ok, type Result } from "../platform/result.ts";
@@ -83,7 +83,7 @@ async function assetsPage(env: Env, cursor: string | null): Promise<Result<Backu
   // The bucket's own cursors throw when they are not its own; a key it lists after is always right.
   const startAfter = cursor === null ? undefined : assetKey(cursor);
   const page = await env.FILES.list({ prefix: ASSETS_PREFIX, include: ["customMetadata"], startAfter });
-  const rows = page.objects.map((object): BackupRow => ["assets", { sha256: hashOf(object), size: object.size }]);
+  const rows = page.objects.map((object): BackupRow => ["assets", { sha256: hashOf(object), size: sizeOf(object) }]);
   const last = page.objects.at(-1)?.key.slice(ASSETS_PREFIX.length);
   return ok({ rows, version: 0, cursor: page.truncated && last !== undefined ? last : null });
 }
@@ -100,7 +100,7 @@ export const readBackupOutput: Handler = async (request, context) => {
   const key = outputKeyOf(context);
   const object = key === null ? null : await context.env.FILES.head(key);
   if (!object) return notFound("file");
-  const content = { key: object.key, size: object.size, sha256: hashOf(object), name: context.params["name"]! };
+  const content = { key: object.key, size: sizeOf(object), sha256: hashOf(object), name: context.params["name"]! };
   return await answerContent(
     request,
     context.env.FILES,

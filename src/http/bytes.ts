@@ -1,6 +1,6 @@
 /** A stored object as an HTTP answer: whole, one range, only its headers, or "you have it". */
 import { contentHeaders, etagOf, hasMatch, parseRange } from "../files/content.ts";
-import { hashOf } from "../files/store.ts";
+import { openFile } from "../files/open-file.ts";
 import { problemResponse } from "./problems.ts";
 
 export interface Content {
@@ -38,17 +38,17 @@ export async function answerContent(
   if (range) headers.set("Content-Range", `bytes ${offset}-${offset + length - 1}/${content.size}`);
   if (request.method === "HEAD") return new Response(null, { headers });
 
-  const object = await bucket.get(content.key, range ? { range: { offset, length } } : {});
-  // The hash is checked again here: what was committed is what is served, or nothing is.
-  if (!object || hashOf(object) !== content.sha256 || object.size !== content.size) {
-    await object?.body.cancel();
-    return problemResponse({ code: "not_found", detail: "The file is not there any more." });
-  }
-  return new Response(ofLength(object.body, length, ctx), { status: range ? 206 : 200, headers });
+  const file = await openFile(bucket, content, range);
+  if (!file) return problemResponse({ code: "not_found", detail: "The file is not there any more." });
+  return new Response(ofLength(file, length, ctx), { status: range ? 206 : 200, headers });
 }
 
-/** The same stream with a length that the runtime knows, so that it sends Content-Length and a client notices a cut. */
-export function ofLength(body: ReadableStream, length: number | bigint, ctx: ExecutionContext): ReadableStream {
+/** The same bytes with a length that the runtime knows, so that it sends Content-Length and a client notices a cut. */
+export function ofLength(
+  body: Pick<ReadableStream<Uint8Array>, "pipeTo">,
+  length: number | bigint,
+  ctx: ExecutionContext,
+): ReadableStream {
   const fixed = new FixedLengthStream(length);
   // A client that goes away ends the pipe with an error: nobody is left to tell.
   ctx.waitUntil(body.pipeTo(fixed.writable).catch(() => undefined));

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { disposition } from "../files/content.ts";
 import { outputKey } from "../files/keys.ts";
-import { MAX_ZIP_FILES, zipFiles } from "../files/zip.ts";
+import { fitsZip, MAX_ZIP_FILES, zipFiles } from "../files/zip.ts";
 import { ok, type Result } from "../platform/result.ts";
 import { framesSchema } from "../protocol/fields.ts";
 import type { FileList } from "../protocol/file.ts";
@@ -122,10 +122,10 @@ async function allFiles(
     const page = await callTask(env, id, (task) => task.files(query));
     if (!page.ok) return page;
     files.push(...page.value.files);
-    if (files.length > MAX_ZIP_FILES)
+    if (!fitsZip(files))
       return refuse(
         "invalid",
-        `One zip holds ${MAX_ZIP_FILES} files at most; choose frames, such as ?frames=1-${MAX_ZIP_FILES}.`,
+        `One zip holds ${MAX_ZIP_FILES} files at most, and fewer when they are larger than 32 MiB; choose frames, such as ?frames=1-100.`,
         "frames",
       );
     cursor = page.value.cursor ?? undefined;

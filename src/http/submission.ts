@@ -1,5 +1,6 @@
 /** From a submission to a task: compile it, check what it refers to, reserve its id, create its object. */
 import { compileSubmission, needsOf, presetNameOf, type Compiled, type Submission } from "../compilers/index.ts";
+import { sizeOf } from "../files/store.ts";
 import type { Env } from "../platform/env.ts";
 import { err, ok, type Result } from "../platform/result.ts";
 import { sha256Hex } from "../platform/signing.ts";
@@ -143,7 +144,7 @@ async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldE
   const bySha = new Map(inputs.map((input) => [input.sha256, input]));
   const hashes = [...bySha.keys()];
   const heads = await mapBounded(hashes, async (sha256) => await env.FILES.head(`assets/${sha256}`));
-  const sizes = new Map(hashes.map((sha256, index) => [sha256, heads[index]?.size]));
+  const sizes = new Map(heads.flatMap((head, index) => (head ? [[hashes[index]!, sizeOf(head)]] : [])));
   return inputs.flatMap((input, index): FieldError[] => {
     const size = sizes.get(input.sha256);
     const field = `settings.assets.${index}`;

@@ -1,7 +1,6 @@
 /** What uploads of all kinds have in common: how many bytes come, and which. */
-import { MAX_PARTS, assemble, listParts } from "../files/parts.ts";
-import { partKey } from "../files/keys.ts";
-import { storeOver, type Upload } from "../files/store.ts";
+import { MAX_PARTS, assemble, listParts, storePart } from "../files/parts.ts";
+import type { Upload } from "../files/store.ts";
 import { err, ok, type Result } from "../platform/result.ts";
 import { sha256Schema } from "../protocol/fields.ts";
 import { assembleSchema, MAX_PUT_BYTES, PART_BYTES, type partsSchema } from "../protocol/file.ts";
@@ -70,7 +69,12 @@ export async function refuseUpload(request: Request, refusal: Refusal): Promise<
 
 /** GET …/parts: what has arrived of `target`. */
 export async function answerParts(bucket: R2Bucket, target: string): Promise<Response> {
-  return json({ parts: await listParts(bucket, target), part_bytes: PART_BYTES } satisfies z.infer<typeof partsSchema>);
+  const parts = (await listParts(bucket, target, Date.now())).map(({ number, size, sha256 }) => ({
+    number,
+    size,
+    sha256,
+  }));
+  return json({ parts, part_bytes: PART_BYTES } satisfies z.infer<typeof partsSchema>);
 }
 
 /** PUT …/parts/{n}: one part of `target`; a part that comes again replaces itself. */
@@ -91,8 +95,8 @@ export async function takePart(
   if (!upload.ok) return await refuseUpload(request, upload.error);
   if (upload.value.size === 0)
     return problemResponse(refuse("invalid", "A part must not be empty.", "Content-Length").error);
-  const stored = await storeOver(bucket, { ...upload.value, key: partKey(target, number) });
-  return stored.ok ? noContent() : problemResponse(stored.error);
+  const stored = await storePart(bucket, target, number, upload.value, Date.now());
+  return stored.ok ? noContent() : await refuseUpload(request, stored.error);
 }
 
 /** POST …/assemble: put `target` together. `sha256`: what the whole must have where the path says it. */
@@ -106,6 +110,6 @@ export async function assembleUpload(
   if (!whole.ok) return whole;
   if (sha256 !== undefined && whole.value.sha256 !== sha256)
     return refuse("invalid", "sha256 must be the one in the path.", "sha256");
-  const assembled = await assemble(bucket, target, whole.value);
+  const assembled = await assemble(bucket, target, whole.value, Date.now);
   return assembled.ok ? ok({ ...whole.value, created: assembled.value.created }) : err(assembled.error);
 }

@@ -1,6 +1,6 @@
 /** Carries out the sweeps of a task: what to delete is decided in `sweeping.ts`. */
 import { outputKey } from "../files/keys.ts";
-import { sweepAttempt, sweepAttempts, sweepKeys } from "../files/sweep.ts";
+import { sweepAttempt, sweepAttempts, sweepOutputs } from "../files/sweep.ts";
 import { PREVIEW_SUFFIX } from "../protocol/file.ts";
 import { frames } from "./frame-set.ts";
 import type { FrameBook, Sweep } from "./ledger.ts";
@@ -31,7 +31,7 @@ export async function sweepDue(due: readonly Sweep[], deps: SweepDeps): Promise<
   if (single.length > 0)
     await attempt(
       single.map(({ sweep }) => sweep),
-      () => sweepKeys(bucket, keys),
+      () => sweepOutputs(bucket, id, keys),
       deps,
     );
   for (const item of doomed) {

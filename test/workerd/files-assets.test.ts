@@ -5,7 +5,8 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { storeBatch } from "../../src/files/batch.ts";
 import { assemble } from "../../src/files/parts.ts";
 import { missingKeys } from "../../src/files/store.ts";
-import { STALE_PART_MS, sweepStaleParts } from "../../src/files/sweep.ts";
+import { sweepStaleUploads } from "../../src/files/sweep.ts";
+import { STALE_UPLOAD_MS } from "../../src/files/upload-record.ts";
 import { putAssets } from "../../src/http/asset-batch.ts";
 import {
   assembleAsset,
@@ -412,7 +413,9 @@ describe("parts", () => {
     const done = await post(assembleAsset, { size: big.length, sha256: sha }, { params });
     expect([done.status, await done.json()]).toEqual([201, { sha256: sha, size: big.length }]);
     expect((await post(assembleAsset, { size: big.length, sha256: sha }, { params })).status).toBe(200);
-    expect(await keys("parts/")).toEqual([]);
+    // Nothing is under way any more, and what is kept is kept once.
+    expect([await keys("uploads/"), (await keys(`parts/assets/${sha}/`)).length]).toEqual([[], 3]);
+    expect(await (await call(getAssetParts, { params })).json()).toMatchObject({ parts: [] });
 
     const across = await call(getAsset, { params, headers: { Range: `bytes=${PART_BYTES - 2}-${PART_BYTES + 1}` } });
     expect(new Uint8Array(await across.arrayBuffer())).toEqual(big.slice(PART_BYTES - 2, PART_BYTES + 2));
@@ -427,8 +430,8 @@ describe("parts", () => {
     const answers = await Promise.all([post(assembleAsset, whole, { params }), post(assembleAsset, whole, { params })]);
     for (const answer of answers) expect([200, 201]).toContain(answer.status);
     expect(await sha256(new Uint8Array(await (await call(getAsset, { params })).arrayBuffer()))).toBe(whole.sha256);
-    expect(await keys("parts/")).toEqual([]);
-  });
+    expect([await keys("uploads/"), (await keys(`parts/assets/${whole.sha256}/`)).length]).toEqual([[], 2]);
+  }, 60_000);
 
   test("one that finds its parts gone, because another has just finished, answers with that file", async () => {
     const whole = { size: 9, sha256: await sha256(text("contested")) };
@@ -439,16 +442,17 @@ describe("parts", () => {
       get: (bucket, name) => {
         if (name !== "get") return (bucket[name as keyof R2Bucket] as () => unknown).bind(bucket);
         return async (at: string) => {
-          expect((await assemble(bucket, target, whole)).ok).toBe(true);
+          expect((await assemble(bucket, target, whole, Date.now)).ok).toBe(true);
           return await bucket.get(at);
         };
       },
     });
-    expect(await assemble(overtaken, target, whole)).toEqual({ ok: true, value: { created: false } });
+    expect(await assemble(overtaken, target, whole, Date.now)).toEqual({ ok: true, value: { created: false } });
     expect(await (await env.FILES.get(target))!.text()).toBe("contested");
+    expect([await keys("uploads/"), await keys(`parts/${target}/`)]).toEqual([[], []]);
   });
 
-  test("a wrong whole is refused, leaves nothing behind, and can be sent again", async () => {
+  test("a wrong whole is refused, its parts count no more, and it can be sent again", async () => {
     const claimed = await sha256(text("something else"));
     params = { sha256: claimed };
     const bytes = text("not what was said");
@@ -458,7 +462,8 @@ describe("parts", () => {
       code: "invalid",
       fields: ["sha256"],
     });
-    expect([await keys("parts/"), await keys(`assets/${claimed}`)]).toEqual([[], []]);
+    const arrived = async (): Promise<unknown> => await (await call(getAssetParts, { params })).json();
+    expect([await arrived(), await keys(`assets/${claimed}`)]).toMatchObject([{ parts: [] }, []]);
 
     await send(1, bytes);
     expect(await problem(await post(assembleAsset, { size: 99, sha256: claimed }, { params }))).toEqual({
@@ -466,10 +471,12 @@ describe("parts", () => {
       code: "invalid",
       fields: ["size"],
     });
-    expect(await keys("parts/")).toEqual([]);
+    expect(await arrived()).toMatchObject({ parts: [] });
 
     await send(1, text("something else"));
     expect((await post(assembleAsset, { size: 14, sha256: claimed }, { params })).status).toBe(201);
+    // What was refused before is gone with it.
+    expect([await keys("uploads/"), await keys(`parts/assets/${claimed}/`)]).toEqual([[], []]);
   });
 
   test("a short part in the middle, a part too many, and a hash other than the path's are refused", async () => {
@@ -522,10 +529,12 @@ describe("parts", () => {
     await put(putAsset, text("whole"), { params: { sha256: whole } });
     params = { sha256: "1".repeat(64) };
     await send(1, text("stray"));
-    expect((await sweepStaleParts(env, Date.now() + STALE_PART_MS - 60_000)).deleted).toBe(0);
-    const controller = createScheduledController({ scheduledTime: new Date(Date.now() + STALE_PART_MS + 60_000) });
+    expect((await sweepStaleUploads(env, Date.now() + STALE_UPLOAD_MS - 60_000)).deleted).toBe(0);
+    const controller = createScheduledController({ scheduledTime: new Date(Date.now() + STALE_UPLOAD_MS + 60_000) });
+    const finished = await keys(`parts/assets/${sha}/`);
     await worker.scheduled(controller, env);
-    expect(await keys("parts/")).toEqual([]);
+    expect([await keys("uploads/"), await keys(`parts/assets/${params["sha256"]}`)]).toEqual([[], []]);
+    expect([finished.length, await keys(`parts/assets/${sha}/`)]).toEqual([3, finished]);
     expect(await keys(`assets/${whole}`)).toEqual([`assets/${whole}`]);
   });
 });

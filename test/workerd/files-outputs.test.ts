@@ -1,7 +1,7 @@
 /** Outputs through the handlers, and the sweep of what is left over, on R2 as workerd has it. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
-import { deleteTaskObjects, sweepAttempt, sweepAttempts } from "../../src/files/sweep.ts";
+import { deleteTaskObjects, sweepAttempt, sweepAttempts, sweepOutputs } from "../../src/files/sweep.ts";
 import { assembleOutput, getOutputParts, putOutput, putOutputPart } from "../../src/http/outputs.ts";
 import { importKey } from "../../src/platform/signing.ts";
 import { PART_BYTES, type Grant } from "../../src/protocol/file.ts";
@@ -138,29 +138,54 @@ describe("outputs", () => {
     for (const at of [
       "tasks/8/1/keep.png",
       "tasks/8/1/drop.png",
-      "parts/tasks/8/1/big.exr/0001",
+      "tasks/8/1/large.exr",
+      "parts/tasks/8/1/big.exr/u/0001-ab",
+      "parts/tasks/8/1/large.exr/u/0001-ab",
+      "uploads/tasks/8/1/big.exr",
       "tasks/8/11/x.png",
       "tasks/80/1/x.png",
-      "parts/tasks/8/11/y/0001",
+      "parts/tasks/8/11/y/u/0001-ab",
+      "uploads/tasks/8/11/y",
     ]) {
       await env.FILES.put(at, "x");
     }
-    expect(await sweepAttempt(env.FILES, 8, 1, new Set(["keep.png"]))).toBe(2);
-    expect([...(await keys("tasks/8")), ...(await keys("parts/tasks/8"))]).toEqual([
+    const all = async (): Promise<string[]> =>
+      (await Promise.all(["tasks/8", "parts/tasks/8", "uploads/tasks/8"].map(keys))).flat();
+    expect(await sweepAttempt(env.FILES, 8, 1, new Set(["keep.png", "large.exr"]))).toBe(3);
+    expect(await all()).toEqual([
       "tasks/8/1/keep.png",
+      "tasks/8/1/large.exr",
       "tasks/8/11/x.png",
       "tasks/80/1/x.png",
-      "parts/tasks/8/11/y/0001",
+      "parts/tasks/8/1/large.exr/u/0001-ab",
+      "parts/tasks/8/11/y/u/0001-ab",
+      "uploads/tasks/8/11/y",
     ]);
-    expect(await deleteTaskObjects(env.FILES, 8, 1)).toBe(false);
-    expect(await deleteTaskObjects(env.FILES, 8, 2)).toBe(true);
-    expect([...(await keys("tasks/8")), ...(await keys("parts/tasks/8"))]).toEqual(["tasks/80/1/x.png"]);
+    // A list for the files, one for their parts, one for what is under way.
+    expect(await deleteTaskObjects(env.FILES, 8, 2)).toBe(false);
+    expect(await deleteTaskObjects(env.FILES, 8, 3)).toBe(true);
+    expect(await all()).toEqual(["tasks/80/1/x.png"]);
   });
 });
 
 test("everything that attempts up to one left is swept, and later ones stay", async () => {
   for (const attempt of [1, 2, 9, 10, 11]) await env.FILES.put(`tasks/12/${attempt}/a.png`, "x");
-  await env.FILES.put("parts/tasks/12/2/b.exr/0001", "x");
+  for (const at of ["parts/tasks/12/2/b.exr/u/0001-ab", "uploads/tasks/12/2/b.exr"]) await env.FILES.put(at, "x");
   await sweepAttempts(env.FILES, 12, 10);
-  expect([...(await keys("tasks/12/")), ...(await keys("parts/tasks/12/"))]).toEqual(["tasks/12/11/a.png"]);
+  expect((await Promise.all(["tasks/12/", "parts/tasks/12/", "uploads/tasks/12/"].map(keys))).flat()).toEqual([
+    "tasks/12/11/a.png",
+  ]);
+});
+
+test("single outputs are swept with their parts, and no others", async () => {
+  const kept = ["tasks/13/1/b.exr", "tasks/13/2/a.exr"];
+  for (const at of ["tasks/13/1/a.exr", ...kept]) {
+    await env.FILES.put(at, "x");
+    for (const n of [1, 2]) await env.FILES.put(`parts/${at}/u/000${n}-ab`, "x");
+  }
+  await sweepOutputs(env.FILES, 13, ["tasks/13/1/a.exr", "tasks/13/1/a.exr.preview.jpg"]);
+  expect([await keys("tasks/13/"), await keys("parts/tasks/13/")]).toEqual([
+    kept,
+    kept.flatMap((at) => [1, 2].map((n) => `parts/${at}/u/000${n}-ab`)),
+  ]);
 });

@@ -143,7 +143,6 @@ export class Meter {
     const counted = {
       put: "classA",
       list: "classA",
-      createMultipartUpload: "classA",
       get: "classB",
       head: "classB",
     } as const;

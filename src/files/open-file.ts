@@ -1,0 +1,68 @@
+/** A stored file's bytes, be it an object of its own or one in parts. */
+import { MAX_PUT_BYTES, PART_BYTES } from "../protocol/file.ts";
+import { pipeParts, readManifest, uploadIn, type Manifest } from "./manifest.ts";
+import { hashOf, sizeOf } from "./store.ts";
+
+export interface StoredFile {
+  key: string;
+  size: number;
+  sha256: string;
+}
+
+/** Its bytes go one of two ways, once. */
+export interface OpenedFile {
+  uploaded: Date;
+  pipeTo(to: WritableStream<Uint8Array>): Promise<void>;
+  readable(): ReadableStream<Uint8Array>;
+}
+
+/** How often the bucket is asked while a file of this size is read. */
+export function readsOf(size: number): number {
+  return size > MAX_PUT_BYTES ? 1 + Math.ceil(size / PART_BYTES) : 1;
+}
+
+/**
+ * Open a file, or a range of it. Null when it is not there, or another one is: what was committed is what is served, or nothing
+ * is. A part that is missing breaks the stream.
+ */
+export async function openFile(
+  bucket: R2Bucket,
+  file: StoredFile,
+  range: { offset: number; length: number } | null,
+): Promise<OpenedFile | null> {
+  const mayHaveParts = file.size > MAX_PUT_BYTES;
+  const object = await bucket.get(file.key, range && !mayHaveParts ? { range } : {});
+  if (!object || hashOf(object) !== file.sha256 || sizeOf(object) !== file.size) {
+    await object?.body.cancel();
+    return null;
+  }
+  const upload = uploadIn(object);
+  if (upload !== null) return inParts(bucket, await readManifest(object, upload), object.uploaded, range);
+  if (!range || !mayHaveParts) return inOne(object);
+  // Large, and yet an object of its own: it was stored before there were manifests.
+  await object.body.cancel();
+  const again = await bucket.get(file.key, { range });
+  return again && inOne(again);
+}
+
+function inOne({ body, uploaded }: R2ObjectBody): OpenedFile {
+  return { uploaded, pipeTo: (to) => body.pipeTo(to), readable: () => body };
+}
+
+function inParts(
+  bucket: R2Bucket,
+  manifest: Manifest,
+  uploaded: Date,
+  range: { offset: number; length: number } | null,
+): OpenedFile {
+  const pipeTo = (to: WritableStream<Uint8Array>): Promise<void> =>
+    pipeParts(bucket, manifest, range ?? { offset: 0, length: manifest.size }, to);
+  // Not the way for what is piped on: the runtime stalls where one of its own streams is piped into a second one.
+  const readable = (): ReadableStream<Uint8Array> => {
+    const through = new IdentityTransformStream();
+    // Whoever reads sees what breaks.
+    pipeTo(through.writable).catch(() => undefined);
+    return through.readable;
+  };
+  return { uploaded, pipeTo, readable };
+}

@@ -1,0 +1,383 @@
+/** Files of more than one part: what is stored of them, who may change it, and how they are read. On R2 as workerd has it. */
+import { beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createExecutionContext } from "cloudflare:test";
+import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
+import { assemble, listParts, storePart, type Part } from "../../src/files/parts.ts";
+import { sweepStaleUploads } from "../../src/files/sweep.ts";
+import { STALE_UPLOAD_MS } from "../../src/files/upload-record.ts";
+import { fitsZip, zipFiles } from "../../src/files/zip.ts";
+import { assembleAsset, getAsset, getAssetParts, putAssetPart } from "../../src/http/assets.ts";
+import { readBackupRows } from "../../src/http/backup.ts";
+import { answerContent } from "../../src/http/bytes.ts";
+import { assembleOutput, putOutput, putOutputPart } from "../../src/http/outputs.ts";
+import { importKey } from "../../src/platform/signing.ts";
+import { PART_BYTES } from "../../src/protocol/file.ts";
+import { call, env, GRANT, keys, post, problem, put, SECRET, sha256, text, WORKER } from "./files-call.ts";
+
+const DAY_MS = 86_400_000;
+/** Two parts and a bit, no two stretches alike. */
+const SIZE = 2 * PART_BYTES + 1_003;
+const TAIL = PART_BYTES + 7;
+
+const bytes = new Uint8Array(SIZE);
+const tail = bytes.subarray(0, TAIL);
+let whole = { size: SIZE, sha256: "" };
+let hashes: string[] = [];
+/** Of the first part and seven bytes: another file that begins the same. */
+let shorter = { size: TAIL, sha256: "" };
+let seven = "";
+let names = 0;
+/** The key of a file that no test has used. */
+let target = "";
+
+beforeAll(async () => {
+  for (let at = 0; at < SIZE; at += 65_536) crypto.getRandomValues(bytes.subarray(at, Math.min(SIZE, at + 65_536)));
+  whole.sha256 = await sha256(bytes);
+  hashes = await Promise.all([0, 1, 2].map((i) => sha256(bytes.slice(i * PART_BYTES, (i + 1) * PART_BYTES))));
+  shorter.sha256 = await sha256(tail.slice());
+  seven = await sha256(bytes.slice(PART_BYTES, TAIL));
+});
+
+beforeEach(() => {
+  target = `tasks/70/1/f_${++names}.exr`;
+});
+
+function partBytes(number: number, of = bytes): Uint8Array<ArrayBuffer> {
+  return of.slice((number - 1) * PART_BYTES, number * PART_BYTES);
+}
+
+async function store(
+  number: number,
+  content = partBytes(number),
+  nowMs = Date.now(),
+  bucket = env.FILES,
+): Promise<void> {
+  const sha = await sha256(content);
+  const body = new Response(content).body as ReadableStream<Uint8Array>;
+  const upload = { body, size: content.length, sha256: sha, hashField: "x" };
+  expect(await storePart(bucket, target, number, upload, nowMs)).toEqual({ ok: true, value: null });
+}
+
+const join = (of = whole, nowMs = Date.now(), bucket = env.FILES): ReturnType<typeof assemble> =>
+  assemble(bucket, target, of, () => nowMs);
+
+const numbers = (parts: readonly Part[]): number[] => parts.map(({ number }) => number);
+
+/** The stored file as a download answers it. */
+async function read(of = whole, headers: Record<string, string> = {}): Promise<Response> {
+  const ctx = createExecutionContext();
+  const content = { key: target, ...of, name: "f.exr", cacheControl: "no-store" };
+  return await answerContent(new Request("https://farm.example/x", { headers }), env.FILES, content, ctx);
+}
+
+async function readsWhole(of = whole): Promise<boolean> {
+  const answer = await read(of);
+  return answer.status === 200 && (await sha256(new Uint8Array(await answer.arrayBuffer()))) === of.sha256;
+}
+
+/** A bucket of which one method does something else first, or instead. */
+function bucketWith<K extends "get" | "put" | "head" | "list" | "delete">(name: K, method: R2Bucket[K]): R2Bucket {
+  return new Proxy(env.FILES, {
+    get: (bucket, asked) =>
+      asked === name ? method : (bucket[asked as keyof R2Bucket] as (...args: unknown[]) => unknown).bind(bucket),
+  });
+}
+
+const ok = (created: boolean): object => ({ ok: true, value: { created } });
+const refusal = (code: string): object => ({ ok: false, error: { code } });
+
+describe("a large file", () => {
+  test("P3: is there when its whole has the hash, and its bytes are stored once", async () => {
+    for (const number of [3, 1, 2]) await store(number);
+    expect(await env.FILES.head(target)).toBeNull();
+    expect(await join()).toEqual(ok(true));
+    expect(await readsWhole()).toBe(true);
+    const stored = (await env.FILES.list({ prefix: `parts/${target}/` })).objects;
+    expect(stored.map(({ size }) => size)).toEqual([PART_BYTES, PART_BYTES, 1_003]);
+    expect((await env.FILES.head(target))!.size).toBeLessThan(200);
+    expect(await keys(`uploads/${target}`)).toEqual([]);
+  }, 60_000);
+
+  test("comes back in ranges within a part, across two, to the end, and not again", async () => {
+    for (const number of [1, 2, 3]) await store(number);
+    await join();
+    for (const [from, to] of [
+      [0, 0],
+      [5, 90],
+      [PART_BYTES - 3, PART_BYTES + 3],
+      [PART_BYTES, PART_BYTES],
+      [PART_BYTES - 2, 2 * PART_BYTES + 1],
+      [SIZE - 2_000, SIZE - 1],
+      [SIZE - 1, SIZE - 1],
+    ] as const) {
+      const answer = await read(whole, { Range: `bytes=${from}-${to}` });
+      expect([answer.status, answer.headers.get("Content-Range")]).toEqual([206, `bytes ${from}-${to}/${SIZE}`]);
+      const got = new Uint8Array(await answer.arrayBuffer());
+      expect(got.length === to - from + 1 && got.every((byte, i) => byte === bytes[from + i]), `${from}-${to}`).toBe(
+        true,
+      );
+    }
+    expect((await read(whole, { Range: `bytes=${SIZE}-` })).status).toBe(416);
+    expect((await read(whole, { "If-None-Match": `"${whole.sha256}"` })).status).toBe(304);
+  }, 60_000);
+
+  test("P3: is not served under another size or hash, and is cut where a part has gone", async () => {
+    for (const number of [1, 2, 3]) await store(number);
+    await join();
+    expect((await read({ ...whole, sha256: "0".repeat(64) })).status).toBe(404);
+    expect((await read({ ...whole, size: SIZE - 1 })).status).toBe(404);
+    await env.FILES.delete((await keys(`parts/${target}/`))[1]!);
+    const answer = await read();
+    await expect(answer.arrayBuffer()).rejects.toThrow();
+  }, 60_000);
+
+  test("goes into a zip whole, and counts there as so many reads as it takes", async () => {
+    for (const number of [1, 2, 3]) await store(number);
+    await join();
+    const file = { frame: 1, name: target.slice("tasks/70/1/".length), attempt: 1, ...whole };
+    const { length, stream } = zipFiles(env.FILES, 70, [file]);
+    const zipped = new Uint8Array(await new Response(stream).arrayBuffer());
+    expect(BigInt(zipped.length)).toBe(length);
+    // Stored as it is: after a local header and the name.
+    const start = 30 + file.name.length + new DataView(zipped.buffer).getUint16(28, true);
+    expect(await sha256(zipped.slice(start, start + SIZE))).toBe(whole.sha256);
+    const many = (n: number, size: number): { size: number }[] => Array.from({ length: n }, () => ({ size }));
+    expect([7_500, 7_501].map((n) => fitsZip(many(n, PART_BYTES)))).toEqual([true, false]);
+    // Its manifest and two parts.
+    expect([2_500, 2_501].map((n) => fitsZip(many(n, PART_BYTES + 1)))).toEqual([true, false]);
+  }, 60_000);
+
+  test("that was stored before there were manifests is read as it is", async () => {
+    const upload = await env.FILES.createMultipartUpload(target, { customMetadata: { sha256: whole.sha256 } });
+    const done = [];
+    for (const number of [1, 2, 3]) done.push(await upload.uploadPart(number, partBytes(number)));
+    await upload.complete(done);
+    expect(await readsWhole()).toBe(true);
+    const range = await read(whole, { Range: `bytes=${PART_BYTES - 2}-${PART_BYTES + 1}` });
+    expect(new Uint8Array(await range.arrayBuffer())).toEqual(bytes.slice(PART_BYTES - 2, PART_BYTES + 2));
+    await store(1);
+    expect(await join()).toEqual(ok(false));
+    expect([await keys(`uploads/${target}`), await keys(`parts/${target}/`)]).toEqual([[], []]);
+  }, 60_000);
+
+  test("that fits into one part is one object", async () => {
+    const content = text("small, and yet in parts");
+    const one = { size: content.length, sha256: await sha256(content) };
+    await store(1, content);
+    expect(await join(one)).toEqual(ok(true));
+    expect(await (await env.FILES.get(target))!.text()).toBe("small, and yet in parts");
+    expect([await keys(`uploads/${target}`), await keys(`parts/${target}/`)]).toEqual([[], []]);
+  });
+});
+
+describe("races", () => {
+  test("P3: what is there stays, whatever parts come afterwards and however they are put together", async () => {
+    for (const number of [1, 2, 3]) await store(number);
+    expect(await join()).toEqual(ok(true));
+    await store(1);
+    await store(2, bytes.slice(PART_BYTES, TAIL));
+    expect(await join(shorter)).toMatchObject(refusal("conflict"));
+    expect(await readsWhole()).toBe(true);
+    // The sender of the first is told that it is there, and what came since goes.
+    expect(await join()).toEqual(ok(false));
+    expect([await readsWhole(), (await keys(`parts/${target}/`)).length]).toEqual([true, 3]);
+    expect(await keys(`uploads/${target}`)).toEqual([]);
+  }, 60_000);
+
+  test("P3: of two contents of one name that are put together at once, one becomes the file and the other is refused", async () => {
+    await store(1);
+    await store(2, bytes.slice(PART_BYTES, TAIL));
+    // While the first is being read through, the other takes its place and is finished.
+    let overtaken = false;
+    const bucket = bucketWith("get", (async (key: string, options?: R2GetOptions) => {
+      if (!overtaken) {
+        overtaken = true;
+        await store(2);
+        await store(3);
+        expect(await join()).toEqual(ok(true));
+      }
+      return await env.FILES.get(key, options);
+    }) as R2Bucket["get"]);
+    expect(await join(shorter, Date.now(), bucket)).toMatchObject(refusal("conflict"));
+    expect([await readsWhole(), (await keys(`parts/${target}/`)).length]).toEqual([true, 3]);
+  }, 60_000);
+
+  test("P3: a wrong hash for the same parts takes nothing from the one who puts them together with the right one", async () => {
+    for (const number of [1, 2, 3]) await store(number);
+    let liars = 0;
+    const bucket = bucketWith("put", (async (key: string, value: string, options: R2PutOptions) => {
+      // Between the check of the whole and the manifest.
+      if (key === target && liars++ === 0)
+        expect(await join({ ...whole, sha256: "0".repeat(64) })).toMatchObject(refusal("invalid"));
+      return await env.FILES.put(key, value, options);
+    }) as R2Bucket["put"]);
+    expect(await join(whole, Date.now(), bucket)).toEqual(ok(true));
+    expect([liars, await readsWhole()]).toEqual([1, true]);
+  }, 60_000);
+
+  test("three first parts at once are of one upload", async () => {
+    await Promise.all([1, 2, 3].map((number) => store(number)));
+    expect(numbers(await listParts(env.FILES, target, Date.now()))).toEqual([1, 2, 3]);
+    expect(await join()).toEqual(ok(true));
+  }, 60_000);
+
+  test("a part that is replaced counts as the newer one; the older goes with the finished upload", async () => {
+    await store(2);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    await store(2, bytes.slice(PART_BYTES, TAIL));
+    await store(1);
+    expect(await listParts(env.FILES, target, Date.now())).toMatchObject([{ sha256: hashes[0] }, { sha256: seven }]);
+    expect(await join(shorter)).toEqual(ok(true));
+    expect([await readsWhole(shorter), (await keys(`parts/${target}/`)).length]).toEqual([true, 2]);
+  }, 60_000);
+});
+
+describe("a storage that fails", () => {
+  test("P4: an upload whose answers are lost at every write ends as one file", async () => {
+    let lost = 0;
+    const bucket = bucketWith("put", (async (key: string, value: ReadableStream, options: R2PutOptions) => {
+      await env.FILES.put(key, value, options);
+      if (!key.startsWith("parts/")) throw new Error(`lost ${++lost}`);
+    }) as unknown as R2Bucket["put"]);
+    await store(1, partBytes(1), Date.now(), bucket);
+    for (const number of [2, 3]) await store(number);
+    expect(await join(whole, Date.now(), bucket)).toEqual(ok(false));
+    expect([lost, await readsWhole()]).toEqual([2, true]);
+  }, 60_000);
+
+  test("a read that fails leaves the parts for another try", async () => {
+    for (const number of [1, 2, 3]) await store(number);
+    const bucket = bucketWith("get", (async () => {
+      throw new Error("R2 is away");
+    }) as unknown as R2Bucket["get"]);
+    expect(await join(whole, Date.now(), bucket)).toMatchObject(refusal("overloaded"));
+    expect(await join()).toEqual(ok(true));
+  }, 60_000);
+
+  test("a delete that fails changes nothing for the sender, and the daily sweep does it", async () => {
+    await store(1);
+    expect(await join({ ...whole, size: PART_BYTES, sha256: "0".repeat(64) })).toMatchObject(refusal("invalid"));
+    for (const number of [1, 2, 3]) await store(number);
+    const bucket = bucketWith("delete", async () => {
+      throw new Error("R2 is away");
+    });
+    expect(await join(whole, Date.now(), bucket)).toEqual(ok(true));
+    expect((await keys(`parts/${target}/`)).length).toBe(4);
+    expect((await sweepStaleUploads(env, Date.now() + STALE_UPLOAD_MS + 60_000)).complete).toBe(true);
+    expect([(await keys(`parts/${target}/`)).length, await keys(`uploads/${target}`)]).toEqual([3, []]);
+    expect(await readsWhole()).toBe(true);
+  }, 60_000);
+});
+
+describe("an upload that waits", () => {
+  const later = (days: number): number => Date.now() + days * DAY_MS;
+
+  test("can be resumed for six days, then begins anew; a part that comes makes it young again", async () => {
+    await store(1);
+    expect(numbers(await listParts(env.FILES, target, later(5.9)))).toEqual([1]);
+    expect(await listParts(env.FILES, target, later(6.1))).toEqual([]);
+    const [record] = await keys(`uploads/${target}`);
+    const written = (await env.FILES.head(record!))!;
+    await store(2, partBytes(2), later(0.1));
+    expect((await env.FILES.head(record!))!.version).toBe(written.version);
+    await store(2, partBytes(2), later(0.6));
+    expect((await env.FILES.head(record!))!.version).not.toBe(written.version);
+    expect(numbers(await listParts(env.FILES, target, Date.now()))).toEqual([1, 2]);
+    await store(3, partBytes(3), later(6.1));
+    expect(numbers(await listParts(env.FILES, target, Date.now()))).toEqual([3]);
+  }, 60_000);
+
+  test("P3: does not become a file so late that the sweep could take its parts", async () => {
+    for (const number of [1, 2, 3]) await store(number);
+    expect(await assemble(env.FILES, target, whole, () => later(6.1))).toMatchObject(refusal("conflict"));
+    // It was young enough when it began, and is not when all has been read.
+    let reading = false;
+    const slow = (): number => later(reading ? 6.6 : 5.9);
+    const bucket = bucketWith("get", (async (key: string, options?: R2GetOptions) => {
+      reading = true;
+      return await env.FILES.get(key, options);
+    }) as R2Bucket["get"]);
+    expect(await assemble(bucket, target, whole, slow)).toMatchObject(refusal("conflict"));
+    expect(await env.FILES.head(target)).toBeNull();
+    expect(await join(whole, later(5.9))).toEqual(ok(true));
+  }, 60_000);
+
+  test("is swept after a week, with what was given up before; a young one and finished files stay", async () => {
+    await store(1);
+    expect(await join({ ...whole, size: PART_BYTES, sha256: "0".repeat(64) })).toMatchObject(refusal("invalid"));
+    await store(2);
+    expect((await keys(`parts/${target}/`)).length).toBe(2);
+    await sweepStaleUploads(env, later(6.9));
+    expect((await keys(`parts/${target}/`)).length).toBe(2);
+    expect((await sweepStaleUploads(env, later(7.1))).deleted).toBeGreaterThanOrEqual(3);
+    expect([await keys(`parts/${target}/`), await keys(`uploads/${target}`)]).toEqual([[], []]);
+  }, 60_000);
+
+  test("that begins again while its stale parts are swept keeps its new ones", async () => {
+    await store(1);
+    const record = `uploads/${target}`;
+    let began = false;
+    // The bucket's own clock stands still: what came after the sweep had listed the record is told to be of then.
+    const aged = <T extends R2Object | null>(object: T, isNew: boolean): T =>
+      object && isNew
+        ? new Proxy(object, {
+            get: (real, name) => (name === "uploaded" ? new Date(later(7.1)) : Reflect.get(real, name)),
+          })
+        : object;
+    const head = (async (key: string) => {
+      if (!began && key === target) {
+        began = true;
+        await store(2, partBytes(2), later(7.1));
+      }
+      return aged(await env.FILES.head(key), began && key === record);
+    }) as R2Bucket["head"];
+    const list = (async (options: R2ListOptions) => {
+      const page = await env.FILES.list(options);
+      return { ...page, objects: page.objects.map((object) => aged(object, object.key.includes("/0002-"))) };
+    }) as R2Bucket["list"];
+    const bucket = new Proxy(bucketWith("head", head), {
+      get: (other, name) => (name === "list" ? list : (Reflect.get(other, name) as unknown)),
+    });
+    expect((await sweepStaleUploads({ FILES: bucket }, later(7.1))).complete).toBe(true);
+    expect([began, await keys(record)]).toEqual([true, [record]]);
+    expect(numbers(await listParts(env.FILES, target, Date.now()))).toEqual([2]);
+    expect((await keys(`parts/${target}/`)).length).toBe(1);
+  }, 60_000);
+});
+
+test("P3: a worker's receipt for a large output names what was read; other bytes under its name get none", async () => {
+  const key = await importKey(SECRET);
+  const headers = { "Tablao-Grant": await signGrant(key, GRANT) };
+  const params = { id: "3", name: "large.exr" };
+  for (const n of [1, 2, 3]) {
+    const part = { params: { ...params, n: String(n) }, principal: WORKER };
+    const sent = await put(putOutputPart, partBytes(n), {
+      ...part,
+      headers: { ...headers, "Tablao-SHA256": hashes[n - 1]! },
+    });
+    expect(sent.status).toBe(204);
+  }
+  const done = await post(assembleOutput, whole, { params, principal: WORKER, headers });
+  const { receipt } = await done.json<{ receipt: string }>();
+  expect(await verifyReceipt(key, receipt)).toEqual({ ...whole, task: 3, attempt: 2, name: "large.exr" });
+  const small = await put(putOutput, text("other"), {
+    params,
+    principal: WORKER,
+    headers: { ...headers, "Tablao-SHA256": await sha256(text("other")) },
+  });
+  expect(await problem(small)).toMatchObject({ status: 409, code: "conflict" });
+}, 60_000);
+
+test("a large asset says its own size: to who asks for it, and in a backup", async () => {
+  const params = { sha256: whole.sha256 };
+  for (const n of [1, 2, 3]) {
+    const headers = { "Tablao-SHA256": hashes[n - 1]! };
+    expect((await put(putAssetPart, partBytes(n), { params: { ...params, n: String(n) }, headers })).status).toBe(204);
+  }
+  expect((await post(assembleAsset, whole, { params })).status).toBe(201);
+  expect(await (await call(getAssetParts, { params })).json()).toMatchObject({ parts: [] });
+  const head = await call(getAsset, { params, method: "HEAD" });
+  expect(head.headers.get("Content-Length")).toBe(String(SIZE));
+  const page = await (await call(readBackupRows, { query: "of=assets" })).json<{ rows: unknown[] }>();
+  expect(page.rows).toContainEqual(["assets", whole]);
+}, 60_000);
