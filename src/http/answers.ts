@@ -1,13 +1,18 @@
 /** Answers that several resources share. */
 import type { Result } from "../platform/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
+import { headersOf } from "./headers.ts";
 import { problemResponse } from "./problems.ts";
+
+const JSON_HEADERS = headersOf("application/json");
 
 /** A JSON answer. */
 export function json(value: unknown, status = 200, headers?: Headers | Record<string, string>): Response {
+  const text = JSON.stringify(value);
+  if (headers === undefined) return new Response(text, { status, headers: JSON_HEADERS });
   const all = new Headers(headers);
   all.set("Content-Type", "application/json");
-  return new Response(JSON.stringify(value), { status, headers: all });
+  return new Response(text, { status, headers: all });
 }
 
 /** 204, with nothing in it. */

@@ -2,7 +2,8 @@ import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { taskSubmitSchema } from "../protocol/task.ts";
 import { workerPatchSchema, workerRegisterSchema } from "../protocol/worker.ts";
-import { MAX_BODY_BYTES, MAX_BODY_MS, readBody, readQuery } from "./input.ts";
+import { MAX_BODY_MS } from "./body.ts";
+import { MAX_BODY_BYTES, readBody, readQuery } from "./input.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 
@@ -121,6 +122,56 @@ describe("readBody", () => {
     } finally {
       vi.useRealTimers();
     }
+  });
+
+  describe("of a few bytes, by its length", () => {
+    const small = (body: string | Uint8Array<ArrayBuffer> | ReadableStream, more: Record<string, string> = {}) =>
+      post(body, "application/json", { "Content-Length": "7", ...more });
+
+    it("is read at once, with or without a byte order mark", async () => {
+      expect(await refusal(small('{"a":1}'))).toBe("accepted");
+      expect(await refusal(small('\uFEFF{"a":1}'))).toBe("accepted");
+      expect(await refusal(small(""))).toMatchObject({ detail: expect.stringContaining("The body is empty.") });
+    });
+
+    it("P10: bytes that are not UTF-8 are a 400, and leave nothing behind for the next body", async () => {
+      for (const bytes of [
+        [0x22, 0xff, 0x22],
+        [0x22, 0xe2, 0x82],
+      ]) {
+        expect(await refusal(small(new Uint8Array(bytes)))).toMatchObject({
+          code: "invalid_request",
+          detail: "The body is not UTF-8, or broke off.",
+        });
+        expect(await refusal(small('{"a":1}'))).toBe("accepted");
+      }
+    });
+
+    it("P10: that breaks off is a 400", async () => {
+      const broken = new ReadableStream({ pull: (controller) => controller.error(new Error("gone")) });
+      expect(await refusal(small(broken))).toMatchObject({ code: "invalid_request", detail: "The body broke off." });
+    });
+
+    it("P10: that trickles is ended", async () => {
+      vi.useFakeTimers();
+      try {
+        const never = new ReadableStream({ pull: () => new Promise(() => undefined) });
+        const answer = refusal(small(never));
+        const meanwhile = vi.fn();
+        setTimeout(meanwhile, MAX_BODY_MS - 1);
+        await Promise.race([answer, vi.advanceTimersByTimeAsync(MAX_BODY_MS - 1)]);
+        expect(meanwhile).toHaveBeenCalled();
+        await vi.advanceTimersByTimeAsync(1);
+        expect(await answer).toMatchObject({ code: "invalid_request", detail: "The body took longer than 60 s." });
+      } finally {
+        vi.useRealTimers();
+      }
+    });
+
+    it("P10: that comes in chunks is stopped at the limit all the same", async () => {
+      const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(256 * 1024)) });
+      expect(await refusal(small(endless, { "Transfer-Encoding": "chunked" }))).toMatchObject({ code: "too_large" });
+    });
   });
 
   it("takes a body of exactly the limit and refuses one byte more", async () => {

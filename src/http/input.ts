@@ -3,13 +3,11 @@ import { z } from "zod";
 import { err, ok, type Result } from "../platform/result.ts";
 import { fieldErrors } from "../protocol/field-errors.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
+import { readTextWithin } from "./body.ts";
 import { invalidFields } from "./problems.ts";
 
 /** Largest JSON or form body: a lease's log (1 MB) with its receipts fits. Files have their own routes. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
-
-/** How long a body may take: 2 MiB at 300 kbit/s. A sender that trickles must not hold a request open for ever. */
-export const MAX_BODY_MS = 60_000;
 
 const MAX_DEPTH = 64;
 
@@ -47,41 +45,8 @@ function validate<T>(schema: z.ZodType<T>, value: unknown): Result<T, Refusal> {
   return parsed.success ? ok(parsed.data) : err(invalidFields(fieldErrors(parsed.error.issues)));
 }
 
-/** A body of text, within a size and a time. The length a client claims is believed only where it is already too much. */
-export async function readTextWithin(request: Request, maxBytes: number): Promise<Result<string, Refusal>> {
-  const tooLarge = err<Refusal>({ code: "too_large", detail: `The body may have at most ${maxBytes} bytes.` });
-  if (Number(request.headers.get("Content-Length") ?? 0) > maxBytes) return tooLarge;
-  if (request.body === null) return ok("");
-  const reader = (request.body as ReadableStream<Uint8Array>).getReader();
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-  let text = "";
-  let size = 0;
-  let late = false;
-  const timer = setTimeout(() => {
-    late = true;
-    void reader.cancel("too slow").catch(() => undefined);
-  }, MAX_BODY_MS);
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (late) return err({ code: "invalid_request", detail: `The body took longer than ${MAX_BODY_MS / 1_000} s.` });
-      if (done) return ok(text + decoder.decode());
-      size += value.byteLength;
-      if (size > maxBytes) {
-        await reader.cancel("too large");
-        return tooLarge;
-      }
-      text += decoder.decode(value, { stream: true });
-    }
-  } catch (error) {
-    const detail = error instanceof TypeError ? "The body is not UTF-8, or broke off." : "The body broke off.";
-    return err({ code: "invalid_request", detail });
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
 function decode(contentType: string | null, text: string, coerce: Coerce): Result<unknown, Refusal> {
+  if (contentType === "application/json") return decodeJson(text);
   const [type = "", ...parameters] = (contentType ?? "")
     .toLowerCase()
     .split(";")

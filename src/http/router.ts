@@ -5,6 +5,7 @@ import { ok } from "../platform/result.ts";
 import { authenticate } from "./auth.ts";
 import type { PublicContext } from "./context.ts";
 import { drain } from "./drain.ts";
+import { withHeaders } from "./headers.ts";
 import { readQuery } from "./input.ts";
 import { failureOf, problemResponse, type Failure } from "./problems.ts";
 import { noQuery } from "./queries.ts";
@@ -12,7 +13,8 @@ import { idFrom } from "./request.ts";
 import { isOfPage } from "./page.ts";
 import type { Route } from "./route.ts";
 
-type Args = [Env, ExecutionContext];
+/** itty-router is given the method and the address only; the rest passes by it. */
+type Args = [Request, URL, Env, ExecutionContext];
 
 /** What answers a request. */
 export type Fetch = (request: Request, env: Env, ctx: ExecutionContext) => Promise<Response>;
@@ -23,7 +25,7 @@ export function buildRouter(routes: readonly Route[]): Fetch {
   for (const [path, onPath] of Map.groupBy(routes, (route) => route.path)) {
     const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1") + (onPath.some((route) => "deep" in route) ? "+" : "");
     const allowed = allowedMethods(onPath);
-    router.all(pattern, async (request, env, ctx) => {
+    router.all(pattern, async ({ params }, request, url, env, ctx) => {
       // HEAD is GET without the body; the runtime would drop it, too, but some handlers spare themselves the work.
       const method = request.method === "HEAD" ? "GET" : request.method;
       const route = onPath.find((candidate) => candidate.method === method);
@@ -31,7 +33,7 @@ export function buildRouter(routes: readonly Route[]): Fetch {
         const detail = `${request.method.slice(0, 20)} is not supported here; ${allowed.join(", ")} ${allowed.length === 1 ? "is" : "are"}.`;
         return problemResponse({ code: "method_not_allowed", detail }, { headers: { Allow: allowed.join(", ") } });
       }
-      return await answer(route, request, env, ctx);
+      return await answer(route, params, request, url, env, ctx);
     });
   }
   router.all("*", () =>
@@ -44,7 +46,9 @@ export function buildRouter(routes: readonly Route[]): Fetch {
     let response: Response;
     let failure: Failure | null = null;
     try {
-      response = refuseEarly(request, env) ?? (await router.fetch(request, env, ctx));
+      const url = new URL(request.url);
+      const asked = { method: request.method, url: url.href };
+      response = refuseEarly(url, env) ?? (await router.fetch(asked, request, url, env, ctx));
     } catch (error) {
       failure = failureOf(error);
       response = failure.response;
@@ -52,7 +56,7 @@ export function buildRouter(routes: readonly Route[]): Fetch {
     // A manager that nobody has configured yet would only fill its log.
     if (response.status >= 500 && env.TABLAO_ADMIN_TOKEN) logFailure(request, response.status, failure);
     if (response.status >= 400) await drain(request);
-    return finish(request, response);
+    return withHeaders(request, response);
   };
 }
 
@@ -71,8 +75,7 @@ function allowedMethods(onPath: readonly Route[]): string[] {
 }
 
 /** What needs no route: a manager without its admin token serves nothing but health, and no path has a slash at its end. */
-function refuseEarly(request: Request, env: Env): Response | undefined {
-  const { pathname } = new URL(request.url);
+function refuseEarly({ pathname }: URL, env: Env): Response | undefined {
   if (!env.TABLAO_ADMIN_TOKEN && pathname !== "/healthz") {
     return problemResponse({
       code: "not_configured",
@@ -85,15 +88,20 @@ function refuseEarly(request: Request, env: Env): Response | undefined {
   return undefined;
 }
 
-async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: ExecutionContext): Promise<Response> {
-  const request = ittyRequest as unknown as Request;
-  const params = decodeParams(ittyRequest.params);
+async function answer(
+  route: Route,
+  raw: Record<string, string | undefined>,
+  request: Request,
+  url: URL,
+  env: Env,
+  ctx: ExecutionContext,
+): Promise<Response> {
+  const params = decodeParams(raw);
   if (!params)
     return problemResponse({
       code: "invalid_request",
       detail: "The address has a percent sign that does not encode anything.",
     });
-  const url = new URL(request.url);
   const context: PublicContext = { env, ctx, params, url };
   if (route.who === "anyone") return await route.handler(request, context);
   const caller = await authenticate(request, env, Date.now(), route.fresh);
@@ -107,7 +115,7 @@ async function answer(route: Route, ittyRequest: IRequest, env: Env, ctx: Execut
   }
   if (principal.task !== undefined && params["id"] !== undefined && idFrom(params["id"]) !== principal.task)
     return problemResponse({ code: "forbidden", detail: "This link shows another task, and nothing else." });
-  const query = route.query ? ok(null) : readQuery(url, noQuery);
+  const query = route.query || url.search === "" ? ok(null) : readQuery(url, noQuery);
   if (!query.ok) return problemResponse(query.error);
   return await route.handler(request, { ...context, principal, credential, untilMs });
 }
@@ -121,18 +129,4 @@ function decodeParams(raw: Record<string, string | undefined>): Record<string, s
     return null;
   }
   return params;
-}
-
-/** Headers that every answer has. No CORS headers: other sites' pages have no business here. */
-function finish(request: Request, response: Response): Response {
-  // A WebSocket's answer goes through untouched, or the socket is lost.
-  if (response.status === 101) return response;
-  const isHead = request.method === "HEAD";
-  if (isHead) void response.body?.cancel();
-  // A new response, for the headers of one that came over a stub cannot be changed.
-  const answer = new Response(isHead ? null : response.body, response);
-  answer.headers.set("X-Content-Type-Options", "nosniff");
-  answer.headers.set("Referrer-Policy", "no-referrer");
-  if (!answer.headers.has("Cache-Control")) answer.headers.set("Cache-Control", "no-store");
-  return answer;
 }

@@ -24,10 +24,11 @@ const showOpenApi: PublicHandler = async () => {
   return new Response(document, { headers: { "Content-Type": "application/json" } });
 };
 
+/** In the order in which the router tries them: what workers ask for each frame comes first. */
 export const ROUTES: readonly Route[] = [
-  ...taskRoutes,
   ...leaseRoutes,
   ...fileRoutes,
+  ...taskRoutes,
   ...workerRoutes,
   ...liveRoutes,
   ...insightRoutes,

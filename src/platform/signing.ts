@@ -11,6 +11,7 @@ export type SigningEnv = Pick<Env, "TABLAO_SIGNING_KEY" | "TABLAO_ADMIN_TOKEN">;
 export type Purpose = "access" | "grant" | "receipt" | "session" | "share" | "webhook";
 
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /** Key for `sign` and `verify`. The label keeps this use of the secret apart from its use as a bearer token. */
 export async function importKey(secret: string): Promise<CryptoKey> {
@@ -55,12 +56,12 @@ export async function verify<T extends object>(key: CryptoKey, purpose: Purpose,
   if (!mac) return null;
   if (!(await crypto.subtle.verify("HMAC", key, mac, encoder.encode(`${purpose}.${body}`)))) return null;
   const bytes = fromBase64Url(body);
-  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as T);
+  return bytes && (JSON.parse(decoder.decode(bytes)) as T);
 }
 
 /** Base64 for URLs, without padding. */
 export function toBase64Url(bytes: Uint8Array): string {
-  const { toBase64 } = bytes as NativeBase64;
+  const { toBase64 } = bytes as Partial<ToBase64>;
   // Ten times as fast where it exists, which is in workerd; Node 24 has not got it.
   if (toBase64) return toBase64.call(bytes, { alphabet: "base64url", omitPadding: true });
   return btoa(String.fromCharCode(...bytes))
@@ -69,22 +70,24 @@ export function toBase64Url(bytes: Uint8Array): string {
     .replaceAll("=", "");
 }
 
-/** Types of the platform do not know it yet. */
-type NativeBase64 = Uint8Array & {
-  toBase64?: (options: { alphabet: "base64url"; omitPadding: boolean }) => string;
-};
-
 function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
+  // Both decoders would take blanks and padding, too.
   if (!/^[A-Za-z0-9_-]*$/.test(text)) return null;
+  const { fromBase64 } = Uint8Array as Partial<FromBase64>;
   try {
-    const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-    const bytes = new Uint8Array(binary.length);
-    // A loop, because `from` with a function takes nine times as long, and every receipt comes through here.
-    for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-    return bytes;
+    if (fromBase64) return fromBase64(text, { alphabet: "base64url" });
+    return Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (char) => char.charCodeAt(0));
   } catch {
     return null;
   }
+}
+
+/** Types of the platform do not know these yet. */
+interface ToBase64 {
+  toBase64(options: { alphabet: "base64url"; omitPadding: true }): string;
+}
+interface FromBase64 {
+  fromBase64(text: string, options: { alphabet: "base64url" }): Uint8Array<ArrayBuffer>;
 }
 
 /** Lower-case hexadecimal SHA-256 of a text. Secrets are stored as this and nothing else (P9). */

@@ -181,14 +181,33 @@ describe("tokens", () => {
 
   it("P9: an access token with other claims or of another kind is refused", async () => {
     const { access_token } = await okJson(await send("POST", "/auth/access"), 200);
+    // Known by now: what it says is not asked of its signature again.
+    for (let i = 0; i < 2; i++)
+      expect((await send("GET", "/tasks", { token: access_token as string })).status).toBe(200);
     const [body = "", mac = ""] = (access_token as string).split(".");
+    const changed = (mac.startsWith("A") ? "B" : "A") + mac.slice(1);
     const forged = btoa(JSON.stringify({ p: { role: "admin", id: 0, name: "admin" }, exp_ms: 9e15 })).replaceAll(
       "=",
       "",
     );
-    for (const text of [`${forged}.${mac}`, `${body}.`, `.${mac}`, `${body}.${mac}x`]) {
+    for (const text of [`${forged}.${mac}`, `${body}.`, `.${mac}`, `${body}.${mac}x`, `${body}.${changed}`]) {
       await problem(await send("GET", "/tasks", { token: text }), 401, "unauthorized");
     }
+    const headers = { Authorization: `Bearer ${access_token as string}` };
+    expect((await ask("/tokens", {}, { headers })).status).toBe(200);
+    await problem(await ask("/tokens", { TABLAO_SIGNING_KEY: "another key" }, { headers }), 401, "unauthorized");
+  });
+
+  it("P9: an admin token may have dots in it, as signed ones have", async () => {
+    const as = async (token: string) =>
+      await ask(
+        "/tokens",
+        { TABLAO_ADMIN_TOKEN: "an.admin-token.with-dots" },
+        { headers: { Authorization: `Bearer ${token}` } },
+      );
+    expect((await as("an.admin-token.with-dots")).status).toBe(200);
+    for (const token of ["an.admin-token.with-dot", "an.admin-token.with-dots.", "an", ".admin-token.with-dots"])
+      await problem(await as(token), 401, "unauthorized");
   });
 
   it("P9: a revocation holds within 60 s, for the secret and for what it bought", async () => {
