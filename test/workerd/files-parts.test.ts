@@ -219,6 +219,24 @@ describe("races", () => {
     expect([await readsWhole(), (await keys(`parts/${target}/`)).length]).toEqual([true, 3]);
   }, 60_000);
 
+  test("P3: a manifest that comes after another one is not written, though its whole was verified", async () => {
+    await store(1);
+    await store(2, bytes.slice(PART_BYTES, TAIL));
+    let late = false;
+    const bucket = bucketWith("put", (async (key: string, value: string, options: R2PutOptions) => {
+      // The other is verified and receipted between this one's check and its manifest.
+      if (key === target && !late) {
+        late = true;
+        await store(2);
+        await store(3);
+        expect(await join()).toEqual(ok(true));
+      }
+      return await env.FILES.put(key, value, options);
+    }) as R2Bucket["put"]);
+    expect(await join(shorter, Date.now(), bucket)).toMatchObject(refusal("conflict"));
+    expect([late, await readsWhole(), (await keys(`parts/${target}/`)).length]).toEqual([true, true, 3]);
+  }, 60_000);
+
   test("P3: a wrong hash for the same parts takes nothing from the one who puts them together with the right one", async () => {
     for (const number of [1, 2, 3]) await store(number);
     let liars = 0;
