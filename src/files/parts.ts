@@ -11,6 +11,7 @@ import { PartGone, readParts, storeManifest, uploadIn, type Manifest } from "./m
 import { deleteKeys, sameContent, storageRefusal, storeOnce, storeOver, whatIsThere, type Upload } from "./store.ts";
 import {
   currentUpload,
+  ensureRecord,
   giveUpUpload,
   isOpen,
   openUpload,
@@ -38,7 +39,10 @@ export async function storePart(
   const upload = await openUpload(bucket, target, nowMs);
   if (!upload.ok) return upload;
   const key = partKey({ target, upload: upload.value, number, sha256: bytes.sha256 });
-  return await storeOver(bucket, { ...bytes, key });
+  const stored = await storeOver(bucket, { ...bytes, key });
+  if (!stored.ok) return stored;
+  // The upload may have been finished and its record deleted while these bytes came: without a record no sweep finds them.
+  return await ensureRecord(bucket, target);
 }
 
 /** The parts of `target` that have arrived, in order. */

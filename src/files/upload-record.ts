@@ -59,6 +59,16 @@ export async function openUpload(bucket: R2Bucket, target: string, nowMs: number
   return err(storageRefusal("open upload", failure));
 }
 
+/** Whatever lies under `target`'s parts is found by a record, if need be by one of an upload that has nothing yet. */
+export async function ensureRecord(bucket: R2Bucket, target: string): Promise<Result<null, Refusal>> {
+  try {
+    if (!(await bucket.head(uploadKey(target)))) await writeRecord(bucket, target, newId(), null);
+    return ok(null);
+  } catch (error) {
+    return err(storageRefusal("open upload", error));
+  }
+}
+
 /** The parts that came with this upload count no more; those that come now begin another one. */
 export async function giveUpUpload(bucket: R2Bucket, record: UploadRecord): Promise<void> {
   // If another has written it meanwhile, that has been done.
