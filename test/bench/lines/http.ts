@@ -35,14 +35,15 @@ export const overHttp: Line = {
       const endMs = performance.now() + BUDGET_MS;
       for (let round = -WARM_UP; round < ROUNDS; round++) {
         if (ours.length >= ROUNDS_MIN && performance.now() > endMs) break;
-        let bodies = "";
         const begin = cpuMs(pids);
         const cycle = await timed(async (worker) => {
-          for (let i = 0; i < CYCLES; i++) bodies = await client.complete(worker);
+          for (let i = 0; i < CYCLES; i++) await client.complete(worker);
         });
         const between = cpuMs(pids);
-        const write = await timed(async () => {
-          for (let i = 0; i < CYCLES; i++) await request(agent, "POST", runtime.bare, {}, bodies);
+        const write = await timed(async (worker) => {
+          // As for the hot path: what a worker does to make its next call is done on both sides.
+          for (let i = 0; i < CYCLES; i++)
+            JSON.parse(await request(agent, "POST", runtime.bare, {}, client.completion(worker)));
         });
         if (round < 0) continue;
         cpu.ours += between - begin;
@@ -96,17 +97,19 @@ class Client {
     this.seats[worker]!.lease = claimed.lease;
   }
 
-  /** Complete and take the next; answers the body that was sent. */
-  async complete(worker: number): Promise<string> {
-    const seat = this.seats[worker]!;
-    const lease = seat.lease!;
+  /** The body of the call that says a worker's lease is done, and asks for the next. */
+  completion(worker: number): string {
+    const lease = this.seats[worker]!.lease!;
     const [{ frame, name }] = lease.plan.outputs as [{ frame: number; name: string }];
     const claims = { task: this.#task, attempt: lease.attempt, name, size: 20_000, sha256: "5a".repeat(32) };
     const done = [{ frame, seconds: 1.5, receipts: [signed("receipt", claims)] }];
-    const body = JSON.stringify({ attempt: lease.attempt, done, next: claimBody() });
-    const path = `/tasks/${this.#task}/leases/${lease.lease_id}/complete`;
-    seat.lease = ((await this.#post(worker, path, body)) as Settled).next!.lease;
-    return body;
+    return JSON.stringify({ attempt: lease.attempt, done, next: claimBody() });
+  }
+
+  async complete(worker: number): Promise<void> {
+    const seat = this.seats[worker]!;
+    const path = `/tasks/${this.#task}/leases/${seat.lease!.lease_id}/complete`;
+    seat.lease = ((await this.#post(worker, path, this.completion(worker))) as Settled).next!.lease;
   }
 
   async #post(worker: number, path: string, body: string): Promise<unknown> {
