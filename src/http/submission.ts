@@ -1,7 +1,9 @@
 /** From a submission to a task: compile it, check what it refers to, reserve its id, create its object. */
 import { compileSubmission, needsOf, presetNameOf, type Compiled, type Submission } from "../compilers/index.ts";
+import { assetKey } from "../files/keys.ts";
 import { sizeOf } from "../files/store.ts";
 import type { Env } from "../platform/env.ts";
+import { inLanes } from "../platform/lanes.ts";
 import { err, ok, type Result } from "../platform/result.ts";
 import { sha256Hex } from "../platform/signing.ts";
 import { formatFrameList } from "../protocol/frame-list.ts";
@@ -143,7 +145,7 @@ async function missingByField(env: Env, wanted: readonly { task: number; field: 
 async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldError[]> {
   const bySha = new Map(inputs.map((input) => [input.sha256, input]));
   const hashes = [...bySha.keys()];
-  const heads = await mapBounded(hashes, async (sha256) => await env.FILES.head(`assets/${sha256}`));
+  const heads = await mapBounded(hashes, async (sha256) => await env.FILES.head(assetKey(sha256)));
   const sizes = new Map(heads.flatMap((head, index) => (head ? [[hashes[index]!, sizeOf(head)]] : [])));
   return inputs.flatMap((input, index): FieldError[] => {
     const size = sizes.get(input.sha256);
@@ -163,11 +165,9 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 /** Map with at most LOOK_UPS calls under way; results in the order of the items. */
 async function mapBounded<T, R>(items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
-  let next = 0;
-  const lane = async (): Promise<void> => {
-    for (let index = next++; index < items.length; index = next++) results[index] = await map(items[index]!);
-  };
-  await Promise.all(Array.from({ length: Math.min(LOOK_UPS, items.length) }, lane));
+  await inLanes([...items.entries()], LOOK_UPS, async ([index, item]) => {
+    results[index] = await map(item);
+  });
   return results;
 }
 

@@ -6,7 +6,16 @@ import type { Needs } from "../task/rpc.ts";
 import type { LiveLeases } from "./live-leases.ts";
 import { isOnline, lastSeenMs, statusOf, type Signs } from "./presence.ts";
 import type { Sockets } from "./sockets.ts";
-import { changed, INFO_FIELDS, MEASURED_FIELDS, NO_INFO, offeredWith, offerOf, type Report } from "./worker-report.ts";
+import {
+  changed,
+  INFO_FIELDS,
+  MEASURED_FIELDS,
+  NO_INFO,
+  offeredWith,
+  offerOf,
+  REPORTED_FIELDS,
+  type Report,
+} from "./worker-report.ts";
 import type { Info, Offered, WorkerRecord, WorkerStore } from "./worker-store.ts";
 
 /**
@@ -105,7 +114,7 @@ export class Fleet {
   ): WorkerRecord {
     const blank: Offered = { programs: null, tags: [], slots: 1, allow_exec: false, allow_autoexec: false };
     const info = { ...NO_INFO, ip_address: ipAddress };
-    Object.assign(info, changed(info, report, [...INFO_FIELDS, ...MEASURED_FIELDS]));
+    Object.assign(info, changed(info, report, REPORTED_FIELDS));
     const worker = {
       hostname: report.hostname,
       offered: offeredWith(blank, report),
@@ -130,8 +139,7 @@ export class Fleet {
     const { record } = member;
     const moved = ipAddress !== null && ipAddress !== member.ipAddress;
     // A worker that only asks for work says nothing of itself, and its info need not be read.
-    if (moved || [...INFO_FIELDS, ...MEASURED_FIELDS].some((field) => report[field] !== undefined))
-      this.#inform(member, report, ipAddress);
+    if (moved || REPORTED_FIELDS.some((field) => report[field] !== undefined)) this.#inform(member, report, ipAddress);
     const next = {
       ...record,
       ...change,

@@ -37,6 +37,8 @@ export const INFO_FIELDS = [
 ] as const;
 /** Measurements: the next one replaces them anyway. */
 export const MEASURED_FIELDS = ["update_frequent", "update_less_frequent"] as const;
+/** All that a worker may say of itself for people to read. */
+export const REPORTED_FIELDS = [...INFO_FIELDS, ...MEASURED_FIELDS] as const;
 
 /** What dispatch compares with a task's needs. */
 export function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" | "grantedTags">): Offer {

@@ -6,7 +6,7 @@ import { LiveFeed, type Source } from "../live/feed.ts";
 import { viewerOf, type Viewer } from "../live/viewer.ts";
 import type { FrameLists, LiveFrame, TaskDelta, TaskSnapshot } from "../protocol/live.ts";
 import type { Task } from "../protocol/task.ts";
-import { frames, minus, size, union, type FrameSet } from "./frame-set.ts";
+import { EMPTY, frames, minus, size, union, type FrameSet } from "./frame-set.ts";
 import { FrameStates, hasPreview } from "./frame-states.ts";
 import { stateOf, type FrameBook } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
@@ -214,5 +214,9 @@ function newest<T extends { text: string }>(lines: readonly T[]): T[] {
 }
 
 function openFrames({ record }: Loaded): FrameSet {
-  return [...record.ledger.leases].map((lease) => lease.open).reduce(union, []);
+  // All at once: thousands of leases, one after the other, would be sorted as often.
+  return union(
+    EMPTY,
+    [...record.ledger.leases].flatMap((lease) => lease.open),
+  );
 }
