@@ -212,8 +212,11 @@ browserTest("an upload that is stopped goes on where it was, with what has arriv
   await page.getByText("large.blend").first().waitFor();
   await page.getByLabel("Submit paused").check();
   // The second part hangs, as on a line that has died.
-  await page.route(/\/parts\/2$/, () => undefined);
+  const hangs = Promise.withResolvers<void>();
+  await page.route(/\/parts\/2$/, () => hangs.resolve());
   await page.getByRole("button", { name: "Submit" }).click();
+  // The first part has arrived, and the second has been asked for, before anything is stopped: a request that is told late would count as a new one.
+  await hangs.promise;
   await page.getByText(/Uploading 3\d\.\d MB of 67.1 MB/).waitFor();
   expect(await page.getByRole("progressbar", { name: "Upload" }).getAttribute("max")).toBe("67109864");
   await page.getByRole("button", { name: "Stop" }).click();
