@@ -11,7 +11,7 @@ import { ok, type Result } from "../platform/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { Dependents, NEWS_MS } from "./dependents.ts";
 import { minus } from "./frame-set.ts";
-import { claimable, statusOf, type Transition } from "./ledger.ts";
+import { claimable, statusOf, type Effects, type Transition } from "./ledger.ts";
 import { expire } from "./leasing.ts";
 import { RegistryLine } from "./registry-line.ts";
 import { sweepDue } from "./sweeper.ts";
@@ -96,10 +96,9 @@ export class TaskChores {
     this.#registry.forget();
   }
 
-  /** After the commit: tell at once what may not wait for the alarm, and arm it. */
-  follow(loaded: Loaded, t: Transition): void {
-    if (this.#registry.takeTurn(loaded, t.nowMs)) this.#host.ctx.waitUntil(this.report());
-    const { canceled } = t.effects;
+  /** After the commit: tell at once what may not wait for the alarm, and arm it. `canceled`: by what was committed. */
+  follow(loaded: Loaded, canceled: Effects["canceled"]): void {
+    if (this.#registry.takeTurn(loaded, Date.now())) this.#host.ctx.waitUntil(this.report());
     if (canceled.length > 0) {
       const push = (): Promise<void> => this.#registry.pushCancels(loaded.definition.id, canceled);
       this.#host.ctx.waitUntil(this.#attempt("push cancel", push));

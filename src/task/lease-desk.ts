@@ -22,8 +22,9 @@ type Verb = (t: Transition, ref: leasing.LeaseRef, done: leasing.DoneFrame[]) =>
 /** The object, as its lease calls see it; they are made only while it holds a task. */
 export interface LeaseHost {
   log: TaskLog;
-  loaded(): Loaded | null;
-  transit: Transit;
+  /** The task with what other lease calls have changed: see `HeldTask`. */
+  ahead(): Loaded | null;
+  gather: Transit;
   /** Somebody follows the log. */
   logWatched(): boolean;
 }
@@ -38,7 +39,7 @@ export class LeaseDesk {
   }
 
   claim(worker: WorkerRef, claim: Claim): Outcome<Given> {
-    const outcome = this.#host.transit((t) => {
+    const outcome = this.#host.gather((t) => {
       const claimed = claimIn(t, worker, claim);
       t.effects.idle = claimed.lease === null || !claimed.fresh;
       return ok(claimed);
@@ -50,14 +51,14 @@ export class LeaseDesk {
     const ref = { worker: worker.id, leaseId, attempt: renew.attempt };
     const done = this.#checked(renew);
     if (!done.ok) return done;
-    const lease = this.#host.transit(
+    const lease = this.#host.gather(
       (t) => this.#logged(leasing.renew(t, ref, done.value), t, ref, renew.log),
       Boolean(renew.log),
     );
     if (!lease.ok) return lease;
     if (renew.progress !== null) this.progress.set(leaseId, renew.progress);
     const { until_ms } = lease.value;
-    const { input_task } = this.#host.loaded()!.definition;
+    const { input_task } = this.#host.ahead()!.definition;
     return ok({ lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#host.logWatched() });
   }
 
@@ -88,7 +89,7 @@ export class LeaseDesk {
     const ref = { worker: worker.id, leaseId, attempt: body.attempt };
     const done = this.#checked(body);
     if (!done.ok) return done;
-    const settled = this.#host.transit((t) => {
+    const settled = this.#host.gather((t) => {
       // A repeated call whose first answer was lost: its next lease is there already.
       const repeated = next !== null && t.ledger.leases.claimedWith(worker.id, next.key) !== undefined;
       const result = repeated
@@ -104,7 +105,7 @@ export class LeaseDesk {
   }
 
   #checked(body: Pick<Proven<Complete>, "attempt" | "done">): Outcome<leasing.DoneFrame[]> {
-    const definition = this.#host.loaded()?.definition;
+    const definition = this.#host.ahead()?.definition;
     // The task may have been removed while its object waited for somebody else's answer.
     if (!definition) return refuse("not_found", "there is no such task");
     return checkReceipts(definition, body.attempt, body.done);
@@ -122,7 +123,7 @@ export class LeaseDesk {
   }
 
   #leaseOf(lease: LiveLease, claim: Claim): GivenLease {
-    const { id, type, parser, settings } = this.#host.loaded()!.definition;
+    const { id, type, parser, settings } = this.#host.ahead()!.definition;
     return {
       task_id: id,
       lease_id: lease.lease_id,

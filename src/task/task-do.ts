@@ -1,6 +1,6 @@
 /**
- * One task, one object: a thin shell around the pure rules. Every call is one synchronous transition inside one transaction
- * (`HeldTask.transit`): load, decide, write one row or none. What an object owes others (history, reports, news, sweeps) is in its
+ * One task, one object: a thin shell around the pure rules. Every call is one synchronous transition (`HeldTask`): decide, write
+ * one row or none. What an object owes others (history, reports, news, sweeps) is in its
  * record as chores and is done by the alarm; rendering waits for none of it (P7).
  */
 import { callRegistry } from "../http/objects.ts";
@@ -68,7 +68,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
       this.#chores.forget();
       this.#live.reset();
     });
-    const { transit, settle } = this.#held;
+    const { transit, gather, settle } = this.#held;
     const loaded = (): Loaded | null => this.#held.loaded;
     this.#live = new TaskLive({
       ctx,
@@ -79,7 +79,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
       livingTokens: (ids) => callRegistry(env, (registry) => registry.livingTokens(ids)),
     });
     const logWatched = (): boolean => this.#live.feed.has("log") || this.#log.followed(Date.now());
-    this.#desk = new LeaseDesk({ log: this.#log, loaded, transit, logWatched });
+    this.#desk = new LeaseDesk({ log: this.#log, ahead: () => this.#held.ahead(), gather, logWatched });
     this.#chores = new TaskChores({
       ctx,
       env,
@@ -101,7 +101,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
         this.#store.prepare();
         this.#store.saveDefinition(definition);
         this.#store.save(record);
-        this.#held.loaded = { definition, terms: termsOf(definition), record };
+        this.#held.hold({ definition, terms: termsOf(definition), record });
         this.#held.transit((t) => {
           for (const news of watched.value) takeNews(t, news);
           noteTask(t, "submitted", actor.name);
@@ -122,29 +122,38 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
     return taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#desk.progress);
   }
 
+  /** A lease call: it may go by what others have changed, and is answered when all of that is in the rows (P4). */
+  async #lease<T>(call: () => Outcome<T>): Promise<Outcome<T>> {
+    if (!this.#held.ahead()) return NOT_FOUND;
+    const outcome = call();
+    await this.#held.written;
+    return outcome;
+  }
+
   async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Given>> {
-    return this.#held.present() ? this.#desk.claim(worker, claim) : NOT_FOUND;
+    return await this.#lease(() => this.#desk.claim(worker, claim));
   }
 
   async renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Outcome<Extended>> {
-    if (!this.#held.present()) return NOT_FOUND;
-    const renewed = this.#desk.renew(worker, leaseId, renew);
-    this.#live.moved();
-    return renewed;
+    return await this.#lease(() => {
+      const renewed = this.#desk.renew(worker, leaseId, renew);
+      this.#live.moved();
+      return renewed;
+    });
   }
 
   async complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Outcome<GivenNext>> {
-    return this.#held.present() ? this.#desk.complete(worker, leaseId, complete) : NOT_FOUND;
+    return await this.#lease(() => this.#desk.complete(worker, leaseId, complete));
   }
 
   async fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Outcome<GivenNext>> {
-    if (!this.#held.present()) return NOT_FOUND;
+    if (!this.#held.ahead()) return NOT_FOUND;
     await this.#chores.countAbleWorkers();
-    return this.#desk.fail(worker, leaseId, fail);
+    return await this.#lease(() => this.#desk.fail(worker, leaseId, fail));
   }
 
   async release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Outcome<GivenNext>> {
-    return this.#held.present() ? this.#desk.release(worker, leaseId, release) : NOT_FOUND;
+    return await this.#lease(() => this.#desk.release(worker, leaseId, release));
   }
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {
@@ -288,7 +297,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
     const news = await this.#chores.dependents.watchThere(definitionIn(rows));
     return () => {
       if (!this.#store.readable()) return err({ code: "invalid", detail: "are not those of a task" });
-      this.#held.loaded = this.#held.load();
+      this.#held.hold(this.#held.load());
       this.#held.transit((t, { record }) => {
         record.chores.report_due_ms = t.nowMs;
         return continueTask(t, news);

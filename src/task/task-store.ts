@@ -4,10 +4,10 @@
  *   record      one row: the ledger, the chores, and the newest history events not yet written to D1
  *   leases      live leases that a row of the record would not hold, many to a row: there are none with less than thousands
  *   pages       frames that have been touched, several to a row (`page-store.ts`)
- *   journal     what changed since record and pages were last written: a ring of rows, one to a transition (`journal.ts`)
+ *   journal     what changed since record and pages were last written: a ring of rows (`journal.ts`)
  *   outbox      older history events, many to a row, while D1 cannot be reached
- * A claim-complete cycle writes one row of the journal; after JOURNAL_ROWS of them a checkpoint writes the record and the pages
- * that changed since the last one. Neither depends on the size of the task: a record that is large for its many leases is written
+ * A claim-complete cycle writes one row of the journal, or shares one with others that come at the same time (`held-task.ts`); after
+ * JOURNAL_ROWS of them a checkpoint writes the record and the pages that changed since the last one. Neither depends on the size of the task: a record that is large for its many leases is written
  * after as many more.
  */
 import { all, first, migrate, run } from "../platform/sql.ts";
@@ -26,9 +26,11 @@ export interface Dependent {
   since_ms: number;
 }
 
-/** So many transitions share a checkpoint, or more where the record is large; waking reads as many rows. */
+/** So many rows of the journal share a checkpoint, or more where the record is large; waking reads as many. */
 const JOURNAL_ROWS = 64;
 const MAX_JOURNAL_ROWS = 1_024;
+/** Waking reads no more than this: rows are longer where many transitions share one. */
+const MAX_JOURNAL_CHARS = 4_000_000;
 /** About as long as a row of the journal: with a row for each so many of the record's characters, a checkpoint writes no more than they. */
 const JOURNAL_ROW_CHARS = 2_048;
 /** A row may hold 2 MB on Cloudflare; what is longer than this goes into several. */
@@ -58,7 +60,12 @@ export class TaskStore {
   readonly #stored = new Stored();
   /** Version of the record's row; null when the next transition must write it. */
   #checkpointed: number | null = null;
-  /** Transitions until the next checkpoint. */
+  /** Version that the rows have. */
+  #noted = 0;
+  /** Rows of the journal since the checkpoint, and their characters. */
+  #rows = 0;
+  #chars = 0;
+  /** Rows until the next checkpoint. */
   #journalRows = JOURNAL_ROWS;
   /** Rows of leases. */
   #leaseParts = 0;
@@ -125,32 +132,34 @@ export class TaskStore {
     );
     for (const row of rows) apply(record, this.book, JSON.parse(row.json) as Delta);
     // Rows of an earlier release may lie where the next ones are to go.
-    this.#checkpointed = rows.every((row) => row.slot === row.version - version) ? version : null;
+    this.#checkpointed = rows.every((row, i) => row.slot === i + 1) ? version : null;
+    this.#noted = record.ledger.version;
+    this.#rows = rows.length;
+    this.#chars = rows.reduce((sum, row) => sum + row.json.length, 0);
     this.#pages.noted();
     this.#stored.all(record);
     return record;
   }
 
-  /** Write what a transition changed, all or nothing; it has raised the record's version. */
+  /** Write what transitions have changed since the last time, all or nothing; each has raised the record's version. */
   note(record: TaskRecord): void {
     const { version } = record.ledger;
     const { changed } = this.#pages;
-    const behind = version - (this.#checkpointed ?? -Infinity);
+    const due = this.#checkpointed === null || this.#rows >= this.#journalRows || this.#chars >= MAX_JOURNAL_CHARS;
     const json =
-      behind > this.#journalRows || changed.size > JOURNAL_ENTRIES
+      due || changed.size > JOURNAL_ENTRIES * (version - this.#noted)
         ? null
         : JSON.stringify(this.#stored.delta(record, changed));
     if (json === null || json.length > MAX_ROW_CHARS) {
       this.#storage.transactionSync(() => this.save(record));
       return;
     }
-    run(
-      this.#sql,
-      "INSERT OR REPLACE INTO journal (slot, version, json) VALUES (?, ?, ?)",
-      behind,
-      version,
-      padded(json),
-    );
+    const row = padded(json);
+    const slot = this.#rows + 1;
+    run(this.#sql, "INSERT OR REPLACE INTO journal (slot, version, json) VALUES (?, ?, ?)", slot, version, row);
+    this.#rows = slot;
+    this.#chars += row.length;
+    this.#noted = version;
     this.#pages.noted();
   }
 
@@ -180,6 +189,9 @@ export class TaskStore {
     this.#pages.save();
     this.#setJournalRows([json, ...parts]);
     this.#checkpointed = record.ledger.version;
+    this.#noted = record.ledger.version;
+    this.#rows = 0;
+    this.#chars = 0;
   }
 
   #saveLeases(parts: readonly string[]): void {

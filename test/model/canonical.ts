@@ -48,6 +48,7 @@ export function worldText(world: World, tickMs: number): string {
   const parts = about.map(({ text }) => text);
   parts.push(taskText(world.memory, names));
   if (world.stored !== world.memory) parts.push("S", taskText(world.stored, names));
+  if (world.gathered) parts.push(world.notedStored ? "G!" : "G");
   const alarm = world.alarmMs === null ? "-" : Math.max(0, world.alarmMs - world.nowMs) / tickMs;
   parts.push(
     `${alarm};${world.epoch};${world.failuresLeft};${world.actsLeft};${world.outranksLeft};${world.noted ? 1 : 0}`,
@@ -127,6 +128,7 @@ function workerText(world: World, worker: Worker, id: number, names: Names): str
   }
   if (worker.call) text += `c${messageText(worker.call, names)}`;
   if (worker.reply) text += `r${replyText(worker.reply, id, names)}`;
+  if (worker.waits) text += worker.waits.carriedOut ? "w!" : "w";
   for (const message of worker.old) text += `o${messageText(message, names)}`;
   // What the ledger says of it, so that equal workers are equal in that, too.
   for (const lease of ledger.leases) if (lease.worker === id) text += `l${lease.frames.join()}`;

@@ -19,6 +19,7 @@ const BASE: Configuration = {
   able: [2],
   oldMessages: 0,
   lateReplies: false,
+  gathers: false,
   next: "always",
   renews: true,
   releases: true,
@@ -62,6 +63,8 @@ export const QUICK: Configuration[] = [
   { ...BASE, ...KEEP_OFF_TICK, name: "two failures, able workers vary", failures: 2, renews: false, releases: false },
   { ...BASE, ...KEEP_OFF_TICK, name: "failures in chunks", chunk: 2, failures: 2, renews: false, releases: false },
   { ...BASE, name: "old messages, no renewals", oldMessages: 1, renews: false },
+  { ...BASE, name: "calls share rows, one frame", frames: "1", gathers: true, lateReplies: true },
+  { ...BASE, name: "calls share rows, two frames", gathers: true, renews: false },
 ];
 
 /** Minutes each: before a change of the lease rules. */

@@ -1,5 +1,5 @@
 /**
- * The manager: the real rules, and round them what the task's object does to keep them (`HeldTask.transit`, `TaskStore.note`,
+ * The manager: the real rules, and round them what the task's object does to keep them (`HeldTask`, `decide`, `TaskStore.note`,
  * `LeaseDesk.#settle`, `TaskChores.arm`), line by line; `model.test.ts` fails when those lines change.
  */
 import { ok, type Result } from "../../src/platform/result.ts";
@@ -33,6 +33,8 @@ function nameOf(frame: number): string {
   return `f${frame}`;
 }
 
+type Change<T> = (t: Transition, entries: Record<number, FrameEntry>) => Result<T, Refusal>;
+
 export class Manager {
   readonly configuration: Configuration;
   readonly terms: Terms;
@@ -47,7 +49,7 @@ export class Manager {
     let { serial } = world;
     const claimIn = (t: Transition, key: string): ClaimOutcome =>
       claim(t, { worker: message.worker, key, epoch: message.epoch, leaseId: `L${++serial}` });
-    const step = this.#transit(
+    const step = this.#decide(
       world,
       ableWorkers,
       (t): Result<{ lease: LiveLease | null; committed: number }, Refusal> => {
@@ -74,6 +76,7 @@ export class Manager {
         if (!settled.ok) return settled;
         return ok({ lease: next === null ? null : claimIn(t, next).lease, committed: settled.value.committed });
       },
+      this.configuration.gathers,
     );
     const reply: Reply = step.result.ok
       ? {
@@ -108,11 +111,11 @@ export class Manager {
 
   /** The alarm: expiry, and the sweep that is due. */
   alarm(world: World): Step<null> {
-    const step = this.#transit({ ...world, alarmMs: null }, this.configuration.able[0]!, (t) => {
+    const step = this.#transit({ ...this.write(world), alarmMs: null }, this.configuration.able[0]!, (t) => {
       t.effects.idle = expire(t) === 0;
       return ok(null);
     });
-    return { ...step, before: world };
+    return { ...step, before: this.write(world) };
   }
 
   sweepDue({ memory, nowMs, objects }: World): boolean {
@@ -151,18 +154,32 @@ export class Manager {
     });
   }
 
-  /** The object is gone from memory, whatever for; the next call finds what was stored. */
-  evict(world: World): World {
-    const { ledger, entries } = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
-    const stored = { ledger: { ...ledger, leases: new Leases(ledger.leases) }, entries };
-    return { ...world, memory: stored, stored };
+  /** What is gathered becomes a row, and the answers that wait for it may go. */
+  write(world: World): World {
+    if (!world.gathered) return world;
+    const memory = copyOf(world.memory);
+    for (const lease of memory.ledger.leases) lease.stored_ms = lease.until_ms;
+    const workers = world.workers.map((worker) =>
+      worker.waits ? { ...worker, carriedOut: worker.carriedOut || worker.waits.carriedOut, waits: null } : worker,
+    );
+    const after = { ...world, memory, stored: memory, gathered: false, workers, notedStored: world.noted };
+    return { ...after, alarmMs: this.#armed(after) };
   }
 
-  #transit<T>(
-    world: World,
-    ableWorkers: number,
-    change: (t: Transition, entries: Record<number, FrameEntry>) => Result<T, Refusal>,
-  ): Step<T> {
+  /** The object is gone from memory, whatever for; the next call finds what was stored. Calls that waited are never answered. */
+  evict(world: World): World {
+    const workers = world.workers.map((worker) => (worker.waits ? { ...worker, waits: null, reply: null } : worker));
+    const { ledger, entries } = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
+    const stored = { ledger: { ...ledger, leases: new Leases(ledger.leases) }, entries };
+    return { ...world, memory: stored, stored, gathered: false, workers, noted: world.notedStored };
+  }
+
+  /** A change that looks at what is stored: what is gathered is stored before. */
+  #transit<T>(world: World, ableWorkers: number, change: Change<T>): Step<T> {
+    return this.#decide(this.write(world), ableWorkers, change, false);
+  }
+
+  #decide<T>(world: World, ableWorkers: number, change: Change<T>, gathers: boolean): Step<T> {
     const { nowMs } = world;
     const memory = copyOf(world.memory);
     const { ledger, entries } = memory;
@@ -188,10 +205,13 @@ export class Manager {
       ledger.version++;
       ledger.updated_ms = nowMs;
       ledger.event_seq += t.effects.events.length;
-      for (const lease of ledger.leases) lease.stored_ms = lease.until_ms;
-      after.stored = memory;
+      if (gathers) after.gathered = true;
+      else {
+        for (const lease of ledger.leases) lease.stored_ms = lease.until_ms;
+        after.stored = memory;
+      }
     }
-    after.alarmMs = this.#armed(after);
+    if (!after.gathered) after.alarmMs = this.#armed(after);
     return { before: world, after, result, effects: t.effects };
   }
 

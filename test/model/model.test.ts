@@ -40,7 +40,10 @@ test(
  * change this list.
  */
 const COPIED = [
-  "if ((!result.ok || t.effects.idle) && t.effects.events.length === 0) return",
+  "if ((!result.ok || idle) && events.length === 0) return",
+  "const { result, changed, canceled } = this.#orReload(() => decide(parts, task, change));",
+  "get loaded(): Loaded | null { this.#write(); return this.#current(); }",
+  "const outcome = call(); await this.#held.written; return outcome;",
   "lease.stored_ms = lease.until_ms;",
   "t.effects.idle = claimed.lease === null || !claimed.fresh;",
   "const repeated = next !== null && t.ledger.leases.claimedWith(worker.id, next.key) !== undefined;",

@@ -19,6 +19,8 @@ const WAKE = "src/task/wake.ts";
 const SWEEPING = "src/task/sweeping.ts";
 /** The copy of the object's own steps that the check runs. */
 const SHELL = "test/model/manager.ts";
+/** And of what it answers when. */
+const PROTOCOL = "test/model/protocol.ts";
 
 const one = (name: string, file: string, from: string, to: string): Mutation => ({ name, edits: [[file, from, to]] });
 
@@ -224,8 +226,8 @@ export const MUTATIONS: Mutation[] = [
   one(
     "object: restore a longer lease",
     SHELL,
-    "    return { ...world, memory: stored, stored };",
-    "    for (const lease of stored.ledger.leases) lease.until_ms += this.terms.leaseMs;\n    return { ...world, memory: stored, stored };",
+    "    return { ...world, memory: stored, stored, gathered",
+    "    for (const lease of stored.ledger.leases) lease.until_ms += this.terms.leaseMs;\n    return { ...world, memory: stored, stored, gathered",
   ),
   one(
     "object: keep a later alarm",
@@ -234,4 +236,23 @@ export const MUTATIONS: Mutation[] = [
     "alarmMs > nowMs ? alarmMs : atMs",
   ),
   one("object: arm no alarm", SHELL, "alarmMs > nowMs && alarmMs <= atMs ? alarmMs : atMs", "true ? alarmMs : alarmMs"),
+  one("shared row: answer before it is written", PROTOCOL, "after.gathered ? { carriedOut: done } : null", "null"),
+  one(
+    "shared row: answer after it was lost",
+    SHELL,
+    "worker.waits ? { ...worker, waits: null, reply: null }",
+    "worker.waits ? { ...worker, waits: null }",
+  ),
+  one(
+    "shared row: arm no alarm for it",
+    SHELL,
+    "return { ...after, alarmMs: this.#armed(after) };\n  }\n\n  /** The object is gone",
+    "return after;\n  }\n\n  /** The object is gone",
+  ),
+  one(
+    "shared row: lose what it holds when it is written",
+    SHELL,
+    "const after = { ...world, memory, stored: memory, gathered: false",
+    "const after = { ...world, memory, gathered: false",
+  ),
 ];

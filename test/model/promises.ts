@@ -119,8 +119,17 @@ export class Promises {
     this.#change(step, { registry: true });
   }
 
+  /** What is stored wakes the object when it is due. */
+  written({ memory, nowMs, alarmMs }: World): void {
+    const { leases, sweeps } = memory.ledger;
+    const due = [...[...leases].map((lease) => lease.until_ms), ...sweeps.map((sweep) => sweep.due_ms)];
+    if (due.some((dueMs) => alarmMs === null || alarmMs > Math.max(dueMs, nowMs + 1)))
+      throw new Broken("P5", "something is due and no alarm is set for it");
+  }
+
   /** P4: what was answered is stored; only renewals may be forgotten, and never more than half a lease of them. */
   eviction(before: World, after: World): void {
+    if (before.gathered) return this.#unwritten(before, after);
     const { leaseMs } = this.#terms;
     for (const frame of this.#frames) {
       const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
@@ -141,6 +150,24 @@ export class Promises {
       throw new Broken("P2", "the restart forgot an attempt");
   }
 
+  /** P4: calls that shared a row which was never written are as good as not made: nobody was told of them. */
+  #unwritten(before: World, after: World): void {
+    const ids = (world: World): Set<string> => new Set([...world.memory.ledger.leases].map((l) => l.lease_id));
+    const [was, is] = [ids(before), ids(after)];
+    for (const { held, reply, call, carriedOut } of after.workers) {
+      for (const known of [held, reply?.ok ? reply.lease : null])
+        if (known && was.has(known.leaseId) && !is.has(known.leaseId))
+          throw new Broken("P4", `a worker was told of attempt ${known.attempt}, and it is forgotten`);
+      if (
+        carriedOut &&
+        call &&
+        call.verb !== "claim" &&
+        call.done.some((frame) => after.memory.entries[frame] === undefined)
+      )
+        throw new Broken("P4", `${call.verb} of attempt ${call.attempt} was carried out, and is forgotten`);
+    }
+  }
+
   /** Follow whether the history holds the task's end, once. */
   noted(step: Step<unknown>, after: World): World {
     const was = statusOf(this.#terms, step.before.memory.ledger);
@@ -152,7 +179,8 @@ export class Promises {
     const noted = ends > 0 || (step.before.noted && was === is);
     if (!noted && ledger.leases.size === 0 && (is === "completed" || is === "failed"))
       throw new Broken("P7", `the task is ${is}, and its history does not say so`);
-    return noted === after.noted ? after : { ...after, noted };
+    const notedStored = after.gathered ? after.notedStored : noted;
+    return noted === after.noted && notedStored === after.notedStored ? after : { ...after, noted, notedStored };
   }
 
   /** P2, P3: who may settle. */
@@ -212,15 +240,9 @@ export class Promises {
       if (streak.failures > 0 || blames.some((blame) => blame.worker === cause.live?.worker))
         throw new Broken("P6", "a frame came out, and earlier failures were not forgiven");
     }
-    const { sweeps } = after.memory.ledger;
-    const leases = [...after.memory.ledger.leases];
-    const due = [...leases.map((lease) => lease.until_ms), ...sweeps.map((sweep) => sweep.due_ms)];
-    for (const dueMs of due) {
-      if (after.alarmMs === null || after.alarmMs > Math.max(dueMs, after.nowMs + 1))
-        throw new Broken("P5", "something is due and no alarm is set for it");
-    }
+    if (!after.gathered) this.written(after);
     if (cause.registry) return;
-    const over = leases.find((lease) => lease.until_ms <= after.nowMs);
+    const over = [...after.memory.ledger.leases].find((lease) => lease.until_ms <= after.nowMs);
     if (over) throw new Broken("P5", `attempt ${over.attempt} is over and was not ended`);
   }
 

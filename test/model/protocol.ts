@@ -57,6 +57,12 @@ export class Protocol {
       promises.eviction(world, after);
       emit("the manager restarts", after);
     }
+    if (world.gathered) {
+      this.trying = "what is gathered is written";
+      const after = manager.write(world);
+      promises.written(after);
+      emit(this.trying, after);
+    }
     if (world.outranksLeft > 0) {
       emit("the registry raises its epoch", {
         ...world,
@@ -103,7 +109,7 @@ export class Protocol {
         emit(this.trying, this.promises.noted(step, step.after));
       }
     }
-    if (worker.reply && worker.call)
+    if (worker.reply && worker.call && !worker.waits)
       emit(`${who}: the reply comes`, this.#received(world, index, worker.call, worker.reply));
     switch (worker.phase) {
       case "idle":
@@ -162,12 +168,16 @@ export class Protocol {
       this.promises.call(step, message, step.reply, able);
       this.promises.honest(world.workers[index]!, message, reply);
       const after = this.promises.noted(step, step.after);
-      const carriedOut = world.workers[index]!.carriedOut || (reply.ok && isCommitted(after, message));
+      const done = reply.ok && isCommitted(after, message);
+      const was = world.workers[index]!.carriedOut;
+      const waits = after.gathered ? { carriedOut: done } : null;
+      const carriedOut = was || (done && !waits);
       const late = this.configuration.lateReplies ? reply : null;
       const kept = message.verb === "claim" ? {} : { held: world.workers[index]!.held };
-      const lost = withWorker(after, index, { phase, call: message, carriedOut, reply: late, ...kept });
+      const lost = withWorker(after, index, { phase, call: message, carriedOut, waits, reply: late, ...kept });
       emit(`${who}, ${this.configuration.lateReplies ? "the reply under way" : "the reply is lost"}`, lost);
-      if (!this.configuration.lateReplies) emit(`${who}, answered`, this.#received(lost, index, message, reply));
+      if (!this.configuration.lateReplies)
+        emit(`${who}, answered`, this.#received(this.manager.write(lost), index, message, reply));
     }
   }
 
@@ -186,12 +196,12 @@ export class Protocol {
       if (world.objects !== null)
         emit(
           `worker ${index + 1}: ${nameOf(message)}, answered`,
-          withWorker(after, index, { held: { ...held!, grantMs: step.reply.lease!.grantMs } }),
+          withWorker(this.manager.write(after), index, { held: { ...held!, grantMs: step.reply.lease!.grantMs } }),
         );
     } else {
       emit(
         `worker ${index + 1}: ${nameOf(message)}, refused`,
-        withWorker(after, index, forgetful(after.workers[index]!)),
+        withWorker(this.manager.write(after), index, forgetful(after.workers[index]!)),
       );
     }
   }

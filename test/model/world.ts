@@ -24,6 +24,8 @@ export interface Configuration {
   oldMessages: number;
   /** A reply may come late, when the worker has tried again meanwhile. Where false, it comes at once or never. */
   lateReplies: boolean;
+  /** Lease calls may share a row: what they change is in memory until it is written, and their answers wait for that. */
+  gathers: boolean;
   /** Workers ask for the next lease when they settle one; `both`: or not. */
   next: "always" | "both";
   renews: boolean;
@@ -94,6 +96,8 @@ export interface Worker {
   carriedOut: boolean;
   /** An answer on its way. */
   reply: Reply | null;
+  /** That answer waits for the row; `carriedOut` is so when it is written. Null when nothing waits. */
+  waits: { carriedOut: boolean } | null;
   /** The epoch of its assignment. */
   epoch: number;
   /** Messages that the network still has, oldest first. */
@@ -106,6 +110,8 @@ export interface World {
   memory: Snapshot;
   /** … and what it last stored: the same object when they are equal. */
   stored: Snapshot;
+  /** Memory holds changes of lease calls that nobody has been told of. */
+  gathered: boolean;
   alarmMs: number | null;
   workers: readonly Worker[];
   /** Uploaded objects: `attempt/frame` → the lease under which the bytes were made. Null when they are not followed. */
@@ -117,8 +123,9 @@ export interface World {
   failuresLeft: number;
   actsLeft: number;
   outranksLeft: number;
-  /** The history holds the end of the task. */
+  /** The history holds the end of the task: as in memory, and as last stored. */
   noted: boolean;
+  notedStored: boolean;
 }
 
 const IDLE: Worker = {
@@ -128,6 +135,7 @@ const IDLE: Worker = {
   call: null,
   carriedOut: false,
   reply: null,
+  waits: null,
   epoch: 0,
   old: [],
 };
@@ -144,6 +152,7 @@ export function firstWorld(configuration: Configuration): World {
     nowMs: 0,
     memory: snapshot,
     stored: snapshot,
+    gathered: false,
     alarmMs: null,
     workers: Array.from({ length: configuration.workers }, () => IDLE),
     objects: configuration.objects ? {} : null,
@@ -153,6 +162,7 @@ export function firstWorld(configuration: Configuration): World {
     actsLeft: configuration.acts.times,
     outranksLeft: configuration.outranks,
     noted: false,
+    notedStored: false,
   };
 }
 

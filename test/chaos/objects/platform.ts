@@ -41,6 +41,8 @@ export class Platform {
   rings = 0;
   /** The longest that a call between objects, or to a service, takes. */
   travelMs = 3;
+  /** The longest that writes take to the disk. */
+  syncMs = 20;
 
   constructor(world: World, dice: Dice, classes: Record<"task" | "registry", ObjectClass>) {
     this.#world = world;
@@ -150,7 +152,7 @@ export class Platform {
     if (known) return known;
     const stored = this.storedOf(id);
     stored.onAlarm = () => this.#arm(kind, name, stored);
-    const access = new Access(stored);
+    const access = new Access(stored, () => this.#world.sleep(this.#dice.int(0, this.syncMs)));
     let ready: Promise<unknown> = Promise.resolve();
     const ctx = {
       storage: access,

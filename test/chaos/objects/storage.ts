@@ -77,8 +77,16 @@ export class Access {
   ended = false;
   readonly sql = { exec: (query: string, ...params: SQLInputValue[]): Cursor => this.#exec(query, params) };
 
-  constructor(stored: Stored) {
+  readonly #busy: () => Promise<void>;
+
+  /** `busy`: settles when what was being written is on the disk. */
+  constructor(stored: Stored, busy: () => Promise<void>) {
     this.#stored = stored;
+    this.#busy = busy;
+  }
+
+  async sync(): Promise<void> {
+    await this.#busy();
   }
 
   #exec(query: string, params: SQLInputValue[]): Cursor {

@@ -75,6 +75,7 @@ class Twin implements Life {
     this.#platform = new Platform(this.#world, dice.fork("platform"), classes);
     this.#platform.unpunctual = false;
     this.#platform.travelMs = 0;
+    this.#platform.syncMs = 0;
     this.#script = new TwinScript(dice.fork("script"));
   }
 
