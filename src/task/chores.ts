@@ -96,8 +96,8 @@ export class TaskChores {
     this.#registry.forget();
   }
 
-  /** After the commit: tell at once what may not wait for the alarm, and arm it. `canceled`: by what was committed. */
-  follow(loaded: Loaded, canceled: Effects["canceled"]): void {
+  /** After the commit: tell at once what may not wait for the alarm, and arm it. `canceled`: leases that what was committed has canceled. */
+  follow(loaded: Loaded, canceled: Effects["canceled"] = []): void {
     if (this.#registry.takeTurn(loaded, Date.now())) this.#host.ctx.waitUntil(this.report());
     if (canceled.length > 0) {
       const push = (): Promise<void> => this.#registry.pushCancels(loaded.definition.id, canceled);

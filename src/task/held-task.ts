@@ -8,7 +8,7 @@
 import type { Result } from "../platform/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { decide, type Change, type Decided, type Deciders } from "./decide.ts";
-import { termsOf, type Effects, type Terms } from "./ledger.ts";
+import { termsOf, type Terms } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
 import type { TaskRecord, TaskStore } from "./task-store.ts";
 
@@ -25,12 +25,6 @@ export type Transit = <T>(change: Change<T>, writes?: boolean) => Result<T, Refu
 /** Changes what no rule decides: see `HeldTask.settle`. */
 export type Settle = (change: (record: TaskRecord) => void) => void;
 
-/** Transitions that are in memory only. */
-interface Gathered {
-  canceled: Effects["canceled"];
-  written: PromiseWithResolvers<void>;
-}
-
 /** What a task's object is made of, as far as changes go through it. */
 export interface Parts extends Deciders {
   storage: DurableObjectStorage;
@@ -45,7 +39,8 @@ export class HeldTask {
   #task: Loaded | null;
   /** The rows are to be read before anybody looks. */
   #unread = false;
-  #gathered: Gathered | null = null;
+  /** Settles when the transitions that are in memory only are in the rows; null when there are none. */
+  #gathered: PromiseWithResolvers<void> | null = null;
 
   /**
    * `parts`: what a transition goes through; they are made later than this, for they look at it. `forget`: drop what the rest
@@ -100,7 +95,7 @@ export class HeldTask {
 
   /** Settles when what is gathered is in the rows; rejects when it cannot be, and is taken back. Undefined when nothing is. */
   get written(): Promise<void> | undefined {
-    return this.#gathered?.written.promise;
+    return this.#gathered?.promise;
   }
 
   /** Run one transition: all of it is written, or, when it refuses, only the expiry of leases whose time is over. */
@@ -122,24 +117,23 @@ export class HeldTask {
     });
   };
 
-  /** Run one transition that shares a row with others; one that writes rows itself is run by itself. */
+  /** Run one transition that shares a row with others, and cancels no leases; one that writes rows itself is run by itself. */
   readonly gather: Transit = (change, writes = false) => {
     if (writes) return this.transit(change, writes);
     const task = this.#current();
     if (!task) return NOT_FOUND;
     const parts = this.#parts();
-    const { result, changed, canceled } = this.#orReload(() => decide(parts, task, change));
-    if (changed) this.#later(canceled);
-    else if (!this.#gathered) this.#orReload(() => parts.chores.follow(task, canceled));
+    const { result, changed } = this.#orReload(() => decide(parts, task, change));
+    if (changed) this.#later();
+    else if (!this.#gathered) this.#orReload(() => parts.chores.follow(task));
     return result;
   };
 
-  #later(canceled: Effects["canceled"]): void {
-    if (this.#gathered) return void this.#gathered.canceled.push(...canceled);
-    const written = Promise.withResolvers<void>();
-    // Nobody may be waiting: the call may have thrown after its transition.
-    written.promise.catch(() => undefined);
-    this.#gathered = { canceled: [...canceled], written };
+  #later(): void {
+    if (this.#gathered) return;
+    this.#gathered = Promise.withResolvers<void>();
+    // Nobody may be waiting: a call may have thrown after its transition.
+    this.#gathered.promise.catch(() => undefined);
     // Resolves at once while nothing is being written, and else when that is on the disk: storage that is busy gathers more.
     const write = (): void => this.#write();
     void this.#parts().storage.sync().then(write, write);
@@ -150,15 +144,15 @@ export class HeldTask {
     const gathered = this.#gathered;
     const task = this.#task;
     if (!gathered || !task) return;
+    this.#gathered = null;
     try {
       this.#orReload(() => {
         this.#store.note(task.record);
-        this.#gathered = null;
-        this.#parts().chores.follow(task, gathered.canceled);
+        this.#parts().chores.follow(task);
       });
-      gathered.written.resolve();
+      gathered.resolve();
     } catch (error) {
-      gathered.written.reject(error);
+      gathered.reject(error);
     }
   }
 
@@ -176,7 +170,6 @@ export class HeldTask {
 
   /** Several steps in one transaction. */
   whole<T>(work: () => T): T {
-    this.#write();
     return this.#orReload(() => this.#parts().storage.transactionSync(work));
   }
 
@@ -193,7 +186,7 @@ export class HeldTask {
       return work();
     } catch (error) {
       // What is gathered is in memory only, beside what is half-changed.
-      this.#gathered?.written.reject(error);
+      this.#gathered?.reject(error);
       this.#gathered = null;
       this.#reload();
       throw error;

@@ -41,7 +41,7 @@ test(
  */
 const COPIED = [
   "if ((!result.ok || idle) && events.length === 0) return",
-  "const { result, changed, canceled } = this.#orReload(() => decide(parts, task, change));",
+  "const { result, changed } = this.#orReload(() => decide(parts, task, change));",
   "get loaded(): Loaded | null { this.#write(); return this.#current(); }",
   "const outcome = call(); await this.#held.written; return outcome;",
   "lease.stored_ms = lease.until_ms;",

@@ -80,6 +80,19 @@ export class TwinScript {
     return this.#other(dice.int(0, 7));
   }
 
+  /** Lease calls of several workers at one instant; none waits for another object or writes a log. */
+  together(nowMs: number): TwinCall[] {
+    const { dice } = this;
+    return Array.from({ length: dice.int(2, 6) }, () => {
+      const held = this.#held[this.#held.length - 1 - dice.int(0, 6)];
+      const roll = dice.int(0, 99);
+      if (!held || roll < 40) return this.#claim();
+      if (roll < 80) return this.#settle(held, "complete", false);
+      if (roll < 90 || nowMs - held.renewedMs < RENEW_AFTER_MS) return this.#settle(held, "release", false);
+      return this.#renew(held);
+    });
+  }
+
   #claim(): TwinCall {
     const worker = this.dice.int(1, 4);
     const learn: TwinCall["learn"] = (answer, nowMs) => {
@@ -103,12 +116,12 @@ export class TwinScript {
     this.#held.push({ lease, worker, frames: list.ok ? [...framesOf(list.value)] : [], renewedMs: nowMs });
   }
 
-  #settle(held: Held, verb: "complete" | "fail" | "release"): TwinCall {
+  #settle(held: Held, verb: "complete" | "fail" | "release", logs = true): TwinCall {
     const { lease, worker, frames } = held;
     const count = verb === "complete" ? frames.length : this.dice.int(0, frames.length);
     const done = this.#done(held, count);
     const body: Record<string, unknown> = { attempt: lease.attempt, done };
-    if (this.dice.chance(0.3)) body["log"] = `attempt ${lease.attempt} ${this.dice.word(20)}`;
+    if (logs && this.dice.chance(0.3)) body["log"] = `attempt ${lease.attempt} ${this.dice.word(20)}`;
     if (verb === "release") body["reason"] = "stopping";
     else body["next"] = this.dice.chance(0.6) ? this.#claimBody(worker) : null;
     if (verb === "fail") Object.assign(body, { frames: String(frames.at(-1)), error: `broken ${this.dice.word(6)}` });

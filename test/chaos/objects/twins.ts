@@ -1,7 +1,8 @@
 /**
- * Twins: the same calls to two objects of one task. One lives undisturbed; the other is reset between calls, and its database
- * refuses a write now and then, after which the call is made again. Every answer, every row and the whole history must be the
- * same: what an object forgets, or half remembers, shows here (P4).
+ * Twins: the same calls to two objects of one task. One lives undisturbed, and is called by one worker after the other; the other
+ * is called by several at once, is reset between calls and while they wait, and its database refuses a write now and then, after
+ * which the calls are made again. Every answer, every row and the whole history must be the same: what an object forgets, or half
+ * remembers, or tells before it is written, shows here (P4).
  */
 import type { BackupRow } from "../../../src/protocol/backup.ts";
 import { inRestoreOrder } from "../../../src/task/snapshot.ts";
@@ -12,7 +13,7 @@ import { Platform } from "./platform.ts";
 import type { Product } from "./product.ts";
 import { ADMIN, LEASE_MS, TwinScript, type TwinCall } from "./twin-script.ts";
 import { FULL } from "./storage.ts";
-import { enter, World } from "./world.ts";
+import { enter, settled, World } from "./world.ts";
 
 /** Calls in one life: a checkpoint comes after 64 changes, and some lives see several. */
 const CALLS = [40, 150, 400] as const;
@@ -95,7 +96,9 @@ class Twin implements Life {
       const d1 =
         i % (awayFor + 60) < awayFor ? { rate: 1, how: ["refuse", "lose the answer"] as const, slowMs: 0 } : null;
       this.#platform.faults = { ...NO_FAULTS, d1 };
-      await this.#step(this.#script.next(this.#world.nowMs), resets, refusals);
+      if (this.#script.dice.chance(0.25))
+        await this.#together(this.#script.together(this.#world.nowMs), resets, refusals);
+      else await this.#step(this.#script.next(this.#world.nowMs), resets, refusals);
       if (this.#script.dice.chance(0.1)) await this.#look();
       this.problems.push(...watchProblems(storedTask(1, this.#tables())));
     }
@@ -143,23 +146,60 @@ class Twin implements Life {
   }
 
   /** One call of the script, in a world of trouble; what it was answered in the end is noted. */
-  async #step({ method, args, learn }: TwinCall, resets: number, refusals: number): Promise<void> {
+  async #step(call: TwinCall, resets: number, refusals: number): Promise<void> {
     if (this.#troubled && this.#trouble.chance(resets)) this.#reset();
     let answer: unknown = REFUSED;
     if (this.#troubled && this.#trouble.chance(refusals)) {
       this.#refuseWrites();
-      answer = await this.#during(this.#call(method, args).catch(() => REFUSED));
-      // Rows that are put back are refused with the database's own words.
-      if (JSON.stringify(answer)?.includes(FULL)) answer = REFUSED;
+      answer = await this.#during(this.#answer(call));
       this.#writesSucceed();
     }
-    if (answer === REFUSED) answer = await this.#during(this.#call(method, args));
+    if (answer === REFUSED) answer = await this.#during(this.#call(call.method, call.args));
+    this.#answered(call, answer);
+    if (this.#troubled && this.#trouble.chance(resets / 4)) this.#reset();
+  }
+
+  /** Calls at one instant: one after the other for the calm twin, all at once for the troubled one. */
+  async #together(calls: readonly TwinCall[], resets: number, refusals: number): Promise<void> {
+    if (!this.#troubled) {
+      for (const call of calls) await this.#step(call, 0, 0);
+      return;
+    }
+    const answers: unknown[] = calls.map(() => REFUSED);
+    const all = async (): Promise<void> => {
+      const left = [...calls.keys()].filter((i) => answers[i] === REFUSED);
+      await Promise.all(left.map(async (i) => (answers[i] = await this.#answer(calls[i]!))));
+    };
+    if (this.#trouble.chance(refusals)) {
+      this.#refuseWrites();
+      await this.#during(all());
+      this.#writesSucceed();
+    }
+    if (this.#trouble.chance(resets)) {
+      const cutOff = all();
+      // They have been decided, and wait for their row.
+      await settled();
+      this.#reset();
+      await this.#during(cutOff);
+    }
+    while (answers.includes(REFUSED)) await this.#during(all());
+    this.#count("calls at once");
+    for (const [i, call] of calls.entries()) this.#answered(call, answers[i]);
+  }
+
+  #answered({ method, args, learn }: TwinCall, answer: unknown): void {
     this.#count("calls");
     learn(answer, this.#world.nowMs);
     // The rows of a backup say what is due when, and that may be later after a reset.
     const said = method === "restoreRows" ? "rows" : this.#script.plain(args);
     this.#note(`${method} ${said}`, method === "backupPage" ? "a page" : answer);
-    if (this.#troubled && this.#trouble.chance(resets / 4)) this.#reset();
+  }
+
+  /** What a call is answered, or that it was refused. */
+  async #answer({ method, args }: TwinCall): Promise<unknown> {
+    const answer = await this.#call(method, args).catch(() => REFUSED);
+    // Rows that are put back are refused with the database's own words.
+    return JSON.stringify(answer)?.includes(FULL) ? REFUSED : answer;
   }
 
   async #call(method: string, args: unknown[] = []): Promise<unknown> {

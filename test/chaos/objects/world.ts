@@ -62,7 +62,7 @@ export class World {
 }
 
 /** Every promise that can go on has gone on: microtasks are all done before an immediate runs. */
-function settled(): Promise<void> {
+export function settled(): Promise<void> {
   return new Promise((resolve) => real.setImmediate(resolve));
 }
 

@@ -1,0 +1,196 @@
+/**
+ * Lease calls that come while the storage is busy share a row: each is answered as if it had come alone, none before the row is
+ * written, and what could not be written was never so, for nobody (P4).
+ */
+import { env } from "cloudflare:workers";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { taskOf } from "../../src/platform/env.ts";
+import type { Given, TaskRpc } from "../../src/task/rpc.ts";
+import { claimBody, history, later, lease, object, rendered, ring, submit, view } from "./chaos-tasks.ts";
+
+const WORKERS = 32;
+const FULL = "the database is full";
+
+interface Inside {
+  task: TaskRpc;
+  storage: DurableObjectStorage;
+}
+
+/** Work inside a task's object, where several calls can be made before any of them goes on. */
+async function inside<T>(id: number, work: (inside: Inside) => Promise<T>): Promise<T> {
+  return await runInDurableObject(
+    taskOf(env, id),
+    async (instance, { storage }) => await work({ task: instance as unknown as TaskRpc, storage }),
+  );
+}
+
+/** Have statements refused that match, until `work` is over; answers how many rows the others wrote. */
+async function refusing(
+  { storage: { sql } }: Inside,
+  match: RegExp | null,
+  work: () => Promise<void>,
+): Promise<number> {
+  const { exec } = sql;
+  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
+  sql.exec = function (...args: Parameters<typeof exec>) {
+    if (match?.test(args[0])) throw new Error(FULL);
+    const cursor = exec.apply(sql, args);
+    cursors.push(cursor);
+    return cursor;
+  } as typeof exec;
+  try {
+    await work();
+  } finally {
+    sql.exec = exec;
+  }
+  return cursors.reduce((rows, cursor) => rows + cursor.rowsWritten, 0);
+}
+
+function framesOf(given: readonly Given[]): string[] {
+  return given.map((one) => one.lease!.frames).toSorted((a, b) => Number(a) - Number(b));
+}
+
+async function claims(task: TaskRpc, workers: readonly number[]): Promise<Given[]> {
+  const answers = await Promise.all(workers.map((id) => task.claim({ id }, claimBody())));
+  return answers.map((answer) => {
+    if (!answer.ok) throw new Error(answer.error.detail);
+    return answer.value;
+  });
+}
+
+const workers = Array.from({ length: WORKERS }, (_, i) => i + 1);
+const numbers = workers.map(String);
+
+test("P4: calls of 32 workers at one instant write one row, and all of them are there after an eviction", async () => {
+  const id = await submit("1-100");
+  let given: Given[] = [];
+  const rows = await inside(id, (object) =>
+    refusing(object, null, async () => {
+      given = await claims(object.task, workers);
+    }),
+  );
+  expect(rows).toBe(1);
+  expect(framesOf(given)).toEqual(numbers);
+  await evictDurableObject(taskOf(env, id));
+  expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: 0 });
+
+  const done = await Promise.all(given.map(({ lease }) => rendered(lease!)));
+  let next: (Given | null)[] = [];
+  const again = await inside(id, (object) =>
+    refusing(object, null, async () => {
+      const answers = await Promise.all(
+        given.map(({ lease }, i) =>
+          object.task.complete({ id: workers[i]! }, lease!.lease_id, {
+            attempt: lease!.attempt,
+            done: done[i]!,
+            next: claimBody(),
+          }),
+        ),
+      );
+      next = answers.map((answer) => (answer.ok ? answer.value.next : null));
+    }),
+  );
+  // The record and its pages, or one row.
+  expect(again).toBeLessThanOrEqual(4);
+  expect(framesOf(next.map((one) => one!))).toEqual(numbers.map((frame) => String(Number(frame) + WORKERS)));
+  await evictDurableObject(taskOf(env, id));
+  expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: WORKERS });
+});
+
+test("P4: a call is not answered before its row is written; a look in between has it written first", async () => {
+  const id = await submit("1-3");
+  await inside(id, async ({ task, storage }) => {
+    const { sync } = storage;
+    const disk = Promise.withResolvers<void>();
+    storage.sync = () => disk.promise;
+    try {
+      let answered = 0;
+      const first = task.claim({ id: 1 }, claimBody()).then(() => answered++);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      expect(answered).toBe(0);
+      const looked = await task.view();
+      expect(looked.ok && looked.value.frames.leased).toBe(1);
+      await first;
+      expect(answered).toBe(1);
+      const second = task.claim({ id: 2 }, claimBody()).then(() => answered++);
+      disk.resolve();
+      await second;
+    } finally {
+      storage.sync = sync;
+    }
+  });
+  await evictDurableObject(taskOf(env, id));
+  expect((await view(id)).frames.leased).toBe(2);
+});
+
+test("P4: when the row is refused, every call of it fails, no look has seen any of it, and the same calls work later", async () => {
+  const id = await submit("1-10");
+  const before = await lease(id, 9);
+  const bodies = [1, 2, 3].map(() => claimBody());
+  await inside(id, async (object) => {
+    const { task } = object;
+    await refusing(object, /^INSERT/, async () => {
+      const calls = bodies.map((body, i) => task.claim({ id: i + 1 }, body));
+      // Refused by what the others have done: that is not so, either.
+      const other = task.renew({ id: 9 }, "0c55b5f5-6b0d-4b3c-8f3f-0d6f0c8f7a11", {
+        attempt: 2,
+        done: [],
+        progress: null,
+      });
+      const outcomes = Promise.allSettled([...calls, other]);
+      const looked = await task.view();
+      expect(looked.ok && looked.value.frames).toMatchObject({ leased: 1, pending: 9 });
+      for (const outcome of await outcomes)
+        expect(outcome).toMatchObject({ status: "rejected", reason: { message: FULL } });
+    });
+    const again = await Promise.all(bodies.map((body, i) => task.claim({ id: i + 1 }, body)));
+    expect(again.map((one) => one.ok && one.value.lease?.attempt)).toEqual(
+      [2, 3, 4].map((n) => before.attempt - 1 + n),
+    );
+  });
+  await evictDurableObject(taskOf(env, id));
+  expect((await view(id)).frames).toMatchObject({ leased: 4, pending: 6 });
+});
+
+test("P7: what a refused row held is in no history; made again, it is told once", async () => {
+  const id = await submit("1-4", { lease_ms: 3_600_000 });
+  const leases = [await lease(id, 1), await lease(id, 2)];
+  const done = [await rendered(leases[0]!), await rendered(leases[1]!)];
+  await inside(id, async (inner) => {
+    const calls = (): Promise<unknown>[] =>
+      leases.map(({ lease_id, attempt }, i) =>
+        inner.task.complete({ id: i + 1 }, lease_id, { attempt, done: done[i]!, next: null }),
+      );
+    await refusing(inner, /^INSERT/, async () => {
+      const outcomes = Promise.allSettled(calls());
+      later(40_000);
+      await (inner.task as unknown as { alarm(): Promise<void> }).alarm();
+      expect((await outcomes).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+    });
+    expect(await Promise.all(calls())).toMatchObject([{ ok: true }, { ok: true }]);
+  });
+  later(600_000);
+  await ring(id);
+  const events = await history(id);
+  expect(events.map(({ kind, frames }) => [kind, frames])).toEqual([
+    ["submitted", null],
+    ["done", "1"],
+    ["done", "2"],
+  ]);
+  expect((await view(id)).frames).toMatchObject({ leased: 0, done: 2, pending: 2 });
+});
+
+test("P4, P10: an object that cannot read its rows after a refused write does not say that its task is gone", async () => {
+  const id = await submit("1-3");
+  await inside(id, async (inner) => {
+    await refusing(inner, /./, async () => {
+      await expect(inner.task.claim({ id: 1 }, claimBody())).rejects.toThrow(FULL);
+      await expect(inner.task.view()).rejects.toThrow(FULL);
+      await expect(inner.task.claim({ id: 1 }, claimBody())).rejects.toThrow(FULL);
+    });
+    expect((await inner.task.claim({ id: 1 }, claimBody())).ok).toBe(true);
+  });
+  expect((await view(id)).frames).toMatchObject({ leased: 1, pending: 2 });
+  expect((await object(id).view()).ok).toBe(true);
+});
