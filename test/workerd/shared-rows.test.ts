@@ -194,3 +194,24 @@ test("P4, P10: an object that cannot read its rows after a refused write does no
   expect((await view(id)).frames).toMatchObject({ leased: 1, pending: 2 });
   expect((await object(id).view()).ok).toBe(true);
 });
+
+test("P4: a call that breaks off halfway takes those with it whose changes lie beside its own, and all of them work again", async () => {
+  const id = await submit("1-100", { chunk: 16, lease_ms: 3_600_000 });
+  const held = await lease(id, 2);
+  const done = await rendered(held);
+  // Its page is to be read from the rows, not from memory.
+  await evictDurableObject(taskOf(env, id));
+  const body = claimBody();
+  await inside(id, async (inner) => {
+    const complete = () => inner.task.complete({ id: 2 }, held.lease_id, { attempt: held.attempt, done, next: null });
+    const first = inner.task.claim({ id: 1 }, body);
+    await refusing(inner, /^SELECT json FROM pages/, async () => {
+      const outcomes = await Promise.allSettled([first, complete()]);
+      for (const outcome of outcomes) expect(outcome).toMatchObject({ status: "rejected", reason: { message: FULL } });
+    });
+    expect(await complete()).toMatchObject({ ok: true, value: { committed: 16 } });
+    expect(await inner.task.claim({ id: 1 }, body)).toMatchObject({ ok: true, value: { lease: { frames: "17-32" } } });
+  });
+  await evictDurableObject(taskOf(env, id));
+  expect((await view(id)).frames).toMatchObject({ leased: 16, done: 16, pending: 68 });
+});
