@@ -6,7 +6,7 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { taskOf } from "../../src/platform/env.ts";
-import type { Given, TaskRpc } from "../../src/task/rpc.ts";
+import type { Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/task/rpc.ts";
 import { claimBody, history, later, lease, object, rendered, ring, submit, view } from "./chaos-tasks.ts";
 
 const WORKERS = 32;
@@ -214,4 +214,47 @@ test("P4: a call that breaks off halfway takes those with it whose changes lie b
   });
   await evictDurableObject(taskOf(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: 16, done: 16, pending: 68 });
+});
+
+test("P4: waking reads four megabytes of journal, however many frames share its rows", async () => {
+  const [chunk, callers, rounds] = [60, 16, 30];
+  const id = await submit(`1-${chunk * callers * (rounds + 1)}`, { chunk, lease_ms: 3_600_000 });
+  const all = workers.slice(0, callers);
+  const doneOf = ({ plan, task_id: task, attempt }: Lease): ProvenFrame[] =>
+    plan.outputs.map(({ frame, name }) => ({
+      frame,
+      seconds: 1,
+      receipts: [{ task, attempt, name, size: 9, sha256: "ab".repeat(32) }],
+    }));
+  const { longest, most, checkpoints } = await inside(id, async ({ task, storage: { sql } }) => {
+    let leases = (await claims(task, all)).map((given) => given.lease!);
+    const seen = { longest: 0, most: 0, checkpoints: 0 };
+    let before = 0;
+    for (let round = 0; round < rounds; round++) {
+      const answers = await Promise.all(
+        leases.map((one, i) => {
+          const body = { attempt: one.attempt, done: doneOf(one), next: claimBody() };
+          return task.complete({ id: all[i]! }, one.lease_id, body);
+        }),
+      );
+      leases = answers.map((answer) =>
+        answer.ok ? answer.value.next!.lease! : expect.unreachable(answer.error.detail),
+      );
+      const { chars, row } = sql
+        .exec<{ chars: number; row: number }>(
+          "SELECT coalesce(sum(length(json)), 0) AS chars, coalesce(max(length(json)), 0) AS row FROM journal WHERE version > (SELECT json ->> '$.ledger.version' FROM record)",
+        )
+        .one();
+      if (chars < before) seen.checkpoints++;
+      before = chars;
+      seen.longest = Math.max(seen.longest, row);
+      seen.most = Math.max(seen.most, chars);
+    }
+    return seen;
+  });
+  expect(longest).toBeGreaterThan(100_000);
+  expect(most).toBeLessThan(4_500_000);
+  expect(checkpoints).toBeGreaterThan(0);
+  await evictDurableObject(taskOf(env, id));
+  expect((await view(id)).frames).toMatchObject({ done: chunk * callers * rounds, leased: chunk * callers });
 });
