@@ -2,7 +2,7 @@
  * Rows of the frames that have been touched, PAGE_FRAMES to a row. What changed since they were last written is in memory, and in
  * the journal until then: every reading goes over both.
  */
-import { first, run } from "../platform/sql.ts";
+import { all, first, run, type SqlRow } from "../platform/sql.ts";
 import type { FrameBook, FrameEntry } from "./ledger.ts";
 
 /** Frames to a page: one row of a few kilobytes, and a chunk of 10 touches one or two. */
@@ -11,7 +11,14 @@ export const PAGE_FRAMES = 16;
 /** Pages kept in memory; a hot task works on one or two at a time. */
 const CACHED_PAGES = 64;
 
+/** Pages read at once: some hundred kilobytes. */
+const MAX_READ_PAGES = 64;
+
 type Page = Record<string, FrameEntry>;
+interface PageRow extends SqlRow {
+  page: number;
+  json: string;
+}
 
 export class PageStore {
   readonly #sql: SqlStorage;
@@ -94,21 +101,32 @@ export class PageStore {
   /** Touched frames from `from` on, ascending, page by page; consume before the next `await`. */
   *entries(from = -Infinity): Generator<[number, FrameEntry]> {
     const firstPage = from === -Infinity ? -(2 ** 40) : pageOf(from);
-    const rows = this.#sql.exec<{ page: number; json: string }>(
-      "SELECT page, json FROM pages WHERE page >= ? ORDER BY page",
-      firstPage,
-    );
-    for (const page of this.#overlaid(rows, firstPage)) {
+    for (const page of this.#overlaid(this.#rows(firstPage), firstPage)) {
       const items = Object.entries(page).map(([frame, entry]) => [Number(frame), entry] as [number, FrameEntry]);
       for (const item of items.sort((a, b) => a[0] - b[0])) if (item[0] >= from) yield item;
     }
   }
 
+  /** Rows of pages in their order, read as they are asked for; no cursor is left half-read (see `openTasks`). */
+  *#rows(firstPage: number): Generator<PageRow> {
+    let next = firstPage;
+    for (let limit = 1; ; limit = Math.min(MAX_READ_PAGES, limit * 4)) {
+      const rows = all<PageRow>(
+        this.#sql,
+        "SELECT page, json FROM pages WHERE page >= ? ORDER BY page LIMIT ?",
+        next,
+        limit,
+      );
+      yield* rows;
+      if (rows.length < limit) return;
+      next = rows.at(-1)!.page + 1;
+    }
+  }
+
   failedFrames(): number[] {
     const frames: number[] = [];
-    const rows = this.#sql.exec<{ page: number; json: string }>(
-      "SELECT page, json FROM pages WHERE failed > 0 ORDER BY page",
-    );
+    // Read to the end, a row at a time: a task may have more of them than fit into memory.
+    const rows = this.#sql.exec<PageRow>("SELECT page, json FROM pages WHERE failed > 0 ORDER BY page");
     for (const page of this.#overlaid(rows, -Infinity)) {
       for (const [frame, entry] of Object.entries(page)) if (entry.state === "failed") frames.push(Number(frame));
     }
@@ -116,7 +134,7 @@ export class PageStore {
   }
 
   /** Pages by number, those in memory instead of the rows they differ from. */
-  *#overlaid(rows: Iterable<{ page: number; json: string }>, firstPage: number): Generator<Page> {
+  *#overlaid(rows: Iterable<PageRow>, firstPage: number): Generator<Page> {
     const differ = [...this.#dirty].filter((number) => number >= firstPage).sort((a, b) => b - a);
     for (const row of rows) {
       while (differ.length > 0 && differ.at(-1)! < row.page) yield this.#page(differ.pop()!);

@@ -234,11 +234,17 @@ export class TaskStore {
   /** The oldest events waiting for D1. */
   waitingEvents(tail: readonly HistoryEvent[], limit: number): HistoryEvent[] {
     const events: HistoryEvent[] = [];
-    for (const { json } of this.#sql.exec<{ json: string }>("SELECT json FROM outbox ORDER BY seq")) {
-      events.push(...(JSON.parse(json) as HistoryEvent[]));
-      if (events.length >= limit) return events.slice(0, limit);
+    while (events.length < limit) {
+      const after = events.at(-1)?.seq ?? 0;
+      const row = first<{ json: string }>(
+        this.#sql,
+        "SELECT json FROM outbox WHERE seq > ? ORDER BY seq LIMIT 1",
+        after,
+      );
+      if (!row) return [...events, ...tail].slice(0, limit);
+      events.push(...(JSON.parse(row.json) as HistoryEvent[]));
     }
-    return [...events, ...tail].slice(0, limit);
+    return events.slice(0, limit);
   }
 
   /** Drop events up to `throughSeq`; answers what is left of the tail. */
