@@ -121,6 +121,10 @@ export const frameListsSchema = z
   .meta({ id: "FrameLists" });
 export type FrameLists = z.infer<typeof frameListsSchema>;
 
+/** Frames that changed, by the state that they are in now. */
+export const movedFramesSchema = frameListsSchema.extend({ pending: z.array(z.string()) }).meta({ id: "MovedFrames" });
+export type MovedFrames = z.infer<typeof movedFramesSchema>;
+
 /** One frame as it is now. More about it: `GET /tasks/N/frames?frames=…`. */
 export const liveFrameSchema = z
   .object({
@@ -156,6 +160,11 @@ export const taskDeltaSchema = z
     /** The task as it is now, leases with their progress included, but without its settings: those only change in a snapshot. */
     task: taskSchema.omit({ settings: true }).optional(),
     frames: z.array(liveFrameSchema).optional(),
+    /**
+     * Instead of `frames`, where more than 200 changed since the last message. What else is known of those that are done:
+     * `GET /tasks/N/timings?frames=…`.
+     */
+    moved: movedFramesSchema.optional(),
     /** New lines, for sockets opened with `log=1`. Older ones: `GET /tasks/N/log`. */
     log: z.array(logLineSchema).optional(),
   })

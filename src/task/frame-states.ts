@@ -6,14 +6,15 @@ import {
   formatFrameList,
   framesOf,
   indexOfFrame,
+  listOfFrames,
   MAX_RANGES,
   type FrameList,
   type FrameRange,
 } from "../protocol/frame-list.ts";
-import type { FrameLists } from "../protocol/live.ts";
+import type { FrameLists, MovedFrames } from "../protocol/live.ts";
 import type { FrameState } from "../protocol/task.ts";
 import type { FrameSet } from "./frame-set.ts";
-import type { FrameEntry, Ledger, Terms } from "./ledger.ts";
+import { statesOf, type FrameBook, type FrameEntry, type Ledger, type Terms } from "./ledger.ts";
 
 const CODE: Record<FrameState, number> = { pending: 0, leased: 1, done: 2, failed: 3, skipped: 4 };
 /** Beside the state of a done frame: it has a preview. */
@@ -52,7 +53,7 @@ export class FrameStates {
     };
   }
 
-  /** Runs of wanted frames, cut into texts of as many ranges as a list may have. */
+  /** Runs of wanted frames, as texts. */
   #texts(wanted: (byte: number) => boolean): string[] {
     const runs: FrameRange[] = [];
     let index = 0;
@@ -64,10 +65,40 @@ export class FrameStates {
         else runs.push((run = { start: frame, end: frame, step: range.step }));
       }
     }
-    const texts: string[] = [];
-    for (let at = 0; at < runs.length; at += MAX_RANGES) texts.push(formatFrameList(runs.slice(at, at + MAX_RANGES)));
-    return texts;
+    return textsOf(runs);
   }
+}
+
+/** Where these frames stand now. */
+export function movedFrames(task: { ledger: Ledger; book: FrameBook }, changed: Iterable<number>): MovedFrames {
+  const by: Record<FrameState | "previews", number[]> = {
+    pending: [],
+    leased: [],
+    done: [],
+    failed: [],
+    skipped: [],
+    previews: [],
+  };
+  for (const [frame, state] of statesOf(task, changed)) {
+    by[state].push(frame);
+    if (state === "done" && hasPreview(task.book.get(frame)!)) by.previews.push(frame);
+  }
+  const texts = (of: keyof typeof by): string[] => textsOf(listOfFrames(by[of]));
+  return {
+    pending: texts("pending"),
+    leased: texts("leased"),
+    done: texts("done"),
+    failed: texts("failed"),
+    skipped: texts("skipped"),
+    previews: texts("previews"),
+  };
+}
+
+/** Ranges, cut into texts of as many as a list may have. */
+function textsOf(ranges: FrameList): string[] {
+  const texts: string[] = [];
+  for (let at = 0; at < ranges.length; at += MAX_RANGES) texts.push(formatFrameList(ranges.slice(at, at + MAX_RANGES)));
+  return texts;
 }
 
 /** Whether a committed frame came with a preview. */

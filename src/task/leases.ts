@@ -4,7 +4,7 @@
  *
  * Besides, it knows what its rows lack: leases that are new or changed, and those that ended, since `takeNews`.
  */
-import type { FrameSet } from "./frame-set.ts";
+import { minus, type FrameSet } from "./frame-set.ts";
 
 export interface LiveLease {
   lease_id: string;
@@ -29,6 +29,8 @@ export class Leases implements Iterable<LiveLease> {
   readonly #news = new Set<LiveLease>();
   #ended: string[] = [];
   #notBeforeMs = Infinity;
+  /** While it is a list, open frames are put into it that get a lease, or lose it. */
+  moved: FrameSet[] | null = null;
 
   /** As the rows have them. */
   constructor(leases: Iterable<LiveLease> = []) {
@@ -56,10 +58,12 @@ export class Leases implements Iterable<LiveLease> {
   add(lease: LiveLease): void {
     this.#hold(lease);
     this.#news.add(lease);
+    this.moved?.push(lease.open);
   }
 
   /** The only way to change a lease that is held here. */
   change(lease: LiveLease, change: Partial<Pick<LiveLease, "open" | "until_ms">>): void {
+    if (change.open) this.moved?.push(minus(lease.open, change.open), minus(change.open, lease.open));
     Object.assign(lease, change);
     this.#notBeforeMs = Math.min(this.#notBeforeMs, lease.until_ms);
     this.#news.add(lease);
@@ -69,6 +73,7 @@ export class Leases implements Iterable<LiveLease> {
     this.#drop(lease);
     this.#news.delete(lease);
     this.#ended.push(lease.lease_id);
+    this.moved?.push(lease.open);
   }
 
   /**

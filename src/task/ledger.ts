@@ -13,7 +13,7 @@ import { countFrames, formatFrameList, indexOfFrame, parseFrameList, type FrameL
 import type { HistoryEvent } from "../protocol/history.ts";
 import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from "../protocol/task.ts";
 import type { ChunkStats } from "./chunking.ts";
-import { EMPTY, format, has, intersect, size, type FrameSet } from "./frame-set.ts";
+import { EMPTY, format, has, intersect, size, union, type FrameSet } from "./frame-set.ts";
 import { Leases, type LiveLease } from "./leases.ts";
 import type { TaskDefinition } from "./rpc.ts";
 import { counted, NO_TALLY, type Tally } from "./tally.ts";
@@ -200,10 +200,26 @@ export function holderOf(ledger: Ledger, frame: number): LiveLease | undefined {
 
 /** The state of one frame of the task (P1). */
 export function stateOf(transition: Pick<Transition, "ledger" | "book">, frame: number): FrameState {
-  if (holderOf(transition.ledger, frame)) return "leased";
-  const entry = transition.book.get(frame);
+  return stateWhere(transition, frame, holderOf(transition.ledger, frame) !== undefined);
+}
+
+/** The states of many frames: leases are looked over once, not once a frame. */
+export function* statesOf(
+  transition: Pick<Transition, "ledger" | "book">,
+  frames: Iterable<number>,
+): Generator<[number, FrameState]> {
+  const leased = union(
+    EMPTY,
+    [...transition.ledger.leases].flatMap((lease) => lease.open),
+  );
+  for (const frame of frames) yield [frame, stateWhere(transition, frame, has(leased, frame))];
+}
+
+function stateWhere({ ledger, book }: Pick<Transition, "ledger" | "book">, frame: number, leased: boolean): FrameState {
+  if (leased) return "leased";
+  const entry = book.get(frame);
   if (entry && entry.state !== "retry") return entry.state;
-  return has(transition.ledger.skipped, frame) ? "skipped" : "pending";
+  return has(ledger.skipped, frame) ? "skipped" : "pending";
 }
 
 /** Whether the task still waits for another one as a whole. */

@@ -4,11 +4,11 @@
  */
 import { LiveFeed, type Source } from "../live/feed.ts";
 import { viewerOf, type Viewer } from "../live/viewer.ts";
-import type { FrameLists, LiveFrame, TaskDelta, TaskSnapshot } from "../protocol/live.ts";
+import type { FrameLists, LiveFrame, MovedFrames, TaskDelta, TaskSnapshot } from "../protocol/live.ts";
 import type { Task } from "../protocol/task.ts";
-import { EMPTY, frames, minus, size, union, type FrameSet } from "./frame-set.ts";
-import { FrameStates, hasPreview } from "./frame-states.ts";
-import { stateOf, type FrameBook } from "./ledger.ts";
+import { frames, minus, size, type FrameSet } from "./frame-set.ts";
+import { FrameStates, hasPreview, movedFrames } from "./frame-states.ts";
+import { statesOf, type FrameBook } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
 import { sharedTask } from "./share-view.ts";
 import type { Loaded } from "./held-task.ts";
@@ -16,8 +16,10 @@ import type { TaskLog } from "./task-log.ts";
 import type { TaskStore } from "./task-store.ts";
 import { frameOf } from "./task-view.ts";
 
-/** More frames than this in one transition, or in one message, and a snapshot is shorter. */
+/** More frames than this in one transition, and a snapshot is shorter than what names them. */
 const MAX_FRAMES = 2_000;
+/** More frames than this in one message are told by state: a hundred bytes each for hundreds of pages are what they cost most. */
+const MAX_TOLD = 200;
 /** Entries of the log in one message. */
 const LOG_ENTRIES = 200;
 /** Characters of the log in one message: what a page misses of a flood it reads from the log itself. */
@@ -41,7 +43,6 @@ export interface LiveHost {
 /** What a transition may change that the ledger does not say afterwards. */
 interface Before {
   definition: TaskDefinition;
-  open: FrameSet;
   skipped: FrameSet;
   touched: Set<number>;
 }
@@ -80,9 +81,11 @@ export class TaskLive implements Source<Name> {
 
   /** Before a transition; null while nobody watches. */
   before(loaded: Loaded): Before | null {
-    if (!this.feed.watched) return null;
     const { definition, record } = loaded;
-    return { definition, open: openFrames(loaded), skipped: record.ledger.skipped, touched: new Set() };
+    const { leases, skipped } = record.ledger;
+    const { watched } = this.feed;
+    leases.moved = watched ? [] : null;
+    return watched ? { definition, skipped, touched: new Set() } : null;
   }
 
   /** The book for that transition: it remembers which frames are written. */
@@ -101,14 +104,9 @@ export class TaskLive implements Source<Name> {
   /** After its commit. */
   after(loaded: Loaded, before: Before | null): void {
     if (!before) return;
-    const { skipped } = loaded.record.ledger;
-    const open = openFrames(loaded);
-    const moved = [
-      minus(before.open, open),
-      minus(open, before.open),
-      minus(before.skipped, skipped),
-      minus(skipped, before.skipped),
-    ];
+    const { skipped, leases } = loaded.record.ledger;
+    const moved = leases.moved ?? [];
+    if (skipped !== before.skipped) moved.push(minus(before.skipped, skipped), minus(skipped, before.skipped));
     const many = before.touched.size + moved.reduce((sum, set) => sum + size(set), 0);
     const { settings, frame_list } = loaded.definition;
     const same = settings === before.definition.settings && frame_list === before.definition.frame_list;
@@ -155,15 +153,15 @@ export class TaskLive implements Source<Name> {
 
   delta(names: readonly Name[], kind: string, seq: number, nowMs: number): string | null {
     const changed = names.filter((name) => typeof name === "number");
-    if (changed.length > MAX_FRAMES) return this.snapshot(kind, seq, nowMs);
     const delta: TaskDelta = { type: "delta", seq, now_ms: nowMs };
     if (names.length > changed.length + Number(names.includes("log"))) {
       const { settings: _, ...task } = kind === "shared" ? sharedTask(this.#host.view()) : this.#host.view();
       delta.task = task;
     }
-    if (changed.length > 0) delta.frames = changed.map((frame) => this.#frame(frame));
+    if (changed.length > MAX_TOLD) delta.moved = this.#moved(changed);
+    else if (changed.length > 0) delta.frames = changed.map((frame) => this.#frame(frame));
     if (kind === "log" && names.includes("log")) delta.log = this.#newLines();
-    return delta.task || delta.frames || delta.log ? JSON.stringify(delta) : null;
+    return delta.task || delta.frames || delta.moved || delta.log ? JSON.stringify(delta) : null;
   }
 
   async living(viewers: readonly Viewer[]): Promise<readonly Viewer[]> {
@@ -173,6 +171,11 @@ export class TaskLive implements Source<Name> {
     return viewers.filter(({ token, share }) =>
       token === null ? share === generation : token === 0 || living.has(token),
     );
+  }
+
+  #moved(changed: readonly number[]): MovedFrames {
+    const { ledger } = this.#host.loaded()!.record;
+    return movedFrames({ ledger, book: this.#host.store.book }, changed);
   }
 
   #frame(frame: number): LiveFrame {
@@ -187,12 +190,9 @@ export class TaskLive implements Source<Name> {
     const { store } = this.#host;
     const { terms, record } = this.#host.loaded()!;
     this.#states ??= new FrameStates(terms, record.ledger, store.entries());
-    for (const frame of this.#stale) {
-      const { ledger } = record;
-      const entry = store.book.get(frame);
-      const state = stateOf({ ledger, book: store.book }, frame);
-      this.#states.set(frame, state, state === "done" && entry !== undefined && hasPreview(entry));
-    }
+    const { book } = store;
+    for (const [frame, state] of statesOf({ ledger: record.ledger, book }, this.#stale))
+      this.#states.set(frame, state, state === "done" && hasPreview(book.get(frame)!));
     this.#stale.clear();
     return this.#states.lists();
   }
@@ -211,12 +211,4 @@ function newest<T extends { text: string }>(lines: readonly T[]): T[] {
   let from = lines.length;
   while (from > 0 && chars + lines[from - 1]!.text.length <= LOG_CHARS) chars += lines[--from]!.text.length;
   return lines.slice(Math.min(from, lines.length - 1));
-}
-
-function openFrames({ record }: Loaded): FrameSet {
-  // All at once: thousands of leases, one after the other, would be sorted as often.
-  return union(
-    EMPTY,
-    [...record.ledger.leases].flatMap((lease) => lease.open),
-  );
 }

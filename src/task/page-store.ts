@@ -8,8 +8,8 @@ import type { FrameBook, FrameEntry } from "./ledger.ts";
 /** Frames to a page: one row of a few kilobytes, and a chunk of 10 touches one or two. */
 export const PAGE_FRAMES = 16;
 
-/** Pages kept in memory; a hot task works on one or two at a time. */
-const CACHED_PAGES = 64;
+/** Pages kept in memory, a megabyte: those of a hot task, and of what changed since pages that watch it were last told. */
+const CACHED_PAGES = 256;
 
 /** Pages read at once: some hundred kilobytes. */
 const MAX_READ_PAGES = 64;

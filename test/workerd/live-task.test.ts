@@ -74,7 +74,15 @@ function statesOf(messages: TaskMessage[]): Record<number, string> {
           for (const frame of framesOf(list.value)) states[frame] = state;
         }
       }
-    } else for (const { frame, state } of message.frames ?? []) states[frame] = state;
+    } else {
+      for (const { frame, state } of message.frames ?? []) states[frame] = state;
+      for (const state of ["pending", "leased", "done", "failed", "skipped"] as const)
+        for (const text of message.moved?.[state] ?? []) {
+          const list = parseFrameList(text);
+          if (!list.ok) throw new Error(list.error);
+          for (const frame of framesOf(list.value)) states[frame] = state;
+        }
+    }
   }
   return states;
 }
@@ -326,6 +334,27 @@ describe("a task's live socket", () => {
     const page = await watch<TaskMessage>(`/tasks/${id}/live`);
     expect(await written()).toBe(alone);
     await caughtUp(id, page);
+  });
+
+  it("tells many frames by the state that they are in now, in a few bytes", async () => {
+    const id = await taskOfFrames("1-1000", { chunk: 300 });
+    const page = await watch<TaskMessage>(`/tasks/${id}/live`);
+    const first = await claim(id);
+    await caughtUp(id, page);
+    expect(page.messages.at(-1)).toMatchObject({ type: "delta", moved: { leased: ["1-300"], done: [] } });
+    await complete(id, first);
+    await claim(id);
+    await act(id, { status: "skip", frames: "900-1000" });
+    await caughtUp(id, page);
+    await act(id, { status: "requeue", frames: "10-290" });
+    await caughtUp(id, page);
+    const last = page.messages.at(-1)!;
+    expect(last).toMatchObject({ type: "delta", moved: { pending: ["10-290"], previews: [] } });
+    expect(last).not.toHaveProperty("frames");
+    expect(page.messages.filter(({ type }) => type === "snapshot")).toHaveLength(1);
+    const again = await watch<TaskMessage>(`/tasks/${id}/live?after=${page.messages[0]!.seq}`);
+    await again.until((messages) => messages.length > 0, "what was missed");
+    expect(again.messages[0]).toMatchObject({ type: "delta", moved: { done: ["1-9,291-300"] } });
   });
 
   it("replaces everything at once when more has changed than is worth naming", async () => {

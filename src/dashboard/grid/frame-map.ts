@@ -49,16 +49,21 @@ export class FrameMap {
 
   /** Put these frames into a state; frames that the task does not have are left out. True when anything changed. */
   set(frames: string, state: FrameState): boolean {
-    const parsed = parseFrameList(frames);
-    if (!parsed.ok) return false;
     let changed = false;
+    for (const index of this.indexesOf(frames)) if (this.#put(index, BYTE[state])) changed = true;
+    return changed;
+  }
+
+  /** Indexes of those frames of a list that the task has. */
+  *indexesOf(frames: string): Generator<number> {
+    const parsed = parseFrameList(frames);
+    if (!parsed.ok) return;
     for (const range of parsed.value) {
       for (let frame = range.start; frame <= range.end; frame += range.step) {
         const index = this.indexOf(frame);
-        if (index >= 0 && this.#put(index, BYTE[state])) changed = true;
+        if (index >= 0) yield index;
       }
     }
-    return changed;
   }
 
   setOne(frame: number, state: FrameState): boolean {

@@ -1,8 +1,8 @@
 /** One task, live: its summary, where each frame stands, what is known of each frame, and its newest log lines. */
 import { signal } from "@preact/signals";
-import type { LiveFrame, TaskMessage, TaskSnapshot } from "../../protocol/live.ts";
+import type { LiveFrame, MovedFrames, TaskMessage, TaskSnapshot } from "../../protocol/live.ts";
 import type { LogPage, Task } from "../../protocol/task.ts";
-import { FrameMap } from "../grid/frame-map.ts";
+import { FrameMap, STATES } from "../grid/frame-map.ts";
 import { LiveSocket, type LiveState } from "./live.ts";
 
 export type LogLine = LogPage["lines"][number];
@@ -21,6 +21,8 @@ export class TaskLive {
   readonly newest = signal<number | null>(null);
   /** Frames of the last delta, for views that keep more about frames than their state. */
   readonly changed = signal<readonly LiveFrame[]>([]);
+  /** The same where many changed: their states only. */
+  readonly moved = signal<MovedFrames | null>(null);
   readonly log = signal<readonly LogLine[]>([]);
   readonly socket: LiveSocket<TaskMessage>;
 
@@ -57,7 +59,7 @@ export class TaskLive {
 
   #take(message: TaskMessage): void {
     if (message.type === "snapshot") return this.#replace(message);
-    const { task, frames, log } = message;
+    const { task, frames, moved, log } = message;
     if (task) this.task.value = { ...task, settings: this.task.value?.settings ?? {} } as Task;
     const map = this.map.value;
     if (frames && map) {
@@ -65,7 +67,24 @@ export class TaskLive {
       this.changed.value = frames;
       this.version.value++;
     }
+    if (moved && map) {
+      this.#move(map, moved);
+      this.moved.value = moved;
+      this.version.value++;
+    }
     if (log) this.addLog(log);
+  }
+
+  #move(map: FrameMap, moved: MovedFrames): void {
+    for (const state of STATES) {
+      for (const list of moved[state]) {
+        map.set(list, state);
+        for (const index of map.indexesOf(list)) this.previews[index] = 0;
+      }
+    }
+    let newest = -1;
+    for (const list of moved.previews) for (const index of map.indexesOf(list)) this.previews[(newest = index)] = 1;
+    if (newest >= 0) this.newest.value = map.frameAt(newest);
   }
 
   #put(map: FrameMap, frame: LiveFrame): void {

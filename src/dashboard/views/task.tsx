@@ -42,9 +42,13 @@ export function TaskSheet({ id, full }: SheetProps) {
     const map = live.map.value;
     if (!map || !needsFacts.value || facts.peek()?.map === map) return;
     const abort = new AbortController();
-    const made = new FrameFacts(map);
+    const made = new FrameFacts(id, map, abort.signal);
     facts.value = made;
-    made.load(id, abort.signal).catch(() => (made.loading.value = false));
+    made.load().catch(() => undefined);
+  });
+  useSignalEffect(() => {
+    const moved = live.moved.value;
+    if (moved) facts.peek()?.takeMoved(moved);
   });
   useSignalEffect(() => {
     const changed = live.changed.value;

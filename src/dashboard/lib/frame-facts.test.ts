@@ -1,0 +1,71 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { MovedFrames, Timings } from "../../protocol/live.ts";
+import { FrameMap } from "../grid/frame-map.ts";
+import { ASK_AFTER_MS, FrameFacts } from "./frame-facts.ts";
+
+const NOTHING: MovedFrames = { pending: [], leased: [], done: [], failed: [], skipped: [], previews: [] };
+
+/** What the manager was asked, and answers: frames that have facts, each of as many seconds as its number. */
+let asked: string[] = [];
+let done: number[] = [];
+let down = false;
+
+beforeEach(() => {
+  [asked, done, down] = [[], [], false];
+  vi.useFakeTimers();
+  vi.stubGlobal("fetch", async (address: string) => {
+    const { searchParams } = new URL(address, "http://manager.test");
+    asked.push(searchParams.get("frames") ?? "all");
+    if (down) throw new TypeError("the network is away");
+    const [first, last] = (searchParams.get("frames") ?? "1-9999").split("-").map(Number) as [number, number];
+    const frames = done.filter((frame) => frame >= first && frame <= last);
+    const each = (value: number): number[] => frames.map(() => value);
+    const page: Timings = {
+      frames,
+      seconds: frames,
+      worker_ids: each(7),
+      attempts: each(3),
+      committed_ms: each(99),
+      cursor: null,
+    };
+    return Response.json(page);
+  });
+});
+afterEach(() => {
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+function facts(): FrameFacts {
+  return new FrameFacts(1, new FrameMap("1-1000"), new AbortController().signal);
+}
+
+it("facts of many frames that are done are asked for together, a little later; of others they are forgotten at once", async () => {
+  const known = facts();
+  done = [1, 2];
+  await known.load();
+  expect(Array.from(known.seconds.slice(0, 3))).toEqual([1, 2, 0]);
+  known.takeMoved({ ...NOTHING, pending: ["2"], done: ["300-500", "700"] });
+  known.takeMoved({ ...NOTHING, leased: ["900"], done: ["501-510"] });
+  expect(Array.from(known.seconds.slice(0, 3))).toEqual([1, 0, 0]);
+  done = [1, 300, 700];
+  await vi.advanceTimersByTimeAsync(ASK_AFTER_MS);
+  expect(asked).toEqual(["all", "300-700"]);
+  expect([known.seconds[299], known.worker[699], known.attempt[699], known.committedMs[699]]).toEqual([300, 7, 3, 99]);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked).toHaveLength(2);
+});
+
+it("what could not be asked for is asked for with the next frames that change, and not before", async () => {
+  const known = facts();
+  down = true;
+  known.takeMoved({ ...NOTHING, done: ["5-10"] });
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked).toEqual(["5-10"]);
+  down = false;
+  done = [5, 20];
+  known.takeMoved({ ...NOTHING, done: ["20"] });
+  await vi.advanceTimersByTimeAsync(ASK_AFTER_MS);
+  expect(asked).toEqual(["5-10", "5-20"]);
+  expect([known.seconds[4], known.seconds[19]]).toEqual([5, 20]);
+});
