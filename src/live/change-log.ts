@@ -46,6 +46,12 @@ export class ChangeLog<K> {
     const names = [...this.#pending];
     this.#pending = new Set();
     this.#seq++;
+    if (names.length > this.#max) {
+      // None of what was kept would be left, nor all of this.
+      this.#steps.clear();
+      this.#floor = this.#seq;
+      return names;
+    }
     for (const name of names) {
       this.#steps.delete(name);
       this.#steps.set(name, this.#seq);

@@ -19,6 +19,8 @@ const RECHECK_MS = 30_000;
 const RECORD_MS = 60_000;
 /** Pages ping at least once a minute, even in a background tab; one this silent is gone, whether or not its close arrived. */
 const SILENT_MS = 180_000;
+/** More pages than this are told less often, so that what they take of the object's time does not rise with their number. */
+const OFTEN_TOLD = 50;
 /** A watched object has better things to do than serve more. */
 export const MAX_SOCKETS = 2_000;
 /** The manager could not ask whether the holder may still watch; it may come again at once. */
@@ -136,8 +138,9 @@ export class LiveFeed<K> {
 
   #arm(): void {
     if (this.#timer !== undefined || this.#sockets.size === 0) return;
-    const waitMs = Math.max(0, this.#sentMs + LIVE_EVERY_MS - Date.now());
-    this.#timer = setTimeout(() => void this.#flush(), Math.min(waitMs, LIVE_EVERY_MS));
+    const everyMs = LIVE_EVERY_MS * Math.max(1, this.#sockets.size / OFTEN_TOLD);
+    const waitMs = Math.max(0, this.#sentMs + everyMs - Date.now());
+    this.#timer = setTimeout(() => void this.#flush(), Math.min(waitMs, everyMs));
   }
 
   /** Send what has changed. The timer stays set until all have it: a slow question delays the next message, never its order. */

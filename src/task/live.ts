@@ -8,7 +8,7 @@ import type { FrameLists, LiveFrame, MovedFrames, TaskDelta, TaskSnapshot } from
 import type { Task } from "../protocol/task.ts";
 import { frames, minus, size, type FrameSet } from "./frame-set.ts";
 import { FrameStates, hasPreview, movedFrames } from "./frame-states.ts";
-import { statesOf, type FrameBook } from "./ledger.ts";
+import { statesOf, type FrameBook, type Ledger } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
 import { sharedTask } from "./share-view.ts";
 import type { Loaded } from "./held-task.ts";
@@ -20,6 +20,8 @@ import { frameOf } from "./task-view.ts";
 const MAX_FRAMES = 2_000;
 /** More frames than this in one message are told by state: a hundred bytes each for hundreds of pages are what they cost most. */
 const MAX_TOLD = 200;
+/** Frames that may be remembered as changed since the last snapshot. */
+const MAX_STALE = 10_000;
 /** Entries of the log in one message. */
 const LOG_ENTRIES = 200;
 /** Characters of the log in one message: what a page misses of a flood it reads from the log itself. */
@@ -112,13 +114,22 @@ export class TaskLive implements Source<Name> {
     const same = settings === before.definition.settings && frame_list === before.definition.frame_list;
     if (!same || many > MAX_FRAMES) return this.reset();
     for (const frame of before.touched) this.#changed(frame);
-    for (const set of moved) for (const frame of frames(set)) this.#changed(frame);
+    for (const set of moved) for (const frame of frames(set)) if (!before.touched.has(frame)) this.#changed(frame);
+    if (this.#states && this.#stale.size > MAX_STALE) this.#catchUp(this.#states, loaded.record.ledger);
     this.feed.note("task");
   }
 
   #changed(frame: number): void {
     if (this.#states) this.#stale.add(frame);
     this.feed.note(frame);
+  }
+
+  /** Bring the states up to date. */
+  #catchUp(states: FrameStates, ledger: Ledger): void {
+    const { book } = this.#host.store;
+    for (const [frame, state] of statesOf({ ledger, book }, this.#stale))
+      states.set(frame, state, state === "done" && hasPreview(book.get(frame)!));
+    this.#stale.clear();
   }
 
   /** More has changed than a message should name. */
@@ -190,10 +201,7 @@ export class TaskLive implements Source<Name> {
     const { store } = this.#host;
     const { terms, record } = this.#host.loaded()!;
     this.#states ??= new FrameStates(terms, record.ledger, store.entries());
-    const { book } = store;
-    for (const [frame, state] of statesOf({ ledger: record.ledger, book }, this.#stale))
-      this.#states.set(frame, state, state === "done" && hasPreview(book.get(frame)!));
-    this.#stale.clear();
+    this.#catchUp(this.#states, record.ledger);
     return this.#states.lists();
   }
 
