@@ -236,10 +236,16 @@ export class TaskChores {
   }
 
   async #tellDependents(): Promise<void> {
-    const sent = await this.dependents.tell(this.#host.loaded()!);
+    const { sent, state } = await this.dependents.tell(this.#host.loaded()!);
+    const now = this.#host.loaded();
+    if (!now) return;
+    // It may have completed, or been removed, while they were told that it is open: nothing else would tell them any more.
+    const moved = this.dependents.progress(now, null).state !== state;
     this.#host.settle(({ chores }) => {
       if (sent) chores.news = minus(chores.news, sent);
-      chores.news_due_ms = sent === null ? Date.now() + AGAIN_MS : chores.news.length > 0 ? Date.now() + NEWS_MS : null;
+      if (sent === null) chores.news_due_ms = Date.now() + AGAIN_MS;
+      else if (moved) chores.news_due_ms = Date.now();
+      else chores.news_due_ms = chores.news.length > 0 ? Date.now() + NEWS_MS : null;
     });
   }
 

@@ -86,12 +86,19 @@ export class Dependents {
     return union(record.ledger.skipped, setOf(done));
   }
 
-  /** Tell them all. The news they were told, or null when one could not be reached and all must be told again. */
-  async tell(loaded: Loaded): Promise<FrameSet | null> {
+  /**
+   * Tell them all how the task stands now; what changes while they are told is for the next time. The news they were told, or null
+   * when one could not be reached and all must be told again.
+   */
+  async tell(loaded: Loaded): Promise<{ sent: FrameSet | null; state: DependencyProgress["state"] }> {
     const sent = loaded.record.chores.news;
+    const { state } = this.progress(loaded, null);
+    const each = this.#all().map((dependent) => ({
+      dependent,
+      progress: this.progress(loaded, dependent.frames === "same" ? sent : null),
+    }));
     let missed = false;
-    for (const dependent of this.#all()) {
-      const progress = this.progress(loaded, dependent.frames === "same" ? sent : null);
+    for (const { dependent, progress } of each) {
       const call = callTask(this.#env, dependent.task, (task) => task.dependencyMoved(progress));
       const answer = await call.catch(() => "failed" as const);
       const forgotten = answer === "unknown" && Date.now() - dependent.since_ms > FORGET_MS;
@@ -99,7 +106,7 @@ export class Dependents {
       else if (answer !== "taken") missed = true;
     }
     this.#known = null;
-    return missed ? null : sent;
+    return { sent: missed ? null : sent, state };
   }
 }
 

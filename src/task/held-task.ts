@@ -2,7 +2,7 @@
  * A task as its object holds it in memory, and the ways to change it: memory and rows together, or neither.
  *
  * Lease calls are gathered: while the storage is busy with what came before, they are decided in memory, and one row is written for
- * all of them. None is answered before that (`written`), and whoever else looks at the task has it written first (`loaded`), so that
+ * all of them. None is answered before that (`answered`), and whoever else looks at the task has it written first (`loaded`), so that
  * nobody is ever told what a failed write takes back.
  */
 import type { Result } from "../platform/result.ts";
@@ -41,6 +41,8 @@ export class HeldTask {
   #unread = false;
   /** Settles when the transitions that are in memory only are in the rows; null when there are none. */
   #gathered: PromiseWithResolvers<void> | null = null;
+  /** The row that the last gathered transition is in, or has seen; undefined when that was written before. */
+  #row: Promise<void> | undefined;
 
   /**
    * `parts`: what a transition goes through; they are made later than this, for they look at it. `forget`: drop what the rest
@@ -75,7 +77,7 @@ export class HeldTask {
     return unlessRemoved(this.loaded);
   }
 
-  /** The same with what is gathered: for lease calls, which are answered when it is `written`. */
+  /** The same with what is gathered: for lease calls, which are `answered` when it is written. */
   ahead(): Loaded | null {
     return unlessRemoved(this.#current());
   }
@@ -93,9 +95,19 @@ export class HeldTask {
     this.#unread = false;
   }
 
-  /** Settles when what is gathered is in the rows; rejects when it cannot be, and is taken back. Undefined when nothing is. */
-  get written(): Promise<void> | undefined {
-    return this.#gathered?.promise;
+  /** Make a call that may gather, and answer when what it has changed or seen is in the rows; rejects when it could not be written. */
+  async answered<T>(call: () => T): Promise<T> {
+    void this.#takeRow();
+    const answer = call();
+    // Not `#gathered`: the call itself may have had it written, or refused.
+    await this.#takeRow();
+    return answer;
+  }
+
+  #takeRow(): Promise<void> | undefined {
+    const row = this.#row;
+    this.#row = undefined;
+    return row;
   }
 
   /** Run one transition: all of it is written, or, when it refuses, only the expiry of leases whose time is over. */
@@ -124,19 +136,25 @@ export class HeldTask {
     if (!task) return NOT_FOUND;
     const parts = this.#parts();
     const { result, changed } = this.#orReload(() => decide(parts, task, change));
-    if (changed) this.#later();
-    else if (!this.#gathered) this.#orReload(() => parts.chores.follow(task));
+    if (changed && !this.#gathered) {
+      this.#gathered = Promise.withResolvers<void>();
+      // Nobody may be waiting: a call may have thrown after its transition.
+      this.#gathered.promise.catch(() => undefined);
+      void this.#writeLater();
+    }
+    this.#row = this.#gathered?.promise;
+    if (!this.#gathered) this.#orReload(() => parts.chores.follow(task));
     return result;
   };
 
-  #later(): void {
-    if (this.#gathered) return;
-    this.#gathered = Promise.withResolvers<void>();
-    // Nobody may be waiting: a call may have thrown after its transition.
-    this.#gathered.promise.catch(() => undefined);
+  async #writeLater(): Promise<void> {
     // Resolves at once while nothing is being written, and else when that is on the disk: storage that is busy gathers more.
-    const write = (): void => this.#write();
-    void this.#parts().storage.sync().then(write, write);
+    try {
+      await this.#parts().storage.sync();
+    } catch {
+      // What came before could not be written; whether this can be, the next line finds out.
+    }
+    this.#write();
   }
 
   /** Write what is gathered, as one row. */

@@ -68,6 +68,8 @@ export class RegistryLine {
    * told by the next, for a registry that is slow must not be called by every transition.
    */
   async report(): Promise<void> {
+    // Writes what lease calls have changed; that may itself be worth a report, which is then under way.
+    this.#host.loaded();
     if (!this.#reporting) {
       this.#reporting = this.#report().finally(() => (this.#reporting = null));
       return await this.#reporting;

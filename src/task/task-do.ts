@@ -124,10 +124,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
 
   /** A lease call: it may go by what others have changed, and is answered when all of that is in the rows (P4). */
   async #lease<T>(call: () => Outcome<T>): Promise<Outcome<T>> {
-    if (!this.#held.ahead()) return NOT_FOUND;
-    const outcome = call();
-    await this.#held.written;
-    return outcome;
+    return this.#held.ahead() ? await this.#held.answered(call) : NOT_FOUND;
   }
 
   async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Given>> {

@@ -4,10 +4,27 @@
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { expect, test } from "vitest";
-import { taskOf } from "../../src/platform/env.ts";
-import type { Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/task/rpc.ts";
-import { claimBody, history, later, lease, object, rendered, ring, submit, view } from "./chaos-tasks.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { TaskDO } from "../../src/index.ts";
+import { taskOf, type Env } from "../../src/platform/env.ts";
+import { termsOf } from "../../src/task/ledger.ts";
+import { newRecord } from "../../src/task/record.ts";
+import { RegistryLine } from "../../src/task/registry-line.ts";
+import { definitionOf } from "../support/definition.ts";
+import type { DependencyProgress, Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/task/rpc.ts";
+import {
+  admin,
+  claimBody,
+  complete,
+  history,
+  later,
+  lease,
+  object,
+  rendered,
+  ring,
+  submit,
+  view,
+} from "./chaos-tasks.ts";
 
 const WORKERS = 32;
 const FULL = "the database is full";
@@ -179,6 +196,146 @@ test("P7: what a refused row held is in no history; made again, it is told once"
     ["done", "2"],
   ]);
   expect((await view(id)).frames).toMatchObject({ leased: 0, done: 2, pending: 2 });
+});
+
+test("P4: storage that cannot say when it is idle, or says so by failing, holds up no call", async () => {
+  const id = await submit("1-9");
+  await inside(id, async ({ task, storage }) => {
+    const { sync } = storage;
+    const fail = (): never => {
+      throw new Error("broken");
+    };
+    try {
+      for (const broken of [fail, async () => fail()]) {
+        storage.sync = broken;
+        expect(await claims(task, [1, 2, 3])).toHaveLength(3);
+      }
+    } finally {
+      storage.sync = sync;
+    }
+  });
+  await evictDurableObject(taskOf(env, id));
+  expect((await view(id)).frames.leased).toBe(6);
+});
+
+describe("dependents", () => {
+  /** Have the first `dependencyMoved` that is made answered late: it is under way from `begun` until `go` is called. */
+  function slowNews(): { begun: Promise<void>; go: () => void; told: DependencyProgress[] } {
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { promise: gone, resolve: go } = Promise.withResolvers<void>();
+    const told: DependencyProgress[] = [];
+    // oxlint-disable-next-line typescript/unbound-method -- it is called with its `this`
+    const real = TaskDO.prototype.dependencyMoved;
+    vi.spyOn(TaskDO.prototype, "dependencyMoved").mockImplementation(async function (this: TaskDO, progress) {
+      told.push(progress);
+      const answer = await real.call(this, progress);
+      begin();
+      await gone;
+      return answer;
+    });
+    return { begun, go, told };
+  }
+
+  afterEach(() => vi.restoreAllMocks());
+
+  test("P4: are told nothing that is not written, however long the first of them takes to answer", async () => {
+    const id = await submit("1", { lease_ms: 3_600_000 });
+    const dependents = [];
+    for (let i = 0; i < 2; i++) dependents.push(await submit("1", { depends_on: [{ task: id, frames: "all" }] }));
+    const given = await lease(id, 1);
+    const done = await rendered(given);
+    const body = { attempt: given.attempt, done, next: null };
+    await object(id).complete({ id: 1 }, given.lease_id, body);
+    await ring(id);
+    await object(id).patch({ status: "requeue", frames: "1" }, admin, null);
+    const again = await lease(id, 1);
+    const { begun, go, told } = slowNews();
+    const rings = ring(id);
+    await begun;
+    const frames = await rendered(again);
+    await inside(id, async (inner) => {
+      const { sync } = inner.storage;
+      inner.storage.sync = () => new Promise(() => undefined);
+      const call = inner.task.complete({ id: 1 }, again.lease_id, { attempt: again.attempt, done: frames, next: null });
+      const outcome = Promise.allSettled([call]);
+      inner.storage.sync = sync;
+      await refusing(inner, /^INSERT/, async () => {
+        go();
+        for (let i = 0; i < 20 && told.length < 2; i++) await new Promise((resolve) => setTimeout(resolve, 5));
+        await inner.task.view();
+        expect((await outcome)[0]!.status).toBe("rejected");
+      });
+    });
+    await rings;
+    expect(told.map(({ state }) => state)).toEqual(["open", "open"]);
+    for (const dependent of dependents) expect((await view(dependent)).waits_for).toEqual([id]);
+    await complete(again, 1);
+    later(10_000);
+    await ring(id);
+    for (const dependent of dependents) expect((await view(dependent)).waits_for).toEqual([]);
+  });
+
+  test("are told of an end that comes while they are told of something else", async () => {
+    for (const end of ["completed", "removed"] as const) {
+      const id = await submit("1-2", { lease_ms: 3_600_000 });
+      const dependent = await submit("1-2", { depends_on: [{ task: id, frames: "same" }] });
+      await complete(await lease(id, 1), 1);
+      const last = await lease(id, 1);
+      later(2_000);
+      const { begun, go, told } = slowNews();
+      const rings = ring(id);
+      await begun;
+      if (end === "completed") await complete(last, 1);
+      else await object(id).remove(admin);
+      go();
+      await rings;
+      vi.restoreAllMocks();
+      for (let i = 0; i < 3; i++) {
+        later(6_000);
+        await ring(id);
+      }
+      expect(told[0]!.state).toBe("open");
+      const { waits_for, status, error } = await view(dependent);
+      if (end === "completed") expect(waits_for).toEqual([]);
+      else expect([status, error]).toEqual(["failed", expect.stringContaining(String(id))]);
+    }
+  });
+});
+
+test("one report at a time, also when a look at the task writes something that is worth a report by itself", async () => {
+  const definition = definitionOf("demo_render", { frames: "1-3" }, { id: 1 });
+  const task = { definition, terms: termsOf(definition), record: newRecord(definition, 0) };
+  let [made, under, most] = [0, 0, 0];
+  const registry = {
+    report: async () => {
+      made++;
+      most = Math.max(most, ++under);
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      under--;
+      return { able_workers: 1, watched: false };
+    },
+  };
+  let gathered = 0;
+  const line: RegistryLine = new RegistryLine({
+    env: { REGISTRY: { getByName: () => registry } } as unknown as Env,
+    loaded: () => {
+      if (gathered > 0) {
+        gathered--;
+        void line.report();
+      }
+      return task;
+    },
+    arm: () => undefined,
+  });
+  for (let i = 0; i < 3; i++) {
+    gathered = 1;
+    await line.report();
+    gathered = 1;
+    await Promise.all([line.report(), line.report()]);
+  }
+  expect(most).toBe(1);
+  expect(made).toBeLessThanOrEqual(12);
+  expect(task.record.chores.report_due_ms).toBeNull();
 });
 
 test("P4, P10: an object that cannot read its rows after a refused write does not say that its task is gone", async () => {

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { MovedFrames, Timings } from "../../protocol/live.ts";
-import { FrameMap } from "../grid/frame-map.ts";
+import { FrameMap, STATES } from "../grid/frame-map.ts";
 import { ASK_AFTER_MS, FrameFacts } from "./frame-facts.ts";
 
 const NOTHING: MovedFrames = { pending: [], leased: [], done: [], failed: [], skipped: [], previews: [] };
@@ -36,17 +36,24 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-function facts(): FrameFacts {
-  return new FrameFacts(1, new FrameMap("1-1000"), new AbortController().signal);
+function facts(abort = new AbortController()): FrameFacts {
+  return new FrameFacts(1, new FrameMap("1-1000"), abort.signal);
+}
+
+/** As a delta comes: the map has it first. */
+function moved(known: FrameFacts, lists: Partial<MovedFrames>): void {
+  for (const state of STATES) for (const list of lists[state] ?? []) known.map.set(list, state);
+  known.takeMoved({ ...NOTHING, ...lists });
 }
 
 it("facts of many frames that are done are asked for together, a little later; of others they are forgotten at once", async () => {
   const known = facts();
   done = [1, 2];
+  known.map.set("1-2", "done");
   await known.load();
   expect(Array.from(known.seconds.slice(0, 3))).toEqual([1, 2, 0]);
-  known.takeMoved({ ...NOTHING, pending: ["2"], done: ["300-500", "700"] });
-  known.takeMoved({ ...NOTHING, leased: ["900"], done: ["501-510"] });
+  moved(known, { pending: ["2"], done: ["300-500", "700"] });
+  moved(known, { leased: ["900"], done: ["501-510"] });
   expect(Array.from(known.seconds.slice(0, 3))).toEqual([1, 0, 0]);
   done = [1, 300, 700];
   await vi.advanceTimersByTimeAsync(ASK_AFTER_MS);
@@ -56,16 +63,33 @@ it("facts of many frames that are done are asked for together, a little later; o
   expect(asked).toHaveLength(2);
 });
 
-it("what could not be asked for is asked for with the next frames that change, and not before", async () => {
-  const known = facts();
+it("what could not be asked for is asked for again, ever more seldom, and no more when nobody looks", async () => {
+  const abort = new AbortController();
+  const known = facts(abort);
   down = true;
-  known.takeMoved({ ...NOTHING, done: ["5-10"] });
-  await vi.advanceTimersByTimeAsync(60_000);
+  moved(known, { done: ["5-10"] });
+  await vi.advanceTimersByTimeAsync(ASK_AFTER_MS);
   expect(asked).toEqual(["5-10"]);
+  await vi.advanceTimersByTimeAsync(9 * ASK_AFTER_MS);
+  expect(asked).toHaveLength(1);
   down = false;
   done = [5, 20];
-  known.takeMoved({ ...NOTHING, done: ["20"] });
+  moved(known, { done: ["20"] });
   await vi.advanceTimersByTimeAsync(ASK_AFTER_MS);
   expect(asked).toEqual(["5-10", "5-20"]);
   expect([known.seconds[4], known.seconds[19]]).toEqual([5, 20]);
+  moved(known, { done: ["30"] });
+  abort.abort();
+  await vi.advanceTimersByTimeAsync(3_600_000);
+  expect(asked).toHaveLength(2);
+});
+
+it("an answer that was on its way when a frame was asked for again puts nothing back", async () => {
+  const known = facts();
+  moved(known, { done: ["5"] });
+  done = [5];
+  const answer = known.load();
+  moved(known, { pending: ["5"] });
+  await answer;
+  expect([known.seconds[4], known.worker[4], known.attempt[4]]).toEqual([0, 0, 0]);
 });

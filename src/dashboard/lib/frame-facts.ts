@@ -54,7 +54,7 @@ export class FrameFacts {
       for (const [i, frame] of page.frames.entries()) {
         const index = this.map.indexOf(frame);
         // What came live meanwhile is newer.
-        if (index < 0 || this.attempt[index]! > page.attempts[i]!) continue;
+        if (index < 0 || this.map.stateAt(index) !== "done" || this.attempt[index]! > page.attempts[i]!) continue;
         this.worker[index] = page.worker_ids[i]!;
         this.seconds[index] = page.seconds[i]!;
         this.attempt[index] = page.attempts[i]!;
@@ -84,12 +84,13 @@ export class FrameFacts {
   }
 
   #askLater(): void {
-    if (!this.#wanted || this.#waits) return;
+    if (!this.#wanted || this.#waits || this.#abort.aborted) return;
     this.#waits = true;
     setTimeout(() => void this.#ask(), Math.max(ASK_AFTER_MS, ASK_SHARE * this.#tookMs));
   }
 
   async #ask(): Promise<void> {
+    if (this.#abort.aborted) return;
     const [first, last] = this.#wanted!;
     this.#wanted = null;
     const began = performance.now();
@@ -100,10 +101,12 @@ export class FrameFacts {
     );
     this.#tookMs = performance.now() - began;
     this.#waits = false;
-    if (answered) return this.#askLater();
-    // It is asked again with the next that change.
-    this.#want(first);
-    this.#want(last);
+    if (!answered) {
+      this.#want(first);
+      this.#want(last);
+      this.#tookMs = Math.max(this.#tookMs, ASK_AFTER_MS);
+    }
+    this.#askLater();
   }
 
   take(frames: readonly LiveFrame[], nowMs: number): void {

@@ -37,12 +37,15 @@ export function TaskSheet({ id, full }: SheetProps) {
   const below = useRef<HTMLDivElement>(null);
   const needsFacts = useComputed(() => tab.value === "times" || tab.value === "timeline");
   const facts = useSignal<FrameFacts | null>(null);
+  const asking = useRef(new AbortController());
+  useEffect(() => () => asking.current.abort(), [id]);
 
   useSignalEffect(() => {
     const map = live.map.value;
     if (!map || !needsFacts.value || facts.peek()?.map === map) return;
-    const abort = new AbortController();
-    const made = new FrameFacts(id, map, abort.signal);
+    asking.current.abort();
+    asking.current = new AbortController();
+    const made = new FrameFacts(id, map, asking.current.signal);
     facts.value = made;
     made.load().catch(() => undefined);
   });
