@@ -14,6 +14,7 @@ import { definitionOf } from "../support/definition.ts";
 import type { DependencyProgress, Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/task/rpc.ts";
 import {
   admin,
+  alarmOf,
   claimBody,
   complete,
   history,
@@ -196,6 +197,21 @@ test("P7: what a refused row held is in no history; made again, it is told once"
     ["done", "2"],
   ]);
   expect((await view(id)).frames).toMatchObject({ leased: 0, done: 2, pending: 2 });
+});
+
+test("P5: an object that had nothing to do any more wakes when the leases of a shared row end", async () => {
+  const id = await submit("1-3", { lease_ms: 5_000 });
+  for (let i = 0; (await alarmOf(id)) !== null; i++) {
+    if (i === 10) throw new Error("a task on which nothing happens has something to do for ever");
+    later(60_000);
+    await ring(id);
+  }
+  const given = await inside(id, async ({ task }) => await claims(task, [1, 2, 3]));
+  const endMs = Math.min(...given.map(({ lease }) => lease!.until_ms));
+  expect(await alarmOf(id)).toBeLessThanOrEqual(endMs);
+  later(5_001);
+  await ring(id);
+  expect((await view(id)).frames).toMatchObject({ leased: 0, pending: 3 });
 });
 
 test("P4: storage that cannot say when it is idle, or says so by failing, holds up no call", async () => {
