@@ -14,7 +14,7 @@ import {
   type Ledger,
   type Transition,
 } from "./ledger.ts";
-import { cancelLeases, expire, noteEnd, SWEEP_AFTER_MS } from "./leasing.ts";
+import { cancelLeases, expire, grantsOverMs, noteEnd } from "./leasing.ts";
 import { positionOf } from "./visit-order.ts";
 
 /** Frames one requeue or skip may name: each is looked at, so this bounds the rows one request reads and writes. */
@@ -152,7 +152,7 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
     book.set(frame, undefined);
   }
   if (t.terms.filesPerFrame > 0) {
-    const dueMs = t.nowMs + SWEEP_AFTER_MS;
+    const dueMs = grantsOverMs(t);
     const sweeps = [...uncommitted].map(([attempt, its]) => ({
       attempt,
       frames: setOf(its),
@@ -245,5 +245,5 @@ function restart(t: Transition): void {
 
 /** All attempts up to now are superseded: one entry without frames stands for them all. */
 function sweepAllDone(t: Transition): void {
-  t.ledger.sweeps = [{ attempt: t.ledger.attempt, frames: EMPTY, due_ms: t.nowMs + SWEEP_AFTER_MS }];
+  t.ledger.sweeps = [{ attempt: t.ledger.attempt, frames: EMPTY, due_ms: grantsOverMs(t) }];
 }

@@ -18,6 +18,12 @@ import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
 
 /** Uploads granted by a lease may still be under way when it ends: strays are swept this long after its end. */
 export const SWEEP_AFTER_MS = 60_000;
+
+/** No grant that was given out until now is valid then, whichever lease it came with, and also where a restart has forgotten a renewal. */
+export function grantsOverMs({ nowMs, terms }: Pick<Transition, "nowMs" | "terms">): number {
+  return nowMs + terms.leaseMs + SWEEP_AFTER_MS;
+}
+
 /** A frame that is rendered; its files were verified against their receipts by the caller. */
 export interface DoneFrame {
   frame: number;

@@ -4,7 +4,7 @@ import { framesOf, parseFrameList } from "../protocol/frame-list.ts";
 import { act } from "./control.ts";
 import { frames, take as takeFrames } from "./frame-set.ts";
 import { claim } from "./claiming.ts";
-import { complete, expire, fail, release, renew, type DoneFrame } from "./leasing.ts";
+import { complete, expire, fail, release, renew, SWEEP_AFTER_MS, type DoneFrame } from "./leasing.ts";
 import { countsOf, statusOf } from "./ledger.ts";
 import { at, audit, newTask, terms, whole, type FarmTask } from "./testing/farm.ts";
 
@@ -255,4 +255,32 @@ test("a canceled task whose frames were all skipped ends when it is asked for ag
   act(at(task, 0), whole(task), "requeue", undefined, "test");
   expect(statusOf(task.terms, task.ledger)).toBe("completed");
   expect(task.events.map((e) => e.kind)).toEqual(["canceled", "skipped", "requeued", "completed"]);
+});
+
+test("P3: what is asked for again is swept when no grant given out before is valid any more, and an earlier sweep is not brought forward", () => {
+  for (const named of [undefined, "1"]) {
+    const task = newTask(terms("1-2", { chunk: 2 }));
+    const first = claim(at(task, 0), { worker: 1, key: "key-1", epoch: 0, leaseId: "lease-1" }).lease!;
+    const { leaseMs } = task.terms;
+    // Renewed in memory, which a restart may forget: its holder may upload until the renewal's grant is over.
+    const renewedMs = leaseMs / 2;
+    renew(at(task, renewedMs), { worker: 1, leaseId: "lease-1", attempt: first.attempt }, []);
+    const grantMs = renewedMs + leaseMs + SWEEP_AFTER_MS;
+    const forgotten = [...task.ledger.leases][0]!;
+    forgotten.until_ms = leaseMs;
+    const t = at(task, leaseMs + 1);
+    const second = claim(t, { worker: 2, key: "key-2", epoch: 0, leaseId: "lease-2" }).lease!;
+    const done = [1, 2].map((frame): DoneFrame => ({
+      frame,
+      seconds: 1,
+      files: [{ name: `f${frame}`, size: 1, sha256: "a".repeat(64) }],
+    }));
+    expect(complete(t, { worker: 2, leaseId: "lease-2", attempt: second.attempt }, done).ok).toBe(true);
+    expect(act(t, whole(task), "requeue", named, "test").ok).toBe(true);
+    const { sweeps } = task.ledger;
+    const of = (attempt: number): number =>
+      Math.max(...sweeps.filter((one) => one.attempt === attempt || one.frames.length === 0).map((one) => one.due_ms));
+    expect(of(first.attempt)).toBeGreaterThanOrEqual(grantMs);
+    expect(of(second.attempt)).toBeGreaterThanOrEqual(second.until_ms + SWEEP_AFTER_MS);
+  }
 });

@@ -25,7 +25,7 @@ import { HeldTask, NOT_FOUND, type Loaded } from "./held-task.ts";
 import { TaskLive } from "./live.ts";
 import { readFile, readFiles, readFrames, readTimings } from "./reading.ts";
 import { LeaseDesk } from "./lease-desk.ts";
-import { cancelLeases, SWEEP_AFTER_MS } from "./leasing.ts";
+import { cancelLeases, grantsOverMs } from "./leasing.ts";
 import { noteTask, termsOf } from "./ledger.ts";
 import { newRecord } from "./record.ts";
 import type {
@@ -181,7 +181,7 @@ export class TaskDO extends BackedUpObject implements TaskRpc {
       cancelLeases(t, "deleted");
       t.ledger.canceled = true;
       noteTask(t, "deleted", actor.name);
-      loaded.record.chores.remove = { due_ms: t.nowMs, until_ms: t.nowMs + t.terms.leaseMs + SWEEP_AFTER_MS };
+      loaded.record.chores.remove = { due_ms: t.nowMs, until_ms: grantsOverMs(t) };
       return ok(null);
     });
     this.#live.feed.close(CLOSE_GONE, "this task has been removed");
