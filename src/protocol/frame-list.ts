@@ -98,6 +98,13 @@ export function formatFrameList(list: FrameList): string {
     .join(",");
 }
 
+/** Ranges as texts, each of as many as a list may have. */
+export function formatFrameLists(ranges: FrameList): string[] {
+  const texts: string[] = [];
+  for (let at = 0; at < ranges.length; at += MAX_RANGES) texts.push(formatFrameList(ranges.slice(at, at + MAX_RANGES)));
+  return texts;
+}
+
 function sizeOf(range: FrameRange): number {
   return (range.end - range.start) / range.step + 1;
 }

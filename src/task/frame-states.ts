@@ -3,11 +3,10 @@
  * not over rows. Pure.
  */
 import {
-  formatFrameList,
+  formatFrameLists,
   framesOf,
   indexOfFrame,
   listOfFrames,
-  MAX_RANGES,
   type FrameList,
   type FrameRange,
 } from "../protocol/frame-list.ts";
@@ -65,7 +64,7 @@ export class FrameStates {
         else runs.push((run = { start: frame, end: frame, step: range.step }));
       }
     }
-    return textsOf(runs);
+    return formatFrameLists(runs);
   }
 }
 
@@ -83,7 +82,7 @@ export function movedFrames(task: { ledger: Ledger; book: FrameBook }, changed: 
     by[state].push(frame);
     if (state === "done" && hasPreview(task.book.get(frame)!)) by.previews.push(frame);
   }
-  const texts = (of: keyof typeof by): string[] => textsOf(listOfFrames(by[of]));
+  const texts = (of: keyof typeof by): string[] => formatFrameLists(listOfFrames(by[of]));
   return {
     pending: texts("pending"),
     leased: texts("leased"),
@@ -92,13 +91,6 @@ export function movedFrames(task: { ledger: Ledger; book: FrameBook }, changed: 
     skipped: texts("skipped"),
     previews: texts("previews"),
   };
-}
-
-/** Ranges, cut into texts of as many as a list may have. */
-function textsOf(ranges: FrameList): string[] {
-  const texts: string[] = [];
-  for (let at = 0; at < ranges.length; at += MAX_RANGES) texts.push(formatFrameList(ranges.slice(at, at + MAX_RANGES)));
-  return texts;
 }
 
 /** Whether a committed frame came with a preview. */

@@ -1,7 +1,7 @@
 /**
  * One task, one object: a thin shell around the pure rules. Every call is one synchronous transition (`HeldTask`): decide, write
- * one row or none. What an object owes others (history, reports, news, sweeps) is in its
- * record as chores and is done by the alarm; rendering waits for none of it (P7).
+ * one row or none. What an object owes others (history, reports, news, sweeps) is in its record as chores and is done by the alarm;
+ * rendering waits for none of it (P7).
  */
 import { callRegistry } from "../http/objects.ts";
 import { problemResponse } from "../http/problems.ts";

@@ -6,9 +6,9 @@
  *   pages       frames that have been touched, several to a row (`page-store.ts`)
  *   journal     what changed since record and pages were last written: a ring of rows (`journal.ts`)
  *   outbox      older history events, many to a row, while D1 cannot be reached
- * A claim-complete cycle writes one row of the journal, or shares one with others that come at the same time (`held-task.ts`); after
- * JOURNAL_ROWS of them a checkpoint writes the record and the pages that changed since the last one. Neither depends on the size of the task: a record that is large for its many leases is written
- * after as many more.
+ * A claim-complete cycle writes one row of the journal, or shares one with others that come at the same time (`held-task.ts`);
+ * after JOURNAL_ROWS of them a checkpoint writes the record and the pages that changed since the last one. Neither depends on the
+ * size of the task: a record that is large for its many leases is written after as many more.
  */
 import { all, first, migrate, run } from "../platform/sql.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
@@ -35,7 +35,7 @@ const MAX_JOURNAL_CHARS = 4_000_000;
 const JOURNAL_ROW_CHARS = 2_048;
 /** A row may hold 2 MB on Cloudflare; what is longer than this goes into several. */
 const MAX_ROW_CHARS = 500_000;
-/** A transition that changes more frames than this is a checkpoint: else its pages' worth would be written twice. */
+/** Transitions that change more frames than this, each, make a checkpoint: else their pages' worth would be written twice. */
 const JOURNAL_ENTRIES = 4 * PAGE_FRAMES;
 /** Rows of the journal are made this many characters long, or twice, and so on. */
 const JOURNAL_PAD = 512;

@@ -4,11 +4,10 @@
  */
 import {
   countFrames,
-  formatFrameList,
+  formatFrameLists,
   frameAt,
   indexOfFrame,
   listOfFrames,
-  MAX_RANGES,
   parseFrameList,
   type FrameList,
 } from "../../protocol/frame-list.ts";
@@ -111,11 +110,6 @@ export class FrameMap {
   lists(mask: Uint8Array): string[] {
     const frames: number[] = [];
     for (let index = 0; index < this.total; index++) if (mask[index]) frames.push(this.frameAt(index));
-    if (frames.length === 0) return [];
-    const ranges = listOfFrames(frames);
-    const lists: string[] = [];
-    for (let at = 0; at < ranges.length; at += MAX_RANGES)
-      lists.push(formatFrameList(ranges.slice(at, at + MAX_RANGES)));
-    return lists;
+    return formatFrameLists(listOfFrames(frames));
   }
 }
