@@ -156,6 +156,12 @@ describe("frame lists", () => {
     );
   });
 
+  it("know one zero, however it is written", () => {
+    for (const text of ["-0", "0--0", "-0-0", "-0-2"]) expect(Object.is(parsed(text)[0]!.start, 0), text).toBe(true);
+    expect(parsed("-0")).toEqual(parsed("0"));
+    expect(parsed("-0-2")).toEqual(parsed("0-2"));
+  });
+
   it("never throw, whatever the text", () => {
     const soup = fc.string({
       unit: fc.constantFrom("1", "9", "0", "-", ",", ":", "x", " ", "\t", "+", "e", "."),

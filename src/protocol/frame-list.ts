@@ -32,8 +32,9 @@ function parseRange(text: string): Result<{ range: FrameRange; low: number; high
   if (shown === "") return err("has an empty item between commas");
   const match = RANGE.exec(text);
   if (!match) return err(`cannot be read at '${shown}': expected a frame, 'first-last' or 'first-last:step'`);
-  const first = Number(match[1]);
-  const last = match[2] === undefined ? first : Number(match[2]);
+  // `-0` is frame 0: a negative zero would print as another list than it is.
+  const first = Number(match[1]) + 0;
+  const last = match[2] === undefined ? first : Number(match[2]) + 0;
   const step = match[3] === undefined ? 1 : Number(match[3]);
   for (const value of [first, last, step]) {
     if (Math.abs(value) > MAX_FRAME_NUMBER) return err(`has a number beyond ±${MAX_FRAME_NUMBER} in '${shown}'`);
