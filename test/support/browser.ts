@@ -122,6 +122,20 @@ export async function tooWide({ page }: Visitor): Promise<string[]> {
   });
 }
 
+/** Milliseconds from the start of the page's load to its first text or picture on the screen; waits until there is one. */
+export async function firstPaintMs({ page }: Visitor): Promise<number> {
+  // The browser tells of a paint some time after it: an element can be found before that.
+  return await page.evaluate(
+    () =>
+      new Promise<number>((resolve) => {
+        new PerformanceObserver((list) => {
+          const [paint] = list.getEntriesByName("first-contentful-paint");
+          if (paint) resolve(paint.startTime);
+        }).observe({ type: "paint", buffered: true });
+      }),
+  );
+}
+
 /** Start to note what moves on the page by itself; the answer stops, and says how far (the browsers' layout shift) and what. */
 export async function watchShifts({ page }: Visitor): Promise<() => Promise<{ score: number; moved: string[] }>> {
   interface Shift extends PerformanceEntry {
