@@ -15,6 +15,7 @@ import type { Claimed, Lease, Settled } from "../../src/protocol/lease.ts";
 import { TaskLive } from "../../src/task/live.ts";
 import { newTask, newToken, newWorker, okJson, send } from "./http-client.ts";
 import { pause, watch, type Watch } from "./live-client.ts";
+import { rowsWhile } from "./statements.ts";
 
 const env = bindings as unknown as Env;
 let worker: { id: number; secret: string };
@@ -312,21 +313,13 @@ describe("a task's live socket", () => {
     const written = async (): Promise<number> => {
       const lease = await claim(id);
       return await runInDurableObject(taskOf(env, id), async (instance, { storage }) => {
-        const { sql } = storage;
-        const exec = sql.exec;
-        const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
-        sql.exec = ((...args: Parameters<typeof exec>) => (
-          cursors.push(exec.apply(sql, args)),
-          cursors.at(-1)!
-        )) as typeof exec;
         const done = [1, 2].map((n) => ({
           frame: Number(lease.frames.split("-")[0]) + n - 1,
           seconds: 1,
           receipts: [],
         }));
-        await instance.complete({ id: worker.id }, lease.lease_id, { attempt: lease.attempt, done, next: null });
-        sql.exec = exec;
-        return cursors.reduce((sum, cursor) => sum + cursor.rowsWritten, 0);
+        const body = { attempt: lease.attempt, done, next: null };
+        return (await rowsWhile(storage, () => instance.complete({ id: worker.id }, lease.lease_id, body))).written;
       });
     };
     await written();

@@ -7,6 +7,7 @@ import type { Push, WorkerPatch, WorkerPatched, WorkerRegister } from "../../src
 import type { RegistryRpc, TaskReport } from "../../src/registry/rpc.ts";
 import type { WorkerRegistry } from "../../src/registry/worker-registry.ts";
 import type { Needs } from "../../src/task/rpc.ts";
+import { rowsWhile, type Rows } from "./statements.ts";
 
 export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
 
@@ -170,23 +171,9 @@ export async function settled(line: Line): Promise<(Push | string)[]> {
 export async function rowsOf(
   stub: DurableObjectStub<WorkerRegistry>,
   act: (registry: RegistryRpc) => Promise<unknown>,
-): Promise<{ read: number; written: number }> {
-  return await runInDurableObject(stub, async (instance, { storage }) => {
-    const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
-    const { sql } = storage;
-    const exec = sql.exec;
-    sql.exec = ((...args: Parameters<typeof exec>) => {
-      const cursor = exec.apply(sql, args);
-      cursors.push(cursor);
-      return cursor;
-    }) as typeof exec;
-    try {
-      await act(instance as unknown as RegistryRpc);
-    } finally {
-      sql.exec = exec;
-    }
-    const sum = (of: (cursor: (typeof cursors)[number]) => number) =>
-      cursors.reduce((total, cursor) => total + of(cursor), 0);
-    return { read: sum((cursor) => cursor.rowsRead), written: sum((cursor) => cursor.rowsWritten) };
-  });
+): Promise<Rows> {
+  return await runInDurableObject(
+    stub,
+    async (instance, { storage }) => await rowsWhile(storage, () => act(instance as unknown as RegistryRpc)),
+  );
 }

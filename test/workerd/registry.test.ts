@@ -22,6 +22,7 @@ import {
   settled,
   type Line,
 } from "./registry-client.ts";
+import { FULL, refusing } from "./statements.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -680,19 +681,11 @@ describe("task lists", () => {
   it("P4: are reported again after a write was refused, with nothing in memory that no row holds", async () => {
     const registry = newRegistry();
     const needs = { ...BLENDER, tags: [`never-seen-${Date.now()}`] };
-    const refused = await runInDurableObject(registry, async (instance, { storage }) => {
-      const exec = storage.sql.exec.bind(storage.sql);
-      const spy = vi.spyOn(storage.sql, "exec").mockImplementation((statement, ...values) => {
-        if (statement.startsWith("INSERT INTO tasks")) throw new Error("the database is full");
-        return exec(statement, ...values);
+    await runInDurableObject(registry, async (instance, { storage }) => {
+      await refusing(storage, /^INSERT INTO tasks/, async () => {
+        await expect((instance as unknown as RegistryRpc).report(report(1, { needs }))).rejects.toThrow(FULL);
       });
-      const thrown = await (instance as unknown as RegistryRpc)
-        .report(report(1, { needs }))
-        .catch((error: unknown) => String(error));
-      spy.mockRestore();
-      return thrown;
     });
-    expect(refused).toContain("the database is full");
     await registry.report(report(1, { needs }));
     const worker = await newWorker(registry, "late", { tags: needs.tags });
     expect(await ask(registry, worker.id)).toBe(1);

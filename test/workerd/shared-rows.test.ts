@@ -26,9 +26,9 @@ import {
   submit,
   view,
 } from "./chaos-tasks.ts";
+import { FULL, refusing, rowsWhile } from "./statements.ts";
 
 const WORKERS = 32;
-const FULL = "the database is full";
 
 interface Inside {
   task: TaskRpc;
@@ -41,28 +41,6 @@ async function inside<T>(id: number, work: (inside: Inside) => Promise<T>): Prom
     taskOf(env, id),
     async (instance, { storage }) => await work({ task: instance as unknown as TaskRpc, storage }),
   );
-}
-
-/** Have statements refused that match, until `work` is over; answers how many rows the others wrote. */
-async function refusing(
-  { storage: { sql } }: Inside,
-  match: RegExp | null,
-  work: () => Promise<void>,
-): Promise<number> {
-  const { exec } = sql;
-  const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
-  sql.exec = function (...args: Parameters<typeof exec>) {
-    if (match?.test(args[0])) throw new Error(FULL);
-    const cursor = exec.apply(sql, args);
-    cursors.push(cursor);
-    return cursor;
-  } as typeof exec;
-  try {
-    await work();
-  } finally {
-    sql.exec = exec;
-  }
-  return cursors.reduce((rows, cursor) => rows + cursor.rowsWritten, 0);
 }
 
 function framesOf(given: readonly Given[]): string[] {
@@ -83,12 +61,12 @@ const numbers = workers.map(String);
 test("P4: calls of 32 workers at one instant write one row, and all of them are there after an eviction", async () => {
   const id = await submit("1-100");
   let given: Given[] = [];
-  const rows = await inside(id, (object) =>
-    refusing(object, null, async () => {
+  const { written } = await inside(id, (object) =>
+    rowsWhile(object.storage, async () => {
       given = await claims(object.task, workers);
     }),
   );
-  expect(rows).toBe(1);
+  expect(written).toBe(1);
   expect(framesOf(given)).toEqual(numbers);
   await evictDurableObject(taskOf(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: 0 });
@@ -96,7 +74,7 @@ test("P4: calls of 32 workers at one instant write one row, and all of them are 
   const done = await Promise.all(given.map(({ lease }) => rendered(lease!)));
   let next: (Given | null)[] = [];
   const again = await inside(id, (object) =>
-    refusing(object, null, async () => {
+    rowsWhile(object.storage, async () => {
       const answers = await Promise.all(
         given.map(({ lease }, i) =>
           object.task.complete({ id: workers[i]! }, lease!.lease_id, {
@@ -110,7 +88,7 @@ test("P4: calls of 32 workers at one instant write one row, and all of them are 
     }),
   );
   // The record and its pages, or one row.
-  expect(again).toBeLessThanOrEqual(4);
+  expect(again.written).toBeLessThanOrEqual(4);
   expect(framesOf(next.map((one) => one!))).toEqual(numbers.map((frame) => String(Number(frame) + WORKERS)));
   await evictDurableObject(taskOf(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: WORKERS });
@@ -148,7 +126,7 @@ test("P4: when the row is refused, every call of it fails, no look has seen any 
   const bodies = [1, 2, 3].map(() => claimBody());
   await inside(id, async (object) => {
     const { task } = object;
-    await refusing(object, /^INSERT/, async () => {
+    await refusing(object.storage, /^INSERT/, async () => {
       const calls = bodies.map((body, i) => task.claim({ id: i + 1 }, body));
       // Refused by what the others have done: that is not so, either.
       const other = task.renew({ id: 9 }, "0c55b5f5-6b0d-4b3c-8f3f-0d6f0c8f7a11", {
@@ -180,7 +158,7 @@ test("P7: what a refused row held is in no history; made again, it is told once"
       leases.map(({ lease_id, attempt }, i) =>
         inner.task.complete({ id: i + 1 }, lease_id, { attempt, done: done[i]!, next: null }),
       );
-    await refusing(inner, /^INSERT/, async () => {
+    await refusing(inner.storage, /^INSERT/, async () => {
       const outcomes = Promise.allSettled(calls());
       later(40_000);
       await (inner.task as unknown as { alarm(): Promise<void> }).alarm();
@@ -275,7 +253,7 @@ describe("dependents", () => {
       const call = inner.task.complete({ id: 1 }, again.lease_id, { attempt: again.attempt, done: frames, next: null });
       const outcome = Promise.allSettled([call]);
       inner.storage.sync = sync;
-      await refusing(inner, /^INSERT/, async () => {
+      await refusing(inner.storage, /^INSERT/, async () => {
         go();
         for (let i = 0; i < 20 && told.length < 2; i++) await new Promise((resolve) => setTimeout(resolve, 5));
         await inner.task.view();
@@ -357,7 +335,7 @@ test("one report at a time, also when a look at the task writes something that i
 test("P4, P10: an object that cannot read its rows after a refused write does not say that its task is gone", async () => {
   const id = await submit("1-3");
   await inside(id, async (inner) => {
-    await refusing(inner, /./, async () => {
+    await refusing(inner.storage, /./, async () => {
       await expect(inner.task.claim({ id: 1 }, claimBody())).rejects.toThrow(FULL);
       await expect(inner.task.view()).rejects.toThrow(FULL);
       await expect(inner.task.claim({ id: 1 }, claimBody())).rejects.toThrow(FULL);
@@ -378,7 +356,7 @@ test("P4: a call that breaks off halfway takes those with it whose changes lie b
   await inside(id, async (inner) => {
     const complete = () => inner.task.complete({ id: 2 }, held.lease_id, { attempt: held.attempt, done, next: null });
     const first = inner.task.claim({ id: 1 }, body);
-    await refusing(inner, /^SELECT json FROM pages/, async () => {
+    await refusing(inner.storage, /^SELECT json FROM pages/, async () => {
       const outcomes = await Promise.allSettled([first, complete()]);
       for (const outcome of outcomes) expect(outcome).toMatchObject({ status: "rejected", reason: { message: FULL } });
     });

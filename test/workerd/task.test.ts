@@ -9,6 +9,7 @@ import type { RegistryRpc } from "../../src/registry/rpc.ts";
 import type { Given, GivenLease, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
 import { registryOf, taskOf } from "../../src/platform/env.ts";
 import { definitionOf } from "../support/definition.ts";
+import { rowsWhile } from "./statements.ts";
 
 const admin = { role: "admin", id: 0, name: "admin" } as const;
 const SHA = "ab".repeat(32);
@@ -452,27 +453,15 @@ test("a chunk of one frame costs two rows: the record and one page", async () =>
   const chunks = 32;
   for (let i = 0; i < chunks; i++) {
     const body = { attempt: given.attempt, done: await done(given), next: claimBody() };
-    const settled = await runInDurableObject(taskOf(env, id), async (instance, state) => {
-      const { sql } = state.storage;
-      const cursors: SqlStorageCursor<Record<string, SqlStorageValue>>[] = [];
-      const exec = sql.exec;
-      sql.exec = function (this: SqlStorage, ...args: Parameters<typeof exec>) {
-        const cursor = exec.apply(sql, args);
-        cursors.push(cursor);
-        return cursor;
-      } as typeof exec;
-      try {
-        return await (instance as unknown as TaskRpc).complete({ id: 1 }, given.lease_id, body);
-      } finally {
-        sql.exec = exec;
-        for (const cursor of cursors) {
-          rowsWritten += cursor.rowsWritten;
-          rowsRead += cursor.rowsRead;
-        }
-      }
+    await runInDurableObject(taskOf(env, id), async (instance, { storage }) => {
+      const { read, written } = await rowsWhile(storage, async () => {
+        const settled = await (instance as unknown as TaskRpc).complete({ id: 1 }, given.lease_id, body);
+        if (!settled.ok) throw new Error(settled.error.detail);
+        given = settled.value.next!.lease!;
+      });
+      rowsRead += read;
+      rowsWritten += written;
     });
-    if (!settled.ok) throw new Error(settled.error.detail);
-    given = settled.value.next!.lease!;
   }
   expect(rowsWritten / chunks).toBeGreaterThanOrEqual(1);
   expect(rowsWritten / chunks).toBeLessThanOrEqual(2.05);
