@@ -19,6 +19,12 @@ const CODE: Record<FrameState, number> = { pending: 0, leased: 1, done: 2, faile
 /** Beside the state of a done frame: it has a preview. */
 const PREVIEW = 8;
 
+/** What says where a task's frames stand. */
+interface Frames {
+  ledger: Ledger;
+  book: FrameBook;
+}
+
 export class FrameStates {
   readonly #list: FrameList;
   readonly #bytes: Uint8Array;
@@ -27,18 +33,23 @@ export class FrameStates {
   constructor(terms: Terms, ledger: Ledger, entries: Iterable<[number, FrameEntry]>) {
     this.#list = terms.list;
     this.#bytes = new Uint8Array(terms.total);
-    for (const [frame, entry] of entries) if (entry.state !== "retry") this.set(frame, entry.state, hasPreview(entry));
+    for (const [frame, entry] of entries) if (entry.state !== "retry") this.#set(frame, entry.state, hasPreview(entry));
     this.#mark(ledger.skipped, "skipped");
     for (const lease of ledger.leases) this.#mark(lease.open, "leased");
   }
 
-  set(frame: number, state: FrameState, preview: boolean): void {
+  /** Bring these frames up to date. */
+  catchUp(task: Frames, stale: Iterable<number>): void {
+    for (const [frame, state, preview] of shownStates(task, stale)) this.#set(frame, state, preview);
+  }
+
+  #set(frame: number, state: FrameState, preview: boolean): void {
     const index = indexOfFrame(this.#list, frame);
     if (index >= 0) this.#bytes[index] = CODE[state] + (preview ? PREVIEW : 0);
   }
 
   #mark(set: FrameSet, state: FrameState): void {
-    for (const [first, last] of set) for (let frame = first; frame <= last; frame++) this.set(frame, state, false);
+    for (const [first, last] of set) for (let frame = first; frame <= last; frame++) this.#set(frame, state, false);
   }
 
   lists(): FrameLists {
@@ -68,8 +79,14 @@ export class FrameStates {
   }
 }
 
+/** What a page shows of each: where it stands, and whether it has a preview. */
+function* shownStates(task: Frames, frames: Iterable<number>): Generator<[number, FrameState, boolean]> {
+  for (const [frame, state] of statesOf(task, frames))
+    yield [frame, state, state === "done" && hasPreview(task.book.get(frame)!)];
+}
+
 /** Where these frames stand now. */
-export function movedFrames(task: { ledger: Ledger; book: FrameBook }, changed: Iterable<number>): MovedFrames {
+export function movedFrames(task: Frames, changed: Iterable<number>): MovedFrames {
   const by: Record<FrameState | "previews", number[]> = {
     pending: [],
     leased: [],
@@ -78,9 +95,9 @@ export function movedFrames(task: { ledger: Ledger; book: FrameBook }, changed: 
     skipped: [],
     previews: [],
   };
-  for (const [frame, state] of statesOf(task, changed)) {
+  for (const [frame, state, preview] of shownStates(task, changed)) {
     by[state].push(frame);
-    if (state === "done" && hasPreview(task.book.get(frame)!)) by.previews.push(frame);
+    if (preview) by.previews.push(frame);
   }
   const texts = (of: keyof typeof by): string[] => formatFrameLists(listOfFrames(by[of]));
   return {

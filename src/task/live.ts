@@ -8,7 +8,7 @@ import type { FrameLists, LiveFrame, MovedFrames, TaskDelta, TaskSnapshot } from
 import type { Task } from "../protocol/task.ts";
 import { frames, minus, size, type FrameSet } from "./frame-set.ts";
 import { FrameStates, hasPreview, movedFrames } from "./frame-states.ts";
-import { statesOf, type FrameBook, type Ledger } from "./ledger.ts";
+import type { FrameBook, Ledger } from "./ledger.ts";
 import type { TaskDefinition } from "./rpc.ts";
 import { sharedTask } from "./share-view.ts";
 import type { Loaded } from "./held-task.ts";
@@ -127,8 +127,7 @@ export class TaskLive implements Source<Name> {
   /** Bring the states up to date. */
   #catchUp(states: FrameStates, ledger: Ledger): void {
     const { book } = this.#host.store;
-    for (const [frame, state] of statesOf({ ledger, book }, this.#stale))
-      states.set(frame, state, state === "done" && hasPreview(book.get(frame)!));
+    states.catchUp({ ledger, book }, this.#stale);
     this.#stale.clear();
   }
 
