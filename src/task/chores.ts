@@ -150,7 +150,8 @@ export class TaskChores {
     if (!this.#host.loaded()) return;
     await this.#attempt("expire", async () => {
       this.#host.transit((t) => {
-        t.effects.idle = expire(t) === 0;
+        expire(t);
+        t.effects.idle = true;
         return ok(null);
       });
     });

@@ -34,13 +34,13 @@ export function decide<T>({ chores, live }: Deciders, loaded: Loaded, change: Ch
     ledger,
     book: live.book(watched),
     nowMs: Date.now(),
-    effects: { events: [], canceled: [], idle: false },
+    effects: { events: [], canceled: [], idle: false, expired: false },
     ableWorkers: loaded.record.chores.able_workers,
   };
   const before = chores.before(loaded);
   const result = change(t, loaded);
-  const { events, canceled, idle } = t.effects;
-  if ((!result.ok || idle) && events.length === 0) return { result, changed: false, canceled };
+  const { events, canceled, idle, expired } = t.effects;
+  if ((!result.ok || idle) && !expired) return { result, changed: false, canceled };
   ledger.version++;
   ledger.updated_ms = t.nowMs;
   for (const event of events) {

@@ -120,13 +120,12 @@ export function release(
 }
 
 /** End every lease whose time is over; its frames are pending again and nobody is blamed (P5, P6). */
-export function expire(t: Transition): number {
-  const over = t.ledger.leases.overdue(t.nowMs);
-  for (const lease of over) {
+export function expire(t: Transition): void {
+  for (const lease of t.ledger.leases.overdue(t.nowMs)) {
     giveBack(t, lease, "expired");
     close(t, lease);
+    t.effects.expired = true;
   }
-  return over.length;
 }
 
 /** End every live lease (cancel, delete); their workers are to be told. */

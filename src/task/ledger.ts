@@ -121,8 +121,10 @@ export interface Effects {
   events: Omit<HistoryEvent, "seq" | "task_id" | "type">[];
   /** Leases that ended under their worker: tell it. */
   canceled: { worker_id: number; lease_id: string }[];
-  /** The transition changed nothing that must be written. */
+  /** Beside the expiry of leases, the transition changed nothing that must be written. */
   idle: boolean;
+  /** Leases whose time was over have ended: the rows lack it, whatever the transition comes to. */
+  expired: boolean;
 }
 
 /** Everything a transition works on. Transitions change `ledger` and `book` only when they succeed. */

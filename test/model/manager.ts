@@ -112,7 +112,8 @@ export class Manager {
   /** The alarm: expiry, and the sweep that is due. */
   alarm(world: World): Step<null> {
     const step = this.#transit({ ...this.write(world), alarmMs: null }, this.configuration.able[0]!, (t) => {
-      t.effects.idle = expire(t) === 0;
+      expire(t);
+      t.effects.idle = true;
       return ok(null);
     });
     return { ...step, before: this.write(world) };
@@ -192,12 +193,12 @@ export class Manager {
       },
       nowMs,
       ableWorkers,
-      effects: { events: [], canceled: [], idle: false },
+      effects: { events: [], canceled: [], idle: false, expired: false },
     };
     const result = change(t, entries);
     if (world.objects === null) ledger.sweeps = [];
     const after: World = { ...world, memory };
-    if ((!result.ok || t.effects.idle) && t.effects.events.length === 0) {
+    if ((!result.ok || t.effects.idle) && !t.effects.expired) {
       // Nothing is stored; where nothing changed either, memory is still what is stored.
       const { tickMs } = this.configuration;
       if (ledgerText(memory, nowMs, tickMs) === ledgerText(world.memory, nowMs, tickMs)) after.memory = world.memory;

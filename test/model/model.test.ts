@@ -40,7 +40,7 @@ test(
  * change this list.
  */
 const COPIED = [
-  "if ((!result.ok || idle) && events.length === 0) return",
+  "if ((!result.ok || idle) && !expired) return",
   "const { result, changed } = this.#orReload(() => decide(parts, task, change));",
   "get loaded(): Loaded | null { this.#write(); return this.#current(); }",
   "this.#row = this.#gathered?.promise;",
@@ -49,7 +49,7 @@ const COPIED = [
   "t.effects.idle = claimed.lease === null || !claimed.fresh;",
   "const repeated = next !== null && t.ledger.leases.claimedWith(worker.id, next.key) !== undefined;",
   "return ok({ committed: result.value.committed, claimed: next && claimIn(t, worker, next) });",
-  "t.effects.idle = expire(t) === 0;",
+  "expire(t); t.effects.idle = true;",
   "const atMs = Math.max(nextMs, nowMs + 1);",
   "if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= atMs) return;",
   "exp_ms: untilMs + SWEEP_AFTER_MS",

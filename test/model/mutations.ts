@@ -220,7 +220,7 @@ export const MUTATIONS: Mutation[] = [
   one(
     "object: do not store expiry with a refusal",
     SHELL,
-    "(!result.ok || t.effects.idle) && t.effects.events.length === 0",
+    "(!result.ok || t.effects.idle) && !t.effects.expired",
     "!result.ok || t.effects.idle",
   ),
   one(

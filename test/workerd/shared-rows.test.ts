@@ -192,6 +192,21 @@ test("P5: an object that had nothing to do any more wakes when the leases of a s
   expect((await view(id)).frames).toMatchObject({ leased: 0, pending: 3 });
 });
 
+test("P4: a lease that has run out is out of the rows with the next call, also with a refused one and where all its frames are done", async () => {
+  const id = await submit("1-2");
+  const given = await lease(id, 1);
+  const stale = { attempt: given.attempt, progress: null };
+  await object(id).renew({ id: 1 }, given.lease_id, { ...stale, done: await rendered(given) });
+  later(6_000);
+  const written = async (): Promise<number> =>
+    await inside(id, async ({ task, storage }) => {
+      const call = (): Promise<unknown> => task.renew({ id: 1 }, given.lease_id, { ...stale, done: [] });
+      const rows = await rowsWhile(storage, async () => expect(await call()).toMatchObject({ ok: false }));
+      return rows.written;
+    });
+  expect([await written(), await written()]).toEqual([1, 0]);
+});
+
 test("P4: storage that cannot say when it is idle, or says so by failing, holds up no call", async () => {
   const id = await submit("1-9");
   await inside(id, async ({ task, storage }) => {

@@ -57,7 +57,7 @@ export function at(task: FarmTask, nowMs: number, ableWorkers = 3): Transition {
     book,
     nowMs,
     ableWorkers,
-    effects: { events: task.events, canceled: task.canceled, idle: false },
+    effects: { events: task.events, canceled: task.canceled, idle: false, expired: false },
   };
 }
 
