@@ -14,6 +14,11 @@ import type { TransferOptions } from "./upload.ts";
 const STALL_MS = 30_000;
 const RETRY = { baseMs: 500, capMs: 15_000, random: Math.random };
 const RETRY_FOR_MS = 60_000;
+/**
+ * So many at a time: small files are all round trip. At 100 ms a trip, 300 files of 10 kB take 8.8 s with 4, 3.4 s with 12 and
+ * 2.2 s with 24; 20 files of 20 MB take 3.6, 2.9 and 3.0 s.
+ */
+export const DOWNLOADS_IN_FLIGHT = 12;
 
 export interface DownloadOptions extends TransferOptions {
   headers?: Record<string, string>;

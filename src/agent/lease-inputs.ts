@@ -2,14 +2,13 @@
 import { extname, join } from "node:path";
 import { fileListSchema, type FileList } from "../protocol/file.ts";
 import type { Plan } from "../protocol/plan.ts";
+import { DOWNLOADS_IN_FLIGHT } from "./download.ts";
 import type { CachedInput, InputCache } from "./input-cache.ts";
 import type { LeaseFolder } from "./lease-folder.ts";
 import { diskFull, isDiskFull } from "./give-back.ts";
 import { freeBytes } from "./machine.ts";
 import type { ManagerClient } from "./manager-client.ts";
 
-/** Small files are all round trips; more at a time would not make large ones faster. */
-const DOWNLOADS_IN_FLIGHT = 4;
 const PAGE = 1_000;
 
 /** An input, and where it goes in the input folder. */

@@ -3,6 +3,7 @@ import { hashFile, type FileHash } from "../agent/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
 import { FileChanged, sendAsset } from "../agent/upload.ts";
 import { inLanes } from "../platform/lanes.ts";
+import { SumBy } from "../platform/sum-by.ts";
 import { batchesOf } from "../protocol/asset-batch.ts";
 import { missingResultSchema } from "../protocol/file.ts";
 import type { Input } from "../protocol/plan.ts";
@@ -89,8 +90,7 @@ async function sendOne(client: ManagerClient, file: Sending, moved: Moved): Prom
 class Moved {
   readonly #total: number;
   readonly #progress: Progress;
-  readonly #files = new Map<Sending, number>();
-  #done = 0;
+  readonly #files = new SumBy<Sending>();
 
   constructor(files: readonly Sending[], progress: Progress) {
     this.#total = bytesOf(files);
@@ -100,13 +100,13 @@ class Moved {
 
   /** So many bytes of this file have travelled. */
   by(file: Sending, doneBytes: number): void {
-    this.#done += doneBytes - (this.#files.get(file) ?? 0);
     this.#files.set(file, doneBytes);
     this.#show();
   }
 
   #show(): void {
-    this.#progress.update(this.#done, this.#total, `${bytes(this.#done)} of ${bytes(this.#total)}`);
+    const { total } = this.#files;
+    this.#progress.update(total, this.#total, `${bytes(total)} of ${bytes(this.#total)}`);
   }
 }
 

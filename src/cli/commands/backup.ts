@@ -1,7 +1,7 @@
 /** `tablao backup DIR`: everything the manager stores, into a folder. The farm goes on working meanwhile. */
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
-import { downloadTo } from "../../agent/download.ts";
+import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../agent/download.ts";
 import { ManagerError, type ManagerClient } from "../../agent/manager-client.ts";
 import { batchRows } from "../../history/outbox.ts";
 import {
@@ -24,7 +24,6 @@ import { bytes, count } from "../text.ts";
 
 /** A backup of hours outlives a restart of the manager. */
 const RETRY_FOR_MS = 2 * 60_000;
-const LANES = 4;
 /** A task whose rows fill several pages is read again when it changed between two of them. */
 const READ_TRIES = 20;
 /** A file that is gone when it is fetched was rendered anew: its task is read again. */
@@ -124,7 +123,7 @@ class Backup {
       }
       const { files, historyThrough } = snapshotOf(rows);
       try {
-        await inLanes(files, LANES, (file) => this.#output(id, file));
+        await inLanes(files, DOWNLOADS_IN_FLIGHT, (file) => this.#output(id, file));
       } catch (thrown) {
         if (thrown instanceof ManagerError && thrown.status === 404 && tries < FILE_TRIES) continue;
         throw thrown;
@@ -193,7 +192,7 @@ class Backup {
   async #assets(): Promise<void> {
     const assets: BackupAsset[] = [];
     for await (const rows of this.#pages("assets")) assets.push(...rows.map(([, row]) => backupAssetSchema.parse(row)));
-    await inLanes(assets, LANES, ({ sha256, size }) => this.#fetch(`/assets/${sha256}`, sha256, size));
+    await inLanes(assets, DOWNLOADS_IN_FLIGHT, ({ sha256, size }) => this.#fetch(`/assets/${sha256}`, sha256, size));
     await this.#folder.write("assets", [assets.map((asset): BackupRow => ["assets", asset])]);
   }
 

@@ -3,9 +3,10 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { downloadTo } from "../../agent/download.ts";
+import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../agent/download.ts";
 import type { ManagerClient } from "../../agent/manager-client.ts";
 import { inLanes } from "../../platform/lanes.ts";
+import { SumBy } from "../../platform/sum-by.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
@@ -20,7 +21,6 @@ const FOLLOW_MS = 1_000;
 const RETRY_FOR_MS = 2 * 60_000;
 const FILE_PAGE = 1_000;
 const LOG_PAGE = 5_000;
-const LANES = 4;
 
 /** Add the commands to the program. */
 export function addResults(program: Command): void {
@@ -107,20 +107,19 @@ async function download(command: Command, id: number, dir: string): Promise<void
   if (files.length > 0) makeFolder(dir);
   const total = files.reduce((sum, file) => sum + file.size, 0);
   const progress = showProgress("downloading", { quiet: out.json });
-  const moved = new Map<TaskFile, number>();
+  const moved = new SumBy<TaskFile>();
   const results: (TaskFile & { path: string; state: "downloaded" | "present" })[] = [];
   try {
-    await inLanes(files, LANES, async (file) => {
+    await inLanes(files, DOWNLOADS_IN_FLIGHT, async (file) => {
       const bad = whyUnsafePath(file.name) ?? (file.name.includes("/") ? "must not have a folder" : undefined);
       if (bad) throw new CliError(EXIT.failed, `frame ${file.frame} has a file name that ${bad}`);
       const to = path.join(dir, file.name);
       const onProgress = (done: number): void => {
         moved.set(file, done);
-        const sum = [...moved.values()].reduce((all, part) => all + part, 0);
         progress.update(
-          sum,
+          moved.total,
           total,
-          `${results.length} of ${count(files.length, "file")}, ${bytes(sum)} of ${bytes(total)}`,
+          `${results.length} of ${count(files.length, "file")}, ${bytes(moved.total)} of ${bytes(total)}`,
         );
       };
       const { received } = await downloadTo(client, to, `/tasks/${id}/frames/${file.frame}/file`, file.sha256, {

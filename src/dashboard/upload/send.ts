@@ -3,6 +3,7 @@
  * and parts that have arrived are not sent again: so stopping, or a network that fails, costs one part at most.
  */
 import { inLanes } from "../../platform/lanes.ts";
+import { SumBy } from "../../platform/sum-by.ts";
 import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
 import type { Input } from "../../protocol/plan.ts";
 import type { AssetsMissing, AssetsStored, Parts } from "../lib/answers.ts";
@@ -84,7 +85,7 @@ export class Sender {
   readonly #abort = new AbortController();
   readonly #show: (progress: SendProgress) => void;
   readonly #progress: SendProgress = { phase: "hashing", done: 0, total: 0, known: 0, retrying: false };
-  readonly #moved = new Map<string, number>();
+  readonly #moved = new SumBy<string>();
 
   constructor(show: (progress: SendProgress) => void) {
     this.#show = show;
@@ -212,7 +213,7 @@ export class Sender {
 
   #count(key: string, sent: number): void {
     this.#moved.set(key, sent);
-    this.#progress.done = [...this.#moved.values()].reduce((sum, part) => sum + part, 0);
+    this.#progress.done = this.#moved.total;
     this.#tell();
   }
 
