@@ -117,6 +117,37 @@ describe("tablao worker", () => {
     expect(manager.calls.at(-1)!.json).toEqual({ leaving: true });
   });
 
+  test.each([["SIGINT"], ["SIGTERM"]])(
+    "P5: what a claim brings that was on its way at %s is given back, not left to run out",
+    async (name) => {
+      offerFrame(60_000);
+      const { promise: answered, resolve: answer } = Promise.withResolvers<undefined>();
+      manager.handlers.unshift((call) => (call.path.endsWith("/leases") ? answered : undefined));
+      const running = start();
+      await until(() => manager.to(/leases$/).length > 0, { withinMs: 15_000, what: "it claims" });
+      signals.emit(name);
+      answer(undefined);
+      expect(await running).toBe(EXIT.ok);
+      expect(manager.to(/release$/).map(({ json }) => json)).toMatchObject([
+        { done: [], reason: "the agent is stopping" },
+      ]);
+      expect(said.join()).not.toContain("rendering");
+    },
+  );
+
+  test("P5: a manager that does not answer a claim holds up no stop", async () => {
+    offerFrame(0);
+    manager.handlers.unshift((call) =>
+      call.path.endsWith("/leases") ? new Promise<never>(() => undefined) : undefined,
+    );
+    const running = start();
+    await until(() => manager.to(/leases$/).length > 0, { withinMs: 15_000, what: "it claims" });
+    signals.emit("SIGTERM");
+    const before = performance.now();
+    expect(await running).toBe(EXIT.ok);
+    expect(performance.now() - before).toBeLessThan(5_000);
+  });
+
   test("a worker that was removed stops, and says what to do", async () => {
     manager.handlers.unshift((call) => (call.method === "PATCH" ? problem(404, "not_found") : undefined));
     expect(await start()).toBe(EXIT.failed);

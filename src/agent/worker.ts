@@ -211,7 +211,7 @@ class Agent {
       platform: platformOf(),
       bell: this.#bell,
       ask: (refused) => calls.ask(refused, this.#stop.soft),
-      claim: (taskId, claim) => calls.claim(taskId, claim, this.#stop.soft),
+      claim: (taskId, claim) => calls.claim(taskId, claim, this.#stop.late),
       run: async (lease, claimedMs, next) => {
         const runner = new LeaseRunner(
           { client, allowed: { exec, autoexec, programs }, cache, work: this.#folders.work, say: this.#say },
@@ -220,7 +220,8 @@ class Agent {
         );
         this.#runners.add(runner);
         this.#idleSaid = false;
-        if (this.#stop.hard.aborted) runner.stop();
+        // Its claim was on the way: nothing of it has begun.
+        if (this.#stop.soft.aborted) runner.stop();
         try {
           return await runner.run(next);
         } finally {

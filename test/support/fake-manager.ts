@@ -16,7 +16,7 @@ export interface Call {
 export type Answer =
   | { status: number; json?: unknown; bytes?: Uint8Array; headers?: Record<string, string> }
   | "hang up";
-export type Handler = (call: Call) => Answer | Promise<Answer> | undefined;
+export type Handler = (call: Call) => Answer | undefined | Promise<Answer | undefined>;
 
 export class FakeManager {
   readonly calls: Call[] = [];
