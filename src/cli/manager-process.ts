@@ -75,11 +75,14 @@ async function takeStateFolder(folder: string): Promise<StateFolder> {
   }
 }
 
-/** End what a killed launcher may have left. The commands are compared, because the system may have reused the group's id. */
+/**
+ * End what a killed launcher may have left. The commands are compared, because the system may have reused the group's id; one
+ * that is ending has none any more.
+ */
 async function clearLeftovers(state: StateFolder): Promise<void> {
   const noted = Number(readPrivateFile(state.file("group.json")) ?? "0");
   if (!Number.isSafeInteger(noted) || noted <= 1) return;
-  const ours = groupMembers(noted).filter(({ command }) => /workerd|wrangler-dist|esbuild/.test(command));
+  const ours = groupMembers(noted).filter(({ command }) => /^$|workerd|wrangler-dist|esbuild/.test(command));
   for (const { pid } of ours) signalProcess(pid);
   if (ours.length > 0) await groupEnded(noted, STOP_WITHIN_MS);
 }

@@ -3,6 +3,9 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Where the number of threads stands in what follows the name. */
+const NUM_THREADS = 17;
+
 export interface GroupMember {
   pid: number;
   command: string;
@@ -10,7 +13,7 @@ export interface GroupMember {
 
 /**
  * Living members of a process group. Zombies do not count: they hold neither a port nor a file, and in a container whose
- * first process reaps nobody they stay for ever.
+ * first process reaps nobody they stay for ever. One of whose threads some are still ending holds both, and counts.
  */
 export function groupMembers(group: number): GroupMember[] {
   if (process.platform === "win32") return [];
@@ -23,9 +26,11 @@ function membersFromProc(group: number): GroupMember[] {
     if (!/^\d+$/.test(name)) continue;
     try {
       const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-      // `pid (name) state ppid pgrp …`; the name may hold blanks and brackets, so read from its last bracket on.
-      const [state, , pgrp] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      if (Number(pgrp) !== group || state === "Z" || state === "X") continue;
+      // `pid (name) state ppid pgrp …` (proc_pid_stat(5)); the name may hold blanks and brackets, so read from its last bracket on.
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      const [state, , pgrp] = fields;
+      const threads = Number(fields[NUM_THREADS]);
+      if (Number(pgrp) !== group || ((state === "Z" || state === "X") && threads <= 1)) continue;
       const command = readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       members.push({ pid: Number(name), command });
     } catch {
