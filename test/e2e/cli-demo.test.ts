@@ -88,7 +88,7 @@ test.each(["SIGINT", "SIGKILL"] as const)("%s in the middle leaves no process", 
   const demo = startDemo(folder, { PATH: bin });
   await until(() => demo.stderr().includes("task 1:"), { withinMs: 60_000, what: "it renders" });
   expect(processesOf(folder).length).toBeGreaterThan(2);
-  const { code } = await demo.end(signal);
+  const { code } = await demo.end(signal, 30_000);
   if (signal === "SIGINT") expect(code).toBe(130);
-  await until(() => processesOf(folder).length === 0, { withinMs: 10_000, what: "every process is gone" });
+  await until(() => processesOf(folder).length === 0, { withinMs: 20_000, what: "every process is gone" });
 });

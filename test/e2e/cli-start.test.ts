@@ -5,17 +5,13 @@ import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { groupMembers } from "../../src/cli/process-group.ts";
 import { cleanEnvironment, startChild, type Child } from "../support/child.ts";
-import { CHECKOUT, endFarm, startManager, submit, taskOf, type Manager } from "../support/farm.ts";
+import { CHECKOUT, endFarm, groupOf, startManager, submit, taskOf, untilGone, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
 import { until } from "../support/wait.ts";
 
 afterAll(endFarm);
 
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
-
-function groupOf(state: string): number {
-  return Number(readFileSync(path.join(state, "group.json"), "utf8"));
-}
 
 async function portIsFree(port: number): Promise<boolean> {
   const server = net.createServer();
@@ -28,10 +24,7 @@ async function portIsFree(port: number): Promise<boolean> {
 }
 
 async function nothingIsLeft({ state, port }: Pick<Manager, "state" | "port">): Promise<void> {
-  await until(() => groupMembers(groupOf(state)).length === 0, {
-    withinMs: 2_000,
-    what: "the manager's processes are gone",
-  });
+  await untilGone(groupOf(state));
   expect(await portIsFree(port)).toBe(true);
 }
 
@@ -164,6 +157,6 @@ test("as `npm start` it notices that npm was killed, and stops", async () => {
   const state = testFolder("state");
   const { npm, port } = await npmStart(state);
   await npm.end("SIGKILL");
-  await until(() => groupMembers(groupOf(state)).length === 0, { withinMs: 5_000, what: "the orphan has stopped" });
+  await untilGone(groupOf(state));
   expect(await portIsFree(port)).toBe(true);
 });

@@ -1,11 +1,10 @@
 /** Machines and managers die in the middle of a frame: nothing is lost, nothing is there twice, and history tells the story. */
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import { signalGroup } from "../../src/cli/process-group.ts";
 import {
   endFarm,
+  groupOf,
   startAgent,
   startManager,
   submit,
@@ -29,6 +28,15 @@ async function join(name: string, stateDir?: string): Promise<Agent> {
   const agent = await startAgent(manager, { name, ...(stateDir !== undefined && { stateDir }) });
   agents.push(agent);
   return agent;
+}
+
+let pairs = 0;
+
+/** Two agents that are ready when the task comes: what then happens waits for no start of theirs. */
+async function joinPair(): Promise<[Agent, Agent]> {
+  // Names of their own: one that was killed is still online for a while.
+  pairs++;
+  return await Promise.all([join(`north-${pairs}`), join(`south-${pairs}`)]);
 }
 
 beforeAll(async () => {
@@ -67,6 +75,25 @@ async function untilHeldBy(
   return { claimed_ms: lease.claimed_ms, frames: numbersIn(lease.frames), attempt: lease.attempt };
 }
 
+/** One of two idle agents gets the lease. */
+async function untilHeldByOneOf([north, south]: [Agent, Agent], id: number): Promise<{ holder: Agent; other: Agent }> {
+  const lease = await until(async () => (await taskOf(manager, id)).leases[0], {
+    withinMs: 60_000,
+    what: `somebody has a lease of task ${id}`,
+    everyMs: 50,
+  });
+  return lease.worker_id === north.id ? { holder: north, other: south } : { holder: south, other: north };
+}
+
+/** Process groups in which the agent renders, as soon as there are any. */
+async function untilRenders(agent: Agent): Promise<number[]> {
+  const probe = (): number[] | false => {
+    const renderers = renderersOf(agent);
+    return renderers.length > 0 && renderers;
+  };
+  return await until(probe, { withinMs: 30_000, what: `${agent.name} renders`, everyMs: 20 });
+}
+
 /** Every frame of the task came out once: in history, and in the result. */
 async function expectOnce(id: number, frames: readonly number[]): Promise<HistoryEvent[]> {
   const events = await eventsThrough(manager, id, "completed");
@@ -83,12 +110,11 @@ testWith("blender")(
   "P2, P5: kill -9 of an agent and its Blender in mid-frame: the other has its frames within lease + 5 s, and none twice",
   async () => {
     const { slow } = makeScenes(testFolder("slow"), "slow");
-    const victim = await join("victim");
+    const pair = await joinPair();
     const leaseMs = 6_000;
     const id = await submit(manager, slow, "--frames", "1-4", "--chunk", "4", "--lease", String(leaseMs / 1_000));
-    // All four are the victim's: the other one is idle, as a machine is that has just been switched on.
-    await untilHeldBy(victim, id);
-    const heir = await join("heir");
+    // All four are the victim's.
+    const { holder: victim, other: heir } = await untilHeldByOneOf(pair, id);
     await untilMidway(id, 1);
     expect(renderersOf(victim)).toHaveLength(1);
     const killedMs = Date.now();
@@ -116,10 +142,9 @@ testWith("blender")(
 );
 
 test("P2: an agent that stood still beyond its lease comes back: its late frames change nothing, its process is dead within 5 s", async () => {
-  const sleeper = await join("sleeper");
+  const pair = await joinPair();
   const id = await submit(manager, ...demo("1-8", 2_000), "--chunk", "8", "--lease", "5");
-  await untilHeldBy(sleeper, id);
-  const heir = await join("awake");
+  const { holder: sleeper, other: heir } = await untilHeldByOneOf(pair, id);
   await untilMidway(id, 1);
   const [renderer] = renderersOf(sleeper);
   // The agent alone: its renderer goes on, and has finished frames to show when the agent wakes.
@@ -154,11 +179,7 @@ testWith("blender")(
     const before = await join("phoenix", stateDir);
     const id = await submit(manager, slow, "--frames", "1", "--lease", "5");
     await untilHeldBy(before, id);
-    const [renderer] = await until(() => renderersOf(before).length > 0 && renderersOf(before), {
-      withinMs: 30_000,
-      what: "it renders",
-      everyMs: 20,
-    });
+    const [renderer] = await untilRenders(before);
     await before.kill();
     const after = await join("phoenix", stateDir);
     expect(after.id).toBe(before.id);
@@ -175,14 +196,14 @@ testWith("blender")(
 );
 
 test("P4: kill -9 of manager and runtime in mid-run, and a start on the same state: the same agents finish, nothing acknowledged is gone", async () => {
-  const pair = await Promise.all(["north", "south"].map((name) => join(name)));
+  const pair = await joinPair();
   const id = await submit(manager, ...demo("1-24", 500), "--chunk", "2");
   await untilMidway(id, 6);
   const before = await filesOf(manager, id);
   expect(before.length).toBeGreaterThanOrEqual(6);
   const { frames } = await taskOf(manager, id);
   // Everything at the same instant, the runtime first: nothing gets a chance to tidy up.
-  signalGroup(Number(readFileSync(path.join(manager.state, "group.json"), "utf8")), "SIGKILL");
+  signalGroup(groupOf(manager.state), "SIGKILL");
   await manager.kill();
   await manager.restart();
 
@@ -204,19 +225,15 @@ test("P4: kill -9 of manager and runtime in mid-run, and a start on the same sta
 test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: released, not expired", async () => {
   const patient = await join("patient");
   const one = await submit(manager, ...demo("1-2", 3_000));
-  await untilHeldBy(patient, one);
+  // Not when the manager has given the lease: what is on its way then is given back.
+  await untilRenders(patient);
   const leaving = patient.child.end("SIGINT", 30_000);
   expect(await leaving).toEqual({ code: 0, signal: null });
   expect(await taskOf(manager, one)).toMatchObject({ status: "queued", frames: { done: 1, pending: 1, leased: 0 } });
 
   // The other frame goes to the next agent, which has no patience.
   const hasty = await join("hasty");
-  await untilHeldBy(hasty, one);
-  const [renderer] = await until(() => renderersOf(hasty).length > 0 && renderersOf(hasty), {
-    withinMs: 30_000,
-    what: "it renders",
-    everyMs: 20,
-  });
+  const [renderer] = await untilRenders(hasty);
   hasty.child.process.kill("SIGINT");
   await until(() => hasty.said().includes("stopping"), { withinMs: 5_000, what: "it has heard", everyMs: 10 });
   const stoppedMs = Date.now();

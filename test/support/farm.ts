@@ -7,9 +7,11 @@
  *     afterAll(endFarm);
  */
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { ManagerClient } from "../../src/agent/manager-client.ts";
+import { groupMembers } from "../../src/cli/process-group.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
 import { taskSchema, type Task, type TaskStatus } from "../../src/protocol/task.ts";
 import { workersSchema } from "../../src/protocol/worker.ts";
@@ -64,6 +66,16 @@ export interface ManagerOptions {
   env?: NodeJS.ProcessEnv;
 }
 
+/** The process group of everything that runs under the launcher. */
+export function groupOf(state: string): number {
+  return Number(readFileSync(path.join(state, "group.json"), "utf8"));
+}
+
+/** Wait until nothing of the group runs any more. */
+export async function untilGone(group: number): Promise<void> {
+  await until(() => groupMembers(group).length === 0, { withinMs: 10_000, what: "the manager's processes are gone" });
+}
+
 /** Start a manager and wait until it serves. */
 export async function startManager(options: ManagerOptions = {}): Promise<Manager> {
   const state = options.state ?? path.join(keptFolder("manager"), "state");
@@ -98,7 +110,9 @@ export async function startManager(options: ManagerOptions = {}): Promise<Manage
       await manager.child.end("SIGTERM");
     },
     kill: async () => {
+      const group = groupOf(state);
       await manager.child.end("SIGKILL");
+      await untilGone(group);
     },
     restart: async () => {
       if (manager.child.running()) throw new Error("stop or kill the manager first");
