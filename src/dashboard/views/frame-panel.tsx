@@ -13,13 +13,29 @@ import type { Selection } from "../grid/selection.ts";
 import { FrameStateMark } from "../parts/marks.tsx";
 import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";
+import { isOpen } from "./farm-rules.ts";
 
 /** While the cursor moves, nothing is asked. */
 const SETTLED_MS = 150;
+/** By then the manager has written what happened into the history: of a task that goes on, and of one that has ended. */
+const WRITTEN_MS = { open: 31_000, ended: 3_000 };
 const EVENTS = 500;
 const FAILURE_PAGES = 10;
 
 type Try = Pick<HistoryEvent, "kind" | "attempt" | "worker_id" | "at_ms" | "detail">;
+
+interface Told {
+  tries: Try[];
+  /** Frames that failed or were lost, of the whole task. */
+  failures: number;
+}
+
+/** One answer, of one frame. */
+interface Answer {
+  frame: Frame;
+  /** Null where history cannot be read. */
+  tries: Try[] | null;
+}
 
 interface Props {
   live: TaskLive;
@@ -51,7 +67,7 @@ async function eventsOf(taskId: number, kind: "done" | "error" | "lost", signal:
 }
 
 /** The tries of one frame by what history tells, oldest first, and the one that finished it. */
-async function attemptsOf(taskId: number, frame: Frame, signal: AbortSignal): Promise<Try[]> {
+async function attemptsOf(taskId: number, frame: Frame, signal: AbortSignal): Promise<Told> {
   const kinds = ["done", "error", "lost"] as const;
   const events = (await Promise.all(kinds.map((kind) => eventsOf(taskId, kind, signal)))).flat();
   const tries: Try[] = events
@@ -62,34 +78,54 @@ async function attemptsOf(taskId: number, frame: Frame, signal: AbortSignal): Pr
     const { attempt, worker_id, committed_ms } = frame;
     tries.push({ kind: "done", attempt, worker_id, at_ms: committed_ms ?? 0, detail: null });
   }
-  return tries.sort((a, b) => a.at_ms - b.at_ms);
+  const failures = events.reduce((sum, { kind, frame_count }) => sum + (kind === "done" ? 0 : frame_count), 0);
+  return { tries: tries.sort((a, b) => a.at_ms - b.at_ms), failures };
 }
 
 export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
-  const frame = useSignal<Frame | null>(null);
-  const events = useSignal<Try[] | null>(null);
+  const answer = useSignal<Answer | null>(null);
   const wrong = useSignal<string | null>(null);
   const wantedFrame = useComputed(() => live.map.value?.frameAt(selection.cursor.value) ?? null);
+  /** Where many frames changed, or a break was missed, states are all that is told. */
+  const state = useComputed(() => {
+    void live.version.value;
+    return live.map.value?.stateAt(selection.cursor.value);
+  });
   /** Rises when this very frame changed. Others change all the time, and must not put off the asking again and again. */
   const changes = useSignal(0);
   useSignalEffect(() => {
     if (live.changed.value.some((changed) => changed.frame === wantedFrame.peek())) changes.value = changes.peek() + 1;
   });
+  /** Failures and losses that the history told of; null before it was read. */
+  const told = useSignal<number | null>(null);
+  const behind = useComputed(() => {
+    const task = live.task.value;
+    return task !== null && told.value !== null && told.value < task.errors + task.lost;
+  });
+  const open = useComputed(() => live.task.value !== null && isOpen(live.task.value));
+  // History is written behind: what it owes is asked for when it is there, and again only after an answer that brought news.
+  useSignalEffect(() => {
+    void told.value;
+    if (!behind.value) return;
+    const timer = setTimeout(() => changes.value++, open.value ? WRITTEN_MS.open : WRITTEN_MS.ended);
+    return () => clearTimeout(timer);
+  });
   useSignalEffect(() => {
     const wanted = wantedFrame.value;
+    void state.value;
     void changes.value;
+    wrong.value = null;
     if (wanted === null) return;
     const abort = new AbortController();
     const timer = setTimeout(() => {
       const ask = async (): Promise<void> => {
         const address = withQuery(`/tasks/${taskId}/frames`, { frames: String(wanted) });
-        const found = (await get<FramesPage>(address, abort.signal)).frames[0] ?? null;
-        const tries = full && found ? await attemptsOf(taskId, found, abort.signal).catch(() => null) : null;
+        const found = (await get<FramesPage>(address, abort.signal)).frames[0];
+        const history = full && found ? await attemptsOf(taskId, found, abort.signal).catch(() => null) : null;
         if (abort.signal.aborted) return;
         batch(() => {
-          frame.value = found;
-          events.value = tries;
-          wrong.value = null;
+          answer.value = found ? { frame: found, tries: history?.tries ?? null } : null;
+          if (history) told.value = history.failures;
         });
       };
       ask().catch((thrown: unknown) => {
@@ -107,7 +143,10 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
   if (!map || map.total === 0) return null;
   const index = selection.cursor.value;
   const number = map.frameAt(index);
-  const known = frame.value?.frame === number ? frame.value : null;
+  // What is known of the frame before says nothing of this one.
+  const here = answer.value?.frame.frame === number ? answer.value : null;
+  const known = here?.frame ?? null;
+  const tries = here?.tries ?? null;
   const file = known?.files.find((one) => one.kind === undefined);
   const lease = live.task.value?.leases.find((one) => {
     const parsed = parseFrameList(one.frames);
@@ -166,13 +205,13 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
         {full && (
           <>
             <h3>{t.attempts}</h3>
-            {events.value === null ? (
+            {tries === null ? (
               <p class="quiet">{known ? t.attemptsFail : text.loading}</p>
-            ) : events.value.length === 0 ? (
+            ) : tries.length === 0 ? (
               <p class="quiet">{t.noAttempts}</p>
             ) : (
               <ul class="attempts">
-                {events.value.map((event) => (
+                {tries.map((event) => (
                   <li key={`${event.attempt}-${event.kind}-${event.at_ms}`}>
                     <span class={event.kind === "error" ? "bad" : ""}>
                       {event.attempt ?? "–"} · {t.kind[event.kind as keyof typeof t.kind]}
