@@ -233,7 +233,8 @@ export function Submit() {
       )}
       <div class="submit-end">
         {shown === null ? (
-          <button type="submit" class="button main">
+          // Before the type's settings are there, none would be sent.
+          <button type="submit" class="button main" disabled={chosenType.value === undefined}>
             {t.go}
           </button>
         ) : (

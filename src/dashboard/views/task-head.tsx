@@ -36,6 +36,9 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
       go("/app");
     }, t.removed);
   const running = isOpen(task);
+  const isVideo = task.type === "ffmpeg_video";
+  // A video is one file: nobody wants it in a zip.
+  const download = isVideo ? `/tasks/${task.id}/frames/${task.frame_list}/file` : `/tasks/${task.id}/zip`;
   return (
     <div class="actions">
       {running && (
@@ -47,11 +50,11 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
         // Without an address it is there, and cannot be followed: nothing moves when the first frame comes.
         <a
           class="button"
-          {...(task.frames.done > 0 ? { href: `/tasks/${task.id}/zip`, download: true } : { "aria-disabled": true })}
+          {...(task.frames.done > 0 ? { href: download, download: true } : { "aria-disabled": true })}
           role="link"
         >
           <Icon name="down" />
-          {task.type === "ffmpeg_video" ? t.video : t.zip}
+          {isVideo ? t.video : t.zip}
         </a>
       )}
       {mayChange && (

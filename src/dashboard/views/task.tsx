@@ -81,15 +81,16 @@ export function TaskSheet({ id, full }: SheetProps) {
     ["timeline", text.task.tabs.timeline] as const,
     ...(full ? ([["settings", text.task.tabs.settings]] as const) : []),
   ];
-  // A task that makes no files has nothing to look at.
-  const viewer = task.format !== "" && <Viewer live={live} taskId={id} />;
+  // A task that makes no files has nothing to look at, and nothing to download.
+  const makesFiles = task.format !== "";
+  const viewer = makesFiles && <Viewer live={live} taskId={id} />;
   const frames = (
     <TaskFrames
       live={live}
       taskId={id}
       selection={selection}
       mayChange={allowed}
-      mayZip={full}
+      mayZip={full && makesFiles}
       onOpen={() => document.querySelector("#frame-title")?.scrollIntoView({ block: "nearest" })}
     />
   );
