@@ -93,6 +93,25 @@ export async function dropOn({ page, context }: Visitor, selector: string, files
   await session.detach();
 }
 
+/** Draw a range over the grid of frames with the pointer: from the middle of one cell to that of another, counted from 1. */
+export async function drawRange({ page }: Visitor, from: number, to: number): Promise<void> {
+  const at = await page.locator(".grid").evaluate(
+    (grid, cells) => {
+      const { layout } = (grid as unknown as { gridView: { layout: { columns: number; pitch: number } } }).gridView;
+      const box = grid.querySelector("canvas")!.getBoundingClientRect();
+      return cells.map((cell) => ({
+        x: box.x + ((cell % layout.columns) + 0.5) * layout.pitch,
+        y: box.y + (Math.floor(cell / layout.columns) + 0.5) * layout.pitch,
+      }));
+    },
+    [from - 1, to - 1],
+  );
+  await page.mouse.move(at[0]!.x, at[0]!.y);
+  await page.mouse.down();
+  await page.mouse.move(at[1]!.x, at[1]!.y, { steps: 5 });
+  await page.mouse.up();
+}
+
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** What axe-core finds against the page as it is now: `rule: where (why)`. Empty: nothing. */
