@@ -55,7 +55,8 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
     filter.value = next;
   };
   const chosen = selection.size.value;
-  const zipList = chosen > 0 && map ? map.lists(selection.mask) : [];
+  const anyDone = map !== null && selection.mask.some((picked, at) => picked === 1 && map.stateAt(at) === "done");
+  const zipList = mayZip && anyDone ? map.lists(selection.mask) : [];
   const hiddenAll =
     filter.value.size > 0 &&
     map !== null &&
@@ -152,7 +153,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
                   </button>
                 </>
               )}
-              {mayZip && zipList.length === 1 && (
+              {zipList.length === 1 && (
                 <a class="button" href={withQuery(`/tasks/${taskId}/zip`, { frames: zipList[0]! })} download>
                   {t.zip}
                 </a>
