@@ -1,6 +1,10 @@
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { reporters } from "./test/support/reporters.ts";
+import { SEED } from "./test/support/seed.ts";
+
+/** Only a bound: hooks start processes, and the machine may have other things to do. */
+const hookTimeout = 60_000;
 
 /**
  * `unit`: pure rules, in Node. `model`: the lease protocol, explored to its end in threads. `workerd`: the objects and the
@@ -11,8 +15,17 @@ export default defineConfig({
   test: {
     ...reporters("core"),
     projects: [
-      { test: { name: "unit", include: ["src/**/*.test.ts"], testTimeout: 20_000 } },
-      { test: { name: "model", include: ["test/model/**/*.test.ts"] } },
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts"],
+          setupFiles: ["./test/support/seeded.ts"],
+          provide: { seed: SEED },
+          testTimeout: 20_000,
+          hookTimeout,
+        },
+      },
+      { test: { name: "model", include: ["test/model/**/*.test.ts"], hookTimeout } },
       {
         plugins: [
           cloudflareTest({
@@ -28,8 +41,10 @@ export default defineConfig({
         test: {
           name: "workerd",
           include: ["test/workerd/**/*.test.ts"],
-          setupFiles: ["./test/workerd/setup.ts"],
+          setupFiles: ["./test/support/seeded.ts", "./test/workerd/setup.ts"],
+          provide: { seed: SEED },
           testTimeout: 20_000,
+          hookTimeout,
         },
       },
     ],

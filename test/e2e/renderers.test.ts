@@ -19,6 +19,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pythonValue } from "../../src/compilers/blender-script.ts";
 import { runPlan } from "../support/run-plan.ts";
+import { SEED } from "../support/seed.ts";
 
 const folder = mkdtempSync(path.join(tmpdir(), "tablao-renderers-"));
 const scenes = path.join(folder, "scenes");
@@ -199,7 +200,10 @@ describe("values in Python", () => {
     const text = fc
       .array(fc.oneof(fc.constantFrom(...hostile), fc.string({ unit: "binary", maxLength: 3 })), { maxLength: 8 })
       .map((a) => a.join("").toWellFormed());
-    const values = fc.sample(fc.dictionary(text, fc.oneof(text, fc.boolean(), fc.integer(), fc.constant(null))), 300);
+    const values = fc.sample(fc.dictionary(text, fc.oneof(text, fc.boolean(), fc.integer(), fc.constant(null))), {
+      numRuns: 300,
+      seed: SEED,
+    });
     const program = `import json\nread = [${values.map((value) => pythonValue(value)).join(",\n")}]\nprint(json.dumps(read))`;
     const python = spawnSync("python3", ["-"], { input: program, encoding: "utf8" });
     expect(python.stderr).toBe("");

@@ -11,12 +11,6 @@ import { claim, cookieFor, finish, freshAddress, linkTo, newFarm, newRender, typ
 import { encoded, operationsOf, requestsTo, Schemas, type FuzzRequest } from "./fuzz-requests.ts";
 import { ADMIN_TOKEN, HOST, newTask, newWorker, okJson, send } from "./http-client.ts";
 
-declare module "vitest" {
-  interface ProvidedContext {
-    fuzz?: { requests: number; seed: number };
-  }
-}
-
 const { requests: REQUESTS, seed: SEED } = inject("fuzz") ?? { requests: 1_500, seed: 2015 };
 /** A farm is worn out after so many: tokens revoked, tasks deleted, workers removed. */
 const ROUND = 400;
@@ -188,16 +182,21 @@ it(
           const again = [await tryOut(request, stage), await tryOut(request, stage)].map(({ ms }) => ms);
           expect(Math.min(...again), `${request.operation.method} ${request.operation.path}`).toBeLessThan(SLOW_MS);
         }
-        if (!mutates || response.status < 400 || (await digest(task)) === before) return;
-        // An alarm or a late report of an earlier request may have come between: what is refused again changes nothing again.
-        unsettled++;
-        await scheduler.wait(50);
-        const quiet = await digest(task);
-        expect((await tryOut(request, stage)).status).toBeGreaterThanOrEqual(400);
+        if (!mutates || response.status < 400) return;
+        let around = [before, await digest(task)];
+        if (around[0] !== around[1]) unsettled++;
+        // An alarm or a late report of an earlier request may have come between: these come to an end, and what the request itself
+        // does it does each time.
+        for (let tries = 0; tries < 5 && around[0] !== around[1]; tries++) {
+          await scheduler.wait(50);
+          const quiet = await digest(task);
+          expect((await tryOut(request, stage)).status).toBeGreaterThanOrEqual(400);
+          around = [quiet, await digest(task)];
+        }
         expect(
-          await digest(task),
+          around[1],
           `${request.operation.method} ${request.operation.path} was refused and changed something`,
-        ).toBe(quiet);
+        ).toBe(around[0]);
       });
       const runs = Math.min(ROUND, REQUESTS - done);
       await fc.assert(property, { seed: SEED + done, numRuns: runs, endOnFailure: true });
