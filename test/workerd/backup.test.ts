@@ -1,10 +1,11 @@
 /** Backup and restore as requests: an empty manager takes rows, checked one by one, and is then a manager like any other. */
-import { env, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
 import type { Env } from "../../src/platform/env.ts";
 import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
 import { proven } from "../../src/http/receipts.ts";
 import { RESTORE_GAP } from "../../src/task/backup.ts";
+import { ring } from "./alarms.ts";
 import { claim, finish, newRender, upload, uploadOf } from "./doors-farm.ts";
 import { newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 
@@ -123,7 +124,7 @@ describe("backup", () => {
     expect(before.waiting).toBeGreaterThan(0);
     expect(await page()).toEqual(before);
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 60_000 });
-    await runDurableObjectAlarm(object as unknown as DurableObjectStub);
+    await ring(object as unknown as DurableObjectStub);
     vi.useRealTimers();
     const after = await page();
     expect(after.waiting).toBe(0);

@@ -1,6 +1,6 @@
 /** Tasks for tests of what goes wrong: submitted to their objects directly, looked at through rows. */
 import { env } from "cloudflare:workers";
-import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runInDurableObject } from "cloudflare:test";
 import { vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
 import { taskOf } from "../../src/platform/env.ts";
@@ -9,6 +9,7 @@ import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Task } from "../../src/protocol/task.ts";
 import type { Given, GivenLease, ProvenFrame, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
 import { definitionOf } from "../support/definition.ts";
+import { ring as ringAlarm } from "./alarms.ts";
 
 export const admin = { role: "admin", id: 0, name: "admin" } as const;
 const SHA = "cd".repeat(32);
@@ -76,7 +77,7 @@ export function later(ms: number): void {
 }
 
 export async function ring(id: number): Promise<void> {
-  await runDurableObjectAlarm(stubOf(id));
+  await ringAlarm(stubOf(id));
 }
 
 export async function alarmOf(id: number): Promise<number | null> {

@@ -1,6 +1,7 @@
 /** A page's live socket in tests: what it has been sent, and how it was closed. */
 import { exports } from "cloudflare:workers";
 import { ADMIN_TOKEN, HOST } from "./http-client.ts";
+import { until } from "./wait.ts";
 
 export interface Watch<M> {
   socket: WebSocket;
@@ -24,9 +25,10 @@ export async function watch<M>(
     messages: [],
     closed: null,
     until: async (enough, what) => {
-      for (let tries = 0; tries < 400 && !enough(line.messages); tries++) await pause(10);
-      if (!enough(line.messages))
-        throw new Error(`${what} did not come: ${JSON.stringify(line.messages).slice(0, 2_000)}`);
+      await until(
+        () => enough(line.messages),
+        () => `${what}, after ${JSON.stringify(line.messages).slice(0, 2_000)},`,
+      );
       return line.messages;
     },
   };
@@ -40,8 +42,4 @@ export async function watch<M>(
   });
   socket.accept();
   return line;
-}
-
-export async function pause(ms: number): Promise<void> {
-  await new Promise((done) => setTimeout(done, ms));
 }

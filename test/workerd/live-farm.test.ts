@@ -8,7 +8,7 @@ import type { TaskSummary } from "../../src/protocol/task.ts";
 import { taskWhySchema, workerWhySchema } from "../../src/protocol/why.ts";
 import type { RegistryRpc } from "../../src/registry/rpc.ts";
 import { newTask, newToken, newWorker, okJson, problem, send } from "./http-client.ts";
-import { pause, watch, type Watch } from "./live-client.ts";
+import { watch, type Watch } from "./live-client.ts";
 import { report } from "./registry-client.ts";
 
 const env = bindings as unknown as Env;
@@ -132,7 +132,7 @@ describe("the farm's live socket", () => {
     await page.until((messages) => messages.length > 0, "a snapshot");
     const { seq } = page.messages.at(-1)!;
     page.socket.close(1000);
-    await pause(50);
+    await page.until(() => page.closed !== null, "the end");
     const [open, ended] = [nextTask++, nextTask++];
     await registry.report(report(open));
     await registry.report(report(ended, { claimable: 0, task: { status: "completed" } }));

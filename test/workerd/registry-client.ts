@@ -8,6 +8,7 @@ import type { RegistryRpc, TaskReport } from "../../src/registry/rpc.ts";
 import type { WorkerRegistry } from "../../src/registry/worker-registry.ts";
 import type { Needs } from "../../src/task/rpc.ts";
 import { rowsWhile, type Rows } from "./statements.ts";
+import { until } from "./wait.ts";
 
 export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
 
@@ -140,8 +141,10 @@ export async function connect(registry: DurableObjectStub<WorkerRegistry>, worke
     pushes: [],
     closed: null,
     received: async (count) => {
-      for (let tries = 0; line.pushes.length < count && tries < 200; tries++)
-        await new Promise((done) => setTimeout(done, 10));
+      await until(
+        () => line.pushes.length >= count,
+        () => `push ${count}, after ${JSON.stringify(line.pushes)},`,
+      );
       return line.pushes;
     },
   };
@@ -158,12 +161,13 @@ export async function connect(registry: DurableObjectStub<WorkerRegistry>, worke
 
 /** Ask for a pong: whatever was pushed before has arrived when it comes. */
 export async function settled(line: Line): Promise<(Push | string)[]> {
-  const before = line.pushes.filter((push) => push === "pong").length;
+  const pongs = (): number => line.pushes.filter((push) => push === "pong").length;
+  const before = pongs();
   line.socket.send("ping");
-  for (let tries = 0; tries < 200; tries++) {
-    if (line.pushes.filter((push) => push === "pong").length > before) break;
-    await new Promise((done) => setTimeout(done, 5));
-  }
+  await until(
+    () => pongs() > before,
+    () => "the pong",
+  );
   return line.pushes.filter((push) => push !== "pong");
 }
 

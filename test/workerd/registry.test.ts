@@ -1,10 +1,11 @@
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { sha256Hex } from "../../src/platform/signing.ts";
 import type { RegistryRpc } from "../../src/registry/rpc.ts";
 import type { WorkerRegistry } from "../../src/registry/worker-registry.ts";
 import { TaskDO } from "../../src/task/task-do.ts";
 import type { Lease } from "../../src/protocol/lease.ts";
+import { ring } from "./alarms.ts";
 import { newTask, newWorker as newHttpWorker, okJson, send } from "./http-client.ts";
 import {
   ADMIN,
@@ -34,6 +35,11 @@ function later(ms: number): void {
   const nowMs = Date.now() + ms;
   if (!vi.isFakeTimers()) vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(nowMs);
+}
+
+/** What is on its way arrives. */
+async function soon(check: () => void | Promise<void>): Promise<void> {
+  await vi.waitFor(check, 10_000);
 }
 
 async function alarmOf(registry: DurableObjectStub<WorkerRegistry>): Promise<number | null> {
@@ -349,13 +355,13 @@ describe("dispatch", () => {
     await registry.report(report(103, { priority: 90, live_workers: [one.id], claimable: 0 }));
     expect(calls).toEqual([]);
     await registry.report(report(104, { priority: 50 }));
-    await vi.waitFor(() => expect(calls).toEqual([[101, 1]]));
+    await soon(() => expect(calls).toEqual([[101, 1]]));
     expect(await patch(registry, one.id, { status: "available" })).toMatchObject({ task_id: 104, epoch: 1 });
     // The same news again is no news.
     await registry.report(report(104, { priority: 50, claimable: 9 }));
     await evictDurableObject(registry);
     await registry.report(report(104, { priority: 60, claimable: 9 }));
-    await vi.waitFor(() =>
+    await soon(() =>
       expect(calls).toEqual([
         [101, 1],
         [101, 2],
@@ -363,9 +369,9 @@ describe("dispatch", () => {
     );
     // It fell below work that waits: its worker has something better to do.
     await registry.report(report(105, { priority: 70, live_workers: [one.id] }));
-    await vi.waitFor(() => expect(calls).toHaveLength(3));
+    await soon(() => expect(calls).toHaveLength(3));
     await registry.report(report(105, { priority: 5, live_workers: [one.id] }));
-    await vi.waitFor(() => expect(calls.slice(3)).toEqual([[105, 4]]));
+    await soon(() => expect(calls.slice(3)).toEqual([[105, 4]]));
   });
 
   it("P8: tells a task that comes to life late what a worker was assigned to before the epoch rose", async () => {
@@ -378,10 +384,10 @@ describe("dispatch", () => {
     expect(assigned).toMatchObject({ task_id: 201, epoch: 0 });
     await registry.report(report(203, { priority: 5, live_workers: [helper.id] }));
     await registry.report(report(202, { priority: 50 }));
-    await vi.waitFor(() => expect(calls).toContainEqual([203, 1]));
+    await soon(() => expect(calls).toContainEqual([203, 1]));
     expect(calls.some(([task]) => task === 201)).toBe(false);
     await registry.report(report(201, { priority: 10, live_workers: [id] }));
-    await vi.waitFor(() => expect(calls).toContainEqual([201, 1]));
+    await soon(() => expect(calls).toContainEqual([201, 1]));
   });
 
   it("P8: calls a worker back, once, to the task that had nothing for it when it took on a lesser one", async () => {
@@ -396,15 +402,15 @@ describe("dispatch", () => {
     expect(await back()).toMatchObject({ task_id: 402, epoch: 0 });
     await registry.report(report(402, { priority: 10, live_workers: [id] }));
     later(5_000);
-    await runDurableObjectAlarm(registry);
-    await vi.waitFor(() => expect(calls).toEqual([[402, 1]]));
+    await ring(registry);
+    await soon(() => expect(calls).toEqual([[402, 1]]));
     expect(await ask(registry, id)).toBe(401);
     expect(await back()).toMatchObject({ task_id: 402, epoch: 1 });
     expect(await alarmOf(registry)).toBeNull();
     // Frames that come back to it are news again.
     await registry.report(report(401, { priority: 90, claimable: 0 }));
     await registry.report(report(401, { priority: 90 }));
-    await vi.waitFor(() =>
+    await soon(() =>
       expect(calls).toEqual([
         [402, 1],
         [402, 2],
@@ -423,11 +429,11 @@ describe("dispatch", () => {
       told.push(epoch);
     });
     await registry.patchWorker(id, { status: "disabled" }, ADMIN, "");
-    await vi.waitFor(async () => expect(await alarmOf(registry)).not.toBeNull());
+    await soon(async () => expect(await alarmOf(registry)).not.toBeNull());
     expect(told).toEqual([]);
     later(2_000);
-    await runDurableObjectAlarm(registry);
-    await vi.waitFor(() => expect(told).toEqual([1]));
+    await ring(registry);
+    await soon(() => expect(told).toEqual([1]));
   });
 });
 
@@ -437,6 +443,7 @@ describe("sockets", () => {
     const { id } = await newWorker(registry, "box");
     const line = await connect(registry, id);
     await evictDurableObject(registry);
+    later(0);
     line.socket.send("ping");
     expect(await line.received(1)).toEqual(["pong"]);
     line.socket.send("what is this?");
@@ -463,10 +470,10 @@ describe("sockets", () => {
     await evictDurableObject(registry);
     await registry.report(report(1));
     expect(await newer.received(1)).toEqual([{ type: "work" }]);
-    await vi.waitFor(() => expect(older.closed).toMatchObject({ code: 4000 }));
+    await soon(() => expect(older.closed).toMatchObject({ code: 4000 }));
     expect(older.pushes).toEqual([]);
     await registry.removeWorker(id);
-    await vi.waitFor(() => expect(newer.closed).toMatchObject({ code: 4001 }));
+    await soon(() => expect(newer.closed).toMatchObject({ code: 4001 }));
   });
 
   it("answer a close with the peer's own code", async () => {
@@ -474,7 +481,7 @@ describe("sockets", () => {
     const { id } = await newWorker(registry, "box");
     const line = await connect(registry, id);
     line.socket.close(4321, "bye");
-    await vi.waitFor(() => expect(line.closed).toMatchObject({ code: 4321 }));
+    await soon(() => expect(line.closed).toMatchObject({ code: 4321 }));
     await registry.report(report(1));
     expect(line.pushes).toEqual([]);
   });
@@ -535,12 +542,12 @@ describe("sockets", () => {
     expect(await woken()).toHaveLength(2);
     later(5_000);
     await evictDurableObject(registry);
-    await runDurableObjectAlarm(registry);
+    await ring(registry);
     expect(await woken()).toHaveLength(3);
     expect((await woken()).filter((id) => id === second)).toHaveLength(1);
     await registry.report(report(1, { claimable: 0, live_workers: [second] }));
     later(60_000);
-    await runDurableObjectAlarm(registry);
+    await ring(registry);
     expect(await alarmOf(registry)).toBeNull();
     expect(await settled(bare)).toEqual([]);
   });
@@ -571,11 +578,11 @@ describe("sockets", () => {
     ).toMatchObject({ task_id: null });
     // It was woken before, so the alarm may still be set for an earlier look, which then leads to this one.
     later(5_000);
-    await runDurableObjectAlarm(registry);
+    await ring(registry);
     expect(await settled(line)).toHaveLength(1);
     expect(await alarmOf(registry)).toBe(nowMs + 30_000);
     later(25_000);
-    await runDurableObjectAlarm(registry);
+    await ring(registry);
     expect(await settled(line)).toHaveLength(2);
   });
 });
@@ -621,7 +628,7 @@ describe("submissions", () => {
     const alarmMs = (await alarmOf(registry))!;
     expect(alarmMs).toBeGreaterThan(startMs + 7 * 86_400_000);
     vi.setSystemTime(alarmMs);
-    await runDurableObjectAlarm(registry);
+    await ring(registry);
     const left = await runInDurableObject(registry, (_instance, { storage }) =>
       ["submit_keys", "removed_tasks"].map((table) => storage.sql.exec(`SELECT count(*) AS n FROM ${table}`).one().n),
     );
@@ -852,7 +859,7 @@ describe("with task objects", () => {
     expect(first.task_id).toBe(low);
     const { lease } = (await call("POST", `/tasks/${low}/leases`, claim(first.epoch))) as { lease: Lease };
     const high = await newTask(undefined, { priority: 90, settings: { text: "urgent", frames: "1" } });
-    await vi.waitFor(() => expect(told).toHaveBeenCalled(), 5_000);
+    await soon(() => expect(told).toHaveBeenCalled());
     const settled = await call("POST", `/tasks/${low}/leases/${lease.lease_id}/complete`, {
       ...done(lease),
       next: claim(first.epoch),
@@ -863,7 +870,7 @@ describe("with task objects", () => {
     expect(second).toMatchObject({ task_id: high, epoch: first.epoch + 1 });
     const urgent = (await call("POST", `/tasks/${high}/leases`, claim(second.epoch))) as { lease: Lease };
     await call("POST", `/tasks/${high}/leases/${urgent.lease.lease_id}/complete`, done(urgent.lease));
-    await vi.waitFor(async () => expect((await available()).task_id).toBe(low), 5_000);
+    await soon(async () => expect((await available()).task_id).toBe(low));
     expect(await call("POST", `/tasks/${low}/leases`, claim(second.epoch))).toMatchObject({ lease: { task_id: low } });
   });
 });

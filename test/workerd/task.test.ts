@@ -1,5 +1,5 @@
 import { env } from "cloudflare:workers";
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
@@ -9,6 +9,7 @@ import type { RegistryRpc } from "../../src/registry/rpc.ts";
 import type { Given, GivenLease, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
 import { registryOf, taskOf } from "../../src/platform/env.ts";
 import { definitionOf } from "../support/definition.ts";
+import { ring } from "./alarms.ts";
 import { rowsWhile } from "./statements.ts";
 
 const admin = { role: "admin", id: 0, name: "admin" } as const;
@@ -147,7 +148,7 @@ test("P4: a task goes through its whole life with an eviction between every two 
     seconds: 4.5,
     frames: { done: 3, pending: 0 },
   });
-  await runDurableObjectAlarm(taskOf(env, id));
+  await ring(taskOf(env, id));
   const events = await history(id);
   expect(events.map((e) => e.kind)).toEqual(["submitted", "done", "done", "done", "completed"]);
   expect(events.map((e) => e.seq)).toEqual([1, 2, 3, 4, 5]);
@@ -157,7 +158,7 @@ test("P2: a superseded lease gets lease_lost for every verb and changes nothing"
   const id = await submit({ frames: "1" });
   const old = await lease(id, 1);
   await later(61_000);
-  await runDurableObjectAlarm(taskOf(env, id));
+  await ring(taskOf(env, id));
   const fresh = await lease(id, 2);
   expect(fresh.attempt).toBe(old.attempt + 1);
   const before = await view(id);
@@ -237,10 +238,10 @@ test("P5: the alarm gives a silent worker's frames back after the lease, by itse
   expect(armed!).toBeLessThanOrEqual(given.until_ms);
   await evictDurableObject(taskOf(env, id));
   await later(5_001);
-  await runDurableObjectAlarm(taskOf(env, id));
+  await ring(taskOf(env, id));
   expect((await view(id)).frames).toMatchObject({ pending: 2, leased: 0 });
-  await runDurableObjectAlarm(taskOf(env, id));
-  await runDurableObjectAlarm(taskOf(env, id));
+  await ring(taskOf(env, id));
+  await ring(taskOf(env, id));
   expect((await view(id)).frames).toMatchObject({ pending: 2, leased: 0 });
 });
 
@@ -256,7 +257,7 @@ test("renewals are kept in memory and written when less than half of the lease i
     });
     expect(renewed.ok).toBe(true);
     await evictDurableObject(taskOf(env, id));
-    await runDurableObjectAlarm(taskOf(env, id));
+    await ring(taskOf(env, id));
   }
   expect((await view(id)).frames.leased).toBe(1);
 });
@@ -303,14 +304,14 @@ test("P7: history waits out a D1 that fails, without stopping work, and arrives 
   ).toBe(true);
   for (let i = 0; i < 12; i++) {
     await later(300_000);
-    await runDurableObjectAlarm(taskOf(env, id));
+    await ring(taskOf(env, id));
   }
   expect((await view(id)).status).toBe("completed");
   expect(await history(id)).toEqual([]);
   prepare.mockRestore();
   await later(600_000);
-  await runDurableObjectAlarm(taskOf(env, id));
-  await runDurableObjectAlarm(taskOf(env, id));
+  await ring(taskOf(env, id));
+  await ring(taskOf(env, id));
   expect((await history(id)).map((e) => e.kind)).toEqual(["submitted", "done", "done", "completed"]);
 });
 
@@ -320,9 +321,9 @@ test("superseded uploads are swept when their grant has run out; committed bytes
   const part = await done(old);
   await object(id).renew({ id: 1 }, old.lease_id, { attempt: old.attempt, done: part.slice(0, 1), progress: null });
   await later(6_000);
-  await runDurableObjectAlarm(taskOf(env, id));
+  await ring(taskOf(env, id));
   await later(70_000);
-  await runDurableObjectAlarm(taskOf(env, id));
+  await ring(taskOf(env, id));
   const left = await env.FILES.list({ prefix: `tasks/${id}/` });
   expect(left.objects.map((o) => o.key)).toEqual([outputKey(id, old.attempt, old.plan.outputs[0]!.name)]);
 });
@@ -338,14 +339,14 @@ test("depends_on: a task waits for the whole of another, or frame by frame, also
   await evictDurableObject(taskOf(env, a));
   await evictDurableObject(taskOf(env, same));
   await later(2_000);
-  await runDurableObjectAlarm(taskOf(env, a));
+  await ring(taskOf(env, a));
   const opened = await lease(same, 2);
   expect(opened.frames).toBe("1");
   expect(await claim(same, 3)).toMatchObject({ lease: null, reason: "waiting" });
   const two = await lease(a, 1);
   await object(a).complete({ id: 1 }, two.lease_id, { attempt: two.attempt, done: await done(two), next: null });
   await later(2_000);
-  await runDurableObjectAlarm(taskOf(env, a));
+  await ring(taskOf(env, a));
   expect((await lease(whole, 1)).frames).toBe("1");
   expect((await lease(same, 3)).frames).toBe("2");
   expect((await lease(same, 4)).frames).toBe("3");
@@ -363,7 +364,7 @@ test("a removed task is gone at once, its files and storage follow, its dependen
   ).toMatchObject({ ok: false });
   for (let i = 0; i < 4; i++) {
     await later(130_000);
-    await runDurableObjectAlarm(taskOf(env, a));
+    await ring(taskOf(env, a));
   }
   expect((await env.FILES.list({ prefix: `tasks/${a}/` })).objects).toEqual([]);
   const tables = await runInDurableObject(taskOf(env, a), (_, state) =>

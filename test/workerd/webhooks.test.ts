@@ -1,13 +1,15 @@
 /** Webhooks: signed, retried, and told what became of a task exactly when something did. */
-import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it, vi, type Mock } from "vitest";
 import { registryOf, type Env } from "../../src/platform/env.ts";
 import { webhookBodySchema, type Delivery, type WebhookCreated } from "../../src/protocol/webhook.ts";
 import type { RegistryRpc } from "../../src/registry/rpc.ts";
+import { Webhooks } from "../../src/registry/webhooks.ts";
+import { ring as ringAlarm } from "./alarms.ts";
 import { okJson, problem, send } from "./http-client.ts";
-import { pause } from "./live-client.ts";
 import { report } from "./registry-client.ts";
+import { until } from "./wait.ts";
 
 const env = bindings as unknown as Env;
 const registry = registryOf(env) as unknown as RegistryRpc;
@@ -16,9 +18,11 @@ let nextTask = 70_000;
 /** What the receiver was sent, and how it answers. */
 let received: { url: string; headers: Headers; body: string }[] = [];
 let answer: () => Promise<Response>;
+let sending: Mock<Webhooks["send"]>;
 
 beforeEach(async () => {
   received = [];
+  sending = vi.spyOn(Webhooks.prototype, "send");
   answer = async () => new Response(null, { status: 204 });
   vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
     const request = new Request(input, init);
@@ -40,11 +44,18 @@ const hook = async (json: object = { url: "https://hooks.example/render" }): Pro
 const deliveriesOf = async (id: number): Promise<Delivery[]> =>
   (await okJson(await send("GET", `/webhooks/${id}/deliveries`), 200))["deliveries"] as Delivery[];
 
-/** Let the registry's alarm ring, and what it starts come to an end. */
+/** Let the clock stand this much later, the registry's alarm ring, and all that is due then come to its end. */
 async function ring(afterMs = 0): Promise<void> {
-  if (afterMs > 0) vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + afterMs });
-  await runInDurableObject(registryOf(env), (instance) => instance.alarm());
-  for (let n = 0; n < 20; n++) await pause(5);
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + afterMs });
+  const over = async (): Promise<boolean> => {
+    await ringAlarm(registryOf(env));
+    return await runInDurableObject(registryOf(env), async (instance) => {
+      await Promise.all(sending.mock.results.map(({ value }) => value));
+      const dueMs = (instance as unknown as { webhooks: Webhooks }).webhooks.store.dueMs();
+      return dueMs === null || dueMs > Date.now();
+    });
+  };
+  await until(over, () => "the end of what is due");
 }
 
 async function becomes(
@@ -129,6 +140,7 @@ it("tries again, later and later, whatever goes wrong, and gives up in the end",
   let n = 0;
   answer = async () => await wrong[n++ % wrong.length]!();
   const task = nextTask++;
+  vi.useFakeTimers({ toFake: ["Date"] });
   await becomes(task, "rendering", 1);
   await becomes(task, "completed", 10);
   await ring();
@@ -164,8 +176,10 @@ it("an event is written with the report that made it, and the alarm is set for i
   await becomes(task, "rendering", 0);
   await becomes(task, "completed", 10);
   expect(await deliveriesOf(id)).toHaveLength(2);
-  expect(await runDurableObjectAlarm(registryOf(env))).toBe(true);
-  for (let n = 0; n < 50 && received.length < 2; n++) await pause(10);
+  await until(
+    () => received.length >= 2,
+    () => "what the alarm sends",
+  );
   expect(received).toHaveLength(2);
 });
 
