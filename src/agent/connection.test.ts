@@ -24,17 +24,7 @@ beforeEach(async () => {
       ws.on("message", (data: Buffer) => pong && ws.send(data.toString() === "ping" ? "pong" : "?"));
     });
   });
-  const connection = new Connection({
-    client: new ManagerClient({ url: manager.url, secret: "s" }),
-    workerId: 3,
-    onPush: (push) => events.push(`push ${push.type}`),
-    onUp: () => events.push("up"),
-    onDown: (why) => events.push(`down: ${why}`),
-    signal: stop.signal,
-    pingMs: 40,
-    retry: { baseMs: 10, capMs: 20 },
-  });
-  running = connection.run();
+  running = Promise.resolve();
 });
 afterEach(async () => {
   stop.abort();
@@ -42,6 +32,21 @@ afterEach(async () => {
   server.close();
   await manager.stop();
 });
+
+/** Connect, and stay connected. Pings this often: a machine that stands still for longer looks like silence. */
+function connect(pingMs = 5_000): void {
+  const connection = new Connection({
+    client: new ManagerClient({ url: manager.url, secret: "s" }),
+    workerId: 3,
+    onPush: (push) => events.push(`push ${push.type}`),
+    onUp: () => events.push("up"),
+    onDown: (why) => events.push(`down: ${why}`),
+    signal: stop.signal,
+    pingMs,
+    retry: { baseMs: 10, capMs: 20 },
+  });
+  running = connection.run();
+}
 
 const seen = async (event: RegExp, times = 1) =>
   await until(() => events.filter((each) => event.test(each)).length >= times, {
@@ -51,6 +56,7 @@ const seen = async (event: RegExp, times = 1) =>
   });
 
 test("it signs in with an access token, takes pushes, and ignores what it does not know", async () => {
+  connect();
   await seen(/^up$/);
   for (const text of ['{"type":"fireworks"}', "nonsense", '{"type":"cancel","task_id":1,"lease_ids":["a"]}'])
     sockets[0]!.send(text);
@@ -59,6 +65,7 @@ test("it signs in with an access token, takes pushes, and ignores what it does n
 });
 
 test("a socket that closes is opened again; the loss is told once", async () => {
+  connect();
   await seen(/^up$/);
   sockets[0]!.close();
   await seen(/^up$/, 2);
@@ -66,6 +73,7 @@ test("a socket that closes is opened again; the loss is told once", async () => 
 });
 
 test("a socket whose other side is gone without a word is noticed by its silence", async () => {
+  connect(40);
   await seen(/^up$/);
   pong = false;
   await seen(/^down: no answer to pings$/);

@@ -1,4 +1,5 @@
 /** The previews of a lease: they come with its frames, and are no reason for a frame to fail, to be late, or to be lost. */
+import { writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -46,6 +47,14 @@ const save = `const save = (frame, text = "frame " + frame) => {
   fs.writeFileSync(file, text);
   say("tablao: saved " + frame + " " + file);
 };`;
+/** A script waits here until the test lets it go on. */
+const gate = () => {
+  const file = join(folder.path, "go on");
+  return {
+    wait: `while (!fs.existsSync(${JSON.stringify(file)})) await sleep(20);`,
+    open: () => writeFileSync(file, ""),
+  };
+};
 const start = (body: string, frames: number[], more: { lease_ms?: number } = {}) => {
   const of = lease(save + body, {
     ...more,
@@ -73,7 +82,12 @@ test("every frame comes with its preview, many of one run", async () => {
 
 test("P11: a frame that ffmpeg cannot read is done all the same, the others with their previews", async () => {
   manager.on("POST", /\/complete$/, () => settled);
-  await start("save(1); save(2, 'corrupt'); save(3);", [1, 2, 3]).run(() => null);
+  const { wait, open } = gate();
+  const settling = start(`save(1); save(2, 'corrupt'); save(3); ${wait}`, [1, 2, 3]).run(() => null);
+  // Finding out which one it is takes several runs of ffmpeg, and a lease that is over waits no longer than some seconds for them.
+  await until(() => manager.to(/preview/).length === 2, { withinMs: 15_000, what: "the other previews" });
+  open();
+  await settling;
   expect(names(bodies("complete")[0]!["done"])).toEqual([
     ["f_1.png", "f_1.png.preview.jpg"],
     ["f_2.png"],
@@ -82,11 +96,17 @@ test("P11: a frame that ffmpeg cannot read is done all the same, the others with
 });
 
 test("a renewal leaves a frame whose preview is on its way for a later call", async () => {
-  manager.on("POST", /\/renew$/, () => renewed(900)).on("POST", /\/complete$/, () => settled);
-  await start("save(1); await sleep(2500); save(2);", [1, 2], { lease_ms: 900 }).run(() => null);
-  const early = bodies("renew").flatMap((body) => names(body["done"]));
+  const early = () => bodies("renew").flatMap((body) => names(body["done"]));
+  // The renewal that names frame 1 is the last one.
+  manager.on("POST", /\/renew$/, () => renewed(early().length > 0 ? 60_000 : 900));
+  manager.on("POST", /\/complete$/, () => settled);
+  const { wait, open } = gate();
+  const settling = start(`save(1); ${wait} save(2);`, [1, 2], { lease_ms: 900 }).run(() => null);
+  await until(() => early().length > 0, { withinMs: 15_000, what: "a renewal names frame 1" });
+  open();
+  await settling;
   expect(bodies("renew")[0]!["done"]).toEqual([]);
-  expect(early).toEqual([["f_1.png", "f_1.png.preview.jpg"]]);
+  expect(early()).toEqual([["f_1.png", "f_1.png.preview.jpg"]]);
   expect(names(bodies("complete")[0]!["done"])).toEqual([["f_1.png"], ["f_2.png", "f_2.png.preview.jpg"]]);
 });
 

@@ -1,6 +1,5 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256, takeUploads, type Answer } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
@@ -220,11 +219,11 @@ describe("a lease that is lost", () => {
 
 describe("a lease that is given back", () => {
   test("P5: stopping releases it at once with what is done, and kills the process", async () => {
-    manager.on("POST", /\/release$/, () => settled);
-    const runner = runnerOf(lease("write(1); say('tablao: frame 2'); await sleep(60000);"));
+    manager.on("POST", /\/renew$/, () => renewed(900)).on("POST", /\/release$/, () => settled);
+    const runner = runnerOf(lease("write(1); say('tablao: frame 2'); await sleep(60000);", { lease_ms: 900 }));
     const running = runner.run(() => null);
-    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 5_000, what: "frame 1 is uploaded" });
-    await delay(100);
+    const named = () => bodies("renew").flatMap((body) => frames(body["done"]));
+    await until(() => named().includes(1), { withinMs: 10_000, what: "a renewal names frame 1" });
     const before = performance.now();
     runner.stop();
     expect(await running).toMatchObject({ kind: "released" });

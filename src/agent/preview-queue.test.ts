@@ -20,13 +20,17 @@ beforeEach(() => {
   ffmpeg = fakeFfmpeg(folder);
   over = new AbortController();
   uploads = [];
-  queue = new PreviewQueue({ command: ffmpeg.command, folder, signal: over.signal }, async (file, name) => {
+  queue = newQueue();
+});
+
+function newQueue(more: { gatherMs?: number } = {}): PreviewQueue {
+  return new PreviewQueue({ command: ffmpeg.command, folder, signal: over.signal, ...more }, async (file, name) => {
     const text = readFileSync(file, "utf8");
     await delay(5);
     uploads.push({ name, text });
     return `receipt of ${name}: ${text}`;
   });
-});
+}
 
 /** Save an output, and ask for its preview. */
 function saved(output: string, text = output): void {
@@ -38,28 +42,33 @@ function saved(output: string, text = output): void {
 const outputs = (count: number): string[] => Array.from({ length: count }, (_, i) => `f_${i + 1}.png`);
 const receipt = (output: string, text = output): string => `receipt of ${output}.preview.jpg: preview of ${text}`;
 
+/** None of these is under way any more, however slow the machine is: one call waits no longer than a lease would. */
+async function ended(names: readonly string[]): Promise<void> {
+  do await queue.ended();
+  while (names.some((name) => queue.isUnderWay(name)));
+}
+
 test("frames that are saved meanwhile share a run, and each has the preview of its own file", async () => {
   const names = outputs(100);
   for (const name of names) saved(name);
-  await queue.ended();
+  await ended(names);
   expect(names.map((name) => queue.receiptOf(name))).toEqual(names.map((name) => receipt(name)));
   expect(ffmpeg.runs().map(({ files }) => files.length)).toEqual([32, 32, 32, 4]);
-  expect(names.some((name) => queue.isUnderWay(name))).toBe(false);
 });
 
 test("a run waits a moment for more, not for ever; when nothing more will come, not at all", async () => {
+  queue = newQueue({ gatherMs: 2_000 });
   saved("f_1.png");
   await delay(300);
   expect(ffmpeg.runs()).toEqual([]);
   saved("f_2.png");
-  await until(() => ffmpeg.runs().length > 0, { withinMs: 5_000, what: "a run", everyMs: 20 });
+  await until(() => ffmpeg.runs().length > 0, { withinMs: 10_000, what: "a run", everyMs: 20 });
   expect(ffmpeg.runs()[0]!.files).toEqual(["f_1.png", "f_2.png"]);
   await until(() => queue.receiptOf("f_2.png"), { withinMs: 5_000, what: "its receipt" });
+  queue = newQueue({ gatherMs: 60_000 });
   queue.hurry();
-  const before = performance.now();
   saved("f_3.png");
   await until(() => queue.receiptOf("f_3.png"), { withinMs: 5_000, what: "its receipt", everyMs: 20 });
-  expect(performance.now() - before).toBeLessThan(900);
 });
 
 test("renderers come first: ffmpeg gives way", async () => {
@@ -70,11 +79,10 @@ test("renderers come first: ffmpeg gives way", async () => {
 
 test("a corrupt file costs no other its preview", async () => {
   for (const name of outputs(9)) saved(name, name === "f_4.png" ? "corrupt" : name);
-  await queue.ended();
+  await ended(outputs(9));
   const without = outputs(9).filter((name) => queue.receiptOf(name) === undefined);
   expect(without).toEqual(["f_4.png"]);
   expect(uploads).toHaveLength(8);
-  expect(queue.isUnderWay("f_4.png")).toBe(false);
 });
 
 test("an upload that fails, and an output that has no preview, leave none", async () => {

@@ -21,12 +21,17 @@ const UPLOAD_RETRY_MS = 10_000;
 /** The end of a lease does not wait longer for previews of frames that are done: they are mostly there before. */
 const WAIT_MS = 5_000;
 
+export interface QueueOptions extends PreviewOptions {
+  /** How long a run waits for more frames. */
+  gatherMs?: number;
+}
+
 interface Waiting extends PreviewFile {
   made: (made: boolean) => void;
 }
 
 export class PreviewQueue {
-  readonly #options: PreviewOptions;
+  readonly #options: QueueOptions;
   readonly #upload: (file: string, name: string) => Promise<string>;
   readonly #waiting: Waiting[] = [];
   readonly #uploads = new Lanes(UPLOADS_IN_FLIGHT);
@@ -40,7 +45,7 @@ export class PreviewQueue {
   #count = 0;
 
   /** `upload` answers with the receipt of a preview. When the signal fires, all that is on its way ends without one. */
-  constructor(options: PreviewOptions, upload: (file: string, name: string) => Promise<string>) {
+  constructor(options: QueueOptions, upload: (file: string, name: string) => Promise<string>) {
     this.#options = options;
     this.#upload = upload;
     options.signal.addEventListener("abort", () => this.hurry(), { once: true });
@@ -113,8 +118,9 @@ export class PreviewQueue {
 
   async #gather(): Promise<void> {
     if (this.#hurried || this.#waiting.length >= FRAMES_PER_RUN) return;
+    const { gatherMs = GATHER_MS } = this.#options;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, GATHER_MS);
+      const timer = setTimeout(resolve, gatherMs);
       this.#gathered = () => {
         clearTimeout(timer);
         resolve();
