@@ -34,5 +34,5 @@ describe.skipIf(process.platform === "win32")("a process group", () => {
       if (!(await canListen(Number(port)))) held.push(round);
     }
     expect(held).toEqual([]);
-  });
+  }, 60_000);
 });
