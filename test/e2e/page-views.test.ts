@@ -320,11 +320,15 @@ browserTest("an upload that is stopped goes on where it was, with what has arriv
   writeFileSync(file, Buffer.concat([1, 2, 3].map((byte) => Buffer.alloc(byte < 3 ? 32 * 1_048_576 : 1_000, byte))));
   // Until the page knows what a type's settings are, it would send none.
   const types = Promise.withResolvers<void>();
+  let asked = 0;
   await page.route(/\/types$/, async (route) => {
+    if (asked++ === 0) return await route.fulfill({ status: 503 });
     await types.promise;
     await route.continue();
   });
   await page.goto(`${manager.url}/app/submit`);
+  await page.getByRole("button", { name: "Try again" }).click();
+  expect(admin.complaints.splice(0)).toEqual([expect.stringContaining("503")]);
   await page.locator(".drop").waitFor();
   expect(await page.getByRole("button", { name: "Submit" }).isDisabled()).toBe(true);
   types.resolve();

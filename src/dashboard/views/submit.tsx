@@ -87,12 +87,16 @@ export function Submit() {
   // The same task, however often the button is pressed after a lost answer.
   const key = useRef(crypto.randomUUID());
 
-  useEffect(() => {
-    document.title = `${t.title} · ${text.product}`;
+  const readTypes = (): void => {
+    problem.value = null;
     get<{ types: TaskType[] }>("/types").then(
       (answer) => (types.value = answer.types),
       (thrown: unknown) => (problem.value = thrown instanceof Error ? thrown : new Error(String(thrown))),
     );
+  };
+  useEffect(() => {
+    document.title = `${t.title} · ${text.product}`;
+    readTypes();
     return () => sender.current?.stop();
   }, []);
   const chosenType = useComputed(() => types.value.find((one) => one.type === type.value));
@@ -232,7 +236,11 @@ export function Submit() {
         </p>
       )}
       <div class="submit-end">
-        {shown === null ? (
+        {types.value.length === 0 && problem.value ? (
+          <button type="button" class="button" onClick={readTypes}>
+            {text.retry}
+          </button>
+        ) : shown === null ? (
           // Before the type's settings are there, none would be sent.
           <button type="submit" class="button main" disabled={chosenType.value === undefined}>
             {t.go}
