@@ -231,6 +231,44 @@ describe("a lease that is given back", () => {
     expect(bodies("release")[0]).toMatchObject({ attempt: 3, reason: "the agent is stopping", done: [{ frame: 1 }] });
   });
 
+  test("P5: asked to finish its frame, it gives back those after it, and what is done stays done", async () => {
+    manager.on("POST", /\/release$/, () => settled);
+    const script =
+      "write(1); say('tablao: frame 2'); await sleep(1500); write(2); say('tablao: frame 3'); await sleep(60000);";
+    const runner = runnerOf(lease(script, { frames: "1-3", outputs: [1, 2, 3] }));
+    const running = runner.run(() => null);
+    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 10_000, what: "frame 1 is uploaded" });
+    runner.finishFrame();
+    expect(await running).toEqual({ kind: "released", refuseMs: 0, pauseMs: 0 });
+    expect(bodies("release")).toMatchObject([
+      { attempt: 3, reason: "the agent is stopping", done: [{ frame: 1 }, { frame: 2 }] },
+    ]);
+    expect(manager.to(/\/fail$/)).toEqual([]);
+    expect(said.at(-1)).toBe("task 7: giving frame 3 back: the agent is stopping");
+    expect(await folders()).toEqual([]);
+  });
+
+  test("asked to finish its frame, it completes a lease of which that is the last", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    const runner = runnerOf(lease("write(1); say('tablao: frame 2'); await sleep(1500); write(2);"));
+    const running = runner.run(() => null);
+    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 10_000, what: "frame 1 is uploaded" });
+    runner.finishFrame();
+    expect(await running).toMatchObject({ kind: "settled", failed: false });
+    expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2]);
+  });
+
+  test("P5: asked to finish its frame while it fetches inputs, it gives everything back at once", async () => {
+    manager.on("GET", /^\/assets\//, () => new Promise<never>(() => undefined)).on("POST", /\/release$/, () => settled);
+    const inputs = [{ path: "scene", sha256: sha256("scene"), size: 5 }];
+    const runner = runnerOf(lease("write(1);", { plan: { inputs } }));
+    const running = runner.run(() => null);
+    await until(() => manager.to(/^\/assets\//).length > 0, { withinMs: 10_000, what: "it fetches" });
+    runner.finishFrame();
+    expect(await running).toMatchObject({ kind: "released" });
+    expect(bodies("release")).toMatchObject([{ reason: "the agent is stopping", done: [] }]);
+  });
+
   test("P6: a plan that this agent does not run is given back, and not asked for again for a while", async () => {
     manager.on("POST", /\/release$/, () => settled);
     const outcome = await run(lease("", { plan: { autoexec: true } }));

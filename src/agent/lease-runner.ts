@@ -46,6 +46,8 @@ const STOP_GRACE_MS = 1_000;
 /** Say what is being fetched when it takes noticeable time. */
 const WORTH_SAYING_BYTES = 50_000_000;
 
+const STOPPING = "the agent is stopping";
+
 /** The agent stops: everything is given back at once. */
 class Stopping extends Error {}
 /** An input is not on the manager, now or later: the task's fault, not the machine's. */
@@ -63,6 +65,9 @@ export class LeaseRunner {
   readonly #halt: AbortSignal;
   #outputs: Outputs | undefined;
   #process: LeaseProcess | undefined;
+  #finishing = false;
+  /** The process was ended after a frame, before others of the lease. */
+  #cut = false;
 
   constructor(deps: RunnerDependencies, lease: LooseLease, claimedMs: number) {
     this.#deps = deps;
@@ -86,9 +91,15 @@ export class LeaseRunner {
     this.#halt = AbortSignal.any([this.#keeper.lost, this.#stop.signal]);
   }
 
+  /** Let the frame end that is being rendered, and give back those that are not begun; where none is, all of them now. */
+  finishFrame(): void {
+    this.#finishing = true;
+    if (!this.#process) this.stop();
+  }
+
   /** Kill the process and give the lease back now, with what is done. */
   stop(): void {
-    this.#stop.abort(new Stopping("the agent is stopping"));
+    this.#stop.abort(new Stopping(STOPPING));
     setTimeout(() => this.#late.abort(), STOP_SETTLE_MS).unref();
   }
 
@@ -141,6 +152,11 @@ export class LeaseRunner {
       outputs: plan.outputs,
       now,
       upload: (path, name) => this.#upload(path, name),
+      rendered: (left) => {
+        if (!this.#finishing || left === 0) return;
+        this.#cut = true;
+        void this.#process?.running.kill();
+      },
       previews: previewsOf(this.#deps, task_id, folder.tmp, this.#halt, () => this.#keeper.grant),
     });
     say(
@@ -168,6 +184,12 @@ export class LeaseRunner {
     if (pid !== undefined) await noteProcess(folder, pid).catch(() => undefined);
     const exit = await Promise.race([this.#process.ended(), whenAborted(this.#halt)]);
     this.#halt.throwIfAborted();
+    if (this.#cut) {
+      await this.#outputs.settled();
+      await this.#outputs.previewed();
+      this.#halt.throwIfAborted();
+      throw new GiveBack(STOPPING);
+    }
     if (exit.kind === "not_started" && !plan.needs_exec) {
       throw new GiveBack(`${plan.command.program} could not be started: ${exit.reason}`, {
         refuseMs: POLICY_REFUSE_MS,
@@ -271,8 +293,10 @@ export class LeaseRunner {
     const stopping = this.#stop.signal.aborted;
     if (stopping) void this.#process?.running.kill(STOP_GRACE_MS);
     else await this.#process?.running.kill();
-    const back = stopping ? new GiveBack("the agent is stopping") : asGiveBack(error);
-    say(`task ${task_id}: giving frames ${this.lease.frames} back: ${back.message}`, { task: task_id });
+    const back = stopping ? new GiveBack(STOPPING) : asGiveBack(error);
+    const left = this.#outputs?.unfinished ?? [];
+    const which = left.length > 0 ? framesText(left) : `frames ${this.lease.frames}`;
+    say(`task ${task_id}: giving ${which} back: ${back.message}`, { task: task_id });
     try {
       await this.#keeper.settle(
         "release",

@@ -21,6 +21,8 @@ export interface OutputsOptions {
   outputs: Plan["outputs"];
   /** Upload a file under the lease and answer with its receipt. Rejects when the lease is lost or the manager refuses. */
   upload: (path: string, name: string) => Promise<string>;
+  /** The process has finished a frame; so many of the lease it has not. */
+  rendered?: (left: number) => void;
   /** Makes and uploads previews; undefined where there are none. */
   previews?: PreviewQueue | undefined;
   /** Monotonic milliseconds. */
@@ -195,6 +197,7 @@ export class Outputs {
     const now = this.#options.now();
     work.seconds = (now - this.#sinceMs) / 1_000;
     this.#sinceMs = now;
+    this.#options.rendered?.([...this.#frames.values()].filter(({ seconds }) => seconds === undefined).length);
   }
 
   #start(work: FrameWork, name: string, certain = false): void {

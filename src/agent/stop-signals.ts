@@ -25,7 +25,7 @@ export class StopSignals {
     signals.on("SIGTERM", this.#onTerminate);
   }
 
-  /** Take no more work. */
+  /** Begin nothing more. */
   get soft(): AbortSignal {
     return this.#soft.signal;
   }
@@ -55,7 +55,7 @@ export class StopSignals {
     this.asked = true;
     if (this.#soft.signal.aborted) this.#onTerminate();
     else {
-      this.#say("stopping: what runs may end, nothing more is taken; Ctrl-C again gives it back at once");
+      this.#say("stopping: what is being rendered may end, nothing more is begun; Ctrl-C again gives it back at once");
       this.#soft.abort();
     }
   };

@@ -142,6 +142,9 @@ class Agent {
     const busy = setInterval(() => {
       if (this.#runners.size > 0) void calls.report();
     }, BUSY_REPORT_MS);
+    this.#stop.soft.addEventListener("abort", () => {
+      for (const runner of this.#runners) runner.finishFrame();
+    });
     this.#stop.hard.addEventListener("abort", () => {
       for (const runner of this.#runners) runner.stop();
     });

@@ -224,7 +224,7 @@ test("P4: kill -9 of manager and runtime in mid-run, and a start on the same sta
 
 test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: released, not expired", async () => {
   const patient = await join("patient");
-  const one = await submit(manager, ...demo("1-2", 3_000));
+  const one = await submit(manager, ...demo("1-2", 3_000), "--chunk", "2");
   // Not when the manager has given the lease: what is on its way then is given back.
   await untilRenders(patient);
   const leaving = patient.child.end("SIGINT", 30_000);
@@ -243,7 +243,11 @@ test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: rel
   await untilStatus(manager, one, ["completed"]);
   const events = await expectOnce(one, [1, 2]);
   const lost = events.filter((event) => event.kind === "lost");
-  expect(lost).toEqual([expect.objectContaining({ worker_id: hasty.id, detail: "the agent is stopping" })]);
-  expect(lost[0]!.at_ms - stoppedMs).toBeLessThan(2_000);
+  const detail = "the agent is stopping";
+  expect(lost).toMatchObject([
+    { worker_id: patient.id, frames: "2", detail },
+    { worker_id: hasty.id, frames: "2", detail },
+  ]);
+  expect(lost[1]!.at_ms - stoppedMs).toBeLessThan(2_000);
   expect(framesIn(events, "done").map((entry) => entry.worker)).toEqual([patient.id, heir.id]);
 });
