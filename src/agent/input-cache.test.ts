@@ -1,11 +1,17 @@
 import { chmod, readFile, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { until } from "../../test/support/wait.ts";
+import { inLanes } from "../platform/lanes.ts";
+import { DOWNLOADS_IN_FLIGHT } from "./download.ts";
+import { hashFile } from "./file-hash.ts";
 import { InputCache, type CachedInput } from "./input-cache.ts";
 import { ManagerClient } from "./manager-client.ts";
+
+vi.mock("./file-hash.ts", { spy: true });
 
 let manager: FakeManager;
 let client: ManagerClient;
@@ -18,6 +24,7 @@ beforeEach(async () => {
   client = new ManagerClient({ url: manager.url, secret: "s" });
   folder = temporaryFolder("cache");
   contents.clear();
+  vi.mocked(hashFile).mockClear();
   manager.on("GET", /^\/assets\//, async (call) => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     const text = contents.get(call.path.slice(8));
@@ -108,6 +115,59 @@ describe("the input cache", () => {
     await expect(first).rejects.toThrow("lost");
     await cache.place(input, target("b"), forever);
     expect(await readFile(target("b"), "utf8")).toBe("scene");
+  });
+
+  test("one who waits for others to let go may leave meanwhile: no error is left to nobody", async () => {
+    const cache = await open();
+    const input = asset("scene");
+    const [one, two] = [new AbortController(), new AbortController()];
+    const { promise: held, reject: letGo } = Promise.withResolvers<never>();
+    vi.mocked(hashFile).mockImplementationOnce(() => held);
+    const first = cache.place(input, target("a"), one.signal);
+    await until(() => vi.mocked(hashFile).mock.calls.length > 0, { withinMs: 2_000, what: "it looks", everyMs: 1 });
+    one.abort(new Error("lost"));
+    await expect(first).rejects.toThrow("lost");
+    const second = cache.place(input, target("b"), two.signal);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    two.abort(new Error("stopped"));
+    letGo(Object.assign(new Error("there is no such file"), { code: "ENOENT" }));
+    await expect(second).rejects.toThrow("stopped");
+    // What it had begun ends with nobody waiting for it: the runner reports an error that nobody takes.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await cache.place(input, target("c"), forever);
+    expect(await readFile(target("c"), "utf8")).toBe("scene");
+  });
+
+  test("what is there is not read again for each lease", async () => {
+    const cache = await open();
+    const input = asset("scene");
+    await cache.place(input, target("a"), forever);
+    vi.mocked(hashFile).mockClear();
+    for (const name of ["b", "c", "d"]) await cache.place(input, target(name), forever);
+    expect(hashFile).not.toHaveBeenCalled();
+  });
+
+  test("two scenes that do not fit together, in turn and in any order: every lease gets every input", async () => {
+    manager.handlers.unshift(({ path }) => {
+      const text = contents.get(path.slice(8));
+      return text === undefined ? undefined : { status: 200, bytes: Buffer.from(text) };
+    });
+    const scenes = [0, 1].map((scene) =>
+      Array.from({ length: 60 }, (_, n) => asset(`scene ${scene}, file ${n}`.padEnd(20))),
+    );
+    const cache = await open(60 * 20 * 1.6);
+    for (let lease = 0; lease < 40; lease++) {
+      const [order] = fc.sample(fc.shuffledSubarray(scenes[lease % 2]!, { minLength: 60 }), {
+        numRuns: 1,
+        seed: lease,
+      });
+      await inLanes(order!, DOWNLOADS_IN_FLIGHT, async (input) => {
+        const to = target(`${lease}/${input.sha256}`);
+        await cache.place(input, to, forever);
+        expect(sha256(await readFile(to, "utf8"))).toBe(input.sha256);
+      });
+      await cache.evict("bound");
+    }
   });
 
   test("an input the manager does not have is a 404, and may come later", async () => {

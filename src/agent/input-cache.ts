@@ -2,7 +2,7 @@
  * Inputs by content: downloaded once, verified by hash, shared by all slots, bounded in size. A lease gets a hard link (a copy
  * where links are not possible), so a scene of gigabytes costs nothing to hand out.
  */
-import { constants } from "node:fs";
+import { constants, rmSync } from "node:fs";
 import { chmod, copyFile, link, mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { downloadTo } from "./download.ts";
@@ -21,7 +21,7 @@ interface Entry {
   usedMs: number;
   /** Leases that are being served from it right now. */
   pins: number;
-  /** Modification time when its hash was last checked: a process that wrote through a link shows here. */
+  /** Modification time when its hash was last checked, in whole ms: a process that wrote through a link shows here. */
   checkedMtimeMs: number | undefined;
 }
 
@@ -81,12 +81,13 @@ export class InputCache {
   async evict(reason: "bound" | "all", room = 0): Promise<number> {
     let freed = 0;
     const idle = [...this.#entries]
-      .filter(([, entry]) => entry.pins === 0)
+      .filter(([sha256, entry]) => entry.pins === 0 && !this.#fetching.has(sha256))
       .toSorted(([, a], [, b]) => a.usedMs - b.usedMs);
     for (const [sha256, entry] of idle) {
       if (reason === "bound" && this.bytes + room <= this.#maxBytes) break;
+      // In one step, entry and file: a lease that asked in between would be given a file that is about to go.
       this.#entries.delete(sha256);
-      await rm(join(this.#dir, sha256), { force: true });
+      rmSync(join(this.#dir, sha256), { force: true });
       freed += entry.size;
     }
     if (reason === "all") {
@@ -105,7 +106,7 @@ export class InputCache {
     const entry = this.#entries.get(sha256);
     if (entry?.checkedMtimeMs !== undefined) {
       const info = await stat(join(this.#dir, sha256)).catch(() => undefined);
-      if (info?.mtimeMs === entry.checkedMtimeMs && this.#entries.get(sha256) === entry) {
+      if (info && wholeMs(info.mtimeMs) === entry.checkedMtimeMs && this.#entries.get(sha256) === entry) {
         entry.usedMs = Date.now();
         entry.pins++;
         return;
@@ -124,6 +125,8 @@ export class InputCache {
         stop,
         done: this.#fetch(input, stop.signal).finally(() => this.#fetching.delete(sha256)),
       };
+      // Whoever waits may have left by the time it fails.
+      fetching.done.catch(() => undefined);
       this.#fetching.set(sha256, fetching);
     }
     fetching.waiters++;
@@ -133,7 +136,9 @@ export class InputCache {
     try {
       signal.throwIfAborted();
       await Promise.race([fetching.done, abandoned.promise]);
-      const fetched = this.#entries.get(sha256)!;
+      const fetched = this.#entries.get(sha256);
+      // It has gone to make room for another.
+      if (!fetched) return await this.#obtain(input, signal);
       fetched.usedMs = Date.now();
       fetched.pins++;
     } finally {
@@ -155,9 +160,14 @@ export class InputCache {
       size: info.size,
       usedMs: Date.now(),
       pins: this.#entries.get(sha256)?.pins ?? 0,
-      checkedMtimeMs: info.mtimeMs,
+      checkedMtimeMs: wholeMs(info.mtimeMs),
     });
   }
+}
+
+/** Setting the time of use writes the time of modification anew, to the millisecond. */
+function wholeMs(mtimeMs: number): number {
+  return Math.trunc(mtimeMs);
 }
 
 async function linkOrCopy(source: string, target: string): Promise<void> {

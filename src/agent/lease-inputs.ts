@@ -1,6 +1,7 @@
 /** Brings a lease's inputs into its folder. */
 import { extname, join } from "node:path";
 import { fileListSchema, type FileList } from "../protocol/file.ts";
+import { inLanes } from "../platform/lanes.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { DOWNLOADS_IN_FLIGHT } from "./download.ts";
 import type { CachedInput, InputCache } from "./input-cache.ts";
@@ -57,28 +58,24 @@ export async function placeInputs(
 ): Promise<void> {
   const failed = new AbortController();
   const either = AbortSignal.any([signal, failed.signal]);
-  const queue = inputs.values();
-  let evicted = false;
-  const lane = async () => {
-    for (const input of queue) {
-      const target = join(folder.in, ...input.path.split("/"));
-      try {
-        await cache.place(input, target, either);
-      } catch (error) {
-        if (!isDiskFull(error)) throw error;
-        if (!evicted) await cache.evict("all");
-        evicted = true;
-        if ((await freeBytes(folder.root)) < input.size) throw diskFull();
-        await cache.place(input, target, either);
-      }
+  let evicted: Promise<number> | undefined;
+  const place = async (input: WantedInput): Promise<void> => {
+    const target = join(folder.in, ...input.path.split("/"));
+    try {
+      await cache.place(input, target, either);
+    } catch (error) {
+      if (!isDiskFull(error)) throw error;
+      await (evicted ??= cache.evict("all"));
+      if ((await freeBytes(folder.root)) < input.size) throw diskFull();
+      await cache.place(input, target, either);
     }
   };
-  await Promise.all(
-    Array.from({ length: DOWNLOADS_IN_FLIGHT }, () =>
-      lane().catch((error: unknown) => {
-        failed.abort(error);
-        throw error;
-      }),
-    ),
-  );
+  await inLanes(inputs, DOWNLOADS_IN_FLIGHT, async (input) => {
+    try {
+      await place(input);
+    } catch (error) {
+      failed.abort(error);
+      throw error;
+    }
+  });
 }

@@ -258,6 +258,17 @@ describe("a lease that is given back", () => {
     expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2]);
   });
 
+  test("asked to finish its frame, it completes a lease whose program was faster", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    const script = "write(1); await sleep(1500); write(2); write(3); await sleep(60000);";
+    const runner = runnerOf(lease(script, { frames: "1-3", outputs: [1, 2, 3] }));
+    const running = runner.run(() => null);
+    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 10_000, what: "frame 1 is uploaded" });
+    runner.finishFrame();
+    expect(await running).toMatchObject({ kind: "settled", failed: false });
+    expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2, 3]);
+  });
+
   test("P5: asked to finish its frame while it fetches inputs, it gives everything back at once", async () => {
     manager.on("GET", /^\/assets\//, () => new Promise<never>(() => undefined)).on("POST", /\/release$/, () => settled);
     const inputs = [{ path: "scene", sha256: sha256("scene"), size: 5 }];

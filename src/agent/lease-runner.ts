@@ -91,7 +91,10 @@ export class LeaseRunner {
     this.#halt = AbortSignal.any([this.#keeper.lost, this.#stop.signal]);
   }
 
-  /** Let the frame end that is being rendered, and give back those that are not begun; where none is, all of them now. */
+  /**
+   * Let the frame end that is being rendered, or loaded for, and give back those after it; before the process has started, all of
+   * them. A program that tells of no frame goes on to its end.
+   */
   finishFrame(): void {
     this.#finishing = true;
     if (!this.#process) this.stop();
@@ -185,10 +188,10 @@ export class LeaseRunner {
     const exit = await Promise.race([this.#process.ended(), whenAborted(this.#halt)]);
     this.#halt.throwIfAborted();
     if (this.#cut) {
-      await this.#outputs.settled();
+      await Promise.race([this.#outputs.settled(), whenAborted(this.#halt)]);
       await this.#outputs.previewed();
       this.#halt.throwIfAborted();
-      throw new GiveBack(STOPPING);
+      if (this.#outputs.unfinished.length > 0) throw new GiveBack(STOPPING);
     }
     if (exit.kind === "not_started" && !plan.needs_exec) {
       throw new GiveBack(`${plan.command.program} could not be started: ${exit.reason}`, {

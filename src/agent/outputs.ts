@@ -64,6 +64,7 @@ export class Outputs {
   readonly #uploads = new Lanes(UPLOADS_IN_FLIGHT);
   /** Names of files that have not been found yet. */
   readonly #unsaved = new Set<string>();
+  #unrendered: number;
   #current: number | undefined;
   #sinceMs: number;
 
@@ -84,6 +85,7 @@ export class Outputs {
         handedOver: false,
       });
     }
+    this.#unrendered = this.#frames.size;
   }
 
   /** The frame in progress; undefined before the first. */
@@ -197,7 +199,7 @@ export class Outputs {
     const now = this.#options.now();
     work.seconds = (now - this.#sinceMs) / 1_000;
     this.#sinceMs = now;
-    this.#options.rendered?.([...this.#frames.values()].filter(({ seconds }) => seconds === undefined).length);
+    this.#options.rendered?.(--this.#unrendered);
   }
 
   #start(work: FrameWork, name: string, certain = false): void {

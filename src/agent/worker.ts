@@ -1,7 +1,8 @@
 /**
  * `tablao worker`: the agent. Registers, then serves leases in its slots until it is told to stop.
  *
- * Signals: the first Ctrl-C (SIGINT) lets what runs end and takes nothing more; the second gives everything back at once.
+ * Signals: the first Ctrl-C (SIGINT) lets the frame end that is being rendered and begins nothing more; the second gives everything
+ * back at once.
  * SIGTERM does that the first time: service managers kill 10 to 90 seconds after it, most frames take longer, and a lease
  * that is given back is somebody else's within a second.
  */

@@ -75,16 +75,15 @@ async function takeStateFolder(folder: string): Promise<StateFolder> {
   }
 }
 
-/**
- * End what a killed launcher may have left. The commands are compared, because the system may have reused the group's id; one
- * that is ending has none any more.
- */
+/** End what a killed launcher may have left. The commands are compared, because the system may have reused the group's id. */
 async function clearLeftovers(state: StateFolder): Promise<void> {
   const noted = Number(readPrivateFile(state.file("group.json")) ?? "0");
   if (!Number.isSafeInteger(noted) || noted <= 1) return;
-  const ours = groupMembers(noted).filter(({ command }) => /^$|workerd|wrangler-dist|esbuild/.test(command));
+  const members = groupMembers(noted);
+  const ours = members.filter(({ command }) => /workerd|wrangler-dist|esbuild/.test(command));
   for (const { pid } of ours) signalProcess(pid);
-  if (ours.length > 0) await groupEnded(noted, STOP_WITHIN_MS);
+  // One that is ending already has no command any more, and may hold the port yet.
+  if (ours.length > 0 || members.some(({ command }) => command === "")) await groupEnded(noted, STOP_WITHIN_MS);
 }
 
 function signalProcess(pid: number): void {

@@ -13,7 +13,7 @@ export function addWorker(program: Command): void {
     .command("worker")
     .summary("render for the farm on this machine")
     .description(
-      "Render for the farm on this machine. Ctrl-C once: finish what runs, or give it back, and stop; twice: stop at once.",
+      "Render for the farm on this machine. Ctrl-C once: finish the frame, give back the rest, and stop; twice: stop at once.",
     )
     .option("--join <token>", "join token; needed once, to register (or TABLAO_JOIN)")
     .option("--name <text>", "this worker's name; by default the machine's")
