@@ -218,6 +218,15 @@ describe("a lease that is lost", () => {
 });
 
 describe("a lease that is given back", () => {
+  /** Run it, and once frame 1 is uploaded ask it to finish its frame. */
+  async function finishAfterOne(of: LooseLease): Promise<LeaseOutcome> {
+    const runner = runnerOf(of);
+    const running = runner.run(() => null);
+    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 10_000, what: "frame 1 is uploaded" });
+    runner.finishFrame();
+    return await running;
+  }
+
   test("P5: stopping releases it at once with what is done, and kills the process", async () => {
     manager.on("POST", /\/renew$/, () => renewed(900)).on("POST", /\/release$/, () => settled);
     const runner = runnerOf(lease("write(1); say('tablao: frame 2'); await sleep(60000);", { lease_ms: 900 }));
@@ -235,11 +244,8 @@ describe("a lease that is given back", () => {
     manager.on("POST", /\/release$/, () => settled);
     const script =
       "write(1); say('tablao: frame 2'); await sleep(1500); write(2); say('tablao: frame 3'); await sleep(60000);";
-    const runner = runnerOf(lease(script, { frames: "1-3", outputs: [1, 2, 3] }));
-    const running = runner.run(() => null);
-    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 10_000, what: "frame 1 is uploaded" });
-    runner.finishFrame();
-    expect(await running).toEqual({ kind: "released", refuseMs: 0, pauseMs: 0 });
+    const outcome = await finishAfterOne(lease(script, { frames: "1-3", outputs: [1, 2, 3] }));
+    expect(outcome).toEqual({ kind: "released", refuseMs: 0, pauseMs: 0 });
     expect(bodies("release")).toMatchObject([
       { attempt: 3, reason: "the agent is stopping", done: [{ frame: 1 }, { frame: 2 }] },
     ]);
@@ -250,22 +256,16 @@ describe("a lease that is given back", () => {
 
   test("asked to finish its frame, it completes a lease of which that is the last", async () => {
     manager.on("POST", /\/complete$/, () => settled);
-    const runner = runnerOf(lease("write(1); say('tablao: frame 2'); await sleep(1500); write(2);"));
-    const running = runner.run(() => null);
-    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 10_000, what: "frame 1 is uploaded" });
-    runner.finishFrame();
-    expect(await running).toMatchObject({ kind: "settled", failed: false });
+    const outcome = await finishAfterOne(lease("write(1); say('tablao: frame 2'); await sleep(1500); write(2);"));
+    expect(outcome).toMatchObject({ kind: "settled", failed: false });
     expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2]);
   });
 
   test("asked to finish its frame, it completes a lease whose program was faster", async () => {
     manager.on("POST", /\/complete$/, () => settled);
     const script = "write(1); await sleep(1500); write(2); write(3); await sleep(60000);";
-    const runner = runnerOf(lease(script, { frames: "1-3", outputs: [1, 2, 3] }));
-    const running = runner.run(() => null);
-    await until(() => manager.to(/outputs\/f_1/).length > 0, { withinMs: 10_000, what: "frame 1 is uploaded" });
-    runner.finishFrame();
-    expect(await running).toMatchObject({ kind: "settled", failed: false });
+    const outcome = await finishAfterOne(lease(script, { frames: "1-3", outputs: [1, 2, 3] }));
+    expect(outcome).toMatchObject({ kind: "settled", failed: false });
     expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2, 3]);
   });
 

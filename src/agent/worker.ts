@@ -1,10 +1,9 @@
 /**
  * `tablao worker`: the agent. Registers, then serves leases in its slots until it is told to stop.
  *
- * Signals: the first Ctrl-C (SIGINT) lets the frame end that is being rendered and begins nothing more; the second gives everything
- * back at once.
- * SIGTERM does that the first time: service managers kill 10 to 90 seconds after it, most frames take longer, and a lease
- * that is given back is somebody else's within a second.
+ * Signals: the first Ctrl-C (SIGINT) lets the frame end that is being rendered and begins nothing more; the second gives
+ * everything back at once. SIGTERM does that the first time: service managers kill 10 to 90 seconds after it, most frames take
+ * longer, and a lease that is given back is somebody else's within a second.
  */
 import { mkdir } from "node:fs/promises";
 import { VERSION } from "../protocol/version.ts";

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import net from "node:net";
 import { describe, expect, test } from "vitest";
+import { portIsFree } from "../../test/support/ports.ts";
 import { groupMembers, groupEnded, signalGroup } from "./process-group.ts";
 
 /** Listens, and has threads and memory that take the system a while to end. */
@@ -12,16 +12,6 @@ const SERVER = `
   const server = require("node:net").createServer().listen(0, "127.0.0.1", () => console.log(server.address().port));
 `;
 
-async function canListen(port: number): Promise<boolean> {
-  const server = net.createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen({ host: "127.0.0.1", port }, () => resolve(true));
-  });
-  await new Promise((resolve) => server.close(resolve));
-  return free;
-}
-
 describe.skipIf(process.platform === "win32")("a process group", () => {
   test("has ended when the last of its threads has: its port is free then", async () => {
     const held: number[] = [];
@@ -31,7 +21,7 @@ describe.skipIf(process.platform === "win32")("a process group", () => {
       expect(groupMembers(child.pid!)).toHaveLength(1);
       expect(signalGroup(child.pid!, "SIGKILL")).toBe(true);
       expect(await groupEnded(child.pid!, 10_000)).toBe(true);
-      if (!(await canListen(Number(port)))) held.push(round);
+      if (!(await portIsFree(Number(port)))) held.push(round);
     }
     expect(held).toEqual([]);
   }, 60_000);

@@ -13,17 +13,14 @@ import {
 import type { FrameLists, MovedFrames } from "../protocol/live.ts";
 import type { FrameState } from "../protocol/task.ts";
 import type { FrameSet } from "./frame-set.ts";
-import { statesOf, type FrameBook, type FrameEntry, type Ledger, type Terms } from "./ledger.ts";
+import { statesOf, type FrameEntry, type Ledger, type Terms, type Transition } from "./ledger.ts";
 
 const CODE: Record<FrameState, number> = { pending: 0, leased: 1, done: 2, failed: 3, skipped: 4 };
 /** Beside the state of a done frame: it has a preview. */
 const PREVIEW = 8;
 
 /** What says where a task's frames stand. */
-interface Frames {
-  ledger: Ledger;
-  book: FrameBook;
-}
+type Frames = Pick<Transition, "ledger" | "book">;
 
 export class FrameStates {
   readonly #list: FrameList;

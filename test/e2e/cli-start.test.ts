@@ -1,27 +1,17 @@
 /** `npm start`: comes up, goes down, and leaves nothing behind, whatever is killed. */
 import { mkdirSync, readFileSync, statSync } from "node:fs";
-import net from "node:net";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { groupMembers } from "../../src/cli/process-group.ts";
 import { cleanEnvironment, startChild, type Child } from "../support/child.ts";
 import { CHECKOUT, endFarm, groupOf, startManager, submit, taskOf, untilGone, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
+import { portIsFree } from "../support/ports.ts";
 import { until } from "../support/wait.ts";
 
 afterAll(endFarm);
 
 const NPM = process.platform === "win32" ? "npm.cmd" : "npm";
-
-async function portIsFree(port: number): Promise<boolean> {
-  const server = net.createServer();
-  const free = await new Promise<boolean>((resolve) => {
-    server.once("error", () => resolve(false));
-    server.listen({ host: "127.0.0.1", port }, () => resolve(true));
-  });
-  await new Promise((resolve) => server.close(resolve));
-  return free;
-}
 
 async function nothingIsLeft({ state, port }: Pick<Manager, "state" | "port">): Promise<void> {
   await untilGone(groupOf(state));

@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { ManagerClient } from "../../src/agent/manager-client.ts";
-import { groupMembers } from "../../src/cli/process-group.ts";
+import { groupEnded } from "../../src/cli/process-group.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
 import { taskSchema, type Task, type TaskStatus } from "../../src/protocol/task.ts";
 import { workersSchema } from "../../src/protocol/worker.ts";
@@ -73,7 +73,7 @@ export function groupOf(state: string): number {
 
 /** Wait until nothing of the group runs any more. */
 export async function untilGone(group: number): Promise<void> {
-  await until(() => groupMembers(group).length === 0, { withinMs: 10_000, what: "the manager's processes are gone" });
+  if (!(await groupEnded(group, 10_000))) throw new Error("not within 10 s: the manager's processes are gone");
 }
 
 /** Start a manager and wait until it serves. */

@@ -11,7 +11,7 @@ import { claim, cookieFor, finish, freshAddress, linkTo, newFarm, newRender, typ
 import { encoded, operationsOf, requestsTo, Schemas, type FuzzRequest } from "./fuzz-requests.ts";
 import { ADMIN_TOKEN, HOST, newTask, newWorker, okJson, send } from "./http-client.ts";
 
-const { requests: REQUESTS, seed: SEED } = inject("fuzz") ?? { requests: 1_500, seed: 2015 };
+const { requests: REQUESTS, seed: SEED } = inject("fuzz") ?? { requests: 1_500, seed: inject("seed") };
 /** A farm is worn out after so many: tokens revoked, tasks deleted, workers removed. */
 const ROUND = 400;
 const SLOW_MS = 1_000;

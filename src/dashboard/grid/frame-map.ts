@@ -106,6 +106,11 @@ export class FrameMap {
     return -1;
   }
 
+  /** Whether any of the chosen frames is in that state. `mask` is 1 where chosen. */
+  anyIn(state: FrameState, mask: Uint8Array): boolean {
+    return mask.some((chosen, index) => chosen === 1 && this.states[index] === BYTE[state]);
+  }
+
   /** The chosen frames as lists that the manager takes, each of at most MAX_RANGES ranges. `mask` is 1 where chosen. */
   lists(mask: Uint8Array): string[] {
     const frames: number[] = [];

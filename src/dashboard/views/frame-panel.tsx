@@ -1,5 +1,5 @@
 /** One frame: where it stands, who tried it and why that failed, its file. */
-import { batch, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { Frame } from "../../protocol/task.ts";
@@ -33,8 +33,8 @@ interface Told {
 /** One answer, of one frame. */
 interface Answer {
   frame: Frame;
-  /** Null where history cannot be read. */
-  tries: Try[] | null;
+  /** Null where it cannot be read. */
+  history: Told | null;
 }
 
 interface Props {
@@ -96,8 +96,8 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
   useSignalEffect(() => {
     if (live.changed.value.some((changed) => changed.frame === wantedFrame.peek())) changes.value = changes.peek() + 1;
   });
-  /** Failures and losses that the history told of; null before it was read. */
-  const told = useSignal<number | null>(null);
+  /** Failures and losses that the history told of; null where it was not read. */
+  const told = useComputed(() => answer.value?.history?.failures ?? null);
   const behind = useComputed(() => {
     const task = live.task.value;
     return task !== null && told.value !== null && told.value < task.errors + task.lost;
@@ -123,10 +123,7 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
         const found = (await get<FramesPage>(address, abort.signal)).frames[0];
         const history = full && found ? await attemptsOf(taskId, found, abort.signal).catch(() => null) : null;
         if (abort.signal.aborted) return;
-        batch(() => {
-          answer.value = found ? { frame: found, tries: history?.tries ?? null } : null;
-          if (history) told.value = history.failures;
-        });
+        answer.value = found ? { frame: found, history } : null;
       };
       ask().catch((thrown: unknown) => {
         if (!abort.signal.aborted) wrong.value = messageOf(thrown);
@@ -146,7 +143,7 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
   // What is known of the frame before says nothing of this one.
   const here = answer.value?.frame.frame === number ? answer.value : null;
   const known = here?.frame ?? null;
-  const tries = here?.tries ?? null;
+  const tries = here?.history?.tries ?? null;
   const file = known?.files.find((one) => one.kind === undefined);
   const lease = live.task.value?.leases.find((one) => {
     const parsed = parseFrameList(one.frames);

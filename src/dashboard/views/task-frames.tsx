@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { FrameState } from "../../protocol/task.ts";
 import { FrameGrid } from "../grid/frame-grid.tsx";
-import { STATES, type FrameMap } from "../grid/frame-map.ts";
+import { STATES } from "../grid/frame-map.ts";
 import { fittingPitch, PITCHES } from "../grid/layout.ts";
 import type { Selection } from "../grid/selection.ts";
 import { call, withQuery } from "../lib/api.ts";
@@ -55,9 +55,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
     filter.value = next;
   };
   const chosen = selection.size.value;
-  const anyDone = (of: FrameMap): boolean =>
-    selection.mask.some((picked, at) => picked === 1 && of.stateAt(at) === "done");
-  const zipList = mayZip && chosen > 0 && map && anyDone(map) ? map.lists(selection.mask) : [];
+  const zipList = mayZip && chosen > 0 && map?.anyIn("done", selection.mask) ? map.lists(selection.mask) : [];
   const hiddenAll =
     filter.value.size > 0 &&
     map !== null &&

@@ -1,0 +1,13 @@
+/** Ports of this machine. */
+import net from "node:net";
+
+/** Whether a server could listen there now. */
+export async function portIsFree(port: number): Promise<boolean> {
+  const server = net.createServer();
+  const free = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen({ host: "127.0.0.1", port }, () => resolve(true));
+  });
+  await new Promise((resolve) => server.close(resolve));
+  return free;
+}
