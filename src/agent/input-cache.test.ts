@@ -1,4 +1,4 @@
-import { chmod, readFile, readdir, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -137,6 +137,23 @@ describe("the input cache", () => {
     await cache.place(input, target("c"), forever);
     expect(await readFile(target("c"), "utf8")).toBe("scene");
   });
+
+  test.each([0, 0.2, 0.5, 0.9])(
+    "a checked input whose time ends in %s ms is not read again for each lease",
+    async (ms) => {
+      const input = asset("scene");
+      const file = join(folder.path, "cache", input.sha256);
+      await mkdir(join(folder.path, "cache"));
+      await writeFile(file, "scene");
+      // The kernel stamps files to the nanosecond; which fraction of a millisecond that is depends on the hour.
+      await utimes(file, new Date(), (1_764_207_000_123 + ms) / 1_000);
+      const cache = await open();
+      await cache.place(input, target("a"), forever);
+      vi.mocked(hashFile).mockClear();
+      for (const name of ["b", "c", "d"]) await cache.place(input, target(name), forever);
+      expect(hashFile).not.toHaveBeenCalled();
+    },
+  );
 
   test("what is there is not read again for each lease", async () => {
     const cache = await open();

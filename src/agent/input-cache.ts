@@ -165,9 +165,12 @@ export class InputCache {
   }
 }
 
-/** Setting the time of use writes the time of modification anew, to the millisecond. */
+/**
+ * A file's modification time in whole milliseconds. Setting the time of use writes the modification time anew from a `Date`, which Node
+ * rounds to the nearest millisecond; a time that is truncated here would differ from it in half of all files.
+ */
 function wholeMs(mtimeMs: number): number {
-  return Math.trunc(mtimeMs);
+  return Math.round(mtimeMs);
 }
 
 async function linkOrCopy(source: string, target: string): Promise<void> {
