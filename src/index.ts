@@ -2,7 +2,7 @@
 import { sweepStaleUploads } from "./files/sweep.ts";
 import { buildRouter } from "./http/router.ts";
 import { ROUTES } from "./http/routes.ts";
-import type { Env } from "./platform/env.ts";
+import type { Env } from "./rpc/env.ts";
 
 export { WorkerRegistry } from "./registry/worker-registry.ts";
 export { TaskDO } from "./task/task-do.ts";

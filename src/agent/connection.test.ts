@@ -3,7 +3,7 @@ import { WebSocketServer, type WebSocket } from "ws";
 import { FakeManager } from "../../test/support/fake-manager.ts";
 import { until } from "../../test/support/wait.ts";
 import { Connection } from "./connection.ts";
-import { ManagerClient } from "./manager-client.ts";
+import { ManagerClient } from "../client/manager-client.ts";
 
 let manager: FakeManager;
 let server: WebSocketServer;

@@ -4,9 +4,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { WebSocket } from "ws";
-import { backoffMs } from "../platform/retry.ts";
+import { backoffMs } from "../lib/retry.ts";
 import { PING, PING_MS, PONG, pushSchema, type Push } from "../protocol/worker.ts";
-import type { ManagerClient } from "./manager-client.ts";
+import type { ManagerClient } from "../client/manager-client.ts";
 import { messageOf } from "./say.ts";
 
 export interface ConnectionOptions {

@@ -9,7 +9,7 @@ import { lease } from "../../test/support/scripted-lease.ts";
 import { InputCache } from "./input-cache.ts";
 import type { LooseLease } from "./lease-calls.ts";
 import { LeaseRunner } from "./lease-runner.ts";
-import { ManagerClient } from "./manager-client.ts";
+import { ManagerClient } from "../client/manager-client.ts";
 
 let manager: FakeManager;
 let folder: ReturnType<typeof temporaryFolder>;

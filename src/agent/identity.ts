@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { workerRegisteredSchema, type WorkerRegister } from "../protocol/worker.ts";
-import { ManagerClient, ManagerError, type ManagerClientOptions } from "./manager-client.ts";
+import { ManagerClient, ManagerError, type ManagerClientOptions } from "../client/manager-client.ts";
 
 const identitySchema = z.object({ manager: z.string(), worker_id: z.int(), secret: z.string().min(1) });
 export type Identity = z.infer<typeof identitySchema>;

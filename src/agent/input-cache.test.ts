@@ -5,13 +5,13 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { until } from "../../test/support/wait.ts";
-import { inLanes } from "../platform/lanes.ts";
-import { DOWNLOADS_IN_FLIGHT } from "./download.ts";
-import { hashFile } from "./file-hash.ts";
+import { inLanes } from "../lib/concurrency.ts";
+import { DOWNLOADS_IN_FLIGHT } from "../client/download.ts";
+import { hashFile } from "../client/file-hash.ts";
 import { InputCache, type CachedInput } from "./input-cache.ts";
-import { ManagerClient } from "./manager-client.ts";
+import { ManagerClient } from "../client/manager-client.ts";
 
-vi.mock("./file-hash.ts", { spy: true });
+vi.mock("../client/file-hash.ts", { spy: true });
 
 let manager: FakeManager;
 let client: ManagerClient;

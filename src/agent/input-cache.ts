@@ -5,8 +5,8 @@
 import { constants, rmSync } from "node:fs";
 import { chmod, copyFile, link, mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { downloadTo } from "./download.ts";
-import type { ManagerClient } from "./manager-client.ts";
+import { downloadTo } from "../client/download.ts";
+import type { ManagerClient } from "../client/manager-client.ts";
 
 export interface CachedInput {
   sha256: string;

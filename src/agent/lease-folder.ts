@@ -4,7 +4,7 @@
  */
 import { lstat, mkdir, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Argument } from "../protocol/plan.ts";
 
 export interface LeaseFolder {

@@ -1,14 +1,14 @@
 /** Brings a lease's inputs into its folder. */
 import { extname, join } from "node:path";
 import { fileListSchema, type FileList } from "../protocol/file.ts";
-import { inLanes } from "../platform/lanes.ts";
+import { inLanes } from "../lib/concurrency.ts";
 import type { Plan } from "../protocol/plan.ts";
-import { DOWNLOADS_IN_FLIGHT } from "./download.ts";
+import { DOWNLOADS_IN_FLIGHT } from "../client/download.ts";
 import type { CachedInput, InputCache } from "./input-cache.ts";
 import type { LeaseFolder } from "./lease-folder.ts";
 import { diskFull, isDiskFull } from "./give-back.ts";
 import { freeBytes } from "./machine.ts";
-import type { ManagerClient } from "./manager-client.ts";
+import type { ManagerClient } from "../client/manager-client.ts";
 
 const PAGE = 1_000;
 

@@ -3,10 +3,10 @@
  * signal fires, the process is killed, and nothing of the attempt reaches the manager any more (P2).
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { backoffMs } from "../platform/retry.ts";
+import { backoffMs } from "../lib/retry.ts";
 import { renewedSchema, type DoneFrame } from "../protocol/lease.ts";
 import { looseSettledSchema, type LooseLease, type LooseSettled } from "./lease-calls.ts";
-import { ManagerError, type ManagerClient } from "./manager-client.ts";
+import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { messageOf } from "./say.ts";
 
 /** What rides on a call. */

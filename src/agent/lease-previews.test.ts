@@ -11,7 +11,7 @@ import { until } from "../../test/support/wait.ts";
 import { InputCache } from "./input-cache.ts";
 import { LeaseRunner } from "./lease-runner.ts";
 import { isAlive } from "./lock.ts";
-import { ManagerClient } from "./manager-client.ts";
+import { ManagerClient } from "../client/manager-client.ts";
 
 let manager: FakeManager;
 let client: ManagerClient;

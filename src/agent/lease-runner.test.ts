@@ -9,7 +9,7 @@ import { InputCache } from "./input-cache.ts";
 import type { LooseLease } from "./lease-calls.ts";
 import { LeaseRunner, type LeaseOutcome } from "./lease-runner.ts";
 import { isAlive } from "./lock.ts";
-import { ManagerClient } from "./manager-client.ts";
+import { ManagerClient } from "../client/manager-client.ts";
 
 let manager: FakeManager;
 let client: ManagerClient;

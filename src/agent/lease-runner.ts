@@ -15,14 +15,14 @@ import { LeaseKeeper, LeaseLost, whenAborted, type Batch } from "./lease-keeper.
 import { LeaseProcess } from "./lease-process.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import { freeBytes } from "./machine.ts";
-import { ManagerError, type ManagerClient } from "./manager-client.ts";
+import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { Outputs } from "./outputs.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import { childEnvironment, type Exit } from "./process.ts";
 import { bytesText, messageOf, type Say } from "./say.ts";
-import { FileChanged, uploadOutput } from "./upload.ts";
+import { FileChanged, uploadOutput } from "../client/upload.ts";
 
 export interface RunnerDependencies {
   client: ManagerClient;

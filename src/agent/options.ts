@@ -3,9 +3,9 @@ import { createHash } from "node:crypto";
 import { homedir, hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { lineSchema, tagSchema } from "../protocol/fields.ts";
-import { managerUrl } from "./manager-client.ts";
+import { managerUrl } from "../client/manager-client.ts";
 
 const url = z.string().transform((text, context) => {
   try {

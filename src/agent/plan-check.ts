@@ -2,7 +2,7 @@
  * What this agent agrees to run. The manager assigns only what the agent allowed, but a machine's owner must not have to rely on
  * that: programs of other names, scripts inside .blend files and environment variables need the owner's word here.
  */
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { countFrames, framesOf, parseFrameList } from "../protocol/frame-list.ts";
 import { PROGRAMS, planSchema, type Plan } from "../protocol/plan.ts";
 import { findParser } from "../parsers/index.ts";

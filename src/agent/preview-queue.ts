@@ -5,10 +5,10 @@
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Lanes } from "./lanes.ts";
-import type { ManagerClient } from "./manager-client.ts";
+import type { ManagerClient } from "../client/manager-client.ts";
 import { makePreviews, previewName, type PreviewFile, type PreviewOptions } from "./preview.ts";
 import type { Programs } from "./programs.ts";
-import { uploadOutput } from "./upload.ts";
+import { uploadOutput } from "../client/upload.ts";
 
 /** ffmpeg's start is then a small part of a run. */
 const FRAMES_PER_RUN = 32;

@@ -39,7 +39,7 @@ export async function findPrograms(
     find("ffmpeg", wanted.ffmpeg, ["-version"], []),
   ]);
   const tool: Program = {
-    command: [process.execPath, fileURLToPath(new URL("tool.ts", import.meta.url))],
+    command: [process.execPath, fileURLToPath(new URL("../demo-renderer/main.ts", import.meta.url))],
     version: agentVersion,
   };
   return { ...(blender && { blender }), ...(ffmpeg && { ffmpeg }), "tablao-tool": tool };

@@ -7,7 +7,7 @@ import { accessSchema } from "../protocol/token.ts";
 import { problemSchema } from "../protocol/problem.ts";
 import { pushSchema, workerPatchedSchema } from "../protocol/worker.ts";
 import { looseClaimedSchema, looseSettledSchema } from "./lease-calls.ts";
-import { refusalOf } from "./manager-answer.ts";
+import { refusalOf } from "../client/manager-answer.ts";
 
 /** The value, with a field nobody knows yet in every object. */
 function fromTheFuture(value: unknown): unknown {

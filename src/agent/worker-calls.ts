@@ -5,7 +5,7 @@ import { workerPatchedSchema, type WorkerPatched, type WorkerRegister } from "..
 import type { Refused } from "./claim-loop.ts";
 import { CannotStart } from "./identity.ts";
 import { looseClaimedSchema, type LooseClaimed } from "./lease-calls.ts";
-import { ManagerError, type ManagerClient } from "./manager-client.ts";
+import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import type { Say } from "./say.ts";
 
 type Measures = Pick<WorkerRegister, "update_frequent" | "update_less_frequent">;

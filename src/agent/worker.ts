@@ -16,7 +16,7 @@ import { sweepLeaseFolders } from "./lease-folder.ts";
 import { LeaseRunner } from "./lease-runner.ts";
 import { takeLock } from "./lock.ts";
 import { describeMachine, measureMachine, platformOf } from "./machine.ts";
-import { ManagerError } from "./manager-client.ts";
+import { ManagerError } from "../client/manager-client.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { findPrograms, type Programs } from "./programs.ts";
 import { bytesText, messageOf, oneLine, sayer, type Say } from "./say.ts";

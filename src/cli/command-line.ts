@@ -1,6 +1,6 @@
 /** What every command shares: global options, output, and reading of arguments. */
 import { InvalidArgumentError, type Command } from "commander";
-import type { ManagerClient } from "../agent/manager-client.ts";
+import type { ManagerClient } from "../client/manager-client.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
 import { connect, type AddressFlags } from "./connection.ts";
 import { secondsOf } from "./text.ts";

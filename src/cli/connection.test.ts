@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ManagerError } from "../agent/manager-client.ts";
+import { ManagerError } from "../client/manager-client.ts";
 import { explain, findAddress, writeConfig } from "./connection.ts";
 import { EXIT } from "./failure.ts";
 

@@ -6,7 +6,7 @@
 import { homedir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
-import { ManagerClient, managerUrl, type ManagerError } from "../agent/manager-client.ts";
+import { ManagerClient, managerUrl, type ManagerError } from "../client/manager-client.ts";
 import { VERSION } from "../protocol/version.ts";
 import { CliError, EXIT, messageOf } from "./failure.ts";
 import { isLive, readRecord, recordFile } from "./manager-record.ts";

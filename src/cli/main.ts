@@ -1,6 +1,6 @@
 /** The `tablao` command: wiring of the commands, and the one place where failures become text and exit codes. */
 import { Command, CommanderError } from "commander";
-import { ManagerError } from "../agent/manager-client.ts";
+import { ManagerError } from "../client/manager-client.ts";
 import { VERSION } from "../protocol/version.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addControl } from "./commands/control.ts";

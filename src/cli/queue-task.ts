@@ -1,6 +1,6 @@
 /** Queueing a task, and the task that makes a video of another one's frames. */
 import { randomUUID } from "node:crypto";
-import type { ManagerClient } from "../agent/manager-client.ts";
+import type { ManagerClient } from "../client/manager-client.ts";
 import { taskSchema, type Task } from "../protocol/task.ts";
 import { CliError, EXIT } from "./failure.ts";
 

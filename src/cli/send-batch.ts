@@ -1,6 +1,6 @@
 /** Small files to the manager, many in one request. */
 import { readFile } from "node:fs/promises";
-import type { Body, ManagerClient } from "../agent/manager-client.ts";
+import type { Body, ManagerClient } from "../client/manager-client.ts";
 import { batchList, BATCH_HEADER, type BatchFile } from "../protocol/asset-batch.ts";
 import { assetsStoredSchema } from "../protocol/file.ts";
 

@@ -1,9 +1,9 @@
 /** Hash the inputs, ask which the manager lacks, send only those: small ones many to a request. */
-import { hashFile, type FileHash } from "../agent/file-hash.ts";
-import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
-import { FileChanged, sendAsset } from "../agent/upload.ts";
-import { inLanes } from "../platform/lanes.ts";
-import { SumBy } from "../platform/sum-by.ts";
+import { hashFile, type FileHash } from "../client/file-hash.ts";
+import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
+import { FileChanged, sendAsset } from "../client/upload.ts";
+import { inLanes } from "../lib/concurrency.ts";
+import { SumBy } from "../lib/sum-by.ts";
 import { batchesOf } from "../protocol/asset-batch.ts";
 import { missingResultSchema } from "../protocol/file.ts";
 import type { Input } from "../protocol/plan.ts";

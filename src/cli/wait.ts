@@ -1,6 +1,6 @@
 /** Wait for a task's end, with its progress on screen. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { ManagerError, type ManagerClient } from "../agent/manager-client.ts";
+import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { taskSchema, type Task, type TaskStatus } from "../protocol/task.ts";
 import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT } from "./failure.ts";

@@ -5,6 +5,8 @@
  * The program's text is fixed. A submitter's values reach it as one JSON document inside one Python string literal, so no
  * value can end the string it stands in.
  */
+import { FATAL_PREFIX } from "../protocol/constants.ts";
+
 export interface BlenderOverrides {
   scene: string | null;
   camera: string | null;
@@ -16,9 +18,6 @@ export interface BlenderOverrides {
   /** The lease has frames below 0: see `frameArgument`. */
   below_zero: boolean;
 }
-
-/** Every fatal line of the program starts so; the parser of `blender_render` knows it. */
-export const FATAL_PREFIX = "Tablao: ";
 
 /** Exit code of Blender after such a line. Blender's own are 0, 1 and 11, so a log tells them apart. */
 export const FATAL_EXIT_CODE = 12;

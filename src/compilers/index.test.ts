@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { commandSchema, planSchema } from "../protocol/plan.ts";
 import { parseFrameList, countFrames, framesOf } from "../protocol/frame-list.ts";
-import { canDo, COMPILERS, compileSubmission, findCompiler, needsOf, planFor, taskTypesFor } from "./index.ts";
+import { canDo } from "../protocol/needs.ts";
+import { COMPILERS, compileSubmission, findCompiler, needsOf, planFor, taskTypesFor } from "./index.ts";
 
 const HASH = "a".repeat(64);
 

@@ -1,9 +1,9 @@
 /** The compilers by type: what a submission goes through before it becomes a task, and a lease before it is sent out. */
-import { err, ok, type Result } from "../platform/result.ts";
-import { findParser, PARSERS } from "../parsers/index.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import { PARSER_NAMES } from "../protocol/constants.ts";
 import type { Plan, Platform } from "../protocol/plan.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Needs } from "../task/rpc.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { blenderRender } from "./blender-render.ts";
 import { nearest, quoted, settingErrors } from "./check.ts";
 import type { Compiler, Description } from "./compiler.ts";
@@ -14,8 +14,7 @@ import { presetSetting } from "./presets.ts";
 import { printString } from "./print-string.ts";
 import { sleepSimple } from "./sleep-simple.ts";
 
-export { canDo } from "./needs.ts";
-export { checkPreset, PRESET_PREFIX, presetSchema, type Preset } from "./presets.ts";
+export { checkPreset, presetSchema, type Preset } from "./presets.ts";
 
 /** Every task type, in the order a form would offer them. */
 export const COMPILERS: readonly Compiler[] = [blenderRender, ffmpegVideo, demoRender, printString, sleepSimple, exec];
@@ -73,13 +72,7 @@ export function compileSubmission(
     );
   }
   const parser = submit.parser ?? compiler.parser;
-  if (!findParser(parser)) {
-    return unknownName(
-      "parser",
-      parser,
-      PARSERS.map((known) => known.name),
-    );
-  }
+  if (!(PARSER_NAMES as readonly string[]).includes(parser)) return unknownName("parser", parser, PARSER_NAMES);
   const wanted = presetNameOf(submit);
   if (wanted !== null && !preset) {
     return refuse("invalid", `There is no render preset '${wanted}' in the settings`, "settings.render_preset");

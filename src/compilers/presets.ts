@@ -1,13 +1,11 @@
 /** Render presets: farm settings named `render.<name>` that hold settings of Blender for many tasks to share. */
 import { z } from "zod";
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
+import { PRESET_PREFIX } from "../protocol/constants.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { settingNameSchema } from "../protocol/setting.ts";
 import { presetFields } from "./blender-settings.ts";
 import { settingErrors } from "./check.ts";
-
-/** Names of the farm settings that are render presets start so. */
-export const PRESET_PREFIX = "render.";
 
 /** A preset's content: any of these, merged beneath the settings that a submission gives itself. */
 export const presetSchema = z.strictObject(presetFields).partial().meta({ id: "RenderPreset" });

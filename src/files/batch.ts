@@ -1,6 +1,6 @@
 /** Many small objects out of one body, of which a few pieces are in memory at a time. */
-import { inLanes } from "../platform/lanes.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { inLanes } from "../lib/concurrency.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { storeOnce, type Upload } from "./store.ts";
 

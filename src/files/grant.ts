@@ -2,7 +2,7 @@
  * Grants and receipts: why an upload needs no Durable Object. The Worker signs a grant for each lease the TaskDO gives out, checks
  * it when an upload comes, stores the bytes, and signs a receipt; the TaskDO is told what the receipt says when the lease commits.
  */
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { sign, verify } from "../platform/signing.ts";
 import type { Grant, ReceiptClaims } from "../protocol/file.ts";
 import type { Refusal } from "../protocol/problem.ts";

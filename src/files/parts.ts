@@ -3,7 +3,7 @@
  * putting them together reads them once, through a SHA-256 of the whole, and writes the manifest. Memory stays at one small
  * buffer. Which races there are, and why each ends well, is in decision 012.
  */
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { MAX_FILE_BYTES, PART_BYTES } from "../protocol/file.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { partKey, partPlace, partsPrefix, uploadKey, type PartPlace } from "./keys.ts";

@@ -1,6 +1,6 @@
 /** One object, stored whole or not at all. R2 itself checks the hash while the bytes stream through. */
-import { inLanes } from "../platform/lanes.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { inLanes } from "../lib/concurrency.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { ASSETS_PREFIX } from "./keys.ts";
 

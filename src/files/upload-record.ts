@@ -3,7 +3,7 @@
  * gives an upload up writes another id over it, on the condition that it is still the old one, and touches no part: so nobody
  * who is putting these very parts together has them taken away.
  */
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { UPLOADS_PREFIX, uploadKey } from "./keys.ts";
 import { storageRefusal } from "./store.ts";

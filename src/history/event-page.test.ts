@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { decodeCursor, encodeCursor, NEWEST, readPage, type EventKey, type ReadRow } from "./event-page.ts";
-import { batchRows, type HistoryRow } from "./outbox.ts";
+import { batchRows, type HistoryRow } from "../protocol/history-rows.ts";
 
 const START_MS = Date.UTC(2026, 10, 2, 23, 58);
 

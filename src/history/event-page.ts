@@ -4,7 +4,7 @@
  * event: new events never shift what comes after it.
  */
 import type { HistoryEvent } from "../protocol/history.ts";
-import { ROW_SPAN_MS } from "./outbox.ts";
+import { ROW_SPAN_MS } from "../protocol/history-rows.ts";
 
 /** The place of an event in the order of reading: newest first, then by task and sequence downwards. */
 export interface EventKey {

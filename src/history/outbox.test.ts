@@ -1,15 +1,8 @@
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { EventKind, HistoryEvent } from "../protocol/history.ts";
-import {
-  backoffMs,
-  batchRows,
-  DRAIN_EVENTS,
-  drainOutbox,
-  ROW_SPAN_MS,
-  type HistoryRow,
-  type OutboxDeps,
-} from "./outbox.ts";
+import { backoffMs, DRAIN_EVENTS, drainOutbox, type OutboxDeps } from "./outbox.ts";
+import { batchRows, ROW_SPAN_MS, type HistoryRow } from "../protocol/history-rows.ts";
 
 const NOON_MS = Date.UTC(2026, 10, 2, 12);
 

@@ -9,33 +9,11 @@
  * DRAIN_EVENTS may be raised but never lowered, and the rules of `startsRow` may not change, while any outbox still holds events
  * of an unanswered try: a reader could then see an event twice.
  */
-import type { EventKind, HistoryEvent } from "../protocol/history.ts";
-
-/** One row of the table `history`. */
-export interface HistoryRow {
-  task_id: number;
-  /** Of the first event: the row's key within its task. */
-  seq: number;
-  /** Of the last event. */
-  through_seq: number;
-  /** Of the first event; all others are at most ROW_SPAN_MS later, on the same UTC day. */
-  from_ms: number;
-  /** Null for events about the task itself, which are never in a row with those of frames. */
-  worker_id: number | null;
-  type: string;
-  frames_done: number;
-  frames_error: number;
-  frames_lost: number;
-  seconds: number;
-  events: HistoryEvent[];
-}
+import { batchRows, type HistoryRow } from "../protocol/history-rows.ts";
+import type { HistoryEvent } from "../protocol/history.ts";
 
 /** Events one try takes from the outbox. */
 export const DRAIN_EVENTS = 500;
-/** A row covers at most this time: a reader in time order then looks at few rows beyond the ones it wants. */
-export const ROW_SPAN_MS = 60_000;
-/** Longest array of events in a row, in characters; far below D1's 2 MB. An event is at most about 5,000. */
-const ROW_CHARS = 32_768;
 /** How long events may wait to share a row. With chunks of one short frame this is what keeps D1 cheap. */
 export const DRAIN_AFTER_MS = 30_000;
 /** Waits after failures: full jitter between the two. */
@@ -45,67 +23,6 @@ const RETRY_MAX_MS = 300_000;
 const WRITE_TIMEOUT_MS = 5_000;
 /** After this a run leaves the rest to the next one. */
 const RUN_MS = 10_000;
-
-const DAY_MS = 86_400_000;
-
-/** Group events (ascending `seq`, of one task) into rows by worker. */
-export function batchRows(events: readonly HistoryEvent[]): HistoryRow[] {
-  const rows: HistoryRow[] = [];
-  const open = new Map<number | null, { row: HistoryRow; chars: number }>();
-  for (const event of events) {
-    const chars = JSON.stringify(event).length + 1;
-    const worker = isAboutFrames(event.kind) ? event.worker_id : null;
-    let group = open.get(worker);
-    if (!group || startsRow(group, event, chars)) {
-      group = { row: emptyRow(event, worker), chars: 0 };
-      open.set(worker, group);
-      rows.push(group.row);
-    }
-    group.chars += chars;
-    append(group.row, event);
-  }
-  return rows;
-}
-
-function startsRow(group: { row: HistoryRow; chars: number }, event: HistoryEvent, chars: number): boolean {
-  const afterMs = event.at_ms - group.row.from_ms;
-  return (
-    afterMs < 0 ||
-    afterMs > ROW_SPAN_MS ||
-    Math.floor(event.at_ms / DAY_MS) !== Math.floor(group.row.from_ms / DAY_MS) ||
-    group.chars + chars > ROW_CHARS
-  );
-}
-
-/** Frames in an attempt, and so a worker; the other kinds are about the task. */
-export function isAboutFrames(kind: EventKind): kind is "done" | "error" | "lost" {
-  return kind === "done" || kind === "error" || kind === "lost";
-}
-
-function emptyRow(event: HistoryEvent, worker: number | null): HistoryRow {
-  return {
-    task_id: event.task_id,
-    seq: event.seq,
-    through_seq: event.seq,
-    from_ms: event.at_ms,
-    worker_id: worker,
-    type: event.type,
-    frames_done: 0,
-    frames_error: 0,
-    frames_lost: 0,
-    seconds: 0,
-    events: [],
-  };
-}
-
-function append(row: HistoryRow, event: HistoryEvent): void {
-  row.events.push(event);
-  row.through_seq = event.seq;
-  row.seconds += event.seconds ?? 0;
-  if (event.kind === "done") row.frames_done += event.frame_count;
-  else if (event.kind === "error") row.frames_error += event.frame_count;
-  else if (event.kind === "lost") row.frames_lost += event.frame_count;
-}
 
 /** What a drain needs from its object. */
 export interface OutboxDeps {

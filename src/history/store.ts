@@ -1,7 +1,7 @@
 /** The table `history` in D1: written by the outboxes of tasks, read by people. */
 import type { DayTotal, EventKind, HistoryEvent, WorkerTotal } from "../protocol/history.ts";
 import { readPage, type EventKey, type EventPage, type ReadRow } from "./event-page.ts";
-import { isAboutFrames, ROW_SPAN_MS, type HistoryRow } from "./outbox.ts";
+import { isAboutFrames, ROW_SPAN_MS, type HistoryRow } from "../protocol/history-rows.ts";
 
 /** One statement takes its rows as one JSON text; D1 allows a bound value 2 MB. */
 const STATEMENT_BYTES = 1_000_000;

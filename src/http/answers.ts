@@ -1,8 +1,8 @@
 /** Answers that several resources share. */
-import type { Result } from "../platform/result.ts";
+import type { Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { headersOf } from "./headers.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 
 const JSON_HEADERS = headersOf("application/json");
 

@@ -2,13 +2,13 @@
 import type { z } from "zod";
 import { storeBatch, type Stored } from "../files/batch.ts";
 import { assetKey } from "../files/keys.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { batchField, BATCH_HEADER, MAX_BATCH_BYTES, readBatchList, type BatchFile } from "../protocol/asset-batch.ts";
 import type { assetsStoredSchema } from "../protocol/file.ts";
 import { PROBLEMS, refuse, type Refusal } from "../protocol/problem.ts";
 import { json } from "./answers.ts";
 import type { RequestContext } from "./context.ts";
-import { invalidFields, problemOf, problemResponse } from "./problems.ts";
+import { invalidFields, problemOf, problemResponse } from "../platform/problem-response.ts";
 import { readLength, refuseUpload } from "./uploads.ts";
 
 type AssetsStored = z.infer<typeof assetsStoredSchema>;

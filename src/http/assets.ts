@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { assetKey } from "../files/keys.ts";
 import { missingKeys, sizeOf, storeOnce } from "../files/store.ts";
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { sha256Schema } from "../protocol/fields.ts";
 import { missingSchema, type assetSchema, type missingResultSchema } from "../protocol/file.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -10,7 +10,7 @@ import { json } from "./answers.ts";
 import { answerContent } from "./bytes.ts";
 import type { RequestContext } from "./context.ts";
 import { readBody } from "./input.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { answerParts, assembleUpload, readUpload, refuseUpload, takePart } from "./uploads.ts";
 
 type Asset = z.infer<typeof assetSchema>;

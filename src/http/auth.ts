@@ -2,8 +2,8 @@
  * Who is calling (P9). A bearer token is, in this order: the admin token of the environment, an access token that the Worker
  * verifies by itself, the text of a share link, or a secret that the registry knows. Without one, the page's cookie counts.
  */
-import type { Env } from "../platform/env.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import type { Env } from "../rpc/env.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { sha256Hex, sign, signingKey, verify } from "../platform/signing.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import type { ShareClaims } from "../protocol/share.ts";
@@ -11,7 +11,7 @@ import { ACCESS_TOKEN_MS, type Access, type Principal } from "../protocol/token.
 import { BoundedCache } from "./bounded-cache.ts";
 import type { Credential } from "./context.ts";
 import { cookieOf, isOurPage } from "./cookie.ts";
-import { callRegistry } from "./objects.ts";
+import { callRegistry } from "../rpc/stubs.ts";
 import { clientAddress } from "./request.ts";
 import { sessionHolder, shareHolder } from "./session-claims.ts";
 

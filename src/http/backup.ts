@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { assetKey, ASSETS_PREFIX, outputKey } from "../files/keys.ts";
 import { hashOf, sizeOf } from "../files/store.ts";
-import type { BackupRefusal } from "../platform/backup-rpc.ts";
-import type { Env } from "../platform/env.ts";
-import { ok, type Result } from "../platform/result.ts";
+import type { BackupRefusal } from "../protocol/backup.ts";
+import type { Env } from "../rpc/env.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { BACKUP_PARTS, type BackupRow, type BackupRows } from "../protocol/backup.ts";
 import { fileNameSchema, idSchema } from "../protocol/fields.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -12,8 +12,8 @@ import { jsonResult, notFound } from "./answers.ts";
 import { answerContent } from "./bytes.ts";
 import type { Handler, RequestContext } from "./context.ts";
 import { readQuery } from "./input.ts";
-import { callRegistry, callTask } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callRegistry, callTask } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { idFrom } from "./request.ts";
 
 /** Rows of the history on a page, at most 33 kB each. */

@@ -1,5 +1,5 @@
 /** Bodies of text: read within a size and a time, and decoded strictly. */
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 
 /** How long a body may take: 2 MiB at 300 kbit/s. A sender that trickles must not hold a request open for ever. */

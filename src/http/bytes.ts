@@ -1,7 +1,7 @@
 /** A stored object as an HTTP answer: whole, one range, only its headers, or "you have it". */
 import { contentHeaders, etagOf, hasMatch, parseRange } from "../files/content.ts";
 import { openFile } from "../files/open-file.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 
 export interface Content {
   key: string;

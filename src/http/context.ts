@@ -1,5 +1,5 @@
 /** What a handler is given, and what it is. */
-import type { Env } from "../platform/env.ts";
+import type { Env } from "../rpc/env.ts";
 import type { Principal } from "../protocol/token.ts";
 
 /**

@@ -1,10 +1,10 @@
 /** `/tasks/{id}/frames` and `/tasks/{id}/timings`: where each frame stands, and how long it took. */
-import { sharedFrame } from "../task/share-view.ts";
+import { sharedFrame } from "../protocol/shared-view.ts";
 import { json, jsonResult, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readQuery } from "./input.ts";
-import { callTask } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callTask } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { frameListQuery, timingsQuery } from "./queries.ts";
 import { idFrom } from "./request.ts";
 

@@ -3,13 +3,13 @@
  * the task's object, which is one; checking one needs no look-up.
  */
 import { GRANT_HEADER, signGrant, verifyGrant } from "../files/grant.ts";
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { signingKey, type SigningEnv } from "../platform/signing.ts";
 import type { Grant } from "../protocol/file.ts";
 import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import { SWEEP_AFTER_MS } from "../task/leasing.ts";
-import type { Extended, Given, GivenLease, GivenNext } from "../task/rpc.ts";
+import { SWEEP_AFTER_MS } from "../protocol/constants.ts";
+import type { Extended, Given, GivenLease, GivenNext } from "../rpc/task.ts";
 import type { RequestContext } from "./context.ts";
 
 /** The caller's own, unexpired grant. Refusals: `forbidden`, `lease_lost`. */

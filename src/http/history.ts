@@ -1,9 +1,9 @@
 /** What happened: `GET /history`, `/history/days` and `/history/workers`, as JSON or CSV. Reads D1 and nothing else. */
 import { z } from "zod";
 import { decodeCursor, encodeCursor, NEWEST, type EventKey, type EventPage } from "../history/event-page.ts";
-import { isAboutFrames } from "../history/outbox.ts";
+import { isAboutFrames } from "../protocol/history-rows.ts";
 import { queryDays, queryEvents, queryWorkers, type EventFilter } from "../history/store.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { idSchema, instantSchema } from "../protocol/fields.ts";
 import {
   EVENT_KINDS,
@@ -16,7 +16,7 @@ import type { Refusal } from "../protocol/problem.ts";
 import type { RequestContext } from "./context.ts";
 import { csvResponse, wantsCsv } from "./csv.ts";
 import { readQuery } from "./input.ts";
-import { invalidFields, problemResponse } from "./problems.ts";
+import { invalidFields, problemResponse } from "../platform/problem-response.ts";
 
 /** Kinds that are about a task as a whole; `status` takes these, in the words a task's status has. */
 const TASK_KINDS = EVENT_KINDS.filter((kind) => !isAboutFrames(kind));

@@ -1,10 +1,10 @@
 /** Bodies and queries: read with a bound, decoded strictly, validated by the route's schema. Every refusal says what to send. */
 import { z } from "zod";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { fieldErrors } from "../protocol/field-errors.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import { readTextWithin } from "./body.ts";
-import { invalidFields } from "./problems.ts";
+import { invalidFields } from "../platform/problem-response.ts";
 
 /** Largest JSON or form body: a lease's log (1 MB) with its receipts fits. Files have their own routes. */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;

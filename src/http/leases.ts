@@ -1,7 +1,7 @@
 /** `/tasks/{id}/leases…`: the lease protocol. The task's object is the fence; this only checks who and what. */
 import type { z } from "zod";
-import type { Env } from "../platform/env.ts";
-import { ok, type Result } from "../platform/result.ts";
+import type { Env } from "../rpc/env.ts";
+import { ok, type Result } from "../lib/result.ts";
 import {
   claimSchema,
   completeSchema,
@@ -11,13 +11,13 @@ import {
   type DoneFrame,
 } from "../protocol/lease.ts";
 import type { Refusal } from "../protocol/problem.ts";
-import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../task/rpc.ts";
+import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../rpc/task.ts";
 import { json, jsonResult, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { grantedClaim, grantedNext, grantedRenewal } from "./grants.ts";
 import { readBody } from "./input.ts";
-import { callTask } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callTask } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { proven } from "./receipts.ts";
 import { idFrom } from "./request.ts";
 

@@ -1,12 +1,12 @@
 /** `/live` and `/tasks/{id}/live`: sockets that pages watch through. The objects hold them; here the viewer is named. */
-import { registryOf, taskOf } from "../platform/env.ts";
-import { withRetry } from "../platform/retry.ts";
+import { registryStub, taskStub } from "../rpc/stubs.ts";
+import { withRetry } from "../lib/retry.ts";
 import { VIEWER_HEADER, type Viewer } from "../live/viewer.ts";
 import { farmLiveQuery, taskLiveQuery } from "../protocol/live.ts";
 import { notFound } from "./answers.ts";
 import type { Handler, RequestContext } from "./context.ts";
 import { readQuery } from "./input.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { idFrom } from "./request.ts";
 import { forwarded, refuseUpgrade } from "./upgrade.ts";
 
@@ -27,7 +27,7 @@ export const watchFarm: Handler = async (request, context) => {
   const query = readQuery(context.url, farmLiveQuery);
   if (!query.ok) return problemResponse(query.error);
   const upgrade = forwarded(request, VIEWER_HEADER, viewerFor(context));
-  return await withRetry(() => registryOf(context.env).fetch(new Request(upgrade)));
+  return await withRetry(() => registryStub(context.env).fetch(new Request(upgrade)));
 };
 
 /** GET /tasks/{id}/live */
@@ -41,5 +41,5 @@ export const watchTask: Handler = async (request, context) => {
   if (query.value.log && context.principal.role === "share")
     return problemResponse({ code: "forbidden", detail: "A share link shows no log." });
   const upgrade = forwarded(request, VIEWER_HEADER, viewerFor(context));
-  return await withRetry(() => taskOf(context.env, id).fetch(new Request(upgrade)));
+  return await withRetry(() => taskStub(context.env, id).fetch(new Request(upgrade)));
 };

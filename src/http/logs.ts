@@ -3,9 +3,9 @@ import { logAppendSchema } from "../protocol/task.ts";
 import { jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody, readQuery } from "./input.ts";
-import { callTask } from "./objects.ts";
+import { callTask } from "../rpc/stubs.ts";
 import { liveAttempt } from "./ownership.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { logQuery } from "./queries.ts";
 import { idFrom } from "./request.ts";
 

@@ -3,7 +3,7 @@ import { PROBLEMS } from "../protocol/problem.ts";
 import { VERSION } from "../protocol/version.ts";
 import { json, notFound } from "./answers.ts";
 import type { PublicHandler } from "./context.ts";
-import { problemType } from "./problems.ts";
+import { problemType } from "../platform/problem-response.ts";
 
 /** GET /healthz: the Worker answers; it asks nobody, so that probes cost nothing. */
 export const health: PublicHandler = async () => json({ status: "ok", version: VERSION });

@@ -1,9 +1,9 @@
 /** `GET /metrics`: the farm in Prometheus' text format (version 0.0.4). */
 import { VERSION } from "../protocol/version.ts";
 import { FRAME_STATES, TASK_STATUSES } from "../protocol/task.ts";
-import type { FarmMetrics } from "../registry/rpc.ts";
+import type { FarmMetrics } from "../rpc/registry.ts";
 import type { Handler } from "./context.ts";
-import { callRegistry } from "./objects.ts";
+import { callRegistry } from "../rpc/stubs.ts";
 
 /** GET /metrics */
 export const showMetrics: Handler = async (_request, { env }) => {

@@ -6,7 +6,7 @@ import type { z } from "zod";
 import { signReceipt } from "../files/grant.ts";
 import { outputKey } from "../files/keys.ts";
 import { storeOnce } from "../files/store.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { signingKey } from "../platform/signing.ts";
 import { fieldErrors } from "../protocol/field-errors.ts";
 import { fileNameSchema } from "../protocol/fields.ts";
@@ -15,7 +15,7 @@ import { refuse, type Refusal } from "../protocol/problem.ts";
 import { json } from "./answers.ts";
 import type { RequestContext } from "./context.ts";
 import { writeGrant } from "./grants.ts";
-import { invalidFields, problemResponse } from "./problems.ts";
+import { invalidFields, problemResponse } from "../platform/problem-response.ts";
 import { idFrom } from "./request.ts";
 import { answerParts, assembleUpload, readUpload, refuseUpload, takePart } from "./uploads.ts";
 

@@ -1,9 +1,9 @@
 /** Who owns a task. */
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Principal } from "../protocol/token.ts";
-import type { Env } from "../platform/env.ts";
-import { callTask } from "./objects.ts";
+import type { Env } from "../rpc/env.ts";
+import { callTask } from "../rpc/stubs.ts";
 
 /**
  * A task's owner: `admin` for every admin, `name#id` for an artist. Two tokens may share a name; ids never come back, so the

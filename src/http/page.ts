@@ -4,7 +4,7 @@
  */
 import type { PublicHandler } from "./context.ts";
 import { landing } from "./landing.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 
 /** Of the built document. No inline script or style, nothing from elsewhere, in nobody's frame. `blob:` is for made pictures. */
 const POLICY = [

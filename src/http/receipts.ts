@@ -3,11 +3,11 @@
  * what needs a key and no state is done here. The object is told what the receipts say (P3).
  */
 import { verifyReceipt } from "../files/grant.ts";
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { signingKey, type SigningEnv } from "../platform/signing.ts";
 import type { DoneFrame } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Proven, ProvenFrame } from "../task/rpc.ts";
+import type { Proven, ProvenFrame } from "../rpc/task.ts";
 
 /** The body with the claims of its receipts in their place; `invalid` when this manager did not sign one. */
 export async function proven<T extends { done: DoneFrame[] }>(

@@ -6,7 +6,7 @@
 import type { z } from "zod";
 import { storeOnce } from "../files/store.ts";
 import { writeRows } from "../history/store.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { fieldErrors } from "../protocol/field-errors.ts";
 import {
   BACKUP_FORMAT,
@@ -24,8 +24,8 @@ import { outputKeyOf, restoreRowsQuery, told } from "./backup.ts";
 import { readTextWithin } from "./body.ts";
 import type { Handler, RequestContext } from "./context.ts";
 import { readBody, readQuery } from "./input.ts";
-import { callRegistry, callTask } from "./objects.ts";
-import { invalidFields, problemResponse } from "./problems.ts";
+import { callRegistry, callTask } from "../rpc/stubs.ts";
+import { invalidFields, problemResponse } from "../platform/problem-response.ts";
 import { answerParts, assembleUpload, readUpload, refuseUpload, takePart } from "./uploads.ts";
 
 /** POST /restore: begin, or go on. */

@@ -1,13 +1,13 @@
 /** The router, made from the route table: configuration, token, role, handler, and one way out for every answer. */
 import { Router, type IRequest } from "itty-router";
-import type { Env } from "../platform/env.ts";
-import { ok } from "../platform/result.ts";
+import type { Env } from "../rpc/env.ts";
+import { ok } from "../lib/result.ts";
 import { authenticate } from "./auth.ts";
 import type { PublicContext } from "./context.ts";
 import { drain } from "./drain.ts";
 import { withHeaders } from "./headers.ts";
 import { readQuery } from "./input.ts";
-import { failureOf, problemResponse, type Failure } from "./problems.ts";
+import { failureOf, problemResponse, type Failure } from "../platform/problem-response.ts";
 import { noQuery } from "./queries.ts";
 import { idFrom } from "./request.ts";
 import { isOfPage } from "./page.ts";

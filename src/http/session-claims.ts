@@ -2,13 +2,13 @@
  * Signed sessions and share links: what they say, and whether they still hold. Neither holds a secret. A session names the token
  * that bought it, so that revoking the token ends the session; a share names the generation of its task's links.
  */
-import type { Env } from "../platform/env.ts";
+import type { Env } from "../rpc/env.ts";
 import { sign, signingKey, verify } from "../platform/signing.ts";
 import { SESSION_MS } from "../protocol/session.ts";
 import type { ShareClaims } from "../protocol/share.ts";
 import type { Principal } from "../protocol/token.ts";
 import { BoundedCache } from "./bounded-cache.ts";
-import { callRegistry, callTask } from "./objects.ts";
+import { callRegistry, callTask } from "../rpc/stubs.ts";
 
 /** Less than a minute, so that a revocation holds in time (P9). */
 const HIT_MS = 30_000;

@@ -6,7 +6,7 @@ import type { Handler, PublicHandler } from "./context.ts";
 import { isOurPage, setCookie } from "./cookie.ts";
 import { readBody } from "./input.ts";
 import { ownerOf } from "./ownership.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { issueSession } from "./session-claims.ts";
 import type { Principal } from "../protocol/token.ts";
 

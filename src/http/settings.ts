@@ -1,12 +1,12 @@
 /** `/settings…`: the block the seed had commented out. */
 import { checkPreset } from "../compilers/index.ts";
 import { settingNameSchema, settingPatchSchema, settingsUpdateSchema } from "../protocol/setting.ts";
-import { checkSetting } from "../registry/setting-rules.ts";
+import { checkSetting } from "../protocol/setting-rules.ts";
 import { json, noContent } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody, readQuery, spelledValue } from "./input.ts";
-import { callRegistry } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callRegistry } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { settingsQuery } from "./queries.ts";
 
 /** GET /settings; `?group=render` lists the presets as the 2015 manager listed its files. */

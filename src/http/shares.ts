@@ -4,9 +4,9 @@ import { shareCreateSchema, type Share, type ShareClaims } from "../protocol/sha
 import { json, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody } from "./input.ts";
-import { callTask } from "./objects.ts";
+import { callTask } from "../rpc/stubs.ts";
 import { mayChange } from "./ownership.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { idFrom } from "./request.ts";
 
 /** POST /tasks/{id}/share. The token is in the link's fragment, which no browser sends and no server logs. */

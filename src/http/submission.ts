@@ -2,19 +2,19 @@
 import { compileSubmission, needsOf, presetNameOf, type Compiled, type Submission } from "../compilers/index.ts";
 import { assetKey } from "../files/keys.ts";
 import { sizeOf } from "../files/store.ts";
-import type { Env } from "../platform/env.ts";
-import { inLanes } from "../platform/lanes.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import type { Env } from "../rpc/env.ts";
+import { inLanes } from "../lib/concurrency.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { sha256Hex } from "../platform/signing.ts";
 import { formatFrameList } from "../protocol/frame-list.ts";
 import type { Input } from "../protocol/plan.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import { DEFAULT_LEASE_MS, type Dependency, type Task, type TaskSubmit } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
-import type { CompiledDefinition, TaskDefinition } from "../task/rpc.ts";
-import { callRegistry, callTask } from "./objects.ts";
+import type { CompiledDefinition, TaskDefinition } from "../rpc/task.ts";
+import { callRegistry, callTask } from "../rpc/stubs.ts";
 import { ownerOf } from "./ownership.ts";
-import { invalidFields } from "./problems.ts";
+import { invalidFields } from "../platform/problem-response.ts";
 
 /** Name of the setting that holds the lease of tasks that ask for none, in seconds. */
 const LEASE_SETTING = "lease_s";

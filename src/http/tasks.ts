@@ -1,17 +1,17 @@
 /** `/tasks` and `/tasks/{id}`. */
-import type { Env } from "../platform/env.ts";
-import { ok, type Result } from "../platform/result.ts";
+import type { Env } from "../rpc/env.ts";
+import { ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { taskPatchSchema, taskSubmitSchema, type TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
-import type { CompiledDefinition } from "../task/rpc.ts";
-import { sharedTask } from "../task/share-view.ts";
+import type { CompiledDefinition } from "../rpc/task.ts";
+import { sharedTask } from "../protocol/shared-view.ts";
 import { json, jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody, readQuery } from "./input.ts";
-import { callRegistry, callTask } from "./objects.ts";
+import { callRegistry, callTask } from "../rpc/stubs.ts";
 import { liveAttempt, mayChange } from "./ownership.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { taskListQuery } from "./queries.ts";
 import { clientAddress, idFrom } from "./request.ts";
 import { idempotencyKey, recompileTask, submitTask } from "./submission.ts";

@@ -6,8 +6,8 @@ import { planQuery, type TaskPlan, type TaskTypes } from "../protocol/task-type.
 import { json, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readQuery } from "./input.ts";
-import { callTask } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callTask } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { idFrom } from "./request.ts";
 
 let types: TaskTypes | undefined;

@@ -1,5 +1,5 @@
 /** WebSocket upgrades: checked here, then handed to the object that holds the socket. */
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 
 /** Why this is no upgrade that may pass; null when it is one. */
 export function refuseUpgrade(request: Request, url: URL): Response | null {

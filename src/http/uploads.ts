@@ -1,7 +1,7 @@
 /** What uploads of all kinds have in common: how many bytes come, and which. */
 import { MAX_PARTS, assemble, listParts, storePart } from "../files/parts.ts";
 import type { Upload } from "../files/store.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { sha256Schema } from "../protocol/fields.ts";
 import { assembleSchema, MAX_PUT_BYTES, PART_BYTES, type partsSchema } from "../protocol/file.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -9,7 +9,7 @@ import type { z } from "zod";
 import { json, noContent } from "./answers.ts";
 import { drain } from "./drain.ts";
 import { readBody } from "./input.ts";
-import { problemResponse } from "./problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 
 /** Header with the SHA-256 of a body. */
 export const HASH_HEADER = "Tablao-SHA256";

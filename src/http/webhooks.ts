@@ -3,8 +3,8 @@ import { webhookCreateSchema } from "../protocol/webhook.ts";
 import { json, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody } from "./input.ts";
-import { callRegistry, callRegistryOnce } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callRegistry, callRegistryOnce } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { idFrom } from "./request.ts";
 
 /** GET /webhooks */

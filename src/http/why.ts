@@ -1,8 +1,8 @@
 /** `/tasks/{id}/why` and `/workers/{id}/why`: the rule that holds it. */
 import { jsonResult, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
-import { callRegistry, callTask } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callRegistry, callTask } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { idFrom } from "./request.ts";
 
 /** GET /tasks/{id}/why */

@@ -1,13 +1,13 @@
 /** `/workers…`: machines, their registration, their reports, and the socket pushes come through. */
-import { registryOf } from "../platform/env.ts";
-import { withRetry } from "../platform/retry.ts";
+import { registryStub } from "../rpc/stubs.ts";
+import { withRetry } from "../lib/retry.ts";
 import { workerPatchSchema, workerRegisterSchema } from "../protocol/worker.ts";
-import { WORKER_ID_HEADER } from "../registry/sockets.ts";
+import { WORKER_ID_HEADER } from "../rpc/registry.ts";
 import { json, jsonResult, noContent, notFound } from "./answers.ts";
 import type { Handler } from "./context.ts";
 import { readBody } from "./input.ts";
-import { callRegistry, callRegistryOnce } from "./objects.ts";
-import { problemResponse } from "./problems.ts";
+import { callRegistry, callRegistryOnce } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { clientAddress, idFrom, prefersMinimal } from "./request.ts";
 import { forwarded, refuseUpgrade } from "./upgrade.ts";
 
@@ -73,7 +73,7 @@ export const openSocket: Handler = async (request, { env, params, url, principal
   const refused = refuseUpgrade(request, url);
   if (refused) return refused;
   const upgrade = forwarded(request, WORKER_ID_HEADER, String(id));
-  return await withRetry(() => registryOf(env).fetch(new Request(upgrade)));
+  return await withRetry(() => registryStub(env).fetch(new Request(upgrade)));
 };
 
 function notYours(): Response {

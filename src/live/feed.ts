@@ -5,7 +5,7 @@
  * A message is made once per kind of view and sent to all sockets of that kind, so that what two hundred pages cost is two hundred
  * sends. Nothing is sent to a holder who has not been asked about for 30 s (P9): these wait for the answer.
  */
-import { problemResponse } from "../http/problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { CLOSE_SIGNED_OUT, LIVE_EVERY_MS } from "../protocol/live.ts";
 import { PING, PONG } from "../protocol/worker.ts";
 import { ChangeLog } from "./change-log.ts";

@@ -5,7 +5,7 @@
  * `Error: Cannot render, no camera`); from 5.0 on a log prefix in front (`00:01.234  render           | Fra: 5 | …`,
  * `00:00.438  reports          | ERROR Cannot render, no camera`), with continuation lines that have blanks for a prefix.
  */
-import { FATAL_PREFIX } from "../compilers/blender-script.ts";
+import { FATAL_PREFIX } from "../protocol/constants.ts";
 import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
 /** Blender's lines are short. What is beyond this is no report, and must cost nothing. */

@@ -1,11 +1,15 @@
 /** The parsers by name. */
+import type { ParserName } from "../protocol/constants.ts";
 import { blenderRender } from "./blender-render.ts";
 import { ffmpeg } from "./ffmpeg.ts";
 import type { ParserEvent, ParserFactory } from "./parser.ts";
 import { plain } from "./plain.ts";
 
-export const PARSERS: readonly ParserFactory[] = [blenderRender, ffmpeg, plain];
+const BY_NAME: Readonly<Record<ParserName, ParserFactory>> = { blender_render: blenderRender, ffmpeg, plain };
 
+export const PARSERS: readonly ParserFactory[] = Object.values(BY_NAME);
+
+/** The parser of this name, or undefined when there is none. */
 export function findParser(name: string): ParserFactory | undefined {
   return PARSERS.find((parser) => parser.name === name);
 }

@@ -1,6 +1,8 @@
 /**
  * A parser turns a process's output into progress events. Pure; it runs in the agent, one instance per process.
  */
+import type { ParserName } from "../protocol/constants.ts";
+
 export type ParserEvent =
   /** Work on this frame has begun. */
   | { kind: "frame"; frame: number }
@@ -23,7 +25,7 @@ export interface Parser {
 }
 
 export interface ParserFactory {
-  name: string;
+  name: ParserName;
   summary: string;
   /** `frames`: those of the lease, ascending. */
   create(frames: readonly number[]): Parser;

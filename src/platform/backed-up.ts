@@ -1,12 +1,10 @@
 /** A Durable Object whose rows can be taken out and put back: what backup and restore of both our classes share. */
 import { DurableObject } from "cloudflare:workers";
-import type { BackupRow } from "../protocol/backup.ts";
-import type { BackupPage, BackupRefusal, BackupRpc } from "./backup-rpc.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import type { BackupPage, BackupRefusal, BackupRow } from "../protocol/backup.ts";
 import { dumpPage, insertRows } from "./dump.ts";
-import type { Env } from "./env.ts";
-import { err, ok, type Result } from "./result.ts";
 
-export abstract class BackedUpObject extends DurableObject<Env> implements BackupRpc {
+export abstract class BackedUpObject<Env> extends DurableObject<Env> {
   /** Tables that are derived from elsewhere. */
   protected abstract readonly notBackedUp: readonly string[];
   /** Rises with every change that a page of rows shows; null while there is nothing to back up. */

@@ -2,7 +2,7 @@
  * Rows of a Durable Object's database out and in again, a page at a time, whatever its tables are. Tables and their keys are
  * read from the database itself, so a table added later is in the next dump without a word here.
  */
-import { err, ok, type Result } from "./result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "./sql.ts";
 
 /** A row of a dump: its table, and its columns by name. Bytes are kept in the bucket, never in rows. */

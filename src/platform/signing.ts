@@ -2,10 +2,13 @@
  * Signed claims: `<base64url(JSON)>.<base64url(HMAC-SHA-256)>`. The purpose is part of what is signed, so that a token of one
  * kind never passes as another. Verifying needs no look-up, which is what keeps the registry off the per-frame path.
  */
-import type { Env } from "./env.ts";
-
-/** Where the key comes from. */
-export type SigningEnv = Pick<Env, "TABLAO_SIGNING_KEY" | "TABLAO_ADMIN_TOKEN">;
+/** The secrets that the signing key comes from. */
+export interface SigningEnv {
+  /** The first admin token. Unset: the manager serves nothing but /healthz. */
+  TABLAO_ADMIN_TOKEN?: string;
+  /** Key of access tokens, grants and receipts (HMAC-SHA-256). Unset: derived from the admin token. */
+  TABLAO_SIGNING_KEY?: string;
+}
 
 /** What a signature is for; each has claims of its own. */
 export type Purpose = "access" | "grant" | "receipt" | "session" | "share" | "webhook";

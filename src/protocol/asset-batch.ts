@@ -2,7 +2,7 @@
  * Many small assets in one request, `POST /assets`: a header lists them, and the body is their bytes, one after the other. Pure, and
  * without the validator, for the page makes such requests, too.
  */
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { FieldError } from "./problem.ts";
 
 /** Header with the files of a batch: `<sha256>:<size>`, with commas between. */

@@ -49,3 +49,17 @@ export const historyRowSchema = z.strictObject({
 /** A stored input. */
 export const backupAssetSchema = z.object({ sha256: sha256Schema, size: z.int().min(0) });
 export type BackupAsset = z.infer<typeof backupAssetSchema>;
+
+/** A page of rows as they stood at one instant, if `version` is that of the page before. */
+export interface BackupPage {
+  rows: BackupRow[];
+  /** Where the next page begins; null at the end. */
+  cursor: string | null;
+  version: number;
+}
+
+/** Why rows were not given or taken: the phrase follows "the rows of …". */
+export interface BackupRefusal {
+  code: "not_found" | "invalid" | "conflict";
+  detail: string;
+}

@@ -6,7 +6,7 @@
  * ranges may not overlap (the whole span `start-end` counts, even values a step leaves out), a descending range needs a
  * negative step, a step is never 0, numbers carry no plus sign, blanks are allowed round numbers, the result is ascending.
  */
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 
 /** `start <= end`, `step >= 1`, and `end` is a member of the range. */
 export interface FrameRange {

@@ -33,7 +33,7 @@ export interface FieldError {
   message: string;
 }
 
-/** A refusal as Durable Objects and pure rules return it; `src/http/problems.ts` turns it into a response. */
+/** A refusal as Durable Objects and pure rules return it; `src/platform/problem-response.ts` turns it into a response. */
 export interface Refusal {
   code: ProblemCode;
   detail: string;

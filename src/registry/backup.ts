@@ -1,6 +1,6 @@
 /** The registry's part in backup and restore: when a manager is empty, and what makes rows that were put back whole. */
 import { countRows } from "../platform/dump.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 

@@ -3,8 +3,8 @@
  * (`wake.ts`), who is called away (`epoch.ts`). What the registry is asked in that day is what `docs/scaling.md` reckons with.
  */
 import { expect, test } from "vitest";
-import { canDo, type Offer } from "../compilers/needs.ts";
-import type { Needs } from "../task/rpc.ts";
+import { canDo, type Offer } from "../protocol/needs.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { chooseTask, goesFirst, type Asker } from "./dispatch.ts";
 import { outrankedBy } from "./epoch.ts";
 import { planWake, type Idler } from "./wake.ts";

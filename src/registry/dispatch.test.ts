@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { canDo } from "../compilers/needs.ts";
-import type { Needs } from "../task/rpc.ts";
+import { canDo } from "../protocol/needs.ts";
+import type { Needs } from "../protocol/needs.ts";
 import {
   barredUntilMs,
   chooseTask,

@@ -5,8 +5,8 @@
  * group's head decides, so the cost is the number of *different* needs, whether ten tasks wait or a hundred thousand, and
  * a head that a worker cannot do hides nothing behind it: it is another group's.
  */
-import { canDo, type Offer } from "../compilers/needs.ts";
-import type { Needs } from "../task/rpc.ts";
+import { canDo, type Offer } from "../protocol/needs.ts";
+import type { Needs } from "../protocol/needs.ts";
 
 /** A task with frames that can be claimed now. */
 export interface Candidate {

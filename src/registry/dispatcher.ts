@@ -4,8 +4,8 @@
  */
 import { first } from "../platform/sql.ts";
 import { barredUntilMs, chooseTask, type Asker, type Group } from "./dispatch.ts";
-import { canDo } from "../compilers/needs.ts";
-import type { Needs } from "../task/rpc.ts";
+import { canDo } from "../protocol/needs.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { outrankedBy, workAppeared } from "./epoch.ts";
 import type { Fleet } from "./fleet.ts";
 import type { LiveLeases } from "./live-leases.ts";

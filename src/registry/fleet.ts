@@ -1,8 +1,8 @@
 /** The fleet in memory: who is there, what everybody can do, and what lists show. Rebuilt from rows and sockets. */
 import { taskTypesFor } from "../compilers/index.ts";
-import { canDo, type Offer } from "../compilers/needs.ts";
+import { canDo, type Offer } from "../protocol/needs.ts";
 import type { Worker, WorkerInfo, WorkerRegister } from "../protocol/worker.ts";
-import type { Needs } from "../task/rpc.ts";
+import type { Needs } from "../protocol/needs.ts";
 import type { LiveLeases } from "./live-leases.ts";
 import { isOnline, lastSeenMs, statusOf, type Signs } from "./presence.ts";
 import type { Sockets } from "./sockets.ts";

@@ -1,10 +1,10 @@
 /** What people ask of the farm as a whole: why something waits, and how many there are of what. */
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { Fleet } from "./fleet.ts";
-import type { FarmMetrics } from "./rpc.ts";
+import type { FarmMetrics } from "../rpc/registry.ts";
 import type { TaskStore } from "./task-store.ts";
 import type { Totals } from "./totals.ts";
 import { whyTask, whyWorker, type WorkerStanding } from "./why.ts";

@@ -1,5 +1,6 @@
 /** Tells task objects that they are outranked: in the background, again when a call fails, with the newest epoch only. */
-import { taskOf, type Env } from "../platform/env.ts";
+import type { Env } from "../rpc/env.ts";
+import { taskStub } from "../rpc/stubs.ts";
 
 /** Calls under way at the same time: a farm may have hundreds of live tasks, and each call is a subrequest. */
 const CALLS = 20;
@@ -50,7 +51,7 @@ export class Outranker {
     if (!debt) return;
     debt.retryMs = Infinity;
     try {
-      await taskOf(this.#env, task).outrank(debt.epoch);
+      await taskStub(this.#env, task).outrank(debt.epoch);
       if (this.#owed.get(task) === debt) this.#owed.delete(task);
     } catch (error) {
       debt.tries++;

@@ -1,7 +1,7 @@
 /** What people keep in the registry, beside the farm: tokens, settings, webhooks and backups. The part of its object that dispatch never looks at. */
 import { BackedUpObject } from "../platform/backed-up.ts";
-import type { Env } from "../platform/env.ts";
-import { ok, type Result } from "../platform/result.ts";
+import type { Env } from "../rpc/env.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { newSecret, sha256Hex } from "../platform/signing.ts";
 import { migrate } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -15,7 +15,7 @@ import { Webhooks } from "./webhooks.ts";
 
 const NO_WEBHOOK = refuse("not_found", "there is no such webhook");
 
-export abstract class RegistryDesk extends BackedUpObject {
+export abstract class RegistryDesk extends BackedUpObject<Env> {
   protected readonly notBackedUp = DERIVED_TABLES;
   protected readonly tokens: TokenStore;
   protected readonly settings: SettingStore;

@@ -1,8 +1,8 @@
 /** Rows that make a submission idempotent: the submitter's own ids, idempotency keys, and what their sweep needs. */
 import { first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Result } from "../platform/result.ts";
-import type { Reservation } from "./rpc.ts";
+import type { Result } from "../lib/result.ts";
+import type { Reservation } from "../rpc/registry.ts";
 import { NEXT_VALUE } from "./schema.ts";
 import { KEEP_MS } from "./wake.ts";
 

@@ -1,9 +1,10 @@
 /** Rows of settings: name → JSON. */
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "../platform/sql.ts";
 import type { Refusal } from "../protocol/problem.ts";
-import { checkPreset, PRESET_PREFIX } from "../compilers/presets.ts";
-import { checkSetting, DEFAULTS } from "./setting-rules.ts";
+import { checkPreset } from "../compilers/presets.ts";
+import { PRESET_PREFIX } from "../protocol/constants.ts";
+import { checkSetting, DEFAULTS } from "../protocol/setting-rules.ts";
 
 export class SettingStore {
   readonly #sql: SqlStorage;

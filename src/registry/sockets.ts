@@ -5,9 +5,6 @@
 import { PING, PONG, type Push } from "../protocol/worker.ts";
 import { graceMs } from "./wake.ts";
 
-/** The Worker names a socket's authenticated worker in this header. Whatever a client sends under it is dropped. */
-export const WORKER_ID_HEADER = "Tablao-Worker-Id";
-
 /** Workers' sockets: pages have some, too. */
 const TAG = "worker";
 

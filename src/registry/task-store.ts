@@ -1,12 +1,12 @@
 /** Rows of tasks: their newest reports, and the index that dispatch walks. */
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { all, first, run, type SqlParam } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
-import type { Needs } from "../task/rpc.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { needsSignature, type Candidate } from "./dispatch.ts";
 import type { Standing } from "./epoch.ts";
-import type { Tally, TaskQuery, TaskReport } from "./rpc.ts";
+import type { Tally, TaskQuery, TaskReport } from "../rpc/registry.ts";
 import { difference, NOTHING } from "./totals.ts";
 
 /** Workers with a live lease, and since when each has one: its newest is its current task. */

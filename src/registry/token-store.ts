@@ -1,5 +1,5 @@
 /** Rows of tokens. Only the SHA-256 of a secret is ever stored (P9). */
-import { ok, type Result } from "../platform/result.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";

@@ -1,7 +1,7 @@
 /** Frames and seconds of the whole farm, by day (UTC): a row a day. History in D1 tells more; this is for a glance. */
 import { first, run } from "../platform/sql.ts";
 import type { Today } from "../protocol/live.ts";
-import type { Tally } from "./rpc.ts";
+import type { Tally } from "../rpc/registry.ts";
 
 const DAY_MS = 86_400_000;
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { Needs } from "../task/rpc.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { graceMs, KEEP_MS, nextWake, planWake, SWEEP_SLACK_MS, type Idler } from "./wake.ts";
 
 const NOW = 1_000_000;

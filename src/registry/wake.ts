@@ -4,8 +4,8 @@
  * A task with three free frames wakes three idle workers, not a thousand. A woken worker has some seconds to come; while it
  * has, nobody else is woken in its place, and afterwards the alarm looks again. So no able worker sleeps for long while work waits.
  */
-import { canDo } from "../compilers/needs.ts";
-import type { Needs } from "../task/rpc.ts";
+import { canDo } from "../protocol/needs.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { barredUntilMs, type Asker, type Candidate } from "./dispatch.ts";
 
 /** A woken agent asks within a second; five allow for a slow line. */

@@ -3,7 +3,7 @@
  * sends it. At least once: a receiver knows a repetition by its delivery id. On Cloudflare `fetch` reaches public addresses only, so
  * a hook is no way into anybody's network.
  */
-import type { Env } from "../platform/env.ts";
+import type { Env } from "../rpc/env.ts";
 import { sign, signingKey } from "../platform/signing.ts";
 import type { Webhook, WebhookBody, WebhookCreate } from "../protocol/webhook.ts";
 import { VERSION } from "../protocol/version.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { TaskSummary } from "../protocol/task.ts";
-import type { Needs } from "../task/rpc.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { chooseTask, goesFirst, needsSignature, type Candidate, type Group } from "./dispatch.ts";
 import { whyTask, whyWorker, type TaskStanding, type WorkerStanding } from "./why.ts";
 

@@ -2,7 +2,7 @@
  * Why a task waits, why a worker is idle. Pure, on the data and the predicates that dispatch itself decides by: `chooseTask` is
  * asked, never imitated, so what is said here is what would happen.
  */
-import { missingFor } from "../compilers/needs.ts";
+import { missingFor } from "../protocol/needs.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Missing, TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
 import { barredUntilMs, chooseTask, goesFirst, type Asker, type Candidate, type Group } from "./dispatch.ts";

@@ -5,18 +5,18 @@
  * A thin shell: rules are in `dispatch.ts`, `presence.ts`, `epoch.ts`, `wake.ts`, `tokens.ts` and `setting-rules.ts`, rows in the
  * stores. Everything in memory is rebuilt from rows and sockets, so it may be evicted between any two calls.
  */
-import { problemResponse } from "../http/problems.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { closeQuietly } from "../live/close.ts";
 import { VIEWER_HEADER } from "../live/viewer.ts";
-import type { Env } from "../platform/env.ts";
-import { ok, type Result } from "../platform/result.ts";
+import type { Env } from "../rpc/env.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { newSecret, sha256Hex } from "../platform/signing.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
-import type { Needs } from "../task/rpc.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { endRestore } from "./backup.ts";
 import { AlarmClock } from "./alarm-clock.ts";
 import { needsSignature } from "./dispatch.ts";
@@ -27,8 +27,9 @@ import { LiveLeases } from "./live-leases.ts";
 import { lookAtTask, lookAtWorker, measure, type LookParts } from "./looks.ts";
 import { Outranker } from "./outranker.ts";
 import { RegistryDesk } from "./registry-desk.ts";
-import type { FarmMetrics, RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "./rpc.ts";
-import { CLOSE_REMOVED, Sockets, WORKER_ID_HEADER } from "./sockets.ts";
+import type { FarmMetrics, RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "../rpc/registry.ts";
+import { CLOSE_REMOVED, Sockets } from "./sockets.ts";
+import { WORKER_ID_HEADER } from "../rpc/registry.ts";
 import { ReservationStore, type Submission } from "./reservation-store.ts";
 import { TaskStore } from "./task-store.ts";
 import { Totals } from "./totals.ts";

@@ -1,5 +1,5 @@
 /** A worker's report: what of it dispatch needs, and what people read. Pure. */
-import type { Offer } from "../compilers/needs.ts";
+import type { Offer } from "../protocol/needs.ts";
 import { PROGRAMS } from "../protocol/plan.ts";
 import type { WorkerPatch, WorkerRegister } from "../protocol/worker.ts";
 import type { Info, Offered, WorkerRecord } from "./worker-store.ts";

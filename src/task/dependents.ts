@@ -1,14 +1,14 @@
 /** The two ends of a dependency: asking those a task waits for, telling those that wait for it. */
-import { callTask } from "../http/objects.ts";
-import type { Env } from "../platform/env.ts";
-import { ok, type Result } from "../platform/result.ts";
+import { callTask } from "../rpc/stubs.ts";
+import type { Env } from "../rpc/env.ts";
+import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import { whyNotFrameByFrame } from "./dependencies.ts";
-import { EMPTY, format, setOf, union, type FrameSet } from "./frame-set.ts";
-import { statusOf, type Transition } from "./ledger.ts";
-import type { DependencyProgress, TaskDefinition } from "./rpc.ts";
-import type { Loaded } from "./held-task.ts";
-import type { ChoreState, Dependent, TaskStore } from "./task-store.ts";
+import { whyNotFrameByFrame } from "./rules/dependencies.ts";
+import { EMPTY, format, setOf, union, type FrameSet } from "./rules/frame-set.ts";
+import { statusOf, type Transition } from "./rules/ledger.ts";
+import type { DependencyProgress, TaskDefinition } from "../rpc/task.ts";
+import type { Loaded } from "./transactor.ts";
+import type { ChoreState, Dependent, TaskStore } from "./storage/task-store.ts";
 
 /** Frame-by-frame dependents are told at most this often. */
 export const NEWS_MS = 1_000;

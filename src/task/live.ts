@@ -6,15 +6,15 @@ import { LiveFeed, type Source } from "../live/feed.ts";
 import { viewerOf, type Viewer } from "../live/viewer.ts";
 import type { FrameLists, LiveFrame, MovedFrames, TaskDelta, TaskSnapshot } from "../protocol/live.ts";
 import type { Task } from "../protocol/task.ts";
-import { frames, minus, size, type FrameSet } from "./frame-set.ts";
-import { FrameStates, hasPreview, movedFrames } from "./frame-states.ts";
-import type { FrameBook, Ledger } from "./ledger.ts";
-import type { TaskDefinition } from "./rpc.ts";
-import { sharedTask } from "./share-view.ts";
-import type { Loaded } from "./held-task.ts";
-import type { TaskLog } from "./task-log.ts";
-import type { TaskStore } from "./task-store.ts";
-import { frameOf } from "./task-view.ts";
+import { frames, minus, size, type FrameSet } from "./rules/frame-set.ts";
+import { FrameStates, hasPreview, movedFrames } from "./views/frame-states.ts";
+import type { FrameBook, Ledger } from "./rules/ledger.ts";
+import type { TaskDefinition } from "../rpc/task.ts";
+import { sharedTask } from "../protocol/shared-view.ts";
+import type { Loaded } from "./transactor.ts";
+import type { TaskLog } from "./storage/log-store.ts";
+import type { TaskStore } from "./storage/task-store.ts";
+import { frameOf } from "./views/task.ts";
 
 /** More frames than this in one transition, and a snapshot is shorter than what names them. */
 const MAX_FRAMES = 2_000;

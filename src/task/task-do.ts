@@ -3,13 +3,13 @@
  * one row or none. What an object owes others (history, reports, news, sweeps) is in its record as chores and is done by the alarm;
  * rendering waits for none of it (P7).
  */
-import { callRegistry } from "../http/objects.ts";
-import { problemResponse } from "../http/problems.ts";
+import { callRegistry } from "../rpc/stubs.ts";
+import { problemResponse } from "../platform/problem-response.ts";
 import { closeQuietly } from "../live/close.ts";
 import { BackedUpObject } from "../platform/backed-up.ts";
-import type { BackupRefusal } from "../platform/backup-rpc.ts";
-import type { Env } from "../platform/env.ts";
-import { err, ok, type Result } from "../platform/result.ts";
+import type { BackupRefusal } from "../protocol/backup.ts";
+import type { Env } from "../rpc/env.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { BackupRow } from "../protocol/backup.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import { CLOSE_GONE, CLOSE_SIGNED_OUT, type Timings } from "../protocol/live.ts";
@@ -17,17 +17,17 @@ import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts
 import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
-import { TaskChores } from "./chores.ts";
-import { amend } from "./amending.ts";
-import { continueTask, definitionIn } from "./backup.ts";
-import { take as takeNews } from "./dependencies.ts";
-import { HeldTask, NOT_FOUND, type Loaded } from "./held-task.ts";
+import { TaskChores } from "./deferred-work.ts";
+import { amend } from "./rules/patch.ts";
+import { continueTask, definitionIn } from "./rules/restore.ts";
+import { take as takeNews } from "./rules/dependencies.ts";
+import { HeldTask, NOT_FOUND, type Loaded } from "./transactor.ts";
 import { TaskLive } from "./live.ts";
-import { readFile, readFiles, readFrames, readTimings } from "./reading.ts";
-import { LeaseDesk } from "./lease-desk.ts";
-import { cancelLeases, grantsOverMs } from "./leasing.ts";
-import { noteTask, termsOf } from "./ledger.ts";
-import { newRecord } from "./record.ts";
+import { readFile, readFiles, readFrames, readTimings } from "./views/queries.ts";
+import { LeaseDesk } from "./lease-service.ts";
+import { cancelLeases, grantsOverMs } from "./rules/settle.ts";
+import { noteTask, termsOf } from "./rules/ledger.ts";
+import { newRecord } from "./storage/record.ts";
 import type {
   CompiledDefinition,
   DependencyProgress,
@@ -40,14 +40,14 @@ import type {
   TaskDefinition,
   TaskRpc,
   WorkerRef,
-} from "./rpc.ts";
-import { TaskLog } from "./task-log.ts";
-import { TaskStore } from "./task-store.ts";
-import { taskOf } from "./task-view.ts";
+} from "../rpc/task.ts";
+import { TaskLog } from "./storage/log-store.ts";
+import { TaskStore } from "./storage/task-store.ts";
+import { taskOf } from "./views/task.ts";
 
 type Outcome<T> = Result<T, Refusal>;
 
-export class TaskDO extends BackedUpObject implements TaskRpc {
+export class TaskDO extends BackedUpObject<Env> implements TaskRpc {
   /** The journal is empty of news when rows are taken out: see `backupVersion`. */
   protected readonly notBackedUp = ["journal"];
   protected readonly whole = <T>(work: () => T): T => this.#held.whole(work);

@@ -2,13 +2,20 @@
  * The audit: from rows and objects alone, everything that must be true once faults have ended and the farm is quiet. It takes
  * nothing from the manager's word: counters are counted again, history is played again, bytes are compared with what was sent.
  */
-import type { HistoryRow } from "../../src/history/outbox.ts";
+import type { HistoryRow } from "../../src/protocol/history-rows.ts";
 import { parseFrameList, framesOf } from "../../src/protocol/frame-list.ts";
 import type { FrameState } from "../../src/protocol/task.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
-import { countsOf, listFromText, statusOf, type FrameEntry, type Ledger, type Terms } from "../../src/task/ledger.ts";
-import { Leases, type LiveLease } from "../../src/task/leases.ts";
-import { frames as framesOfSet, has } from "../../src/task/frame-set.ts";
+import {
+  countsOf,
+  listFromText,
+  statusOf,
+  type FrameEntry,
+  type Ledger,
+  type Terms,
+} from "../../src/task/rules/ledger.ts";
+import { Leases, type LiveLease } from "../../src/task/rules/lease-index.ts";
+import { frames as framesOfSet, has } from "../../src/task/rules/frame-set.ts";
 import { outputId, type Journal } from "./journal.ts";
 
 /** One task, as its object's rows have it. */

@@ -3,7 +3,8 @@
  * the bindings that the product gets and the clock that it reads, and nothing of it is in the product.
  */
 import product, { TaskDO as ProductTask, WorkerRegistry as ProductRegistry } from "../../src/index.ts";
-import { registryOf, taskOf, type Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { Dice } from "./dice.ts";
 import { NO_FAULTS, type FaultPlan, type ManagerFaults, type Service } from "./manager-faults.ts";
 
@@ -165,7 +166,7 @@ interface ChaosTask {
 
 async function control([what, id]: string[], request: Request, env: ChaosEnv): Promise<Response> {
   const body = request.method === "POST" ? ((await request.json()) as Record<string, unknown>) : {};
-  const task = (): ChaosTask => taskOf(env, Number(id)) as unknown as ChaosTask;
+  const task = (): ChaosTask => taskStub(env, Number(id)) as unknown as ChaosTask;
   switch (what) {
     case "faults":
       faults = body["faults"] as ManagerFaults;
@@ -178,7 +179,7 @@ async function control([what, id]: string[], request: Request, env: ChaosEnv): P
       await env.HISTORY.batch((body["statements"] as string[]).map((sql) => env.HISTORY.prepare(sql)));
       return Response.json({});
     case "abort": {
-      const stub = id === "registry" ? (registryOf(env) as unknown as ChaosTask) : task();
+      const stub = id === "registry" ? (registryStub(env) as unknown as ChaosTask) : task();
       // The call itself fails: its object is gone.
       await stub.chaosAbort().catch(() => undefined);
       return Response.json({});

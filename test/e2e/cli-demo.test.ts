@@ -11,7 +11,7 @@ import { until } from "../support/wait.ts";
 
 afterAll(endAllChildren);
 
-const DEMO = path.join(CHECKOUT, "src/cli/demo.ts");
+const DEMO = path.join(CHECKOUT, "src/launcher/demo.ts");
 const PNG = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 
 function startDemo(cwd: string, env: NodeJS.ProcessEnv = {}): Child {

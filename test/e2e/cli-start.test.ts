@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { groupMembers } from "../../src/cli/process-group.ts";
+import { groupMembers } from "../../src/launcher/process-group.ts";
 import { cleanEnvironment, startChild, type Child } from "../support/child.ts";
 import { CHECKOUT, endFarm, groupOf, startManager, submit, taskOf, untilGone, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
@@ -19,7 +19,7 @@ async function nothingIsLeft({ state, port }: Pick<Manager, "state" | "port">): 
 }
 
 async function startToItsEnd(env: NodeJS.ProcessEnv): Promise<{ code: number | null; stderr: string }> {
-  const child = startChild(process.execPath, [path.join(CHECKOUT, "src/cli/start.ts")], {
+  const child = startChild(process.execPath, [path.join(CHECKOUT, "src/launcher/start.ts")], {
     cwd: CHECKOUT,
     env: cleanEnvironment(env),
   });

@@ -3,7 +3,7 @@
  * somebody still knows, workers by what they are and hold. What no rule looks at (counters of versions, seconds, messages)
  * is left out. So the worlds are finitely many although attempts and time rise for ever.
  */
-import type { Ledger } from "../../src/task/ledger.ts";
+import type { Ledger } from "../../src/task/rules/ledger.ts";
 import type { Message, Reply, Snapshot, Worker, World } from "./world.ts";
 
 /** 53 bits of a text (Bryc's cyrb53): two states of one exploration meet with a probability below 1e-3 at five million states. */

@@ -2,17 +2,18 @@
  * The manager: the real rules, and round them what the task's object does to keep them (`HeldTask`, `decide`, `TaskStore.note`,
  * `LeaseDesk.#settle`, `TaskChores.arm`), line by line; `model.test.ts` fails when those lines change.
  */
-import { ok, type Result } from "../../src/platform/result.ts";
+import { ok, type Result } from "../../src/lib/result.ts";
 import type { Refusal } from "../../src/protocol/problem.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
-import { claim, type ClaimOutcome } from "../../src/task/claiming.ts";
-import { act } from "../../src/task/control.ts";
-import { frames, has } from "../../src/task/frame-set.ts";
-import { complete, expire, fail, release, renew, SWEEP_AFTER_MS, type DoneFrame } from "../../src/task/leasing.ts";
-import { Leases, type LiveLease } from "../../src/task/leases.ts";
-import type { FrameEntry, Terms, Transition } from "../../src/task/ledger.ts";
-import { doomedBy } from "../../src/task/sweeping.ts";
-import { nextWakeMs } from "../../src/task/wake.ts";
+import { claim, type ClaimOutcome } from "../../src/task/rules/claim.ts";
+import { act } from "../../src/task/rules/user-actions.ts";
+import { frames, has } from "../../src/task/rules/frame-set.ts";
+import { complete, expire, fail, release, renew, type DoneFrame } from "../../src/task/rules/settle.ts";
+import { SWEEP_AFTER_MS } from "../../src/protocol/constants.ts";
+import { Leases, type LiveLease } from "../../src/task/rules/lease-index.ts";
+import type { FrameEntry, Terms, Transition } from "../../src/task/rules/ledger.ts";
+import { doomedBy } from "../../src/task/rules/garbage.ts";
+import { nextWakeMs } from "../../src/task/rules/next-alarm.ts";
 import { ledgerText } from "./canonical.ts";
 import { copyOf, type Configuration, type Held, type Message, type Reply, type World } from "./world.ts";
 

@@ -60,7 +60,9 @@ const COPIED = [
 
 test("the object's own steps are those that the model check copies", () => {
   const folder = new URL("../../src/task/", import.meta.url);
-  const files = readdirSync(folder).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"));
+  const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
+    (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
+  );
   const source = [...files, "../http/grants.ts"]
     .map((name) => readFileSync(new URL(name, folder), "utf8").replaceAll(/\s+/g, " "))
     .join("\n");

@@ -9,14 +9,14 @@ export interface Mutation {
   edits: [file: string, from: string, to: string][];
 }
 
-const CLAIMING = "src/task/claiming.ts";
-const LEASING = "src/task/leasing.ts";
-const LEASES = "src/task/leases.ts";
-const LEDGER = "src/task/ledger.ts";
-const FAILURE = "src/task/failure.ts";
-const CONTROL = "src/task/control.ts";
-const WAKE = "src/task/wake.ts";
-const SWEEPING = "src/task/sweeping.ts";
+const CLAIMING = "src/task/rules/claim.ts";
+const LEASING = "src/task/rules/settle.ts";
+const LEASES = "src/task/rules/lease-index.ts";
+const LEDGER = "src/task/rules/ledger.ts";
+const FAILURE = "src/task/rules/failure.ts";
+const CONTROL = "src/task/rules/user-actions.ts";
+const WAKE = "src/task/rules/next-alarm.ts";
+const SWEEPING = "src/task/rules/garbage.ts";
 /** The copy of the object's own steps that the check runs. */
 const SHELL = "test/model/manager.ts";
 /** And of what it answers when. */

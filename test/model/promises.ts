@@ -3,9 +3,9 @@
  * rules' own words. Every check compares the task before and after one move; `states.ts` looks at single states.
  */
 import type { TaskAction } from "../../src/protocol/task.ts";
-import { has, minus, size } from "../../src/task/frame-set.ts";
-import { statusOf, type Terms } from "../../src/task/ledger.ts";
-import type { LiveLease } from "../../src/task/leases.ts";
+import { has, minus, size } from "../../src/task/rules/frame-set.ts";
+import { statusOf, type Terms } from "../../src/task/rules/ledger.ts";
+import type { LiveLease } from "../../src/task/rules/lease-index.ts";
 import type { Step } from "./manager.ts";
 import type { LeaseCall, Message, Reply, Snapshot, Worker, World } from "./world.ts";
 

@@ -3,13 +3,13 @@
  * different ledger is looked at once.
  */
 import { isDeepStrictEqual } from "node:util";
-import { claim } from "../../src/task/claiming.ts";
-import { act } from "../../src/task/control.ts";
-import { frames } from "../../src/task/frame-set.ts";
-import { complete, expire, fail, release, renew, type DoneFrame, type LeaseRef } from "../../src/task/leasing.ts";
-import type { LiveLease } from "../../src/task/leases.ts";
-import { countsOf, statusOf, type Terms, type Transition } from "../../src/task/ledger.ts";
-import { at, audit, whole, type FarmTask } from "../../src/task/testing/farm.ts";
+import { claim } from "../../src/task/rules/claim.ts";
+import { act } from "../../src/task/rules/user-actions.ts";
+import { frames } from "../../src/task/rules/frame-set.ts";
+import { complete, expire, fail, release, renew, type DoneFrame, type LeaseRef } from "../../src/task/rules/settle.ts";
+import type { LiveLease } from "../../src/task/rules/lease-index.ts";
+import { countsOf, statusOf, type Terms, type Transition } from "../../src/task/rules/ledger.ts";
+import { at, audit, whole, type FarmTask } from "../support/rules-farm.ts";
 import { ledgerText } from "./canonical.ts";
 import { fileOf } from "./manager.ts";
 import { Broken } from "./promises.ts";

@@ -3,9 +3,9 @@
  * network that may do anything to a message, and time in ticks. A world is never changed: every move makes a new one.
  */
 import type { TaskAction } from "../../src/protocol/task.ts";
-import { newLedger, type FrameEntry, type Ledger, type Terms } from "../../src/task/ledger.ts";
-import { Leases } from "../../src/task/leases.ts";
-import { terms } from "../../src/task/testing/farm.ts";
+import { newLedger, type FrameEntry, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
+import { Leases } from "../../src/task/rules/lease-index.ts";
+import { terms } from "../support/rules-farm.ts";
 
 /** What is explored, and where the exploration ends. */
 export interface Configuration {

@@ -27,7 +27,7 @@ function demoFrames(width: number, delayMs: number): string {
 /** Fill an empty farm, and answer when there is something to see everywhere. `folder` is for its files. */
 export async function fillStudio(manager: Manager, folder: string): Promise<Studio> {
   const scene = path.join(folder, "sc010_sh040.blend");
-  const script = path.join(CHECKOUT, "src/cli/demo-scene.py");
+  const script = path.join(CHECKOUT, "src/launcher/demo-scene.py");
   execFileSync("blender", ["-b", "--factory-startup", "--python-exit-code", "1", "--python", script, "--", scene], {
     stdio: "pipe",
     timeout: 120_000,

@@ -1,7 +1,7 @@
 /** A task's definition as the Worker makes it of a submission, for tests that talk to the objects themselves. */
 import { compileSubmission, needsOf } from "../../src/compilers/index.ts";
 import { formatFrameList } from "../../src/protocol/frame-list.ts";
-import type { TaskDefinition } from "../../src/task/rpc.ts";
+import type { TaskDefinition } from "../../src/rpc/task.ts";
 
 /** What is not in `over` is as when nothing else is said. Throws when the settings are refused. */
 export function definitionOf(

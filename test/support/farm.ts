@@ -10,8 +10,8 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
-import { ManagerClient } from "../../src/agent/manager-client.ts";
-import { groupEnded } from "../../src/cli/process-group.ts";
+import { ManagerClient } from "../../src/client/manager-client.ts";
+import { groupEnded } from "../../src/launcher/process-group.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
 import { taskSchema, type Task, type TaskStatus } from "../../src/protocol/task.ts";
 import { workersSchema } from "../../src/protocol/worker.ts";
@@ -21,7 +21,7 @@ import { until } from "./wait.ts";
 
 /** The checkout under test. */
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
-const START = path.join(CHECKOUT, "src/cli/start.ts");
+const START = path.join(CHECKOUT, "src/launcher/start.ts");
 const TABLAO = path.join(CHECKOUT, "src/cli/tablao.js");
 const READY_WITHIN_MS = 90_000;
 

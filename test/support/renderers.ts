@@ -1,6 +1,6 @@
 /** The processes that an agent has running: to kill a machine as a whole, and to see that none outlives its lease. */
 import { readdirSync, readFileSync } from "node:fs";
-import { groupMembers, signalGroup } from "../../src/cli/process-group.ts";
+import { groupMembers, signalGroup } from "../../src/launcher/process-group.ts";
 import type { Agent } from "./farm.ts";
 
 /** Linux: `/proc/<pid>/stat` is `pid (name) state ppid pgrp …`; a name may hold brackets, so read from its last one on. */

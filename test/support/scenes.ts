@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { encodePng } from "../../src/agent/png.ts";
+import { encodePng } from "../../src/demo-renderer/png.ts";
 
 const SCRIPT = path.resolve(import.meta.dirname, "../e2e/fixtures/scenes.py");
 

@@ -1,10 +1,10 @@
 /** Backup and restore as requests: an empty manager takes rows, checked one by one, and is then a manager like any other. */
 import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
-import type { Env } from "../../src/platform/env.ts";
+import { taskStub, type TaskStub } from "../../src/rpc/stubs.ts";
 import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
 import { proven } from "../../src/http/receipts.ts";
-import { RESTORE_GAP } from "../../src/task/backup.ts";
+import { RESTORE_GAP } from "../../src/task/rules/restore.ts";
 import { ring } from "./alarms.ts";
 import { claim, finish, newRender, upload, uploadOf } from "./doors-farm.ts";
 import { newToken, newWorker, okJson, problem, send } from "./http-client.ts";
@@ -112,7 +112,7 @@ describe("backup", () => {
     const worker = await newWorker("teller");
     const task = await newRender();
     await finish(worker.secret, await claim(worker.secret, task));
-    const object = (env as unknown as Env).TASK.getByName(String(task));
+    const object = taskStub(env, task);
     const page = async (): Promise<{ version: number; waiting: number }> => {
       const read = await object.backupPage(null);
       if (!read.ok) throw new Error(read.error.detail);
@@ -151,7 +151,7 @@ describe("P2: a task that came back", () => {
     const receipt = await upload(worker.secret, old, old.plan.outputs[0]!.name, "old");
     const rows = await rowsOf(`of=task&id=${task}`);
     // The same id in an object that has never heard of it: what a new manager is.
-    const fresh = (env as unknown as Env).TASK.getByName(`restored ${task}`);
+    const fresh = env.TASK.getByName(`restored ${task}`) as TaskStub;
     const inOrder = [
       ...rows.filter(([table]) => table !== "definition"),
       ...rows.filter(([table]) => table === "definition"),

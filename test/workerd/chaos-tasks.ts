@@ -3,11 +3,11 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
-import { taskOf } from "../../src/platform/env.ts";
+import { taskStub } from "../../src/rpc/stubs.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Task } from "../../src/protocol/task.ts";
-import type { Given, GivenLease, ProvenFrame, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
+import type { Given, GivenLease, ProvenFrame, TaskDefinition, TaskRpc } from "../../src/rpc/task.ts";
 import { definitionOf } from "../support/definition.ts";
 import { ring as ringAlarm } from "./alarms.ts";
 
@@ -16,8 +16,8 @@ const SHA = "cd".repeat(32);
 let nextId = 50_000;
 let nextKey = 0;
 
-export const stubOf = (id: number) => taskOf(env, id);
-export const object = (id: number): TaskRpc => taskOf(env, id) as unknown as TaskRpc;
+export const stubOf = (id: number) => taskStub(env, id);
+export const object = (id: number): TaskRpc => taskStub(env, id) as unknown as TaskRpc;
 
 /** A new task; of `demo_render` unless it says otherwise. Leases last five seconds. */
 export async function submit(frames: string, over: Partial<TaskDefinition> = {}): Promise<number> {

@@ -6,9 +6,9 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
-import { registryOf } from "../../src/platform/env.ts";
+import { registryStub } from "../../src/rpc/stubs.ts";
 import { migrate } from "../../src/platform/sql.ts";
-import type { TaskRpc } from "../../src/task/rpc.ts";
+import type { TaskRpc } from "../../src/rpc/task.ts";
 import {
   admin,
   alarmOf,
@@ -384,7 +384,7 @@ describe("alarms", () => {
     expect(told.map((event) => event.seq)).toEqual(told.map((_, i) => i + 1));
     expect(told.filter((event) => event.kind === "done")).toHaveLength(2);
     const listed = await (
-      registryOf(env) as unknown as {
+      registryStub(env) as unknown as {
         listTasks(q: object): Promise<{ value: { tasks: { id: number; frames: { done: number } }[] } }>;
       }
     ).listTasks({ limit: 100 });

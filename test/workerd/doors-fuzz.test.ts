@@ -5,7 +5,8 @@
 import { env, runInDurableObject } from "cloudflare:test";
 import fc from "fast-check";
 import { expect, inject, it } from "vitest";
-import { registryOf, taskOf, type Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { problemSchema } from "../../src/protocol/problem.ts";
 import { claim, cookieFor, finish, freshAddress, linkTo, newFarm, newRender, type Farm } from "./doors-farm.ts";
 import { encoded, operationsOf, requestsTo, Schemas, type FuzzRequest } from "./fuzz-requests.ts";
@@ -74,7 +75,7 @@ async function newStage(): Promise<Stage> {
 
 /** What no refusal may change, in a few rows: counters, switches, versions. */
 async function digest(task: number | null): Promise<string> {
-  const registry = await runInDurableObject(registryOf(bindings), (_, { storage: { sql } }) =>
+  const registry = await runInDurableObject(registryStub(bindings), (_, { storage: { sql } }) =>
     [
       "SELECT group_concat(name || value) FROM (SELECT * FROM counters WHERE name <> 'epoch' ORDER BY name)",
       "SELECT count(*), total(revoked), total(uses_left) FROM tokens",
@@ -86,7 +87,7 @@ async function digest(task: number | null): Promise<string> {
     ].map((query) => JSON.stringify(sql.exec(query).toArray())),
   );
   if (task === null) return registry.join("\n");
-  const own = await runInDurableObject(taskOf(bindings, task), (_, { storage: { sql } }) => {
+  const own = await runInDurableObject(taskStub(bindings, task), (_, { storage: { sql } }) => {
     const tables = sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'").toArray();
     const has = (table: string): boolean => tables.some(({ name }) => name === table);
     if (!has("record")) return "none";

@@ -1,6 +1,6 @@
 /** What `env` of `cloudflare:workers` holds in tests: the manager's bindings, and the migrations the configuration reads. */
 import type { D1Migration } from "cloudflare:test";
-import type { Env as ManagerEnv } from "../../src/platform/env.ts";
+import type { Env as ManagerEnv } from "../../src/rpc/env.ts";
 
 declare global {
   namespace Cloudflare {

@@ -5,7 +5,7 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { registryOf, taskOf } from "../../src/platform/env.ts";
+import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { leaseSchema, type Lease } from "../../src/protocol/lease.ts";
 import { receiptSchema } from "../../src/protocol/file.ts";
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
@@ -38,8 +38,8 @@ class Path {
 
   async #ask(method: string, path: string, sent: Sent = {}): Promise<{ status: number; body: unknown }> {
     if (this.#evict) {
-      await evict(registryOf(env));
-      if (this.#task > 0) await evict(taskOf(env, this.#task));
+      await evict(registryStub(env));
+      if (this.#task > 0) await evict(taskStub(env, this.#task));
     }
     const answer = await send(method, path, sent);
     const bytes = await answer.arrayBuffer();

@@ -3,7 +3,7 @@ import { env as bindings } from "cloudflare:workers";
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { expect } from "vitest";
 import type { Handler, RequestContext } from "../../src/http/context.ts";
-import type { Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
 import type { Grant } from "../../src/protocol/file.ts";
 import type { Principal } from "../../src/protocol/token.ts";
 

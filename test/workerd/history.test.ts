@@ -2,11 +2,12 @@
 import { env as bindings } from "cloudflare:workers";
 import { createExecutionContext } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
-import { batchRows, drainOutbox } from "../../src/history/outbox.ts";
+import { drainOutbox } from "../../src/history/outbox.ts";
+import { batchRows } from "../../src/protocol/history-rows.ts";
 import { writeRows } from "../../src/history/store.ts";
 import type { Handler } from "../../src/http/context.ts";
 import { getHistory, getHistoryDays, getHistoryWorkers } from "../../src/http/history.ts";
-import type { Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 
 const env = bindings as unknown as Env;

@@ -3,7 +3,7 @@ import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { MAX_FAILURES } from "../../src/http/auth.ts";
 import { ROUTES } from "../../src/http/routes.ts";
-import type { Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
 import { ADMIN_TOKEN, ask, newTask, newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 
 const env = bindings as unknown as Env;

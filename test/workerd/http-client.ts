@@ -3,7 +3,7 @@ import { createExecutionContext } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { expect } from "vitest";
 import worker from "../../src/index.ts";
-import type { Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
 import { problemSchema, type Problem, type ProblemCode } from "../../src/protocol/problem.ts";
 import { tokenCreatedSchema, type Role } from "../../src/protocol/token.ts";
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";

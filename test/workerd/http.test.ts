@@ -1,7 +1,7 @@
 /** The HTTP layer as a client meets it: what is refused and how, and that no input makes it stumble (P10). */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ROUTES } from "../../src/http/routes.ts";
-import type { Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
 import { ADMIN_TOKEN, ask, HOST, newWorker, okJson, problem, send } from "./http-client.ts";
 
 let machine: { id: number; secret: string };

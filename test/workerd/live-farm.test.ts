@@ -2,17 +2,18 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { registryOf, type Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import { registryStub } from "../../src/rpc/stubs.ts";
 import { farmMessageSchema, type FarmDelta, type FarmMessage, type LiveWorker } from "../../src/protocol/live.ts";
 import type { TaskSummary } from "../../src/protocol/task.ts";
 import { taskWhySchema, workerWhySchema } from "../../src/protocol/why.ts";
-import type { RegistryRpc } from "../../src/registry/rpc.ts";
+import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import { newTask, newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 import { watch, type Watch } from "./live-client.ts";
 import { report } from "./registry-client.ts";
 
 const env = bindings as unknown as Env;
-const registry = registryOf(env) as unknown as RegistryRpc;
+const registry = registryStub(env) as unknown as RegistryRpc;
 let nextTask = 50_000;
 
 afterEach(() => {
@@ -117,9 +118,9 @@ describe("the farm's live socket", () => {
     socket.webSocket!.accept();
     const page = await watch<FarmMessage>("/live");
     await shows(page, "the worker", ({ workers }) => workers.get(worker.id)?.connection === "online");
-    await evictDurableObject(registryOf(env));
+    await evictDurableObject(registryStub(env));
     laterBy(80_000);
-    expect(await runDurableObjectAlarm(registryOf(env))).toBe(true);
+    expect(await runDurableObjectAlarm(registryStub(env))).toBe(true);
     await shows(page, "the silence", ({ workers }) => workers.get(worker.id)?.connection === "offline");
     expect(page.messages.filter(({ type }) => type === "snapshot")).toHaveLength(1);
     await registry.report(report(nextTask++, { task: { name: "after" } }));
@@ -140,7 +141,7 @@ describe("the farm's live socket", () => {
     await back.until((messages) => messages.some((m) => ((m as FarmDelta).tasks ?? []).length >= 2), "what was missed");
     expect(back.messages[0]!.type).toBe("delta");
     expect(back.messages[0]!.tasks!.map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([open, ended]);
-    await evictDurableObject(registryOf(env), { webSockets: "close" });
+    await evictDurableObject(registryStub(env), { webSockets: "close" });
     const anew = await watch<FarmMessage>(`/live?after=${back.messages.at(-1)!.seq}`);
     const [first] = await anew.until((messages) => messages.length > 0, "a snapshot");
     expect(first!.type).toBe("snapshot");

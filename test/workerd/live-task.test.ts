@@ -2,7 +2,9 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import { taskOf, type Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import type { TaskDO } from "../../src/task/task-do.ts";
+import { taskStub } from "../../src/rpc/stubs.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import {
   CLOSE_GONE,
@@ -178,7 +180,7 @@ describe("a task's live socket", () => {
     expect(answer!.type).toBe("delta");
     for (const other of [back, same]) other.socket.close(1000);
     await complete(id, lease);
-    await evictDurableObject(taskOf(env, id));
+    await evictDurableObject(taskStub(env, id));
     const anew = await watch<TaskMessage>(`/tasks/${id}/live?after=${answer!.seq}`);
     await caughtUp(id, anew);
     expect(anew.messages[0]!.type).toBe("snapshot");
@@ -196,7 +198,7 @@ describe("a task's live socket", () => {
     await caughtUp(id, page);
     for (let n = 0; n < 3; n++) {
       const before = page.messages.at(-1)!.seq;
-      await evictDurableObject(taskOf(env, id));
+      await evictDurableObject(taskStub(env, id));
       await complete(id, await claim(id));
       await caughtUp(id, page);
       expect(page.messages.at(-1)!.seq).toBeGreaterThan(before);
@@ -311,7 +313,7 @@ describe("a task's live socket", () => {
     const id = await taskOfFrames("1-40");
     const written = async (): Promise<number> => {
       const lease = await claim(id);
-      return await runInDurableObject(taskOf(env, id), async (instance, { storage }) => {
+      return await runInDurableObject(taskStub(env, id), async (instance: TaskDO, { storage }) => {
         const done = [1, 2].map((n) => ({
           frame: Number(lease.frames.split("-")[0]) + n - 1,
           seconds: 1,

@@ -2,8 +2,8 @@
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
-import { taskOf } from "../../src/platform/env.ts";
-import type { TaskRpc } from "../../src/task/rpc.ts";
+import { taskStub } from "../../src/rpc/stubs.ts";
+import type { TaskRpc } from "../../src/rpc/task.ts";
 import { admin, claim, claimBody, complete, lease, object, submit, view } from "./chaos-tasks.ts";
 
 const WORKERS = 9_000;
@@ -11,7 +11,7 @@ const WORKERS = 9_000;
 const MAX_ROW_BYTES = 2_000_000;
 
 async function largestRow(id: number): Promise<number> {
-  return await runInDurableObject(taskOf(env, id), (_, { storage }) =>
+  return await runInDurableObject(taskStub(env, id), (_, { storage }) =>
     Math.max(
       ...["record", "leases", "journal", "pages", "outbox"].map((table) =>
         Number(storage.sql.exec(`SELECT coalesce(max(length(json)), 0) AS bytes FROM ${table}`).one()["bytes"]),
@@ -24,11 +24,11 @@ test("P4: nine thousand live leases are kept in rows below the limit, and are al
   const id = await submit(`1-${WORKERS + 500}`, { chunk: 1, lease_ms: 3_600_000 });
   const first = await lease(id, 1);
   // From inside: nine thousand calls over RPC would take longer than what they do.
-  await runInDurableObject(taskOf(env, id), async (instance) => {
+  await runInDurableObject(taskStub(env, id), async (instance) => {
     for (let worker = 2; worker <= WORKERS; worker++)
       await (instance as unknown as TaskRpc).claim({ id: worker }, claimBody());
   });
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: WORKERS, pending: 500 });
   expect(await largestRow(id)).toBeLessThan(MAX_ROW_BYTES);
   expect((await complete(first, 1)).ok).toBe(true);
@@ -36,7 +36,7 @@ test("P4: nine thousand live leases are kept in rows below the limit, and are al
 
   expect(new Set((await view(id)).leases.map(({ attempt }) => attempt)).size).toBe(WORKERS);
   expect((await object(id).patch({ status: "cancel" }, admin, null)).ok).toBe(true);
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).leases).toEqual([]);
   expect(await largestRow(id)).toBeLessThan(MAX_ROW_BYTES);
 });

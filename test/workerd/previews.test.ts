@@ -1,7 +1,8 @@
 /** Previews on the manager: they come with a frame and stand for none. */
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeAll, expect, it, vi } from "vitest";
-import { taskOf, type Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import { taskStub } from "../../src/rpc/stubs.ts";
 import { MAX_PREVIEW_BYTES } from "../../src/protocol/file.ts";
 import { framesPageSchema } from "../../src/protocol/task.ts";
 import { ring } from "./alarms.ts";
@@ -100,7 +101,7 @@ it("a frame that is rendered again has another preview under another address, an
   const picture = await send("GET", `/tasks/${made.id}/frames/${made.frame}/preview?a=${again.lease.attempt}`);
   expect(await picture.text()).toBe(`small ${again.lease.attempt}`);
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 200_000 });
-  await ring(taskOf(env, made.id));
+  await ring(taskStub(env, made.id));
   expect(await env.FILES.head(key)).toBeNull();
   expect(await env.FILES.head(`tasks/${made.id}/${again.lease.attempt}/${made.name}.preview.jpg`)).not.toBeNull();
 });

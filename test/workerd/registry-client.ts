@@ -4,9 +4,9 @@ import { env } from "cloudflare:workers";
 import type { TaskSummary } from "../../src/protocol/task.ts";
 import type { Principal, TokenCreate } from "../../src/protocol/token.ts";
 import type { Push, WorkerPatch, WorkerPatched, WorkerRegister } from "../../src/protocol/worker.ts";
-import type { RegistryRpc, TaskReport } from "../../src/registry/rpc.ts";
+import type { RegistryRpc, TaskReport } from "../../src/rpc/registry.ts";
 import type { WorkerRegistry } from "../../src/registry/worker-registry.ts";
-import type { Needs } from "../../src/task/rpc.ts";
+import type { Needs } from "../../src/protocol/needs.ts";
 import { rowsWhile, type Rows } from "./statements.ts";
 import { until } from "./wait.ts";
 

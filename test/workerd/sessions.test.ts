@@ -3,7 +3,7 @@ import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import worker from "../../src/index.ts";
-import type { Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
 import { ADMIN_TOKEN, ask, HOST, newTask, newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 
 afterEach(() => {

@@ -6,12 +6,13 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { TaskDO } from "../../src/index.ts";
-import { taskOf, type Env } from "../../src/platform/env.ts";
-import { termsOf } from "../../src/task/ledger.ts";
-import { newRecord } from "../../src/task/record.ts";
-import { RegistryLine } from "../../src/task/registry-line.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import { taskStub } from "../../src/rpc/stubs.ts";
+import { termsOf } from "../../src/task/rules/ledger.ts";
+import { newRecord } from "../../src/task/storage/record.ts";
+import { RegistryLine } from "../../src/task/registry-reporter.ts";
 import { definitionOf } from "../support/definition.ts";
-import type { DependencyProgress, Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/task/rpc.ts";
+import type { DependencyProgress, Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/rpc/task.ts";
 import {
   admin,
   alarmOf,
@@ -38,7 +39,7 @@ interface Inside {
 /** Work inside a task's object, where several calls can be made before any of them goes on. */
 async function inside<T>(id: number, work: (inside: Inside) => Promise<T>): Promise<T> {
   return await runInDurableObject(
-    taskOf(env, id),
+    taskStub(env, id),
     async (instance, { storage }) => await work({ task: instance as unknown as TaskRpc, storage }),
   );
 }
@@ -68,7 +69,7 @@ test("P4: calls of 32 workers at one instant write one row, and all of them are 
   );
   expect(written).toBe(1);
   expect(framesOf(given)).toEqual(numbers);
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: 0 });
 
   const done = await Promise.all(given.map(({ lease }) => rendered(lease!)));
@@ -90,7 +91,7 @@ test("P4: calls of 32 workers at one instant write one row, and all of them are 
   // The record and its pages, or one row.
   expect(again.written).toBeLessThanOrEqual(4);
   expect(framesOf(next.map((one) => one!))).toEqual(numbers.map((frame) => String(Number(frame) + WORKERS)));
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: WORKERS });
 });
 
@@ -116,7 +117,7 @@ test("P4: a call is not answered before its row is written; a look in between ha
       storage.sync = sync;
     }
   });
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames.leased).toBe(2);
 });
 
@@ -145,7 +146,7 @@ test("P4: when the row is refused, every call of it fails, no look has seen any 
       [2, 3, 4].map((n) => before.attempt - 1 + n),
     );
   });
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: 4, pending: 6 });
 });
 
@@ -223,7 +224,7 @@ test("P4: storage that cannot say when it is idle, or says so by failing, holds 
       storage.sync = sync;
     }
   });
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames.leased).toBe(6);
 });
 
@@ -366,7 +367,7 @@ test("P4: a call that breaks off halfway takes those with it whose changes lie b
   const held = await lease(id, 2);
   const done = await rendered(held);
   // Its page is to be read from the rows, not from memory.
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   const body = claimBody();
   await inside(id, async (inner) => {
     const complete = () => inner.task.complete({ id: 2 }, held.lease_id, { attempt: held.attempt, done, next: null });
@@ -378,7 +379,7 @@ test("P4: a call that breaks off halfway takes those with it whose changes lie b
     expect(await complete()).toMatchObject({ ok: true, value: { committed: 16 } });
     expect(await inner.task.claim({ id: 1 }, body)).toMatchObject({ ok: true, value: { lease: { frames: "17-32" } } });
   });
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ leased: 16, done: 16, pending: 68 });
 });
 
@@ -421,6 +422,6 @@ test("P4: waking reads four megabytes of journal, however many frames share its 
   expect(longest).toBeGreaterThan(100_000);
   expect(most).toBeLessThan(4_500_000);
   expect(checkpoints).toBeGreaterThan(0);
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ done: chunk * callers * rounds, leased: chunk * callers });
 });

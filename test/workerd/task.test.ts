@@ -5,9 +5,9 @@ import { outputKey } from "../../src/files/keys.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Frame, Task } from "../../src/protocol/task.ts";
-import type { RegistryRpc } from "../../src/registry/rpc.ts";
-import type { Given, GivenLease, TaskDefinition, TaskRpc } from "../../src/task/rpc.ts";
-import { registryOf, taskOf } from "../../src/platform/env.ts";
+import type { RegistryRpc } from "../../src/rpc/registry.ts";
+import type { Given, GivenLease, TaskDefinition, TaskRpc } from "../../src/rpc/task.ts";
+import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { definitionOf } from "../support/definition.ts";
 import { ring } from "./alarms.ts";
 import { rowsWhile } from "./statements.ts";
@@ -17,7 +17,7 @@ const SHA = "ab".repeat(32);
 let nextId = 1000;
 let nextKey = 0;
 
-const object = (id: number): TaskRpc => taskOf(env, id) as unknown as TaskRpc;
+const object = (id: number): TaskRpc => taskStub(env, id) as unknown as TaskRpc;
 
 async function submit(over: Partial<TaskDefinition> & { frames?: string } = {}): Promise<number> {
   const id = nextId++;
@@ -96,7 +96,7 @@ async function history(id: number): Promise<HistoryEvent[]> {
 
 /** Three workers the registry counts as online and able. */
 async function threeWorkers(): Promise<number[]> {
-  const registry = registryOf(env) as unknown as RegistryRpc;
+  const registry = registryStub(env) as unknown as RegistryRpc;
   const ids: number[] = [];
   for (let i = 0; i < 3; i++) {
     const registered = await registry.registerWorker(
@@ -114,7 +114,7 @@ afterEach(() => vi.useRealTimers());
 
 test("P4: a task goes through its whole life with an eviction between every two calls", async () => {
   const id = await submit({ frames: "1-3" });
-  const evict = () => evictDurableObject(taskOf(env, id));
+  const evict = () => evictDurableObject(taskStub(env, id));
   await evict();
   let given = await lease(id, 1);
   const seen: number[] = [];
@@ -148,7 +148,7 @@ test("P4: a task goes through its whole life with an eviction between every two 
     seconds: 4.5,
     frames: { done: 3, pending: 0 },
   });
-  await ring(taskOf(env, id));
+  await ring(taskStub(env, id));
   const events = await history(id);
   expect(events.map((e) => e.kind)).toEqual(["submitted", "done", "done", "done", "completed"]);
   expect(events.map((e) => e.seq)).toEqual([1, 2, 3, 4, 5]);
@@ -158,7 +158,7 @@ test("P2: a superseded lease gets lease_lost for every verb and changes nothing"
   const id = await submit({ frames: "1" });
   const old = await lease(id, 1);
   await later(61_000);
-  await ring(taskOf(env, id));
+  await ring(taskStub(env, id));
   const fresh = await lease(id, 2);
   expect(fresh.attempt).toBe(old.attempt + 1);
   const before = await view(id);
@@ -220,7 +220,7 @@ test("P3: a repeated completion gets the same outcome and the same next lease", 
   const given = await lease(id, 1);
   const body = { attempt: given.attempt, done: await done(given), next: claimBody() };
   const first = await object(id).complete({ id: 1 }, given.lease_id, body);
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   const second = await object(id).complete({ id: 1 }, given.lease_id, body);
   if (!first.ok || !second.ok) throw new Error("refused");
   expect(second.value.committed).toBe(first.value.committed);
@@ -233,15 +233,15 @@ test("P3: a repeated completion gets the same outcome and the same next lease", 
 test("P5: the alarm gives a silent worker's frames back after the lease, by itself and also after an eviction", async () => {
   const id = await submit({ frames: "1-2", lease_ms: 5_000 });
   const given = await lease(id, 1);
-  const armed = await runInDurableObject(taskOf(env, id), (_, state) => state.storage.getAlarm());
+  const armed = await runInDurableObject(taskStub(env, id), (_, state) => state.storage.getAlarm());
   expect(armed).not.toBeNull();
   expect(armed!).toBeLessThanOrEqual(given.until_ms);
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   await later(5_001);
-  await ring(taskOf(env, id));
+  await ring(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ pending: 2, leased: 0 });
-  await ring(taskOf(env, id));
-  await ring(taskOf(env, id));
+  await ring(taskStub(env, id));
+  await ring(taskStub(env, id));
   expect((await view(id)).frames).toMatchObject({ pending: 2, leased: 0 });
 });
 
@@ -256,8 +256,8 @@ test("renewals are kept in memory and written when less than half of the lease i
       progress: null,
     });
     expect(renewed.ok).toBe(true);
-    await evictDurableObject(taskOf(env, id));
-    await ring(taskOf(env, id));
+    await evictDurableObject(taskStub(env, id));
+    await ring(taskStub(env, id));
   }
   expect((await view(id)).frames.leased).toBe(1);
 });
@@ -304,14 +304,14 @@ test("P7: history waits out a D1 that fails, without stopping work, and arrives 
   ).toBe(true);
   for (let i = 0; i < 12; i++) {
     await later(300_000);
-    await ring(taskOf(env, id));
+    await ring(taskStub(env, id));
   }
   expect((await view(id)).status).toBe("completed");
   expect(await history(id)).toEqual([]);
   prepare.mockRestore();
   await later(600_000);
-  await ring(taskOf(env, id));
-  await ring(taskOf(env, id));
+  await ring(taskStub(env, id));
+  await ring(taskStub(env, id));
   expect((await history(id)).map((e) => e.kind)).toEqual(["submitted", "done", "done", "completed"]);
 });
 
@@ -321,9 +321,9 @@ test("superseded uploads are swept when their grant has run out; committed bytes
   const part = await done(old);
   await object(id).renew({ id: 1 }, old.lease_id, { attempt: old.attempt, done: part.slice(0, 1), progress: null });
   await later(6_000);
-  await ring(taskOf(env, id));
+  await ring(taskStub(env, id));
   await later(70_000);
-  await ring(taskOf(env, id));
+  await ring(taskStub(env, id));
   const left = await env.FILES.list({ prefix: `tasks/${id}/` });
   expect(left.objects.map((o) => o.key)).toEqual([outputKey(id, old.attempt, old.plan.outputs[0]!.name)]);
 });
@@ -336,17 +336,17 @@ test("depends_on: a task waits for the whole of another, or frame by frame, also
   expect(await view(same)).toMatchObject({ status: "waiting", waits_for: [a] });
   const one = await lease(a, 1);
   await object(a).complete({ id: 1 }, one.lease_id, { attempt: one.attempt, done: await done(one), next: null });
-  await evictDurableObject(taskOf(env, a));
-  await evictDurableObject(taskOf(env, same));
+  await evictDurableObject(taskStub(env, a));
+  await evictDurableObject(taskStub(env, same));
   await later(2_000);
-  await ring(taskOf(env, a));
+  await ring(taskStub(env, a));
   const opened = await lease(same, 2);
   expect(opened.frames).toBe("1");
   expect(await claim(same, 3)).toMatchObject({ lease: null, reason: "waiting" });
   const two = await lease(a, 1);
   await object(a).complete({ id: 1 }, two.lease_id, { attempt: two.attempt, done: await done(two), next: null });
   await later(2_000);
-  await ring(taskOf(env, a));
+  await ring(taskStub(env, a));
   expect((await lease(whole, 1)).frames).toBe("1");
   expect((await lease(same, 3)).frames).toBe("2");
   expect((await lease(same, 4)).frames).toBe("3");
@@ -364,10 +364,10 @@ test("a removed task is gone at once, its files and storage follow, its dependen
   ).toMatchObject({ ok: false });
   for (let i = 0; i < 4; i++) {
     await later(130_000);
-    await ring(taskOf(env, a));
+    await ring(taskStub(env, a));
   }
   expect((await env.FILES.list({ prefix: `tasks/${a}/` })).objects).toEqual([]);
-  const tables = await runInDurableObject(taskOf(env, a), (_, state) =>
+  const tables = await runInDurableObject(taskStub(env, a), (_, state) =>
     state.storage.sql.exec("SELECT name FROM sqlite_master WHERE name = 'record'").toArray(),
   );
   expect(tables).toEqual([]);
@@ -377,7 +377,7 @@ test("a removed task is gone at once, its files and storage follow, its dependen
   });
   expect((await history(a)).map((e) => e.kind)).toContain("deleted");
   const listed = await (
-    registryOf(env) as unknown as { listTasks(q: { limit: number }): Promise<{ ok: true; value: { tasks: Task[] } }> }
+    registryStub(env) as unknown as { listTasks(q: { limit: number }): Promise<{ ok: true; value: { tasks: Task[] } }> }
   ).listTasks({ limit: 500 });
   expect(listed.value.tasks.map((t) => t.id)).not.toContain(a);
 });
@@ -412,13 +412,13 @@ test("cancel takes leases away at once, pause lets them finish, resume and reque
 test("P8: a claim from before a higher priority called is sent back to the registry, a newer one is served", async () => {
   const id = await submit({ frames: "1-3" });
   await object(id).outrank(7);
-  await evictDurableObject(taskOf(env, id));
+  await evictDurableObject(taskStub(env, id));
   expect(await claim(id, 1, claimBody(undefined, 6))).toMatchObject({ lease: null, reason: "outranked" });
   expect((await claim(id, 1, claimBody(undefined, 7))).lease).not.toBeNull();
 });
 
 test("an object that was only asked about leaves no database behind", async () => {
-  const stub = taskOf(env, 987_654);
+  const stub = taskStub(env, 987_654);
   expect(await object(987_654).view()).toMatchObject({ ok: false, error: { code: "not_found" } });
   const tables = await runInDurableObject(stub, (_, state) =>
     state.storage.sql.exec("SELECT count(*) AS n FROM sqlite_master WHERE name NOT LIKE '\\_cf%' ESCAPE '\\'").one(),
@@ -454,7 +454,7 @@ test("a chunk of one frame costs two rows: the record and one page", async () =>
   const chunks = 32;
   for (let i = 0; i < chunks; i++) {
     const body = { attempt: given.attempt, done: await done(given), next: claimBody() };
-    await runInDurableObject(taskOf(env, id), async (instance, { storage }) => {
+    await runInDurableObject(taskStub(env, id), async (instance, { storage }) => {
       const { read, written } = await rowsWhile(storage, async () => {
         const settled = await (instance as unknown as TaskRpc).complete({ id: 1 }, given.lease_id, body);
         if (!settled.ok) throw new Error(settled.error.detail);

@@ -6,8 +6,8 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
-import { registryOf } from "../../src/platform/env.ts";
-import type { RegistryRpc } from "../../src/registry/rpc.ts";
+import { registryStub } from "../../src/rpc/stubs.ts";
+import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import beforeJournal from "../chaos/stores/before-journal.json";
 import beforeLeases from "../chaos/stores/before-leases.json";
 import beforeWebhooks from "../chaos/stores/before-webhooks.json";
@@ -26,7 +26,7 @@ interface Taken {
   objects: { key: string; text: string }[];
 }
 
-const registry = (): RegistryRpc => registryOf(env) as unknown as RegistryRpc;
+const registry = (): RegistryRpc => registryStub(env) as unknown as RegistryRpc;
 
 /** Put an older version's rows in the place of what an object has. */
 async function put(stub: DurableObjectStub, { create, tables }: Store): Promise<void> {
@@ -67,7 +67,7 @@ describe.each([
   beforeAll(async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: taken.taken_ms + 10_000 });
     await env.HISTORY.exec("DELETE FROM history");
-    await put(registryOf(env), taken.registry);
+    await put(registryStub(env), taken.registry);
     for (const store of taken.tasks) {
       const { id } = JSON.parse(String(store.tables["definition"]![0]!["json"])) as { id: number };
       await put(stubOf(id), store);

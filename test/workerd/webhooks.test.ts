@@ -2,9 +2,10 @@
 import { runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it, vi, type Mock } from "vitest";
-import { registryOf, type Env } from "../../src/platform/env.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import { registryStub } from "../../src/rpc/stubs.ts";
 import { webhookBodySchema, type Delivery, type WebhookCreated } from "../../src/protocol/webhook.ts";
-import type { RegistryRpc } from "../../src/registry/rpc.ts";
+import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import { Webhooks } from "../../src/registry/webhooks.ts";
 import { ring as ringAlarm } from "./alarms.ts";
 import { okJson, problem, send } from "./http-client.ts";
@@ -12,7 +13,7 @@ import { report } from "./registry-client.ts";
 import { until } from "./wait.ts";
 
 const env = bindings as unknown as Env;
-const registry = registryOf(env) as unknown as RegistryRpc;
+const registry = registryStub(env) as unknown as RegistryRpc;
 let nextTask = 70_000;
 
 /** What the receiver was sent, and how it answers. */
@@ -48,8 +49,8 @@ const deliveriesOf = async (id: number): Promise<Delivery[]> =>
 async function ring(afterMs = 0): Promise<void> {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + afterMs });
   const over = async (): Promise<boolean> => {
-    await ringAlarm(registryOf(env));
-    return await runInDurableObject(registryOf(env), async (instance) => {
+    await ringAlarm(registryStub(env));
+    return await runInDurableObject(registryStub(env), async (instance) => {
       await Promise.all(sending.mock.results.map(({ value }) => value));
       const dueMs = (instance as unknown as { webhooks: Webhooks }).webhooks.store.dueMs();
       return dueMs === null || dueMs > Date.now();
@@ -124,7 +125,7 @@ it("tells of the first frame, the end and a failure, once each, signed with the 
   const text = await listed.text();
   expect(text).not.toContain(secret);
   expect(JSON.parse(text)).toMatchObject({ webhooks: [{ id, last_status: "delivered" }] });
-  const stored = await runInDurableObject(registryOf(env), (_instance, { storage }) =>
+  const stored = await runInDurableObject(registryStub(env), (_instance, { storage }) =>
     JSON.stringify(storage.sql.exec("SELECT * FROM webhooks").toArray()),
   );
   expect(stored).not.toContain(secret);

@@ -1,9 +1,9 @@
 /** `tablao backup DIR`: everything the manager stores, into a folder. The farm goes on working meanwhile. */
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
-import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../agent/download.ts";
-import { ManagerError, type ManagerClient } from "../../agent/manager-client.ts";
-import { batchRows } from "../../history/outbox.ts";
+import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
+import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
+import { batchRows } from "../../protocol/history-rows.ts";
 import {
   BACKUP_FORMAT,
   backupAssetSchema,
@@ -11,11 +11,11 @@ import {
   type BackupAsset,
   type BackupRow,
 } from "../../protocol/backup.ts";
-import { inLanes } from "../../platform/lanes.ts";
+import { inLanes } from "../../lib/concurrency.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { taskListSchema } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
-import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../task/snapshot.ts";
+import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../protocol/task-snapshot.ts";
 import { BackupFolder } from "../backup-folder.ts";
 import { query, sessionOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";

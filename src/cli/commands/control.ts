@@ -1,7 +1,7 @@
 /** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `delete`. */
 import type { Command } from "commander";
 import { z } from "zod";
-import type { ManagerClient } from "../../agent/manager-client.ts";
+import type { ManagerClient } from "../../client/manager-client.ts";
 import { taskSchema, type Task, type TaskAction } from "../../protocol/task.ts";
 import { flagsOf, frameList, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
 

@@ -1,6 +1,6 @@
 /** `tablao history`: what happened, as D1 tells it. */
 import { Option, type Command } from "commander";
-import type { ManagerClient } from "../../agent/manager-client.ts";
+import type { ManagerClient } from "../../client/manager-client.ts";
 import { dayTotalsSchema, EVENT_KINDS, historyPageSchema, type HistoryEvent } from "../../protocol/history.ts";
 import { flagsOf, idArgument, query, sessionOf, span, whole } from "../command-line.ts";
 import { duration, instant, table } from "../text.ts";

@@ -1,6 +1,6 @@
 /** `tablao tasks`, `task`, `workers`: what the farm does. */
 import { InvalidArgumentError, type Command } from "commander";
-import type { ManagerClient } from "../../agent/manager-client.ts";
+import type { ManagerClient } from "../../client/manager-client.ts";
 import {
   framesPageSchema,
   TASK_STATUSES,

@@ -1,13 +1,13 @@
 /** `tablao restore DIR`: a backup into an empty manager. */
 import type { Command } from "commander";
 import { z } from "zod";
-import type { ManagerClient } from "../../agent/manager-client.ts";
-import { uploadTo } from "../../agent/upload.ts";
-import { inLanes } from "../../platform/lanes.ts";
+import type { ManagerClient } from "../../client/manager-client.ts";
+import { uploadTo } from "../../client/upload.ts";
+import { inLanes } from "../../lib/concurrency.ts";
 import { batchesOf } from "../../protocol/asset-batch.ts";
 import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
-import { snapshotOf } from "../../task/snapshot.ts";
+import { snapshotOf } from "../../protocol/task-snapshot.ts";
 import { BackupFolder, type Manifest } from "../backup-folder.ts";
 import { query, sessionOf, type Output } from "../command-line.ts";
 import { showProgress } from "../progress.ts";

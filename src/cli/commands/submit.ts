@@ -2,7 +2,7 @@
 import path from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
-import { ManagerError } from "../../agent/manager-client.ts";
+import { ManagerError } from "../../client/manager-client.ts";
 import { compileSubmission, findCompiler, presetNameOf } from "../../compilers/index.ts";
 import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";

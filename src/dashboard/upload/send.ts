@@ -2,8 +2,8 @@
  * Bring files to the manager: hash, ask what is missing, send only that, small files many to a request. Large files go in parts,
  * and parts that have arrived are not sent again: so stopping, or a network that fails, costs one part at most.
  */
-import { inLanes } from "../../platform/lanes.ts";
-import { SumBy } from "../../platform/sum-by.ts";
+import { inLanes } from "../../lib/concurrency.ts";
+import { SumBy } from "../../lib/sum-by.ts";
 import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
 import type { Input } from "../../protocol/plan.ts";
 import type { AssetsMissing, AssetsStored, Parts } from "../lib/answers.ts";

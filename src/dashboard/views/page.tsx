@@ -4,11 +4,11 @@ import type { ComponentType } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Icon, Logo } from "../parts/icons.tsx";
 import { attempt, Messages } from "../parts/messages.tsx";
+import { ThemeButton } from "../parts/theme-button.tsx";
 import { closeFarm, farmState, openFarm } from "../lib/farm.ts";
 import { messageOf } from "../lib/problem.ts";
 import { match, path } from "../lib/router.ts";
 import { isAdmin, loadSession, maySubmit, session, signOut } from "../lib/session.ts";
-import { theme, toggleTheme } from "../lib/theme.ts";
 import { text } from "../text.ts";
 import { Farm } from "./farm.tsx";
 import { SignIn } from "./sign-in.tsx";
@@ -78,21 +78,6 @@ function Nav({ current }: { current: Route["nav"] }) {
         ) : null,
       )}
     </nav>
-  );
-}
-
-export function ThemeButton() {
-  const next = theme.value === "dark" ? "light" : "dark";
-  return (
-    <button
-      type="button"
-      class="button icon plain"
-      onClick={toggleTheme}
-      aria-label={text.theme[next]}
-      title={text.theme[next]}
-    >
-      <Icon name={next === "dark" ? "moon" : "sun"} />
-    </button>
   );
 }
 

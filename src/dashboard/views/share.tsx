@@ -5,7 +5,7 @@ import { go } from "../lib/router.ts";
 import { session, signIn } from "../lib/session.ts";
 import { Logo } from "../parts/icons.tsx";
 import { text } from "../text.ts";
-import { ThemeButton } from "./page.tsx";
+import { ThemeButton } from "../parts/theme-button.tsx";
 import { TaskSheet } from "./task.tsx";
 
 /** The task of a link's token: its first part is readable, the second is the signature that the manager checks. */

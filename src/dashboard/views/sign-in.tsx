@@ -6,7 +6,7 @@ import { messageOf } from "../lib/problem.ts";
 import { go, path } from "../lib/router.ts";
 import { signIn } from "../lib/session.ts";
 import { text } from "../text.ts";
-import { ThemeButton } from "./page.tsx";
+import { ThemeButton } from "../parts/theme-button.tsx";
 import "./sign-in.css";
 
 export function SignIn() {

@@ -2,7 +2,7 @@
  * Real agents with real processes, against the manager on workerd's own socket: how long a slot stands still between two frames,
  * how soon new work starts, and how many tiny frames a second 32 slots do.
  */
-import { ManagerClient } from "../../../src/agent/manager-client.ts";
+import { ManagerClient } from "../../../src/client/manager-client.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../../src/protocol/task.ts";
 import { timingsSchema } from "../../../src/protocol/live.ts";
 import { endFarm, startAgent } from "../../support/farm.ts";

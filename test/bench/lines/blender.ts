@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { z } from "zod";
-import { ManagerClient } from "../../../src/agent/manager-client.ts";
+import { ManagerClient } from "../../../src/client/manager-client.ts";
 import { framesPageSchema, taskSchema } from "../../../src/protocol/task.ts";
 import { endFarm, startAgent, tablao } from "../../support/farm.ts";
 import { makeScenes } from "../../support/scenes.ts";

@@ -1,7 +1,7 @@
 /** The end of a task: how long workers stand idle there, with chunk auto and with fixed chunks. Frames of a recorded shot. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { simulateChunks } from "../../../src/task/testing/chunk-simulation.ts";
+import { simulateChunks } from "../../support/chunk-simulation.ts";
 import type { Line, Row } from "../line.ts";
 import { percent, short } from "../numbers.ts";
 import { CHECKOUT } from "../runtime.ts";
@@ -13,7 +13,7 @@ const FIXED = [1, 5, 10, 25];
 export const chunks: Line = {
   name: "chunks",
   async run() {
-    const file = path.join(CHECKOUT, "src/task/testing/uneven-shot.json");
+    const file = path.join(CHECKOUT, "test/support/uneven-shot.json");
     const frames = JSON.parse(readFileSync(file, "utf8")) as number[];
     const run = (chunk: number | "auto") => simulateChunks(frames, { workers: WORKERS, loadS: LOAD_S, chunk });
     const auto = run("auto");

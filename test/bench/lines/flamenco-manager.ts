@@ -7,7 +7,7 @@ import path from "node:path";
 import { startChild, type Child } from "../../support/child.ts";
 import { until } from "../../support/wait.ts";
 import { request } from "../request.ts";
-import type { Side } from "./managers.ts";
+import type { Side } from "./side.ts";
 
 export class FlamencoSide implements Side {
   readonly #child: Child;

@@ -13,6 +13,7 @@ import { request } from "../request.ts";
 import { startRuntime, type Runtime } from "../runtime.ts";
 import { signed } from "../sign.ts";
 import { FlamencoSide } from "./flamenco-manager.ts";
+import type { Side } from "./side.ts";
 
 const WORKERS = 8;
 const SIZES = [1_000, 25_000, 100_000];
@@ -22,19 +23,6 @@ const ROUNDS_MIN = 3;
 const BUDGET_MS = 15_000;
 /** At the largest size; at the others any lead will do. */
 const TIMES = 20;
-
-/** What both can do. */
-export interface Side {
-  /** A thousand more queued tasks, as one submission. */
-  addThousand(): Promise<void>;
-  /** A free worker gets a task. */
-  poll(worker: number): Promise<void>;
-  /** It has done it, and is free. */
-  complete(worker: number): Promise<void>;
-  /** It has done it, and gets the next. */
-  completeAndPoll(worker: number): Promise<void>;
-  stop(): Promise<void>;
-}
 
 export const managers: Line = {
   name: "managers",

@@ -3,10 +3,11 @@
  * object of it runs in this isolate, so the meter sees all of them.
  */
 import worker, { TaskDO, WorkerRegistry } from "../../../src/index.ts";
-import { registryOf, taskOf, type Env } from "../../../src/platform/env.ts";
+import type { Env } from "../../../src/rpc/env.ts";
+import { registryStub, taskStub } from "../../../src/rpc/stubs.ts";
 import type { Task } from "../../../src/protocol/task.ts";
-import type { RegistryRpc } from "../../../src/registry/rpc.ts";
-import type { TaskRpc } from "../../../src/task/rpc.ts";
+import type { RegistryRpc } from "../../../src/rpc/registry.ts";
+import type { TaskRpc } from "../../../src/rpc/task.ts";
 import { rowsWritten } from "../counts.ts";
 import type { Claims, CountedOrder } from "../order.ts";
 import { idleFarm } from "./idle-farm.ts";
@@ -50,7 +51,7 @@ async function carryOut(order: CountedOrder, env: Env, ctx: ExecutionContext, me
       return id;
     }
     case "claims": {
-      const task = taskOf(env, order.task) as unknown as TaskRpc;
+      const task = taskStub(env, order.task) as unknown as TaskRpc;
       // Once; to look for each of ten thousand would take longer than the calls that are measured.
       if (!held.has(`${order.task}/1`))
         for (let worker = 1; worker <= order.workers; worker++) await claim(task, order.task, worker);
@@ -79,7 +80,7 @@ async function carryOut(order: CountedOrder, env: Env, ctx: ExecutionContext, me
       return await claimsOf(meter, registry);
     }
     case "idle":
-      return await idleFarm(registryOf(env), meter, order);
+      return await idleFarm(registryStub(env), meter, order);
   }
 }
 

@@ -4,9 +4,9 @@
  */
 import type { Complete } from "../../../src/protocol/lease.ts";
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
-import type { GivenLease, Proven, TaskRpc } from "../../../src/task/rpc.ts";
-import { REGISTRY_NAME } from "../../../src/platform/env.ts";
-import type { RegistryRpc } from "../../../src/registry/rpc.ts";
+import type { GivenLease, Proven, TaskRpc } from "../../../src/rpc/task.ts";
+import { REGISTRY_NAME } from "../../../src/rpc/stubs.ts";
+import type { RegistryRpc } from "../../../src/rpc/registry.ts";
 import type { Order } from "../order.ts";
 import type { BareDO } from "./bare.ts";
 

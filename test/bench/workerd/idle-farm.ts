@@ -1,6 +1,7 @@
 /** Connected workers that have nothing to do: what reaches the registry while their pings go on. */
 import { PING, PING_MS, PONG } from "../../../src/protocol/worker.ts";
-import type { RegistryRpc } from "../../../src/registry/rpc.ts";
+import type { RegistryRpc } from "../../../src/rpc/registry.ts";
+import type { RegistryStub } from "../../../src/rpc/stubs.ts";
 import { WorkerRegistry } from "../../../src/registry/worker-registry.ts";
 import { rowsWritten } from "../counts.ts";
 import type { Idle } from "../order.ts";
@@ -11,7 +12,7 @@ const HANDLERS = ["fetch", "alarm", "webSocketMessage", "webSocketClose", "webSo
 
 /** Connect them, and let their pings go on for `forMs`. */
 export async function idleFarm(
-  registry: DurableObjectStub<WorkerRegistry>,
+  registry: RegistryStub,
   meter: Meter,
   { workers, forMs }: { workers: number; forMs: number },
 ): Promise<Idle> {

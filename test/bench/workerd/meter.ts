@@ -6,8 +6,8 @@
  * Alarms and the clock are the meter's: `setAlarm` is counted and noted, and `ring` runs what is due. So hours pass in
  * milliseconds, and counts come out the same each time.
  */
-import { REGISTRY_NAME, type Env } from "../../../src/platform/env.ts";
-import type { WorkerRegistry } from "../../../src/registry/worker-registry.ts";
+import type { Env } from "../../../src/rpc/env.ts";
+import { REGISTRY_NAME } from "../../../src/rpc/stubs.ts";
 import type { Counts } from "../counts.ts";
 
 type Cursor = Pick<SqlStorageCursor<Record<string, SqlStorageValue>>, "rowsRead" | "rowsWritten">;
@@ -122,7 +122,7 @@ export class Meter {
   }
 
   /** Calls of stubs are counted where they are made, as they are billed. Both namespaces share a prototype. */
-  #countCalls(namespace: DurableObjectNamespace<WorkerRegistry>): void {
+  #countCalls(namespace: DurableObjectNamespace): void {
     wrap(namespace, "getByName", (getByName, _self, [name]) => {
       const count = name === REGISTRY_NAME ? "registryCalls" : "taskCalls";
       return countingStub(getByName() as object, async (method, call) => {

@@ -1,6 +1,6 @@
 /** Fills a registry with many tasks and workers by SQL: what a hundred thousand reports would leave, in a second. */
-import type { Needs } from "../../../src/task/rpc.ts";
-import type { RegistryRpc, TaskReport } from "../../../src/registry/rpc.ts";
+import type { Needs } from "../../../src/protocol/needs.ts";
+import type { RegistryRpc, TaskReport } from "../../../src/rpc/registry.ts";
 
 export interface Filled {
   fill(tasks: number, workers: number): Promise<void>;

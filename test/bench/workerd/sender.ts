@@ -1,5 +1,5 @@
 /** Requests straight to the manager's Worker, in its own isolate: the real router, tokens, validation, and no socket. */
-import type { Env } from "../../../src/platform/env.ts";
+import type { Env } from "../../../src/rpc/env.ts";
 import type { Meter } from "./meter.ts";
 import type { Send } from "./simulated-agent.ts";
 

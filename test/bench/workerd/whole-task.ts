@@ -2,7 +2,8 @@
  * A whole task from submission to its last alarm, as real agents go about it, through the manager's own Worker. Time is the
  * meter's: a night of rendering passes in seconds, and every count is the same each time.
  */
-import { registryOf, taskOf, type Env } from "../../../src/platform/env.ts";
+import type { Env } from "../../../src/rpc/env.ts";
+import { registryStub, taskStub } from "../../../src/rpc/stubs.ts";
 import type { Task } from "../../../src/protocol/task.ts";
 import type { TaskCounts, WholeTask } from "../counts.ts";
 import type { Meter } from "./meter.ts";
@@ -26,12 +27,12 @@ export async function wholeTask({ env, meter, send, adminToken }: Farm, work: Wh
   for (let n = 1; n <= work.workers; n++)
     agents.push(await SimulatedAgent.join(send, adminToken, meter, { ...work, name: `box-${n}` }));
   await meter.quiet();
-  await meter.read([registryOf(env)]);
+  await meter.read([registryStub(env)]);
 
   const beganMs = meter.nowMs;
   const settings = { frames: `1-${frames}` };
   const task = (await send("POST", "/tasks", adminToken, { json: { type: "demo_render", settings, chunk } })) as Task;
-  const objects = [taskOf(env, task.id), registryOf(env)];
+  const objects = [taskStub(env, task.id), registryStub(env)];
   for (const agent of agents) agent.called();
   for (;;) {
     await meter.quiet();

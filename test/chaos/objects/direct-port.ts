@@ -10,8 +10,8 @@ import {
   type DoneFrame,
 } from "../../../src/protocol/lease.ts";
 import { PROBLEMS, type Refusal } from "../../../src/protocol/problem.ts";
-import { ok, type Result } from "../../../src/platform/result.ts";
-import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../../../src/task/rpc.ts";
+import { ok, type Result } from "../../../src/lib/result.ts";
+import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../../../src/rpc/task.ts";
 import type { Dice } from "../dice.ts";
 import type { Journal } from "../journal.ts";
 import { NoAnswer, type Answer, type Call, type Port } from "../port.ts";

@@ -1,8 +1,8 @@
 /** One cheap run: the product's objects, four agents and the scenario of a seed, in one process and in virtual time. */
 import type { TaskPatch } from "../../../src/protocol/task.ts";
-import type { Result } from "../../../src/platform/result.ts";
+import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
-import type { TaskRpc } from "../../../src/task/rpc.ts";
+import type { TaskRpc } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
 import { SimulatedAgent } from "../agent.ts";
 import { audit, storedTask, watchProblems, type Facts } from "../audit.ts";

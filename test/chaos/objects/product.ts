@@ -5,11 +5,11 @@
 import { registerHooks } from "node:module";
 import path from "node:path";
 import type { ReceiptClaims, Grant } from "../../../src/protocol/file.ts";
-import type { Result } from "../../../src/platform/result.ts";
+import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
-import type { RegistryRpc } from "../../../src/registry/rpc.ts";
+import type { RegistryRpc } from "../../../src/rpc/registry.ts";
 import type { Claimed, DoneFrame, Renewed, Settled } from "../../../src/protocol/lease.ts";
-import type { Extended, Given, GivenNext, Proven, TaskRpc } from "../../../src/task/rpc.ts";
+import type { Extended, Given, GivenNext, Proven, TaskRpc } from "../../../src/rpc/task.ts";
 import { takeOver } from "./world.ts";
 
 type ObjectClass = new (ctx: object, env: object) => Record<string, (...args: unknown[]) => Promise<unknown>>;
@@ -41,7 +41,7 @@ export async function loadProduct(): Promise<Product> {
   takeOver();
   Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
   const objects = ["task/task-do", "registry/worker-registry"];
-  const modules = [...objects, "http/objects", "http/receipts", "http/grants", "platform/signing", "files/grant"];
+  const modules = [...objects, "rpc/stubs", "http/receipts", "http/grants", "platform/signing", "files/grant"];
   const loaded: unknown[] = [];
   for (const name of modules) {
     const file = path.resolve(import.meta.dirname, "../../../src", `${name}.ts`);

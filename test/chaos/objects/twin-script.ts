@@ -1,7 +1,7 @@
 /** What is called in the life of twins, one call after the other: derived from a seed and from the answers so far. */
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
-import type { Result } from "../../../src/platform/result.ts";
-import type { Given, GivenLease, ProvenFrame, TaskDefinition } from "../../../src/task/rpc.ts";
+import type { Result } from "../../../src/lib/result.ts";
+import type { Given, GivenLease, ProvenFrame, TaskDefinition } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
 import type { Dice } from "../dice.ts";
 

@@ -5,7 +5,7 @@
  * remembers, or tells before it is written, shows here (P4).
  */
 import type { BackupRow } from "../../../src/protocol/backup.ts";
-import { inRestoreOrder } from "../../../src/task/snapshot.ts";
+import { inRestoreOrder } from "../../../src/protocol/task-snapshot.ts";
 import { storedTask, watchProblems } from "../audit.ts";
 import { Dice } from "../dice.ts";
 import { NO_FAULTS } from "../manager-faults.ts";

@@ -1,0 +1,213 @@
+/**
+ * The one HTTP client of the agent and the command line.
+ *
+ * The long-lived secret is traded for a short-lived access token when first needed; the token lives in memory only, and
+ * nothing here ever puts a token into an error or a log line. Failures worth another try (no answer, 429, 5xx) are retried with
+ * full jitter until `retryForMs` has passed; every call of the protocol is idempotent by design, so that is safe.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import { backoffMs } from "../lib/retry.ts";
+import { accessSchema } from "../protocol/token.ts";
+import { managerUrl, ManagerError, readJson, refusalOf, whyUnreachable } from "./manager-answer.ts";
+
+export { managerUrl, ManagerError } from "./manager-answer.ts";
+
+export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+
+/** What `fetch` sends. */
+export type Body = NonNullable<RequestInit["body"]>;
+
+export interface CallOptions {
+  /** Sent as JSON. */
+  json?: unknown;
+  /** Raw body, made afresh for every try. Goes with a `content-length` header when the size is known. */
+  body?: () => Body | Promise<Body>;
+  headers?: Record<string, string>;
+  /** For one try, until the head of the answer (and with `call`, its body) is here. */
+  timeoutMs?: number;
+  /** Keep trying this long after the first failure; 0 for a single try, Infinity for ever. */
+  retryForMs?: number;
+  signal?: AbortSignal | undefined;
+  /** Told when each try goes out (`performance.now()`): a lease counts from the moment of asking, not of the answer. */
+  onTry?: (startedMs: number) => void;
+}
+
+export interface ManagerClientOptions {
+  /** The manager's address, e.g. `https://farm.example.com`; a path prefix is kept. */
+  url: string;
+  /** Long-lived token or worker secret. Absent: calls go out without credentials (healthz). */
+  secret?: string | undefined;
+  /** `exchange` (default): trade the secret for access tokens. `bearer`: send it as it is; join tokens cannot be traded. */
+  auth?: "exchange" | "bearer";
+  userAgent?: string;
+  /** Default of `CallOptions.retryForMs`. */
+  retryForMs?: number;
+  /** Told before each wait for another try. */
+  onRetry?: (error: ManagerError, waitMs: number) => void;
+  fetch?: typeof fetch;
+}
+
+const TIMEOUT_MS = 30_000;
+const RETRY_FOR_MS = 30_000;
+const RETRY = { baseMs: 250, capMs: 15_000, random: Math.random };
+/** A token this close to its end is not used any more: the request still has to travel. */
+const TOKEN_MARGIN_MS = 10_000;
+
+export class ManagerClient {
+  /** Address without a trailing slash. */
+  readonly url: string;
+  readonly #options: ManagerClientOptions;
+  readonly #fetch: typeof fetch;
+  #access: { token: string; untilMs: number } | undefined;
+  #exchange: Promise<string> | undefined;
+
+  /** Throws a `TypeError` with a clear sentence when the address is not an http(s) URL. */
+  constructor(options: ManagerClientOptions) {
+    this.url = managerUrl(options.url);
+    this.#options = options;
+    this.#fetch = options.fetch ?? fetch;
+  }
+
+  /** A JSON call. The answer must fit `schema`; a 204 is parsed as null. Throws `ManagerError`. */
+  async call<S extends z.ZodType>(
+    schema: S,
+    method: Method,
+    path: string,
+    options: CallOptions = {},
+  ): Promise<z.output<S>> {
+    return await this.#retry(options, async () => {
+      const response = await this.#try(
+        method,
+        path,
+        options,
+        AbortSignal.timeout(Math.ceil(options.timeoutMs ?? TIMEOUT_MS)),
+      );
+      const value = response.status === 204 ? null : await readJson(response);
+      const parsed = schema.safeParse(value);
+      if (parsed.success) return parsed.data;
+      // A manager of another version answers like this; asking again will not change it.
+      throw new ManagerError(
+        response.status,
+        "bad_answer",
+        `${method} ${path} answered something this version does not understand: ${z.prettifyError(parsed.error).slice(0, 300)}`,
+      );
+    });
+  }
+
+  /** A call whose answer the caller reads as a stream. The timeout covers the head only. Throws `ManagerError`. */
+  async send(method: Method, path: string, options: CallOptions = {}): Promise<Response> {
+    return await this.#retry(options, async () => {
+      const head = new AbortController();
+      const timer = setTimeout(
+        () => head.abort(new DOMException("timed out", "TimeoutError")),
+        options.timeoutMs ?? TIMEOUT_MS,
+      );
+      try {
+        return await this.#try(method, path, options, head.signal);
+      } finally {
+        clearTimeout(timer);
+      }
+    });
+  }
+
+  /** The `Authorization` header's value, for the WebSocket. Throws `ManagerError`. */
+  async authorization(signal?: AbortSignal): Promise<string | undefined> {
+    const { secret, auth } = this.#options;
+    if (secret === undefined) return undefined;
+    if (auth === "bearer") return `Bearer ${secret}`;
+    if (this.#access && performance.now() < this.#access.untilMs) return `Bearer ${this.#access.token}`;
+    // One exchange serves all callers; it is not bound to the signal of the one who happened to come first.
+    this.#exchange ??= this.#buyAccess(secret).finally(() => (this.#exchange = undefined));
+    const token = await this.#exchange;
+    signal?.throwIfAborted();
+    return `Bearer ${token}`;
+  }
+
+  /** The socket's way to say that the access token was not taken: the next call buys a fresh one. */
+  forgetAccess(): void {
+    this.#access = undefined;
+  }
+
+  async #buyAccess(secret: string): Promise<string> {
+    const before = performance.now();
+    const response = await this.#fetchOnce(
+      "POST",
+      "/auth/access",
+      { authorization: `Bearer ${secret}` },
+      undefined,
+      AbortSignal.timeout(TIMEOUT_MS),
+    );
+    const access = accessSchema.safeParse(await readJson(response));
+    if (!access.success)
+      throw new ManagerError(0, "bad_answer", `POST /auth/access at ${this.url} did not answer as a manager does`);
+    const { access_token: token, expires_in_ms } = access.data;
+    this.#access = { token, untilMs: before + expires_in_ms - Math.min(TOKEN_MARGIN_MS, expires_in_ms / 2) };
+    return token;
+  }
+
+  async #retry<T>(options: CallOptions, attempt: () => Promise<T>): Promise<T> {
+    const untilMs = performance.now() + (options.retryForMs ?? this.#options.retryForMs ?? RETRY_FOR_MS);
+    for (let tries = 1; ; tries++) {
+      options.signal?.throwIfAborted();
+      try {
+        return await attempt();
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (!(error instanceof ManagerError) || !error.transient) throw error;
+        const waitMs = Math.max(backoffMs(tries, RETRY), error.retryAfterMs ?? 0);
+        if (performance.now() + waitMs >= untilMs) throw error;
+        this.#options.onRetry?.(error, waitMs);
+        await delay(waitMs, undefined, { signal: options.signal });
+      }
+    }
+  }
+
+  /** One try; one more with a fresh access token when the manager does not take the present one. */
+  async #try(method: Method, path: string, options: CallOptions, timeout: AbortSignal): Promise<Response> {
+    const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
+    for (let fresh = false; ; fresh = true) {
+      const authorization = await this.authorization(options.signal);
+      const headers: Record<string, string> = { ...options.headers };
+      if (authorization !== undefined) headers["authorization"] = authorization;
+      let body: Body | undefined;
+      if (options.body) body = await options.body();
+      else if (options.json !== undefined) {
+        headers["content-type"] = "application/json";
+        body = JSON.stringify(options.json);
+      }
+      options.onTry?.(performance.now());
+      try {
+        return await this.#fetchOnce(method, path, headers, body, signal);
+      } catch (error) {
+        const stale = error instanceof ManagerError && error.status === 401 && !fresh && this.#access !== undefined;
+        if (!stale) throw error;
+        if (`Bearer ${this.#access?.token}` === authorization) this.#access = undefined;
+      }
+    }
+  }
+
+  async #fetchOnce(
+    method: Method,
+    path: string,
+    headers: Record<string, string>,
+    body: Body | undefined,
+    signal: AbortSignal,
+  ): Promise<Response> {
+    const init: RequestInit = {
+      method,
+      signal,
+      redirect: "manual",
+      headers: { accept: "application/json", "user-agent": this.#options.userAgent ?? "tablao", ...headers },
+    };
+    if (body !== undefined) Object.assign(init, { body, duplex: "half" });
+    let response: Response;
+    try {
+      response = await this.#fetch(this.url + path, init);
+    } catch (error) {
+      throw new ManagerError(0, "unreachable", `${this.url} cannot be reached: ${whyUnreachable(error)}`);
+    }
+    if (response.ok || response.status === 304) return response;
+    throw await refusalOf(response, `${method} ${path}`);
+  }
+}

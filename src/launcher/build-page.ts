@@ -1,0 +1,86 @@
+/**
+ * The page's build: `public/` is not in the repository, so whatever serves it makes it first (`npm run build:page`).
+ * Nothing is done while the build is as new as its sources, which takes some milliseconds to see.
+ */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { CliError, EXIT, messageOf } from "../cli/failure.ts";
+import { CHECKOUT } from "../cli/manager-record.ts";
+import { reportAndExit } from "../cli/stop-signals.ts";
+
+const PUBLIC = path.join(CHECKOUT, "public");
+/** Inside the build, so that both are replaced together; `.assetsignore` keeps it from being served. */
+const STAMP = ".sources";
+/** What the build depends on. Of the protocol's modules the page takes types and the frame lists. */
+const SOURCES = ["src/dashboard", "src/protocol", "src/lib", "vite.config.ts", "package-lock.json"];
+
+function* filesOf(name: string): Generator<string> {
+  const full = path.join(CHECKOUT, name);
+  if (statSync(full).isFile()) yield name;
+  else for (const entry of readdirSync(full).toSorted()) yield* filesOf(path.join(name, entry));
+}
+
+function hashOfSources(): string {
+  const hash = createHash("sha256");
+  for (const source of SOURCES)
+    for (const name of filesOf(source)) hash.update(`${name}\0`).update(readFileSync(path.join(CHECKOUT, name)));
+  return hash.digest("hex");
+}
+
+function isBuiltFrom(sources: string): boolean {
+  try {
+    return readFileSync(path.join(PUBLIC, STAMP), "utf8") === sources && existsSync(path.join(PUBLIC, "index.html"));
+  } catch {
+    return false;
+  }
+}
+
+/** Whether the build is there, made of the sources as they are now. */
+export function isPageBuilt(): boolean {
+  return isBuiltFrom(hashOfSources());
+}
+
+/**
+ * Build the page when it is missing or older than its sources. Built aside and moved in place, because another manager of
+ * this checkout may be serving it, or building it at this moment. Throws `CliError`. Answers whether it built.
+ */
+export async function buildPage(): Promise<boolean> {
+  const sources = hashOfSources();
+  if (isBuiltFrom(sources)) return false;
+  const aside = path.join(CHECKOUT, ".tablao", `page-${process.pid}`);
+  const old = `${aside}-old`;
+  try {
+    mkdirSync(aside, { recursive: true });
+    // Loaded here: it is large, and most starts do not need it.
+    const { build } = await import("vite");
+    await build({ configFile: path.join(CHECKOUT, "vite.config.ts"), build: { outDir: aside, emptyOutDir: true } });
+    writeFileSync(path.join(aside, STAMP), sources);
+    if (isBuiltFrom(sources)) return true;
+    if (existsSync(PUBLIC)) renameSync(PUBLIC, old);
+    renameSync(aside, PUBLIC);
+    return true;
+  } catch (thrown) {
+    // Another process may have been quicker with the last step.
+    if (isBuiltFrom(sources)) return true;
+    throw new CliError(
+      EXIT.failed,
+      `the page cannot be built: ${messageOf(thrown)}`,
+      "Try: npm ci, then npm run build:page",
+    );
+  } finally {
+    for (const folder of [aside, old]) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const began = performance.now();
+  try {
+    const built = await buildPage();
+    process.stdout.write(
+      built ? `page built in ${((performance.now() - began) / 1000).toFixed(1)} s\n` : "page is up to date\n",
+    );
+  } catch (thrown) {
+    reportAndExit("npm run build:page", thrown);
+  }
+}

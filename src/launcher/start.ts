@@ -1,0 +1,143 @@
+/** `npm start`: a manager of one's own, on this machine, until Ctrl-C. */
+import { hostname, networkInterfaces } from "node:os";
+import path from "node:path";
+import { z } from "zod";
+import { ManagerClient } from "../client/manager-client.ts";
+import { tokenCreatedSchema, tokenListSchema } from "../protocol/token.ts";
+import { CliError, EXIT, messageOf } from "../cli/failure.ts";
+import { launchManager, type RunningManager } from "./manager-process.ts";
+import { CHECKOUT, recordFile, removeRecord, writeRecord } from "../cli/manager-record.ts";
+import { buildPageIfNeeded } from "./page.ts";
+import { readPrivateFile, writePrivateFile } from "../cli/private-file.ts";
+import { reportAndExit, stopSignal, untilAborted } from "../cli/stop-signals.ts";
+
+const DEFAULT_PORT = 8787;
+const DEFAULT_HOST = "127.0.0.1";
+/** A join token of a local manager works for a month; a new one is made when less than a day of it is left. */
+const JOIN_TOKEN_S = 30 * 86_400;
+const JOIN_TOKEN_LEFT_MS = 86_400_000;
+
+const keptJoinSchema = z.object({ id: z.int(), token: z.string() });
+
+/** Read `PORT`; 0 picks a free one. */
+export function portOf(text: string | undefined): number {
+  if (text === undefined || text === "") return DEFAULT_PORT;
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(port <= 65_535)) throw new CliError(EXIT.usage, `PORT is '${text}': it must be a whole number from 0 to 65535`);
+  return port;
+}
+
+/** The state folder: `TABLAO_STATE`, else `.tablao/state` of the checkout. */
+export function stateFolderOf(text: string | undefined): string {
+  return text === undefined || text === "" ? path.join(CHECKOUT, ".tablao", "state") : path.resolve(text);
+}
+
+/** The join token of this state folder, made when there is none that still works. */
+async function joinToken(manager: RunningManager): Promise<{ token: string; fresh: boolean }> {
+  const client = new ManagerClient({ url: manager.url, secret: manager.token });
+  const file = manager.state.file("join-token");
+  const kept = keptJoinSchema.safeParse(JSON.parse(readPrivateFile(file) ?? "null"));
+  if (kept.success) {
+    const { tokens } = await client.call(tokenListSchema, "GET", "/tokens");
+    const known = tokens.find((token) => token.id === kept.data.id);
+    if (known && !known.revoked && (known.expires_ms ?? Infinity) > Date.now() + JOIN_TOKEN_LEFT_MS) {
+      return { token: kept.data.token, fresh: false };
+    }
+  }
+  const json = { role: "join", name: `npm start on ${hostname()}`.slice(0, 100), expires_s: JOIN_TOKEN_S };
+  const created = await client.call(tokenCreatedSchema, "POST", "/tokens", { json });
+  writePrivateFile(file, `${JSON.stringify({ id: created.id, token: created.token })}\n`);
+  return { token: created.token, fresh: true };
+}
+
+/** Where other machines reach a manager that listens on every address. */
+function addressForOthers(manager: RunningManager, host: string): string {
+  if (host !== "0.0.0.0" && host !== "::") return manager.url;
+  const address = Object.values(networkInterfaces())
+    .flat()
+    .find((entry) => entry && !entry.internal && entry.family === "IPv4")?.address;
+  return address === undefined ? manager.url : `http://${address}:${manager.port}`;
+}
+
+function welcome(
+  manager: RunningManager,
+  host: string,
+  join: { token: string; fresh: boolean },
+  seconds: number,
+  noPage: string | undefined,
+): string {
+  const local = host === DEFAULT_HOST || host === "localhost" || host === "::1";
+  const inside = path.relative(process.cwd(), manager.state.path);
+  const where = inside.startsWith("..") ? manager.state.path : inside || ".";
+  const address = addressForOthers(manager, host);
+  // A log keeps what it is told: there, the token is shown when it is made and not again.
+  const shown = join.fresh || process.stdout.isTTY ? join.token : `"$(cat ${path.join(where, "join-token")})"`;
+  // A link that signs in holds the token; its fragment is sent to nobody.
+  const page = process.stdout.isTTY ? `${manager.url}/app/sign-in#${manager.token}` : `${manager.url}/`;
+  const token = shown.startsWith('"') ? `TOKEN, kept in ${path.join(where, "join-token")}` : shown;
+  return [
+    `Tablao serves at ${manager.url}  (ready in ${seconds.toFixed(1)} s)`,
+    "",
+    `  page       ${noPage === undefined ? page : `not there: it could not be built (${noPage})`}`,
+    `  state      ${where}   log: ${path.join(where, "manager.log")}`,
+    `  sign in    with the admin token in ${path.join(where, "admin-token")}; commands in this checkout find it by themselves`,
+    `  worker     npx tablao worker --manager ${address} --join ${token}`,
+    `  submit     npx tablao submit shot.blend --frames 1-24 --wait`,
+    `  look       npx tablao tasks · workers · task ID · logs ID · download ID`,
+    ...(local ? ["", "Only this machine can reach it; HOST=0.0.0.0 npm start opens it to your network."] : []),
+    "Ctrl-C stops it.",
+    "",
+  ].join("\n");
+}
+
+async function main(): Promise<void> {
+  const began = performance.now();
+  const host = process.env["HOST"] || DEFAULT_HOST;
+  const stop = stopSignal();
+  const options = {
+    stateFolder: stateFolderOf(process.env["TABLAO_STATE"]),
+    host,
+    port: portOf(process.env["PORT"]),
+    token: process.env["TABLAO_ADMIN_TOKEN"],
+    signal: stop,
+  };
+  if (process.stdout.isTTY) process.stdout.write("Starting the manager …\n");
+  const noPage = await buildPageIfNeeded(stop);
+  const manager = await launchManager(options);
+  if (!manager) return;
+  const record = {
+    url: manager.url,
+    token: manager.token,
+    pid: process.pid,
+    state: manager.state.path,
+    started_ms: Date.now(),
+  };
+  const files = [recordFile(), manager.state.file("manager.json")];
+  try {
+    const join = await joinToken(manager);
+    writeRecord(files[0]!, record, options.stateFolder === stateFolderOf(undefined));
+    writeRecord(files[1]!, record, true);
+    process.stdout.write(welcome(manager, host, join, (performance.now() - began) / 1000, noPage));
+    const ended = await Promise.race([manager.ended, untilAborted(stop)]);
+    if (ended) {
+      throw new CliError(
+        EXIT.failed,
+        "the manager ended unexpectedly",
+        `Its log: ${manager.logFile}. Nothing acknowledged is lost; start it again.`,
+      );
+    }
+    if (process.stdout.isTTY) process.stdout.write("\nStopping …\n");
+  } finally {
+    for (const file of files) removeRecord(file, process.pid);
+    await manager.stop();
+  }
+}
+
+if (import.meta.main) {
+  try {
+    await main();
+    process.exit(EXIT.ok);
+  } catch (thrown) {
+    reportAndExit("npm start", thrown instanceof Error ? thrown : new Error(messageOf(thrown)));
+  }
+}

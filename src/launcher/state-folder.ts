@@ -1,0 +1,94 @@
+/**
+ * The state folder of a local manager: its lock, its secrets, its log. One manager per folder.
+ *
+ *     lock.sqlite      held open and locked by the running launcher; the system frees it when that dies, however it dies
+ *     group.json       the process group of the manager, to clear away what a crash left
+ *     admin-token, signing-key, join-token, secrets.env      mode 0600
+ *     schema.sha256    D1 migrations that are applied
+ *     manager.log      what wrangler and the manager print
+ *     v3/              wrangler's own: Durable Objects, D1, R2
+ */
+import { randomBytes } from "node:crypto";
+import { mkdirSync, renameSync, statSync } from "node:fs";
+import path from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { CliError, EXIT, messageOf, systemCode } from "../cli/failure.ts";
+import { readPrivateFile, writePrivateFile } from "../cli/private-file.ts";
+
+/** A log larger than this starts anew; one old log is kept. */
+const MAX_LOG_BYTES = 10_000_000;
+
+/** What an Authorization header can carry (RFC 6750), and what needs no quoting in an env file. */
+const TOKEN = /^[A-Za-z0-9._~+/=-]{1,500}$/;
+
+export interface StateFolder {
+  path: string;
+  file(name: string): string;
+  /** Free the lock; idempotent. */
+  release(): void;
+}
+
+/** Create the folder where needed and take its lock; undefined when another manager holds it. */
+export function lockStateFolder(folder: string): StateFolder | undefined {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+  } catch (thrown) {
+    throw new CliError(
+      EXIT.failed,
+      `cannot use the state folder ${folder}: ${messageOf(thrown)}`,
+      "Set TABLAO_STATE to a folder you can write to.",
+    );
+  }
+  const file = (name: string): string => path.join(folder, name);
+  let lock: DatabaseSync | undefined;
+  try {
+    lock = new DatabaseSync(file("lock.sqlite"), { timeout: 0 });
+    lock.exec("BEGIN EXCLUSIVE");
+  } catch (thrown) {
+    lock?.close();
+    if (/locked|busy/i.test(messageOf(thrown))) return undefined;
+    throw new CliError(EXIT.failed, `cannot lock the state folder ${folder}: ${messageOf(thrown)}`);
+  }
+  const held = lock;
+  return {
+    path: folder,
+    file,
+    release: () => {
+      if (held.isOpen) held.close();
+    },
+  };
+}
+
+/** The admin token: from the environment, else the one kept here, else a new one. */
+export function adminToken(state: StateFolder, fixed: string | undefined): string {
+  if (fixed !== undefined && fixed !== "") {
+    if (!TOKEN.test(fixed)) {
+      throw new CliError(EXIT.usage, "TABLAO_ADMIN_TOKEN must be letters, digits or . _ ~ + / = - (at most 500)");
+    }
+    writePrivateFile(state.file("admin-token"), `${fixed}\n`);
+    return fixed;
+  }
+  return keptSecret(state.file("admin-token"), () => `tablao_admin_${randomBytes(32).toString("base64url")}`);
+}
+
+/** Key of access tokens, grants and receipts. It survives restarts, so that a running agent's uploads stay valid. */
+export function signingKey(state: StateFolder): string {
+  return keptSecret(state.file("signing-key"), () => randomBytes(32).toString("base64url"));
+}
+
+function keptSecret(file: string, make: () => string): string {
+  const kept = readPrivateFile(file)?.trim();
+  if (kept !== undefined && TOKEN.test(kept)) return kept;
+  const made = make();
+  writePrivateFile(file, `${made}\n`);
+  return made;
+}
+
+/** Move an overlong log aside. */
+export function rotateLog(file: string): void {
+  try {
+    if (statSync(file).size > MAX_LOG_BYTES) renameSync(file, `${file}.1`);
+  } catch (thrown) {
+    if (systemCode(thrown) !== "ENOENT") throw thrown;
+  }
+}

@@ -1,0 +1,46 @@
+import { describe, expect, it } from "vitest";
+import { PROBLEMS, problemSchema, type ProblemCode } from "../protocol/problem.ts";
+import { failureOf, problemResponse } from "./problem-response.ts";
+
+describe("problemResponse", () => {
+  it.each(Object.keys(PROBLEMS) as ProblemCode[])("%s has its own status and is a problem document", async (code) => {
+    const response = problemResponse({ code, detail: "why", errors: [{ field: "a.0", message: "no" }] });
+    expect(response.status).toBe(PROBLEMS[code].status);
+    expect(response.headers.get("Content-Type")).toBe("application/problem+json");
+    expect(problemSchema.parse(await response.json())).toMatchObject({
+      code,
+      detail: "why",
+      status: response.status,
+      errors: [{ field: "a.0" }],
+    });
+  });
+
+  it("says when to come back", () => {
+    expect(problemResponse({ code: "overloaded", detail: "" }).headers.get("Retry-After")).toBe("2");
+    expect(
+      problemResponse({ code: "overloaded", detail: "" }, { headers: { "Retry-After": "9" } }).headers.get(
+        "Retry-After",
+      ),
+    ).toBe("9");
+    expect(problemResponse({ code: "conflict", detail: "" }).headers.has("Retry-After")).toBe(false);
+  });
+});
+
+describe("failureOf", () => {
+  it.each(["overloaded", "retryable"])("a Durable Object that is %s is a 503", (flag) => {
+    const { response, incident } = failureOf(Object.assign(new Error("secret inside"), { [flag]: true }));
+    expect([response.status, incident]).toEqual([503, null]);
+    expect(response.headers.has("Retry-After")).toBe(true);
+  });
+
+  it("P10: anything else is a 500 that tells nothing but where to look", async () => {
+    const { response, incident, message } = failureOf(
+      Object.assign(new Error("secret inside"), { stack: "at secret.ts:1", extra: "secret" }),
+    );
+    expect(response.status).toBe(500);
+    const text = await response.text();
+    expect(text).not.toContain("secret");
+    expect(text).toContain(incident);
+    expect(message).toBe("Error: secret inside");
+  });
+});

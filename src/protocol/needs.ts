@@ -1,0 +1,36 @@
+/** What a task needs of a worker, and which workers have it. Pure; the registry's dispatch rests on it. */
+import type { Missing } from "./why.ts";
+
+/** What a worker must offer to do a task. */
+export interface Needs {
+  /** The compiler's canonical type. */
+  type: string;
+  /** Names of PROGRAMS the worker must have found. */
+  programs: string[];
+  tags: string[];
+  allow_exec: boolean;
+  allow_autoexec: boolean;
+}
+
+/** What a worker offers, as it reported at registration. */
+export interface Offer {
+  /** Programs it found, name → version. */
+  programs: Readonly<Record<string, string>>;
+  tags: readonly string[];
+  allow_exec: boolean;
+  allow_autoexec: boolean;
+}
+
+/** Whether a worker can do a task: it has every program and tag, and allows what the task must be allowed. */
+export function canDo(needs: Needs, worker: Offer): boolean {
+  for (const _ of missingFor(needs, worker)) return false;
+  return true;
+}
+
+/** What a worker lacks for a task, one by one; nothing when it can do it. */
+export function* missingFor(needs: Needs, worker: Offer): Generator<Missing> {
+  for (const name of needs.programs) if (!Object.hasOwn(worker.programs, name)) yield { kind: "program", name };
+  for (const name of needs.tags) if (!worker.tags.includes(name)) yield { kind: "tag", name };
+  if (needs.allow_exec && !worker.allow_exec) yield { kind: "exec", name: "" };
+  if (needs.allow_autoexec && !worker.allow_autoexec) yield { kind: "autoexec", name: "" };
+}

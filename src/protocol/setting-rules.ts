@@ -1,0 +1,38 @@
+/** Rules of settings: the names the manager knows, their defaults, and presets. Pure. */
+import { PRESET_PREFIX } from "./constants.ts";
+import type { Result } from "../lib/result.ts";
+import type { FieldError, Refusal } from "./problem.ts";
+
+/** What the manager answers for a known name that nobody has set. The paths are the 2015 manager's; empty: the worker's own. */
+export const DEFAULTS: Readonly<Record<string, unknown>> = {
+  lease_s: 60,
+  blender_path_linux: "",
+  blender_path_win: "",
+  blender_path_osx: "",
+};
+
+/**
+ * The rules a value breaks, by the setting's name. `null` breaks none: it takes a setting back. `checkPreset` judges a
+ * preset's content; its fields start with `value`.
+ */
+export function checkSetting(
+  name: string,
+  value: unknown,
+  checkPreset: (value: unknown) => Result<unknown, Refusal>,
+): FieldError[] {
+  if (value === null) return [];
+  if (name.startsWith(PRESET_PREFIX)) {
+    if (name === PRESET_PREFIX) return [{ field: name, message: `needs a preset's name after '${PRESET_PREFIX}'` }];
+    const checked = checkPreset(value);
+    if (checked.ok) return [];
+    const errors = checked.error.errors ?? [{ field: "value", message: checked.error.detail }];
+    return errors.map(({ field, message }) => ({ field: field.replace(/^value/, name), message }));
+  }
+  if (name === "lease_s" && !(Number.isInteger(value) && (value as number) >= 5 && (value as number) <= 86_400)) {
+    return [{ field: name, message: "must be a whole number of seconds from 5 to 86400" }];
+  }
+  if (name.startsWith("blender_path_") && Object.hasOwn(DEFAULTS, name) && typeof value !== "string") {
+    return [{ field: name, message: "must be a text" }];
+  }
+  return [];
+}

@@ -1,0 +1,11 @@
+/** Bindings and secrets of the manager, as `wrangler.toml` declares them. */
+import type { SigningEnv } from "../platform/signing.ts";
+
+export interface Env extends SigningEnv {
+  TASK: DurableObjectNamespace;
+  REGISTRY: DurableObjectNamespace;
+  HISTORY: D1Database;
+  FILES: R2Bucket;
+  /** The page's files; tests of the Worker alone have none. */
+  ASSETS?: Fetcher;
+}

@@ -1,0 +1,147 @@
+/** What the WorkerRegistry offers over RPC. Plain protocol values; refusals are tagged results. */
+import type { BackupRpc } from "./backup.ts";
+import type { Result } from "../lib/result.ts";
+import type { FieldError, Refusal } from "../protocol/problem.ts";
+import type { TaskSummary } from "../protocol/task.ts";
+import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
+import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
+import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
+import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
+import type { Needs } from "../protocol/needs.ts";
+
+/** The Worker names a socket's authenticated worker in this header. Whatever a client sends under it is dropped. */
+export const WORKER_ID_HEADER = "Tablao-Worker-Id";
+
+/** What a task has done so far; only ever rises. */
+export interface Tally {
+  done: number;
+  errors: number;
+  lost: number;
+  seconds: number;
+}
+
+/** A TaskDO's report: its summary, and what dispatch must know. Older versions are ignored. */
+export interface TaskReport {
+  /** Rises with every change of the task. */
+  version: number;
+  summary: TaskSummary;
+  needs: Needs;
+  /** Frames a worker could claim right now: 0 when paused, canceled, waiting or all leased. */
+  claimable: number;
+  /** Workers with a live lease: they count as online even without a socket, and it is their `current_task`. */
+  live_workers: number[];
+  kept_off: { worker_id: number; until_ms: number }[];
+  /** What it has done so far. */
+  tally: Tally;
+  /** The task has been removed: drop it from the lists. */
+  gone: boolean;
+}
+
+export interface ReportReply {
+  /** Workers online, enabled and able to do this task (P6 needs it: "3 times where fewer workers exist"). */
+  able_workers: number;
+  /** Pages show the farm: they want counters sooner than those who look once. */
+  watched: boolean;
+}
+
+export interface Reservation {
+  id: number;
+  /** The same submission came before: answer with that task. */
+  existing: boolean;
+}
+
+export interface TaskQuery {
+  status?: string;
+  type?: string;
+  owner?: string;
+  limit: number;
+  cursor?: string;
+}
+
+/** What `GET /metrics` tells. */
+export interface FarmMetrics {
+  /** Tasks by status. */
+  tasks: Record<string, number>;
+  /** Frames by state, of tasks that have not ended. */
+  frames: Record<string, number>;
+  /** Workers by connection and status. */
+  workers: { connection: string; status: string; count: number }[];
+  /** Since the manager was set up. */
+  ever: Tally;
+  /** Sockets of pages that watch the farm. */
+  watchers: number;
+}
+
+export interface RegistryRpc extends BackupRpc {
+  /** Begin to restore this backup, or go on with it; `conflict` names what is here when this is not an empty manager. */
+  beginRestore(backup: string): Promise<Result<null, Refusal>>;
+  /** Ok while this backup is being restored. */
+  isRestoring(backup: string): Promise<Result<null, Refusal>>;
+
+  /** Look a secret up by its SHA-256 (hex). Updates last use at most once a minute. Never counts a join token's use. */
+  authenticate(secretSha256: string): Promise<Principal | null>;
+  /** Who holds the token with this id; null when it gives no access (any more). */
+  principalOfToken(id: number): Promise<Principal | null>;
+  /** Those of these tokens that still give access. */
+  livingTokens(ids: number[]): Promise<number[]>;
+  createToken(create: TokenCreate): Promise<{ token: Token; secret: string }>;
+  listTokens(): Promise<Token[]>;
+  revokeToken(id: number): Promise<Result<Token, Refusal>>;
+
+  /**
+   * Register a worker. With a join token (one use is taken) or as admin: a new worker with its own secret. As a known
+   * worker: its record is updated, `created` is false and there is no secret.
+   */
+  registerWorker(
+    register: WorkerRegister,
+    caller: Principal,
+    ipAddress: string,
+  ): Promise<Result<{ key: string; worker: Worker; secret: string | null; created: boolean }, Refusal>>;
+  /** Key: hostname, or `hostname#id` from the second worker of that name on. Ordered by id. */
+  listWorkers(): Promise<Record<string, Worker>>;
+  getWorker(id: number): Promise<Result<WorkerInfo, Refusal>>;
+  patchWorker(
+    id: number,
+    patch: WorkerPatch,
+    caller: Principal,
+    ipAddress: string,
+  ): Promise<Result<WorkerPatched, Refusal>>;
+  /** Revokes its secret and closes its socket. Its leases run out by themselves. */
+  removeWorker(id: number): Promise<Result<null, Refusal>>;
+
+  /**
+   * Allocate a task id. Idempotent by (owner, task_id) and by (owner, Idempotency-Key): the same key with another body is a
+   * `invalid` refusal. The task appears in lists when its object has reported.
+   */
+  reserveTask(request: {
+    owner: string;
+    task_id: number | null;
+    idempotency_key: string | null;
+    body_sha256: string;
+  }): Promise<Result<Reservation, Refusal>>;
+  report(report: TaskReport): Promise<ReportReply>;
+  /** How many workers are online, enabled and able. */
+  ableWorkers(needs: Needs): Promise<number>;
+  /** Newest first by id; the cursor is opaque. */
+  listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>>;
+  /** Tell sockets that these leases are gone. Workers without one learn at their next renewal. */
+  pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
+
+  /** Why this task waits. `waitsFor`: the tasks it waits for, as its object says. */
+  whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>>;
+  whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>>;
+  /** Numbers of the farm, for monitoring. */
+  metrics(): Promise<FarmMetrics>;
+
+  createWebhook(create: WebhookCreate): Promise<WebhookCreated>;
+  listWebhooks(): Promise<Webhook[]>;
+  removeWebhook(id: number): Promise<Result<null, Refusal>>;
+  listDeliveries(id: number): Promise<Result<Delivery[], Refusal>>;
+
+  listSettings(): Promise<Record<string, unknown>>;
+  /** Names under `render.`. */
+  listPresets(): Promise<string[]>;
+  getSetting(name: string): Promise<Result<unknown, Refusal>>;
+  /** All or nothing; values of known names are validated. */
+  setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal & { errors?: FieldError[] }>>;
+}

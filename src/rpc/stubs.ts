@@ -1,0 +1,43 @@
+/**
+ * Stubs of the farm's Durable Objects, and calls through them. A stub that saw an error stays broken, so each call, and each try of
+ * a call, makes its own.
+ */
+import { withRetry } from "../lib/retry.ts";
+import type { Env } from "./env.ts";
+import type { RegistryRpc } from "./registry.ts";
+import type { TaskRpc } from "./task.ts";
+
+/** The registry is one object for the whole farm. */
+export const REGISTRY_NAME = "registry";
+
+/**
+ * What a stub offers. The platform's own RPC types turn `unknown` inside a settings record into `never`; the interfaces of this
+ * folder are what both sides implement, so calls go through them.
+ */
+export type RegistryStub = DurableObjectStub & RegistryRpc;
+export type TaskStub = DurableObjectStub & TaskRpc;
+
+/** A fresh stub of the registry. */
+export function registryStub(env: Pick<Env, "REGISTRY">): RegistryStub {
+  return env.REGISTRY.getByName(REGISTRY_NAME) as RegistryStub;
+}
+
+/** A fresh stub of a task's object, which is addressed by the task's id. */
+export function taskStub(env: Pick<Env, "TASK">, id: number): TaskStub {
+  return env.TASK.getByName(String(id)) as TaskStub;
+}
+
+/** Call a task's object. Every method of `TaskRpc` may run twice: verbs are keyed or fenced, the rest are idempotent. */
+export async function callTask<T>(env: Env, id: number, call: (task: TaskRpc) => Promise<T>): Promise<T> {
+  return await withRetry(() => call(taskStub(env, id)));
+}
+
+/** Call the registry with a method that may run twice. */
+export async function callRegistry<T>(env: Env, call: (registry: RegistryRpc) => Promise<T>): Promise<T> {
+  return await withRetry(() => call(registryStub(env)));
+}
+
+/** Call the registry with a method that makes something new each time (a token, a worker): the client decides on a second try. */
+export async function callRegistryOnce<T>(env: Env, call: (registry: RegistryRpc) => Promise<T>): Promise<T> {
+  return await call(registryStub(env));
+}

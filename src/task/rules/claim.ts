@@ -1,0 +1,125 @@
+/** Claiming: which frames a worker gets next, or why it gets none. Pure; time is an argument. */
+import { frameAt } from "../../protocol/frame-list.ts";
+import type { NoLeaseReason } from "../../protocol/lease.ts";
+import { chunkSize } from "./chunking.ts";
+import { keptOffUntil, trustedWorkers } from "./failure.ts";
+import { has, minus, setOf, take } from "./frame-set.ts";
+import type { LiveLease } from "./lease-index.ts";
+import { expire } from "./settle.ts";
+import { claimable, countsOf, statusOf, waitsForWhole, type Transition } from "./ledger.ts";
+import { indexAt, positions } from "./visit-order.ts";
+
+/** A worker that finds nothing asks again no sooner than this, unless it is told of work. */
+const NOTHING_RETRY_MS = 5_000;
+/** How many failed frames a claim looks through for one this worker may try: bounds the rows a claim reads. */
+const RETRY_LOOK = 64;
+
+/** Failed frames in more pieces than this go out before new ones: the set is a part of one row. */
+const MAX_RETRY_PIECES = 10_000;
+
+export interface ClaimRequest {
+  worker: number;
+  key: string;
+  epoch: number;
+  /** Fresh, unguessable; used when a lease is made. */
+  leaseId: string;
+}
+
+export type ClaimOutcome =
+  | { lease: LiveLease; fresh: boolean }
+  | { lease: null; reason: NoLeaseReason; retryAfterMs: number | null };
+
+/** Give the worker a chunk, or say why not. The same key answers with the same live lease. */
+export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
+  expire(t);
+  const known = t.ledger.leases.claimedWith(request.worker, request.key);
+  if (known) return { lease: known, fresh: false };
+  const refused = whyNoLease(t, request);
+  if (refused) return { lease: null, ...refused };
+  const chosen = choose(t, request.worker);
+  if (chosen.length === 0) return { lease: null, reason: "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
+  const frames = setOf(chosen);
+  const lease: LiveLease = {
+    lease_id: request.leaseId,
+    attempt: ++t.ledger.attempt,
+    worker: request.worker,
+    key: request.key,
+    frames,
+    open: frames,
+    claimed_ms: t.nowMs,
+    until_ms: t.nowMs + t.terms.leaseMs,
+    stored_ms: 0,
+  };
+  t.ledger.leases.add(lease);
+  t.ledger.counts.leased += chosen.length;
+  return { lease, fresh: true };
+}
+
+function whyNoLease(
+  t: Transition,
+  request: ClaimRequest,
+): { reason: NoLeaseReason; retryAfterMs: number | null } | null {
+  const status = statusOf(t.terms, t.ledger);
+  if (
+    t.ledger.paused ||
+    t.ledger.stopped !== null ||
+    status === "canceled" ||
+    status === "completed" ||
+    status === "failed"
+  ) {
+    return { reason: "not_running", retryAfterMs: null };
+  }
+  if (waitsForWhole(t.ledger)) return { reason: "waiting", retryAfterMs: null };
+  if (request.epoch < t.ledger.outranked) return { reason: "outranked", retryAfterMs: 0 };
+  const until = keptOffUntil(t.ledger, request.worker, t.ableWorkers, t.nowMs);
+  if (until !== null) return { reason: "kept_off", retryAfterMs: until - t.nowMs };
+  if (claimable(t.terms, t.ledger) === 0) {
+    const closed = countsOf(t.terms, t.ledger).pending > 0;
+    return { reason: closed ? "waiting" : "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
+  }
+  return null;
+}
+
+/** Take frames for a chunk out of ready, then the cursor, then retry; retries come first where too many wait. */
+function choose(t: Transition, worker: number): number[] {
+  const { ledger, terms } = t;
+  const want = chunkSize(
+    terms.chunk,
+    ledger.stats,
+    countsOf(terms, ledger).pending,
+    Math.max(t.ableWorkers, ledger.leases.size + 1),
+  );
+  const chosen = take(ledger.ready, want);
+  ledger.ready = minus(ledger.ready, setOf(chosen));
+  if (chosen.length === 0 && ledger.retry.length > MAX_RETRY_PIECES) {
+    const again = takeRetries(t, worker, want);
+    if (again.length > 0) return again;
+  }
+  const end = positions(terms.order, terms.total);
+  while (chosen.length < want && ledger.cursor < end) {
+    const index = indexAt(terms.order, terms.total, ledger.cursor++);
+    if (index === undefined) continue;
+    const frame = frameAt(terms.list, index)!;
+    if (!has(ledger.skipped, frame)) chosen.push(frame);
+  }
+  return chosen.length > 0 ? chosen : takeRetries(t, worker, want);
+}
+
+function takeRetries(t: Transition, worker: number, want: number): number[] {
+  const again = retries(t, worker, want);
+  t.ledger.retry = minus(t.ledger.retry, setOf(again));
+  return again;
+}
+
+/** Failed frames this worker may try: a frame goes to a worker that has not failed it while there is one left to ask. */
+function retries(t: Transition, worker: number, want: number): number[] {
+  const trusted = trustedWorkers(t);
+  const out: number[] = [];
+  for (const frame of take(t.ledger.retry, RETRY_LOOK)) {
+    const failures = t.book.get(frame)?.failures ?? [];
+    if (failures.length < trusted && failures.some(([id]) => id === worker)) continue;
+    out.push(frame);
+    if (out.length === want) break;
+  }
+  return out;
+}

@@ -1,0 +1,287 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { framesOf, parseFrameList } from "../../protocol/frame-list.ts";
+import { act } from "./user-actions.ts";
+import { frames, take as takeFrames } from "./frame-set.ts";
+import { claim } from "./claim.ts";
+import { complete, expire, fail, release, renew, type DoneFrame } from "./settle.ts";
+import { SWEEP_AFTER_MS } from "../../protocol/constants.ts";
+import { countsOf, statusOf } from "./ledger.ts";
+import { at, audit, newTask, terms, whole, type FarmTask } from "../../../test/support/rules-farm.ts";
+
+const file = (frame: number, attempt: number) => ({ name: `f${frame}`, size: 1 + attempt, sha256: "a".repeat(64) });
+
+type Step =
+  | { do: "claim"; worker: number; key: number }
+  | { do: "renew" | "complete" | "fail" | "release"; lease: number; stale: boolean; part: number }
+  | { do: "wait"; ms: number }
+  | { do: "act"; action: "pause" | "resume" | "cancel" | "requeue" }
+  | { do: "frames"; action: "requeue" | "skip"; frame: number };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("claim" as const),
+      worker: fc.integer({ min: 1, max: 4 }),
+      key: fc.integer({ min: 0, max: 3 }),
+    }),
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constantFrom("renew" as const, "complete" as const, "fail" as const, "release" as const),
+      lease: fc.nat(20),
+      stale: fc.boolean(),
+      part: fc.nat(4),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: 1, max: 70_000 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("act" as const),
+      action: fc.constantFrom("pause" as const, "resume" as const, "cancel" as const, "requeue" as const),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("frames" as const),
+      action: fc.constantFrom("requeue" as const, "skip" as const),
+      frame: fc.integer({ min: 1, max: 12 }),
+    }),
+  },
+);
+
+interface Given {
+  worker: number;
+  leaseId: string;
+  attempt: number;
+  frames: number[];
+}
+
+function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void): number {
+  let nowMs = 0;
+  const given: Given[] = [];
+  for (const [i, s] of steps.entries()) {
+    const t = at(task, nowMs);
+    if (s.do === "wait") nowMs += s.ms;
+    else if (s.do === "claim") {
+      const before = task.ledger.attempt;
+      const outcome = claim(t, { worker: s.worker, key: `key-${s.worker}-${s.key}`, epoch: 0, leaseId: `lease-${i}` });
+      if (outcome.lease?.attempt === before + 1) {
+        given.push({
+          worker: s.worker,
+          leaseId: outcome.lease.lease_id,
+          attempt: outcome.lease.attempt,
+          frames: [...frames(outcome.lease.frames)],
+        });
+      }
+    } else if (s.do === "act") act(t, whole(task), s.action, undefined, "test");
+    else if (s.do === "frames") act(t, whole(task), s.action, String(s.frame), "test");
+    else if (given.length > 0) {
+      const lease = given[s.lease % given.length]!;
+      const ref = {
+        worker: lease.worker,
+        leaseId: lease.leaseId,
+        attempt: s.stale ? lease.attempt - 1 : lease.attempt,
+      };
+      const part = lease.frames
+        .slice(0, s.part)
+        .map((frame): DoneFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
+      const all = lease.frames.map((frame): DoneFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
+      const live = [...task.ledger.leases].some(
+        (l) => l.lease_id === ref.leaseId && l.attempt === ref.attempt && l.until_ms > nowMs,
+      );
+      const before = JSON.stringify([task.ledger.counts, [...task.entries]]);
+      const open = takeFrames(task.ledger.leases.get(lease.leaseId)?.open ?? [], 1000).filter(
+        (f) => !part.some((d) => d.frame === f),
+      );
+      const result =
+        s.do === "renew"
+          ? renew(t, ref, part)
+          : s.do === "complete"
+            ? complete(t, ref, all)
+            : s.do === "release"
+              ? release(t, ref, part, "test")
+              : fail(t, ref, part, open.slice(0, 1).length > 0 ? open.slice(0, 1) : lease.frames.slice(0, 1), "broken");
+      if (!live && [...task.ledger.leases].every((l) => l.until_ms > nowMs)) {
+        // P2: whoever does not hold the lease changes nothing but the expiry of what was over.
+        const after = JSON.stringify([task.ledger.counts, [...task.entries]]);
+        if (result.ok && s.do !== "complete") throw new Error(`P2: ${s.do} by a superseded lease was accepted`);
+        if (JSON.stringify([[...task.entries]]) !== JSON.stringify([JSON.parse(before)[1]]) && after !== before)
+          throw new Error(`P2: ${s.do} by a superseded lease changed a frame`);
+      }
+    }
+    observe(nowMs);
+  }
+  return nowMs;
+}
+
+const shapes = fc.record({
+  text: fc.constantFrom("1-12", "1-12:3,13-15", "-2-5", "7"),
+  chunk: fc.constantFrom(1, 3, 5, "auto" as const),
+  order: fc.constantFrom("ascending" as const, "preview" as const),
+});
+
+test("P1, P2: after any sequence of calls every frame is in one state, counters equal rows, no frame has two live leases", () => {
+  fc.assert(
+    fc.property(shapes, fc.array(step, { maxLength: 60 }), (shape, steps) => {
+      const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
+      drive(task, steps, () => audit(task));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("P3: a frame that is done keeps its attempt and bytes until somebody asks for it again", () => {
+  fc.assert(
+    fc.property(shapes, fc.array(step, { maxLength: 60 }), (shape, steps) => {
+      const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
+      const committed = new Map<number, number>();
+      const withoutRequeue = steps.filter((s) => !(s.do === "act" && s.action === "requeue") && !(s.do === "frames"));
+      drive(task, withoutRequeue, () => {
+        for (const [frame, entry] of task.entries) {
+          if (entry.state !== "done") continue;
+          const known = committed.get(frame);
+          if (known !== undefined && known !== entry.attempt)
+            throw new Error(`P3: frame ${frame} was committed by ${known} and by ${entry.attempt}`);
+          committed.set(frame, entry.attempt);
+          if (entry.files[0]!.size !== 1 + entry.attempt) throw new Error("P3: bytes of another attempt");
+        }
+        for (const frame of committed.keys())
+          if (task.entries.get(frame)?.state !== "done") throw new Error(`frame ${frame} was done and is no longer`);
+      });
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("P6: from any state, once people let it run, workers that succeed finish the task", () => {
+  fc.assert(
+    fc.property(shapes, fc.array(step, { maxLength: 40 }), (shape, steps) => {
+      const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
+      let nowMs = drive(task, steps, () => undefined) + 6 * 3_600_000;
+      expire(at(task, nowMs));
+      if (statusOf(task.terms, task.ledger) !== "completed")
+        act(at(task, nowMs), whole(task), "requeue", undefined, "test");
+      act(at(task, nowMs), whole(task), "resume", undefined, "test");
+      for (let i = 0; i < 50 && statusOf(task.terms, task.ledger) !== "completed"; i++) {
+        nowMs += 1_000;
+        const outcome = claim(at(task, nowMs), {
+          worker: 1 + (i % 2),
+          key: `finish-${i}`,
+          epoch: 0,
+          leaseId: `finish-${i}`,
+        });
+        if (!outcome.lease)
+          throw new Error(`stuck: ${outcome.reason} at ${JSON.stringify(countsOf(task.terms, task.ledger))}`);
+        const { lease } = outcome;
+        const done = [...frames(lease.frames)].map((frame) => ({
+          frame,
+          seconds: 1,
+          files: [file(frame, lease.attempt)],
+        }));
+        expect(
+          complete(at(task, nowMs), { worker: lease.worker, leaseId: lease.lease_id, attempt: lease.attempt }, done).ok,
+        ).toBe(true);
+        audit(task);
+      }
+      expect(statusOf(task.terms, task.ledger)).toBe("completed");
+      expect(task.events.filter((e) => e.kind === "completed").length).toBeGreaterThan(0);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("P7: history adds up: played from the start, it leaves the frames done that are done, none of them twice", () => {
+  fc.assert(
+    fc.property(shapes, fc.array(step, { maxLength: 60 }), (shape, steps) => {
+      const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
+      drive(task, steps, () => undefined);
+      const done = new Set<number>();
+      for (const { kind, frames: text, frame_count: count } of task.events) {
+        const list = parseFrameList(text ?? "");
+        const named = list.ok ? [...framesOf(list.value)] : [];
+        expect(named).toHaveLength(count);
+        for (const frame of named) {
+          if (kind === "done") expect(done.has(frame)).toBe(false);
+          if (kind === "done") done.add(frame);
+          if (kind === "requeued") done.delete(frame);
+        }
+      }
+      const rows = [...task.entries].filter(([, entry]) => entry.state === "done").map(([frame]) => frame);
+      expect([...done].toSorted((x, y) => x - y)).toEqual(rows.toSorted((x, y) => x - y));
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test("a task of a million frames keeps a ledger of a few hundred bytes", () => {
+  const task = newTask(terms("1-1000000", { order: "preview", chunk: 10 }));
+  for (let i = 0; i < 20; i++) {
+    const outcome = claim(at(task, i), { worker: 1, key: `k${i}`, epoch: 0, leaseId: `l${i}` });
+    if (!outcome.lease) throw new Error(outcome.reason);
+    const { lease } = outcome;
+    const done = [...frames(lease.frames)].map((frame) => ({ frame, seconds: 0, files: [file(frame, lease.attempt)] }));
+    expect(complete(at(task, i), { worker: 1, leaseId: lease.lease_id, attempt: lease.attempt }, done).ok).toBe(true);
+  }
+  expect(JSON.stringify(task.ledger).length).toBeLessThan(900);
+  expect(task.entries.size).toBe(200);
+  expect([...framesOf(task.terms.list)].length).toBe(1_000_000);
+});
+
+test.each(["ascending", "preview"] as const)(
+  "P2: a frame skipped and asked for again before its turn is given out once (%s)",
+  (order) => {
+    const task = newTask(terms("1-12", { order }));
+    for (let frame = 1; frame <= 12; frame++) {
+      act(at(task, 0), whole(task), "skip", String(frame), "test");
+      act(at(task, 0), whole(task), "requeue", String(frame), "test");
+    }
+    const given = Array.from({ length: 12 }, (_, i) =>
+      claim(at(task, 0), { worker: 1, key: `k${i}`, epoch: 0, leaseId: `l${i}` }),
+    );
+    expect(new Set(given.flatMap(({ lease }) => [...frames(lease!.frames)])).size).toBe(12);
+    expect(claim(at(task, 0), { worker: 1, key: "more", epoch: 0, leaseId: "more" }).lease).toBeNull();
+    audit(task);
+  },
+);
+
+test("a canceled task whose frames were all skipped ends when it is asked for again", () => {
+  const task = newTask(terms("7"));
+  act(at(task, 0), whole(task), "cancel", undefined, "test");
+  act(at(task, 0), whole(task), "skip", "7", "test");
+  act(at(task, 0), whole(task), "requeue", undefined, "test");
+  expect(statusOf(task.terms, task.ledger)).toBe("completed");
+  expect(task.events.map((e) => e.kind)).toEqual(["canceled", "skipped", "requeued", "completed"]);
+});
+
+test("P3: what is asked for again is swept when no grant given out before is valid any more, and an earlier sweep is not brought forward", () => {
+  for (const named of [undefined, "1"]) {
+    const task = newTask(terms("1-2", { chunk: 2 }));
+    const first = claim(at(task, 0), { worker: 1, key: "key-1", epoch: 0, leaseId: "lease-1" }).lease!;
+    const { leaseMs } = task.terms;
+    // Renewed in memory, which a restart may forget: its holder may upload until the renewal's grant is over.
+    const renewedMs = leaseMs / 2;
+    renew(at(task, renewedMs), { worker: 1, leaseId: "lease-1", attempt: first.attempt }, []);
+    const grantMs = renewedMs + leaseMs + SWEEP_AFTER_MS;
+    const forgotten = [...task.ledger.leases][0]!;
+    forgotten.until_ms = leaseMs;
+    const t = at(task, leaseMs + 1);
+    const second = claim(t, { worker: 2, key: "key-2", epoch: 0, leaseId: "lease-2" }).lease!;
+    const done = [1, 2].map((frame): DoneFrame => ({
+      frame,
+      seconds: 1,
+      files: [{ name: `f${frame}`, size: 1, sha256: "a".repeat(64) }],
+    }));
+    expect(complete(t, { worker: 2, leaseId: "lease-2", attempt: second.attempt }, done).ok).toBe(true);
+    expect(act(t, whole(task), "requeue", named, "test").ok).toBe(true);
+    const { sweeps } = task.ledger;
+    const of = (attempt: number): number =>
+      Math.max(...sweeps.filter((one) => one.attempt === attempt || one.frames.length === 0).map((one) => one.due_ms));
+    expect(of(first.attempt)).toBeGreaterThanOrEqual(grantMs);
+    expect(of(second.attempt)).toBeGreaterThanOrEqual(second.until_ms + SWEEP_AFTER_MS);
+  }
+});

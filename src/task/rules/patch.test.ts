@@ -1,0 +1,27 @@
+import { expect, test } from "vitest";
+import { definitionOf } from "../../../test/support/definition.ts";
+import { amend } from "./patch.ts";
+import { act } from "./user-actions.ts";
+import type { CompiledDefinition } from "../../rpc/task.ts";
+import { at, newTask, terms, whole } from "../../../test/support/rules-farm.ts";
+
+const COMPILED: CompiledDefinition = {
+  settings: { frames: "1-20" },
+  frame_list: "1-20",
+  format: "PNG",
+  needs: { type: "demo_render", programs: [], tags: [], allow_exec: false, allow_autoexec: false },
+  inputs: [],
+  input_task: null,
+  files_per_frame: 1,
+};
+
+test("P10: other settings with an action that is refused change nothing, not even what was skipped", () => {
+  const task = newTask(terms("1-10"));
+  act(at(task, 0), whole(task), "skip", "2-5", "ana");
+  const before = JSON.stringify(task.ledger);
+  const definition = definitionOf("demo_render", { frames: "1-10" }, { id: 1, owner: "ana" });
+  const patch = { settings: { frames: "1-20" }, status: "skip", frames: "999" } as const;
+  const refused = amend(at(task, 1), whole(task), definition, patch, COMPILED, "ana");
+  expect(refused).toMatchObject({ ok: false, error: { code: "invalid" } });
+  expect(JSON.stringify(task.ledger)).toBe(before);
+});

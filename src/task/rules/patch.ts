@@ -1,0 +1,60 @@
+/** PATCH on a task: its definition and its state, all or nothing. Pure. */
+import { ok, type Result } from "../../lib/result.ts";
+import { refuse, type Refusal } from "../../protocol/problem.ts";
+import type { TaskPatch } from "../../protocol/task.ts";
+import { act, changeFrames, type WholeBook } from "./user-actions.ts";
+import { noteTask, termsOf, type Transition } from "./ledger.ts";
+import type { CompiledDefinition, TaskDefinition } from "../../rpc/task.ts";
+
+/**
+ * The definition after the patch: the same object when nothing in it changed. Settings may change before the first lease
+ * only; then `compiled` is what the Worker made of them.
+ */
+export function amend(
+  t: Transition,
+  whole: WholeBook,
+  before: TaskDefinition,
+  patch: TaskPatch,
+  compiled: CompiledDefinition | null,
+  actor: string,
+): Result<TaskDefinition, Refusal> {
+  const definition = { ...before };
+  const ledger = { ...t.ledger, counts: { ...t.ledger.counts } };
+  if (patch.settings !== undefined) {
+    const changed = changeSettings(t, definition, compiled);
+    if (!changed.ok) return changed;
+  }
+  if (patch.status !== undefined) {
+    const acted = act(t, whole, patch.status, patch.frames, actor);
+    if (!acted.ok) {
+      // What is refused is refused whole: other settings may have moved the cursor already.
+      if (patch.settings !== undefined) Object.assign(t.ledger, ledger);
+      return acted;
+    }
+  }
+  if (patch.priority !== undefined) definition.priority = patch.priority;
+  if (patch.name !== undefined) definition.name = patch.name;
+  if (JSON.stringify(definition) === JSON.stringify(before)) return ok(before);
+  const fields = (["priority", "name", "settings"] as const).filter((field) => patch[field] !== undefined);
+  noteTask(t, "changed", `${fields.join(", ")} by ${actor}`);
+  return ok(definition);
+}
+
+function changeSettings(
+  t: Transition,
+  definition: TaskDefinition,
+  compiled: CompiledDefinition | null,
+): Result<null, Refusal> {
+  if (t.ledger.attempt > 0)
+    return refuse("conflict", "settings can be changed before the first lease only", "settings");
+  if (!compiled || compiled.input_task !== definition.input_task) {
+    return refuse("invalid", "cannot change the task its frames come from", "settings");
+  }
+  if (compiled.frame_list !== definition.frame_list) {
+    const moved = changeFrames(t.ledger);
+    if (!moved.ok) return moved;
+  }
+  Object.assign(definition, compiled);
+  t.terms = termsOf(definition);
+  return ok(null);
+}

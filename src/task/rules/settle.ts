@@ -1,0 +1,240 @@
+/**
+ * The lease rules after a claim (`claiming.ts`): renew, complete, fail, release, expire. Pure; time is an argument.
+ *
+ * A lease is live while it stands in `ledger.leases`; it is over the moment the clock passes `until_ms`, whether or not an
+ * alarm has run yet (every transition expires first). A call names lease and attempt; when no live lease of that worker has
+ * both, it is refused with `lease_lost` and changes nothing (P2), except that a repetition of what was already done is
+ * recognised from the book itself and answered as the first time (P3).
+ */
+import { ok, type Result } from "../../lib/result.ts";
+import { SWEEP_AFTER_MS } from "../../protocol/constants.ts";
+import { refuse, type Refusal } from "../../protocol/problem.ts";
+import type { OutputFile } from "../../protocol/task.ts";
+import { measured } from "./chunking.ts";
+import { blameFrames, forgive } from "./failure.ts";
+import { format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
+import { timed } from "./tally.ts";
+import type { LiveLease } from "./lease-index.ts";
+import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
+
+/** No grant that was given out until now is valid then, whichever lease it came with, and also where a restart has forgotten a renewal. */
+export function grantsOverMs({ nowMs, terms }: Pick<Transition, "nowMs" | "terms">): number {
+  return nowMs + terms.leaseMs + SWEEP_AFTER_MS;
+}
+
+/** A frame that is rendered; its files were verified against their receipts by the caller. */
+export interface DoneFrame {
+  frame: number;
+  seconds: number;
+  files: OutputFile[];
+}
+
+export interface LeaseRef {
+  worker: number;
+  leaseId: string;
+  attempt: number;
+}
+
+/** Extend a lease, and commit what is done so far. */
+export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  commit(t, lease.value, checked.value);
+  t.ledger.leases.change(lease.value, { until_ms: t.nowMs + t.terms.leaseMs });
+  t.effects.idle = checked.value.length === 0 && lease.value.stored_ms - t.nowMs >= t.terms.leaseMs / 2;
+  return ok(lease.value);
+}
+
+/** End a lease whose frames are all done. `repeat` says that this call had been carried out before. */
+export function complete(
+  t: Transition,
+  ref: LeaseRef,
+  done: readonly DoneFrame[],
+): Result<{ committed: number; repeat: boolean }, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return wasCommitted(t, ref, done) ? ok({ committed: done.length, repeat: true }) : lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  const missing = minus(lease.value.open, setOf(checked.value.map((d) => d.frame)));
+  if (missing.length > 0)
+    return refuse("invalid", `leaves out frame ${format(missing)} of the lease: fail or release it instead`, "done");
+  commit(t, lease.value, checked.value);
+  t.ledger.stats = measured(t.ledger.stats, {
+    frames: size(lease.value.frames),
+    framesMs: done.reduce((sum, d) => sum + d.seconds * 1000, 0),
+    wallMs: t.nowMs - lease.value.claimed_ms,
+  });
+  close(t, lease.value);
+  return ok({ committed: size(lease.value.frames), repeat: false });
+}
+
+/** End a lease in which `blamed` frames failed to render; what is done stays done, the others go back unblamed. */
+export function fail(
+  t: Transition,
+  ref: LeaseRef,
+  done: readonly DoneFrame[],
+  blamed: readonly number[],
+  error: string,
+): Result<{ committed: number }, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  const left = minus(lease.value.open, setOf(checked.value.map((d) => d.frame)));
+  const wrong = minus(setOf(blamed), left);
+  if (wrong.length > 0)
+    return refuse("invalid", `names ${format(wrong)}, which this lease does not hold open`, "frames");
+  commit(t, lease.value, checked.value);
+  t.ledger.counts.leased -= blamed.length;
+  t.ledger.leases.change(lease.value, { open: minus(lease.value.open, setOf(blamed)) });
+  blameFrames(t, lease.value, blamed, error);
+  giveBack(t, lease.value, "given back after a failure");
+  close(t, lease.value, true);
+  return ok({ committed: size(lease.value.frames) - size(left) });
+}
+
+/** Give a lease back without blame: a clean stop, a full disk, a missing program. */
+export function release(
+  t: Transition,
+  ref: LeaseRef,
+  done: readonly DoneFrame[],
+  reason: string,
+): Result<{ committed: number }, Refusal> {
+  expire(t);
+  const lease = liveLease(t, ref);
+  if (!lease.ok) return lease;
+  const checked = checkDone(t, lease.value, done);
+  if (!checked.ok) return checked;
+  commit(t, lease.value, checked.value);
+  const committed = size(lease.value.frames) - size(lease.value.open);
+  giveBack(t, lease.value, reason);
+  close(t, lease.value);
+  return ok({ committed });
+}
+
+/** End every lease whose time is over; its frames are pending again and nobody is blamed (P5, P6). */
+export function expire(t: Transition): void {
+  for (const lease of t.ledger.leases.overdue(t.nowMs)) {
+    giveBack(t, lease, "expired");
+    close(t, lease);
+    t.effects.expired = true;
+  }
+}
+
+/** End every live lease (cancel, delete); their workers are to be told. */
+export function cancelLeases(t: Transition, reason: string): void {
+  for (const lease of t.ledger.leases) {
+    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
+    giveBack(t, lease, reason);
+    close(t, lease);
+  }
+}
+
+function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
+  const lease = t.ledger.leases.get(ref.leaseId);
+  return lease?.attempt === ref.attempt && lease.worker === ref.worker
+    ? ok(lease)
+    : refuse("lease_lost", `attempt ${ref.attempt} of task ${t.terms.id} is no longer this worker's: stop its process`);
+}
+
+/** P3: a repeated completion is known by its frames, all committed under the same attempt by the same worker. */
+function wasCommitted(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): boolean {
+  return (
+    done.length > 0 &&
+    done.every(({ frame }) => {
+      const entry = t.book.get(frame);
+      return entry?.state === "done" && entry.attempt === ref.attempt && entry.worker === ref.worker;
+    })
+  );
+}
+
+/** Check a list of done frames against the lease; answers those not committed yet. Changes nothing. */
+function checkDone(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): Result<DoneFrame[], Refusal> {
+  const fresh: DoneFrame[] = [];
+  const seen = new Set<number>();
+  for (const [i, item] of done.entries()) {
+    if (seen.has(item.frame)) return refuse("invalid", `names frame ${item.frame} twice`, `done.${i}.frame`);
+    seen.add(item.frame);
+    if (!has(lease.frames, item.frame))
+      return refuse("invalid", `names frame ${item.frame}, which is not in this lease`, `done.${i}.frame`);
+    if (item.files.filter((file) => file.kind === undefined).length < t.terms.filesPerFrame) {
+      return refuse(
+        "invalid",
+        `frame ${item.frame} has no uploaded file: a render without its frame is a failure`,
+        `done.${i}.receipts`,
+      );
+    }
+    if (has(lease.open, item.frame)) fresh.push(item);
+  }
+  return ok(fresh);
+}
+
+function commit(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): void {
+  if (done.length === 0) return;
+  for (const { frame, seconds, files } of done) {
+    const failures = t.book.get(frame)?.failures ?? [];
+    t.book.set(frame, {
+      state: "done",
+      attempt: lease.attempt,
+      worker: lease.worker,
+      seconds,
+      at_ms: t.nowMs,
+      files,
+      failures,
+      error: null,
+    });
+    t.ledger.seconds += seconds;
+    t.ledger.frame_current = frame;
+  }
+  const frames = setOf(done.map((d) => d.frame));
+  const times = done.map((d) => d.seconds);
+  t.ledger.tally = timed(t.ledger.tally, times);
+  t.ledger.leases.change(lease, { open: minus(lease.open, frames) });
+  t.ledger.counts.leased -= done.length;
+  t.ledger.counts.done += done.length;
+  forgive(t.ledger, lease.worker);
+  const seconds = times.reduce((sum, one) => sum + one, 0);
+  noteLease(t, "done", lease, frames, seconds, null);
+}
+
+/** Frames that had failed before stay behind new ones; the others go first. */
+function giveBack(t: Transition, lease: LiveLease, reason: string): void {
+  if (lease.open.length === 0) return;
+  const failedBefore = setOf([...framesWithFailures(t, lease.open)]);
+  t.ledger.retry = union(t.ledger.retry, failedBefore);
+  t.ledger.ready = union(t.ledger.ready, minus(lease.open, failedBefore));
+  t.ledger.counts.leased -= size(lease.open);
+  noteLease(t, "lost", lease, lease.open, null, reason);
+}
+
+function* framesWithFailures(t: Transition, frames: FrameSet): Generator<number> {
+  if (t.ledger.error === null) return;
+  for (const frame of take(frames, Infinity)) if ((t.book.get(frame)?.failures.length ?? 0) > 0) yield frame;
+}
+
+/**
+ * Take the lease off the list. Where a frame was not committed its upload may lie about, or be still under way: it is swept
+ * once the grant has run out.
+ */
+function close(t: Transition, lease: LiveLease, blamed = false): void {
+  if ((blamed || lease.open.length > 0) && t.terms.filesPerFrame > 0) {
+    // A restart may have forgotten a renewal, of less than half a lease: the grant that went with it is valid all the same.
+    const dueMs = Math.max(lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs) + SWEEP_AFTER_MS;
+    t.ledger.sweeps = [...t.ledger.sweeps, { attempt: lease.attempt, frames: lease.frames, due_ms: dueMs }];
+  }
+  t.ledger.leases.end(lease);
+  noteEnd(t);
+}
+
+/** Record the end of the task, once: when nothing is open and the last lease is closed. */
+export function noteEnd(t: Transition): void {
+  if (t.ledger.leases.size > 0) return;
+  const status = statusOf(t.terms, t.ledger);
+  if (status === "completed") noteTask(t, "completed", null);
+  if (status === "failed") noteTask(t, "failed", t.ledger.stopped ?? t.ledger.error);
+}

@@ -1,0 +1,249 @@
+/** What people do to a task: pause, resume, cancel, requeue, skip. Pure; refused changes change nothing. */
+import { ok, type Result } from "../../lib/result.ts";
+import { countFrames, framesOf, indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
+import { refuse, type Refusal } from "../../protocol/problem.ts";
+import type { TaskAction } from "../../protocol/task.ts";
+import { EMPTY, format, frames, intersect, MAX_INTERVALS, minus, setOf, setOfList, size, union } from "./frame-set.ts";
+import {
+  isOfTask,
+  noteAllFrames,
+  noteTask,
+  openedFrames,
+  stateOf,
+  statusOf,
+  type Ledger,
+  type Transition,
+} from "./ledger.ts";
+import { cancelLeases, expire, grantsOverMs, noteEnd } from "./settle.ts";
+import { positionOf } from "./visit-order.ts";
+
+/** Frames one requeue or skip may name: each is looked at, so this bounds the rows one request reads and writes. */
+export const MAX_NAMED_FRAMES = 20_000;
+
+/** Attempts whose files may wait to be deleted: each takes about 70 bytes of the ledger's row, which may hold 2 MB. */
+const MAX_SWEEPS = 10_000;
+
+/** Entries of touched frames, for a requeue of the whole task. */
+export interface WholeBook {
+  /** Frames that stopped as failed. */
+  failedFrames(): number[];
+  /** Forget every entry. */
+  clear(): void;
+}
+
+/** Carry out one action; `named` (a frame list) only with requeue and skip. `actor` goes into the history. */
+export function act(
+  t: Transition,
+  whole: WholeBook,
+  action: TaskAction,
+  named: string | undefined,
+  actor: string,
+): Result<null, Refusal> {
+  expire(t);
+  switch (action) {
+    case "pause":
+      return pause(t, actor);
+    case "resume":
+      return resume(t, actor);
+    case "cancel":
+      return cancel(t, actor);
+    case "requeue":
+      return named === undefined ? requeueTask(t, whole, actor) : requeueFrames(t, named, actor);
+    case "skip":
+      return skipFrames(t, named ?? "", actor);
+  }
+}
+
+function pause(t: Transition, actor: string): Result<null, Refusal> {
+  const status = statusOf(t.terms, t.ledger);
+  if (status === "completed" || status === "failed" || status === "canceled")
+    return refuse("conflict", `a ${status} task cannot be paused`, "status");
+  if (!t.ledger.paused) {
+    t.ledger.paused = true;
+    noteTask(t, "paused", actor);
+  }
+  return ok(null);
+}
+
+function resume(t: Transition, actor: string): Result<null, Refusal> {
+  if (statusOf(t.terms, t.ledger) === "canceled")
+    return refuse("conflict", "a canceled task cannot be resumed: requeue it", "status");
+  if (t.ledger.paused) {
+    t.ledger.paused = false;
+    noteTask(t, "resumed", actor);
+  }
+  return ok(null);
+}
+
+function cancel(t: Transition, actor: string): Result<null, Refusal> {
+  const status = statusOf(t.terms, t.ledger);
+  if (status === "completed") return refuse("conflict", "a completed task cannot be canceled", "status");
+  if (status === "canceled") return ok(null);
+  t.ledger.canceled = true;
+  cancelLeases(t, "canceled");
+  noteTask(t, "canceled", actor);
+  return ok(null);
+}
+
+/**
+ * Completed: all frames again. Otherwise: failed frames get new tries, and a canceled or stopped task goes on; frames that
+ * are done stay done.
+ */
+function requeueTask(t: Transition, whole: WholeBook, actor: string): Result<null, Refusal> {
+  const { ledger, terms } = t;
+  const again = statusOf(terms, ledger) === "completed" ? null : setOf(whole.failedFrames());
+  if (again && union(union(ledger.ready, ledger.retry), again).length > MAX_INTERVALS)
+    return tooScattered("failed frames", "status");
+  ledger.canceled = false;
+  restart(t);
+  if (again === null) {
+    if (terms.filesPerFrame > 0) sweepAllDone(t);
+    whole.clear();
+    ledger.cursor = openedFrames(ledger) === null ? 0 : Number.MAX_SAFE_INTEGER;
+    ledger.ready = openedFrames(ledger) ?? EMPTY;
+    ledger.retry = EMPTY;
+    ledger.skipped = EMPTY;
+    ledger.counts = { leased: 0, done: 0, failed: 0, skipped: 0 };
+    ledger.seconds = 0;
+    ledger.frame_current = null;
+  } else {
+    const all = union(again, ledger.retry);
+    for (const frame of frames(all)) t.book.set(frame, undefined);
+    ledger.counts.failed = 0;
+    ledger.retry = EMPTY;
+    ledger.ready = union(ledger.ready, all);
+  }
+  // A completed task gives up what is done: its history must say so, or a reader would see frames done twice (P3, P7).
+  if (again === null) noteAllFrames(t, "requeued", actor);
+  else noteTask(t, "requeued", actor, again);
+  noteEnd(t);
+  return ok(null);
+}
+
+/** New tries for these frames, whatever became of them; those being rendered are left alone. */
+function requeueFrames(t: Transition, text: string, actor: string): Result<null, Refusal> {
+  const { ledger, book } = t;
+  if (ledger.canceled) return refuse("conflict", "the task is canceled: requeue the task first", "status");
+  const named = namedFrames(t, text);
+  if (!named.ok) return named;
+  const attempts = new Set(named.value.map((frame) => book.get(frame)?.attempt));
+  if (t.terms.filesPerFrame > 0 && ledger.sweeps.length + attempts.size > MAX_SWEEPS)
+    return refuse(
+      "conflict",
+      "too many files would have to be deleted at once: name fewer frames, or wait a minute",
+      "frames",
+    );
+  const again = named.value.filter((frame) => !["leased", "pending"].includes(stateOf(t, frame)));
+  const set = setOf(again);
+  const skipped = minus(ledger.skipped, set);
+  const reached = setOf(again.filter((frame) => wasReached(t, frame)));
+  const ready = union(ledger.ready, intersect(reached, openedFrames(ledger) ?? set));
+  if (Math.max(skipped.length, ready.length) > MAX_INTERVALS)
+    return tooScattered("frames asked for again or skipped", "frames");
+  const uncommitted = new Map<number, number[]>();
+  for (const frame of again) {
+    const entry = book.get(frame);
+    if (entry?.state === "done") {
+      ledger.counts.done--;
+      ledger.seconds = Math.max(0, ledger.seconds - entry.seconds);
+      uncommitted.set(entry.attempt, [...(uncommitted.get(entry.attempt) ?? []), frame]);
+    } else if (entry?.state === "failed") ledger.counts.failed--;
+    else ledger.counts.skipped--;
+    book.set(frame, undefined);
+  }
+  if (t.terms.filesPerFrame > 0) {
+    const dueMs = grantsOverMs(t);
+    const sweeps = [...uncommitted].map(([attempt, its]) => ({
+      attempt,
+      frames: setOf(its),
+      only: true as const,
+      due_ms: dueMs,
+    }));
+    ledger.sweeps = [...ledger.sweeps, ...sweeps];
+  }
+  ledger.skipped = skipped;
+  ledger.ready = ready;
+  restart(t);
+  noteTask(t, "requeued", actor, set);
+  return ok(null);
+}
+
+/** A skipped frame that the cursor has not reached will come up there; in `ready` as well it would be given out twice. */
+function wasReached({ ledger, terms }: Transition, frame: number): boolean {
+  return positionOf(terms.order, terms.total, indexOfFrame(terms.list, frame)) < ledger.cursor;
+}
+
+/** These frames are not wanted: they count as ended. Only pending and failed ones can be skipped. */
+function skipFrames(t: Transition, text: string, actor: string): Result<null, Refusal> {
+  const { ledger, book } = t;
+  const named = namedFrames(t, text);
+  if (!named.ok) return named;
+  const states = named.value.map((frame) => [frame, stateOf(t, frame)] as const);
+  const busy = states.filter(([, state]) => state === "leased" || state === "done").map(([frame]) => frame);
+  if (busy.length > 0)
+    return refuse("conflict", `frames ${format(setOf(busy)).slice(0, 100)} are being rendered or done`, "frames");
+  const set = setOf(states.filter(([, state]) => state !== "skipped").map(([frame]) => frame));
+  const skipped = union(ledger.skipped, set);
+  if (skipped.length > MAX_INTERVALS) return tooScattered("skipped frames", "frames");
+  const before = statusOf(t.terms, ledger);
+  for (const [frame, state] of states) {
+    if (state === "failed") ledger.counts.failed--;
+    if (state !== "skipped") book.set(frame, undefined);
+  }
+  ledger.ready = minus(ledger.ready, set);
+  ledger.retry = minus(ledger.retry, set);
+  ledger.skipped = skipped;
+  ledger.counts.skipped += size(set);
+  noteTask(t, "skipped", actor, set);
+  if (statusOf(t.terms, ledger) !== before) noteEnd(t);
+  return ok(null);
+}
+
+/** Before the first lease the frame list may change: nothing has been given out, and what was skipped is asked for anew. */
+export function changeFrames(ledger: Ledger): Result<null, Refusal> {
+  if (openedFrames(ledger) !== null)
+    return refuse("conflict", "the frames of a task that waits frame by frame cannot be changed", "settings");
+  ledger.skipped = EMPTY;
+  ledger.counts.skipped = 0;
+  ledger.cursor = 0;
+  ledger.ready = EMPTY;
+  return ok(null);
+}
+
+function namedFrames(t: Transition, text: string): Result<number[], Refusal> {
+  const list = parseFrameList(text);
+  if (!list.ok) return refuse("invalid", list.error, "frames");
+  if (countFrames(list.value) > MAX_NAMED_FRAMES) {
+    return refuse(
+      "invalid",
+      `names more than ${MAX_NAMED_FRAMES} frames; act on the whole task, or on fewer at a time`,
+      "frames",
+    );
+  }
+  const pieces = setOfList(list.value);
+  if (!pieces.ok) return refuse("invalid", pieces.error, "frames");
+  const all = [...framesOf(list.value)];
+  const foreign = all.filter((frame) => !isOfTask(t.terms, frame));
+  if (foreign.length > 0)
+    return refuse("invalid", `names ${format(setOf(foreign)).slice(0, 100)}, which the task does not have`, "frames");
+  return ok(all);
+}
+
+/** A row holds 2 MB, and every change of such a set writes all of it. */
+function tooScattered(what: string, field: string): { ok: false; error: Refusal } {
+  const detail = `the ${what} would fall into more than ${MAX_INTERVALS} pieces: name ranges, or a part at a time`;
+  return refuse("conflict", detail, field);
+}
+
+/** A person looked: earlier failures no longer count against the task or its workers. */
+function restart(t: Transition): void {
+  t.ledger.stopped = null;
+  t.ledger.error = null;
+  t.ledger.streak = { failures: 0, workers: [] };
+  t.ledger.blames = [];
+}
+
+/** All attempts up to now are superseded: one entry without frames stands for them all. */
+function sweepAllDone(t: Transition): void {
+  t.ledger.sweeps = [{ attempt: t.ledger.attempt, frames: EMPTY, due_ms: grantsOverMs(t) }];
+}

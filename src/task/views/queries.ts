@@ -1,0 +1,81 @@
+/** Queries on a task's frames and files. */
+import { ok, type Result } from "../../lib/result.ts";
+import type { FileList, ReceiptClaims } from "../../protocol/file.ts";
+import { indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
+import { refuse, type Refusal } from "../../protocol/problem.ts";
+import type { Timings } from "../../protocol/live.ts";
+import type { Frame, OutputFile } from "../../protocol/task.ts";
+import type { FrameBook, FrameEntry, Terms, Transition } from "../rules/ledger.ts";
+import { filesPage } from "../rules/receipts.ts";
+import type { FilesQuery, FramesQuery, TaskDefinition } from "../../rpc/task.ts";
+import { framesPage } from "./task.ts";
+
+/** A page of frames in the states asked for. */
+export function readFrames(
+  t: Pick<Transition, "ledger" | "book" | "terms">,
+  query: FramesQuery,
+): Result<{ frames: Frame[]; cursor: string | null }, Refusal> {
+  const range = rangeOf(query);
+  return range.ok ? ok(framesPage(t, range.value.wanted, query, range.value.after)) : range;
+}
+
+/** A page of committed files. `entriesFrom`: touched frames from a frame on, ascending. */
+export function readFiles(
+  entriesFrom: (from?: number) => Iterable<[number, FrameEntry]>,
+  query: FilesQuery,
+): Result<FileList, Refusal> {
+  const range = rangeOf(query);
+  if (!range.ok) return range;
+  const { wanted, after } = range.value;
+  const from = Math.max(after === null ? -Infinity : after + 1, wanted?.[0]?.start ?? -Infinity);
+  return ok(filesPage(entriesFrom(from), wanted, query.limit));
+}
+
+/** The committed file of one frame, or its preview. */
+export function readFile(
+  task: { definition: TaskDefinition; terms: Terms },
+  book: FrameBook,
+  frame: number,
+  kind?: OutputFile["kind"],
+): Result<ReceiptClaims & { frame: number }, Refusal> {
+  if (indexOfFrame(task.terms.list, frame) < 0) return refuse("not_found", `the task has no frame ${frame}`);
+  const entry = book.get(frame);
+  const found = entry?.state === "done" ? entry.files.find((file) => file.kind === kind) : undefined;
+  if (!entry || !found) return refuse("not_found", `frame ${frame} has no ${kind ?? "file yet"}`);
+  const { name, size, sha256 } = found;
+  return ok({ name, size, sha256, frame, task: task.definition.id, attempt: entry.attempt });
+}
+
+/** A page of done frames in columns. Looks at no more entries than a page may have, so one may be short. */
+export function readTimings(
+  entriesFrom: (from?: number) => Iterable<[number, FrameEntry]>,
+  query: FilesQuery,
+): Result<Timings, Refusal> {
+  const range = rangeOf(query);
+  if (!range.ok) return range;
+  const { wanted, after } = range.value;
+  const from = Math.max(after === null ? -Infinity : after + 1, wanted?.[0]?.start ?? -Infinity);
+  const end = wanted?.at(-1)?.end ?? Infinity;
+  const page: Timings = { frames: [], seconds: [], worker_ids: [], attempts: [], committed_ms: [], cursor: null };
+  let looked = 0;
+  for (const [frame, entry] of entriesFrom(from)) {
+    if (frame > end) break;
+    if (looked++ >= query.limit) return ok({ ...page, cursor: String(frame - 1) });
+    if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
+    page.frames.push(frame);
+    page.seconds.push(entry.seconds);
+    page.worker_ids.push(entry.worker);
+    page.attempts.push(entry.attempt);
+    page.committed_ms.push(entry.at_ms);
+  }
+  return ok(page);
+}
+
+function rangeOf(query: { frames?: string; cursor?: string }) {
+  const wanted = query.frames === undefined ? ok(null) : parseFrameList(query.frames);
+  if (!wanted.ok) return refuse("invalid", wanted.error, "frames");
+  if (query.cursor !== undefined && !/^-?\d{1,12}$/.test(query.cursor)) {
+    return refuse("invalid", "is not a cursor that this list gave out", "cursor");
+  }
+  return ok({ wanted: wanted.value, after: query.cursor === undefined ? null : Number(query.cursor) });
+}

@@ -1,0 +1,178 @@
+/** A task as the protocol shows it. Pure. */
+import { frameAt, indexOfFrame, type FrameList } from "../../protocol/frame-list.ts";
+import type { Frame, FrameState, Task, TaskSummary } from "../../protocol/task.ts";
+import type { TaskReport } from "../../rpc/registry.ts";
+import { waitsFor } from "../rules/dependencies.ts";
+import { etaOf } from "../rules/eta.ts";
+import { keptOff } from "../rules/failure.ts";
+import { format } from "../rules/frame-set.ts";
+import {
+  claimable,
+  countsOf,
+  holderOf,
+  stateOf,
+  statusOf,
+  type Ledger,
+  type Terms,
+  type Transition,
+} from "../rules/ledger.ts";
+import type { FramesQuery, TaskDefinition } from "../../rpc/task.ts";
+
+/** The summary of lists, the seed's eight fields first. */
+export function summaryOf(
+  definition: TaskDefinition,
+  terms: Terms,
+  ledger: Ledger,
+  createdMs: number,
+  nowMs: number,
+): TaskSummary {
+  const newest = [...ledger.leases].at(-1);
+  const start = frameAt(terms.list, 0)!;
+  return {
+    id: definition.id,
+    worker_id: newest?.worker ?? 0,
+    priority: definition.priority,
+    frame_start: start,
+    frame_end: frameAt(terms.list, terms.total - 1)!,
+    frame_current: ledger.frame_current ?? start,
+    status: statusOf(terms, ledger),
+    format: definition.format,
+    name: definition.name,
+    type: definition.type,
+    parser: definition.parser,
+    owner: definition.owner,
+    task_id: definition.task_id,
+    frames: countsOf(terms, ledger),
+    error:
+      ledger.stopped !== null && ledger.error !== null && ledger.error !== ledger.stopped
+        ? `${ledger.error} (${ledger.stopped})`
+        : (ledger.stopped ?? ledger.error),
+    created_ms: createdMs,
+    updated_ms: ledger.updated_ms,
+    seconds: Math.round(ledger.seconds * 1000) / 1000,
+    errors: ledger.tally.errors,
+    lost: ledger.tally.lost,
+    eta: etaOf(terms, ledger, nowMs),
+  };
+}
+
+/** Everything about a task but its frames. `progressOf`: by lease id, from renewals; held in memory only. */
+export function taskOf(
+  definition: TaskDefinition,
+  terms: Terms,
+  ledger: Ledger,
+  createdMs: number,
+  nowMs: number,
+  progressOf: ReadonlyMap<string, number>,
+): Task {
+  return {
+    ...summaryOf(definition, terms, ledger, createdMs, nowMs),
+    frame_list: definition.frame_list,
+    settings: definition.settings,
+    chunk: definition.chunk,
+    order: definition.order,
+    depends_on: definition.depends_on,
+    tags: definition.needs.tags,
+    lease_ms: definition.lease_ms,
+    tries: definition.tries,
+    leases: [...ledger.leases].map((lease) => ({
+      lease_id: lease.lease_id,
+      attempt: lease.attempt,
+      worker_id: lease.worker,
+      frames: format(lease.frames),
+      claimed_ms: lease.claimed_ms,
+      until_ms: lease.until_ms,
+      progress: progressOf.get(lease.lease_id) ?? null,
+    })),
+    kept_off: keptOff(ledger, nowMs).map((blame) => ({ worker_id: blame.worker, until_ms: blame.kept_off_until_ms })),
+    waits_for: waitsFor(ledger),
+  };
+}
+
+/** What the registry is told. */
+export function reportOf(
+  definition: TaskDefinition,
+  terms: Terms,
+  ledger: Ledger,
+  createdMs: number,
+  nowMs: number,
+  gone: boolean,
+): TaskReport {
+  return {
+    version: ledger.version,
+    summary: summaryOf(definition, terms, ledger, createdMs, nowMs),
+    needs: definition.needs,
+    claimable: gone ? 0 : claimable(terms, ledger),
+    live_workers: gone ? [] : [...new Set([...ledger.leases].map((lease) => lease.worker))],
+    kept_off: keptOff(ledger, nowMs).map((blame) => ({ worker_id: blame.worker, until_ms: blame.kept_off_until_ms })),
+    tally: {
+      done: ledger.tally.done,
+      errors: ledger.tally.errors,
+      lost: ledger.tally.lost,
+      seconds: Math.round(ledger.tally.seconds * 1000) / 1000,
+    },
+    gone,
+  };
+}
+
+/** One frame as it stands. */
+export function frameOf(transition: Pick<Transition, "ledger" | "book">, frame: number): Frame {
+  const state = stateOf(transition, frame);
+  const entry = transition.book.get(frame);
+  const done = state === "done" && entry;
+  const lease = state === "leased" ? holderOf(transition.ledger, frame) : undefined;
+  return {
+    frame,
+    state,
+    attempt: lease?.attempt ?? entry?.attempt ?? null,
+    worker_id: lease?.worker ?? entry?.worker ?? null,
+    seconds: done ? entry.seconds : null,
+    committed_ms: done ? entry.at_ms : null,
+    failures: entry?.failures.reduce((sum, [, count]) => sum + count, 0) ?? 0,
+    error: entry?.error ?? null,
+    files: done ? entry.files : [],
+  };
+}
+
+/** One request looks at no more frames than this: a page may be short while its cursor says there is more. */
+export const MAX_LOOK = 20_000;
+
+/** A page of frames, ascending. `wanted`: the frame list asked for, or null for all. */
+export function framesPage(
+  transition: Pick<Transition, "ledger" | "book" | "terms">,
+  wanted: FrameList | null,
+  query: Pick<FramesQuery, "states" | "limit">,
+  after: number | null,
+): { frames: Frame[]; cursor: string | null } {
+  const { terms } = transition;
+  const states: readonly FrameState[] | undefined = query.states;
+  const frames: Frame[] = [];
+  let index = after === null ? 0 : firstIndexAfter(terms.list, after);
+  for (let looked = 0; index < terms.total; index++, looked++) {
+    const frame = frameAt(terms.list, index)!;
+    const page = { frames, cursor: String(frame - 1) };
+    if (looked >= MAX_LOOK) return page;
+    if (wanted && indexOfFrame(wanted, frame) < 0) {
+      // Straight to the next one asked for: the end of a long task is one call away.
+      const next = frameAt(wanted, firstIndexAfter(wanted, frame));
+      if (next === undefined) break;
+      index = firstIndexAfter(terms.list, next - 1) - 1;
+      continue;
+    }
+    if (frames.length >= query.limit) return page;
+    const shown = frameOf(transition, frame);
+    if (!states || states.includes(shown.state)) frames.push(shown);
+  }
+  return { frames, cursor: null };
+}
+
+/** Index of the first frame of the list beyond `frame`. */
+function firstIndexAfter(list: FrameList, frame: number): number {
+  let before = 0;
+  for (const { start, end, step } of list) {
+    if (frame < start) return before;
+    if (frame < end) return before + Math.floor((frame - start) / step) + 1;
+    before += (end - start) / step + 1;
+  }
+  return before;
+}

@@ -1,0 +1,95 @@
+/**
+ * A task in memory for tests and the model check: the real ledger and rules, a map for a book, and an audit that derives
+ * every promise about frames anew from what is stored.
+ */
+import type { HistoryEvent } from "../../src/protocol/history.ts";
+import { frames, has } from "../../src/task/rules/frame-set.ts";
+import {
+  countsOf,
+  listFromText,
+  newLedger,
+  stateOf,
+  type FrameBook,
+  type FrameEntry,
+  type Ledger,
+  type Terms,
+  type Transition,
+} from "../../src/task/rules/ledger.ts";
+import type { Dependency } from "../../src/protocol/task.ts";
+import { framesOf } from "../../src/protocol/frame-list.ts";
+
+export interface FarmTask {
+  terms: Terms;
+  ledger: Ledger;
+  entries: Map<number, FrameEntry>;
+  events: Omit<HistoryEvent, "seq" | "task_id" | "type">[];
+  canceled: { worker_id: number; lease_id: string }[];
+}
+
+/** Terms with sensible defaults. */
+export function terms(frameList: string, overrides: Partial<Terms> = {}): Terms {
+  return {
+    id: 1,
+    type: "demo_render",
+    ...listFromText(frameList),
+    chunk: 1,
+    order: "ascending",
+    leaseMs: 60_000,
+    tries: 3,
+    filesPerFrame: 1,
+    ...overrides,
+  };
+}
+
+export function newTask(of: Terms, dependsOn: Dependency[] = []): FarmTask {
+  return { terms: of, ledger: newLedger(dependsOn, false, 0), entries: new Map(), events: [], canceled: [] };
+}
+
+/** A transition on the task at `nowMs`. */
+export function at(task: FarmTask, nowMs: number, ableWorkers = 3): Transition {
+  const book: FrameBook = {
+    get: (frame) => task.entries.get(frame),
+    set: (frame, entry) => void (entry ? task.entries.set(frame, entry) : task.entries.delete(frame)),
+  };
+  return {
+    terms: task.terms,
+    ledger: task.ledger,
+    book,
+    nowMs,
+    ableWorkers,
+    effects: { events: task.events, canceled: task.canceled, idle: false, expired: false },
+  };
+}
+
+export const whole = (task: FarmTask) => ({
+  failedFrames: () => [...task.entries].filter(([, entry]) => entry.state === "failed").map(([frame]) => frame),
+  clear: () => task.entries.clear(),
+});
+
+/** P1 and P2 from the rows: every frame in one state, counters equal rows, no frame under two live leases. Throws what is wrong. */
+export function audit(task: FarmTask): void {
+  const t = at(task, 0);
+  const counted = { pending: 0, leased: 0, done: 0, failed: 0, skipped: 0 };
+  for (const frame of framesOf(task.terms.list)) {
+    const state = stateOf(t, frame);
+    counted[state]++;
+    const holders = [...task.ledger.leases].filter((lease) => has(lease.open, frame)).length;
+    if (holders > 1) throw new Error(`P2: frame ${frame} is under ${holders} live leases`);
+    const entry = task.entries.get(frame);
+    if (holders === 1 && entry && entry.state !== "retry")
+      throw new Error(`P1: frame ${frame} is leased and ${entry.state}`);
+    const waiting = has(task.ledger.ready, frame) || has(task.ledger.retry, frame);
+    if (waiting && state !== "pending") throw new Error(`P1: frame ${frame} waits and is ${state}`);
+    if (has(task.ledger.skipped, frame) && state !== "skipped")
+      throw new Error(`P1: frame ${frame} is skipped and ${state}`);
+  }
+  const { total, ...counts } = countsOf(task.terms, task.ledger);
+  if (JSON.stringify(counts) !== JSON.stringify(counted))
+    throw new Error(`P1: counters ${JSON.stringify(counts)} differ from rows ${JSON.stringify(counted)}`);
+  if (total !== task.terms.total) throw new Error("P1: the total moved");
+  for (const lease of task.ledger.leases) {
+    for (const frame of frames(lease.open))
+      if (!has(lease.frames, frame)) throw new Error(`frame ${frame} is open but not in its lease`);
+    if (lease.attempt > task.ledger.attempt) throw new Error("an attempt from the future");
+  }
+}
