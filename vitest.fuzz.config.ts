@@ -2,7 +2,7 @@ import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-worker
 import { defineConfig } from "vitest/config";
 import { reporters } from "./test/support/reporters.ts";
 
-/** `npm run fuzz`: the one test of `test/workerd/doors-fuzz.test.ts`, with as many requests as `test/support/fuzz.ts` was told. */
+/** `npm run fuzz`: the one test of `test/workerd/api-fuzz.test.ts`, with as many requests as `test/support/fuzz.ts` was told. */
 export default defineConfig({
   plugins: [
     cloudflareTest({
@@ -18,7 +18,7 @@ export default defineConfig({
   test: {
     ...reporters("fuzz"),
     name: "fuzz",
-    include: ["test/workerd/doors-fuzz.test.ts"],
+    include: ["test/workerd/api-fuzz.test.ts"],
     setupFiles: ["./test/workerd/setup.ts"],
     provide: {
       fuzz: { requests: Number(process.env["FUZZ_REQUESTS"] ?? 1_500), seed: Number(process.env["FUZZ_SEED"] ?? 2015) },

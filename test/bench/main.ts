@@ -1,28 +1,28 @@
 /**
- * `npm run bench`: every line, one table, written to `docs/benchmarks.md`. `npm run bench -- --only NAME` runs one line and only
+ * `npm run bench`: every case, one table, written to `docs/benchmarks.md`. `npm run bench -- --only NAME` runs one case and only
  * prints it.
  */
 import { parseArgs } from "node:util";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
-import { LINES } from "./lines/index.ts";
-import type { Row } from "./line.ts";
+import { CASES } from "./cases/index.ts";
+import type { Row } from "./case.ts";
 import { CHECKOUT } from "./runtime.ts";
 import { markdown } from "./table.ts";
 
-const names = LINES.map((line) => line.name).join(", ");
+const names = CASES.map((one) => one.name).join(", ");
 const { values } = parseArgs({ options: { only: { type: "string" } } });
-const chosen = LINES.filter((line) => values.only === undefined || line.name === values.only);
-if (chosen.length === 0) throw new Error(`there is no line '${values.only}'; there are ${names}`);
+const chosen = CASES.filter((one) => values.only === undefined || one.name === values.only);
+if (chosen.length === 0) throw new Error(`there is no case '${values.only}'; there are ${names}`);
 
 const began = performance.now();
 const rows: Row[] = [];
 let failed = false;
-for (const line of chosen) {
+for (const one of chosen) {
   const from = performance.now();
-  const say = (text: string): void => void process.stderr.write(`${line.name}: ${text}\n`);
+  const say = (text: string): void => void process.stderr.write(`${one.name}: ${text}\n`);
   try {
-    rows.push(...(await line.run(say)));
+    rows.push(...(await one.run(say)));
     say(`took ${Math.round((performance.now() - from) / 1_000)} s`);
   } catch (error) {
     failed = true;

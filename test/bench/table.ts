@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import type { Row } from "./line.ts";
+import type { Row } from "./case.ts";
 import { CHECKOUT } from "./runtime.ts";
 
 /** All rows; `seconds` is how long they took. */
@@ -15,7 +15,7 @@ export function markdown(rows: readonly Row[], seconds: number): string {
   return `# Benchmarks
 
 Made by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}, in ${Math.round(seconds)} s. Every figure is a count, or a ratio of two things
-measured in turns in one run on one machine; how is in \`test/bench/lines/\`. Counts are guarded by \`test/workerd/costs.test.ts\`.
+measured in turns in one run on one machine; how is in \`test/bench/cases/\`. Counts are guarded by \`test/workerd/costs.test.ts\`.
 
 ${machine()}
 

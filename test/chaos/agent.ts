@@ -7,8 +7,8 @@ import { claimedSchema, renewedSchema, settledSchema, type Claimed, type Lease }
 import { receiptSchema } from "../../src/protocol/file.ts";
 import { parseFrameList, framesOf } from "../../src/protocol/frame-list.ts";
 import { workerPatchedSchema } from "../../src/protocol/worker.ts";
-import type { Dice } from "./dice.ts";
-import { outputId, type Journal } from "./journal.ts";
+import type { Rng } from "./rng.ts";
+import { outputId, type Journal } from "./event-journal.ts";
 import { NoAnswer, type Answer, type Call, type LeaseVerb, type Port } from "./port.ts";
 
 export interface Habits {
@@ -25,7 +25,7 @@ export interface Habits {
 
 export interface AgentOptions {
   worker: number;
-  dice: Dice;
+  rng: Rng;
   port: Port;
   journal: Journal;
   habits: Habits;
@@ -130,27 +130,27 @@ export class SimulatedAgent {
   }
 
   #key(): string {
-    return `key-${this.worker}-${this.#o.dice.word(12)}`;
+    return `key-${this.worker}-${this.#o.rng.word(12)}`;
   }
 
   /** Render a lease to its end; what its settlement claimed next. */
   async #serve(life: Life, lease: Lease, epoch: number): Promise<Claimed | undefined> {
-    const { dice, habits, journal, now } = this.#o;
+    const { rng, habits, journal, now } = this.#o;
     const held: Held = { lease, grant: lease.grant, untilMs: now() + lease.lease_ms, renewedMs: now(), done: [] };
-    const next = () => (this.#stopping || dice.chance(0.1) ? null : { key: this.#key(), platform: "linux", epoch });
+    const next = () => (this.#stopping || rng.chance(0.1) ? null : { key: this.#key(), platform: "linux", epoch });
     journal.count("leases");
     try {
       const list = parseFrameList(lease.frames);
       for (const frame of list.ok ? framesOf(list.value) : []) {
-        await this.#render(life, held, dice.int(...habits.renderMs));
-        if (dice.chance(habits.fail)) {
+        await this.#render(life, held, rng.int(...habits.renderMs));
+        if (rng.chance(habits.fail)) {
           const body = { frames: String(frame), error: `simulated failure of frame ${frame}`, next: next() };
           return await this.#settle(life, held, "fail", body);
         }
         const receipts = await this.#upload(life, held, frame);
-        held.done.push({ frame, seconds: dice.int(1, 400) / 100, receipts });
-        if (dice.chance(habits.release)) return await this.#settle(life, held, "release", { reason: "stopping" });
-        if (dice.chance(0.25)) await this.#renew(life, held);
+        held.done.push({ frame, seconds: rng.int(1, 400) / 100, receipts });
+        if (rng.chance(habits.release)) return await this.#settle(life, held, "release", { reason: "stopping" });
+        if (rng.chance(0.25)) await this.#renew(life, held);
       }
       return await this.#settle(life, held, "complete", { next: next() });
     } catch (error) {
@@ -168,13 +168,13 @@ export class SimulatedAgent {
   }
 
   async #upload(life: Life, held: Held, frame: number): Promise<string[]> {
-    const { dice, journal, now } = this.#o;
+    const { rng, journal, now } = this.#o;
     const { task_id: task, attempt, plan } = held.lease;
     const name = plan.outputs.find((output) => output.frame === frame)?.name;
     if (name === undefined) return [];
-    const bytes = `task ${task} frame ${frame} attempt ${attempt} by ${this.worker} ${dice.word(dice.int(8, 400))}`;
+    const bytes = `task ${task} frame ${frame} attempt ${attempt} by ${this.worker} ${rng.word(rng.int(8, 400))}`;
     journal.sent.set(outputId(task, attempt, name), bytes);
-    const inParts = dice.chance(0.15);
+    const inParts = rng.chance(0.15);
     for (let tries = 0; ; tries++) {
       // Each try with the newest grant: the one it began with may have run out.
       const call: Call = { verb: "upload", task, name, grant: held.grant, bytes, inParts };
@@ -188,7 +188,7 @@ export class SimulatedAgent {
 
   async #renew(life: Life, held: Held): Promise<void> {
     const { lease, done } = held;
-    const body = { attempt: lease.attempt, done: this.#o.dice.chance(0.7) ? [...done] : [], progress: 0.5 };
+    const body = { attempt: lease.attempt, done: this.#o.rng.chance(0.7) ? [...done] : [], progress: 0.5 };
     const call: Call = { verb: "renew", task: lease.task_id, lease: lease.lease_id, body };
     held.renewedMs = this.#o.now();
     const answer = await this.#try(life, held, call);
@@ -265,7 +265,7 @@ export class SimulatedAgent {
   }
 
   #backoffMs(tries: number): number {
-    return 20 + this.#o.dice.next() * Math.min(800, 50 * 2 ** tries);
+    return 20 + this.#o.rng.next() * Math.min(800, 50 * 2 ** tries);
   }
 
   async #sleep(life: Life, ms: number): Promise<void> {

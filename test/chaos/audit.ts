@@ -16,7 +16,7 @@ import {
 } from "../../src/task/rules/ledger.ts";
 import { Leases, type LiveLease } from "../../src/task/rules/lease-index.ts";
 import { frames as framesOfSet, has } from "../../src/task/rules/frame-set.ts";
-import { outputId, type Journal } from "./journal.ts";
+import { outputId, type Journal } from "./event-journal.ts";
 
 /** One task, as its object's rows have it. */
 export interface StoredTask {

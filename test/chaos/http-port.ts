@@ -4,7 +4,7 @@ import http from "node:http";
 import { WebSocket } from "ws";
 import { pushSchema, type Push } from "../../src/protocol/worker.ts";
 import { accessSchema } from "../../src/protocol/token.ts";
-import type { Journal } from "./journal.ts";
+import type { Journal } from "./event-journal.ts";
 import { NoAnswer, type Answer, type Call, type Port } from "./port.ts";
 import { AGENT_HEADER, INJECTED } from "./proxy.ts";
 

@@ -26,7 +26,7 @@ test("a seed replays: the same runs, to the last message", async () => {
 });
 
 test("P4: 150 lives with resets between calls and refused writes answer, store and tell what undisturbed ones do", async () => {
-  const [totals, summary] = await long(150, 1, "--twins");
+  const [totals, summary] = await long(150, 1, "--differential");
   expect(summary).toMatch(/^150 runs, 0 failed/);
   const counts = JSON.parse(totals!) as Record<string, number>;
   expect(counts["resets"]).toBeGreaterThan(5_000);
@@ -34,5 +34,5 @@ test("P4: 150 lives with resets between calls and refused writes answer, store a
 });
 
 test("P4: a write refused in the middle of a restore leaves no task that is in memory only (seed 973)", async () => {
-  expect((await long(1, 973, "--twins"))[1]).toMatch(/^1 runs, 0 failed/);
+  expect((await long(1, 973, "--differential"))[1]).toMatch(/^1 runs, 0 failed/);
 });

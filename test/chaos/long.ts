@@ -1,14 +1,14 @@
 /**
  * `npm run chaos:long -- --runs N --seed S [--parallel P]`: many cheap runs. The product's own objects in plain Node, in virtual
- * time: nothing waits, nothing is left to chance, and a seed that fails fails again in the same way. `--twins`: one task's object
- * beside one that is reset and refused writes (`npm run chaos:twins`), instead of a whole farm.
+ * time: nothing waits, nothing is left to chance, and a seed that fails fails again in the same way. `--differential`: one task's object
+ * beside one that is reset and refused writes (`npm run chaos:differential`), instead of a whole farm.
  */
 import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { runOne } from "./objects/one.ts";
-import { loadProduct } from "./objects/product.ts";
-import { runTwins } from "./objects/twins.ts";
+import { runOne } from "./virtual-time/one.ts";
+import { loadProduct } from "./virtual-time/product.ts";
+import { runDifferential } from "./differential/run.ts";
 
 interface Told {
   seed: number;
@@ -21,7 +21,7 @@ const { values } = parseArgs({
     runs: { type: "string", default: "10000" },
     seed: { type: "string", default: "1" },
     parallel: { type: "string", default: String(availableParallelism()) },
-    twins: { type: "boolean", default: false },
+    differential: { type: "boolean", default: false },
     loud: { type: "boolean", default: false },
   },
 });
@@ -47,7 +47,7 @@ async function work(tell: (told: Told) => void): Promise<void> {
     seed < number("seed") + number("runs");
     seed += number("parallel")
   ) {
-    const { problems, counts } = await (values.twins ? runTwins : runOne)(String(seed), product);
+    const { problems, counts } = await (values.differential ? runDifferential : runOne)(String(seed), product);
     tell({ seed, problems, counts: [...counts] });
   }
   process.disconnect();
@@ -65,7 +65,7 @@ async function share(): Promise<void> {
     if (problems.length === 0) return;
     failed++;
     console.log(
-      `seed ${seed}: FAILED; again: npm run chaos:${values.twins ? "twins" : "long"} -- --runs 1 --seed ${seed}`,
+      `seed ${seed}: FAILED; again: npm run chaos:${values.differential ? "differential" : "long"} -- --runs 1 --seed ${seed}`,
     );
     for (const problem of problems.slice(0, 8)) console.log(`  ${problem}`);
   };

@@ -5,7 +5,7 @@
 import http from "node:http";
 import net from "node:net";
 import type { Duplex } from "node:stream";
-import type { Dice } from "./dice.ts";
+import type { Rng } from "./rng.ts";
 
 export const FATES = [
   "drop request",
@@ -35,7 +35,7 @@ interface Reply {
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class FaultyNetwork {
-  readonly #dice: Dice;
+  readonly #rng: Rng;
   readonly #target: () => number;
   readonly #server: http.Server;
   readonly #requests = new Map<string, number>();
@@ -47,8 +47,8 @@ export class FaultyNetwork {
   inFlight = 0;
   url = "";
 
-  constructor(dice: Dice, targetPort: () => number, count: (what: string) => void) {
-    this.#dice = dice;
+  constructor(rng: Rng, targetPort: () => number, count: (what: string) => void) {
+    this.#rng = rng;
     this.#target = targetPort;
     this.#count = count;
     this.#server = http.createServer((request, response) => void this.#serve(request, response));
@@ -67,22 +67,22 @@ export class FaultyNetwork {
     this.#server.close();
   }
 
-  #diceFor(request: http.IncomingMessage): Dice {
+  #rngFor(request: http.IncomingMessage): Rng {
     const agent = String(request.headers[AGENT_HEADER] ?? "?");
     const n = (this.#requests.get(agent) ?? 0) + 1;
     this.#requests.set(agent, n);
-    return this.#dice.fork(`${agent}/${n}`);
+    return this.#rng.fork(`${agent}/${n}`);
   }
 
   async #serve(request: http.IncomingMessage, response: http.ServerResponse): Promise<void> {
-    const dice = this.#diceFor(request);
-    const fate: Fate = dice.chance(this.rate) ? dice.pick(FATES) : "pass";
+    const rng = this.#rngFor(request);
+    const fate: Fate = rng.chance(this.rate) ? rng.pick(FATES) : "pass";
     if (fate !== "pass") this.#count(fate);
     this.inFlight++;
     try {
       const chunks: Buffer[] = [];
       for await (const chunk of request) chunks.push(chunk as Buffer);
-      await this.#deliver(fate, dice, request, Buffer.concat(chunks), response);
+      await this.#deliver(fate, rng, request, Buffer.concat(chunks), response);
     } catch {
       // The manager is away, or one side hung up: the agent sees a broken connection.
       response.destroy();
@@ -93,7 +93,7 @@ export class FaultyNetwork {
 
   async #deliver(
     fate: Fate,
-    dice: Dice,
+    rng: Rng,
     request: http.IncomingMessage,
     body: Buffer,
     response: http.ServerResponse,
@@ -103,7 +103,7 @@ export class FaultyNetwork {
       case "pass":
         return send(response, await forward());
       case "delay":
-        await sleep(dice.int(50, 1_400));
+        await sleep(rng.int(50, 1_400));
         return send(response, await forward());
       case "drop request":
         response.destroy();
@@ -116,14 +116,14 @@ export class FaultyNetwork {
         const reply = await forward();
         send(response, reply);
         // The copy may come at once, or long after what the agent did next.
-        await sleep(dice.chance(0.5) ? 0 : dice.int(100, 6_500));
+        await sleep(rng.chance(0.5) ? 0 : rng.int(100, 6_500));
         await forward();
         return;
       }
       case "late":
         // The agent is told that it broke, and goes on; the request arrives after what it sent next.
         response.destroy();
-        await sleep(dice.int(200, 6_500));
+        await sleep(rng.int(200, 6_500));
         await forward();
         return;
       case "cut request":
@@ -137,12 +137,12 @@ export class FaultyNetwork {
         return;
       }
       case "5xx before":
-        return send(response, injected(dice));
+        return send(response, injected(rng));
       case "5xx after":
         await forward();
-        return send(response, injected(dice));
+        return send(response, injected(rng));
       case "half open":
-        if (dice.chance(0.5)) await forward();
+        if (rng.chance(0.5)) await forward();
         // No answer and no end: the agent has to give up by itself.
         await sleep(5_000);
         response.destroy();
@@ -183,7 +183,7 @@ export class FaultyNetwork {
 
   /** A WebSocket: refused, cut, or silent, after a while. */
   #tunnel(request: http.IncomingMessage, client: Duplex, head: Buffer): void {
-    const dice = this.#diceFor(request);
+    const rng = this.#rngFor(request);
     const server = net.connect(this.#target(), "127.0.0.1");
     for (const socket of [client, server]) {
       this.#sockets.add(socket);
@@ -194,7 +194,7 @@ export class FaultyNetwork {
         server.destroy();
       });
     }
-    if (dice.chance(this.rate / 2)) {
+    if (rng.chance(this.rate / 2)) {
       client.destroy();
       return;
     }
@@ -202,16 +202,16 @@ export class FaultyNetwork {
     server.write(head);
     server.pipe(client);
     client.pipe(server);
-    if (!dice.chance(this.rate * 2)) return;
+    if (!rng.chance(this.rate * 2)) return;
     setTimeout(
       () => {
         this.#count("socket broken");
-        if (dice.chance(0.5)) return client.destroy();
+        if (rng.chance(0.5)) return client.destroy();
         server.unpipe(client);
         client.unpipe(server);
         setTimeout(() => client.destroy(), 4_000).unref();
       },
-      dice.int(200, 5_000),
+      rng.int(200, 5_000),
     ).unref();
   }
 }
@@ -221,8 +221,8 @@ function send(response: http.ServerResponse, reply: Reply): void {
   response.end(reply.body);
 }
 
-function injected(dice: Dice): Reply {
-  const status = dice.pick([500, 502, 503, 504]);
+function injected(rng: Rng): Reply {
+  const status = rng.pick([500, 502, 503, 504]);
   return {
     status,
     headers: { "content-type": "text/html", [INJECTED]: "1" },

@@ -8,9 +8,9 @@ import { taskListSchema, taskSchema, type Task } from "../../src/protocol/task.t
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
 import { SimulatedAgent } from "./agent.ts";
 import { audit, storedTask, watchProblems, type Facts, type StoredTask } from "./audit.ts";
-import { Dice } from "./dice.ts";
+import { Rng } from "./rng.ts";
 import { HttpPort } from "./http-port.ts";
-import { Journal } from "./journal.ts";
+import { Journal } from "./event-journal.ts";
 import { NO_FAULTS, type ManagerFaults } from "./manager-faults.ts";
 import { Manager } from "./manager.ts";
 import { FaultyNetwork } from "./proxy.ts";
@@ -39,7 +39,7 @@ export async function run(seed: string, bundle: string, parent: string): Promise
   const beganMs = performance.now();
   const folder = path.join(parent, `run-${seed}`);
   mkdirSync(folder, { recursive: true });
-  const one = new Run(new Dice(seed), new Manager(bundle, folder));
+  const one = new Run(new Rng(seed), new Manager(bundle, folder));
   let problems: string[];
   try {
     problems = await one.run();
@@ -53,7 +53,7 @@ export async function run(seed: string, bundle: string, parent: string): Promise
 
 class Run {
   readonly journal = new Journal();
-  readonly #dice: Dice;
+  readonly #rng: Rng;
   readonly #manager: Manager;
   readonly #scenario: Scenario;
   readonly #network: FaultyNetwork;
@@ -64,12 +64,12 @@ class Run {
   #restarting: Promise<void> = Promise.resolve();
   #over = false;
 
-  constructor(dice: Dice, manager: Manager) {
-    this.#dice = dice;
+  constructor(rng: Rng, manager: Manager) {
+    this.#rng = rng;
     this.#manager = manager;
-    this.#scenario = scenarioOf(dice);
+    this.#scenario = scenarioOf(rng);
     const count = (what: string): void => this.journal.count(what);
-    this.#network = new FaultyNetwork(dice.fork("network"), () => manager.port, count);
+    this.#network = new FaultyNetwork(rng.fork("network"), () => manager.port, count);
   }
 
   async run(): Promise<string[]> {
@@ -109,7 +109,7 @@ class Run {
     const port = new HttpPort({ url: this.#network.url, worker: worker.id, secret: worker.secret, journal });
     const agent = new SimulatedAgent({
       worker: worker.id,
-      dice: this.#dice.fork(`agent/${i}/life`),
+      rng: this.#rng.fork(`agent/${i}/life`),
       port,
       journal,
       habits: this.#scenario.agents[i]!,
@@ -149,7 +149,7 @@ class Run {
       case "kill manager":
         this.#restarting = this.#restarting.then(async () => {
           await this.#manager.kill();
-          await sleep(this.#dice.int(0, 800));
+          await sleep(this.#rng.int(0, 800));
           await this.#manager.start();
           await this.#applyFaults();
         });
@@ -189,7 +189,7 @@ class Run {
   }
 
   async #applyFaults(): Promise<void> {
-    await this.#control("faults", { faults: this.#faults, seed: String(this.#dice.next()) });
+    await this.#control("faults", { faults: this.#faults, seed: String(this.#rng.next()) });
   }
 
   /** A switch; nobody turns it while the manager is away, and a restarted one is told anew. */

@@ -5,7 +5,7 @@
 import product, { TaskDO as ProductTask, WorkerRegistry as ProductRegistry } from "../../src/index.ts";
 import type { Env } from "../../src/rpc/env.ts";
 import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
-import { Dice } from "./dice.ts";
+import { Rng } from "./rng.ts";
 import { NO_FAULTS, type FaultPlan, type ManagerFaults, type Service } from "./manager-faults.ts";
 
 interface ChaosEnv extends Env {
@@ -15,7 +15,7 @@ interface ChaosEnv extends Env {
 
 // The objects and the Worker share an isolate here, and so these.
 let faults: ManagerFaults = NO_FAULTS;
-let dice = new Dice("");
+let rng = new Rng("");
 let offsetMs: number | null = null;
 /** Why an object was reset. */
 const ABORTED = "chaos: reset";
@@ -29,8 +29,8 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 /** Call a service as the present faults want it: refused, carried out with its answer lost, or late. */
 async function faulty<T>(service: Service, call: () => Promise<T>): Promise<T> {
   const plan: FaultPlan | null = faults[service];
-  if (!plan || !dice.chance(plan.rate)) return await call();
-  const how = dice.pick(plan.how);
+  if (!plan || !rng.chance(plan.rate)) return await call();
+  const how = rng.pick(plan.how);
   counts[`${service} ${how}`] = (counts[`${service} ${how}`] ?? 0) + 1;
   // What the platform says of an object that was moved or reset: it may be asked again.
   const error = Object.assign(new Error(`chaos: ${service} ${how}`), { retryable: true });
@@ -170,7 +170,7 @@ async function control([what, id]: string[], request: Request, env: ChaosEnv): P
   switch (what) {
     case "faults":
       faults = body["faults"] as ManagerFaults;
-      dice = new Dice(String(body["seed"]));
+      rng = new Rng(String(body["seed"]));
       return Response.json(counts);
     case "clock":
       offsetMs = Number(body["offset_ms"]);

@@ -23,7 +23,7 @@ import {
   uploadOf,
   type Caller,
   type Farm,
-} from "./doors-farm.ts";
+} from "./api-farm.ts";
 import { HOST, newToken, newWorker, problem, send, type Sent } from "./http-client.ts";
 import { sha256, text } from "./files-call.ts";
 

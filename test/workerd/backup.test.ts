@@ -6,7 +6,7 @@ import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
 import { proven } from "../../src/http/receipts.ts";
 import { RESTORE_GAP } from "../../src/task/rules/restore.ts";
 import { ring } from "./alarms.ts";
-import { claim, finish, newRender, upload, uploadOf } from "./doors-farm.ts";
+import { claim, finish, newRender, upload, uploadOf } from "./api-farm.ts";
 import { newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 
 const BACKUP = "0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f";

@@ -9,7 +9,7 @@ import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { leaseSchema, type Lease } from "../../src/protocol/lease.ts";
 import { receiptSchema } from "../../src/protocol/file.ts";
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
-import { fresh, uploadOf } from "./doors-farm.ts";
+import { fresh, uploadOf } from "./api-farm.ts";
 import { newToken, send, type Sent } from "./http-client.ts";
 
 /** What is another thing in every run: instants, ids, what is signed or random. */

@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import { MAX_FAILURES } from "../../src/http/auth.ts";
 import { MAX_BODY_BYTES } from "../../src/http/input.ts";
 import { ROUTES } from "../../src/http/routes.ts";
-import { claim, finish, fresh, freshAddress, newRender, upload, uploadOf } from "./doors-farm.ts";
+import { claim, finish, fresh, freshAddress, newRender, upload, uploadOf } from "./api-farm.ts";
 import { ADMIN_TOKEN, HOST, newTask, newToken, newWorker, okJson, problem, send, type Sent } from "./http-client.ts";
 import { sha256, text } from "./files-call.ts";
 import type { Lease } from "../../src/protocol/lease.ts";

@@ -6,7 +6,7 @@ import { taskStub } from "../../src/rpc/stubs.ts";
 import { MAX_PREVIEW_BYTES } from "../../src/protocol/file.ts";
 import { framesPageSchema } from "../../src/protocol/task.ts";
 import { ring } from "./alarms.ts";
-import { claim, newRender, upload } from "./doors-farm.ts";
+import { claim, newRender, upload } from "./api-farm.ts";
 import { newWorker, okJson, problem, send } from "./http-client.ts";
 import { watch } from "./live-client.ts";
 import type { TaskMessage } from "../../src/protocol/live.ts";

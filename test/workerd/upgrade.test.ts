@@ -1,6 +1,6 @@
 /**
  * Objects whose rows an older version of the manager wrote: this one opens them, brings their schema up to date, and goes on.
- * The stores are real ones (`test/chaos/stores/take.ts`), taken from the version named.
+ * The stores are real ones (`test/chaos/fixtures/take.ts`), taken from the version named.
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
@@ -8,9 +8,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
 import { registryStub } from "../../src/rpc/stubs.ts";
 import type { RegistryRpc } from "../../src/rpc/registry.ts";
-import beforeJournal from "../chaos/stores/before-journal.json";
-import beforeLeases from "../chaos/stores/before-leases.json";
-import beforeWebhooks from "../chaos/stores/before-webhooks.json";
+import beforeJournal from "../chaos/fixtures/before-journal.json";
+import beforeLeases from "../chaos/fixtures/before-leases.json";
+import beforeWebhooks from "../chaos/fixtures/before-webhooks.json";
 import { admin, claim, complete, files, history, later, object, ring, stubOf, view } from "./chaos-tasks.ts";
 
 type Row = Record<string, string | number | null>;

@@ -1,12 +1,12 @@
 /** A farm that has nothing to do: a thousand connected workers, an hour of their pings. */
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import type { Idle } from "../order.ts";
 import { startCounted } from "../runtime.ts";
 
 const WORKERS = 1_000;
 const HOUR_MS = 3_600_000;
 
-export const idle: Line = {
+export const idle: Case = {
   name: "idle",
   async run() {
     const runtime = await startCounted();

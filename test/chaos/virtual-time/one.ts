@@ -6,8 +6,8 @@ import type { TaskRpc } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
 import { SimulatedAgent } from "../agent.ts";
 import { audit, storedTask, watchProblems, type Facts } from "../audit.ts";
-import { Dice } from "../dice.ts";
-import { Journal } from "../journal.ts";
+import { Rng } from "../rng.ts";
+import { Journal } from "../event-journal.ts";
 import { HOW, NO_FAULTS } from "../manager-faults.ts";
 import { scenarioOf, type Event, type Scenario } from "../scenario.ts";
 import { DirectPort, type Network } from "./direct-port.ts";
@@ -40,7 +40,7 @@ export async function runOne(seed: string, product: Product): Promise<OneResult>
 class One {
   readonly journal = new Journal();
   readonly #product: Product;
-  readonly #dice: Dice;
+  readonly #rng: Rng;
   readonly #world = new World();
   readonly #platform: Platform;
   readonly #scenario: Scenario;
@@ -52,11 +52,11 @@ class One {
 
   constructor(seed: string, product: Product) {
     this.#product = product;
-    this.#dice = new Dice(`long/${seed}`);
-    enter(this.#world, this.#dice.fork("chance"));
-    this.#scenario = scenarioOf(this.#dice.fork("scenario"));
+    this.#rng = new Rng(`long/${seed}`);
+    enter(this.#world, this.#rng.fork("chance"));
+    this.#scenario = scenarioOf(this.#rng.fork("scenario"));
     const classes = { task: product.TaskDO, registry: product.WorkerRegistry };
-    this.#platform = new Platform(this.#world, this.#dice.fork("platform"), classes);
+    this.#platform = new Platform(this.#world, this.#rng.fork("platform"), classes);
   }
 
   async run(): Promise<string[]> {
@@ -70,7 +70,7 @@ class One {
         const happened = this.#happen(event).finally(() => this.#happening--);
         void happened.catch((error: unknown) => this.journal.surprise(`${event.kind}: ${String(error)}`));
       });
-    this.#fillDisks(this.#dice.fork("disks"));
+    this.#fillDisks(this.#rng.fork("disks"));
     await this.#world.run(() => false, this.#scenario.forMs);
     for (const stored of this.#platform.stored.values()) {
       this.journal.count("refused writes", stored.refusedWrites);
@@ -80,7 +80,7 @@ class One {
     this.#network.rate = 0;
     // In some runs objects reach each other badly to the very end, so that the last word of a task gets lost as well.
     const badly = { rate: 0.8, how: ["refuse", "refuse", "refuse", "lose the answer"] as const, slowMs: 0 };
-    const atTheEnd = this.#dice.fork("end").chance(0.35);
+    const atTheEnd = this.#rng.fork("end").chance(0.35);
     this.#platform.faults = atTheEnd ? { ...NO_FAULTS, task: badly, registry: badly } : NO_FAULTS;
     this.#platform.unpunctual = false;
     await this.#finish();
@@ -100,14 +100,14 @@ class One {
   }
 
   /** In half of the runs, a database refuses a write now and then. */
-  #fillDisks(dice: Dice): void {
-    if (dice.chance(0.5)) return;
+  #fillDisks(rng: Rng): void {
+    if (rng.chance(0.5)) return;
     const untilMs = this.#world.nowMs + this.#scenario.forMs;
     const names = ["registry/registry", ...this.#scenario.tasks.map((_, i) => `task/${i + 1}`)];
     const fill = (): void => {
       if (this.#world.nowMs >= untilMs) return;
-      this.#platform.storedOf(dice.pick(names)).writesLeft = dice.int(0, 4);
-      this.#world.after(dice.int(50, 1_000), fill);
+      this.#platform.storedOf(rng.pick(names)).writesLeft = rng.int(0, 4);
+      this.#world.after(rng.int(50, 1_000), fill);
     };
     fill();
   }
@@ -132,13 +132,13 @@ class One {
       const made = await product.callRegistry(platform.env, (r) => r.registerWorker(register, ADMIN, "127.0.0.1"));
       if (!made.ok) throw new Error(made.error.detail);
       const worker = made.value.worker.id;
-      const dice = this.#dice.fork(`agent/${i}`);
+      const rng = this.#rng.fork(`agent/${i}`);
       const { journal } = this;
       const world = this.#world;
       const network = this.#network;
-      const port = new DirectPort({ product, platform, world, network, worker, dice: dice.fork("network"), journal });
+      const port = new DirectPort({ product, platform, world, network, worker, rng: rng.fork("network"), journal });
       const sleep = (ms: number): Promise<void> => world.sleep(ms);
-      const agent = new SimulatedAgent({ worker, dice, port, journal, habits, sleep, now: () => world.nowMs });
+      const agent = new SimulatedAgent({ worker, rng, port, journal, habits, sleep, now: () => world.nowMs });
       this.#agents.push(agent);
     }
     for (const [i, task] of this.#scenario.tasks.entries()) await this.#submit(i + 1, task);

@@ -1,5 +1,5 @@
-/** Seeded chance: the same seed throws the same numbers, and parts of a run have dice of their own. */
-export class Dice {
+/** Seeded chance: the same seed throws the same numbers, and parts of a run have rng of their own. */
+export class Rng {
   readonly #seed: string;
   #state: number;
 
@@ -12,9 +12,9 @@ export class Dice {
     for (let i = 0; i < 4; i++) this.next();
   }
 
-  /** Dice for a part of the run: what others throw does not change what this one throws. */
-  fork(name: string | number): Dice {
-    return new Dice(`${this.#seed}/${name}`);
+  /** Rng for a part of the run: what others throw does not change what this one throws. */
+  fork(name: string | number): Rng {
+    return new Rng(`${this.#seed}/${name}`);
   }
 
   /** From 0 up to 1 (mulberry32). */

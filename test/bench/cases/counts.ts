@@ -9,7 +9,7 @@ import {
   type TaskCounts,
   type WholeTask,
 } from "../counts.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { short } from "../numbers.ts";
 import { startCounted } from "../runtime.ts";
 
@@ -29,7 +29,7 @@ const KINDS: readonly Kind[] = [
 /** At chunk 10, per million frames. */
 const DOLLARS = 8;
 
-export const counts: Line = {
+export const counts: Case = {
   name: "counts",
   async run(say) {
     const runtime = await startCounted();

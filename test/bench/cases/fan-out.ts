@@ -2,7 +2,7 @@
 import { setTimeout } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { LIVE_EVERY_MS } from "../../../src/protocol/live.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { ADMIN_TOKEN, startRuntime } from "../runtime.ts";
 
@@ -19,7 +19,7 @@ const BUDGET_MS = 30_000;
 const LAST_MESSAGE_MS = 3 * LIVE_EVERY_MS;
 const GOAL = 0.1;
 
-export const fanOut: Line = {
+export const fanOut: Case = {
   name: "fan-out",
   async run() {
     const runtime = await startRuntime();

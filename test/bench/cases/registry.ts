@@ -1,6 +1,6 @@
 /** The registry, which is one object for the whole farm: task switches a second, against the bare object. See `docs/scaling.md`. */
 import { childrenOf, cpuMs } from "../cpu.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { startRuntime } from "../runtime.ts";
 
@@ -13,7 +13,7 @@ const BUDGET_MS = 15_000;
 /** Two rows for a bare call, one for a switch: there is no goal but to know. */
 const TEXT = "x".repeat(400);
 
-export const registry: Line = {
+export const registry: Case = {
   name: "registry",
   async run() {
     const runtime = await startRuntime();

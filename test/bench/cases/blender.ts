@@ -9,7 +9,7 @@ import { framesPageSchema, taskSchema } from "../../../src/protocol/task.ts";
 import { endFarm, startAgent, tablao } from "../../support/farm.ts";
 import { makeScenes } from "../../support/scenes.ts";
 import { until } from "../../support/wait.ts";
-import { notRun, type Line, type Row } from "../line.ts";
+import { notRun, type Case, type Row } from "../case.ts";
 import { percent, short } from "../numbers.ts";
 import { ADMIN_TOKEN, startRuntime } from "../runtime.ts";
 
@@ -22,7 +22,7 @@ const KINDS = [
 ];
 const GOAL_TEXT = "≥ 90 % of wall × slots";
 
-export const blender: Line = {
+export const blender: Case = {
   name: "blender",
   async run() {
     const program = blenderHere();

@@ -12,8 +12,8 @@ import {
 import { PROBLEMS, type Refusal } from "../../../src/protocol/problem.ts";
 import { ok, type Result } from "../../../src/lib/result.ts";
 import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../../../src/rpc/task.ts";
-import type { Dice } from "../dice.ts";
-import type { Journal } from "../journal.ts";
+import type { Rng } from "../rng.ts";
+import type { Journal } from "../event-journal.ts";
 import { NoAnswer, type Answer, type Call, type Port } from "../port.ts";
 import type { Platform } from "./platform.ts";
 import type { Product } from "./product.ts";
@@ -34,7 +34,7 @@ export interface DirectPortOptions {
   world: World;
   network: Network;
   worker: number;
-  dice: Dice;
+  rng: Rng;
   journal: Journal;
 }
 
@@ -56,20 +56,20 @@ export class DirectPort implements Port {
 
   async call(call: Call): Promise<Answer> {
     const { world, network, journal } = this.#o;
-    const dice = this.#o.dice.fork(++this.#calls);
-    const fate = dice.chance(network.rate) ? dice.pick(FATES) : "pass";
+    const rng = this.#o.rng.fork(++this.#calls);
+    const fate = rng.chance(network.rate) ? rng.pick(FATES) : "pass";
     if (fate !== "pass") journal.count(fate);
     const late = async (ms: number): Promise<Answer> => {
       network.inFlight++;
       await world.sleep(ms);
       return await this.#serve(call).finally(() => network.inFlight--);
     };
-    const travel = dice.int(1, 15);
+    const travel = rng.int(1, 15);
     switch (fate) {
       case "pass":
         return await this.#within(late(travel));
       case "delay":
-        return await this.#within(late(dice.int(50, 2_500)));
+        return await this.#within(late(rng.int(50, 2_500)));
       case "drop request":
         await world.sleep(travel);
         throw new NoAnswer(fate);
@@ -77,13 +77,13 @@ export class DirectPort implements Port {
         await late(travel).catch(() => undefined);
         throw new NoAnswer(fate);
       case "double":
-        void late(travel + dice.pick([0, 3, 500, 6_500])).catch(() => undefined);
+        void late(travel + rng.pick([0, 3, 500, 6_500])).catch(() => undefined);
         return await this.#within(late(travel));
       case "late":
-        void late(dice.int(200, 6_500)).catch(() => undefined);
+        void late(rng.int(200, 6_500)).catch(() => undefined);
         throw new NoAnswer(fate);
       case "half open":
-        if (dice.chance(0.5)) void late(travel).catch(() => undefined);
+        if (rng.chance(0.5)) void late(travel).catch(() => undefined);
         await world.sleep(TIMEOUT_MS);
         throw new NoAnswer(fate);
     }
@@ -172,7 +172,7 @@ export class DirectPort implements Port {
     const { task, attempt } = grant.value;
     const object = `tasks/${task}/${attempt}/${call.name}`;
     // Bytes take their time, and their grant may run out meanwhile.
-    await world.sleep(this.#o.dice.int(0, 300));
+    await world.sleep(this.#o.rng.int(0, 300));
     const present = platform.objects.get(object);
     if (present && present.text !== call.bytes)
       return { ok: false, error: { code: "conflict", detail: "other bytes are there" } };

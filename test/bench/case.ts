@@ -13,7 +13,7 @@ export interface Row {
 }
 
 /** A line, known on the command line by its name. It prints nothing: `say` is for how far it is. */
-export interface Line {
+export interface Case {
   name: string;
   run(say: (text: string) => void): Promise<Row[]>;
 }

@@ -1,19 +1,19 @@
-/** What is called in the life of twins, one call after the other: derived from a seed and from the answers so far. */
+/** What is called in the differential test, one call after the other: derived from a seed and from the answers so far. */
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
 import type { Result } from "../../../src/lib/result.ts";
 import type { Given, GivenLease, ProvenFrame, TaskDefinition } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
-import type { Dice } from "../dice.ts";
+import type { Rng } from "../rng.ts";
 
 export const ADMIN = { role: "admin", id: 0, name: "admin" } as const;
 /** No multiple of a step: nothing falls due at the very instant of a call. */
 export const LEASE_MS = 5_300;
-/** A renewal is written when less than half of the lease is left; one that is not may be forgotten, and twins would differ. */
+/** A renewal is written when less than half of the lease is left; one that is not may be forgotten, and the two objects would differ. */
 const RENEW_AFTER_MS = 3_000;
 const SHA = "ab".repeat(32);
 const ANY = /[0-9a-z]{8}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{12}/g;
 
-export interface TwinCall {
+export interface ScriptedCall {
   method: string;
   args: unknown[];
   /** Take the answer to heart. */
@@ -34,8 +34,8 @@ const LISTS = [
   ["1-300", "1-200", "7,90-180"],
 ] as const;
 
-export class TwinScript {
-  readonly dice: Dice;
+export class CallScript {
+  readonly rng: Rng;
   readonly definition: TaskDefinition;
   readonly #parts: readonly string[];
   readonly #held: Held[] = [];
@@ -44,16 +44,16 @@ export class TwinScript {
   /** Of the news that the script makes up; far beyond those of the task that it speaks for. */
   #version = 1_000_000;
 
-  constructor(dice: Dice) {
-    this.dice = dice;
-    const [list, ...parts] = dice.pick(LISTS);
+  constructor(rng: Rng) {
+    this.rng = rng;
+    const [list, ...parts] = rng.pick(LISTS);
     this.#parts = parts;
-    const waits = dice.pick([null, null, null, "all", "same"] as const);
+    const waits = rng.pick([null, null, null, "all", "same"] as const);
     this.definition = {
-      ...defined(dice.pick(["demo_render", "print_string"]), list),
-      chunk: dice.pick([1, 1, 3, 20, 100, "auto"] as const),
-      order: dice.pick(["ascending", "preview"] as const),
-      tries: dice.pick([1, 3, 20]),
+      ...defined(rng.pick(["demo_render", "print_string"]), list),
+      chunk: rng.pick([1, 1, 3, 20, 100, "auto"] as const),
+      order: rng.pick(["ascending", "preview"] as const),
+      tries: rng.pick([1, 3, 20]),
       depends_on: waits === null ? [] : [{ task: 7, frames: waits }],
     };
   }
@@ -66,10 +66,10 @@ export class TwinScript {
     return text.replaceAll(ANY, (id) => `lease-of-${this.#attempts.get(id) ?? "?"}`);
   }
 
-  next(nowMs: number): TwinCall {
-    const { dice } = this;
-    const held = this.#held[this.#held.length - 1 - dice.int(0, 4)];
-    const roll = dice.int(0, 99);
+  next(nowMs: number): ScriptedCall {
+    const { rng } = this;
+    const held = this.#held[this.#held.length - 1 - rng.int(0, 4)];
+    const roll = rng.int(0, 99);
     if (roll < 20 || (!held && roll < 60)) return this.#claim();
     if (held && roll < 45) return this.#settle(held, "complete");
     if (held && roll < 52) return this.#settle(held, "fail");
@@ -77,15 +77,15 @@ export class TwinScript {
     if (held && roll < 66 && nowMs - held.renewedMs >= RENEW_AFTER_MS) return this.#renew(held);
     if (roll < 82) return call("patch", this.#patch(), ADMIN, null);
     if (roll < 85) return call("patch", ...this.#settings());
-    return this.#other(dice.int(0, 7));
+    return this.#other(rng.int(0, 7));
   }
 
   /** Lease calls of several workers at one instant; none waits for another object or writes a log. */
-  together(nowMs: number): TwinCall[] {
-    const { dice } = this;
-    return Array.from({ length: dice.int(2, 6) }, () => {
-      const held = this.#held[this.#held.length - 1 - dice.int(0, 6)];
-      const roll = dice.int(0, 99);
+  together(nowMs: number): ScriptedCall[] {
+    const { rng } = this;
+    return Array.from({ length: rng.int(2, 6) }, () => {
+      const held = this.#held[this.#held.length - 1 - rng.int(0, 6)];
+      const roll = rng.int(0, 99);
       if (!held || roll < 40) return this.#claim();
       if (roll < 80) return this.#settle(held, "complete", false);
       if (roll < 90 || nowMs - held.renewedMs < RENEW_AFTER_MS) return this.#settle(held, "release", false);
@@ -93,9 +93,9 @@ export class TwinScript {
     });
   }
 
-  #claim(): TwinCall {
-    const worker = this.dice.int(1, 4);
-    const learn: TwinCall["learn"] = (answer, nowMs) => {
+  #claim(): ScriptedCall {
+    const worker = this.rng.int(1, 4);
+    const learn: ScriptedCall["learn"] = (answer, nowMs) => {
       const claimed = answer as Result<Given, unknown>;
       if (claimed.ok) this.#take(claimed.value, worker, nowMs);
     };
@@ -103,10 +103,10 @@ export class TwinScript {
   }
 
   #claimBody(worker: number): object {
-    const again = this.dice.chance(0.15) ? this.#keys.get(worker) : undefined;
-    const key = again ?? `key-${this.dice.word(12)}`;
+    const again = this.rng.chance(0.15) ? this.#keys.get(worker) : undefined;
+    const key = again ?? `key-${this.rng.word(12)}`;
     this.#keys.set(worker, key);
-    return { key, platform: "linux", epoch: this.dice.int(0, 4) };
+    return { key, platform: "linux", epoch: this.rng.int(0, 4) };
   }
 
   #take({ lease }: Given, worker: number, nowMs: number): void {
@@ -116,26 +116,26 @@ export class TwinScript {
     this.#held.push({ lease, worker, frames: list.ok ? [...framesOf(list.value)] : [], renewedMs: nowMs });
   }
 
-  #settle(held: Held, verb: "complete" | "fail" | "release", logs = true): TwinCall {
+  #settle(held: Held, verb: "complete" | "fail" | "release", logs = true): ScriptedCall {
     const { lease, worker, frames } = held;
-    const count = verb === "complete" ? frames.length : this.dice.int(0, frames.length);
+    const count = verb === "complete" ? frames.length : this.rng.int(0, frames.length);
     const done = this.#done(held, count);
     const body: Record<string, unknown> = { attempt: lease.attempt, done };
-    if (logs && this.dice.chance(0.3)) body["log"] = `attempt ${lease.attempt} ${this.dice.word(20)}`;
+    if (logs && this.rng.chance(0.3)) body["log"] = `attempt ${lease.attempt} ${this.rng.word(20)}`;
     if (verb === "release") body["reason"] = "stopping";
-    else body["next"] = this.dice.chance(0.6) ? this.#claimBody(worker) : null;
-    if (verb === "fail") Object.assign(body, { frames: String(frames.at(-1)), error: `broken ${this.dice.word(6)}` });
-    const learn: TwinCall["learn"] = (answer, nowMs) => {
+    else body["next"] = this.rng.chance(0.6) ? this.#claimBody(worker) : null;
+    if (verb === "fail") Object.assign(body, { frames: String(frames.at(-1)), error: `broken ${this.rng.word(6)}` });
+    const learn: ScriptedCall["learn"] = (answer, nowMs) => {
       const settled = answer as Result<{ next: Given | null }, unknown>;
       if (settled.ok && settled.value.next) this.#take(settled.value.next, worker, nowMs);
     };
     return { method: verb, args: [{ id: worker }, lease.lease_id, body], learn };
   }
 
-  #renew(held: Held): TwinCall {
+  #renew(held: Held): ScriptedCall {
     const { lease, worker, frames } = held;
-    const done = this.#done(held, this.dice.int(0, frames.length));
-    const learn: TwinCall["learn"] = (_, nowMs) => void (held.renewedMs = nowMs);
+    const done = this.#done(held, this.rng.int(0, frames.length));
+    const learn: ScriptedCall["learn"] = (_, nowMs) => void (held.renewedMs = nowMs);
     const body = { attempt: lease.attempt, done, progress: null };
     return { method: "renew", args: [{ id: worker }, lease.lease_id, body], learn };
   }
@@ -149,9 +149,9 @@ export class TwinScript {
   }
 
   #patch(): object {
-    const { dice } = this;
-    const frames = dice.pick([...this.#parts, "1", "999"]);
-    return dice.pick([
+    const { rng } = this;
+    const frames = rng.pick([...this.#parts, "1", "999"]);
+    return rng.pick([
       { status: "pause" },
       { status: "resume" },
       { status: "resume" },
@@ -161,38 +161,38 @@ export class TwinScript {
       { status: "requeue", frames },
       { status: "skip", frames },
       { status: "skip", frames, priority: 7 },
-      { priority: dice.int(1, 99) },
-      { name: dice.word(5) },
+      { priority: rng.int(1, 99) },
+      { name: rng.word(5) },
     ]);
   }
 
   /** Other settings, alone or with an action that may be refused; the Worker has compiled them. */
   #settings(): [object, typeof ADMIN, object] {
-    const frames = this.dice.pick(LISTS)[0];
+    const frames = this.rng.pick(LISTS)[0];
     const { type } = this.definition;
     const { settings, frame_list, format, needs, inputs, input_task, files_per_frame } = defined(type, frames);
     const compiled = { settings, frame_list, format, needs, inputs, input_task, files_per_frame };
-    const action = this.dice.pick([{}, { status: "skip", frames: "999" }, { status: "pause" }]);
+    const action = this.rng.pick([{}, { status: "skip", frames: "999" }, { status: "pause" }]);
     return [{ settings: { frames }, ...action }, ADMIN, compiled];
   }
 
-  #other(which: number): TwinCall {
-    const { dice } = this;
+  #other(which: number): ScriptedCall {
+    const { rng } = this;
     switch (which) {
       case 0:
-        return call("appendLog", dice.int(1, 4), null, dice.word(30));
+        return call("appendLog", rng.int(1, 4), null, rng.word(30));
       case 1:
-        return call("outrank", dice.int(0, 3));
+        return call("outrank", rng.int(0, 3));
       case 2:
         return call("revokeShares");
       case 3:
-        return call("watch", 99, dice.pick(["all", "same"]));
+        return call("watch", 99, rng.pick(["all", "same"]));
       case 4: {
         const news = {
           id: 7,
           version: ++this.#version,
-          state: dice.pick(["open", "open", "completed"]),
-          done: dice.pick(this.#parts),
+          state: rng.pick(["open", "open", "completed"]),
+          done: rng.pick(this.#parts),
         };
         return call("dependencyMoved", news);
       }
@@ -206,7 +206,7 @@ export class TwinScript {
   }
 }
 
-function call(method: string, ...args: unknown[]): TwinCall {
+function call(method: string, ...args: unknown[]): ScriptedCall {
   return { method, args, learn: () => undefined };
 }
 

@@ -3,7 +3,7 @@
  * run's seed, so that a run is the same every time. One event at a time, and all promises settle before the next one.
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
-import type { Dice } from "../dice.ts";
+import type { Rng } from "../rng.ts";
 
 interface Timer {
   atMs: number;
@@ -66,38 +66,38 @@ export function settled(): Promise<void> {
   return new Promise((resolve) => real.setImmediate(resolve));
 }
 
-let chance: Dice | undefined;
-const throwDice = (): number => {
+let chance: Rng | undefined;
+const nextRandom = (): number => {
   if (!chance) throw new Error("nothing may be left to chance outside of a world");
   return chance.next();
 };
 
 /** Before the product is loaded: some of its modules take hold of `Math.random` when they are. */
 export function takeOver(): void {
-  Math.random = throwDice;
+  Math.random = nextRandom;
 }
 
 /** Let this process live in a world: its clock, timers, random numbers, and keys that sign without a thread pool. */
-export function enter(world: World, dice: Dice): void {
+export function enter(world: World, rng: Rng): void {
   Date.now = () => world.nowMs + world.offsetMs;
-  chance = dice;
+  chance = rng;
   const timers = {
     setTimeout: (run: () => void, ms: number) => world.after(ms, run),
     clearTimeout: (timer: number | undefined) => timer !== undefined && world.cancel(timer),
   };
   Object.assign(globalThis, timers);
-  Object.defineProperty(globalThis, "crypto", { value: cryptoOf(dice), configurable: true });
+  Object.defineProperty(globalThis, "crypto", { value: cryptoOf(rng), configurable: true });
 }
 
 interface Key {
   raw: Uint8Array;
 }
 
-function cryptoOf(dice: Dice): object {
+function cryptoOf(rng: Rng): object {
   const hmac = (key: Key, data: Uint8Array): Buffer => createHmac("sha256", key.raw).update(data).digest();
   return {
-    randomUUID: () => `${dice.word(8)}-${dice.word(4)}-${dice.word(4)}-${dice.word(4)}-${dice.word(12)}`,
-    getRandomValues: (array: Uint8Array) => array.map(() => dice.int(0, 255)),
+    randomUUID: () => `${rng.word(8)}-${rng.word(4)}-${rng.word(4)}-${rng.word(4)}-${rng.word(12)}`,
+    getRandomValues: (array: Uint8Array) => array.map(() => rng.int(0, 255)),
     subtle: {
       importKey: async (_: string, raw: Uint8Array): Promise<Key> => ({ raw }),
       sign: async (_: string, key: Key, data: Uint8Array) => new Uint8Array(hmac(key, data)).buffer,

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { childrenOf, cpuMs } from "../cpu.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { startRuntime } from "../runtime.ts";
 
@@ -22,7 +22,7 @@ const GOAL = 0.75;
 /** A file system in memory, where there is one: no disk then makes the two alike by being slower than both. */
 const IN_MEMORY = "/dev/shm";
 
-export const hotPath: Line = {
+export const hotPath: Case = {
   name: "hot-path",
   async run() {
     const rows = [await measure("hot path against the platform")];

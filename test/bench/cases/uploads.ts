@@ -10,7 +10,7 @@ import { ManagerClient } from "../../../src/client/manager-client.ts";
 import type { LocalInput } from "../../../src/cli/inputs.ts";
 import { sendInputs } from "../../../src/cli/send-inputs.ts";
 import { inLanes } from "../../../src/lib/concurrency.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { ADMIN_TOKEN, startRuntime, type Runtime } from "../runtime.ts";
 
@@ -18,7 +18,7 @@ const GOAL = 0.6;
 /** Requests at a time, as `sendInputs` makes them. */
 const LANES = 3;
 
-export const uploads: Line = {
+export const uploads: Case = {
   name: "uploads",
   async run(say) {
     const runtime = await startRuntime();

@@ -7,7 +7,7 @@ import { logPageSchema, taskSchema, type LogPage } from "../../../src/protocol/t
 import { timingsSchema } from "../../../src/protocol/live.ts";
 import { endFarm, startAgent } from "../../support/farm.ts";
 import { until } from "../../support/wait.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { duration, median, quantile, short } from "../numbers.ts";
 import { ADMIN_TOKEN, startRuntime, type Runtime } from "../runtime.ts";
 
@@ -27,7 +27,7 @@ const CLOCK = { program: "/bin/date", args: ["+%s%3N"] };
 /** Does nothing, as Afanasy's tasks did. */
 const NOTHING = { program: "/bin/true", args: [] };
 
-export const agents: Line = {
+export const agents: Case = {
   name: "agents",
   async run(say) {
     const runtime = await startRuntime();

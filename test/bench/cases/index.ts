@@ -1,5 +1,5 @@
-/** All lines, in the order of the table. */
-import type { Line } from "../line.ts";
+/** All cases, in the order of the table. */
+import type { Case } from "../case.ts";
 import { blender } from "./blender.ts";
 import { registry } from "./registry.ts";
 import { uploads } from "./uploads.ts";
@@ -13,7 +13,7 @@ import { idle } from "./idle.ts";
 import { managers } from "./managers.ts";
 import { overHttp } from "./http.ts";
 
-export const LINES: readonly Line[] = [
+export const CASES: readonly Case[] = [
   hotPath,
   overHttp,
   registry,

@@ -5,7 +5,7 @@
 import http from "node:http";
 import type { Claimed, Lease, Settled } from "../../../src/protocol/lease.ts";
 import { childrenOf, cpuMs } from "../cpu.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { request } from "../request.ts";
 import { startRuntime } from "../runtime.ts";
@@ -19,7 +19,7 @@ const ROUNDS_MIN = 9;
 const BUDGET_MS = 25_000;
 const GOAL = 0.7;
 
-export const overHttp: Line = {
+export const overHttp: Case = {
   name: "http",
   async run() {
     const runtime = await startRuntime();

@@ -7,7 +7,7 @@
 import http from "node:http";
 import type { Claimed, Lease, Settled } from "../../../src/protocol/lease.ts";
 import type { WorkerPatched } from "../../../src/protocol/worker.ts";
-import { notRun, type Line, type Row } from "../line.ts";
+import { notRun, type Case, type Row } from "../case.ts";
 import { duration, median, quantile, short } from "../numbers.ts";
 import { request } from "../request.ts";
 import { startRuntime, type Runtime } from "../runtime.ts";
@@ -24,7 +24,7 @@ const BUDGET_MS = 15_000;
 /** At the largest size; at the others any lead will do. */
 const TIMES = 20;
 
-export const managers: Line = {
+export const managers: Case = {
   name: "managers",
   async run(say) {
     const program = process.env["FLAMENCO_MANAGER"];

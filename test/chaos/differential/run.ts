@@ -1,5 +1,5 @@
 /**
- * Twins: the same calls to two objects of one task. One lives undisturbed, and is called by one worker after the other; the other
+ * Differential test: the same calls to two objects of one task. One lives undisturbed, and is called by one worker after the other; the other
  * is called by several at once, is reset between calls and while they wait, and its database refuses a write now and then, after
  * which the calls are made again. Every answer, every row and the whole history must be the same: what an object forgets, or half
  * remembers, or tells before it is written, shows here (P4).
@@ -7,13 +7,13 @@
 import type { BackupRow } from "../../../src/protocol/backup.ts";
 import { inRestoreOrder } from "../../../src/protocol/task-snapshot.ts";
 import { storedTask, watchProblems } from "../audit.ts";
-import { Dice } from "../dice.ts";
+import { Rng } from "../rng.ts";
 import { NO_FAULTS } from "../manager-faults.ts";
-import { Platform } from "./platform.ts";
-import type { Product } from "./product.ts";
-import { ADMIN, LEASE_MS, TwinScript, type TwinCall } from "./twin-script.ts";
-import { FULL } from "./storage.ts";
-import { enter, settled, World } from "./world.ts";
+import { Platform } from "../virtual-time/platform.ts";
+import type { Product } from "../virtual-time/product.ts";
+import { ADMIN, LEASE_MS, CallScript, type ScriptedCall } from "./script.ts";
+import { FULL } from "../virtual-time/storage.ts";
+import { enter, settled, World } from "../virtual-time/world.ts";
 
 /** Calls in one life: a checkpoint comes after 64 changes, and some lives see several. */
 const CALLS = [40, 150, 400] as const;
@@ -25,7 +25,7 @@ const QUIET_RINGS = 1_500;
 const OBJECT = "task/1";
 const TABLES = ["definition", "record", "pages", "journal", "leases", "outbox", "dependents"];
 
-export interface TwinResult {
+export interface DifferentialResult {
   problems: string[];
   counts: Map<string, number>;
 }
@@ -36,10 +36,10 @@ interface Life {
 }
 
 /** Live both lives of a seed, and say what differs. */
-export async function runTwins(seed: string, product: Product): Promise<TwinResult> {
+export async function runDifferential(seed: string, product: Product): Promise<DifferentialResult> {
   const counts = new Map<string, number>();
-  const calm = await live(new Twin(seed, product, false, counts));
-  const troubled = await live(new Twin(seed, product, true, counts));
+  const calm = await live(new Replica(seed, product, false, counts));
+  const troubled = await live(new Replica(seed, product, true, counts));
   const problems = [...calm.problems, ...troubled.problems];
   const at = calm.transcript.findIndex((line, i) => line !== troubled.transcript[i]);
   if (at >= 0)
@@ -47,37 +47,37 @@ export async function runTwins(seed: string, product: Product): Promise<TwinResu
   return { problems, counts };
 }
 
-async function live(twin: Twin): Promise<Life> {
-  await twin.live().catch((error: unknown) => {
-    twin.problems.push(`a life broke off: ${error instanceof Error ? error.stack : String(error)}`);
+async function live(replica: Replica): Promise<Life> {
+  await replica.live().catch((error: unknown) => {
+    replica.problems.push(`a life broke off: ${error instanceof Error ? error.stack : String(error)}`);
   });
-  twin.close();
-  return twin;
+  replica.close();
+  return replica;
 }
 
-class Twin implements Life {
+class Replica implements Life {
   readonly transcript: string[] = [];
   readonly problems: string[] = [];
   readonly #troubled: boolean;
   readonly #counts: Map<string, number>;
   readonly #world = new World();
   readonly #platform: Platform;
-  readonly #script: TwinScript;
-  /** What goes wrong; the script has dice of its own, the same for both. */
-  readonly #trouble: Dice;
+  readonly #script: CallScript;
+  /** What goes wrong; the script has rng of its own, the same for both. */
+  readonly #trouble: Rng;
 
   constructor(seed: string, product: Product, troubled: boolean, counts: Map<string, number>) {
-    const dice = new Dice(`twins/${seed}`);
+    const rng = new Rng(`twins/${seed}`);
     this.#troubled = troubled;
     this.#counts = counts;
-    enter(this.#world, dice.fork("chance"));
-    this.#trouble = dice.fork("trouble");
+    enter(this.#world, rng.fork("chance"));
+    this.#trouble = rng.fork("trouble");
     const classes = { task: product.TaskDO, registry: product.WorkerRegistry };
-    this.#platform = new Platform(this.#world, dice.fork("platform"), classes);
+    this.#platform = new Platform(this.#world, rng.fork("platform"), classes);
     this.#platform.unpunctual = false;
     this.#platform.travelMs = 0;
     this.#platform.syncMs = 0;
-    this.#script = new TwinScript(dice.fork("script"));
+    this.#script = new CallScript(rng.fork("script"));
   }
 
   close(): void {
@@ -85,8 +85,8 @@ class Twin implements Life {
   }
 
   async live(): Promise<void> {
-    const calls = this.#script.dice.pick(CALLS);
-    const awayFor = this.#script.dice.pick([30, 300]);
+    const calls = this.#script.rng.pick(CALLS);
+    const awayFor = this.#script.rng.pick([30, 300]);
     const resets = this.#trouble.pick([0.02, 0.1, 0.5, 1]);
     const refusals = this.#trouble.pick([0, 0, 0.05, 0.3]);
     await this.#create(refusals);
@@ -96,10 +96,10 @@ class Twin implements Life {
       const d1 =
         i % (awayFor + 60) < awayFor ? { rate: 1, how: ["refuse", "lose the answer"] as const, slowMs: 0 } : null;
       this.#platform.faults = { ...NO_FAULTS, d1 };
-      if (this.#script.dice.chance(0.25))
+      if (this.#script.rng.chance(0.25))
         await this.#together(this.#script.together(this.#world.nowMs), resets, refusals);
       else await this.#step(this.#script.next(this.#world.nowMs), resets, refusals);
-      if (this.#script.dice.chance(0.1)) await this.#look();
+      if (this.#script.rng.chance(0.1)) await this.#look();
       this.problems.push(...watchProblems(storedTask(1, this.#tables())));
     }
     this.#platform.faults = NO_FAULTS;
@@ -146,7 +146,7 @@ class Twin implements Life {
   }
 
   /** One call of the script, in a world of trouble; what it was answered in the end is noted. */
-  async #step(call: TwinCall, resets: number, refusals: number): Promise<void> {
+  async #step(call: ScriptedCall, resets: number, refusals: number): Promise<void> {
     if (this.#troubled && this.#trouble.chance(resets)) this.#reset();
     let answer: unknown = REFUSED;
     if (this.#troubled && this.#trouble.chance(refusals)) {
@@ -159,8 +159,8 @@ class Twin implements Life {
     if (this.#troubled && this.#trouble.chance(resets / 4)) this.#reset();
   }
 
-  /** Calls at one instant: one after the other for the calm twin, all at once for the troubled one. */
-  async #together(calls: readonly TwinCall[], resets: number, refusals: number): Promise<void> {
+  /** Calls at one instant: one after the other for the calm replica, all at once for the troubled one. */
+  async #together(calls: readonly ScriptedCall[], resets: number, refusals: number): Promise<void> {
     if (!this.#troubled) {
       for (const call of calls) await this.#step(call, 0, 0);
       return;
@@ -187,7 +187,7 @@ class Twin implements Life {
     for (const [i, call] of calls.entries()) this.#answered(call, answers[i]);
   }
 
-  #answered({ method, args, learn }: TwinCall, answer: unknown): void {
+  #answered({ method, args, learn }: ScriptedCall, answer: unknown): void {
     this.#count("calls");
     learn(answer, this.#world.nowMs);
     // The rows of a backup say what is due when, and that may be later after a reset.
@@ -196,7 +196,7 @@ class Twin implements Life {
   }
 
   /** What a call is answered, or that it was refused. */
-  async #answer({ method, args }: TwinCall): Promise<unknown> {
+  async #answer({ method, args }: ScriptedCall): Promise<unknown> {
     const answer = await this.#call(method, args).catch(() => REFUSED);
     // Rows that are put back are refused with the database's own words.
     return JSON.stringify(answer)?.includes(FULL) ? REFUSED : answer;

@@ -1,5 +1,5 @@
 /** Whether a claim costs the same in a small farm and in a large one: time, rows read, rows written. Small and large in turns. */
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { duration, median, short } from "../numbers.ts";
 import type { Claims, CountedOrder } from "../order.ts";
 import { startCounted, type Runtime } from "../runtime.ts";
@@ -10,7 +10,7 @@ const CLAIMS = 6;
 const GOAL = 1.2;
 const MOST_ROWS_READ = 10;
 
-export const growth: Line = {
+export const growth: Case = {
   name: "growth",
   async run(say) {
     const runtime = await startCounted();

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { simulateChunks } from "../../support/chunk-simulation.ts";
-import type { Line, Row } from "../line.ts";
+import type { Case, Row } from "../case.ts";
 import { percent, short } from "../numbers.ts";
 import { CHECKOUT } from "../runtime.ts";
 
@@ -10,7 +10,7 @@ const WORKERS = 4;
 const LOAD_S = 2;
 const FIXED = [1, 5, 10, 25];
 
-export const chunks: Line = {
+export const chunks: Case = {
   name: "chunks",
   async run() {
     const file = path.join(CHECKOUT, "test/support/uneven-shot.json");

@@ -5,7 +5,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { Dice } from "../dice.ts";
+import type { Rng } from "../rng.ts";
 import { NO_FAULTS, type ManagerFaults, type Service } from "../manager-faults.ts";
 import { Access, Stored } from "./storage.ts";
 import type { World } from "./world.ts";
@@ -27,7 +27,7 @@ const ALARM_RETRIES = 6;
 
 export class Platform {
   readonly #world: World;
-  readonly #dice: Dice;
+  readonly #rng: Rng;
   readonly #classes: Record<"task" | "registry", ObjectClass>;
   readonly #instances = new Map<string, Instance>();
   readonly stored = new Map<string, Stored>();
@@ -44,9 +44,9 @@ export class Platform {
   /** The longest that writes take to the disk. */
   syncMs = 20;
 
-  constructor(world: World, dice: Dice, classes: Record<"task" | "registry", ObjectClass>) {
+  constructor(world: World, rng: Rng, classes: Record<"task" | "registry", ObjectClass>) {
     this.#world = world;
-    this.#dice = dice;
+    this.#rng = rng;
     this.#classes = classes;
     const folder = path.resolve(import.meta.dirname, "../../../schema");
     for (const name of readdirSync(folder).toSorted())
@@ -90,17 +90,17 @@ export class Platform {
   async #faulty<T>(service: Service, call: () => Promise<T>): Promise<T> {
     const plan = this.faults[service];
     // A call between objects takes its time, so that others come in between.
-    await this.#world.sleep(this.#dice.int(0, this.travelMs));
-    if (!plan || !this.#dice.chance(plan.rate)) return await call();
+    await this.#world.sleep(this.#rng.int(0, this.travelMs));
+    if (!plan || !this.#rng.chance(plan.rate)) return await call();
     const error = Object.assign(new Error(`chaos: ${service}`), { retryable: true });
-    switch (this.#dice.pick(plan.how)) {
+    switch (this.#rng.pick(plan.how)) {
       case "refuse":
         throw error;
       case "lose the answer":
         await call();
         throw error;
       case "be slow":
-        await this.#world.sleep(this.#dice.pick([plan.slowMs, 7_000]));
+        await this.#world.sleep(this.#rng.pick([plan.slowMs, 7_000]));
         return await call();
     }
   }
@@ -152,7 +152,7 @@ export class Platform {
     if (known) return known;
     const stored = this.storedOf(id);
     stored.onAlarm = () => this.#arm(kind, name, stored);
-    const access = new Access(stored, () => this.#world.sleep(this.#dice.int(0, this.syncMs)));
+    const access = new Access(stored, () => this.#world.sleep(this.#rng.int(0, this.syncMs)));
     let ready: Promise<unknown> = Promise.resolve();
     const ctx = {
       storage: access,
@@ -194,14 +194,14 @@ export class Platform {
   #arm(kind: "task" | "registry", name: string, stored: Stored): void {
     const at = stored.alarmMs;
     if (at === null) return;
-    const late = this.unpunctual && this.#dice.chance(0.08) ? this.#dice.int(100, 20_000) : this.#dice.int(0, 20);
-    const early = this.unpunctual && this.#dice.chance(0.03) ? -this.#dice.int(1, 2_000) : 0;
+    const late = this.unpunctual && this.#rng.chance(0.08) ? this.#rng.int(100, 20_000) : this.#rng.int(0, 20);
+    const early = this.unpunctual && this.#rng.chance(0.03) ? -this.#rng.int(1, 2_000) : 0;
     const waitMs = at - this.#world.nowMs - this.#world.offsetMs + late + early;
     this.#world.after(waitMs, () => {
       if (stored.alarmMs !== at) return;
       stored.alarmMs = null;
       void this.#ring(kind, name, 0);
-      if (this.unpunctual && this.#dice.chance(0.05)) void this.#ring(kind, name, ALARM_RETRIES);
+      if (this.unpunctual && this.#rng.chance(0.05)) void this.#ring(kind, name, ALARM_RETRIES);
     });
   }
 
