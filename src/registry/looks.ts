@@ -2,20 +2,11 @@
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
-import type { Dispatcher } from "./dispatcher.ts";
-import type { Fleet } from "./fleet.ts";
+import type { RegistryContext } from "./context.ts";
 import type { FarmMetrics } from "../rpc/registry.ts";
-import type { TaskStore } from "./task-store.ts";
-import type { Totals } from "./totals.ts";
 import { whyTask, whyWorker, type WorkerStanding } from "./why.ts";
 
-export interface LookParts {
-  tasks: TaskStore;
-  fleet: Fleet;
-  dispatcher: Dispatcher;
-}
-
-function standingOf({ fleet, dispatcher }: LookParts, id: number, nowMs: number): WorkerStanding {
+function standingOf({ fleet, dispatcher }: RegistryContext, id: number, nowMs: number): WorkerStanding {
   return {
     ...dispatcher.asker(id),
     ...fleet.business(id),
@@ -26,7 +17,12 @@ function standingOf({ fleet, dispatcher }: LookParts, id: number, nowMs: number)
 }
 
 /** Why a task waits. Reads the heads of the open groups once, however many workers there are. */
-export function lookAtTask(parts: LookParts, id: number, waitsFor: number[], nowMs: number): Result<TaskWhy, Refusal> {
+export function lookAtTask(
+  parts: RegistryContext,
+  id: number,
+  waitsFor: number[],
+  nowMs: number,
+): Result<TaskWhy, Refusal> {
   const { tasks, fleet, dispatcher } = parts;
   const found = tasks.standing(id);
   if (!found) return refuse("not_found", "there is no such task");
@@ -44,13 +40,13 @@ export function lookAtTask(parts: LookParts, id: number, waitsFor: number[], now
 }
 
 /** Why a worker is idle, or what it gets. */
-export function lookAtWorker(parts: LookParts, id: number, nowMs: number): Result<WorkerWhy, Refusal> {
+export function lookAtWorker(parts: RegistryContext, id: number, nowMs: number): Result<WorkerWhy, Refusal> {
   if (!parts.fleet.get(id)) return refuse("not_found", "there is no such worker");
   const why = whyWorker(standingOf(parts, id, nowMs), parts.dispatcher.groups(), nowMs);
   return ok({ ...why, name: parts.fleet.nameOf(id) });
 }
 
-export function measure({ tasks, fleet }: LookParts, totals: Totals, watchers: number, nowMs: number): FarmMetrics {
+export function measure({ tasks, fleet, totals, farmLive }: RegistryContext, nowMs: number): FarmMetrics {
   const workers = new Map<string, number>();
   for (const id of fleet.ids()) {
     const key = `${fleet.online(id, nowMs) ? "online" : "offline"} ${fleet.status(id)}`;
@@ -63,6 +59,6 @@ export function measure({ tasks, fleet }: LookParts, totals: Totals, watchers: n
       return { connection, status, count };
     }),
     ever: totals.ever(),
-    watchers,
+    watchers: farmLive.feed.count,
   };
 }

@@ -1,20 +1,14 @@
 /** PATCH of a worker: its report, its switches, and the question for work, in one synchronous step. */
 import type { Principal } from "../protocol/token.ts";
 import type { WorkerPatch, WorkerPatched } from "../protocol/worker.ts";
-import type { Dispatcher } from "./dispatcher.ts";
-import type { Fleet } from "./fleet.ts";
-import type { Sockets } from "./sockets.ts";
+import type { RegistryContext } from "./context.ts";
 import type { WorkerRecord } from "./worker-store.ts";
 
-export interface PatchParts {
-  fleet: Fleet;
-  dispatcher: Dispatcher;
-  sockets: Sockets;
-}
+type PatchContext = Pick<RegistryContext, "fleet" | "dispatcher" | "sockets">;
 
 /** Patch a worker that exists. One row is written at most. */
 export function applyPatch(
-  { fleet, dispatcher, sockets }: PatchParts,
+  { fleet, dispatcher, sockets }: PatchContext,
   id: number,
   patch: WorkerPatch,
   caller: { principal: Principal; ipAddress: string },
@@ -43,7 +37,7 @@ export function applyPatch(
 }
 
 /** A worker has connected: it is there, and hears whether there is something for it. */
-export function noteConnection({ fleet, dispatcher, sockets }: PatchParts, id: number, nowMs: number): void {
+export function noteConnection({ fleet, dispatcher, sockets }: PatchContext, id: number, nowMs: number): void {
   fleet.update(id, {}, null, { contactMs: nowMs, leftMs: null });
   fleet.flush(id, nowMs);
   if (fleet.takesWork(id)) dispatcher.greet(id, nowMs);

@@ -2,137 +2,110 @@
  * The registry: one object for the whole farm. It knows every worker and every task's latest report, gives a free worker its
  * task, and is asked once per task switch, never per frame.
  *
- * A thin shell: rules are in `dispatch.ts`, `presence.ts`, `epoch.ts`, `wake.ts`, `tokens.ts` and `setting-rules.ts`, rows in the
- * stores. Everything in memory is rebuilt from rows and sockets, so it may be evicted between any two calls.
+ * This class lists what the object is asked (`RegistryRpc`) and wires its parts. The services hold what the calls do, the
+ * stores hold SQL, and the rules are pure: `dispatch.ts`, `presence.ts`, `epoch.ts`, `wake.ts`, `tokens.ts`.
  */
-import { problemResponse } from "../platform/problem-response.ts";
+import { DurableObject } from "cloudflare:workers";
+import { ok, type Result } from "../lib/result.ts";
 import { closeQuietly } from "../live/close.ts";
 import { VIEWER_HEADER } from "../live/viewer.ts";
-import type { Env } from "../rpc/env.ts";
-import { ok, type Result } from "../lib/result.ts";
-import { newSecret, sha256Hex } from "../platform/signing.ts";
-import { refuse, type Refusal } from "../protocol/problem.ts";
+import { BackupService } from "../platform/backup-service.ts";
+import { problemResponse } from "../platform/problem-response.ts";
+import { migrate } from "../platform/sql.ts";
+import type { BackupPage, BackupRefusal, BackupRow } from "../protocol/backup.ts";
+import type { Needs } from "../protocol/needs.ts";
+import type { Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
-import type { Principal } from "../protocol/token.ts";
+import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
+import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
-import type { Needs } from "../protocol/needs.ts";
-import { endRestore } from "./backup.ts";
+import type { Env } from "../rpc/env.ts";
+import {
+  WORKER_ID_HEADER,
+  type FarmMetrics,
+  type RegistryRpc,
+  type ReportReply,
+  type Reservation,
+  type TaskQuery,
+  type TaskReport,
+} from "../rpc/registry.ts";
+import { AdminService } from "./admin-service.ts";
 import { AlarmClock } from "./alarm-clock.ts";
+import { beginRestore, DERIVED_TABLES, endRestore, isRestoring } from "./backup.ts";
+import { RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
-import { Dispatcher } from "./dispatcher.ts";
-import { FarmLive } from "./farm-live.ts";
-import { Fleet } from "./fleet.ts";
-import { LiveLeases } from "./live-leases.ts";
-import { lookAtTask, lookAtWorker, measure, type LookParts } from "./looks.ts";
-import { Outranker } from "./outranker.ts";
-import { RegistryDesk } from "./registry-desk.ts";
-import type { FarmMetrics, RegistryRpc, ReportReply, Reservation, TaskQuery, TaskReport } from "../rpc/registry.ts";
-import { CLOSE_REMOVED, Sockets } from "./sockets.ts";
-import { WORKER_ID_HEADER } from "../rpc/registry.ts";
-import { ReservationStore, type Submission } from "./reservation-store.ts";
-import { TaskStore } from "./task-store.ts";
-import { Totals } from "./totals.ts";
+import { lookAtTask, lookAtWorker, measure } from "./looks.ts";
+import type { Submission } from "./reservation-store.ts";
+import { REGISTRY_SCHEMA } from "./schema.ts";
+import { TaskService } from "./task-service.ts";
 import { nextWake } from "./wake.ts";
-import { applyPatch, noteConnection } from "./worker-patch.ts";
-import { WorkerStore } from "./worker-store.ts";
+import { WorkerService, type RegisteredWorker } from "./worker-service.ts";
 
-/** What is kept in memory. */
-type Farm = LookParts & { live: LiveLeases };
-
-export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
-  readonly #workers: WorkerStore;
-  readonly #tasks: TaskStore;
-  readonly #reservations: ReservationStore;
-  readonly #sockets: Sockets;
-  readonly #outranker: Outranker;
-  #loaded: Farm | undefined;
+export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
+  readonly #context: RegistryContext;
+  readonly #admin: AdminService;
+  readonly #workers: WorkerService;
+  readonly #tasks: TaskService;
+  readonly #backup: BackupService;
   readonly #clock: AlarmClock;
-  readonly #totals: Totals;
-  readonly #live: FarmLive;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const { sql } = ctx.storage;
-    this.#workers = new WorkerStore(sql);
-    this.#tasks = new TaskStore(sql);
-    this.#reservations = new ReservationStore(sql);
-    this.#sockets = new Sockets(ctx);
-    this.#outranker = new Outranker(
-      env,
-      (work) => ctx.waitUntil(work),
-      () => this.#arm(Date.now()),
-    );
-    this.#clock = new AlarmClock(ctx.storage);
-    this.#totals = new Totals(sql);
-    this.#live = new FarmLive(ctx, {
-      fleet: () => this.#farm.fleet,
-      tasks: this.#tasks,
-      totals: this.#totals,
-      living: (ids) => this.tokens.living(ids, Date.now()),
+    const { storage } = ctx;
+    migrate(storage, REGISTRY_SCHEMA);
+    this.#clock = new AlarmClock(storage);
+    this.#context = new RegistryContext(ctx, env, () => this.#arm());
+    this.#admin = new AdminService(this.#context);
+    this.#workers = new WorkerService(this.#context);
+    this.#tasks = new TaskService(this.#context);
+    this.#backup = new BackupService({
+      storage,
+      notBackedUp: DERIVED_TABLES,
+      version: () => 0,
+      acceptsRestore: () => true,
+      activate: async () => () => {
+        endRestore(storage);
+        this.#context.forget();
+        return ok(null);
+      },
+      inTransaction: (work) => this.#context.inTransaction(work),
     });
   }
 
-  /** Loaded when first needed: looking up a token must not cost the fleet. */
-  get #farm(): Farm {
-    if (!this.#loaded) {
-      const live = new LiveLeases(this.#tasks);
-      const fleet = new Fleet(this.#workers, this.#sockets, live, (task) => this.#tasks.isOver(task));
-      const parts = { tasks: this.#tasks, live, fleet, sockets: this.#sockets };
-      const dispatcher = new Dispatcher(this.ctx.storage.sql, parts, (tasks, epoch) =>
-        this.#outranker.tell(tasks, epoch),
-      );
-      this.#loaded = { tasks: this.#tasks, live, fleet, dispatcher };
-    }
-    return this.#loaded;
-  }
+  // Who calls
 
   async authenticate(secretSha256: string): Promise<Principal | null> {
-    const holder = this.tokens.holderOfSecret(secretSha256, Date.now());
+    const holder = this.#context.tokens.holderOfSecret(secretSha256, Date.now());
     if (holder !== undefined) return holder;
-    const worker = this.#workers.idOfSecret(secretSha256);
+    const worker = this.#context.workers.idOfSecret(secretSha256);
     return worker === undefined ? null : { role: "worker", id: worker, name: `worker:${worker}` };
   }
 
-  // Workers
-
-  protected forget(): void {
-    this.#loaded = undefined;
-    this.#tasks.forget();
-    this.#reservations.noteRemoval();
+  async principalOfToken(id: number): Promise<Principal | null> {
+    return this.#context.tokens.holderOf(id, Date.now());
   }
+
+  async livingTokens(ids: number[]): Promise<number[]> {
+    return this.#context.tokens.living(ids, Date.now());
+  }
+
+  // Workers
 
   async registerWorker(
     register: WorkerRegister,
     caller: Principal,
     ipAddress: string,
-  ): Promise<Result<{ key: string; worker: Worker; secret: string | null; created: boolean }, Refusal>> {
-    if (caller.role === "worker") {
-      if (!this.#farm.fleet.get(caller.id)) return NO_WORKER;
-      const patched = await this.patchWorker(caller.id, register, caller, ipAddress);
-      return patched.ok ? ok({ ...this.#listed(caller.id), secret: null, created: false }) : patched;
-    }
-    const { role } = caller;
-    if (role !== "join" && role !== "admin") return refuse("forbidden", "a worker registers with a join token");
-    const secret = newSecret("worker");
-    const sha256 = await sha256Hex(secret);
-    const nowMs = Date.now();
-    const added = this.whole((): Result<number, Refusal> => {
-      const tags = role === "join" ? this.tokens.takeUse(caller.id, nowMs) : ok([]);
-      return tags.ok ? ok(this.#farm.fleet.add(register, ipAddress, tags.value, sha256, nowMs).id) : tags;
-    });
-    if (!added.ok) return added;
-    this.#live.worker(added.value);
-    return ok({ ...this.#listed(added.value), secret, created: true });
+  ): Promise<Result<RegisteredWorker, Refusal>> {
+    return await this.#settled(await this.#workers.register(register, caller, ipAddress));
   }
 
   async listWorkers(): Promise<Record<string, Worker>> {
-    return this.#farm.fleet.list(Date.now());
+    return this.#context.fleet.list(Date.now());
   }
 
   async getWorker(id: number): Promise<Result<WorkerInfo, Refusal>> {
-    if (!this.#farm.fleet.get(id)) return NO_WORKER;
-    return ok(this.#farm.fleet.view(id, Date.now()));
+    return this.#workers.get(id);
   }
 
   async patchWorker(
@@ -141,110 +114,132 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
     caller: Principal,
     ipAddress: string,
   ): Promise<Result<WorkerPatched, Refusal>> {
-    const { fleet, dispatcher } = this.#farm;
-    if (!fleet.get(id)) return NO_WORKER;
-    const nowMs = Date.now();
-    const parts = { fleet, dispatcher, sockets: this.#sockets };
-    const patched = applyPatch(parts, id, patch, { principal: caller, ipAddress }, nowMs);
-    this.#live.worker(id);
-    await this.#settle(nowMs);
-    return ok(patched);
+    return await this.#settled(this.#workers.patch(id, patch, caller, ipAddress));
   }
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {
-    const { fleet, dispatcher } = this.#farm;
-    if (!fleet.get(id)) return NO_WORKER;
-    fleet.remove(id);
-    dispatcher.forget(id);
-    this.#sockets.close(id, CLOSE_REMOVED, "this worker has been removed");
-    this.#live.worker(id);
-    return ok(null);
+    return this.#workers.remove(id);
   }
 
   async ableWorkers(needs: Needs): Promise<number> {
-    return this.#farm.fleet.countAble(needs, needsSignature(needs), Date.now());
+    return this.#context.fleet.countAble(needs, needsSignature(needs), Date.now());
   }
 
   async pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void> {
     for (const { worker_id, task_id, lease_ids } of cancels)
-      this.#sockets.push(worker_id, { type: "cancel", task_id, lease_ids });
+      this.#context.sockets.push(worker_id, { type: "cancel", task_id, lease_ids });
   }
 
   // Tasks
 
   async reserveTask(request: Submission): Promise<Result<Reservation, Refusal>> {
-    const nowMs = Date.now();
-    const reserved = this.whole(() => this.#reservations.reserve(request, nowMs));
-    await this.#settle(nowMs);
-    return reserved;
+    return await this.#settled(this.#tasks.reserve(request));
   }
 
   async report(report: TaskReport): Promise<ReportReply> {
-    const nowMs = Date.now();
-    const { live, fleet, dispatcher } = this.#farm;
-    const change = this.whole(() => {
-      const change = this.#tasks.apply(report, nowMs);
-      if (!change) return null;
-      this.webhooks.changed(change, nowMs);
-      return { ...change, counted: this.#totals.add(change.did, nowMs) };
-    });
-    if (change) {
-      dispatcher.changed(change, live.apply(change), nowMs);
-      this.#live.changed(change, change.counted);
-    }
-    if (change?.after === null) this.#reservations.noteRemoval();
-    await this.#settle(nowMs);
-    const able = fleet.countAble(report.needs, needsSignature(report.needs), nowMs);
-    return { able_workers: able, watched: this.#live.feed.count > 0 };
+    this.#tasks.report(report);
+    await this.#settle();
+    return this.#tasks.replyTo(report);
   }
 
   async listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {
-    return this.#tasks.page(query);
+    return this.#context.tasks.page(query);
   }
 
   async whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>> {
-    return lookAtTask(this.#farm, id, waitsFor, Date.now());
+    return lookAtTask(this.#context, id, waitsFor, Date.now());
   }
 
   async whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>> {
-    return lookAtWorker(this.#farm, id, Date.now());
+    return lookAtWorker(this.#context, id, Date.now());
   }
 
   async metrics(): Promise<FarmMetrics> {
-    return measure(this.#farm, this.#totals, this.#live.feed.count, Date.now());
+    return measure(this.#context, Date.now());
   }
 
-  /** What a restore ends with. */
-  protected async comingToLife(): Promise<() => Result<null, never>> {
-    return () => {
-      endRestore(this.ctx.storage);
-      this.forget();
-      return ok(null);
-    };
+  // Administration
+
+  async createToken(create: TokenCreate): Promise<{ token: Token; secret: string }> {
+    return await this.#admin.createToken(create);
   }
+
+  async listTokens(): Promise<Token[]> {
+    return this.#context.tokens.list();
+  }
+
+  async revokeToken(id: number): Promise<Result<Token, Refusal>> {
+    return this.#admin.revokeToken(id);
+  }
+
+  async listSettings(): Promise<Record<string, unknown>> {
+    return this.#context.settings.list();
+  }
+
+  async listPresets(): Promise<string[]> {
+    return this.#context.settings.presets();
+  }
+
+  async getSetting(name: string): Promise<Result<unknown, Refusal>> {
+    return this.#admin.getSetting(name);
+  }
+
+  async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal>> {
+    return this.#admin.setSettings(values);
+  }
+
+  async createWebhook(create: WebhookCreate): Promise<WebhookCreated> {
+    return await this.#admin.createWebhook(create);
+  }
+
+  async listWebhooks(): Promise<Webhook[]> {
+    return this.#context.webhooks.store.list();
+  }
+
+  async removeWebhook(id: number): Promise<Result<null, Refusal>> {
+    return this.#admin.removeWebhook(id);
+  }
+
+  async listDeliveries(id: number): Promise<Result<Delivery[], Refusal>> {
+    return this.#admin.listDeliveries(id);
+  }
+
+  // Backup and restore
+
+  async beginRestore(backup: string): Promise<Result<null, Refusal>> {
+    return beginRestore(this.ctx.storage, backup);
+  }
+
+  async isRestoring(backup: string): Promise<Result<null, Refusal>> {
+    return isRestoring(this.ctx.storage, backup);
+  }
+
+  async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {
+    return this.#backup.page(cursor);
+  }
+
+  async restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>> {
+    return await this.#backup.restore(rows, last);
+  }
+
+  // Sockets
 
   /** Upgrades that the Worker has let in: a worker's of `/workers/<id>/socket`, and those of pages that watch. */
   override async fetch(request: Request): Promise<Response> {
     if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket")
       return problemResponse({ code: "upgrade_required", detail: "This is a WebSocket." });
     if (request.headers.has(VIEWER_HEADER)) {
-      const opened = this.#live.open(request);
-      await this.#arm(Date.now());
+      const opened = this.#context.farmLive.open(request);
+      await this.#arm();
       return opened;
     }
-    const { fleet, dispatcher } = this.#farm;
-    const id = Number(request.headers.get(WORKER_ID_HEADER));
-    if (!fleet.get(id)) return problemResponse(NO_WORKER.error);
-    const nowMs = Date.now();
-    const { 0: client, 1: server } = new WebSocketPair();
-    this.#sockets.open(id, server, nowMs);
-    noteConnection({ fleet, dispatcher, sockets: this.#sockets }, id, nowMs);
-    this.#live.worker(id);
-    await this.#settle(nowMs);
-    return new Response(null, { status: 101, webSocket: client });
+    const client = this.#workers.connect(Number(request.headers.get(WORKER_ID_HEADER)));
+    if (!client.ok) return problemResponse(client.error);
+    await this.#settle();
+    return new Response(null, { status: 101, webSocket: client.value });
   }
 
-  /** Pings never get here, and agents say everything else over HTTP: whatever this is, it is no reason to hang up. */
+  /** The runtime answers pings, and agents say everything else over HTTP: an unexpected message is ignored. */
   override async webSocketMessage(): Promise<void> {}
 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
@@ -257,45 +252,49 @@ export class WorkerRegistry extends RegistryDesk implements RegistryRpc {
   }
 
   #closed(socket: WebSocket): void {
-    if (this.#live.feed.closed(socket)) return;
-    const worker = this.#sockets.closed(socket);
-    if (worker !== undefined) this.#live.worker(worker);
+    const { farmLive, sockets } = this.#context;
+    if (farmLive.feed.closed(socket)) return;
+    const worker = sockets.closed(socket);
+    if (worker !== undefined) farmLive.worker(worker);
   }
+
+  // The alarm
 
   override async alarm(): Promise<void> {
     await this.#clock.rang(async (nowMs) => {
-      this.#reservations.sweep(nowMs);
-      this.#farm.dispatcher.look(nowMs);
-      this.#live.lookRound(nowMs);
-      this.ctx.waitUntil(this.webhooks.send(nowMs).then(() => this.#arm(Date.now())));
-      await this.#settle(nowMs);
+      const { reservations, dispatcher, farmLive, webhooks } = this.#context;
+      reservations.sweep(nowMs);
+      dispatcher.look(nowMs);
+      farmLive.lookRound(nowMs);
+      this.ctx.waitUntil(webhooks.send(nowMs).then(() => this.#arm()));
+      await this.#settle();
     });
   }
 
-  /** What every event ends with: repeat calls that failed, and see to the alarm. */
-  async #settle(nowMs: number): Promise<void> {
-    this.#outranker.retry(nowMs);
-    await this.#arm(nowMs);
+  /** The end of every event that changes something: repeat calls that failed, and set the alarm. */
+  async #settle(): Promise<void> {
+    this.#context.outranker.retry(Date.now());
+    await this.#arm();
   }
 
-  async #arm(nowMs: number): Promise<void> {
+  async #settled<T>(answer: T): Promise<T> {
+    await this.#settle();
+    return answer;
+  }
+
+  async #arm(): Promise<void> {
+    const { lookAgainMs, outranker, reservations, farmLive, webhooks } = this.#context;
+    const nowMs = Date.now();
     const wakeMs = nextWake(
       {
-        lookAgainMs: this.#loaded?.dispatcher.lookAgainMs ?? null,
-        owedMs: this.#outranker.retryMs,
-        oldestKeptMs: this.#reservations.oldestKeptMs(),
-        lookRoundMs: this.#live.lookMs,
-        deliveryMs: this.webhooks.dueMs,
+        lookAgainMs,
+        owedMs: outranker.retryMs,
+        oldestKeptMs: reservations.oldestKeptMs(),
+        lookRoundMs: farmLive.lookMs,
+        deliveryMs: webhooks.dueMs,
       },
       nowMs,
     );
     await this.#clock.arm(wakeMs, nowMs);
   }
-
-  #listed(id: number): { key: string; worker: Worker } {
-    const { fleet } = this.#farm;
-    return { key: fleet.keys().get(id)!, worker: fleet.view(id, Date.now()) };
-  }
 }
-
-const NO_WORKER = refuse("not_found", "there is no such worker");

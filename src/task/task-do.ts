@@ -3,11 +3,12 @@
  * one row or none. What an object owes others (history, reports, news, sweeps) is in its record as chores and is done by the alarm;
  * rendering waits for none of it (P7).
  */
+import { DurableObject } from "cloudflare:workers";
 import { callRegistry } from "../rpc/stubs.ts";
 import { problemResponse } from "../platform/problem-response.ts";
 import { closeQuietly } from "../live/close.ts";
-import { BackedUpObject } from "../platform/backed-up.ts";
-import type { BackupRefusal } from "../protocol/backup.ts";
+import { BackupService } from "../platform/backup-service.ts";
+import type { BackupPage, BackupRefusal } from "../protocol/backup.ts";
 import type { Env } from "../rpc/env.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { BackupRow } from "../protocol/backup.ts";
@@ -47,16 +48,14 @@ import { taskOf } from "./views/task.ts";
 
 type Outcome<T> = Result<T, Refusal>;
 
-export class TaskDO extends BackedUpObject<Env> implements TaskRpc {
-  /** The journal is empty of news when rows are taken out: see `backupVersion`. */
-  protected readonly notBackedUp = ["journal"];
-  protected readonly whole = <T>(work: () => T): T => this.#held.whole(work);
+export class TaskDO extends DurableObject<Env> implements TaskRpc {
   readonly #store: TaskStore;
   readonly #log: TaskLog;
   readonly #chores: TaskChores;
   readonly #desk: LeaseDesk;
   readonly #live: TaskLive;
   readonly #held: HeldTask;
+  readonly #backup: BackupService;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -88,6 +87,15 @@ export class TaskDO extends BackedUpObject<Env> implements TaskRpc {
       transit,
       settle,
       gone: () => this.#held.gone(),
+    });
+    this.#backup = new BackupService({
+      storage: ctx.storage,
+      // What the journal holds is in the record when rows are taken out: see `#backupVersion`.
+      notBackedUp: ["journal"],
+      version: () => this.#backupVersion(),
+      acceptsRestore: () => this.#acceptsRestore(),
+      activate: (rows) => this.#activate(rows),
+      inTransaction: (work) => this.#held.whole(work),
     });
   }
 
@@ -278,19 +286,27 @@ export class TaskDO extends BackedUpObject<Env> implements TaskRpc {
     this.#live.feed.closed(socket);
   }
 
-  protected backupVersion(): number | null {
+  async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {
+    return this.#backup.page(cursor);
+  }
+
+  async restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>> {
+    return await this.#backup.restore(rows, last);
+  }
+
+  #backupVersion(): number | null {
     const record = this.#held.present()?.record;
     if (record && this.#store.behind(record)) this.#held.whole(() => this.#store.save(record));
     return record?.ledger.version ?? null;
   }
 
-  protected takesRows(): boolean {
+  #acceptsRestore(): boolean {
     if (!this.#held.loaded) this.#store.prepare();
     return this.#held.loaded === null;
   }
 
   /** A task from another manager: see `continueTask`. Tasks it waits for have come before it, or never will. */
-  protected async comingToLife(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>> {
+  async #activate(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>> {
     const news = await this.#chores.dependents.watchThere(definitionIn(rows));
     return () => {
       if (!this.#store.readable()) return err({ code: "invalid", detail: "are not those of a task" });

@@ -6,6 +6,7 @@ import type { Env } from "../../src/rpc/env.ts";
 import { registryStub } from "../../src/rpc/stubs.ts";
 import { webhookBodySchema, type Delivery, type WebhookCreated } from "../../src/protocol/webhook.ts";
 import type { RegistryRpc } from "../../src/rpc/registry.ts";
+import { WebhookStore } from "../../src/registry/webhook-store.ts";
 import { Webhooks } from "../../src/registry/webhooks.ts";
 import { ring as ringAlarm } from "./alarms.ts";
 import { okJson, problem, send } from "./http-client.ts";
@@ -50,9 +51,9 @@ async function ring(afterMs = 0): Promise<void> {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + afterMs });
   const over = async (): Promise<boolean> => {
     await ringAlarm(registryStub(env));
-    return await runInDurableObject(registryStub(env), async (instance) => {
+    return await runInDurableObject(registryStub(env), async (_instance, { storage }) => {
       await Promise.all(sending.mock.results.map(({ value }) => value));
-      const dueMs = (instance as unknown as { webhooks: Webhooks }).webhooks.store.dueMs();
+      const dueMs = new WebhookStore(storage.sql).dueMs();
       return dueMs === null || dueMs > Date.now();
     });
   };

@@ -1,0 +1,95 @@
+/** Workers: registration, reports, sockets, removal. */
+import { ok, type Result } from "../lib/result.ts";
+import { newSecret, sha256Hex } from "../platform/signing.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { Principal } from "../protocol/token.ts";
+import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
+import type { RegistryContext } from "./context.ts";
+import { CLOSE_REMOVED } from "./sockets.ts";
+import { applyPatch, noteConnection } from "./worker-patch.ts";
+
+const NO_WORKER = refuse("not_found", "there is no such worker");
+
+/** A worker as registration answers it. */
+export interface RegisteredWorker {
+  key: string;
+  worker: Worker;
+  /** Its new secret; null when it was known before. */
+  secret: string | null;
+  created: boolean;
+}
+
+export class WorkerService {
+  readonly #registry: RegistryContext;
+
+  constructor(registry: RegistryContext) {
+    this.#registry = registry;
+  }
+
+  /** A known worker that registers again reports; a join token, of which one use is taken, or an admin makes a new one. */
+  async register(
+    register: WorkerRegister,
+    caller: Principal,
+    ipAddress: string,
+  ): Promise<Result<RegisteredWorker, Refusal>> {
+    const { role, id } = caller;
+    if (role === "worker") {
+      const patched = this.patch(id, register, caller, ipAddress);
+      return patched.ok ? ok({ ...this.#listed(id), secret: null, created: false }) : patched;
+    }
+    if (role !== "join" && role !== "admin") return refuse("forbidden", "a worker registers with a join token");
+    const secret = newSecret("worker");
+    const sha256 = await sha256Hex(secret);
+    const { tokens, farmLive } = this.#registry;
+    const nowMs = Date.now();
+    const added = this.#registry.inTransaction((): Result<number, Refusal> => {
+      const tags = role === "join" ? tokens.takeUse(id, nowMs) : ok([]);
+      return tags.ok ? ok(this.#registry.fleet.add(register, ipAddress, tags.value, sha256, nowMs).id) : tags;
+    });
+    if (!added.ok) return added;
+    farmLive.worker(added.value);
+    return ok({ ...this.#listed(added.value), secret, created: true });
+  }
+
+  get(id: number): Result<WorkerInfo, Refusal> {
+    const { fleet } = this.#registry;
+    return fleet.get(id) ? ok(fleet.view(id, Date.now())) : NO_WORKER;
+  }
+
+  /** `caller` and `ipAddress`: where the patch comes from. */
+  patch(id: number, patch: WorkerPatch, caller: Principal, ipAddress: string): Result<WorkerPatched, Refusal> {
+    const { fleet, farmLive } = this.#registry;
+    if (!fleet.get(id)) return NO_WORKER;
+    const patched = applyPatch(this.#registry, id, patch, { principal: caller, ipAddress }, Date.now());
+    farmLive.worker(id);
+    return ok(patched);
+  }
+
+  /** Its secret is void from here on, and its socket is closed. */
+  remove(id: number): Result<null, Refusal> {
+    const { fleet, dispatcher, sockets, farmLive } = this.#registry;
+    if (!fleet.get(id)) return NO_WORKER;
+    fleet.remove(id);
+    dispatcher.forget(id);
+    sockets.close(id, CLOSE_REMOVED, "this worker has been removed");
+    farmLive.worker(id);
+    return ok(null);
+  }
+
+  /** Takes a new socket of this worker; the client's end of it. */
+  connect(id: number): Result<WebSocket, Refusal> {
+    const { fleet, sockets, farmLive } = this.#registry;
+    if (!fleet.get(id)) return NO_WORKER;
+    const nowMs = Date.now();
+    const { 0: client, 1: server } = new WebSocketPair();
+    sockets.open(id, server, nowMs);
+    noteConnection(this.#registry, id, nowMs);
+    farmLive.worker(id);
+    return ok(client);
+  }
+
+  #listed(id: number): { key: string; worker: Worker } {
+    const { fleet } = this.#registry;
+    return { key: fleet.keys().get(id)!, worker: fleet.view(id, Date.now()) };
+  }
+}
