@@ -38,8 +38,8 @@ export class RegistryContext {
   readonly farmLive: FarmLive;
   #farm: Farm | undefined;
 
-  /** `arm` sees to it that the alarm is set for the earliest due time. */
-  constructor(ctx: DurableObjectState, env: Env, arm: () => Promise<void>) {
+  /** `arm` sets the alarm for the earliest due time. */
+  constructor(ctx: DurableObjectState, env: Env, arm: () => void) {
     const { sql } = ctx.storage;
     this.storage = ctx.storage;
     this.tokens = new TokenStore(sql);

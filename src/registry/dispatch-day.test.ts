@@ -7,7 +7,7 @@ import { canDo, type Offer } from "../protocol/needs.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { chooseTask, goesFirst, type Asker } from "./dispatch.ts";
 import { outrankedBy } from "./epoch.ts";
-import { planWake, type Idler } from "./wake.ts";
+import { planWake, type Idler } from "./idle-workers.ts";
 
 const WORKERS = 10_000;
 const TASKS = 3_000;

@@ -1,6 +1,6 @@
 /**
  * Dispatch at work: hands tasks to workers that ask, wakes those that wait, calls away those that serve less urgent tasks.
- * The rules are pure (`dispatch.ts`, `wake.ts`, `epoch.ts`); this applies them to rows, sockets and the fleet.
+ * The rules are pure (`dispatch.ts`, `idle-workers.ts`, `epoch.ts`); this applies them to rows, sockets and the fleet.
  */
 import { first } from "../platform/sql.ts";
 import { barredUntilMs, chooseTask, type Asker, type Group } from "./dispatch.ts";
@@ -12,7 +12,7 @@ import type { LiveLeases } from "./live-leases.ts";
 import { NEXT_VALUE } from "./schema.ts";
 import type { Sockets } from "./sockets.ts";
 import type { OpenTask, TaskChange, TaskStore } from "./task-store.ts";
-import { planWake, type Idler } from "./wake.ts";
+import { planWake, type Idler } from "./idle-workers.ts";
 
 /** A task that had nothing for a worker is offered to it again after this at the latest. */
 const REFUSED_MAX_MS = 3_600_000;

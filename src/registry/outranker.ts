@@ -11,11 +11,11 @@ const TRIES = 5;
 export class Outranker {
   readonly #env: Env;
   readonly #waitUntil: (work: Promise<unknown>) => void;
-  readonly #onFailure: () => Promise<void>;
+  readonly #onFailure: () => void;
   readonly #owed = new Map<number, { epoch: number; tries: number; retryMs: number }>();
 
   /** `onFailure` sees to it that `retry` is called when `retryMs` says so. */
-  constructor(env: Env, waitUntil: (work: Promise<unknown>) => void, onFailure: () => Promise<void>) {
+  constructor(env: Env, waitUntil: (work: Promise<unknown>) => void, onFailure: () => void) {
     this.#env = env;
     this.#waitUntil = waitUntil;
     this.#onFailure = onFailure;
@@ -57,7 +57,7 @@ export class Outranker {
       debt.tries++;
       debt.retryMs = Date.now() + RETRY_MS;
       if (debt.tries < TRIES) {
-        await this.#onFailure();
+        this.#onFailure();
         return;
       }
       console.warn(`task ${task} could not be told that it is outranked`, error);

@@ -3,8 +3,8 @@ import { first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Result } from "../lib/result.ts";
 import type { Reservation } from "../rpc/registry.ts";
+import { KEEP_MS, sweepDueMs } from "./retention.ts";
 import { NEXT_VALUE } from "./schema.ts";
-import { KEEP_MS } from "./wake.ts";
 
 /** What a submission is known by. */
 export interface Submission {
@@ -16,7 +16,7 @@ export interface Submission {
 
 export class ReservationStore {
   readonly #sql: SqlStorage;
-  /** What `oldestKeptMs` found; undefined when it must look. */
+  /** When the oldest key or tombstone was written; null when there is none; undefined until it has been read. */
   #oldestMs: number | null | undefined;
 
   constructor(sql: SqlStorage) {
@@ -74,9 +74,10 @@ export class ReservationStore {
     this.#oldestMs = undefined;
   }
 
-  /** When the oldest row that the sweep is for was written; null when there is none. Asked at every event: it remembers. */
-  oldestKeptMs(): number | null {
-    return (this.#oldestMs = this.#oldestMs === undefined ? this.#findOldest() : this.#oldestMs);
+  /** When to call `sweep`; null when there is nothing to delete. Asked at every event, so the oldest row is remembered. */
+  get sweepMs(): number | null {
+    if (this.#oldestMs === undefined) this.#oldestMs = this.#findOldest();
+    return sweepDueMs(this.#oldestMs);
   }
 
   #findOldest(): number | null {

@@ -3,7 +3,7 @@
  * hibernation sits in each socket's attachment, so an idle farm has no rows to write and no timer to keep.
  */
 import { PING, PONG, type Push } from "../protocol/worker.ts";
-import { graceMs } from "./wake.ts";
+import { graceMs } from "./idle-workers.ts";
 
 /** Workers' sockets: pages have some, too. */
 const TAG = "worker";

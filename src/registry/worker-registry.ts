@@ -3,12 +3,13 @@
  * task, and is asked once per task switch, never per frame.
  *
  * This class lists what the object is asked (`RegistryRpc`) and wires its parts. The services hold what the calls do, the
- * stores hold SQL, and the rules are pure: `dispatch.ts`, `presence.ts`, `epoch.ts`, `wake.ts`, `tokens.ts`.
+ * stores hold SQL, and the rules are pure: `dispatch.ts`, `presence.ts`, `epoch.ts`, `idle-workers.ts`, `tokens.ts`.
  */
 import { DurableObject } from "cloudflare:workers";
 import { ok, type Result } from "../lib/result.ts";
 import { closeQuietly } from "../live/close.ts";
 import { VIEWER_HEADER } from "../live/viewer.ts";
+import { AlarmScheduler } from "../platform/alarm.ts";
 import { BackupService } from "../platform/backup-service.ts";
 import { problemResponse } from "../platform/problem-response.ts";
 import { migrate } from "../platform/sql.ts";
@@ -31,7 +32,6 @@ import {
   type TaskReport,
 } from "../rpc/registry.ts";
 import { AdminService } from "./admin-service.ts";
-import { AlarmClock } from "./alarm-clock.ts";
 import { beginRestore, DERIVED_TABLES, endRestore, isRestoring } from "./backup.ts";
 import { RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
@@ -39,8 +39,10 @@ import { lookAtTask, lookAtWorker, measure } from "./looks.ts";
 import type { Submission } from "./reservation-store.ts";
 import { REGISTRY_SCHEMA } from "./schema.ts";
 import { TaskService } from "./task-service.ts";
-import { nextWake } from "./wake.ts";
 import { WorkerService, type RegisteredWorker } from "./worker-service.ts";
+
+/** An alarm handler that failed is tried again this much later: without it, an error would end the chain of alarms. */
+const RETRY_MS = 60_000;
 
 export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   readonly #context: RegistryContext;
@@ -48,17 +50,24 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   readonly #workers: WorkerService;
   readonly #tasks: TaskService;
   readonly #backup: BackupService;
-  readonly #clock: AlarmClock;
+  readonly #alarm: AlarmScheduler;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     const { storage } = ctx;
     migrate(storage, REGISTRY_SCHEMA);
-    this.#clock = new AlarmClock(storage);
-    this.#context = new RegistryContext(ctx, env, () => this.#arm());
-    this.#admin = new AdminService(this.#context);
-    this.#workers = new WorkerService(this.#context);
-    this.#tasks = new TaskService(this.#context);
+    const context = new RegistryContext(ctx, env, () => this.#alarm.arm());
+    this.#context = context;
+    this.#alarm = new AlarmScheduler(ctx, {
+      rescan: () => context.lookAgainMs,
+      preempt: () => context.outranker.retryMs,
+      sweep: () => context.reservations.sweepMs,
+      presence: () => context.farmLive.lookMs,
+      delivery: () => context.webhooks.dueMs,
+    });
+    this.#admin = new AdminService(context);
+    this.#workers = new WorkerService(context);
+    this.#tasks = new TaskService(context);
     this.#backup = new BackupService({
       storage,
       notBackedUp: DERIVED_TABLES,
@@ -66,10 +75,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
       acceptsRestore: () => true,
       activate: async () => () => {
         endRestore(storage);
-        this.#context.forget();
+        context.forget();
         return ok(null);
       },
-      inTransaction: (work) => this.#context.inTransaction(work),
+      inTransaction: (work) => context.inTransaction(work),
     });
   }
 
@@ -97,7 +106,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     caller: Principal,
     ipAddress: string,
   ): Promise<Result<RegisteredWorker, Refusal>> {
-    return await this.#settled(await this.#workers.register(register, caller, ipAddress));
+    return this.#settled(await this.#workers.register(register, caller, ipAddress));
   }
 
   async listWorkers(): Promise<Record<string, Worker>> {
@@ -114,7 +123,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     caller: Principal,
     ipAddress: string,
   ): Promise<Result<WorkerPatched, Refusal>> {
-    return await this.#settled(this.#workers.patch(id, patch, caller, ipAddress));
+    return this.#settled(this.#workers.patch(id, patch, caller, ipAddress));
   }
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {
@@ -133,12 +142,12 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   // Tasks
 
   async reserveTask(request: Submission): Promise<Result<Reservation, Refusal>> {
-    return await this.#settled(this.#tasks.reserve(request));
+    return this.#settled(this.#tasks.reserve(request));
   }
 
   async report(report: TaskReport): Promise<ReportReply> {
     this.#tasks.report(report);
-    await this.#settle();
+    this.#settle();
     return this.#tasks.replyTo(report);
   }
 
@@ -230,12 +239,12 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
       return problemResponse({ code: "upgrade_required", detail: "This is a WebSocket." });
     if (request.headers.has(VIEWER_HEADER)) {
       const opened = this.#context.farmLive.open(request);
-      await this.#arm();
+      this.#alarm.arm();
       return opened;
     }
     const client = this.#workers.connect(Number(request.headers.get(WORKER_ID_HEADER)));
     if (!client.ok) return problemResponse(client.error);
-    await this.#settle();
+    this.#settle();
     return new Response(null, { status: 101, webSocket: client.value });
   }
 
@@ -261,40 +270,29 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   // The alarm
 
   override async alarm(): Promise<void> {
-    await this.#clock.rang(async (nowMs) => {
+    this.#alarm.rang();
+    try {
       const { reservations, dispatcher, farmLive, webhooks } = this.#context;
+      const nowMs = Date.now();
       reservations.sweep(nowMs);
       dispatcher.look(nowMs);
       farmLive.lookRound(nowMs);
-      this.ctx.waitUntil(webhooks.send(nowMs).then(() => this.#arm()));
-      await this.#settle();
-    });
+      this.ctx.waitUntil(webhooks.send(nowMs).then(() => this.#alarm.arm()));
+      this.#settle();
+    } catch (error) {
+      console.error("the registry's alarm failed", error);
+      this.#alarm.armAt(Date.now() + RETRY_MS);
+    }
   }
 
   /** The end of every event that changes something: repeat calls that failed, and set the alarm. */
-  async #settle(): Promise<void> {
+  #settle(): void {
     this.#context.outranker.retry(Date.now());
-    await this.#arm();
+    this.#alarm.arm();
   }
 
-  async #settled<T>(answer: T): Promise<T> {
-    await this.#settle();
+  #settled<T>(answer: T): T {
+    this.#settle();
     return answer;
-  }
-
-  async #arm(): Promise<void> {
-    const { lookAgainMs, outranker, reservations, farmLive, webhooks } = this.#context;
-    const nowMs = Date.now();
-    const wakeMs = nextWake(
-      {
-        lookAgainMs,
-        owedMs: outranker.retryMs,
-        oldestKeptMs: reservations.oldestKeptMs(),
-        lookRoundMs: farmLive.lookMs,
-        deliveryMs: webhooks.dueMs,
-      },
-      nowMs,
-    );
-    await this.#clock.arm(wakeMs, nowMs);
   }
 }

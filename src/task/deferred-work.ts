@@ -8,6 +8,7 @@ import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
 import { writeRows } from "../history/store.ts";
 import type { Env } from "../rpc/env.ts";
 import { ok, type Result } from "../lib/result.ts";
+import { AlarmScheduler } from "../platform/alarm.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { Dependents, NEWS_MS } from "./dependents.ts";
 import { minus } from "./rules/frame-set.ts";
@@ -48,8 +49,7 @@ export interface Host {
 
 export class TaskChores {
   readonly #host: Host;
-  #armedMs: number | null = null;
-  #notBeforeMs = 0;
+  readonly #alarm: AlarmScheduler;
   /** Settles when the last run that was asked for is over. */
   #running: Promise<void> = Promise.resolve();
   readonly dependents: Dependents;
@@ -59,9 +59,7 @@ export class TaskChores {
     this.#host = host;
     this.dependents = new Dependents(host.env, host.store);
     this.#registry = new RegistryLine({ env: host.env, loaded: () => host.loaded(), arm: () => this.arm() });
-    void host.ctx.blockConcurrencyWhile(async () => {
-      this.#armedMs = await host.ctx.storage.getAlarm();
-    });
+    this.#alarm = new AlarmScheduler(host.ctx, { task: () => this.#dueMs() });
   }
 
   before({ definition, terms, record }: Loaded): Before {
@@ -106,12 +104,16 @@ export class TaskChores {
     this.arm();
   }
 
-  /** Arm the alarm when nothing, or something later, is armed. An early wake costs little and arms anew. */
+  /** Set the alarm when nothing, or something later, is set. An early wake costs little and sets it anew. */
   arm(): void {
+    this.#alarm.arm();
+  }
+
+  #dueMs(): number | null {
     const loaded = this.#host.loaded();
-    if (!loaded) return;
+    if (!loaded) return null;
     const { ledger, chores } = loaded.record;
-    const dueMs = nextWakeMs({
+    return nextWakeMs({
       leases: ledger.leases,
       sweeps: ledger.sweeps,
       outboxMs: chores.outbox_due_ms,
@@ -119,14 +121,6 @@ export class TaskChores {
       newsMs: chores.news_due_ms,
       removeMs: chores.remove?.due_ms ?? null,
     });
-    if (dueMs === null) return;
-    const nextMs = Math.max(dueMs, this.#notBeforeMs);
-    // A past instant may be dropped by the runtime (workerd#6866), and a past alarm may never fire: neither is relied on.
-    const nowMs = Date.now();
-    const atMs = Math.max(nextMs, nowMs + 1);
-    if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= atMs) return;
-    this.#armedMs = atMs;
-    void this.#host.ctx.storage.setAlarm(atMs);
   }
 
   /**
@@ -146,7 +140,7 @@ export class TaskChores {
   }
 
   async #doWhatIsDue(): Promise<void> {
-    this.#armedMs = null;
+    this.#alarm.rang();
     if (!this.#host.loaded()) return;
     await this.#attempt("expire", async () => {
       this.#host.transit((t) => {
@@ -170,7 +164,7 @@ export class TaskChores {
     try {
       await work();
     } catch (error) {
-      this.#notBeforeMs = Date.now() + BREATHE_MS;
+      this.#alarm.holdOff(Date.now() + BREATHE_MS);
       console.error(
         JSON.stringify({
           at: "task",

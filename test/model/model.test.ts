@@ -50,8 +50,8 @@ const COPIED = [
   "const repeated = next !== null && t.ledger.leases.claimedWith(worker.id, next.key) !== undefined;",
   "return ok({ committed: result.value.committed, claimed: next && claimIn(t, worker, next) });",
   "expire(t); t.effects.idle = true;",
-  "const atMs = Math.max(nextMs, nowMs + 1);",
-  "if (this.#armedMs !== null && this.#armedMs > nowMs && this.#armedMs <= atMs) return;",
+  "const atMs = Math.max(dueMs, nowMs + 1);",
+  "return armedMs !== null && armedMs > nowMs && armedMs <= atMs ? null : atMs;",
   "exp_ms: untilMs + SWEEP_AFTER_MS",
   "const carriedOut = new Set(sweeps.map((sweep) => JSON.stringify(sweep)));",
   "ledger.sweeps = ledger.sweeps.filter((other) => !carriedOut.has(JSON.stringify(other)));",
@@ -63,7 +63,7 @@ test("the object's own steps are those that the model check copies", () => {
   const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter(
     (name) => name.endsWith(".ts") && !name.endsWith(".test.ts"),
   );
-  const source = [...files, "../http/grants.ts"]
+  const source = [...files, "../http/grants.ts", "../platform/alarm.ts"]
     .map((name) => readFileSync(new URL(name, folder), "utf8").replaceAll(/\s+/g, " "))
     .join("\n");
   for (const line of COPIED) expect(source.split(line).length - 1, line).toBe(1);

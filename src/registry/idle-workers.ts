@@ -67,29 +67,3 @@ export function planWake(
   const wanted = Math.max(0, task.claimable - coming);
   return { wake: [...fresh.slice(0, wanted), ...silent], againMs, left: passed > 0 || fresh.length > wanted };
 }
-
-/** Keys and tombstones are kept a week; a sweep an hour late takes an hour's worth at once. */
-export const KEEP_MS = 7 * 86_400_000;
-export const SWEEP_SLACK_MS = 3_600_000;
-
-/**
- * When the alarm must ring: the next look at idle workers, an outrank that did not get through, or the sweep. Null for never.
- * Never in the past: an alarm that is armed for now or before may be dropped (workerd#6866).
- */
-export function nextWake(
-  due: {
-    lookAgainMs: number | null;
-    owedMs: number | null;
-    oldestKeptMs: number | null;
-    /** Somebody watches the farm: look over the connections. */
-    lookRoundMs?: number | null;
-    /** A webhook waits. */
-    deliveryMs?: number | null;
-  },
-  nowMs: number,
-): number | null {
-  const sweepMs = due.oldestKeptMs === null ? null : due.oldestKeptMs + KEEP_MS + SWEEP_SLACK_MS;
-  const { lookAgainMs, owedMs, lookRoundMs = null, deliveryMs = null } = due;
-  const times = [lookAgainMs, owedMs, sweepMs, lookRoundMs, deliveryMs].filter((at) => at !== null);
-  return times.length === 0 ? null : Math.max(nowMs + 1, Math.min(...times));
-}

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Needs } from "../protocol/needs.ts";
-import { graceMs, KEEP_MS, nextWake, planWake, SWEEP_SLACK_MS, type Idler } from "./wake.ts";
+import { graceMs, planWake, type Idler } from "./idle-workers.ts";
 
 const NOW = 1_000_000;
 const NEEDS: Needs = {
@@ -86,24 +86,5 @@ describe("waking", () => {
 
   it("gives a woken worker five seconds, and longer each time that it does not come", () => {
     expect([1, 2, 3, 4, 5, 99].map(graceMs)).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
-  });
-});
-
-describe("the alarm", () => {
-  const never = { lookAgainMs: null, owedMs: null, oldestKeptMs: null };
-
-  it("is not set while nothing is due: an idle farm wakes nobody", () => {
-    expect(nextWake(never, NOW)).toBeNull();
-  });
-
-  it("rings for whatever comes first, never in the past", () => {
-    expect(nextWake({ ...never, lookAgainMs: NOW + 5, owedMs: NOW + 3 }, NOW)).toBe(NOW + 3);
-    expect(nextWake({ ...never, lookAgainMs: NOW - 5 }, NOW)).toBe(NOW + 1);
-    expect(nextWake({ ...never, oldestKeptMs: NOW }, NOW)).toBe(NOW + KEEP_MS + SWEEP_SLACK_MS);
-  });
-
-  it("sweeps at most once an hour, however many keys there are", () => {
-    // After a sweep the oldest key is younger than KEEP_MS.
-    expect(nextWake({ ...never, oldestKeptMs: NOW - KEEP_MS }, NOW)).toBeGreaterThanOrEqual(NOW + 3_600_000);
   });
 });
