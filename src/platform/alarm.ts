@@ -1,16 +1,20 @@
 /**
- * The alarm of a Durable Object. An object has one alarm and several reasons to wake: each reason is a due time under a name of
- * its own, and the alarm is set for the earliest of them.
+ * The alarm of a Durable Object. An object has one alarm and several reasons to wake: each reason
+ * is a due time under a name of its own, and the alarm is set for the earliest of them.
  *
- * - The alarm is set when none is set or a later one is; it is never moved back. A wake that comes too early sets it anew.
+ * - The alarm is set when none is set or a later one is; it is never moved back. A wake that comes
+ *   too early sets it anew.
  * - An alarm whose instant has passed counts as not set: the platform may have lost it.
- * - The platform may drop an alarm that is set for the present or the past (workerd#6866), so an overdue time is set for the
- *   next millisecond.
+ * - The platform may drop an alarm that is set for the present or the past (workerd#6866), so an
+ *   overdue time is set for the next millisecond.
  *
  * No types of the runtime here, so that programs outside it can load the pure `alarmToSet`.
  */
 
-/** What is due, by name: the instant, or null while there is nothing to do. Read whenever the alarm may have to be set. */
+/**
+ * What is due, by name: the instant, or null while there is nothing to do. Read whenever the alarm
+ * may have to be set.
+ */
 export type DueTimes = Readonly<Record<string, () => number | null>>;
 
 /** The part of a `DurableObjectState` that the scheduler uses. */
@@ -19,7 +23,10 @@ interface AlarmObject {
   blockConcurrencyWhile<T>(work: () => Promise<T>): Promise<T>;
 }
 
-/** The instant to set the alarm for so that it rings at `dueMs` or before; null when the one that is set does. Pure. */
+/**
+ * The instant to set the alarm for so that it rings at `dueMs` or before; null when the one that is
+ * set does. Pure.
+ */
 export function alarmToSet(dueMs: number, armedMs: number | null, nowMs: number): number | null {
   const atMs = Math.max(dueMs, nowMs + 1);
   return armedMs !== null && armedMs > nowMs && armedMs <= atMs ? null : atMs;
@@ -61,7 +68,10 @@ export class AlarmScheduler {
     this.#armedMs = null;
   }
 
-  /** After a failure: `arm` sets the alarm for no earlier instant, so that what keeps failing does not ring without a pause. */
+  /**
+   * After a failure: `arm` sets the alarm for no earlier instant, so that what keeps failing does
+   * not ring without a pause.
+   */
   holdOff(untilMs: number): void {
     this.#notBeforeMs = untilMs;
   }

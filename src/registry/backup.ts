@@ -1,15 +1,22 @@
-/** The registry's part in backup and restore: when a manager is empty, and what makes rows that were put back whole. */
+/**
+ * The registry's part in a restore: it begins only in an empty manager, and its end keeps ids from
+ * being used twice.
+ */
 import { countRows } from "../platform/dump.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 
-/** Every task reports its own; what is derived from reports is not backed up. */
+/**
+ * Tables that are not backed up: they are derived from the reports of tasks, and each restored task
+ * reports again.
+ */
 export const DERIVED_TABLES: readonly string[] = ["tasks", "needs", "removed_tasks"];
 
+/** Key under which the id of the backup that is being restored is stored. */
 const RESTORING = "restoring";
 
-/** What people call the rows of these tables; rows of the others do not make a manager used. */
+/** The tables whose rows mean that a manager is in use, and what people call such a row. */
 const NOUNS: Record<string, string> = {
   tasks: "task",
   tokens: "token",
@@ -19,14 +26,16 @@ const NOUNS: Record<string, string> = {
 };
 
 /**
- * Begin to restore this backup, or go on with it. Refused with what is there when the manager is not empty; what the restore
- * itself has brought does not count.
+ * Begin to restore this backup, or go on with it. Refusal: `conflict`, when another restore has
+ * begun, or when the manager is not empty; it names what is there. Rows that the restore itself has
+ * written do not count.
  */
 export function beginRestore({ kv, sql }: DurableObjectStorage, backup: string): Result<null, Refusal> {
   const underWay = kv.get<string>(RESTORING);
   if (underWay === backup) return ok(null);
   const counts = countRows(sql, []);
-  // A manager that has just been started made a join token for its first worker: that is no use of it.
+  // A start of a local manager makes a join token for its first worker: that is no use of the
+  // manager yet.
   counts["tokens"] = first<{ n: number }>(sql, "SELECT count(*) AS n FROM tokens WHERE role <> 'join'")!.n;
   const there = Object.entries(NOUNS).flatMap(([table, noun]) => {
     const n = counts[table] ?? 0;
@@ -39,13 +48,16 @@ export function beginRestore({ kv, sql }: DurableObjectStorage, backup: string):
   return ok(null);
 }
 
-/** Ok while this backup is being restored. */
+/** Ok while this backup is being restored; else `conflict`. */
 export function isRestoring({ kv }: DurableObjectStorage, backup: string): Result<null, Refusal> {
   if (kv.get<string>(RESTORING) === backup) return ok(null);
   return err({ code: "conflict", detail: "this backup is not being restored here: begin with POST /restore" });
 }
 
-/** All is in. No id that any row knows is ever given out again, whenever each page of the backup was read. */
+/**
+ * All rows are written. The counters are raised above every id in the rows, because the page with
+ * the counters may be older than pages with newer ids: no id is given out twice.
+ */
 export function endRestore({ kv, sql }: DurableObjectStorage): void {
   for (const [name, table] of [
     ["task", "tasks"],

@@ -1,19 +1,20 @@
 /**
- * What the parts of the registry share, built once in the object's constructor: the stores (SQL), the sockets, and the farm
- * in memory. Everything in memory is rebuilt from rows and sockets, so the object may be evicted between any two calls.
+ * What the parts of the registry share, built once in the object's constructor: the stores (SQL),
+ * the sockets, and the farm in memory. Everything in memory is rebuilt from rows and sockets, so
+ * the object may be evicted between any two calls.
  */
 import type { Env } from "../rpc/env.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FarmLive } from "./farm-live.ts";
 import { Fleet } from "./fleet.ts";
 import { LiveLeases } from "./live-leases.ts";
-import { Outranker } from "./outranker.ts";
+import { Preemptor } from "./preemptor.ts";
 import { ReservationStore } from "./reservation-store.ts";
 import { SettingStore } from "./setting-store.ts";
 import { Sockets } from "./sockets.ts";
-import { TaskStore } from "./task-store.ts";
+import { TaskIndex } from "./task-index.ts";
 import { TokenStore } from "./token-store.ts";
-import { Totals } from "./totals.ts";
+import { DailyTotals } from "./daily-totals.ts";
 import { Webhooks } from "./webhooks.ts";
 import { WorkerStore } from "./worker-store.ts";
 
@@ -30,11 +31,11 @@ export class RegistryContext {
   readonly settings: SettingStore;
   readonly webhooks: Webhooks;
   readonly workers: WorkerStore;
-  readonly tasks: TaskStore;
+  readonly tasks: TaskIndex;
   readonly reservations: ReservationStore;
-  readonly totals: Totals;
+  readonly totals: DailyTotals;
   readonly sockets: Sockets;
-  readonly outranker: Outranker;
+  readonly preemptor: Preemptor;
   readonly farmLive: FarmLive;
   #farm: Farm | undefined;
 
@@ -46,11 +47,11 @@ export class RegistryContext {
     this.settings = new SettingStore(sql);
     this.webhooks = new Webhooks(sql, env);
     this.workers = new WorkerStore(sql);
-    this.tasks = new TaskStore(sql);
+    this.tasks = new TaskIndex(sql);
     this.reservations = new ReservationStore(sql);
-    this.totals = new Totals(sql);
+    this.totals = new DailyTotals(sql);
     this.sockets = new Sockets(ctx);
-    this.outranker = new Outranker(env, (work) => ctx.waitUntil(work), arm);
+    this.preemptor = new Preemptor(env, (work) => ctx.waitUntil(work), arm);
     this.farmLive = new FarmLive(ctx, {
       fleet: () => this.fleet,
       tasks: this.tasks,
@@ -59,16 +60,17 @@ export class RegistryContext {
     });
   }
 
-  /** Loads the farm when it is first needed: looking up a token must not cost a walk over the fleet. */
+  /**
+   * Loads the farm when it is first needed: looking up a token must not cost a walk over the fleet.
+   */
   #loaded(): Farm {
     if (!this.#farm) {
       const { tasks, sockets } = this;
       const liveLeases = new LiveLeases(tasks);
-      const fleet = new Fleet(this.workers, sockets, liveLeases, (task) => tasks.isOver(task));
-      const parts = { tasks, live: liveLeases, fleet, sockets };
-      const dispatcher = new Dispatcher(this.storage.sql, parts, (outranked, epoch) =>
-        this.outranker.tell(outranked, epoch),
-      );
+      const fleet = new Fleet(this.workers, sockets, liveLeases, (task) => tasks.hasEnded(task));
+      const { sql } = this.storage;
+      const preempt = (ids: number[], epoch: number): void => this.preemptor.preempt(ids, epoch);
+      const dispatcher = new Dispatcher({ sql, tasks, liveLeases, fleet, sockets, preempt });
       this.#farm = { liveLeases, fleet, dispatcher };
     }
     return this.#farm;
@@ -86,19 +88,25 @@ export class RegistryContext {
     return this.#loaded().dispatcher;
   }
 
-  /** When dispatch has something to do without a call; null when it has nothing, or when the farm is not loaded. */
-  get lookAgainMs(): number | null {
-    return this.#farm?.dispatcher.lookAgainMs ?? null;
+  /**
+   * When dispatch has something to do without a call; null when it has nothing, or when the farm is
+   * not loaded.
+   */
+  get rescanMs(): number | null {
+    return this.#farm?.dispatcher.rescanMs ?? null;
   }
 
   /** Discard what was read from rows; it is read again when it is needed. */
   forget(): void {
     this.#farm = undefined;
     this.tasks.forget();
-    this.reservations.noteRemoval();
+    this.reservations.forget();
   }
 
-  /** One transaction. When `work` throws, no row has changed, and what is in memory is discarded: half of it may have. */
+  /**
+   * One transaction. When `work` throws, no row has changed, and what is in memory is discarded:
+   * half of it may have.
+   */
   inTransaction<T>(work: () => T): T {
     try {
       return this.storage.transactionSync(work);

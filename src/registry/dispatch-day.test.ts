@@ -1,18 +1,22 @@
 /**
- * A day of a farm of ten thousand workers, through the real rules of dispatch: who gets what (`dispatch.ts`), who is woken
- * (`wake.ts`), who is called away (`epoch.ts`). What the registry is asked in that day is what `docs/scaling.md` reckons with.
+ * A day of a farm of ten thousand workers, through the real rules of dispatch: who gets what
+ * (`dispatch.ts`), who is woken (`idle-workers.ts`), who is preempted (`epoch.ts`). What the
+ * registry is asked in that day is what `docs/scaling.md` reckons with.
  */
 import { expect, test } from "vitest";
 import { canDo, type Offer } from "../protocol/needs.ts";
 import type { Needs } from "../protocol/needs.ts";
-import { chooseTask, goesFirst, type Asker } from "./dispatch.ts";
-import { outrankedBy } from "./epoch.ts";
-import { planWake, type Idler } from "./idle-workers.ts";
+import { chooseTask, goesFirst, type WorkerView } from "./dispatch.ts";
+import { preemptedBy } from "./epoch.ts";
+import { planWake, type IdleWorker } from "./idle-workers.ts";
 
 const WORKERS = 10_000;
 const TASKS = 3_000;
 const DAY_S = 86_400;
-/** What one object can be asked; a third of the thousand a second that the platform names as a soft limit. */
+/**
+ * What one object can be asked; a third of the thousand a second that the platform names as a soft
+ * limit.
+ */
 const CALLS_PER_S = 333;
 
 const OFFERS: Offer[] = [
@@ -30,12 +34,12 @@ const NEEDS: Needs[] = [
 interface Work {
   id: number;
   priority: number;
-  kept_off: never[];
+  blocklist: never[];
   claimable: number;
   group: number;
   /** Seconds of a lease. */
   leaseS: number;
-  outranked: number;
+  preempted: number;
   workers: Set<number>;
 }
 
@@ -63,7 +67,7 @@ class Day {
   asks = 0;
   wakes = 0;
   leases = 0;
-  outranks = 0;
+  preempts = 0;
   /** Questions to the registry, by minute. */
   readonly perMinute = new Float64Array(DAY_S / 60 + 1);
   readonly wrong: string[] = [];
@@ -75,11 +79,11 @@ class Day {
       const work: Work = {
         id,
         priority: Math.floor(this.#random() * 5) * 25,
-        kept_off: [],
+        blocklist: [],
         claimable: Math.ceil(this.#random() ** 3 * 2_000),
         group: Math.floor(this.#random() ** 2 * NEEDS.length),
         leaseS: Math.ceil(30 + this.#random() * 900),
-        outranked: 0,
+        preempted: 0,
         workers: new Set(),
       };
       this.#comes.set(atS, [...(this.#comes.get(atS) ?? []), work]);
@@ -94,16 +98,16 @@ class Day {
     }
   }
 
-  #asker(id: number): Asker {
-    return { id, offer: OFFERS[id % OFFERS.length]!, takesWork: true, refused: new Map() };
+  #view(id: number): WorkerView {
+    return { id, offer: OFFERS[id % OFFERS.length]!, takesWork: true, declined: new Map() };
   }
 
   #groups(): { needs: Needs; candidates: Work[] }[] {
     return this.#open.flatMap((candidates, i) => (candidates.length === 0 ? [] : [{ needs: NEEDS[i]!, candidates }]));
   }
 
-  *#idlers(): Generator<Idler> {
-    for (const id of this.#idle) yield { ...this.#asker(id), online: true, wokenFor: 0, wokenUntilMs: 0 };
+  *#idleWorkers(): Generator<IdleWorker> {
+    for (const id of this.#idle) yield { ...this.#view(id), online: true, wokenFor: 0, wokenUntilMs: 0 };
   }
 
   #submitted(work: Work, nowS: number): void {
@@ -111,11 +115,11 @@ class Day {
     const at = queue.findIndex((other) => goesFirst(work, other));
     queue.splice(at === -1 ? queue.length : at, 0, work);
     const needs = NEEDS[work.group]!;
-    const outranked = new Set(outrankedBy(work, this.#live, (worker) => canDo(needs, this.#asker(worker).offer)));
-    if (outranked.size > 0) this.#epoch++;
-    for (const task of this.#live) if (outranked.has(task.id)) task.outranked = this.#epoch;
-    this.outranks += outranked.size;
-    for (const worker of planWake(work, needs, this.#idlers(), nowS * 1_000).wake) {
+    const preempted = new Set(preemptedBy(work, this.#live, (worker) => canDo(needs, this.#view(worker).offer)));
+    if (preempted.size > 0) this.#epoch++;
+    for (const task of this.#live) if (preempted.has(task.id)) task.preempted = this.#epoch;
+    this.preempts += preempted.size;
+    for (const worker of planWake(work, needs, this.#idleWorkers(), nowS * 1_000).wake) {
       this.wakes++;
       this.#ask(worker, nowS);
     }
@@ -123,7 +127,7 @@ class Day {
 
   #leaseEnds(worker: number, nowS: number): void {
     const work = this.#task[worker]!;
-    if (work.claimable > 0 && this.#epochOf[worker]! >= work.outranked) return this.#claim(worker, work, nowS);
+    if (work.claimable > 0 && this.#epochOf[worker]! >= work.preempted) return this.#claim(worker, work, nowS);
     work.workers.delete(worker);
     if (work.workers.size === 0) this.#live.delete(work);
     this.#task[worker] = null;
@@ -135,12 +139,12 @@ class Day {
     this.asks++;
     this.perMinute[Math.floor(nowS / 60)]!++;
     this.#epochOf[worker] = this.#epoch;
-    const asker = this.#asker(worker);
+    const view = this.#view(worker);
     const groups = this.#groups();
-    const { task } = chooseTask(asker, groups, nowS * 1_000);
+    const { task } = chooseTask(view, groups, nowS * 1_000);
     for (const { needs, candidates } of groups) {
       const [head] = candidates;
-      if (head && canDo(needs, asker.offer) && (task === null || goesFirst(head, task)))
+      if (head && canDo(needs, view.offer) && (task === null || goesFirst(head, task)))
         this.wrong.push(`worker ${worker} was given ${task?.id ?? "nothing"} while ${head.id} waited`);
     }
     if (task === null) this.#idle.add(worker);
@@ -165,7 +169,7 @@ class Day {
   #audit(nowS: number): void {
     for (const { needs } of this.#groups())
       for (const worker of this.#idle)
-        if (canDo(needs, this.#asker(worker).offer)) {
+        if (canDo(needs, this.#view(worker).offer)) {
           this.wrong.push(`at ${nowS} s worker ${worker} is idle while work waits`);
           return;
         }
@@ -184,8 +188,9 @@ test("P8: in a day of 10,000 workers nobody able is idle while work waits, nobod
   expect(day.wrong).toEqual([]);
   expect(day.leases).toBeGreaterThan(1_000_000);
   expect(day.wakes).toBeGreaterThan(10_000);
-  expect(day.outranks).toBeGreaterThan(100);
-  // Shots of 500 frames on 10,000 workers are over before anybody has two of them, so nearly every lease asks: the worst case.
+  expect(day.preempts).toBeGreaterThan(100);
+  // Shots of 500 frames on 10,000 workers are over before anybody has two of them, so nearly every
+  // lease asks: the worst case.
   expect(day.asks / day.leases).toBeLessThan(1.3);
   expect(Math.max(...day.perMinute) / 60).toBeLessThan(CALLS_PER_S);
 }, 60_000);

@@ -3,11 +3,11 @@ import { describe, expect, it } from "vitest";
 import { canDo } from "../protocol/needs.ts";
 import type { Needs } from "../protocol/needs.ts";
 import {
-  barredUntilMs,
+  excludedUntilMs,
   chooseTask,
   goesFirst,
   needsSignature,
-  type Asker,
+  type WorkerView,
   type Candidate,
   type Group,
 } from "./dispatch.ts";
@@ -23,16 +23,16 @@ const needs = (change: Partial<Needs> = {}): Needs => ({
   allow_autoexec: false,
   ...change,
 });
-const task = (id: number, priority: number, kept_off: Candidate["kept_off"] = []): Candidate => ({
+const task = (id: number, priority: number, blocklist: Candidate["blocklist"] = []): Candidate => ({
   id,
   priority,
-  kept_off,
+  blocklist,
 });
-const asker = (change: Partial<Asker> = {}): Asker => ({
+const workerView = (change: Partial<WorkerView> = {}): WorkerView => ({
   id: ME,
   offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false },
   takesWork: true,
-  refused: new Map(),
+  declined: new Map(),
   ...change,
 });
 
@@ -46,23 +46,23 @@ const anyNeeds = fc.record({
 const anyTask = fc.record({
   priority: fc.integer({ min: 0, max: 3 }),
   needs: anyNeeds,
-  kept_off: fc.array(
+  blocklist: fc.array(
     fc.record({ worker_id: fc.constantFrom(ME, ME + 1), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
     { maxLength: 2 },
   ),
 });
-const anyAsker = fc
+const anyWorker = fc
   .record({
     programs: fc.subarray(["blender", "ffmpeg"]),
     tags: fc.subarray(["gpu", "big"]),
     allow_exec: fc.boolean(),
     allow_autoexec: fc.boolean(),
-    refused: fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: NOW - 5, max: NOW + 5 }))),
+    declined: fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: NOW - 5, max: NOW + 5 }))),
   })
-  .map(({ programs, tags, allow_exec, allow_autoexec, refused }) =>
-    asker({
+  .map(({ programs, tags, allow_exec, allow_autoexec, declined }) =>
+    workerView({
       offer: { programs: Object.fromEntries(programs.map((name) => [name, "1"])), tags, allow_exec, allow_autoexec },
-      refused: new Map(refused),
+      declined: new Map(declined),
     }),
   );
 
@@ -86,45 +86,45 @@ function grouped(tasks: Task[], onRead: () => void = () => {}): Group<Task>[] {
 describe("dispatch", () => {
   it("P8: gives the highest priority that the worker can do, the older task on a tie, and hides nothing behind what it cannot do", () => {
     fc.assert(
-      fc.property(fc.array(anyTask, { maxLength: 20 }), anyAsker, (drawn, worker) => {
+      fc.property(fc.array(anyTask, { maxLength: 20 }), anyWorker, (drawn, worker) => {
         const tasks = drawn.map((t, index) => ({ ...t, id: index + 1 }));
-        const possible = tasks.filter((t) => canDo(t.needs, worker.offer) && barredUntilMs(worker, t, NOW) === 0);
+        const possible = tasks.filter((t) => canDo(t.needs, worker.offer) && excludedUntilMs(worker, t, NOW) === 0);
         const top = Math.max(...possible.map((t) => t.priority));
         const expected = possible.find((t) => t.priority === top);
         const choice = chooseTask(worker, grouped(tasks), NOW);
         expect(choice.task?.id).toBe(expected?.id);
         const missed = tasks
           .filter((t) => canDo(t.needs, worker.offer) && (expected === undefined || goesFirst(t, expected)))
-          .map((t) => barredUntilMs(worker, t, NOW));
-        expect(choice.barred?.untilMs).toBe(missed.length === 0 ? undefined : Math.min(...missed));
+          .map((t) => excludedUntilMs(worker, t, NOW));
+        expect(choice.excluded?.untilMs).toBe(missed.length === 0 ? undefined : Math.min(...missed));
       }),
     );
   });
 
   it("reads one task a group, and those that it passes over", () => {
     fc.assert(
-      fc.property(fc.array(anyTask, { maxLength: 40 }), anyAsker, (drawn, worker) => {
+      fc.property(fc.array(anyTask, { maxLength: 40 }), anyWorker, (drawn, worker) => {
         const tasks = drawn.map((t, index) => ({ ...t, id: index + 1 }));
         let reads = 0;
         const groups = grouped(tasks, () => reads++);
         chooseTask(worker, groups, NOW);
-        const barred = tasks.filter((t) => barredUntilMs(worker, t, NOW) > 0).length;
-        expect(reads).toBeLessThanOrEqual(groups.length + barred);
+        const excluded = tasks.filter((t) => excludedUntilMs(worker, t, NOW) > 0).length;
+        expect(reads).toBeLessThanOrEqual(groups.length + excluded);
       }),
     );
   });
 
-  it("passes over a task the worker is kept off or was sent away from, until that ends", () => {
+  it("passes over a task that blocks or declined the worker, until that ends", () => {
     const tasks = [
       { ...task(1, 90, [{ worker_id: ME, until_ms: NOW + 30 }]), needs: needs() },
       { ...task(2, 80), needs: needs() },
       { ...task(3, 10, [{ worker_id: ME + 1, until_ms: NOW + 99 }]), needs: needs() },
     ];
-    const worker = asker({ refused: new Map([[2, NOW + 20]]) });
+    const worker = workerView({ declined: new Map([[2, NOW + 20]]) });
     expect(chooseTask(worker, grouped(tasks), NOW).task?.id).toBe(3);
     expect(chooseTask(worker, grouped(tasks.slice(0, 2)), NOW)).toEqual({
       task: null,
-      barred: { id: 2, untilMs: NOW + 20 },
+      excluded: { id: 2, untilMs: NOW + 20 },
     });
     expect(chooseTask(worker, grouped(tasks), NOW + 20).task?.id).toBe(2);
     expect(chooseTask(worker, grouped(tasks), NOW + 30).task?.id).toBe(1);
@@ -132,7 +132,7 @@ describe("dispatch", () => {
 
   it("gives nothing to a worker that is switched off or draining", () => {
     const tasks = [{ ...task(1, 50), needs: needs() }];
-    expect(chooseTask(asker({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, barred: null });
+    expect(chooseTask(workerView({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, excluded: null });
   });
 
   it("groups tasks by what they need, however it is listed", () => {

@@ -1,40 +1,51 @@
 /**
  * Dispatch: which task a free worker gets (P8). Pure; time is an argument.
  *
- * Claimable tasks come grouped by their needs, each group in order (priority falling, then id rising). One look at each able
- * group's head decides, so the cost is the number of *different* needs, whether ten tasks wait or a hundred thousand, and
- * a head that a worker cannot do hides nothing behind it: it is another group's.
+ * Claimable tasks come in groups of equal needs, each group in order (priority falling, then id
+ * rising). Only the head of each group that the worker can do is compared. So the cost is the
+ * number of *different* needs, whether ten tasks wait or a hundred thousand, and a task that the
+ * worker cannot do hides no task behind it: those are in other groups.
  */
-import { canDo, type Offer } from "../protocol/needs.ts";
-import type { Needs } from "../protocol/needs.ts";
+import { canDo, type Needs, type Offer } from "../protocol/needs.ts";
+
+/**
+ * A worker that may not have a task until an instant, because it failed the task again and again.
+ */
+export interface BlocklistEntry {
+  worker_id: number;
+  until_ms: number;
+}
 
 /** A task with frames that can be claimed now. */
 export interface Candidate {
   id: number;
   priority: number;
-  kept_off: readonly { worker_id: number; until_ms: number }[];
+  blocklist: readonly BlocklistEntry[];
 }
 
-/** All claimable tasks of the same needs: priority falling, then id rising. May be lazy; it is walked no further than necessary. */
+/**
+ * All claimable tasks of the same needs, in order. `candidates` may be lazy: it is read no further
+ * than necessary.
+ */
 export interface Group<C extends Candidate = Candidate> {
   needs: Needs;
   candidates: Iterable<C>;
 }
 
-/** The worker that asks. */
-export interface Asker {
+/** A worker as the rules of dispatch see it. */
+export interface WorkerView {
   id: number;
   offer: Offer;
-  /** Enabled and not draining. */
+  /** It is enabled, not draining, and has not left. */
   takesWork: boolean;
-  /** Tasks it was sent away from, and until when not to offer them again. */
-  refused: ReadonlyMap<number, number>;
+  /** Tasks that had nothing for it, and until when they are not offered to it again. */
+  declined: ReadonlyMap<number, number>;
 }
 
 export interface Choice<C extends Candidate = Candidate> {
   task: C | null;
-  /** Of the tasks that would have gone first, had this worker not been barred from them: the one that it may have soonest. */
-  barred: { id: number; untilMs: number } | null;
+  /** Of the better tasks that this worker is excluded from, the one whose exclusion ends first. */
+  excluded: { id: number; untilMs: number } | null;
 }
 
 /** Whether `a` goes before `b`: higher priority first, the older task (lower id) on a tie. */
@@ -42,39 +53,52 @@ export function goesFirst(a: Pick<Candidate, "id" | "priority">, b: Pick<Candida
   return a.priority === b.priority ? a.id < b.id : a.priority > b.priority;
 }
 
-/** Until when this worker must not be offered this task: kept off it for failing, or sent away from it. 0 when it may. */
-export function barredUntilMs(worker: Pick<Asker, "id" | "refused">, task: Candidate, nowMs: number): number {
-  let until = worker.refused.get(task.id) ?? 0;
-  for (const kept of task.kept_off) if (kept.worker_id === worker.id) until = Math.max(until, kept.until_ms);
+/**
+ * Until when this worker must not be offered this task, because it is on the task's blocklist or
+ * the task declined it; 0 when it may be offered the task.
+ */
+export function excludedUntilMs(worker: Pick<WorkerView, "id" | "declined">, task: Candidate, nowMs: number): number {
+  let until = worker.declined.get(task.id) ?? 0;
+  for (const entry of task.blocklist) if (entry.worker_id === worker.id) until = Math.max(until, entry.until_ms);
   return until > nowMs ? until : 0;
 }
 
-/** The task this worker gets: of all it can do and is not barred from, the one that goes first. */
-export function chooseTask<C extends Candidate>(asker: Asker, groups: Iterable<Group<C>>, nowMs: number): Choice<C> {
+/**
+ * The task this worker gets: of all that it can do and is not excluded from, the one that goes
+ * first.
+ */
+export function chooseTask<C extends Candidate>(
+  worker: WorkerView,
+  groups: Iterable<Group<C>>,
+  nowMs: number,
+): Choice<C> {
   let best: C | null = null;
-  const barred: { task: C; untilMs: number }[] = [];
-  if (!asker.takesWork) return { task: null, barred: null };
+  const excluded: { task: C; untilMs: number }[] = [];
+  if (!worker.takesWork) return { task: null, excluded: null };
   for (const group of groups) {
-    if (!canDo(group.needs, asker.offer)) continue;
+    if (!canDo(group.needs, worker.offer)) continue;
     for (const task of group.candidates) {
       if (best !== null && !goesFirst(task, best)) break;
-      const untilMs = barredUntilMs(asker, task, nowMs);
+      const untilMs = excludedUntilMs(worker, task, nowMs);
       if (untilMs === 0) {
         best = task;
         break;
       }
-      barred.push({ task, untilMs });
+      excluded.push({ task, untilMs });
     }
   }
-  let soonest: Choice["barred"] = null;
-  for (const { task, untilMs } of barred) {
-    const counts = best === null || goesFirst(task, best);
-    if (counts && (soonest === null || untilMs < soonest.untilMs)) soonest = { id: task.id, untilMs };
+  let soonest: Choice["excluded"] = null;
+  for (const { task, untilMs } of excluded) {
+    const isBetter = best === null || goesFirst(task, best);
+    if (isBetter && (soonest === null || untilMs < soonest.untilMs)) soonest = { id: task.id, untilMs };
   }
-  return { task: best, barred: soonest };
+  return { task: best, excluded: soonest };
 }
 
-/** One text for equal needs, whatever the order of their lists: the key of a group. It reads back as the needs. */
+/**
+ * The key of a group: one text for equal needs, whatever the order of their lists. Parsed, it gives
+ * the needs again.
+ */
 export function needsSignature(needs: Needs): string {
   const { type, allow_exec, allow_autoexec } = needs;
   return JSON.stringify({

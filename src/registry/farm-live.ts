@@ -1,6 +1,7 @@
 /**
- * The farm's live socket: tasks, workers and the day's totals, and what changes of them. Costs nothing while nobody watches.
- * A worker that falls silent sends nothing that could tell of it, so while somebody watches the alarm looks round.
+ * The farm's live sockets: a snapshot of tasks, workers and the day's totals, then what changes of
+ * them. Costs nothing while no page watches. A worker that falls silent causes no event, so while a
+ * page watches, the alarm sweeps over the workers' presence.
  */
 import { LiveFeed, type Source } from "../live/feed.ts";
 import { viewerOf, type Viewer } from "../live/viewer.ts";
@@ -14,74 +15,80 @@ import {
 } from "../protocol/live.ts";
 import type { WorkerInfo } from "../protocol/worker.ts";
 import type { Fleet } from "./fleet.ts";
-import type { TaskChange, TaskStore } from "./task-store.ts";
-import type { Totals } from "./totals.ts";
+import type { TaskChange, TaskIndex } from "./task-index.ts";
+import type { DailyTotals } from "./daily-totals.ts";
 
-/** How often connections are looked over while somebody watches. */
-const LOOK_ROUND_MS = 15_000;
-/** More changes than this in one message, and a snapshot is shorter. */
+/**
+ * How often presence is checked while a page watches: a worker that fell silent is shown as offline
+ * this much later at most.
+ */
+const PRESENCE_SWEEP_MS = 15_000;
+/** Above this many changes, send a snapshot: it is shorter than the delta. */
 const MAX_CHANGES = 2_000;
 
 type Name = `task ${number}` | `worker ${number}` | "today";
 
-export interface FarmParts {
+export interface FarmLiveDependencies {
   fleet(): Fleet;
-  tasks: TaskStore;
-  totals: Totals;
+  tasks: TaskIndex;
+  totals: DailyTotals;
+  /** Those of these tokens that still give access. */
   living(ids: number[]): number[];
 }
 
 export class FarmLive implements Source<Name> {
-  readonly #parts: FarmParts;
+  readonly #dependencies: FarmLiveDependencies;
   readonly feed: LiveFeed<Name>;
-  #lookMs = 0;
+  #presenceSweepMs = 0;
 
-  constructor(ctx: DurableObjectState, parts: FarmParts) {
-    this.#parts = parts;
+  constructor(ctx: DurableObjectState, dependencies: FarmLiveDependencies) {
+    this.#dependencies = dependencies;
     this.feed = new LiveFeed(ctx, this);
   }
 
-  /** The upgrade of a socket that the Worker has let in. */
+  /** The upgrade of a socket; the Worker has checked the viewer. */
   open(request: Request): Response {
-    if (this.feed.count === 0) this.#lookMs = Date.now();
+    if (this.feed.count === 0) this.#presenceSweepMs = Date.now();
     const after = new URL(request.url).searchParams.get("after");
     return this.feed.open(viewerOf(request), "farm", after === null ? undefined : Number(after));
   }
 
-  /** When to look round; null while nobody watches. */
-  get lookMs(): number | null {
-    return this.feed.count === 0 ? null : this.#lookMs + LOOK_ROUND_MS;
+  /** When to call `presenceSweep`; null while no page watches. */
+  get presenceSweepMs(): number | null {
+    return this.feed.count === 0 ? null : this.#presenceSweepMs + PRESENCE_SWEEP_MS;
   }
 
   /**
-   * From the alarm: who has fallen silent? Whoever comes sends something, so only those count that were online by the same signs
-   * at the round before the last: nothing has to be remembered over a hibernation, and being told twice does no harm.
+   * From the alarm: note the workers that have fallen silent. A worker that comes online causes an
+   * event of its own, so only workers count that were online, by the same signs, two sweeps ago. So
+   * no state has to outlive a hibernation; noting a worker twice is harmless.
    */
-  lookRound(nowMs: number): void {
-    if (this.feed.count === 0 || nowMs < this.#lookMs + LOOK_ROUND_MS) return;
-    this.#lookMs = nowMs;
-    const fleet = this.#parts.fleet();
+  presenceSweep(nowMs: number): void {
+    if (this.feed.count === 0 || nowMs < this.#presenceSweepMs + PRESENCE_SWEEP_MS) return;
+    this.#presenceSweepMs = nowMs;
+    const fleet = this.#dependencies.fleet();
     for (const id of fleet.ids())
-      if (!fleet.online(id, nowMs) && fleet.online(id, nowMs - 2 * LOOK_ROUND_MS)) this.worker(id);
+      if (!fleet.online(id, nowMs) && fleet.online(id, nowMs - 2 * PRESENCE_SWEEP_MS)) this.worker(id);
   }
 
-  /** A task has reported. */
-  changed({ id, before, after }: TaskChange, counted: boolean): void {
+  /** A task has reported. `totalsChanged`: the day's totals changed with it. */
+  changed({ id, before, after }: TaskChange, totalsChanged: boolean): void {
     if (!this.feed.watched) return;
     this.feed.note(`task ${id}`);
-    if (counted) this.feed.note("today");
+    if (totalsChanged) this.feed.note("today");
     for (const worker of before?.live.keys() ?? []) if (!after?.live.has(worker)) this.worker(worker);
     for (const worker of after?.live.keys() ?? []) if (!before?.live.has(worker)) this.worker(worker);
   }
 
+  /** A worker has changed. */
   worker(id: number): void {
     this.feed.note(`worker ${id}`);
   }
 
   snapshot(_kind: string, seq: number, nowMs: number): string {
-    const { tasks, totals } = this.#parts;
+    const { tasks, totals } = this.#dependencies;
     const open = tasks.openSummaries(LIVE_OPEN_TASKS);
-    const workers = this.#parts.fleet().infos(nowMs, LIVE_WORKERS);
+    const workers = this.#dependencies.fleet().infos(nowMs, LIVE_WORKERS);
     const snapshot: FarmSnapshot = {
       type: "snapshot",
       seq,
@@ -96,8 +103,8 @@ export class FarmLive implements Source<Name> {
 
   delta(names: readonly Name[], kind: string, seq: number, nowMs: number): string {
     if (names.length > MAX_CHANGES) return this.snapshot(kind, seq, nowMs);
-    const { tasks, totals } = this.#parts;
-    const fleet = this.#parts.fleet();
+    const { tasks, totals } = this.#dependencies;
+    const fleet = this.#dependencies.fleet();
     const delta: Required<FarmDelta> = {
       type: "delta",
       seq,
@@ -125,14 +132,14 @@ export class FarmLive implements Source<Name> {
 
   async living(viewers: readonly Viewer[]): Promise<readonly Viewer[]> {
     const ids = viewers.flatMap(({ token }) => (token === null ? [] : [token]));
-    const living = new Set([0, ...this.#parts.living([...new Set(ids)].filter((id) => id !== 0))]);
+    const living = new Set([0, ...this.#dependencies.living([...new Set(ids)].filter((id) => id !== 0))]);
     return viewers.filter(({ token }) => token !== null && living.has(token));
   }
 }
 
 function liveWorker(info: WorkerInfo): LiveWorker {
   const { worker_num_cpus, worker_mem_percent } = info.update_less_frequent;
-  // An agent always has a processor: without one nothing has been measured.
+  // A machine has at least one processor: 0 means that the agent has not measured yet.
   const measured = worker_num_cpus > 0;
   return {
     id: info.id,

@@ -1,10 +1,13 @@
-/** The fleet in memory: who is there, what everybody can do, and what lists show. Rebuilt from rows and sockets. */
+/**
+ * The workers in memory: presence, what each offers, and what lists show of it. Rebuilt from rows
+ * and sockets.
+ */
 import { taskTypesFor } from "../compilers/index.ts";
 import { canDo, type Offer } from "../protocol/needs.ts";
 import type { Worker, WorkerInfo, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { LiveLeases } from "./live-leases.ts";
-import { isOnline, lastSeenMs, statusOf, type Signs } from "./presence.ts";
+import { isOnline, lastSeenMs, workerStatus, type Signs } from "./presence.ts";
 import type { Sockets } from "./sockets.ts";
 import {
   changed,
@@ -19,46 +22,67 @@ import {
 import type { Info, Offered, WorkerRecord, WorkerStore } from "./worker-store.ts";
 
 /**
- * A count of able workers serves reports this long: a report must not cost a walk over the fleet. What workers offer and
- * whether they are switched on shows at once; one that falls silent is counted on for nine times as long anyway.
+ * A count of able workers is reused this long, because a report must not cost a walk over the
+ * fleet. A change of what a worker offers, or of whether it takes work, discards the counts at
+ * once. Only silence shows late, and a silent worker counts as online for 45 s or more anyway
+ * (`presence.ts`).
  */
 const COUNT_MS = 5_000;
-/** A contact is stored when the stored one is older: after an eviction an HTTP-only worker still counts as online. */
+/**
+ * A contact is stored when the stored one is this much older. It must be less than HTTP_ONLINE_MS:
+ * after an eviction a worker without a socket would count as offline.
+ */
 const CONTACT_EVERY_MS = 30_000;
-/** Measured load is stored at most this often: the next measurement replaces it anyway. */
+/**
+ * Measured load is stored at most this often: at every measurement it would cost a row, and the
+ * next one replaces it.
+ */
 const MEASURED_EVERY_MS = 60_000;
 
-/** What decides whether a worker counts as able. */
+/** The fields that decide whether a worker counts as able: a change of one discards the counts. */
 const ABLE_FIELDS = ["offered", "enabled", "draining", "leftMs"] as const;
+/** The other fields whose change makes the row due. */
 const OTHER_FIELDS = ["hostname", "saidRendering", "assignedTask"] as const;
 
 interface Member {
   record: WorkerRecord;
   offer: Offer;
-  /** What the row does not have yet, and whether it must. */
+  /** Info that the row does not have yet. */
   unsaved: Partial<Info>;
+  /**
+   * The row must be written: a field of the record has changed, or one of the info that is stored
+   * at once.
+   */
   recordDue: boolean;
   infoDue: boolean;
-  /** The contact that the row has, and when this instance last wrote its info. */
+  /** The contact that is in the row, and when this instance last wrote the info. */
   contactSavedMs: number;
   infoSavedMs: number;
-  /** The address it last called from, as its info has it; null until this instance has looked. */
+  /**
+   * The address it last called from, as its info says; null until this instance has read the info.
+   */
   ipAddress: string | null;
 }
+
+/**
+ * Apply a report and a change of the record in memory. `ipAddress`: where the worker called from;
+ * null: not from itself.
+ */
+type Update = (report: Report, ipAddress: string | null, change: Partial<WorkerRecord>) => void;
 
 export class Fleet {
   readonly #store: WorkerStore;
   readonly #sockets: Sockets;
   readonly #live: LiveLeases;
-  readonly #taskOver: (task: number) => boolean;
+  readonly #hasEnded: (task: number) => boolean;
   readonly #members: Map<number, Member>;
   readonly #counts = new Map<string, { count: number; untilMs: number }>();
 
-  constructor(store: WorkerStore, sockets: Sockets, live: LiveLeases, taskOver: (task: number) => boolean) {
+  constructor(store: WorkerStore, sockets: Sockets, live: LiveLeases, hasEnded: (task: number) => boolean) {
     this.#store = store;
     this.#sockets = sockets;
     this.#live = live;
-    this.#taskOver = taskOver;
+    this.#hasEnded = hasEnded;
     this.#members = new Map(store.loadAll().map((record) => [record.id, memberOf(record)]));
   }
 
@@ -74,15 +98,15 @@ export class Fleet {
     return this.whyNoWork(id) === null;
   }
 
-  /** Why it is given nothing, whatever there is; null when it takes work. */
+  /** Why it is given no work, whatever waits; null when it takes work. */
   whyNoWork(id: number): "offline" | "disabled" | "draining" | null {
     const record = this.get(id);
     if (record === undefined || record.leftMs !== null) return "offline";
     return record.enabled ? (record.draining ? "draining" : null) : "disabled";
   }
 
-  /** Tasks it renders now, newest last, and whether it could take another. */
-  business(id: number): { tasks: number[]; full: boolean } {
+  /** The tasks it renders now, newest last; `full` when it has no free slot. */
+  load(id: number): { tasks: number[]; full: boolean } {
     const tasks = this.#live.tasksOf(id).map((task) => task.id);
     return { tasks, full: tasks.length >= (this.get(id)?.offered.slots ?? 1) };
   }
@@ -92,7 +116,7 @@ export class Fleet {
     return record !== undefined && isOnline(this.#signs(record), nowMs);
   }
 
-  /** Workers that could be given such a task now. May be a second old. */
+  /** How many workers could be given such a task now. The count may be COUNT_MS old. */
   countAble(needs: Needs, signature: string, nowMs: number): number {
     const known = this.#counts.get(signature);
     if (known && nowMs < known.untilMs) return known.count;
@@ -105,6 +129,7 @@ export class Fleet {
     return count;
   }
 
+  /** A new worker, with a row of its own. */
   add(
     report: WorkerRegister,
     ipAddress: string,
@@ -133,13 +158,24 @@ export class Fleet {
     return record;
   }
 
-  /** Apply a report and a change of the record, in memory. `flush` writes it, before the next await. */
-  update(id: number, report: Report, ipAddress: string | null, change: Partial<WorkerRecord>): void {
+  /**
+   * Change a worker: `work` may update it several times, and sees each update in memory. When it
+   * returns, the row is written once, or not at all (`#flush`). Synchronous, so no other call sees
+   * memory and row apart.
+   */
+  apply<T>(id: number, nowMs: number, work: (update: Update) => T): T {
     const member = this.#members.get(id)!;
+    const result = work((report, ipAddress, change) => this.#update(member, report, ipAddress, change));
+    this.#flush(member, nowMs);
+    return result;
+  }
+
+  #update(member: Member, report: Report, ipAddress: string | null, change: Partial<WorkerRecord>): void {
     const { record } = member;
     const moved = ipAddress !== null && ipAddress !== member.ipAddress;
-    // A worker that only asks for work says nothing of itself, and its info need not be read.
-    if (moved || REPORTED_FIELDS.some((field) => report[field] !== undefined)) this.#inform(member, report, ipAddress);
+    // A worker that only asks for work reports nothing: its info need not be read from SQL.
+    if (moved || REPORTED_FIELDS.some((field) => report[field] !== undefined))
+      this.#updateInfo(member, report, ipAddress);
     const next = {
       ...record,
       ...change,
@@ -153,25 +189,24 @@ export class Fleet {
     member.offer = offerOf(record);
   }
 
-  #inform(member: Member, report: Report, ipAddress: string | null): void {
+  #updateInfo(member: Member, report: Report, ipAddress: string | null): void {
     const info = this.#info(member);
-    const news = changed(info, { ...report, ip_address: ipAddress ?? undefined }, [...INFO_FIELDS, "ip_address"]);
-    member.infoDue ||= Object.keys(news).length > 0;
+    const changes = changed(info, { ...report, ip_address: ipAddress ?? undefined }, [...INFO_FIELDS, "ip_address"]);
+    member.infoDue ||= Object.keys(changes).length > 0;
     member.ipAddress = ipAddress ?? member.ipAddress;
-    Object.assign(member.unsaved, news, changed(info, report, MEASURED_FIELDS));
+    Object.assign(member.unsaved, changes, changed(info, report, MEASURED_FIELDS));
   }
 
   /**
-   * Write a worker's row if anything in it must outlive this instance: one row, or none when the worker has only said
-   * "I am here" or measured its load again, and the row is recent.
+   * Write the row if something must outlive this instance. Nothing is written when the worker has
+   * only asked for work or measured its load again and the row is recent.
    */
-  flush(id: number, nowMs: number): void {
-    const member = this.#members.get(id)!;
+  #flush(member: Member, nowMs: number): void {
     const { record, unsaved } = member;
     const measuredDue = Object.keys(unsaved).length > 0 && nowMs - member.infoSavedMs >= MEASURED_EVERY_MS;
-    // A socket's pings outlive an eviction by themselves.
+    // The pings of a socket outlive an eviction by themselves.
     const contactDue =
-      record.contactMs - member.contactSavedMs >= CONTACT_EVERY_MS && this.#sockets.signMs(id) === null;
+      record.contactMs - member.contactSavedMs >= CONTACT_EVERY_MS && this.#sockets.signMs(record.id) === null;
     if (!member.recordDue && !member.infoDue && !measuredDue && !contactDue) return;
     const info = member.infoDue || measuredDue ? this.#info(member) : null;
     this.#store.save(record, info);
@@ -185,7 +220,10 @@ export class Fleet {
     this.#counts.clear();
   }
 
-  /** Keys of the workers in lists, by id: the hostname, with the id behind it when an older worker has that name. */
+  /**
+   * The keys of the workers in lists, by id: the hostname, followed by the id when an older worker
+   * has that hostname.
+   */
   keys(): Map<number, string> {
     const keys = new Map<number, string>();
     const taken = new Set<string>();
@@ -198,12 +236,13 @@ export class Fleet {
     return keys;
   }
 
+  /** A worker with its latest measurements. */
   view(id: number, nowMs: number): WorkerInfo {
     const member = this.#members.get(id)!;
     return this.#view(member, this.#info(member), nowMs);
   }
 
-  /** Everybody, ordered by id. */
+  /** All workers by their keys, ordered by id. */
   list(nowMs: number): Record<string, Worker> {
     const infos = this.#store.infos();
     const keys = this.keys();
@@ -225,27 +264,30 @@ export class Fleet {
     return this.#members.keys();
   }
 
-  /** Everybody with their latest measurements, ordered by id; at most `limit`. */
+  /** Workers with their latest measurements, ordered by id; at most `limit`. */
   infos(nowMs: number, limit: number): WorkerInfo[] {
     const infos = this.#store.infos();
     const members = [...this.#members].slice(0, limit);
     return members.map(([id, member]) => this.#view(member, { ...infos.get(id)!, ...member.unsaved }, nowMs));
   }
 
-  /** The task of its newest live lease, or the one it was given last: unless that is over, or the worker is gone. */
+  /**
+   * The task of its newest live lease, else the one that it was assigned last unless that has ended
+   * or the worker is offline.
+   */
   currentTask(id: number, nowMs: number): number | null {
     const live = this.#live.newestOf(id);
     if (live !== null) return live;
     const assigned = this.get(id)?.assignedTask ?? null;
-    return assigned === null || !this.online(id, nowMs) || this.#taskOver(assigned) ? null : assigned;
+    return assigned === null || !this.online(id, nowMs) || this.#hasEnded(assigned) ? null : assigned;
   }
 
   status(id: number): "enabled" | "disabled" | "rendering" {
     const { enabled, saidRendering } = this.get(id)!;
-    return statusOf({ enabled, saidRendering, liveLease: this.#live.countOf(id) > 0 });
+    return workerStatus({ enabled, saidRendering, liveLease: this.#live.countOf(id) > 0 });
   }
 
-  /** What people call a worker: its own name, else its host's. */
+  /** The name that people gave the worker, else its hostname. */
   nameOf(id: number): string {
     const member = this.#members.get(id)!;
     return this.#info(member).name || member.record.hostname;

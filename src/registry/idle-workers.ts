@@ -1,28 +1,38 @@
 /**
- * Waking idle workers, and the registry's one alarm. Pure.
+ * Which idle workers are woken for a task. Pure.
  *
- * A task with three free frames wakes three idle workers, not a thousand. A woken worker has some seconds to come; while it
- * has, nobody else is woken in its place, and afterwards the alarm looks again. So no able worker sleeps for long while work waits.
+ * A task with three claimable frames wakes three idle workers, not a thousand. A woken worker has
+ * some seconds to ask for work; until they are over, no other worker is woken in its place, and
+ * then the alarm scans again. So no able worker sleeps for long while work waits.
  */
-import { canDo } from "../protocol/needs.ts";
-import type { Needs } from "../protocol/needs.ts";
-import { barredUntilMs, type Asker, type Candidate } from "./dispatch.ts";
+import { canDo, type Needs } from "../protocol/needs.ts";
+import { excludedUntilMs, type Candidate, type WorkerView } from "./dispatch.ts";
 
-/** A woken agent asks within a second; five allow for a slow line. */
+/**
+ * A woken agent asks within a second; five seconds allow for a slow network. Less would wake a
+ * second worker for nothing.
+ */
 export const WAKE_GRACE_MS = 5_000;
-/** One that does not come (all its slots are busy, its line is down) is called less and less often, at least this often. */
+/**
+ * A worker that does not come (its slots are all busy, its network is down) is woken less and less
+ * often, but at least this often: without a bound, a worker that becomes free would sleep for hours
+ * beside waiting work.
+ */
 export const WAKE_GRACE_MAX_MS = 60_000;
 
-/** How long a worker that has been woken `tries` times in a row has to come. */
+/** How long a worker has to come after it has been woken `tries` times in a row. */
 export function graceMs(tries: number): number {
   return Math.min(WAKE_GRACE_MAX_MS, WAKE_GRACE_MS * 2 ** Math.min(tries - 1, 10));
 }
 
 /** A worker that waits on its socket for a push. */
-export interface Idler extends Asker {
-  /** Its socket shows life. A silent one is told as well (it may only be asleep), but not counted on. */
+export interface IdleWorker extends WorkerView {
+  /**
+   * Its socket shows life. A silent one is pushed to as well (the machine may be asleep), but is
+   * not counted on.
+   */
   online: boolean;
-  /** When it has been woken and has time to come: for which task, until when. */
+  /** The task it was last woken for, and until when it has time to come. */
   wokenFor: number;
   wokenUntilMs: number;
 }
@@ -30,40 +40,43 @@ export interface Idler extends Asker {
 export interface WakePlan {
   /** Workers to push `work` to. */
   wake: number[];
-  /** When to look again: somebody barred or already woken could take this work then; null when nobody could. */
-  againMs: number | null;
-  /** Somebody else could be woken for another task of the same needs. */
+  /**
+   * When to scan again: a worker that is excluded or woken now could take this work then. Null when
+   * there is no such worker.
+   */
+  rescanMs: number | null;
+  /** An idle worker is left that could be woken for another task of the same needs. */
   left: boolean;
 }
 
-/** Whom to wake for one task with `claimable` free frames. `idlers` may be lazy. */
+/** Which workers to wake for one task with `claimable` frames. `idleWorkers` may be lazy. */
 export function planWake(
   task: Candidate & { claimable: number },
   needs: Needs,
-  idlers: Iterable<Idler>,
+  idleWorkers: Iterable<IdleWorker>,
   nowMs: number,
 ): WakePlan {
-  const fresh: number[] = [];
+  const online: number[] = [];
   const silent: number[] = [];
   let coming = 0;
-  let passed = 0;
-  let againMs: number | null = null;
-  const again = (atMs: number) => (againMs = againMs === null ? atMs : Math.min(againMs, atMs));
-  for (const idler of idlers) {
-    if (!idler.takesWork || !canDo(needs, idler.offer)) continue;
-    const barred = barredUntilMs(idler, task, nowMs);
-    if (barred > 0) {
-      again(barred);
-      if (idler.wokenUntilMs <= nowMs) passed++;
+  let excludedHere = 0;
+  let rescanMs: number | null = null;
+  const rescanAt = (atMs: number) => (rescanMs = rescanMs === null ? atMs : Math.min(rescanMs, atMs));
+  for (const worker of idleWorkers) {
+    if (!worker.takesWork || !canDo(needs, worker.offer)) continue;
+    const excludedMs = excludedUntilMs(worker, task, nowMs);
+    if (excludedMs > 0) {
+      rescanAt(excludedMs);
+      if (worker.wokenUntilMs <= nowMs) excludedHere++;
       continue;
     }
-    if (idler.wokenUntilMs > nowMs) {
-      if (idler.online && idler.wokenFor === task.id) coming++;
-      if (idler.online) again(idler.wokenUntilMs);
+    if (worker.wokenUntilMs > nowMs) {
+      if (worker.online && worker.wokenFor === task.id) coming++;
+      if (worker.online) rescanAt(worker.wokenUntilMs);
       continue;
     }
-    (idler.online ? fresh : silent).push(idler.id);
+    (worker.online ? online : silent).push(worker.id);
   }
   const wanted = Math.max(0, task.claimable - coming);
-  return { wake: [...fresh.slice(0, wanted), ...silent], againMs, left: passed > 0 || fresh.length > wanted };
+  return { wake: [...online.slice(0, wanted), ...silent], rescanMs, left: excludedHere > 0 || online.length > wanted };
 }

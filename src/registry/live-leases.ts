@@ -1,17 +1,20 @@
-/** Who works on what, as the tasks last reported. In memory; rebuilt from the rows of tasks with live leases. */
+/**
+ * Which workers have live leases on which tasks, as the tasks last reported. In memory, rebuilt
+ * from the rows of those tasks.
+ */
 import type { LiveTask } from "./epoch.ts";
-import type { TaskChange, TaskState, TaskStore } from "./task-store.ts";
+import type { TaskChange, TaskState, TaskIndex } from "./task-index.ts";
 
 export class LiveLeases {
   readonly #tasks = new Map<number, TaskState>();
-  /** Worker → task → since when. */
+  /** Worker → task → since when it has a live lease there. */
   readonly #workers = new Map<number, Map<number, number>>();
 
-  constructor(store: TaskStore) {
+  constructor(store: TaskIndex) {
     for (const { id, state } of store.liveTasks()) this.#add(id, state);
   }
 
-  /** Take a report in; the workers that are new on the task. */
+  /** Apply a report. Answers the workers that have a live lease on the task and had none before. */
   apply({ id, before, after }: TaskChange): number[] {
     for (const worker of before?.live.keys() ?? []) {
       const tasks = this.#workers.get(worker);
@@ -29,14 +32,14 @@ export class LiveLeases {
     return this.#workers.get(worker)?.size ?? 0;
   }
 
-  /** The task it joined last; null when it has no live lease. */
+  /** The task on which it got its newest live lease; null when it has none. */
   newestOf(worker: number): number | null {
     let newest: [number, number] | null = null;
     for (const entry of this.#workers.get(worker) ?? []) if (newest === null || entry[1] >= newest[1]) newest = entry;
     return newest?.[0] ?? null;
   }
 
-  /** Tasks this worker is live on. */
+  /** The tasks on which this worker has live leases. */
   tasksOf(worker: number): LiveTask[] {
     return [...(this.#workers.get(worker)?.keys() ?? [])].map((id) => this.#liveTask(id, this.#tasks.get(id)!));
   }

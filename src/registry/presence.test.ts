@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { OFFLINE_AFTER_MS } from "../protocol/worker.ts";
-import { HTTP_ONLINE_MS, isOnline, lastSeenMs, statusOf, type Signs } from "./presence.ts";
+import { HTTP_ONLINE_MS, isOnline, lastSeenMs, workerStatus, type Signs } from "./presence.ts";
 
 const NOW = 10_000_000;
 const signs = (change: Partial<Signs>): Signs => ({
@@ -35,9 +35,9 @@ describe("presence", () => {
   });
 
   it("has the documented status: switched off before all, rendering by lease or by its own word", () => {
-    expect(statusOf({ enabled: false, liveLease: true, saidRendering: true })).toBe("disabled");
-    expect(statusOf({ enabled: true, liveLease: true, saidRendering: false })).toBe("rendering");
-    expect(statusOf({ enabled: true, liveLease: false, saidRendering: true })).toBe("rendering");
-    expect(statusOf({ enabled: true, liveLease: false, saidRendering: false })).toBe("enabled");
+    expect(workerStatus({ enabled: false, liveLease: true, saidRendering: true })).toBe("disabled");
+    expect(workerStatus({ enabled: true, liveLease: true, saidRendering: false })).toBe("rendering");
+    expect(workerStatus({ enabled: true, liveLease: false, saidRendering: true })).toBe("rendering");
+    expect(workerStatus({ enabled: true, liveLease: false, saidRendering: false })).toBe("enabled");
   });
 });

@@ -1,22 +1,28 @@
-/** Presence: is a worker there, and what does it do? Pure: derived when somebody asks, so being offline needs no timer. */
+/**
+ * Presence: whether a worker is online, and what it does. Pure: derived when it is asked for, so
+ * going offline needs no timer.
+ */
 import { OFFLINE_AFTER_MS } from "../protocol/worker.ts";
 
-/** A worker without a socket is online this long after its last request. */
+/** A worker without a socket counts as online this long after its last request. */
 export const HTTP_ONLINE_MS = 60_000;
 
-/** What is known of a worker's being alive. */
+/** The signs of life of a worker. */
 export interface Signs {
-  /** Its newest ping on the socket that is open now, or when that socket was opened; null without one. */
+  /** The newest ping on its open socket, or when that socket was opened; null without a socket. */
   socketMs: number | null;
   /** Its newest HTTP request. */
   contactMs: number;
-  /** When it said that it is leaving; null when it has not. */
+  /** When it said that it leaves; null when it has not. */
   leftMs: number | null;
-  /** Some task's latest report has a live lease of it. */
+  /** The latest report of some task names a live lease of this worker. */
   liveLease: boolean;
 }
 
-/** Online by a live socket, a recent request or a live lease, unless it said goodbye after all of that. */
+/**
+ * Online by a live socket, a recent request or a live lease, unless it said that it leaves after
+ * all of these.
+ */
 export function isOnline(signs: Signs, nowMs: number): boolean {
   if (signs.leftMs !== null && signs.leftMs >= lastSeenMs(signs)) return false;
   if (signs.liveLease || nowMs - signs.contactMs < HTTP_ONLINE_MS) return true;
@@ -29,7 +35,7 @@ export function lastSeenMs(signs: Pick<Signs, "socketMs" | "contactMs">): number
 }
 
 /** The documented `status` of a worker. */
-export function statusOf(worker: {
+export function workerStatus(worker: {
   enabled: boolean;
   liveLease: boolean;
   saidRendering: boolean;

@@ -1,4 +1,7 @@
-/** Rows that make a submission idempotent: the submitter's own ids, idempotency keys, and what their sweep needs. */
+/**
+ * Rows that make a submission idempotent: the submitter's own ids, and idempotency keys with their
+ * retention.
+ */
 import { first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Result } from "../lib/result.ts";
@@ -6,8 +9,8 @@ import type { Reservation } from "../rpc/registry.ts";
 import { KEEP_MS, sweepDueMs } from "./retention.ts";
 import { NEXT_VALUE } from "./schema.ts";
 
-/** What a submission is known by. */
-export interface Submission {
+/** What identifies a submission. */
+export interface SubmissionIdentity {
   owner: string;
   task_id: number | null;
   idempotency_key: string | null;
@@ -16,15 +19,22 @@ export interface Submission {
 
 export class ReservationStore {
   readonly #sql: SqlStorage;
-  /** When the oldest key or tombstone was written; null when there is none; undefined until it has been read. */
+  /**
+   * When the oldest key or tombstone was written; null when there is none; undefined until it has
+   * been read.
+   */
   #oldestMs: number | null | undefined;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
   }
 
-  /** The id of this submission. Call inside a transaction: the id and what it is found by are written together. */
-  reserve(submission: Submission, nowMs: number): Result<Reservation, Refusal> {
+  /**
+   * The id of this submission, a new one or the one it got before. Call inside a transaction: the
+   * id and the keys that lead to it are written together. Refusal: `invalid` (the idempotency key
+   * came with another body before).
+   */
+  reserve(submission: SubmissionIdentity, nowMs: number): Result<Reservation, Refusal> {
     const { owner, task_id, idempotency_key: key, body_sha256 } = submission;
     if (key !== null) {
       const row = first<{ id: number; body_sha256: string }>(
@@ -69,12 +79,18 @@ export class ReservationStore {
     return { ok: true, value: { id, existing: false } };
   }
 
-  /** A task has been removed: its tombstone is for the sweep, too. */
-  noteRemoval(): void {
+  /**
+   * Read the oldest row again when it is asked for: rows have been written elsewhere (a tombstone),
+   * or discarded.
+   */
+  forget(): void {
     this.#oldestMs = undefined;
   }
 
-  /** When to call `sweep`; null when there is nothing to delete. Asked at every event, so the oldest row is remembered. */
+  /**
+   * When to call `sweep`; null when there is nothing to delete. Asked at every event, so the oldest
+   * row is remembered.
+   */
   get sweepMs(): number | null {
     if (this.#oldestMs === undefined) this.#oldestMs = this.#findOldest();
     return sweepDueMs(this.#oldestMs);
@@ -87,7 +103,9 @@ export class ReservationStore {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** Drop what is older than a week: reads what it drops, and one row more. */
+  /**
+   * Delete what is older than KEEP_MS. Reads the rows that it deletes, and one more of each table.
+   */
   sweep(nowMs: number): void {
     this.#oldestMs = undefined;
     const cutMs = nowMs - KEEP_MS;

@@ -1,6 +1,7 @@
 /**
- * Tables of the registry. What a row costs decides their shape: a task's report writes its row and nothing else unless
- * something that dispatch or a filter looks up has changed (`task-store.ts`), and a worker's row is written once per task switch.
+ * The tables of the registry, as a list of migration steps (`platform/sql.ts`). Written rows are
+ * what an object costs, so a task's report writes one row, and index entries only when an indexed
+ * column has changed (`task-index.ts`); a worker's row is written once per task switch.
  */
 export const REGISTRY_SCHEMA: readonly string[] = [
   `
@@ -80,7 +81,7 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   `,
   `
-  -- What a task had done when it last reported (JSON of Tally), and what all did together, by days since 1970 (UTC).
+  -- What a task had done when it last reported (JSON of TaskTotals), and what all did together, by days since 1970 (UTC).
   ALTER TABLE tasks ADD COLUMN tally TEXT NOT NULL DEFAULT '{"done":0,"errors":0,"lost":0,"seconds":0}';
   CREATE TABLE days (
     day INTEGER PRIMARY KEY,

@@ -1,4 +1,4 @@
-/** Rows of settings: name → JSON. */
+/** Rows of settings: name → JSON of the value. */
 import { ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "../platform/sql.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -13,23 +13,27 @@ export class SettingStore {
     this.#sql = sql;
   }
 
-  /** Every setting by name, the defaults of known names included. */
+  /** All settings by name, with the defaults of known names that are not set. */
   list(): Record<string, unknown> {
     const rows = all<{ name: string; value: string }>(this.#sql, "SELECT name, value FROM settings ORDER BY name");
     return { ...DEFAULTS, ...Object.fromEntries(rows.map((row) => [row.name, JSON.parse(row.value) as unknown])) };
   }
 
-  /** Names of the presets, without their prefix. */
+  /** The names of the render presets, without their prefix. */
   presets(): string[] {
     const rows = all<{ name: string }>(
       this.#sql,
-      // '/' follows '.': a range of the key instead of a scan.
+      // '/' is the character after '.': so this reads a range of the primary key instead of all
+      // rows.
       "SELECT name FROM settings WHERE name > 'render.' AND name < 'render/' ORDER BY name",
     );
     return rows.map((row) => row.name.slice(PRESET_PREFIX.length));
   }
 
-  /** A setting, or the preset of that name, or a known name's default; undefined when there is none. */
+  /**
+   * The setting, else the preset of that name, else the default of a known name; undefined when
+   * there is none.
+   */
   get(name: string): unknown {
     for (const key of [name, PRESET_PREFIX + name]) {
       const row = first<{ value: string }>(this.#sql, "SELECT value FROM settings WHERE name = ?", key);
@@ -38,7 +42,10 @@ export class SettingStore {
     return Object.hasOwn(DEFAULTS, name) ? DEFAULTS[name] : undefined;
   }
 
-  /** Write all values, or none when one breaks a rule; null takes a setting back. Call inside a transaction. */
+  /**
+   * Write all values, or none when one breaks a rule (`invalid`, with every field that does). Null
+   * deletes a setting. Call inside a transaction.
+   */
   update(values: Record<string, unknown>): Result<null, Refusal> {
     const entries = Object.entries(values);
     const errors = entries.flatMap(([name, value]) => checkSetting(name, value, checkPreset));

@@ -1,121 +1,142 @@
 /**
- * The workers' hibernatable WebSockets. The runtime answers pings itself, which wakes and costs nothing; what must outlive
- * hibernation sits in each socket's attachment, so an idle farm has no rows to write and no timer to keep.
+ * The workers' hibernatable WebSockets. The runtime answers pings itself, which neither wakes the
+ * object nor costs anything. What must outlive hibernation is in each socket's attachment, so an
+ * idle farm writes no rows and keeps no timer.
  */
 import { PING, PONG, type Push } from "../protocol/worker.ts";
 import { graceMs } from "./idle-workers.ts";
 
-/** Workers' sockets: pages have some, too. */
+/** Tells the sockets of workers from those of pages. */
 const TAG = "worker";
 
-/** A newer socket of the same worker took over. */
+/** Close code: a newer socket of the same worker took over. */
 export const CLOSE_REPLACED = 4000;
-/** The worker has been removed: its secret is void, there is no use in connecting again. */
+/**
+ * Close code: the worker has been removed. Its secret is void, so its agent does not connect again.
+ */
 export const CLOSE_REMOVED = 4001;
 
-/** What a socket remembers (under the 2 KB an attachment may hold). */
+/** What a socket remembers over hibernation; an attachment may hold 2 KB. */
 interface Attachment {
   worker: number;
   openedMs: number;
-  /** Closed in favour of a newer one, or for good: the closing handshake may take a while. */
+  /**
+   * Closed for a newer socket, or for good. The closing handshake may take a while, and the socket
+   * is listed until then.
+   */
   over: boolean;
-  /** The worker waits for a push: it has just connected, or its last question was answered with nothing. */
+  /**
+   * The worker waits for a push: it has just connected, or there was nothing for it when it last
+   * asked.
+   */
   idle: boolean;
-  /** Pushes in a row that it has not followed, the task of the latest, and until when it has time to come. */
+  /**
+   * Pushes in a row that it has not followed; the task of the latest, and until when the worker has
+   * time to come.
+   */
   wakes: number;
   wokenFor: number;
   wokenUntilMs: number;
 }
 
-interface Line {
+interface Connection {
   socket: WebSocket;
   state: Attachment;
 }
 
 export class Sockets {
   readonly #ctx: DurableObjectState;
-  readonly #lines = new Map<number, Line>();
+  readonly #connections = new Map<number, Connection>();
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     for (const socket of ctx.getWebSockets(TAG)) {
       const state = socket.deserializeAttachment() as Attachment | null;
-      if (state && !state.over) this.#lines.set(state.worker, { socket, state });
+      if (state && !state.over) this.#connections.set(state.worker, { socket, state });
     }
   }
 
-  /** Take a new socket of this worker; an older one is closed. */
+  /** Accept a new socket of this worker; its older one is closed. */
   open(worker: number, socket: WebSocket, nowMs: number): void {
     this.close(worker, CLOSE_REPLACED, "replaced by a newer connection");
     this.#ctx.acceptWebSocket(socket, [TAG, `w:${worker}`]);
     const state = { worker, openedMs: nowMs, over: false, idle: true, wakes: 0, wokenFor: 0, wokenUntilMs: 0 };
     socket.serializeAttachment(state);
-    this.#lines.set(worker, { socket, state });
+    this.#connections.set(worker, { socket, state });
   }
 
   close(worker: number, code: number, reason: string): void {
-    const line = this.#lines.get(worker);
-    if (!line) return;
-    this.#lines.delete(worker);
-    this.#keep(line, { over: true });
-    line.socket.close(code, reason);
+    const connection = this.#connections.get(worker);
+    if (!connection) return;
+    this.#connections.delete(worker);
+    this.#update(connection, { over: true });
+    connection.socket.close(code, reason);
   }
 
-  /** The other side is gone; undefined when a newer socket had taken over. Answers the worker that lost its line. */
+  /**
+   * A socket has closed. Answers the worker that is without a connection now; undefined when a
+   * newer socket had taken over.
+   */
   closed(socket: WebSocket): number | undefined {
     const state = socket.deserializeAttachment() as Attachment | null;
-    if (!state || this.#lines.get(state.worker)?.socket !== socket) return undefined;
-    this.#lines.delete(state.worker);
+    if (!state || this.#connections.get(state.worker)?.socket !== socket) return undefined;
+    this.#connections.delete(state.worker);
     return state.worker;
   }
 
-  /** Send a message; whether there was an open socket to send it to. */
+  /** Send a message. Answers whether there was an open socket to send it to. */
   push(worker: number, push: Push): boolean {
-    const line = this.#lines.get(worker);
-    if (!line || line.socket.readyState !== WebSocket.OPEN) return false;
+    const connection = this.#connections.get(worker);
+    if (!connection || connection.socket.readyState !== WebSocket.OPEN) return false;
     try {
-      line.socket.send(JSON.stringify(push));
+      connection.socket.send(JSON.stringify(push));
       return true;
     } catch {
-      // It broke between the check and the send; its close event is on the way.
+      // The socket broke between the check and the send; its close event follows.
       return false;
     }
   }
 
-  /** Push `work`; until when the worker has time to come, or null when there is no socket to push to. */
+  /**
+   * Push `work` for this task. Answers until when the worker has time to come; null when it has no
+   * open socket.
+   */
   wake(worker: number, taskId: number, nowMs: number): number | null {
-    const line = this.#lines.get(worker);
-    if (!line || !this.push(worker, { type: "work" })) return null;
-    const wakes = line.state.wakes + 1;
+    const connection = this.#connections.get(worker);
+    if (!connection || !this.push(worker, { type: "work" })) return null;
+    const wakes = connection.state.wakes + 1;
     const wokenUntilMs = nowMs + graceMs(wakes);
-    this.#keep(line, { wakes, wokenFor: taskId, wokenUntilMs });
+    this.#update(connection, { wakes, wokenFor: taskId, wokenUntilMs });
     return wokenUntilMs;
   }
 
-  /** The worker has asked or said that it is busy: it waits for a push now, or it does not. */
+  /**
+   * The worker has asked for work, or has said that it is busy: from now on it waits for a push, or
+   * does not.
+   */
   setIdle(worker: number, idle: boolean): void {
-    const line = this.#lines.get(worker);
-    if (line && (line.state.idle !== idle || line.state.wakes > 0)) {
-      this.#keep(line, { idle, wakes: 0, wokenFor: 0, wokenUntilMs: 0 });
+    const connection = this.#connections.get(worker);
+    if (connection && (connection.state.idle !== idle || connection.state.wakes > 0)) {
+      this.#update(connection, { idle, wakes: 0, wokenFor: 0, wokenUntilMs: 0 });
     }
   }
 
-  /** Newest ping, or the opening; null without a socket. */
+  /** The newest ping, or when the socket was opened; null without a socket. */
   signMs(worker: number): number | null {
-    const line = this.#lines.get(worker);
-    if (!line) return null;
-    const ping = this.#ctx.getWebSocketAutoResponseTimestamp(line.socket)?.getTime() ?? 0;
-    return Math.max(ping, line.state.openedMs);
+    const connection = this.#connections.get(worker);
+    if (!connection) return null;
+    const ping = this.#ctx.getWebSocketAutoResponseTimestamp(connection.socket)?.getTime() ?? 0;
+    return Math.max(ping, connection.state.openedMs);
   }
 
-  /** States of the sockets whose workers wait for a push. */
+  /** The attachments of the sockets whose workers wait for a push. */
   *idle(): Generator<Readonly<Attachment>> {
-    for (const { state } of this.#lines.values()) if (state.idle) yield state;
+    for (const { state } of this.#connections.values()) if (state.idle) yield state;
   }
 
-  #keep(line: Line, change: Partial<Attachment>): void {
-    Object.assign(line.state, change);
-    line.socket.serializeAttachment(line.state);
+  #update({ socket, state }: Connection, change: Partial<Attachment>): void {
+    Object.assign(state, change);
+    socket.serializeAttachment(state);
   }
 }

@@ -4,7 +4,7 @@ import type { Refusal } from "../protocol/problem.ts";
 import type { ReportReply, Reservation, TaskReport } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
-import type { Submission } from "./reservation-store.ts";
+import type { SubmissionIdentity } from "./reservation-store.ts";
 
 export class TaskService {
   readonly #registry: RegistryContext;
@@ -14,7 +14,7 @@ export class TaskService {
   }
 
   /** The id of this submission: a new one, or the one it got before. */
-  reserve(submission: Submission): Result<Reservation, Refusal> {
+  reserve(submission: SubmissionIdentity): Result<Reservation, Refusal> {
     return this.#registry.inTransaction(() => this.#registry.reservations.reserve(submission, Date.now()));
   }
 
@@ -26,12 +26,12 @@ export class TaskService {
       const change = tasks.apply(report, nowMs);
       if (!change) return null;
       webhooks.changed(change, nowMs);
-      return { ...change, counted: totals.add(change.did, nowMs) };
+      return { ...change, totalsChanged: totals.add(change.did, nowMs) };
     });
     if (!change) return;
     dispatcher.changed(change, liveLeases.apply(change), nowMs);
-    farmLive.changed(change, change.counted);
-    if (change.after === null) reservations.noteRemoval();
+    farmLive.changed(change, change.totalsChanged);
+    if (change.after === null) reservations.forget();
   }
 
   /** What a report is answered with. */

@@ -1,4 +1,4 @@
-/** Rows of tokens. Only the SHA-256 of a secret is ever stored (P9). */
+/** Rows of tokens. Of a secret, only the SHA-256 is stored (P9). */
 import { ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -64,13 +64,13 @@ export class TokenStore {
     return row && tokenOf(row);
   }
 
-  /** Who holds this token; null when it gives no access. Notes the use. */
+  /** The principal of this token; null when it gives no access. Notes the use. */
   holderOf(id: number, nowMs: number): Principal | null {
     const token = this.byId(id);
     return token ? this.#holder(token, nowMs) : null;
   }
 
-  /** The same by the secret's hash; undefined when no token has it. */
+  /** The same by the secret's SHA-256; undefined when no token has it. */
   holderOfSecret(secretSha256: string, nowMs: number): Principal | null | undefined {
     const token = this.bySecret(secretSha256);
     return token && this.#holder(token, nowMs);
@@ -82,7 +82,7 @@ export class TokenStore {
     return principalOf(token);
   }
 
-  /** Those of these tokens that give access. */
+  /** Those of these tokens that give access. Notes the use. */
   living(ids: readonly number[], nowMs: number): number[] {
     return ids.filter((id) => this.holderOf(id, nowMs) !== null);
   }
@@ -96,7 +96,10 @@ export class TokenStore {
       run(this.#sql, "UPDATE tokens SET last_used_ms = ? WHERE id = ?", nowMs, token.id);
   }
 
-  /** Take one use of a join token; its tags. Call inside the transaction of what the use buys. */
+  /**
+   * Take one use of a join token; answers its tags. Call inside the transaction that registers the
+   * worker.
+   */
   takeUse(id: number, nowMs: number): Result<string[], Refusal> {
     const token = this.byId(id);
     const dead = token ? whyDead(token, nowMs) : "there is no such token";
@@ -105,7 +108,7 @@ export class TokenStore {
     return ok(token!.tags);
   }
 
-  /** Idempotent; undefined when there is no such token. */
+  /** Revoke a token. Idempotent; undefined when there is no such token. */
   revoke(id: number): Token | undefined {
     run(this.#sql, "UPDATE tokens SET revoked = 1 WHERE id = ? AND revoked = 0", id);
     return this.byId(id);

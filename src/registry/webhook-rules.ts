@@ -1,11 +1,20 @@
-/** Rules of webhooks: which events a report makes, when a delivery is tried again, how it is signed. Pure. */
+/**
+ * The rules of webhooks: which events a report causes, when a delivery is tried again, how it is
+ * signed. Pure.
+ */
 import type { TaskSummary } from "../protocol/task.ts";
 import type { WebhookEvent } from "../protocol/webhook.ts";
 
-/** Waits after each failed try; ten tries in 26 hours, then it is given up. */
+/**
+ * The wait after each failed try: ten tries in 26 hours, so that a receiver that is down overnight
+ * gets its events.
+ */
 const WAITS_MS = [5_000, 30_000, 120_000, 600_000, 1_800_000, 3_600_000, 14_400_000, 28_800_000, 43_200_000] as const;
 
-/** The events between two reports of a task. A requeued task completes again: each time is an event. */
+/**
+ * The events between two reports of a task. A requeued task completes again, and each completion is
+ * an event.
+ */
 export function eventsBetween(was: TaskSummary | null, is: TaskSummary): WebhookEvent[] {
   const events: WebhookEvent[] = [];
   if ((was?.frames.done ?? 0) === 0 && is.frames.done > 0) events.push("task.first_frame");
@@ -16,13 +25,16 @@ export function eventsBetween(was: TaskSummary | null, is: TaskSummary): Webhook
   return events;
 }
 
-/** When to try again after `tries` failed tries; null to give up. */
+/** When to try again after this many failed tries; null to give up. */
 export function nextTryMs(tries: number, nowMs: number): number | null {
   const wait = WAITS_MS[tries - 1];
   return wait === undefined ? null : nowMs + wait;
 }
 
-/** The value of `Tablao-Signature`: HMAC-SHA-256 of `<seconds>.<body>` with the hook's secret, in hexadecimal. */
+/**
+ * The value of `Tablao-Signature`: HMAC-SHA-256 of `<seconds>.<body>` with the hook's secret, in
+ * hexadecimal.
+ */
 export async function signatureOf(secret: string, body: string, nowMs: number): Promise<string> {
   const encoder = new TextEncoder();
   const t = Math.floor(nowMs / 1_000);

@@ -3,7 +3,10 @@ import { all, first, run } from "../platform/sql.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookEvent } from "../protocol/webhook.ts";
 import { NEXT_VALUE } from "./schema.ts";
 
-/** Deliveries kept of each hook; the newest count. */
+/**
+ * Deliveries kept of each webhook, the newest: people read them to find out why a receiver hears
+ * nothing.
+ */
 const KEPT = 100;
 
 type HookRow = { id: number; url: string; events: string; salt: string; created_ms: number };
@@ -16,7 +19,7 @@ export interface Hook {
   created_ms: number;
 }
 
-/** A delivery that is due. */
+/** A delivery that is due, with what is needed to send it. */
 export interface DueDelivery {
   id: number;
   webhook: number;
@@ -25,7 +28,7 @@ export interface DueDelivery {
   tries: number;
 }
 
-/** How a try went. */
+/** The outcome of one try. */
 export interface Outcome {
   status: Delivery["status"];
   nextMs: number | null;
@@ -73,7 +76,7 @@ export class WebhookStore {
     });
   }
 
-  /** False when there is no such hook. */
+  /** Delete a webhook and its deliveries. False when there is no such webhook. */
   remove(id: number): boolean {
     run(this.#sql, "DELETE FROM deliveries WHERE webhook = ?", id);
     return run(this.#sql, "DELETE FROM webhooks WHERE id = ?", id) > 0;
@@ -89,8 +92,11 @@ export class WebhookStore {
     );
   }
 
-  /** Put a delivery into the outbox. `body` is made with the delivery's id in it. */
-  owe(webhook: number, event: WebhookEvent, taskId: number, body: (id: number) => string, nowMs: number): void {
+  /**
+   * Store a delivery that is due now. `body` makes its body from its id. Old deliveries that are
+   * settled are deleted.
+   */
+  enqueue(webhook: number, event: WebhookEvent, taskId: number, body: (id: number) => string, nowMs: number): void {
     const id = first<{ value: number }>(this.#sql, NEXT_VALUE, "delivery")!.value;
     run(
       this.#sql,
@@ -122,6 +128,7 @@ export class WebhookStore {
     )!.at;
   }
 
+  /** Deliveries that are due, the longest overdue first. */
   due(nowMs: number, limit: number): DueDelivery[] {
     return all<DueDelivery & Record<string, SqlStorageValue>>(
       this.#sql,
@@ -131,7 +138,8 @@ export class WebhookStore {
     );
   }
 
-  tried(id: number, { status, nextMs, responseStatus, error }: Outcome, nowMs: number): void {
+  /** Note the outcome of a try. */
+  recordTry(id: number, { status, nextMs, responseStatus, error }: Outcome, nowMs: number): void {
     run(
       this.#sql,
       `UPDATE deliveries SET status = ?, tries = tries + 1, last_try_ms = ?, next_ms = ?, response_status = ?, error = ?

@@ -1,25 +1,35 @@
 /**
- * Webhooks at work. What a report makes due is written in the transaction of the report, so that none is forgotten; the alarm
- * sends it. At least once: a receiver knows a repetition by its delivery id. On Cloudflare `fetch` reaches public addresses only, so
- * a hook is no way into anybody's network.
+ * Webhooks.
+ *
+ * - The deliveries that a report causes are written in the transaction of the report, so none is
+ *   lost; the alarm sends them.
+ * - A delivery is sent at least once. A receiver recognises a repetition by the delivery id.
+ * - On Cloudflare, `fetch` reaches public addresses only, so a webhook is no way into a private
+ *   network.
  */
 import type { Env } from "../rpc/env.ts";
 import { sign, signingKey } from "../platform/signing.ts";
 import type { Webhook, WebhookBody, WebhookCreate } from "../protocol/webhook.ts";
 import { VERSION } from "../protocol/version.ts";
-import type { TaskChange } from "./task-store.ts";
+import type { TaskChange } from "./task-index.ts";
 import { eventsBetween, nextTryMs, signatureOf } from "./webhook-rules.ts";
 import { WebhookStore, type DueDelivery, type Hook, type Outcome } from "./webhook-store.ts";
 
-/** A receiver that takes longer is tried again. */
+/**
+ * A receiver that takes longer counts as failed and is tried again; without a limit, one could hold
+ * a slot for ever.
+ */
 const TIMEOUT_MS = 10_000;
-/** Deliveries under way at once; the rest waits for the next ring. */
+/**
+ * Deliveries in flight at once: a Worker may have six connections open. The rest waits for the next
+ * alarm.
+ */
 const AT_ONCE = 6;
 
 export class Webhooks {
   readonly store: WebhookStore;
   readonly #env: Env;
-  /** Null: not read yet. */
+  /** Read from rows when first needed; null: not read yet. */
   #hooks: Hook[] | null = null;
   /** When the next delivery is due; undefined: not read yet. */
   #dueMs: number | null | undefined;
@@ -30,6 +40,7 @@ export class Webhooks {
     this.#env = env;
   }
 
+  /** A new webhook; its secret is in this answer and stored nowhere. */
   async create(create: WebhookCreate, nowMs: number): Promise<{ webhook: Webhook; secret: string }> {
     const salt = crypto.randomUUID();
     const webhook = this.store.create(create, salt, nowMs);
@@ -37,6 +48,7 @@ export class Webhooks {
     return { webhook, secret: await this.#secretOf({ id: webhook.id, salt }) };
   }
 
+  /** False when there is no such webhook. */
   remove(id: number): boolean {
     const removed = this.store.remove(id);
     this.#hooks = null;
@@ -44,7 +56,10 @@ export class Webhooks {
     return removed;
   }
 
-  /** A task has reported; inside its transaction. */
+  /**
+   * A task has reported: store the deliveries that are due for it. Call inside the transaction of
+   * the report.
+   */
   changed({ id, was, is, after }: TaskChange, nowMs: number): void {
     this.#hooks ??= this.store.hooks();
     if (this.#hooks.length === 0 || after === null) return;
@@ -53,19 +68,22 @@ export class Webhooks {
         if (!hook.events.includes(event)) continue;
         const body = (delivery: number): string =>
           JSON.stringify({ id: delivery, event, at_ms: nowMs, task: is } satisfies WebhookBody);
-        this.store.owe(hook.id, event, id, body, nowMs);
+        this.store.enqueue(hook.id, event, id, body, nowMs);
         this.#dueMs = undefined;
       }
     }
   }
 
-  /** When to call `send`; null while nothing waits or is under way. */
+  /** When to call `send`; null while no delivery waits, and while deliveries are in flight. */
   get dueMs(): number | null {
     if (this.#sending) return null;
     return (this.#dueMs = this.#dueMs === undefined ? this.store.dueMs() : this.#dueMs);
   }
 
-  /** Send what is due. Never throws; call it without waiting, for receivers may be slow, and see to the alarm afterwards. */
+  /**
+   * Send what is due. Never throws. Do not await it in an event, because receivers may be slow; set
+   * the alarm afterwards.
+   */
   async send(nowMs: number): Promise<void> {
     const dueMs = this.dueMs;
     if (dueMs === null || dueMs > nowMs) return;
@@ -89,7 +107,7 @@ export class Webhooks {
     const nowMs = Date.now();
     const nextMs = outcome.ok ? null : nextTryMs(delivery.tries + 1, nowMs);
     const status: Outcome["status"] = outcome.ok ? "delivered" : nextMs === null ? "failed" : "waiting";
-    this.store.tried(delivery.id, { status, nextMs, responseStatus: outcome.status, error: outcome.error }, nowMs);
+    this.store.recordTry(delivery.id, { status, nextMs, responseStatus: outcome.status, error: outcome.error }, nowMs);
   }
 
   async #post(
@@ -123,7 +141,7 @@ export class Webhooks {
     }
   }
 
-  /** Made from the salt with the manager's key, and stored nowhere. */
+  /** Derived from the salt with the manager's signing key, so that it is stored nowhere. */
   async #secretOf({ id, salt }: Pick<Hook, "id" | "salt">): Promise<string> {
     const signed = await sign(await signingKey(this.#env), "webhook", { id, salt });
     return `tablao_hook_${signed.slice(signed.indexOf(".") + 1)}`;

@@ -1,10 +1,10 @@
-/** The sentences of `why`. Pure. */
+/** The sentences for people in the answers of `GET …/why`. Pure. */
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Missing, TaskWhy, WorkerHold } from "../protocol/why.ts";
 
 export type WorkerRule = WorkerHold["rule"];
 
-/** One worker and one task (`task`), or one worker and all work (null). */
+/** What keeps a worker from the task with id `task`, or from all work (null). */
 export function workerText(
   hold: Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id">,
   task: number | null,
@@ -37,6 +37,7 @@ export function workerText(
   }
 }
 
+/** What holds a task back. `facts.counts`: workers by the rule that keeps them from it. */
 export function taskText(
   rule: TaskWhy["rule"],
   { status, frames }: Pick<TaskSummary, "status" | "frames">,
@@ -69,6 +70,7 @@ export function taskText(
   }
 }
 
+/** How a worker is, by the rule that keeps it from the task. */
 const STATE: Record<WorkerRule, string> = {
   none: "free",
   offline: "offline",

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { chooseTask, goesFirst, needsSignature, type Candidate, type Group } from "./dispatch.ts";
-import { whyTask, whyWorker, type TaskStanding, type WorkerStanding } from "./why.ts";
+import { whyTask, whyWorker, type TaskDispatchState, type WorkerDispatchState } from "./why.ts";
 
 const NOW = 1_000_000;
 
@@ -16,12 +16,12 @@ const needs = (change: Partial<Needs> = {}): Needs => ({
   ...change,
 });
 
-const worker = (id: number, change: Partial<WorkerStanding> = {}): WorkerStanding => ({
+const worker = (id: number, change: Partial<WorkerDispatchState> = {}): WorkerDispatchState => ({
   id,
   hostname: `box${id}`,
   offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false },
   takesWork: true,
-  refused: new Map(),
+  declined: new Map(),
   online: true,
   whyNoWork: null,
   tasks: [],
@@ -46,7 +46,7 @@ function groupsOf(tasks: readonly Open[]): Group[] {
   }));
 }
 
-const standing = (task: Open, change: Partial<TaskStanding> = {}): TaskStanding => ({
+const stateOf = (task: Open, change: Partial<TaskDispatchState> = {}): TaskDispatchState => ({
   summary: summary(task.id),
   needs: task.needs,
   candidate: task,
@@ -66,7 +66,7 @@ const anyTasks = fc
         allow_exec: fc.boolean(),
         allow_autoexec: fc.boolean(),
       }),
-      kept_off: fc.array(
+      blocklist: fc.array(
         fc.record({ worker_id: fc.integer({ min: 1, max: 3 }), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
         { maxLength: 2 },
       ),
@@ -84,20 +84,20 @@ const anyWorkers = fc
       allow_autoexec: fc.boolean(),
       whyNoWork: fc.constantFrom(null, null, null, "disabled" as const, "draining" as const, "offline" as const),
       online: fc.constantFrom(true, true, true, false),
-      refused: fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), fc.integer({ min: NOW - 5, max: NOW + 5 })), {
+      declined: fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), fc.integer({ min: NOW - 5, max: NOW + 5 })), {
         maxLength: 3,
       }),
     }),
     { maxLength: 3 },
   )
-  .map((workers): WorkerStanding[] =>
-    workers.map(({ programs, tags, allow_exec, allow_autoexec, whyNoWork, online, refused }, i) =>
+  .map((workers): WorkerDispatchState[] =>
+    workers.map(({ programs, tags, allow_exec, allow_autoexec, whyNoWork, online, declined }, i) =>
       worker(i + 1, {
         offer: { programs: Object.fromEntries(programs.map((name) => [name, "1"])), tags, allow_exec, allow_autoexec },
         takesWork: whyNoWork === null,
         whyNoWork,
         online,
-        refused: new Map(refused),
+        declined: new Map(declined),
       }),
     ),
   );
@@ -107,7 +107,7 @@ describe("why", () => {
     fc.assert(
       fc.property(anyTasks, anyWorkers, (tasks, workers) => {
         for (const task of tasks) {
-          const why = whyTask(standing(task), workers, groupsOf(tasks), NOW);
+          const why = whyTask(stateOf(task), workers, groupsOf(tasks), NOW);
           for (const one of workers) {
             const gets = one.online && chooseTask(one, groupsOf(tasks), NOW).task?.id === task.id;
             expect([one.id, why.workers.find((hold) => hold.worker_id === one.id)!.rule === "none"]).toEqual([
@@ -156,9 +156,9 @@ describe("why", () => {
   });
 
   it("names what is missing, until when, and what goes first", () => {
-    const mine: Open = { id: 5, priority: 50, needs: needs({ tags: ["gpu"], allow_exec: true }), kept_off: [] };
+    const mine: Open = { id: 5, priority: 50, needs: needs({ tags: ["gpu"], allow_exec: true }), blocklist: [] };
     const lacking = whyTask(
-      standing(mine),
+      stateOf(mine),
       [worker(1, { offer: { ...worker(1).offer, programs: {} } })],
       groupsOf([mine]),
       NOW,
@@ -172,11 +172,11 @@ describe("why", () => {
     expect(lacking.workers[0]!.text).toBe(
       "It lacks the program blender, the tag gpu and permission to run commands (--allow-exec).",
     );
-    const kept: Open = { ...mine, needs: needs(), kept_off: [{ worker_id: 1, until_ms: NOW + 90_000 }] };
-    const first: Open = { id: 9, priority: 60, needs: needs(), kept_off: [] };
+    const kept: Open = { ...mine, needs: needs(), blocklist: [{ worker_id: 1, until_ms: NOW + 90_000 }] };
+    const first: Open = { id: 9, priority: 60, needs: needs(), blocklist: [] };
     const why = whyTask(
-      standing(kept),
-      [worker(1), worker(2), worker(3, { refused: new Map([[5, NOW + 3_000]]) })],
+      stateOf(kept),
+      [worker(1), worker(2), worker(3, { declined: new Map([[5, NOW + 3_000]]) })],
       groupsOf([kept, first]),
       NOW,
     );
@@ -196,11 +196,11 @@ describe("why", () => {
   });
 
   it("tells the task's own rules from the workers', and how many workers would fit without them", () => {
-    const mine: Open = { id: 5, priority: 50, needs: needs(), kept_off: [] };
+    const mine: Open = { id: 5, priority: 50, needs: needs(), blocklist: [] };
     const frames = (pending: number, leased: number) => ({ total: 9, pending, leased, done: 0, failed: 0, skipped: 0 });
-    const of = (change: Partial<TaskStanding>, workers = [worker(1)]) =>
-      whyTask(standing(mine, change), workers, [], NOW);
-    const cases: [Partial<TaskStanding>, string, string][] = [
+    const of = (change: Partial<TaskDispatchState>, workers = [worker(1)]) =>
+      whyTask(stateOf(mine, change), workers, [], NOW);
+    const cases: [Partial<TaskDispatchState>, string, string][] = [
       [
         { claimable: 0, summary: summary(5, { status: "completed", frames: frames(0, 0) }) },
         "ended",

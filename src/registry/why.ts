@@ -1,30 +1,37 @@
 /**
- * Why a task waits, why a worker is idle. Pure, on the data and the predicates that dispatch itself decides by: `chooseTask` is
- * asked, never imitated, so what is said here is what would happen.
+ * Why a task waits, and why a worker is idle. Pure. Works on the data and the predicates of
+ * dispatch itself, and calls `chooseTask` instead of imitating it, so that the answer is what
+ * dispatch would do.
  */
 import { missingFor } from "../protocol/needs.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Missing, TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
-import { barredUntilMs, chooseTask, goesFirst, type Asker, type Candidate, type Group } from "./dispatch.ts";
+import { excludedUntilMs, chooseTask, goesFirst, type WorkerView, type Candidate, type Group } from "./dispatch.ts";
 import { taskText, workerText, type WorkerRule } from "./why-text.ts";
 
-/** Workers named in an answer, and tasks that a worker passes over. */
+/**
+ * The most workers, and the most passed-over tasks, in one answer: a farm may have ten thousand of
+ * each.
+ */
 const MAX_WORKERS = 200;
 const MAX_PASSED = 50;
-/** Tasks looked at in each group for those a worker passes over. */
-const LOOK = 50;
+/**
+ * Tasks read in each group to find those that a worker passes over. Without it, a group is read
+ * whole.
+ */
+const SCAN_LIMIT = 50;
 
-/** A worker, with what keeps it from all work. */
-export interface WorkerStanding extends Asker {
+/** A worker as dispatch sees it, with what keeps it from all work. */
+export interface WorkerDispatchState extends WorkerView {
   hostname: string;
   online: boolean;
   whyNoWork: "offline" | "disabled" | "draining" | null;
-  /** What it renders; `full` when no slot is free. */
+  /** The tasks it renders, newest last; `full` when no slot is free. */
   tasks: readonly number[];
   full: boolean;
 }
 
-/** Without the worker's name, which is stored apart and read for those that are named in the answer. */
+/** Without the worker's name: that is stored apart, and read only for the workers in the answer. */
 type Hold = Omit<WorkerHold, "name">;
 type Held = Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id">;
 
@@ -32,19 +39,32 @@ function held(rule: WorkerRule, more: Partial<Held> = {}): Held {
   return { rule, missing: [], until_ms: null, task_id: null, ...more };
 }
 
-/** What keeps a worker from one task by what the two are, whatever else there is to do. */
-function barrier(worker: Asker, needs: Group["needs"], task: Candidate, nowMs: number): Held | null {
+/**
+ * What keeps a worker from one task, whatever other tasks there are: missing needs, or an
+ * exclusion.
+ */
+function exclusion(worker: WorkerView, needs: Group["needs"], task: Candidate, nowMs: number): Held | null {
   const missing: Missing[] = [...missingFor(needs, worker.offer)];
   if (missing.length > 0) return held("cannot", { missing });
-  const untilMs = barredUntilMs(worker, task, nowMs);
+  const untilMs = excludedUntilMs(worker, task, nowMs);
   if (untilMs === 0) return null;
-  const rule = worker.refused.get(task.id) === untilMs ? "refused" : "kept_off";
-  return held(rule, { until_ms: untilMs });
+  return held(exclusionRule(worker, task.id, untilMs), { until_ms: untilMs });
 }
 
-/** What keeps a worker from this task; `groups` hold it. `none` exactly when `chooseTask` gives it that task. */
+/**
+ * On the wire: `refused` when the task declined the worker, `kept_off` when the worker is on its
+ * blocklist.
+ */
+function exclusionRule(worker: WorkerView, task: number, untilMs: number): "refused" | "kept_off" {
+  return worker.declined.get(task) === untilMs ? "refused" : "kept_off";
+}
+
+/**
+ * What keeps a worker from this task; `groups` contain it. `none` exactly when `chooseTask` gives
+ * it that task.
+ */
 export function holdOn(
-  worker: WorkerStanding,
+  worker: WorkerDispatchState,
   task: Candidate,
   needs: Group["needs"],
   groups: Iterable<Group>,
@@ -52,15 +72,15 @@ export function holdOn(
 ): Held {
   if (worker.whyNoWork !== null) return held(worker.whyNoWork);
   if (!worker.online) return held("offline");
-  const barred = barrier(worker, needs, task, nowMs);
-  if (barred) return barred;
+  const excluded = exclusion(worker, needs, task, nowMs);
+  if (excluded) return excluded;
   const chosen = chooseTask(worker, groups, nowMs).task;
   if (chosen !== null && chosen.id !== task.id) return held("outranked", { task_id: chosen.id });
   if (worker.full) return held("busy", { task_id: worker.tasks.at(-1) ?? null });
   return held("none");
 }
 
-export interface TaskStanding {
+export interface TaskDispatchState {
   summary: TaskSummary;
   needs: Group["needs"];
   candidate: Candidate;
@@ -68,15 +88,18 @@ export interface TaskStanding {
   waitsFor: TaskWhy["waits_for"];
 }
 
-/** Why this task waits. `groups`: all claimable tasks, walked once for each worker. */
+/**
+ * Why this task waits. `groups`: all claimable tasks; each is read once, and walked for each
+ * worker.
+ */
 export function whyTask(
-  task: TaskStanding,
-  workers: Iterable<WorkerStanding>,
+  task: TaskDispatchState,
+  workers: Iterable<WorkerDispatchState>,
   groups: Iterable<Group>,
   nowMs: number,
 ): Omit<TaskWhy, "workers"> & { workers: Hold[] } {
   const { summary, needs, candidate } = task;
-  const all = remembered(withTask(groups, candidate, needs));
+  const all = replayable(withTask(groups, candidate, needs));
   const holds = [...workers].map((worker): Hold => {
     const hold = holdOn(worker, candidate, needs, all, nowMs);
     const { id: worker_id, hostname } = worker;
@@ -98,6 +121,7 @@ export function whyTask(
   };
 }
 
+/** The order of workers in an answer: those nearest to getting the task first. */
 const NEARNESS: readonly WorkerRule[] = [
   "none",
   "busy",
@@ -111,7 +135,7 @@ const NEARNESS: readonly WorkerRule[] = [
 ];
 
 function taskRule(
-  { summary, claimable, waitsFor }: TaskStanding,
+  { summary, claimable, waitsFor }: TaskDispatchState,
   counts: ReadonlyMap<WorkerRule, number>,
   holds: readonly Hold[],
 ): TaskWhy["rule"] {
@@ -127,11 +151,15 @@ function taskRule(
 }
 
 /** Why this worker is idle, or what it gets when it asks. */
-export function whyWorker(worker: WorkerStanding, groups: Iterable<Group>, nowMs: number): Omit<WorkerWhy, "name"> {
-  const all = remembered(groups);
-  const { task, barred } = chooseTask(worker, all, nowMs);
+export function whyWorker(
+  worker: WorkerDispatchState,
+  groups: Iterable<Group>,
+  nowMs: number,
+): Omit<WorkerWhy, "name"> {
+  const all = replayable(groups);
+  const { task, excluded } = chooseTask(worker, all, nowMs);
   const passed = passedOver(worker, all, task, nowMs);
-  const hold = workerRule(worker, task, barred, passed[0]);
+  const hold = workerRule(worker, task, excluded, passed[0]);
   return {
     worker_id: worker.id,
     hostname: worker.hostname,
@@ -144,36 +172,39 @@ export function whyWorker(worker: WorkerStanding, groups: Iterable<Group>, nowMs
 }
 
 function workerRule(
-  worker: WorkerStanding,
+  worker: WorkerDispatchState,
   task: Candidate | null,
-  barred: { id: number; untilMs: number } | null,
+  excluded: { id: number; untilMs: number } | null,
   passed: WorkerWhy["passed_over"][number] | undefined,
 ): Held {
   if (worker.whyNoWork !== null) return held(worker.whyNoWork);
   if (!worker.online) return held("offline");
   if (worker.full) return held("busy", { task_id: worker.tasks.at(-1) ?? null });
   if (task) return held("none", { task_id: task.id });
-  if (barred) {
-    const rule = worker.refused.get(barred.id) === barred.untilMs ? "refused" : "kept_off";
-    return held(rule, { task_id: barred.id, until_ms: barred.untilMs });
+  if (excluded) {
+    const { id, untilMs } = excluded;
+    return held(exclusionRule(worker, id, untilMs), { task_id: id, until_ms: untilMs });
   }
   if (passed) return held(passed.rule, { task_id: passed.task_id, missing: passed.missing, until_ms: passed.until_ms });
   return held("nothing_pending");
 }
 
-/** Claimable tasks that would have gone before the chosen one, and why they do not, in the order of dispatch. */
+/**
+ * Claimable tasks that go before the chosen one but are not for this worker, with the reason, in
+ * the order of dispatch.
+ */
 function passedOver(
-  worker: WorkerStanding,
+  worker: WorkerDispatchState,
   groups: readonly Group[],
   chosen: Candidate | null,
   nowMs: number,
 ): WorkerWhy["passed_over"] {
   const passed: { task: Candidate; hold: Held }[] = [];
   for (const { needs, candidates } of groups) {
-    let looked = 0;
+    let scanned = 0;
     for (const task of candidates) {
-      if (looked++ >= LOOK || (chosen !== null && !goesFirst(task, chosen))) break;
-      const hold = barrier(worker, needs, task, nowMs);
+      if (scanned++ >= SCAN_LIMIT || (chosen !== null && !goesFirst(task, chosen))) break;
+      const hold = exclusion(worker, needs, task, nowMs);
       if (hold) passed.push({ task, hold });
     }
   }
@@ -187,18 +218,24 @@ function passedOver(
   }));
 }
 
-/** The groups with this task in its place, also where its own rule keeps it out of them. */
+/**
+ * The groups, and this task as a group of its own: a task that is paused, for example, is in none
+ * of them.
+ */
 function* withTask(groups: Iterable<Group>, task: Candidate, needs: Group["needs"]): Generator<Group> {
   yield { needs, candidates: [task] };
   yield* groups;
 }
 
-/** Groups that can be walked again and again: what was read is kept, and no more is read than the first walk that needs it. */
-function remembered(groups: Iterable<Group>): Group[] {
-  return [...groups].map(({ needs, candidates }) => ({ needs, candidates: new Remembered(candidates) }));
+/**
+ * Groups that can be walked several times: what was read is kept, and nothing is read before a walk
+ * asks for it.
+ */
+function replayable(groups: Iterable<Group>): Group[] {
+  return [...groups].map(({ needs, candidates }) => ({ needs, candidates: new Replayable(candidates) }));
 }
 
-class Remembered implements Iterable<Candidate> {
+class Replayable implements Iterable<Candidate> {
   readonly #read: Candidate[] = [];
   #rest: Iterator<Candidate> | null;
 

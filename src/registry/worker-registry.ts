@@ -1,9 +1,10 @@
 /**
- * The registry: one object for the whole farm. It knows every worker and every task's latest report, gives a free worker its
- * task, and is asked once per task switch, never per frame.
+ * The registry: one object for the whole farm. It knows every worker and every task's latest
+ * report, gives a free worker its task, and is asked once per task switch, never per frame.
  *
- * This class lists what the object is asked (`RegistryRpc`) and wires its parts. The services hold what the calls do, the
- * stores hold SQL, and the rules are pure: `dispatch.ts`, `presence.ts`, `epoch.ts`, `idle-workers.ts`, `tokens.ts`.
+ * This class lists what the object is asked (`RegistryRpc`) and wires its parts. The services hold
+ * what the calls do, the stores hold SQL, and the rules are pure: `dispatch.ts`, `presence.ts`,
+ * `epoch.ts`, `idle-workers.ts`, `tokens.ts`.
  */
 import { DurableObject } from "cloudflare:workers";
 import { ok, type Result } from "../lib/result.ts";
@@ -35,13 +36,16 @@ import { AdminService } from "./admin-service.ts";
 import { beginRestore, DERIVED_TABLES, endRestore, isRestoring } from "./backup.ts";
 import { RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
-import { lookAtTask, lookAtWorker, measure } from "./looks.ts";
-import type { Submission } from "./reservation-store.ts";
+import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
+import type { SubmissionIdentity } from "./reservation-store.ts";
 import { REGISTRY_SCHEMA } from "./schema.ts";
 import { TaskService } from "./task-service.ts";
 import { WorkerService, type RegisteredWorker } from "./worker-service.ts";
 
-/** An alarm handler that failed is tried again this much later: without it, an error would end the chain of alarms. */
+/**
+ * An alarm handler that failed is tried again this much later: without it, an error would end the
+ * chain of alarms.
+ */
 const RETRY_MS = 60_000;
 
 export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
@@ -59,10 +63,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     const context = new RegistryContext(ctx, env, () => this.#alarm.arm());
     this.#context = context;
     this.#alarm = new AlarmScheduler(ctx, {
-      rescan: () => context.lookAgainMs,
-      preempt: () => context.outranker.retryMs,
+      rescan: () => context.rescanMs,
+      preempt: () => context.preemptor.retryMs,
       sweep: () => context.reservations.sweepMs,
-      presence: () => context.farmLive.lookMs,
+      presence: () => context.farmLive.presenceSweepMs,
       delivery: () => context.webhooks.dueMs,
     });
     this.#admin = new AdminService(context);
@@ -141,7 +145,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   // Tasks
 
-  async reserveTask(request: Submission): Promise<Result<Reservation, Refusal>> {
+  async reserveTask(request: SubmissionIdentity): Promise<Result<Reservation, Refusal>> {
     return this.#settled(this.#tasks.reserve(request));
   }
 
@@ -156,15 +160,15 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   }
 
   async whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>> {
-    return lookAtTask(this.#context, id, waitsFor, Date.now());
+    return explainTask(this.#context, id, waitsFor, Date.now());
   }
 
   async whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>> {
-    return lookAtWorker(this.#context, id, Date.now());
+    return explainWorker(this.#context, id, Date.now());
   }
 
   async metrics(): Promise<FarmMetrics> {
-    return measure(this.#context, Date.now());
+    return farmMetrics(this.#context, Date.now());
   }
 
   // Administration
@@ -233,7 +237,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   // Sockets
 
-  /** Upgrades that the Worker has let in: a worker's of `/workers/<id>/socket`, and those of pages that watch. */
+  /**
+   * Upgrades that the Worker has let in: a worker's of `/workers/<id>/socket`, and those of pages
+   * that watch.
+   */
   override async fetch(request: Request): Promise<Response> {
     if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket")
       return problemResponse({ code: "upgrade_required", detail: "This is a WebSocket." });
@@ -248,7 +255,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return new Response(null, { status: 101, webSocket: client.value });
   }
 
-  /** The runtime answers pings, and agents say everything else over HTTP: an unexpected message is ignored. */
+  /**
+   * The runtime answers pings, and agents say everything else over HTTP: an unexpected message is
+   * ignored.
+   */
   override async webSocketMessage(): Promise<void> {}
 
   override async webSocketClose(socket: WebSocket, code: number, reason: string): Promise<void> {
@@ -275,8 +285,8 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
       const { reservations, dispatcher, farmLive, webhooks } = this.#context;
       const nowMs = Date.now();
       reservations.sweep(nowMs);
-      dispatcher.look(nowMs);
-      farmLive.lookRound(nowMs);
+      dispatcher.rescan(nowMs);
+      farmLive.presenceSweep(nowMs);
       this.ctx.waitUntil(webhooks.send(nowMs).then(() => this.#alarm.arm()));
       this.#settle();
     } catch (error) {
@@ -287,7 +297,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   /** The end of every event that changes something: repeat calls that failed, and set the alarm. */
   #settle(): void {
-    this.#context.outranker.retry(Date.now());
+    this.#context.preemptor.retry(Date.now());
     this.#alarm.arm();
   }
 

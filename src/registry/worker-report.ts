@@ -1,13 +1,13 @@
-/** A worker's report: what of it dispatch needs, and what people read. Pure. */
+/** A worker's report: the part that dispatch needs, and the part that people read. Pure. */
 import type { Offer } from "../protocol/needs.ts";
 import { PROGRAMS } from "../protocol/plan.ts";
 import type { WorkerPatch, WorkerRegister } from "../protocol/worker.ts";
 import type { Info, Offered, WorkerRecord } from "./worker-store.ts";
 
-/** What a worker says about itself, at registration or later. */
+/** What a worker reports about itself, at registration or later. */
 export type Report = Partial<WorkerRegister> & Pick<WorkerPatch, "activity" | "log" | "time_cost">;
 
-/** What is shown of a worker that has not said. */
+/** The info of a worker that has reported none. */
 export const NO_INFO: Info = {
   system: "",
   platform: null,
@@ -23,7 +23,7 @@ export const NO_INFO: Info = {
   update_less_frequent: { worker_architecture: "", worker_disk_percent: 0, worker_mem_percent: 0, worker_num_cpus: 0 },
 };
 
-/** Fields of a report that people read; what changes in them is stored at once. */
+/** Fields that people read and whose changes are stored at once. */
 export const INFO_FIELDS = [
   "system",
   "platform",
@@ -35,14 +35,15 @@ export const INFO_FIELDS = [
   "log",
   "time_cost",
 ] as const;
-/** Measurements: the next one replaces them anyway. */
+/** Measurements: stored from time to time only, because the next ones replace them. */
 export const MEASURED_FIELDS = ["update_frequent", "update_less_frequent"] as const;
-/** All that a worker may say of itself for people to read. */
+/** All fields of a report that people read. */
 export const REPORTED_FIELDS = [...INFO_FIELDS, ...MEASURED_FIELDS] as const;
 
-/** What dispatch compares with a task's needs. */
+/** The offer of a worker, which dispatch compares with the needs of tasks. */
 export function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" | "grantedTags">): Offer {
-  // A client of 2015 never says what it has: it is trusted with every program, as it was then. Every agent has its own tool.
+  // A client of the 2015 protocol does not report its programs: it counts as having all of them.
+  // Every agent has its own tool.
   const programs = offered.programs
     ? { "tablao-tool": "", ...offered.programs }
     : Object.fromEntries(PROGRAMS.map((program) => [program, ""]));
@@ -54,7 +55,7 @@ export function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" |
   };
 }
 
-/** What a worker can do after a report: what the report leaves out stays. */
+/** What a worker offers after a report: fields that the report leaves out stay. */
 export function offeredWith(offered: Offered, report: Report): Offered {
   return {
     programs: report.programs ?? offered.programs,
@@ -65,7 +66,7 @@ export function offeredWith(offered: Offered, report: Report): Offered {
   };
 }
 
-/** Defined fields of a report that differ from what is known. */
+/** Of these fields, those that the report sets to another value. */
 export function changed(info: Info, report: Partial<Info>, fields: readonly (keyof Info)[]): Partial<Info> {
   const different = fields.filter(
     (field) => report[field] !== undefined && JSON.stringify(report[field]) !== JSON.stringify(info[field]),

@@ -26,7 +26,10 @@ export class WorkerService {
     this.#registry = registry;
   }
 
-  /** A known worker that registers again reports; a join token, of which one use is taken, or an admin makes a new one. */
+  /**
+   * A known worker that registers again reports; a join token, of which one use is taken, or an
+   * admin makes a new one.
+   */
   async register(
     register: WorkerRegister,
     caller: Principal,

@@ -1,9 +1,15 @@
-/** Rows of workers. Dispatch keeps the slim part of every row in memory; what people read (`Info`) stays in SQL. */
+/**
+ * Rows of workers. The part that dispatch needs (`WorkerRecord`) is kept in memory; what people
+ * read (`Info`) stays in SQL.
+ */
 import { all, first, run } from "../platform/sql.ts";
 import type { WorkerInfo } from "../protocol/worker.ts";
 import { NEXT_VALUE } from "./schema.ts";
 
-/** What a worker said it can do. `programs` is null when it never said (a client of 2015). */
+/**
+ * What a worker reported that it can do. `programs` is null when it reported none (a client of the
+ * 2015 protocol).
+ */
 export interface Offered {
   programs: Record<string, string> | null;
   tags: string[];
@@ -12,7 +18,7 @@ export interface Offered {
   allow_autoexec: boolean;
 }
 
-/** What people read about a worker: its latest report. */
+/** What people read about a worker, from its latest reports. */
 export type Info = Pick<
   WorkerInfo,
   | "system"
@@ -28,22 +34,23 @@ export type Info = Pick<
   | "update_less_frequent"
 > & { platform: string | null };
 
-/** The slim part: all that dispatch and presence need. */
+/** What dispatch and presence need of a worker. */
 export interface WorkerRecord {
   id: number;
   hostname: string;
   offered: Offered;
-  /** Tags its join token gave; they stay whatever the worker reports. */
+  /** The tags of its join token; they stay whatever the worker reports. */
   grantedTags: string[];
   enabled: boolean;
   draining: boolean;
-  /** It said `rendering` and has not said `available` since. */
+  /** It has sent the status `rendering`, and not `available` since. */
   saidRendering: boolean;
-  /** The task it was given last, until it asks again. */
+  /** The task it was assigned last; null when there was none when it last asked. */
   assignedTask: number | null;
   registeredMs: number;
-  /** Its newest HTTP request; stored less often than it happens. */
+  /** Its newest HTTP request; the row is written less often than that. */
   contactMs: number;
+  /** When it said that it leaves; null when it has called since, or never left. */
   leftMs: number | null;
 }
 
@@ -103,7 +110,7 @@ export class WorkerStore {
     return new Map(rows.map((row) => [row.id, JSON.parse(row.info) as Info]));
   }
 
-  /** Ids count up and are never used again. */
+  /** A new row. Ids count up and are never used again. */
   insert(worker: Omit<WorkerRecord, "id">, info: Info, secretSha256: string): WorkerRecord {
     const id = first<{ value: number }>(this.#sql, NEXT_VALUE, "worker")!.value;
     run(
@@ -122,7 +129,7 @@ export class WorkerStore {
     return { ...worker, id };
   }
 
-  /** One row written; `info` only when it changed. */
+  /** Writes one row; `info` null leaves the stored info as it is. */
   save(worker: WorkerRecord, info: Info | null): void {
     run(
       this.#sql,

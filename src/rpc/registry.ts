@@ -13,7 +13,7 @@ import type { Needs } from "../protocol/needs.ts";
 export const WORKER_ID_HEADER = "Tablao-Worker-Id";
 
 /** What a task has done so far; only ever rises. */
-export interface Tally {
+export interface TaskTotals {
   done: number;
   errors: number;
   lost: number;
@@ -32,7 +32,7 @@ export interface TaskReport {
   live_workers: number[];
   kept_off: { worker_id: number; until_ms: number }[];
   /** What it has done so far. */
-  tally: Tally;
+  tally: TaskTotals;
   /** The task has been removed: drop it from the lists. */
   gone: boolean;
 }
@@ -67,7 +67,7 @@ export interface FarmMetrics {
   /** Workers by connection and status. */
   workers: { connection: string; status: string; count: number }[];
   /** Since the manager was set up. */
-  ever: Tally;
+  ever: TaskTotals;
   /** Sockets of pages that watch the farm. */
   watchers: number;
 }

@@ -1,18 +1,21 @@
-/** Rows of tasks: their newest reports, and the index that dispatch walks. */
+/**
+ * The tasks as they last reported: rows, and the SQL index that dispatch walks. The tasks
+ * themselves are in their objects.
+ */
 import { ok, type Result } from "../lib/result.ts";
 import { all, first, run, type SqlParam } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
-import { needsSignature, type Candidate } from "./dispatch.ts";
-import type { Standing } from "./epoch.ts";
-import type { Tally, TaskQuery, TaskReport } from "../rpc/registry.ts";
-import { difference, NOTHING } from "./totals.ts";
+import { needsSignature, type BlocklistEntry, type Candidate } from "./dispatch.ts";
+import type { DispatchState } from "./epoch.ts";
+import type { TaskTotals, TaskQuery, TaskReport } from "../rpc/registry.ts";
+import { difference, NOTHING } from "./daily-totals.ts";
 
-/** Workers with a live lease, and since when each has one: its newest is its current task. */
+/** Workers with a live lease on the task, and since when. */
 export type Live = Map<number, number>;
 
-export interface TaskState extends Standing {
+export interface TaskState extends DispatchState {
   live: Live;
 }
 
@@ -24,8 +27,8 @@ export interface TaskChange {
   /** Its summary before and after. */
   was: TaskSummary | null;
   is: TaskSummary;
-  /** What it has done since its last report. */
-  did: Tally;
+  /** What the task has done since its last report. */
+  did: TaskTotals;
 }
 
 export interface OpenTask extends Candidate {
@@ -33,8 +36,9 @@ export interface OpenTask extends Candidate {
 }
 
 const CURSOR = /^[1-9]\d{0,14}$/;
+/** The longest page of a list: summaries are read and sent whole. */
 const MAX_PAGE = 500;
-const OVER: ReadonlySet<string> = new Set(["completed", "failed", "canceled"]);
+const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "canceled"]);
 
 type StateRow = {
   version: number;
@@ -52,7 +56,7 @@ type StateRow = {
 
 const STATE_COLUMNS = "version, status, needs_id, priority, claimable, open, kept_off, live, busy, tally, summary";
 
-export class TaskStore {
+export class TaskIndex {
   readonly #sql: SqlStorage;
   readonly #needsIds = new Map<string, number>();
 
@@ -60,7 +64,7 @@ export class TaskStore {
     this.#sql = sql;
   }
 
-  /** Id of the group with these needs. */
+  /** The id of the group with these needs; a new group is stored. */
   needsId(needs: Needs): number {
     const signature = needsSignature(needs);
     let id = this.#needsIds.get(signature);
@@ -73,7 +77,7 @@ export class TaskStore {
     return id;
   }
 
-  /** The rows may be others than before. */
+  /** Discard what was read from rows. */
   forget(): void {
     this.#needsIds.clear();
   }
@@ -83,45 +87,56 @@ export class TaskStore {
     return JSON.parse(row!.signature) as Needs;
   }
 
-  /** Apply a report; null when it is old news. Call inside a transaction. */
+  /**
+   * Store a report. Null when a newer one, or the task's removal, was stored before. Call inside a
+   * transaction.
+   */
   apply(report: TaskReport, nowMs: number): TaskChange | null {
     const { id } = report.summary;
     const row = this.#stateRow(id);
     if (row ? report.version <= row.version : this.#wasRemoved(report)) return null;
     const before = row ? stateOf(row) : null;
     const was = row ? (JSON.parse(row.summary) as TaskSummary) : null;
-    // The first report counts for nothing: a task that is new has done nothing, and one that was restored did it before.
-    const did = row ? difference(JSON.parse(row.tally) as Tally, report.tally) : NOTHING;
-    const news = { id, before, was, is: report.summary, did };
+    // The first report adds nothing to the day: a new task has done nothing, and a restored one did
+    // it on another manager.
+    const did = row ? difference(JSON.parse(row.tally) as TaskTotals, report.tally) : NOTHING;
+    const change = { id, before, was, is: report.summary, did };
     if (report.gone) {
       this.#remove(id, nowMs);
-      return { ...news, after: null };
+      return { ...change, after: null };
     }
     const live: Live = new Map(report.live_workers.map((worker) => [worker, before?.live.get(worker) ?? nowMs]));
-    const { priority, claimable, kept_off } = { ...report, priority: report.summary.priority };
-    const after: TaskState = { priority, claimable, kept_off, needsId: this.needsId(report.needs), live };
+    const { summary, claimable, kept_off: blocklist } = report;
+    const { priority } = summary;
+    const after: TaskState = { priority, claimable, blocklist, needsId: this.needsId(report.needs), live };
     this.#write(report, after, row);
-    return { ...news, after };
+    return { ...change, after };
   }
 
   #stateRow(id: number): StateRow | undefined {
     return first<StateRow>(this.#sql, `SELECT ${STATE_COLUMNS} FROM tasks WHERE id = ?`, id);
   }
 
-  /** A task submitted anew under a removed one's id is a task; a late report of the removed one is not. */
+  /**
+   * Whether this is a late report of a removed task. A task that was created after the removal
+   * under the same id is not.
+   */
   #wasRemoved(report: TaskReport): boolean {
     const row = first<{ at_ms: number }>(this.#sql, "SELECT at_ms FROM removed_tasks WHERE id = ?", report.summary.id);
     return row !== undefined && report.summary.created_ms <= row.at_ms;
   }
 
-  /** Names only the columns that changed: SQLite rewrites the entries of every index whose columns a statement names. */
+  /**
+   * Sets only the columns that changed: SQLite rewrites the entries of every index whose columns a
+   * statement names.
+   */
   #write(report: TaskReport, after: TaskState, before: StateRow | undefined): void {
     const { summary } = report;
     const always: Record<string, SqlParam> = {
       version: report.version,
       summary: JSON.stringify(summary),
       claimable: after.claimable,
-      kept_off: JSON.stringify(after.kept_off),
+      kept_off: JSON.stringify(after.blocklist),
       live: JSON.stringify([...after.live].sort(([a], [b]) => a - b)),
       tally: JSON.stringify(report.tally),
     };
@@ -154,12 +169,12 @@ export class TaskStore {
       if (task_id !== null) run(this.#sql, "DELETE FROM submitted_ids WHERE owner = ? AND task_id = ?", owner, task_id);
     }
     run(this.#sql, "DELETE FROM tasks WHERE id = ?", id);
-    // Deleted means forgotten: the same submission makes a new task.
+    // After a removal the same submission makes a new task.
     run(this.#sql, "DELETE FROM submit_keys WHERE id = ?", id);
     run(this.#sql, "INSERT OR REPLACE INTO removed_tasks (id, at_ms) VALUES (?, ?)", id, nowMs);
   }
 
-  /** Groups that have claimable tasks: one step of the index for each. */
+  /** The groups that have claimable tasks; costs one step of the index for each. */
   openGroups(): number[] {
     const rows = all<{ id: number }>(
       this.#sql,
@@ -173,8 +188,9 @@ export class TaskStore {
   }
 
   /**
-   * A group's claimable tasks in the order of dispatch, read as they are asked for: one, then four times as many. No cursor is left
-   * half-read, for a statement that still has one is compiled anew when it is asked for again: ten times its cost.
+   * A group's claimable tasks in the order of dispatch, read as they are asked for: first one row,
+   * then four times as many each time. Not one cursor that is read step by step: while a cursor of
+   * a statement is open, running the same statement again compiles it anew, at ten times the cost.
    */
   *openTasks(needsId: number): Generator<OpenTask> {
     let after = { priority: Number.MAX_SAFE_INTEGER, id: 0 };
@@ -189,22 +205,22 @@ export class TaskStore {
         after.id,
         limit,
       );
-      for (const row of rows) yield { ...row, kept_off: JSON.parse(row.kept_off) as Candidate["kept_off"][number][] };
+      for (const { kept_off, ...row } of rows) yield { ...row, blocklist: JSON.parse(kept_off) as BlocklistEntry[] };
       if (rows.length < limit) return;
       after = rows.at(-1)!;
     }
   }
 
-  /** Every task with live leases. */
+  /** The tasks with live leases. */
   liveTasks(): { id: number; state: TaskState }[] {
     const rows = all<StateRow & { id: number }>(this.#sql, `SELECT id, ${STATE_COLUMNS} FROM tasks WHERE busy = 1`);
     return rows.map((row) => ({ id: row.id, state: stateOf(row) }));
   }
 
-  /** Completed, failed, canceled or gone: nobody works on it any more. */
-  isOver(id: number): boolean {
+  /** Whether the task is completed, failed, canceled or removed. */
+  hasEnded(id: number): boolean {
     const row = first<{ status: string }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id);
-    return row === undefined || OVER.has(row.status);
+    return row === undefined || ENDED.has(row.status);
   }
 
   summary(id: number): TaskSummary | undefined {
@@ -212,7 +228,10 @@ export class TaskStore {
     return row && (JSON.parse(row.summary) as TaskSummary);
   }
 
-  /** Tasks that have not ended, in the order of dispatch, and how many there are beyond that. */
+  /**
+   * Tasks that have not ended, in the order of dispatch; `leftOut`: how many there are beyond
+   * `limit`.
+   */
   openSummaries(limit: number): { summaries: TaskSummary[]; leftOut: number } {
     const open = "FROM tasks WHERE status IN ('waiting', 'queued', 'rendering', 'paused')";
     const rows = all<{ summary: string }>(
@@ -225,7 +244,10 @@ export class TaskStore {
     return { summaries: rows.map((row) => JSON.parse(row.summary) as TaskSummary), leftOut: count - rows.length };
   }
 
-  /** The newest tasks that have ended. `+` keeps SQLite from sorting all of them: it walks back from the newest instead. */
+  /**
+   * The newest tasks that have ended. The `+` keeps SQLite off the index of `status`: with it, it
+   * would sort all of them.
+   */
   endedSummaries(limit: number): TaskSummary[] {
     const ended = "+status IN ('completed', 'failed', 'canceled')";
     const rows = all<{ summary: string }>(
@@ -236,7 +258,10 @@ export class TaskStore {
     return rows.map((row) => JSON.parse(row.summary) as TaskSummary);
   }
 
-  /** How many tasks there are by status, and how many frames those have that have not ended. */
+  /**
+   * How many tasks there are by status, and how many frames by state those have that have not
+   * ended.
+   */
   census(): { tasks: Record<string, number>; frames: Record<string, number> } {
     const statuses = all<{ status: string; n: number }>(
       this.#sql,
@@ -252,13 +277,16 @@ export class TaskStore {
     return { tasks: Object.fromEntries(statuses.map(({ status, n }) => [status, n])), frames: { ...frames } };
   }
 
-  /** What dispatch and people know of one task. */
-  standing(id: number): { state: TaskState; summary: TaskSummary } | undefined {
+  /** The last report of one task: its state for dispatch, and its summary. */
+  get(id: number): { state: TaskState; summary: TaskSummary } | undefined {
     const row = this.#stateRow(id);
     return row && { state: stateOf(row), summary: JSON.parse(row.summary) as TaskSummary };
   }
 
-  /** A page of the tasks that have reported, newest first. The cursor is the last id of the page before. */
+  /**
+   * A page of the tasks that have reported, newest first. The cursor is the last id of the page
+   * before.
+   */
   page(query: TaskQuery): Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal> {
     const { limit, cursor } = query;
     if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
@@ -290,7 +318,7 @@ function stateOf(row: StateRow): TaskState {
     priority: row.priority,
     claimable: row.claimable,
     needsId: row.needs_id,
-    kept_off: JSON.parse(row.kept_off) as TaskReport["kept_off"],
+    blocklist: JSON.parse(row.kept_off) as BlocklistEntry[],
     live: new Map(JSON.parse(row.live) as [number, number][]),
   };
 }

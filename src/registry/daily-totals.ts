@@ -1,14 +1,17 @@
-/** Frames and seconds of the whole farm, by day (UTC): a row a day. History in D1 tells more; this is for a glance. */
+/**
+ * Frames and seconds of the whole farm, one row for each UTC day. For the farm view; the history in
+ * D1 has the details.
+ */
 import { first, run } from "../platform/sql.ts";
 import type { Today } from "../protocol/live.ts";
-import type { Tally } from "../rpc/registry.ts";
+import type { TaskTotals } from "../rpc/registry.ts";
 
 const DAY_MS = 86_400_000;
 
-export const NOTHING: Tally = { done: 0, errors: 0, lost: 0, seconds: 0 };
+export const NOTHING: TaskTotals = { done: 0, errors: 0, lost: 0, seconds: 0 };
 
-/** What was done between two reports of a task. */
-export function difference(before: Tally, after: Tally): Tally {
+/** What was done between two reports of a task. Never negative. */
+export function difference(before: TaskTotals, after: TaskTotals): TaskTotals {
   return {
     done: Math.max(0, after.done - before.done),
     errors: Math.max(0, after.errors - before.errors),
@@ -19,15 +22,18 @@ export function difference(before: Tally, after: Tally): Tally {
 
 type Row = { frames: number; errors: number; lost: number; seconds: number };
 
-export class Totals {
+export class DailyTotals {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
   }
 
-  /** Add to the day; whether there was anything to add. Call inside the transaction of the report. */
-  add({ done, errors, lost, seconds }: Tally, nowMs: number): boolean {
+  /**
+   * Add to the day. Answers whether there was anything to add. Call inside the transaction of the
+   * report.
+   */
+  add({ done, errors, lost, seconds }: TaskTotals, nowMs: number): boolean {
     if (done + errors + lost === 0) return false;
     run(
       this.#sql,
@@ -53,8 +59,8 @@ export class Totals {
   }
 
   /** Since the manager was set up. */
-  ever(): Tally {
-    const row = first<Tally & Record<string, number>>(
+  ever(): TaskTotals {
+    const row = first<TaskTotals & Record<string, number>>(
       this.#sql,
       `SELECT coalesce(sum(frames), 0) AS done, coalesce(sum(errors), 0) AS errors, coalesce(sum(lost), 0) AS lost,
          coalesce(sum(seconds), 0) AS seconds FROM days`,

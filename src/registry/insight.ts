@@ -1,0 +1,72 @@
+/**
+ * What people ask of the farm as a whole: why a task or a worker waits, and how many there are of
+ * what.
+ */
+import { ok, type Result } from "../lib/result.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
+import type { FarmMetrics } from "../rpc/registry.ts";
+import type { RegistryContext } from "./context.ts";
+import { whyTask, whyWorker, type WorkerDispatchState } from "./why.ts";
+
+function dispatchStateOf({ fleet, dispatcher }: RegistryContext, id: number, nowMs: number): WorkerDispatchState {
+  return {
+    ...dispatcher.view(id),
+    ...fleet.load(id),
+    hostname: fleet.get(id)!.hostname,
+    online: fleet.online(id, nowMs),
+    whyNoWork: fleet.whyNoWork(id),
+  };
+}
+
+/**
+ * Why a task waits; `waitsFor`: the tasks it waits for, as its object says. The heads of the open
+ * groups are read once, however many workers there are. Refusal: `not_found`.
+ */
+export function explainTask(
+  registry: RegistryContext,
+  id: number,
+  waitsFor: number[],
+  nowMs: number,
+): Result<TaskWhy, Refusal> {
+  const { tasks, fleet, dispatcher } = registry;
+  const found = tasks.get(id);
+  if (!found) return refuse("not_found", "there is no such task");
+  const { summary, state } = found;
+  const task = {
+    summary,
+    needs: tasks.needsOf(state.needsId),
+    candidate: { id, priority: state.priority, blocklist: state.blocklist },
+    claimable: state.claimable,
+    waitsFor: waitsFor.map((task_id) => ({ task_id, status: tasks.summary(task_id)?.status ?? null })),
+  };
+  const workers = [...fleet.ids()].map((worker) => dispatchStateOf(registry, worker, nowMs));
+  const why = whyTask(task, workers, dispatcher.groups(), nowMs);
+  return ok({ ...why, workers: why.workers.map((hold) => ({ ...hold, name: fleet.nameOf(hold.worker_id) })) });
+}
+
+/** Why a worker is idle, or what it gets when it asks. Refusal: `not_found`. */
+export function explainWorker(registry: RegistryContext, id: number, nowMs: number): Result<WorkerWhy, Refusal> {
+  const { fleet, dispatcher } = registry;
+  if (!fleet.get(id)) return refuse("not_found", "there is no such worker");
+  const why = whyWorker(dispatchStateOf(registry, id, nowMs), dispatcher.groups(), nowMs);
+  return ok({ ...why, name: fleet.nameOf(id) });
+}
+
+/** The numbers of `GET /metrics`. */
+export function farmMetrics({ tasks, fleet, totals, farmLive }: RegistryContext, nowMs: number): FarmMetrics {
+  const workers = new Map<string, number>();
+  for (const id of fleet.ids()) {
+    const key = `${fleet.online(id, nowMs) ? "online" : "offline"} ${fleet.status(id)}`;
+    workers.set(key, (workers.get(key) ?? 0) + 1);
+  }
+  return {
+    ...tasks.census(),
+    workers: [...workers].map(([key, count]) => {
+      const [connection = "", status = ""] = key.split(" ");
+      return { connection, status, count };
+    }),
+    ever: totals.ever(),
+    watchers: farmLive.feed.count,
+  };
+}
