@@ -1,17 +1,20 @@
 /**
- * Many small assets in one request, `POST /assets`: a header lists them, and the body is their bytes, one after the other. Pure, and
- * without the validator, for the page makes such requests, too.
+ * Many small assets in one request, `POST /assets`. A header lists the files; the body is their bytes, one file after the
+ * other. Pure, and without zod, because the page makes such requests, too.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import type { FieldError } from "./problem.ts";
 
-/** Header with the files of a batch: `<sha256>:<size>`, with commas between. */
+/** Header that lists the files of a batch: `<sha256>:<size>`, separated by commas. */
 export const BATCH_HEADER = "Tablao-Assets";
-/** A file takes two R2 calls at most, and the free plan 50 calls of a request, of which one may look the caller up. */
+/**
+ * A file takes at most two calls to R2, and the free plan allows 50 calls in one request, of which one may look up the
+ * caller. With more files such a request would break off in the middle.
+ */
 export const MAX_BATCH_FILES = 24;
-/** One file of it may be all of it, and be in memory as a whole: far below a Worker's 128 MB, with many requests at once. */
+/** A batch may be one file, which is held in memory whole: many such requests at once must fit into a Worker's 128 MB. */
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** What is larger than this is sent on its own: there, a request of its own is a small part of the time. */
+/** A larger file is sent on its own: the cost of its own request is then a small part of the time. */
 export const MAX_BATCHED_FILE_BYTES = 256 * 1024;
 
 /** One file of a batch. */
@@ -46,12 +49,15 @@ export function readBatchList(text: string | null): Result<BatchFile[], FieldErr
   return errors.length > 0 ? err(errors) : ok([...files.values()]);
 }
 
-/** How errors name one file of a batch. */
+/** The name of one file of a batch in a field error. */
 export function batchField(index: number): string {
   return `${BATCH_HEADER}.${index}`;
 }
 
-/** Files, none twice, as batches that a manager takes, and those that go on their own: large ones, and one that would be alone. */
+/**
+ * Divide files, none of them twice, into batches that a manager takes (`batches`) and files that are sent on their own
+ * (`single`): large files, and a file that would be alone in its batch.
+ */
 export function batchesOf<T extends BatchFile>(files: readonly T[]): { batches: T[][]; single: T[] } {
   const batches: T[][] = [];
   const single: T[] = [];

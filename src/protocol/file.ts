@@ -1,10 +1,10 @@
 /** Files: assets in, outputs out. */
 import { z } from "zod";
+import { PART_BYTES } from "./constants.ts";
 import { sha256Schema } from "./fields.ts";
 import { problemSchema } from "./problem.ts";
 
-/** A part's size: below every request-body limit of the platform (100 MB on the lower plans), above R2's 5 MiB minimum. */
-export const PART_BYTES = 32 * 1024 * 1024;
+export { PART_BYTES };
 /** What one PUT may carry; anything larger goes in parts. */
 export const MAX_PUT_BYTES = PART_BYTES;
 /** Ours: 1,000 parts. */

@@ -14,12 +14,10 @@ import { idSchema, instantSchema } from "./fields.ts";
 import { frameStateSchema, logPageSchema, taskSchema, taskSummarySchema } from "./task.ts";
 import { workerSchema } from "./worker.ts";
 
+export { CLOSE_GONE, CLOSE_SIGNED_OUT } from "./constants.ts";
+
 /** Deltas are this far apart at least. */
 export const LIVE_EVERY_MS = 250;
-/** The session is over, or its token was revoked: sign in again before connecting again. */
-export const CLOSE_SIGNED_OUT = 4003;
-/** The task has been removed. */
-export const CLOSE_GONE = 4004;
 
 /** A snapshot of the farm holds at most this many tasks that have not ended (in the order of dispatch), … */
 export const LIVE_OPEN_TASKS = 2_000;

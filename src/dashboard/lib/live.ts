@@ -3,12 +3,9 @@
  * asks for what it missed. While it is up nothing is polled.
  */
 import { signal, type ReadonlySignal } from "@preact/signals";
+import { CLOSE_GONE, CLOSE_SIGNED_OUT } from "../../protocol/constants.ts";
 import { get } from "./api.ts";
 import { ApiError } from "./problem.ts";
-
-/** From the manager's protocol (`src/protocol/live.ts`); written here because that module brings the validator along. */
-const CLOSE_SIGNED_OUT = 4003;
-const CLOSE_GONE = 4004;
 
 const PING_MS = 25_000;
 /** Silent for this long after a ping, a connection is dead, whatever the browser believes. */

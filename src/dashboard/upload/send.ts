@@ -5,6 +5,7 @@
 import { inLanes } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
+import { PART_BYTES } from "../../protocol/constants.ts";
 import type { Input } from "../../protocol/plan.ts";
 import type { AssetsMissing, AssetsStored, Parts } from "../lib/answers.ts";
 import { call, get } from "../lib/api.ts";
@@ -12,8 +13,6 @@ import { ApiError, problemOf } from "../lib/problem.ts";
 import { Hasher, type Hashed } from "./hasher.ts";
 import type { Chosen } from "./files.ts";
 
-/** As the manager's (`PART_BYTES` of `src/protocol/file.ts`, which brings the validator along); its answers are checked against it. */
-const PART_BYTES = 32 * 1024 * 1024;
 /** Requests at a time. */
 const LANES = 3;
 const ASKED_AT_ONCE = 1_000;
