@@ -1,20 +1,18 @@
-/** Queueing a task, and the task that makes a video of another one's frames. */
+/** Queue a task, and the task that makes a video of another task's frames. */
 import { randomUUID } from "node:crypto";
 import type { ManagerClient } from "../client/manager-client.ts";
+import { videoInput, videoSubmission } from "../compilers/ffmpeg-video.ts";
 import { taskSchema, type Task } from "../protocol/task.ts";
 import { CliError, EXIT } from "./failure.ts";
 
-/** Extension of a task's files, by the seed's `format` field. */
-const EXTENSIONS: Record<string, string> = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" };
-
-/** A reply that is lost on the way is asked for again; the key keeps that from queueing the task twice. */
+/** The call is repeated when its reply is lost; the key keeps that from queueing the task twice. */
 export async function queueTask(client: ManagerClient, body: Record<string, unknown>): Promise<Task> {
   return await client.call(taskSchema, "POST", "/tasks", { json: body, headers: { "idempotency-key": randomUUID() } });
 }
 
-/** Extension of the files of a format that can become a video; throws `CliError` when they cannot. */
+/** Extension of the files of a format that a video can be made of; throws `CliError` for other formats. */
 export function videoExtension(format: string): string {
-  const ext = EXTENSIONS[format];
+  const ext = videoInput(format);
   if (ext === undefined)
     throw new CliError(
       EXIT.usage,
@@ -23,7 +21,7 @@ export function videoExtension(format: string): string {
   return ext;
 }
 
-/** The task that makes a video of another one's frames, when all are done. */
+/** Queue the task that makes a video of another task's frames when all of them are done. */
 export async function submitVideo(
   client: ManagerClient,
   task: Task,
@@ -32,22 +30,15 @@ export async function submitVideo(
 ): Promise<Task> {
   const ext = videoExtension(task.format);
   const title = name ?? task.name;
-  const settings = {
-    task: task.id,
-    ext,
-    ...(fps !== undefined && { fps }),
-    name: `${fileStem(title) || `task-${task.id}`}.mp4`,
-  };
   return await queueTask(client, {
-    type: "ffmpeg_video",
-    settings,
+    ...videoSubmission(task.id, ext, `${fileStem(title) || `task-${task.id}`}.mp4`, fps),
     name: `${title} (video)`.trim().slice(-200),
     priority: task.priority,
     depends_on: [task.id],
   });
 }
 
-/** What of a name can be a file's name everywhere. */
+/** The part of a task's name that can be a file name on every system. */
 function fileStem(name: string): string {
   return name
     .replaceAll(/[^\p{L}\p{N}._ -]/gu, "_")

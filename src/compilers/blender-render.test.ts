@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { frameArgument } from "./blender-render.ts";
 import { blenderScript, pythonValue, type BlenderOverrides } from "./blender-script.ts";
-import { checkPreset, compileSubmission, planFor, presetNameOf } from "./index.ts";
+import { checkPreset, compileSubmission, planFor, resolveSubmission } from "./index.ts";
 
 const asset = (path: string) => ({ path, sha256: "c".repeat(64), size: 1 });
 const BASE = { file: "shot.blend", assets: [asset("shot.blend"), asset("textures/wood.png")], frames: "1-10" };
@@ -199,7 +199,10 @@ describe("settings", () => {
 
 describe("render presets", () => {
   it("are found by their name, old or new, with or without the prefix", () => {
-    const nameOf = (settings: Record<string, unknown>, type = "blender_render") => presetNameOf({ type, settings });
+    const nameOf = (settings: Record<string, unknown>, type = "blender_render") => {
+      const resolved = resolveSubmission({ type, settings });
+      return resolved.ok ? resolved.value.presetName : resolved.error;
+    };
     expect(nameOf({ render_preset: "final" })).toBe("render.final");
     expect(nameOf({ render_preset: "render.final" })).toBe("render.final");
     expect(nameOf({ render_settings: "final" }, "simple_blender_render")).toBe("render.final");

@@ -10,9 +10,9 @@
  */
 import type { Argument, Platform } from "../protocol/plan.ts";
 import { blenderScript } from "./blender-script.ts";
-import { BLENDER_FORMATS, BLENDER_KEYS, blenderSettings, type BlenderSettings } from "./blender-settings.ts";
-import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
-import { nameOfFrame } from "./frame-name.ts";
+import { BLENDER_KEYS, blenderSettings, type BlenderSettings } from "./blender-settings.ts";
+import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
+import { nameOfFrame, PICTURE_EXTENSIONS } from "./frame-name.ts";
 import { listOf } from "./frame-settings.ts";
 import { listOfFrames } from "../protocol/frame-list.ts";
 
@@ -43,16 +43,18 @@ function fileArgument(file: BlenderSettings["file"], assets: BlenderSettings["as
 }
 
 export const blenderRender: Compiler<BlenderSettings> = {
+  ...DEFAULT_TRAITS,
   type: "blender_render",
   aliases: ["simple_blender_render", "blender_simple_render"],
+  takesFile: ".blend",
+  presetSettings: ["render_preset", "render_settings"],
   parser: "blender_render",
   summary: "Renders frames of a Blender file.",
   programs: ["blender"],
-  needsExec: false,
   keys: BLENDER_KEYS,
   settings: blenderSettings,
   describe: (s) => ({
-    ...MODEST,
+    ...DEFAULT_DESCRIPTION,
     frames: listOf(s.frames),
     format: s.format,
     programs: ["blender"],
@@ -72,7 +74,7 @@ export const blenderRender: Compiler<BlenderSettings> = {
       below_zero: frames.some((frame) => frame < 0),
     });
     // Blender acts on its arguments in order: the script must follow the file, and the rest must follow the scene.
-    // prettier-ignore
+    // oxfmt-ignore
     const args: Argument[] = [
       "--background", s.autoexec ? "--enable-autoexec" : "--disable-autoexec",
       "--python-exit-code", PYTHON_EXIT_CODE,
@@ -82,9 +84,9 @@ export const blenderRender: Compiler<BlenderSettings> = {
       "--render-output", { out: PATTERN }, "--render-format", s.format, "--use-extension", "1",
       "--render-frame", frameArgument(frames),
     ];
-    const extension = BLENDER_FORMATS[s.format];
+    const extension = PICTURE_EXTENSIONS[s.format];
     return {
-      ...MODEST_PLAN,
+      ...DEFAULT_PLAN,
       command: { program: "blender", args, env: {} },
       inputs: s.assets,
       outputs: frames.map((frame) => ({ frame, name: `${nameOfFrame(PATTERN, frame)}.${extension}` })),

@@ -3,17 +3,16 @@ import { z } from "zod";
 import { lineSchema } from "../protocol/fields.ts";
 import { quoted } from "./check.ts";
 import { assetsSchema, checkAssets } from "./file-settings.ts";
+import { PICTURE_EXTENSIONS, type PictureFormat } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, listOf, readFrames, type IssueSink } from "./frame-settings.ts";
 
 /** Blender's own limits: MINAFRAME and MAXFRAME of DNA_scene_types.h. It clamps frames beyond them without a word. */
 const MAX_BLENDER_FRAME = 1_048_574;
 
-export const BLENDER_FORMATS = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" } as const;
-export type BlenderFormat = keyof typeof BLENDER_FORMATS;
 const ENGINES = ["CYCLES", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH"] as const;
 
 /** Short names that people and old clients use. */
-const FORMAT_NAMES: Record<string, BlenderFormat> = { JPG: "JPEG", EXR: "OPEN_EXR" };
+const FORMAT_NAMES: Record<string, PictureFormat> = { JPG: "JPEG", EXR: "OPEN_EXR" };
 
 const format = z.preprocess(
   (value) => {
@@ -21,7 +20,7 @@ const format = z.preprocess(
     const upper = value.toUpperCase();
     return Object.hasOwn(FORMAT_NAMES, upper) ? FORMAT_NAMES[upper] : upper;
   },
-  z.enum(Object.keys(BLENDER_FORMATS) as BlenderFormat[]),
+  z.enum(Object.keys(PICTURE_EXTENSIONS) as PictureFormat[]),
 );
 
 /** A name inside a .blend: Blender 5 allows 255 bytes. */

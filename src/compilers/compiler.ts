@@ -1,53 +1,83 @@
 /**
- * A compiler turns a task's settings into a plan: the command, its inputs, the outputs it must leave. Pure: no I/O, no clock.
- * Settings are checked at submit, so that an impossible setting is a 422 then and not a failure on a worker at night.
+ * A compiler turns a task's settings into a plan: the command, its inputs, and the outputs that the command must leave.
+ * Compilers are pure: no I/O, no clock. Settings are checked when a task is submitted, so that an impossible setting is
+ * refused then (422) and does not become a failure on a worker hours later.
+ *
+ * A new task type is a file beside this one, an entry in `COMPILERS` (`index.ts`), and its smallest settings in
+ * `index.test.ts`. Command line, page, `GET /types` and dispatch read everything else from the fields below.
  */
 import type { z } from "zod";
+import type { ParserName } from "../protocol/constants.ts";
 import type { FrameList } from "../protocol/frame-list.ts";
 import type { Input, Plan, Platform } from "../protocol/plan.ts";
 
-/** What the manager must know of a task before any lease. */
+/** What the manager must know about one task before any lease. */
 export interface Description {
   /** The frames, ascending. */
   frames: FrameList;
-  /** Image or video format for the seed's `format` field; empty when the type makes no files. */
+  /** Image or video format, for the `format` field of a task; empty when the task makes no files. */
   format: string;
-  /** Programs a worker must have found, by their names in PROGRAMS. */
+  /** Programs that a worker must have found, by their names in PROGRAMS. */
   programs: string[];
   /** The worker must have been started with `--allow-exec`. */
   needsExec: boolean;
   /** The worker must allow scripts inside .blend files. */
   needsAutoexec: boolean;
   inputs: Input[];
-  /** Task whose committed frames are the input (it becomes a whole-task dependency). */
+  /** The task whose committed frames are the input. It becomes a dependency on the whole of that task. */
   inputTask: number | null;
   filesPerFrame: 0 | 1;
 }
 
-export interface Compiler<S extends Record<string, unknown> = Record<string, unknown>> {
+/** What submit forms and the command line must know about a type. */
+export interface Traits {
+  /** Older names of the type that mean the same. */
+  aliases: readonly string[];
+  /** Every task of this type needs an agent that was started with `--allow-exec`. */
+  needsExec: boolean;
+  /**
+   * Extension (`.blend`) of the file that a task is made from: the submitter sends the file as one of `assets` and names it
+   * in `file`. Null for types that take no file.
+   */
+  takesFile: string | null;
+  /**
+   * Names of the setting that asks for a render preset, the current name first and older names after it. Empty for types
+   * without presets.
+   */
+  presetSettings: readonly string[];
+  /** The result is one video file and not a file for each frame. */
+  makesVideo: boolean;
+}
+
+export interface Compiler<S extends Record<string, unknown> = Record<string, unknown>> extends Traits {
   /** Canonical type. */
   type: string;
-  /** Older names that mean the same. */
-  aliases: readonly string[];
-  /** Its parser unless the task names another. */
-  parser: string;
+  /** The parser of its output, unless the task names another. */
+  parser: ParserName;
   /** One sentence for the user guide and the submit form. */
   summary: string;
-  /** Programs every task of this type needs, by their names in PROGRAMS. */
+  /** Programs that every task of this type needs, by their names in PROGRAMS. */
   programs: readonly string[];
-  /** Every task of this type needs an agent started with `--allow-exec`. */
-  needsExec: boolean;
-  /** Names of the settings a submitter can give, for "did you mean". */
+  /** Names of the settings that a submitter can give, for "did you mean". */
   keys: readonly string[];
-  /** Strict schema of the settings; output is the normalised form that is stored. */
+  /** Strict schema of the settings. Its output is the normalised form, which is stored and compiles to itself. */
   settings: z.ZodType<S>;
   describe(settings: S): Description;
   /** The plan for one lease. `frames` are ascending and belong to the task. */
   plan(settings: S, frames: readonly number[], platform: Platform): Omit<Plan, "parser">;
 }
 
-/** What most types say of a task: no files in or out, nothing that needs leave. */
-export const MODEST = {
+/** The traits of a type that has nothing special. A compiler starts from these and names its exceptions. */
+export const DEFAULT_TRAITS = {
+  aliases: [],
+  needsExec: false,
+  takesFile: null,
+  presetSettings: [],
+  makesVideo: false,
+} satisfies Traits;
+
+/** The description of a task without files, without inputs, and without special permissions. */
+export const DEFAULT_DESCRIPTION = {
   format: "",
   needsExec: false,
   needsAutoexec: false,
@@ -56,8 +86,8 @@ export const MODEST = {
   filesPerFrame: 0,
 } satisfies Partial<Description>;
 
-/** The same of a plan. */
-export const MODEST_PLAN = {
+/** The plan of such a task. */
+export const DEFAULT_PLAN = {
   inputs: [],
   input_task: null,
   outputs: [],

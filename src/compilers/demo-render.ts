@@ -1,6 +1,6 @@
 /** `demo_render`: the agent's own small ray tracer, for farms without Blender. It goes the same way a real render goes. */
 import { z } from "zod";
-import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
+import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
@@ -28,23 +28,22 @@ const settings = z.strictObject({ ...frameFields, ...fields }).transform((input,
 });
 
 export const demoRender: Compiler<z.infer<typeof settings>> = {
+  ...DEFAULT_TRAITS,
   type: "demo_render",
-  aliases: [],
   parser: "plain",
   summary: "Renders a small animated scene with a ray tracer that every agent has.",
   programs: ["tablao-tool"],
-  needsExec: false,
   keys: [...FRAME_KEYS, ...Object.keys(fields)],
   settings,
   describe: (s) => ({
-    ...MODEST,
+    ...DEFAULT_DESCRIPTION,
     frames: listOf(s.frames),
     format: "PNG",
     programs: ["tablao-tool"],
     filesPerFrame: 1,
   }),
   plan: (s, frames) => ({
-    ...MODEST_PLAN,
+    ...DEFAULT_PLAN,
     command: {
       program: "tablao-tool",
       args: [

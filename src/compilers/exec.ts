@@ -14,7 +14,7 @@ import { relativePathSchema, whyUnsafePath } from "../protocol/fields.ts";
 import { formatFrameList, listOfFrames } from "../protocol/frame-list.ts";
 import type { Argument } from "../protocol/plan.ts";
 import { quoted } from "./check.ts";
-import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
+import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { assetsSchema, checkAssets, isBrought } from "./file-settings.ts";
 import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
@@ -57,7 +57,7 @@ const fields = {
     .string()
     .min(1)
     .max(1_024)
-    // eslint-disable-next-line no-control-regex
+    // oxlint-disable-next-line no-control-regex
     .refine((value) => !/[\u0000-\u001f\u007f]/.test(value), "must not contain control characters"),
   args: z.array(argument).max(1_000).default([]),
   env: environment.default({}),
@@ -97,8 +97,8 @@ function formatOf(outputs: string | null): string {
 }
 
 export const exec: Compiler<z.infer<typeof settings>> = {
+  ...DEFAULT_TRAITS,
   type: "exec",
-  aliases: [],
   parser: "plain",
   summary: "Runs any program, on agents that were started with --allow-exec.",
   programs: [],
@@ -106,7 +106,7 @@ export const exec: Compiler<z.infer<typeof settings>> = {
   keys: [...FRAME_KEYS, ...Object.keys(fields)],
   settings,
   describe: (s) => ({
-    ...MODEST,
+    ...DEFAULT_DESCRIPTION,
     frames: listOf(s.frames),
     format: formatOf(s.outputs),
     programs: [],
@@ -115,7 +115,7 @@ export const exec: Compiler<z.infer<typeof settings>> = {
     filesPerFrame: s.outputs === null ? 0 : 1,
   }),
   plan: (s, frames) => ({
-    ...MODEST_PLAN,
+    ...DEFAULT_PLAN,
     command: { program: s.program, args: s.args.map((arg) => resolve(arg, frames)), env: s.env },
     inputs: s.assets,
     outputs: s.outputs === null ? [] : frames.map((frame) => ({ frame, name: nameOfFrame(s.outputs ?? "", frame) })),

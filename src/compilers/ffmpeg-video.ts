@@ -7,7 +7,8 @@
 import { z } from "zod";
 import { fileNameSchema, idSchema } from "../protocol/fields.ts";
 import type { Argument } from "../protocol/plan.ts";
-import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
+import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
+import { PICTURE_EXTENSIONS } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
 
 /** Presets of libx264, from quick to thorough (`x264 --fullhelp`). */
@@ -33,7 +34,7 @@ const fields = {
   crf: z.int().min(0).max(51).default(18),
   preset: z.enum(X264_PRESETS).default("medium"),
   /** Extension of the other task's files; the command line sets it. */
-  ext: z.enum(["png", "jpg", "exr"]).default("png"),
+  ext: z.enum(PICTURE_EXTENSIONS).default("png"),
   name: fileNameSchema.default("video.mp4"),
 };
 
@@ -50,16 +51,16 @@ const settings = z.strictObject({ ...frameFields, ...fields }).transform((input,
 });
 
 export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
+  ...DEFAULT_TRAITS,
   type: "ffmpeg_video",
-  aliases: [],
+  makesVideo: true,
   parser: "ffmpeg",
   summary: "Makes an MP4 (H.264) out of all frames of another task.",
   programs: ["ffmpeg"],
-  needsExec: false,
   keys: [...FRAME_KEYS, ...Object.keys(fields)],
   settings,
   describe: (s) => ({
-    ...MODEST,
+    ...DEFAULT_DESCRIPTION,
     frames: listOf(s.frames),
     format: "MP4",
     programs: ["ffmpeg"],
@@ -69,7 +70,7 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
   plan: (s, frames) => {
     // EXR holds linear light: without a transfer curve the video would be far too dark.
     const decoder = s.ext === "exr" ? ["-apply_trc", "iec61966_2_1"] : [];
-    // prettier-ignore
+    // oxfmt-ignore
     const args: Argument[] = [
       "-hide_banner", "-nostdin", "-y", "-nostats", "-progress", "pipe:1",
       // Without -xerror a damaged frame is left out of the video and ffmpeg exits 0.
@@ -81,7 +82,7 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
       "-movflags", "+faststart", "-an", { out: s.name },
     ];
     return {
-      ...MODEST_PLAN,
+      ...DEFAULT_PLAN,
       command: { program: "ffmpeg", args, env: {} },
       input_task: s.task,
       outputs: frames.map((frame) => ({ frame, name: s.name })),
@@ -89,3 +90,13 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
     };
   },
 };
+
+/** Extension of the files of a format that a video can be made of; undefined for other formats. */
+export function videoInput(format: string): string | undefined {
+  return Object.entries(PICTURE_EXTENSIONS).find(([name]) => name === format)?.[1];
+}
+
+/** What to submit for a video of all frames of a task: `ext` is the extension of its files, `name` the video's file name. */
+export function videoSubmission(task: number, ext: string, name: string, fps?: number) {
+  return { type: ffmpegVideo.type, settings: { task, ext, name, ...(fps !== undefined && { fps }) } };
+}

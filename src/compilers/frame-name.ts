@@ -1,4 +1,8 @@
-/** Names of the files that frames leave. Shared by compilers and by the agent's own tool, which must agree. */
+/** Names of the files that frames leave. Compilers and the agent's own tool share them: they must agree. */
+
+/** Formats of pictures, as the `format` field of a task has them, and the extensions of their files. */
+export const PICTURE_EXTENSIONS = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" } as const;
+export type PictureFormat = keyof typeof PICTURE_EXTENSIONS;
 
 /** A frame number as Blender writes it for `#`s: zeros up to the width, the sign in front and not counted. */
 export function paddedFrame(frame: number, width: number): string {

@@ -1,4 +1,4 @@
-/** The compilers by type: what a submission goes through before it becomes a task, and a lease before it is sent out. */
+/** The compilers by type: a submission passes through here before it becomes a task, and a lease before it is sent out. */
 import { err, ok, type Result } from "../lib/result.ts";
 import { PARSER_NAMES } from "../protocol/constants.ts";
 import type { Plan, Platform } from "../protocol/plan.ts";
@@ -14,9 +14,9 @@ import { presetSetting } from "./presets.ts";
 import { printString } from "./print-string.ts";
 import { sleepSimple } from "./sleep-simple.ts";
 
-export { checkPreset, presetSchema, type Preset } from "./presets.ts";
+export { checkPreset } from "./presets.ts";
 
-/** Every task type, in the order a form would offer them. */
+/** Every task type, in the order in which a form offers them. */
 export const COMPILERS: readonly Compiler[] = [blenderRender, ffmpegVideo, demoRender, printString, sleepSimple, exec];
 
 /** The part of a submission that compilers look at. */
@@ -26,27 +26,33 @@ export interface Submission {
   settings: Record<string, unknown>;
 }
 
+/** A submission whose type and parser are known. It is compiled once its render preset, if it names one, was looked up. */
+export interface ResolvedSubmission {
+  compiler: Compiler;
+  parser: string;
+  settings: Record<string, unknown>;
+  /** Name of the farm setting (`render.final`) that holds the render preset it asks for; null when it asks for none. */
+  presetName: string | null;
+}
+
 export interface Compiled {
   /** Canonical type: an older name is resolved. */
   type: string;
   parser: string;
-  /** Normalised settings: what is stored, and what `planFor` takes. */
+  /** Normalised settings: these are stored, and `planFor` takes them. */
   settings: Record<string, unknown>;
   description: Description;
 }
 
-/** The compiler of a type or one of its older names. */
+/** The compiler of a type or of one of its older names. */
 export function findCompiler(type: string): Compiler | undefined {
   return COMPILERS.find((compiler) => compiler.type === type || compiler.aliases.includes(type));
 }
 
-/**
- * Name of the farm setting (`render.final`) that holds the render preset a submission asks for, by `render_preset` or its
- * name of 2015; null when it asks for none. The caller looks it up and passes its value to `compileSubmission`.
- */
-export function presetNameOf(submit: Submission): string | null {
-  if (findCompiler(submit.type) !== blenderRender) return null;
-  return presetSetting(submit.settings.render_preset ?? submit.settings.render_settings);
+/** The type as which a file is submitted when no type is named: one that takes files with its extension, else the first that takes any. */
+export function typeForFile(path: string): string | undefined {
+  const taking = COMPILERS.filter((compiler) => compiler.takesFile !== null);
+  return (taking.find((compiler) => path.toLowerCase().endsWith(compiler.takesFile!)) ?? taking[0])?.type;
 }
 
 function unknownName(field: "type" | "parser", word: string, known: readonly string[]): { ok: false; error: Refusal } {
@@ -55,29 +61,35 @@ function unknownName(field: "type" | "parser", word: string, known: readonly str
   return refuse("invalid", `There is no ${field} ${quoted(word)}; ${hint}`, field);
 }
 
-/**
- * Check a submission and compile it. The refusal names every broken rule as `type`, `parser` or `settings.<path>`.
- * `preset` is the value of the setting that `presetNameOf` names; null or absent when there is no such setting.
- */
-export function compileSubmission(
-  submit: Submission,
-  preset?: Record<string, unknown> | null,
-): Result<Compiled, Refusal> {
-  const compiler = findCompiler(submit.type);
+/** First step of a submission: find its compiler, its parser, and the name of its render preset. */
+export function resolveSubmission({ type, parser, settings }: Submission): Result<ResolvedSubmission, Refusal> {
+  const compiler = findCompiler(type);
   if (!compiler) {
     return unknownName(
       "type",
-      submit.type,
+      type,
       COMPILERS.map((known) => known.type),
     );
   }
-  const parser = submit.parser ?? compiler.parser;
-  if (!(PARSER_NAMES as readonly string[]).includes(parser)) return unknownName("parser", parser, PARSER_NAMES);
-  const wanted = presetNameOf(submit);
-  if (wanted !== null && !preset) {
-    return refuse("invalid", `There is no render preset '${wanted}' in the settings`, "settings.render_preset");
+  const chosen = parser ?? compiler.parser;
+  if (!(PARSER_NAMES as readonly string[]).includes(chosen)) return unknownName("parser", chosen, PARSER_NAMES);
+  const named = compiler.presetSettings.map((name) => settings[name]).find((value) => value != null);
+  return ok({ compiler, parser: chosen, settings, presetName: presetSetting(named) });
+}
+
+/**
+ * Second step: check the settings and compile them. The refusal names every broken rule as `settings.<path>`.
+ * `preset` is the value of the farm setting `presetName`; null when there is no such setting or the submission names none.
+ */
+export function compileResolved(
+  { compiler, parser, settings, presetName }: ResolvedSubmission,
+  preset: Record<string, unknown> | null,
+): Result<Compiled, Refusal> {
+  if (presetName !== null && preset === null) {
+    const field = `settings.${compiler.presetSettings[0]}`;
+    return refuse("invalid", `There is no render preset '${presetName}' in the settings`, field);
   }
-  const parsed = compiler.settings.safeParse(wanted === null ? submit.settings : { ...preset, ...submit.settings });
+  const parsed = compiler.settings.safeParse(presetName === null ? settings : { ...preset, ...settings });
   if (!parsed.success) {
     const errors = settingErrors(parsed.error.issues, "settings", compiler.type, compiler.keys);
     const detail = `The settings are not right for ${compiler.type}: ${errors[0]?.field}: ${errors[0]?.message}`;
@@ -86,7 +98,16 @@ export function compileSubmission(
   return ok({ type: compiler.type, parser, settings: parsed.data, description: compiler.describe(parsed.data) });
 }
 
-/** The plan of one lease, from the settings that `compileSubmission` returned. A type it never returned is a bug: throws. */
+/** Both steps, for callers that have the preset at hand or know of none. */
+export function compileSubmission(
+  submission: Submission,
+  preset: Record<string, unknown> | null = null,
+): Result<Compiled, Refusal> {
+  const resolved = resolveSubmission(submission);
+  return resolved.ok ? compileResolved(resolved.value, preset) : resolved;
+}
+
+/** The plan of one lease, from settings that were compiled before. Throws for a type without a compiler: that is a bug. */
 export function planFor(
   type: string,
   parser: string,
@@ -111,7 +132,7 @@ export function needsOf(compiled: Compiled, tags: readonly string[]): Needs {
   };
 }
 
-/** Canonical types that a worker can do, by the programs it found and what it allows. */
+/** Canonical types that a worker can do, by the programs it found and by what it allows. */
 export function taskTypesFor(worker: { programs: Readonly<Record<string, string>>; allow_exec: boolean }): string[] {
   return COMPILERS.filter(
     (compiler) =>

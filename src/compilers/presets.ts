@@ -1,4 +1,4 @@
-/** Render presets: farm settings named `render.<name>` that hold settings of Blender for many tasks to share. */
+/** Render presets: farm settings named `render.<name>` that hold settings of Blender, which many tasks share. */
 import { z } from "zod";
 import { ok, type Result } from "../lib/result.ts";
 import { PRESET_PREFIX } from "../protocol/constants.ts";
@@ -7,9 +7,9 @@ import { settingNameSchema } from "../protocol/setting.ts";
 import { presetFields } from "./blender-settings.ts";
 import { settingErrors } from "./check.ts";
 
-/** A preset's content: any of these, merged beneath the settings that a submission gives itself. */
-export const presetSchema = z.strictObject(presetFields).partial().meta({ id: "RenderPreset" });
-export type Preset = z.infer<typeof presetSchema>;
+/** A preset's content: any of these settings. The settings of a submission override them. */
+const presetSchema = z.strictObject(presetFields).partial().meta({ id: "RenderPreset" });
+type Preset = z.infer<typeof presetSchema>;
 
 /** The farm setting behind a preset's name: `final` and `render.final` → `render.final`; null when it cannot be one. */
 export function presetSetting(name: unknown): string | null {

@@ -1,6 +1,6 @@
 /** `print_string`: print a text for every frame. The smallest task there is, to try a farm out. */
 import { z } from "zod";
-import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
+import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
 // No NUL: it cannot be an argument of a process on any system.
@@ -15,21 +15,20 @@ const settings = z.strictObject({ ...frameFields, text }).transform((input, cont
 });
 
 export const printString: Compiler<z.infer<typeof settings>> = {
+  ...DEFAULT_TRAITS,
   type: "print_string",
-  aliases: [],
   parser: "plain",
   summary: "Prints a text for every frame.",
   programs: ["tablao-tool"],
-  needsExec: false,
   keys: [...FRAME_KEYS, "text"],
   settings,
   describe: (s) => ({
-    ...MODEST,
+    ...DEFAULT_DESCRIPTION,
     frames: listOf(s.frames),
     programs: ["tablao-tool"],
   }),
   plan: (s, frames) => ({
-    ...MODEST_PLAN,
+    ...DEFAULT_PLAN,
     command: { program: "tablao-tool", args: ["print", s.text, frames.join(",")], env: {} },
     frame_timeout_s: s.frame_timeout_s,
   }),

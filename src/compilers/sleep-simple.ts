@@ -1,6 +1,6 @@
 /** `sleep_simple`: sleep some seconds for every frame. For trying out leases, cancels and dashboards. */
 import { z } from "zod";
-import { MODEST, MODEST_PLAN, type Compiler } from "./compiler.ts";
+import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
 const settings = z
@@ -11,21 +11,20 @@ const settings = z
   });
 
 export const sleepSimple: Compiler<z.infer<typeof settings>> = {
+  ...DEFAULT_TRAITS,
   type: "sleep_simple",
-  aliases: [],
   parser: "plain",
   summary: "Sleeps the given seconds for every frame.",
   programs: ["tablao-tool"],
-  needsExec: false,
   keys: [...FRAME_KEYS, "seconds"],
   settings,
   describe: (s) => ({
-    ...MODEST,
+    ...DEFAULT_DESCRIPTION,
     frames: listOf(s.frames),
     programs: ["tablao-tool"],
   }),
   plan: (s, frames) => ({
-    ...MODEST_PLAN,
+    ...DEFAULT_PLAN,
     command: { program: "tablao-tool", args: ["sleep", String(s.seconds), frames.join(",")], env: {} },
     frame_timeout_s: s.frame_timeout_s,
   }),

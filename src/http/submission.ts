@@ -1,5 +1,5 @@
 /** From a submission to a task: compile it, check what it refers to, reserve its id, create its object. */
-import { compileSubmission, needsOf, presetNameOf, type Compiled, type Submission } from "../compilers/index.ts";
+import { compileResolved, needsOf, resolveSubmission, type Compiled, type Submission } from "../compilers/index.ts";
 import { assetKey } from "../files/keys.ts";
 import { sizeOf } from "../files/store.ts";
 import type { Env } from "../rpc/env.ts";
@@ -90,9 +90,11 @@ export async function recompileTask(
 
 /** Compile, and check that what the settings refer to is there. */
 async function compileFor(env: Env, submission: Submission): Promise<Result<Compiled, Refusal>> {
-  const presetName = presetNameOf(submission);
+  const resolved = resolveSubmission(submission);
+  if (!resolved.ok) return resolved;
+  const { presetName } = resolved.value;
   const preset = presetName === null ? null : await callRegistry(env, (registry) => registry.getSetting(presetName));
-  const compiled = compileSubmission(submission, preset?.ok && isRecord(preset.value) ? preset.value : null);
+  const compiled = compileResolved(resolved.value, preset?.ok && isRecord(preset.value) ? preset.value : null);
   if (!compiled.ok) return compiled;
   const { inputs, inputTask } = compiled.value.description;
   const wanted = inputTask === null ? [] : [{ task: inputTask, field: "settings.task" }];

@@ -15,15 +15,18 @@ let types: TaskTypes | undefined;
 /** GET /types. Made once per isolate, at the first request. */
 export const listTypes: Handler = async () => {
   types ??= {
-    types: COMPILERS.map(({ type, aliases, summary, parser, programs, needsExec, settings }) => ({
-      type,
-      aliases: [...aliases],
-      summary,
-      parser,
-      programs: [...programs],
-      needs_exec: needsExec,
-      // What checks of several settings at once refuse has no JSON Schema: the submission tells.
-      settings: z.toJSONSchema(settings, {
+    types: COMPILERS.map((compiler) => ({
+      type: compiler.type,
+      aliases: [...compiler.aliases],
+      summary: compiler.summary,
+      parser: compiler.parser,
+      programs: [...compiler.programs],
+      needs_exec: compiler.needsExec,
+      takes_file: compiler.takesFile,
+      preset_setting: compiler.presetSettings[0] ?? null,
+      makes_video: compiler.makesVideo,
+      // Rules about several settings at once have no JSON Schema: the submission reports them.
+      settings: z.toJSONSchema(compiler.settings, {
         io: "input",
         unrepresentable: "any",
       }) as TaskTypes["types"][number]["settings"],

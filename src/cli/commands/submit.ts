@@ -3,7 +3,7 @@ import path from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
 import { ManagerError } from "../../client/manager-client.ts";
-import { compileSubmission, findCompiler, presetNameOf } from "../../compilers/index.ts";
+import { compileResolved, findCompiler, resolveSubmission, typeForFile } from "../../compilers/index.ts";
 import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
@@ -109,10 +109,10 @@ export function addSubmit(program: Command): void {
 }
 
 async function submit(file: string | undefined, flags: SubmitFlags, command: Command): Promise<void> {
-  const type = flags.type ?? (file === undefined ? undefined : "blender_render");
+  const type = flags.type ?? (file === undefined ? undefined : typeForFile(file));
   checkFlags(file, type, flags);
   const inputs = file === undefined ? [] : await gatherInputs(file, flags.include ?? []);
-  if (file !== undefined && type === "blender_render") await mustBeBlend(file);
+  if (file !== undefined && findCompiler(type!)?.takesFile === ".blend") await mustBeBlend(file);
   const { client, out } = sessionOf(command);
 
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
@@ -159,8 +159,8 @@ function checkFlags(file: string | undefined, type: string | undefined, flags: S
 }
 
 /**
- * What the manager would refuse, before hours of upload instead of after. Presets are the farm's, and another manager may know
- * types that we do not: those it checks alone.
+ * Refuse before hours of upload what the manager would refuse after them. A submission that names a render preset is left to
+ * the manager, because only the manager has the preset; so is a type that this version does not know.
  */
 function checkSettings(
   type: string,
@@ -168,10 +168,11 @@ function checkSettings(
   inputs: readonly LocalInput[],
   video: boolean,
 ): void {
-  if (!findCompiler(type) || presetNameOf({ type, settings }) !== null) return;
+  const resolved = resolveSubmission({ type, settings });
+  if (!resolved.ok || resolved.value.presetName !== null) return;
   const assets = inputs.map(({ path: name }) => ({ path: name, sha256: "0".repeat(64), size: 0 }));
   const files = inputs.length === 0 ? {} : { file: inputs[0]!.path, assets };
-  const compiled = compileSubmission({ type, settings: { ...settings, ...files } });
+  const compiled = compileResolved({ ...resolved.value, settings: { ...settings, ...files } }, null);
   if (!compiled.ok) {
     const { code, detail, errors } = compiled.error;
     throw new ManagerError(PROBLEMS[code].status, code, detail, errors);
