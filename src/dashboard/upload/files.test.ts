@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { scenesOf, together, type Chosen } from "./files.ts";
+import { pathsEndingIn, together, type Chosen } from "./files.ts";
 
 function file(path: string, content = ""): Chosen {
   return { path, file: new File([content], path.split("/").at(-1)!) };
@@ -16,9 +16,7 @@ it("a path that comes again replaces the earlier file; backups and junk stay out
 });
 
 it("the scene nearest to the top comes first", () => {
-  expect(scenesOf([file("lib/chair.blend"), file("shot.BLEND"), file("a.png"), file("lib/old/x.blend")])).toEqual([
-    "shot.BLEND",
-    "lib/chair.blend",
-    "lib/old/x.blend",
-  ]);
+  expect(
+    pathsEndingIn(".blend", [file("lib/chair.blend"), file("shot.BLEND"), file("a.png"), file("lib/old/x.blend")]),
+  ).toEqual(["shot.BLEND", "lib/chair.blend", "lib/old/x.blend"]);
 });

@@ -1,7 +1,7 @@
-/** Files that were dropped or chosen, with the paths they have beside each other. */
+/** Files that a person dropped or chose, with their paths relative to each other. */
 
 export interface Chosen {
-  /** Relative to the folder that everything was dropped from, with `/`. */
+  /** Relative to the folder that all files were dropped from, with `/`. */
   path: string;
   file: File;
 }
@@ -10,7 +10,7 @@ async function fileOf(entry: FileSystemFileEntry): Promise<File> {
   return await new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-/** A folder's entries; browsers hand over at most a hundred at a time. */
+/** A folder's entries. Browsers return at most a hundred for each call, and an empty list at the end. */
 async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
   const reader = folder.createReader();
   const all: FileSystemEntry[] = [];
@@ -29,7 +29,7 @@ async function walk(entry: FileSystemEntry, prefix: string, found: Chosen[]): Pr
 
 /** All files of a drop, folders included. */
 export async function dropped(transfer: DataTransfer): Promise<Chosen[]> {
-  // Entries must be taken before anything is awaited: the list is empty afterwards.
+  // The entries must be read before the first await: browsers empty the list after the event.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   if (entries.length === 0) return chosen(transfer.files);
   const found: Chosen[] = [];
@@ -37,25 +37,25 @@ export async function dropped(transfer: DataTransfer): Promise<Chosen[]> {
   return found;
 }
 
-/** Files of an `<input type=file>`; of a folder they come with their paths. */
+/** Files of an `<input type=file>`. Files of a folder have their path in it. */
 export function chosen(files: FileList | null): Chosen[] {
   return [...(files ?? [])].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 }
 
-/** Junk that systems leave in folders. */
+/** Files that systems, version control and Blender's own backups leave in folders; no task needs them. */
 const JUNK = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*|\.git\/.*)$|\.blend\d+$/i;
 
-/** Put new files to those that are there; the same path again is the newer one. Backups and junk are left out. */
+/** Add files to a list, without junk. A file whose path is in the list already replaces the earlier one. */
 export function together(before: readonly Chosen[], more: readonly Chosen[]): Chosen[] {
   const all = new Map(before.map((one) => [one.path, one]));
   for (const one of more) if (!JUNK.test(one.path)) all.set(one.path, one);
   return [...all.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
 
-/** The .blend files among them, those nearest to the top first. */
-export function scenesOf(files: readonly Chosen[]): string[] {
+/** The paths of files with an extension (`.blend`), those nearest to the top folder first. */
+export function pathsEndingIn(extension: string, files: readonly Chosen[]): string[] {
   return files
     .map((one) => one.path)
-    .filter((path) => /\.blend$/i.test(path))
+    .filter((path) => path.toLowerCase().endsWith(extension))
     .sort((a, b) => a.split("/").length - b.split("/").length || a.localeCompare(b));
 }

@@ -1,7 +1,8 @@
 import { expect, it } from "vitest";
 import { z } from "zod";
 import { COMPILERS, compileSubmission } from "../../compilers/index.ts";
-import { fieldsOf, valueOf, wordsOf, type JsonSchema, type SettingField } from "./schema-form.ts";
+import type { JsonSchema } from "../lib/task-types.ts";
+import { fieldsOf, valueOf, wordsOf, type SettingField } from "./schema-form.ts";
 
 function fieldsFor(type: string): Map<string, SettingField> {
   const compiler = COMPILERS.find((one) => one.type === type)!;

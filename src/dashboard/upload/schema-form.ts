@@ -1,23 +1,8 @@
 /**
- * The settings form, made from the compiler's own JSON Schema: which fields there are, what each takes, and the value that a
- * text spells. Pure.
+ * The settings form, made from the JSON Schema of a task type: which fields it has, what each field takes, and which value a
+ * text stands for. Pure.
  */
-
-/** The part of JSON Schema that settings use. */
-export interface JsonSchema {
-  type?: string | string[];
-  title?: string;
-  description?: string;
-  default?: unknown;
-  enum?: unknown[];
-  const?: unknown;
-  anyOf?: JsonSchema[];
-  not?: unknown;
-  minimum?: number;
-  maximum?: number;
-  properties?: Record<string, JsonSchema>;
-  required?: string[];
-}
+import type { JsonSchema } from "../lib/task-types.ts";
 
 export interface SettingField {
   name: string;
@@ -30,7 +15,7 @@ export interface SettingField {
   description: string | undefined;
 }
 
-/** `X | null` is X that may be left out. */
+/** The schema of `X` for `X | null`: in the form, null is an empty field. */
 function plain(schema: JsonSchema): JsonSchema {
   if (!schema.anyOf) return schema;
   const some = schema.anyOf.filter((one) => one.type !== "null");
@@ -45,7 +30,7 @@ function kindOf(schema: JsonSchema): SettingField["kind"] {
   return type === "array" ? "list" : "json";
 }
 
-/** The fields of a type's settings. Names of 2015 and what only takes nothing are left out, and so are `hidden` ones. */
+/** The fields of a type's settings, without the old names of 2015 (`not` in the schema) and without those in `hidden`. */
 export function fieldsOf(schema: JsonSchema, hidden: ReadonlySet<string>): SettingField[] {
   const fields: SettingField[] = [];
   for (const [name, raw] of Object.entries(schema.properties ?? {})) {
@@ -65,13 +50,13 @@ export function fieldsOf(schema: JsonSchema, hidden: ReadonlySet<string>): Setti
   return fields;
 }
 
-/** The value that a field's text spells; undefined for an empty one, which is not sent. Throws `SyntaxError` for bad JSON. */
+/** The value of a field's text; undefined for an empty field, which is not sent. Throws `SyntaxError` for bad JSON. */
 export function valueOf(field: SettingField, text: string): unknown {
   if (text.trim() === "") return undefined;
   switch (field.kind) {
     case "number":
     case "integer":
-      // What is no number goes as it is: the manager says what is wrong with it.
+      // Anything that is not a number is sent as it is, and the manager says what is wrong with it.
       return Number.isNaN(Number(text)) ? text : Number(text);
     case "boolean":
       return text === "true";

@@ -1,4 +1,4 @@
-/** Where files are dropped or chosen, and the list of those that are there. */
+/** The place where files are dropped or chosen, and the list of these files. */
 import { useComputed, useSignal, type Signal } from "@preact/signals";
 import { bytes } from "../lib/format.ts";
 import { Icon } from "../parts/icons.tsx";
@@ -6,10 +6,16 @@ import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 import { chosen, dropped, together, type Chosen } from "../upload/files.ts";
 
-/** Of a long list; the number of the others is shown. */
+/** Files that are listed by name; of the rest, only the number is shown. A folder may have thousands. */
 const SHOWN = 8;
 
-export function DropZone({ files }: { files: Signal<readonly Chosen[]> }) {
+interface Props {
+  files: Signal<readonly Chosen[]>;
+  /** Of the file that the task is made from; null while it is not known. */
+  extension: string | null;
+}
+
+export function DropZone({ files, extension }: Props) {
   const t = text.submit;
   const over = useSignal(false);
   const take = (more: readonly Chosen[]): void => {
@@ -27,7 +33,7 @@ export function DropZone({ files }: { files: Signal<readonly Chosen[]> }) {
         {...(folder && { webkitdirectory: true })}
         onChange={(event) => {
           take(chosen(event.currentTarget.files));
-          // The same file can be chosen again after it was changed.
+          // Otherwise the same file, chosen again after a change, would raise no event.
           event.currentTarget.value = "";
         }}
       />
@@ -49,7 +55,7 @@ export function DropZone({ files }: { files: Signal<readonly Chosen[]> }) {
       }}
     >
       <div class="drop-words">
-        <p class="strong">{t.drop}</p>
+        <p class="strong">{t.drop(extension)}</p>
         <p class="quiet">{t.dropHint}</p>
       </div>
       <div class="actions">

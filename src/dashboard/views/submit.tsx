@@ -1,31 +1,29 @@
-/** Submit from the browser: files by drop, settings by the type's own schema, an upload that can be stopped and resumed. */
+/** Submit from the browser: files are dropped, the type's schema makes the form, and an upload can be stopped and resumed. */
 import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import type { TaskTypes } from "../../protocol/task-type.ts";
 import type { Task } from "../../protocol/task.ts";
 import type { SettingsFiles } from "../lib/answers.ts";
-import { call, get } from "../lib/api.ts";
+import { call } from "../lib/api.ts";
 import { bytes, counted } from "../lib/format.ts";
 import { ApiError, messageOf } from "../lib/problem.ts";
 import { useList } from "../lib/use-list.ts";
 import { go } from "../lib/router.ts";
 import { maySubmit } from "../lib/session.ts";
+import { loadTaskTypes, taskTypes } from "../lib/task-types.ts";
 import { Field } from "../parts/controls.tsx";
 import { say } from "../parts/messages.tsx";
 import { text } from "../text.ts";
-import { scenesOf, type Chosen } from "../upload/files.ts";
-import { fieldsOf, valueOf, type JsonSchema, type SettingField } from "../upload/schema-form.ts";
+import { pathsEndingIn, type Chosen } from "../upload/files.ts";
+import { fieldsOf, valueOf, type SettingField } from "../upload/schema-form.ts";
 import { Sender, type SendProgress } from "../upload/send.ts";
 import { DropZone } from "./drop-zone.tsx";
 import { SettingInput } from "./setting-input.tsx";
 import { QueueFields, type Texts } from "./submit-queue.tsx";
 import "./submit.css";
 
-type TaskType = Pick<TaskTypes["types"][number], "type" | "summary"> & { settings: JsonSchema };
-
-/** What the form says in places of its own, or what belongs to the files. */
-const OWN = new Set(["file", "assets", "frame_start", "frame_end"]);
-/** Shown at once; the rest is under “more”. */
+/** Settings without a field: the upload fills in `file` and `assets`, and `frames` replaces the other two. */
+const WITHOUT_FIELD = new Set(["file", "assets", "frame_start", "frame_end"]);
+/** Settings that are shown at once, in this order; all others are under “More settings”, unless they are required. */
 const FIRST = [
   "frames",
   "render_preset",
@@ -44,8 +42,9 @@ const FIRST = [
   "command",
 ];
 
+/** The name of a file without its folder and extension. */
 function stem(path: string): string {
-  return (path.split("/").at(-1) ?? path).replace(/\.blend$/i, "");
+  return (path.split("/").at(-1) ?? path).replace(/(.)\.[^.]*$/, "$1");
 }
 
 function SettingFields({
@@ -74,8 +73,8 @@ function SettingFields({
 
 export function Submit() {
   const t = text.submit;
-  const types = useSignal<readonly TaskType[]>([]);
-  const type = useSignal("blender_render");
+  /** The type that was chosen; null for the first of the list. */
+  const choice = useSignal<string | null>(null);
   const files = useSignal<readonly Chosen[]>([]);
   const scene = useSignal("");
   const texts = useSignal<Texts>({ frames: "1-24" });
@@ -84,36 +83,40 @@ export function Submit() {
   const progress = useSignal<SendProgress | null>(null);
   const problem = useSignal<ApiError | Error | null>(null);
   const sender = useRef<Sender | null>(null);
-  // The same task, however often the button is pressed after a lost answer.
+  // A second submission after a lost answer has the same key, so that the manager makes one task of both.
   const key = useRef(crypto.randomUUID());
 
   const readTypes = (): void => {
     problem.value = null;
-    get<{ types: TaskType[] }>("/types").then(
-      (answer) => (types.value = answer.types),
-      (thrown: unknown) => (problem.value = thrown instanceof Error ? thrown : new Error(String(thrown))),
-    );
+    loadTaskTypes().catch((thrown: unknown) => {
+      problem.value = thrown instanceof Error ? thrown : new Error(String(thrown));
+    });
   };
   useEffect(() => {
     document.title = `${t.title} · ${text.product}`;
     readTypes();
     return () => sender.current?.stop();
   }, []);
-  const chosenType = useComputed(() => types.value.find((one) => one.type === type.value));
+  const types = taskTypes.value ?? [];
+  const type = useComputed(() => {
+    const known = taskTypes.value ?? [];
+    return known.find((one) => one.type === choice.value) ?? known[0];
+  });
   const presets = useList<SettingsFiles>("/settings?group=render").value?.settings_files ?? [];
-  const fields = (chosenType.value ? fieldsOf(chosenType.value.settings, OWN) : []).flatMap((field): SettingField[] => {
-    if (field.name !== "render_preset") return [field];
+  const fields = (type.value ? fieldsOf(type.value.settings, WITHOUT_FIELD) : []).flatMap((field): SettingField[] => {
+    if (field.name !== type.value?.preset_setting) return [field];
     return presets.length === 0 ? [] : [{ ...field, kind: "choice", choices: presets }];
   });
   const first = fields
     .filter((field) => FIRST.includes(field.name) || field.required)
     .sort((a, b) => FIRST.indexOf(a.name) - FIRST.indexOf(b.name));
-  const scenes = useComputed(() => scenesOf(files.value));
+  const extension = useComputed(() => type.value?.takes_file ?? null);
+  const scenes = useComputed(() => (extension.value === null ? [] : pathsEndingIn(extension.value, files.value)));
   useSignalEffect(() => {
     const [first] = scenes.value;
     if (!scenes.value.includes(scene.peek())) scene.value = first ?? "";
   });
-  const brings = type.value === "blender_render";
+  const takesFile = extension.value !== null;
   const errors = new Map(
     problem.value instanceof ApiError ? problem.value.errors.map((one) => [one.field, one.message]) : [],
   );
@@ -130,22 +133,22 @@ export function Submit() {
   };
   const send = async (): Promise<void> => {
     problem.value = null;
-    if (brings && scene.value === "") {
-      problem.value = new Error(t.noBlend);
+    if (takesFile && scene.value === "") {
+      problem.value = new Error(t.noFile(extension.value!));
       return;
     }
     try {
       const settings = settingsOf();
-      if (brings) {
+      if (takesFile) {
         sender.current = new Sender((now) => (progress.value = now));
         settings["assets"] = await sender.current.send(files.value);
         settings["file"] = scene.value;
       }
       const q = queue.value;
       const body = {
-        type: type.value,
+        type: type.value!.type,
         settings,
-        name: q["name"] || (brings ? stem(scene.value) : undefined),
+        name: q["name"] || (takesFile ? stem(scene.value) : undefined),
         priority: Number(q["priority"]),
         chunk: q["chunk"] === "auto" ? "auto" : Number(q["chunk"]),
         order: q["order"],
@@ -160,7 +163,7 @@ export function Submit() {
       batch(() => {
         if (thrown instanceof DOMException && thrown.name === "AbortError") say(t.stopped);
         else problem.value = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
-        // A refusal is not kept under the key; another try is another submission.
+        // The manager keeps no refusal under the key, so the next try is a submission of its own.
         if (thrown instanceof ApiError && thrown.status !== 0) key.current = crypto.randomUUID();
       });
     } finally {
@@ -184,15 +187,15 @@ export function Submit() {
       </div>
       <fieldset class="stack" disabled={busy}>
         <div class="sheet submit-part">
-          <Field label={t.type} hint={chosenType.value?.summary}>
+          <Field label={t.type} hint={type.value?.summary}>
             {(attributes) => (
               <select
                 {...attributes}
                 class="input"
-                value={type.value}
-                onChange={(event) => (type.value = event.currentTarget.value)}
+                value={type.value?.type}
+                onChange={(event) => (choice.value = event.currentTarget.value)}
               >
-                {types.value.map((one) => (
+                {types.map((one) => (
                   <option key={one.type} value={one.type}>
                     {one.type}
                   </option>
@@ -200,9 +203,10 @@ export function Submit() {
               </select>
             )}
           </Field>
-          {brings && <DropZone files={files} />}
-          {brings && scenes.value.length > 1 && (
-            <Field label={t.main} hint={t.mainHint}>
+          {/* Until the types are known the zone keeps its place: most tasks take files. */}
+          {(takesFile || type.value === undefined) && <DropZone files={files} extension={extension.value} />}
+          {takesFile && scenes.value.length > 1 && (
+            <Field label={t.main} hint={t.mainHint(extension.value!)}>
               {(attributes) => (
                 <select
                   {...attributes}
@@ -236,13 +240,13 @@ export function Submit() {
         </p>
       )}
       <div class="submit-end">
-        {types.value.length === 0 && problem.value ? (
+        {types.length === 0 && problem.value ? (
           <button type="button" class="button" onClick={readTypes}>
             {text.retry}
           </button>
         ) : shown === null ? (
-          // Before the type's settings are there, none would be sent.
-          <button type="submit" class="button main" disabled={chosenType.value === undefined}>
+          // Until the settings of the type are known, the form has no fields and would send none.
+          <button type="submit" class="button main" disabled={type.value === undefined}>
             {t.go}
           </button>
         ) : (
@@ -260,7 +264,7 @@ export function Submit() {
             </button>
           </>
         )}
-        {shown === null && files.value.length > 0 && brings && (
+        {shown === null && files.value.length > 0 && takesFile && (
           <span class="quiet">
             {counted(files.value.length, "file")}, {bytes(files.value.reduce((sum, { file }) => sum + file.size, 0))}
           </span>

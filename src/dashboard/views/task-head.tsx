@@ -1,10 +1,12 @@
-/** The head of a task: its name, how far it is, when it is ready, and what can be done with it. */
+/** The head of a task: its name, its progress, when it will be ready, and the actions on it. */
 import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { Task, TaskAction } from "../../protocol/task.ts";
 import { call } from "../lib/api.ts";
 import { managerNow } from "../lib/farm.ts";
 import { count, duration, percent } from "../lib/format.ts";
 import { go } from "../lib/router.ts";
+import { loadTaskTypes, makesVideo, taskTypes } from "../lib/task-types.ts";
 import { Confirm } from "../parts/controls.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { TaskState } from "../parts/marks.tsx";
@@ -18,7 +20,7 @@ import { WhyDialog } from "./why.tsx";
 interface Props {
   task: Task;
   mayChange: boolean;
-  /** Not through a share link. */
+  /** Whether the viewer is signed in; a share link shows no actions and no priority. */
   full: boolean;
 }
 
@@ -36,8 +38,13 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
       go("/app");
     }, t.removed);
   const running = isOpen(task);
-  const isVideo = task.type === "ffmpeg_video";
-  // A video is one file: nobody wants it in a zip.
+  const makesFiles = task.format !== "";
+  useEffect(() => {
+    // Without the types a video is offered as a zip of one file, which works, too.
+    if (makesFiles && taskTypes.peek() === null) loadTaskTypes().catch(() => undefined);
+  }, [makesFiles]);
+  const isVideo = makesVideo(task.type);
+  // A video is one file and needs no zip.
   const download = isVideo ? `/tasks/${task.id}/frames/${task.frame_list}/file` : `/tasks/${task.id}/zip`;
   return (
     <div class="actions">
@@ -46,8 +53,8 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
           {t.why}
         </button>
       )}
-      {task.format !== "" && (
-        // Without an address it is there, and cannot be followed: nothing moves when the first frame comes.
+      {makesFiles && (
+        // Until the first frame is done the link has no address: it takes its place, so nothing moves, and does nothing.
         <a
           class="button"
           {...(task.frames.done > 0 ? { href: download, download: true } : { "aria-disabled": true })}
