@@ -1,16 +1,16 @@
 /**
- * The grid of frames: a canvas for the eye, a slider for keys and screen readers. Its value is the frame with the cursor, and
- * its text says where that frame stands. Shift and arrows choose a range.
+ * The grid of frames: a canvas to look at, and a slider for keys and screen readers. The slider's value is the frame with the
+ * cursor, and its text says the state of that frame. Shift with an arrow key selects a range.
  */
 import { useComputed, useSignalEffect, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { FrameState } from "../../protocol/task.ts";
 import { theme } from "../lib/theme.ts";
 import { text } from "../text.ts";
-import type { FrameMap } from "./frame-map.ts";
+import type { FrameMap } from "../lib/frame-map.ts";
 import { GridView } from "./grid-view.ts";
 import { cellAt, fittingPitch, moved } from "./layout.ts";
-import type { Selection } from "./selection.ts";
+import type { Selection } from "../lib/selection.ts";
 import "./grid.css";
 
 interface FrameGridProps {
@@ -18,9 +18,9 @@ interface FrameGridProps {
   /** Rises when frames of the map changed. */
   version: ReadonlySignal<number>;
   selection: Selection;
-  /** States shown; none: all. */
+  /** The states that are shown; an empty set shows all. */
   filter: ReadonlySignal<ReadonlySet<FrameState>>;
-  /** Chosen size of cells; null: what fits. */
+  /** From one cell to the next, in pixels; null for the largest size with which all cells fit. */
   pitch: Signal<number | null>;
   onOpen?: (frame: number) => void;
 }
@@ -32,7 +32,7 @@ export function FrameGrid({ map, version, selection, filter, pitch, onOpen }: Fr
   const ring = useRef<HTMLDivElement>(null);
   const view = useRef<GridView | null>(null);
   const visible = useComputed(() => {
-    // A filter looks at states, which change in place.
+    // The filter reads the states, which change in place: `version` says when.
     void version.value;
     return map.value?.filter(filter.value) ?? null;
   });
@@ -65,11 +65,11 @@ export function FrameGrid({ map, version, selection, filter, pitch, onOpen }: Fr
     box.dataset["cells"] = String(cells);
     placeRing();
   };
-  // Before the browser paints: or what is below would jump when the grid gets its height.
+  // A layout effect, because it runs before the browser paints: the views below would jump when the grid gets its height.
   useLayoutEffect(() => {
     const grid = new GridView(scroller.current!, spacer.current!, canvas.current!, placeRing);
     view.current = grid;
-    // Read by the test that measures the grid.
+    // The end-to-end test of the grid reads layout and painting times from here.
     Object.assign(scroller.current!, { gridView: grid });
     show();
     return () => grid.close();
@@ -99,7 +99,7 @@ export function FrameGrid({ map, version, selection, filter, pitch, onOpen }: Fr
       selection.extend(cell, seen.current);
       return;
     }
-    // A finger scrolls; it points by a tap.
+    // A finger scrolls, so it cannot draw a range; a tap moves the cursor.
     if (event.pointerType === "touch") {
       selection.moveTo(indexOf(cell), cell);
       return;

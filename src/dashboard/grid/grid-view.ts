@@ -1,19 +1,23 @@
-/** The grid's canvas: what is scrolled into view is painted, at most once a frame of the screen. No framework in here. */
+/**
+ * The grid's canvas. It paints the cells that are scrolled into view, at most once for each frame of the screen. It uses no
+ * framework, because a component that renders for each cell would be too slow for 100,000 frames.
+ */
 import { token } from "../lib/theme.ts";
-import type { FrameMap } from "./frame-map.ts";
+import type { FrameMap } from "../lib/frame-map.ts";
 import { layoutOf, type Layout } from "./layout.ts";
 import { drawSprites, paint, type Palette, type Sprites } from "./sprites.ts";
 
 /** What is painted. */
 export interface Scene {
   map: FrameMap;
-  /** 1 for chosen frames, by index. */
+  /** 1 for selected frames, by index. */
   mask: Uint8Array;
-  /** Filter: cell → index; null when all frames are shown. */
+  /** The index of the frame in each cell; null when all frames are shown. */
   visible: Uint32Array | null;
   pitch: number;
 }
 
+/** A colour of `tokens.css` as a pixel. Only a canvas converts every form of colour that CSS has. */
 function color(name: string, context: CanvasRenderingContext2D): number {
   context.fillStyle = token(name);
   context.fillRect(0, 0, 1, 1);
@@ -38,7 +42,7 @@ function readPalette(): Palette {
 
 export class GridView {
   layout: Layout = layoutOf(0, 1, 5);
-  /** How long the last painting took, for the test of 100,000 frames. */
+  /** How long the last paint took; the end-to-end test of 100,000 frames reads it. */
   paintMs = 0;
   readonly #scroller: HTMLElement;
   readonly #canvas: HTMLCanvasElement;
@@ -77,7 +81,7 @@ export class GridView {
     else this.repaint();
   }
 
-  /** Colours have changed. */
+  /** Paint again with new colours, after the theme has changed. */
   recolor(): void {
     this.#palette = null;
     this.#sprites = null;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { STATES } from "./frame-map.ts";
+import { STATES } from "../lib/frame-map.ts";
 import { drawSprites, mixed, paint, type Palette } from "./sprites.ts";
 
 const SHEET = 0xffffffff;

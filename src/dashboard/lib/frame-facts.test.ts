@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { MovedFrames, Timings } from "../../protocol/live.ts";
-import { FrameMap, STATES } from "../grid/frame-map.ts";
+import { FrameMap, STATES } from "./frame-map.ts";
 import { ASK_AFTER_MS, FrameFacts } from "./frame-facts.ts";
 
 const NOTHING: MovedFrames = { pending: [], leased: [], done: [], failed: [], skipped: [], previews: [] };

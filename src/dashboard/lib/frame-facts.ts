@@ -1,7 +1,7 @@
 /** What is known of finished frames: seconds, worker, when. Columns by index; loaded page by page, kept up by the live socket. */
 import { signal } from "@preact/signals";
 import type { LiveFrame, MovedFrames, Timings } from "../../protocol/live.ts";
-import type { FrameMap } from "../grid/frame-map.ts";
+import type { FrameMap } from "./frame-map.ts";
 import { get, withQuery } from "./api.ts";
 
 /** Facts of frames that are told by their state only are asked for so much later, together. */

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import type { LiveFrame, MovedFrames, TaskMessage, TaskSnapshot } from "../../protocol/live.ts";
 import type { LogPage, Task } from "../../protocol/task.ts";
-import { FrameMap, STATES } from "../grid/frame-map.ts";
+import { FrameMap, STATES } from "./frame-map.ts";
 import { LiveSocket, type LiveState } from "./live.ts";
 
 export type LogLine = LogPage["lines"][number];

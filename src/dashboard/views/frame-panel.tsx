@@ -9,7 +9,7 @@ import { managerNow, workerName } from "../lib/farm.ts";
 import { ago, bytes, duration, instant } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import type { TaskLive } from "../lib/task-live.ts";
-import type { Selection } from "../grid/selection.ts";
+import type { Selection } from "../lib/selection.ts";
 import { FrameStateMark } from "../parts/marks.tsx";
 import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";

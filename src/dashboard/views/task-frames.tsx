@@ -2,9 +2,9 @@
 import { useSignal } from "@preact/signals";
 import type { FrameState } from "../../protocol/task.ts";
 import { FrameGrid } from "../grid/frame-grid.tsx";
-import { STATES } from "../grid/frame-map.ts";
+import { STATES } from "../lib/frame-map.ts";
 import { fittingPitch, PITCHES } from "../grid/layout.ts";
-import type { Selection } from "../grid/selection.ts";
+import type { Selection } from "../lib/selection.ts";
 import { call, withQuery } from "../lib/api.ts";
 import { count } from "../lib/format.ts";
 import type { TaskLive } from "../lib/task-live.ts";
@@ -119,7 +119,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
               class="list-field"
               onSubmit={(event) => {
                 event.preventDefault();
-                if (map && !selection.chooseList(map, list.value)) say(t.noSuch);
+                if (map && !selection.selectList(map, list.value)) say(t.noSuch);
               }}
             >
               <input
@@ -134,7 +134,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
               </button>
             </form>
             {(map?.counts[3] ?? 0) > 0 && (
-              <button type="button" class="button" onClick={() => map && selection.chooseState(map, "failed")}>
+              <button type="button" class="button" onClick={() => map && selection.selectState(map, "failed")}>
                 {t.chooseFailed}
               </button>
             )}

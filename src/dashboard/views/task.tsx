@@ -1,7 +1,7 @@
 /** A task: its frames, pictures, times, log, settings. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { Selection } from "../grid/selection.ts";
+import { Selection } from "../lib/selection.ts";
 import { FrameFacts } from "../lib/frame-facts.ts";
 import { mayChange, session } from "../lib/session.ts";
 import { TaskLive } from "../lib/task-live.ts";

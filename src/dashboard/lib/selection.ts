@@ -1,20 +1,23 @@
-/** Chosen frames: a mask over the task's frames, and one frame that has the cursor. Signals, so that views follow. */
+/** The selected frames of a task: a mask over its frames, and a cursor on one frame. Signals tell views of changes. */
 import { signal } from "@preact/signals";
-import { parseFrameList } from "../../protocol/frame-list.ts";
 import type { FrameState } from "../../protocol/task.ts";
 import { STATES, type FrameMap } from "./frame-map.ts";
 
 export class Selection {
   /** Index of the frame with the cursor. */
   readonly cursor = signal(0);
+  /** How many frames are selected. */
   readonly size = signal(0);
+  /** Rises with every change of `mask`, which changes in place. */
   readonly version = signal(0);
+  /** 1 for selected frames, by index. */
   mask = new Uint8Array(0);
-  /** The mask before the range that is being drawn. */
+  /** The mask without the range that is being drawn. */
   #base = new Uint8Array(0);
+  /** The cell where that range began. */
   #anchor = 0;
 
-  /** For a task of so many frames; chosen frames are forgotten when the number differs. */
+  /** Adapt to a task of `total` frames. When the number changes, nothing is selected afterwards. */
   fit(total: number): void {
     if (this.mask.length === total) return;
     this.mask = new Uint8Array(total);
@@ -26,7 +29,7 @@ export class Selection {
 
   #changed(): void {
     let size = 0;
-    for (const chosen of this.mask) size += chosen;
+    for (const selected of this.mask) size += selected;
     this.size.value = size;
     this.version.value++;
   }
@@ -37,7 +40,7 @@ export class Selection {
     this.#changed();
   }
 
-  /** Start a range at the cursor's cell; `keep` what is chosen already. */
+  /** Start a range at a cell; with `keep`, the frames that are selected already stay selected. */
   begin(index: number, cell: number, keep: boolean): void {
     if (!keep) this.mask.fill(0);
     this.#base = this.mask.slice();
@@ -46,7 +49,10 @@ export class Selection {
     this.#changed();
   }
 
-  /** Choose all cells from where the range began to this one. `visible` maps cells to indexes. */
+  /**
+   * Select all cells from the start of the range to this one. `visible` maps cells to indexes; null when every frame has the
+   * cell of its index.
+   */
   extend(cell: number, visible: Uint32Array | null): void {
     this.mask.set(this.#base);
     const [from, to] = cell < this.#anchor ? [cell, this.#anchor] : [this.#anchor, cell];
@@ -56,24 +62,16 @@ export class Selection {
     this.#changed();
   }
 
-  /** Move the cursor; a range that is drawn next begins there. */
+  /** Move the cursor. The next range begins there. */
   moveTo(index: number, cell: number): void {
     this.cursor.value = index;
     this.#anchor = cell;
     this.#base = this.mask.slice();
   }
 
-  /** Choose the frames of a list; false when it cannot be read or has none of the task's frames. */
-  chooseList(map: FrameMap, text: string): boolean {
-    const parsed = parseFrameList(text);
-    if (!parsed.ok) return false;
-    const found: number[] = [];
-    for (const range of parsed.value) {
-      for (let frame = range.start; frame <= range.end; frame += range.step) {
-        const index = map.indexOf(frame);
-        if (index >= 0) found.push(index);
-      }
-    }
+  /** Select the frames of a list; false when the list cannot be read or has none of the task's frames. */
+  selectList(map: FrameMap, text: string): boolean {
+    const found = [...map.indexesOf(text)];
     if (found.length === 0) return false;
     this.mask.fill(0);
     for (const index of found) this.mask[index] = 1;
@@ -83,7 +81,8 @@ export class Selection {
     return true;
   }
 
-  chooseState(map: FrameMap, state: FrameState): void {
+  /** Select all frames in one state. */
+  selectState(map: FrameMap, state: FrameState): void {
     const byte = STATES.indexOf(state);
     for (let index = 0; index < map.total; index++) this.mask[index] = map.states[index] === byte ? 1 : 0;
     this.#base = this.mask.slice();

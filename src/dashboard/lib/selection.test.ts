@@ -33,12 +33,12 @@ it("chooses by list and by state, and says when a list has no frame of the task"
   map.set("12,19", "failed");
   const selection = new Selection();
   selection.fit(map.total);
-  expect(selection.chooseList(map, "1-11")).toBe(true);
+  expect(selection.selectList(map, "1-11")).toBe(true);
   expect(chosen(selection)).toEqual([0, 1]);
-  expect(selection.chooseList(map, "1-9")).toBe(false);
-  expect(selection.chooseList(map, "x")).toBe(false);
+  expect(selection.selectList(map, "1-9")).toBe(false);
+  expect(selection.selectList(map, "x")).toBe(false);
   expect(chosen(selection)).toEqual([0, 1]);
-  selection.chooseState(map, "failed");
+  selection.selectState(map, "failed");
   expect(chosen(selection)).toEqual([2, 9]);
 });
 

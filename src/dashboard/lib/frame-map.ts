@@ -1,6 +1,6 @@
 /**
- * Where every frame of a task stands: one byte a frame, so that ten thousands cost nothing to hold and to paint. Frames are
- * addressed by their index in the task's ascending list. Pure.
+ * The state of every frame of a task: one byte for each frame, so that a million frames are cheap to hold and to paint.
+ * Frames are addressed by their index in the task's ascending list. Pure.
  */
 import {
   countFrames,
@@ -13,7 +13,7 @@ import {
 } from "../../protocol/frame-list.ts";
 import type { FrameState } from "../../protocol/task.ts";
 
-/** In the order of their byte. */
+/** The states in the order of their bytes: `STATES[2]` is the state that byte 2 stands for. */
 export const STATES = ["pending", "leased", "done", "failed", "skipped"] as const satisfies readonly FrameState[];
 const BYTE: Record<FrameState, number> = { pending: 0, leased: 1, done: 2, failed: 3, skipped: 4 };
 
@@ -21,10 +21,10 @@ export class FrameMap {
   readonly list: FrameList;
   readonly total: number;
   readonly states: Uint8Array<ArrayBuffer>;
-  /** Frames in each state, in the order of STATES. */
+  /** How many frames are in each state, in the order of STATES. */
   readonly counts: number[];
 
-  /** `text` is the task's frame list as the manager prints it. All frames are pending. */
+  /** `text` is the task's frame list as the manager prints it. All frames start as pending. */
   constructor(text: string) {
     const parsed = parseFrameList(text);
     this.list = parsed.ok ? parsed.value : [];
@@ -37,7 +37,7 @@ export class FrameMap {
     return frameAt(this.list, index) ?? 0;
   }
 
-  /** -1 for a frame that is not in the task. */
+  /** The index of a frame; -1 for a frame that the task does not have. */
   indexOf(frame: number): number {
     return indexOfFrame(this.list, frame);
   }
@@ -46,14 +46,14 @@ export class FrameMap {
     return STATES[this.states[index] ?? 0]!;
   }
 
-  /** Put these frames into a state; frames that the task does not have are left out. True when anything changed. */
+  /** Put these frames into a state; frames that the task does not have are ignored. True when any state changed. */
   set(frames: string, state: FrameState): boolean {
     let changed = false;
     for (const index of this.indexesOf(frames)) if (this.#put(index, BYTE[state])) changed = true;
     return changed;
   }
 
-  /** Indexes of those frames of a list that the task has. */
+  /** The indexes of those frames of a list that the task has; none for a text that is no frame list. */
   *indexesOf(frames: string): Generator<number> {
     const parsed = parseFrameList(frames);
     if (!parsed.ok) return;
@@ -65,15 +65,10 @@ export class FrameMap {
     }
   }
 
+  /** Put one frame into a state. True when its state changed. */
   setOne(frame: number, state: FrameState): boolean {
     const index = this.indexOf(frame);
     return index >= 0 && this.#put(index, BYTE[state]);
-  }
-
-  /** All frames pending again, before a snapshot is laid over them. */
-  reset(): void {
-    this.states.fill(0);
-    this.counts.splice(0, 5, this.total, 0, 0, 0, 0);
   }
 
   #put(index: number, byte: number): boolean {
@@ -85,7 +80,7 @@ export class FrameMap {
     return true;
   }
 
-  /** Indexes of the frames in any of these states, ascending; null when that is all of them. */
+  /** The indexes of the frames in any of these states, ascending; null when no state or every state is asked for. */
   filter(states: ReadonlySet<FrameState>): Uint32Array<ArrayBuffer> | null {
     if (states.size === 0 || states.size === STATES.length) return null;
     const wanted = STATES.map((state) => (states.has(state) ? 1 : 0));
@@ -96,7 +91,7 @@ export class FrameMap {
     return found;
   }
 
-  /** The next index after `from` in a direction whose frame is in that state, going round; -1 for none. */
+  /** The next index after `from` whose frame is in that state, in the direction of `step` and past the end; -1 for none. */
   nextIn(state: FrameState, from: number, step: 1 | -1 = 1): number {
     const byte = BYTE[state];
     for (let i = 1; i <= this.total; i++) {
@@ -106,12 +101,12 @@ export class FrameMap {
     return -1;
   }
 
-  /** Whether any of the chosen frames is in that state. `mask` is 1 where chosen. */
+  /** Whether any selected frame is in that state. `mask` is 1 for selected frames, by index. */
   anyIn(state: FrameState, mask: Uint8Array): boolean {
-    return mask.some((chosen, index) => chosen === 1 && this.states[index] === BYTE[state]);
+    return mask.some((selected, index) => selected === 1 && this.states[index] === BYTE[state]);
   }
 
-  /** The chosen frames as lists that the manager takes, each of at most MAX_RANGES ranges. `mask` is 1 where chosen. */
+  /** The selected frames as lists that the manager takes, each of at most MAX_RANGES ranges. `mask` is as above. */
   lists(mask: Uint8Array): string[] {
     const frames: number[] = [];
     for (let index = 0; index < this.total; index++) if (mask[index]) frames.push(this.frameAt(index));
