@@ -1,12 +1,27 @@
 /**
- * Rows of one height, of which only those in the window exist: ten thousand workers scroll as ten do. Rows keep their place
- * in the page's own scrolling, so that find, keys and phones behave as they do everywhere.
+ * A table of rows of one height, of which only those near the window exist: ten thousand workers
+ * scroll as easily as ten. The rows keep their place in the page's own scrolling, so that "find",
+ * keys and phones behave as everywhere.
  */
+import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
-/** Below this many, all rows are there. */
+/** One column: all there is to say about it, so that a new column is one new entry of a list. */
+export interface Column<T> {
+  title: string;
+  /** A track of `grid-template-columns`. */
+  width: string;
+  /** Align title and cells at the end, as numbers want it. */
+  end?: boolean;
+  /** More classes of the cells. */
+  class?: string;
+  cell: (item: T) => ComponentChildren;
+}
+
+/** Up to this many rows all exist, so that short lists need no measuring while they scroll. */
 const ALL_UP_TO = 60;
+/** Rows that exist above and below the window. With fewer, fast scrolling would show blank rows. */
 const SPARE_ROWS = 8;
 
 interface LongListProps<T> {
@@ -15,15 +30,36 @@ interface LongListProps<T> {
   /** Of a row, in pixels. */
   height: number;
   label: string;
-  columns: string;
-  titles: readonly ComponentChildren[];
-  row: (item: T) => ComponentChildren;
+  columns: readonly Column<T>[];
 }
 
-/** `row` answers with the row's cells: elements with the role `cell`. */
-export function LongList<T>({ items, keyOf, height, label, columns, titles, row }: LongListProps<T>) {
+/** Tracks of a row for these columns. */
+export function tracksOf(columns: readonly { width: string }[]): string {
+  return columns.map((column) => column.width).join(" ");
+}
+
+/** The titles of these columns, for a row with the role `row`. */
+export function Titles({ columns }: { columns: readonly Pick<Column<never>, "title" | "end">[] }) {
+  return columns.map(({ title, end }) => (
+    <span role="columnheader" class={end ? "num" : ""} key={title}>
+      {title}
+    </span>
+  ));
+}
+
+/** One item's cells, for a row with the role `row`. */
+export function Cells<T>({ columns, item }: { columns: readonly Column<T>[]; item: T }) {
+  return columns.map(({ title, end, class: more = "", cell }) => (
+    <span role="cell" class={end ? `${more} num` : more} key={title}>
+      {cell(item)}
+    </span>
+  ));
+}
+
+export function LongList<T>({ items, keyOf, height, label, columns }: LongListProps<T>) {
   const body = useRef<HTMLDivElement>(null);
-  const [range, setRange] = useState({ from: 0, to: ALL_UP_TO });
+  const first = useSignal(0);
+  const end = useSignal(ALL_UP_TO);
   const long = items.length > ALL_UP_TO;
   useEffect(() => {
     if (!long) return;
@@ -31,9 +67,8 @@ export function LongList<T>({ items, keyOf, height, label, columns, titles, row 
     const measure = (): void => {
       waiting = 0;
       const top = body.current?.getBoundingClientRect().top ?? 0;
-      const from = Math.max(0, Math.floor(-top / height) - SPARE_ROWS);
-      const to = Math.max(0, Math.ceil((innerHeight - top) / height)) + SPARE_ROWS;
-      setRange((before) => (before.from === from && before.to === to ? before : { from, to }));
+      first.value = Math.max(0, Math.floor(-top / height) - SPARE_ROWS);
+      end.value = Math.max(0, Math.ceil((innerHeight - top) / height)) + SPARE_ROWS;
     };
     const later = (): void => {
       waiting ||= requestAnimationFrame(measure);
@@ -47,9 +82,9 @@ export function LongList<T>({ items, keyOf, height, label, columns, titles, row 
       removeEventListener("resize", later);
     };
   }, [long, height]);
-  const from = long ? Math.min(range.from, items.length) : 0;
-  const to = long ? Math.min(range.to, items.length) : items.length;
-  const style = { gridTemplateColumns: columns };
+  const from = long ? Math.min(first.value, items.length) : 0;
+  const to = long ? Math.min(end.value, items.length) : items.length;
+  const style = { gridTemplateColumns: tracksOf(columns) };
   return (
     <div
       role="table"
@@ -60,7 +95,7 @@ export function LongList<T>({ items, keyOf, height, label, columns, titles, row 
     >
       <div role="rowgroup" class="titles-group">
         <div role="row" class="row titles" aria-rowindex={1} style={style}>
-          {titles}
+          <Titles columns={columns} />
         </div>
       </div>
       <div
@@ -70,19 +105,10 @@ export function LongList<T>({ items, keyOf, height, label, columns, titles, row 
       >
         {items.slice(from, to).map((item, index) => (
           <div role="row" class="row fixed" key={keyOf(item)} aria-rowindex={from + index + 2} style={style}>
-            {row(item)}
+            <Cells columns={columns} item={item} />
           </div>
         ))}
       </div>
     </div>
-  );
-}
-
-/** A column's title. */
-export function title(words: string, end = false) {
-  return (
-    <span role="columnheader" class={end ? "num" : ""} key={words}>
-      {words}
-    </span>
   );
 }

@@ -58,6 +58,9 @@ const TONE: Record<Kind, string> = {
   offline: "quiet",
 };
 
+/** In place of a value that there is not. */
+export const NOTHING = <span class="quiet">–</span>;
+
 function State({ kind, word }: { kind: Kind; word: string }) {
   return (
     <span class="state" data-kind={TONE[kind]}>

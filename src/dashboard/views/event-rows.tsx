@@ -1,8 +1,10 @@
-/** Events of the history as rows. */
+/** Events of the history as rows of a table. */
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { tasks, workerName } from "../lib/farm.ts";
 import { clock, counted, day, duration } from "../lib/format.ts";
-import { Mark, type Kind } from "../parts/marks.tsx";
+import { Cells, Titles, tracksOf, type Column } from "../parts/long-list.tsx";
+import { Mark, NOTHING, type Kind } from "../parts/marks.tsx";
+import { narrow } from "../parts/narrow.ts";
 import { text } from "../text.ts";
 import { nameOfTask } from "./farm-rules.ts";
 import "./event-rows.css";
@@ -18,65 +20,91 @@ const MARKS: Partial<Record<HistoryEvent["kind"], Kind>> = {
   canceled: "skipped",
 };
 
+/** Frames, seconds and the detail of an event, as far as it has them. */
+function detailsOf(event: HistoryEvent): string {
+  const long = event.frames !== null && event.frames.length > 40;
+  const frames = long ? counted(event.frame_count, "frame") : event.frames;
+  const seconds = event.seconds === null ? null : duration(event.seconds);
+  return [frames, seconds, event.detail].filter((part) => part !== null && part !== "").join(" · ");
+}
+
+const t = text.history;
+
+const COLUMNS: readonly Column<HistoryEvent>[] = [
+  {
+    title: t.at,
+    width: "160px",
+    class: "event-at",
+    cell: (event) => (
+      <>
+        {clock(event.at_ms)} <span class="quiet small">{day(event.at_ms)}</span>
+      </>
+    ),
+  },
+  {
+    title: t.what,
+    width: "132px",
+    class: "state",
+    cell: (event) => (
+      <>
+        <Mark kind={MARKS[event.kind] ?? "pending"} />
+        {t.kinds[event.kind]}
+      </>
+    ),
+  },
+  {
+    title: text.farm.name,
+    width: "minmax(80px, 1.2fr)",
+    class: "clip",
+    cell: (event) => {
+      const task = tasks.value.get(event.task_id);
+      return <a href={`/app/tasks/${event.task_id}`}>{task ? nameOfTask(task) : `#${event.task_id}`}</a>;
+    },
+  },
+  {
+    title: text.farm.worker,
+    width: "minmax(80px, 1fr)",
+    class: "clip",
+    cell: (event) =>
+      event.worker_id === null ? (
+        NOTHING
+      ) : (
+        <a href={`/app/workers/${event.worker_id}`}>{workerName(event.worker_id)}</a>
+      ),
+  },
+  {
+    title: t.detail,
+    width: "minmax(0, 2fr)",
+    class: "quiet clip",
+    cell: (event) => <span title={detailsOf(event)}>{detailsOf(event)}</span>,
+  },
+];
+/** For the page of one worker, which needs no column for it. */
+const COLUMNS_OF_WORKER = COLUMNS.filter((column) => column.title !== text.farm.worker);
+
 interface Props {
   events: readonly HistoryEvent[];
-  /** Which link each row has: to its task, or to task and worker. */
-  about: "task" | "both";
+  /** Whether the rows have a link to their worker besides the link to their task. */
+  withWorker?: boolean;
 }
 
-function Detail({ event }: { event: HistoryEvent }) {
-  const frames = event.frames !== null && event.frames.length > 40 ? counted(event.frame_count, "frame") : event.frames;
-  const parts = [frames, event.seconds === null ? null : duration(event.seconds), event.detail].filter(
-    (part) => part !== null && part !== "",
-  );
+export function EventRows({ events, withWorker = false }: Props) {
+  const columns = withWorker ? COLUMNS : COLUMNS_OF_WORKER;
+  // On a phone a row is two columns wide and as many lines as it needs (event-rows.css).
+  const style = narrow.value ? {} : { gridTemplateColumns: tracksOf(columns) };
   return (
-    <span role="cell" class="quiet clip" title={parts.join(" · ")}>
-      {parts.join(" · ")}
-    </span>
-  );
-}
-
-export function EventRows({ events, about }: Props) {
-  const t = text.history;
-  return (
-    <div role="table" aria-label={t.events} class={`rows events ${about}`}>
+    <div role="table" aria-label={t.events} class="rows events">
       <div role="rowgroup">
-        <div role="row" class="row titles">
-          <span role="columnheader">{t.at}</span>
-          <span role="columnheader">{t.what}</span>
-          <span role="columnheader">{text.farm.name}</span>
-          {about === "both" && <span role="columnheader">{text.farm.worker}</span>}
-          <span role="columnheader">{t.detail}</span>
+        <div role="row" class="row titles" style={style}>
+          <Titles columns={columns} />
         </div>
       </div>
       <div role="rowgroup">
-        {events.map((event) => {
-          const task = tasks.value.get(event.task_id);
-          return (
-            <div role="row" class="row" key={`${event.task_id}-${event.seq}`}>
-              <span role="cell" class="event-at">
-                {clock(event.at_ms)} <span class="quiet small">{day(event.at_ms)}</span>
-              </span>
-              <span role="cell" class="state">
-                <Mark kind={MARKS[event.kind] ?? "pending"} />
-                {t.kinds[event.kind]}
-              </span>
-              <span role="cell" class="clip">
-                <a href={`/app/tasks/${event.task_id}`}>{task ? nameOfTask(task) : `#${event.task_id}`}</a>
-              </span>
-              {about === "both" && (
-                <span role="cell" class="clip">
-                  {event.worker_id === null ? (
-                    <span class="quiet">–</span>
-                  ) : (
-                    <a href={`/app/workers/${event.worker_id}`}>{workerName(event.worker_id)}</a>
-                  )}
-                </span>
-              )}
-              <Detail event={event} />
-            </div>
-          );
-        })}
+        {events.map((event) => (
+          <div role="row" class="row" key={`${event.task_id}-${event.seq}`} style={style}>
+            <Cells columns={columns} item={event} />
+          </div>
+        ))}
       </div>
     </div>
   );

@@ -1,80 +1,111 @@
-/** The farm's tasks, in the order in which they get workers. */
+/** The tasks of the farm, in the order in which they get workers. */
 import { useComputed, useSignal } from "@preact/signals";
 import type { TaskSummary } from "../../protocol/task.ts";
 import { managerNow, tasks, tasksLeftOut } from "../lib/farm.ts";
 import { count, percent } from "../lib/format.ts";
-import { LongList, title } from "../parts/long-list.tsx";
-import { TaskState } from "../parts/marks.tsx";
+import { LongList, type Column } from "../parts/long-list.tsx";
+import { NOTHING, TaskState } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { Strip } from "../parts/progress.tsx";
 import { spread, text } from "../text.ts";
 import { byDispatch, framesPerHour, isOpen, matchesTask, nameOfTask } from "./farm-rules.ts";
 
-const WIDE = "minmax(140px, 2.4fr) 116px minmax(140px, 2fr) 128px 84px 64px 64px";
-/** The columns of a phone. */
-export const PHONE = "minmax(0, 1fr) auto";
-
-function taskRow(task: TaskSummary) {
+function TaskName({ task }: { task: TaskSummary }) {
   const name = nameOfTask(task);
-  const eta = task.eta && isOpen(task) ? spread(task.eta.low_ms, task.eta.high_ms, managerNow.value) : "";
-  const done = percent(task.frames.done + task.frames.skipped, task.frames.total);
-  if (narrow.value) {
-    return (
-      <>
-        <span role="cell" class="two">
-          <a class="name clip" href={`/app/tasks/${task.id}`}>
-            {name}
-          </a>
-          <Strip frames={task.frames} />
-        </span>
-        <span role="cell" class="two num small">
-          <TaskState status={task.status} />
-          <span class="quiet">
-            {done}
-            {eta !== "" && ` · ${eta}`}
-          </span>
-        </span>
-      </>
-    );
-  }
-  const rate = framesPerHour(task);
   return (
-    <>
-      <span role="cell" class="two">
-        <a class="name clip" href={`/app/tasks/${task.id}`} title={name}>
-          {name}
-        </a>
+    <a class="name clip" href={`/app/tasks/${task.id}`} title={name}>
+      {name}
+    </a>
+  );
+}
+
+function shareDone({ frames }: TaskSummary): string {
+  return percent(frames.done + frames.skipped, frames.total);
+}
+
+/** When the task will be ready; empty when it has ended or nothing can be said. */
+function readyIn(task: TaskSummary): string {
+  return task.eta && isOpen(task) ? spread(task.eta.low_ms, task.eta.high_ms, managerNow.value) : "";
+}
+
+const t = text.farm;
+
+const COLUMNS: readonly Column<TaskSummary>[] = [
+  {
+    title: t.name,
+    width: "minmax(140px, 2.4fr)",
+    class: "two",
+    cell: (task) => (
+      <>
+        <TaskName task={task} />
         <span class="quiet small clip">
           #{task.id} · {task.type}
         </span>
-      </span>
-      <span role="cell">
-        <TaskState status={task.status} />
-      </span>
-      <span role="cell" class="two">
+      </>
+    ),
+  },
+  { title: t.status, width: "116px", cell: (task) => <TaskState status={task.status} /> },
+  {
+    title: t.progress,
+    width: "minmax(140px, 2fr)",
+    class: "two",
+    cell: (task) => (
+      <>
         <Strip frames={task.frames} />
         <span class="quiet small progress-words">
           <span>
             {count(task.frames.done)} / {count(task.frames.total)}
           </span>
-          <span>{done}</span>
+          <span>{shareDone(task)}</span>
         </span>
-      </span>
-      <span role="cell" class="num">
-        {eta === "" ? <span class="quiet">–</span> : eta}
-      </span>
-      <span role="cell" class="num">
-        {rate === null ? <span class="quiet">–</span> : count(rate)}
-      </span>
-      <span role="cell" class={task.errors > 0 ? "num bad" : "num quiet"}>
-        {count(task.errors)}
-      </span>
-      <span role="cell" class="num">
-        {task.priority}
-      </span>
-    </>
-  );
-}
+      </>
+    ),
+  },
+  { title: t.eta, width: "128px", end: true, cell: (task) => readyIn(task) || NOTHING },
+  {
+    title: t.rate,
+    width: "84px",
+    end: true,
+    cell: (task) => {
+      const rate = framesPerHour(task);
+      return rate === null ? NOTHING : count(rate);
+    },
+  },
+  {
+    title: t.errors,
+    width: "64px",
+    end: true,
+    cell: (task) => <span class={task.errors > 0 ? "bad" : "quiet"}>{count(task.errors)}</span>,
+  },
+  { title: t.priority, width: "64px", end: true, cell: (task) => task.priority },
+];
+
+/** A phone has room for two columns. */
+const PHONE_COLUMNS: readonly Column<TaskSummary>[] = [
+  {
+    title: t.name,
+    width: "minmax(0, 1fr)",
+    class: "two",
+    cell: (task) => (
+      <>
+        <TaskName task={task} />
+        <Strip frames={task.frames} />
+      </>
+    ),
+  },
+  {
+    title: t.status,
+    width: "auto",
+    end: true,
+    class: "two small",
+    cell: (task) => (
+      <>
+        <TaskState status={task.status} />
+        <span class="quiet">{[shareDone(task), readyIn(task)].filter(Boolean).join(" · ")}</span>
+      </>
+    ),
+  },
+];
 
 export function Tasks() {
   const show = useSignal<"open" | "ended" | "all">("open");
@@ -86,7 +117,6 @@ export function Tasks() {
       )
       .sort(byDispatch),
   );
-  const t = text.farm;
   return (
     <section class="sheet" aria-labelledby="tasks-title">
       <div class="sheet-head">
@@ -121,21 +151,7 @@ export function Tasks() {
           keyOf={(task) => task.id}
           height={narrow.value ? 60 : 52}
           label={t.tasks}
-          columns={narrow.value ? PHONE : WIDE}
-          titles={
-            narrow.value
-              ? [title(t.name), title(t.status, true)]
-              : [
-                  title(t.name),
-                  title(t.status),
-                  title(t.progress),
-                  title(t.eta, true),
-                  title(t.rate, true),
-                  title(t.errors, true),
-                  title(t.priority, true),
-                ]
-          }
-          row={taskRow}
+          columns={narrow.value ? PHONE_COLUMNS : COLUMNS}
         />
       )}
       {tasksLeftOut.value > 0 && show.value !== "ended" && <p class="empty">{t.leftOut(tasksLeftOut.value)}</p>}

@@ -4,87 +4,127 @@ import type { LiveWorker } from "../../protocol/live.ts";
 import { managerNow, tasks, workers } from "../lib/farm.ts";
 import { ago } from "../lib/format.ts";
 import { isAdmin } from "../lib/session.ts";
-import { LongList, title } from "../parts/long-list.tsx";
-import { WorkerState } from "../parts/marks.tsx";
+import { LongList, type Column } from "../parts/long-list.tsx";
+import { NOTHING, WorkerState } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { text } from "../text.ts";
 import { matchesWorker, nameOfTask, workersFirst } from "./farm-rules.ts";
-import { PHONE } from "./farm-tasks.tsx";
 
-function workerRow(worker: LiveWorker) {
+function WorkerName({ worker }: { worker: LiveWorker }) {
   const name = worker.name || worker.hostname;
-  const task = worker.current_task === null ? undefined : tasks.value.get(worker.current_task);
-  const rest = worker.tags.join(", ");
-  const doing =
-    worker.current_task === null ? (
-      <span class="quiet">–</span>
-    ) : (
-      <a class="clip" href={`/app/tasks/${worker.current_task}`}>
-        {task ? nameOfTask(task) : `#${worker.current_task}`}
-      </a>
-    );
-  const seen = worker.connection === "online" ? text.worker.now : ago(worker.last_seen_ms, managerNow.value);
-  if (narrow.value) {
-    return (
-      <>
-        <span role="cell" class="two">
-          <a class="name clip" href={`/app/workers/${worker.id}`}>
-            {name}
-          </a>
-          <span class="clip small">{doing}</span>
-        </span>
-        <span role="cell" class="two num small">
-          <WorkerState worker={worker} />
-          <span class="quiet">
-            {worker.cpu_percent === null || worker.connection === "offline"
-              ? seen
-              : `${Math.round(worker.cpu_percent)} % CPU`}
-          </span>
-        </span>
-      </>
-    );
-  }
-  // What an offline machine said last is not how it is now.
-  const told = worker.connection === "online";
-  const share = (value: number | null) =>
-    value === null || !told ? <span class="quiet">–</span> : `${Math.round(value)} %`;
   return (
-    <>
-      <span role="cell" class="two">
-        <a class="name clip" href={`/app/workers/${worker.id}`} title={name}>
-          {name}
-        </a>
-        <span class="quiet small clip">{rest === "" ? worker.system : rest}</span>
-      </span>
-      <span role="cell">
-        <WorkerState worker={worker} />
-      </span>
-      <span role="cell" class="two">
-        {doing}
-        {worker.activity && <span class="quiet small clip">{worker.activity}</span>}
-      </span>
-      <span role="cell" class="num">
-        {worker.load_1min === null || !told ? <span class="quiet">–</span> : worker.load_1min.toFixed(1)}
-      </span>
-      <span role="cell" class="num">
-        {share(worker.cpu_percent)}
-      </span>
-      <span role="cell" class="num">
-        {share(worker.mem_percent)}
-      </span>
-      <span role="cell" class="num quiet">
-        {seen}
-      </span>
-    </>
+    <a class="name clip" href={`/app/workers/${worker.id}`} title={name}>
+      {name}
+    </a>
   );
 }
+
+function CurrentTask({ worker }: { worker: LiveWorker }) {
+  const id = worker.current_task;
+  if (id === null) return NOTHING;
+  const task = tasks.value.get(id);
+  return (
+    <a class="clip" href={`/app/tasks/${id}`}>
+      {task ? nameOfTask(task) : `#${id}`}
+    </a>
+  );
+}
+
+/** A measurement. The last one of an offline machine says nothing about now, so it is not shown. */
+function measured(worker: LiveWorker, value: number | null, words: (value: number) => string) {
+  return value === null || worker.connection === "offline" ? NOTHING : words(value);
+}
+
+function seen(worker: LiveWorker): string {
+  return worker.connection === "online" ? text.worker.now : ago(worker.last_seen_ms, managerNow.value);
+}
+
+const t = text.farm;
+const percentage = (value: number): string => `${Math.round(value)} %`;
+
+const COLUMNS: readonly Column<LiveWorker>[] = [
+  {
+    title: t.worker,
+    width: "minmax(140px, 2fr)",
+    class: "two",
+    cell: (worker) => (
+      <>
+        <WorkerName worker={worker} />
+        <span class="quiet small clip">{worker.tags.join(", ") || worker.system}</span>
+      </>
+    ),
+  },
+  { title: t.status, width: "116px", cell: (worker) => <WorkerState worker={worker} /> },
+  {
+    title: t.doing,
+    width: "minmax(140px, 2fr)",
+    class: "two",
+    cell: (worker) => (
+      <>
+        <CurrentTask worker={worker} />
+        {worker.activity && <span class="quiet small clip">{worker.activity}</span>}
+      </>
+    ),
+  },
+  {
+    title: t.load,
+    width: "64px",
+    end: true,
+    cell: (worker) => measured(worker, worker.load_1min, (load) => load.toFixed(1)),
+  },
+  {
+    title: t.cpu,
+    width: "64px",
+    end: true,
+    cell: (worker) => measured(worker, worker.cpu_percent, percentage),
+  },
+  {
+    title: t.memory,
+    width: "72px",
+    end: true,
+    cell: (worker) => measured(worker, worker.mem_percent, percentage),
+  },
+  { title: t.seen, width: "104px", end: true, class: "quiet", cell: seen },
+];
+
+/** A phone has room for two columns. */
+const PHONE_COLUMNS: readonly Column<LiveWorker>[] = [
+  {
+    title: t.worker,
+    width: "minmax(0, 1fr)",
+    class: "two",
+    cell: (worker) => (
+      <>
+        <WorkerName worker={worker} />
+        <span class="clip small">
+          <CurrentTask worker={worker} />
+        </span>
+      </>
+    ),
+  },
+  {
+    title: t.status,
+    width: "auto",
+    end: true,
+    class: "two small",
+    cell: (worker) => (
+      <>
+        <WorkerState worker={worker} />
+        <span class="quiet">
+          {worker.cpu_percent === null || worker.connection === "offline"
+            ? seen(worker)
+            : `${percentage(worker.cpu_percent)} CPU`}
+        </span>
+      </>
+    ),
+  },
+];
 
 export function Workers() {
   const search = useSignal("");
   const rows = useComputed(() =>
     [...workers.value.values()].filter((worker) => matchesWorker(worker, search.value)).sort(workersFirst),
   );
-  const t = text.farm;
   return (
     <section class="sheet" aria-labelledby="workers-title">
       <div class="sheet-head">
@@ -113,21 +153,7 @@ export function Workers() {
           keyOf={(worker) => worker.id}
           height={narrow.value ? 60 : 52}
           label={t.workers}
-          columns={narrow.value ? PHONE : "minmax(140px, 2fr) 116px minmax(140px, 2fr) 64px 64px 72px 104px"}
-          titles={
-            narrow.value
-              ? [title(t.worker), title(t.status, true)]
-              : [
-                  title(t.worker),
-                  title(t.status),
-                  title(t.doing),
-                  title(t.load, true),
-                  title(t.cpu, true),
-                  title(t.memory, true),
-                  title(t.seen, true),
-                ]
-          }
-          row={workerRow}
+          columns={narrow.value ? PHONE_COLUMNS : COLUMNS}
         />
       )}
     </section>

@@ -133,7 +133,7 @@ function Events() {
       ) : events.value.length === 0 && cursor.value === null ? (
         <p class="empty">{t.empty}</p>
       ) : (
-        <EventRows events={events.value} about="both" />
+        <EventRows events={events.value} withWorker />
       )}
       {cursor.value !== null && (
         <p class="empty">

@@ -259,7 +259,7 @@ function WorkerSheet({ id }: { id: number }) {
           ) : events.value.length === 0 ? (
             <p class="empty">{t.historyEmpty}</p>
           ) : (
-            <EventRows events={events.value} about="task" />
+            <EventRows events={events.value} />
           )}
         </section>
         <Machine worker={worker} />
