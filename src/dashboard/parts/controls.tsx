@@ -1,24 +1,25 @@
-/** Small things that many views use. */
+/** Form fields, dialogs and copy boxes, which many views use. */
+import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import { call } from "../lib/api.ts";
 import { text } from "../text.ts";
 import { attempt, covers, Messages, say } from "./messages.tsx";
 
 /** A command with a button that copies it. */
 export function CopyBox({ value, label }: { value: string; label: string }) {
-  const [copied, setCopied] = useState(false);
-  useEffect(() => {
-    if (!copied) return;
-    const timer = setTimeout(() => setCopied(false), 2_000);
+  const copied = useSignal(false);
+  useSignalEffect(() => {
+    if (!copied.value) return;
+    const timer = setTimeout(() => (copied.value = false), 2_000);
     return () => clearTimeout(timer);
-  }, [copied]);
+  });
   const copy = async (): Promise<void> => {
     try {
       await navigator.clipboard.writeText(value);
-      setCopied(true);
+      copied.value = true;
     } catch {
-      // No leave, or no https: select it, so that a key press copies it.
+      // Without permission, or without https, browsers refuse: the message says how to copy by hand.
       say(text.copyFailed);
     }
   };
@@ -28,7 +29,7 @@ export function CopyBox({ value, label }: { value: string; label: string }) {
         {value}
       </code>
       <button type="button" class="button" onClick={() => void copy()} aria-label={`${text.copy}: ${label}`}>
-        {copied ? text.copied : text.copy}
+        {copied.value ? text.copied : text.copy}
       </button>
     </div>
   );
@@ -45,7 +46,7 @@ interface FieldProps {
   }) => ComponentChildren;
 }
 
-/** A labelled field, its hint and what is wrong with it. */
+/** A field with its label, and below it what is wrong with its value, or else a hint. */
 export function Field({ label, hint, error, children }: FieldProps) {
   const id = useId();
   const about = error ?? hint;
@@ -72,7 +73,7 @@ interface DialogProps {
   children: ComponentChildren;
 }
 
-/** A modal dialog; Escape closes it, and the focus goes back to where it was. */
+/** A modal dialog. Escape closes it, and the focus returns to the element that had it before. */
 export function Dialog({ title, onClose, children }: DialogProps) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
@@ -96,6 +97,7 @@ export function Dialog({ title, onClose, children }: DialogProps) {
   );
 }
 
+/** Ask for confirmation. The button that changes nothing has the focus. */
 interface ConfirmProps {
   title: string;
   words: string;
@@ -137,18 +139,18 @@ export function joinCommandOf(token: string): string {
   return `npx tablao worker --manager ${location.origin} --join ${token}`;
 }
 
-/** A button that makes a join token, and then the command with it. For admins. */
+/** A button that makes a join token and then shows the join command. For admins. */
 export function JoinMaker() {
-  const [made, setMade] = useState<JoinCommand | null>(null);
+  const made = useSignal<JoinCommand | null>(null);
   const make = (): void => {
     const body = { role: "join", name: text.join.tokenName };
-    void attempt(async () => setMade(await call<JoinCommand>("POST", "/tokens", { body })));
+    void attempt(async () => (made.value = await call<JoinCommand>("POST", "/tokens", { body })));
   };
-  if (made) {
+  if (made.value) {
     return (
       <div class="stack close">
-        <CopyBox value={joinCommandOf(made.token)} label={text.join.command} />
-        <p class="quiet small">{text.join.once(made.expires_ms)}</p>
+        <CopyBox value={joinCommandOf(made.value.token)} label={text.join.command} />
+        <p class="quiet small">{text.join.once(made.value.expires_ms)}</p>
       </div>
     );
   }

@@ -1,6 +1,5 @@
 /** Settings of the farm: names and JSON values. */
 import { useSignal } from "@preact/signals";
-import { useState } from "preact/hooks";
 import type { Settings } from "../lib/answers.ts";
 import { call } from "../lib/api.ts";
 import { useList } from "../lib/use-list.ts";
@@ -19,7 +18,7 @@ function spelled(value: string): unknown {
 
 function Row({ name, value, onSaved }: { name: string; value: unknown; onSaved: () => void }) {
   const shown = JSON.stringify(value);
-  const [draft, setDraft] = useState(shown);
+  const draft = useSignal(shown);
   const save = (next: unknown): void =>
     void attempt(async () => {
       await call("PATCH", `/settings/${encodeURIComponent(name)}`, { body: { value: next } });
@@ -31,7 +30,7 @@ function Row({ name, value, onSaved }: { name: string; value: unknown; onSaved: 
       onSubmit={(event) => {
         event.preventDefault();
         try {
-          save(JSON.parse(draft));
+          save(JSON.parse(draft.value));
         } catch {
           say(text.submit.badJson);
         }
@@ -43,11 +42,11 @@ function Row({ name, value, onSaved }: { name: string; value: unknown; onSaved: 
       <input
         class="input mono"
         aria-label={name}
-        value={draft}
-        onInput={(event) => setDraft(event.currentTarget.value)}
+        value={draft.value}
+        onInput={(event) => (draft.value = event.currentTarget.value)}
       />
       <span class="actions">
-        <button type="submit" class="button" disabled={draft === shown}>
+        <button type="submit" class="button" disabled={draft.value === shown}>
           {text.save}
         </button>
         <button type="button" class="button danger" aria-label={`${text.remove} ${name}`} onClick={() => save(null)}>

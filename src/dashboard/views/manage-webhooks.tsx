@@ -1,6 +1,5 @@
 /** Webhooks: addresses that are told what became of tasks, and how each telling went. */
 import { useSignal } from "@preact/signals";
-import { useState } from "preact/hooks";
 import type { Webhook, WebhookCreated, WebhookEvent } from "../../protocol/webhook.ts";
 import type { DeliveryList, WebhookList } from "../lib/answers.ts";
 import { call } from "../lib/api.ts";
@@ -45,8 +44,8 @@ function Deliveries({ id }: { id: number }) {
 
 function Hook({ hook, onChange }: { hook: Webhook; onChange: () => void }) {
   const t = text.manage;
-  const [open, setOpen] = useState(false);
-  const [removing, setRemoving] = useState(false);
+  const open = useSignal(false);
+  const removing = useSignal(false);
   const remove = (): void =>
     void attempt(async () => {
       await call("DELETE", `/webhooks/${hook.id}`);
@@ -62,21 +61,26 @@ function Hook({ hook, onChange }: { hook: Webhook; onChange: () => void }) {
             {hook.last_ms !== null && `, ${ago(hook.last_ms, managerNow.value)}`}
           </span>
         )}
-        <button type="button" class="button little" aria-expanded={open} onClick={() => setOpen(!open)}>
+        <button
+          type="button"
+          class="button little"
+          aria-expanded={open.value}
+          onClick={() => (open.value = !open.value)}
+        >
           {t.deliveries}
         </button>
-        <button type="button" class="button little danger" onClick={() => setRemoving(true)}>
+        <button type="button" class="button little danger" onClick={() => (removing.value = true)}>
           {text.remove}
         </button>
       </div>
       <span class="quiet">{hook.events.map((event) => t.eventNames[event]).join(" · ")}</span>
-      {open && <Deliveries id={hook.id} />}
-      {removing && (
+      {open.value && <Deliveries id={hook.id} />}
+      {removing.value && (
         <Confirm
           title={t.hookRemove}
           words={t.hookRemoveSure}
           action={text.remove}
-          onClose={() => setRemoving(false)}
+          onClose={() => (removing.value = false)}
           onYes={remove}
         />
       )}

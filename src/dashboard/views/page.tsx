@@ -1,7 +1,7 @@
-/** The frame round all views: who is signed in, where we are, what is live. */
-import { useComputed, useSignalEffect } from "@preact/signals";
+/** The frame around all views: navigation, the state of the live connection, and the view of the current address. */
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentType } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Icon, Logo } from "../parts/icons.tsx";
 import { attempt, Messages } from "../parts/messages.tsx";
 import { ThemeButton } from "../parts/theme-button.tsx";
@@ -15,53 +15,58 @@ import { SignIn } from "./sign-in.tsx";
 
 type Params = Record<string, string>;
 type View = ComponentType<{ params: Params }>;
+type LoadView = () => Promise<View>;
 
-interface Route {
-  pattern: string;
-  /** The entry of the navigation that is lit. */
-  nav: "farm" | "submit" | "history" | "manage" | null;
-  view: View | (() => Promise<View>);
-  lazy: boolean;
-}
+/** An address pattern, the entry of the navigation that is marked there, and the view. */
+type Route = { pattern: string; nav: "farm" | "submit" | "history" | "manage" } & (
+  | { view: View }
+  /** The view is a script of its own, loaded when the view is first shown. */
+  | { load: LoadView }
+);
 
 const ROUTES: readonly Route[] = [
-  { pattern: "/app", nav: "farm", view: Farm, lazy: false },
-  { pattern: "/app/tasks/:id", nav: "farm", view: async () => (await import("./task.tsx")).TaskView, lazy: true },
-  { pattern: "/app/workers/:id", nav: "farm", view: async () => (await import("./worker.tsx")).WorkerView, lazy: true },
-  { pattern: "/app/submit", nav: "submit", view: async () => (await import("./submit.tsx")).Submit, lazy: true },
-  { pattern: "/app/history", nav: "history", view: async () => (await import("./history.tsx")).History, lazy: true },
-  { pattern: "/app/manage", nav: "manage", view: async () => (await import("./manage.tsx")).Manage, lazy: true },
+  { pattern: "/app", nav: "farm", view: Farm },
+  { pattern: "/app/tasks/:id", nav: "farm", load: async () => (await import("./task.tsx")).TaskView },
+  { pattern: "/app/workers/:id", nav: "farm", load: async () => (await import("./worker.tsx")).WorkerView },
+  { pattern: "/app/submit", nav: "submit", load: async () => (await import("./submit.tsx")).Submit },
+  { pattern: "/app/history", nav: "history", load: async () => (await import("./history.tsx")).History },
+  { pattern: "/app/manage", nav: "manage", load: async () => (await import("./manage.tsx")).Manage },
 ];
+const loadShare: LoadView = async () => (await import("./share.tsx")).ShareView;
 
-function routeOf(at: string): { route: Route; params: Params } | null {
+function routeAt(address: string): { route: Route; params: Params } | null {
   for (const route of ROUTES) {
-    const params = match(route.pattern, at);
+    const params = match(route.pattern, address);
     if (params) return { route, params };
   }
   return null;
 }
 
-/** Loads a view when it is first shown; what was shown before stays until then. */
-function Lazy({ load, params }: { load: () => Promise<View>; params: Params }) {
-  const [loaded, setLoaded] = useState<{ load: () => Promise<View>; view: View } | null>(null);
-  const [failed, setFailed] = useState<string | null>(null);
+/** A view that is loaded when it is first shown. Nothing is shown until then. */
+function Lazy({ load, params }: { load: LoadView; params: Params }) {
+  const loaded = useSignal<{ by: LoadView; view: View } | null>(null);
+  const failed = useSignal<string | null>(null);
   useEffect(() => {
     let gone = false;
-    setFailed(null);
+    failed.value = null;
     load().then(
-      (view) => !gone && setLoaded({ load, view }),
-      (thrown: unknown) => !gone && setFailed(messageOf(thrown)),
+      (view) => {
+        if (!gone) loaded.value = { by: load, view };
+      },
+      (thrown: unknown) => {
+        if (!gone) failed.value = messageOf(thrown);
+      },
     );
     return () => {
       gone = true;
     };
   }, [load]);
-  if (failed !== null) return <p class="note bad-note">{failed}</p>;
-  if (loaded?.load !== load) return null;
-  return <loaded.view params={params} />;
+  if (failed.value !== null) return <p class="note bad-note">{failed.value}</p>;
+  if (loaded.value?.by !== load) return null;
+  return <loaded.value.view params={params} />;
 }
 
-function Nav({ current }: { current: Route["nav"] }) {
+function Nav({ current }: { current: Route["nav"] | null }) {
   const entries = [
     ["farm", "/app", true],
     ["submit", "/app/submit", maySubmit.value],
@@ -81,7 +86,7 @@ function Nav({ current }: { current: Route["nav"] }) {
   );
 }
 
-function Live() {
+function LiveState() {
   const state = farmState.value;
   return (
     <span class="live" data-state={state} role="status">
@@ -91,13 +96,13 @@ function Live() {
   );
 }
 
-function Signed() {
+function SignedIn() {
   const main = useRef<HTMLElement>(null);
-  const here = useComputed(() => routeOf(path.value));
+  const here = useComputed(() => routeAt(path.value));
   const first = useRef(true);
   useSignalEffect(() => {
     void path.value;
-    // A new view starts at its beginning for those who listen to it; not on the first load, where the browser does that.
+    // Screen readers start at the beginning of a new view. On the first load the browser does that.
     if (first.current) first.current = false;
     else main.current?.focus({ preventScroll: true });
     document.title = text.product;
@@ -115,7 +120,7 @@ function Signed() {
         </a>
         <Nav current={found?.route.nav ?? null} />
         <div class="bar-end">
-          <Live />
+          <LiveState />
           <ThemeButton />
           <button
             type="button"
@@ -136,25 +141,23 @@ function Signed() {
               <a href="/app">{text.toFarm}</a>
             </p>
           </div>
-        ) : found.route.lazy ? (
-          <Lazy load={found.route.view as () => Promise<View>} params={found.params} />
+        ) : "load" in found.route ? (
+          <Lazy load={found.route.load} params={found.params} />
         ) : (
-          <Farm />
+          <found.route.view params={found.params} />
         )}
       </main>
     </>
   );
 }
 
-const loadShare = async (): Promise<View> => (await import("./share.tsx")).ShareView;
-
 export function Page() {
-  const [unreachable, setUnreachable] = useState<string | null>(null);
+  const unreachable = useSignal<string | null>(null);
   const who = session.value;
   const sharing = path.value === "/app/share";
   const reload = (): void => {
-    setUnreachable(null);
-    loadSession().catch((thrown: unknown) => setUnreachable(messageOf(thrown)));
+    unreachable.value = null;
+    loadSession().catch((thrown: unknown) => (unreachable.value = messageOf(thrown)));
   };
   useEffect(reload, []);
   const inside = who != null && who.role !== "share" && !sharing;
@@ -165,9 +168,9 @@ export function Page() {
   }, [inside]);
   return (
     <>
-      {unreachable !== null ? (
+      {unreachable.value !== null ? (
         <main class="empty">
-          <p>{unreachable}</p>
+          <p>{unreachable.value}</p>
           <button type="button" class="button" onClick={reload}>
             {text.retry}
           </button>
@@ -175,7 +178,7 @@ export function Page() {
       ) : who === undefined ? null : sharing ? (
         <Lazy load={loadShare} params={{}} />
       ) : inside ? (
-        <Signed />
+        <SignedIn />
       ) : (
         <SignIn />
       )}

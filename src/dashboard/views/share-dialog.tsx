@@ -1,5 +1,5 @@
-/** Make a link that shows one task to someone without an account. */
-import { useState } from "preact/hooks";
+/** Make a link that shows one task to a person without a token. */
+import { useSignal } from "@preact/signals";
 import type { Share } from "../../protocol/share.ts";
 import { call } from "../lib/api.ts";
 import { CopyBox, Dialog, Field } from "../parts/controls.tsx";
@@ -10,12 +10,13 @@ const DAY_S = 86_400;
 
 export function ShareDialog({ taskId, onClose }: { taskId: number; onClose: () => void }) {
   const t = text.share;
-  const [days, setDays] = useState("7");
-  const [share, setShare] = useState<Share | null>(null);
+  const days = useSignal("7");
+  const share = useSignal<Share | null>(null);
   const make = (): void =>
-    void attempt(async () =>
-      setShare(await call<Share>("POST", `/tasks/${taskId}/share`, { body: { expires_s: Number(days) * DAY_S } })),
-    );
+    void attempt(async () => {
+      const body = { expires_s: Number(days.value) * DAY_S };
+      share.value = await call<Share>("POST", `/tasks/${taskId}/share`, { body });
+    });
   const revoke = (): void =>
     void attempt(async () => {
       await call("DELETE", `/tasks/${taskId}/share`);
@@ -24,10 +25,15 @@ export function ShareDialog({ taskId, onClose }: { taskId: number; onClose: () =
   return (
     <Dialog title={t.title} onClose={onClose}>
       <p>{t.lead}</p>
-      {share === null ? (
+      {share.value === null ? (
         <Field label={t.days}>
           {(attributes) => (
-            <select {...attributes} class="input" value={days} onChange={(event) => setDays(event.currentTarget.value)}>
+            <select
+              {...attributes}
+              class="input"
+              value={days.value}
+              onChange={(event) => (days.value = event.currentTarget.value)}
+            >
               {Object.entries(t.choices).map(([value, words]) => (
                 <option key={value} value={value}>
                   {words}
@@ -38,12 +44,12 @@ export function ShareDialog({ taskId, onClose }: { taskId: number; onClose: () =
         </Field>
       ) : (
         <div class="stack close">
-          <CopyBox value={share.url} label={t.link} />
-          <p class="quiet small">{t.until(share.expires_ms)}</p>
+          <CopyBox value={share.value.url} label={t.link} />
+          <p class="quiet small">{t.until(share.value.expires_ms)}</p>
         </div>
       )}
       <div class="actions">
-        {share === null && (
+        {share.value === null && (
           <button type="button" class="button main" onClick={make}>
             {t.make}
           </button>

@@ -1,5 +1,6 @@
-/** The door: a token is traded for a session. A link of `npm start` brings the token after its `#`. */
-import { useEffect, useState } from "preact/hooks";
+/** Sign in with a token. The link that `npm start` prints has the token after its `#`. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { Field } from "../parts/controls.tsx";
 import { Logo } from "../parts/icons.tsx";
 import { messageOf } from "../lib/problem.ts";
@@ -10,27 +11,27 @@ import { ThemeButton } from "../parts/theme-button.tsx";
 import "./sign-in.css";
 
 export function SignIn() {
-  const [token, setToken] = useState("");
-  const [error, setError] = useState<string | undefined>(undefined);
-  const [busy, setBusy] = useState(false);
+  const token = useSignal("");
+  const error = useSignal<string | undefined>(undefined);
+  const busy = useSignal(false);
   const enter = async (secret: string): Promise<void> => {
-    setBusy(true);
-    setError(undefined);
+    busy.value = true;
+    error.value = undefined;
     try {
       await signIn(secret.trim());
       if (path.value === "/app/sign-in") go("/app", true);
     } catch (thrown) {
-      setError(messageOf(thrown));
-      setBusy(false);
+      error.value = messageOf(thrown);
+      busy.value = false;
     }
   };
   useEffect(() => {
     document.title = `${text.signIn.title} · ${text.product}`;
-    const brought = path.value === "/app/sign-in" ? location.hash.slice(1) : "";
-    if (brought === "") return;
-    // Out of the address bar and the history at once.
+    const inLink = path.value === "/app/sign-in" ? location.hash.slice(1) : "";
+    if (inLink === "") return;
+    // The token must not stay in the address bar or in the browser's history.
     history.replaceState(null, "", "/app/sign-in");
-    void enter(brought);
+    void enter(inLink);
   }, []);
   return (
     <main class="door">
@@ -38,7 +39,7 @@ export function SignIn() {
         class="sheet"
         onSubmit={(event) => {
           event.preventDefault();
-          void enter(token);
+          void enter(token.value);
         }}
       >
         <div class="door-head">
@@ -50,7 +51,7 @@ export function SignIn() {
         </div>
         <h1>{text.signIn.title}</h1>
         <p class="quiet">{text.signIn.lead}</p>
-        <Field label={text.signIn.token} error={error} hint={text.signIn.hint}>
+        <Field label={text.signIn.token} error={error.value} hint={text.signIn.hint}>
           {(attributes) => (
             <input
               {...attributes}
@@ -58,12 +59,12 @@ export function SignIn() {
               type="password"
               autocomplete="current-password"
               required
-              value={token}
-              onInput={(event) => setToken(event.currentTarget.value)}
+              value={token.value}
+              onInput={(event) => (token.value = event.currentTarget.value)}
             />
           )}
         </Field>
-        <button type="submit" class="button main" disabled={busy}>
+        <button type="submit" class="button main" disabled={busy.value}>
           {text.signIn.go}
         </button>
       </form>

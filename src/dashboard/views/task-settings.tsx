@@ -1,5 +1,6 @@
-/** What the task was submitted with, and the command that its workers run. */
-import { useEffect, useState } from "preact/hooks";
+/** The settings of a task, and the command that its workers run. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { Command } from "../../protocol/plan.ts";
 import type { TaskPlan } from "../../protocol/task-type.ts";
 import type { Task } from "../../protocol/task.ts";
@@ -7,8 +8,8 @@ import { get } from "../lib/api.ts";
 import { duration, instant } from "../lib/format.ts";
 import { text } from "../text.ts";
 
-/** A command as a person would write it; folders of the lease as `$IN` and `$OUT`. For reading: nothing runs it. */
-export function commandText({ program, args }: Pick<Command, "program" | "args">): string {
+/** A command as a person would type it, with `$IN` and `$OUT` for the folders of the lease. It is for reading; nothing runs it. */
+function commandText({ program, args }: Pick<Command, "program" | "args">): string {
   const words = args.map((arg) => (typeof arg === "string" ? arg : "in" in arg ? `$IN/${arg.in}` : `$OUT/${arg.out}`));
   return [program, ...words]
     .map((word) => (/^[\w@%+=:,./$#-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`))
@@ -17,10 +18,13 @@ export function commandText({ program, args }: Pick<Command, "program" | "args">
 
 export function TaskSettings({ task }: { task: Task }) {
   const t = text.settings;
-  const [plan, setPlan] = useState<TaskPlan | null>(null);
+  const plan = useSignal<TaskPlan | null>(null);
   useEffect(() => {
     const abort = new AbortController();
-    get<TaskPlan>(`/tasks/${task.id}/plan`, abort.signal).then(setPlan, () => undefined);
+    get<TaskPlan>(`/tasks/${task.id}/plan`, abort.signal).then(
+      (answer) => (plan.value = answer),
+      () => undefined,
+    );
     return () => abort.abort();
   }, [task.id, task.frame_list]);
   const { assets, ...own } = task.settings as Record<string, unknown> & { assets?: unknown };
@@ -56,11 +60,11 @@ export function TaskSettings({ task }: { task: Task }) {
           {JSON.stringify(own, null, 2)}
         </pre>
       </div>
-      {plan && (
+      {plan.value && (
         <div class="stack close">
           <h3>{t.command}</h3>
           <pre class="settings-json" tabIndex={0}>
-            {commandText(plan.command)}
+            {commandText(plan.value.command)}
           </pre>
         </div>
       )}

@@ -1,5 +1,6 @@
-/** Why is this not running: the rule that holds it, and every worker's own. */
-import { useEffect, useState } from "preact/hooks";
+/** The dialog that says why a task does not run, or why a worker has no task: which rule applies, and to which workers. */
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import type { TaskWhy, WorkerWhy } from "../../protocol/why.ts";
 import { get } from "../lib/api.ts";
 import { count } from "../lib/format.ts";
@@ -77,28 +78,28 @@ function WorkerAnswer({ why }: { why: WorkerWhy }) {
 }
 
 export function WhyDialog({ of, id, onClose }: { of: "tasks" | "workers"; id: number; onClose: () => void }) {
-  const [why, setWhy] = useState<TaskWhy | WorkerWhy | null>(null);
-  const [wrong, setWrong] = useState<string | null>(null);
+  const why = useSignal<TaskWhy | WorkerWhy | null>(null);
+  const wrong = useSignal<string | null>(null);
   const ask = (): void => {
     get<TaskWhy | WorkerWhy>(`/${of}/${id}/why`).then(
       (answer) => {
-        setWhy(answer);
-        setWrong(null);
+        why.value = answer;
+        wrong.value = null;
       },
-      (thrown: unknown) => setWrong(messageOf(thrown)),
+      (thrown: unknown) => (wrong.value = messageOf(thrown)),
     );
   };
   useEffect(ask, [of, id]);
   return (
     <Dialog title={text.task.whyTitle} onClose={onClose}>
-      {wrong !== null && <p class="note bad-note">{wrong}</p>}
+      {wrong.value !== null && <p class="note bad-note">{wrong.value}</p>}
       <div class="stack close why-answer" aria-live="polite">
-        {why === null ? (
+        {why.value === null ? (
           <p class="quiet">{text.loading}</p>
-        ) : "waits_for" in why ? (
-          <TaskAnswer why={why} />
+        ) : "waits_for" in why.value ? (
+          <TaskAnswer why={why.value} />
         ) : (
-          <WorkerAnswer why={why} />
+          <WorkerAnswer why={why.value} />
         )}
       </div>
       <div class="actions">

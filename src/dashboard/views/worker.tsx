@@ -1,6 +1,6 @@
 /** A worker: what it does, what it is, what it did; and its switches. */
 import { useComputed, useSignal } from "@preact/signals";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import type { HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
 import type { WorkerInfo } from "../../protocol/worker.ts";
 import type { HistoryPage, WorkerTotals } from "../lib/answers.ts";
@@ -23,10 +23,10 @@ const EVENTS = 100;
 
 function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () => void; onSaved: () => void }) {
   const t = text.worker;
-  const [name, setName] = useState(worker.name);
-  const [tags, setTags] = useState(worker.tags.join(", "));
+  const name = useSignal(worker.name);
+  const tags = useSignal(worker.tags.join(", "));
   const save = async (): Promise<void> => {
-    const body = { name, tags: tags.split(/[\s,]+/).filter(Boolean) };
+    const body = { name: name.value, tags: tags.value.split(/[\s,]+/).filter(Boolean) };
     if (await attempt(() => call("PATCH", `/workers/${worker.id}`, { body }), t.saved)) {
       onSaved();
       onClose();
@@ -43,12 +43,22 @@ function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () =>
       >
         <Field label={t.name}>
           {(attributes) => (
-            <input {...attributes} class="input" value={name} onInput={(event) => setName(event.currentTarget.value)} />
+            <input
+              {...attributes}
+              class="input"
+              value={name.value}
+              onInput={(event) => (name.value = event.currentTarget.value)}
+            />
           )}
         </Field>
         <Field label={t.tags} hint={t.tagsHint}>
           {(attributes) => (
-            <input {...attributes} class="input" value={tags} onInput={(event) => setTags(event.currentTarget.value)} />
+            <input
+              {...attributes}
+              class="input"
+              value={tags.value}
+              onInput={(event) => (tags.value = event.currentTarget.value)}
+            />
           )}
         </Field>
         <div class="actions">
