@@ -1,7 +1,7 @@
-/** An input whose kind is known only when it is shown; the types of JSX want one for each kind. */
+/** An input whose kind is a property. The types of JSX want a constant kind for each input. */
 import type { InputHTMLAttributes } from "preact";
 
-export type InputKind = "text" | "number" | "date";
+export type InputKind = "text" | "number" | "date" | "url";
 
 type Props = { kind: InputKind; list?: string | undefined } & Omit<InputHTMLAttributes, "type" | "list" | "role">;
 

@@ -13,6 +13,7 @@ import { Field } from "../parts/controls.tsx";
 import { Input, type InputKind } from "../parts/input.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { attempt } from "../parts/messages.tsx";
+import { Table, type TableColumn } from "../parts/table.tsx";
 import { Tabs } from "../parts/tabs.tsx";
 import { text } from "../text.ts";
 import { EventRows } from "./event-rows.tsx";
@@ -49,7 +50,6 @@ function Choices({ id, of }: { id: string; of: readonly Known[] }) {
 }
 
 function Events() {
-  const t = text.history;
   const events = useSignal<readonly HistoryEvent[] | null>(null);
   const cursor = useSignal<string | null>(null);
   const wrong = useSignal<string | null>(null);
@@ -146,96 +146,75 @@ function Events() {
   );
 }
 
-function columns(names: readonly string[]) {
-  return (
-    <thead>
-      <tr>
-        {names.map((name, index) => (
-          <th key={name} scope="col" class={index === 0 ? "" : "num"}>
-            {name}
-          </th>
-        ))}
-      </tr>
-    </thead>
-  );
+const t = text.history;
+
+/** A column of numbers. */
+function numbers<T>(title: string, cell: (item: T) => string, bad?: (item: T) => boolean): TableColumn<T> {
+  return { title, end: true, cell, class: (item) => (bad?.(item) ? "bad" : "") };
 }
 
-function DayRow({ day, most }: { day: DayTotal; most: number }) {
-  return (
-    <tr>
-      <th scope="row">{day.day}</th>
-      <td class="bar-cell">
-        <span class="day-bar" style={{ width: `${(100 * day.frames) / most}%` }} />
-        <span>{count(day.frames)}</span>
-      </td>
-      <td class="num">{duration(day.seconds)}</td>
-      <td class={day.errors > 0 ? "num bad" : "num"}>{count(day.errors)}</td>
-      <td class="num">{count(day.lost)}</td>
-      <td class="num">{count(day.tasks)}</td>
-      <td class="num">{count(day.workers)}</td>
-    </tr>
-  );
+/** The columns of days; `most` is the number of frames of the day with the longest bar. */
+function dayColumns(most: number): readonly TableColumn<DayTotal>[] {
+  return [
+    { title: t.day, cell: (day) => day.day },
+    {
+      title: t.frames,
+      end: true,
+      class: () => "bar-cell",
+      cell: (day) => (
+        <>
+          <span class="day-bar" style={{ width: `${(100 * day.frames) / most}%` }} />
+          <span>{count(day.frames)}</span>
+        </>
+      ),
+    },
+    numbers(t.time, (day) => duration(day.seconds)),
+    numbers(
+      t.errors,
+      (day) => count(day.errors),
+      (day) => day.errors > 0,
+    ),
+    numbers(t.lost, (day) => count(day.lost)),
+    numbers(t.tasks, (day) => count(day.tasks)),
+    numbers(t.workers, (day) => count(day.workers)),
+  ];
 }
 
 function Days() {
-  const t = text.history;
   const { value, wrong } = useList<DayTotals>("/history/days");
   if (!value) return <p class="empty">{wrong ?? text.loading}</p>;
   if (value.days.length === 0) return <p class="empty">{t.empty}</p>;
   const most = value.days.reduce((max, day) => Math.max(max, day.frames), 1);
   const days = [...value.days].sort((a, b) => b.day.localeCompare(a.day));
-  return (
-    <div class="table-box" tabIndex={0} role="group" aria-label={t.days}>
-      <table>
-        {columns([t.day, t.frames, t.time, t.errors, t.lost, t.tasks, t.workers])}
-        <tbody>
-          {days.map((day) => (
-            <DayRow key={day.day} day={day} most={most} />
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
+  return <Table label={t.days} columns={dayColumns(most)} items={days} keyOf={(day) => day.day} />;
 }
 
-function WorkerRow({ total }: { total: WorkerTotal }) {
-  return (
-    <tr>
-      <th scope="row">
-        <a href={`/app/workers/${total.worker_id}`}>{workerName(total.worker_id)}</a>
-      </th>
-      <td class="num">{count(total.frames)}</td>
-      <td class="num">{duration(total.seconds)}</td>
-      <td class="num">{total.frames_per_hour === null ? "–" : count(total.frames_per_hour)}</td>
-      <td class={total.errors > 0 ? "num bad" : "num"}>{count(total.errors)}</td>
-      <td class="num">{count(total.lost)}</td>
-      <td class="num">{count(total.tasks)}</td>
-      <td class="num">{ago(total.last_ms, managerNow.value)}</td>
-    </tr>
-  );
-}
+const WORKER_COLUMNS: readonly TableColumn<WorkerTotal>[] = [
+  {
+    title: text.farm.worker,
+    cell: (total) => <a href={`/app/workers/${total.worker_id}`}>{workerName(total.worker_id)}</a>,
+  },
+  numbers(t.frames, (total) => count(total.frames)),
+  numbers(t.time, (total) => duration(total.seconds)),
+  numbers(t.rate, (total) => (total.frames_per_hour === null ? "–" : count(total.frames_per_hour))),
+  numbers(
+    t.errors,
+    (total) => count(total.errors),
+    (total) => total.errors > 0,
+  ),
+  numbers(t.lost, (total) => count(total.lost)),
+  numbers(t.tasks, (total) => count(total.tasks)),
+  numbers(t.last, (total) => ago(total.last_ms, managerNow.value)),
+];
 
 function Workers() {
-  const t = text.history;
   const { value, wrong } = useList<WorkerTotals>("/history/workers");
   if (!value) return <p class="empty">{wrong ?? text.loading}</p>;
   if (value.workers.length === 0) return <p class="empty">{t.empty}</p>;
-  return (
-    <div class="table-box" tabIndex={0} role="group" aria-label={t.workers}>
-      <table>
-        {columns([text.farm.worker, t.frames, t.time, t.rate, t.errors, t.lost, t.tasks, t.last])}
-        <tbody>
-          {value.workers.map((total) => (
-            <WorkerRow key={total.worker_id} total={total} />
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
+  return <Table label={t.workers} columns={WORKER_COLUMNS} items={value.workers} keyOf={(total) => total.worker_id} />;
 }
 
 export function History() {
-  const t = text.history;
   const tab = useSignal<Tab>((query.value.get("view") as Tab | null) ?? "events");
   const saving = useSignal(false);
   const csv = useComputed(() => {

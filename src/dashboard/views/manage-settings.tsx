@@ -3,12 +3,13 @@ import { useSignal } from "@preact/signals";
 import type { Settings } from "../lib/answers.ts";
 import { call } from "../lib/api.ts";
 import { useList } from "../lib/use-list.ts";
-import { Field } from "../parts/controls.tsx";
+import { AdminTable } from "../parts/admin-table.tsx";
+import { TextField } from "../parts/fields.tsx";
 import { attempt, say } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 
-/** A text that is JSON is that value; `120` is a number, and so on. Everything else is text. */
-function spelled(value: string): unknown {
+/** The value of a text: JSON is what it stands for (`120` is a number), anything else is a text. */
+function valueOfText(value: string): unknown {
   try {
     return JSON.parse(value) as unknown;
   } catch {
@@ -64,62 +65,36 @@ export function ManageSettings() {
   const value = useSignal("");
   const add = (): void =>
     void attempt(async () => {
-      await call("PATCH", `/settings/${encodeURIComponent(name.value)}`, { body: { value: spelled(value.value) } });
+      const body = { value: valueOfText(value.value) };
+      await call("PATCH", `/settings/${encodeURIComponent(name.value)}`, { body });
       name.value = "";
       value.value = "";
       list.reload();
     }, t.saved);
-  const rows = Object.entries(list.value ?? {});
   return (
-    <div class="stack">
-      <p class="quiet">{t.settingsLead}</p>
-      {list.wrong !== null && <p class="note bad-note">{list.wrong}</p>}
-      {list.value !== null && rows.length === 0 && <p class="quiet">{t.noSettings}</p>}
-      {rows.length > 0 && (
+    <AdminTable
+      lead={t.settingsLead}
+      list={list}
+      items={Object.entries(list.value ?? {})}
+      rows={(settings) => (
         <div>
-          {rows.map(([key, known]) => (
+          {settings.map(([key, known]) => (
             <Row key={`${key} ${JSON.stringify(known)}`} name={key} value={known} onSaved={list.reload} />
           ))}
         </div>
       )}
-      <form
-        class="manage-form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          add();
-        }}
-      >
-        <h2>{t.newSetting}</h2>
-        <div class="fields">
-          <Field label={t.settingName}>
-            {(attributes) => (
-              <input
-                {...attributes}
-                class="input mono"
-                required
-                value={name.value}
-                onInput={(event) => (name.value = event.currentTarget.value)}
-              />
-            )}
-          </Field>
-          <Field label={t.settingValue}>
-            {(attributes) => (
-              <input
-                {...attributes}
-                class="input mono"
-                required
-                value={value.value}
-                onInput={(event) => (value.value = event.currentTarget.value)}
-              />
-            )}
-          </Field>
-        </div>
-        <div class="actions">
-          <button type="submit" class="button main">
-            {text.save}
-          </button>
-        </div>
-      </form>
-    </div>
+      none={t.noSettings}
+      form={{
+        title: t.newSetting,
+        action: text.save,
+        onSubmit: add,
+        fields: (
+          <div class="fields">
+            <TextField label={t.settingName} value={name} class="input mono" required />
+            <TextField label={t.settingValue} value={value} class="input mono" required />
+          </div>
+        ),
+      }}
+    />
   );
 }

@@ -1,4 +1,4 @@
-/** Webhooks: addresses that are told what became of tasks, and how each telling went. */
+/** Webhooks: addresses to which the manager posts events of tasks, and what became of each delivery. */
 import { useSignal } from "@preact/signals";
 import type { Webhook, WebhookCreated, WebhookEvent } from "../../protocol/webhook.ts";
 import type { DeliveryList, WebhookList } from "../lib/answers.ts";
@@ -6,44 +6,53 @@ import { call } from "../lib/api.ts";
 import { managerNow } from "../lib/farm.ts";
 import { ago } from "../lib/format.ts";
 import { useList } from "../lib/use-list.ts";
-import { Confirm, CopyBox, Field } from "../parts/controls.tsx";
+import { AdminTable } from "../parts/admin-table.tsx";
+import { Confirm, CopyBox } from "../parts/controls.tsx";
+import { TextField } from "../parts/fields.tsx";
 import { attempt } from "../parts/messages.tsx";
+import { Table, type TableColumn } from "../parts/table.tsx";
 import { text } from "../text.ts";
-import "./history.css";
 
 const EVENTS = ["task.completed", "task.failed", "task.first_frame"] as const satisfies readonly WebhookEvent[];
 
+type Delivery = DeliveryList["deliveries"][number];
+
+const t = text.manage;
+
+const DELIVERY_COLUMNS: readonly TableColumn<Delivery>[] = [
+  { title: t.deliveryTitles.at, cell: (delivery) => ago(delivery.created_ms, managerNow.value) },
+  { title: t.deliveryTitles.event, cell: (delivery) => t.eventNames[delivery.event] },
+  { title: t.deliveryTitles.task, cell: ({ task_id }) => <a href={`/app/tasks/${task_id}`}>#{task_id}</a> },
+  {
+    title: t.deliveryTitles.status,
+    class: ({ status }) => (status === "failed" ? "bad" : ""),
+    cell: ({ status }) => t.deliveryStatus[status],
+  },
+  { title: t.deliveryTitles.tries, cell: ({ tries }) => t.tries(tries) },
+  {
+    title: t.deliveryTitles.answer,
+    class: () => "quiet",
+    cell: ({ response_status, error }) => [response_status, error].filter((part) => part !== null).join(" "),
+  },
+];
+
 function Deliveries({ id }: { id: number }) {
-  const t = text.manage;
   const list = useList<DeliveryList>(`/webhooks/${id}/deliveries`);
   if (!list.value) return <p class="quiet">{list.wrong ?? text.loading}</p>;
-  if (list.value.deliveries.length === 0) return <p class="quiet">{t.noDeliveries}</p>;
+  const { deliveries } = list.value;
+  if (deliveries.length === 0) return <p class="quiet">{t.noDeliveries}</p>;
   return (
-    <div class="table-box" tabIndex={0} role="group" aria-label={t.deliveries}>
-      <table>
-        <tbody>
-          {list.value.deliveries.map((delivery) => (
-            <tr key={delivery.id}>
-              <th scope="row">{ago(delivery.created_ms, managerNow.value)}</th>
-              <td>{t.eventNames[delivery.event]}</td>
-              <td>
-                <a href={`/app/tasks/${delivery.task_id}`}>#{delivery.task_id}</a>
-              </td>
-              <td class={delivery.status === "failed" ? "bad" : ""}>{t.deliveryStatus[delivery.status]}</td>
-              <td>{t.tries(delivery.tries)}</td>
-              <td class="quiet">
-                {[delivery.response_status, delivery.error].filter((part) => part !== null).join(" ")}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <Table
+      label={t.deliveries}
+      columns={DELIVERY_COLUMNS}
+      items={deliveries}
+      keyOf={(delivery) => delivery.id}
+      withoutTitles
+    />
   );
 }
 
 function Hook({ hook, onChange }: { hook: Webhook; onChange: () => void }) {
-  const t = text.manage;
   const open = useSignal(false);
   const removing = useSignal(false);
   const remove = (): void =>
@@ -89,7 +98,6 @@ function Hook({ hook, onChange }: { hook: Webhook; onChange: () => void }) {
 }
 
 export function ManageWebhooks() {
-  const t = text.manage;
   const list = useList<WebhookList>("/webhooks");
   const url = useSignal("");
   const events = useSignal<readonly WebhookEvent[]>(EVENTS);
@@ -101,67 +109,52 @@ export function ManageWebhooks() {
       list.reload();
     });
   return (
-    <div class="stack">
-      <p class="quiet">{t.webhooksLead}</p>
-      {list.wrong !== null && <p class="note bad-note">{list.wrong}</p>}
-      {list.value?.webhooks.length === 0 && <p class="quiet">{t.noHooks}</p>}
-      {(list.value?.webhooks.length ?? 0) > 0 && (
+    <AdminTable
+      lead={t.webhooksLead}
+      list={list}
+      items={list.value?.webhooks ?? []}
+      rows={(hooks) => (
         <div>
-          {list.value!.webhooks.map((hook) => (
+          {hooks.map((hook) => (
             <Hook key={hook.id} hook={hook} onChange={list.reload} />
           ))}
         </div>
       )}
-      <form
-        class="manage-form"
-        onSubmit={(event) => {
-          event.preventDefault();
-          add();
-        }}
-      >
-        <h2>{t.newHook}</h2>
-        <Field label={t.url}>
-          {(attributes) => (
-            <input
-              {...attributes}
-              class="input"
-              type="url"
-              required
-              placeholder="https://"
-              value={url.value}
-              onInput={(event) => (url.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
-        <fieldset class="stack close">
-          <legend class="strong">{t.events}</legend>
-          {EVENTS.map((event) => (
-            <label class="check" key={event}>
-              <input
-                type="checkbox"
-                checked={events.value.includes(event)}
-                onChange={(change) =>
-                  (events.value = EVENTS.filter((one) =>
-                    one === event ? change.currentTarget.checked : events.value.includes(one),
-                  ))
-                }
-              />
-              {t.eventNames[event]}
-            </label>
-          ))}
-        </fieldset>
-        <div class="actions">
-          <button type="submit" class="button main" disabled={events.value.length === 0}>
-            {t.newHook}
-          </button>
-        </div>
-        {made.value && (
+      none={t.noHooks}
+      form={{
+        title: t.newHook,
+        action: t.newHook,
+        disabled: events.value.length === 0,
+        onSubmit: add,
+        fields: (
+          <>
+            <TextField label={t.url} value={url} kind="url" required placeholder="https://" />
+            <fieldset class="stack close">
+              <legend class="strong">{t.events}</legend>
+              {EVENTS.map((event) => (
+                <label class="check" key={event}>
+                  <input
+                    type="checkbox"
+                    checked={events.value.includes(event)}
+                    onChange={(change) =>
+                      (events.value = EVENTS.filter((one) =>
+                        one === event ? change.currentTarget.checked : events.value.includes(one),
+                      ))
+                    }
+                  />
+                  {t.eventNames[event]}
+                </label>
+              ))}
+            </fieldset>
+          </>
+        ),
+        made: made.value && (
           <div class="stack close">
             <CopyBox value={made.value.secret} label={t.hookSecret} />
             <p class="quiet small">{t.secretOnce}</p>
           </div>
-        )}
-      </form>
-    </div>
+        ),
+      }}
+    />
   );
 }

@@ -2,7 +2,8 @@
 import { useSignal } from "@preact/signals";
 import type { Share } from "../../protocol/share.ts";
 import { call } from "../lib/api.ts";
-import { CopyBox, Dialog, Field } from "../parts/controls.tsx";
+import { CopyBox, Dialog } from "../parts/controls.tsx";
+import { SelectField } from "../parts/fields.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 
@@ -26,22 +27,7 @@ export function ShareDialog({ taskId, onClose }: { taskId: number; onClose: () =
     <Dialog title={t.title} onClose={onClose}>
       <p>{t.lead}</p>
       {share.value === null ? (
-        <Field label={t.days}>
-          {(attributes) => (
-            <select
-              {...attributes}
-              class="input"
-              value={days.value}
-              onChange={(event) => (days.value = event.currentTarget.value)}
-            >
-              {Object.entries(t.choices).map(([value, words]) => (
-                <option key={value} value={value}>
-                  {words}
-                </option>
-              ))}
-            </select>
-          )}
-        </Field>
+        <SelectField label={t.days} value={days} choices={Object.entries(t.choices)} />
       ) : (
         <div class="stack close">
           <CopyBox value={share.value.url} label={t.link} />

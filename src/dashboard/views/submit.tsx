@@ -9,6 +9,7 @@ import { ApiError, messageOf } from "../lib/problem.ts";
 import { useList } from "../lib/use-list.ts";
 import { go } from "../lib/router.ts";
 import { maySubmit } from "../lib/session.ts";
+import { tagsOf } from "../lib/tags.ts";
 import { loadTaskTypes, taskTypes } from "../lib/task-types.ts";
 import { Field } from "../parts/controls.tsx";
 import { say } from "../parts/messages.tsx";
@@ -152,7 +153,7 @@ export function Submit() {
         priority: Number(q["priority"]),
         chunk: q["chunk"] === "auto" ? "auto" : Number(q["chunk"]),
         order: q["order"],
-        tags: (q["tags"] ?? "").split(/[\s,]+/).filter(Boolean),
+        tags: tagsOf(q["tags"] ?? ""),
         tries: Number(q["tries"]),
         paused: paused.value,
       };

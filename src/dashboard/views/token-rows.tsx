@@ -1,4 +1,4 @@
-/** Tokens as rows, each with its button to revoke. */
+/** A table of tokens, each with a button to revoke it. */
 import { useSignal } from "@preact/signals";
 import type { Token } from "../../protocol/token.ts";
 import { call } from "../lib/api.ts";
@@ -6,8 +6,10 @@ import { managerNow } from "../lib/farm.ts";
 import { ago, day, instant } from "../lib/format.ts";
 import { Confirm } from "../parts/controls.tsx";
 import { attempt } from "../parts/messages.tsx";
+import { Table, type TableColumn } from "../parts/table.tsx";
 import { text } from "../text.ts";
 
+/** Whether a token lets nobody in any more. */
 export function hasEnded(token: Token, nowMs: number): boolean {
   return token.revoked || (token.expires_ms !== null && token.expires_ms <= nowMs) || token.uses_left === 0;
 }
@@ -30,49 +32,46 @@ export function TokenRows({ tokens, onChange }: { tokens: readonly Token[]; onCh
     if (token.expires_ms !== null && token.expires_ms <= now) return t.expired;
     return token.expires_ms === null ? text.never : day(token.expires_ms);
   };
+  const columns: readonly TableColumn<Token>[] = [
+    { title: t.tokenName, cell: (token) => token.name },
+    { title: t.role, cell: (token) => token.role },
+    { title: t.tags, cell: (token) => token.tags.join(", ") },
+    { title: t.created, cell: (token) => day(token.created_ms) },
+    {
+      title: t.lastUsed,
+      cell: (token) => (token.last_used_ms === null ? text.never : ago(token.last_used_ms, now)),
+    },
+    {
+      title: t.ends,
+      tooltip: (token) => (token.expires_ms === null ? undefined : instant(token.expires_ms)),
+      cell: (token) => [end(token), ...(token.uses_left === null ? [] : [t.usesLeft(token.uses_left)])].join(", "),
+    },
+    {
+      title: t.revoke,
+      hiddenTitle: true,
+      end: true,
+      cell: (token) =>
+        !token.revoked && (
+          <button
+            type="button"
+            class="button little danger"
+            onClick={() => (revoking.value = token)}
+            aria-label={`${t.revoke} ${token.name}`}
+          >
+            {t.revoke}
+          </button>
+        ),
+    },
+  ];
   return (
-    <div class="table-box" tabIndex={0} role="group" aria-label={t.tokens}>
-      <table>
-        <thead>
-          <tr>
-            {[t.tokenName, t.role, t.tags, t.created, t.lastUsed, t.ends].map((name) => (
-              <th scope="col" key={name}>
-                {name}
-              </th>
-            ))}
-            <th scope="col">
-              <span class="hidden-text">{t.revoke}</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {tokens.map((token) => (
-            <tr key={token.id} class={hasEnded(token, now) ? "quiet" : ""}>
-              <th scope="row">{token.name}</th>
-              <td>{token.role}</td>
-              <td>{token.tags.join(", ")}</td>
-              <td>{day(token.created_ms)}</td>
-              <td>{token.last_used_ms === null ? text.never : ago(token.last_used_ms, now)}</td>
-              <td title={token.expires_ms === null ? undefined : instant(token.expires_ms)}>
-                {end(token)}
-                {token.uses_left !== null && `, ${t.usesLeft(token.uses_left)}`}
-              </td>
-              <td class="num">
-                {!token.revoked && (
-                  <button
-                    type="button"
-                    class="button little danger"
-                    onClick={() => (revoking.value = token)}
-                    aria-label={`${t.revoke} ${token.name}`}
-                  >
-                    {t.revoke}
-                  </button>
-                )}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
+    <>
+      <Table
+        label={t.tokens}
+        columns={columns}
+        items={tokens}
+        keyOf={(token) => token.id}
+        rowClass={(token) => (hasEnded(token, now) ? "quiet" : "")}
+      />
       {chosen && (
         <Confirm
           title={t.revoke}
@@ -82,6 +81,6 @@ export function TokenRows({ tokens, onChange }: { tokens: readonly Token[]; onCh
           onYes={revokeChosen}
         />
       )}
-    </div>
+    </>
   );
 }

@@ -10,7 +10,9 @@ import { ago, count, duration, instant } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import { go } from "../lib/router.ts";
 import { isAdmin } from "../lib/session.ts";
-import { Confirm, Dialog, Field } from "../parts/controls.tsx";
+import { tagsOf } from "../lib/tags.ts";
+import { Confirm, Dialog } from "../parts/controls.tsx";
+import { TextField } from "../parts/fields.tsx";
 import { WorkerState } from "../parts/marks.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
@@ -26,7 +28,7 @@ function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () =>
   const name = useSignal(worker.name);
   const tags = useSignal(worker.tags.join(", "));
   const save = async (): Promise<void> => {
-    const body = { name: name.value, tags: tags.value.split(/[\s,]+/).filter(Boolean) };
+    const body = { name: name.value, tags: tagsOf(tags.value) };
     if (await attempt(() => call("PATCH", `/workers/${worker.id}`, { body }), t.saved)) {
       onSaved();
       onClose();
@@ -41,26 +43,8 @@ function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () =>
           void save();
         }}
       >
-        <Field label={t.name}>
-          {(attributes) => (
-            <input
-              {...attributes}
-              class="input"
-              value={name.value}
-              onInput={(event) => (name.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
-        <Field label={t.tags} hint={t.tagsHint}>
-          {(attributes) => (
-            <input
-              {...attributes}
-              class="input"
-              value={tags.value}
-              onInput={(event) => (tags.value = event.currentTarget.value)}
-            />
-          )}
-        </Field>
+        <TextField label={t.name} value={name} />
+        <TextField label={t.tags} hint={t.tagsHint} value={tags} />
         <div class="actions">
           <button type="submit" class="button main">
             {text.save}
