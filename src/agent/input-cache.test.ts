@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { until } from "../../test/support/wait.ts";
-import { inLanes } from "../lib/concurrency.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { DOWNLOADS_IN_FLIGHT } from "../client/download.ts";
 import { hashFile } from "../client/file-hash.ts";
 import { InputCache, type CachedInput } from "./input-cache.ts";
@@ -178,7 +178,7 @@ describe("the input cache", () => {
         numRuns: 1,
         seed: lease,
       });
-      await inLanes(order!, DOWNLOADS_IN_FLIGHT, async (input) => {
+      await mapConcurrent(order!, DOWNLOADS_IN_FLIGHT, async (input) => {
         const to = target(`${lease}/${input.sha256}`);
         await cache.place(input, to, forever);
         expect(sha256(await readFile(to, "utf8"))).toBe(input.sha256);

@@ -1,7 +1,7 @@
 /** Brings a lease's inputs into its folder. */
 import { extname, join } from "node:path";
 import { fileListSchema, type FileList } from "../protocol/file.ts";
-import { inLanes } from "../lib/concurrency.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { DOWNLOADS_IN_FLIGHT } from "../client/download.ts";
 import type { CachedInput, InputCache } from "./input-cache.ts";
@@ -70,7 +70,7 @@ export async function placeInputs(
       await cache.place(input, target, either);
     }
   };
-  await inLanes(inputs, DOWNLOADS_IN_FLIGHT, async (input) => {
+  await mapConcurrent(inputs, DOWNLOADS_IN_FLIGHT, async (input) => {
     try {
       await place(input);
     } catch (error) {

@@ -6,7 +6,7 @@ import { stat } from "node:fs/promises";
 import { relative, resolve, sep } from "node:path";
 import type { DoneFrame } from "../protocol/lease.ts";
 import type { Plan } from "../protocol/plan.ts";
-import { Lanes } from "./lanes.ts";
+import { Semaphore } from "../lib/concurrency.ts";
 import { checkOutput } from "./lease-folder.ts";
 import type { PreviewQueue } from "./preview-queue.ts";
 
@@ -61,7 +61,7 @@ export interface Verdict {
 export class Outputs {
   readonly #options: OutputsOptions;
   readonly #frames = new Map<number, FrameWork>();
-  readonly #uploads = new Lanes(UPLOADS_IN_FLIGHT);
+  readonly #uploads = new Semaphore(UPLOADS_IN_FLIGHT);
   /** Names of files that have not been found yet. */
   readonly #unsaved = new Set<string>();
   #unrendered: number;

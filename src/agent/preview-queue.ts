@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { Lanes } from "./lanes.ts";
+import { Semaphore } from "../lib/concurrency.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
 import { makePreviews, previewName, type PreviewFile, type PreviewOptions } from "./preview.ts";
 import type { Programs } from "./programs.ts";
@@ -34,7 +34,7 @@ export class PreviewQueue {
   readonly #options: QueueOptions;
   readonly #upload: (file: string, name: string) => Promise<string>;
   readonly #waiting: Waiting[] = [];
-  readonly #uploads = new Lanes(UPLOADS_IN_FLIGHT);
+  readonly #uploads = new Semaphore(UPLOADS_IN_FLIGHT);
   /** By output: the newest preview that is on its way … */
   readonly #underWay = new Map<string, Promise<void>>();
   /** … or has arrived. */

@@ -2,7 +2,7 @@
 import { hashFile, type FileHash } from "../client/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { FileChanged, sendAsset } from "../client/upload.ts";
-import { inLanes } from "../lib/concurrency.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { SumBy } from "../lib/sum-by.ts";
 import { batchesOf } from "../protocol/asset-batch.ts";
 import { missingResultSchema } from "../protocol/file.ts";
@@ -14,7 +14,7 @@ import { sendBatch, type SmallFile } from "./send-batch.ts";
 import { bytes, count } from "./text.ts";
 
 /** Files at a time: small ones wait for round trips, large ones already use three connections each. */
-const LANES = 3;
+const CONCURRENCY = 3;
 /** How many hashes one question may hold. */
 const ASKED_AT_ONCE = 1_000;
 /** An upload of hours outlives a short outage. */
@@ -47,7 +47,7 @@ export async function sendInputs(client: ManagerClient, inputs: readonly LocalIn
   let sentBytes = 0;
   try {
     // Those that go on their own are the large ones, which take longest.
-    await inLanes([...single.map((file) => [file]), ...batches], LANES, async (files) => {
+    await mapConcurrent([...single.map((file) => [file]), ...batches], CONCURRENCY, async (files) => {
       const onProgress = (file: Sending, done: number): void => moved.by(file, done);
       const options = { onProgress, retryForMs: RETRY_FOR_MS };
       const left = files.length > 1 ? await sendBatch(client, files, options) : files;
@@ -119,17 +119,16 @@ export function sentText({ assets, sentBytes, known }: Sent): string {
 
 async function hashAll(inputs: readonly LocalInput[], quiet: boolean): Promise<FileHash[]> {
   const progress = showProgress("reading", { quiet });
-  const hashes: FileHash[] = [];
   let done = 0;
   try {
-    await inLanes([...inputs.entries()], LANES, async ([index, input]) => {
-      hashes[index] = await hashFile(input.file);
+    return await mapConcurrent(inputs, CONCURRENCY, async (input) => {
+      const hash = await hashFile(input.file);
       progress.update(++done, inputs.length, `${done} of ${count(inputs.length, "file")}`);
+      return hash;
     });
   } finally {
     progress.end();
   }
-  return hashes;
 }
 
 async function missingOf(client: ManagerClient, hashes: string[]): Promise<Set<string>> {

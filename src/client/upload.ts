@@ -5,6 +5,7 @@
 import { openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
 import { z } from "zod";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { assetSchema, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
 import { hashFile, type FileHash } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
@@ -150,21 +151,16 @@ async function uploadFile<S extends z.ZodType>(
   meter.skip(size - missing.reduce((sum, { from, to }) => sum + to - from, 0));
   const failed = new AbortController();
   const partSignal = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
-  const queue = missing.values();
-  const lane = async () => {
-    for (const { number, part, from, to: end } of queue) {
-      const request = put(`${to.path}/parts/${number}`, from, end, part, to.headers);
+  await mapConcurrent(missing, PARTS_IN_FLIGHT, async ({ number, part, from, to: end }) => {
+    const request = put(`${to.path}/parts/${number}`, from, end, part, to.headers);
+    try {
       await client.call(z.null(), "PUT", request.path, { ...request.options, signal: partSignal });
+    } catch (error) {
+      // The other parts would be sent in vain.
+      failed.abort(error);
+      throw error;
     }
-  };
-  await Promise.all(
-    Array.from({ length: PARTS_IN_FLIGHT }, () =>
-      lane().catch((error: unknown) => {
-        failed.abort(error);
-        throw error;
-      }),
-    ),
-  );
+  });
   // The manager reads and hashes the whole file here.
   const answer = await client.call(to.answer, "POST", `${to.path}/assemble`, {
     ...common,

@@ -1,5 +1,5 @@
 /** Many small objects out of one body, of which a few pieces are in memory at a time. */
-import { inLanes } from "../lib/concurrency.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { storeOnce, type Upload } from "./store.ts";
@@ -24,7 +24,7 @@ export async function storeBatch(
   const bodies = bodiesOf(body, uploads);
   const stored: Stored[] = [];
   try {
-    await inLanes([...uploads.entries()], PUTS_AT_ONCE, async ([index, upload]) => {
+    await mapConcurrent([...uploads.entries()], PUTS_AT_ONCE, async ([index, upload]) => {
       // Asked for in order, and a generator answers in order.
       const { value: bytes } = await bodies.next();
       if (!bytes) throw new BrokeOff();

@@ -1,5 +1,5 @@
 /** One object, stored whole or not at all. R2 itself checks the hash while the bytes stream through. */
-import { inLanes } from "../lib/concurrency.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { ASSETS_PREFIX } from "./keys.ts";
@@ -162,7 +162,7 @@ export async function missingKeys(bucket: R2Bucket, keys: readonly string[]): Pr
     open = left;
     if (told < LIST_FOR) break;
   }
-  await inLanes(open, HEADS_AT_ONCE, async (key) => {
+  await mapConcurrent(open, HEADS_AT_ONCE, async (key) => {
     if (await bucket.head(key)) present.add(key);
   });
   return keys.filter((key) => !present.has(key));

@@ -3,7 +3,7 @@ import { compileResolved, needsOf, resolveSubmission, type Compiled, type Submis
 import { assetKey } from "../files/keys.ts";
 import { sizeOf } from "../files/store.ts";
 import type { Env } from "../rpc/env.ts";
-import { inLanes } from "../lib/concurrency.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { sha256Hex } from "../platform/signing.ts";
 import { formatFrameList } from "../protocol/frame-list.ts";
@@ -166,11 +166,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** Map with at most LOOK_UPS calls under way; results in the order of the items. */
 async function mapBounded<T, R>(items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  await inLanes([...items.entries()], LOOK_UPS, async ([index, item]) => {
-    results[index] = await map(item);
-  });
-  return results;
+  return await mapConcurrent(items, LOOK_UPS, map);
 }
 
 const KEY = /^[\x21-\x7e]{1,255}$/;

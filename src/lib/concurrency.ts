@@ -1,24 +1,58 @@
-/** Work on many things, so many at a time. */
+/** Bounded concurrency. Runs in Node, in workerd and in browsers. */
+import pMap, { pMapSkip } from "p-map";
 
 /**
- * Work on all items, `lanes` at a time, taken in order. The first failure stops the taking of new ones, and is thrown when what
- * was begun has ended.
+ * Call `work` for every item, at most `limit` at a time, in the items' order; resolves with the results in that order. After
+ * a failure:
+ * - no further item is begun;
+ * - calls that were begun are waited for, so that nothing goes on after the caller was told;
+ * - the failure that came first is thrown.
+ *
+ * p-map alone would reject at once and leave the calls that were begun running.
  */
-export async function inLanes<T>(items: readonly T[], lanes: number, work: (item: T) => Promise<void>): Promise<void> {
-  const queue = items.values();
-  let failed = false;
-  const lane = async (): Promise<void> => {
-    for (const item of queue) {
-      if (failed) return;
+export async function mapConcurrent<T, R>(
+  items: Iterable<T>,
+  limit: number,
+  work: (item: T, index: number) => Promise<R>,
+): Promise<R[]> {
+  let failure: { reason: unknown } | undefined;
+  const results = await pMap(
+    items,
+    async (item, index) => {
+      if (failure) return pMapSkip;
       try {
-        await work(item);
-      } catch (thrown) {
-        failed = true;
-        throw thrown;
+        return await work(item, index);
+      } catch (reason) {
+        failure ??= { reason };
+        return pMapSkip;
       }
+    },
+    { concurrency: limit },
+  );
+  if (failure) throw failure.reason;
+  return results;
+}
+
+/** A counting semaphore: at most `permits` pieces of work at a time, the others in the order in which they came. */
+export class Semaphore {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(permits: number) {
+    this.#free = permits;
+  }
+
+  /** Do `work` as soon as a permit is free. Settles as `work` does. */
+  async run<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      return await work();
+    } finally {
+      // The permit is handed to the next in line and not freed, so that a newcomer cannot take it first.
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
     }
-  };
-  const results = await Promise.allSettled(Array.from({ length: lanes }, lane));
-  const first = results.find((result) => result.status === "rejected");
-  if (first) throw first.reason;
+  }
 }

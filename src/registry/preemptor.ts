@@ -2,7 +2,7 @@
  * Tells task objects that they are preempted: in the background, with the newest epoch only, and
  * again when a call fails. On the wire this is the RPC method `outrank`.
  */
-import { inLanes } from "../lib/concurrency.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import type { Env } from "../rpc/env.ts";
 import { taskStub } from "../rpc/stubs.ts";
 
@@ -61,7 +61,7 @@ export class Preemptor {
   }
 
   async #callAll(tasks: readonly number[]): Promise<void> {
-    await inLanes(tasks, CALLS, (task) => this.#callOne(task));
+    await mapConcurrent(tasks, CALLS, (task) => this.#callOne(task));
   }
 
   async #callOne(task: number): Promise<void> {

@@ -11,7 +11,7 @@ import {
   type BackupAsset,
   type BackupRow,
 } from "../../protocol/backup.ts";
-import { inLanes } from "../../lib/concurrency.ts";
+import { mapConcurrent } from "../../lib/concurrency.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { taskListSchema } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
@@ -123,7 +123,7 @@ class Backup {
       }
       const { files, historyThrough } = snapshotOf(rows);
       try {
-        await inLanes(files, DOWNLOADS_IN_FLIGHT, (file) => this.#output(id, file));
+        await mapConcurrent(files, DOWNLOADS_IN_FLIGHT, (file) => this.#output(id, file));
       } catch (thrown) {
         if (thrown instanceof ManagerError && thrown.status === 404 && tries < FILE_TRIES) continue;
         throw thrown;
@@ -192,7 +192,9 @@ class Backup {
   async #assets(): Promise<void> {
     const assets: BackupAsset[] = [];
     for await (const rows of this.#pages("assets")) assets.push(...rows.map(([, row]) => backupAssetSchema.parse(row)));
-    await inLanes(assets, DOWNLOADS_IN_FLIGHT, ({ sha256, size }) => this.#fetch(`/assets/${sha256}`, sha256, size));
+    await mapConcurrent(assets, DOWNLOADS_IN_FLIGHT, ({ sha256, size }) =>
+      this.#fetch(`/assets/${sha256}`, sha256, size),
+    );
     await this.#folder.write("assets", [assets.map((asset): BackupRow => ["assets", asset])]);
   }
 

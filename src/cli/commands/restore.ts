@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { uploadTo } from "../../client/upload.ts";
-import { inLanes } from "../../lib/concurrency.ts";
+import { mapConcurrent } from "../../lib/concurrency.ts";
 import { batchesOf } from "../../protocol/asset-batch.ts";
 import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
@@ -15,7 +15,7 @@ import { sendBatch, type SmallFile } from "../send-batch.ts";
 import { bytes, count } from "../text.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;
-const LANES = 4;
+const CONCURRENCY = 4;
 /** How many hashes one question may hold. */
 const ASKED_AT_ONCE = 1_000;
 /** Characters of rows in one request: far below what a manager takes, even if each took four bytes. */
@@ -95,7 +95,7 @@ class Restore {
         retryForMs: RETRY_FOR_MS,
       });
       const { batches, single } = batchesOf(missing.flatMap((sha256) => assets.get(sha256) ?? []));
-      await inLanes([...single.map((file) => [file]), ...batches], LANES, (files) => this.#files(files));
+      await mapConcurrent([...single.map((file) => [file]), ...batches], CONCURRENCY, (files) => this.#files(files));
     }
   }
 
@@ -111,7 +111,7 @@ class Restore {
     const rows: BackupRow[] = [];
     for await (const row of this.#folder.read(id)) rows.push(row);
     const { files } = snapshotOf(rows);
-    await inLanes(files, LANES, ({ attempt, name, sha256 }) =>
+    await mapConcurrent(files, CONCURRENCY, ({ attempt, name, sha256 }) =>
       this.#upload(sha256, `/restore/outputs/${id}/${attempt}/${encodeURIComponent(name)}`),
     );
   }

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
 import type { ManagerClient } from "../../client/manager-client.ts";
-import { inLanes } from "../../lib/concurrency.ts";
+import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
@@ -110,7 +110,7 @@ async function download(command: Command, id: number, dir: string): Promise<void
   const moved = new SumBy<TaskFile>();
   const results: (TaskFile & { path: string; state: "downloaded" | "present" })[] = [];
   try {
-    await inLanes(files, DOWNLOADS_IN_FLIGHT, async (file) => {
+    await mapConcurrent(files, DOWNLOADS_IN_FLIGHT, async (file) => {
       const bad = whyUnsafePath(file.name) ?? (file.name.includes("/") ? "must not have a folder" : undefined);
       if (bad) throw new CliError(EXIT.failed, `frame ${file.frame} has a file name that ${bad}`);
       const to = path.join(dir, file.name);

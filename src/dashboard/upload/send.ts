@@ -2,7 +2,7 @@
  * Bring files to the manager: hash, ask what is missing, send only that, small files many to a request. Large files go in parts,
  * and parts that have arrived are not sent again: so stopping, or a network that fails, costs one part at most.
  */
-import { inLanes } from "../../lib/concurrency.ts";
+import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
 import { PART_BYTES } from "../../protocol/constants.ts";
@@ -110,7 +110,7 @@ export class Sender {
     this.#progress.known = inputs.filter((input) => !missing.has(input.sha256)).length;
     this.#tell();
     const { batches, single } = batchesOf([...todo.values()]);
-    await inLanes([...single.map((one) => [one]), ...batches], LANES, async (some) => {
+    await mapConcurrent([...single.map((one) => [one]), ...batches], LANES, async (some) => {
       const left = some.length > 1 ? await this.#sendBatch(some) : some;
       for (const one of left) await this.#sendFile(one);
     });

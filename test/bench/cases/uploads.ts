@@ -9,7 +9,7 @@ import path from "node:path";
 import { ManagerClient } from "../../../src/client/manager-client.ts";
 import type { LocalInput } from "../../../src/cli/inputs.ts";
 import { sendInputs } from "../../../src/cli/send-inputs.ts";
-import { inLanes } from "../../../src/lib/concurrency.ts";
+import { mapConcurrent } from "../../../src/lib/concurrency.ts";
 import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { ADMIN_TOKEN, startRuntime, type Runtime } from "../runtime.ts";
@@ -59,7 +59,7 @@ async function compare(
     };
     const put = async (): Promise<void> => {
       const began = performance.now();
-      await inLanes(inputs, LANES, async ({ path: name, file }) => {
+      await mapConcurrent(inputs, LANES, async ({ path: name, file }) => {
         const body = await openAsBlob(file);
         const response = await fetch(new URL(`/${name}`, runtime.bare), { method: "PUT", body });
         if (!response.ok) throw new Error(`PUT answered ${response.status}`);
