@@ -7,7 +7,7 @@ import { WebSocket } from "ws";
 import { backoffMs } from "../lib/retry.ts";
 import { PING, PING_MS, PONG, pushSchema, type Push } from "../protocol/worker.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
-import { messageOf } from "./say.ts";
+import { messageOf } from "../lib/errors.ts";
 
 export interface ConnectionOptions {
   client: ManagerClient;

@@ -1,5 +1,5 @@
 /** Reasons to hand a lease back: the machine's, never the render's (P6). */
-import { messageOf } from "./say.ts";
+import { messageOf } from "../lib/errors.ts";
 
 /** Throw to release the lease with this reason. */
 export class GiveBack extends Error {

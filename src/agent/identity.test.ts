@@ -5,7 +5,8 @@ import { FakeManager, problem } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { enrol, readIdentity, writeIdentity, type Enrolment } from "./identity.ts";
-import { takeLock } from "./lock.ts";
+import { identityOf } from "../client/process-stat.ts";
+import { lockName } from "./name-lock.ts";
 
 let manager: FakeManager;
 let folder: ReturnType<typeof temporaryFolder>;
@@ -60,13 +61,13 @@ describe("who a worker is", () => {
   });
 
   test("P9: a file that others can read is refused", async () => {
-    await writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
+    writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
     await chmod(file, 0o640);
     await expect(readIdentity(file)).rejects.toThrow(/chmod 600/);
   });
 
   test("P9: a secret goes to no other address than its manager's", async () => {
-    await writeIdentity(file, { manager: "http://127.0.0.1:9", worker_id: 5, secret: "x" });
+    writeIdentity(file, { manager: "http://127.0.0.1:9", worker_id: 5, secret: "x" });
     await expect(enrol(enrolment({}))).rejects.toThrow(/another --name/);
     expect(manager.calls).toEqual([]);
   });
@@ -76,17 +77,17 @@ describe("who a worker is", () => {
     ["not registered, without a join token", undefined, undefined, /not registered yet.*--join TOKEN/],
     ["with a join token that is none", undefined, "bad", /does not take this join token.*make a new one/],
   ])("%s: it says what to do", async (_, secret, join, why) => {
-    if (secret) await writeIdentity(file, { manager: manager.url, worker_id: 5, secret });
+    if (secret) writeIdentity(file, { manager: manager.url, worker_id: 5, secret });
     await expect(enrol(enrolment({ join }))).rejects.toThrow(why);
   });
 
   test("unknown to its manager, with a join token: it registers anew", async () => {
-    await writeIdentity(file, { manager: manager.url, worker_id: 4, secret: "old-secret" });
+    writeIdentity(file, { manager: manager.url, worker_id: 4, secret: "old-secret" });
     expect(await enrol(enrolment({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
   });
 
   test("a broken file is named", async () => {
-    await writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
+    writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
     await writeFile(file, "{");
     await expect(enrol(enrolment({}))).rejects.toThrow(file);
   });
@@ -94,13 +95,11 @@ describe("who a worker is", () => {
 
 test("one agent per name; the lock of a process that is gone is taken over", async () => {
   const lock = join(folder.path, "n.lock");
-  const release = await takeLock(lock, process.ppid);
-  await expect(takeLock(lock)).rejects.toThrow(/another agent \(process \d+\)/);
-  await release();
+  const release = await lockName(lock, identityOf(process.ppid));
+  await expect(lockName(lock)).rejects.toThrow(/another agent \(process \d+\)/);
+  release();
   // No process has this id: Linux stops at 2^22.
   await writeFile(lock, "99999999");
-  await (
-    await takeLock(lock)
-  )();
+  (await lockName(lock))();
   await expect(stat(lock)).rejects.toThrow("ENOENT");
 });

@@ -1,8 +1,8 @@
 /** Who this worker is to its manager: a join token is traded once for a secret of its own, kept in a file for its owner only. */
-import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { workerRegisteredSchema, type WorkerRegister } from "../protocol/worker.ts";
+import { writePrivateFile } from "../client/private-file.ts";
 import { ManagerClient, ManagerError, type ManagerClientOptions } from "../client/manager-client.ts";
 
 const identitySchema = z.object({ manager: z.string(), worker_id: z.int(), secret: z.string().min(1) });
@@ -36,11 +36,8 @@ export async function readIdentity(file: string): Promise<Identity | undefined> 
 }
 
 /** Write an identity for its owner only; a crash leaves the old one or the new one. */
-export async function writeIdentity(file: string, identity: Identity): Promise<void> {
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const temporary = `${file}.${process.pid}.new`;
-  await writeFile(temporary, `${JSON.stringify(identity, null, 2)}\n`, { mode: 0o600 });
-  await rename(temporary, file);
+export function writeIdentity(file: string, identity: Identity): void {
+  writePrivateFile(file, `${JSON.stringify(identity, null, 2)}\n`);
 }
 
 export interface Enrolment {
@@ -117,7 +114,7 @@ async function register(enrolment: Enrolment, manager: string, join: string): Pr
   const mine = Object.values(answer).find((worker) => worker.secret !== undefined);
   if (!mine?.secret)
     throw new ManagerError(0, "bad_answer", `the manager at ${manager} registered this worker but gave it no secret`);
-  await writeIdentity(enrolment.file, { manager, worker_id: mine.id, secret: mine.secret });
+  writeIdentity(enrolment.file, { manager, worker_id: mine.id, secret: mine.secret });
   return {
     client: new ManagerClient({ ...enrolment.client, url: manager, secret: mine.secret }),
     workerId: mine.id,

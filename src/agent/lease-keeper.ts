@@ -7,7 +7,7 @@ import { backoffMs } from "../lib/retry.ts";
 import { renewedSchema, type DoneFrame } from "../protocol/lease.ts";
 import { looseSettledSchema, type LooseLease, type LooseSettled } from "./lease-calls.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
-import { messageOf } from "./say.ts";
+import { messageOf } from "../lib/errors.ts";
 
 /** What rides on a call. */
 export interface Batch {

@@ -10,7 +10,7 @@ import { lease } from "../../test/support/scripted-lease.ts";
 import { until } from "../../test/support/wait.ts";
 import { InputCache } from "./input-cache.ts";
 import { LeaseRunner } from "./lease-runner.ts";
-import { isAlive } from "./lock.ts";
+import { isAlive } from "../client/process-stat.ts";
 import { ManagerClient } from "../client/manager-client.ts";
 
 let manager: FakeManager;

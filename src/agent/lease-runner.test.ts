@@ -8,7 +8,7 @@ import { until } from "../../test/support/wait.ts";
 import { InputCache } from "./input-cache.ts";
 import type { LooseLease } from "./lease-calls.ts";
 import { LeaseRunner, type LeaseOutcome } from "./lease-runner.ts";
-import { isAlive } from "./lock.ts";
+import { isAlive } from "../client/process-stat.ts";
 import { ManagerClient } from "../client/manager-client.ts";
 
 let manager: FakeManager;

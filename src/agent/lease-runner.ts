@@ -21,7 +21,8 @@ import type { Plan } from "../protocol/plan.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import { childEnvironment, type Exit } from "./process.ts";
-import { bytesText, messageOf, type Say } from "./say.ts";
+import { bytesText, type Say } from "./say.ts";
+import { messageOf } from "../lib/errors.ts";
 import { FileChanged, uploadOutput } from "../client/upload.ts";
 
 export interface RunnerDependencies {

@@ -6,7 +6,7 @@ import { beforeEach, expect, test } from "vitest";
 import { fakeFfmpeg, type FakeFfmpeg } from "../../test/support/fake-ffmpeg.ts";
 import { testFolder } from "../../test/support/folders.ts";
 import { until } from "../../test/support/wait.ts";
-import { isAlive } from "./lock.ts";
+import { isAlive } from "../client/process-stat.ts";
 import { PreviewQueue } from "./preview-queue.ts";
 
 let folder: string;

@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { testFolder } from "../../test/support/folders.ts";
 import { until } from "../../test/support/wait.ts";
-import { isAlive } from "./lock.ts";
+import { isAlive } from "../client/process-stat.ts";
 import { runProcess, type RunningProcess } from "./process.ts";
 
 function run(script: string, args: string[] = []): { running: RunningProcess; lines: string[] } {

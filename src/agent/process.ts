@@ -1,6 +1,7 @@
 /** A process of a lease: no shell, a process group of its own, output as lines, and dead for certain when told so. */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
+import { signalGroup } from "../client/process-group.ts";
 import { LineSplitter } from "./lines.ts";
 
 export interface RunOptions {
@@ -96,14 +97,6 @@ export function runProcess({ command, cwd, env, onLine }: RunOptions): RunningPr
     await exit;
   };
   return { pid, exit, kill };
-}
-
-function signalGroup(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(process.platform === "win32" ? pid : -pid, signal);
-  } catch {
-    // Nothing of it is left.
-  }
 }
 
 async function taskkill(pid: number): Promise<void> {

@@ -14,12 +14,13 @@ import { enrol, readIdentity } from "./identity.ts";
 import { InputCache } from "./input-cache.ts";
 import { sweepLeaseFolders } from "./lease-folder.ts";
 import { LeaseRunner } from "./lease-runner.ts";
-import { takeLock } from "./lock.ts";
+import { lockName } from "./name-lock.ts";
 import { describeMachine, measureMachine, platformOf } from "./machine.ts";
 import { ManagerError } from "../client/manager-client.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { findPrograms, type Programs } from "./programs.ts";
-import { bytesText, messageOf, oneLine, sayer, type Say } from "./say.ts";
+import { bytesText, oneLine, sayer, type Say } from "./say.ts";
+import { messageOf } from "../lib/errors.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
 import { watchForWaking } from "./wake.ts";
 import { WorkerCalls } from "./worker-calls.ts";
@@ -64,10 +65,10 @@ export async function runWorker(options: WorkerOptions, surroundings: Surroundin
   const problem = sayer(settings.json ? "json" : "text", surroundings.write);
   const say: Say = settings.quiet ? () => {} : problem;
   const folders = foldersOf(settings);
-  let unlock: (() => Promise<void>) | undefined;
+  let unlock: (() => void) | undefined;
   const stop = new StopSignals(surroundings.signals, say);
   try {
-    unlock = await takeLock(folders.lock);
+    unlock = await lockName(folders.lock);
     return await new Agent(settings, folders, say, problem, stop).run();
   } catch (error) {
     if (stop.asked) return EXIT.ok;
@@ -75,7 +76,7 @@ export async function runWorker(options: WorkerOptions, surroundings: Surroundin
     return EXIT.failed;
   } finally {
     stop.dispose();
-    await unlock?.();
+    unlock?.();
   }
 }
 

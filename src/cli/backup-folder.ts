@@ -13,8 +13,9 @@ import path from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { BACKUP_FORMAT, backupRowSchema, type BackupRow } from "../protocol/backup.ts";
-import { CliError, EXIT, messageOf } from "./failure.ts";
-import { writePrivateFile } from "./private-file.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { messageOf } from "../lib/errors.ts";
+import { writePrivateFile } from "../client/private-file.ts";
 
 const MANIFEST = "backup.json";
 const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "assets.ndjson", "tasks", "files"];

@@ -8,9 +8,10 @@ import path from "node:path";
 import { z } from "zod";
 import { ManagerClient, managerUrl, type ManagerError } from "../client/manager-client.ts";
 import { VERSION } from "../protocol/version.ts";
-import { CliError, EXIT, messageOf } from "./failure.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { messageOf } from "../lib/errors.ts";
 import { isLive, readRecord, recordFile } from "./manager-record.ts";
-import { readPrivateFile, writePrivateFile } from "./private-file.ts";
+import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 
 /** A person waits this long for a manager that does not answer; what waits by design waits longer. */
 const RETRY_FOR_MS = 2_000;

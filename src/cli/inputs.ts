@@ -5,7 +5,8 @@
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { whyUnsafePath } from "../protocol/fields.ts";
-import { CliError, EXIT, messageOf, systemCode } from "./failure.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { messageOf, systemCode } from "../lib/errors.ts";
 
 /** A file to upload. */
 export interface LocalInput {

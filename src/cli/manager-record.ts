@@ -5,7 +5,8 @@
 import { rmSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
-import { readPrivateFile, writePrivateFile } from "./private-file.ts";
+import { isAlive } from "../client/process-stat.ts";
+import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 
 const recordSchema = z.object({
   url: z.string(),
@@ -38,7 +39,7 @@ export function readRecord(file: string): ManagerRecord | undefined {
 
 /** Whether the record's launcher still runs. A reused process id is found out by the first request, which then fails. */
 export function isLive(record: ManagerRecord): boolean {
-  return isProcessAlive(record.pid);
+  return isAlive(record.pid);
 }
 
 /** Write the record; a live record of another state folder stays. */
@@ -51,14 +52,4 @@ export function writeRecord(file: string, record: ManagerRecord, evenIfTaken: bo
 /** Remove the record if it is still this process's. */
 export function removeRecord(file: string, pid: number): void {
   if (readRecord(file)?.pid === pid) rmSync(file, { force: true });
-}
-
-function isProcessAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (thrown) {
-    // EPERM: it exists and belongs to somebody else.
-    return thrown instanceof Error && "code" in thrown && thrown.code === "EPERM";
-  }
 }

@@ -1,5 +1,6 @@
 /** How our long-running programs are asked to stop, and how they say why they failed. */
-import { CliError, EXIT, messageOf } from "./failure.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { messageOf } from "../lib/errors.ts";
 
 /** npm cannot pass SIGKILL on, and `npx` passes SIGTERM to its shell only: so its end is noticed by looking. */
 const ORPHAN_CHECK_MS = 300;

@@ -9,9 +9,9 @@
  * begins, `tablao: progress F`, and `tablao: saved N PATH` or, for frames without a file, `tablao: done N`.
  * It exits 0 when every frame is done, 1 when one failed, 2 when the arguments are wrong.
  */
-import { open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { writeFileAtomic } from "../client/private-file.ts";
 import { nameOfFrame } from "../compilers/frame-name.ts";
 import { renderDemo } from "./ray-tracer.ts";
 import { encodePng } from "./png.ts";
@@ -68,24 +68,6 @@ async function sleepFrames([seconds, frames]: string[]): Promise<void> {
   }
 }
 
-/** Write a file so that its name appears only when all of it is on the disk. */
-async function writeWhole(file: string, bytes: Uint8Array): Promise<void> {
-  const draft = `${file}.${process.pid}.part`;
-  try {
-    const handle = await open(draft, "w");
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(draft, file);
-  } catch (problem) {
-    await rm(draft, { force: true });
-    throw problem;
-  }
-}
-
 async function demo(args: string[]): Promise<void> {
   const width = readNumber("WIDTH", args[0], 1, 8_192);
   const height = readNumber("HEIGHT", args[1], 1, 8_192);
@@ -99,7 +81,7 @@ async function demo(args: string[]): Promise<void> {
     say(`tablao: frame ${frame}`);
     await pause(delayMs);
     const file = path.join(path.dirname(out), nameOfFrame(path.basename(out), frame));
-    await writeWhole(file, encodePng(width, height, renderDemo({ width, height, samples, seed, frame })));
+    writeFileAtomic(file, encodePng(width, height, renderDemo({ width, height, samples, seed, frame })));
     say(`tablao: saved ${frame} ${file}`);
   }
 }

@@ -5,7 +5,8 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { CliError, EXIT, messageOf } from "../cli/failure.ts";
+import { CliError, EXIT } from "../cli/failure.ts";
+import { messageOf } from "../lib/errors.ts";
 import { CHECKOUT } from "../cli/manager-record.ts";
 import { reportAndExit } from "../cli/stop-signals.ts";
 

@@ -6,10 +6,11 @@ import type { ChildProcess } from "node:child_process";
 import net from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CliError, EXIT, messageOf, systemCode } from "../cli/failure.ts";
+import { CliError, EXIT } from "../cli/failure.ts";
+import { messageOf, systemCode } from "../lib/errors.ts";
 import { readRecord } from "../cli/manager-record.ts";
-import { groupEnded, groupMembers, signalGroup } from "./process-group.ts";
-import { readPrivateFile, writePrivateFile } from "../cli/private-file.ts";
+import { groupEnded, groupMembers, signalGroup } from "../client/process-group.ts";
+import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 import { adminToken, lockStateFolder, rotateLog, signingKey, type StateFolder } from "./state-folder.ts";
 import { applyMigrations, lastWords, logSince, sizeOf, startDev } from "./wrangler.ts";
 
@@ -61,7 +62,7 @@ export async function launchManager(options: ManagerOptions): Promise<RunningMan
 async function takeStateFolder(folder: string): Promise<StateFolder> {
   const until = performance.now() + LOCK_WITHIN_MS;
   for (;;) {
-    const state = lockStateFolder(folder);
+    const state = await lockStateFolder(folder);
     if (state) return state;
     if (performance.now() > until) {
       const url = readRecord(path.join(folder, "manager.json"))?.url;

@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 import { isPageBuilt } from "./build-page.ts";
-import { messageOf } from "../cli/failure.ts";
+import { messageOf } from "../lib/errors.ts";
 
 /** A build takes two seconds. */
 const BUILD_MS = 60_000;

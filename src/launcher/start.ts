@@ -4,11 +4,12 @@ import path from "node:path";
 import { z } from "zod";
 import { ManagerClient } from "../client/manager-client.ts";
 import { tokenCreatedSchema, tokenListSchema } from "../protocol/token.ts";
-import { CliError, EXIT, messageOf } from "../cli/failure.ts";
+import { CliError, EXIT } from "../cli/failure.ts";
+import { messageOf } from "../lib/errors.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
 import { CHECKOUT, recordFile, removeRecord, writeRecord } from "../cli/manager-record.ts";
 import { buildPageIfNeeded } from "./page.ts";
-import { readPrivateFile, writePrivateFile } from "../cli/private-file.ts";
+import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 import { reportAndExit, stopSignal, untilAborted } from "../cli/stop-signals.ts";
 
 const DEFAULT_PORT = 8787;

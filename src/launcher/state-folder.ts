@@ -1,7 +1,7 @@
 /**
  * The state folder of a local manager: its lock, its secrets, its log. One manager per folder.
  *
- *     lock.sqlite      held open and locked by the running launcher; the system frees it when that dies, however it dies
+ *     lock             names the running launcher (client/lock.ts)
  *     group.json       the process group of the manager, to clear away what a crash left
  *     admin-token, signing-key, join-token, secrets.env      mode 0600
  *     schema.sha256    D1 migrations that are applied
@@ -9,11 +9,13 @@
  *     v3/              wrangler's own: Durable Objects, D1, R2
  */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, renameSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
-import { DatabaseSync } from "node:sqlite";
-import { CliError, EXIT, messageOf, systemCode } from "../cli/failure.ts";
-import { readPrivateFile, writePrivateFile } from "../cli/private-file.ts";
+import { CliError, EXIT } from "../cli/failure.ts";
+import { messageOf, systemCode } from "../lib/errors.ts";
+import { isLive, readRecord } from "../cli/manager-record.ts";
+import { takeLock } from "../client/lock.ts";
+import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 
 /** A log larger than this starts anew; one old log is kept. */
 const MAX_LOG_BYTES = 10_000_000;
@@ -29,7 +31,7 @@ export interface StateFolder {
 }
 
 /** Create the folder where needed and take its lock; undefined when another manager holds it. */
-export function lockStateFolder(folder: string): StateFolder | undefined {
+export async function lockStateFolder(folder: string): Promise<StateFolder | undefined> {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
   } catch (thrown) {
@@ -40,23 +42,31 @@ export function lockStateFolder(folder: string): StateFolder | undefined {
     );
   }
   const file = (name: string): string => path.join(folder, name);
-  let lock: DatabaseSync | undefined;
+  let lock: Awaited<ReturnType<typeof takeLock>>;
   try {
-    lock = new DatabaseSync(file("lock.sqlite"), { timeout: 0 });
-    lock.exec("BEGIN EXCLUSIVE");
+    lock = await takeLock(file("lock"));
   } catch (thrown) {
-    lock?.close();
-    if (/locked|busy/i.test(messageOf(thrown))) return undefined;
     throw new CliError(EXIT.failed, `cannot lock the state folder ${folder}: ${messageOf(thrown)}`);
   }
-  const held = lock;
-  return {
-    path: folder,
-    file,
-    release: () => {
-      if (held.isOpen) held.close();
-    },
-  };
+  if (!lock.ok) return undefined;
+  if (heldByOlderRelease(file)) {
+    lock.value.release();
+    return undefined;
+  }
+  return { path: folder, file, release: lock.value.release };
+}
+
+/**
+ * Releases before the lock file locked `lock.sqlite` instead, which cannot be seen here. One that runs has written its record;
+ * without this check, an upgrade beside a running manager would end that manager.
+ */
+function heldByOlderRelease(file: StateFolder["file"]): boolean {
+  const oldLock = file("lock.sqlite");
+  if (!existsSync(oldLock)) return false;
+  const record = readRecord(file("manager.json"));
+  if (record && isLive(record)) return true;
+  rmSync(oldLock, { force: true });
+  return false;
 }
 
 /** The admin token: from the environment, else the one kept here, else a new one. */

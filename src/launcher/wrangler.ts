@@ -7,8 +7,8 @@ import path from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { CliError, EXIT } from "../cli/failure.ts";
 import { CHECKOUT } from "../cli/manager-record.ts";
-import { readPrivateFile, writePrivateFile } from "../cli/private-file.ts";
-import { signalGroup } from "./process-group.ts";
+import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
+import { signalGroup } from "../client/process-group.ts";
 import type { StateFolder } from "./state-folder.ts";
 
 const DATABASE = "tablao-history";

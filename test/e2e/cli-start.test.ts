@@ -2,7 +2,7 @@
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { groupMembers } from "../../src/launcher/process-group.ts";
+import { groupMembers } from "../../src/client/process-group.ts";
 import { cleanEnvironment, startChild, type Child } from "../support/child.ts";
 import { CHECKOUT, endFarm, groupOf, startManager, submit, taskOf, untilGone, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";

@@ -1,7 +1,7 @@
 /** Machines and managers die in the middle of a frame: nothing is lost, nothing is there twice, and history tells the story. */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
-import { signalGroup } from "../../src/launcher/process-group.ts";
+import { signalGroup } from "../../src/client/process-group.ts";
 import {
   endFarm,
   groupOf,

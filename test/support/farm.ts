@@ -11,7 +11,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { ManagerClient } from "../../src/client/manager-client.ts";
-import { groupEnded } from "../../src/launcher/process-group.ts";
+import { groupEnded } from "../../src/client/process-group.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
 import { taskSchema, type Task, type TaskStatus } from "../../src/protocol/task.ts";
 import { workersSchema } from "../../src/protocol/worker.ts";

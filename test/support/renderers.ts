@@ -1,27 +1,17 @@
 /** The processes that an agent has running: to kill a machine as a whole, and to see that none outlives its lease. */
-import { readdirSync, readFileSync } from "node:fs";
-import { groupMembers, signalGroup } from "../../src/launcher/process-group.ts";
+import { readdirSync } from "node:fs";
+import { groupMembers, signalGroup } from "../../src/client/process-group.ts";
+import { readProcessStat } from "../../src/client/process-stat.ts";
 import type { Agent } from "./farm.ts";
-
-/** Linux: `/proc/<pid>/stat` is `pid (name) state ppid pgrp …`; a name may hold brackets, so read from its last one on. */
-function statOf(pid: string): { state: string; parent: number; group: number } | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const [state = "", parent, group] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { state, parent: Number(parent), group: Number(group) };
-  } catch {
-    return undefined;
-  }
-}
 
 /** Process groups that this agent leads a renderer in: its children that lead a group of their own and work on a lease. */
 export function renderersOf(agent: Agent): number[] {
   if (process.platform !== "linux") throw new Error("these tests look into /proc: they run on Linux");
   const groups: number[] = [];
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    const stat = statOf(pid);
+    const stat = readProcessStat(pid);
     if (stat?.parent !== agent.child.pid || stat.group !== Number(pid)) continue;
-    if (groupMembers(stat.group).some(({ command }) => /--render-frame|tool\.ts/.test(command)))
+    if (groupMembers(stat.group).some(({ command }) => /--render-frame|demo-renderer/.test(command)))
       groups.push(stat.group);
   }
   return groups;

@@ -5,7 +5,7 @@ import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/
 import { decimal, flagsOf, gather, whole } from "../command-line.ts";
 import { EXIT } from "../failure.ts";
 import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
-import { readPrivateFile } from "../private-file.ts";
+import { readPrivateFile } from "../../client/private-file.ts";
 
 /** Add the command to the program. */
 export function addWorker(program: Command): void {

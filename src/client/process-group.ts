@@ -1,20 +1,15 @@
-/** Process groups: who is left in one, and how to end it for certain. */
+/** Process groups: which processes are left in one, and how to end it for certain. */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-
-/** Where the number of threads stands in what follows the name. */
-const NUM_THREADS = 17;
+import { readProcessStat } from "./process-stat.ts";
 
 export interface GroupMember {
   pid: number;
   command: string;
 }
 
-/**
- * Living members of a process group. Zombies do not count: they hold neither a port nor a file, and in a container whose
- * first process reaps nobody they stay for ever. One of whose threads some are still ending holds both, and counts.
- */
+/** Processes of a group that have not ended (`ProcessStat.ended`). Windows has no groups: the list is empty there. */
 export function groupMembers(group: number): GroupMember[] {
   if (process.platform === "win32") return [];
   return process.platform === "linux" ? membersFromProc(group) : membersFromPs(group);
@@ -24,17 +19,13 @@ function membersFromProc(group: number): GroupMember[] {
   const members: GroupMember[] = [];
   for (const name of readdirSync("/proc")) {
     if (!/^\d+$/.test(name)) continue;
+    const stat = readProcessStat(name);
+    if (!stat || stat.group !== group || stat.ended) continue;
     try {
-      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
-      // `pid (name) state ppid pgrp …` (proc_pid_stat(5)); the name may hold blanks and brackets, so read from its last bracket on.
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      const [state, , pgrp] = fields;
-      const threads = Number(fields[NUM_THREADS]);
-      if (Number(pgrp) !== group || ((state === "Z" || state === "X") && threads <= 1)) continue;
       const command = readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ").trim();
       members.push({ pid: Number(name), command });
     } catch {
-      // It ended while we looked.
+      // It ended between the two reads.
     }
   }
   return members;
@@ -50,7 +41,7 @@ function membersFromPs(group: number): GroupMember[] {
   return members;
 }
 
-/** Send a signal to a whole group; false when nobody is left in it. */
+/** Send a signal to a whole group (on Windows, to the process of this id); false when nothing of it is left. */
 export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(process.platform === "win32" ? group : -group, signal);

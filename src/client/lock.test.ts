@@ -1,0 +1,180 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, afterEach, describe, expect, test } from "vitest";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { takeLock } from "./lock.ts";
+import { identityOf, isRunning } from "./process-stat.ts";
+
+const folder = temporaryFolder("lock");
+afterAll(() => folder.remove());
+let count = 0;
+const lockFile = (): string => path.join(folder.path, `lock-${++count}`);
+
+/** No process has this id: Linux stops at 2^22. */
+const GONE = { pid: 99_999_999, boot: "", start: "" };
+
+/** Leave the lock as a process of this identity would that died. */
+function leave(file: string, owner: typeof GONE): void {
+  const id = crypto.randomUUID();
+  writeFileSync(file, `${JSON.stringify({ id, ...owner })}\n`);
+}
+
+test("is held until it is released; the holder is named, also within one process", async () => {
+  const file = lockFile();
+  const first = await takeLock(file);
+  expect(first.ok).toBe(true);
+  expect(await takeLock(file)).toMatchObject({ ok: false, error: { pid: process.pid } });
+  if (first.ok) first.value.release();
+  expect(existsSync(file)).toBe(false);
+  const second = await takeLock(file);
+  expect(second.ok).toBe(true);
+  // The lock is another's now: a second release of the first holder changes nothing.
+  if (first.ok) first.value.release();
+  expect((await takeLock(file)).ok).toBe(false);
+});
+
+describe("a stale lock is taken over", () => {
+  const me = identityOf(process.pid);
+  test.each([
+    ["of a process that is gone", GONE],
+    ["of a process whose id was given to another one", { ...me, start: `${me.start}1` }],
+    ["of another boot", { ...me, boot: "00000000-0000-4000-8000-000000000000" }],
+  ])("%s", async (name, owner) => {
+    // Only Linux and macOS tell when a process and the machine were started.
+    if (owner !== GONE && me.start === "") return;
+    const file = lockFile();
+    leave(file, owner);
+    const lock = await takeLock(file);
+    expect(lock.ok, name).toBe(true);
+    if (lock.ok) lock.value.release();
+    expect(readdirSync(folder.path).filter((other) => other.startsWith(path.basename(file)))).toEqual([]);
+  });
+
+  test("as earlier releases wrote it: a process id alone", async () => {
+    const file = lockFile();
+    writeFileSync(file, String(process.ppid));
+    expect(await takeLock(file)).toMatchObject({ ok: false, error: { pid: process.ppid } });
+    writeFileSync(file, String(GONE.pid));
+    expect((await takeLock(file)).ok).toBe(true);
+  });
+
+  test("that names nobody, when its writer has had time enough; a takeover that died in the middle does not block", async () => {
+    const file = lockFile();
+    writeFileSync(file, "");
+    expect((await takeLock(file)).ok).toBe(true);
+
+    const half = lockFile();
+    const id = crypto.randomUUID();
+    writeFileSync(half, JSON.stringify({ id, ...GONE }));
+    leave(`${half}.${id}.guard`, GONE);
+    leave(`${half}.${crypto.randomUUID()}.draft`, GONE);
+    expect((await takeLock(half)).ok).toBe(true);
+    expect(readdirSync(folder.path).filter((name) => name.startsWith(`${path.basename(half)}.`))).toEqual([]);
+  });
+});
+
+test.skipIf(process.platform !== "linux")("a zombie does not run", async () => {
+  // The shell's child ends at once; the shell becomes a sleep that never waits for it.
+  const parent = spawn("sh", ["-c", "sh -c 'echo $$' & exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    const [line] = (await once(parent.stdout, "data")) as [Buffer];
+    const pid = Number(line.toString());
+    await expect.poll(() => isRunning(identityOf(pid)), { timeout: 60_000 }).toBe(false);
+  } finally {
+    parent.kill("SIGKILL");
+  }
+});
+
+describe("processes that race", () => {
+  const racers: ChildProcess[] = [];
+  const start = async (script: string): Promise<ChildProcess> => {
+    const head = `
+      import fs from "node:fs";
+      const { takeLock } = await import(${JSON.stringify(path.join(import.meta.dirname, "lock.ts"))});
+    `;
+    const racer = spawn(process.execPath, ["--no-warnings", "--input-type=module", "-e", head + script], {
+      stdio: ["ignore", "ignore", "inherit", "ipc"],
+    });
+    racers.push(racer);
+    await once(racer, "message");
+    return racer;
+  };
+  afterEach(() => {
+    for (const racer of racers.splice(0)) racer.kill("SIGKILL");
+  });
+
+  test("for one stale lock, round after round: exactly one gets it", async () => {
+    const three = await Promise.all(
+      [1, 2, 3].map(() =>
+        start(`
+          let lock;
+          process.on("message", async (file) => {
+            if (file === "release") return lock?.release(), (lock = undefined), process.send("released");
+            const taken = await takeLock(file);
+            if (taken.ok) lock = taken.value;
+            process.send(taken.ok ? "taken" : taken.error.pid);
+          });
+          process.send("ready");
+        `),
+      ),
+    );
+    const ask = async (what: string): Promise<unknown[]> =>
+      await Promise.all(
+        three.map(async (racer) => {
+          const answer = once(racer, "message");
+          racer.send(what);
+          return ((await answer) as unknown[])[0];
+        }),
+      );
+    for (let round = 0; round < 150; round++) {
+      const file = lockFile();
+      if (round % 3 !== 0) leave(file, GONE);
+      const answers = await ask(file);
+      const winner = three[answers.indexOf("taken")]?.pid;
+      expect(
+        answers.filter((answer) => answer !== "taken"),
+        `round ${round}`,
+      ).toEqual([winner, winner]);
+      await ask("release");
+      expect(existsSync(file)).toBe(false);
+    }
+  }, 120_000);
+
+  test("over and over, with holders that die: never two at once", async () => {
+    const file = lockFile();
+    const inside = `${file}-inside`;
+    const script = `
+      const [file, inside] = ${JSON.stringify([file, inside])};
+      process.send("ready");
+      process.once("message", async () => {
+        let turns = 0;
+        for (const untilMs = performance.now() + 2_000; performance.now() < untilMs; ) {
+          const lock = await takeLock(file);
+          if (!lock.ok) continue;
+          fs.writeFileSync(inside, "", { flag: "wx" });
+          fs.rmSync(inside);
+          if (++turns % 2 === 0) lock.value.release();
+          else {
+            // As a death of the holder leaves it: the record of a process that does not run.
+            fs.writeFileSync(file + ".dead", JSON.stringify({ id: crypto.randomUUID(), pid: 99999999, boot: "", start: "" }));
+            fs.renameSync(file + ".dead", file);
+          }
+        }
+        process.send(turns);
+        process.disconnect();
+      });
+    `;
+    const three = await Promise.all([1, 2, 3].map(() => start(script)));
+    const turns = three.map(async (racer) => {
+      const ended = once(racer, "exit");
+      const [answer] = (await Promise.race([once(racer, "message"), ended.then(([code]) => [`exit ${code}`])])) as [
+        unknown,
+      ];
+      return answer;
+    });
+    for (const racer of three) racer.send("go");
+    for (const answer of await Promise.all(turns)) expect(answer).toBeTypeOf("number");
+  }, 120_000);
+});

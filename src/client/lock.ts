@@ -1,0 +1,163 @@
+/**
+ * A lock between processes of one machine, for Node 20 and newer. The lock is a file that names its owner; a file whose owner
+ * does not run any more is stale, and the next process takes it over.
+ *
+ * Guarantees:
+ * - At most one process holds the lock. The file appears with its whole content (a hard link of a draft), or not at all.
+ * - A crash, `kill -9` or a loss of power leaves a file that the next start takes over.
+ * - A process id that was given to another process does not keep a stale lock alive (`ProcessIdentity`).
+ * - One process replaces a stale file. The file must not be removed and made again: a second process, which has read the
+ *   stale one, too, would remove the new one. So a takeover holds a lock of its own, whose name has the id of the stale record,
+ *   and renames its draft over the file if that record still stands there. No other process writes over that record, and a
+ *   record never comes back.
+ *
+ * Exceptions:
+ * - Processes in other containers or on other machines that share the folder are not seen: their locks look stale.
+ * - On file systems without hard links the file is made first and written then; a reader waits for the content.
+ */
+import { createHash, randomUUID } from "node:crypto";
+import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { z } from "zod";
+import { systemCode } from "../lib/errors.ts";
+import { err, ok, type Result } from "../lib/result.ts";
+import { identityOf, isRunning, type ProcessIdentity } from "./process-stat.ts";
+
+/** A file without content is waited for this long; after that its writer has died in between. */
+const WRITTEN_WITHIN_MS = 2_000;
+/** Between two looks while another process is about to take the lock over, which takes it about a millisecond. */
+const RETRY_MS = 5;
+
+const recordSchema = z.object({ id: z.uuid(), pid: z.int(), boot: z.string(), start: z.string() });
+type LockRecord = z.infer<typeof recordSchema>;
+
+export interface Lock {
+  /** Free the lock; idempotent. */
+  readonly release: () => void;
+}
+
+/** What stands in a lock file. */
+interface Found {
+  /** Never the same for two records. */
+  id: string;
+  /** Undefined when the file names nobody: it is being written, or its writer died. */
+  owner: ProcessIdentity | undefined;
+  modifiedMs: number;
+}
+
+/**
+ * Take the lock `file` for `owner`, by default this process; its folder is made where there is none. The error is the process
+ * that holds it. Throws the system's error when the folder cannot be written.
+ */
+export async function takeLock(
+  file: string,
+  owner: ProcessIdentity = identityOf(process.pid),
+): Promise<Result<Lock, ProcessIdentity>> {
+  mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  const record: LockRecord = { id: randomUUID(), ...owner };
+  const holder = await acquire(file, record);
+  if (holder) return err(holder);
+  removeLeftovers(file);
+  return ok({ release: () => removeOwn(file, record.id) });
+}
+
+/** Undefined when `record` stands in the file now; otherwise the process that holds it. */
+async function acquire(file: string, record: LockRecord): Promise<ProcessIdentity | undefined> {
+  const draft = `${file}.${record.id}.draft`;
+  writeFileSync(draft, `${JSON.stringify(record)}\n`, { flag: "wx", mode: 0o600 });
+  try {
+    for (;;) {
+      if (create(file, draft)) return undefined;
+      const found = read(file);
+      // Released between the two looks.
+      if (!found) continue;
+      if (found.owner ? isRunning(found.owner) : Math.abs(Date.now() - found.modifiedMs) < WRITTEN_WITHIN_MS) {
+        if (found.owner) return found.owner;
+        await delay(RETRY_MS);
+      } else if (await takeOver(file, draft, found, record)) return undefined;
+      else await delay(RETRY_MS);
+    }
+  } finally {
+    rmSync(draft, { force: true });
+  }
+}
+
+/** Replace a stale record by the draft. False when another process does so, or has done so. */
+async function takeOver(file: string, draft: string, stale: Found, owner: ProcessIdentity): Promise<boolean> {
+  const guardFile = `${file}.${stale.id}.guard`;
+  const guard: LockRecord = { ...owner, id: randomUUID() };
+  if (await acquire(guardFile, guard)) return false;
+  try {
+    if (read(file)?.id !== stale.id) return false;
+    renameSync(draft, file);
+    return true;
+  } finally {
+    removeOwn(guardFile, guard.id);
+  }
+}
+
+/** Make the file if there is none. */
+function create(file: string, draft: string): boolean {
+  try {
+    linkSync(draft, file);
+    return true;
+  } catch (error) {
+    const code = systemCode(error);
+    if (code === "EEXIST") return false;
+    // The draft is there, so it is not ENOENT of ours: this file system has no hard links.
+    if (code === "ENOENT" || code === "ENOSPC" || code === "EACCES") throw error;
+  }
+  try {
+    writeFileSync(file, readFileSync(draft), { flag: "wx", mode: 0o600 });
+    return true;
+  } catch (error) {
+    if (systemCode(error) === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function read(file: string): Found | undefined {
+  let text: string;
+  let modifiedMs: number;
+  try {
+    text = readFileSync(file, "utf8").trim();
+    modifiedMs = statSync(file).mtimeMs;
+  } catch (error) {
+    if (systemCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+  const record = recordSchema.safeParse(parseJson(text));
+  if (record.success) return { id: record.data.id, owner: record.data, modifiedMs };
+  const id = createHash("sha256").update(`${text} ${modifiedMs}`).digest("hex").slice(0, 32);
+  // Releases before this one wrote the process id alone.
+  const owner = /^\d{1,15}$/.test(text) ? { pid: Number(text), boot: "", start: "" } : undefined;
+  return { id, owner, modifiedMs };
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Remove the file if this record stands in it. No other process replaces the record of one that runs. */
+function removeOwn(file: string, id: string): void {
+  if (read(file)?.id === id) rmSync(file, { force: true });
+}
+
+/**
+ * Remove drafts and guards of processes that died while they took this lock. The caller holds it, so no record that a guard is
+ * named after can still stand in the file: even a guard that were removed in error would let nobody in.
+ */
+function removeLeftovers(file: string): void {
+  const prefix = `${path.basename(file)}.`;
+  for (const name of readdirSync(path.dirname(file))) {
+    if (!name.startsWith(prefix) || !/\.(draft|guard)$/.test(name)) continue;
+    const leftover = path.join(path.dirname(file), name);
+    const owner = read(leftover)?.owner;
+    if (owner && !isRunning(owner)) rmSync(leftover, { force: true });
+  }
+}

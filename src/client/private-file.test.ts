@@ -1,0 +1,27 @@
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { expect, test } from "vitest";
+import { testFolder } from "../../test/support/folders.ts";
+import { readPrivateFile, writeFileAtomic, writePrivateFile } from "./private-file.ts";
+
+test("a private file is its owner's only, whatever the file before it allowed", () => {
+  const file = path.join(testFolder(), "new", "secret");
+  expect(readPrivateFile(file)).toBeUndefined();
+  writePrivateFile(file, "one");
+  writeFileSync(file, "open to all", { mode: 0o644 });
+  writePrivateFile(file, "two");
+  expect(readPrivateFile(file)).toBe("two");
+  expect(readdirSync(path.dirname(file))).toEqual(["secret"]);
+  if (process.platform === "win32") return;
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(statSync(path.dirname(file)).mode & 0o777).toBe(0o700);
+});
+
+test("a write that fails leaves what was there, and nothing beside it", () => {
+  const folder = testFolder();
+  mkdirSync(path.join(folder, "target", "full"), { recursive: true });
+  expect(() => writeFileAtomic(path.join(folder, "target"), "x")).toThrow();
+  expect(readdirSync(folder)).toEqual(["target"]);
+  writeFileAtomic(path.join(folder, "file"), Buffer.from([1, 2]));
+  expect([...readFileSync(path.join(folder, "file"))]).toEqual([1, 2]);
+});
