@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { err, ok, type Result } from "../lib/result.ts";
 import { lineSchema, tagSchema } from "../protocol/fields.ts";
+import { PROGRAMS, type ProgramFlag } from "../protocol/programs.ts";
 import { managerUrl } from "../client/manager-client.ts";
 
 const url = z.string().transform((text, context) => {
@@ -20,6 +21,12 @@ const path = z
   .string()
   .min(1)
   .transform((text) => resolve(text));
+
+/** For each program, an option with its path; by default the agent looks for it. */
+const programPaths = Object.fromEntries(PROGRAMS.map(({ flag }) => [flag, path.optional()])) as Record<
+  ProgramFlag,
+  z.ZodOptional<typeof path>
+>;
 
 export const workerOptionsSchema = z.strictObject({
   /** The manager's address; by default the one this worker registered with. */
@@ -38,8 +45,7 @@ export const workerOptionsSchema = z.strictObject({
   allowExec: z.boolean().default(false),
   /** Take tasks that run the scripts inside their .blend files. */
   allowAutoexec: z.boolean().default(false),
-  blender: path.optional(),
-  ffmpeg: path.optional(),
+  ...programPaths,
   /** Identity files; and unless `workDir` says otherwise, the input cache and the lease folders. */
   stateDir: path.default(() => join(homedir(), ".tablao", "workers")),
   /** Bound of the input cache in GB; 0 keeps nothing between leases. */

@@ -4,10 +4,11 @@
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import { countFrames, framesOf, parseFrameList } from "../protocol/frame-list.ts";
-import { PROGRAMS, planSchema, type Plan } from "../protocol/plan.ts";
+import { planSchema, type Plan } from "../protocol/plan.ts";
+import { isProgramName } from "../protocol/programs.ts";
 import { findParser } from "../parsers/index.ts";
 import type { ParserFactory } from "../parsers/parser.ts";
-import type { ProgramName, Programs } from "./programs.ts";
+import type { Programs } from "./programs.ts";
 
 /** What a task's `chunk` can be at most: a longer list is never walked. */
 const MAX_LEASE_FRAMES = 10_000;
@@ -46,10 +47,10 @@ export function checkPlan(value: unknown, frameList: string, allowed: Allowed): 
 
 function programOf(plan: Plan, allowed: Allowed): Result<readonly [string, ...string[]], string> {
   const { program, args, env } = plan.command;
-  const known = (PROGRAMS as readonly string[]).includes(program);
   if (plan.needs_exec && !allowed.exec)
     return err("it runs any program, and this agent was started without --allow-exec");
-  if (!plan.needs_exec && !known) return err(`'${program}' is no program that this agent runs for anybody`);
+  if (!plan.needs_exec && !isProgramName(program))
+    return err(`'${program}' is no program that this agent runs for anybody`);
   if (!plan.needs_exec && Object.keys(env).length > 0)
     return err("it sets environment variables, which only exec tasks may");
   if (plan.autoexec && !allowed.autoexec)
@@ -62,7 +63,7 @@ function programOf(plan: Plan, allowed: Allowed): Result<readonly [string, ...st
   ) {
     return err("its command switches scripts on although the plan says that it does not");
   }
-  const found = known ? allowed.programs[program as ProgramName]?.command : undefined;
+  const found = isProgramName(program) ? allowed.programs[program]?.command : undefined;
   if (found) return ok(found);
   return plan.needs_exec ? ok([program]) : err(`this worker has no ${program} any more`);
 }

@@ -1,14 +1,20 @@
-/** The programs plans may name: where they are on this machine, and in which version. */
+/** The programs that plans may name: where they are on this machine, and in which version. */
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
 import { access } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { PROGRAMS } from "../protocol/plan.ts";
+import {
+  BUILT_IN_PROGRAM,
+  PROGRAMS,
+  type ProgramFlag,
+  type ProgramName,
+  type ProgramRow,
+} from "../protocol/programs.ts";
+import { platformOf } from "./machine.ts";
 import { childEnvironment } from "./process.ts";
 
-export type ProgramName = (typeof PROGRAMS)[number];
-
+/** A program that was found. */
 export interface Program {
   /** Executable and leading arguments. */
   command: readonly [string, ...string[]];
@@ -17,48 +23,40 @@ export interface Program {
 
 export type Programs = Partial<Record<ProgramName, Program>>;
 
-/** Blender takes seconds from a cold network disk. */
+/** Blender takes seconds from a cold network disk; a program that hangs here must not keep the agent from starting. */
 const VERSION_TIMEOUT_MS = 30_000;
 
-/** Where Blender's own installers put it when it is not on the PATH. */
-const BLENDER_PLACES: Partial<Record<NodeJS.Platform, string[]>> = {
-  darwin: ["/Applications/Blender.app/Contents/MacOS/Blender"],
-  linux: ["/snap/bin/blender"],
-};
-
 /**
- * Look for the programs. A path given by the user must work: it is an error when it does not. What is merely not found
- * is left out.
+ * Look for the programs. `paths` are those that the user gave, by the program's flag: it is an error when one does not work.
+ * What is merely not found is left out.
  */
 export async function findPrograms(
-  wanted: { blender?: string | undefined; ffmpeg?: string | undefined },
+  paths: Partial<Record<ProgramFlag, string | undefined>>,
   agentVersion: string,
 ): Promise<Programs> {
-  const [blender, ffmpeg] = await Promise.all([
-    find("blender", wanted.blender, ["--version"], BLENDER_PLACES[process.platform] ?? []),
-    find("ffmpeg", wanted.ffmpeg, ["-version"], []),
-  ]);
-  const tool: Program = {
+  const found: Programs = {};
+  const searches = PROGRAMS.map(async (program) => ({
+    name: program.name,
+    result: await find(program, paths[program.flag]),
+  }));
+  for (const { name, result } of await Promise.all(searches)) if (result) found[name] = result;
+  found[BUILT_IN_PROGRAM] = {
     command: [process.execPath, fileURLToPath(new URL("../demo-renderer/main.ts", import.meta.url))],
     version: agentVersion,
   };
-  return { ...(blender && { blender }), ...(ffmpeg && { ffmpeg }), "tablao-tool": tool };
+  return found;
 }
 
-async function find(
-  name: string,
-  given: string | undefined,
-  versionArgs: string[],
-  places: string[],
-): Promise<Program | undefined> {
+async function find(program: ProgramRow, given: string | undefined): Promise<Program | undefined> {
+  const { name, versionArgs, places } = program;
   if (given !== undefined) {
-    const version = await versionOf(given, versionArgs);
+    const version = await versionOf(program, given);
     if (version === undefined)
       throw new Error(`${given} does not run as ${name}: '${name} ${versionArgs.join(" ")}' must print its version`);
     return { command: [given], version };
   }
-  for (const path of [...(await onPath(name)), ...places]) {
-    const version = await versionOf(path, versionArgs);
+  for (const path of [...(await onPath(name)), ...(places[platformOf()] ?? [])]) {
+    const version = await versionOf(program, path);
     if (version !== undefined) return { command: [path], version };
   }
   return undefined;
@@ -82,20 +80,32 @@ async function onPath(name: string): Promise<string[]> {
   return found;
 }
 
-/** `Blender 3.4.1` → `3.4.1`; `ffmpeg version 5.1.6-0+deb12u1 Copyright …` → `5.1.6-0+deb12u1`. */
-export function parseVersion(output: string): string | undefined {
-  return /^(?:Blender|ffmpeg version) (\S{1,100})/m.exec(output)?.[1];
+/** The version in what a program printed; undefined when it is none. */
+export function parseVersion(
+  { versionPattern }: Pick<ProgramRow, "versionPattern">,
+  output: string,
+): string | undefined {
+  return versionPattern.exec(output)?.[1];
 }
 
-async function versionOf(path: string, args: string[]): Promise<string | undefined> {
+async function versionOf(program: ProgramRow, path: string): Promise<string | undefined> {
   return await new Promise((resolve) => {
     execFile(
       path,
-      args,
+      program.versionArgs,
       { timeout: VERSION_TIMEOUT_MS, killSignal: "SIGKILL", env: childEnvironment(process.env, {}) },
       (error, stdout) => {
-        resolve(error ? undefined : parseVersion(stdout));
+        resolve(error ? undefined : parseVersion(program, stdout));
       },
     );
   });
+}
+
+/** `blender 3.4.1, ffmpeg 5.1`, without the built-in program; what is missing when none was found. */
+export function programsText(programs: Programs): string {
+  const found = PROGRAMS.flatMap(({ name }) => {
+    const program = programs[name];
+    return program ? [`${name} ${program.version}`] : [];
+  });
+  return found.length > 0 ? found.join(", ") : `${PROGRAMS.map(({ title }) => `no ${title}`).join(", ")} found`;
 }

@@ -10,8 +10,11 @@ import { macAsInteger } from "./machine.ts";
 import { checkWorkerOptions, foldersOf } from "./options.ts";
 import { checkPlan } from "./plan-check.ts";
 import { childEnvironment } from "./process.ts";
+import { PROGRAMS } from "../protocol/programs.ts";
 import { parseVersion } from "./programs.ts";
 import { stillness } from "./wake.ts";
+
+const [BLENDER, FFMPEG] = PROGRAMS;
 
 describe("blame (P6)", () => {
   test.each([
@@ -210,9 +213,9 @@ describe("small readings", () => {
   });
 
   test("versions", () => {
-    expect(parseVersion("Blender 3.4.1\n\tbuild date: x")).toBe("3.4.1");
-    expect(parseVersion("ffmpeg version 5.1.6-0+deb12u1 Copyright (c)")).toBe("5.1.6-0+deb12u1");
-    expect(parseVersion("usage: x")).toBeUndefined();
+    expect(parseVersion(BLENDER, "Blender 3.4.1\n\tbuild date: x")).toBe("3.4.1");
+    expect(parseVersion(FFMPEG, "ffmpeg version 5.1.6-0+deb12u1 Copyright (c)")).toBe("5.1.6-0+deb12u1");
+    expect(parseVersion(BLENDER, "usage: x")).toBeUndefined();
   });
 
   test("a sleep shows on either clock, a busy second and a clock set back do not", () => {

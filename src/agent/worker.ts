@@ -18,7 +18,7 @@ import { lockName } from "./name-lock.ts";
 import { describeMachine, measureMachine, platformOf } from "./machine.ts";
 import { ManagerError } from "../client/manager-client.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
-import { findPrograms, type Programs } from "./programs.ts";
+import { findPrograms, programsText, type Programs } from "./programs.ts";
 import { bytesText, oneLine, sayer, type Say } from "./say.ts";
 import { messageOf } from "../lib/errors.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
@@ -278,13 +278,6 @@ class Agent {
         this.#bell.ring();
     }
   }
-}
-
-function programsText(programs: Programs): string {
-  const found = Object.entries(programs).filter(([name]) => name !== "tablao-tool");
-  return found.length > 0
-    ? found.map(([name, { version }]) => `${name} ${version}`).join(", ")
-    : "no Blender, no ffmpeg found";
 }
 
 /** At most once a minute. */

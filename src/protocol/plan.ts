@@ -16,12 +16,9 @@ export const argumentSchema = z.union([
 ]);
 export type Argument = z.infer<typeof argumentSchema>;
 
-/** Programs an agent may be asked to run. `tablao-tool` is the agent's own helper (print, sleep, demo renderer). */
-export const PROGRAMS = ["blender", "ffmpeg", "tablao-tool"] as const;
-
 export const commandSchema = z
   .strictObject({
-    /** One of PROGRAMS, or, for `exec` only, a program's name or path on the worker. */
+    /** One of PROGRAM_NAMES, or, for `exec` only, a program's name or path on the worker. */
     program: z.string().min(1),
     args: z.array(argumentSchema),
     /** Extra environment variables. */

@@ -1,6 +1,6 @@
 /** A worker's report: the part that dispatch needs, and the part that people read. Pure. */
 import type { Offer } from "../protocol/needs.ts";
-import { PROGRAMS } from "../protocol/plan.ts";
+import { PROGRAM_NAMES } from "../protocol/programs.ts";
 import type { WorkerPatch, WorkerRegister } from "../protocol/worker.ts";
 import type { Info, Offered, WorkerRecord } from "./worker-store.ts";
 
@@ -46,7 +46,7 @@ export function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" |
   // Every agent has its own tool.
   const programs = offered.programs
     ? { "tablao-tool": "", ...offered.programs }
-    : Object.fromEntries(PROGRAMS.map((program) => [program, ""]));
+    : Object.fromEntries(PROGRAM_NAMES.map((program) => [program, ""]));
   return {
     programs,
     tags: [...grantedTags, ...offered.tags],

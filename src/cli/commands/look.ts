@@ -10,6 +10,7 @@ import {
   type Task,
   type TaskSummary,
 } from "../../protocol/task.ts";
+import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { flagsOf, idArgument, query, sessionOf, whole } from "../command-line.ts";
 import { ago, count, duration, harmless, table, timeLeft } from "../text.ts";
@@ -193,7 +194,7 @@ function settingsText(settings: Record<string, unknown>): string {
 function workerRow(worker: Worker, nowMs: number): string[] {
   const state = worker.connection === "offline" ? "offline" : worker.draining ? "draining" : worker.status;
   const programs = Object.entries(worker.programs)
-    .filter(([name]) => name !== "tablao-tool")
+    .filter(([name]) => name !== BUILT_IN_PROGRAM)
     .map(([name, version]) => `${name} ${version}`);
   const name =
     worker.name === "" || worker.name === worker.hostname ? worker.hostname : `${worker.name} (${worker.hostname})`;

@@ -2,6 +2,7 @@
 import path from "node:path";
 import type { Command } from "commander";
 import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/options.ts";
+import { PROGRAMS } from "../../protocol/programs.ts";
 import { decimal, flagsOf, gather, whole } from "../command-line.ts";
 import { EXIT } from "../failure.ts";
 import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
@@ -9,7 +10,7 @@ import { readPrivateFile } from "../../client/private-file.ts";
 
 /** Add the command to the program. */
 export function addWorker(program: Command): void {
-  program
+  const worker = program
     .command("worker")
     .summary("render for the farm on this machine")
     .description(
@@ -21,9 +22,10 @@ export function addWorker(program: Command): void {
     .option("--tags <a,b>", "tags that tasks can ask for", gather(String))
     .option("--once", "do what there is, then stop")
     .option("--allow-exec", "take tasks that run any program their submitter names")
-    .option("--allow-autoexec", "take tasks that run the scripts inside their .blend files")
-    .option("--blender <path>", "Blender to use; by default the one on the PATH")
-    .option("--ffmpeg <path>", "ffmpeg to use; by default the one on the PATH")
+    .option("--allow-autoexec", "take tasks that run the scripts inside their .blend files");
+  for (const { flag, title } of PROGRAMS)
+    worker.option(`--${flag} <path>`, `${title} to use; by default the one on the PATH`);
+  worker
     .option("--cache-gb <n>", "bound of the cache of inputs (20)", decimal(0, 1_000_000))
     .option("--state-dir <dir>", "where it keeps its secret and its cache (~/.tablao/workers)")
     .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
