@@ -1,7 +1,7 @@
 /** The manager's Worker: requests and the daily clock in, Durable Object classes out. */
 import { sweepStaleUploads } from "./files/sweep.ts";
-import { buildRouter } from "./http/router.ts";
-import { ROUTES } from "./http/routes.ts";
+import { buildRouter } from "./http/server/router.ts";
+import { ROUTES } from "./http/routes/index.ts";
 import type { Env } from "./rpc/env.ts";
 
 export { WorkerRegistry } from "./registry/worker-registry.ts";

@@ -1,6 +1,6 @@
 /**
- * Grants: what a worker may do with a task's files while it has a lease. They are signed here, where Workers are many, and not by
- * the task's object, which is one; checking one needs no look-up.
+ * Grants: what a worker may do with a task's files while it has a lease. The Worker signs them, and not the task's object: there
+ * are many Workers and one object. To check a grant needs no look-up.
  */
 import { GRANT_HEADER, signGrant, verifyGrant } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -10,10 +10,13 @@ import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { SWEEP_AFTER_MS } from "../protocol/constants.ts";
 import type { Extended, Given, GivenLease, GivenNext } from "../rpc/task.ts";
-import type { RequestContext } from "./context.ts";
+import type { CallerContext, RequestContext } from "./server/route.ts";
+
+/** The request and its caller, of which a grant is checked. */
+export type GrantHolder = Pick<RequestContext, "request" | "env"> & Pick<CallerContext, "principal">;
 
 /** The caller's own, unexpired grant. Refusals: `forbidden`, `lease_lost`. */
-async function ownGrant(request: Request, { env, principal }: RequestContext): Promise<Result<Grant, Refusal>> {
+async function ownGrant({ request, env, principal }: GrantHolder): Promise<Result<Grant, Refusal>> {
   const text = request.headers.get(GRANT_HEADER);
   if (text === null) return refuse("forbidden", `Send the lease's grant in the header ${GRANT_HEADER}.`, GRANT_HEADER);
   const grant = await verifyGrant(await signingKey(env), text, Date.now());
@@ -23,26 +26,18 @@ async function ownGrant(request: Request, { env, principal }: RequestContext): P
   return grant;
 }
 
-/** The grant to write outputs of this task. */
-export async function writeGrant(
-  request: Request,
-  context: RequestContext,
-  taskId: number,
-): Promise<Result<Grant, Refusal>> {
-  const grant = await ownGrant(request, context);
+/** The caller's grant to write outputs of this task. Refusals: `forbidden`, `lease_lost`. */
+export async function writeGrant(holder: GrantHolder, taskId: number): Promise<Result<Grant, Refusal>> {
+  const grant = await ownGrant(holder);
   if (grant.ok && grant.value.task !== taskId)
     return refuse("forbidden", "This grant is for another task.", GRANT_HEADER);
   return grant;
 }
 
 /** Ok when the caller may read this task's files: people by their role, a worker while a grant of its lease names the task. */
-export async function mayRead(
-  request: Request,
-  context: RequestContext,
-  taskId: number,
-): Promise<Result<null, Refusal>> {
-  if (context.principal.role !== "worker") return ok(null);
-  const grant = await ownGrant(request, context);
+export async function mayRead(holder: GrantHolder, taskId: number): Promise<Result<null, Refusal>> {
+  if (holder.principal.role !== "worker") return ok(null);
+  const grant = await ownGrant(holder);
   if (!grant.ok) return grant;
   if (grant.value.task === taskId || grant.value.input_task === taskId) return ok(null);
   return refuse("forbidden", "This grant does not cover the files of this task.", GRANT_HEADER);
@@ -73,7 +68,10 @@ async function grantedLease(env: SigningEnv, worker: number, lease: GivenLease):
   return { ...lease, grant: await grantFor(env, claims, lease.until_ms) };
 }
 
-/** A grant outlives its lease by what a slow upload may need, and no more: then strays are swept. */
+/**
+ * A grant outlives its lease by SWEEP_AFTER_MS: enough for a slow upload to end. It must not last longer, because after that time
+ * the outputs of the attempt that were not committed are deleted.
+ */
 async function grantFor(env: SigningEnv, claims: Omit<Grant, "exp_ms">, untilMs: number): Promise<string> {
   return await signGrant(await signingKey(env), { ...claims, exp_ms: untilMs + SWEEP_AFTER_MS });
 }

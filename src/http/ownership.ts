@@ -1,4 +1,4 @@
-/** Who owns a task. */
+/** Who owns a task, who may change it, and which worker has a lease of it. */
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Principal } from "../protocol/token.ts";
@@ -6,14 +6,17 @@ import type { Env } from "../rpc/env.ts";
 import { callTask } from "../rpc/stubs.ts";
 
 /**
- * A task's owner: `admin` for every admin, `name#id` for an artist. Two tokens may share a name; ids never come back, so the
- * pair is unambiguous, and the text after the last `#` is always the id.
+ * A task's owner: `admin` for every admin, `name#id` for an artist. Two tokens may have the same name, but ids are never
+ * reused, so the pair is unambiguous. The text after the last `#` is always the id.
  */
 export function ownerOf(principal: Principal): string {
   return principal.role === "admin" ? "admin" : `${principal.name}#${principal.id}`;
 }
 
-/** Ok when this caller may change this task: its owner, or an admin. A task's owner never changes, so a look is enough. */
+/**
+ * Ok when this caller may change this task: its owner, or an admin. A task's owner never changes, so the answer is still right
+ * when the change is made.
+ */
 export async function mayChange(env: Env, taskId: number, principal: Principal): Promise<Result<null, Refusal>> {
   if (principal.role === "admin") return ok(null);
   const task = await callTask(env, taskId, (object) => object.view());
@@ -23,8 +26,8 @@ export async function mayChange(env: Env, taskId: number, principal: Principal):
 }
 
 /**
- * The attempt of a live lease that this worker has of this task (its newest, unless `attempt` names one): its token acts on its
- * own leases only (P9). `lease_lost` without one.
+ * The attempt of a live lease that this worker has of this task: the newest, or the one that `attempt` names. A worker's token
+ * acts on its own leases only (P9). Refusal: `lease_lost` when there is none.
  */
 export async function liveAttempt(
   env: Env,

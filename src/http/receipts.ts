@@ -1,6 +1,6 @@
 /**
- * Receipts that come with a lease call, checked before the task's object is asked: Workers are many and an object is one, so
- * what needs a key and no state is done here. The object is told what the receipts say (P3).
+ * The receipts of a lease call, verified before the task's object is called: there are many Workers and one object, so what
+ * needs a key and no state is done here. The object gets the claims of the receipts (P3).
  */
 import { verifyReceipt } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -9,8 +9,8 @@ import type { DoneFrame } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Proven, ProvenFrame } from "../rpc/task.ts";
 
-/** The body with the claims of its receipts in their place; `invalid` when this manager did not sign one. */
-export async function proven<T extends { done: DoneFrame[] }>(
+/** The body with its receipts replaced by their claims; `invalid` when this manager did not sign one of them. */
+export async function verifiedReceipts<T extends { done: DoneFrame[] }>(
   env: SigningEnv,
   body: T,
 ): Promise<Result<Proven<T>, Refusal>> {

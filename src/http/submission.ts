@@ -18,12 +18,12 @@ import { invalidFields } from "../platform/problem-response.ts";
 
 /** Name of the setting that holds the lease of tasks that ask for none, in seconds. */
 const LEASE_SETTING = "lease_s";
-/** The platform lets one request keep six connections open; more would only queue. */
+/** The platform lets one request keep six connections open. More look-ups at a time would only wait for each other. */
 const LOOK_UPS = 6;
 
 /**
- * Submit a task. Whatever can be wrong is found before anything is written: a refusal leaves nothing behind. A new task can
- * depend on existing tasks only, and a task's dependencies never change, so cycles cannot arise.
+ * Submit a task. All checks run before anything is written, so a refusal leaves nothing behind. A new task can depend on existing
+ * tasks only, and a task's dependencies never change, so cycles cannot arise.
  */
 export async function submitTask(
   env: Env,
@@ -51,7 +51,7 @@ export async function submitTask(
   const { id, existing } = reserved.value;
   if (existing) {
     const task = await callTask(env, id, (object) => object.view());
-    // A submission that broke off between its reservation and its object is finished below.
+    // The id is reserved but the object has no task: an earlier request broke off in between. It is finished below.
     if (task.ok || task.error.code !== "not_found") return task;
   }
   const definition: TaskDefinition = {
@@ -88,7 +88,7 @@ export async function recompileTask(
   return compiled.ok ? ok(definitionOf(compiled.value, task.tags)) : compiled;
 }
 
-/** Compile, and check that what the settings refer to is there. */
+/** Compile, and check that the preset, task and assets which the settings name exist. */
 async function compileFor(env: Env, submission: Submission): Promise<Result<Compiled, Refusal>> {
   const resolved = resolveSubmission(submission);
   if (!resolved.ok) return resolved;
@@ -120,7 +120,10 @@ async function defaultLeaseMs(env: Env): Promise<number> {
   return setting.ok && typeof setting.value === "number" ? setting.value * 1_000 : DEFAULT_LEASE_MS;
 }
 
-/** Each task once; waiting for all of it includes waiting for its frames. A task whose files are the input is waited for whole. */
+/**
+ * The dependencies with each task once: to wait for the whole of a task includes to wait for its frames. The task whose files are
+ * the input is waited for as a whole.
+ */
 export function withInputTask(dependsOn: readonly Dependency[], inputTask: number | null): Dependency[] {
   const byTask = new Map<number, Dependency>();
   for (const dependency of dependsOn) {
@@ -164,7 +167,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Map with at most LOOK_UPS calls under way; results in the order of the items. */
+/** Map with at most LOOK_UPS calls at a time. The results are in the order of the items. */
 async function mapBounded<T, R>(items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
   return await mapConcurrent(items, LOOK_UPS, map);
 }

@@ -1,20 +1,45 @@
-/** What uploads of all kinds have in common: how many bytes come, and which. */
+/** What uploads of all kinds have in common: the length and hash of a body, and files that come in parts. */
+import type { z } from "zod";
 import { MAX_PARTS, assemble, listParts, storePart } from "../files/parts.ts";
 import type { Upload } from "../files/store.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { sha256Schema } from "../protocol/fields.ts";
-import { assembleSchema, MAX_PUT_BYTES, PART_BYTES, type partsSchema } from "../protocol/file.ts";
-import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { z } from "zod";
-import { json, noContent } from "./answers.ts";
-import { drain } from "./drain.ts";
-import { readBody } from "./input.ts";
-import { problemResponse } from "../platform/problem-response.ts";
+import { assembleSchema, assetSchema, MAX_PUT_BYTES, PART_BYTES, partsSchema } from "../protocol/file.ts";
+import type { HeaderDescription } from "../protocol/openapi.ts";
+import { refuse, type ProblemCode, type Refusal } from "../protocol/problem.ts";
 
 /** Header with the SHA-256 of a body. */
-export const HASH_HEADER = "Tablao-SHA256";
+const HASH = "Tablao-SHA256";
 
-/** How many bytes a body of bytes has, as the client says: `max` at most, and nothing that would have to be decoded. */
+export const HASH_HEADER: HeaderDescription = {
+  name: HASH,
+  description: "SHA-256 of this body, checked on arrival",
+  pattern: "^[0-9a-f]{64}$",
+  required: true,
+};
+
+export const LENGTH_HEADER: HeaderDescription = {
+  name: "Content-Length",
+  description: "Bytes of this body",
+  required: true,
+  pattern: "^[0-9]+$",
+};
+
+/** Refusals of every upload. */
+export const UPLOAD_PROBLEMS: readonly ProblemCode[] = ["invalid", "length_required", "too_large", "conflict"];
+
+/** What a route answers that stores a file under its hash, or in its place. */
+export const STORED_ANSWERS = {
+  200: { description: "It was there", schema: assetSchema },
+  201: { description: "Stored", schema: assetSchema },
+} as const;
+
+export const PARTS_ANSWERS = { 200: { description: "Parts that have arrived", schema: partsSchema } } as const;
+
+/**
+ * How many bytes a body of bytes has, by its Content-Length. Refusals: `length_required`, `invalid_request`, `too_large`
+ * for more than `max`, `unsupported_media_type` for a body that would have to be decoded.
+ */
 export function readLength(request: Request, max: number, tooLarge: string): Result<number, Refusal> {
   const length = request.headers.get("Content-Length");
   if (length === null)
@@ -37,7 +62,10 @@ export function readLength(request: Request, max: number, tooLarge: string): Res
   return ok(Number(length));
 }
 
-/** The bytes of a body: Content-Length, and their hash as `sha256` has it, or as the header says where that is undefined. */
+/**
+ * The body of an upload with its length and hash. The hash is `sha256.value`, which `sha256.field` of the request named; by
+ * default the hash header names it. Refusals: those of `readLength`, and `invalid`.
+ */
 export function readUpload(
   request: Request,
   sha256?: { value: string; field: string },
@@ -45,7 +73,7 @@ export function readUpload(
   const tooLarge = `One PUT takes ${MAX_PUT_BYTES} bytes at most; send larger files in parts of ${PART_BYTES} bytes.`;
   const size = readLength(request, MAX_PUT_BYTES, tooLarge);
   if (!size.ok) return size;
-  const hash = sha256 ?? { value: request.headers.get(HASH_HEADER) ?? "", field: HASH_HEADER };
+  const hash = sha256 ?? { value: request.headers.get(HASH) ?? "", field: HASH };
   const valid = sha256Schema.safeParse(hash.value);
   if (!valid.success)
     return refuse(
@@ -61,55 +89,38 @@ export function readUpload(
   });
 }
 
-/** A refusal before the body was read: it is read, so that the client sees the answer. */
-export async function refuseUpload(request: Request, refusal: Refusal): Promise<Response> {
-  await drain(request);
-  return problemResponse(refusal);
-}
-
-/** GET …/parts: what has arrived of `target`. */
-export async function answerParts(bucket: R2Bucket, target: string): Promise<Response> {
+/** The parts of the file `target` that have arrived. */
+export async function arrivedParts(bucket: R2Bucket, target: string): Promise<z.infer<typeof partsSchema>> {
   const parts = (await listParts(bucket, target, Date.now())).map(({ number, size, sha256 }) => ({
     number,
     size,
     sha256,
   }));
-  return json({ parts, part_bytes: PART_BYTES } satisfies z.infer<typeof partsSchema>);
+  return { parts, part_bytes: PART_BYTES };
 }
 
-/** PUT …/parts/{n}: one part of `target`; a part that comes again replaces itself. */
-export async function takePart(
+/** Store the request's body as part `n` of the file `target`. A part that comes again replaces the earlier one. */
+export async function receivePart(
   request: Request,
   bucket: R2Bucket,
   target: string,
-  n: string | undefined,
-): Promise<Response> {
-  const number = /^[1-9]\d{0,4}$/.test(n ?? "") ? Number(n) : 0;
-  if (number < 1 || number > MAX_PARTS) {
-    return await refuseUpload(
-      request,
-      refuse("invalid", `The part's number must be from 1 to ${MAX_PARTS}.`, "n").error,
-    );
-  }
+  n: string,
+): Promise<Result<null, Refusal>> {
+  const number = /^[1-9]\d{0,4}$/.test(n) ? Number(n) : 0;
+  if (number < 1 || number > MAX_PARTS)
+    return refuse("invalid", `The part's number must be from 1 to ${MAX_PARTS}.`, "n");
   const upload = readUpload(request);
-  if (!upload.ok) return await refuseUpload(request, upload.error);
-  if (upload.value.size === 0)
-    return problemResponse(refuse("invalid", "A part must not be empty.", "Content-Length").error);
-  const stored = await storePart(bucket, target, number, upload.value, Date.now());
-  return stored.ok ? noContent() : await refuseUpload(request, stored.error);
+  if (!upload.ok) return upload;
+  if (upload.value.size === 0) return refuse("invalid", "A part must not be empty.", "Content-Length");
+  return await storePart(bucket, target, number, upload.value, Date.now());
 }
 
-/** POST …/assemble: put `target` together. `sha256`: what the whole must have where the path says it. */
+/** Put the parts of the file `target` together; `whole` is the size and hash that the whole file must have. */
 export async function assembleUpload(
-  request: Request,
   bucket: R2Bucket,
   target: string,
-  sha256?: string,
+  whole: z.output<typeof assembleSchema>,
 ): Promise<Result<{ created: boolean; size: number; sha256: string }, Refusal>> {
-  const whole = await readBody(request, assembleSchema);
-  if (!whole.ok) return whole;
-  if (sha256 !== undefined && whole.value.sha256 !== sha256)
-    return refuse("invalid", "sha256 must be the one in the path.", "sha256");
-  const assembled = await assemble(bucket, target, whole.value, Date.now);
-  return assembled.ok ? ok({ ...whole.value, created: assembled.value.created }) : err(assembled.error);
+  const assembled = await assemble(bucket, target, whole, Date.now);
+  return assembled.ok ? ok({ ...whole, created: assembled.value.created }) : err(assembled.error);
 }

@@ -38,6 +38,8 @@ export interface RouteDescription {
   description?: string;
   /** Roles that may call it; `anyone` needs no token. Who owns what is for the handler to say. */
   who: "anyone" | readonly Who[];
+  /** Its path parameters by name; one that is not listed is a plain text. */
+  params?: Readonly<Record<string, { schema: z.ZodType }>>;
   query?: z.ZodType;
   headers?: readonly HeaderDescription[];
   /** JSON or form body. */
@@ -50,15 +52,6 @@ export interface RouteDescription {
   /** Refusals beyond those that every route with a token, a body or a query can give. */
   problems?: readonly ProblemCode[];
 }
-
-/** Path parameters that are not plain text. */
-const PATH_PARAMETERS: Record<string, z.ZodType> = {
-  id: z.int().min(1),
-  frame: z.int(),
-  attempt: z.int().min(1),
-  n: z.int().min(1),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-};
 
 /** The document. `version` is the manager's. Throws when two schemas of one direction share an id but not their content. */
 export function openApiDocument(routes: readonly RouteDescription[], version: string): Json {
@@ -104,7 +97,7 @@ export function openApiDocument(routes: readonly RouteDescription[], version: st
 
 function operation(route: RouteDescription, components: Components): Json {
   const parameters = [
-    ...pathParameters(route.path, components),
+    ...pathParameters(route, components),
     ...queryParameters(route.query, components),
     ...headerParameters(route.headers),
   ];
@@ -122,12 +115,12 @@ function operation(route: RouteDescription, components: Components): Json {
   };
 }
 
-function pathParameters(path: string, components: Components): Json[] {
+function pathParameters({ path, params = {} }: RouteDescription, components: Components): Json[] {
   return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
     name,
     in: "path",
     required: true,
-    schema: components.schema(PATH_PARAMETERS[name] ?? z.string(), "input"),
+    schema: components.schema(params[name]?.schema ?? z.string(), "input"),
   }));
 }
 

@@ -3,7 +3,7 @@
  * knows nothing of the route table's roles, and a route without a row here is a red test.
  */
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { ROUTES } from "../../src/http/routes.ts";
+import { ROUTES } from "../../src/http/routes/index.ts";
 import type { Lease } from "../../src/protocol/lease.ts";
 import type { ProblemCode } from "../../src/protocol/problem.ts";
 import { ACCESS_TOKEN_MS } from "../../src/protocol/token.ts";

@@ -3,7 +3,7 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
 import { taskStub, type TaskStub } from "../../src/rpc/stubs.ts";
 import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
-import { proven } from "../../src/http/receipts.ts";
+import { verifiedReceipts } from "../../src/http/receipts.ts";
 import { RESTORE_GAP } from "../../src/task/rules/restore.ts";
 import { ring } from "./alarms.ts";
 import { claim, finish, newRender, upload, uploadOf } from "./api-farm.ts";
@@ -166,7 +166,7 @@ describe("P2: a task that came back", () => {
     const { ledger } = JSON.parse(stored.json) as { ledger: { leases: unknown[]; attempt: number; counts: unknown } };
     expect(ledger).toMatchObject({ leases: [], attempt: old.attempt + RESTORE_GAP, counts: { leased: 0, done: 0 } });
     const done = [{ frame: 1, seconds: 1, receipts: [receipt] }];
-    const complete = await proven(env, { attempt: old.attempt, done, next: null });
+    const complete = await verifiedReceipts(env, { attempt: old.attempt, done, next: null });
     if (!complete.ok) throw new Error(complete.error.detail);
     expect(await fresh.complete({ id: worker.id }, old.lease_id, complete.value)).toMatchObject({
       ok: false,

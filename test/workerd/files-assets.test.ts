@@ -7,15 +7,15 @@ import { assemble } from "../../src/files/parts.ts";
 import { missingKeys } from "../../src/files/store.ts";
 import { sweepStaleUploads } from "../../src/files/sweep.ts";
 import { STALE_UPLOAD_MS } from "../../src/files/upload-record.ts";
-import { putAssets } from "../../src/http/asset-batch.ts";
+import { putAssets } from "../../src/http/routes/asset-batch.ts";
 import {
   assembleAsset,
   findMissingAssets,
   getAsset,
-  getAssetParts,
+  listAssetParts,
   putAsset,
   putAssetPart,
-} from "../../src/http/assets.ts";
+} from "../../src/http/routes/assets.ts";
 import worker from "../../src/index.ts";
 import { batchList, MAX_BATCH_BYTES, MAX_BATCH_FILES } from "../../src/protocol/asset-batch.ts";
 import { assetsStoredSchema, MAX_PUT_BYTES, PART_BYTES } from "../../src/protocol/file.ts";
@@ -400,7 +400,7 @@ describe("parts", () => {
 
     const early = await post(assembleAsset, { size: big.length, sha256: sha }, { params });
     expect(await problem(early)).toMatchObject({ status: 409, code: "conflict" });
-    const listed = await (await call(getAssetParts, { params })).json();
+    const listed = await (await call(listAssetParts, { params })).json();
     expect(listed).toEqual({
       parts: [
         { number: 1, size: PART_BYTES, sha256: await sha256(part(1)) },
@@ -415,7 +415,7 @@ describe("parts", () => {
     expect((await post(assembleAsset, { size: big.length, sha256: sha }, { params })).status).toBe(200);
     // Nothing is under way any more, and what is kept is kept once.
     expect([await keys("uploads/"), (await keys(`parts/assets/${sha}/`)).length]).toEqual([[], 3]);
-    expect(await (await call(getAssetParts, { params })).json()).toMatchObject({ parts: [] });
+    expect(await (await call(listAssetParts, { params })).json()).toMatchObject({ parts: [] });
 
     const across = await call(getAsset, { params, headers: { Range: `bytes=${PART_BYTES - 2}-${PART_BYTES + 1}` } });
     expect(new Uint8Array(await across.arrayBuffer())).toEqual(big.slice(PART_BYTES - 2, PART_BYTES + 2));
@@ -462,7 +462,7 @@ describe("parts", () => {
       code: "invalid",
       fields: ["sha256"],
     });
-    const arrived = async (): Promise<unknown> => await (await call(getAssetParts, { params })).json();
+    const arrived = async (): Promise<unknown> => await (await call(listAssetParts, { params })).json();
     expect([await arrived(), await keys(`assets/${claimed}`)]).toMatchObject([{ parts: [] }, []]);
 
     await send(1, bytes);
@@ -519,7 +519,7 @@ describe("parts", () => {
     });
     expect(await problem(wrong)).toMatchObject({ status: 422, fields: ["Tablao-SHA256"] });
     expect(await problem(await send(1, text("")))).toMatchObject({ status: 422, fields: ["Content-Length"] });
-    expect(await (await call(getAssetParts, { params })).json()).toMatchObject({
+    expect(await (await call(listAssetParts, { params })).json()).toMatchObject({
       parts: [{ number: 1, sha256: await sha256(text("good")) }],
     });
   });

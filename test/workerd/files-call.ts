@@ -1,8 +1,9 @@
-/** Handlers called as the router calls them, on the bindings of the test's own isolate. */
+/** Routes called as the router calls them after it has authorised the caller, on the bindings of the test's own isolate. */
 import { env as bindings } from "cloudflare:workers";
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { expect } from "vitest";
-import type { Handler, RequestContext } from "../../src/http/context.ts";
+import type { Route } from "../../src/http/server/route.ts";
+import { runRoute } from "../../src/http/server/run-route.ts";
 import type { Env } from "../../src/rpc/env.ts";
 import type { Grant } from "../../src/protocol/file.ts";
 import type { Principal } from "../../src/protocol/token.ts";
@@ -41,7 +42,7 @@ export interface Call {
 }
 
 export async function call(
-  handler: Handler,
+  route: Route,
   { params = {}, principal = ARTIST, query = "", ...init }: Call = {},
 ): Promise<Response> {
   const request = new Request(`https://farm.example/x?${query}`, {
@@ -49,28 +50,20 @@ export async function call(
     method: init.method ?? (init.body === undefined ? "GET" : "PUT"),
   });
   const ctx = createExecutionContext();
-  const context: RequestContext = {
-    env,
-    ctx,
-    params,
-    url: new URL(request.url),
-    principal,
-    credential: "access",
-    untilMs: null,
-  };
-  const response = await handler(request, context);
+  const context = { request, url: new URL(request.url), env, ctx };
+  const response = await runRoute(route, context, params, { principal, credential: "access", untilMs: null });
   const answer = new Response(response.body && (await response.arrayBuffer()), response);
   await waitOnExecutionContext(ctx);
   return answer;
 }
 
 /** PUT of bytes: the length is theirs unless `headers` says otherwise. */
-export function put(handler: Handler, bytes: Uint8Array<ArrayBuffer>, more: Call = {}): Promise<Response> {
-  return call(handler, { ...more, body: bytes, headers: { "Content-Length": String(bytes.length), ...more.headers } });
+export function put(route: Route, bytes: Uint8Array<ArrayBuffer>, more: Call = {}): Promise<Response> {
+  return call(route, { ...more, body: bytes, headers: { "Content-Length": String(bytes.length), ...more.headers } });
 }
 
-export function post(handler: Handler, value: unknown, more: Call = {}): Promise<Response> {
-  return call(handler, {
+export function post(route: Route, value: unknown, more: Call = {}): Promise<Response> {
+  return call(route, {
     ...more,
     method: "POST",
     body: JSON.stringify(value),

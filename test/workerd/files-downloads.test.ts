@@ -3,7 +3,8 @@ import { createExecutionContext } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant } from "../../src/files/grant.ts";
 import { MAX_ZIP_FILES } from "../../src/files/zip.ts";
-import { downloadFrame, downloadZip, listFiles } from "../../src/http/downloads.ts";
+import { downloadFrame, downloadZip, listFiles } from "../../src/http/routes/downloads.ts";
+import { runRoute } from "../../src/http/server/run-route.ts";
 import { importKey } from "../../src/platform/signing.ts";
 import type { FileList, Grant } from "../../src/protocol/file.ts";
 import { ARTIST, call, env, GRANT, problem, SECRET, sha256, text, WORKER, type Call } from "./files-call.ts";
@@ -172,13 +173,9 @@ describe("the zip", () => {
     for (let frame = 1; frame <= 30; frame++) await commit(frame, `m_${frame}.txt`, "x".repeat(200_000));
 
     const url = new URL("https://farm.example/tasks/20/zip");
-    const context = { env: { ...env, FILES: watched }, ctx: createExecutionContext(), params: { id: "20" }, url };
-    const response = await downloadZip(new Request(url), {
-      ...context,
-      principal: ARTIST,
-      credential: "access",
-      untilMs: null,
-    });
+    const context = { request: new Request(url), url, env: { ...env, FILES: watched }, ctx: createExecutionContext() };
+    const caller = { principal: ARTIST, credential: "access", untilMs: null } as const;
+    const response = await runRoute(downloadZip, context, { id: "20" }, caller);
     const chunks: Uint8Array[] = [];
     for await (const chunk of response.body as ReadableStream<Uint8Array>) {
       if (chunks.length === 0) expect(opened.length).toBeLessThan(5);

@@ -2,7 +2,7 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
 import { deleteTaskObjects, sweepAttempt, sweepAttempts, sweepOutputs } from "../../src/files/sweep.ts";
-import { assembleOutput, getOutputParts, putOutput, putOutputPart } from "../../src/http/outputs.ts";
+import { assembleOutput, listOutputParts, putOutput, putOutputPart } from "../../src/http/routes/outputs.ts";
 import { importKey } from "../../src/platform/signing.ts";
 import { PART_BYTES, type Grant } from "../../src/protocol/file.ts";
 import type { Principal } from "../../src/protocol/token.ts";
@@ -116,7 +116,7 @@ describe("outputs", () => {
       expect(sent.status).toBe(204);
     }
     const parts = await (
-      await call(getOutputParts, { params, principal: WORKER, headers })
+      await call(listOutputParts, { params, principal: WORKER, headers })
     ).json<{ parts: { number: number }[] }>();
     expect(parts.parts.map((part) => part.number)).toEqual([1, 2]);
     for (let tries = 0; tries < 2; tries++) {
@@ -131,7 +131,7 @@ describe("outputs", () => {
       { params, principal: WORKER, headers },
     );
     expect(await problem(other)).toMatchObject({ status: 409, code: "conflict" });
-    expect(await problem(await call(getOutputParts, { params, principal: WORKER }))).toMatchObject({ status: 403 });
+    expect(await problem(await call(listOutputParts, { params, principal: WORKER }))).toMatchObject({ status: 403 });
   });
 
   test("a superseded attempt's files are swept but for the committed ones; other attempts and tasks stay", async () => {

@@ -6,10 +6,10 @@ import { assemble, listParts, storePart, type Part } from "../../src/files/parts
 import { sweepStaleUploads } from "../../src/files/sweep.ts";
 import { STALE_UPLOAD_MS } from "../../src/files/upload-record.ts";
 import { fitsZip, zipFiles } from "../../src/files/zip.ts";
-import { assembleAsset, getAsset, getAssetParts, putAssetPart } from "../../src/http/assets.ts";
-import { readBackupRows } from "../../src/http/backup.ts";
-import { answerContent, ofLength } from "../../src/http/bytes.ts";
-import { assembleOutput, putOutput, putOutputPart } from "../../src/http/outputs.ts";
+import { assembleAsset, getAsset, listAssetParts, putAssetPart } from "../../src/http/routes/assets.ts";
+import { readBackupRows } from "../../src/http/routes/backup.ts";
+import { answerContent, ofLength } from "../../src/http/stored-content.ts";
+import { assembleOutput, putOutput, putOutputPart } from "../../src/http/routes/outputs.ts";
 import { importKey } from "../../src/platform/signing.ts";
 import { PART_BYTES } from "../../src/protocol/file.ts";
 import { call, env, GRANT, keys, post, problem, put, SECRET, sha256, text, WORKER } from "./files-call.ts";
@@ -430,7 +430,7 @@ test("a large asset says its own size: to who asks for it, and in a backup", asy
     expect((await put(putAssetPart, partBytes(n), { params: { ...params, n: String(n) }, headers })).status).toBe(204);
   }
   expect((await post(assembleAsset, whole, { params })).status).toBe(201);
-  expect(await (await call(getAssetParts, { params })).json()).toMatchObject({ parts: [] });
+  expect(await (await call(listAssetParts, { params })).json()).toMatchObject({ parts: [] });
   const head = await call(getAsset, { params, method: "HEAD" });
   expect(head.headers.get("Content-Length")).toBe(String(SIZE));
   const page = await (await call(readBackupRows, { query: "of=assets" })).json<{ rows: unknown[] }>();

@@ -1,12 +1,13 @@
-/** History through its handlers, on D1 as workerd has it. */
+/** History through its routes, on D1 as workerd has it. */
 import { env as bindings } from "cloudflare:workers";
 import { createExecutionContext } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
 import { drainOutbox } from "../../src/history/outbox.ts";
 import { batchRows } from "../../src/protocol/history-rows.ts";
 import { writeRows } from "../../src/history/store.ts";
-import type { Handler } from "../../src/http/context.ts";
-import { getHistory, getHistoryDays, getHistoryWorkers } from "../../src/http/history.ts";
+import { listHistory, listDays, listWorkerTotals } from "../../src/http/routes/history.ts";
+import type { Route } from "../../src/http/server/route.ts";
+import { runRoute } from "../../src/http/server/run-route.ts";
 import type { Env } from "../../src/rpc/env.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 
@@ -31,22 +32,15 @@ function event(task: number, seq: number, more: Partial<HistoryEvent> = {}): His
   };
 }
 
-async function ask(handler: Handler, query: string): Promise<Response> {
+async function ask(route: Route, query: string): Promise<Response> {
   const url = new URL(`https://farm.example/history?${query}`);
   const principal = { role: "viewer", id: 1, name: "vera" } as const;
-  return await handler(new Request(url), {
-    env,
-    ctx: createExecutionContext(),
-    params: {},
-    url,
-    principal,
-    credential: "access",
-    untilMs: null,
-  });
+  const context = { request: new Request(url), url, env, ctx: createExecutionContext() };
+  return await runRoute(route, context, {}, { principal, credential: "access", untilMs: null });
 }
 
 async function page(query: string): Promise<{ events: HistoryEvent[]; cursor: string | null }> {
-  const response = await ask(getHistory, query);
+  const response = await ask(listHistory, query);
   expect(response.status, await response.clone().text()).toBe(200);
   return await response.json();
 }
@@ -223,7 +217,7 @@ describe("reading", () => {
       env.HISTORY,
       batchRows([event(51, 1, { at_ms: midnightMs + DAY_MS - 1, worker_id: 8, seconds: 10 })]),
     );
-    const response = await ask(getHistoryDays, `since=${midnightMs - 1}&until=${midnightMs + 5}`);
+    const response = await ask(listDays, `since=${midnightMs - 1}&until=${midnightMs + 5}`);
     expect(await response.json()).toEqual({
       days: [
         { day: "2027-06-01", frames: 4, errors: 1, lost: 0, seconds: 3.5, workers: 2, tasks: 1 },
@@ -250,7 +244,7 @@ describe("reading", () => {
     ["task=1", "task"],
     ["limit=1&limit=2", "limit"],
   ])("P10: %s is a 422 that names %s", async (query, field) => {
-    const response = await ask(getHistory, query);
+    const response = await ask(listHistory, query);
     const body = await response.json<{ errors: { field: string }[] }>();
     expect([response.status, body.errors.map((error) => error.field)]).toEqual([422, [field]]);
   });
@@ -260,7 +254,7 @@ describe("reading", () => {
     ["until=x", "until"],
     ["limit=1", "limit"],
   ])("P10: days?%s is a 422 that names %s", async (query, field) => {
-    const response = await ask(getHistoryDays, query);
+    const response = await ask(listDays, query);
     const body = await response.json<{ errors: { field: string }[] }>();
     expect([response.status, body.errors.map((error) => error.field)]).toEqual([422, [field]]);
   });
@@ -281,7 +275,7 @@ describe("exports", () => {
     );
     await writeRows(env.HISTORY, batchRows([event(901, 1, { at_ms: at_ms + 86_400_000, worker_id: 7 })]));
     const query = `since=${at_ms}&until=${at_ms}`;
-    expect(await (await ask(getHistoryWorkers, query)).json()).toEqual({
+    expect(await (await ask(listWorkerTotals, query)).json()).toEqual({
       workers: [
         {
           worker_id: 8,
@@ -315,7 +309,7 @@ describe("exports", () => {
         },
       ],
     });
-    const csv = await (await ask(getHistoryWorkers, `${query}&format=csv`)).text();
+    const csv = await (await ask(listWorkerTotals, `${query}&format=csv`)).text();
     expect(csv.split("\r\n").slice(0, 2)).toEqual([
       "worker_id,frames,errors,lost,seconds,frames_per_hour,tasks,last_ms",
       `8,5,0,0,10,1800,1,${at_ms + 3}`,
@@ -328,7 +322,7 @@ describe("exports", () => {
       event(910, n + 1, { at_ms: at_ms + n, kind: "error", detail: n === 7 ? '=cmd|"x"' : null }),
     );
     await writeRows(env.HISTORY, batchRows(events));
-    const answer = await ask(getHistory, "task_id=910&format=csv");
+    const answer = await ask(listHistory, "task_id=910&format=csv");
     expect(answer.headers.get("Content-Type")).toBe("text/csv; charset=utf-8");
     const lines = (await answer.text()).trimEnd().split("\r\n");
     expect(lines[0]).toBe("task_id,seq,at,kind,type,worker_id,attempt,frames,frame_count,seconds,detail");
@@ -336,7 +330,7 @@ describe("exports", () => {
     expect(lines.find((line) => line.startsWith("910,8,"))).toBe(
       `910,8,${new Date(at_ms + 7).toISOString()},error,blender_render,1,1,8,1,2,"'=cmd|""x"""`,
     );
-    expect((await ask(getHistory, "format=csv&cursor=abc")).status).toBe(422);
-    expect((await ask(getHistoryDays, "format=xml")).status).toBe(422);
+    expect((await ask(listHistory, "format=csv&cursor=abc")).status).toBe(422);
+    expect((await ask(listDays, "format=xml")).status).toBe(422);
   });
 });

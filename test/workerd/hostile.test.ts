@@ -1,8 +1,8 @@
 /** What somebody with bad intentions sends: forged proofs, other people's leases, names that climb, bodies that explode. */
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { MAX_FAILURES } from "../../src/http/auth.ts";
-import { MAX_BODY_BYTES } from "../../src/http/input.ts";
-import { ROUTES } from "../../src/http/routes.ts";
+import { MAX_FAILURES } from "../../src/http/server/auth.ts";
+import { MAX_BODY_BYTES } from "../../src/http/server/input.ts";
+import { ROUTES } from "../../src/http/routes/index.ts";
 import { claim, finish, fresh, freshAddress, newRender, upload, uploadOf } from "./api-farm.ts";
 import { ADMIN_TOKEN, HOST, newTask, newToken, newWorker, okJson, problem, send, type Sent } from "./http-client.ts";
 import { sha256, text } from "./files-call.ts";

@@ -1,6 +1,6 @@
 /** The HTTP layer as a client meets it: what is refused and how, and that no input makes it stumble (P10). */
 import { beforeAll, describe, expect, it, vi } from "vitest";
-import { ROUTES } from "../../src/http/routes.ts";
+import { ROUTES } from "../../src/http/routes/index.ts";
 import type { Env } from "../../src/rpc/env.ts";
 import { ADMIN_TOKEN, ask, HOST, newWorker, okJson, problem, send } from "./http-client.ts";
 

@@ -156,7 +156,7 @@ export class DirectPort implements Port {
     verb: Verb<T, A>,
   ): Promise<Result<A, Refusal>> {
     const { product, platform, worker } = this.#o;
-    const body = await product.proven(platform.env, schema.parse(call.body));
+    const body = await product.verifiedReceipts(platform.env, schema.parse(call.body));
     if (!body.ok) return body;
     return await product.callTask(platform.env, call.task, (task) =>
       verb(task, { id: worker }, call.lease, body.value),

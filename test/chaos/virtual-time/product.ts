@@ -22,7 +22,7 @@ export interface Product {
   callRegistry: <T>(env: object, call: (registry: RegistryRpc) => Promise<T>) => Promise<T>;
   signingKey: (env: object) => Promise<unknown>;
   verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
-  proven: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Proven<T>, Refusal>>;
+  verifiedReceipts: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Proven<T>, Refusal>>;
   grantedClaim: (env: object, worker: number, given: Given) => Promise<Claimed>;
   grantedNext: (env: object, worker: number, settled: GivenNext) => Promise<Settled>;
   grantedRenewal: (env: object, lease: Omit<Grant, "input_task" | "exp_ms">, extended: Extended) => Promise<Renewed>;

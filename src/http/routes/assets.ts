@@ -1,0 +1,144 @@
+/** Inputs by content: `/assets/{sha256}`. The hash is the name, so equal files of different senders are stored once. */
+import { assetKey } from "../../files/keys.ts";
+import { missingKeys, sizeOf, storeOnce } from "../../files/store.ts";
+import { ok } from "../../lib/result.ts";
+import { assembleSchema, missingResultSchema, missingSchema } from "../../protocol/file.ts";
+import { refuse } from "../../protocol/problem.ts";
+import { assetHash, noSuch, partNumber } from "../server/path-parameters.ts";
+import { reply } from "../server/responses.ts";
+import { defineRoute, SUBMITTERS, type Route } from "../server/route.ts";
+import { answerContent, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
+import {
+  arrivedParts,
+  assembleUpload,
+  HASH_HEADER,
+  LENGTH_HEADER,
+  PARTS_ANSWERS,
+  readUpload,
+  receivePart,
+  STORED_ANSWERS,
+  UPLOAD_PROBLEMS,
+} from "../uploads.ts";
+import { putAssets } from "./asset-batch.ts";
+
+const tag = "assets";
+const params = { sha256: assetHash };
+
+export const findMissingAssets = defineRoute({
+  method: "POST",
+  path: "/assets/missing",
+  operationId: "findMissingAssets",
+  tag,
+  summary: "Which of these are not here yet?",
+  who: SUBMITTERS,
+  body: missingSchema,
+  answers: { 200: { description: "Those to upload", schema: missingResultSchema } },
+  handle: async ({ env, body }) => {
+    const hashes = [...new Set(body.sha256)];
+    const missing = new Set(await missingKeys(env.FILES, hashes.map(assetKey)));
+    return ok({ missing: hashes.filter((sha256) => missing.has(assetKey(sha256))) });
+  },
+});
+
+export const putAsset = defineRoute({
+  method: "PUT",
+  path: "/assets/{sha256}",
+  operationId: "putAsset",
+  tag,
+  summary: "Upload an asset",
+  description: "At most 32 MiB; anything larger goes in parts.",
+  who: SUBMITTERS,
+  headers: [LENGTH_HEADER],
+  params,
+  upload: true,
+  answers: STORED_ANSWERS,
+  problems: UPLOAD_PROBLEMS,
+  handle: async ({ request, env, sha256 }) => {
+    const upload = readUpload(request, { value: sha256, field: "sha256" });
+    if (!upload.ok) return upload;
+    const stored = await storeOnce(env.FILES, { ...upload.value, key: assetKey(sha256) });
+    return stored.ok ? reply(stored.value.created ? 201 : 200, { sha256, size: upload.value.size }) : stored;
+  },
+});
+
+export const getAsset = defineRoute({
+  method: "GET",
+  path: "/assets/{sha256}",
+  operationId: "getAsset",
+  tag,
+  summary: "An asset's bytes",
+  who: ["admin", "artist", "worker"],
+  headers: [RANGE_HEADER],
+  params,
+  answers: CONTENT_ANSWERS,
+  problems: ["invalid", "range_not_satisfiable"],
+  handle: async ({ request, env, ctx, sha256 }) => {
+    const object = await env.FILES.head(assetKey(sha256));
+    if (!object) return noSuch("asset");
+    const content = {
+      key: object.key,
+      size: sizeOf(object),
+      sha256,
+      name: sha256,
+      cacheControl: "private, max-age=31536000, immutable",
+    };
+    return await answerContent(request, env.FILES, content, ctx);
+  },
+});
+
+export const listAssetParts = defineRoute({
+  method: "GET",
+  path: "/assets/{sha256}/parts",
+  operationId: "listAssetParts",
+  tag,
+  summary: "Parts of an asset that have arrived",
+  who: SUBMITTERS,
+  params,
+  answers: PARTS_ANSWERS,
+  problems: ["invalid"],
+  handle: async ({ env, sha256 }) => ok(await arrivedParts(env.FILES, assetKey(sha256))),
+});
+
+export const putAssetPart = defineRoute({
+  method: "PUT",
+  path: "/assets/{sha256}/parts/{n}",
+  operationId: "putAssetPart",
+  tag,
+  summary: "Upload one part of an asset",
+  description: "Exactly 32 MiB; the last part may be shorter.",
+  who: SUBMITTERS,
+  headers: [HASH_HEADER, LENGTH_HEADER],
+  params: { ...params, n: partNumber },
+  upload: true,
+  answers: { 204: { description: "Stored" } },
+  problems: UPLOAD_PROBLEMS,
+  handle: async ({ request, env, sha256, n }) => await receivePart(request, env.FILES, assetKey(sha256), n),
+});
+
+export const assembleAsset = defineRoute({
+  method: "POST",
+  path: "/assets/{sha256}/assemble",
+  operationId: "assembleAsset",
+  tag,
+  summary: "Put an asset's parts together",
+  who: SUBMITTERS,
+  params,
+  body: assembleSchema,
+  answers: STORED_ANSWERS,
+  problems: ["conflict"],
+  handle: async ({ env, sha256, body }) => {
+    if (body.sha256 !== sha256) return refuse("invalid", "sha256 must be the one in the path.", "sha256");
+    const whole = await assembleUpload(env.FILES, assetKey(sha256), body);
+    return whole.ok ? reply(whole.value.created ? 201 : 200, { sha256, size: whole.value.size }) : whole;
+  },
+});
+
+export const assetRoutes: readonly Route[] = [
+  findMissingAssets,
+  putAssets,
+  putAsset,
+  getAsset,
+  listAssetParts,
+  putAssetPart,
+  assembleAsset,
+];

@@ -1,0 +1,183 @@
+/** What happened: `GET /history`, `/history/days` and `/history/workers`, as JSON or CSV. Reads D1 and nothing else. */
+import { z } from "zod";
+import { decodeCursor, encodeCursor, NEWEST, type EventKey, type EventPage } from "../../history/event-page.ts";
+import { queryDays, queryEvents, queryWorkers, type EventFilter } from "../../history/store.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
+import { invalidFields } from "../../platform/problem-response.ts";
+import { idSchema, instantSchema } from "../../protocol/fields.ts";
+import { isAboutFrames } from "../../protocol/history-rows.ts";
+import {
+  dayTotalsSchema,
+  EVENT_KINDS,
+  eventKindSchema,
+  historyPageSchema,
+  workerTotalsSchema,
+} from "../../protocol/history.ts";
+import type { Refusal } from "../../protocol/problem.ts";
+import { csvResponse, wantsCsv } from "../server/csv.ts";
+import { defineRoute, PEOPLE, type Route } from "../server/route.ts";
+
+const common = { method: "GET", tag: "history", who: PEOPLE } as const;
+
+/** Kinds that are about a task as a whole; `status` takes these, in the words a task's status has. */
+const TASK_KINDS = EVENT_KINDS.filter((kind) => !isAboutFrames(kind));
+
+const ORDER = "must not be before `since`";
+
+const format = z
+  .enum(["json", "csv"])
+  .optional()
+  .meta({ description: "`csv` for spreadsheets; so does `Accept: text/csv`" });
+
+const DAY_MS = 86_400_000;
+const DEFAULT_DAYS = 30;
+/** A leap year. The totals of more days would be read from D1 in one query and held in memory. */
+const MAX_DAYS = 366;
+
+const daysQuery = z
+  .strictObject({ since: instantSchema.optional(), until: instantSchema.optional(), format })
+  .refine((query) => (query.since ?? 0) <= (query.until ?? Infinity), { path: ["until"], message: ORDER });
+
+export const listHistory = defineRoute({
+  ...common,
+  path: "/history",
+  operationId: "listHistory",
+  summary: "What happened, newest first",
+  query: z
+    .strictObject({
+      task_id: idSchema.optional(),
+      worker_id: idSchema.optional(),
+      kind: eventKindSchema.optional(),
+      status: z.enum(TASK_KINDS).optional(),
+      type: z
+        .string()
+        .regex(/^[a-z][a-z0-9_]{0,63}$/, "must be a task type")
+        .optional(),
+      since: instantSchema.optional(),
+      until: instantSchema.optional(),
+      limit: z.int().min(1).max(500).default(100),
+      cursor: z.string().min(1).max(200).optional(),
+      format,
+    })
+    .refine((query) => query.kind === undefined || query.status === undefined, {
+      path: ["status"],
+      message: "give `kind` or `status`, not both",
+    })
+    .refine((query) => (query.since ?? 0) <= (query.until ?? Infinity), { path: ["until"], message: ORDER }),
+  answers: { 200: { description: "A page of events", schema: historyPageSchema } },
+  handle: async ({ request, env, query }) => {
+    const { task_id, worker_id, kind, status, type, since, until, limit, cursor, format } = query;
+    const start = cursor === undefined ? NEWEST : decodeCursor(cursor);
+    if (!start) return err(invalidFields([{ field: "cursor", message: "is not a cursor of this list" }]));
+    const filter = { task_id, worker_id, kind: kind ?? status, type, sinceMs: since, untilMs: until };
+    if (wantsCsv(request, format)) {
+      if (cursor !== undefined)
+        return err(invalidFields([{ field: "cursor", message: "does not go with CSV, which has it all" }]));
+      return csvResponse("history", EVENT_COLUMNS, eventPages(env.HISTORY, filter));
+    }
+    const { events, next } = await queryEvents(env.HISTORY, filter, start, limit);
+    return ok({ events, cursor: next && encodeCursor(next) });
+  },
+});
+
+/** Totals of every UTC day that `since` to `until` touches; the last 30 days by default. */
+export const listDays = defineRoute({
+  ...common,
+  path: "/history/days",
+  operationId: "listDays",
+  summary: "Totals per day (UTC)",
+  query: daysQuery,
+  answers: { 200: { description: "Days", schema: dayTotalsSchema } },
+  handle: async ({ request, env, query }) => {
+    const span = wholeDays(query);
+    if (!span.ok) return span;
+    const days = await queryDays(env.HISTORY, span.value.sinceMs, span.value.untilMs);
+    return wantsCsv(request, query.format) ? csvOf("days", DAY_COLUMNS, days) : ok({ days });
+  },
+});
+
+/** Totals of every worker over the same days. */
+export const listWorkerTotals = defineRoute({
+  ...common,
+  path: "/history/workers",
+  operationId: "listWorkerTotals",
+  summary: "Totals per worker, the busiest first",
+  query: daysQuery,
+  answers: { 200: { description: "Workers", schema: workerTotalsSchema } },
+  handle: async ({ request, env, query }) => {
+    const span = wholeDays(query);
+    if (!span.ok) return span;
+    const workers = await queryWorkers(env.HISTORY, span.value.sinceMs, span.value.untilMs);
+    return wantsCsv(request, query.format) ? csvOf("workers", WORKER_COLUMNS, workers) : ok({ workers });
+  },
+});
+
+const DAY_COLUMNS = ["day", "frames", "errors", "lost", "seconds", "workers", "tasks"] as const;
+const WORKER_COLUMNS = [
+  "worker_id",
+  "frames",
+  "errors",
+  "lost",
+  "seconds",
+  "frames_per_hour",
+  "tasks",
+  "last_ms",
+] as const;
+
+function csvOf<K extends string>(
+  name: string,
+  columns: readonly K[],
+  rows: readonly Record<K, string | number | null>[],
+): Response {
+  const pages = [rows.map((row) => columns.map((column) => row[column]))].values();
+  return csvResponse(name, columns, { next: async () => pages.next() });
+}
+
+/** The whole UTC days from `since` to `until`, in milliseconds; `invalid` for more than MAX_DAYS of them. */
+function wholeDays({
+  since,
+  until,
+}: z.output<typeof daysQuery>): Result<{ sinceMs: number; untilMs: number }, Refusal> {
+  const untilMs = startOfDay(until ?? Date.now()) + DAY_MS;
+  const sinceMs = since === undefined ? Math.max(0, untilMs - DEFAULT_DAYS * DAY_MS) : startOfDay(since);
+  if (untilMs - sinceMs > MAX_DAYS * DAY_MS)
+    return err(invalidFields([{ field: "since", message: `must be at most ${MAX_DAYS} days before \`until\`` }]));
+  return ok({ sinceMs, untilMs });
+}
+
+const EVENT_COLUMNS = [
+  "task_id",
+  "seq",
+  "at",
+  "kind",
+  "type",
+  "worker_id",
+  "attempt",
+  "frames",
+  "frame_count",
+  "seconds",
+  "detail",
+] as const;
+/** A spreadsheet takes ten times as many rows. Without a limit, one request could read the whole history. */
+const MAX_CSV_EVENTS = 100_000;
+/** Events per query. A higher value holds more of them in memory at once. */
+const CSV_PAGE = 500;
+
+/** Matching events, newest first, page by page. */
+async function* eventPages(db: D1Database, filter: EventFilter): AsyncGenerator<(string | number | null)[][]> {
+  let start: EventKey | null = NEWEST;
+  for (let count = 0; start !== null && count < MAX_CSV_EVENTS;) {
+    const { events, next }: EventPage = await queryEvents(db, filter, start, CSV_PAGE);
+    count += events.length;
+    start = next;
+    yield events.map((event) =>
+      EVENT_COLUMNS.map((column) => (column === "at" ? new Date(event.at_ms).toISOString() : event[column])),
+    );
+  }
+}
+
+function startOfDay(atMs: number): number {
+  return atMs - (atMs % DAY_MS);
+}
+
+export const historyRoutes: readonly Route[] = [listHistory, listDays, listWorkerTotals];

@@ -1,0 +1,138 @@
+/**
+ * `/tasks/{id}/leases…`: the lease protocol. The routes check who calls and what the receipts prove; the task's object
+ * decides whether the lease is valid.
+ */
+import { ok, type Result } from "../../lib/result.ts";
+import {
+  claimedSchema,
+  claimSchema,
+  completeSchema,
+  failSchema,
+  releaseSchema,
+  renewedSchema,
+  renewSchema,
+  settledSchema,
+  type Settled,
+} from "../../protocol/lease.ts";
+import type { Refusal } from "../../protocol/problem.ts";
+import type { Env } from "../../rpc/env.ts";
+import { callTask } from "../../rpc/stubs.ts";
+import type { GivenNext } from "../../rpc/task.ts";
+import { grantedClaim, grantedNext, grantedRenewal } from "../grants.ts";
+import { verifiedReceipts } from "../receipts.ts";
+import { taskId, textOf } from "../server/path-parameters.ts";
+import { defineRoute, WORKERS, type Route } from "../server/route.ts";
+
+const common = { method: "POST", tag: "leases", who: WORKERS } as const;
+
+/** The manager makes lease ids; a text that is longer or has other characters is none. */
+const leaseParams = { id: taskId, lease_id: textOf("lease", /^[A-Za-z0-9_-]{1,128}$/) };
+
+const settledAnswers = {
+  200: { description: "Frames committed, and the next lease where one was asked for", schema: settledSchema },
+} as const;
+
+/** The answer to a verb that ended a lease: the next lease in it gets its grant. */
+async function withNextGrant(
+  env: Env,
+  worker: number,
+  settled: Result<GivenNext, Refusal>,
+): Promise<Result<Settled, Refusal>> {
+  return settled.ok ? ok(await grantedNext(env, worker, settled.value)) : settled;
+}
+
+export const claimLease = defineRoute({
+  ...common,
+  path: "/tasks/{id}/leases",
+  operationId: "claimLease",
+  summary: "Claim frames",
+  description: "Idempotent by `key`: the same key of the same worker answers with the same live lease.",
+  params: { id: taskId },
+  body: claimSchema,
+  example: { key: "k3v9q2x7", platform: "linux", epoch: 0 },
+  answers: { 200: { description: "A lease, or why there is none", schema: claimedSchema } },
+  handle: async ({ env, id, body, principal }) => {
+    const claimed = await callTask(env, id, (task) => task.claim({ id: principal.id }, body));
+    return claimed.ok ? ok(await grantedClaim(env, principal.id, claimed.value)) : claimed;
+  },
+});
+
+export const renewLease = defineRoute({
+  ...common,
+  path: "/tasks/{id}/leases/{lease_id}/renew",
+  operationId: "renewLease",
+  summary: "Keep a lease, commit frames, report progress",
+  params: leaseParams,
+  body: renewSchema,
+  example: { attempt: 7, progress: 0.5 },
+  answers: { 200: { description: "How long it lasts from now", schema: renewedSchema } },
+  problems: ["lease_lost"],
+  handle: async ({ env, id, lease_id, body, principal }) => {
+    const renew = await verifiedReceipts(env, body);
+    if (!renew.ok) return renew;
+    const worker = { id: principal.id };
+    const renewed = await callTask(env, id, (task) => task.renew(worker, lease_id, renew.value));
+    if (!renewed.ok) return renewed;
+    const lease = { task: id, lease_id, attempt: body.attempt, worker: worker.id };
+    return ok(await grantedRenewal(env, lease, renewed.value));
+  },
+});
+
+export const completeLease = defineRoute({
+  ...common,
+  path: "/tasks/{id}/leases/{lease_id}/complete",
+  operationId: "completeLease",
+  summary: "Commit the last frames and end the lease; `next` claims on",
+  params: leaseParams,
+  body: completeSchema,
+  example: { attempt: 7, done: [{ frame: 1, seconds: 2.5, receipts: [] }] },
+  answers: settledAnswers,
+  problems: ["lease_lost"],
+  handle: async ({ env, id, lease_id, body, principal }) => {
+    const complete = await verifiedReceipts(env, body);
+    if (!complete.ok) return complete;
+    const worker = { id: principal.id };
+    const settled = await callTask(env, id, (task) => task.complete(worker, lease_id, complete.value));
+    return await withNextGrant(env, worker.id, settled);
+  },
+});
+
+export const failLease = defineRoute({
+  ...common,
+  path: "/tasks/{id}/leases/{lease_id}/fail",
+  operationId: "failLease",
+  summary: "A render failure: blame frames, give back the others",
+  params: leaseParams,
+  body: failSchema,
+  example: { attempt: 7, frames: "3", error: "Error: Build without OpenImageDenoiser" },
+  answers: settledAnswers,
+  problems: ["lease_lost"],
+  handle: async ({ env, id, lease_id, body, principal }) => {
+    const fail = await verifiedReceipts(env, body);
+    if (!fail.ok) return fail;
+    const worker = { id: principal.id };
+    const settled = await callTask(env, id, (task) => task.fail(worker, lease_id, fail.value));
+    return await withNextGrant(env, worker.id, settled);
+  },
+});
+
+export const releaseLease = defineRoute({
+  ...common,
+  path: "/tasks/{id}/leases/{lease_id}/release",
+  operationId: "releaseLease",
+  summary: "Give frames back unblamed",
+  params: leaseParams,
+  body: releaseSchema,
+  example: { attempt: 7, reason: "agent stopped" },
+  answers: settledAnswers,
+  problems: ["lease_lost"],
+  handle: async ({ env, id, lease_id, body, principal }) => {
+    const release = await verifiedReceipts(env, body);
+    if (!release.ok) return release;
+    const worker = { id: principal.id };
+    const settled = await callTask(env, id, (task) => task.release(worker, lease_id, release.value));
+    return await withNextGrant(env, worker.id, settled);
+  },
+});
+
+export const leaseRoutes: readonly Route[] = [claimLease, renewLease, completeLease, failLease, releaseLease];

@@ -1,0 +1,135 @@
+/**
+ * Outputs: `/tasks/{id}/outputs/{name}`, from a worker with the grant of its lease. An upload calls no Durable Object: the
+ * grant names the attempt, R2 checks the bytes, and the task commits by the signed receipt (P3).
+ */
+import type { z } from "zod";
+import { GRANT_HEADER, signReceipt } from "../../files/grant.ts";
+import { outputKey } from "../../files/keys.ts";
+import { storeOnce } from "../../files/store.ts";
+import { ok, type Result } from "../../lib/result.ts";
+import { signingKey } from "../../platform/signing.ts";
+import { assembleSchema, receiptSchema, type Grant } from "../../protocol/file.ts";
+import type { HeaderDescription } from "../../protocol/openapi.ts";
+import { refuse, type ProblemCode, type Refusal } from "../../protocol/problem.ts";
+import type { Env } from "../../rpc/env.ts";
+import { writeGrant, type GrantHolder } from "../grants.ts";
+import { outputName, partNumber, taskId } from "../server/path-parameters.ts";
+import { reply, type Reply } from "../server/responses.ts";
+import { defineRoute, WORKERS, type Route } from "../server/route.ts";
+import {
+  arrivedParts,
+  assembleUpload,
+  HASH_HEADER,
+  LENGTH_HEADER,
+  PARTS_ANSWERS,
+  readUpload,
+  receivePart,
+  UPLOAD_PROBLEMS,
+} from "../uploads.ts";
+
+const grantHeader: HeaderDescription = { name: GRANT_HEADER, description: "The grant of the lease", required: true };
+const receiptAnswers = { 201: { description: "Stored; the receipt commits it", schema: receiptSchema } } as const;
+const problems: readonly ProblemCode[] = [...UPLOAD_PROBLEMS, "lease_lost"];
+
+/** Where the upload goes, and the grant that allows it. */
+interface Target {
+  key: string;
+  name: string;
+  grant: Grant;
+}
+
+async function targetOf(context: GrantHolder & { id: number; name: string }): Promise<Result<Target, Refusal>> {
+  const { id, name } = context;
+  const grant = await writeGrant(context, id);
+  return grant.ok ? ok({ key: outputKey(id, grant.value.attempt, name), name, grant: grant.value }) : grant;
+}
+
+type Receipt = z.infer<typeof receiptSchema>;
+
+async function receiptFor(
+  env: Env,
+  { name, grant }: Target,
+  size: number,
+  sha256: string,
+): Promise<Result<Reply<201, Receipt>, Refusal>> {
+  const claims = { task: grant.task, attempt: grant.attempt, name, size, sha256 };
+  const receipt = await signReceipt(await signingKey(env), claims);
+  return reply(201, { receipt, name, size, sha256 });
+}
+
+/** The same bytes may come again; other bytes under the same attempt and name are a conflict. */
+export const putOutput = defineRoute({
+  method: "PUT",
+  path: "/tasks/{id}/outputs/{name}",
+  operationId: "putOutput",
+  tag: "files",
+  summary: "Upload an output",
+  description: "At most 32 MiB; anything larger goes in parts.",
+  who: WORKERS,
+  headers: [grantHeader, HASH_HEADER, LENGTH_HEADER],
+  params: { id: taskId, name: outputName },
+  upload: true,
+  answers: receiptAnswers,
+  problems,
+  admit: targetOf,
+  handle: async ({ request, env, admitted: target }) => {
+    const upload = readUpload(request);
+    if (!upload.ok) return upload;
+    const { size, sha256 } = upload.value;
+    if (size === 0) return refuse("invalid", "A frame's file must not be empty.", "Content-Length");
+    const stored = await storeOnce(env.FILES, { ...upload.value, key: target.key });
+    return stored.ok ? await receiptFor(env, target, size, sha256) : stored;
+  },
+});
+
+export const listOutputParts = defineRoute({
+  method: "GET",
+  path: "/tasks/{id}/outputs/{name}/parts",
+  operationId: "listOutputParts",
+  tag: "files",
+  summary: "Parts of an output that have arrived",
+  who: WORKERS,
+  headers: [grantHeader],
+  params: { id: taskId, name: outputName },
+  answers: PARTS_ANSWERS,
+  problems: ["invalid", "lease_lost"],
+  admit: targetOf,
+  handle: async ({ env, admitted }) => ok(await arrivedParts(env.FILES, admitted.key)),
+});
+
+export const putOutputPart = defineRoute({
+  method: "PUT",
+  path: "/tasks/{id}/outputs/{name}/parts/{n}",
+  operationId: "putOutputPart",
+  tag: "files",
+  summary: "Upload one part of an output",
+  who: WORKERS,
+  headers: [grantHeader, HASH_HEADER, LENGTH_HEADER],
+  params: { id: taskId, name: outputName, n: partNumber },
+  upload: true,
+  answers: { 204: { description: "Stored" } },
+  problems,
+  admit: targetOf,
+  handle: async ({ request, env, n, admitted }) => await receivePart(request, env.FILES, admitted.key, n),
+});
+
+export const assembleOutput = defineRoute({
+  method: "POST",
+  path: "/tasks/{id}/outputs/{name}/assemble",
+  operationId: "assembleOutput",
+  tag: "files",
+  summary: "Put an output's parts together",
+  who: WORKERS,
+  headers: [grantHeader],
+  params: { id: taskId, name: outputName },
+  body: assembleSchema,
+  answers: receiptAnswers,
+  problems: ["conflict", "lease_lost"],
+  admit: targetOf,
+  handle: async ({ env, body, admitted: target }) => {
+    const whole = await assembleUpload(env.FILES, target.key, body);
+    return whole.ok ? await receiptFor(env, target, whole.value.size, whole.value.sha256) : whole;
+  },
+});
+
+export const outputRoutes: readonly Route[] = [putOutput, listOutputParts, putOutputPart, assembleOutput];

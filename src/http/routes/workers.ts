@@ -1,0 +1,147 @@
+/** `/workers…`: machines, their registration, their reports, and the WebSocket of a worker. */
+import { ok, type Result } from "../../lib/result.ts";
+import { withRetry } from "../../lib/retry.ts";
+import { refuse, type Refusal } from "../../protocol/problem.ts";
+import type { Principal } from "../../protocol/token.ts";
+import {
+  workerInfoSchema,
+  workerPatchedSchema,
+  workerPatchSchema,
+  workerRegisteredSchema,
+  workerRegisterSchema,
+  workersSchema,
+} from "../../protocol/worker.ts";
+import { WORKER_ID_HEADER } from "../../rpc/registry.ts";
+import { callRegistry, callRegistryOnce, registryStub } from "../../rpc/stubs.ts";
+import { workerId } from "../server/path-parameters.ts";
+import { clientAddress, prefersMinimal } from "../server/request.ts";
+import { reply } from "../server/responses.ts";
+import { ADMINS, defineRoute, READERS, WORKERS, type Route } from "../server/route.ts";
+import { forwarded } from "../server/upgrade.ts";
+
+const tag = "workers";
+const params = { id: workerId };
+
+const listWorkers = defineRoute({
+  method: "GET",
+  path: "/workers",
+  operationId: "listWorkers",
+  tag,
+  summary: "All workers, keyed by hostname",
+  description: "From the second worker of a name on, the key is `hostname#id`.",
+  who: READERS,
+  answers: { 200: { description: "Hostname → worker", schema: workersSchema } },
+  handle: async ({ env }) => ok(await callRegistry(env, (registry) => registry.listWorkers())),
+});
+
+const registerWorker = defineRoute({
+  method: "POST",
+  path: "/workers",
+  operationId: "registerWorker",
+  tag,
+  summary: "Register a worker",
+  description:
+    "With a join token or as admin: a new worker, with its own secret in this one answer. As a worker: an update of its own record.",
+  who: ["admin", "join", "worker"],
+  headers: [
+    { name: "Prefer", description: "`return=minimal`: 204 with `Location` and `Tablao-Secret` instead of a body" },
+  ],
+  body: workerRegisterSchema,
+  example: { hostname: "fsiddi-macpro.local", system: "Darwin 14.1.0" },
+  answers: {
+    200: { description: "Known already, now updated", schema: workerRegisteredSchema },
+    201: { description: "A new worker", schema: workerRegisteredSchema },
+    204: { description: "With `Prefer: return=minimal`" },
+  },
+  handle: async ({ request, env, body, principal }) => {
+    // Only a known worker's registration may run twice: it updates a record. Any other makes a new worker each time.
+    const call = principal.role === "worker" ? callRegistry : callRegistryOnce;
+    const registered = await call(env, (registry) => registry.registerWorker(body, principal, clientAddress(request)));
+    if (!registered.ok) return registered;
+    const { key, worker, secret, created } = registered.value;
+    const location = `/workers/${worker.id}`;
+    if (prefersMinimal(request)) {
+      const headers = new Headers({ Location: location, "Preference-Applied": "return=minimal" });
+      if (secret !== null) headers.set("Tablao-Secret", secret);
+      return reply(204, null, headers);
+    }
+    // fromEntries defines an own property: a machine may call itself __proto__.
+    const record = Object.fromEntries([[key, secret === null ? worker : { ...worker, secret }]]);
+    return reply(created ? 201 : 200, record, { Location: location });
+  },
+});
+
+const showWorker = defineRoute({
+  method: "GET",
+  path: "/workers/{id}",
+  operationId: "showWorker",
+  tag,
+  summary: "One worker, with its latest report",
+  who: READERS,
+  params,
+  answers: { 200: { description: "The worker", schema: workerInfoSchema } },
+  handle: async ({ env, id }) => await callRegistry(env, (registry) => registry.getWorker(id)),
+});
+
+const patchWorker = defineRoute({
+  method: "PATCH",
+  path: "/workers/{id}",
+  operationId: "patchWorker",
+  tag,
+  summary: "Ask for work, report, enable, disable or drain",
+  description: "The worker itself, or an admin.",
+  who: ["admin", "worker"],
+  params,
+  body: workerPatchSchema,
+  example: { status: "available" },
+  answers: { 200: { description: "The task now assigned", schema: workerPatchedSchema } },
+  problems: ["conflict"],
+  admit: ({ id, principal }) => (principal.role === "worker" ? isWorker(principal, id) : ok(null)),
+  handle: async ({ request, env, id, body, principal }) =>
+    await callRegistry(env, (registry) => registry.patchWorker(id, body, principal, clientAddress(request))),
+});
+
+const removeWorker = defineRoute({
+  method: "DELETE",
+  path: "/workers/{id}",
+  operationId: "removeWorker",
+  tag,
+  summary: "Remove a worker and revoke its secret",
+  who: ADMINS,
+  params,
+  answers: { 204: { description: "Done" } },
+  handle: async ({ env, id }) => await callRegistry(env, (registry) => registry.removeWorker(id)),
+});
+
+const openSocket = defineRoute({
+  method: "GET",
+  path: "/workers/{id}/socket",
+  operationId: "openSocket",
+  tag,
+  summary: "The worker's WebSocket",
+  description: "Send `ping`, get `pong`; pushes arrive as JSON (`work`, `cancel`, `drain`, `enable`).",
+  who: WORKERS,
+  params,
+  socket: true,
+  answers: { 101: { description: "Switching to WebSocket" } },
+  problems: ["upgrade_required"],
+  admit: ({ id, principal }) => isWorker(principal, id),
+  handle: async ({ request, env, id }) => {
+    const upgrade = forwarded(request, WORKER_ID_HEADER, String(id));
+    return await withRetry(() => registryStub(env).fetch(new Request(upgrade)));
+  },
+});
+
+/** Ok when the caller, a worker, is the worker with this id. */
+function isWorker(caller: Principal, id: number): Result<null, Refusal> {
+  return caller.id === id ? ok(null) : refuse("forbidden", "A worker's secret is for that worker only.");
+}
+
+export const workerRoutes: readonly Route[] = [
+  listWorkers,
+  registerWorker,
+  showWorker,
+  patchWorker,
+  removeWorker,
+  openSocket,
+];
