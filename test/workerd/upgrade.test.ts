@@ -1,6 +1,7 @@
 /**
- * Objects whose rows an older version of the manager wrote: this one opens them, brings their schema up to date, and goes on.
- * The stores are real ones (`test/chaos/fixtures/take.ts`), taken from the version named.
+ * Upgrade: objects whose rows an older version of the manager wrote. This version opens them, brings their schema up to
+ * date, and goes on. Each fixture holds the rows of a real farm, recorded from the version that it names
+ * (`test/chaos/fixtures/take.ts`).
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
@@ -11,7 +12,12 @@ import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import beforeJournal from "../chaos/fixtures/before-journal.json";
 import beforeLeases from "../chaos/fixtures/before-leases.json";
 import beforeWebhooks from "../chaos/fixtures/before-webhooks.json";
+import release9991c53 from "../chaos/fixtures/release-9991c53.json";
+import { ring as ringAlarm } from "./alarms.ts";
 import { admin, claim, complete, files, history, later, object, ring, stubOf, view } from "./chaos-tasks.ts";
+import { sha256, text as encoded } from "./files-call.ts";
+import { ask, okJson, problem, send } from "./http-client.ts";
+import { until } from "./wait.ts";
 
 type Row = Record<string, string | number | null>;
 interface Store {
@@ -21,6 +27,8 @@ interface Store {
 interface Taken {
   taken_ms: number;
   live: { lease_id: string; attempt: number };
+  /** Absent in the older fixtures, where the record of the task holds the claim. */
+  live_claim?: { key: string; worker: number };
   registry: Store;
   tasks: Store[];
   objects: { key: string; text: string }[];
@@ -50,6 +58,19 @@ async function put(stub: DurableObjectStub, { create, tables }: Store): Promise<
   await evictDurableObject(stub);
 }
 
+/** Let the objects of this test run stand as the fixture has them, ten seconds after it was recorded. */
+async function restore(taken: Taken): Promise<void> {
+  vi.useFakeTimers({ toFake: ["Date"], now: taken.taken_ms + 10_000 });
+  await env.HISTORY.exec("DELETE FROM history");
+  await put(registryStub(env), taken.registry);
+  for (const store of taken.tasks) {
+    const { id } = JSON.parse(String(store.tables["definition"]![0]!["json"])) as { id: number };
+    await put(stubOf(id), store);
+  }
+  for (const { key, text } of taken.objects)
+    await env.FILES.put(key, text, { customMetadata: { sha256: await sha256(encoded(text)) } });
+}
+
 const rowsOf = async (id: number, sql: string): Promise<Row[]> =>
   await runInDurableObject(stubOf(id), (_, { storage }) => storage.sql.exec<Row>(sql).toArray());
 
@@ -63,17 +84,9 @@ describe.each([
   ["from before there was a journal", beforeJournal as unknown as Taken],
   ["from before there were webhooks and daily totals", beforeWebhooks as unknown as Taken],
   ["from before leases had rows of their own", beforeLeases as unknown as Taken],
+  ["of release 9991c53", release9991c53 as unknown as Taken],
 ])("P4: a farm %s", (_, taken) => {
-  beforeAll(async () => {
-    vi.useFakeTimers({ toFake: ["Date"], now: taken.taken_ms + 10_000 });
-    await env.HISTORY.exec("DELETE FROM history");
-    await put(registryStub(env), taken.registry);
-    for (const store of taken.tasks) {
-      const { id } = JSON.parse(String(store.tables["definition"]![0]!["json"])) as { id: number };
-      await put(stubOf(id), store);
-    }
-    for (const { key, text } of taken.objects) await env.FILES.put(key, text);
-  });
+  beforeAll(async () => await restore(taken));
   afterAll(() => vi.useRealTimers());
 
   test("stands as it was left", async () => {
@@ -105,19 +118,19 @@ describe.each([
     expect(await registry().getSetting("lease_s")).toEqual({ ok: true, value: 90 });
     const listed = await registry().listTasks({ limit: 10 });
     expect(listed.ok && listed.value.tasks.map(({ id }) => id)).toEqual([5, 4, 3, 2, 1]);
+    const hooks = (await registry().listWebhooks()).map(({ id }) => id);
+    expect(hooks).toEqual((taken.registry.tables["webhooks"] ?? []).map(({ id }) => id));
     const hook = await registry().createWebhook({ url: "https://example.com/hook", events: ["task.completed"] });
-    expect((await registry().listWebhooks()).map(({ id }) => id)).toEqual([hook.id]);
+    expect((await registry().listWebhooks()).map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([...hooks, hook.id]);
     expect(await registry().removeWebhook(hook.id)).toEqual({ ok: true, value: null });
   });
 
   test("P2, P3: the lease that was live is still the worker's, under its key, its attempt and its id", async () => {
-    const held = taken.tasks
-      .map(({ tables }) => JSON.parse(String(tables["record"]![0]!["json"])) as Recorded)
-      .flatMap(({ ledger }) => ledger.leases)[0]!;
+    const held = taken.live_claim ?? claimIn(taken);
     const again = await object(1).claim({ id: held.worker }, { key: held.key, platform: "linux", epoch: 99 });
     const given = again.ok ? again.value.lease : null;
     expect(given).toMatchObject(taken.live);
-    const stale = await complete({ ...given!, attempt: held.attempt - 1 }, held.worker);
+    const stale = await complete({ ...given!, attempt: taken.live.attempt - 1 }, held.worker);
     expect(stale).toMatchObject({ ok: false, error: { code: "lease_lost" } });
     expect((await complete(given!, held.worker)).ok).toBe(true);
     expect((await rowsOf(1, "SELECT version FROM journal")).length).toBeGreaterThan(0);
@@ -156,6 +169,68 @@ describe.each([
   });
 });
 
-interface Recorded {
-  ledger: { leases: { worker: number; key: string; attempt: number }[] };
+describe("P9: a farm of release 9991c53, over HTTP", () => {
+  const taken = release9991c53;
+  /** As the release's manager had it (`test/chaos/manager-child.ts`): it signs share links. */
+  const signing = { TABLAO_SIGNING_KEY: "key-of-chaos-admin-token-0123456789abcdef" };
+  const withBearer = (token: string): RequestInit => ({ headers: { Authorization: `Bearer ${token}` } });
+
+  beforeAll(async () => await restore(taken as unknown as Taken));
+  afterAll(() => {
+    vi.useRealTimers();
+    vi.restoreAllMocks();
+  });
+
+  test("a token that was made then opens it, and sees the finished frames", async () => {
+    const { artist } = taken.credentials;
+    const listed = await okJson(await send("GET", "/tasks", { token: artist }), 200);
+    expect((listed["tasks"] as { id: number }[]).map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5]);
+    const done = await okJson(await send("GET", "/tasks/4/frames?state=done&limit=200", { token: artist }), 200);
+    expect(done["frames"]).toHaveLength(130);
+    const file = await send("GET", "/tasks/1/frames/3/file", { token: artist });
+    expect([file.status, await file.text()]).toEqual([200, "pixels of frame_0003.png"]);
+  });
+
+  test("a share link that was made then opens its task and no other; a revoked one stays revoked", async () => {
+    const { share, revoked } = taken.credentials;
+    const opened = await okJson(await ask("/tasks/5", signing, withBearer(share)), 200);
+    expect(opened).toMatchObject({ id: 5, status: "completed" });
+    await problem(await ask("/tasks/4", signing, withBearer(share)), 403, "forbidden");
+    await problem(await ask("/tasks/5", signing, withBearer(revoked)), 401, "unauthorized");
+  });
+
+  test("P13: a webhook's deliveries that waited then are sent", async () => {
+    const sent: { id: string | null; event: string | null; task: number }[] = [];
+    vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+      const request = new Request(input, init);
+      expect(request.url).toBe("http://127.0.0.1:9/hook");
+      expect(request.headers.get("Tablao-Signature")).toMatch(/^t=\d+,v1=[0-9a-f]{64}$/);
+      const { task } = await request.json<{ task: { id: number } }>();
+      const { headers } = request;
+      sent.push({ id: headers.get("Tablao-Delivery"), event: headers.get("Tablao-Event"), task: task.id });
+      return new Response(null, { status: 204 });
+    });
+    later(60_000);
+    await until(
+      async () => {
+        await ringAlarm(registryStub(env));
+        const { deliveries } = await okJson(await send("GET", `/webhooks/${taken.webhook}/deliveries`), 200);
+        return (deliveries as { status: string }[]).every(({ status }) => status === "delivered");
+      },
+      () => "all deliveries",
+    );
+    expect(sent.toSorted((a, b) => Number(a.id) - Number(b.id))).toEqual(
+      taken.registry.tables.deliveries.map(({ id, event, task_id }) => ({ id: String(id), event, task: task_id })),
+    );
+  });
+});
+
+/** The claim of the lease that was live, as the task's record holds it. */
+function claimIn(taken: Taken): { key: string; worker: number } {
+  interface Recorded {
+    ledger: { leases: { worker: number; key: string }[] };
+  }
+  return taken.tasks
+    .map(({ tables }) => JSON.parse(String(tables["record"]![0]!["json"])) as Recorded)
+    .flatMap(({ ledger }) => ledger.leases)[0]!;
 }
