@@ -50,7 +50,6 @@ function connect(pingMs = 5_000): void {
 
 const seen = async (event: RegExp, times = 1) =>
   await until(() => events.filter((each) => event.test(each)).length >= times, {
-    withinMs: 5_000,
     what: `${event} in ${JSON.stringify(events)}`,
     everyMs: 10,
   });

@@ -97,7 +97,7 @@ describe("the input cache", () => {
     const lost = new AbortController();
     const first = cache.place(input, target("a"), lost.signal);
     const second = cache.place(input, target("b"), forever);
-    await until(() => fetches() === 1, { withinMs: 2_000, what: "the download began", everyMs: 1 });
+    await until(() => fetches() === 1, { what: "the download began", everyMs: 1 });
     lost.abort(new Error("lost"));
     await expect(first).rejects.toThrow("lost");
     await second;
@@ -110,7 +110,7 @@ describe("the input cache", () => {
     const input = asset("scene");
     const lost = new AbortController();
     const first = cache.place(input, target("a"), lost.signal);
-    await until(() => fetches() === 1, { withinMs: 2_000, what: "the download began", everyMs: 1 });
+    await until(() => fetches() === 1, { what: "the download began", everyMs: 1 });
     lost.abort(new Error("lost"));
     await expect(first).rejects.toThrow("lost");
     await cache.place(input, target("b"), forever);
@@ -124,7 +124,7 @@ describe("the input cache", () => {
     const { promise: held, reject: letGo } = Promise.withResolvers<never>();
     vi.mocked(hashFile).mockImplementationOnce(() => held);
     const first = cache.place(input, target("a"), one.signal);
-    await until(() => vi.mocked(hashFile).mock.calls.length > 0, { withinMs: 2_000, what: "it looks", everyMs: 1 });
+    await until(() => vi.mocked(hashFile).mock.calls.length > 0, { what: "it looks", everyMs: 1 });
     one.abort(new Error("lost"));
     await expect(first).rejects.toThrow("lost");
     const second = cache.place(input, target("b"), two.signal);

@@ -85,7 +85,7 @@ test("P11: a frame that ffmpeg cannot read is done all the same, the others with
   const { wait, open } = gate();
   const settling = start(`save(1); save(2, 'corrupt'); save(3); ${wait}`, [1, 2, 3]).run(() => null);
   // Finding out which one it is takes several runs of ffmpeg, and a lease that is over waits no longer than some seconds for them.
-  await until(() => manager.to(/preview/).length === 2, { withinMs: 15_000, what: "the other previews" });
+  await until(() => manager.to(/preview/).length === 2, { what: "the other previews" });
   open();
   await settling;
   expect(names(bodies("complete")[0]!["done"])).toEqual([
@@ -102,7 +102,7 @@ test("a renewal leaves a frame whose preview is on its way for a later call", as
   manager.on("POST", /\/complete$/, () => settled);
   const { wait, open } = gate();
   const settling = start(`save(1); ${wait} save(2);`, [1, 2], { lease_ms: 900 }).run(() => null);
-  await until(() => early().length > 0, { withinMs: 15_000, what: "a renewal names frame 1" });
+  await until(() => early().length > 0, { what: "a renewal names frame 1" });
   open();
   await settling;
   expect(bodies("renew")[0]!["done"]).toEqual([]);
@@ -119,8 +119,7 @@ test("one that hangs does not keep the frame", async () => {
   expect(isAlive(ffmpeg.runs()[0]!.pid)).toBe(false);
 });
 
-const running = async () =>
-  await until(() => ffmpeg.runs()[0]?.pid, { withinMs: 8_000, what: "ffmpeg runs", everyMs: 20 });
+const running = async () => await until(() => ffmpeg.runs()[0]?.pid, { what: "ffmpeg runs", everyMs: 20 });
 
 test("P2: the lease is lost while it runs: it is dead, and nothing more is sent", async () => {
   manager.on("POST", /\/renew$/, () => renewed(600));

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { beforeEach, expect, test } from "vitest";
 import { fakeFfmpeg, type FakeFfmpeg } from "../../test/support/fake-ffmpeg.ts";
 import { testFolder } from "../../test/support/folders.ts";
+import { REAL_TIME } from "../../test/support/real-time.ts";
 import { until } from "../../test/support/wait.ts";
 import { isAlive } from "../client/process-stat.ts";
 import { PreviewQueue } from "./preview-queue.ts";
@@ -62,13 +63,13 @@ test("a run waits a moment for more, not for ever; when nothing more will come, 
   await delay(300);
   expect(ffmpeg.runs()).toEqual([]);
   saved("f_2.png");
-  await until(() => ffmpeg.runs().length > 0, { withinMs: 10_000, what: "a run", everyMs: 20 });
+  await until(() => ffmpeg.runs().length > 0, { what: "a run", everyMs: 20 });
   expect(ffmpeg.runs()[0]!.files).toEqual(["f_1.png", "f_2.png"]);
-  await until(() => queue.receiptOf("f_2.png"), { withinMs: 5_000, what: "its receipt" });
+  await until(() => queue.receiptOf("f_2.png"), { what: "its receipt" });
   queue = newQueue({ gatherMs: 60_000 });
   queue.hurry();
   saved("f_3.png");
-  await until(() => queue.receiptOf("f_3.png"), { withinMs: 5_000, what: "its receipt", everyMs: 20 });
+  await until(() => queue.receiptOf("f_3.png"), { what: "its receipt", everyMs: 20 });
 });
 
 test("renderers come first: ffmpeg gives way", async () => {
@@ -112,10 +113,10 @@ test("a file that was changed has the preview of what it is now, and the manager
   expect(uploads.map(({ text }) => text)).toEqual(["first", "second", "third"].map((text) => `preview of ${text}`));
 });
 
-test("P2: when the lease is over, ffmpeg is dead, and what waits neither runs nor is uploaded", async () => {
+test("P2: when the lease is over, ffmpeg is dead, and what waits neither runs nor is uploaded", REAL_TIME, async () => {
   queue.hurry();
   saved("f_1.png", "hangs");
-  const pid = await until(() => ffmpeg.runs()[0]?.pid, { withinMs: 5_000, what: "it runs" });
+  const pid = await until(() => ffmpeg.runs()[0]?.pid, { what: "it runs" });
   for (const name of ["f_2.png", "f_3.png"]) saved(name);
   over.abort();
   const before = performance.now();

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { testFolder } from "../../test/support/folders.ts";
+import { REAL_TIME } from "../../test/support/real-time.ts";
 import { until } from "../../test/support/wait.ts";
 import { isAlive } from "../client/process-stat.ts";
 import { runProcess, type RunningProcess } from "./process.ts";
@@ -44,23 +45,23 @@ describe("a lease's process", () => {
     }
   });
 
-  test("P2: a group whose members ignore TERM is dead within 5 s", async () => {
+  test("P2: a group whose members ignore TERM is dead within 5 s", REAL_TIME, async () => {
     const script = `
       process.on("SIGTERM", () => {});
       const child = require("node:child_process").spawn(process.execPath, ["-e", "process.on('SIGTERM', () => {}); console.log('up'); setInterval(() => {}, 1000)"], { stdio: "inherit" });
       console.log("child " + child.pid);
       setInterval(() => {}, 1000);`;
     const { running, lines } = run(script);
-    await until(() => lines.includes("up"), { withinMs: 5_000, what: "the grandchild runs" });
+    await until(() => lines.includes("up"), { what: "the grandchild runs" });
     const grandchild = Number(lines.find((line) => line.startsWith("child"))!.slice(6));
     const before = performance.now();
     await running.kill();
     expect(performance.now() - before).toBeLessThan(5_000);
     expect(await running.exit).toMatchObject({ signal: "SIGKILL" });
-    await until(() => isGone(grandchild), { withinMs: 5_000, what: "the grandchild is gone" });
+    await until(() => isGone(grandchild), { what: "the grandchild is gone" });
   });
 
-  test("a process that ends does not leave children behind, nor wait for them", async () => {
+  test("a process that ends does not leave children behind, nor wait for them", REAL_TIME, async () => {
     const script = `
       const child = require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
       console.log(child.pid);
@@ -70,12 +71,12 @@ describe("a lease's process", () => {
     const before = performance.now();
     expect(await running.exit).toMatchObject({ code: 3 });
     expect(performance.now() - before).toBeLessThan(4_000);
-    await until(() => isGone(Number(lines[0])), { withinMs: 5_000, what: "the child is gone" });
+    await until(() => isGone(Number(lines[0])), { what: "the child is gone" });
   });
 
   test("a stopped process dies, too", async () => {
     const { running, lines } = run("console.log('up'); setInterval(() => {}, 1000)");
-    await until(() => lines.length > 0, { withinMs: 5_000, what: "it runs" });
+    await until(() => lines.length > 0, { what: "it runs" });
     process.kill(running.pid!, "SIGSTOP");
     await delay(50);
     await running.kill(300);

@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
+import { REAL_TIME } from "../../test/support/real-time.ts";
 import { until } from "../../test/support/wait.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { platformOf } from "./machine.ts";
@@ -95,7 +96,7 @@ describe("tablao worker", () => {
   test("P5: Ctrl-C lets the frame end and takes no other; nothing is left waiting", async () => {
     offerFrame(1_000);
     const running = start();
-    await until(() => said.some((line) => line.includes("rendering")), { withinMs: 15_000, what: "it renders" });
+    await until(() => said.some((line) => line.includes("rendering")), { what: "it renders" });
     signals.emit("SIGINT");
     expect(await running).toBe(EXIT.ok);
     expect(manager.to(/complete$/)[0]!.json).toMatchObject({ done: [{ frame: 1 }], next: null });
@@ -105,10 +106,10 @@ describe("tablao worker", () => {
   test.each([
     ["P5: Ctrl-C twice", ["SIGINT", "SIGINT"]],
     ["P5: SIGTERM", ["SIGTERM"]],
-  ])("%s gives the frame back within 2 s", async (_, names) => {
+  ])("%s gives the frame back within 2 s", REAL_TIME, async (_, names) => {
     offerFrame(60_000);
     const running = start();
-    await until(() => said.some((line) => line.includes("rendering")), { withinMs: 15_000, what: "it renders" });
+    await until(() => said.some((line) => line.includes("rendering")), { what: "it renders" });
     const before = performance.now();
     for (const name of names) signals.emit(name);
     expect(await running).toBe(EXIT.ok);
@@ -124,7 +125,7 @@ describe("tablao worker", () => {
       const { promise: answered, resolve: answer } = Promise.withResolvers<undefined>();
       manager.handlers.unshift((call) => (call.path.endsWith("/leases") ? answered : undefined));
       const running = start();
-      await until(() => manager.to(/leases$/).length > 0, { withinMs: 15_000, what: "it claims" });
+      await until(() => manager.to(/leases$/).length > 0, { what: "it claims" });
       signals.emit(name);
       answer(undefined);
       expect(await running).toBe(EXIT.ok);
@@ -135,13 +136,13 @@ describe("tablao worker", () => {
     },
   );
 
-  test("P5: a manager that does not answer a claim holds up no stop", async () => {
+  test("P5: a manager that does not answer a claim holds up no stop", REAL_TIME, async () => {
     offerFrame(0);
     manager.handlers.unshift((call) =>
       call.path.endsWith("/leases") ? new Promise<never>(() => undefined) : undefined,
     );
     const running = start();
-    await until(() => manager.to(/leases$/).length > 0, { withinMs: 15_000, what: "it claims" });
+    await until(() => manager.to(/leases$/).length > 0, { what: "it claims" });
     signals.emit("SIGTERM");
     const before = performance.now();
     expect(await running).toBe(EXIT.ok);

@@ -21,7 +21,7 @@ function run(type: string, settings: Record<string, unknown>, frames: number[], 
   const args = plan.command.args.map((arg) =>
     typeof arg === "string" ? arg : path.join(out, "out" in arg ? arg.out : arg.in),
   );
-  const result = spawnSync(process.execPath, [TOOL, ...args], { encoding: "utf8", timeout: 20_000 });
+  const result = spawnSync(process.execPath, [TOOL, ...args], { encoding: "utf8", timeout: 120_000 });
   const parser = findParser("plain")!.create(frames);
   const lines = result.stdout.split("\n");
   return { plan, status: result.status, lines, events: lines.flatMap((line) => parser.line(line)) };
@@ -113,7 +113,7 @@ describe("tablao-tool", () => {
     [["toString"]],
     [[]],
   ])("wrong arguments %j exit 2 with an error", (args) => {
-    const result = spawnSync(process.execPath, [TOOL, ...args], { encoding: "utf8", timeout: 20_000 });
+    const result = spawnSync(process.execPath, [TOOL, ...args], { encoding: "utf8", timeout: 120_000 });
     expect(result.status).toBe(2);
     expect(result.stdout).toMatch(/^tablao: error /);
   });

@@ -14,7 +14,7 @@ const PUBLIC = path.join(CHECKOUT, "public");
 /** Inside the build, so that both are replaced together; `.assetsignore` keeps it from being served. */
 const STAMP = ".sources";
 /** What the build depends on. Of the protocol's modules the page takes types and the frame lists. */
-const SOURCES = ["src/dashboard", "src/protocol", "src/lib", "vite.config.ts", "package-lock.json"];
+const SOURCES = ["src/dashboard", "src/protocol", "src/lib", "package-lock.json"];
 
 function* filesOf(name: string): Generator<string> {
   const full = path.join(CHECKOUT, name);
@@ -55,7 +55,10 @@ export async function buildPage(): Promise<boolean> {
     mkdirSync(aside, { recursive: true });
     // Loaded here: it is large, and most starts do not need it.
     const { build } = await import("vite");
-    await build({ configFile: path.join(CHECKOUT, "vite.config.ts"), build: { outDir: aside, emptyOutDir: true } });
+    await build({
+      configFile: path.join(CHECKOUT, "src/dashboard/vite.config.ts"),
+      build: { outDir: aside, emptyOutDir: true },
+    });
     writeFileSync(path.join(aside, STAMP), sources);
     if (isBuiltFrom(sources)) return true;
     if (existsSync(PUBLIC)) renameSync(PUBLIC, old);

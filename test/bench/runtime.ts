@@ -7,16 +7,14 @@
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { build } from "vite";
+import { COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare, type Miniflare } from "../support/runtime.ts";
 import type { CountedOrder, Order } from "./order.ts";
 
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 export const ADMIN_TOKEN = "bench-admin-token-0123456789abcdef";
 /** What is signed with it passes for the manager's own. */
 export const SIGNING_KEY = "bench-signing-key-0123456789abcdef";
-/** As in wrangler.toml. */
-const COMPATIBILITY_DATE = "2026-11-02";
 
 export interface Runtime {
   manager: URL;
@@ -70,49 +68,39 @@ export async function startRuntime(options: { manager?: string; folder?: string 
     compatibilityDate: COMPATIBILITY_DATE,
     unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
   };
-  const miniflare = new Miniflare(
-    convertV4MiniflareOptions({
-      host: "127.0.0.1",
-      port: 0,
-      log: new Log(LogLevel.ERROR),
-      logRequests: false,
-      cf: false,
-      telemetry: { enabled: false },
-      resourcePersistencePath: state,
-      workers: [
-        {
-          ...common,
-          name: "manager",
-          script: manager!,
-          bindings: { TABLAO_ADMIN_TOKEN: ADMIN_TOKEN, TABLAO_SIGNING_KEY: SIGNING_KEY },
-          durableObjects: {
-            TASK: { className: "TaskDO", useSQLite: true },
-            REGISTRY: { className: "WorkerRegistry", useSQLite: true },
-          },
-          d1Databases: { HISTORY: "history" },
-          r2Buckets: { FILES: "files" },
+  const miniflare = startMiniflare({
+    port: 0,
+    resourcePersistencePath: state,
+    workers: [
+      {
+        ...common,
+        name: "manager",
+        script: manager!,
+        bindings: { TABLAO_ADMIN_TOKEN: ADMIN_TOKEN, TABLAO_SIGNING_KEY: SIGNING_KEY },
+        durableObjects: MANAGER_OBJECTS,
+        d1Databases: { HISTORY: "history" },
+        r2Buckets: { FILES: "files" },
+      },
+      {
+        ...common,
+        name: "bare",
+        script: bare!,
+        durableObjects: { BARE: { className: "BareDO", useSQLite: true } },
+        r2Buckets: { FILES: "files" },
+      },
+      {
+        ...common,
+        name: "driver",
+        script: driver!,
+        bindings: { TABLAO_SIGNING_KEY: SIGNING_KEY },
+        durableObjects: {
+          TASK: { className: "TaskDO", scriptName: "manager", useSQLite: true },
+          REGISTRY: { className: "WorkerRegistry", scriptName: "manager", useSQLite: true },
+          BARE: { className: "BareDO", scriptName: "bare", useSQLite: true },
         },
-        {
-          ...common,
-          name: "bare",
-          script: bare!,
-          durableObjects: { BARE: { className: "BareDO", useSQLite: true } },
-          r2Buckets: { FILES: "files" },
-        },
-        {
-          ...common,
-          name: "driver",
-          script: driver!,
-          bindings: { TABLAO_SIGNING_KEY: SIGNING_KEY },
-          durableObjects: {
-            TASK: { className: "TaskDO", scriptName: "manager", useSQLite: true },
-            REGISTRY: { className: "WorkerRegistry", scriptName: "manager", useSQLite: true },
-            BARE: { className: "BareDO", scriptName: "bare", useSQLite: true },
-          },
-        },
-      ],
-    }),
-  );
+      },
+    ],
+  });
   const stop = async (): Promise<void> => {
     await miniflare.dispose();
     rmSync(state, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });

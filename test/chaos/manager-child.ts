@@ -3,7 +3,7 @@
  * `manager.ts`, which kills the whole group when a run wants the runtime dead. Ends when its parent does.
  */
 import { readFileSync } from "node:fs";
-import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
+import { COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare } from "../support/runtime.ts";
 
 interface Start {
   bundle: string;
@@ -14,28 +14,20 @@ interface Start {
 }
 
 const start = JSON.parse(process.argv[2]!) as Start;
-const manager = new Miniflare(
-  convertV4MiniflareOptions({
-    host: "127.0.0.1",
-    port: start.port,
-    modules: [{ type: "ESModule", path: "worker.js", contents: readFileSync(start.bundle, "utf8") }],
-    compatibilityDate: "2026-11-02",
-    bindings: {
-      TABLAO_ADMIN_TOKEN: start.token,
-      TABLAO_SIGNING_KEY: `key-of-${start.token}`,
-      CHAOS_OFFSET_MS: String(start.offsetMs),
-    },
-    d1Databases: { HISTORY: "history" },
-    r2Buckets: { FILES: "files" },
-    durableObjects: {
-      TASK: { className: "TaskDO", useSQLite: true },
-      REGISTRY: { className: "WorkerRegistry", useSQLite: true },
-    },
-    resourcePersistencePath: start.state,
-    log: new Log(LogLevel.ERROR),
-    cf: false,
-  }),
-);
+const manager = startMiniflare({
+  port: start.port,
+  modules: [{ type: "ESModule", path: "worker.js", contents: readFileSync(start.bundle, "utf8") }],
+  compatibilityDate: COMPATIBILITY_DATE,
+  bindings: {
+    TABLAO_ADMIN_TOKEN: start.token,
+    TABLAO_SIGNING_KEY: `key-of-${start.token}`,
+    CHAOS_OFFSET_MS: String(start.offsetMs),
+  },
+  d1Databases: { HISTORY: "history" },
+  r2Buckets: { FILES: "files" },
+  durableObjects: MANAGER_OBJECTS,
+  resourcePersistencePath: start.state,
+});
 process.once("disconnect", () => void manager.dispose().finally(() => process.exit(0)));
 await manager.ready;
 process.send?.("ready");

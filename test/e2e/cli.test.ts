@@ -88,9 +88,7 @@ test("submit --wait ends with the task: 0 when completed, 1 and the reason when 
   expect(good.stdout).toMatch(/task \d+ completed: 4 frames/);
 
   const waiting = startTablao({ manager }, "submit", ...demo("1-50", { delay_ms: 2_000 }), "--wait");
-  const id = Number(
-    await until(() => /task (\d+) /.exec(waiting.stdout())?.[1], { withinMs: 20_000, what: "it is queued" }),
-  );
+  const id = Number(await until(() => /task (\d+) /.exec(waiting.stdout())?.[1], { what: "it is queued" }));
   await tablao(manager, "cancel", String(id));
   expect((await waiting.ended).code).toBe(1);
   expect(waiting.stderr()).toMatch(new RegExp(`tablao: task ${id} canceled with \\d+ of 50 frames done`));
@@ -98,10 +96,8 @@ test("submit --wait ends with the task: 0 when completed, 1 and the reason when 
 
 test("Ctrl-C ends the waiting and not the task, and says so", async () => {
   const waiting = startTablao({ manager }, "submit", ...demo("1-3", { delay_ms: 1_000 }), "--wait");
-  const id = Number(
-    await until(() => /task (\d+) /.exec(waiting.stdout())?.[1], { withinMs: 20_000, what: "it is queued" }),
-  );
-  await until(() => waiting.stderr().includes(`task ${id}:`), { withinMs: 20_000, what: "it waits" });
+  const id = Number(await until(() => /task (\d+) /.exec(waiting.stdout())?.[1], { what: "it is queued" }));
+  await until(() => waiting.stderr().includes(`task ${id}:`), { what: "it waits" });
   expect((await waiting.end("SIGINT")).code).toBe(130);
   expect(waiting.stderr()).toContain(`stopped waiting; task ${id} goes on`);
   await untilStatus(manager, id, ["completed"]);
@@ -287,7 +283,7 @@ test("history tells what happened to a task", async () => {
         .parse((await tablao(manager, "history", "--task", String(id), "--json")).json());
       return events.some((event) => event.kind === "completed") && events.map((event) => event.kind);
     },
-    { withinMs: 30_000, what: "history has the end", everyMs: 500 },
+    { what: "history has the end", everyMs: 500 },
   );
   expect(kinds[0]).toBe("completed");
   expect(kinds.at(-1)).toBe("submitted");
@@ -327,7 +323,6 @@ test("`npx tablao worker` stops when npx is told to: npx itself would leave it b
   const args = ["tablao", "worker", "--name", "by-npx", "--state-dir", testFolder("by-npx")];
   const child = startChild("npx", args, { cwd: CHECKOUT, env });
   await until(() => (child.stdout() + child.stderr()).includes("waiting for work"), {
-    withinMs: 30_000,
     what: "the worker waits for work",
   });
   await child.end("SIGTERM");
@@ -336,7 +331,7 @@ test("`npx tablao worker` stops when npx is told to: npx itself would leave it b
       .array(z.object({ name: z.string(), connection: z.string() }))
       .parse(JSON.parse((await tablao(manager, "workers", "--json")).stdout))
       .some((worker) => worker.name === "by-npx" && worker.connection === "online");
-  await until(async () => !(await online()), { withinMs: 10_000, what: "the worker has said goodbye" });
+  await until(async () => !(await online()), { what: "the worker has said goodbye" });
 });
 
 test("output in a pipe that closes early is no error", async () => {

@@ -42,12 +42,10 @@ describe("P9: a scene", () => {
     });
   }
 
-  blenderTest(
-    "writes no file beside its frames: File Output nodes are switched off, also those in groups",
-    () => {
-      const { status, files, names } = render(
-        "file-outputs",
-        `
+  blenderTest("writes no file beside its frames: File Output nodes are switched off, also those in groups", () => {
+    const { status, files, names } = render(
+      "file-outputs",
+      `
 scene.use_nodes = True
 def file_output(tree, name):
     node = tree.nodes.new("CompositorNodeOutputFile")
@@ -64,12 +62,10 @@ user = scene.node_tree.nodes.new("CompositorNodeGroup")
 user.node_tree = group
 scene.node_tree.links.new(layers.outputs[0], user.inputs[0])
 `,
-      );
-      expect({ status, files }).toEqual({ status: 0, files: names });
-      expect(existsSync(path.join(folder, "plain_0001.png"))).toBe(false);
-      expect(existsSync(path.join(folder, "grouped_0001.png"))).toBe(false);
-      expect(existsSync(path.join(folder, "elsewhere"))).toBe(false);
-    },
-    60_000,
-  );
+    );
+    expect({ status, files }).toEqual({ status: 0, files: names });
+    expect(existsSync(path.join(folder, "plain_0001.png"))).toBe(false);
+    expect(existsSync(path.join(folder, "grouped_0001.png"))).toBe(false);
+    expect(existsSync(path.join(folder, "elsewhere"))).toBe(false);
+  });
 });

@@ -29,8 +29,6 @@ function open<M>(manager: Manager, path: string, headers: Record<string, string>
   return { messages, closed: () => code, end: () => socket.close() };
 }
 
-const soon = { withinMs: 20_000 };
-
 async function signIn(manager: Manager, token: string): Promise<Record<string, string>> {
   const answer = await fetch(`${manager.url}/auth/session`, {
     method: "POST",
@@ -86,7 +84,7 @@ test("a page signs in, submits, sees every frame turn done, and is told why a ta
     });
     const { id } = (await sent.json()) as { id: number };
     const task = open<TaskMessage>(manager, `/tasks/${id}/live`, cookie);
-    await until(() => task.messages[0] ?? undefined, { ...soon, what: "the task's snapshot" });
+    await until(() => task.messages[0] ?? undefined, { what: "the task's snapshot" });
     const lonely = await tablao(manager, "why", String(id));
     expect([lonely.code, lonely.stdout]).toEqual([0, `task ${id} (queued): No worker has joined this manager yet.\n`]);
     const agent = await startAgent(manager, { name: "plain" });
@@ -104,19 +102,18 @@ test("a page signs in, submits, sees every frame turn done, and is told why a ta
           m.type === "delta" ? (m.frames ?? []).filter((f) => f.state === "done").map((f) => f.frame) : [],
         ),
       );
-    await until(() => (done().size === 6 ? true : undefined), { ...soon, what: "six frames that turned done" });
+    await until(() => (done().size === 6 ? true : undefined), { what: "six frames that turned done" });
     await until(
       () =>
         farm.messages.some((m) => m.tasks?.some((t) => t.id === id && t.status === "completed")) ? true : undefined,
       {
-        ...soon,
         what: "the end, in the farm's view",
       },
     );
     expect(stranger.closed()).not.toBeNull();
 
     // The receiver failed once: the same delivery comes again, signed anew.
-    await until(() => received[1], { ...soon, what: "the second try" });
+    await until(() => received[1], { what: "the second try" });
     const [first, second] = received;
     expect(second!.headers["tablao-delivery"]).toBe(first!.headers["tablao-delivery"]);
     for (const { headers, body } of received) {
@@ -155,9 +152,9 @@ test("a link shows one task in another browser, and ends when it is voided", asy
     await look(`/tasks/${id}/log`),
   ]).toEqual([200, 403, 403, 403]);
   const page = open<TaskMessage>(manager, `/tasks/${id}/live`, cookie);
-  await until(() => page.messages[0], { ...soon, what: "the snapshot" });
+  await until(() => page.messages[0], { what: "the snapshot" });
   expect(page.messages[0]).toMatchObject({ task: { name: "shown", settings: {}, owner: "" } });
   expect((await tablao(manager, "share", String(id), "--revoke")).code).toBe(0);
-  await until(() => page.closed() ?? undefined, { ...soon, what: "the end" });
+  await until(() => page.closed() ?? undefined, { what: "the end" });
   expect(page.closed()).toBe(4003);
 });

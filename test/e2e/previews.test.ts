@@ -13,7 +13,10 @@ import { testWith } from "../support/programs.ts";
 afterAll(endFarm);
 
 const ffmpeg = (...args: string[]): void =>
-  void execFileSync("ffmpeg", ["-v", "error", "-y", ...args], { timeout: 60_000, stdio: ["ignore", "ignore", "pipe"] });
+  void execFileSync("ffmpeg", ["-v", "error", "-y", ...args], {
+    timeout: 120_000,
+    stdio: ["ignore", "ignore", "pipe"],
+  });
 
 /** The previews of files, where there are any, made together. */
 async function previewsOf(folder: string, ...files: string[]): Promise<(string | undefined)[]> {

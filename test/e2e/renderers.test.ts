@@ -1,5 +1,5 @@
 /**
- * Plans on the real programs: Blender and ffmpeg must be on the PATH. Shows what no unit test can: that Blender names its
+ * Plans on the real programs, Blender and ffmpeg. Shows what no unit test can: that Blender names its
  * files as the plan says, that its own words become the reason of a failure, and that no setting becomes Python.
  */
 import { spawnSync } from "node:child_process";
@@ -18,6 +18,7 @@ import path from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pythonValue } from "../../src/compilers/blender-script.ts";
+import { describeWith } from "../support/programs.ts";
 import { runPlan } from "../support/run-plan.ts";
 import { SEED } from "../support/seed.ts";
 
@@ -67,21 +68,6 @@ scene.render.use_multiview = True
 save("stereo")
 `;
 
-beforeAll(() => {
-  mkdirSync(path.join(scenes, "textures"), { recursive: true });
-  const made = spawnSync(
-    "blender",
-    ["--background", "--factory-startup", "--python-exit-code", "1", "--python-expr", MAKE_SCENES],
-    { encoding: "utf8" },
-  );
-  if (made.status !== 0)
-    throw new Error(
-      `Blender must be on the PATH and make the scenes: ${made.error?.message ?? made.stdout + made.stderr}`,
-    );
-  copyFileSync(path.join(scenes, "plain.blend"), path.join(scenes, "truncated.blend"));
-  truncateSync(path.join(scenes, "truncated.blend"), 300_000);
-}, 60_000);
-
 const render = (type: string, settings: Record<string, unknown>, frames: number[], input = scenes) =>
   runPlan(type, settings, frames, input, mkdtempSync(path.join(folder, "out-")));
 
@@ -91,7 +77,21 @@ const scene = (name: string, settings: Record<string, unknown> = {}) => ({
   ...settings,
 });
 
-describe("blender_render on Blender", { timeout: 60_000 }, () => {
+describeWith(
+  "blender",
+  "ffprobe",
+  "python3",
+)("blender_render on Blender", () => {
+  beforeAll(() => {
+    mkdirSync(path.join(scenes, "textures"), { recursive: true });
+    const args = ["--background", "--factory-startup", "--python-exit-code", "1", "--python-expr", MAKE_SCENES];
+    const made = spawnSync("blender", args, { encoding: "utf8" });
+    if (made.status !== 0)
+      throw new Error(`Blender does not make the scenes: ${made.error?.message ?? made.stdout + made.stderr}`);
+    copyFileSync(path.join(scenes, "plain.blend"), path.join(scenes, "truncated.blend"));
+    truncateSync(path.join(scenes, "truncated.blend"), 300_000);
+  });
+
   it("P11: writes just the files of the plan: gaps, ranges, below 0, and beyond four digits", () => {
     const frames = [-10_000, -5, -4, -3, -1, 0, 1, 3, 7, 8, 9_999, 10_000];
     const { status, files, names, events, reason } = render("blender_render", scene("plain"), frames);
@@ -211,7 +211,7 @@ describe("values in Python", () => {
   });
 });
 
-describe("ffmpeg_video on ffmpeg", { timeout: 60_000 }, () => {
+describeWith("ffmpeg", "ffprobe")("ffmpeg_video on ffmpeg", () => {
   const frames = path.join(folder, "frames");
   beforeAll(() => {
     mkdirSync(frames);
@@ -230,7 +230,7 @@ describe("ffmpeg_video on ffmpeg", { timeout: 60_000 }, () => {
       ],
       { encoding: "utf8" },
     );
-    if (made.status !== 0) throw new Error(`ffmpeg must be on the PATH: ${made.error?.message ?? made.stderr}`);
+    if (made.status !== 0) throw new Error(`ffmpeg makes no frames: ${made.error?.message ?? made.stderr}`);
   });
 
   it("makes an H.264 video of every frame, with even sides and the right colours", () => {

@@ -48,12 +48,12 @@ test("a 300 MB input, its upload killed in the middle, goes on where it was; the
   // Three parts travel at a time: after five and a half, two at least are whole, and none of the next three.
   proxy.holdAfter(5.5 * PART_BYTES);
   const first = startTablao(through, ...args);
-  await until(() => proxy.holding(), { withinMs: 60_000, what: "the upload is in the middle" });
-  await until(async () => (await arrived()).length >= 2, { withinMs: 60_000, what: "parts have arrived" });
+  await until(() => proxy.holding(), { what: "the upload is in the middle" });
+  await until(async () => (await arrived()).length >= 2, { what: "parts have arrived" });
   expect((await first.end("SIGKILL")).signal).toBe("SIGKILL");
   // A proxy whose buffers are full does not notice the end of its client.
   proxy.cut();
-  await until(() => proxy.seen.every((request) => request.over), { withinMs: 30_000, what: "every call has ended" });
+  await until(() => proxy.seen.every((request) => request.over), { what: "every call has ended" });
   // What was cut off half-way does not count as arrived.
   const there = await arrived();
   expect(there.length).toBeGreaterThanOrEqual(2);

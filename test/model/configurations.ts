@@ -5,6 +5,8 @@
 import type { TaskAction } from "../../src/protocol/task.ts";
 import type { Configuration } from "./world.ts";
 
+export type { Configuration };
+
 const ALL_ACTS: TaskAction[] = ["cancel", "pause", "resume", "requeue", "skip"];
 
 const BASE: Configuration = {
@@ -31,10 +33,10 @@ const BASE: Configuration = {
   maxStates: 5_000_000,
 };
 
-/** A tick that is as long as a worker is kept off the first time. */
+/** A tick is as long as a worker is blocklisted the first time. */
 const KEEP_OFF_TICK = { tickMs: 300_000, tries: 2, able: [1, 2] };
 
-/** A few seconds each: for every change. The smallest come first. */
+/** A few seconds each: part of `npm test`. The smallest come first. */
 export const QUICK: Configuration[] = [
   { ...BASE, name: "people, one worker", workers: 1, able: [1], acts: { times: 2, kinds: ALL_ACTS, frames: [1, 2] } },
   { ...BASE, name: "late replies, old messages, one frame", frames: "1", oldMessages: 1, lateReplies: true },
@@ -67,7 +69,7 @@ export const QUICK: Configuration[] = [
   { ...BASE, name: "calls share rows, two frames", gathers: true, renews: false },
 ];
 
-/** Minutes each: before a change of the lease rules. */
+/** Up to a minute each: part of `npm run test:all`. */
 export const DEEP: Configuration[] = [
   { ...BASE, name: "old messages, all calls", oldMessages: 1 },
   { ...BASE, name: "two old messages, one frame", frames: "1", oldMessages: 2, lateReplies: true },
@@ -114,7 +116,7 @@ export const DEEP: Configuration[] = [
   { ...BASE, name: "outranked, all calls", outranks: 1, next: "both" },
 ];
 
-/** For the hunt for a mutation: a little of each first, since most are found in a few moves, then more. */
+/** What is explored with a mutation planted: a little of each world first, because most are found in a few moves. */
 export const HUNT: Configuration[] = [500, 5_000, 50_000].flatMap((maxStates) =>
   QUICK.map((configuration) => ({ ...configuration, maxStates })),
 );

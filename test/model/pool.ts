@@ -1,10 +1,12 @@
-/** Runs explorations in threads, a few at a time: each in a thread of its own, so that a mutation stays in its thread. */
+/** Runs explorations, each in a thread of its own, so that a mutation of the source stays in its thread. */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
+import { HUNT, type Configuration } from "./configurations.ts";
 import type { Answer, Job } from "./explorer-thread.ts";
+import type { Mutation } from "./mutations.ts";
 
-/** A mutation that is not found by then is an error: perhaps the rules run for ever with it. */
-const MUTANT_MS = 180_000;
+/** A mutation that is not found by then is an error: with it the rules may run for ever. A found one takes seconds. */
+const MUTANT_MS = 600_000;
 
 function run(job: Job): Promise<Answer> {
   return new Promise((resolve, reject) => {
@@ -24,8 +26,19 @@ function run(job: Job): Promise<Answer> {
   });
 }
 
+/** Explore each configuration to its end; answers in their order. The last ones, which take longest, are begun first. */
+export async function exploreAll(configurations: readonly Configuration[]): Promise<Answer[]> {
+  const jobs = configurations.map((configuration) => ({ configurations: [configuration], mutation: null }));
+  return (await runAll(jobs.toReversed())).toReversed();
+}
+
+/** Explore with each mutation planted, until a promise is broken; answers in their order. */
+export async function hunt(mutations: readonly Mutation[]): Promise<Answer[]> {
+  return await runAll(mutations.map((mutation) => ({ configurations: HUNT, mutation })));
+}
+
 /** Every job's answer, in order. Jobs are started in order. */
-export async function runAll(jobs: readonly Job[]): Promise<Answer[]> {
+async function runAll(jobs: readonly Job[]): Promise<Answer[]> {
   const answers: Answer[] = [];
   let next = 0;
   const lane = async (): Promise<void> => {

@@ -1,27 +1,54 @@
 /**
- * The model check from the command line: `node test/model/run.ts [--deep] [--mutations]`. Prints a table; exits with 1 when a
- * promise is broken or a mutation is not found.
+ * The model check from the command line: `npm run model [-- --deep] [-- --mutations] [-- --write-docs]`. Prints a table; exits
+ * with 1 when a promise is broken or a mutation is not found. `--deep` adds the larger worlds, `--mutations` looks for the
+ * planted faults instead of exploring the worlds, `--write-docs` does both and writes the tables of docs/reliability.md.
  */
-import { DEEP, HUNT, QUICK } from "./configurations.ts";
+import { parseArgs } from "node:util";
+import { today, writeBlock } from "../support/doc-block.ts";
+import { DEEP, QUICK, type Configuration } from "./configurations.ts";
 import { MUTATIONS } from "./mutations.ts";
-import { runAll } from "./pool.ts";
-import { mutationTable, reportTable } from "./tables.ts";
+import { exploreAll, hunt } from "./pool.ts";
+import { DOC, mutationRows, mutationTable, reportTable, worldRows } from "./tables.ts";
 
-const flags = new Set(process.argv.slice(2));
-const startedMs = performance.now();
-const configurations = flags.has("--deep") || process.env.MODEL_DEEP === "1" ? [...QUICK, ...DEEP] : QUICK;
+const { values: flags } = parseArgs({
+  options: {
+    deep: { type: "boolean", default: false },
+    mutations: { type: "boolean", default: false },
+    "write-docs": { type: "boolean", default: false },
+  },
+});
+const writes = flags["write-docs"];
 let failed = false;
-if (flags.has("--mutations")) {
-  const answers = await runAll(MUTATIONS.map((mutation) => ({ configurations: HUNT, mutation })));
-  const table = mutationTable(MUTATIONS, answers);
-  console.log(table.text);
-  failed = table.survivors.length + table.errors.length > 0;
-} else {
-  const slowFirst = [...configurations].reverse();
-  const answers = await runAll(slowFirst.map((configuration) => ({ configurations: [configuration], mutation: null })));
-  const table = reportTable(answers.reverse());
-  console.log(table.text);
-  failed = table.broken;
+
+async function worlds(configurations: readonly Configuration[], block: string): Promise<void> {
+  const beganMs = performance.now();
+  const answers = await exploreAll(configurations);
+  const { text, broken } = reportTable(answers);
+  console.log(text);
+  failed ||= broken;
+  if (writes && !broken) write(block, worldRows(answers), beganMs);
 }
-console.log(`${((performance.now() - startedMs) / 1000).toFixed(1)} s in all`);
+
+function write(block: string, rows: readonly string[], beganMs: number): void {
+  const seconds = Math.round((performance.now() - beganMs) / 1_000);
+  writeBlock(DOC, block, [
+    ...rows,
+    "",
+    `Written by \`npm run model -- --write-docs\` on ${today()}, after ${seconds} s.`,
+  ]);
+}
+
+const startedMs = performance.now();
+if (writes || !flags.mutations) await worlds(QUICK, "model-worlds");
+if (flags.deep) await worlds(DEEP, "model-deep");
+if (writes || flags.mutations) {
+  const beganMs = performance.now();
+  const answers = await hunt(MUTATIONS);
+  const { text, survivors, errors } = mutationTable(MUTATIONS, answers);
+  console.log(text);
+  const missed = survivors.length + errors.length > 0;
+  failed ||= missed;
+  if (writes && !missed) write("model-mutations", mutationRows(MUTATIONS, answers), beganMs);
+}
+console.log(`${((performance.now() - startedMs) / 1_000).toFixed(1)} s in all`);
 process.exitCode = failed ? 1 : 0;

@@ -1,6 +1,9 @@
-/** What a model check has found, as text. */
+/** What the model check has found: as text for a terminal, and as the tables of docs/reliability.md. */
 import type { Answer } from "./explorer-thread.ts";
 import type { Mutation } from "./mutations.ts";
+
+/** The file below docs/ that holds the tables. */
+export const DOC = "reliability.md";
 
 const number = new Intl.NumberFormat("en");
 
@@ -49,4 +52,56 @@ export function mutationTable(
   });
   lines.push(`${mutations.length} mutations, ${survivors.length} not found, ${errors.length} that cannot run`);
   return { text: lines.join("\n"), survivors, errors };
+}
+
+/** The table of worlds for the documentation: what is the same in every run, so not the seconds. */
+export function worldRows(answers: readonly Answer[]): string[] {
+  const reports = answers.flatMap((answer) => answer.reports);
+  const sum = (key: "states" | "transitions"): string => number.format(reports.reduce((n, one) => n + one[key], 0));
+  return [
+    "| world | states | transitions | depth |",
+    "|---|---:|---:|---:|",
+    ...reports.map(
+      ({ configuration, states, transitions, depth }) =>
+        `| ${configuration} | ${number.format(states)} | ${number.format(transitions)} | ${depth} |`,
+    ),
+    `| **together** | **${sum("states")}** | **${sum("transitions")}** | **${Math.max(...reports.map(({ depth }) => depth))}** |`,
+  ];
+}
+
+/** What the promise that finds a fault is about, in words. */
+const ABOUT: Record<string, string> = {
+  P1: "one state, true counters",
+  P2: "one lease, the fencing token",
+  P3: "committed once, right bytes",
+  P4: "restarts",
+  P5: "silent workers, alarms",
+  P6: "failures and lost time counted apart",
+  P7: "history",
+  P8: "priority",
+  P9: "identity",
+  P10: "refusals",
+  P11: "files",
+};
+const EXAMPLES = 4;
+
+/** The table of mutations for the documentation: how many each promise finds, the most first. */
+export function mutationRows(mutations: readonly Mutation[], answers: readonly Answer[]): string[] {
+  const found = new Map<string, string[]>();
+  for (const [index, { name }] of mutations.entries()) {
+    const promise = answers[index]!.reports.at(-1)?.broken?.promise ?? "nothing";
+    found.set(promise, [...(found.get(promise) ?? []), name]);
+  }
+  const rows = [...found].toSorted(
+    ([a, some], [b, others]) => others.length - some.length || a.localeCompare(b, "en", { numeric: true }),
+  );
+  return [
+    "| found by | faults | for example |",
+    "|---|---:|---|",
+    ...rows.map(
+      ([promise, names]) =>
+        `| ${promise}${ABOUT[promise] ? ` ${ABOUT[promise]}` : ""} | ${names.length} | ${names.slice(0, EXAMPLES).join("; ")} |`,
+    ),
+    `| **together** | **${mutations.length}** | |`,
+  ];
 }

@@ -136,6 +136,6 @@ export async function fillStudio(manager: Manager, folder: string): Promise<Stud
     const workers = Object.values(await manager.client.call(workersSchema, "GET", "/workers"));
     return workers.some((worker) => worker.id === laptop.id && worker.connection === "offline");
   };
-  await until(isGone, { withinMs: 120_000, what: "the laptop is missed", everyMs: 1_000 });
+  await until(isGone, { what: "the laptop is missed", everyMs: 1_000 });
   return { scene, dance, spheres, stuck };
 }

@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { chromium, type Browser, type BrowserContext, type Page, type ViewportSize } from "playwright-core";
 import type { Manager } from "./farm.ts";
+import { HANG_MS } from "./wait.ts";
 
 export const DESKTOP: ViewportSize = { width: 1280, height: 860 };
 export const PHONE: ViewportSize = { width: 360, height: 740 };
@@ -69,7 +70,7 @@ export async function newVisitor({ viewport = DESKTOP, theme = "light" }: Visito
     // The page's own files come when the browser likes: its icon many seconds after the page.
     if (!pathname.startsWith("/app/static/")) requests.push(`${request.method()} ${pathname}${search}`);
   });
-  page.setDefaultTimeout(20_000);
+  page.setDefaultTimeout(HANG_MS);
   return { page, context, complaints, requests, close: () => context.close() };
 }
 
@@ -139,6 +140,15 @@ export async function tooWide({ page }: Visitor): Promise<string[]> {
       .filter((element) => element.getBoundingClientRect().right > wide + 1)
       .map((element) => `${element.tagName.toLowerCase()}.${element.className}`);
   });
+}
+
+/** CPU milliseconds that the page's main thread has used so far: other load on the machine does not add to it. */
+export async function mainThreadMs(page: Page): Promise<number> {
+  const chrome = await page.context().newCDPSession(page);
+  await chrome.send("Performance.enable", { timeDomain: "threadTicks" });
+  const { metrics } = await chrome.send("Performance.getMetrics");
+  await chrome.detach();
+  return 1_000 * metrics.find(({ name }) => name === "TaskDuration")!.value;
 }
 
 /** Milliseconds from the start of the page's load to its first text or picture on the screen; waits until there is one. */

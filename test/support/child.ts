@@ -1,5 +1,6 @@
 /** Child processes of tests: their output is kept, and none outlives the test. */
 import { spawn, type ChildProcess } from "node:child_process";
+import { HANG_MS } from "./wait.ts";
 
 export interface Ended {
   code: number | null;
@@ -57,7 +58,7 @@ export function startChild(program: string, args: readonly string[], options: Ch
     stderr: () => Buffer.concat(err).toString("utf8"),
     ended,
     running: () => child.exitCode === null && child.signalCode === null,
-    end: async (signal = "SIGTERM", withinMs = 15_000) => {
+    end: async (signal = "SIGTERM", withinMs = HANG_MS) => {
       if (started.running()) child.kill(signal);
       const timer = setTimeout(() => child.kill("SIGKILL"), withinMs);
       return await ended.finally(() => clearTimeout(timer));

@@ -17,13 +17,12 @@ import { taskSchema, type Task, type TaskStatus } from "../../src/protocol/task.
 import { workersSchema } from "../../src/protocol/worker.ts";
 import { cleanEnvironment, endAllChildren, startChild, type Child } from "./child.ts";
 import { temporaryFolder } from "./folders.ts";
-import { until } from "./wait.ts";
+import { HANG_MS, until } from "./wait.ts";
 
 /** The checkout under test. */
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 const START = path.join(CHECKOUT, "src/launcher/start.ts");
 const TABLAO = path.join(CHECKOUT, "src/cli/tablao.js");
-const READY_WITHIN_MS = 90_000;
 
 const folders: { remove(): void }[] = [];
 
@@ -73,7 +72,7 @@ export function groupOf(state: string): number {
 
 /** Wait until nothing of the group runs any more. */
 export async function untilGone(group: number): Promise<void> {
-  if (!(await groupEnded(group, 10_000))) throw new Error("not within 10 s: the manager's processes are gone");
+  if (!(await groupEnded(group, HANG_MS))) throw new Error("processes of the manager are left");
 }
 
 /** Start a manager and wait until it serves. */
@@ -95,7 +94,7 @@ export async function startManager(options: ManagerOptions = {}): Promise<Manage
       if (url === undefined && !child.running()) throw new Error(`npm start ended: ${child.stderr()}`);
       return url;
     };
-    return { child, url: await until(probe, { withinMs: READY_WITHIN_MS, what: "npm start serves" }) };
+    return { child, url: await until(probe, { what: "npm start serves" }) };
   };
   const first = await launch(options.port ?? 0);
   const port = Number(new URL(first.url).port);
@@ -105,7 +104,7 @@ export async function startManager(options: ManagerOptions = {}): Promise<Manage
     token,
     state,
     child: first.child,
-    client: new ManagerClient({ url: first.url, secret: token, retryForMs: 15_000 }),
+    client: new ManagerClient({ url: first.url, secret: token, retryForMs: HANG_MS }),
     stop: async () => {
       await manager.child.end("SIGTERM");
     },
@@ -170,7 +169,7 @@ export async function startAgent(manager: Pick<Manager, "url" | "client">, optio
       const workers = Object.values(await manager.client.call(workersSchema, "GET", "/workers"));
       return workers.find((worker) => worker.name === name && worker.connection === "online")?.id;
     },
-    { withinMs: 30_000, what: `agent ${name} is online` },
+    { what: `agent ${name} is online` },
   );
   return {
     name,
@@ -243,7 +242,7 @@ export async function untilStatus(
   manager: Manager,
   id: number,
   statuses: TaskStatus[],
-  withinMs = 90_000,
+  withinMs = HANG_MS,
 ): Promise<Task> {
   let last: Task | undefined;
   const probe = async (): Promise<Task | undefined> => {

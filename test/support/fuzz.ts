@@ -1,12 +1,13 @@
-/** `npm run fuzz -- --requests 100000 --seed 7`: hand the numbers to the test that runs inside workerd. */
+/** `npm run fuzz -- --requests 100000 --seed 7`: runs `api-fuzz.test.ts` inside workerd with these numbers. */
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({ options: { requests: { type: "string" }, seed: { type: "string" } } });
 
-function whole(name: string, text: string | undefined, otherwise: number): string {
-  const value = text === undefined ? otherwise : Number(text);
+/** The value of an option, or `fallback` without it. Ends the process when it is no whole number from 1 up. */
+function wholeNumber(name: string, text: string | undefined, fallback: number): string {
+  const value = text === undefined ? fallback : Number(text);
   if (!Number.isSafeInteger(value) || value < 1) {
     process.stderr.write(`fuzz: --${name} must be a whole number from 1 up\n`);
     process.exit(2);
@@ -16,12 +17,11 @@ function whole(name: string, text: string | undefined, otherwise: number): strin
 
 const env = {
   ...process.env,
-  FUZZ_REQUESTS: whole("requests", values.requests, 10_000),
-  FUZZ_SEED: whole("seed", values.seed, Math.floor(Math.random() * 1e9) + 1),
+  FUZZ_REQUESTS: wholeNumber("requests", values.requests, 10_000),
+  FUZZ_SEED: wholeNumber("seed", values.seed, Math.floor(Math.random() * 1e9) + 1),
 };
-const vitest = path.resolve(import.meta.dirname, "../../node_modules/vitest/vitest.mjs");
-const run = spawnSync(process.execPath, [vitest, "run", "--config", "vitest.fuzz.config.ts"], {
-  stdio: "inherit",
-  env,
-});
+const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+const vitest = path.join(CHECKOUT, "node_modules/vitest/vitest.mjs");
+const args = [vitest, "run", "--config", "config/vitest.config.ts", "--project", "fuzz"];
+const run = spawnSync(process.execPath, args, { cwd: CHECKOUT, stdio: "inherit", env });
 process.exit(run.status ?? 1);

@@ -28,7 +28,7 @@ export async function eventsThrough(manager: Manager, taskId: number, kind: Even
       const events = await eventsOf(manager, taskId);
       return events.some((event) => event.kind === kind) && events;
     },
-    { withinMs: 60_000, what: `the history of task ${taskId} says ${kind}`, everyMs: 300 },
+    { what: `the history of task ${taskId} says ${kind}`, everyMs: 300 },
   );
 }
 

@@ -15,7 +15,7 @@ export function pngSize(bytes: Buffer): { width: number; height: number } {
 /** Every pixel of a picture, decoded whole: a file that is cut off or damaged throws. */
 export function pixelsOf(file: string): { at(x: number, y: number): Colour; width: number; height: number } {
   const run = (program: string, args: string[]): Buffer =>
-    execFileSync(program, args, { timeout: 60_000, maxBuffer: 100_000_000, stdio: ["ignore", "pipe", "pipe"] });
+    execFileSync(program, args, { timeout: 120_000, maxBuffer: 100_000_000, stdio: ["ignore", "pipe", "pipe"] });
   const size = run("ffprobe", ["-v", "error", "-show_entries", "stream=width,height", "-of", "csv=p=0", file]);
   const [width = 0, height = 0] = size.toString().trim().split(",").map(Number);
   const raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-"];
@@ -39,7 +39,7 @@ export function videoOf(file: string): z.infer<typeof streamsSchema>["streams"][
   const entries = "stream=codec_name,width,height,nb_read_frames";
   const args = ["-v", "error", "-count_frames", "-show_entries", entries, "-of", "json", file];
   const { streams } = streamsSchema.parse(
-    JSON.parse(execFileSync("ffprobe", args, { encoding: "utf8", timeout: 60_000 })),
+    JSON.parse(execFileSync("ffprobe", args, { encoding: "utf8", timeout: 120_000 })),
   );
   if (streams.length !== 1) throw new Error(`${file} has ${streams.length} streams`);
   return streams[0]!;

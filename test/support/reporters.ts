@@ -1,9 +1,12 @@
-/** Reports for `.ci/run`, which adds them up: one JSON file per run of the test runner when TABLAO_TEST_REPORTS names a folder. */
+/**
+ * Reporters of the test runner. When TABLAO_TEST_REPORTS names a folder, each run of the runner also writes a JSON report
+ * there, which `.ci/count.mjs` adds up. The name holds the process id, so that runs do not overwrite each other's.
+ */
 import { join } from "node:path";
 
-export function reporters(name: string): { reporters: string[]; outputFile?: { json: string } } {
+export function reporters(): { reporters: string[]; outputFile?: { json: string } } {
   const folder = process.env.TABLAO_TEST_REPORTS;
   return folder
-    ? { reporters: ["default", "json"], outputFile: { json: join(folder, `${name}.json`) } }
+    ? { reporters: ["default", "json"], outputFile: { json: join(folder, `report-${process.pid}.json`) } }
     : { reporters: ["default"] };
 }

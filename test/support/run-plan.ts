@@ -17,7 +17,7 @@ export function runPlan(type: string, settings: Record<string, unknown>, frames:
   const args = plan.command.args.map((arg) =>
     typeof arg === "string" ? arg : "in" in arg ? path.join(input, arg.in) : path.join(out, arg.out),
   );
-  const result = spawnSync(plan.command.program, args, { encoding: "utf8", timeout: 60_000 });
+  const result = spawnSync(plan.command.program, args, { encoding: "utf8", timeout: 120_000 });
   const parser = findParser(name)!.create(frames);
   const events = `${result.stdout}\n${result.stderr}`.split("\n").flatMap((line) => parser.line(line));
   return {

@@ -1,11 +1,11 @@
-/** Before each file of tests: properties start where `seed.ts` says. */
+/** Runs before each test file: property tests start from the seed of `seed.ts`. */
 import fc from "fast-check";
 import { inject } from "vitest";
 
 declare module "vitest" {
   interface ProvidedContext {
     seed: number;
-    /** When `npm run fuzz` runs its one test, and not all tests run. */
+    /** Set by `npm run fuzz`, which runs one test with these numbers. */
     fuzz?: { requests: number; seed: number };
   }
 }

@@ -1,8 +1,12 @@
-/** Waiting for something to become true, with a limit and a telling message. */
+/** Waiting for something to become true, with a bound and a message that says what did not come. */
 import { setTimeout as sleep } from "node:timers/promises";
 
+/** Ends a hang. A shorter bound would fail tests on a busy machine. */
+export const HANG_MS = 120_000;
+
 export interface WaitOptions {
-  withinMs: number;
+  /** `HANG_MS` unless the time itself is tested. */
+  withinMs?: number;
   /** What is waited for, for the message. */
   what: string;
   everyMs?: number;
@@ -11,7 +15,7 @@ export interface WaitOptions {
 /** Poll `probe` until it answers something other than undefined, null or false; a throw of the last try is the cause. */
 export async function until<T>(
   probe: () => T | undefined | null | false | Promise<T | undefined | null | false>,
-  { withinMs, what, everyMs = 100 }: WaitOptions,
+  { withinMs = HANG_MS, what, everyMs = 100 }: WaitOptions,
 ): Promise<T> {
   const limit = performance.now() + withinMs;
   for (;;) {

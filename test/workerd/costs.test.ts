@@ -63,11 +63,7 @@ test.each([
     work: { ...SLOW, chunk: 1 },
     limits: { objectRequests: 3.4, requests: 3.8, rowsWritten: 6.8, rowsRead: 5, puts: 1, dollars: 14 },
   },
-])(
-  "$what",
-  async ({ work, limits }) => {
-    const costs = await costsOf(work);
-    expect(above(costs, limits)).toEqual({});
-  },
-  120_000,
-);
+])("$what", async ({ work, limits }) => {
+  const costs = await costsOf(work);
+  expect(above(costs, limits)).toEqual({});
+});

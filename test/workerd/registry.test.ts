@@ -39,7 +39,7 @@ function later(ms: number): void {
 
 /** What is on its way arrives. */
 async function soon(check: () => void | Promise<void>): Promise<void> {
-  await vi.waitFor(check, 10_000);
+  await vi.waitFor(check, 120_000);
 }
 
 async function alarmOf(registry: DurableObjectStub<WorkerRegistry>): Promise<number | null> {

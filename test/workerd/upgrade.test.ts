@@ -121,7 +121,10 @@ describe.each([
     const hooks = (await registry().listWebhooks()).map(({ id }) => id);
     expect(hooks).toEqual((taken.registry.tables["webhooks"] ?? []).map(({ id }) => id));
     const hook = await registry().createWebhook({ url: "https://example.com/hook", events: ["task.completed"] });
-    expect((await registry().listWebhooks()).map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([...hooks, hook.id]);
+    expect((await registry().listWebhooks()).map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([
+      ...hooks,
+      hook.id,
+    ]);
     expect(await registry().removeWebhook(hook.id)).toEqual({ ok: true, value: null });
   });
 
@@ -184,7 +187,9 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
   test("a token that was made then opens it, and sees the finished frames", async () => {
     const { artist } = taken.credentials;
     const listed = await okJson(await send("GET", "/tasks", { token: artist }), 200);
-    expect((listed["tasks"] as { id: number }[]).map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([1, 2, 3, 4, 5]);
+    expect((listed["tasks"] as { id: number }[]).map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([
+      1, 2, 3, 4, 5,
+    ]);
     const done = await okJson(await send("GET", "/tasks/4/frames?state=done&limit=200", { token: artist }), 200);
     expect(done["frames"]).toHaveLength(130);
     const file = await send("GET", "/tasks/1/frames/3/file", { token: artist });

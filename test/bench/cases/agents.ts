@@ -56,7 +56,7 @@ async function run(runtime: Runtime, client: ManagerClient, exec: object, frames
   const id = await runtime.submit({ type: "exec", settings: { ...exec, frames: `1-${frames}` }, chunk: 1 });
   const ended = async (): Promise<boolean> =>
     (await client.call(taskSchema, "GET", `/tasks/${id}`)).status === "completed";
-  await until(ended, { withinMs: 120_000, what: "the task is completed", everyMs: 50 });
+  await until(ended, { what: "the task is completed", everyMs: 50 });
   return id;
 }
 

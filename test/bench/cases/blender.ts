@@ -53,7 +53,6 @@ async function shareOf(program: string, what: string, ffmpeg: boolean): Promise<
     const { id } = z.object({ id: z.int() }).parse(JSON.parse(stdout));
     const status = async () => (await client.call(taskSchema, "GET", `/tasks/${id}`)).status;
     await until(async () => ["completed", "failed"].includes(await status()), {
-      withinMs: 180_000,
       what: "Blender has rendered",
       everyMs: 100,
     });

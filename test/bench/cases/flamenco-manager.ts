@@ -44,7 +44,7 @@ export class FlamencoSide implements Side {
     const child = startChild(program, ["-quiet"], { cwd: folder });
     const api = `http://127.0.0.1:${port}/api/v3`;
     const side = new FlamencoSide(child, folder, api, new http.Agent({ keepAlive: true }));
-    await until(() => side.#call("GET", "/version", null), { withinMs: 30_000, what: "Flamenco's manager serves" });
+    await until(() => side.#call("GET", "/version", null), { what: "Flamenco's manager serves" });
     for (let n = 0; n < workers; n++) await side.#signOn(n);
     return side;
   }

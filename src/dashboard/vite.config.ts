@@ -1,18 +1,18 @@
 import { defineConfig } from "vite";
 
 /**
- * The page, built into `public/`. Its hashed files are `/app/static/…`, because `/assets/…` is part of the API. Names carry a hash,
- * so they can be cached for ever; `index.html` cannot.
+ * Builds the page into `public/`. Its hashed files are `/app/static/…`, because `/assets/…` is part of the API. Their names
+ * carry a hash, so that browsers can cache them for ever; `index.html` is not cached.
  */
 export default defineConfig({
-  root: "src/dashboard",
+  root: import.meta.dirname,
   base: "/",
   publicDir: "static",
   build: {
     outDir: "../../public",
     emptyOutDir: true,
     assetsDir: "app/static",
-    // A data: address would need a hole in the content security policy.
+    // The content security policy allows no data: address.
     assetsInlineLimit: 0,
     target: "es2023",
     modulePreload: { polyfill: false },

@@ -1,0 +1,111 @@
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+import { reporters } from "../test/support/reporters.ts";
+import { SEED } from "../test/support/seed.ts";
+
+/**
+ * The projects of the test runner. Which command runs which stands in `package.json` and CONTRIBUTING.md.
+ *
+ * - `unit`: pure rules and the agent's parts, in Node.
+ * - `model`, `model-large`: the lease protocol, explored to its end in threads.
+ * - `workerd`, `workerd-large`: the Durable Objects and the Worker, inside the runtime.
+ * - `demo`: a manager and an agent as a new user starts them, with the built-in renderer.
+ * - `e2e`: managers, agents, renderers and browsers as processes.
+ * - `chaos`: runtimes that are killed, networks that fail.
+ * - `fuzz`: the one test that `npm run fuzz` runs with more requests than `workerd` has.
+ */
+
+/**
+ * Bounds only end a hang. A passing test takes a small part of them, so that a busy machine does not fail it; a lower bound
+ * would make the result depend on what else the machine does.
+ */
+const BOUNDS = { testTimeout: 120_000, hookTimeout: 120_000 };
+
+/** Tests with processes and renderers have their own, shorter bounds inside, and name what did not come; these are longer. */
+const PROCESS_BOUNDS = { testTimeout: 600_000, hookTimeout: 300_000 };
+
+/** Files of `workerd` that take longer than the rest together. They run in `test:all`. */
+const LARGE_WORKERD = ["authz-matrix", "costs", "files-parts"].map((name) => `test/workerd/${name}.test.ts`);
+
+/** A few end-to-end files need no program but Node; `npm test` runs one of them. */
+const DEMO = "test/e2e/demo.test.ts";
+
+/** The manager's Worker and objects in workerd, with the bindings of the tests. */
+const manager = cloudflareTest({
+  wrangler: { configPath: "./wrangler.toml" },
+  miniflare: {
+    bindings: {
+      TABLAO_ADMIN_TOKEN: "test-admin-token-0123456789abcdef",
+      TEST_MIGRATIONS: await readD1Migrations("./schema"),
+    },
+  },
+});
+
+const inWorkerd = {
+  setupFiles: ["./test/support/seeded.ts", "./test/workerd/setup.ts"],
+  ...BOUNDS,
+};
+
+const { FUZZ_REQUESTS, FUZZ_SEED } = process.env;
+
+export default defineConfig({
+  test: {
+    ...reporters(),
+    teardownTimeout: 30_000,
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: ["src/**/*.test.ts", "test/examples/**/*.test.ts"],
+          setupFiles: ["./test/support/seeded.ts"],
+          provide: { seed: SEED },
+          ...BOUNDS,
+        },
+      },
+      { test: { name: "model", include: ["test/model/model.test.ts"], ...BOUNDS } },
+      { test: { name: "model-large", include: ["test/model/large.test.ts"], ...BOUNDS } },
+      {
+        plugins: [manager],
+        test: {
+          name: "workerd",
+          include: ["test/workerd/**/*.test.ts"],
+          exclude: LARGE_WORKERD,
+          provide: { seed: SEED },
+          ...inWorkerd,
+        },
+      },
+      {
+        plugins: [manager],
+        test: { name: "workerd-large", include: LARGE_WORKERD, provide: { seed: SEED }, ...inWorkerd },
+      },
+      { test: { name: "demo", include: [DEMO], ...PROCESS_BOUNDS } },
+      {
+        // One file after the other, because they share the machine's cores.
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          exclude: [DEMO],
+          fileParallelism: false,
+          ...PROCESS_BOUNDS,
+        },
+      },
+      {
+        // Runs overlap, because most of a run is waiting.
+        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], maxConcurrency: 4, ...PROCESS_BOUNDS },
+      },
+      ...(FUZZ_REQUESTS && FUZZ_SEED
+        ? [
+            {
+              plugins: [manager],
+              test: {
+                name: "fuzz",
+                include: ["test/workerd/api-fuzz.test.ts"],
+                provide: { seed: SEED, fuzz: { requests: Number(FUZZ_REQUESTS), seed: Number(FUZZ_SEED) } },
+                ...inWorkerd,
+              },
+            },
+          ]
+        : []),
+    ],
+  },
+});
