@@ -1,7 +1,8 @@
 /** Wait for a task's end, with its progress on screen. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
-import { taskSchema, type Task, type TaskStatus } from "../protocol/task.ts";
+import { isEnded } from "../protocol/constants.ts";
+import { taskSchema, type Task } from "../protocol/task.ts";
 import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { framesText, showProgress } from "./progress.ts";
@@ -15,13 +16,6 @@ const IDLE_MS = 3_000;
 
 /** How Blender's own check (`blender-script.ts`) begins when the scene refers to a file that nobody brought. */
 const MISSING_FILE = "missing file ";
-
-const FINAL: readonly TaskStatus[] = ["completed", "failed", "canceled"];
-
-/** Whether a task's status is one that it stays in by itself. */
-export function isFinal(status: TaskStatus): boolean {
-  return FINAL.includes(status);
-}
 
 /** Poll until the task has ended, and answer with how. Ctrl-C ends the waiting, not the task. Throws `ManagerError`, `CliError`. */
 export async function waitFor(client: ManagerClient, id: number, quiet: boolean): Promise<Task> {
@@ -74,7 +68,7 @@ async function poll(
     else if (status === "waiting") text += `, waits for task ${task.waits_for.join(", ")}`;
     else if (status === "queued" && now - idleSince > IDLE_MS) text += await whyIdle(client, task.type, signal);
     progress.update(frames.done + frames.failed + frames.skipped, frames.total, text);
-    if (isFinal(status)) return task;
+    if (isEnded(status)) return task;
     await sleep(POLL_MS, undefined, { signal });
   }
 }

@@ -2,6 +2,7 @@
  * Limits and names that several sides must agree on. No schema library here: the page and the parsers load this file alone,
  * and zod would make the page's first script several times as large.
  */
+import type { TaskStatus } from "./task.ts";
 
 /** Farm settings whose names start so are render presets. */
 export const PRESET_PREFIX = "render.";
@@ -32,3 +33,15 @@ export const CLOSE_GONE = 4004;
  * under it in vain is deleted only then: an upload that arrived after the deletion would stay for ever.
  */
 export const SWEEP_AFTER_MS = 60_000;
+
+/** When the grant of a lease that ends at `leaseEndMs` runs out. */
+export function grantEndMs(leaseEndMs: number): number {
+  return leaseEndMs + SWEEP_AFTER_MS;
+}
+
+/** The statuses of a task that has ended. It gives out no more leases, unless a person asks for its frames again. */
+export const ENDED: readonly TaskStatus[] = ["completed", "failed", "canceled"];
+
+export function isEnded(status: TaskStatus): boolean {
+  return ENDED.includes(status);
+}

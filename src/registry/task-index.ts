@@ -2,10 +2,11 @@
  * The tasks as they last reported: rows, and the SQL index that dispatch walks. The tasks
  * themselves are in their objects.
  */
+import { ENDED, isEnded } from "../protocol/constants.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { all, first, run, type SqlParam } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { TaskSummary } from "../protocol/task.ts";
+import type { TaskStatus, TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { needsSignature, type BlocklistEntry, type Candidate } from "./dispatch.ts";
 import type { DispatchState } from "./epoch.ts";
@@ -38,7 +39,6 @@ export interface OpenTask extends Candidate {
 const CURSOR = /^[1-9]\d{0,14}$/;
 /** The longest page of a list: summaries are read and sent whole. */
 const MAX_PAGE = 500;
-const ENDED: ReadonlySet<string> = new Set(["completed", "failed", "canceled"]);
 
 type StateRow = {
   version: number;
@@ -219,8 +219,8 @@ export class TaskIndex {
 
   /** Whether the task is completed, failed, canceled or removed. */
   hasEnded(id: number): boolean {
-    const row = first<{ status: string }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id);
-    return row === undefined || ENDED.has(row.status);
+    const row = first<{ status: TaskStatus }>(this.#sql, "SELECT status FROM tasks WHERE id = ?", id);
+    return row === undefined || isEnded(row.status);
   }
 
   summary(id: number): TaskSummary | undefined {
@@ -249,7 +249,7 @@ export class TaskIndex {
    * would sort all of them.
    */
   endedSummaries(limit: number): TaskSummary[] {
-    const ended = "+status IN ('completed', 'failed', 'canceled')";
+    const ended = `+status IN (${ENDED.map((status) => `'${status}'`).join(", ")})`;
     const rows = all<{ summary: string }>(
       this.#sql,
       `SELECT summary FROM tasks WHERE ${ended} ORDER BY id DESC LIMIT ?`,

@@ -3,6 +3,7 @@
  * dispatch itself, and calls `chooseTask` instead of imitating it, so that the answer is what
  * dispatch would do.
  */
+import { isEnded } from "../protocol/constants.ts";
 import { missingFor } from "../protocol/needs.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Missing, TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
@@ -139,7 +140,7 @@ function taskRule(
   counts: ReadonlyMap<WorkerRule, number>,
   holds: readonly Hold[],
 ): TaskWhy["rule"] {
-  if (["completed", "failed", "canceled"].includes(summary.status)) return "ended";
+  if (isEnded(summary.status)) return "ended";
   if (summary.status === "paused") return "paused";
   if (claimable === 0) {
     if (summary.frames.pending === 0) return "all_leased";

@@ -7,6 +7,7 @@ import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
+import { isEnded } from "../../protocol/constants.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
@@ -15,7 +16,6 @@ import { CliError, EXIT } from "../failure.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { showProgress } from "../progress.ts";
 import { bytes, count, harmless, instant } from "../text.ts";
-import { isFinal } from "../wait.ts";
 
 const FOLLOW_MS = 1_000;
 /** Following and downloading outlive a restart of the manager. */
@@ -87,7 +87,7 @@ async function logs(command: Command, id: number): Promise<void> {
 }
 
 async function hasEnded(client: ManagerClient, id: number): Promise<boolean> {
-  return isFinal((await client.call(taskSchema, "GET", `/tasks/${id}`, { retryForMs: RETRY_FOR_MS })).status);
+  return isEnded((await client.call(taskSchema, "GET", `/tasks/${id}`, { retryForMs: RETRY_FOR_MS })).status);
 }
 
 function logText({ text, at_ms, worker_id }: LogLine, times: boolean): string[] {
@@ -151,7 +151,7 @@ async function download(command: Command, id: number, dir: string): Promise<void
   out.line(
     `${dir}: ${results.length}${wanted} there and verified; ${fetched.length} fetched (${bytes(fetched.reduce((sum, file) => sum + file.size, 0))})`,
   );
-  if (frames === undefined && !isFinal(task.status))
+  if (frames === undefined && !isEnded(task.status))
     out.note(`the task is ${task.status}; run this again for the rest`);
 }
 

@@ -1,12 +1,11 @@
 /** What the farm view shows in which order. Pure. */
+import { isEnded } from "../../protocol/constants.ts";
 import type { LiveWorker } from "../../protocol/live.ts";
-import type { TaskStatus, TaskSummary } from "../../protocol/task.ts";
+import type { TaskSummary } from "../../protocol/task.ts";
 import { text } from "../text.ts";
 
-const OPEN: ReadonlySet<TaskStatus> = new Set(["waiting", "queued", "rendering", "paused"]);
-
 export function isOpen(task: Pick<TaskSummary, "status">): boolean {
-  return OPEN.has(task.status);
+  return !isEnded(task.status);
 }
 
 export function nameOfTask(task: Pick<TaskSummary, "id" | "name" | "type">): string {
