@@ -8,7 +8,7 @@ import { signingKey, type SigningEnv } from "../platform/signing.ts";
 import type { Grant } from "../protocol/file.ts";
 import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import { SWEEP_AFTER_MS } from "../protocol/constants.ts";
+import { grantEndMs } from "../protocol/constants.ts";
 import type { Extended, Given, GivenLease, GivenNext } from "../rpc/task.ts";
 import type { CallerContext, RequestContext } from "./server/route.ts";
 
@@ -73,5 +73,5 @@ async function grantedLease(env: SigningEnv, worker: number, lease: GivenLease):
  * the outputs of the attempt that were not committed are deleted.
  */
 async function grantFor(env: SigningEnv, claims: Omit<Grant, "exp_ms">, untilMs: number): Promise<string> {
-  return await signGrant(await signingKey(env), { ...claims, exp_ms: untilMs + SWEEP_AFTER_MS });
+  return await signGrant(await signingKey(env), { ...claims, exp_ms: grantEndMs(untilMs) });
 }

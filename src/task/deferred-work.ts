@@ -1,68 +1,57 @@
 /**
- * What a task's object owes others, besides answering calls: history to D1, reports to the registry, news to dependents,
- * pushes to workers, the sweep of superseded uploads, its own removal. Everything that must not be forgotten is in the
- * record with the instant it is due; the one alarm does it. A failing chore is tried again later and never ends the chain.
+ * What a task's object owes to others besides answering calls: history to D1, reports to the registry, updates to dependents,
+ * cancellations to workers, the deletion of garbage, its own removal.
+ *
+ * - What must not be forgotten is in the record, with the instant at which it is due. The one alarm does it.
+ * - A job that fails is due again later. It stops neither the jobs after it nor the alarm.
+ * - Jobs are idempotent: the alarm may run twice, and the object may be evicted after any await.
  */
 import { deleteTaskObjects } from "../files/sweep.ts";
 import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
 import { writeRows } from "../history/store.ts";
-import type { Env } from "../rpc/env.ts";
-import { ok, type Result } from "../lib/result.ts";
-import { AlarmScheduler } from "../platform/alarm.ts";
-import type { Refusal } from "../protocol/problem.ts";
-import { Dependents, NEWS_MS } from "./dependents.ts";
+import { isEnded } from "../protocol/constants.ts";
+import type { TaskStatus } from "../protocol/task.ts";
+import { Dependents, UPDATE_INTERVAL_MS } from "./dependents.ts";
+import { deleteGarbage } from "./garbage-collector.ts";
+import { RegistryReporter } from "./registry-reporter.ts";
 import { minus } from "./rules/frame-set.ts";
+import { withoutDeleted } from "./rules/garbage.ts";
+import { expireLeases } from "./rules/lease-calls.ts";
 import { claimable, statusOf, type Effects, type Transition } from "./rules/ledger.ts";
-import { expire } from "./rules/settle.ts";
-import { RegistryLine } from "./registry-reporter.ts";
-import { sweepDue } from "./garbage-collector.ts";
-import type { Loaded, Settle } from "./transactor.ts";
-import type { ChoreState, TaskStore } from "./storage/task-store.ts";
-import { nextWakeMs } from "./rules/next-alarm.ts";
+import type { DeferredState, LoadedTask, TaskRecord } from "./rules/record.ts";
+import type { Observer } from "./rules/transition.ts";
+import type { TaskContext } from "./task-context.ts";
+import type { Participant } from "./transactor.ts";
 
-/** A chore that failed is tried again after this; the outbox has a backoff of its own. */
-const AGAIN_MS = 5_000;
-/** After a chore that threw, as it does when the database is full, nothing that is overdue comes sooner than this. */
-const BREATHE_MS = 500;
-/** R2 lists of 1,000 objects per wake while a task's files are removed. */
+/** A job that failed is tried again after this; the outbox has a backoff of its own. Shorter: a failing R2 is called for nothing. */
+const RETRY_MS = 5_000;
+/** After a job threw, nothing that is overdue runs sooner than this: a database that is full would be called without a pause. */
+const BACK_OFF_MS = 500;
+/** R2 lists of 1,000 objects in one run, while a task's files are removed. More: the alarm may take longer than it may run. */
 const REMOVE_LISTS = 20;
 
-/** What a transition may change that others must hear of at once. */
+/** What the registry and dependents must hear of at once when a transition changes it. */
 interface Before {
   hasWork: boolean;
-  status: string;
+  status: TaskStatus;
   priority: number;
   name: string;
 }
 
-/** The object, as its chores see it. */
-export interface Host {
-  ctx: DurableObjectState;
-  env: Env;
-  store: TaskStore;
-  loaded(): Loaded | null;
-  transit(change: (t: Transition) => Result<null, Refusal>): unknown;
-  settle: Settle;
-  /** The task's storage is empty now. */
-  gone(): void;
-}
-
-export class TaskChores {
-  readonly #host: Host;
-  readonly #alarm: AlarmScheduler;
+export class DeferredWork implements Observer<Before>, Participant {
+  readonly #context: TaskContext;
   /** Settles when the last run that was asked for is over. */
   #running: Promise<void> = Promise.resolve();
   readonly dependents: Dependents;
-  readonly #registry: RegistryLine;
+  readonly #registry: RegistryReporter;
 
-  constructor(host: Host) {
-    this.#host = host;
-    this.dependents = new Dependents(host.env, host.store);
-    this.#registry = new RegistryLine({ env: host.env, loaded: () => host.loaded(), arm: () => this.arm() });
-    this.#alarm = new AlarmScheduler(host.ctx, { task: () => this.#dueMs() });
+  constructor(context: TaskContext) {
+    this.#context = context;
+    this.dependents = new Dependents(context);
+    this.#registry = new RegistryReporter(context);
   }
 
-  before({ definition, terms, record }: Loaded): Before {
+  before({ definition, terms, record }: LoadedTask): Before {
     return {
       hasWork: claimable(terms, record.ledger) > 0,
       status: statusOf(terms, record.ledger),
@@ -71,11 +60,11 @@ export class TaskChores {
     };
   }
 
-  /** Inside the transaction: write down what the transition makes due. */
-  plan(loaded: Loaded, t: Transition, was: Before): void {
-    const { chores, tail } = loaded.record;
-    const now = this.before(loaded);
-    const ended = now.status !== was.status && ["completed", "failed", "canceled"].includes(now.status);
+  /** Write down in the record what the transition makes due. */
+  after(task: LoadedTask, t: Transition, was: Before): void {
+    const { chores, tail } = task.record;
+    const now = this.before(task);
+    const ended = now.status !== was.status && isEnded(now.status);
     if (tail.length > 0)
       chores.outbox_due_ms = ended || chores.remove ? t.nowMs : (chores.outbox_due_ms ?? t.nowMs + DRAIN_AFTER_MS);
     const urgent =
@@ -83,49 +72,41 @@ export class TaskChores {
       now.status !== was.status ||
       now.priority !== was.priority ||
       now.name !== was.name;
-    this.#registry.note(loaded, t, urgent);
+    this.#registry.note(task, t, urgent);
     const flipped = (now.status === "completed") !== (was.status === "completed");
-    this.dependents.plan(chores, t, flipped || chores.remove !== null);
+    this.dependents.note(chores, t, flipped || chores.remove !== null);
   }
 
-  /** The rows are others than what is remembered of them. */
-  forget(): void {
-    this.dependents.forget();
-    this.#registry.forget();
+  discarded(): void {
+    this.dependents.discarded();
+    this.#registry.discarded();
   }
 
-  /** After the commit: tell at once what may not wait for the alarm, and arm it. `canceled`: leases that what was committed has canceled. */
-  follow(loaded: Loaded, canceled: Effects["canceled"] = []): void {
-    if (this.#registry.takeTurn(loaded, Date.now())) this.#host.ctx.waitUntil(this.report());
+  /** Tell at once what should not wait for the alarm, and set the alarm. */
+  afterCommit(task: LoadedTask, canceled: Effects["canceled"]): void {
+    const { ctx, alarm } = this.#context;
+    if (this.#registry.takeTurn(task, Date.now())) ctx.waitUntil(this.report());
     if (canceled.length > 0) {
-      const push = (): Promise<void> => this.#registry.pushCancels(loaded.definition.id, canceled);
-      this.#host.ctx.waitUntil(this.#attempt("push cancel", push));
+      const push = (): Promise<void> => this.#registry.pushCancels(task.definition.id, canceled);
+      ctx.waitUntil(this.#attempt("push cancel", push));
     }
-    this.arm();
+    alarm.arm();
   }
 
-  /** Set the alarm when nothing, or something later, is set. An early wake costs little and sets it anew. */
-  arm(): void {
-    this.#alarm.arm();
+  /** Tell the registry how the task stands. Does not throw. */
+  async report(): Promise<void> {
+    await this.#registry.report();
   }
 
-  #dueMs(): number | null {
-    const loaded = this.#host.loaded();
-    if (!loaded) return null;
-    const { ledger, chores } = loaded.record;
-    return nextWakeMs({
-      leases: ledger.leases,
-      sweeps: ledger.sweeps,
-      outboxMs: chores.outbox_due_ms,
-      reportMs: chores.report_due_ms,
-      newsMs: chores.news_due_ms,
-      removeMs: chores.remove?.due_ms ?? null,
-    });
+  /** Before a failure is judged: ask how many workers there are to try (P6). Without an answer the last known number serves. */
+  async countAbleWorkers(): Promise<void> {
+    const task = this.#context.transactor.committed;
+    if (task) await this.#attempt("count workers", () => this.#registry.countAbleWorkers(task));
   }
 
   /**
-   * The alarm. Idempotent: it looks at what is due, not at why it woke. One run at a time, whatever the platform does: two
-   * drains of one outbox that overlap could tell an event twice (P7).
+   * The alarm: do what is due, whatever set it. One run at a time, even if the platform starts two: two drains of one outbox that
+   * overlap could write an event twice (P7).
    */
   async run(): Promise<void> {
     const before = this.#running;
@@ -140,35 +121,32 @@ export class TaskChores {
   }
 
   async #doWhatIsDue(): Promise<void> {
-    this.#alarm.rang();
-    if (!this.#host.loaded()) return;
-    await this.#attempt("expire", async () => {
-      this.#host.transit((t) => {
-        expire(t);
-        t.effects.idle = true;
-        return ok(null);
-      });
-    });
+    const { alarm, transactor } = this.#context;
+    alarm.rang();
+    if (!transactor.committed) return;
+    await this.#attempt("expire", async () => void transactor.transact(expireLeases));
     const due = (atMs: number | null | undefined): boolean => atMs !== null && atMs !== undefined && atMs <= Date.now();
-    const chores = (): ChoreState | undefined => this.#host.loaded()?.record.chores;
-    if (due(chores()?.outbox_due_ms)) await this.#attempt("history", () => this.#drain());
-    if (this.#host.loaded()?.record.ledger.sweeps.some((sweep) => due(sweep.due_ms)))
-      await this.#attempt("sweep", () => this.#sweep());
-    if (due(chores()?.report_due_ms)) await this.report();
-    if (due(chores()?.news_due_ms)) await this.#attempt("news", () => this.#tellDependents());
-    if (due(chores()?.remove?.due_ms)) await this.#attempt("remove", () => this.#remove());
-    this.arm();
+    // Read again before each job: the one before may have changed the record, or removed the task.
+    const state = (): DeferredState | undefined => transactor.committed?.record.chores;
+    if (due(state()?.outbox_due_ms)) await this.#attempt("history", () => this.#drain());
+    if (transactor.committed?.record.ledger.sweeps.some((garbage) => due(garbage.due_ms)))
+      await this.#attempt("sweep", () => this.#collectGarbage());
+    if (due(state()?.report_due_ms)) await this.report();
+    if (due(state()?.news_due_ms)) await this.#attempt("news", () => this.#updateDependents());
+    if (due(state()?.remove?.due_ms)) await this.#attempt("remove", () => this.#remove());
+    alarm.arm();
   }
 
+  /** Run one job. A throw is logged, under the name that `chore` has in the logs, and delays what is overdue. */
   async #attempt(chore: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
     } catch (error) {
-      this.#alarm.holdOff(Date.now() + BREATHE_MS);
+      this.#context.alarm.holdOff(Date.now() + BACK_OFF_MS);
       console.error(
         JSON.stringify({
           at: "task",
-          task: this.#host.loaded()?.definition.id,
+          task: this.#context.transactor.committed?.definition.id,
           chore,
           error: error instanceof Error ? error.message : "unknown",
         }),
@@ -176,92 +154,84 @@ export class TaskChores {
     }
   }
 
+  /** Write waiting history events to D1. */
   async #drain(): Promise<void> {
-    const { env, store, settle } = this.#host;
-    const record = (): Loaded["record"] => this.#host.loaded()!.record;
+    const { env, store, transactor } = this.#context;
+    const record = (): TaskRecord => transactor.committed!.record;
     const result = await drainOutbox(
       { failures: record().chores.outbox_failures },
       {
         read: (limit) => store.waitingEvents(record().tail, limit),
         remove: (throughSeq) =>
-          settle((now) => {
+          transactor.persist((now) => {
             now.tail = store.dropEvents(now.tail, throughSeq);
           }),
         write: (rows) => writeRows(env.HISTORY, rows),
         nowMs: () => Date.now(),
       },
     );
-    settle(({ chores, tail }) => {
+    transactor.persist(({ chores, tail }) => {
       chores.outbox_failures = result.failures;
       chores.outbox_due_ms = result.retryAtMs ?? (tail.length > 0 ? Date.now() + DRAIN_AFTER_MS : null);
     });
   }
 
-  /** Delete what superseded attempts uploaded and no commit took. */
-  async #sweep(): Promise<void> {
-    const { env, store, settle } = this.#host;
-    const { definition, record } = this.#host.loaded()!;
-    const due = record.ledger.sweeps.filter((sweep) => sweep.due_ms <= Date.now());
-    await sweepDue(due, {
+  /** Delete uploads that are no frame's result, and forget them. */
+  async #collectGarbage(): Promise<void> {
+    const { env, store, transactor } = this.#context;
+    const { definition, record } = transactor.committed!;
+    const due = record.ledger.sweeps.filter((garbage) => garbage.due_ms <= Date.now());
+    await deleteGarbage(due, {
       bucket: env.FILES,
       definition,
-      book: store.book,
-      done: (sweeps) => {
-        // The record may have been read anew meanwhile, so they are known by what they say.
-        const carriedOut = new Set(sweeps.map((sweep) => JSON.stringify(sweep)));
-        settle(({ ledger }) => {
-          ledger.sweeps = ledger.sweeps.filter((other) => !carriedOut.has(JSON.stringify(other)));
+      table: store.frameTable,
+      deleted: (garbage) => {
+        transactor.persist(({ ledger }) => {
+          ledger.sweeps = withoutDeleted(ledger.sweeps, garbage);
         });
       },
-      failed: (sweeps) => {
-        for (const sweep of sweeps) sweep.due_ms = Date.now() + AGAIN_MS;
+      failed: (garbage) => {
+        for (const one of garbage) one.due_ms = Date.now() + RETRY_MS;
       },
     });
   }
 
-  /** Tell the registry how the task stands. */
-  async report(): Promise<void> {
-    await this.#registry.report();
-  }
-
-  /** Before a failure is judged: how many workers there are to try (P6). The last known number serves when nobody answers. */
-  async countAbleWorkers(): Promise<void> {
-    const loaded = this.#host.loaded();
-    if (loaded) await this.#attempt("count workers", () => this.#registry.countAbleWorkers(loaded));
-  }
-
-  async #tellDependents(): Promise<void> {
-    const { sent, state } = await this.dependents.tell(this.#host.loaded()!);
-    const now = this.#host.loaded();
+  async #updateDependents(): Promise<void> {
+    const { transactor } = this.#context;
+    const { sent, state } = await this.dependents.update(transactor.committed!);
+    const now = transactor.committed;
     if (!now) return;
-    // It may have completed, or been removed, while they were told that it is open: nothing else would tell them any more.
+    // The task may have completed, or been removed, while dependents were told that it is open. No later update would tell them.
     const moved = this.dependents.progress(now, null).state !== state;
-    this.#host.settle(({ chores }) => {
+    transactor.persist(({ chores }) => {
       if (sent) chores.news = minus(chores.news, sent);
-      if (sent === null) chores.news_due_ms = Date.now() + AGAIN_MS;
+      if (sent === null) chores.news_due_ms = Date.now() + RETRY_MS;
       else if (moved) chores.news_due_ms = Date.now();
-      else chores.news_due_ms = chores.news.length > 0 ? Date.now() + NEWS_MS : null;
+      else chores.news_due_ms = chores.news.length > 0 ? Date.now() + UPDATE_INTERVAL_MS : null;
     });
   }
 
-  /** Files first, again when the last grant has run out, then history, and the object's own storage last. */
+  /**
+   * One step of the removal, in this order: the files, the files once more when the last grant has run out, what is owed to D1, the
+   * registry and dependents, and the object's own storage.
+   */
   async #remove(): Promise<void> {
-    const { ctx, env } = this.#host;
-    const { definition, record } = this.#host.loaded()!;
+    const { ctx, env, transactor } = this.#context;
+    const { definition, record } = transactor.committed!;
     const nowMs = Date.now();
-    record.chores.remove!.due_ms = nowMs + AGAIN_MS;
-    const swept = await deleteTaskObjects(env.FILES, definition.id, REMOVE_LISTS);
-    const { tail, chores } = this.#host.loaded()!.record;
+    record.chores.remove!.due_ms = nowMs + RETRY_MS;
+    const deleted = await deleteTaskObjects(env.FILES, definition.id, REMOVE_LISTS);
+    const { tail, chores } = transactor.committed!.record;
     const remove = chores.remove!;
     const owes =
       tail.length > 0 || chores.outbox_due_ms !== null || chores.report_due_ms !== null || chores.news_due_ms !== null;
-    if (swept && nowMs >= remove.until_ms && !owes) {
+    if (deleted && nowMs >= remove.until_ms && !owes) {
       await ctx.storage.deleteAll();
-      this.#host.gone();
+      transactor.removed();
       return;
     }
-    const dueMs = !swept ? nowMs : nowMs < remove.until_ms ? remove.until_ms : nowMs + AGAIN_MS;
-    this.#host.settle((record) => {
+    const dueMs = !deleted ? nowMs : nowMs < remove.until_ms ? remove.until_ms : nowMs + RETRY_MS;
+    transactor.persist((record) => {
       record.chores.remove = { ...remove, due_ms: dueMs };
     });
   }

@@ -1,108 +1,116 @@
-/** The two ends of a dependency: asking those a task waits for, telling those that wait for it. */
+/** The two ends of a dependency: this asks the tasks that this one waits for, and updates the tasks that wait for this one. */
 import { callTask } from "../rpc/stubs.ts";
-import type { Env } from "../rpc/env.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { whyNotFrameByFrame } from "./rules/dependencies.ts";
 import { EMPTY, format, setOf, union, type FrameSet } from "./rules/frame-set.ts";
 import { statusOf, type Transition } from "./rules/ledger.ts";
+import type { DeferredState, LoadedTask } from "./rules/record.ts";
 import type { DependencyProgress, TaskDefinition } from "../rpc/task.ts";
-import type { Loaded } from "./transactor.ts";
-import type { ChoreState, Dependent, TaskStore } from "./storage/task-store.ts";
+import type { TaskContext } from "./task-context.ts";
+import type { Dependent } from "./storage/task-store.ts";
 
-/** Frame-by-frame dependents are told at most this often. */
-export const NEWS_MS = 1_000;
-/** A dependent that was announced and never created is forgotten after this. */
+/** Frame-by-frame dependents are updated at most this often: more often, every frame costs a request. */
+export const UPDATE_INTERVAL_MS = 1_000;
+/**
+ * A dependent that does not exist this long after it asked is forgotten: its submission failed. Sooner: one whose creation is slow
+ * would miss its updates and wait for ever.
+ */
 const FORGET_MS = 3_600_000;
 
 export class Dependents {
-  readonly #env: Env;
-  readonly #store: TaskStore;
+  readonly #context: TaskContext;
+  /** The stored list; null while it is to be read. */
   #known: Dependent[] | null = null;
 
-  constructor(env: Env, store: TaskStore) {
-    this.#env = env;
-    this.#store = store;
+  constructor(context: TaskContext) {
+    this.#context = context;
   }
 
   /** Ask every dependency for its progress, and be remembered there. Refused when one does not exist. */
   async watch(definition: TaskDefinition): Promise<Result<DependencyProgress[], Refusal>> {
-    const news: DependencyProgress[] = [];
+    const updates: DependencyProgress[] = [];
     for (const [i, { task: id, frames }] of definition.depends_on.entries()) {
       const scattered = frames === "same" ? whyNotFrameByFrame(definition.frame_list) : null;
       if (scattered) return refuse("invalid", `frame by frame: the frame list ${scattered}`, `depends_on.${i}`);
-      const progress = await callTask(this.#env, id, (task) => task.watch(definition.id, frames));
+      const progress = await callTask(this.#context.env, id, (task) => task.watch(definition.id, frames));
       if (!progress.ok) return refuse("invalid", `task ${id} does not exist`, `depends_on.${i}`);
-      news.push(progress.value);
+      updates.push(progress.value);
     }
-    return ok(news);
+    return ok(updates);
   }
 
-  /** The same where some may be missing: those that are not there are gone. */
-  async watchThere({ id, depends_on }: Pick<TaskDefinition, "id" | "depends_on">): Promise<DependencyProgress[]> {
+  /** The same after a restore, where dependencies may be missing: those count as gone. */
+  async watchExisting({ id, depends_on }: Pick<TaskDefinition, "id" | "depends_on">): Promise<DependencyProgress[]> {
     const watched = depends_on.map(async ({ task, frames }): Promise<DependencyProgress> => {
-      const progress = await callTask(this.#env, task, (object) => object.watch(id, frames));
+      const progress = await callTask(this.#context.env, task, (object) => object.watch(id, frames));
       return progress.ok ? progress.value : { id: task, version: Number.MAX_SAFE_INTEGER, state: "gone", done: null };
     });
     return await Promise.all(watched);
   }
 
   add(dependent: Dependent): void {
-    this.#store.addDependent(dependent);
+    this.#context.store.addDependent(dependent);
     this.#known = null;
   }
 
-  /** The rows may be others than before. */
-  forget(): void {
+  /** Memory was discarded. */
+  discarded(): void {
     this.#known = null;
   }
 
   #all(): Dependent[] {
-    return (this.#known ??= this.#store.dependents());
+    return (this.#known ??= this.#context.store.dependents());
   }
 
-  /** Note what a transition gives to tell. `atOnce`: the task completed, is no longer complete, or goes. */
-  plan(chores: ChoreState, t: Transition, atOnce: boolean): void {
+  /**
+   * After a transition, before it is written: note what dependents must be told. `atOnce`: the task completed, is no longer
+   * complete, or is being removed.
+   */
+  note(state: DeferredState, t: Transition, atOnce: boolean): void {
     if (this.#all().length === 0) return;
     if (this.#all().some((dependent) => dependent.frames === "same")) {
       for (const { kind, frames } of t.effects.events) {
-        if (kind === "done" || kind === "skipped") chores.news = union(chores.news, setOfText(frames));
+        if (kind === "done" || kind === "skipped") state.news = union(state.news, setOfText(frames));
       }
     }
-    if (atOnce) chores.news_due_ms = t.nowMs;
-    else if (chores.news.length > 0) chores.news_due_ms ??= t.nowMs + NEWS_MS;
+    if (atOnce) state.news_due_ms = t.nowMs;
+    else if (state.news.length > 0) state.news_due_ms ??= t.nowMs + UPDATE_INTERVAL_MS;
   }
 
-  progress({ definition, terms, record }: Loaded, done: FrameSet | null): DependencyProgress {
+  /** The progress of this task; `done`: the frames to name, or null for a dependent that waits for the whole task. */
+  progress({ definition, terms, record }: LoadedTask, done: FrameSet | null): DependencyProgress {
     const completed = statusOf(terms, record.ledger) === "completed";
     const state = record.chores.remove ? "gone" : completed ? "completed" : "open";
     return { id: definition.id, version: record.ledger.version, state, done: done && (format(done) || null) };
   }
 
   /** All frames that are done or skipped. */
-  allDone({ record }: Loaded): FrameSet {
+  allDone({ record }: LoadedTask): FrameSet {
     const done: number[] = [];
-    for (const [frame, entry] of this.#store.entries()) if (entry.state === "done") done.push(frame);
+    for (const [frame, entry] of this.#context.store.entries()) if (entry.state === "done") done.push(frame);
     return union(record.ledger.skipped, setOf(done));
   }
 
   /**
-   * Tell them all how the task stands now; what changes while they are told is for the next time. The news they were told, or null
-   * when one could not be reached and all must be told again.
+   * Tell all dependents the progress of this task as it is at the call. `sent`: the frames they were told, or null when one of
+   * them could not be reached and all must be told again. `state`: what they were told.
    */
-  async tell(loaded: Loaded): Promise<{ sent: FrameSet | null; state: DependencyProgress["state"] }> {
-    const sent = loaded.record.chores.news;
-    const { state } = this.progress(loaded, null);
+  async update(task: LoadedTask): Promise<{ sent: FrameSet | null; state: DependencyProgress["state"] }> {
+    const { env, store } = this.#context;
+    const sent = task.record.chores.news;
+    const { state } = this.progress(task, null);
+    // All messages are made before the first is sent: what is not committed yet must not get into a later one.
     const each = this.#all().map((dependent) => ({
       dependent,
-      progress: this.progress(loaded, dependent.frames === "same" ? sent : null),
+      progress: this.progress(task, dependent.frames === "same" ? sent : null),
     }));
     let missed = false;
     for (const { dependent, progress } of each) {
-      const call = callTask(this.#env, dependent.task, (task) => task.dependencyMoved(progress));
+      const call = callTask(env, dependent.task, (object) => object.dependencyMoved(progress));
       const answer = await call.catch(() => "failed" as const);
       const forgotten = answer === "unknown" && Date.now() - dependent.since_ms > FORGET_MS;
-      if (answer === "gone" || forgotten) this.#store.removeDependent(dependent.task);
+      if (answer === "gone" || forgotten) store.removeDependent(dependent.task);
       else if (answer !== "taken") missed = true;
     }
     this.#known = null;
@@ -110,7 +118,7 @@ export class Dependents {
   }
 }
 
-/** The frame list of an event back into a set; it was made by `format`, so it has no steps. */
+/** Reads the frame list of an event back into a set. `format` made it, so it has no steps. */
 function setOfText(text: string | null): FrameSet {
   if (!text) return EMPTY;
   return text.split(",").map((part) => {

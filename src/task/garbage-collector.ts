@@ -1,61 +1,66 @@
-/** Carries out the sweeps of a task: what to delete is decided in `sweeping.ts`. */
+/** Deletes a task's garbage: the uploads that are no frame's result. What is deleted is decided in `rules/garbage.ts`. */
 import { outputKey } from "../files/keys.ts";
 import { sweepAttempt, sweepAttempts, sweepOutputs } from "../files/sweep.ts";
 import { PREVIEW_SUFFIX } from "../protocol/file.ts";
 import { frames } from "./rules/frame-set.ts";
-import type { FrameBook, Sweep } from "./rules/ledger.ts";
+import type { FrameTable, Garbage } from "./rules/ledger.ts";
 import { outputNames } from "./rules/receipts.ts";
 import type { TaskDefinition } from "../rpc/task.ts";
-import { doomedBy, type Doomed } from "./rules/garbage.ts";
+import { toDelete, type ToDelete } from "./rules/garbage.ts";
 
-export interface SweepDeps {
+export interface GarbageDependencies {
   bucket: R2Bucket;
   definition: TaskDefinition;
-  book: FrameBook;
-  /** These have been carried out: forget them. */
-  done(sweeps: readonly Sweep[]): void;
-  /** These have failed: they are due again later. */
-  failed(sweeps: readonly Sweep[]): void;
+  table: FrameTable;
+  /** Called with what has been deleted: forget it. */
+  deleted(garbage: readonly Garbage[]): void;
+  /** Called with what could not be deleted: it is due again later. */
+  failed(garbage: readonly Garbage[]): void;
 }
 
 /**
- * Carry out sweeps that are due. Those of single frames go together: a thousand frames that are asked for again may have been
- * rendered by a thousand attempts, and neither a request nor a row for each would end in time. Throws what failed first.
+ * Delete the garbage that is due. Garbage of single frames is deleted together: when a thousand frames are requeued, a thousand
+ * attempts may have rendered them, and one request and one row for each would take minutes. Throws the first failure, and leaves
+ * the rest for the next run.
  */
-export async function sweepDue(due: readonly Sweep[], deps: SweepDeps): Promise<void> {
-  const { bucket, definition, book } = deps;
+export async function deleteGarbage(due: readonly Garbage[], dependencies: GarbageDependencies): Promise<void> {
+  const { bucket, definition, table } = dependencies;
   const { id } = definition;
-  const doomed = due.map((sweep) => ({ sweep, doomed: doomedBy(sweep, book) }));
-  const single = doomed.filter((item) => item.doomed.of === "frames");
-  const keys = single.flatMap((item) => keysOf(definition, item.doomed));
+  const all = due.map((garbage) => ({ garbage, what: toDelete(garbage, table) }));
+  const single = all.filter(({ what }) => what.of === "frames");
+  const keys = single.flatMap(({ what }) => keysOf(definition, what));
   if (single.length > 0)
     await attempt(
-      single.map(({ sweep }) => sweep),
+      single.map(({ garbage }) => garbage),
       () => sweepOutputs(bucket, id, keys),
-      deps,
+      dependencies,
     );
-  for (const item of doomed) {
-    const { sweep, doomed: what } = item;
-    if (what.of === "attempts") await attempt([sweep], () => sweepAttempts(bucket, id, what.through), deps);
+  for (const { garbage, what } of all) {
+    if (what.of === "attempts") await attempt([garbage], () => sweepAttempts(bucket, id, what.through), dependencies);
     else if (what.of === "attempt")
-      await attempt([sweep], () => sweepAttempt(bucket, id, what.attempt, what.keep), deps);
+      await attempt([garbage], () => sweepAttempt(bucket, id, what.attempt, what.keep), dependencies);
   }
 }
 
-async function attempt(sweeps: readonly Sweep[], work: () => Promise<unknown>, deps: SweepDeps): Promise<void> {
+async function attempt(
+  garbage: readonly Garbage[],
+  work: () => Promise<unknown>,
+  dependencies: GarbageDependencies,
+): Promise<void> {
   try {
     await work();
   } catch (error) {
-    deps.failed(sweeps);
+    dependencies.failed(garbage);
     throw error;
   }
-  deps.done(sweeps);
+  dependencies.deleted(garbage);
 }
 
-function keysOf(definition: TaskDefinition, doomed: Doomed): string[] {
-  if (doomed.of !== "frames") return [];
-  const names = [...outputNames(definition, [...frames(doomed.frames)]).values()];
+/** The keys in R2 of the frames' outputs and their previews. */
+function keysOf(definition: TaskDefinition, what: ToDelete): string[] {
+  if (what.of !== "frames") return [];
+  const names = [...outputNames(definition, [...frames(what.frames)]).values()];
   return names
     .flatMap((name) => [name, name + PREVIEW_SUFFIX])
-    .map((name) => outputKey(definition.id, doomed.attempt, name));
+    .map((name) => outputKey(definition.id, what.attempt, name));
 }

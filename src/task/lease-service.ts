@@ -1,141 +1,152 @@
 /**
- * The lease calls of one task's object: what is checked before a transition, and compiled after it. All of a call is synchronous.
+ * The lease calls: what is checked before a transition, and compiled after it. The answer is made synchronously with the
+ * transition, and given when the transition is committed: by then the lease may have changed again.
  */
 import { planFor } from "../compilers/index.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
-import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts";
+import type { Claim, Complete, Fail, Renew } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import { claim as claimFrames, type ClaimOutcome } from "./rules/claim.ts";
+import type { Extended, Given, GivenLease, GivenNext, Proven, WorkerRef } from "../rpc/task.ts";
+import type { ClaimOutcome, ClaimRequest } from "./rules/claim.ts";
 import { format, frames } from "./rules/frame-set.ts";
-import * as leasing from "./rules/settle.ts";
+import {
+  claimLease,
+  renewLease,
+  settleLease,
+  type Ending,
+  type Renewal,
+  type Settled,
+  type Settlement,
+} from "./rules/lease-calls.ts";
+import type { TaskLive } from "./live.ts";
 import type { LiveLease } from "./rules/lease-index.ts";
 import type { Transition } from "./rules/ledger.ts";
 import { checkReceipts, leaseFrames } from "./rules/receipts.ts";
-import type { Extended, Given, GivenLease, GivenNext, Proven, WorkerRef } from "../rpc/task.ts";
-import type { Loaded, Transit } from "./transactor.ts";
-import type { TaskLog } from "./storage/log-store.ts";
+import type { LoadedTask } from "./rules/record.ts";
+import type { Outcome } from "./rules/transition.ts";
+import type { TaskContext } from "./task-context.ts";
+import { NOT_FOUND, type Enqueued } from "./transactor.ts";
 
-type Outcome<T> = Result<T, Refusal>;
-type Verb = (t: Transition, ref: leasing.LeaseRef, done: leasing.DoneFrame[]) => Outcome<{ committed: number }>;
+type Answer<T> = Promise<Result<T, Refusal>>;
 
-/** The object, as its lease calls see it; they are made only while it holds a task. */
-export interface LeaseHost {
-  log: TaskLog;
-  /** The task with what other lease calls have changed: see `HeldTask`. */
-  ahead(): Loaded | null;
-  gather: Transit;
-  /** Somebody follows the log. */
-  logWatched(): boolean;
-}
+export class LeaseService {
+  readonly #context: TaskContext;
+  readonly #live: Pick<TaskLive, "logWatched" | "taskMoved">;
 
-export class LeaseDesk {
-  readonly #host: LeaseHost;
-  /** Fractions workers reported, by lease id; worth nothing after an eviction. */
-  readonly progress = new Map<string, number>();
-
-  constructor(host: LeaseHost) {
-    this.#host = host;
+  constructor(context: TaskContext, live: Pick<TaskLive, "logWatched" | "taskMoved">) {
+    this.#context = context;
+    this.#live = live;
   }
 
-  claim(worker: WorkerRef, claim: Claim): Outcome<Given> {
-    const outcome = this.#host.gather((t) => {
-      const claimed = claimIn(t, worker, claim);
-      t.effects.idle = claimed.lease === null || !claimed.fresh;
-      return ok(claimed);
-    });
-    return outcome.ok ? ok(this.#given(outcome.value, claim)) : outcome;
+  async claim(worker: WorkerRef, claim: Claim): Answer<Given> {
+    const task = this.#context.transactor.uncommitted();
+    if (!task) return NOT_FOUND;
+    const { result, committed } = this.#context.transactor.enqueue(claimLease, requestOf(worker, claim));
+    const answer = result.ok ? ok(given(task, result.value, claim)) : result;
+    await committed;
+    return answer;
   }
 
-  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Outcome<Extended> {
-    const ref = { worker: worker.id, leaseId, attempt: renew.attempt };
-    const done = this.#checked(renew);
+  async renew(worker: WorkerRef, leaseId: string, body: Proven<Renew>): Answer<Extended> {
+    const { transactor, progress } = this.#context;
+    const task = transactor.uncommitted();
+    if (!task) return NOT_FOUND;
+    const done = checkReceipts(task.definition, body.attempt, body.done);
     if (!done.ok) return done;
-    const lease = this.#host.gather(
-      (t) => this.#logged(leasing.renew(t, ref, done.value), t, ref, renew.log),
-      Boolean(renew.log),
-    );
-    if (!lease.ok) return lease;
-    if (renew.progress !== null) this.progress.set(leaseId, renew.progress);
-    const { until_ms } = lease.value;
-    const { input_task } = this.#host.ahead()!.definition;
-    return ok({ lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#host.logWatched() });
+    const call: Renewal = { lease: { worker: worker.id, leaseId, attempt: body.attempt }, done: done.value };
+    const { result, committed } = body.log
+      ? this.#withLog(call, body.log, (t) => renewLease(t, call))
+      : transactor.enqueue(renewLease, call);
+    if (result.ok && body.progress !== null) progress.set(leaseId, body.progress);
+    const answer = result.ok ? ok(this.#extended(task, result.value)) : result;
+    this.#live.taskMoved();
+    await committed;
+    return answer;
   }
 
-  complete(worker: WorkerRef, leaseId: string, body: Proven<Complete>): Outcome<GivenNext> {
-    return this.#settle(worker, leaseId, body, body.next, (t, ref, done) => leasing.complete(t, ref, done));
-  }
-
-  fail(worker: WorkerRef, leaseId: string, body: Proven<Fail>): Outcome<GivenNext> {
+  async fail(worker: WorkerRef, leaseId: string, body: Proven<Fail>): Answer<GivenNext> {
     const named = parseFrameList(body.frames);
     if (!named.ok) return refuse("invalid", named.error, "frames");
-    const blamed = leaseFrames(named.value);
-    if (!blamed.ok) return blamed;
-    const verb: Verb = (t, ref, done) => leasing.fail(t, ref, done, blamed.value, body.error);
-    return this.#settle(worker, leaseId, body, body.next, verb);
+    const failed = leaseFrames(named.value);
+    if (!failed.ok) return failed;
+    return await this.settle(
+      worker,
+      leaseId,
+      body,
+      { verb: "fail", failed: failed.value, error: body.error },
+      body.next,
+    );
   }
 
-  release(worker: WorkerRef, leaseId: string, body: Proven<Release>): Outcome<GivenNext> {
-    return this.#settle(worker, leaseId, body, null, (t, ref, done) => leasing.release(t, ref, done, body.reason));
-  }
-
-  #settle(
+  /** Complete, fail or release: end the lease as `ending` says, and claim the next one when `next` asks for it. */
+  async settle(
     worker: WorkerRef,
     leaseId: string,
     body: Pick<Proven<Complete>, "attempt" | "done" | "log">,
+    ending: Ending,
     next: Claim | null,
-    verb: Verb,
-  ): Outcome<GivenNext> {
-    const ref = { worker: worker.id, leaseId, attempt: body.attempt };
-    const done = this.#checked(body);
+  ): Answer<GivenNext> {
+    const { transactor, progress } = this.#context;
+    const task = transactor.uncommitted();
+    if (!task) return NOT_FOUND;
+    const done = checkReceipts(task.definition, body.attempt, body.done);
     if (!done.ok) return done;
-    const settled = this.#host.gather((t) => {
-      // A repeated call whose first answer was lost: its next lease is there already.
-      const repeated = next !== null && t.ledger.leases.claimedWith(worker.id, next.key) !== undefined;
-      const result = repeated
-        ? ok({ committed: done.value.length })
-        : this.#logged(verb(t, ref, done.value), t, ref, body.log);
-      if (!result.ok) return result;
-      return ok({ committed: result.value.committed, claimed: next && claimIn(t, worker, next) });
-    }, Boolean(body.log));
-    if (!settled.ok) return settled;
-    this.progress.delete(leaseId);
-    const { committed, claimed } = settled.value;
-    return ok({ committed, next: claimed && this.#given(claimed, next!) });
-  }
-
-  #checked(body: Pick<Proven<Complete>, "attempt" | "done">): Outcome<leasing.DoneFrame[]> {
-    const definition = this.#host.ahead()?.definition;
-    // The task may have been removed while its object waited for somebody else's answer.
-    if (!definition) return refuse("not_found", "there is no such task");
-    return checkReceipts(definition, body.attempt, body.done);
-  }
-
-  /** The log that came with a lease call is kept when the call was accepted. */
-  #logged<T>(result: Outcome<T>, t: Transition, ref: leasing.LeaseRef, text: string | undefined): Outcome<T> {
-    if (result.ok && text) this.#host.log.append(t.nowMs, ref.worker, ref.attempt, text);
-    return result;
-  }
-
-  #given(outcome: ClaimOutcome, claim: Claim): Given {
-    if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
-    return { lease: this.#leaseOf(outcome.lease, claim), reason: null, retry_after_ms: null };
-  }
-
-  #leaseOf(lease: LiveLease, claim: Claim): GivenLease {
-    const { id, type, parser, settings } = this.#host.ahead()!.definition;
-    return {
-      task_id: id,
-      lease_id: lease.lease_id,
-      attempt: lease.attempt,
-      frames: format(lease.frames),
-      lease_ms: lease.until_ms - Date.now(),
-      until_ms: lease.until_ms,
-      plan: planFor(type, parser, settings, [...frames(lease.frames)], claim.platform),
+    const call: Settlement = {
+      lease: { worker: worker.id, leaseId, attempt: body.attempt },
+      done: done.value,
+      ending,
+      next: next && requestOf(worker, next),
     };
+    const { result, committed } = body.log
+      ? this.#withLog(call, body.log, (t) => settleLease(t, call))
+      : transactor.enqueue(settleLease, call);
+    if (result.ok) progress.delete(leaseId);
+    const answer = result.ok ? ok(settled(task, result.value, next)) : result;
+    await committed;
+    return answer;
+  }
+
+  /** A call with a log is written at once and by itself, because the log is a row of its own. It is kept if the call is accepted. */
+  #withLog<T extends object>(call: Renewal, log: string, change: (t: Transition) => Outcome<T>): Enqueued<T> {
+    const result = this.#context.transactor.transact((t) => {
+      const outcome = change(t);
+      // A repeated call brings a log that is kept already.
+      const repeated = outcome.ok && "repeated" in outcome.value && outcome.value.repeated;
+      if (outcome.ok && !repeated) this.#context.log.append(t.nowMs, call.lease.worker, call.lease.attempt, log);
+      return outcome;
+    }, true);
+    return { result, committed: Promise.resolve() };
+  }
+
+  #extended({ definition }: LoadedTask, { until_ms }: LiveLease): Extended {
+    const { input_task } = definition;
+    return { lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#live.logWatched() };
   }
 }
 
-function claimIn(t: Transition, worker: WorkerRef, claim: Claim): ClaimOutcome {
-  return claimFrames(t, { worker: worker.id, key: claim.key, epoch: claim.epoch, leaseId: crypto.randomUUID() });
+function requestOf(worker: WorkerRef, { key, epoch }: Claim): ClaimRequest {
+  return { worker: worker.id, key, epoch, leaseId: crypto.randomUUID() };
+}
+
+function settled(task: LoadedTask, { committed, claimed }: Settled, next: Claim | null): GivenNext {
+  return { committed, next: claimed && given(task, claimed, next!) };
+}
+
+function given(task: LoadedTask, outcome: ClaimOutcome, claim: Claim): Given {
+  if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
+  return { lease: givenLease(task, outcome.lease, claim), reason: null, retry_after_ms: null };
+}
+
+function givenLease({ definition }: LoadedTask, lease: LiveLease, claim: Claim): GivenLease {
+  const { id, type, parser, settings } = definition;
+  return {
+    task_id: id,
+    lease_id: lease.lease_id,
+    attempt: lease.attempt,
+    frames: format(lease.frames),
+    lease_ms: lease.until_ms - Date.now(),
+    until_ms: lease.until_ms,
+    plan: planFor(type, parser, settings, [...frames(lease.frames)], claim.platform),
+  };
 }

@@ -6,15 +6,17 @@ import { LiveFeed, type Source } from "../live/feed.ts";
 import { viewerOf, type Viewer } from "../live/viewer.ts";
 import type { FrameLists, LiveFrame, MovedFrames, TaskDelta, TaskSnapshot } from "../protocol/live.ts";
 import type { Task } from "../protocol/task.ts";
+import { callRegistry } from "../rpc/stubs.ts";
 import { frames, minus, size, type FrameSet } from "./rules/frame-set.ts";
 import { FrameStates, hasPreview, movedFrames } from "./views/frame-states.ts";
-import type { FrameBook, Ledger } from "./rules/ledger.ts";
+import type { Ledger, Transition } from "./rules/ledger.ts";
 import type { TaskDefinition } from "../rpc/task.ts";
 import { sharedTask } from "../protocol/shared-view.ts";
-import type { Loaded } from "./transactor.ts";
-import type { TaskLog } from "./storage/log-store.ts";
-import type { TaskStore } from "./storage/task-store.ts";
-import { frameOf } from "./views/task.ts";
+import type { LoadedTask } from "./rules/record.ts";
+import type { Observer } from "./rules/transition.ts";
+import type { TaskContext } from "./task-context.ts";
+import type { Participant } from "./transactor.ts";
+import { frameView, taskView } from "./views/task.ts";
 
 /** More frames than this in one transition, and a snapshot is shorter than what names them. */
 const MAX_FRAMES = 2_000;
@@ -31,17 +33,6 @@ const LOG_CHARS = 200_000;
 export type LiveKind = "full" | "log" | "shared";
 type Name = number | "task" | "log";
 
-/** The object, as its live socket sees it. */
-export interface LiveHost {
-  ctx: DurableObjectState;
-  store: TaskStore;
-  log: TaskLog;
-  loaded(): Loaded | null;
-  view(): Task;
-  /** Ids of those tokens that still give access. */
-  livingTokens(ids: number[]): Promise<number[]>;
-}
-
 /** What a transition may change that the ledger does not say afterwards. */
 interface Before {
   definition: TaskDefinition;
@@ -49,18 +40,20 @@ interface Before {
   touched: Set<number>;
 }
 
-export class TaskLive implements Source<Name> {
-  readonly #host: LiveHost;
+export class TaskLive implements Source<Name>, Observer<Before | null>, Participant {
+  readonly #context: TaskContext;
   readonly feed: LiveFeed<Name>;
-  /** Null until a snapshot needs it, and while nobody watches. */
+  /** The state of every frame; null until a snapshot needs it, and while no page watches. */
   #states: FrameStates | null = null;
+  /** Frames that changed since `#states` was brought up to date. */
   #stale = new Set<number>();
   /** The newest entry of the log that was sent; null until one is noted. */
   #logSeq: number | null = null;
 
-  constructor(host: LiveHost) {
-    this.#host = host;
-    this.feed = new LiveFeed(host.ctx, this);
+  constructor(context: TaskContext) {
+    this.#context = context;
+    this.feed = new LiveFeed(context.ctx, this);
+    context.log.beforeAppend(() => this.#logGrows());
   }
 
   /** The upgrade of a socket that the Worker has let in. */
@@ -81,42 +74,42 @@ export class TaskLive implements Source<Name> {
     return name !== "log";
   }
 
-  /** Before a transition; null while nobody watches. */
-  before(loaded: Loaded): Before | null {
-    const { definition, record } = loaded;
+  /** Null while no page watches: then a lease call costs nothing here. Otherwise the frames that it writes are recorded. */
+  before({ definition, record }: LoadedTask, t: Transition): Before | null {
     const { leases, skipped } = record.ledger;
     const { watched } = this.feed;
     leases.moved = watched ? [] : null;
-    return watched ? { definition, skipped, touched: new Set() } : null;
-  }
-
-  /** The book for that transition: it remembers which frames are written. */
-  book(before: Before | null): FrameBook {
-    const { book } = this.#host.store;
-    if (!before) return book;
-    return {
-      get: (frame) => book.get(frame),
+    if (!watched) return null;
+    const { table } = t;
+    const touched = new Set<number>();
+    t.table = {
+      get: (frame) => table.get(frame),
       set: (frame, entry) => {
-        before.touched.add(frame);
-        book.set(frame, entry);
+        touched.add(frame);
+        table.set(frame, entry);
       },
     };
+    return { definition, skipped, touched };
   }
 
-  /** After its commit. */
-  after(loaded: Loaded, before: Before | null): void {
+  /** Before the transition is written. What is sent later is made from the committed view, so it is never ahead of the rows. */
+  after(task: LoadedTask, _t: Transition, before: Before | null): void {
     if (!before) return;
-    const { skipped, leases } = loaded.record.ledger;
+    const { skipped, leases } = task.record.ledger;
     const moved = leases.moved ?? [];
     if (skipped !== before.skipped) moved.push(minus(before.skipped, skipped), minus(skipped, before.skipped));
     const many = before.touched.size + moved.reduce((sum, set) => sum + size(set), 0);
-    const { settings, frame_list } = loaded.definition;
+    const { settings, frame_list } = task.definition;
     const same = settings === before.definition.settings && frame_list === before.definition.frame_list;
     if (!same || many > MAX_FRAMES) return this.reset();
     for (const frame of before.touched) this.#changed(frame);
     for (const set of moved) for (const frame of frames(set)) if (!before.touched.has(frame)) this.#changed(frame);
-    if (this.#states && this.#stale.size > MAX_STALE) this.#catchUp(this.#states, loaded.record.ledger);
+    if (this.#states && this.#stale.size > MAX_STALE) this.#catchUp(this.#states, task.record.ledger);
     this.feed.note("task");
+  }
+
+  discarded(): void {
+    this.reset();
   }
 
   #changed(frame: number): void {
@@ -126,8 +119,8 @@ export class TaskLive implements Source<Name> {
 
   /** Bring the states up to date. */
   #catchUp(states: FrameStates, ledger: Ledger): void {
-    const { book } = this.#host.store;
-    states.catchUp({ ledger, book }, this.#stale);
+    const { frameTable: table } = this.#context.store;
+    states.catchUp({ ledger, table }, this.#stale);
     this.#stale.clear();
   }
 
@@ -137,20 +130,29 @@ export class TaskLive implements Source<Name> {
     this.feed.reset();
   }
 
-  /** Progress or load: what no transition says. */
-  moved(): void {
+  /** Progress or load changed, which no transition says. */
+  taskMoved(): void {
     this.feed.note("task");
   }
 
-  /** Before text is appended to the log. */
-  logged(): void {
+  /** Whether a page shows the log, or somebody reads it again and again. */
+  logWatched(): boolean {
+    return this.feed.has("log") || this.#context.log.followed(Date.now());
+  }
+
+  #logGrows(): void {
     if (!this.feed.has("log")) return;
-    this.#logSeq ??= this.#host.log.read({ tail: 1, limit: 1 }).next;
+    this.#logSeq ??= this.#context.log.read({ tail: 1, limit: 1 }).next;
     this.feed.note("log");
   }
 
+  #view(): Task {
+    const { transactor, progress } = this.#context;
+    return taskView(transactor.committed!, Date.now(), progress);
+  }
+
   snapshot(kind: string, seq: number, nowMs: number): string {
-    const task = this.#host.view();
+    const task = this.#view();
     const snapshot: TaskSnapshot = {
       type: "snapshot",
       seq,
@@ -165,7 +167,7 @@ export class TaskLive implements Source<Name> {
     const changed = names.filter((name) => typeof name === "number");
     const delta: TaskDelta = { type: "delta", seq, now_ms: nowMs };
     if (names.length > changed.length + Number(names.includes("log"))) {
-      const { settings: _, ...task } = kind === "shared" ? sharedTask(this.#host.view()) : this.#host.view();
+      const { settings: _, ...task } = kind === "shared" ? sharedTask(this.#view()) : this.#view();
       delta.task = task;
     }
     if (changed.length > MAX_TOLD) delta.moved = this.#moved(changed);
@@ -176,29 +178,31 @@ export class TaskLive implements Source<Name> {
 
   async living(viewers: readonly Viewer[]): Promise<readonly Viewer[]> {
     const ids = [...new Set(viewers.flatMap(({ token }) => (token === null || token === 0 ? [] : [token])))];
-    const living = new Set(ids.length === 0 ? [] : await this.#host.livingTokens(ids));
-    const generation = this.#host.loaded()?.record.shares ?? 0;
+    const living = new Set(
+      ids.length === 0 ? [] : await callRegistry(this.#context.env, (registry) => registry.livingTokens(ids)),
+    );
+    const generation = this.#context.transactor.committed?.record.shares ?? 0;
     return viewers.filter(({ token, share }) =>
       token === null ? share === generation : token === 0 || living.has(token),
     );
   }
 
   #moved(changed: readonly number[]): MovedFrames {
-    const { ledger } = this.#host.loaded()!.record;
-    return movedFrames({ ledger, book: this.#host.store.book }, changed);
+    const { ledger } = this.#context.transactor.committed!.record;
+    return movedFrames({ ledger, table: this.#context.store.frameTable }, changed);
   }
 
   #frame(frame: number): LiveFrame {
-    const { book } = this.#host.store;
-    const { ledger } = this.#host.loaded()!.record;
-    const { state, attempt, worker_id, seconds } = frameOf({ ledger, book }, frame);
-    const entry = state === "done" ? book.get(frame) : undefined;
+    const { frameTable: table } = this.#context.store;
+    const { ledger } = this.#context.transactor.committed!.record;
+    const { state, attempt, worker_id, seconds } = frameView({ ledger, table }, frame);
+    const entry = state === "done" ? table.get(frame) : undefined;
     return { frame, state, attempt, worker_id, seconds, preview: entry !== undefined && hasPreview(entry) };
   }
 
   #lists(): FrameLists {
-    const { store } = this.#host;
-    const { terms, record } = this.#host.loaded()!;
+    const { store } = this.#context;
+    const { terms, record } = this.#context.transactor.committed!;
     this.#states ??= new FrameStates(terms, record.ledger, store.entries());
     this.#catchUp(this.#states, record.ledger);
     return this.#states.lists();
@@ -206,7 +210,7 @@ export class TaskLive implements Source<Name> {
 
   /** The newest entries of the log that fit, since the last message. */
   #newLines(): TaskDelta["log"] {
-    const { lines, next } = this.#host.log.read({ after: this.#logSeq ?? 0, tail: LOG_ENTRIES, limit: LOG_ENTRIES });
+    const { lines, next } = this.#context.log.read({ after: this.#logSeq ?? 0, tail: LOG_ENTRIES, limit: LOG_ENTRIES });
     this.#logSeq = next;
     return newest(lines);
   }

@@ -1,12 +1,12 @@
 /**
- * One task, one object: a thin shell around the pure rules. Every call is one synchronous transition (`HeldTask`): decide, write
- * one row or none. What an object owes others (history, reports, news, sweeps) is in its record as chores and is done by the alarm;
- * rendering waits for none of it (P7).
+ * One task, one Durable Object. A thin shell: it connects the parts and answers the calls of `TaskRpc`. The rules are in `rules/`,
+ * the SQL in `storage/`, what is shown in `views/`. Every call that changes the task is one synchronous transition (`Transactor`).
+ * What the object owes to others is deferred work: it is in the record, and the alarm does it; rendering waits for none of it (P7).
  */
 import { DurableObject } from "cloudflare:workers";
-import { callRegistry } from "../rpc/stubs.ts";
 import { problemResponse } from "../platform/problem-response.ts";
 import { closeQuietly } from "../live/close.ts";
+import { AlarmScheduler } from "../platform/alarm.ts";
 import { BackupService } from "../platform/backup-service.ts";
 import type { BackupPage, BackupRefusal } from "../protocol/backup.ts";
 import type { Env } from "../rpc/env.ts";
@@ -18,17 +18,18 @@ import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts
 import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
-import { TaskChores } from "./deferred-work.ts";
-import { amend } from "./rules/patch.ts";
-import { continueTask, definitionIn } from "./rules/restore.ts";
-import { take as takeNews } from "./rules/dependencies.ts";
-import { HeldTask, NOT_FOUND, type Loaded } from "./transactor.ts";
+import { DeferredWork } from "./deferred-work.ts";
+import { LeaseService } from "./lease-service.ts";
 import { TaskLive } from "./live.ts";
-import { readFile, readFiles, readFrames, readTimings } from "./views/queries.ts";
-import { LeaseDesk } from "./lease-service.ts";
-import { cancelLeases, grantsOverMs } from "./rules/settle.ts";
+import { applyDependencyProgress } from "./rules/dependencies.ts";
+import { preempt } from "./rules/lease-calls.ts";
 import { noteTask, termsOf } from "./rules/ledger.ts";
-import { newRecord } from "./storage/record.ts";
+import { amend } from "./rules/patch.ts";
+import { dueOf, nextWakeMs } from "./rules/next-alarm.ts";
+import { newRecord } from "./rules/record.ts";
+import { continueTask, definitionIn } from "./rules/restore.ts";
+import { cancelLeases, lastGrantEndMs } from "./rules/settle.ts";
+import { changed } from "./rules/transition.ts";
 import type {
   CompiledDefinition,
   DependencyProgress,
@@ -44,235 +45,221 @@ import type {
 } from "../rpc/task.ts";
 import { TaskLog } from "./storage/log-store.ts";
 import { TaskStore } from "./storage/task-store.ts";
-import { taskOf } from "./views/task.ts";
+import type { TaskContext } from "./task-context.ts";
+import { NOT_FOUND, Transactor } from "./transactor.ts";
+import { readFile, readFiles, readFrames, readTimings } from "./views/queries.ts";
+import { taskView } from "./views/task.ts";
 
-type Outcome<T> = Result<T, Refusal>;
+type Answer<T> = Promise<Result<T, Refusal>>;
 
 export class TaskDO extends DurableObject<Env> implements TaskRpc {
+  readonly #context: TaskContext;
   readonly #store: TaskStore;
   readonly #log: TaskLog;
-  readonly #chores: TaskChores;
-  readonly #desk: LeaseDesk;
+  readonly #transactor: Transactor;
   readonly #live: TaskLive;
-  readonly #held: HeldTask;
+  readonly #leases: LeaseService;
+  readonly #deferred: DeferredWork;
   readonly #backup: BackupService;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new TaskStore(ctx.storage);
-    this.#log = new TaskLog(ctx.storage.sql, () => this.#live.logged());
-    const parts = () => ({ storage: ctx.storage, store: this.#store, chores: this.#chores, live: this.#live });
-    this.#held = new HeldTask(this.#store, parts, () => {
-      this.#log.forget();
-      this.#chores.forget();
-      this.#live.reset();
-    });
-    const { transit, gather, settle } = this.#held;
-    const loaded = (): Loaded | null => this.#held.loaded;
-    this.#live = new TaskLive({
-      ctx,
-      store: this.#store,
-      log: this.#log,
-      loaded,
-      view: () => this.#view(loaded()!),
-      livingTokens: (ids) => callRegistry(env, (registry) => registry.livingTokens(ids)),
-    });
-    const logWatched = (): boolean => this.#live.feed.has("log") || this.#log.followed(Date.now());
-    this.#desk = new LeaseDesk({ log: this.#log, ahead: () => this.#held.ahead(), gather, logWatched });
-    this.#chores = new TaskChores({
+    this.#log = new TaskLog(ctx.storage.sql);
+    this.#transactor = new Transactor(ctx.storage, this.#store);
+    this.#context = {
       ctx,
       env,
       store: this.#store,
-      loaded,
-      transit,
-      settle,
-      gone: () => this.#held.gone(),
-    });
+      log: this.#log,
+      transactor: this.#transactor,
+      alarm: new AlarmScheduler(ctx, { task: () => this.#nextWakeMs() }),
+      progress: new Map(),
+    };
+    const live = new TaskLive(this.#context);
+    this.#live = live;
+    this.#leases = new LeaseService(this.#context, live);
+    this.#deferred = new DeferredWork(this.#context);
+    this.#transactor.connect([live, this.#deferred], [this.#log, live, this.#deferred]);
     this.#backup = new BackupService({
       storage: ctx.storage,
-      // What the journal holds is in the record when rows are taken out: see `#backupVersion`.
+      // The write-ahead log holds nothing that the other tables lack when a backup reads them: see `#backupVersion`.
       notBackedUp: ["journal"],
       version: () => this.#backupVersion(),
       acceptsRestore: () => this.#acceptsRestore(),
       activate: (rows) => this.#activate(rows),
-      inTransaction: (work) => this.#held.whole(work),
+      inTransaction: (work) => this.#transactor.inTransaction(work),
     });
   }
 
-  async create(definition: TaskDefinition, actor: Principal): Promise<Outcome<Task>> {
-    if (this.#held.loaded) return await this.view();
-    const watched = await this.#chores.dependents.watch(definition);
+  /** When the object must wake next; null while it holds no task, or nothing is due. */
+  #nextWakeMs(): number | null {
+    const task = this.#transactor.committed;
+    return task && nextWakeMs(dueOf(task.record));
+  }
+
+  async create(definition: TaskDefinition, actor: Principal): Answer<Task> {
+    if (this.#transactor.committed) return await this.view();
+    const watched = await this.#deferred.dependents.watch(definition);
     if (!watched.ok) return watched;
-    if (!this.#held.loaded) {
-      this.#held.whole(() => {
-        const record = newRecord(definition, Date.now());
-        this.#store.prepare();
-        this.#store.saveDefinition(definition);
-        this.#store.save(record);
-        this.#held.hold({ definition, terms: termsOf(definition), record });
-        this.#held.transit((t) => {
-          for (const news of watched.value) takeNews(t, news);
-          noteTask(t, "submitted", actor.name);
-          return ok(null);
-        });
-      });
-    }
-    await this.#chores.report();
+    // The same submission may have come a second time while the dependencies were asked.
+    if (!this.#transactor.committed) this.#create(definition, watched.value, actor);
+    await this.#deferred.report();
     return await this.view();
   }
 
-  async view(): Promise<Outcome<Task>> {
-    const task = this.#held.present();
-    return task ? ok(this.#view(task)) : NOT_FOUND;
-  }
-
-  #view({ definition, terms, record }: Loaded): Task {
-    return taskOf(definition, terms, record.ledger, record.chores.created_ms, Date.now(), this.#desk.progress);
-  }
-
-  /** A lease call: it may go by what others have changed, and is answered when all of that is in the rows (P4). */
-  async #lease<T>(call: () => Outcome<T>): Promise<Outcome<T>> {
-    return this.#held.ahead() ? await this.#held.answered(call) : NOT_FOUND;
-  }
-
-  async claim(worker: WorkerRef, claim: Claim): Promise<Outcome<Given>> {
-    return await this.#lease(() => this.#desk.claim(worker, claim));
-  }
-
-  async renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Outcome<Extended>> {
-    return await this.#lease(() => {
-      const renewed = this.#desk.renew(worker, leaseId, renew);
-      this.#live.moved();
-      return renewed;
+  #create(definition: TaskDefinition, dependencies: readonly DependencyProgress[], actor: Principal): void {
+    this.#transactor.inTransaction(() => {
+      const record = newRecord(definition, Date.now());
+      this.#store.migrate();
+      this.#store.saveDefinition(definition);
+      this.#store.checkpoint(record);
+      this.#transactor.adopt({ definition, terms: termsOf(definition), record });
+      this.#transactor.transact((t) => {
+        for (const progress of dependencies) applyDependencyProgress(t, progress);
+        noteTask(t, "submitted", actor.name);
+        return changed(null);
+      });
     });
   }
 
-  async complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Outcome<GivenNext>> {
-    return await this.#lease(() => this.#desk.complete(worker, leaseId, complete));
+  async view(): Answer<Task> {
+    const task = this.#transactor.present();
+    return task ? ok(taskView(task, Date.now(), this.#context.progress)) : NOT_FOUND;
   }
 
-  async fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Outcome<GivenNext>> {
-    if (!this.#held.ahead()) return NOT_FOUND;
-    await this.#chores.countAbleWorkers();
-    return await this.#lease(() => this.#desk.fail(worker, leaseId, fail));
+  claim(worker: WorkerRef, claim: Claim): Answer<Given> {
+    return this.#leases.claim(worker, claim);
   }
 
-  async release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Outcome<GivenNext>> {
-    return await this.#lease(() => this.#desk.release(worker, leaseId, release));
+  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Answer<Extended> {
+    return this.#leases.renew(worker, leaseId, renew);
   }
 
-  async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Outcome<null>> {
-    if (!this.#held.present()) return NOT_FOUND;
-    return this.#held.transit((t, loaded) => {
-      const whole = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#clear() };
-      const definition = amend(t, whole, loaded.definition, patch, compiled, actor.name);
+  complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Answer<GivenNext> {
+    return this.#leases.settle(worker, leaseId, complete, { verb: "complete" }, complete.next);
+  }
+
+  async fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Answer<GivenNext> {
+    if (!this.#transactor.uncommitted()) return NOT_FOUND;
+    await this.#deferred.countAbleWorkers();
+    return await this.#leases.fail(worker, leaseId, fail);
+  }
+
+  release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Answer<GivenNext> {
+    return this.#leases.settle(worker, leaseId, release, { verb: "release", reason: release.reason }, null);
+  }
+
+  async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Answer<null> {
+    if (!this.#transactor.present()) return NOT_FOUND;
+    const allFrames = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#clearFrames() };
+    return this.#transactor.transact((t, task) => {
+      const definition = amend(t, allFrames, task.definition, patch, compiled, actor.name);
       if (!definition.ok) return definition;
-      if (definition.value !== loaded.definition) {
+      if (definition.value !== task.definition) {
         this.#store.saveDefinition(definition.value);
-        loaded.definition = definition.value;
-        loaded.terms = termsOf(definition.value);
+        task.definition = definition.value;
+        task.terms = termsOf(definition.value);
       }
-      return ok(null);
+      return changed(null);
     }, true);
   }
 
-  /** Every frame changes, and no book tells which. */
-  #clear(): void {
+  /** Forget the entries of all frames. The frame table does not name the frames, so pages get a new snapshot. */
+  #clearFrames(): void {
     this.#store.clearPages();
     this.#live.reset();
   }
 
-  async remove(actor: Principal): Promise<Outcome<Task>> {
+  async remove(actor: Principal): Answer<Task> {
     const view = await this.view();
     if (!view.ok) return view;
-    this.#held.transit((t, loaded) => {
+    this.#transactor.transact((t, { record }) => {
       cancelLeases(t, "deleted");
       t.ledger.canceled = true;
       noteTask(t, "deleted", actor.name);
-      loaded.record.chores.remove = { due_ms: t.nowMs, until_ms: grantsOverMs(t) };
-      return ok(null);
+      record.chores.remove = { due_ms: t.nowMs, until_ms: lastGrantEndMs(t) };
+      return changed(null);
     });
     this.#live.feed.close(CLOSE_GONE, "this task has been removed");
-    await this.#chores.report();
+    await this.#deferred.report();
     return view;
   }
 
-  async frames(query: FramesQuery): Promise<Outcome<{ frames: Frame[]; cursor: string | null }>> {
-    const task = this.#held.present();
-    return task ? readFrames({ ...task, ledger: task.record.ledger, book: this.#store.book }, query) : NOT_FOUND;
+  async frames(query: FramesQuery): Answer<{ frames: Frame[]; cursor: string | null }> {
+    const task = this.#transactor.present();
+    return task ? readFrames({ ...task, ledger: task.record.ledger, table: this.#store.frameTable }, query) : NOT_FOUND;
   }
 
-  async files(query: FilesQuery): Promise<Outcome<FileList>> {
-    return this.#held.present() ? readFiles((from) => this.#store.entries(from), query) : NOT_FOUND;
+  async files(query: FilesQuery): Answer<FileList> {
+    return this.#transactor.present() ? readFiles((from) => this.#store.entries(from), query) : NOT_FOUND;
   }
 
-  async file(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
-    const task = this.#held.present();
-    return task ? readFile(task, this.#store.book, frame) : NOT_FOUND;
+  async file(frame: number): Answer<ReceiptClaims & { frame: number }> {
+    const task = this.#transactor.present();
+    return task ? readFile(task, this.#store.frameTable, frame) : NOT_FOUND;
   }
 
-  async preview(frame: number): Promise<Outcome<ReceiptClaims & { frame: number }>> {
-    const task = this.#held.present();
-    return task ? readFile(task, this.#store.book, frame, "preview") : NOT_FOUND;
+  async preview(frame: number): Answer<ReceiptClaims & { frame: number }> {
+    const task = this.#transactor.present();
+    return task ? readFile(task, this.#store.frameTable, frame, "preview") : NOT_FOUND;
   }
 
-  async timings(query: FilesQuery): Promise<Outcome<Timings>> {
-    return this.#held.present() ? readTimings((from) => this.#store.entries(from), query) : NOT_FOUND;
+  async timings(query: FilesQuery): Answer<Timings> {
+    return this.#transactor.present() ? readTimings((from) => this.#store.entries(from), query) : NOT_FOUND;
   }
 
   async shareGeneration(): Promise<number | null> {
-    const task = this.#held.present();
+    const task = this.#transactor.present();
     return task && (task.record.shares ?? 0);
   }
 
-  async revokeShares(): Promise<Outcome<null>> {
-    if (!this.#held.present()) return NOT_FOUND;
+  async revokeShares(): Answer<null> {
+    if (!this.#transactor.present()) return NOT_FOUND;
     this.#live.feed.close(CLOSE_SIGNED_OUT, "the link has been revoked", ({ share }) => share !== null);
-    return this.#held.transit((_t, { record }) => {
+    return this.#transactor.transact((_t, { record }) => {
       record.shares = (record.shares ?? 0) + 1;
-      return ok(null);
+      return changed(null);
     });
   }
 
-  async appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Outcome<null>> {
-    if (!this.#held.present()) return NOT_FOUND;
+  async appendLog(workerId: number | null, attempt: number | null, text: string): Answer<null> {
+    if (!this.#transactor.present()) return NOT_FOUND;
     this.#log.append(Date.now(), workerId, attempt, text);
     return ok(null);
   }
 
-  async log(query: { after?: number; tail?: number; limit: number }): Promise<Outcome<LogPage>> {
-    return this.#held.present() ? ok(this.#log.read(query, Date.now())) : NOT_FOUND;
+  async log(query: { after?: number; tail?: number; limit: number }): Answer<LogPage> {
+    return this.#transactor.present() ? ok(this.#log.read(query, Date.now())) : NOT_FOUND;
   }
 
-  async watch(dependent: number, mode: Dependency["frames"]): Promise<Outcome<DependencyProgress>> {
-    const task = this.#held.present();
+  async watch(dependent: number, mode: Dependency["frames"]): Answer<DependencyProgress> {
+    const task = this.#transactor.present();
     if (!task) return NOT_FOUND;
-    this.#chores.dependents.add({ task: dependent, frames: mode, since_ms: Date.now() });
-    return ok(this.#chores.dependents.progress(task, mode === "same" ? this.#chores.dependents.allDone(task) : null));
+    this.#deferred.dependents.add({ task: dependent, frames: mode, since_ms: Date.now() });
+    return ok(
+      this.#deferred.dependents.progress(task, mode === "same" ? this.#deferred.dependents.allDone(task) : null),
+    );
   }
 
   async dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone"> {
-    if (!this.#held.loaded) return "unknown";
-    if (!this.#held.present()) return "gone";
-    this.#held.transit((t) => {
-      takeNews(t, progress);
-      return ok(null);
+    if (!this.#transactor.committed) return "unknown";
+    if (!this.#transactor.present()) return "gone";
+    this.#transactor.transact((t) => {
+      applyDependencyProgress(t, progress);
+      return changed(null);
     });
     return "taken";
   }
 
+  /** Preempt the task: claims from before this epoch are sent back to the registry. The name is that of the RPC method. */
   async outrank(epoch: number): Promise<void> {
-    const task = this.#held.present();
-    if (!task || task.record.ledger.outranked >= epoch) return;
-    this.#held.transit((t) => {
-      t.ledger.outranked = epoch;
-      return ok(null);
-    });
+    if (this.#transactor.present()) this.#transactor.transact((t) => preempt(t, epoch));
   }
 
   /** The upgrade of `/tasks/<id>/live`; the Worker has checked the viewer and the query. */
   override async fetch(request: Request): Promise<Response> {
-    return this.#held.present() ? this.#live.open(request) : problemResponse(NOT_FOUND.error);
+    return this.#transactor.present() ? this.#live.open(request) : problemResponse(NOT_FOUND.error);
   }
 
   override async webSocketMessage(): Promise<void> {}
@@ -294,32 +281,36 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return await this.#backup.restore(rows, last);
   }
 
+  /** Writes a checkpoint first when the write-ahead log is ahead of it, because the log is not backed up. */
   #backupVersion(): number | null {
-    const record = this.#held.present()?.record;
-    if (record && this.#store.behind(record)) this.#held.whole(() => this.#store.save(record));
+    const record = this.#transactor.present()?.record;
+    if (record && !this.#store.isCheckpointed(record))
+      this.#transactor.inTransaction(() => this.#store.checkpoint(record));
     return record?.ledger.version ?? null;
   }
 
   #acceptsRestore(): boolean {
-    if (!this.#held.loaded) this.#store.prepare();
-    return this.#held.loaded === null;
+    const empty = this.#transactor.committed === null;
+    if (empty) this.#store.migrate();
+    return empty;
   }
 
-  /** A task from another manager: see `continueTask`. Tasks it waits for have come before it, or never will. */
+  /** The task goes on under this manager: see `continueTask`. The tasks it waits for were restored before it, or never will be. */
   async #activate(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>> {
-    const news = await this.#chores.dependents.watchThere(definitionIn(rows));
+    const dependencies = await this.#deferred.dependents.watchExisting(definitionIn(rows));
     return () => {
       if (!this.#store.readable()) return err({ code: "invalid", detail: "are not those of a task" });
-      this.#held.hold(this.#held.load());
-      this.#held.transit((t, { record }) => {
+      this.#transactor.adopt(this.#transactor.load());
+      this.#transactor.transact((t, { record }) => {
         record.chores.report_due_ms = t.nowMs;
-        return continueTask(t, news);
+        continueTask(t, dependencies);
+        return changed(null);
       });
       return ok(null);
     };
   }
 
   override async alarm(): Promise<void> {
-    await this.#chores.run();
+    await this.#deferred.run();
   }
 }

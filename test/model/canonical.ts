@@ -48,7 +48,7 @@ export function worldText(world: World, tickMs: number): string {
   const parts = about.map(({ text }) => text);
   parts.push(taskText(world.memory, names));
   if (world.stored !== world.memory) parts.push("S", taskText(world.stored, names));
-  if (world.gathered) parts.push(world.notedStored ? "G!" : "G");
+  if (world.pending) parts.push(world.notedStored ? "G!" : "G");
   const alarm = world.alarmMs === null ? "-" : Math.max(0, world.alarmMs - world.nowMs) / tickMs;
   parts.push(
     `${alarm};${world.epoch};${world.failuresLeft};${world.actsLeft};${world.outranksLeft};${world.noted ? 1 : 0}`,

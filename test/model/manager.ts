@@ -1,32 +1,54 @@
 /**
- * The manager: the real rules, and round them what the task's object does to keep them (`HeldTask`, `decide`, `TaskStore.note`,
- * `LeaseDesk.#settle`, `TaskChores.arm`), line by line; `model.test.ts` fails when those lines change.
+ * The manager: the product's own transitions (`decide` and the changes in `rules/lease-calls.ts`), and round them what the platform
+ * does for the object: storage that holds what was written, memory that an eviction takes, an alarm. `model.test.ts` names the
+ * lines of the object that this file imitates.
  */
-import { ok, type Result } from "../../src/lib/result.ts";
+import type { Result } from "../../src/lib/result.ts";
+import { grantEndMs } from "../../src/protocol/constants.ts";
 import type { Refusal } from "../../src/protocol/problem.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
-import { claim, type ClaimOutcome } from "../../src/task/rules/claim.ts";
-import { act } from "../../src/task/rules/user-actions.ts";
+import type { TaskDefinition } from "../../src/rpc/task.ts";
+import type { ClaimRequest } from "../../src/task/rules/claim.ts";
 import { frames, has } from "../../src/task/rules/frame-set.ts";
-import { complete, expire, fail, release, renew, type DoneFrame } from "../../src/task/rules/settle.ts";
-import { SWEEP_AFTER_MS } from "../../src/protocol/constants.ts";
+import { toDelete, withoutDeleted } from "../../src/task/rules/garbage.ts";
+import {
+  claimLease,
+  expireLeases,
+  preempt,
+  renewLease,
+  settleLease,
+  type Ending,
+} from "../../src/task/rules/lease-calls.ts";
 import { Leases, type LiveLease } from "../../src/task/rules/lease-index.ts";
-import type { FrameEntry, Terms, Transition } from "../../src/task/rules/ledger.ts";
-import { doomedBy } from "../../src/task/rules/garbage.ts";
-import { nextWakeMs } from "../../src/task/rules/next-alarm.ts";
+import type { Effects, FrameEntry, FrameTable, Terms, Transition } from "../../src/task/rules/ledger.ts";
+import { alarmToSet } from "../../src/platform/alarm.ts";
+import { dueOf, nextWakeMs } from "../../src/task/rules/next-alarm.ts";
+import { newRecord, type DeferredState, type LoadedTask } from "../../src/task/rules/record.ts";
+import type { RenderedFrame } from "../../src/task/rules/settle.ts";
+import { changed, decide, type Observer, type Outcome } from "../../src/task/rules/transition.ts";
+import { act } from "../../src/task/rules/user-actions.ts";
+import { definitionOf } from "../support/definition.ts";
 import { ledgerText } from "./canonical.ts";
-import { copyOf, type Configuration, type Held, type Message, type Reply, type World } from "./world.ts";
+import {
+  copyOf,
+  type Configuration,
+  type Held,
+  type LeaseCall,
+  type Message,
+  type Reply,
+  type World,
+} from "./world.ts";
 
 /** One step of the manager, as the checks see it. */
 export interface Step<T> {
   before: World;
   after: World;
   result: Result<T, Refusal>;
-  effects: Transition["effects"];
+  effects: Effects;
 }
 
 /** The output file of a frame: its bytes are known by the lease under which they were made. */
-export function fileOf(frame: number, leaseId: string): DoneFrame["files"][number] {
+export function fileOf(frame: number, leaseId: string): RenderedFrame["files"][number] {
   return { name: nameOf(frame), size: 1, sha256: leaseId };
 }
 
@@ -34,51 +56,58 @@ function nameOf(frame: number): string {
   return `f${frame}`;
 }
 
-type Change<T> = (t: Transition, entries: Record<number, FrameEntry>) => Result<T, Refusal>;
+/** What a call gives: a lease or none, and how many frames it committed. */
+interface Gives {
+  lease: LiveLease | null;
+  committed: number;
+}
+
+type Entries = Record<number, FrameEntry>;
 
 export class Manager {
   readonly configuration: Configuration;
   readonly terms: Terms;
+  readonly #definition: TaskDefinition;
+  /** The deferred work of a task that owes nothing: the worlds have no registry, dependents or history. */
+  readonly #owesNothing: DeferredState;
+  /** The effects of the last transition. */
+  #effects: Effects = { events: [], canceled: [], expired: false };
+  readonly #observers: readonly Observer[] = [{ before: (_task, t) => (this.#effects = t.effects), after: () => {} }];
 
   constructor(configuration: Configuration, terms: Terms) {
     this.configuration = configuration;
     this.terms = terms;
+    this.#definition = definitionOf("demo_render", { frames: configuration.frames }, { id: terms.id });
+    this.#owesNothing = { ...newRecord(this.#definition, 0).chores, report_due_ms: null };
   }
 
   /** Carry out a worker's call. Lease ids are made from the world's serial. */
   call(world: World, message: Message, ableWorkers: number): Step<unknown> & { reply: Reply; serial: number } {
     let { serial } = world;
-    const claimIn = (t: Transition, key: string): ClaimOutcome =>
-      claim(t, { worker: message.worker, key, epoch: message.epoch, leaseId: `L${++serial}` });
-    const step = this.#decide(
-      world,
-      ableWorkers,
-      (t): Result<{ lease: LiveLease | null; committed: number }, Refusal> => {
-        if (message.verb === "claim") {
-          const claimed = claimIn(t, message.key);
-          t.effects.idle = claimed.lease === null || !claimed.fresh;
-          return ok({ lease: claimed.lease, committed: 0 });
-        }
-        const { worker, leaseId, attempt, next } = message;
-        const ref = { worker, leaseId, attempt };
-        const done = message.done.map((frame) => ({ frame, seconds: 0, files: [fileOf(frame, leaseId)] }));
-        if (message.verb === "renew") {
-          const renewed = renew(t, ref, done);
-          return renewed.ok ? ok({ lease: renewed.value, committed: 0 }) : renewed;
-        }
-        const repeated = next !== null && t.ledger.leases.claimedWith(worker, next) !== undefined;
-        const settled = repeated
-          ? ok({ committed: done.length })
-          : message.verb === "complete"
-            ? complete(t, ref, done)
-            : message.verb === "fail"
-              ? fail(t, ref, done, message.blamed, "broken")
-              : release(t, ref, done, "released");
-        if (!settled.ok) return settled;
-        return ok({ lease: next === null ? null : claimIn(t, next).lease, committed: settled.value.committed });
-      },
-      this.configuration.gathers,
-    );
+    const requestOf = (key: string): ClaimRequest => ({
+      worker: message.worker,
+      key,
+      epoch: message.epoch,
+      leaseId: `L${serial + 1}`,
+    });
+    const change = (t: Transition): Outcome<Gives> => {
+      if (message.verb === "claim")
+        return gives(claimLease(t, requestOf(message.key)), ({ lease }) => ({ lease, committed: 0 }));
+      const { worker, leaseId, attempt, next } = message;
+      const lease = { worker, leaseId, attempt };
+      const done = message.done.map((frame) => ({ frame, seconds: 0, files: [fileOf(frame, leaseId)] }));
+      if (message.verb === "renew")
+        return gives(renewLease(t, { lease, done }), (renewed) => ({ lease: renewed, committed: 0 }));
+      const settlement = { lease, done, ending: endingOf(message), next: next === null ? null : requestOf(next) };
+      return gives(settleLease(t, settlement), ({ claimed, committed }) => ({
+        lease: claimed && claimed.lease,
+        committed,
+      }));
+    };
+    const step = this.#decide(world, ableWorkers, change, this.configuration.gathers);
+    // Whether the lease is new or known, a claim that reached the rules has used up an id.
+    const claims = message.verb === "claim" || (step.result.ok && message.verb !== "renew" && message.next !== null);
+    if (claims) serial++;
     const reply: Reply = step.result.ok
       ? {
           ok: true,
@@ -91,139 +120,137 @@ export class Manager {
 
   /** A person's action. */
   act(world: World, action: TaskAction, named: string | undefined): Step<null> {
-    return this.#transit(world, this.configuration.able[0]!, (t, entries) =>
-      act(
-        t,
-        {
-          failedFrames: () =>
-            Object.keys(entries)
-              .map(Number)
-              .filter((frame) => entries[frame]!.state === "failed"),
-          clear: () => {
-            for (const frame of Object.keys(entries)) delete entries[Number(frame)];
-          },
+    return this.#transact(world, this.configuration.able[0]!, (t, entries) => {
+      const allFrames = {
+        failedFrames: () =>
+          Object.keys(entries)
+            .map(Number)
+            .filter((frame) => entries[frame]!.state === "failed"),
+        clear: () => {
+          for (const frame of Object.keys(entries)) delete entries[Number(frame)];
         },
-        action,
-        named,
-        "somebody",
-      ),
-    );
+      };
+      const acted = act(t, allFrames, action, named, "somebody");
+      return acted.ok ? changed(null) : acted;
+    });
   }
 
-  /** The alarm: expiry, and the sweep that is due. */
+  /** The alarm: expiry, and the garbage that is due. */
   alarm(world: World): Step<null> {
-    const step = this.#transit({ ...this.write(world), alarmMs: null }, this.configuration.able[0]!, (t) => {
-      expire(t);
-      t.effects.idle = true;
-      return ok(null);
-    });
+    const step = this.#transact({ ...this.write(world), alarmMs: null }, this.configuration.able[0]!, expireLeases);
     return { ...step, before: this.write(world) };
   }
 
-  sweepDue({ memory, nowMs, objects }: World): boolean {
-    return objects !== null && memory.ledger.sweeps.some((sweep) => sweep.due_ms <= nowMs);
+  garbageDue({ memory, nowMs, objects }: World): boolean {
+    return objects !== null && memory.ledger.sweeps.some((garbage) => garbage.due_ms <= nowMs);
   }
 
-  /** The alarm's sweep: what `TaskChores.#sweep` deletes. */
-  sweep(world: World): World {
+  /** The alarm's deletion of garbage: what `DeferredWork.#collectGarbage` deletes and then persists. */
+  collectGarbage(world: World): World {
     const memory = copyOf(world.memory);
     const { ledger, entries } = memory;
     const objects = { ...world.objects };
-    for (const sweep of ledger.sweeps.filter((s) => s.due_ms <= world.nowMs)) {
-      const doomed = doomedBy(sweep, { get: (frame) => entries[frame] });
+    for (const garbage of ledger.sweeps.filter(({ due_ms }) => due_ms <= world.nowMs)) {
+      const what = toDelete(garbage, tableOf(entries));
       for (const key of Object.keys(objects)) {
         const [attempt, frame] = key.split("/").map(Number) as [number, number];
         const goes =
-          doomed.of === "attempts"
-            ? attempt <= doomed.through
-            : attempt === doomed.attempt &&
-              (doomed.of === "attempt" ? !doomed.keep.has(nameOf(frame)) : has(doomed.frames, frame));
+          what.of === "attempts"
+            ? attempt <= what.through
+            : attempt === what.attempt &&
+              (what.of === "attempt" ? !what.keep.has(nameOf(frame)) : has(what.frames, frame));
         if (goes) delete objects[key];
       }
-      const carriedOut = JSON.stringify(sweep);
-      ledger.sweeps = ledger.sweeps.filter((other) => JSON.stringify(other) !== carriedOut);
+      ledger.sweeps = withoutDeleted(ledger.sweeps, [garbage]);
     }
-    for (const lease of ledger.leases) lease.stored_ms = lease.until_ms;
+    ledger.leases.drainChanges();
     const after: World = { ...world, memory, stored: memory, objects };
     return { ...after, alarmMs: this.#armed(after) };
   }
 
   /** The registry's word that work of higher priority waits. */
-  outrank(world: World): Step<null> {
-    return this.#transit(world, this.configuration.able[0]!, (t) => {
-      t.ledger.outranked = world.epoch;
-      return ok(null);
-    });
+  preempt(world: World): Step<null> {
+    return this.#transact(world, this.configuration.able[0]!, (t) => preempt(t, world.epoch));
   }
 
-  /** What is gathered becomes a row, and the answers that wait for it may go. */
+  /** What is pending becomes a row, and the answers that wait for it may go. */
   write(world: World): World {
-    if (!world.gathered) return world;
+    if (!world.pending) return world;
     const memory = copyOf(world.memory);
-    for (const lease of memory.ledger.leases) lease.stored_ms = lease.until_ms;
+    memory.ledger.leases.drainChanges();
     const workers = world.workers.map((worker) =>
       worker.waits ? { ...worker, carriedOut: worker.carriedOut || worker.waits.carriedOut, waits: null } : worker,
     );
-    const after = { ...world, memory, stored: memory, gathered: false, workers, notedStored: world.noted };
+    const after = { ...world, memory, stored: memory, pending: false, workers, notedStored: world.noted };
     return { ...after, alarmMs: this.#armed(after) };
   }
 
-  /** The object is gone from memory, whatever for; the next call finds what was stored. Calls that waited are never answered. */
+  /** The object is gone from memory, for whatever reason; the next call finds what was stored. Calls that waited get no answer. */
   evict(world: World): World {
     const workers = world.workers.map((worker) => (worker.waits ? { ...worker, waits: null, reply: null } : worker));
     const { ledger, entries } = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
     const stored = { ledger: { ...ledger, leases: new Leases(ledger.leases) }, entries };
-    return { ...world, memory: stored, stored, gathered: false, workers, noted: world.notedStored };
+    return { ...world, memory: stored, stored, pending: false, workers, noted: world.notedStored };
   }
 
-  /** A change that looks at what is stored: what is gathered is stored before. */
-  #transit<T>(world: World, ableWorkers: number, change: Change<T>): Step<T> {
+  /** A transition of the committed view: what is pending is written before it. */
+  #transact<T>(world: World, ableWorkers: number, change: (t: Transition, entries: Entries) => Outcome<T>): Step<T> {
     return this.#decide(this.write(world), ableWorkers, change, false);
   }
 
-  #decide<T>(world: World, ableWorkers: number, change: Change<T>, gathers: boolean): Step<T> {
+  #decide<T>(
+    world: World,
+    ableWorkers: number,
+    change: (t: Transition, entries: Entries) => Outcome<T>,
+    shares: boolean,
+  ): Step<T> {
     const { nowMs } = world;
     const memory = copyOf(world.memory);
     const { ledger, entries } = memory;
-    const t: Transition = {
+    const chores = { ...this.#owesNothing, able_workers: ableWorkers };
+    const task: LoadedTask = {
+      definition: this.#definition,
       terms: this.terms,
-      ledger,
-      book: {
-        get: (frame) => entries[frame],
-        set: (frame, entry) => void (entry ? (entries[frame] = entry) : delete entries[frame]),
-      },
-      nowMs,
-      ableWorkers,
-      effects: { events: [], canceled: [], idle: false, expired: false },
+      record: { ledger, chores, tail: [] },
     };
-    const result = change(t, entries);
+    const decision = decide(task, change, entries, nowMs, tableOf(entries), this.#observers);
     if (world.objects === null) ledger.sweeps = [];
     const after: World = { ...world, memory };
-    if ((!result.ok || t.effects.idle) && !t.effects.expired) {
+    if (!decision.changed) {
       // Nothing is stored; where nothing changed either, memory is still what is stored.
       const { tickMs } = this.configuration;
       if (ledgerText(memory, nowMs, tickMs) === ledgerText(world.memory, nowMs, tickMs)) after.memory = world.memory;
-    } else {
-      ledger.version++;
-      ledger.updated_ms = nowMs;
-      ledger.event_seq += t.effects.events.length;
-      if (gathers) after.gathered = true;
-      else {
-        for (const lease of ledger.leases) lease.stored_ms = lease.until_ms;
-        after.stored = memory;
-      }
+    } else if (shares) after.pending = true;
+    else {
+      ledger.leases.drainChanges();
+      after.stored = memory;
     }
-    if (!after.gathered) after.alarmMs = this.#armed(after);
-    return { before: world, after, result, effects: t.effects };
+    if (!after.pending) after.alarmMs = this.#armed(after);
+    return { before: world, after, result: decision.result, effects: this.#effects };
   }
 
-  #armed({ memory, alarmMs, nowMs }: World): number | null {
-    const { leases, sweeps } = memory.ledger;
-    const nextMs = nextWakeMs({ leases, sweeps, outboxMs: null, reportMs: null, newsMs: null, removeMs: null });
-    if (nextMs === null) return alarmMs;
-    const atMs = Math.max(nextMs, nowMs + 1);
-    return alarmMs !== null && alarmMs > nowMs && alarmMs <= atMs ? alarmMs : atMs;
+  /** The alarm as it is set after the object looked at what is due. */
+  #armed({ memory: { ledger }, alarmMs, nowMs }: World): number | null {
+    const nextMs = nextWakeMs(dueOf({ ledger, chores: this.#owesNothing, tail: [] }));
+    return nextMs === null ? alarmMs : (alarmToSet(nextMs, alarmMs, nowMs) ?? alarmMs);
   }
+}
+
+/** The frame table over a map of entries. */
+function tableOf(entries: Entries): FrameTable {
+  return {
+    get: (frame) => entries[frame],
+    set: (frame, entry) => void (entry ? (entries[frame] = entry) : delete entries[frame]),
+  };
+}
+
+function gives<T>(outcome: Outcome<T>, what: (value: T) => Gives): Outcome<Gives> {
+  return outcome.ok ? { ...outcome, value: what(outcome.value) } : outcome;
+}
+
+function endingOf({ verb, blamed }: LeaseCall): Ending {
+  if (verb === "fail") return { verb, failed: blamed, error: "broken" };
+  return verb === "release" ? { verb, reason: "released" } : { verb: "complete" };
 }
 
 function heldOf(lease: LiveLease): Held {
@@ -231,6 +258,6 @@ function heldOf(lease: LiveLease): Held {
     attempt: lease.attempt,
     leaseId: lease.lease_id,
     frames: [...frames(lease.frames)],
-    grantMs: lease.until_ms + SWEEP_AFTER_MS,
+    grantMs: grantEndMs(lease.until_ms),
   };
 }

@@ -17,9 +17,10 @@ const FAILURE = "src/task/rules/failure.ts";
 const CONTROL = "src/task/rules/user-actions.ts";
 const WAKE = "src/task/rules/next-alarm.ts";
 const SWEEPING = "src/task/rules/garbage.ts";
-/** The copy of the object's own steps that the check runs. */
+const TRANSITION = "src/task/rules/transition.ts";
+const CALLS = "src/task/rules/lease-calls.ts";
+/** The check's imitation of the platform, and of when the object answers. */
 const SHELL = "test/model/manager.ts";
-/** And of what it answers when. */
 const PROTOCOL = "test/model/protocol.ts";
 
 const one = (name: string, file: string, from: string, to: string): Mutation => ({ name, edits: [[file, from, to]] });
@@ -68,10 +69,10 @@ export const MUTATIONS: Mutation[] = [
   one(
     "renew: revive an expired lease",
     LEASING,
-    "export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {\n  expire(t);",
-    "export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {",
+    "export function renew(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): Outcome<LiveLease> {\n  expire(t);",
+    "export function renew(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): Outcome<LiveLease> {",
   ),
-  one("renew: never store it", LEASING, " && lease.value.stored_ms - t.nowMs >= t.terms.leaseMs / 2;", ";"),
+  one("renew: never store it", LEASING, " || lease.value.stored_ms - t.nowMs < t.terms.leaseMs / 2;", ";"),
   one(
     "renew: extend nothing",
     LEASING,
@@ -112,7 +113,7 @@ export const MUTATIONS: Mutation[] = [
     "  t.ledger.leases.change(lease, { open: minus(lease.open, frames) });\n",
     "",
   ),
-  one("commit: forgive nobody", LEASING, "  forgive(t.ledger, lease.worker);\n", ""),
+  one("commit: resetFailures nobody", LEASING, "  resetFailures(t.ledger, lease.worker);\n", ""),
   one("commit: do not count", LEASING, "  t.ledger.counts.done += done.length;\n", ""),
   one(
     "fail: drop what is done",
@@ -135,7 +136,7 @@ export const MUTATIONS: Mutation[] = [
     "expire: blame the worker",
     LEASING,
     '    giveBack(t, lease, "expired");',
-    '    blameFrames(t, lease, take(lease.open, Infinity), "expired");\n    t.ledger.counts.leased -= size(lease.open);',
+    '    recordFailures(t, lease, take(lease.open, Infinity), "expired");\n    t.ledger.counts.leased -= size(lease.open);',
   ),
   one(
     "give back: lose the frames",
@@ -169,10 +170,10 @@ export const MUTATIONS: Mutation[] = [
   one(
     "requeue: leave the frame's entry",
     CONTROL,
-    "    book.set(frame, undefined);\n  }\n  if (t.terms.filesPerFrame",
+    "    table.set(frame, undefined);\n  }\n  if (t.terms.filesPerFrame",
     "  }\n  if (t.terms.filesPerFrame",
   ),
-  one("requeue: leave all entries", CONTROL, "    whole.clear();\n", ""),
+  one("requeue: leave all entries", CONTROL, "    allFrames.clear();\n", ""),
   one("requeue: give a frame out twice", CONTROL, "setOf(again.filter((frame) => wasReached(t, frame)))", "set"),
   one("requeue: sweep the whole attempt", CONTROL, "      only: true as const,\n", ""),
   one("requeue: sweep nothing", CONTROL, "    ledger.sweeps = [...ledger.sweeps, ...sweeps];\n", ""),
@@ -211,32 +212,37 @@ export const MUTATIONS: Mutation[] = [
   one("sweep: keep nothing", SWEEPING, "keep.add(file.name)", "keep.delete(file.name)"),
   one(
     "object: do not know a repeated settlement by its next lease",
-    SHELL,
+    CALLS,
     "next !== null && t.ledger.leases.claimedWith(",
-    "next === '' && t.ledger.leases.claimedWith(",
+    "next === undefined && t.ledger.leases.claimedWith(",
   ),
   one("object: store nothing", SHELL, "      after.stored = memory;\n", ""),
-  one("object: do not store a claim", SHELL, "claimed.lease === null || !claimed.fresh", "true"),
+  one("object: do not store a claim", CALLS, "return claimed.lease !== null && claimed.fresh ?", "return false ?"),
   one(
     "object: do not store expiry with a refusal",
-    SHELL,
-    "(!result.ok || t.effects.idle) && !t.effects.expired",
-    "!result.ok || t.effects.idle",
+    TRANSITION,
+    "(outcome.ok && outcome.changed) || effects.expired",
+    "outcome.ok && outcome.changed",
   ),
   one(
     "object: restore a longer lease",
     SHELL,
-    "    return { ...world, memory: stored, stored, gathered",
-    "    for (const lease of stored.ledger.leases) lease.until_ms += this.terms.leaseMs;\n    return { ...world, memory: stored, stored, gathered",
+    "    return { ...world, memory: stored, stored, pending",
+    "    for (const lease of stored.ledger.leases) lease.until_ms += this.terms.leaseMs;\n    return { ...world, memory: stored, stored, pending",
   ),
   one(
     "object: keep a later alarm",
-    SHELL,
-    "alarmMs > nowMs && alarmMs <= atMs ? alarmMs : atMs",
-    "alarmMs > nowMs ? alarmMs : atMs",
+    WAKE,
+    "armedMs > nowMs && armedMs <= atMs ? null : atMs",
+    "armedMs > nowMs ? null : atMs",
   ),
-  one("object: arm no alarm", SHELL, "alarmMs > nowMs && alarmMs <= atMs ? alarmMs : atMs", "true ? alarmMs : alarmMs"),
-  one("shared row: answer before it is written", PROTOCOL, "after.gathered ? { carriedOut: done } : null", "null"),
+  one(
+    "object: arm no alarm",
+    WAKE,
+    "return armedMs !== null && armedMs > nowMs && armedMs <= atMs ? null : atMs;",
+    "return null;",
+  ),
+  one("shared row: answer before it is written", PROTOCOL, "after.pending ? { carriedOut: done } : null", "null"),
   one(
     "shared row: answer after it was lost",
     SHELL,
@@ -252,7 +258,7 @@ export const MUTATIONS: Mutation[] = [
   one(
     "shared row: lose what it holds when it is written",
     SHELL,
-    "const after = { ...world, memory, stored: memory, gathered: false",
-    "const after = { ...world, memory, gathered: false",
+    "const after = { ...world, memory, stored: memory, pending: false",
+    "const after = { ...world, memory, pending: false",
   ),
 ];

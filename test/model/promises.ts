@@ -115,7 +115,7 @@ export class Promises {
     this.#change(step, {});
   }
 
-  outrank(step: Step<null>): void {
+  preempt(step: Step<null>): void {
     this.#change(step, { registry: true });
   }
 
@@ -129,7 +129,7 @@ export class Promises {
 
   /** P4: what was answered is stored; only renewals may be forgotten, and never more than half a lease of them. */
   eviction(before: World, after: World): void {
-    if (before.gathered) return this.#unwritten(before, after);
+    if (before.pending) return this.#unwritten(before, after);
     const { leaseMs } = this.#terms;
     for (const frame of this.#frames) {
       const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
@@ -179,7 +179,7 @@ export class Promises {
     const noted = ends > 0 || (step.before.noted && was === is);
     if (!noted && ledger.leases.size === 0 && (is === "completed" || is === "failed"))
       throw new Broken("P7", `the task is ${is}, and its history does not say so`);
-    const notedStored = after.gathered ? after.notedStored : noted;
+    const notedStored = after.pending ? after.notedStored : noted;
     return noted === after.noted && notedStored === after.notedStored ? after : { ...after, noted, notedStored };
   }
 
@@ -240,7 +240,7 @@ export class Promises {
       if (streak.failures > 0 || blames.some((blame) => blame.worker === cause.live?.worker))
         throw new Broken("P6", "a frame came out, and earlier failures were not forgiven");
     }
-    if (!after.gathered) this.written(after);
+    if (!after.pending) this.written(after);
     if (cause.registry) return;
     const over = [...after.memory.ledger.leases].find((lease) => lease.until_ms <= after.nowMs);
     if (over) throw new Broken("P5", `attempt ${over.attempt} is over and was not ended`);

@@ -49,7 +49,7 @@ export class Protocol {
       promises.alarm(step);
       const after = promises.noted(step, step.after);
       emit("the alarm runs", after);
-      if (manager.sweepDue(after)) emit("the alarm runs and sweeps", manager.sweep(after));
+      if (manager.garbageDue(after)) emit("the alarm runs and sweeps", manager.collectGarbage(after));
     }
     if (world.memory !== world.stored) {
       this.trying = "the manager restarts";
@@ -57,8 +57,8 @@ export class Protocol {
       promises.eviction(world, after);
       emit("the manager restarts", after);
     }
-    if (world.gathered) {
-      this.trying = "what is gathered is written";
+    if (world.pending) {
+      this.trying = "what is pending is written";
       const after = manager.write(world);
       promises.written(after);
       emit(this.trying, after);
@@ -72,8 +72,8 @@ export class Protocol {
     }
     if (world.memory.ledger.outranked < world.epoch) {
       this.trying = "the task is outranked";
-      const step = manager.outrank(world);
-      promises.outrank(step);
+      const step = manager.preempt(world);
+      promises.preempt(step);
       emit("the task is outranked", promises.noted(step, step.after));
     }
     if (world.actsLeft > 0) this.#people(world, emit);
@@ -170,7 +170,7 @@ export class Protocol {
       const after = this.promises.noted(step, step.after);
       const done = reply.ok && isCommitted(after, message);
       const was = world.workers[index]!.carriedOut;
-      const waits = after.gathered ? { carriedOut: done } : null;
+      const waits = after.pending ? { carriedOut: done } : null;
       const carriedOut = was || (done && !waits);
       const late = this.configuration.lateReplies ? reply : null;
       const kept = message.verb === "claim" ? {} : { held: world.workers[index]!.held };

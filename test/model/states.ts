@@ -6,10 +6,18 @@ import { isDeepStrictEqual } from "node:util";
 import { claim } from "../../src/task/rules/claim.ts";
 import { act } from "../../src/task/rules/user-actions.ts";
 import { frames } from "../../src/task/rules/frame-set.ts";
-import { complete, expire, fail, release, renew, type DoneFrame, type LeaseRef } from "../../src/task/rules/settle.ts";
+import {
+  complete,
+  expire,
+  fail,
+  release,
+  renew,
+  type RenderedFrame,
+  type LeaseRef,
+} from "../../src/task/rules/settle.ts";
 import type { LiveLease } from "../../src/task/rules/lease-index.ts";
 import { countsOf, statusOf, type Terms, type Transition } from "../../src/task/rules/ledger.ts";
-import { at, audit, whole, type FarmTask } from "../support/rules-farm.ts";
+import { at, audit, allFrames, type FarmTask } from "../support/rules-farm.ts";
 import { ledgerText } from "./canonical.ts";
 import { fileOf } from "./manager.ts";
 import { Broken } from "./promises.ts";
@@ -109,7 +117,7 @@ export class States {
     nowMs: number,
     lease: LiveLease,
     ref: LeaseRef,
-    done: readonly DoneFrame[],
+    done: readonly RenderedFrame[],
     open: readonly number[],
   ): void {
     const invalid = (
@@ -176,8 +184,9 @@ export class States {
       const able = this.#configuration.able.at(-1)!;
       if (stuck) {
         const status = statusOf(this.#terms, ledger);
-        if (status === "canceled" || status === "failed") act(at(task, nowMs), whole(task), "requeue", undefined, "x");
-        if (ledger.paused) act(at(task, nowMs), whole(task), "resume", undefined, "x");
+        if (status === "canceled" || status === "failed")
+          act(at(task, nowMs), allFrames(task), "requeue", undefined, "x");
+        if (ledger.paused) act(at(task, nowMs), allFrames(task), "resume", undefined, "x");
       }
       if (statusOf(this.#terms, ledger) === "completed") break;
       let waitMs = Infinity;
@@ -224,6 +233,6 @@ export class States {
   }
 }
 
-function doneOf(frame: number, leaseId: string): DoneFrame {
+function doneOf(frame: number, leaseId: string): RenderedFrame {
   return { frame, seconds: 0, files: [fileOf(frame, leaseId)] };
 }

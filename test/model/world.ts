@@ -111,7 +111,7 @@ export interface World {
   /** … and what it last stored: the same object when they are equal. */
   stored: Snapshot;
   /** Memory holds changes of lease calls that nobody has been told of. */
-  gathered: boolean;
+  pending: boolean;
   alarmMs: number | null;
   workers: readonly Worker[];
   /** Uploaded objects: `attempt/frame` → the lease under which the bytes were made. Null when they are not followed. */
@@ -152,7 +152,7 @@ export function firstWorld(configuration: Configuration): World {
     nowMs: 0,
     memory: snapshot,
     stored: snapshot,
-    gathered: false,
+    pending: false,
     alarmMs: null,
     workers: Array.from({ length: configuration.workers }, () => IDLE),
     objects: configuration.objects ? {} : null,
@@ -168,13 +168,16 @@ export function firstWorld(configuration: Configuration): World {
 
 /** A copy that transitions may change: they change the ledger, its counts and its leases in place, and replace all else. */
 export function copyOf({ ledger, entries }: Snapshot): { ledger: Ledger; entries: Record<number, FrameEntry> } {
+  const leases = new Leases([...ledger.leases].map((lease) => ({ ...lease })));
+  // A renewal that was not stored is still to be written with the next row.
+  for (const lease of leases) if (lease.stored_ms !== lease.until_ms) leases.change(lease, {});
   return {
     ledger: {
       ...ledger,
       counts: { ...ledger.counts },
-      leases: new Leases([...ledger.leases].map((lease) => ({ ...lease }))),
+      leases,
       dependencies: ledger.dependencies.map((dependency) => ({ ...dependency })),
-      sweeps: ledger.sweeps.map((sweep) => ({ ...sweep })),
+      sweeps: ledger.sweeps.map((garbage) => ({ ...garbage })),
     },
     entries: { ...entries },
   };

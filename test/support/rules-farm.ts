@@ -1,5 +1,5 @@
 /**
- * A task in memory for tests and the model check: the real ledger and rules, a map for a book, and an audit that derives
+ * A task in memory for tests and the model check: the real ledger and rules, a map for a table, and an audit that derives
  * every promise about frames anew from what is stored.
  */
 import type { HistoryEvent } from "../../src/protocol/history.ts";
@@ -9,7 +9,7 @@ import {
   listFromText,
   newLedger,
   stateOf,
-  type FrameBook,
+  type FrameTable,
   type FrameEntry,
   type Ledger,
   type Terms,
@@ -47,21 +47,21 @@ export function newTask(of: Terms, dependsOn: Dependency[] = []): FarmTask {
 
 /** A transition on the task at `nowMs`. */
 export function at(task: FarmTask, nowMs: number, ableWorkers = 3): Transition {
-  const book: FrameBook = {
+  const table: FrameTable = {
     get: (frame) => task.entries.get(frame),
     set: (frame, entry) => void (entry ? task.entries.set(frame, entry) : task.entries.delete(frame)),
   };
   return {
     terms: task.terms,
     ledger: task.ledger,
-    book,
+    table,
     nowMs,
     ableWorkers,
-    effects: { events: task.events, canceled: task.canceled, idle: false, expired: false },
+    effects: { events: task.events, canceled: task.canceled, expired: false },
   };
 }
 
-export const whole = (task: FarmTask) => ({
+export const allFrames = (task: FarmTask) => ({
   failedFrames: () => [...task.entries].filter(([, entry]) => entry.state === "failed").map(([frame]) => frame),
   clear: () => task.entries.clear(),
 });

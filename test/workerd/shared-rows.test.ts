@@ -9,8 +9,8 @@ import { TaskDO } from "../../src/index.ts";
 import type { Env } from "../../src/rpc/env.ts";
 import { taskStub } from "../../src/rpc/stubs.ts";
 import { termsOf } from "../../src/task/rules/ledger.ts";
-import { newRecord } from "../../src/task/storage/record.ts";
-import { RegistryLine } from "../../src/task/registry-reporter.ts";
+import { newRecord } from "../../src/task/rules/record.ts";
+import { RegistryReporter } from "../../src/task/registry-reporter.ts";
 import { definitionOf } from "../support/definition.ts";
 import type { DependencyProgress, Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/rpc/task.ts";
 import {
@@ -325,23 +325,25 @@ test("one report at a time, also when a look at the task writes something that i
       return { able_workers: 1, watched: false };
     },
   };
-  let gathered = 0;
-  const line: RegistryLine = new RegistryLine({
+  let pending = 0;
+  const reporter: RegistryReporter = new RegistryReporter({
     env: { REGISTRY: { getByName: () => registry } } as unknown as Env,
-    loaded: () => {
-      if (gathered > 0) {
-        gathered--;
-        void line.report();
-      }
-      return task;
+    transactor: {
+      get committed() {
+        if (pending > 0) {
+          pending--;
+          void reporter.report();
+        }
+        return task;
+      },
     },
-    arm: () => undefined,
+    alarm: { arm: () => undefined },
   });
   for (let i = 0; i < 3; i++) {
-    gathered = 1;
-    await line.report();
-    gathered = 1;
-    await Promise.all([line.report(), line.report()]);
+    pending = 1;
+    await reporter.report();
+    pending = 1;
+    await Promise.all([reporter.report(), reporter.report()]);
   }
   expect(most).toBe(1);
   expect(made).toBeLessThanOrEqual(12);

@@ -1,8 +1,9 @@
 /** Claiming: which frames a worker gets next, or why it gets none. Pure; time is an argument. */
+import { isEnded } from "../../protocol/constants.ts";
 import { frameAt } from "../../protocol/frame-list.ts";
 import type { NoLeaseReason } from "../../protocol/lease.ts";
 import { chunkSize } from "./chunking.ts";
-import { keptOffUntil, trustedWorkers } from "./failure.ts";
+import { blocklistedUntil, trustedWorkers } from "./failure.ts";
 import { has, minus, setOf, take } from "./frame-set.ts";
 import type { LiveLease } from "./lease-index.ts";
 import { expire } from "./settle.ts";
@@ -12,7 +13,7 @@ import { indexAt, positions } from "./visit-order.ts";
 /** A worker that finds nothing asks again no sooner than this, unless it is told of work. */
 const NOTHING_RETRY_MS = 5_000;
 /** How many failed frames a claim looks through for one this worker may try: bounds the rows a claim reads. */
-const RETRY_LOOK = 64;
+const RETRY_SCAN_LIMIT = 64;
 
 /** Failed frames in more pieces than this go out before new ones: the set is a part of one row. */
 const MAX_RETRY_PIECES = 10_000;
@@ -60,18 +61,12 @@ function whyNoLease(
   request: ClaimRequest,
 ): { reason: NoLeaseReason; retryAfterMs: number | null } | null {
   const status = statusOf(t.terms, t.ledger);
-  if (
-    t.ledger.paused ||
-    t.ledger.stopped !== null ||
-    status === "canceled" ||
-    status === "completed" ||
-    status === "failed"
-  ) {
+  if (t.ledger.paused || t.ledger.stopped !== null || isEnded(status)) {
     return { reason: "not_running", retryAfterMs: null };
   }
   if (waitsForWhole(t.ledger)) return { reason: "waiting", retryAfterMs: null };
   if (request.epoch < t.ledger.outranked) return { reason: "outranked", retryAfterMs: 0 };
-  const until = keptOffUntil(t.ledger, request.worker, t.ableWorkers, t.nowMs);
+  const until = blocklistedUntil(t.ledger, request.worker, t.ableWorkers, t.nowMs);
   if (until !== null) return { reason: "kept_off", retryAfterMs: until - t.nowMs };
   if (claimable(t.terms, t.ledger) === 0) {
     const closed = countsOf(t.terms, t.ledger).pending > 0;
@@ -115,8 +110,8 @@ function takeRetries(t: Transition, worker: number, want: number): number[] {
 function retries(t: Transition, worker: number, want: number): number[] {
   const trusted = trustedWorkers(t);
   const out: number[] = [];
-  for (const frame of take(t.ledger.retry, RETRY_LOOK)) {
-    const failures = t.book.get(frame)?.failures ?? [];
+  for (const frame of take(t.ledger.retry, RETRY_SCAN_LIMIT)) {
+    const failures = t.table.get(frame)?.failures ?? [];
     if (failures.length < trusted && failures.some(([id]) => id === worker)) continue;
     out.push(frame);
     if (out.length === want) break;

@@ -12,7 +12,7 @@ import type { DependencyProgress } from "../../rpc/task.ts";
  * Take news. Opened frames are united, so late or repeated news does no harm; the state follows the newest version only.
  * A dependency that is gone before it completed stops the task: nobody can ever finish it.
  */
-export function take(t: Transition, news: DependencyProgress): void {
+export function applyDependencyProgress(t: Transition, news: DependencyProgress): void {
   const dependency = t.ledger.dependencies.find((d) => d.task === news.id);
   if (!dependency) return;
   const openedBefore = openedFrames(t.ledger);

@@ -62,11 +62,11 @@ test("P5: leases are found, run out and end as in a plain list, and their news b
           list = list.filter((lease) => lease.until_ms > nowMs);
           expect(leases.overdue(nowMs)).toEqual([]);
         } else if (s.do === "write") {
-          const news = leases.takeNews();
+          const news = leases.drainChanges();
           for (const lease of news.leases) expect(lease.stored_ms).toBe(lease.until_ms);
           rows.apply(JSON.parse(JSON.stringify(news)) as typeof news);
           expect(JSON.stringify([...rows])).toBe(JSON.stringify(list));
-          expect(leases.takeNews()).toEqual({ leases: [], ended: [] });
+          expect(leases.drainChanges()).toEqual({ leases: [], ended: [] });
         } else if (chosen && s.do === "end") {
           leases.end(chosen);
           list = list.filter((lease) => lease !== chosen);

@@ -97,7 +97,7 @@ export class Leases implements Iterable<LiveLease> {
   }
 
   /** What the rows lack; they hold it from now on. New and changed ones, the new ones in their order; ids of those that ended. */
-  takeNews(): { leases: LiveLease[]; ended: string[] } {
+  drainChanges(): { leases: LiveLease[]; ended: string[] } {
     const news = { leases: [...this.#news], ended: this.#ended };
     for (const lease of news.leases) lease.stored_ms = lease.until_ms;
     this.#news.clear();

@@ -2,12 +2,12 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { framesOf, parseFrameList } from "../../protocol/frame-list.ts";
 import { act } from "./user-actions.ts";
-import { frames, take as takeFrames } from "./frame-set.ts";
+import { frames, take } from "./frame-set.ts";
 import { claim } from "./claim.ts";
-import { complete, expire, fail, release, renew, type DoneFrame } from "./settle.ts";
+import { complete, expire, fail, release, renew, type RenderedFrame } from "./settle.ts";
 import { SWEEP_AFTER_MS } from "../../protocol/constants.ts";
 import { countsOf, statusOf } from "./ledger.ts";
-import { at, audit, newTask, terms, whole, type FarmTask } from "../../../test/support/rules-farm.ts";
+import { at, audit, newTask, terms, allFrames, type FarmTask } from "../../../test/support/rules-farm.ts";
 
 const file = (frame: number, attempt: number) => ({ name: `f${frame}`, size: 1 + attempt, sha256: "a".repeat(64) });
 
@@ -78,8 +78,8 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
           frames: [...frames(outcome.lease.frames)],
         });
       }
-    } else if (s.do === "act") act(t, whole(task), s.action, undefined, "test");
-    else if (s.do === "frames") act(t, whole(task), s.action, String(s.frame), "test");
+    } else if (s.do === "act") act(t, allFrames(task), s.action, undefined, "test");
+    else if (s.do === "frames") act(t, allFrames(task), s.action, String(s.frame), "test");
     else if (given.length > 0) {
       const lease = given[s.lease % given.length]!;
       const ref = {
@@ -89,13 +89,17 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
       };
       const part = lease.frames
         .slice(0, s.part)
-        .map((frame): DoneFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
-      const all = lease.frames.map((frame): DoneFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
+        .map((frame): RenderedFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
+      const all = lease.frames.map((frame): RenderedFrame => ({
+        frame,
+        seconds: 1,
+        files: [file(frame, lease.attempt)],
+      }));
       const live = [...task.ledger.leases].some(
         (l) => l.lease_id === ref.leaseId && l.attempt === ref.attempt && l.until_ms > nowMs,
       );
       const before = JSON.stringify([task.ledger.counts, [...task.entries]]);
-      const open = takeFrames(task.ledger.leases.get(lease.leaseId)?.open ?? [], 1000).filter(
+      const open = take(task.ledger.leases.get(lease.leaseId)?.open ?? [], 1000).filter(
         (f) => !part.some((d) => d.frame === f),
       );
       const result =
@@ -165,8 +169,8 @@ test("P6: from any state, once people let it run, workers that succeed finish th
       let nowMs = drive(task, steps, () => undefined) + 6 * 3_600_000;
       expire(at(task, nowMs));
       if (statusOf(task.terms, task.ledger) !== "completed")
-        act(at(task, nowMs), whole(task), "requeue", undefined, "test");
-      act(at(task, nowMs), whole(task), "resume", undefined, "test");
+        act(at(task, nowMs), allFrames(task), "requeue", undefined, "test");
+      act(at(task, nowMs), allFrames(task), "resume", undefined, "test");
       for (let i = 0; i < 50 && statusOf(task.terms, task.ledger) !== "completed"; i++) {
         nowMs += 1_000;
         const outcome = claim(at(task, nowMs), {
@@ -237,8 +241,8 @@ test.each(["ascending", "preview"] as const)(
   (order) => {
     const task = newTask(terms("1-12", { order }));
     for (let frame = 1; frame <= 12; frame++) {
-      act(at(task, 0), whole(task), "skip", String(frame), "test");
-      act(at(task, 0), whole(task), "requeue", String(frame), "test");
+      act(at(task, 0), allFrames(task), "skip", String(frame), "test");
+      act(at(task, 0), allFrames(task), "requeue", String(frame), "test");
     }
     const given = Array.from({ length: 12 }, (_, i) =>
       claim(at(task, 0), { worker: 1, key: `k${i}`, epoch: 0, leaseId: `l${i}` }),
@@ -251,9 +255,9 @@ test.each(["ascending", "preview"] as const)(
 
 test("a canceled task whose frames were all skipped ends when it is asked for again", () => {
   const task = newTask(terms("7"));
-  act(at(task, 0), whole(task), "cancel", undefined, "test");
-  act(at(task, 0), whole(task), "skip", "7", "test");
-  act(at(task, 0), whole(task), "requeue", undefined, "test");
+  act(at(task, 0), allFrames(task), "cancel", undefined, "test");
+  act(at(task, 0), allFrames(task), "skip", "7", "test");
+  act(at(task, 0), allFrames(task), "requeue", undefined, "test");
   expect(statusOf(task.terms, task.ledger)).toBe("completed");
   expect(task.events.map((e) => e.kind)).toEqual(["canceled", "skipped", "requeued", "completed"]);
 });
@@ -271,13 +275,13 @@ test("P3: what is asked for again is swept when no grant given out before is val
     forgotten.until_ms = leaseMs;
     const t = at(task, leaseMs + 1);
     const second = claim(t, { worker: 2, key: "key-2", epoch: 0, leaseId: "lease-2" }).lease!;
-    const done = [1, 2].map((frame): DoneFrame => ({
+    const done = [1, 2].map((frame): RenderedFrame => ({
       frame,
       seconds: 1,
       files: [{ name: `f${frame}`, size: 1, sha256: "a".repeat(64) }],
     }));
     expect(complete(t, { worker: 2, leaseId: "lease-2", attempt: second.attempt }, done).ok).toBe(true);
-    expect(act(t, whole(task), "requeue", named, "test").ok).toBe(true);
+    expect(act(t, allFrames(task), "requeue", named, "test").ok).toBe(true);
     const { sweeps } = task.ledger;
     const of = (attempt: number): number =>
       Math.max(...sweeps.filter((one) => one.attempt === attempt || one.frames.length === 0).map((one) => one.due_ms));

@@ -1,11 +1,11 @@
 /**
  * The frame ledger of one task: which frame is in which state, and who has it. Pure data, kept as one JSON row; a row per page
- * exists only for frames that have been touched (`FrameBook`). All rules of leases, failures and control work on it:
+ * exists only for frames that have been touched (`FrameTable`). All rules of leases, failures and control work on it:
  * `leasing.ts`, `failure.ts`, `control.ts`, `dependencies.ts`.
  *
  * How a frame's state is read (P1; the first that applies):
  *   leased   it is in `open` of a live lease
- *   done, failed   its book entry says so
+ *   done, failed   its table entry says so
  *   skipped  it is in `skipped`
  *   pending  otherwise; it will come up through `ready`, `retry` or the cursor, or it is closed by a dependency
  */
@@ -22,7 +22,7 @@ import type { ChunkStats } from "./chunking.ts";
 import { EMPTY, format, has, intersect, size, union, type FrameSet } from "./frame-set.ts";
 import { Leases, type LiveLease } from "./lease-index.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
-import { counted, NO_TALLY, type Tally } from "./tally.ts";
+import { addFrames, NO_TALLY, type Tally } from "./tally.ts";
 import type { Order } from "./visit-order.ts";
 
 export { NO_TALLY };
@@ -40,7 +40,7 @@ export interface Terms {
   filesPerFrame: 0 | 1;
 }
 
-export interface Blame {
+export interface FailureRecord {
   worker: number;
   /** Failures in a row on this task. */
   streak: number;
@@ -59,7 +59,7 @@ export interface DependencyState {
 }
 
 /** Uploads that are nobody's result, to be deleted when their grant has run out. */
-export interface Sweep {
+export interface Garbage {
   attempt: number;
   /** All frames of that attempt; the empty set means every attempt up to this one. */
   frames: FrameSet;
@@ -88,7 +88,7 @@ export interface Ledger {
   stopped: string | null;
   /** Render failures since the last commit, and who had them. */
   streak: { failures: number; workers: number[] };
-  blames: Blame[];
+  blames: FailureRecord[];
   dependencies: DependencyState[];
   /** Registry's epoch: claims from before it are sent back. */
   outranked: number;
@@ -98,7 +98,7 @@ export interface Ledger {
   updated_ms: number;
   stats: ChunkStats;
   tally: Tally;
-  sweeps: Sweep[];
+  sweeps: Garbage[];
   /** Sequence of the last history event. */
   event_seq: number;
 }
@@ -117,7 +117,7 @@ export interface FrameEntry {
 }
 
 /** Where entries are kept: pages in SQL, or a map in tests and the model check. */
-export interface FrameBook {
+export interface FrameTable {
   get(frame: number): FrameEntry | undefined;
   set(frame: number, entry: FrameEntry | undefined): void;
 }
@@ -127,17 +127,15 @@ export interface Effects {
   events: Omit<HistoryEvent, "seq" | "task_id" | "type">[];
   /** Leases that ended under their worker: tell it. */
   canceled: { worker_id: number; lease_id: string }[];
-  /** Beside the expiry of leases, the transition changed nothing that must be written. */
-  idle: boolean;
   /** Leases whose time was over have ended: the rows lack it, whatever the transition comes to. */
   expired: boolean;
 }
 
-/** Everything a transition works on. Transitions change `ledger` and `book` only when they succeed. */
+/** Everything a transition works on. Transitions change `ledger` and `table` only when they succeed. */
 export interface Transition {
   terms: Terms;
   ledger: Ledger;
-  book: FrameBook;
+  table: FrameTable;
   nowMs: number;
   effects: Effects;
   /** Workers online and able to do this task, as the registry last said; at least 1. */
@@ -207,13 +205,13 @@ export function holderOf(ledger: Ledger, frame: number): LiveLease | undefined {
 }
 
 /** The state of one frame of the task (P1). */
-export function stateOf(transition: Pick<Transition, "ledger" | "book">, frame: number): FrameState {
+export function stateOf(transition: Pick<Transition, "ledger" | "table">, frame: number): FrameState {
   return stateWhere(transition, frame, holderOf(transition.ledger, frame) !== undefined);
 }
 
 /** The states of many frames: leases are looked over once, not once a frame. */
 export function* statesOf(
-  transition: Pick<Transition, "ledger" | "book">,
+  transition: Pick<Transition, "ledger" | "table">,
   frames: Iterable<number>,
 ): Generator<[number, FrameState]> {
   const leased = union(
@@ -223,9 +221,13 @@ export function* statesOf(
   for (const frame of frames) yield [frame, stateWhere(transition, frame, has(leased, frame))];
 }
 
-function stateWhere({ ledger, book }: Pick<Transition, "ledger" | "book">, frame: number, leased: boolean): FrameState {
+function stateWhere(
+  { ledger, table }: Pick<Transition, "ledger" | "table">,
+  frame: number,
+  leased: boolean,
+): FrameState {
   if (leased) return "leased";
-  const entry = book.get(frame);
+  const entry = table.get(frame);
   if (entry && entry.state !== "retry") return entry.state;
   return has(ledger.skipped, frame) ? "skipped" : "pending";
 }
@@ -301,7 +303,7 @@ export function noteLease(
   seconds: number | null,
   detail: string | null,
 ): void {
-  transition.ledger.tally = counted(transition.ledger.tally, kind, size(frames));
+  transition.ledger.tally = addFrames(transition.ledger.tally, kind, size(frames));
   transition.effects.events.push({
     at_ms: transition.nowMs,
     kind,

@@ -3,7 +3,7 @@ import { definitionOf } from "../../../test/support/definition.ts";
 import { amend } from "./patch.ts";
 import { act } from "./user-actions.ts";
 import type { CompiledDefinition } from "../../rpc/task.ts";
-import { at, newTask, terms, whole } from "../../../test/support/rules-farm.ts";
+import { at, newTask, terms, allFrames } from "../../../test/support/rules-farm.ts";
 
 const COMPILED: CompiledDefinition = {
   settings: { frames: "1-20" },
@@ -17,11 +17,11 @@ const COMPILED: CompiledDefinition = {
 
 test("P10: other settings with an action that is refused change nothing, not even what was skipped", () => {
   const task = newTask(terms("1-10"));
-  act(at(task, 0), whole(task), "skip", "2-5", "ana");
+  act(at(task, 0), allFrames(task), "skip", "2-5", "ana");
   const before = JSON.stringify(task.ledger);
   const definition = definitionOf("demo_render", { frames: "1-10" }, { id: 1, owner: "ana" });
   const patch = { settings: { frames: "1-20" }, status: "skip", frames: "999" } as const;
-  const refused = amend(at(task, 1), whole(task), definition, patch, COMPILED, "ana");
+  const refused = amend(at(task, 1), allFrames(task), definition, patch, COMPILED, "ana");
   expect(refused).toMatchObject({ ok: false, error: { code: "invalid" } });
   expect(JSON.stringify(task.ledger)).toBe(before);
 });

@@ -2,7 +2,7 @@
 import { ok, type Result } from "../../lib/result.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { TaskPatch } from "../../protocol/task.ts";
-import { act, changeFrames, type WholeBook } from "./user-actions.ts";
+import { act, changeFrames, type AllFrames } from "./user-actions.ts";
 import { noteTask, termsOf, type Transition } from "./ledger.ts";
 import type { CompiledDefinition, TaskDefinition } from "../../rpc/task.ts";
 
@@ -12,7 +12,7 @@ import type { CompiledDefinition, TaskDefinition } from "../../rpc/task.ts";
  */
 export function amend(
   t: Transition,
-  whole: WholeBook,
+  allFrames: AllFrames,
   before: TaskDefinition,
   patch: TaskPatch,
   compiled: CompiledDefinition | null,
@@ -25,7 +25,7 @@ export function amend(
     if (!changed.ok) return changed;
   }
   if (patch.status !== undefined) {
-    const acted = act(t, whole, patch.status, patch.frames, actor);
+    const acted = act(t, allFrames, patch.status, patch.frames, actor);
     if (!acted.ok) {
       // What is refused is refused whole: other settings may have moved the cursor already.
       if (patch.settings !== undefined) Object.assign(t.ledger, ledger);

@@ -6,7 +6,7 @@ import { countFrames, framesOf, indexOfFrame, type FrameList } from "../../proto
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { OutputFile } from "../../protocol/task.ts";
 import type { FrameEntry } from "./ledger.ts";
-import type { DoneFrame } from "./settle.ts";
+import type { RenderedFrame } from "./settle.ts";
 import type { ProvenFrame, TaskDefinition } from "../../rpc/task.ts";
 
 /**
@@ -18,12 +18,12 @@ export function checkReceipts(
   definition: TaskDefinition,
   attempt: number,
   done: readonly ProvenFrame[],
-): Result<DoneFrame[], Refusal> {
+): Result<RenderedFrame[], Refusal> {
   const expected = outputNames(
     definition,
     done.map((item) => item.frame),
   );
-  const out: DoneFrame[] = [];
+  const out: RenderedFrame[] = [];
   for (const [i, item] of done.entries()) {
     const files: OutputFile[] = [];
     for (const [j, { task, attempt: under, name, size, sha256 }] of item.receipts.entries()) {
@@ -66,7 +66,7 @@ export function leaseFrames(list: FrameList): Result<number[], Refusal> {
 }
 
 /** One request looks at no more entries than this: a page may be short while its cursor says there is more. */
-const MAX_LOOK = 20_000;
+const SCAN_LIMIT = 20_000;
 
 /** A page of committed files in frame order. */
 export function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: FrameList | null, limit: number): FileList {
@@ -76,7 +76,7 @@ export function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: Frame
   let looked = 0;
   for (const [frame, entry] of entries) {
     if (frame > end) break;
-    if (last !== null && (files.length >= limit || looked++ >= MAX_LOOK)) return { files, cursor: String(last) };
+    if (last !== null && (files.length >= limit || looked++ >= SCAN_LIMIT)) return { files, cursor: String(last) };
     last = frame;
     if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
     for (const { kind, ...file } of entry.files) if (!kind) files.push({ frame, ...file, attempt: entry.attempt });

@@ -1,8 +1,6 @@
 /** What becomes of a task on another manager than the one that backed it up. Pure. */
-import { ok, type Result } from "../../lib/result.ts";
 import type { BackupRow } from "../../protocol/backup.ts";
-import type { Refusal } from "../../protocol/problem.ts";
-import { take } from "./dependencies.ts";
+import { applyDependencyProgress } from "./dependencies.ts";
 import type { Transition } from "./ledger.ts";
 import { cancelLeases } from "./settle.ts";
 import type { DependencyProgress, TaskDefinition } from "../../rpc/task.ts";
@@ -19,13 +17,12 @@ export const RESTORE_GAP = 1_000_000;
  * Go on under a new manager: leases are over (their workers never heard of it), nobody is to blame, and numbers that fence off
  * the past jump ahead. `news`: how the tasks it waits for stand here.
  */
-export function continueTask(t: Transition, news: readonly DependencyProgress[]): Result<null, Refusal> {
+export function continueTask(t: Transition, news: readonly DependencyProgress[]): void {
   cancelLeases(t, RESTORED);
   t.ledger.attempt += RESTORE_GAP;
   t.ledger.version += RESTORE_GAP;
   t.ledger.outranked = 0;
-  for (const progress of news) take(t, progress);
-  return ok(null);
+  for (const progress of news) applyDependencyProgress(t, progress);
 }
 
 /** The part of the definition among a task's last rows that says what it waits for; rows that are none wait for nothing. */

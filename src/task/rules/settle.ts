@@ -4,26 +4,27 @@
  * A lease is live while it stands in `ledger.leases`; it is over the moment the clock passes `until_ms`, whether or not an
  * alarm has run yet (every transition expires first). A call names lease and attempt; when no live lease of that worker has
  * both, it is refused with `lease_lost` and changes nothing (P2), except that a repetition of what was already done is
- * recognised from the book itself and answered as the first time (P3).
+ * recognised from the table itself and answered as the first time (P3).
  */
 import { ok, type Result } from "../../lib/result.ts";
-import { SWEEP_AFTER_MS } from "../../protocol/constants.ts";
+import { grantEndMs } from "../../protocol/constants.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { OutputFile } from "../../protocol/task.ts";
 import { measured } from "./chunking.ts";
-import { blameFrames, forgive } from "./failure.ts";
+import { recordFailures, resetFailures } from "./failure.ts";
 import { format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
-import { timed } from "./tally.ts";
+import { addSeconds } from "./tally.ts";
 import type { LiveLease } from "./lease-index.ts";
+import { changed, unchanged, type Outcome } from "./transition.ts";
 import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
 
 /** No grant that was given out until now is valid then, whichever lease it came with, and also where a restart has forgotten a renewal. */
-export function grantsOverMs({ nowMs, terms }: Pick<Transition, "nowMs" | "terms">): number {
-  return nowMs + terms.leaseMs + SWEEP_AFTER_MS;
+export function lastGrantEndMs({ nowMs, terms }: Pick<Transition, "nowMs" | "terms">): number {
+  return grantEndMs(nowMs + terms.leaseMs);
 }
 
 /** A frame that is rendered; its files were verified against their receipts by the caller. */
-export interface DoneFrame {
+export interface RenderedFrame {
   frame: number;
   seconds: number;
   files: OutputFile[];
@@ -36,7 +37,7 @@ export interface LeaseRef {
 }
 
 /** Extend a lease, and commit what is done so far. */
-export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): Result<LiveLease, Refusal> {
+export function renew(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): Outcome<LiveLease> {
   expire(t);
   const lease = liveLease(t, ref);
   if (!lease.ok) return lease;
@@ -44,15 +45,15 @@ export function renew(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]):
   if (!checked.ok) return checked;
   commit(t, lease.value, checked.value);
   t.ledger.leases.change(lease.value, { until_ms: t.nowMs + t.terms.leaseMs });
-  t.effects.idle = checked.value.length === 0 && lease.value.stored_ms - t.nowMs >= t.terms.leaseMs / 2;
-  return ok(lease.value);
+  const mustWrite = checked.value.length > 0 || lease.value.stored_ms - t.nowMs < t.terms.leaseMs / 2;
+  return mustWrite ? changed(lease.value) : unchanged(lease.value);
 }
 
 /** End a lease whose frames are all done. `repeat` says that this call had been carried out before. */
 export function complete(
   t: Transition,
   ref: LeaseRef,
-  done: readonly DoneFrame[],
+  done: readonly RenderedFrame[],
 ): Result<{ committed: number; repeat: boolean }, Refusal> {
   expire(t);
   const lease = liveLease(t, ref);
@@ -76,7 +77,7 @@ export function complete(
 export function fail(
   t: Transition,
   ref: LeaseRef,
-  done: readonly DoneFrame[],
+  done: readonly RenderedFrame[],
   blamed: readonly number[],
   error: string,
 ): Result<{ committed: number }, Refusal> {
@@ -92,7 +93,7 @@ export function fail(
   commit(t, lease.value, checked.value);
   t.ledger.counts.leased -= blamed.length;
   t.ledger.leases.change(lease.value, { open: minus(lease.value.open, setOf(blamed)) });
-  blameFrames(t, lease.value, blamed, error);
+  recordFailures(t, lease.value, blamed, error);
   giveBack(t, lease.value, "given back after a failure");
   close(t, lease.value, true);
   return ok({ committed: size(lease.value.frames) - size(left) });
@@ -102,7 +103,7 @@ export function fail(
 export function release(
   t: Transition,
   ref: LeaseRef,
-  done: readonly DoneFrame[],
+  done: readonly RenderedFrame[],
   reason: string,
 ): Result<{ committed: number }, Refusal> {
   expire(t);
@@ -143,19 +144,19 @@ function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
 }
 
 /** P3: a repeated completion is known by its frames, all committed under the same attempt by the same worker. */
-function wasCommitted(t: Transition, ref: LeaseRef, done: readonly DoneFrame[]): boolean {
+function wasCommitted(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): boolean {
   return (
     done.length > 0 &&
     done.every(({ frame }) => {
-      const entry = t.book.get(frame);
+      const entry = t.table.get(frame);
       return entry?.state === "done" && entry.attempt === ref.attempt && entry.worker === ref.worker;
     })
   );
 }
 
 /** Check a list of done frames against the lease; answers those not committed yet. Changes nothing. */
-function checkDone(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): Result<DoneFrame[], Refusal> {
-  const fresh: DoneFrame[] = [];
+function checkDone(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): Result<RenderedFrame[], Refusal> {
+  const fresh: RenderedFrame[] = [];
   const seen = new Set<number>();
   for (const [i, item] of done.entries()) {
     if (seen.has(item.frame)) return refuse("invalid", `names frame ${item.frame} twice`, `done.${i}.frame`);
@@ -174,11 +175,11 @@ function checkDone(t: Transition, lease: LiveLease, done: readonly DoneFrame[]):
   return ok(fresh);
 }
 
-function commit(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): void {
+function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): void {
   if (done.length === 0) return;
   for (const { frame, seconds, files } of done) {
-    const failures = t.book.get(frame)?.failures ?? [];
-    t.book.set(frame, {
+    const failures = t.table.get(frame)?.failures ?? [];
+    t.table.set(frame, {
       state: "done",
       attempt: lease.attempt,
       worker: lease.worker,
@@ -193,11 +194,11 @@ function commit(t: Transition, lease: LiveLease, done: readonly DoneFrame[]): vo
   }
   const frames = setOf(done.map((d) => d.frame));
   const times = done.map((d) => d.seconds);
-  t.ledger.tally = timed(t.ledger.tally, times);
+  t.ledger.tally = addSeconds(t.ledger.tally, times);
   t.ledger.leases.change(lease, { open: minus(lease.open, frames) });
   t.ledger.counts.leased -= done.length;
   t.ledger.counts.done += done.length;
-  forgive(t.ledger, lease.worker);
+  resetFailures(t.ledger, lease.worker);
   const seconds = times.reduce((sum, one) => sum + one, 0);
   noteLease(t, "done", lease, frames, seconds, null);
 }
@@ -214,7 +215,7 @@ function giveBack(t: Transition, lease: LiveLease, reason: string): void {
 
 function* framesWithFailures(t: Transition, frames: FrameSet): Generator<number> {
   if (t.ledger.error === null) return;
-  for (const frame of take(frames, Infinity)) if ((t.book.get(frame)?.failures.length ?? 0) > 0) yield frame;
+  for (const frame of take(frames, Infinity)) if ((t.table.get(frame)?.failures.length ?? 0) > 0) yield frame;
 }
 
 /**
@@ -224,7 +225,7 @@ function* framesWithFailures(t: Transition, frames: FrameSet): Generator<number>
 function close(t: Transition, lease: LiveLease, blamed = false): void {
   if ((blamed || lease.open.length > 0) && t.terms.filesPerFrame > 0) {
     // A restart may have forgotten a renewal, of less than half a lease: the grant that went with it is valid all the same.
-    const dueMs = Math.max(lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs) + SWEEP_AFTER_MS;
+    const dueMs = grantEndMs(Math.max(lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs));
     t.ledger.sweeps = [...t.ledger.sweeps, { attempt: lease.attempt, frames: lease.frames, due_ms: dueMs }];
   }
   t.ledger.leases.end(lease);

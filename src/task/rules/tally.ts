@@ -14,13 +14,13 @@ export const NO_TALLY: Tally = { done: 0, errors: 0, lost: 0, seconds: 0, square
 const COUNTER = { done: "done", error: "errors", lost: "lost" } as const;
 
 /** So many more frames were done, failed or lost. */
-export function counted(tally: Tally, kind: keyof typeof COUNTER, frames: number): Tally {
+export function addFrames(tally: Tally, kind: keyof typeof COUNTER, frames: number): Tally {
   const counter = COUNTER[kind];
   return { ...tally, [counter]: tally[counter] + frames };
 }
 
 /** These frames took so many seconds each. */
-export function timed(tally: Tally, seconds: readonly number[]): Tally {
+export function addSeconds(tally: Tally, seconds: readonly number[]): Tally {
   return {
     ...tally,
     seconds: seconds.reduce((sum, one) => sum + one, tally.seconds),

@@ -1,5 +1,6 @@
 /** What people do to a task: pause, resume, cancel, requeue, skip. Pure; refused changes change nothing. */
 import { ok, type Result } from "../../lib/result.ts";
+import { isEnded } from "../../protocol/constants.ts";
 import { countFrames, framesOf, indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { TaskAction } from "../../protocol/task.ts";
@@ -14,17 +15,17 @@ import {
   type Ledger,
   type Transition,
 } from "./ledger.ts";
-import { cancelLeases, expire, grantsOverMs, noteEnd } from "./settle.ts";
+import { cancelLeases, expire, lastGrantEndMs, noteEnd } from "./settle.ts";
 import { positionOf } from "./visit-order.ts";
 
 /** Frames one requeue or skip may name: each is looked at, so this bounds the rows one request reads and writes. */
 export const MAX_NAMED_FRAMES = 20_000;
 
 /** Attempts whose files may wait to be deleted: each takes about 70 bytes of the ledger's row, which may hold 2 MB. */
-const MAX_SWEEPS = 10_000;
+const MAX_GARBAGE = 10_000;
 
 /** Entries of touched frames, for a requeue of the whole task. */
-export interface WholeBook {
+export interface AllFrames {
   /** Frames that stopped as failed. */
   failedFrames(): number[];
   /** Forget every entry. */
@@ -34,7 +35,7 @@ export interface WholeBook {
 /** Carry out one action; `named` (a frame list) only with requeue and skip. `actor` goes into the history. */
 export function act(
   t: Transition,
-  whole: WholeBook,
+  allFrames: AllFrames,
   action: TaskAction,
   named: string | undefined,
   actor: string,
@@ -48,7 +49,7 @@ export function act(
     case "cancel":
       return cancel(t, actor);
     case "requeue":
-      return named === undefined ? requeueTask(t, whole, actor) : requeueFrames(t, named, actor);
+      return named === undefined ? requeueTask(t, allFrames, actor) : requeueFrames(t, named, actor);
     case "skip":
       return skipFrames(t, named ?? "", actor);
   }
@@ -56,8 +57,7 @@ export function act(
 
 function pause(t: Transition, actor: string): Result<null, Refusal> {
   const status = statusOf(t.terms, t.ledger);
-  if (status === "completed" || status === "failed" || status === "canceled")
-    return refuse("conflict", `a ${status} task cannot be paused`, "status");
+  if (isEnded(status)) return refuse("conflict", `a ${status} task cannot be paused`, "status");
   if (!t.ledger.paused) {
     t.ledger.paused = true;
     noteTask(t, "paused", actor);
@@ -89,16 +89,16 @@ function cancel(t: Transition, actor: string): Result<null, Refusal> {
  * Completed: all frames again. Otherwise: failed frames get new tries, and a canceled or stopped task goes on; frames that
  * are done stay done.
  */
-function requeueTask(t: Transition, whole: WholeBook, actor: string): Result<null, Refusal> {
+function requeueTask(t: Transition, allFrames: AllFrames, actor: string): Result<null, Refusal> {
   const { ledger, terms } = t;
-  const again = statusOf(terms, ledger) === "completed" ? null : setOf(whole.failedFrames());
+  const again = statusOf(terms, ledger) === "completed" ? null : setOf(allFrames.failedFrames());
   if (again && union(union(ledger.ready, ledger.retry), again).length > MAX_INTERVALS)
     return tooScattered("failed frames", "status");
   ledger.canceled = false;
   restart(t);
   if (again === null) {
-    if (terms.filesPerFrame > 0) sweepAllDone(t);
-    whole.clear();
+    if (terms.filesPerFrame > 0) discardAllDone(t);
+    allFrames.clear();
     ledger.cursor = openedFrames(ledger) === null ? 0 : Number.MAX_SAFE_INTEGER;
     ledger.ready = openedFrames(ledger) ?? EMPTY;
     ledger.retry = EMPTY;
@@ -108,7 +108,7 @@ function requeueTask(t: Transition, whole: WholeBook, actor: string): Result<nul
     ledger.frame_current = null;
   } else {
     const all = union(again, ledger.retry);
-    for (const frame of frames(all)) t.book.set(frame, undefined);
+    for (const frame of frames(all)) t.table.set(frame, undefined);
     ledger.counts.failed = 0;
     ledger.retry = EMPTY;
     ledger.ready = union(ledger.ready, all);
@@ -122,12 +122,12 @@ function requeueTask(t: Transition, whole: WholeBook, actor: string): Result<nul
 
 /** New tries for these frames, whatever became of them; those being rendered are left alone. */
 function requeueFrames(t: Transition, text: string, actor: string): Result<null, Refusal> {
-  const { ledger, book } = t;
+  const { ledger, table } = t;
   if (ledger.canceled) return refuse("conflict", "the task is canceled: requeue the task first", "status");
   const named = namedFrames(t, text);
   if (!named.ok) return named;
-  const attempts = new Set(named.value.map((frame) => book.get(frame)?.attempt));
-  if (t.terms.filesPerFrame > 0 && ledger.sweeps.length + attempts.size > MAX_SWEEPS)
+  const attempts = new Set(named.value.map((frame) => table.get(frame)?.attempt));
+  if (t.terms.filesPerFrame > 0 && ledger.sweeps.length + attempts.size > MAX_GARBAGE)
     return refuse(
       "conflict",
       "too many files would have to be deleted at once: name fewer frames, or wait a minute",
@@ -142,17 +142,17 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
     return tooScattered("frames asked for again or skipped", "frames");
   const uncommitted = new Map<number, number[]>();
   for (const frame of again) {
-    const entry = book.get(frame);
+    const entry = table.get(frame);
     if (entry?.state === "done") {
       ledger.counts.done--;
       ledger.seconds = Math.max(0, ledger.seconds - entry.seconds);
       uncommitted.set(entry.attempt, [...(uncommitted.get(entry.attempt) ?? []), frame]);
     } else if (entry?.state === "failed") ledger.counts.failed--;
     else ledger.counts.skipped--;
-    book.set(frame, undefined);
+    table.set(frame, undefined);
   }
   if (t.terms.filesPerFrame > 0) {
-    const dueMs = grantsOverMs(t);
+    const dueMs = lastGrantEndMs(t);
     const sweeps = [...uncommitted].map(([attempt, its]) => ({
       attempt,
       frames: setOf(its),
@@ -175,7 +175,7 @@ function wasReached({ ledger, terms }: Transition, frame: number): boolean {
 
 /** These frames are not wanted: they count as ended. Only pending and failed ones can be skipped. */
 function skipFrames(t: Transition, text: string, actor: string): Result<null, Refusal> {
-  const { ledger, book } = t;
+  const { ledger, table } = t;
   const named = namedFrames(t, text);
   if (!named.ok) return named;
   const states = named.value.map((frame) => [frame, stateOf(t, frame)] as const);
@@ -188,7 +188,7 @@ function skipFrames(t: Transition, text: string, actor: string): Result<null, Re
   const before = statusOf(t.terms, ledger);
   for (const [frame, state] of states) {
     if (state === "failed") ledger.counts.failed--;
-    if (state !== "skipped") book.set(frame, undefined);
+    if (state !== "skipped") table.set(frame, undefined);
   }
   ledger.ready = minus(ledger.ready, set);
   ledger.retry = minus(ledger.retry, set);
@@ -244,6 +244,6 @@ function restart(t: Transition): void {
 }
 
 /** All attempts up to now are superseded: one entry without frames stands for them all. */
-function sweepAllDone(t: Transition): void {
-  t.ledger.sweeps = [{ attempt: t.ledger.attempt, frames: EMPTY, due_ms: grantsOverMs(t) }];
+function discardAllDone(t: Transition): void {
+  t.ledger.sweeps = [{ attempt: t.ledger.attempt, frames: EMPTY, due_ms: lastGrantEndMs(t) }];
 }

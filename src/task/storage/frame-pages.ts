@@ -3,7 +3,7 @@
  * the journal until then: every reading goes over both.
  */
 import { all, first, run, type SqlRow } from "../../platform/sql.ts";
-import type { FrameBook, FrameEntry } from "../rules/ledger.ts";
+import type { FrameTable, FrameEntry } from "../rules/ledger.ts";
 
 /** Frames to a page: one row of a few kilobytes, and a chunk of 10 touches one or two. */
 export const PAGE_FRAMES = 16;
@@ -20,14 +20,14 @@ interface PageRow extends SqlRow {
   json: string;
 }
 
-export class PageStore {
+export class FramePages {
   readonly #sql: SqlStorage;
   readonly #pages = new Map<number, Page>();
   /** Pages that differ from their rows. */
   readonly #dirty = new Set<number>();
-  /** Frames that changed since `noted` was last called; null where there is no entry any more. */
+  /** Frames that changed since `flushed` was last called; null where there is no entry any more. */
   readonly changed = new Map<number, FrameEntry | null>();
-  readonly book: FrameBook = {
+  readonly frameTable: FrameTable = {
     get: (frame) => this.#page(pageOf(frame))[frame],
     set: (frame, entry) => this.#set(frame, entry),
   };
@@ -37,7 +37,7 @@ export class PageStore {
   }
 
   /** The journal holds what has changed. */
-  noted(): void {
+  flushed(): void {
     this.changed.clear();
   }
 

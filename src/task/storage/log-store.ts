@@ -14,22 +14,25 @@ const FOLLOWED_FOR_MS = 30_000;
 
 export class TaskLog {
   readonly #sql: SqlStorage;
-  readonly #onAppend: () => void;
   /** Characters held; counted when first needed. */
   #chars: number | null = null;
   #readMs = -Infinity;
+  #listener: () => void = () => undefined;
 
-  /** `onAppend` is told before text is appended. */
-  constructor(sql: SqlStorage, onAppend: () => void) {
+  constructor(sql: SqlStorage) {
     this.#sql = sql;
-    this.#onAppend = onAppend;
+  }
+
+  /** Call `listener` each time before text is appended. */
+  beforeAppend(listener: () => void): void {
+    this.#listener = listener;
   }
 
   /** Append text; escape sequences and other control characters are taken out, so that a log cannot fool a terminal. */
   append(nowMs: number, workerId: number | null, attempt: number | null, text: string): void {
     const clean = plainText(text);
     if (clean === "") return;
-    this.#onAppend();
+    this.#listener();
     this.#chars ??= first<{ chars: number }>(
       this.#sql,
       "SELECT coalesce(sum(length(text)), 0) AS chars FROM log",
@@ -54,8 +57,8 @@ export class TaskLog {
     return nowMs - this.#readMs < FOLLOWED_FOR_MS;
   }
 
-  /** The rows may be others than before. */
-  forget(): void {
+  /** Memory was discarded: rows of the log may have been taken back with it. */
+  discarded(): void {
     this.#chars = null;
   }
 

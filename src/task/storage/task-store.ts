@@ -12,13 +12,12 @@
  */
 import { all, first, migrate, run } from "../../platform/sql.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
-import { apply, Stored, type Delta } from "./write-ahead-log.ts";
-import { termsOf, type FrameBook, type FrameEntry } from "../rules/ledger.ts";
-import { PAGE_FRAMES, PageStore } from "./frame-pages.ts";
-import { recordFrom, type TaskRecord } from "./record.ts";
+import { apply, DirtyTracker, type Delta } from "./write-ahead-log.ts";
+import { termsOf, type FrameTable, type FrameEntry } from "../rules/ledger.ts";
+import { PAGE_FRAMES, FramePages } from "./frame-pages.ts";
+import { recordFrom } from "./record.ts";
+import type { TaskRecord } from "../rules/record.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
-
-export type { ChoreState, TaskRecord } from "./record.ts";
 
 export interface Dependent {
   task: number;
@@ -56,12 +55,12 @@ const SCHEMA = [
 export class TaskStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
-  readonly #pages: PageStore;
-  readonly #stored = new Stored();
+  readonly #pages: FramePages;
+  readonly #dirty = new DirtyTracker();
   /** Version of the record's row; null when the next transition must write it. */
   #checkpointed: number | null = null;
   /** Version that the rows have. */
-  #noted = 0;
+  #flushedVersion = 0;
   /** Rows of the journal since the checkpoint, and their characters. */
   #rows = 0;
   #chars = 0;
@@ -69,13 +68,13 @@ export class TaskStore {
   #journalRows = JOURNAL_ROWS;
   /** Rows of leases. */
   #leaseParts = 0;
-  readonly book: FrameBook;
+  readonly frameTable: FrameTable;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    this.#pages = new PageStore(storage.sql);
-    this.book = this.#pages.book;
+    this.#pages = new FramePages(storage.sql);
+    this.frameTable = this.#pages.frameTable;
   }
 
   /**
@@ -101,7 +100,7 @@ export class TaskStore {
     }
   }
 
-  prepare(): void {
+  migrate(): void {
     migrate(this.#storage, SCHEMA);
   }
 
@@ -130,28 +129,28 @@ export class TaskStore {
       "SELECT slot, version, json FROM journal WHERE version > ? ORDER BY version",
       version,
     );
-    for (const row of rows) apply(record, this.book, JSON.parse(row.json) as Delta);
+    for (const row of rows) apply(record, this.frameTable, JSON.parse(row.json) as Delta);
     // Rows of an earlier release may lie where the next ones are to go.
     this.#checkpointed = rows.every((row, i) => row.slot === i + 1) ? version : null;
-    this.#noted = record.ledger.version;
+    this.#flushedVersion = record.ledger.version;
     this.#rows = rows.length;
     this.#chars = rows.reduce((sum, row) => sum + row.json.length, 0);
-    this.#pages.noted();
-    this.#stored.all(record);
+    this.#pages.flushed();
+    this.#dirty.flushed(record);
     return record;
   }
 
   /** Write what transitions have changed since the last time, all or nothing; each has raised the record's version. */
-  note(record: TaskRecord): void {
+  flush(record: TaskRecord): void {
     const { version } = record.ledger;
     const { changed } = this.#pages;
     const due = this.#checkpointed === null || this.#rows >= this.#journalRows || this.#chars >= MAX_JOURNAL_CHARS;
     const json =
-      due || changed.size > JOURNAL_ENTRIES * (version - this.#noted)
+      due || changed.size > JOURNAL_ENTRIES * (version - this.#flushedVersion)
         ? null
-        : JSON.stringify(this.#stored.delta(record, changed));
+        : JSON.stringify(this.#dirty.drainDelta(record, changed));
     if (json === null || json.length > MAX_ROW_CHARS) {
-      this.#storage.transactionSync(() => this.save(record));
+      this.#storage.transactionSync(() => this.checkpoint(record));
       return;
     }
     const row = padded(json);
@@ -159,12 +158,12 @@ export class TaskStore {
     run(this.#sql, "INSERT OR REPLACE INTO journal (slot, version, json) VALUES (?, ?, ?)", slot, version, row);
     this.#rows = slot;
     this.#chars += row.length;
-    this.#noted = version;
-    this.#pages.noted();
+    this.#flushedVersion = version;
+    this.#pages.flushed();
   }
 
   /** A checkpoint: write the record and every changed page. Call inside one `transactionSync`. */
-  save(record: TaskRecord): void {
+  checkpoint(record: TaskRecord): void {
     if (record.tail.length > TAIL_EVENTS) {
       for (const { items, json } of inRows(record.tail)) {
         run(
@@ -177,7 +176,7 @@ export class TaskStore {
       }
       record.tail = [];
     }
-    this.#stored.all(record);
+    this.#dirty.flushed(record);
     const whole = JSON.stringify(record);
     const [json, parts] = whole.length > MAX_ROW_CHARS ? inParts(record) : [whole, []];
     run(
@@ -189,7 +188,7 @@ export class TaskStore {
     this.#pages.save();
     this.#setJournalRows([json, ...parts]);
     this.#checkpointed = record.ledger.version;
-    this.#noted = record.ledger.version;
+    this.#flushedVersion = record.ledger.version;
     this.#rows = 0;
     this.#chars = 0;
   }
@@ -206,9 +205,9 @@ export class TaskStore {
     this.#journalRows = Math.min(MAX_JOURNAL_ROWS, Math.max(JOURNAL_ROWS, Math.ceil(chars / JOURNAL_ROW_CHARS)));
   }
 
-  /** Whether rows of the journal are newer than the record's. */
-  behind(record: TaskRecord): boolean {
-    return this.#checkpointed !== record.ledger.version;
+  /** Whether the record's row is as new as the record, so that no row of the write-ahead log is newer. */
+  isCheckpointed(record: TaskRecord): boolean {
+    return this.#checkpointed === record.ledger.version;
   }
 
   /** Forget everything held in memory: a transition that threw may have left it half-changed. */

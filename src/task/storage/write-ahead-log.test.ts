@@ -2,15 +2,16 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { claim } from "../rules/claim.ts";
 import { act } from "../rules/user-actions.ts";
-import { take as takeNews } from "../rules/dependencies.ts";
+import { applyDependencyProgress } from "../rules/dependencies.ts";
 import { frames, setOf, union } from "../rules/frame-set.ts";
-import { apply, Stored, type Delta } from "./write-ahead-log.ts";
-import type { FrameBook, FrameEntry } from "../rules/ledger.ts";
-import { complete, expire, fail, release, renew, type DoneFrame } from "../rules/settle.ts";
-import { recordFrom, type ChoreState, type TaskRecord } from "./record.ts";
-import { at, newTask, terms, whole, type FarmTask } from "../../../test/support/rules-farm.ts";
+import { apply, DirtyTracker, type Delta } from "./write-ahead-log.ts";
+import type { FrameTable, FrameEntry } from "../rules/ledger.ts";
+import { complete, expire, fail, release, renew, type RenderedFrame } from "../rules/settle.ts";
+import { recordFrom } from "./record.ts";
+import type { DeferredState, TaskRecord } from "../rules/record.ts";
+import { at, newTask, terms, allFrames, type FarmTask } from "../../../test/support/rules-farm.ts";
 
-const CHORES: ChoreState = {
+const CHORES: DeferredState = {
   created_ms: 0,
   report_due_ms: null,
   able_workers: 1,
@@ -69,10 +70,10 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
   const t = at(task, nowMs);
   if (s.do === "wait") expire(t);
   else if (s.do === "claim") claim(t, { worker: s.worker, key: `key-${i}`, epoch: 0, leaseId: `lease-${i}` });
-  else if (s.do === "act") act(t, whole(task), s.action, undefined, "test");
-  else if (s.do === "frames") act(t, whole(task), s.action, String(s.frame), "test");
+  else if (s.do === "act") act(t, allFrames(task), s.action, undefined, "test");
+  else if (s.do === "frames") act(t, allFrames(task), s.action, String(s.frame), "test");
   else if (s.do === "news") {
-    takeNews(t, { id: 7, version: i, state: s.state, done: `1-${s.through}` });
+    applyDependencyProgress(t, { id: 7, version: i, state: s.state, done: `1-${s.through}` });
     record.chores.news = union(record.chores.news, setOf([s.through]));
     if (i % 3 === 0) record.chores.remove = record.chores.remove ? null : { due_ms: nowMs, until_ms: nowMs + 1 };
     else if (record.chores.remove) record.chores.remove.due_ms += i;
@@ -82,7 +83,7 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
     if (!lease) return;
     const ref = { worker: lease.worker, leaseId: lease.lease_id, attempt: lease.attempt };
     const all = [...frames(lease.frames)];
-    const done = all.map((frame): DoneFrame => ({
+    const done = all.map((frame): RenderedFrame => ({
       frame,
       seconds: i,
       files: [{ name: `f${frame}`, size: i, sha256: "a".repeat(64) }],
@@ -101,11 +102,11 @@ function replayed(checkpoint: string, journal: readonly string[]): { record: Tas
   const { record: json, entries } = JSON.parse(checkpoint) as { record: string; entries: [number, FrameEntry][] };
   const record = recordFrom(json);
   const map = new Map(entries);
-  const book: FrameBook = {
+  const table: FrameTable = {
     get: (frame) => map.get(frame),
     set: (frame, entry) => void (entry ? map.set(frame, entry) : map.delete(frame)),
   };
-  for (const row of journal) apply(record, book, JSON.parse(row) as Delta);
+  for (const row of journal) apply(record, table, JSON.parse(row) as Delta);
   return { record, entries: Object.fromEntries(map) };
 }
 
@@ -121,13 +122,13 @@ test("P4: a checkpoint and the journal after it give exactly what is in memory, 
     fc.property(shapes, fc.array(step, { maxLength: 60 }), ({ chunk, waits, checkpointAt, shared }, steps) => {
       const task = newTask(terms("1-12", { chunk }), waits === null ? [] : [{ task: 7, frames: waits }]);
       const record: TaskRecord = { ledger: task.ledger, chores: { ...CHORES }, tail: [] };
-      const stored = new Stored();
+      const dirty = new DirtyTracker();
       let checkpoint = "";
       let journal: string[] = [];
       let before = new Map<number, FrameEntry>();
       let nowMs = 0;
       const save = (): void => {
-        stored.all(record);
+        dirty.flushed(record);
         checkpoint = JSON.stringify({ record: JSON.stringify(record), entries: [...task.entries] });
         journal = [];
       };
@@ -145,7 +146,7 @@ test("P4: a checkpoint and the journal after it give exactly what is in memory, 
         for (const frame of before.keys()) if (!task.entries.has(frame)) changed.set(frame, null);
         before = new Map(task.entries);
         if (i >= checkpointAt && i < checkpointAt + shared) save();
-        else journal.push(JSON.stringify(stored.delta(record, changed)));
+        else journal.push(JSON.stringify(dirty.drainDelta(record, changed)));
         const again = replayed(checkpoint, journal);
         expect(JSON.parse(JSON.stringify(again.record))).toEqual(JSON.parse(JSON.stringify(record)));
         expect(again.entries).toEqual(JSON.parse(JSON.stringify(Object.fromEntries(task.entries))));
@@ -162,14 +163,14 @@ test("a delta holds what changed and nothing else", () => {
     const outcome = claim(at(task, 0), { worker, key: `key-${worker}`, epoch: 0, leaseId: `lease-${worker}` });
     return outcome.lease!;
   });
-  const stored = new Stored();
-  stored.all(record);
+  const dirty = new DirtyTracker();
+  dirty.flushed(record);
   const { lease_id, attempt, worker } = leases[1]!;
   complete(at(task, 5), { worker, leaseId: lease_id, attempt }, [
     { frame: 2, seconds: 1, files: [{ name: "f2", size: 1, sha256: "a".repeat(64) }] },
   ]);
   claim(at(task, 5), { worker, key: "key-4", epoch: 0, leaseId: "lease-4" });
-  const delta = stored.delta(record, task.entries);
+  const delta = dirty.drainDelta(record, task.entries);
   expect(delta.leases.map((lease) => lease.lease_id)).toEqual(["lease-4"]);
   expect(delta.ended).toEqual(["lease-2"]);
   expect(Object.keys(delta.ledger).toSorted()).toEqual(
@@ -182,14 +183,14 @@ test("a delta holds what changed and nothing else", () => {
 test("P4: what was noted for a write that failed does not count as written, nor does a field that is not there any more", () => {
   const task = newTask(terms("1-4"));
   const record: TaskRecord = { ledger: task.ledger, chores: { ...CHORES }, tail: [] };
-  const stored = new Stored();
-  stored.all(record);
+  const dirty = new DirtyTracker();
+  dirty.flushed(record);
   const before = JSON.stringify(record);
   record.shares = 1;
-  expect(stored.delta(record, []).rest).toEqual({ shares: 1 });
+  expect(dirty.drainDelta(record, []).rest).toEqual({ shares: 1 });
   // The write failed: the rows are read anew, and the same is tried again.
   const again = recordFrom(before);
-  stored.all(again);
+  dirty.flushed(again);
   again.shares = 1;
-  expect(stored.delta(again, []).rest).toEqual({ shares: 1 });
+  expect(dirty.drainDelta(again, []).rest).toEqual({ shares: 1 });
 });

@@ -8,8 +8,8 @@
  */
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { LiveLease } from "../rules/lease-index.ts";
-import type { FrameBook, FrameEntry, Ledger } from "../rules/ledger.ts";
-import type { ChoreState, TaskRecord } from "./record.ts";
+import type { FrameTable, FrameEntry, Ledger } from "../rules/ledger.ts";
+import type { DeferredState, TaskRecord } from "../rules/record.ts";
 
 /** Small objects that rules change in place: always written, but for those that are empty and were. */
 const IN_PLACE: ReadonlySet<string> = new Set(["counts", "dependencies", "remove"]);
@@ -17,7 +17,7 @@ const IN_PLACE: ReadonlySet<string> = new Set(["counts", "dependencies", "remove
 /** One row of the journal, as JSON. */
 export interface Delta {
   ledger: Partial<Omit<Ledger, "leases">>;
-  chores: Partial<ChoreState>;
+  chores: Partial<DeferredState>;
   rest: Rest;
   /** New and changed ones, in their order. */
   leases: LiveLease[];
@@ -32,21 +32,21 @@ export interface Delta {
 type Rest = Pick<TaskRecord, "shares">;
 
 /** Remembers what the rows hold, to tell what a transition changed. */
-export class Stored {
+export class DirtyTracker {
   readonly #ledger = new Map<string, unknown>();
   readonly #chores = new Map<string, unknown>();
   #shares: TaskRecord["shares"];
   #seq = 0;
 
   /** The rows hold all of this record now. */
-  all(record: TaskRecord): void {
+  flushed(record: TaskRecord): void {
     // A write that failed may have left here what no row holds, also of fields that this record does not have.
     for (const known of [this.#ledger, this.#chores]) known.clear();
-    this.delta(record, []);
+    this.drainDelta(record, []);
   }
 
   /** What the rows lack; they hold it from now on. Marks its leases as stored. */
-  delta(record: TaskRecord, entries: Iterable<[number, FrameEntry | null]>): Delta {
+  drainDelta(record: TaskRecord, entries: Iterable<[number, FrameEntry | null]>): Delta {
     const { ledger, chores, tail, shares } = record;
     const rest: Rest = shares === this.#shares ? {} : { shares };
     this.#shares = shares;
@@ -56,7 +56,7 @@ export class Stored {
       ledger: changes(this.#ledger, ledger),
       chores: changes(this.#chores, chores),
       rest,
-      ...ledger.leases.takeNews(),
+      ...ledger.leases.drainChanges(),
       entries: [...entries],
       events: fresh === 0 ? [] : tail.slice(-fresh),
     };
@@ -64,7 +64,7 @@ export class Stored {
 }
 
 /** The fields that are not what was stored; `stored` holds them from now on. Sets of frames are replaced, never changed. */
-function changes<T extends Ledger | ChoreState>(stored: Map<string, unknown>, now: T): Partial<Omit<T, "leases">> {
+function changes<T extends Ledger | DeferredState>(stored: Map<string, unknown>, now: T): Partial<Omit<T, "leases">> {
   const changed: Record<string, unknown> = {};
   // A loop over names: every lease call comes through here, and a list of pairs would be made for it.
   for (const name in now) {
@@ -85,12 +85,12 @@ function isEmpty(value: unknown): boolean {
   return value === null || (Array.isArray(value) && value.length === 0);
 }
 
-/** Bring a record and its book up to date with one delta, the oldest first. */
-export function apply(record: TaskRecord, book: FrameBook, delta: Delta): void {
+/** Bring a record and its table up to date with one delta, the oldest first. */
+export function apply(record: TaskRecord, table: FrameTable, delta: Delta): void {
   Object.assign(record.ledger, delta.ledger);
   record.ledger.leases.apply(delta);
   Object.assign(record.chores, delta.chores);
   Object.assign(record, delta.rest);
-  for (const [frame, entry] of delta.entries) book.set(frame, entry ?? undefined);
+  for (const [frame, entry] of delta.entries) table.set(frame, entry ?? undefined);
   record.tail.push(...delta.events);
 }

@@ -20,7 +20,7 @@ const CODE: Record<FrameState, number> = { pending: 0, leased: 1, done: 2, faile
 const PREVIEW = 8;
 
 /** What says where a task's frames stand. */
-type Frames = Pick<Transition, "ledger" | "book">;
+type Frames = Pick<Transition, "ledger" | "table">;
 
 export class FrameStates {
   readonly #list: FrameList;
@@ -79,7 +79,7 @@ export class FrameStates {
 /** What a page shows of each: where it stands, and whether it has a preview. */
 function* shownStates(task: Frames, frames: Iterable<number>): Generator<[number, FrameState, boolean]> {
   for (const [frame, state] of statesOf(task, frames))
-    yield [frame, state, state === "done" && hasPreview(task.book.get(frame)!)];
+    yield [frame, state, state === "done" && hasPreview(task.table.get(frame)!)];
 }
 
 /** Where these frames stand now. */

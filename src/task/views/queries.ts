@@ -5,14 +5,14 @@ import { indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { Timings } from "../../protocol/live.ts";
 import type { Frame, OutputFile } from "../../protocol/task.ts";
-import type { FrameBook, FrameEntry, Terms, Transition } from "../rules/ledger.ts";
+import type { FrameTable, FrameEntry, Terms, Transition } from "../rules/ledger.ts";
 import { filesPage } from "../rules/receipts.ts";
 import type { FilesQuery, FramesQuery, TaskDefinition } from "../../rpc/task.ts";
 import { framesPage } from "./task.ts";
 
 /** A page of frames in the states asked for. */
 export function readFrames(
-  t: Pick<Transition, "ledger" | "book" | "terms">,
+  t: Pick<Transition, "ledger" | "table" | "terms">,
   query: FramesQuery,
 ): Result<{ frames: Frame[]; cursor: string | null }, Refusal> {
   const range = rangeOf(query);
@@ -34,12 +34,12 @@ export function readFiles(
 /** The committed file of one frame, or its preview. */
 export function readFile(
   task: { definition: TaskDefinition; terms: Terms },
-  book: FrameBook,
+  table: FrameTable,
   frame: number,
   kind?: OutputFile["kind"],
 ): Result<ReceiptClaims & { frame: number }, Refusal> {
   if (indexOfFrame(task.terms.list, frame) < 0) return refuse("not_found", `the task has no frame ${frame}`);
-  const entry = book.get(frame);
+  const entry = table.get(frame);
   const found = entry?.state === "done" ? entry.files.find((file) => file.kind === kind) : undefined;
   if (!entry || !found) return refuse("not_found", `frame ${frame} has no ${kind ?? "file yet"}`);
   const { name, size, sha256 } = found;

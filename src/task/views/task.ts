@@ -4,28 +4,15 @@ import type { Frame, FrameState, Task, TaskSummary } from "../../protocol/task.t
 import type { TaskReport } from "../../rpc/registry.ts";
 import { waitsFor } from "../rules/dependencies.ts";
 import { etaOf } from "../rules/eta.ts";
-import { keptOff } from "../rules/failure.ts";
+import { blocklisted } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
-import {
-  claimable,
-  countsOf,
-  holderOf,
-  stateOf,
-  statusOf,
-  type Ledger,
-  type Terms,
-  type Transition,
-} from "../rules/ledger.ts";
-import type { FramesQuery, TaskDefinition } from "../../rpc/task.ts";
+import { claimable, countsOf, holderOf, stateOf, statusOf, type Transition } from "../rules/ledger.ts";
+import type { LoadedTask } from "../rules/record.ts";
+import type { FramesQuery } from "../../rpc/task.ts";
 
 /** The summary of lists, the seed's eight fields first. */
-export function summaryOf(
-  definition: TaskDefinition,
-  terms: Terms,
-  ledger: Ledger,
-  createdMs: number,
-  nowMs: number,
-): TaskSummary {
+export function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): TaskSummary {
+  const { ledger, chores } = record;
   const newest = [...ledger.leases].at(-1);
   const start = frameAt(terms.list, 0)!;
   return {
@@ -47,7 +34,7 @@ export function summaryOf(
       ledger.stopped !== null && ledger.error !== null && ledger.error !== ledger.stopped
         ? `${ledger.error} (${ledger.stopped})`
         : (ledger.stopped ?? ledger.error),
-    created_ms: createdMs,
+    created_ms: chores.created_ms,
     updated_ms: ledger.updated_ms,
     seconds: Math.round(ledger.seconds * 1000) / 1000,
     errors: ledger.tally.errors,
@@ -57,16 +44,11 @@ export function summaryOf(
 }
 
 /** Everything about a task but its frames. `progressOf`: by lease id, from renewals; held in memory only. */
-export function taskOf(
-  definition: TaskDefinition,
-  terms: Terms,
-  ledger: Ledger,
-  createdMs: number,
-  nowMs: number,
-  progressOf: ReadonlyMap<string, number>,
-): Task {
+export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMap<string, number>): Task {
+  const { definition, record } = task;
+  const { ledger } = record;
   return {
-    ...summaryOf(definition, terms, ledger, createdMs, nowMs),
+    ...taskSummary(task, nowMs),
     frame_list: definition.frame_list,
     settings: definition.settings,
     chunk: definition.chunk,
@@ -84,27 +66,29 @@ export function taskOf(
       until_ms: lease.until_ms,
       progress: progressOf.get(lease.lease_id) ?? null,
     })),
-    kept_off: keptOff(ledger, nowMs).map((blame) => ({ worker_id: blame.worker, until_ms: blame.kept_off_until_ms })),
+    kept_off: blocklisted(ledger, nowMs).map((blame) => ({
+      worker_id: blame.worker,
+      until_ms: blame.kept_off_until_ms,
+    })),
     waits_for: waitsFor(ledger),
   };
 }
 
 /** What the registry is told. */
-export function reportOf(
-  definition: TaskDefinition,
-  terms: Terms,
-  ledger: Ledger,
-  createdMs: number,
-  nowMs: number,
-  gone: boolean,
-): TaskReport {
+export function taskReport(task: LoadedTask, nowMs: number): TaskReport {
+  const { definition, terms, record } = task;
+  const { ledger } = record;
+  const gone = record.chores.remove !== null;
   return {
     version: ledger.version,
-    summary: summaryOf(definition, terms, ledger, createdMs, nowMs),
+    summary: taskSummary(task, nowMs),
     needs: definition.needs,
     claimable: gone ? 0 : claimable(terms, ledger),
     live_workers: gone ? [] : [...new Set([...ledger.leases].map((lease) => lease.worker))],
-    kept_off: keptOff(ledger, nowMs).map((blame) => ({ worker_id: blame.worker, until_ms: blame.kept_off_until_ms })),
+    kept_off: blocklisted(ledger, nowMs).map((blame) => ({
+      worker_id: blame.worker,
+      until_ms: blame.kept_off_until_ms,
+    })),
     tally: {
       done: ledger.tally.done,
       errors: ledger.tally.errors,
@@ -116,9 +100,9 @@ export function reportOf(
 }
 
 /** One frame as it stands. */
-export function frameOf(transition: Pick<Transition, "ledger" | "book">, frame: number): Frame {
+export function frameView(transition: Pick<Transition, "ledger" | "table">, frame: number): Frame {
   const state = stateOf(transition, frame);
-  const entry = transition.book.get(frame);
+  const entry = transition.table.get(frame);
   const done = state === "done" && entry;
   const lease = state === "leased" ? holderOf(transition.ledger, frame) : undefined;
   return {
@@ -135,11 +119,11 @@ export function frameOf(transition: Pick<Transition, "ledger" | "book">, frame: 
 }
 
 /** One request looks at no more frames than this: a page may be short while its cursor says there is more. */
-export const MAX_LOOK = 20_000;
+export const SCAN_LIMIT = 20_000;
 
 /** A page of frames, ascending. `wanted`: the frame list asked for, or null for all. */
 export function framesPage(
-  transition: Pick<Transition, "ledger" | "book" | "terms">,
+  transition: Pick<Transition, "ledger" | "table" | "terms">,
   wanted: FrameList | null,
   query: Pick<FramesQuery, "states" | "limit">,
   after: number | null,
@@ -151,7 +135,7 @@ export function framesPage(
   for (let looked = 0; index < terms.total; index++, looked++) {
     const frame = frameAt(terms.list, index)!;
     const page = { frames, cursor: String(frame - 1) };
-    if (looked >= MAX_LOOK) return page;
+    if (looked >= SCAN_LIMIT) return page;
     if (wanted && indexOfFrame(wanted, frame) < 0) {
       // Straight to the next one asked for: the end of a long task is one call away.
       const next = frameAt(wanted, firstIndexAfter(wanted, frame));
@@ -160,7 +144,7 @@ export function framesPage(
       continue;
     }
     if (frames.length >= query.limit) return page;
-    const shown = frameOf(transition, frame);
+    const shown = frameView(transition, frame);
     if (!states || states.includes(shown.state)) frames.push(shown);
   }
   return { frames, cursor: null };
