@@ -1,6 +1,6 @@
 /**
- * The tables of routes in docs/http-api.md, made from the declared routes. `npm run docs:api` writes them;
- * `src/http/routes/api-table.test.ts` fails while they are out of date.
+ * The tables of routes in docs/http-api.md, made from the declared routes. `npm run docs:api`
+ * writes them; `src/http/routes/api-table.test.ts` fails while they are out of date.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { z } from "zod";
@@ -15,8 +15,8 @@ export function readDocument(): string {
 }
 
 /**
- * The declared routes. Their modules are loaded by a computed address, so that their types are not: those need the
- * declarations of the Workers runtime, which contradict Node's.
+ * The declared routes. Their modules are loaded by a computed address, so that their types are not:
+ * those need the declarations of the Workers runtime, which contradict Node's.
  */
 export async function loadRoutes(): Promise<readonly RouteDescription[]> {
   const module = new URL("../src/http/routes/index.ts", import.meta.url).href;

@@ -1,6 +1,6 @@
 /**
- * Grants: what a worker may do with a task's files while it has a lease. The Worker signs them, and not the task's object: there
- * are many Workers and one object. To check a grant needs no look-up.
+ * Grants: what a worker may do with a task's files while it has a lease. The Worker signs them, and
+ * not the task's object: there are many Workers and one object. To check a grant needs no look-up.
  */
 import { GRANT_HEADER, signGrant, verifyGrant } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -34,7 +34,10 @@ export async function writeGrant(holder: GrantHolder, taskId: number): Promise<R
   return grant;
 }
 
-/** Ok when the caller may read this task's files: people by their role, a worker while a grant of its lease names the task. */
+/**
+ * Ok when the caller may read this task's files: people by their role, a worker while a grant of
+ * its lease names the task.
+ */
 export async function mayRead(holder: GrantHolder, taskId: number): Promise<Result<null, Refusal>> {
   if (holder.principal.role !== "worker") return ok(null);
   const grant = await ownGrant(holder);
@@ -69,8 +72,8 @@ async function grantedLease(env: SigningEnv, worker: number, lease: GivenLease):
 }
 
 /**
- * A grant outlives its lease by SWEEP_AFTER_MS: enough for a slow upload to end. It must not last longer, because after that time
- * the outputs of the attempt that were not committed are deleted.
+ * A grant outlives its lease by SWEEP_AFTER_MS: enough for a slow upload to end. It must not last
+ * longer, because after that time the outputs of the attempt that were not committed are deleted.
  */
 async function grantFor(env: SigningEnv, claims: Omit<Grant, "exp_ms">, untilMs: number): Promise<string> {
   return await signGrant(await signingKey(env), { ...claims, exp_ms: grantEndMs(untilMs) });

@@ -6,16 +6,17 @@ import type { Env } from "../rpc/env.ts";
 import { callTask } from "../rpc/stubs.ts";
 
 /**
- * A task's owner: `admin` for every admin, `name#id` for an artist. Two tokens may have the same name, but ids are never
- * reused, so the pair is unambiguous. The text after the last `#` is always the id.
+ * A task's owner: `admin` for every admin, `name#id` for an artist. Two tokens may have the same
+ * name, but ids are never reused, so the pair is unambiguous. The text after the last `#` is always
+ * the id.
  */
 export function ownerOf(principal: Principal): string {
   return principal.role === "admin" ? "admin" : `${principal.name}#${principal.id}`;
 }
 
 /**
- * Ok when this caller may change this task: its owner, or an admin. A task's owner never changes, so the answer is still right
- * when the change is made.
+ * Ok when this caller may change this task: its owner, or an admin. A task's owner never changes,
+ * so the answer is still right when the change is made.
  */
 export async function mayChange(env: Env, taskId: number, principal: Principal): Promise<Result<null, Refusal>> {
   if (principal.role === "admin") return ok(null);
@@ -26,8 +27,9 @@ export async function mayChange(env: Env, taskId: number, principal: Principal):
 }
 
 /**
- * The attempt of a live lease that this worker has of this task: the newest, or the one that `attempt` names. A worker's token
- * acts on its own leases only (P9). Refusal: `lease_lost` when there is none.
+ * The attempt of a live lease that this worker has of this task: the newest, or the one that
+ * `attempt` names. A worker's token acts on its own leases only (P9). Refusal: `lease_lost` when
+ * there is none.
  */
 export async function liveAttempt(
   env: Env,

@@ -1,6 +1,7 @@
 /**
- * The receipts of a lease call, verified before the task's object is called: there are many Workers and one object, so what
- * needs a key and no state is done here. The object gets the claims of the receipts (P3).
+ * The receipts of a lease call, verified before the task's object is called: there are many Workers
+ * and one object, so what needs a key and no state is done here. The object gets the claims of the
+ * receipts (P3).
  */
 import { verifyReceipt } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -9,7 +10,10 @@ import type { DoneFrame } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Proven, ProvenFrame } from "../rpc/task.ts";
 
-/** The body with its receipts replaced by their claims; `invalid` when this manager did not sign one of them. */
+/**
+ * The body with its receipts replaced by their claims; `invalid` when this manager did not sign one
+ * of them.
+ */
 export async function verifiedReceipts<T extends { done: DoneFrame[] }>(
   env: SigningEnv,
   body: T,

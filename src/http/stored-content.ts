@@ -26,7 +26,10 @@ export interface Content {
   cacheControl: string;
 }
 
-/** Answer GET or HEAD for an object whose size and hash are known. Refusals: `not_found`, `range_not_satisfiable`. */
+/**
+ * Answer GET or HEAD for an object whose size and hash are known. Refusals: `not_found`,
+ * `range_not_satisfiable`.
+ */
 export async function answerContent(
   request: Request,
   bucket: R2Bucket,
@@ -58,8 +61,8 @@ export async function answerContent(
 }
 
 /**
- * The same bytes with a length that the runtime knows: it then sends a Content-Length, by which a client notices that the
- * answer was cut short.
+ * The same bytes with a length that the runtime knows: it then sends a Content-Length, by which a
+ * client notices that the answer was cut short.
  */
 export function ofLength(
   body: Pick<ReadableStream<Uint8Array>, "pipeTo">,

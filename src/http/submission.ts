@@ -1,4 +1,7 @@
-/** From a submission to a task: compile it, check what it refers to, reserve its id, create its object. */
+/**
+ * From a submission to a task: compile it, check what it refers to, reserve its id, create its
+ * object.
+ */
 import { compileResolved, needsOf, resolveSubmission, type Compiled, type Submission } from "../compilers/index.ts";
 import { assetKey } from "../files/keys.ts";
 import { sizeOf } from "../files/store.ts";
@@ -18,12 +21,16 @@ import { invalidFields } from "../platform/problem-response.ts";
 
 /** Name of the setting that holds the lease of tasks that ask for none, in seconds. */
 const LEASE_SETTING = "lease_s";
-/** The platform lets one request keep six connections open. More look-ups at a time would only wait for each other. */
+/**
+ * The platform lets one request keep six connections open. More look-ups at a time would only wait
+ * for each other.
+ */
 const LOOK_UPS = 6;
 
 /**
- * Submit a task. All checks run before anything is written, so a refusal leaves nothing behind. A new task can depend on existing
- * tasks only, and a task's dependencies never change, so cycles cannot arise.
+ * Submit a task. All checks run before anything is written, so a refusal leaves nothing behind. A
+ * new task can depend on existing tasks only, and a task's dependencies never change, so cycles
+ * cannot arise.
  */
 export async function submitTask(
   env: Env,
@@ -51,7 +58,8 @@ export async function submitTask(
   const { id, existing } = reserved.value;
   if (existing) {
     const task = await callTask(env, id, (object) => object.view());
-    // The id is reserved but the object has no task: an earlier request broke off in between. It is finished below.
+    // The id is reserved but the object has no task: an earlier request broke off in between. It is
+    // finished below.
     if (task.ok || task.error.code !== "not_found") return task;
   }
   const definition: TaskDefinition = {
@@ -121,10 +129,10 @@ async function defaultLeaseMs(env: Env): Promise<number> {
 }
 
 /**
- * The dependencies with each task once: to wait for the whole of a task includes to wait for its frames. The task whose files are
- * the input is waited for as a whole.
+ * The dependencies with each task once: to wait for the whole of a task includes to wait for its
+ * frames. The task whose files are the input is waited for as a whole.
  */
-export function withInputTask(dependsOn: readonly Dependency[], inputTask: number | null): Dependency[] {
+function withInputTask(dependsOn: readonly Dependency[], inputTask: number | null): Dependency[] {
   const byTask = new Map<number, Dependency>();
   for (const dependency of dependsOn) {
     if (byTask.get(dependency.task)?.frames !== "all") byTask.set(dependency.task, dependency);

@@ -1,4 +1,7 @@
-/** What uploads of all kinds have in common: the length and hash of a body, and files that come in parts. */
+/**
+ * What uploads of all kinds have in common: the length and hash of a body, and files that come in
+ * parts.
+ */
 import type { z } from "zod";
 import { MAX_PARTS, assemble, listParts, storePart } from "../files/parts.ts";
 import type { Upload } from "../files/store.ts";
@@ -37,8 +40,9 @@ export const STORED_ANSWERS = {
 export const PARTS_ANSWERS = { 200: { description: "Parts that have arrived", schema: partsSchema } } as const;
 
 /**
- * How many bytes a body of bytes has, by its Content-Length. Refusals: `length_required`, `invalid_request`, `too_large`
- * for more than `max`, `unsupported_media_type` for a body that would have to be decoded.
+ * How many bytes a body of bytes has, by its Content-Length. Refusals: `length_required`,
+ * `invalid_request`, `too_large` for more than `max`, `unsupported_media_type` for a body that
+ * would have to be decoded.
  */
 export function readLength(request: Request, max: number, tooLarge: string): Result<number, Refusal> {
   const length = request.headers.get("Content-Length");
@@ -63,8 +67,9 @@ export function readLength(request: Request, max: number, tooLarge: string): Res
 }
 
 /**
- * The body of an upload with its length and hash. The hash is `sha256.value`, which `sha256.field` of the request named; by
- * default the hash header names it. Refusals: those of `readLength`, and `invalid`.
+ * The body of an upload with its length and hash. The hash is `sha256.value`, which `sha256.field`
+ * of the request named; by default the hash header names it. Refusals: those of `readLength`, and
+ * `invalid`.
  */
 export function readUpload(
   request: Request,
@@ -99,7 +104,10 @@ export async function arrivedParts(bucket: R2Bucket, target: string): Promise<z.
   return { parts, part_bytes: PART_BYTES };
 }
 
-/** Store the request's body as part `n` of the file `target`. A part that comes again replaces the earlier one. */
+/**
+ * Store the request's body as part `n` of the file `target`. A part that comes again replaces the
+ * earlier one.
+ */
 export async function receivePart(
   request: Request,
   bucket: R2Bucket,
@@ -115,7 +123,10 @@ export async function receivePart(
   return await storePart(bucket, target, number, upload.value, Date.now());
 }
 
-/** Put the parts of the file `target` together; `whole` is the size and hash that the whole file must have. */
+/**
+ * Put the parts of the file `target` together; `whole` is the size and hash that the whole file
+ * must have.
+ */
 export async function assembleUpload(
   bucket: R2Bucket,
   target: string,

@@ -1,12 +1,13 @@
-/** What `components.schemas` of the OpenAPI document is made of: every schema with an id, once. Pure. */
+/** Collects `components.schemas` of the OpenAPI document: every schema with an id, once. Pure. */
 import { z } from "zod";
 
 export type Json = Record<string, unknown>;
 type Direction = "input" | "output";
 
 /**
- * The document's schemas, collected by direction: what a client sends and what it gets differ under one id where there are
- * defaults. References stay marked with their direction (`input:Task`) until all is known; then `resolve` names them.
+ * The document's schemas, collected by direction: a schema with defaults differs between what a
+ * client sends and what it gets. References are marked with their direction (`input:Task`) until
+ * all schemas are known; then `resolve` gives them their names.
  */
 export class Components {
   readonly #definitions: Record<Direction, Map<string, Json>> = { input: new Map(), output: new Map() };
@@ -66,12 +67,15 @@ export class Components {
   }
 }
 
-/** zod names a recursive schema itself; any JSON value is the only one there is. */
+/** zod names a recursive schema without an id `__schema…`. The only one here is any JSON value. */
 function nameOf(id: string): string {
   return id.startsWith("__schema") ? "JsonValue" : id;
 }
 
-/** Mark references with their direction. Answers may gain fields, so they do not say `additionalProperties: false`. */
+/**
+ * Mark references with their direction. An answer may gain fields, so `additionalProperties: false`
+ * is taken out of what clients get.
+ */
 function marked(value: unknown, direction: Direction): unknown {
   const refs = mapRefs(value, (ref) => `${direction}:${nameOf(ref.slice("#/$defs/".length))}`);
   return direction === "output" ? withoutClosing(refs) : refs;
@@ -90,7 +94,9 @@ function withoutClosing(value: unknown): unknown {
   );
 }
 
-/** Rebuild an object entry by entry (null drops one), an array item by item; anything else stays. */
+/**
+ * Rebuild an object entry by entry (null drops one), an array item by item; anything else stays.
+ */
 function mapEntries(value: unknown, map: (key: string, item: unknown) => [string, unknown] | null): unknown {
   if (Array.isArray(value)) return value.map((item) => map("", item)?.[1]);
   if (typeof value !== "object" || value === null) return value;

@@ -1,6 +1,7 @@
 /**
- * `/openapi.json` (OpenAPI 3.1) from the route table: routes describe themselves, zod writes the schemas. Pure.
- * OpenAPI 3.1 takes JSON Schema draft 2020-12 as it is; what zod puts under `$defs` becomes `components.schemas`.
+ * `/openapi.json` (OpenAPI 3.1), made from the declared routes; zod writes the JSON Schemas. Pure.
+ * OpenAPI 3.1 takes JSON Schema draft 2020-12 as it is; what zod puts under `$defs` becomes
+ * `components.schemas`.
  */
 import { z } from "zod";
 import { Components, type Json } from "./openapi-components.ts";
@@ -26,7 +27,7 @@ export interface HeaderDescription {
   pattern?: string;
 }
 
-/** What a route says of itself. */
+/** A route as it is described. `http/server/route.ts` adds the handler. */
 export interface RouteDescription {
   method: Method;
   /** With parameters in braces: `/tasks/{id}`. */
@@ -36,7 +37,7 @@ export interface RouteDescription {
   tag: string;
   summary: string;
   description?: string;
-  /** Roles that may call it; `anyone` needs no token. Who owns what is for the handler to say. */
+  /** Roles that may call it; `anyone` needs no token. Handlers check who owns a task. */
   who: "anyone" | readonly Who[];
   /** Its path parameters by name; one that is not listed is a plain text. */
   params?: Readonly<Record<string, { schema: z.ZodType }>>;
@@ -53,7 +54,10 @@ export interface RouteDescription {
   problems?: readonly ProblemCode[];
 }
 
-/** The document. `version` is the manager's. Throws when two schemas of one direction share an id but not their content. */
+/**
+ * The document. `version` is the manager's. Throws when two schemas of one direction share an id
+ * but not their content.
+ */
 export function openApiDocument(routes: readonly RouteDescription[], version: string): Json {
   const components = new Components();
   const paths: Record<string, Json> = {};
@@ -160,7 +164,10 @@ function requestBody(route: RouteDescription, components: Components): Json | un
   return { required: true, content: { "application/json": media, "application/x-www-form-urlencoded": form } };
 }
 
-/** A form's field that is a list or an object holds it as JSON; OpenAPI would else repeat the field, or spread it over several. */
+/**
+ * Says that a form's field whose value is a list or an object carries it as JSON. By default,
+ * OpenAPI repeats such a field, or spreads it over several fields.
+ */
 function formEncoding(body: z.ZodType): Json {
   if (!(body instanceof z.ZodObject)) return {};
   const structured = Object.entries(body.shape as Record<string, z.ZodType>).filter(([, field]) => isStructured(field));
@@ -168,7 +175,7 @@ function formEncoding(body: z.ZodType): Json {
   return { encoding: Object.fromEntries(structured.map(([name]) => [name, { contentType: "application/json" }])) };
 }
 
-/** Whether a list or an object is, or may be, a field's value. */
+/** Whether a field's value may be a list or an object. */
 function isStructured(field: z.ZodType): boolean {
   const options = { target: "draft-2020-12", io: "input", unrepresentable: "any" } as const;
   const { $defs = {}, ...root } = z.toJSONSchema(field, options) as Json & { $defs?: Record<string, Json> };
@@ -179,8 +186,11 @@ function isStructured(field: z.ZodType): boolean {
   return types(root).some((type) => type === "array" || type === "object");
 }
 
-/** Refusals that follow from what a route is. */
-export function problemsOf(route: RouteDescription): ProblemCode[] {
+/**
+ * The refusals that a route can answer: those that it declares, and those of every route with a
+ * token, parameters or a body.
+ */
+function problemsOf(route: RouteDescription): ProblemCode[] {
   const codes = new Set<ProblemCode>(["internal", "overloaded", ...(route.problems ?? [])]);
   if (route.path !== "/healthz") codes.add("not_configured");
   if (route.who !== "anyone")

@@ -1,4 +1,7 @@
-/** `POST /assets`: many small inputs in one request. Each is stored or refused, whatever becomes of the others. */
+/**
+ * `POST /assets`: many small inputs in one request. Each is stored or refused, whatever becomes of
+ * the others.
+ */
 import type { z } from "zod";
 import { storeBatch, type Stored } from "../../files/batch.ts";
 import { assetKey } from "../../files/keys.ts";
@@ -56,7 +59,10 @@ export const putAssets = defineRoute({
   },
 });
 
-/** The files that the body is made of, from its headers: what is wrong with them is found before the body is read. */
+/**
+ * The files that the body is made of, from its headers: what is wrong with them is found before the
+ * body is read.
+ */
 function announcedFiles(request: Request): Result<BatchFile[], Refusal> {
   const length = readLength(request, MAX_BATCH_BYTES, `A batch takes ${MAX_BATCH_BYTES} bytes at most.`);
   if (!length.ok) return length;

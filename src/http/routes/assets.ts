@@ -1,4 +1,7 @@
-/** Inputs by content: `/assets/{sha256}`. The hash is the name, so equal files of different senders are stored once. */
+/**
+ * Inputs by content: `/assets/{sha256}`. The hash is the name, so equal files of different senders
+ * are stored once.
+ */
 import { assetKey } from "../../files/keys.ts";
 import { missingKeys, sizeOf, storeOnce } from "../../files/store.ts";
 import { ok } from "../../lib/result.ts";

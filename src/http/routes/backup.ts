@@ -1,6 +1,6 @@
 /**
- * `GET /backup…`: everything that is stored, for admins. Rows come page by page; files come by their key, under which the bytes
- * never change.
+ * `GET /backup…`: everything that is stored, for admins. Rows come page by page; files come by
+ * their key, under which the bytes never change.
  */
 import { z } from "zod";
 import { assetKey, ASSETS_PREFIX, outputKey } from "../../files/keys.ts";
@@ -21,7 +21,10 @@ import { idOf, noSuch, storedName } from "../server/path-parameters.ts";
 import { ADMINS, defineRoute, type Route } from "../server/route.ts";
 import { answerContent, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
 
-/** Rows of the history on a page. Each has at most 33 kB, so a page has 3.3 MB; ten times as many would strain the isolate. */
+/**
+ * Rows of the history on a page. Each has at most 33 kB, so a page has 3.3 MB; ten times as many
+ * would strain the isolate.
+ */
 const HISTORY_PAGE = 100;
 
 /** `of=task` needs an id, and no other part takes one. */

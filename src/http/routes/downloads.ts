@@ -23,7 +23,10 @@ const readGrant: HeaderDescription = {
   description: "Workers only: a lease's grant that names the task",
 };
 
-/** Files per call to the task. With a higher value, lease calls of the task wait longer behind one answer. */
+/**
+ * Files per call to the task. With a higher value, lease calls of the task wait longer behind one
+ * answer.
+ */
 const PAGE = 1_000;
 
 export const listFiles = defineRoute({
@@ -73,10 +76,10 @@ export const downloadFrame = defineRoute({
 });
 
 /**
- * An address with an attempt never gets other bytes, so browsers may keep its answer for ever. When another attempt has been
- * committed since, it is a 404.
+ * An address with an attempt never gets other bytes, so browsers may keep its answer for ever. When
+ * another attempt has been committed since, it is a 404.
  */
-export const downloadPreview = defineRoute({
+const downloadPreview = defineRoute({
   method: "GET",
   path: "/tasks/{id}/frames/{frame}/preview",
   operationId: "downloadPreview",
@@ -138,7 +141,10 @@ export const downloadZip = defineRoute({
   },
 });
 
-/** Every committed file. The list must be complete before the first byte is sent: the zip's length is a header. */
+/**
+ * Every committed file. The list must be complete before the first byte is sent: the zip's length
+ * is a header.
+ */
 async function allFiles(env: Env, id: number, frames: string | undefined): Promise<Result<FileList["files"], Refusal>> {
   const files: FileList["files"] = [];
   let cursor: string | undefined;

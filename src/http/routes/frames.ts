@@ -1,4 +1,6 @@
-/** `/tasks/{id}/frames` and `/tasks/{id}/timings`: the state of each frame, and how long it took. */
+/**
+ * `/tasks/{id}/frames` and `/tasks/{id}/timings`: the state of each frame, and how long it took.
+ */
 import { z } from "zod";
 import { ok } from "../../lib/result.ts";
 import { framesSchema } from "../../protocol/fields.ts";

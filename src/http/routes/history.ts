@@ -1,4 +1,7 @@
-/** What happened: `GET /history`, `/history/days` and `/history/workers`, as JSON or CSV. Reads D1 and nothing else. */
+/**
+ * What happened: `GET /history`, `/history/days` and `/history/workers`, as JSON or CSV. Reads D1
+ * and nothing else.
+ */
 import { z } from "zod";
 import { decodeCursor, encodeCursor, NEWEST, type EventKey, type EventPage } from "../../history/event-page.ts";
 import { queryDays, queryEvents, queryWorkers, type EventFilter } from "../../history/store.ts";
@@ -19,7 +22,9 @@ import { defineRoute, PEOPLE, type Route } from "../server/route.ts";
 
 const common = { method: "GET", tag: "history", who: PEOPLE } as const;
 
-/** Kinds that are about a task as a whole; `status` takes these, in the words a task's status has. */
+/**
+ * Kinds that are about a task as a whole; `status` takes these, in the words a task's status has.
+ */
 const TASK_KINDS = EVENT_KINDS.filter((kind) => !isAboutFrames(kind));
 
 const ORDER = "must not be before `since`";
@@ -133,7 +138,10 @@ function csvOf<K extends string>(
   return csvResponse(name, columns, { next: async () => pages.next() });
 }
 
-/** The whole UTC days from `since` to `until`, in milliseconds; `invalid` for more than MAX_DAYS of them. */
+/**
+ * The whole UTC days from `since` to `until`, in milliseconds; `invalid` for more than MAX_DAYS of
+ * them.
+ */
 function wholeDays({
   since,
   until,
@@ -158,7 +166,10 @@ const EVENT_COLUMNS = [
   "seconds",
   "detail",
 ] as const;
-/** A spreadsheet takes ten times as many rows. Without a limit, one request could read the whole history. */
+/**
+ * A spreadsheet takes ten times as many rows. Without a limit, one request could read the whole
+ * history.
+ */
 const MAX_CSV_EVENTS = 100_000;
 /** Events per query. A higher value holds more of them in memory at once. */
 const CSV_PAGE = 500;

@@ -1,4 +1,7 @@
-/** All routes. The router, the OpenAPI document, the table in `docs/http-api.md` and the tests of all routes are made from it. */
+/**
+ * All routes. The router, the OpenAPI document, the table in `docs/http-api.md` and the tests of
+ * all routes are made from it.
+ */
 import type { Route } from "../server/route.ts";
 import { assetRoutes } from "./assets.ts";
 import { backupRoutes } from "./backup.ts";
@@ -23,7 +26,10 @@ import { webhookRoutes } from "./webhooks.ts";
 import { whyRoutes } from "./why.ts";
 import { workerRoutes } from "./workers.ts";
 
-/** In the order in which the router tries them: the calls that workers make for each frame come first. */
+/**
+ * In the order in which the router tries them: the calls that workers make for each frame come
+ * first.
+ */
 export const ROUTES: readonly Route[] = [
   ...leaseRoutes,
   ...downloadRoutes,

@@ -1,6 +1,6 @@
 /**
- * `/tasks/{id}/leases…`: the lease protocol. The routes check who calls and what the receipts prove; the task's object
- * decides whether the lease is valid.
+ * `/tasks/{id}/leases…`: the lease protocol. The routes check who calls and what the receipts
+ * prove; the task's object decides whether the lease is valid.
  */
 import { ok, type Result } from "../../lib/result.ts";
 import {
@@ -41,7 +41,7 @@ async function withNextGrant(
   return settled.ok ? ok(await grantedNext(env, worker, settled.value)) : settled;
 }
 
-export const claimLease = defineRoute({
+const claimLease = defineRoute({
   ...common,
   path: "/tasks/{id}/leases",
   operationId: "claimLease",
@@ -57,7 +57,7 @@ export const claimLease = defineRoute({
   },
 });
 
-export const renewLease = defineRoute({
+const renewLease = defineRoute({
   ...common,
   path: "/tasks/{id}/leases/{lease_id}/renew",
   operationId: "renewLease",
@@ -78,7 +78,7 @@ export const renewLease = defineRoute({
   },
 });
 
-export const completeLease = defineRoute({
+const completeLease = defineRoute({
   ...common,
   path: "/tasks/{id}/leases/{lease_id}/complete",
   operationId: "completeLease",
@@ -97,7 +97,7 @@ export const completeLease = defineRoute({
   },
 });
 
-export const failLease = defineRoute({
+const failLease = defineRoute({
   ...common,
   path: "/tasks/{id}/leases/{lease_id}/fail",
   operationId: "failLease",
@@ -116,7 +116,7 @@ export const failLease = defineRoute({
   },
 });
 
-export const releaseLease = defineRoute({
+const releaseLease = defineRoute({
   ...common,
   path: "/tasks/{id}/leases/{lease_id}/release",
   operationId: "releaseLease",

@@ -1,4 +1,7 @@
-/** `/live` and `/tasks/{id}/live`: the sockets of pages. The Durable Objects hold them; the routes name the viewer. */
+/**
+ * `/live` and `/tasks/{id}/live`: the sockets of pages. The Durable Objects hold them; the routes
+ * name the viewer.
+ */
 import { refuse } from "../../protocol/problem.ts";
 import { withRetry } from "../../lib/retry.ts";
 import { VIEWER_HEADER, type Viewer } from "../../live/viewer.ts";

@@ -1,4 +1,6 @@
-/** About the manager itself: its health, the description of its API, the meaning of problem codes. */
+/**
+ * About the manager itself: its health, the description of its API, the meaning of problem codes.
+ */
 import { z } from "zod";
 import { ok } from "../../lib/result.ts";
 import { problemType } from "../../platform/problem-response.ts";

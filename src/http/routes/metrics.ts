@@ -25,7 +25,10 @@ export const metricsRoutes: readonly Route[] = [showMetrics];
 
 type Sample = [labels: Record<string, string>, value: number];
 
-/** The numbers as text. Every status and state is listed, with 0 where there is none: a series must not disappear. */
+/**
+ * The numbers as text. Every status and state is listed, with 0 where there is none: a series must
+ * not disappear.
+ */
 function metricsText({ tasks, frames, workers, ever, watchers }: FarmMetrics): string {
   const connections = ["online", "offline"].flatMap((connection) =>
     ["enabled", "rendering", "disabled"].map((status): Sample => {
@@ -61,7 +64,10 @@ function metricsText({ tasks, frames, workers, ever, watchers }: FarmMetrics): s
   ].join("\n");
 }
 
-/** One metric. Labels are not escaped: their values are statuses, states and a version, never a user's text. */
+/**
+ * One metric. Labels are not escaped: their values are statuses, states and a version, never a
+ * user's text.
+ */
 function metric(name: string, type: "gauge" | "counter", help: string, samples: readonly Sample[]): string[] {
   const lines = samples.map(([labels, value]) => {
     const text = Object.entries(labels).map(([key, label]) => `${key}="${label}"`);

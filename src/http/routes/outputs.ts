@@ -1,6 +1,7 @@
 /**
- * Outputs: `/tasks/{id}/outputs/{name}`, from a worker with the grant of its lease. An upload calls no Durable Object: the
- * grant names the attempt, R2 checks the bytes, and the task commits by the signed receipt (P3).
+ * Outputs: `/tasks/{id}/outputs/{name}`, from a worker with the grant of its lease. An upload calls
+ * no Durable Object: the grant names the attempt, R2 checks the bytes, and the task commits by the
+ * signed receipt (P3).
  */
 import type { z } from "zod";
 import { GRANT_HEADER, signReceipt } from "../../files/grant.ts";

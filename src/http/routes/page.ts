@@ -1,7 +1,7 @@
 /**
- * The page: built files from the assets binding. One HTML document (the app shell) answers `/` and every address under `/app/`;
- * the page's own router shows what belongs to the address. No other path ever answers HTML. Scripts and styles come from our own
- * files only.
+ * The page: built files from the assets binding. One HTML document (the app shell) answers `/` and
+ * every address under `/app/`; the page's own router shows what belongs to the address. No other
+ * path ever answers HTML. Scripts and styles come from our own files only.
  */
 import { z } from "zod";
 import { ok, type Result } from "../../lib/result.ts";
@@ -11,8 +11,8 @@ import type { PathParameter } from "../server/path-parameters.ts";
 import { defineRoute, type RequestContext, type Route } from "../server/route.ts";
 
 /**
- * For the app shell: no inline script or style, nothing from another site, not in a frame. `blob:` is for pictures that the page
- * makes.
+ * For the app shell: no inline script or style, nothing from another site, not in a frame. `blob:`
+ * is for pictures that the page makes.
  */
 const POLICY = [
   "default-src 'none'",
@@ -32,7 +32,9 @@ const POLICY = [
 /** For a file that is opened by itself, and for the page's worker scripts. */
 const FILE_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
 
-/** File names in this folder contain a hash of the content, so their answers may be cached for ever. */
+/**
+ * File names in this folder contain a hash of the content, so their answers may be cached for ever.
+ */
 const STATIC = "/app/static/";
 
 /** The app shell, or the file under `/app/static/`. */

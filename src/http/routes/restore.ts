@@ -1,7 +1,7 @@
 /**
- * `/restore…`: a backup into an empty manager, for admins. The order is: files, history, tasks (oldest first, since a task may
- * depend on older tasks only), and the registry's rows last. Until the registry's rows are there, only the admin has a token
- * and no work is given out.
+ * `/restore…`: a backup into an empty manager, for admins. The order is: files, history, tasks
+ * (oldest first, since a task may depend on older tasks only), and the registry's rows last. Until
+ * the registry's rows are there, only the admin has a token and no work is given out.
  */
 import { z } from "zod";
 import { outputKey } from "../../files/keys.ts";
@@ -107,7 +107,8 @@ const restoreRows = defineRoute({
     if (!allowed.ok) return allowed;
     const rows = await readRows(request);
     if (!rows.ok) return rows;
-    // A task exists as soon as its definition is there, and a task of which rows are missing must not be seen.
+    // A task exists as soon as its definition is there, and a task of which rows are missing must
+    // not be seen.
     if (of === "task" && !last && rows.value.some(([table]) => table === "definition"))
       return refuse("invalid", "A task's definition comes with the last of its rows.", "last");
     if (of === "task" && rows.value.some(([table, row]) => table === "definition" && !isOf(row, id)))

@@ -1,4 +1,7 @@
-/** `/auth/session`: how the page signs in and out. The token is in the body of one request and in no answer. */
+/**
+ * `/auth/session`: how the page signs in and out. The token is in the body of one request and in no
+ * answer.
+ */
 import { ok, type Result } from "../../lib/result.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import { sessionCreateSchema, sessionSchema, type Session } from "../../protocol/session.ts";
@@ -25,8 +28,8 @@ function sessionOf(principal: Principal, untilMs: number | null): Session {
 }
 
 /**
- * Ok when no page, or our own page, sends this request. Otherwise another site could sign a visitor in as somebody else and
- * watch what the visitor submits.
+ * Ok when no page, or our own page, sends this request. Otherwise another site could sign a visitor
+ * in as somebody else and watch what the visitor submits.
  */
 function fromOurPage({ request }: { request: Request }): Result<null, Refusal> {
   if (!request.headers.has("Origin") || isOurPage(request)) return ok(null);
@@ -77,7 +80,8 @@ const showSession = defineRoute({
 });
 
 /**
- * Deletes the cookie in the browser. The session itself is valid until it expires; the browser held its only copy.
+ * Deletes the cookie in the browser. The session itself is valid until it expires; the browser held
+ * its only copy.
  */
 const signOut = defineRoute({
   ...common,

@@ -111,7 +111,10 @@ function settingOf(name: string, value: unknown): z.output<typeof settingSchema>
   return { name, value } as z.output<typeof settingSchema>;
 }
 
-/** A form's text is the value, unless the setting takes another type and the text spells one (`lease_s=120`). */
+/**
+ * A form's text is the value, unless the setting takes another type and the text spells one
+ * (`lease_s=120`).
+ */
 function coerceSetting(name: string, text: string): unknown {
   if (checkSetting(name, text, checkPreset).length === 0) return text;
   return spelledValue(text) ?? text;

@@ -1,4 +1,7 @@
-/** `/tasks/{id}/share`: links to look at one task. `protocol/shared-view.ts` says what their holders do not see. */
+/**
+ * `/tasks/{id}/share`: links to look at one task. `protocol/shared-view.ts` says what their holders
+ * do not see.
+ */
 import { ok } from "../../lib/result.ts";
 import { sign, signingKey } from "../../platform/signing.ts";
 import { shareCreateSchema, shareSchema, type ShareClaims } from "../../protocol/share.ts";
@@ -9,7 +12,10 @@ import { defineRoute, SUBMITTERS, type Route } from "../server/route.ts";
 
 const common = { path: "/tasks/{id}/share", tag: "sharing", who: SUBMITTERS, params: { id: taskId } } as const;
 
-/** The token is in the link's fragment, which browsers do not send, so that no server on the way logs it. */
+/**
+ * The token is in the link's fragment, which browsers do not send, so that no server on the way
+ * logs it.
+ */
 const createShare = defineRoute({
   ...common,
   method: "POST",

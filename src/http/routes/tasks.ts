@@ -153,7 +153,9 @@ async function compiledSettings(
   return task.ok ? await recompileTask(env, task.value, settings) : task;
 }
 
-/** The fields of a patch that only workers send, which are also the only fields that they may send. */
+/**
+ * The fields of a patch that only workers send, which are also the only fields that they may send.
+ */
 const WORKER_FIELDS = ["log", "activity", "time_cost"] as const;
 
 /** The fields of a patch that this kind of caller may not send. */
@@ -163,8 +165,8 @@ function foreignFields(patch: TaskPatch, isWorker: boolean): string[] {
 }
 
 /**
- * The report of a client of the 2015 protocol on the task that it renders: the log goes to the task, the rest to the worker's
- * own record.
+ * The report of a client of the 2015 protocol on the task that it renders: the log goes to the
+ * task, the rest to the worker's own record.
  */
 async function reportOnTask(
   env: Env,

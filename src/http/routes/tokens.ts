@@ -1,4 +1,6 @@
-/** `/tokens…` and `POST /auth/access`. A secret is in the answer that creates it and nowhere else. */
+/**
+ * `/tokens…` and `POST /auth/access`. A secret is in the answer that creates it and nowhere else.
+ */
 import { ok } from "../../lib/result.ts";
 import { refuse } from "../../protocol/problem.ts";
 import { accessSchema, tokenCreatedSchema, tokenCreateSchema, tokenListSchema } from "../../protocol/token.ts";
@@ -11,8 +13,9 @@ import { ADMINS, defineRoute, READERS, type Route } from "../server/route.ts";
 const tag = "tokens";
 
 /**
- * The router looks the secret up past the cache (`fresh`). Otherwise a revoked secret could buy an access token in the last
- * moment of its stay in the cache, and a revocation would not take effect within ACCESS_TOKEN_MS.
+ * The router looks the secret up past the cache (`fresh`). Otherwise a revoked secret could buy an
+ * access token in the last moment of its stay in the cache, and a revocation would not take effect
+ * within ACCESS_TOKEN_MS.
  */
 const tradeAccess = defineRoute({
   method: "POST",

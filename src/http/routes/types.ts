@@ -1,4 +1,7 @@
-/** `/types`: the compilers as a form needs them; `/tasks/{id}/plan`: the command that a task's workers run. */
+/**
+ * `/types`: the compilers as a form needs them; `/tasks/{id}/plan`: the command that a task's
+ * workers run.
+ */
 import { z } from "zod";
 import { COMPILERS, planFor } from "../../compilers/index.ts";
 import { ok } from "../../lib/result.ts";
@@ -33,7 +36,10 @@ const showPlan = defineRoute({
 
 let types: TaskTypes | undefined;
 
-/** The list is made at the first request to an isolate, not at its start: most isolates are never asked for it. */
+/**
+ * The list is made at the first request to an isolate, not at its start: most isolates are never
+ * asked for it.
+ */
 const listTypes = defineRoute({
   method: "GET",
   path: "/types",

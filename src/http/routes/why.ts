@@ -1,4 +1,6 @@
-/** `/tasks/{id}/why` and `/workers/{id}/why`: the rule of dispatch that holds a task or a worker. */
+/**
+ * `/tasks/{id}/why` and `/workers/{id}/why`: the rule of dispatch that holds a task or a worker.
+ */
 import { taskWhySchema, workerWhySchema } from "../../protocol/why.ts";
 import { callRegistry, callTask } from "../../rpc/stubs.ts";
 import { taskId, workerId } from "../server/path-parameters.ts";

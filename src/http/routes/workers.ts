@@ -54,7 +54,8 @@ const registerWorker = defineRoute({
     204: { description: "With `Prefer: return=minimal`" },
   },
   handle: async ({ request, env, body, principal }) => {
-    // Only a known worker's registration may run twice: it updates a record. Any other makes a new worker each time.
+    // Only a known worker's registration may run twice: it updates a record. Any other makes a new
+    // worker each time.
     const call = principal.role === "worker" ? callRegistry : callRegistryOnce;
     const registered = await call(env, (registry) => registry.registerWorker(body, principal, clientAddress(request)));
     if (!registered.ok) return registered;

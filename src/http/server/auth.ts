@@ -1,7 +1,7 @@
 /**
- * Who is calling (P9). A bearer token is, in this order: an access token that the Worker verifies by itself, the admin
- * token of the environment, the text of a share link, or a secret that the registry knows. Without a bearer token, the
- * page's cookie counts.
+ * Who is calling (P9). A bearer token is, in this order: an access token that the Worker verifies
+ * by itself, the admin token of the environment, the text of a share link, or a secret that the
+ * registry knows. Without a bearer token, the page's cookie counts.
  */
 import type { Env } from "../../rpc/env.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -30,29 +30,36 @@ interface AccessClaims {
 export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
 
 /**
- * The registry is asked about a known secret again after this long. With ACCESS_TOKEN_MS (60 s) or more, a revocation
- * would not take effect within the 60 s that P9 promises.
+ * The registry is asked about a known secret again after this long. With ACCESS_TOKEN_MS (60 s) or
+ * more, a revocation would not take effect within the 60 s that P9 promises.
  */
 export const HIT_MS = 30_000;
 /**
- * The registry is asked about an unknown secret again after this long. With the time of known ones, a token that was
- * created a moment ago would be refused for half a minute where it was tried too early.
+ * The registry is asked about an unknown secret again after this long. With the time of known ones,
+ * a token that was created a moment ago would be refused for half a minute where it was tried too
+ * early.
  */
 export const MISS_MS = 3_000;
-/** About 200 bytes an entry, so 1 MB. Without a bound, made-up tokens would fill the isolate's memory. */
+/**
+ * About 200 bytes an entry, so 1 MB. Without a bound, made-up tokens would fill the isolate's
+ * memory.
+ */
 const CACHE_SIZE = 5_000;
 /**
- * Access tokens take a few hundred characters, so a longer text is none of ours. Without a bound, a header of any
- * length would be hashed and remembered.
+ * Access tokens take a few hundred characters, so a longer text is none of ours. Without a bound, a
+ * header of any length would be hashed and remembered.
  */
 const MAX_TOKEN_CHARS = 4_096;
 
-/** What `newSecret` makes. The registry knows no other secrets, so it is not asked about a text that is not like this. */
+/**
+ * What `newSecret` makes. The registry knows no other secrets, so it is not asked about a text that
+ * is not like this.
+ */
 const SECRET = /^tablao_[a-z]+_[A-Za-z0-9_-]{43}$/;
 
 /**
- * Bad tokens from one address within a window, per isolate, before the answer becomes 429. Without a bound, secrets
- * could be guessed as fast as requests can be sent.
+ * Bad tokens from one address within a window, per isolate, before the answer becomes 429. Without
+ * a bound, secrets could be guessed as fast as requests can be sent.
  */
 export const MAX_FAILURES = 20;
 const FAILURE_WINDOW_MS = 60_000;
@@ -63,7 +70,9 @@ const failures = new BoundedCache<number>(CACHE_SIZE);
 const verified = new BoundedCache<{ key: CryptoKey; bytes: Uint8Array; claims: AccessClaims }>(CACHE_SIZE);
 const encoder = new TextEncoder();
 
-/** The text after `Bearer`, or null. A token in the address does not count: addresses get logged. */
+/**
+ * The text after `Bearer`, or null. A token in the address does not count: addresses get logged.
+ */
 function bearerOf(request: Request): string | null {
   const header = request.headers.get("Authorization");
   const match = header === null ? null : /^Bearer +(\S+) *$/i.exec(header);
@@ -71,8 +80,9 @@ function bearerOf(request: Request): string | null {
 }
 
 /**
- * The caller. Refusals: `unauthorized`, `rate_limited`, and `forbidden` for a cookie that another site's page made the
- * browser send. `fresh` looks the token up past the cache: for the trade of a secret for an access token.
+ * The caller. Refusals: `unauthorized`, `rate_limited`, and `forbidden` for a cookie that another
+ * site's page made the browser send. `fresh` looks the token up past the cache: for the trade of a
+ * secret for an access token.
  */
 export async function authenticate(
   request: Request,
@@ -92,7 +102,10 @@ export async function authenticate(
   return await authenticateToken(request, token, env, nowMs, fresh);
 }
 
-/** The holder of a token, wherever in the request its text stood. Bad tokens are counted by the caller's address. */
+/**
+ * The holder of a token, wherever in the request its text stood. Bad tokens are counted by the
+ * caller's address.
+ */
 export async function authenticateToken(
   request: Request,
   token: string,
@@ -108,8 +121,8 @@ export async function authenticateToken(
 }
 
 /**
- * The holder of the page's cookie. A browser sends the cookie with every request to this host, also with one that another
- * site's page caused, so a change must come from our own page.
+ * The holder of the page's cookie. A browser sends the cookie with every request to this host, also
+ * with one that another site's page caused, so a change must come from our own page.
  */
 async function authenticateCookie(
   request: Request,
@@ -125,7 +138,8 @@ async function authenticateCookie(
 }
 
 async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean): Promise<Caller | "expired" | null> {
-  // Access tokens are tried first, since workers send one with every frame. An admin token may have a dot in it, too.
+  // Access tokens are tried first, since workers send one with every frame. An admin token may have
+  // a dot in it, too.
   const dot = token.indexOf(".");
   const claims = dot < 0 ? null : await accessClaims(token, dot, await signingKey(env), nowMs);
   if (claims) return claims.exp_ms > nowMs ? { principal: claims.p, credential: "access", untilMs: null } : "expired";
@@ -141,9 +155,10 @@ async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean):
 }
 
 /**
- * The claims of an access token; null when the text is none. A token that was verified before is found by the text of its
- * claims, which is no secret, and then compared in constant time, which costs less than to verify its signature again.
- * An access token cannot be revoked before it expires, so remembering it delays no revocation.
+ * The claims of an access token; null when the text is none. A token that was verified before is
+ * found by the text of its claims, which is no secret, and then compared in constant time, which
+ * costs less than to verify its signature again. An access token cannot be revoked before it
+ * expires, so remembering it delays no revocation.
  */
 async function accessClaims(token: string, dot: number, key: CryptoKey, nowMs: number): Promise<AccessClaims | null> {
   const claimsText = token.slice(0, dot);
@@ -178,7 +193,10 @@ function countFailure(address: string, nowMs: number): Refusal {
   return { code: "unauthorized", detail: "This token is not valid: unknown, expired or revoked." };
 }
 
-/** Compare in constant time. Both texts are hashed first: then their lengths are equal, and not even those leak. */
+/**
+ * Compare in constant time. Both texts are hashed first: then their lengths are equal, and not even
+ * those leak.
+ */
 async function sameText(a: string, b: string): Promise<boolean> {
   const [left, right] = await Promise.all([
     crypto.subtle.digest("SHA-256", encoder.encode(a)),

@@ -3,18 +3,21 @@ import { err, ok, type Result } from "../../lib/result.ts";
 import type { Refusal } from "../../protocol/problem.ts";
 
 /**
- * How long a body may take: enough for 2 MiB at 300 kbit/s. Without a limit, a sender of one byte a minute would hold
- * its request open for ever.
+ * How long a body may take: enough for 2 MiB at 300 kbit/s. Without a limit, a sender of one byte a
+ * minute would hold its request open for ever.
  */
 export const MAX_BODY_MS = 60_000;
 
 /**
- * Bodies up to this length are read in one piece: the lease calls of a hundred frames fit. A larger body is read piece by
- * piece; with a lower value, common lease calls would pay for that.
+ * Bodies up to this length are read in one piece: the lease calls of a hundred frames fit. A larger
+ * body is read piece by piece; with a lower value, common lease calls would pay for that.
  */
 const SMALL_BODY_BYTES = 64 * 1024;
 
-/** The whole body as text. Refusals: `invalid_request` (too slow, broken off, not UTF-8), `too_large`. */
+/**
+ * The whole body as text. Refusals: `invalid_request` (too slow, broken off, not UTF-8),
+ * `too_large`.
+ */
 export async function readTextWithin(request: Request, maxBytes: number): Promise<Result<string, Refusal>> {
   const claimed = Number(request.headers.get("Content-Length") ?? NaN);
   if (claimed > maxBytes) return tooLarge(maxBytes);
@@ -29,8 +32,9 @@ export async function readTextWithin(request: Request, maxBytes: number): Promis
 }
 
 /**
- * Read the body in one piece. A stream reader needs two reads and objects of its own, which is a tenth of the processor
- * time of a whole lease call. A body that does not come in time is left unread; it ends with the request.
+ * Read the body in one piece. A stream reader needs two reads and objects of its own, which is a
+ * tenth of the processor time of a whole lease call. A body that does not come in time is left
+ * unread; it ends with the request.
  */
 async function readWhole(request: Request, maxBytes: number): Promise<Result<string, Refusal>> {
   const late = Promise.withResolvers<null>();
@@ -90,5 +94,8 @@ function newDecoder() {
   return new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 }
 
-/** Shared, for whole texts only: without `stream`, each call starts anew, also after a text that was refused. */
+/**
+ * Shared, for whole texts only: without `stream`, each call starts anew, also after a text that was
+ * refused.
+ */
 const strict = newDecoder();

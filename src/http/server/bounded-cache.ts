@@ -1,4 +1,7 @@
-/** A map whose entries expire and whose size is bounded, for what an isolate remembers between requests. */
+/**
+ * A map whose entries expire and whose size is bounded, for what an isolate remembers between
+ * requests.
+ */
 export class BoundedCache<V> {
   readonly #entries = new Map<string, { value: V; untilMs: number }>();
   readonly #size: number;
@@ -17,7 +20,9 @@ export class BoundedCache<V> {
     return this.#live(key, nowMs)?.untilMs;
   }
 
-  /** Remember until `untilMs`. When the map is full, the entry that was set longest ago is dropped. */
+  /**
+   * Remember until `untilMs`. When the map is full, the entry that was set longest ago is dropped.
+   */
   set(key: string, value: V, untilMs: number): void {
     this.#entries.delete(key);
     if (this.#entries.size >= this.#size) {

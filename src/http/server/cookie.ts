@@ -1,10 +1,14 @@
-/** The page's one cookie. HttpOnly: no script reads it. SameSite=Strict: browsers send it from our own pages only. Pure. */
+/**
+ * The page's one cookie. HttpOnly: no script reads it. SameSite=Strict: browsers send it from our
+ * own pages only. Pure.
+ */
 
 /**
- * The cookie's name. Over https it has the `__Host-` prefix: browsers then accept the cookie from this very host only, with
- * this path and Secure. Over plain http (a local run) browsers refuse a cookie with that prefix.
+ * The cookie's name. Over https it has the `__Host-` prefix: browsers then accept the cookie from
+ * this very host only, with this path and Secure. Over plain http (a local run) browsers refuse a
+ * cookie with that prefix.
  */
-export function cookieName(url: URL): string {
+function cookieName(url: URL): string {
   return url.protocol === "https:" ? "__Host-tablao" : "tablao";
 }
 
@@ -27,8 +31,9 @@ export function cookieOf(request: Request): string | null {
 }
 
 /**
- * Whether a request with a cookie may have come from our own page. A request that changes something or opens a socket must
- * name our origin: browsers send `Origin` with each of those. A request that only reads needs none.
+ * Whether a request with a cookie may have come from our own page. A request that changes something
+ * or opens a socket must name our origin: browsers send `Origin` with each of those. A request that
+ * only reads needs none.
  */
 export function isOurPage(request: Request): boolean {
   const upgrade = request.headers.get("Upgrade")?.toLowerCase() === "websocket";

@@ -9,8 +9,8 @@ export function wantsCsv(request: Request, format: "json" | "csv" | undefined): 
 }
 
 /**
- * One line. A text that a spreadsheet would run as a formula gets an apostrophe in front: texts come from the logs of
- * machines that we do not control.
+ * One line. A text that a spreadsheet would run as a formula gets an apostrophe in front: texts
+ * come from the logs of machines that we do not control.
  */
 export function csvLine(cells: readonly Cell[]): string {
   const written = cells.map((cell) => {
@@ -23,8 +23,9 @@ export function csvLine(cells: readonly Cell[]): string {
 }
 
 /**
- * A CSV response that is made while it is read, so that only one page is in memory. `pages` gives the rows page by page. An
- * error breaks the connection off: a client must not take a table that was cut short for a whole one.
+ * A CSV response that is made while it is read, so that only one page is in memory. `pages` gives
+ * the rows page by page. An error breaks the connection off: a client must not take a table that
+ * was cut short for a whole one.
  */
 export function csvResponse(name: string, head: readonly string[], pages: AsyncIterator<readonly Cell[][]>): Response {
   const encoder = new TextEncoder();

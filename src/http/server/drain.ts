@@ -2,14 +2,16 @@
 import { MAX_PUT_BYTES } from "../../protocol/file.ts";
 
 /**
- * How long a refused body is read. Without a limit, a body of one byte a minute would hold its request open; with much
- * less, an upload over a slow line breaks off before its client sees the answer.
+ * How long a refused body is read. Without a limit, a body of one byte a minute would hold its
+ * request open; with much less, an upload over a slow line breaks off before its client sees the
+ * answer.
  */
 export const MAX_DRAIN_MS = 10_000;
 
 /**
- * Read a refused body to its end, so that the client sees the answer: to the client, a connection that closes in the
- * middle of the body looks like a broken network. A body that is too large or too slow is left unread.
+ * Read a refused body to its end, so that the client sees the answer: to the client, a connection
+ * that closes in the middle of the body looks like a broken network. A body that is too large or
+ * too slow is left unread.
  */
 export async function drain(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed || Number(request.headers.get("Content-Length") ?? 0) > MAX_PUT_BYTES)

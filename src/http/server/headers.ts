@@ -1,13 +1,22 @@
-/** Headers that every answer has. CORS headers are not among them: other sites' pages may not read anything here. */
+/**
+ * Headers that every answer has. CORS headers are not among them: other sites' pages may not read
+ * anything here.
+ */
 const FIXED: [string, string][] = [
   ["X-Content-Type-Options", "nosniff"],
   ["Referrer-Policy", "no-referrer"],
 ];
 
-/** For an answer that does not set it. Most answers change with the next request, and many are private. */
+/**
+ * For an answer that does not set it. Most answers change with the next request, and many are
+ * private.
+ */
 const CACHE_CONTROL = "no-store";
 
-/** All headers of an answer in this format. To set them together takes less time than to set them one after another. */
+/**
+ * All headers of an answer in this format. To set them together takes less time than to set them
+ * one after another.
+ */
 export function headersOf(contentType: string): Headers {
   return new Headers([...FIXED, ["Cache-Control", CACHE_CONTROL], ["Content-Type", contentType]]);
 }

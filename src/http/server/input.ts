@@ -1,4 +1,7 @@
-/** Bodies and queries: read within a limit, decoded strictly, validated by the route's schema. Refusals say what to send. */
+/**
+ * Bodies and queries: read within a limit, decoded strictly, validated by the route's schema.
+ * Refusals say what to send.
+ */
 import { z } from "zod";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { fieldErrors } from "../../protocol/field-errors.ts";
@@ -7,23 +10,26 @@ import { readTextWithin } from "./body.ts";
 import { invalidFields } from "../../platform/problem-response.ts";
 
 /**
- * Largest JSON or form body. The log of a lease (1 MB) with its receipts fits; a lower value would refuse such a
- * completion. Files have routes of their own.
+ * Largest JSON or form body. The log of a lease (1 MB) with its receipts fits; a lower value would
+ * refuse such a completion. Files have routes of their own.
  */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
-/** Schemas walk a value by recursion: without a limit, a body of 100,000 brackets would exhaust the stack. */
+/**
+ * Schemas walk a value by recursion: without a limit, a body of 100,000 brackets would exhaust the
+ * stack.
+ */
 const MAX_DEPTH = 64;
 
 const EXPECTED = "Send a JSON object (Content-Type: application/json) or a form (application/x-www-form-urlencoded).";
 
 /** The value that a form's text for a field stands for. */
-export type Coerce = (field: string, text: string) => unknown;
+type Coerce = (field: string, text: string) => unknown;
 
 /**
- * Read and validate a body. Refusals: `invalid_request` (unreadable), `too_large`, `unsupported_media_type`, `invalid` with
- * every offending field. `coerce` replaces the rule by which a form's texts become values, where the schema alone does not
- * tell.
+ * Read and validate a body. Refusals: `invalid_request` (unreadable), `too_large`,
+ * `unsupported_media_type`, `invalid` with every offending field. `coerce` replaces the rule by
+ * which a form's texts become values, where the schema alone does not tell.
  */
 export async function readBody<T>(
   request: Request,
@@ -137,9 +143,9 @@ export function readQuery<T>(url: URL, schema: z.ZodType<T>): Result<T, Refusal>
 }
 
 /**
- * The rule for forms and queries, which carry text only: a field keeps its text where its schema takes text
- * (`hostname=123` stays a name). Otherwise it becomes the number, boolean or JSON value that it spells, if the schema takes
- * that (`priority=10`).
+ * The rule for forms and queries, which carry text only: a field keeps its text where its schema
+ * takes text (`hostname=123` stays a name). Otherwise it becomes the number, boolean or JSON value
+ * that it spells, if the schema takes that (`priority=10`).
  */
 function coerceBy(schema: z.ZodType): Coerce {
   return (field, text) => coerceField(fieldSchema(schema, field), text);
@@ -163,13 +169,17 @@ function coerceField(schema: z.ZodType | undefined, text: string): unknown {
   const spelled = spelledValue(text);
   if (spelled === undefined) return text;
   const parsed = schema.safeParse(spelled);
-  // A number out of bounds stays a number: then the message is about the bound and not about the type.
+  // A number out of bounds stays a number: then the message is about the bound and not about the
+  // type.
   return parsed.success || parsed.error.issues.some((issue) => issue.code !== "invalid_type" || issue.path.length > 0)
     ? spelled
     : text;
 }
 
-/** The number, boolean, null, object or array that a text spells in JSON; undefined for anything else. "" is not 0. */
+/**
+ * The number, boolean, null, object or array that a text spells in JSON; undefined for anything
+ * else. "" is not 0.
+ */
 export function spelledValue(text: string): unknown {
   if (!/^(-?\d\S*$|\s*[[{]|true$|false$|null$)/.test(text) || isTooDeep(text)) return undefined;
   try {

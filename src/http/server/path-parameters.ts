@@ -1,4 +1,7 @@
-/** Path parameters: what a text in the address stands for, and the refusal when it cannot stand for that. */
+/**
+ * Path parameters: what a text in the address stands for, and the refusal when it cannot stand for
+ * that.
+ */
 import { z } from "zod";
 import { invalidFields } from "../../platform/problem-response.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
@@ -44,7 +47,10 @@ export const frameNumber: PathParameter<number> = {
   read: (text) => (/^(0|-?[1-9]\d{0,9})$/.test(text) ? ok(Number(text)) : noSuch("frame")),
 };
 
-/** The name of an asset. Its refusal is 422 and names the rule: a client computes this name, it does not guess it. */
+/**
+ * The name of an asset. Its refusal is 422 and names the rule: a client computes this name, it does
+ * not guess it.
+ */
 export const assetHash: PathParameter<string> = {
   schema: z.string().regex(/^[0-9a-f]{64}$/),
   read: (text) =>
@@ -73,5 +79,8 @@ export function storedName(what: string): PathParameter<string> {
   };
 }
 
-/** The number of a part, as text: `receivePart` checks it, after the right to upload has been checked. */
+/**
+ * The number of a part, as text: `receivePart` checks it, after the right to upload has been
+ * checked.
+ */
 export const partNumber: PathParameter<string> = { schema: z.int().min(1), read: ok };

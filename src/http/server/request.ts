@@ -1,8 +1,9 @@
 /** What a request's headers and address say, read in one way by all routes. */
 
 /**
- * The caller's address: `CF-Connecting-IP`, which Cloudflare overwrites. Without that header (a local run that is not behind
- * Cloudflare) every caller is `127.0.0.1`. `X-Forwarded-For` is never read: any client can write it.
+ * The caller's address: `CF-Connecting-IP`, which Cloudflare overwrites. Without that header (a
+ * local run that is not behind Cloudflare) every caller is `127.0.0.1`. `X-Forwarded-For` is never
+ * read: any client can write it.
  */
 export function clientAddress(request: Request): string {
   return request.headers.get("CF-Connecting-IP") ?? "127.0.0.1";

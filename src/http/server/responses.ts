@@ -1,4 +1,7 @@
-/** Responses with a JSON body or without a body. Problem documents are made in `platform/problem-response.ts`. */
+/**
+ * Responses with a JSON body or without a body. Problem documents are made in
+ * `platform/problem-response.ts`.
+ */
 import { ok } from "../../lib/result.ts";
 import { headersOf } from "./headers.ts";
 

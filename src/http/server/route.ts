@@ -1,7 +1,7 @@
 /**
- * A route is declared once, with `defineRoute`: what it takes, who may call it, what it answers, and its handler. The
- * router, validation, authorisation, `/openapi.json`, the list of the authorisation matrix and the table in
- * `docs/http-api.md` are all made from that declaration.
+ * A route is declared once, with `defineRoute`: what it takes, who may call it, what it answers,
+ * and its handler. The router, validation, authorisation, `/openapi.json`, the list of the
+ * authorisation matrix and the table in `docs/http-api.md` are all made from that declaration.
  */
 import type { z } from "zod";
 import type { Result } from "../../lib/result.ts";
@@ -25,9 +25,9 @@ export const ADMINS: readonly Who[] = ["admin"];
 export const WORKERS: readonly Who[] = ["worker"];
 
 /**
- * How the caller proved who it is: with a long-lived secret, with an access token bought with one, with the page's cookie,
- * or with the text of a share link. Only a secret buys an access token: if an access token could buy the next one, a
- * revocation would never take effect.
+ * How the caller proved who it is: with a long-lived secret, with an access token bought with one,
+ * with the page's cookie, or with the text of a share link. Only a secret buys an access token: if
+ * an access token could buy the next one, a revocation would never take effect.
  */
 export type Credential = "secret" | "access" | "session" | "share";
 
@@ -43,7 +43,10 @@ export interface RequestContext {
 export interface CallerContext {
   principal: Principal;
   credential: Credential;
-  /** When the credential expires; null for one that lasts until it is revoked, or is looked up again anyway. */
+  /**
+   * When the credential expires; null for one that lasts until it is revoked, or is looked up again
+   * anyway.
+   */
   untilMs: number | null;
 }
 
@@ -53,19 +56,26 @@ type Answers = Readonly<Record<number, AnswerDescription>>;
 type BodyOf<A extends AnswerDescription> = A extends { schema: infer S extends z.ZodType } ? z.output<S> : null;
 
 /**
- * What a handler returns. A value is answered with the lowest declared 2xx status; `reply` names another declared status,
- * or adds headers; a refusal becomes a problem document. A `Response` is for bytes, sockets and the page.
+ * What a handler returns. A value is answered with the lowest declared 2xx status; `reply` names
+ * another declared status, or adds headers; a refusal becomes a problem document. A `Response` is
+ * for bytes, sockets and the page.
  */
 export type Outcome<A extends Answers> =
   | Response
   | Result<BodyOf<A[keyof A & number]> | Reply<keyof A & number, BodyOf<A[keyof A & number]>>, Refusal>;
 
-/** `{ [name]: the parsed value }` where the route declares a schema; a route without one has no such field. */
+/**
+ * `{ [name]: the parsed value }` where the route declares a schema; a route without one has no such
+ * field.
+ */
 type Parsed<Name extends string, Schema extends z.ZodType> = [Schema] extends [never]
   ? unknown
   : { [K in Name]: z.output<Schema> };
 
-/** What is known before the query and the body are read: the request, the caller, and the path parameters by name. */
+/**
+ * What is known before the query and the body are read: the request, the caller, and the path
+ * parameters by name.
+ */
 type Admission<Params, W> = RequestContext &
   (W extends "anyone" ? unknown : CallerContext) &
   ([Params] extends [never]
@@ -82,12 +92,18 @@ interface RouteOptions {
   fresh?: true;
   /** The last path parameter takes the rest of the address, slashes included. */
   deep?: true;
-  /** The route is a WebSocket: any other request is refused with 426, and one of another site's page with 403. */
+  /**
+   * The route is a WebSocket: any other request is refused with 426, and one of another site's page
+   * with 403.
+   */
   socket?: true;
 }
 
-/** A declaration. In the order in which a request is checked: who, params, admit, socket, query, body, handle. */
-export interface RouteSpec<
+/**
+ * A declaration. In the order in which a request is checked: who, params, admit, socket, query,
+ * body, handle.
+ */
+interface RouteSpec<
   Params extends Readonly<Record<string, PathParameter<unknown>>>,
   W extends "anyone" | readonly Who[],
   Query extends z.ZodType,
@@ -103,7 +119,10 @@ export interface RouteSpec<
   /** What the text of a form's field stands for, where the body's schema alone does not tell. */
   coerce?: (field: string, text: string, params: Admission<Params, W>) => unknown;
   answers: A;
-  /** What must hold before the query and the body are read. The handler gets its value as `admitted`. */
+  /**
+   * What must hold before the query and the body are read. The handler gets its value as
+   * `admitted`.
+   */
   admit?: (input: Admission<Params, W>) => Result<Admitted, Refusal> | Promise<Result<Admitted, Refusal>>;
   /** Answers one request. An expected refusal is returned, never thrown. */
   handle: (input: Input<Params, W, Query, Body, Admitted>) => Promise<Outcome<A>>;
@@ -117,7 +136,10 @@ export interface RouteInput extends RequestContext, Partial<CallerContext> {
   [parameter: string]: unknown;
 }
 
-/** A declared route as the router uses it: the types of its own handler are checked in `defineRoute` and gone here. */
+/**
+ * A declared route as the router uses it: the types of its own handler are checked in `defineRoute`
+ * and gone here.
+ */
 export interface Route extends RouteDescription, RouteOptions {
   /** `params` as a list: one request goes through it once. */
   parameters: readonly (readonly [name: string, parameter: PathParameter<unknown>])[];
@@ -128,7 +150,10 @@ export interface Route extends RouteDescription, RouteOptions {
   handle(input: RouteInput): Promise<Response | Result<unknown, Refusal>>;
 }
 
-/** Declare a route. Throws, when the module is loaded, where the path's parameters are not those that are declared. */
+/**
+ * Declare a route. Throws, when the module is loaded, where the path's parameters are not those
+ * that are declared.
+ */
 export function defineRoute<
   const A extends Answers,
   const W extends "anyone" | readonly Who[],

@@ -1,4 +1,7 @@
-/** The router, made from the declared routes: configuration, method, token, role, route, and the headers of every answer. */
+/**
+ * The router, made from the declared routes: configuration, method, token, role, route, and the
+ * headers of every answer.
+ */
 import { Router, type IRequest } from "itty-router";
 import { failureOf, problemResponse, type Failure } from "../../platform/problem-response.ts";
 import type { Env } from "../../rpc/env.ts";
@@ -9,7 +12,10 @@ import { idFrom } from "./request.ts";
 import type { Route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
 
-/** itty-router itself is given the method and the address only; these are passed through to the routes. */
+/**
+ * itty-router itself is given the method and the address only; these are passed through to the
+ * routes.
+ */
 type Args = [Request, URL, Env, ExecutionContext];
 
 /** Answers a request. Never throws: a bug becomes a 500. */
@@ -23,7 +29,8 @@ export function buildRouter(routes: readonly Route[]): Fetch {
     const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1") + (onPath.some((route) => route.deep) ? "+" : "");
     const allowed = allowedMethods(onPath);
     router.all(pattern, async ({ params }, request, url, env, ctx) => {
-      // HEAD is GET without the body. The runtime would drop the body, too, but some handlers then do less work.
+      // HEAD is GET without the body. The runtime would drop the body, too, but some handlers then
+      // do less work.
       const method = request.method === "HEAD" ? "GET" : request.method;
       const route = onPath.find((candidate) => candidate.method === method);
       if (!route) {
@@ -50,7 +57,8 @@ export function buildRouter(routes: readonly Route[]): Fetch {
       failure = failureOf(error);
       response = failure.response;
     }
-    // A manager without an admin token answers 503 to everything; those lines would only fill its log.
+    // A manager without an admin token answers 503 to everything; those lines would only fill its
+    // log.
     if (response.status >= 500 && env.TABLAO_ADMIN_TOKEN) logFailure(request, response.status, failure);
     if (response.status >= 400) await drain(request);
     return withHeaders(request, response);
@@ -58,8 +66,8 @@ export function buildRouter(routes: readonly Route[]): Fetch {
 }
 
 /**
- * One line for each 5xx, which is all that this layer logs. It has the path, never the query or a header: those may hold
- * secrets.
+ * One line for each 5xx, which is all that this layer logs. It has the path, never the query or a
+ * header: those may hold secrets.
  */
 function logFailure(request: Request, status: number, failure: Failure | null): void {
   const { pathname } = new URL(request.url);
@@ -75,8 +83,8 @@ function allowedMethods(onPath: readonly Route[]): string[] {
 }
 
 /**
- * Refusals that need no route: a manager without its admin token serves /healthz only, and no path ends in a slash, but
- * for those below a deep route, which answers every address there.
+ * Refusals that need no route: a manager without its admin token serves /healthz only, and no path
+ * ends in a slash, but for those below a deep route, which answers every address there.
  */
 function refuseEarly({ pathname }: URL, env: Env, deepPrefixes: readonly string[]): Response | undefined {
   if (!env.TABLAO_ADMIN_TOKEN && pathname !== "/healthz") {
@@ -91,7 +99,10 @@ function refuseEarly({ pathname }: URL, env: Env, deepPrefixes: readonly string[
   return undefined;
 }
 
-/** Check the encoding of the path, the token, its role, and that a share link is used for its own task; run the route. */
+/**
+ * Check the encoding of the path, the token, its role, and that a share link is used for its own
+ * task; run the route.
+ */
 async function authorise(
   route: Route,
   raw: Record<string, string | undefined>,
@@ -122,7 +133,10 @@ async function authorise(
   return await runRoute(route, context, params, { principal, credential, untilMs });
 }
 
-/** Decode the path parameters, which itty-router gives as they stand in the address. Null: badly encoded. */
+/**
+ * Decode the path parameters, which itty-router gives as they stand in the address. Null: badly
+ * encoded.
+ */
 function decodeParams(raw: Record<string, string | undefined>): Record<string, string> | null {
   const params: Record<string, string> = {};
   try {

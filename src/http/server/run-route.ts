@@ -12,9 +12,9 @@ import { refuseUpgrade } from "./upgrade.ts";
 const NO_QUERY = z.strictObject({});
 
 /**
- * Parse, check and handle a request whose caller may use the route. `params` are the URL-decoded texts of the path;
- * `caller` is null on routes that need no token, which ignore a query that they do not declare. The first check that
- * fails is the answer, in this order:
+ * Parse, check and handle a request whose caller may use the route. `params` are the URL-decoded
+ * texts of the path; `caller` is null on routes that need no token, which ignore a query that they
+ * do not declare. The first check that fails is the answer, in this order:
  * - the query of a route that declares none (422);
  * - the path parameters, from left to right;
  * - `admit`, the route's own condition;

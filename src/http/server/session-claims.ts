@@ -1,7 +1,8 @@
 /**
- * Signed sessions and share links: their claims, and whether they are still valid. Neither contains a secret. A session names
- * the token that bought it, so that revoking the token ends the session. A share link names the generation of its task's
- * links, so that a new generation voids all earlier links.
+ * Signed sessions and share links: their claims, and whether they are still valid. Neither contains
+ * a secret. A session names the token that bought it, so that revoking the token ends the session.
+ * A share link names the generation of its task's links, so that a new generation voids all earlier
+ * links.
  */
 import type { Env } from "../../rpc/env.ts";
 import { sign, signingKey, verify } from "../../platform/signing.ts";
@@ -12,8 +13,8 @@ import { BoundedCache } from "./bounded-cache.ts";
 import { callRegistry, callTask } from "../../rpc/stubs.ts";
 
 /**
- * How long the answer of an object is remembered. With a minute or more, a revocation would not take effect within the
- * 60 s that P9 promises.
+ * How long the answer of an object is remembered. With a minute or more, a revocation would not
+ * take effect within the 60 s that P9 promises.
  */
 const HIT_MS = 30_000;
 /** Shorter: what is unknown here may have been created a moment ago. */
@@ -25,13 +26,16 @@ interface SessionClaims {
   exp_ms: number;
   /** The token's id; 0 for the admin token of the environment. */
   token?: number;
-  /** Of the admin token of the environment. That token has no row to revoke; changing it changes the mark. */
+  /**
+   * Of the admin token of the environment. That token has no row to revoke; changing it changes the
+   * mark.
+   */
   mark?: string;
   share?: ShareClaims;
 }
 
 /** Who holds a session or a link, and when it expires. */
-export interface Holder {
+interface Holder {
   principal: Principal;
   untilMs: number;
 }
@@ -54,7 +58,10 @@ export async function issueSession(
   return { text: await sign(await signingKey(env), "session", claims), untilMs };
 }
 
-/** The holder of a session; null when the text is not ours, has expired, or the token that bought it is revoked. */
+/**
+ * The holder of a session; null when the text is not ours, has expired, or the token that bought it
+ * is revoked.
+ */
 export async function sessionHolder(env: Env, text: string, nowMs: number): Promise<Holder | null> {
   const claims = await verify<SessionClaims>(await signingKey(env), "session", text);
   if (!claims || claims.exp_ms <= nowMs) return null;
@@ -67,8 +74,9 @@ export async function sessionHolder(env: Env, text: string, nowMs: number): Prom
 }
 
 /**
- * The claims of a share link and its holder; null when the text is not ours, has expired, or was revoked. `fresh` asks the
- * task past the cache whether its links were voided: for the trade of a link for a session.
+ * The claims of a share link and its holder; null when the text is not ours, has expired, or was
+ * revoked. `fresh` asks the task past the cache whether its links were voided: for the trade of a
+ * link for a session.
  */
 export async function shareHolder(
   env: Env,
@@ -102,8 +110,8 @@ async function tokenPrincipal(env: Env, id: number, nowMs: number): Promise<Prin
 }
 
 /**
- * Tells one admin token from another: a MAC of its text. A plain hash would let the holder of a session test guesses of
- * the admin token without asking the manager.
+ * Tells one admin token from another: a MAC of its text. A plain hash would let the holder of a
+ * session test guesses of the admin token without asking the manager.
  */
 async function adminMark(env: Env): Promise<string> {
   const signed = await sign(await signingKey(env), "session", { admin: env.TABLAO_ADMIN_TOKEN });

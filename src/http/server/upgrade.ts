@@ -1,7 +1,10 @@
 /** WebSocket upgrades: checked here, then forwarded to the Durable Object that holds the socket. */
 import { problemResponse } from "../../platform/problem-response.ts";
 
-/** The refusal of a request that is no upgrade (426), or comes from another site's page (403); null for any other. */
+/**
+ * The refusal of a request that is no upgrade (426), or comes from another site's page (403); null
+ * for any other.
+ */
 export function refuseUpgrade(request: Request, url: URL): Response | null {
   if (request.headers.get("Upgrade")?.toLowerCase() !== "websocket") {
     const detail = "This is a WebSocket: connect with `Upgrade: websocket`.";
@@ -21,8 +24,9 @@ export function refuseUpgrade(request: Request, url: URL): Response | null {
 const HANDSHAKE = /^(upgrade|connection|sec-websocket-.*)$/;
 
 /**
- * The upgrade as the object gets it: the handshake, and one header that only this function sets. The object trusts such
- * headers. If the caller's own headers were forwarded, a worker could declare itself a viewer of the farm.
+ * The upgrade as the object gets it: the handshake, and one header that only this function sets.
+ * The object trusts such headers. If the caller's own headers were forwarded, a worker could
+ * declare itself a viewer of the farm.
  */
 export function forwarded(request: Request, header: string, value: string): Request {
   const headers = new Headers();
