@@ -20,7 +20,7 @@ export interface BlenderOverrides {
 }
 
 /** Exit code of Blender after such a line. Blender's own are 0, 1 and 11, so a log tells them apart. */
-export const FATAL_EXIT_CODE = 12;
+const FATAL_EXIT_CODE = 12;
 
 /** JSON in plain ASCII: the same text whatever encoding a system gives to arguments. */
 function asciiJson(value: unknown): string {

@@ -43,7 +43,7 @@ export const presetFields = {
 const presetName = z.string().regex(/^(render\.)?[a-z0-9_.-]{1,92}$/, "must be the name of a render preset");
 
 /** Where `worker` files lie when each system has its own path, as in 2015. */
-export interface FileBySystem {
+interface FileBySystem {
   linux?: string | undefined;
   darwin?: string | undefined;
   windows?: string | undefined;

@@ -5,7 +5,7 @@ export const PICTURE_EXTENSIONS = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" } a
 export type PictureFormat = keyof typeof PICTURE_EXTENSIONS;
 
 /** A frame number as Blender writes it for `#`s: zeros up to the width, the sign in front and not counted. */
-export function paddedFrame(frame: number, width: number): string {
+function paddedFrame(frame: number, width: number): string {
   return (frame < 0 ? "-" : "") + String(Math.abs(frame)).padStart(width, "0");
 }
 

@@ -34,7 +34,7 @@ interface FrameInput {
 }
 
 /** The normalised form of the shared settings. */
-export interface FrameSettings {
+interface FrameSettings {
   /** Canonical frame list. */
   frames: string;
   frame_timeout_s: number | null;

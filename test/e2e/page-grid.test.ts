@@ -67,8 +67,8 @@ browserTest("with keys alone: sign in, go to a task, choose frames, and requeue 
   const grid = page.getByRole("slider", { name: "Frames" });
   for (const key of ["Home", "ArrowRight", "ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight"])
     await page.keyboard.press(key);
-  expect(await grid.getAttribute("aria-valuetext")).toBe("Frame 5, done, chosen");
-  await page.getByText("3 frames chosen").waitFor();
+  expect(await grid.getAttribute("aria-valuetext")).toBe("Frame 5, done, selected");
+  await page.getByText("3 frames selected").waitFor();
   await tabTo(page, { role: "button", name: /^Requeue$/ });
   await page.keyboard.press("Enter");
   await page.getByText("3 frames requeued.").waitFor();
@@ -88,7 +88,7 @@ browserTest("a range drawn with the pointer is requeued and rendered again, anot
   await page.goto(`${manager.url}/app/tasks/${id}`);
   await page.locator(".legend").getByText("done 60").waitFor();
   await drawRange(admin, 11, 15);
-  await page.getByText("5 frames chosen").waitFor();
+  await page.getByText("5 frames selected").waitFor();
   // This type makes no files.
   expect(await page.getByRole("link", { name: "Download" }).count()).toBe(0);
   await page.getByRole("button", { name: "Requeue", exact: true }).click();

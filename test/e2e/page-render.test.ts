@@ -166,7 +166,7 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   await dropOn(admin, ".drop", [textured, path.join(folder, "textures")]);
   await page.getByText("textures/floor.png").waitFor();
   await page.getByLabel("Frames", { exact: true }).fill("1-6");
-  await page.getByLabel("Frames a lease").fill("2");
+  await page.getByLabel("Frames per lease").fill("2");
   await page.getByRole("button", { name: "Submit" }).click();
   await page.waitForURL(/\/app\/tasks\/\d+$/);
   await page.evaluate(() => Object.assign(globalThis, { sameDocument: true }));
@@ -389,7 +389,7 @@ browserTest("a link shows its task to somebody else and nothing more, until it i
   await guest.page.getByRole("heading", { name: "shown" }).waitFor();
 
   await page.getByRole("button", { name: "Share" }).click();
-  await page.getByRole("button", { name: "Void all links" }).click();
+  await page.getByRole("button", { name: "Revoke all links" }).click();
   await guest.page.getByText("This link is not valid any more.").waitFor();
   await guest.close();
   expect(admin.complaints).toEqual([]);

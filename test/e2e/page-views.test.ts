@@ -84,7 +84,7 @@ test("the scripts that the page starts with are at most 120 kB, compressed", () 
 browserTest("an empty farm says what to do, and its join command lets a machine join", async () => {
   const { page } = admin;
   await signIn(admin, manager);
-  await page.getByRole("heading", { name: "An empty stage" }).waitFor();
+  await page.getByRole("heading", { name: "Get started" }).waitFor();
   await page.getByRole("button", { name: "Make a join command" }).click();
   const command = await page.getByLabel("Join command", { exact: true }).innerText();
   const [, url, token] = /^npx tablao worker --manager (\S+) --join (\S+)$/.exec(command)!;
@@ -356,7 +356,7 @@ browserTest("an upload that is stopped goes on where it was, with what has arriv
   await page.getByText(/Uploading 3\d\.\d MB of 67.1 MB/).waitFor();
   expect(await page.getByRole("progressbar", { name: "Upload" }).getAttribute("max")).toBe("67109864");
   await page.getByRole("button", { name: "Stop" }).click();
-  await page.getByText("Stopped. What has arrived stays there").waitFor();
+  await page.getByText("Stopped. The manager keeps what has arrived").waitFor();
   await page.unroute(/\/parts\/2$/);
   const from = requests.length;
   await page.getByRole("button", { name: "Submit" }).click();

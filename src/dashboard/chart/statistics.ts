@@ -8,7 +8,7 @@ export interface WorkerTimes {
   slowest: number;
 }
 
-export interface Outlier {
+interface Outlier {
   index: number;
   worker: number;
   seconds: number;

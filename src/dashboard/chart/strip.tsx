@@ -3,7 +3,7 @@ import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { theme } from "../lib/theme.ts";
 
-export interface StripProps {
+interface StripProps {
   height: number;
   label: string;
   /** Draw into `width` × `height` CSS pixels. */

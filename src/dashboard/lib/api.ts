@@ -1,6 +1,6 @@
 /**
- * Calls to the manager. The session is a cookie that no script can read; a share link's token is the one exception, and goes
- * in a header. Types are the protocol's own; the manager checks what it sends by the same schemas.
+ * Calls to the manager. The session is a cookie that no script can read. The types of answers are the protocol's own; the
+ * page does not check answers, because that would need zod.
  */
 import { ApiError, problemOf } from "./problem.ts";
 
@@ -13,30 +13,23 @@ export interface CallOptions {
 }
 
 let onUnauthorized: () => void = () => undefined;
-let bearer: string | null = null;
 
-/** Called when the manager no longer knows us. */
+/** Call `listener` whenever the manager answers 401: the session has ended. */
 export function whenUnauthorized(listener: () => void): void {
   onUnauthorized = listener;
 }
 
-/** Act by a share link's token instead of the session. */
-export function useBearer(token: string): void {
-  bearer = token;
-}
-
-/** Call the manager; a refusal or an unreachable manager throws `ApiError`. */
+/** Call the manager and answer the JSON of its response. A refusal or an unreachable manager throws `ApiError`. */
 export async function call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
-  if (bearer !== null) headers["Authorization"] = `Bearer ${bearer}`;
   let response: Response;
   let text: string;
   try {
     response = await fetch(path, {
       method,
       headers,
-      credentials: bearer === null ? "same-origin" : "omit",
+      credentials: "same-origin",
       ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
       ...(options.signal && { signal: options.signal }),
     });
@@ -56,7 +49,7 @@ export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {
   return await call<T>("GET", path, signal ? { signal } : {});
 }
 
-/** A path with a query; values that are undefined, null or empty are left out. */
+/** A path with a query. Values that are undefined, null or empty are left out. */
 export function withQuery(path: string, values: Record<string, string | number | null | undefined>): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(values))

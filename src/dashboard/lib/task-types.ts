@@ -20,7 +20,7 @@ export interface JsonSchema {
 }
 
 /** One entry of `GET /types`, with the part of its settings' schema that a form uses. */
-export type TaskType = Omit<TaskTypes["types"][number], "settings"> & { settings: JsonSchema };
+type TaskType = Omit<TaskTypes["types"][number], "settings"> & { settings: JsonSchema };
 
 /** In the order in which a form offers them; null until they have been read. */
 export const taskTypes = signal<readonly TaskType[] | null>(null);

@@ -2,7 +2,7 @@
 import { computed, effect, signal } from "@preact/signals";
 
 const KEY = "tablao-theme";
-export type Theme = "light" | "dark";
+type Theme = "light" | "dark";
 
 const system = matchMedia("(prefers-color-scheme: dark)");
 const systemTheme = signal<Theme>(system.matches ? "dark" : "light");

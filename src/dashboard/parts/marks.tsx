@@ -78,10 +78,10 @@ export function FrameStateMark({ state }: { state: FrameState }) {
   return <State kind={state} word={text.frameState[state]} />;
 }
 
-export type WorkerWord = keyof typeof text.workerState;
+type WorkerWord = keyof typeof text.workerState;
 
 /** One word for connection, switch and work: what matters most. */
-export function workerWord(worker: Pick<LiveWorker, "connection" | "status" | "draining">): WorkerWord {
+function workerWord(worker: Pick<LiveWorker, "connection" | "status" | "draining">): WorkerWord {
   if (worker.connection === "offline") return worker.status === "disabled" ? "offlineDisabled" : "offline";
   if (worker.status === "disabled") return "disabled";
   if (worker.draining) return "draining";

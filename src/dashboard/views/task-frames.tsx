@@ -54,8 +54,8 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
     if (!next.delete(state)) next.add(state);
     filter.value = next;
   };
-  const chosen = selection.size.value;
-  const zipList = mayZip && chosen > 0 && map?.anyIn("done", selection.mask) ? map.lists(selection.mask) : [];
+  const selected = selection.size.value;
+  const zipList = mayZip && selected > 0 && map?.anyIn("done", selection.mask) ? map.lists(selection.mask) : [];
   const hiddenAll =
     filter.value.size > 0 &&
     map !== null &&
@@ -130,24 +130,24 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
                 onInput={(event) => (list.value = event.currentTarget.value)}
               />
               <button type="submit" class="button">
-                {t.choose}
+                {t.select}
               </button>
             </form>
             {(map?.counts[3] ?? 0) > 0 && (
               <button type="button" class="button" onClick={() => map && selection.selectState(map, "failed")}>
-                {t.chooseFailed}
+                {t.selectFailed}
               </button>
             )}
-            <span class={chosen > 0 ? "strong" : "quiet"} role="status">
-              {chosen > 0 ? t.chosen(chosen) : t.nothingChosen}
+            <span class={selected > 0 ? "strong" : "quiet"} role="status">
+              {selected > 0 ? t.selected(selected) : t.nothingSelected}
             </span>
             <div class="actions">
               {mayChange && (
                 <>
-                  <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("requeue")}>
+                  <button type="button" class="button" disabled={selected === 0} onClick={() => void act("requeue")}>
                     {t.requeue}
                   </button>
-                  <button type="button" class="button" disabled={chosen === 0} onClick={() => void act("skip")}>
+                  <button type="button" class="button" disabled={selected === 0} onClick={() => void act("skip")}>
                     {t.skip}
                   </button>
                 </>
@@ -157,7 +157,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
                   {t.zip}
                 </a>
               )}
-              {chosen > 0 && (
+              {selected > 0 && (
                 <button type="button" class="button plain" onClick={() => selection.clear()}>
                   {t.clear}
                 </button>
