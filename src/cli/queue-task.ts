@@ -10,7 +10,10 @@ export async function queueTask(client: ManagerClient, body: Record<string, unkn
   return await client.call(taskSchema, "POST", "/tasks", { json: body, headers: { "idempotency-key": randomUUID() } });
 }
 
-/** Extension of the files of a format that a video can be made of; throws `CliError` for other formats. */
+/**
+ * Extension of the files of a format that a video can be made of; throws `CliError` for other
+ * formats.
+ */
 export function videoExtension(format: string): string {
   const ext = videoInput(format);
   if (ext === undefined)

@@ -22,7 +22,10 @@ function errorsOf(settings: Record<string, unknown>, preset?: Record<string, unk
   return result.ok ? ["accepted"] : (result.error.errors ?? []).map((error) => error.field);
 }
 
-/** What Python's json.loads gets to read, by the rules that Python and JavaScript share for such a literal. */
+/**
+ * What Python's json.loads gets to read, by the rules that Python and JavaScript share for such a
+ * literal.
+ */
 function valuesIn(script: string): BlenderOverrides {
   const literal = /^wanted = json\.loads\((".*")\)$/m.exec(script)?.[1] ?? "null";
   return JSON.parse(JSON.parse(literal) as string) as BlenderOverrides;
@@ -113,7 +116,8 @@ describe("the script", () => {
       fc.property(anyText, anyText, (camera, scene) => {
         const script = blenderScript({ ...none, camera, scene });
         const lines = script.split("\n");
-        // Same lines of code, but for the one literal, which is printable ASCII without a free quote.
+        // Same lines of code, but for the one literal, which is printable ASCII without a free
+        // quote.
         expect(lines.length).toBe(empty.length);
         expect(
           lines.filter((line, i) => line !== empty[i]).every((line) => line.startsWith("wanted = json.loads(")),

@@ -1,12 +1,12 @@
 /**
- * `blender_render`: frames of a .blend file, the whole lease in one load.
+ * `blender_render`: frames of a .blend file. Blender loads the file once for all frames of a lease.
  *
- * The user's preferences stay on (no `--factory-startup`): a studio sets its workers' GPUs and add-ons there, and Blender
- * without them would render on the CPU, or wrongly. What a preference must not decide is on the command line: whether
- * scripts in the file may run.
+ * The user's preferences apply (no `--factory-startup`): a studio sets up the GPUs and add-ons of
+ * its workers there, and without them Blender would render on the CPU, or wrongly. Whether scripts
+ * in the file may run must not depend on preferences, so it is on the command line.
  *
- * The type's names of 2015 and their settings are accepted. `output_path_*` is accepted and has no effect: output goes to
- * the manager.
+ * The names that the type had in 2015 and their settings are accepted. `output_path_*` has no
+ * effect: output goes to the manager.
  */
 import type { Argument, Platform } from "../protocol/plan.ts";
 import { blenderScript } from "./blender-script.ts";
@@ -18,19 +18,23 @@ import { listOfFrames } from "../protocol/frame-list.ts";
 
 const PATTERN = "frame_####";
 
-/** Blender's exit code when Python inside it raises: ours or an add-on's. Without it Blender may exit 0. */
+/**
+ * Blender's exit code when Python raises in it, in our script or in an add-on. Without this option
+ * Blender may exit 0.
+ */
 const PYTHON_EXIT_CODE = "13";
 
+/** A frame number in that syntax. */
 function written(frame: number): string {
   return String(frame < 0 ? frame - 1 : frame);
 }
 
 /**
- * The frames in Blender's syntax: `3,5,7..8`. A frame below 0 counts from the end of the scene (`-1` is the last frame);
- * the script sets the end to 0, so frame -5 is written -6.
+ * The frames in Blender's syntax: `3,5,7..8`. A frame below 0 counts from the end of the scene
+ * (`-1` is the last frame); the script sets the end to 0, so frame -5 is written -6.
  */
 export function frameArgument(frames: readonly number[]): string {
-  // A range over zero would mix both ways of counting, so it is cut there.
+  // A range across zero would mix both ways of counting, so it is split there.
   return [frames.filter((frame) => frame < 0), frames.filter((frame) => frame >= 0)]
     .flatMap((part) => listOfFrames(part))
     .map(({ start, end }) => (start === end ? written(start) : `${written(start)}..${written(end)}`))
@@ -73,7 +77,8 @@ export const blenderRender: Compiler<BlenderSettings> = {
       allow_missing_files: s.allow_missing_files,
       below_zero: frames.some((frame) => frame < 0),
     });
-    // Blender acts on its arguments in order: the script must follow the file, and the rest must follow the scene.
+    // Blender acts on its arguments in order: the script must follow the file, and the output
+    // options must follow the scene.
     // oxfmt-ignore
     const args: Argument[] = [
       "--background", s.autoexec ? "--enable-autoexec" : "--disable-autoexec",

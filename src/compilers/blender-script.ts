@@ -1,9 +1,9 @@
 /**
- * The Python that Blender runs after it has loaded the file and before it renders: overrides, and the checks that Blender
- * itself does not make.
+ * The Python program that Blender runs after it has loaded the file and before it renders. It
+ * applies overrides, and checks what Blender does not check.
  *
- * The program's text is fixed. A submitter's values reach it as one JSON document inside one Python string literal, so no
- * value can end the string it stands in.
+ * The text of the program is fixed. A submitter's values are one JSON document inside one Python
+ * string literal, so no value can end that string.
  */
 import { FATAL_PREFIX } from "../protocol/constants.ts";
 
@@ -19,10 +19,15 @@ export interface BlenderOverrides {
   below_zero: boolean;
 }
 
-/** Exit code of Blender after such a line. Blender's own are 0, 1 and 11, so a log tells them apart. */
+/**
+ * Exit code after a fatal line. Blender's own codes are 0, 1 and 11, so the code shows where a
+ * failure came from.
+ */
 const FATAL_EXIT_CODE = 12;
 
-/** JSON in plain ASCII: the same text whatever encoding a system gives to arguments. */
+/**
+ * JSON in plain ASCII: its text does not depend on the encoding that a system uses for arguments.
+ */
 function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
     /[\u007f-\uffff]/g,
@@ -31,8 +36,8 @@ function asciiJson(value: unknown): string {
 }
 
 /**
- * A value as a Python expression. ASCII JSON holds no control characters, so the literal round it needs only `\"` and
- * `\\`, which Python reads as JavaScript does.
+ * A value as a Python expression. ASCII JSON has no control characters, so its string literal needs
+ * only the escapes `\"` and `\\`, which Python reads as JavaScript does.
  */
 export function pythonValue(value: unknown): string {
   return `json.loads(${JSON.stringify(asciiJson(value))})`;
@@ -43,7 +48,8 @@ export function blenderScript(overrides: BlenderOverrides): string {
   return `import json\nwanted = ${pythonValue(overrides)}\n${PROGRAM}`;
 }
 
-// A texture that is missing renders pink and Blender exits 0: for our users such a frame has failed, so look before.
+// Blender renders a missing texture pink and exits 0. Such a frame is a failure, so missing files
+// are looked for before.
 const PROGRAM = String.raw`
 import bpy, os, re, sys
 

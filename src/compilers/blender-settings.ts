@@ -1,4 +1,4 @@
-/** Settings of `blender_render`, and what the clients of 2015 called them. */
+/** Settings of `blender_render`, and the names that clients of 2015 have for them. */
 import { z } from "zod";
 import { lineSchema } from "../protocol/fields.ts";
 import { quoted } from "./check.ts";
@@ -6,7 +6,10 @@ import { assetsSchema, checkAssets } from "./file-settings.ts";
 import { PICTURE_EXTENSIONS, type PictureFormat } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, listOf, readFrames, type IssueSink } from "./frame-settings.ts";
 
-/** Blender's own limits: MINAFRAME and MAXFRAME of DNA_scene_types.h. It clamps frames beyond them without a word. */
+/**
+ * Blender's own limit (MINAFRAME and MAXFRAME of DNA_scene_types.h). Blender silently clamps frames
+ * beyond it.
+ */
 const MAX_BLENDER_FRAME = 1_048_574;
 
 const ENGINES = ["CYCLES", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH"] as const;
@@ -28,7 +31,10 @@ const blenderName = lineSchema(255)
   .min(1)
   .refine((name) => name.isWellFormed(), "must be well-formed Unicode");
 
-/** What a render preset may hold: how a picture is made, never which, nor what may run. */
+/**
+ * The settings that a render preset may hold: how a picture is made, never which picture, and never
+ * what may run.
+ */
 export const presetFields = {
   format,
   engine: z.enum(ENGINES),
@@ -42,7 +48,7 @@ export const presetFields = {
 /** A preset's name: the part after `render.` of its setting's name. */
 const presetName = z.string().regex(/^(render\.)?[a-z0-9_.-]{1,92}$/, "must be the name of a render preset");
 
-/** Where `worker` files lie when each system has its own path, as in 2015. */
+/** A file on the workers that has its own path on each system, as in 2015. */
 interface FileBySystem {
   linux?: string | undefined;
   darwin?: string | undefined;
@@ -50,7 +56,10 @@ interface FileBySystem {
 }
 
 const blendPath = lineSchema(1_024).min(1);
-/** Still there under its old name only when the new one was given, too. */
+/**
+ * The schema of an old name. `modernised` renames it, so it is only left when the new name was
+ * given, too.
+ */
 const oldName = (now: string) => z.never({ error: `is the name of 2015 for \`${now}\`: give one of them` }).optional();
 const ignored = z.string().max(4_096).optional();
 
@@ -73,7 +82,7 @@ const fields2015 = {
   file_path_win: oldName("file"),
   file_path_osx: oldName("file"),
   render_settings: oldName("render_preset"),
-  // Output goes to the manager, and agents know their own Blender: accepted, without effect.
+  // Without effect: output goes to the manager, and agents know where their Blender is.
   output_path_linux: ignored,
   output_path_win: ignored,
   output_path_osx: ignored,
@@ -85,11 +94,14 @@ const BY_SYSTEM = { file_path_linux: "linux", file_path_win: "windows", file_pat
 
 export const BLENDER_KEYS = [...new Set([...FRAME_KEYS, ...Object.keys(fields), ...Object.keys(fields2015)])];
 
-/** Rename what 2015 called otherwise. A setting given under both names is left in place, to be refused. */
+/**
+ * Rename settings of 2015. A setting that was given under both names keeps both, and is refused.
+ */
 function modernised(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const input: Record<string, unknown> = { ...value };
-  // Clients of 2015 sent every path and the preset, empty where there was none.
+  // Clients of 2015 sent every path and the preset, and empty texts for those that they did not
+  // have.
   for (const old of ["render_settings", ...Object.keys(BY_SYSTEM)]) if (input[old] === "") delete input[old];
   for (const [old, now] of [
     ["filepath", "file"],

@@ -1,9 +1,9 @@
-/** From what a schema found to field errors that a person can act on. */
+/** Turns the issues of a schema into field errors that a person can act on. */
 import type { z } from "zod";
 import { fieldErrors } from "../protocol/field-errors.ts";
 import type { FieldError } from "../protocol/problem.ts";
 
-/** Edits (insert, drop, replace, swap neighbours) from one word to another. */
+/** The number of edits (insert, delete, replace, swap neighbours) from one word to another. */
 function distance(from: string, to: string): number {
   const rows: number[][] = [Array.from({ length: to.length + 1 }, (_, j) => j)];
   for (let i = 1; i <= from.length; i++) {
@@ -21,9 +21,9 @@ function distance(from: string, to: string): number {
   return rows[from.length]![to.length]!;
 }
 
-/** The known word that was probably meant, or undefined when none is close. */
+/** The known word that was probably meant; undefined when none is close. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
-  // Long words cannot be close, and must not cost a table of their size.
+  // No known word is that long, and the table of distances would be as large as the word.
   if (word.length > 64) return undefined;
   const wanted = word.toLowerCase().replaceAll("-", "_");
   const ranked = known
@@ -33,14 +33,18 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best && best.far <= Math.max(1, Math.floor(wanted.length / 3)) ? best.candidate : undefined;
 }
 
+/** Longer words are cut in messages: a submitter could send a megabyte. */
 const SHOWN_CHARS = 60;
 
-/** Quote a submitter's word in a message without letting it fill the page. */
+/** A submitter's word in quotes, cut to a length that fits into a message. */
 export function quoted(word: string): string {
   return `'${word.length > SHOWN_CHARS ? `${word.slice(0, SHOWN_CHARS)}…` : word}'`;
 }
 
-/** One field error per broken rule of a type's settings; unknown keys are named with what was probably meant. */
+/**
+ * A field error for each broken rule of a type's settings. An unknown key is named with the key
+ * that was probably meant.
+ */
 export function settingErrors(
   issues: readonly z.core.$ZodIssue[],
   prefix: string,

@@ -1,10 +1,12 @@
 /**
- * A compiler turns a task's settings into a plan: the command, its inputs, and the outputs that the command must leave.
- * Compilers are pure: no I/O, no clock. Settings are checked when a task is submitted, so that an impossible setting is
- * refused then (422) and does not become a failure on a worker hours later.
+ * A compiler turns a task's settings into a plan: the command, its inputs, and the outputs that the
+ * command must leave. Compilers are pure: no I/O, no clock. Settings are checked when a task is
+ * submitted, so that an impossible setting is refused then (422) and does not become a failure on a
+ * worker hours later.
  *
- * A new task type is a file beside this one, an entry in `COMPILERS` (`index.ts`), and its smallest settings in
- * `index.test.ts`. Command line, page, `GET /types` and dispatch read everything else from the fields below.
+ * A new task type is a file beside this one, an entry in `COMPILERS` (`index.ts`), and its smallest
+ * settings in `index.test.ts`. Command line, page, `GET /types` and dispatch read everything else
+ * from the fields below.
  */
 import type { z } from "zod";
 import type { ParserName } from "../protocol/constants.ts";
@@ -15,7 +17,9 @@ import type { Input, Plan, Platform } from "../protocol/plan.ts";
 export interface Description {
   /** The frames, ascending. */
   frames: FrameList;
-  /** Image or video format, for the `format` field of a task; empty when the task makes no files. */
+  /**
+   * Image or video format, for the `format` field of a task; empty when the task makes no files.
+   */
   format: string;
   /** Programs that a worker must have found, by their names in PROGRAMS. */
   programs: string[];
@@ -24,7 +28,10 @@ export interface Description {
   /** The worker must allow scripts inside .blend files. */
   needsAutoexec: boolean;
   inputs: Input[];
-  /** The task whose committed frames are the input. It becomes a dependency on the whole of that task. */
+  /**
+   * The task whose committed frames are the input. It becomes a dependency on the whole of that
+   * task.
+   */
   inputTask: number | null;
   filesPerFrame: 0 | 1;
 }
@@ -36,13 +43,13 @@ export interface Traits {
   /** Every task of this type needs an agent that was started with `--allow-exec`. */
   needsExec: boolean;
   /**
-   * Extension (`.blend`) of the file that a task is made from: the submitter sends the file as one of `assets` and names it
-   * in `file`. Null for types that take no file.
+   * Extension (`.blend`) of the file that a task is made from: the submitter sends the file as one
+   * of `assets` and names it in `file`. Null for types that take no file.
    */
   takesFile: string | null;
   /**
-   * Names of the setting that asks for a render preset, the current name first and older names after it. Empty for types
-   * without presets.
+   * Names of the setting that asks for a render preset, the current name first and older names
+   * after it. Empty for types without presets.
    */
   presetSettings: readonly string[];
   /** The result is one video file and not a file for each frame. */
@@ -60,14 +67,20 @@ export interface Compiler<S extends Record<string, unknown> = Record<string, unk
   programs: readonly string[];
   /** Names of the settings that a submitter can give, for "did you mean". */
   keys: readonly string[];
-  /** Strict schema of the settings. Its output is the normalised form, which is stored and compiles to itself. */
+  /**
+   * Strict schema of the settings. Its output is the normalised form, which is stored and compiles
+   * to itself.
+   */
   settings: z.ZodType<S>;
   describe(settings: S): Description;
   /** The plan for one lease. `frames` are ascending and belong to the task. */
   plan(settings: S, frames: readonly number[], platform: Platform): Omit<Plan, "parser">;
 }
 
-/** The traits of a type that has nothing special. A compiler starts from these and names its exceptions. */
+/**
+ * The traits of a type that has nothing special. A compiler starts from these and names its
+ * exceptions.
+ */
 export const DEFAULT_TRAITS = {
   aliases: [],
   needsExec: false,

@@ -1,11 +1,14 @@
-/** `demo_render`: the agent's own small ray tracer, for farms without Blender. It goes the same way a real render goes. */
+/**
+ * `demo_render`: the agent's own small ray tracer, for farms without Blender. It takes the same
+ * path as a real render.
+ */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
 const PATTERN = "frame_####.png";
-/** 4K: a larger picture would be a test of patience only. */
+/** 4K. A larger picture would take minutes and show nothing more. */
 const MAX_PIXELS = 4096 * 2304;
 
 const fields = {
@@ -13,7 +16,7 @@ const fields = {
   height: z.int().min(1).max(8_192).default(180),
   samples: z.int().min(1).max(256).default(4),
   seed: z.int().min(0).max(0xffff_ffff).default(0),
-  /** Wait this long in every frame, so that a test can have slow ones. */
+  /** Milliseconds to wait in every frame, for tests that need slow frames. */
   delay_ms: z.int().min(0).max(600_000).default(0),
 };
 

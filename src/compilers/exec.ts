@@ -1,13 +1,16 @@
 /**
- * `exec`: any program, for farms that trust their submitters: only agents started with `--allow-exec` take it.
+ * `exec`: any program, for farms that trust their submitters. Only agents that were started with
+ * `--allow-exec` take it.
  *
- * There is no shell: `args` reach the program as they are. An argument that is wholly `{frame}` (the first frame of the
- * lease), `{frames}` (the lease's frames, as `1-3,7`), `{in:path}` (an asset, or a folder of assets) or `{out:path}` (a
- * path in the output folder) is replaced. One process does one lease: with `chunk` above 1 the program must take
- * `{frames}` and do them all; a program that takes `{frame}` goes with `chunk` 1.
+ * There is no shell: `args` reach the program as they are. An argument that is wholly `{frame}`
+ * (the first frame of the lease), `{frames}` (the lease's frames, as `1-3,7`), `{in:path}` (an
+ * asset, or a folder of assets) or `{out:path}` (a path in the output folder) is replaced. One
+ * process does one lease: with `chunk` above 1 the program must take `{frames}` and do all of them;
+ * a program that takes `{frame}` needs `chunk` 1.
  *
- * With `outputs` (`out_####.png`) every frame must leave the file of its number in the output folder; without it a frame
- * is done when the program exits 0.
+ * With `outputs` (`out_####.png`) the program must leave a file for every frame in the output
+ * folder, with the frame's number in its name. Without `outputs` the frames are done when the
+ * program exits 0.
  */
 import { z } from "zod";
 import { relativePathSchema, whyUnsafePath } from "../protocol/fields.ts";
@@ -49,7 +52,8 @@ const environment = z.record(
     .refine((value) => !value.includes("\0"), "must not contain NUL"),
 );
 
-// The longest frame number has ten digits and a sign; the name must still fit when it is put in.
+// A file name has at most 255 bytes. The longest frame number, ten digits and a sign, must fit into
+// it.
 const pattern = relativePathSchema.max(180).refine((name) => !name.includes("/"), "must be a file name without '/'");
 
 const fields = {
@@ -91,7 +95,7 @@ function resolve(arg: string, frames: readonly number[]): Argument {
   return match[1] === "frame" ? String(frames[0]) : formatFrameList(listOfFrames(frames));
 }
 
-/** `out_####.PNG` → `PNG`: what the seed's `format` field shows. */
+/** The format of a task with these outputs: `out_####.PNG` → `PNG`. */
 function formatOf(outputs: string | null): string {
   return /\.([A-Za-z0-9]{1,8})$/.exec(outputs ?? "")?.[1]?.toUpperCase() ?? "";
 }

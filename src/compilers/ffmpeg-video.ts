@@ -1,8 +1,9 @@
 /**
- * `ffmpeg_video`: all frames of another task, in frame order, as one H.264 video that plays everywhere.
+ * `ffmpeg_video`: all frames of another task, in frame order, as one H.264 video that plays
+ * everywhere.
  *
- * The video is one file, so the task has one frame, number 1. The agent puts the other task's files as `000001.<ext>`,
- * `000002.<ext>` … in the input folder.
+ * The video is one file, so the task has one frame, number 1. The agent puts the other task's files
+ * as `000001.<ext>`, `000002.<ext>` … in the input folder.
  */
 import { z } from "zod";
 import { fileNameSchema, idSchema } from "../protocol/fields.ts";
@@ -24,7 +25,10 @@ const X264_PRESETS = [
   "veryslow",
 ] as const;
 
-/** H.264 in 4:2:0 needs even sizes; bt709 in TV range is what players assume when a file says nothing. */
+/**
+ * H.264 in 4:2:0 needs even sizes. Players assume bt709 in TV range for a file that names no colour
+ * space.
+ */
 const FILTERS = "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p";
 
 const fields = {
@@ -33,7 +37,7 @@ const fields = {
   /** Constant rate factor of libx264: 0 (lossless) to 51 (worst). */
   crf: z.int().min(0).max(51).default(18),
   preset: z.enum(X264_PRESETS).default("medium"),
-  /** Extension of the other task's files; the command line sets it. */
+  /** Extension of the other task's files. The command line fills it in for `--video`. */
   ext: z.enum(PICTURE_EXTENSIONS).default("png"),
   name: fileNameSchema.default("video.mp4"),
 };
@@ -68,12 +72,12 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
     filesPerFrame: 1,
   }),
   plan: (s, frames) => {
-    // EXR holds linear light: without a transfer curve the video would be far too dark.
+    // EXR holds linear light. Without a transfer curve the video would be far too dark.
     const decoder = s.ext === "exr" ? ["-apply_trc", "iec61966_2_1"] : [];
     // oxfmt-ignore
     const args: Argument[] = [
       "-hide_banner", "-nostdin", "-y", "-nostats", "-progress", "pipe:1",
-      // Without -xerror a damaged frame is left out of the video and ffmpeg exits 0.
+      // Without -xerror ffmpeg leaves out a damaged frame and exits 0.
       "-xerror",
       ...decoder,
       "-framerate", String(s.fps), "-start_number", "1", "-i", { in: `%06d.${s.ext}` },
@@ -96,7 +100,10 @@ export function videoInput(format: string): string | undefined {
   return Object.entries(PICTURE_EXTENSIONS).find(([name]) => name === format)?.[1];
 }
 
-/** What to submit for a video of all frames of a task: `ext` is the extension of its files, `name` the video's file name. */
+/**
+ * What to submit for a video of all frames of a task: `ext` is the extension of its files, `name`
+ * the video's file name.
+ */
 export function videoSubmission(task: number, ext: string, name: string, fps?: number) {
   return { type: ffmpegVideo.type, settings: { task, ext, name, ...(fps !== undefined && { fps }) } };
 }

@@ -1,21 +1,28 @@
-/** Settings about files: the assets a task brings along, and the names of what it makes. */
+/** Settings about files: the assets that a submitter sends for a task. */
 import { z } from "zod";
 import { inputSchema, type Input } from "../protocol/plan.ts";
 import { complain, type IssueSink } from "./frame-settings.ts";
 
-/** Ours: a scene with more files than this is better packed. */
+/**
+ * Our own limit. The list is stored with the task and sent with every lease; a scene with more
+ * files should be packed.
+ */
 const MAX_ASSETS = 10_000;
 
 export const assetsSchema = z.array(inputSchema).max(MAX_ASSETS).default([]);
 
-/** Letters of a path that Windows and macOS hold to be the same file. */
+/**
+ * The form of a path by which Windows and macOS compare it: paths with the same form are one file
+ * there.
+ */
 function folded(path: string): string {
   return path.normalize("NFC").toLowerCase();
 }
 
 /**
- * Assets must be able to lie side by side on every platform: no path twice, also not in other case, and no file where
- * another path needs a folder. True when fine; else an issue names the entry.
+ * Check that the assets can exist beside each other on every platform: no path twice, not even in
+ * other case, and no file where another path needs a folder. True when they can; else an issue
+ * names the entry.
  */
 export function checkAssets(assets: readonly Input[], sink: IssueSink): boolean {
   const seen = new Map<string, string>();

@@ -1,15 +1,26 @@
-/** Names of the files that frames leave. Compilers and the agent's own tool share them: they must agree. */
+/**
+ * Names of the files that frames leave. Compilers and the agent's own tool share them: they must
+ * agree.
+ */
 
-/** Formats of pictures, as the `format` field of a task has them, and the extensions of their files. */
+/**
+ * Formats of pictures, as the `format` field of a task has them, and the extensions of their files.
+ */
 export const PICTURE_EXTENSIONS = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" } as const;
 export type PictureFormat = keyof typeof PICTURE_EXTENSIONS;
 
-/** A frame number as Blender writes it for `#`s: zeros up to the width, the sign in front and not counted. */
+/**
+ * A frame number as Blender writes it in place of `#`s: padded with zeros to the width; the sign
+ * does not count.
+ */
 function paddedFrame(frame: number, width: number): string {
   return (frame < 0 ? "-" : "") + String(Math.abs(frame)).padStart(width, "0");
 }
 
-/** `frame_####.png` and 7 → `frame_0007.png`. The last run of `#` is the number's place; without one the name stays. */
+/**
+ * `frame_####.png` and 7 → `frame_0007.png`. The number replaces the last run of `#`; a name
+ * without `#` stays as it is.
+ */
 export function nameOfFrame(pattern: string, frame: number): string {
   const end = pattern.lastIndexOf("#") + 1;
   if (end === 0) return pattern;

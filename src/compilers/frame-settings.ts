@@ -1,4 +1,4 @@
-/** Settings that every task type shares: which frames, and how long one may take. */
+/** Settings that all task types share: the frames, and how long one frame may take. */
 import { z } from "zod";
 import { framesSchema } from "../protocol/fields.ts";
 import {
@@ -12,10 +12,10 @@ import {
 
 const frameNumber = z.int().min(-MAX_FRAME_NUMBER).max(MAX_FRAME_NUMBER);
 
-/** One week: whatever takes longer than that for one frame has most likely hung. */
+/** One week. A process that needs longer for one frame has most likely hung. */
 const MAX_FRAME_TIMEOUT_S = 7 * 86_400;
 
-/** To be spread into a type's strict object. */
+/** Spread these into the strict object of a type's settings. */
 export const frameFields = {
   frames: framesSchema.optional(),
   frame_start: frameNumber.optional(),
@@ -40,7 +40,7 @@ interface FrameSettings {
   frame_timeout_s: number | null;
 }
 
-/** The part of zod's transform context that is used here. */
+/** The part of zod's transform context that these functions use. */
 export interface IssueSink {
   addIssue(issue: { code: "custom"; message: string; path: (string | number)[] }): void;
 }
@@ -51,8 +51,8 @@ export function complain(sink: IssueSink, message: string, ...path: (string | nu
 }
 
 /**
- * Make the canonical frame list out of `frames` or `frame_start`/`frame_end`; null when an issue was reported.
- * `fallback` is the list of a task that names no frames; without one they are required.
+ * The canonical frame list of `frames` or of `frame_start` and `frame_end`; null when an issue was
+ * reported. `fallback` is the list for a task that names no frames; without it frames are required.
  */
 export function readFrames(input: FrameInput, sink: IssueSink, fallback?: string): FrameSettings | null {
   const { frames, frame_start: start, frame_end: end, frame_timeout_s = null } = input;
@@ -75,7 +75,7 @@ export function readFrames(input: FrameInput, sink: IssueSink, fallback?: string
   return null;
 }
 
-/** The list behind a text that was validated before. */
+/** The list of a text that was validated before; throws when it was not. */
 export function listOf(frames: string): FrameList {
   const parsed = parseFrameList(frames);
   if (!parsed.ok) throw new Error(`a stored frame list ${parsed.error}`);

@@ -1,4 +1,7 @@
-/** The compilers by type: a submission passes through here before it becomes a task, and a lease before it is sent out. */
+/**
+ * The compilers by type: a submission passes through here before it becomes a task, and a lease
+ * before it is sent out.
+ */
 import { err, ok, type Result } from "../lib/result.ts";
 import { PARSER_NAMES } from "../protocol/constants.ts";
 import type { Plan, Platform } from "../protocol/plan.ts";
@@ -26,12 +29,18 @@ export interface Submission {
   settings: Record<string, unknown>;
 }
 
-/** A submission whose type and parser are known. It is compiled once its render preset, if it names one, was looked up. */
+/**
+ * A submission whose type and parser are known. It is compiled once its render preset, if it names
+ * one, was looked up.
+ */
 export interface ResolvedSubmission {
   compiler: Compiler;
   parser: string;
   settings: Record<string, unknown>;
-  /** Name of the farm setting (`render.final`) that holds the render preset it asks for; null when it asks for none. */
+  /**
+   * Name of the farm setting (`render.final`) that holds the render preset it asks for; null when
+   * it asks for none.
+   */
   presetName: string | null;
 }
 
@@ -49,7 +58,10 @@ export function findCompiler(type: string): Compiler | undefined {
   return COMPILERS.find((compiler) => compiler.type === type || compiler.aliases.includes(type));
 }
 
-/** The type as which a file is submitted when no type is named: one that takes files with its extension, else the first that takes any. */
+/**
+ * The type for a file that is submitted without a type: the first type that takes files with its
+ * extension, else the first type that takes a file.
+ */
 export function typeForFile(path: string): string | undefined {
   const taking = COMPILERS.filter((compiler) => compiler.takesFile !== null);
   return (taking.find((compiler) => path.toLowerCase().endsWith(compiler.takesFile!)) ?? taking[0])?.type;
@@ -78,8 +90,9 @@ export function resolveSubmission({ type, parser, settings }: Submission): Resul
 }
 
 /**
- * Second step: check the settings and compile them. The refusal names every broken rule as `settings.<path>`.
- * `preset` is the value of the farm setting `presetName`; null when there is no such setting or the submission names none.
+ * Second step: check the settings and compile them. The refusal names every broken rule as
+ * `settings.<path>`. `preset` is the value of the farm setting `presetName`; null when there is no
+ * such setting or the submission names none.
  */
 export function compileResolved(
   { compiler, parser, settings, presetName }: ResolvedSubmission,
@@ -107,7 +120,10 @@ export function compileSubmission(
   return resolved.ok ? compileResolved(resolved.value, preset) : resolved;
 }
 
-/** The plan of one lease, from settings that were compiled before. Throws for a type without a compiler: that is a bug. */
+/**
+ * The plan of one lease, from settings that were compiled before. Throws for a type without a
+ * compiler: that is a bug.
+ */
 export function planFor(
   type: string,
   parser: string,

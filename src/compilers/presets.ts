@@ -1,4 +1,7 @@
-/** Render presets: farm settings named `render.<name>` that hold settings of Blender, which many tasks share. */
+/**
+ * Render presets: farm settings named `render.<name>` that hold settings of Blender, which many
+ * tasks share.
+ */
 import { z } from "zod";
 import { ok, type Result } from "../lib/result.ts";
 import { PRESET_PREFIX } from "../protocol/constants.ts";
@@ -11,7 +14,10 @@ import { settingErrors } from "./check.ts";
 const presetSchema = z.strictObject(presetFields).partial().meta({ id: "RenderPreset" });
 type Preset = z.infer<typeof presetSchema>;
 
-/** The farm setting behind a preset's name: `final` and `render.final` → `render.final`; null when it cannot be one. */
+/**
+ * The farm setting behind a preset's name: `final` and `render.final` → `render.final`; null when
+ * it cannot be one.
+ */
 export function presetSetting(name: unknown): string | null {
   if (typeof name !== "string" || name === "") return null;
   const setting = name.startsWith(PRESET_PREFIX) ? name : PRESET_PREFIX + name;

@@ -1,9 +1,9 @@
-/** `print_string`: print a text for every frame. The smallest task there is, to try a farm out. */
+/** `print_string`: print a text for every frame. The simplest task, for trying out a farm. */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
 
-// No NUL: it cannot be an argument of a process on any system.
+// The text becomes an argument of a process, and no system allows NUL there.
 const text = z
   .string()
   .max(10_000)

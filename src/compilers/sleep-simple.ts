@@ -1,4 +1,6 @@
-/** `sleep_simple`: sleep some seconds for every frame. For trying out leases, cancels and dashboards. */
+/**
+ * `sleep_simple`: sleep some seconds for every frame, for trying out leases, cancels and the page.
+ */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";

@@ -1,6 +1,6 @@
 /**
- * Every English word of the page, in one place. The words are those of the command line and the docs. Values that vary are
- * arguments.
+ * Every English word of the page, in one place. The words are those of the command line and the
+ * docs. Values that vary are arguments.
  */
 import type { FrameCounts } from "../protocol/task.ts";
 import { count, counted, duration, instant, roughly } from "./lib/format.ts";

@@ -1,26 +1,28 @@
 /**
- * `blender_render`: what Blender prints in background mode.
+ * `blender_render`: the output of Blender in background mode.
  *
- * Two styles, both seen: up to 4.x the bare message (`Fra:5 Mem:9.04M (Peak 10.83M) | Time:00:00.13 | …`,
- * `Error: Cannot render, no camera`); from 5.0 on a log prefix in front (`00:01.234  render           | Fra: 5 | …`,
- * `00:00.438  reports          | ERROR Cannot render, no camera`), with continuation lines that have blanks for a prefix.
+ * There are two styles, both seen in practice: up to 4.x the bare message (`Fra:5 Mem:9.04M (Peak
+ * 10.83M) | Time:00:00.13 | …`, `Error: Cannot render, no camera`); from 5.0 on with a log prefix
+ * (`00:01.234 render | Fra: 5 | …`,
+ * `00:00.438  reports          | ERROR Cannot render, no camera`), with continuation lines that
+ * have blanks for a prefix.
  */
 import { FATAL_PREFIX } from "../protocol/constants.ts";
 import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
-/** Blender's lines are short. What is beyond this is no report, and must cost nothing. */
+/** Blender's lines are short. A longer line is no report, and must not cost time. */
 const MAX_LINE_CHARS = 4_096;
 
 const LOG_PREFIX = /^(?:\d{1,3}:)?\d{1,3}:\d{2}\.\d{1,6} {1,4}[\w.]{1,64} {0,40}\| ?/;
 const CONTINUATION = /^ {8,64}\| /;
 const OUR_FILE = /^frame_(-?\d{1,7})\.[a-z]{3}$/;
 
-/** Reports after which the frame cannot be right, even where Blender goes on and exits 0. */
+/** Reports after which the frame cannot be right, even when Blender goes on and exits 0. */
 const FATAL_REPORTS =
   /^(Cannot read file|Failed to read|Cannot render|Build without|Render error|Can't find scene|No frame|Out of memory|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
-/** The same without `Error:` in front. */
+/** Those of them that Blender prints without `Error:`. */
 const FATAL_BARE = /^(Can't find scene|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
-/** Blender names the whole expression that failed; the reason stood above it. */
+/** Blender repeats the whole expression that failed here; the reason was in the lines before. */
 const NO_REASON = /^script failed, (expr|file):/;
 
 /** `01:02.50` or `1:01:02.50` in seconds. */
@@ -29,7 +31,10 @@ function secondsOf(clock: string): number | undefined {
   return match ? Number(match[1] ?? 0) * 3_600 + Number(match[2]) * 60 + Number(match[3]) : undefined;
 }
 
-/** Samples of the frame, tiles included: `Rendered 1/4 Tiles, Sample 32/128`, `Sample 4/64`, `Rendering 8 / 16 samples`. */
+/**
+ * The done part of a frame by its samples and tiles: `Rendered 1/4 Tiles, Sample 32/128`,
+ * `Sample 4/64`, `Rendering 8 / 16 samples`.
+ */
 function fractionOf(activity: string): number | undefined {
   const match =
     /(?:Rendered (\d{1,9})\/(\d{1,9}) Tiles, )?Sample (\d{1,9})\/(\d{1,9})/.exec(activity) ??
@@ -40,7 +45,7 @@ function fractionOf(activity: string): number | undefined {
   return Math.min(1, fraction);
 }
 
-/** Events of the columns behind `Fra:N`. */
+/** The events of the columns after `Fra:N`. */
 function columns(text: string): ParserEvent[] {
   const events: ParserEvent[] = [];
   let memorySeen = false;
@@ -49,7 +54,8 @@ function columns(text: string): ParserEvent[] {
     const memory = /^Mem: ?(\d{1,9}(?:\.\d{1,3})?)([KMG])/.exec(column);
     const remaining = /^Remaining: ?([\d:.]{1,20})$/.exec(column);
     if (memory) {
-      // The first is Blender's own, which counts the scene; the engine's follows and is part of it.
+      // The first column is Blender's own, with the scene in it; the engine's column follows and is
+      // a part of that.
       const mib = Number(memory[1]) * (memory[2] === "G" ? 1_024 : memory[2] === "K" ? 1 / 1_024 : 1);
       if (!memorySeen) events.push({ kind: "memory", mib });
       memorySeen = true;
@@ -66,12 +72,15 @@ function columns(text: string): ParserEvent[] {
   return events;
 }
 
-/** A Python traceback on its way: its last line, the exception, is the reason. */
+/** A Python traceback that is being read. Its last line, the exception, is the reason. */
 class Traceback {
-  /** The error is in a script of the .blend, not in an add-on of the worker: the result cannot be trusted. */
+  /**
+   * The error is in a script of the .blend or in ours, not in an add-on of the worker: the result
+   * cannot be trusted.
+   */
   private ours = false;
 
-  /** Feed a line; the event when the exception's line is there, `null` while it goes on. */
+  /** Feed a line. Answers the event at the line of the exception, and null before that. */
   line(text: string): ParserEvent | null {
     const place = /^\s+File "(.{0,1024})", line \d+/.exec(text)?.[1];
     if (place !== undefined) this.ours ||= /\.blend[\\/]|^<|^\\|^\/[^/]*$/.test(place);

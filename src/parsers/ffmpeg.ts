@@ -1,18 +1,20 @@
 /**
- * `ffmpeg`: its log and the `key=value` lines of `-progress pipe:1`.
+ * `ffmpeg`: its log, and the `key=value` lines of `-progress pipe:1`.
  *
- * The output is whole only when the process has ended, so no `saved` event comes: the plan's outputs say what must be there.
+ * There are no `saved` events, because the output is complete only when the process has ended. The
+ * outputs of the plan say which file must exist then.
  */
 import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
+/** ffmpeg's lines are short. A longer line is no report, and must not cost time. */
 const MAX_LINE_CHARS = 4_096;
 
-/** Lines of ffmpeg's log that say why it cannot go on. */
+/** Lines of the log that say why ffmpeg cannot go on. */
 const REASONS =
   /(No such file or directory|Could find no file|Invalid data found|Invalid argument|Permission denied|No space left|Unknown encoder|Unrecognized option|not divisible by|Error (?:while|opening|initializing|submitting|sending|parsing)|Cannot allocate|inflate returned error|corrupt|Invalid PNG|does not contain any stream|Option .{1,64} not found)/i;
-/** What a decoder or demuxer says of an input: the reason, if the run fails. */
+/** Lines of a decoder or demuxer about an input: the reason, if the run fails. */
 const ABOUT_INPUT = /^\[(?:png|mjpeg|exr|image2|vist#[^\]]{1,40}) @ /;
-/** The last words of a failed run: a reason only when there was no better one. */
+/** The last lines of a failed run. They are the reason only when no other line was. */
 const SUMMARY =
   /^(Conversion failed!|Error marking filters as finished|Exiting normally, received signal|Terminating|Task finished with error)/;
 
@@ -56,7 +58,8 @@ export const ffmpeg: ParserFactory = {
         if (SUMMARY.test(text)) return reasonGiven ? [] : [{ kind: "error", text: text.trim(), fatal: false }];
         const fatal = REASONS.test(text);
         if (!fatal && !ABOUT_INPUT.test(text)) return [];
-        // `[png @ 0x55d0c8b3a2c0]` names an address that differs from run to run.
+        // `[png @ 0x55d0c8b3a2c0]` has a memory address in it, which would make equal errors look
+        // different.
         const error = errorOf(text.replace(/^(?:\[[^\]]{1,80}\] ?){1,3}/, ""), fatal);
         reasonGiven ||= error !== undefined;
         return error ? [error] : [];

@@ -15,8 +15,9 @@ export function findParser(name: string): ParserFactory | undefined {
 }
 
 /**
- * The line a person needs when a process has failed: the first fatal error, for later ones follow from it; else the last
- * other one, for it stands nearest to the end. Null when the program gave no reason.
+ * The reason to show when a process has failed: the first fatal error, because later errors follow
+ * from it; else the last error, because it is nearest to the end. Null when the program gave no
+ * reason.
  */
 export function reasonOf(events: Iterable<ParserEvent>): string | null {
   let last: string | null = null;

@@ -1,22 +1,26 @@
 /**
- * A parser turns a process's output into progress events. Pure; it runs in the agent, one instance per process.
+ * A parser turns the output of a process into events. It is pure and runs in the agent, one
+ * instance for each process.
  */
 import type { ParserName } from "../protocol/constants.ts";
 
 export type ParserEvent =
   /** Work on this frame has begun. */
   | { kind: "frame"; frame: number }
-  /** This file was written for this frame (path as the program printed it; empty: the frame is done and has no file). */
+  /**
+   * The file of this frame is complete. `path` is as the program printed it; empty: the frame is
+   * done and has no file. `frame` is null when the path names no frame of the lease.
+   */
   | { kind: "saved"; frame: number | null; path: string }
   /** Progress within the lease's current frame, 0 to 1. */
   | { kind: "progress"; fraction: number }
-  /** Seconds left for this frame, by the program's own word. */
+  /** Seconds left for this frame, by the program's own estimate. */
   | { kind: "remaining"; seconds: number }
-  /** A short text of what it does now. */
+  /** A short text about what the program is doing. */
   | { kind: "activity"; text: string }
-  /** Memory in MiB, by the program's own word. */
+  /** Memory in MiB, by the program's own count. */
   | { kind: "memory"; mib: number }
-  /** The program's own reason why it cannot go on, or why the result would be wrong. */
+  /** The program's own words for an error. Fatal: it cannot go on, or the result would be wrong. */
   | { kind: "error"; text: string; fatal: boolean };
 
 export interface Parser {
@@ -27,11 +31,11 @@ export interface Parser {
 export interface ParserFactory {
   name: ParserName;
   summary: string;
-  /** `frames`: those of the lease, ascending. */
+  /** A parser for one process. `frames` are those of the lease, ascending. */
   create(frames: readonly number[]): Parser;
 }
 
-/** An error event, unless the program gave no word. */
+/** An error event; undefined for an empty text. */
 export function errorOf(text: string, fatal: boolean): ParserEvent | undefined {
   const said = text.trim();
   return said === "" ? undefined : { kind: "error", text: said, fatal };

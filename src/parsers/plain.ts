@@ -1,18 +1,20 @@
 /**
- * `plain`: for programs that report nothing, or report in our own words. A line that starts with `tablao:` is a report:
+ * `plain`: for programs that report nothing, or that report in our own format. A line that starts
+ * with `tablao:` is a report:
  *
  *     tablao: frame 3            work on frame 3 has begun
- *     tablao: progress 0.5       of this frame, half is done
+ *     tablao: progress 0.5       half of this frame is done
  *     tablao: saved 3 /path      the file of frame 3 is complete
  *     tablao: done 3             frame 3 is finished and has no file
- *     tablao: error text         it cannot go on, and why
+ *     tablao: error text         the program cannot go on, and why
  *
- * Anything else is log. Reports about frames outside the lease are ignored.
+ * All other lines are log. Reports about frames outside the lease are ignored.
  */
 import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
-/** A number this long is no frame; it also bounds the work on a hostile line. */
+/** The lengths bound the work on a hostile line. */
 const REPORT = /^tablao: (frame|progress|saved|done|error) (.{1,4096})$/s;
+/** A longer number is no frame. */
 const FRAME = /^-?\d{1,10}$/;
 
 function frameIn(text: string, lease: ReadonlySet<number>): number | undefined {

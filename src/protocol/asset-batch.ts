@@ -1,6 +1,7 @@
 /**
- * Many small assets in one request, `POST /assets`. A header lists the files; the body is their bytes, one file after the
- * other. Pure, and without zod, because the page makes such requests, too.
+ * Many small assets in one request, `POST /assets`. A header lists the files; the body is their
+ * bytes, one file after the other. Pure, and without zod, because the page makes such requests,
+ * too.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import type { FieldError } from "./problem.ts";
@@ -8,13 +9,18 @@ import type { FieldError } from "./problem.ts";
 /** Header that lists the files of a batch: `<sha256>:<size>`, separated by commas. */
 export const BATCH_HEADER = "Tablao-Assets";
 /**
- * A file takes at most two calls to R2, and the free plan allows 50 calls in one request, of which one may look up the
- * caller. With more files such a request would break off in the middle.
+ * A file takes at most two calls to R2, and the free plan allows 50 calls in one request, of which
+ * one may look up the caller. With more files such a request would break off in the middle.
  */
 export const MAX_BATCH_FILES = 24;
-/** A batch may be one file, which is held in memory whole: many such requests at once must fit into a Worker's 128 MB. */
+/**
+ * A batch may be one file, which is held in memory whole: many such requests at once must fit into
+ * a Worker's 128 MB.
+ */
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
-/** A larger file is sent on its own: the cost of its own request is then a small part of the time. */
+/**
+ * A larger file is sent on its own: the cost of its own request is then a small part of the time.
+ */
 export const MAX_BATCHED_FILE_BYTES = 256 * 1024;
 
 /** One file of a batch. */
@@ -55,8 +61,8 @@ export function batchField(index: number): string {
 }
 
 /**
- * Divide files, none of them twice, into batches that a manager takes (`batches`) and files that are sent on their own
- * (`single`): large files, and a file that would be alone in its batch.
+ * Divide files, none of them twice, into batches that a manager takes (`batches`) and files that
+ * are sent on their own (`single`): large files, and a file that would be alone in its batch.
  */
 export function batchesOf<T extends BatchFile>(files: readonly T[]): { batches: T[][]; single: T[] } {
   const batches: T[][] = [];

@@ -1,6 +1,6 @@
 /**
- * Limits and names that several sides must agree on. No schema library here: the page and the parsers load this file alone,
- * and zod would make the page's first script several times as large.
+ * Limits and names that several sides must agree on. No schema library here: the page and the
+ * parsers load this file alone, and zod would make the page's first script several times as large.
  */
 import type { TaskStatus } from "./task.ts";
 
@@ -8,8 +8,9 @@ import type { TaskStatus } from "./task.ts";
 export const PRESET_PREFIX = "render.";
 
 /**
- * Every fatal line of the script that Blender runs starts so. The compiler of `blender_render` writes it and the parser reads
- * it; if they differed, a failed check of the scene would be reported as an ordinary line of the log.
+ * Every fatal line of the script that Blender runs starts so. The compiler of `blender_render`
+ * writes it and the parser reads it; if they differed, a failed check of the scene would be
+ * reported as an ordinary line of the log.
  */
 export const FATAL_PREFIX = "Tablao: ";
 
@@ -18,19 +19,23 @@ export const PARSER_NAMES = ["blender_render", "ffmpeg", "plain"] as const;
 export type ParserName = (typeof PARSER_NAMES)[number];
 
 /**
- * Size of a part of a large file, in bytes. It is below every request-body limit of the platform (100 MB on the lower plans)
- * and above R2's minimum of 5 MiB for a part.
+ * Size of a part of a large file, in bytes. It is below every request-body limit of the platform
+ * (100 MB on the lower plans) and above R2's minimum of 5 MiB for a part.
  */
 export const PART_BYTES = 32 * 1024 * 1024;
 
-/** Close code of a live socket: the session is over or its token was revoked. Sign in again before connecting again. */
+/**
+ * Close code of a live socket: the session is over or its token was revoked. Sign in again before
+ * connecting again.
+ */
 export const CLOSE_SIGNED_OUT = 4003;
 /** Close code of a task's live socket: the task has been removed. */
 export const CLOSE_GONE = 4004;
 
 /**
- * Uploads granted by a lease may still be under way when the lease ends. Its grant is valid this much longer, and what was uploaded
- * under it in vain is deleted only then: an upload that arrived after the deletion would stay for ever.
+ * Uploads granted by a lease may still be under way when the lease ends. Its grant is valid this
+ * much longer, and what was uploaded under it in vain is deleted only then: an upload that arrived
+ * after the deletion would stay for ever.
  */
 export const SWEEP_AFTER_MS = 60_000;
 

@@ -2,7 +2,10 @@
 import { z } from "zod";
 import { commandSchema, PLATFORMS } from "./plan.ts";
 
-/** GET /types. `settings` is the JSON Schema (2020-12) of what a submitter sends, names of 2015 included. */
+/**
+ * GET /types. `settings` is the JSON Schema (2020-12) of what a submitter sends, names of 2015
+ * included.
+ */
 export const taskTypesSchema = z
   .object({
     types: z.array(
@@ -34,6 +37,9 @@ export const planQuery = z.strictObject({
   frame: z.int().optional().meta({ description: "The frame of the lease; the task's first by default" }),
 });
 
-/** GET /tasks/N/plan: the command that a worker runs for one frame, by the compiler that makes the plans of leases. */
+/**
+ * GET /tasks/N/plan: the command that a worker runs for one frame, by the compiler that makes the
+ * plans of leases.
+ */
 export const taskPlanSchema = z.object({ frame: z.int(), command: commandSchema }).meta({ id: "TaskPlan" });
 export type TaskPlan = z.infer<typeof taskPlanSchema>;

@@ -1,4 +1,7 @@
-/** What the page lives on, on a real manager: signing in, live sockets, why, links, webhooks, numbers. */
+/**
+ * The parts of the API that the page uses, on a real manager: sign-in, live sockets, why, links,
+ * webhooks, metrics.
+ */
 import { createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders } from "node:http";
@@ -17,7 +20,10 @@ interface Page<M> {
   end(): void;
 }
 
-/** A live socket as a browser opens it. `closeTimeout`: browsers wait as long for the other side to hang up after it said goodbye. */
+/**
+ * A live socket as a browser opens it. Browsers wait for `closeTimeout` until the other side has
+ * closed.
+ */
 function open<M>(manager: Manager, path: string, headers: Record<string, string>): Page<M> {
   const options: ClientOptions & { closeTimeout: number } = { headers, closeTimeout: 2_000 };
   const socket = new WebSocket(manager.url.replace("http", "ws") + path, options);
@@ -112,7 +118,7 @@ test("a page signs in, submits, sees every frame turn done, and is told why a ta
     );
     expect(stranger.closed()).not.toBeNull();
 
-    // The receiver failed once: the same delivery comes again, signed anew.
+    // The receiver failed once: the same delivery comes again, with a new signature.
     await until(() => received[1], { what: "the second try" });
     const [first, second] = received;
     expect(second!.headers["tablao-delivery"]).toBe(first!.headers["tablao-delivery"]);

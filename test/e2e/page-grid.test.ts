@@ -1,4 +1,7 @@
-/** The grid of frames, and what keeps the page live: keys alone, ranges, 100,000 frames, broken sockets, 10,000 workers. */
+/**
+ * The grid of frames and the live connection: keys alone, ranges, 100,000 frames, broken sockets,
+ * 10,000 workers.
+ */
 import type { Page, WebSocketRoute } from "playwright-core";
 import { afterAll, beforeAll, expect } from "vitest";
 import { historyPageSchema } from "../../src/protocol/history.ts";
@@ -38,7 +41,7 @@ afterAll(async () => {
   await endFarm();
 });
 
-/** Press Tab until the element with the focus is this one. */
+/** Press Tab until this element has the focus. */
 async function tabTo(page: Page, what: { role: string; name: RegExp }): Promise<void> {
   const element = page.getByRole(what.role as "link", { name: what.name }).first();
   await element.waitFor();
@@ -111,7 +114,7 @@ interface Recorder {
   stop(): void;
 }
 
-/** Fewer say nothing of the slowest twentieth. */
+/** With fewer paints the slowest twentieth says nothing. */
 const MIN_PICTURES = 40;
 
 /**
@@ -186,7 +189,7 @@ browserTest(
       what: "frames done",
     });
     await tablao(manager, "pause", String(id));
-    // The agent goes on with the lease it has.
+    // The agent continues with its lease.
     await until(async () => (await taskOf(manager, id)).frames.leased === 0, {
       what: "a farm at rest",
     });
@@ -194,7 +197,10 @@ browserTest(
     const grid = page.locator(".grid[data-cells='100000']");
     await grid.waitFor();
     const box = (await grid.boundingBox())!;
-    /** One press a picture: that many at a time, as keys never come, would be one piece of work for all of them. */
+    /**
+     * One key press for each paint. Many at once, which no keyboard sends, would be one piece of
+     * work.
+     */
     const pressed = async (key: string): Promise<void> => {
       await page.keyboard.press(key);
       await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(resolve)));
@@ -273,13 +279,13 @@ browserTest(
 browserTest("a farm of 10,000 workers: only what is seen exists, and its end is a scroll away", async () => {
   const visitor = await newVisitor();
   const { page } = visitor;
-  // The real snapshot, with more workers in it: ten thousand agents do not fit on a test's machine.
+  // The real snapshot with more workers in it: ten thousand agents do not fit on one machine.
   await page.routeWebSocket(/\/live$/, (route) => {
     route.connectToServer().onMessage((message) => {
       if (message === "pong") return route.send(message);
       const told = JSON.parse(String(message)) as FarmMessage;
       if (told.type === "snapshot") told.workers = manyLike(told.workers[0]!);
-      // Of the real worker, which is none of these.
+      // These belong to the real worker, which is not one of these.
       else delete told.workers;
       route.send(JSON.stringify(told));
     });

@@ -1,4 +1,7 @@
-/** The page on a farm that renders: drop a scene, watch it, scrub through it, lose a worker, share it. */
+/**
+ * The page on a farm that renders: drop a scene, watch it, scrub through it, lose a worker, share
+ * it.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
@@ -32,7 +35,7 @@ import { makeScenes, writeTexture } from "../support/scenes.ts";
 import { until } from "../support/wait.ts";
 
 const browserTest = testWith("chromium");
-/** Of the page's colours in the light theme; the texture's are far from both. */
+/** Colours of the page in the light theme. The colours of the texture are far from both. */
 const GREEN = [30, 138, 86];
 const UPPER = [220, 30, 30] as const;
 const LOWER = [30, 30, 220] as const;
@@ -60,7 +63,7 @@ async function colourOfCell({ page }: Visitor, cell: number): Promise<number[]> 
     const canvas = grid.querySelector("canvas")!;
     const middle = (at: number): number => Math.round((at + 0.4) * layout.pitch * devicePixelRatio);
     const [x, y] = [middle(index % layout.columns), middle(Math.floor(index / layout.columns))];
-    // A copy: reading the page's own canvas would make the browser warn that this is slow.
+    // Read a copy: browsers warn that reading a canvas that is painted again and again is slow.
     const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true })!;
     copy.drawImage(canvas, x, y, 1, 1, 0, 0, 1, 1);
     return Array.from(copy.getImageData(0, 0, 1, 1).data.subarray(0, 3));
@@ -73,7 +76,10 @@ async function framesIn({ page }: Visitor, state: string): Promise<number> {
   return Number(/[\d,]+$/.exec(words)![0].replaceAll(",", ""));
 }
 
-/** Start to note the numbers that the legend shows beside a state; the answer says which there were. */
+/**
+ * Start to record the numbers beside a state in the legend. The answer returns those that it has
+ * seen.
+ */
 async function watchLegend({ page }: Visitor, state: string): Promise<() => Promise<number[]>> {
   await page.locator(".legend").evaluate((legend, state) => {
     const seen: number[] = [];
@@ -119,7 +125,7 @@ browserTest("the frames of a killed agent come back and are rendered by another"
   const bothRender = async () => (await leaseOf(killed)) && (await leaseOf(other));
   await until(bothRender, { what: "both agents render" });
   await killed.kill();
-  // The last frame of its lease, which nobody has begun.
+  // The last frame of the lease: its rendering has not begun.
   const lost = numbersIn((await leaseOf(killed))!.frames).at(-1)!;
   const grid = page.getByRole("slider", { name: "Frames" });
   await grid.press("Home");
@@ -133,14 +139,15 @@ browserTest("the frames of a killed agent come back and are rendered by another"
   await until(async () => (await framesIn(admin, "done")) === 12, { what: "all frames done" });
   expect((await untilStatus(manager, id, ["completed"])).errors).toBe(0);
 
-  // Whoever looks at a frame that was lost sees both tries, and why there were two: as soon as the history has it.
+  // A frame that was lost shows both attempts and the reason for the second, as soon as the history
+  // has them.
   const tries = page.locator(".attempts");
   const both = new RegExp(`lost worker[^]*${killed.name}[^]*done[^]*${other.name}`);
   await until(async () => both.test(await tries.innerText()), {
     what: `both tries of frame ${lost}`,
   });
 
-  // They do not stand under the next frame's name while that is asked for.
+  // They must not be shown under the name of the next frame while that is loaded.
   const told = Promise.withResolvers<void>();
   await page.route(/\/frames\?frames=1$/, async (route) => {
     await told.promise;
@@ -176,10 +183,10 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   const shifts = await watchShifts(admin);
   await until(async () => near(await colourOfCell(admin, 0), GREEN), { what: "a green first frame" });
   await until(async () => (await framesIn(admin, "done")) === 6, { what: "all frames done" });
-  // One after the other, not all at the end.
+  // The frames turn done one after the other, not all at the end.
   expect((await doneSeen()).filter((frames) => frames > 0 && frames < 6)).not.toEqual([]);
   await page.locator(".head").getByText("Completed").waitFor();
-  // Painted with the next picture of the screen.
+  // The grid is painted with the next frame of the screen.
   for (let cell = 0; cell < 6; cell++) {
     await until(async () => near(await colourOfCell(admin, cell), GREEN), {
       what: `frame ${cell + 1} is green`,
@@ -188,7 +195,7 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   expect(await page.evaluate(() => "sameDocument" in globalThis)).toBe(true);
   const { score, moved } = await shifts();
   process.stderr.write(`layout shift while a task renders: ${score.toFixed(4)}\n`);
-  // What is left are the parts of the strip that grows; browsers call 0.1 good for a whole visit.
+  // The rest are parts of the growing strip. Browsers call 0.1 good for a whole visit.
   expect(score, moved.join()).toBeLessThan(0.02);
 
   await page.locator(".viewer").getByText("6 previews").waitFor();
@@ -226,7 +233,7 @@ rendering("the player scrubs through what is finished, by previews alone, and no
   await page.locator(".viewer").getByRole("button", { name: "Pause" }).click();
   const asked = requests.slice(from);
   expect(asked.filter((request) => !/^GET \/tasks\/\d+\/frames\/\d+\/preview\?a=\d+$/.test(request))).toEqual([]);
-  // Each preview once: the browser's cache and the page's have them.
+  // Each preview is loaded once, because the browser and the page cache them.
   expect(new Set(asked).size).toBe(asked.length);
 
   const before = requests.length;
@@ -240,7 +247,7 @@ rendering("the timeline leads to the frame that is clicked, and to its tries", a
   await page.getByRole("tab", { name: "Timeline" }).click();
   const strip = page.getByRole("table", { name: "Timeline of workers over frames" }).locator("canvas").first();
   const { width } = (await strip.boundingBox())!;
-  // A frame of this scene takes a pixel or two.
+  // The bar of a frame of this scene is a pixel or two wide.
   for (const [x, name] of [
     [width - 2, /^Frame [56]$/],
     [1, /^Frame 1$/],
@@ -339,7 +346,7 @@ browserTest("a link shows its task to somebody else and nothing more, until it i
   await guest.page.setViewportSize(DESKTOP);
   expect(guest.complaints).toEqual([]);
 
-  // What the page does not show, its cookie does not open either.
+  // The cookie gives no access to what the page does not show.
   const refused = [
     `/tasks/${hidden}`,
     "/tasks",
@@ -401,9 +408,10 @@ browserTest("the farm shows that the killed agent is gone, and polls nothing for
   const row = page.getByRole("table", { name: "Workers" }).getByRole("row").filter({ hasText: "left" });
   await row.waitFor();
   const from = admin.requests.length;
-  // After 45 s without a word from it, seen with one of the manager's looks, 15 s apart: 75 s after the kill at most.
+  // A worker is offline after 45 s of silence, and the manager checks every 15 s: at most 75 s
+  // after the kill.
   await row.getByText("Offline").waitFor();
-  // All of it came by the socket.
+  // All of this came over the socket.
   expect(admin.requests.slice(from)).toEqual([]);
   expect(admin.complaints).toEqual([]);
 });

@@ -1,4 +1,7 @@
-/** Every view of the page: how soon it is there, on a phone, for a screen reader, in light and dark, and what it lets one do. */
+/**
+ * Every view of the page: how soon it is painted, on a phone, for a screen reader, in light and
+ * dark, and its actions.
+ */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
@@ -32,7 +35,7 @@ const MAX_SCRIPT_BYTES = 120_000;
 
 let manager: Manager;
 let admin: Visitor;
-/** The folder of the agent that joins by the page's command; it works for all tests that follow. */
+/** The folder of the agent that joins by the page's command. All tests after that use it. */
 const joined = temporaryFolder("joined");
 
 beforeAll(async () => {
@@ -98,7 +101,7 @@ browserTest("an empty farm says what to do, and its join command lets a machine 
   startChild(process.execPath, [...args, "--name", "joined", "--state-dir", folder], {
     env: cleanEnvironment({ HOME: folder }),
   });
-  // Without a reload.
+  // The page shows it without a reload.
   await page.getByText("1 worker joined.").waitFor();
   await page.getByRole("table", { name: "Workers" }).getByRole("link", { name: "joined" }).waitFor();
 });
@@ -121,7 +124,7 @@ browserTest("a bad token is refused in words; the link of npm start signs in, an
   await page.goBack();
   expect(page.url()).not.toContain(manager.token);
   await page.goto(`${manager.url}/app`);
-  // A socket that is closed before it is open is something browsers complain of.
+  // Browsers complain about a socket that is closed before it is open.
   await page.getByRole("status").filter({ hasText: "Live" }).waitFor();
   await page.getByRole("button", { name: "Sign out" }).click();
   await page.getByLabel("Token").waitFor();
@@ -165,7 +168,7 @@ browserTest("a waiting task and an idle worker say which rule holds them, as the
   expect(admin.complaints).toEqual([]);
 });
 
-/** What a view, or a tab, has once it is loaded; most say "Loading …" until then. */
+/** An element that a view or a tab has once it is loaded. Most say "Loading …" until then. */
 type Shows = (page: Page) => Locator;
 const heading: Shows = (page) => page.locator("h1");
 const panel: Shows = (page) => page.getByRole("tabpanel");
@@ -244,7 +247,7 @@ browserTest.each(["light", "dark"] as const)(
       await inEveryView(visitor, async (view) => {
         expect([...(await violations(visitor)), ...(await tooWide(visitor))], view).toEqual([]);
       });
-      // The last address is of no task, and the browser says so.
+      // The last address is not that of a task, and the browser reports the 404.
       expect(visitor.complaints.filter((words) => !words.includes("404"))).toEqual([]);
       await visitor.close();
     }
@@ -306,7 +309,7 @@ browserTest("no dialog has anything that axe-core finds wrong, in light and in d
 
 browserTest("a click on an outlier among the times of a task leads to its frame", async () => {
   const { page } = admin;
-  // A frame that takes as long would hold up the test.
+  // A real frame that takes as long would delay the test.
   await page.route(/\/timings\?/, async (route) => {
     const response = await route.fetch();
     const timings = timingsSchema.parse(await response.json());
@@ -326,9 +329,9 @@ browserTest("an upload that is stopped goes on where it was, with what has arriv
   const { page, requests } = admin;
   const folder = testFolder("large");
   const file = path.join(folder, "large.blend");
-  // Two whole parts and a bit, each different from the others.
+  // Two whole parts and a third, small one, each different from the others.
   writeFileSync(file, Buffer.concat([1, 2, 3].map((byte) => Buffer.alloc(byte < 3 ? 32 * 1_048_576 : 1_000, byte))));
-  // Until the page knows what a type's settings are, it would send none.
+  // The page cannot be submitted before it knows the settings of the type.
   const types = Promise.withResolvers<void>();
   let asked = 0;
   await page.route(/\/types$/, async (route) => {
@@ -347,11 +350,12 @@ browserTest("an upload that is stopped goes on where it was, with what has arriv
   await dropOn(admin, ".drop", [file]);
   await page.getByText("large.blend").first().waitFor();
   await page.getByLabel("Submit paused").check();
-  // The second part hangs, as on a line that has died.
+  // The second part hangs, as on a dead connection.
   const hangs = Promise.withResolvers<void>();
   await page.route(/\/parts\/2$/, () => hangs.resolve());
   await page.getByRole("button", { name: "Submit" }).click();
-  // The first part has arrived, and the second has been asked for, before anything is stopped: a request that is told late would count as a new one.
+  // Stop only when the first part has arrived and the second was requested: a request that is
+  // reported later would count as new.
   await hangs.promise;
   await page.getByText(/Uploading 3\d\.\d MB of 67.1 MB/).waitFor();
   expect(await page.getByRole("progressbar", { name: "Upload" }).getAttribute("max")).toBe("67109864");
@@ -443,7 +447,7 @@ browserTest("tokens, webhooks and workers are made and ended; history is saved a
   const { events } = JSON.parse(readFileSync(path.join(folder, "history.json"), "utf8")) as {
     events: { kind: string }[];
   };
-  // History is written behind: a third task may be on its way.
+  // The manager writes the history later: the event of a third task may not be in it yet.
   expect(csv.length - 1).toBeGreaterThanOrEqual(2);
   expect(events.length).toBeGreaterThanOrEqual(csv.length - 1);
   expect(new Set(events.map((event) => event.kind))).toEqual(new Set(["submitted"]));

@@ -1,6 +1,6 @@
 /**
- * `npm run screenshots`: pictures of every view in light, dark and on a phone, from a farm that renders, into docs/images. Takes
- * some minutes, and needs Blender, ffmpeg and Chromium.
+ * `npm run screenshots`: makes pictures of every view, in light, dark and on a phone, of a farm
+ * that renders, in docs/images. It takes some minutes and needs Blender, ffmpeg and Chromium.
  */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync, statSync } from "node:fs";
@@ -12,7 +12,7 @@ import { temporaryFolder } from "../support/folders.ts";
 import { fillStudio, type Studio } from "./studio.ts";
 
 const IMAGES = path.join(CHECKOUT, "docs/images");
-/** Larger ones would burden every clone for ever. */
+/** A larger picture would burden every clone of the repository for ever. */
 const MAX_BYTES = 150_000;
 const WIDE = { width: 1280, height: 900 };
 const MODES = {
@@ -23,7 +23,7 @@ const MODES = {
 
 interface Shot {
   name: string;
-  /** Bring the view to where the picture is taken. */
+  /** Bring the view into the state for the picture. */
   go: (visitor: Visitor, at: (address: string) => Promise<void>) => Promise<void>;
 }
 
@@ -83,7 +83,7 @@ function shotsOf({ scene, dance, spheres, stuck }: Studio): Shot[] {
         await page.getByRole("button", { name: "Share" }).click();
         await page.getByRole("button", { name: "Make a link" }).click();
         const link = await page.getByRole("dialog").locator("code").innerText();
-        // As whoever gets the link sees it: nobody is signed in there.
+        // As the receiver of the link sees it: not signed in.
         await page.context().clearCookies();
         await page.evaluate(() => localStorage.clear());
         await page.goto("about:blank");
@@ -94,14 +94,17 @@ function shotsOf({ scene, dance, spheres, stuck }: Studio): Shot[] {
   ];
 }
 
-/** Wait until nothing is loading any more, and what moves has come to rest. */
+/** Wait until nothing is loading and nothing moves. */
 async function settled(page: Page): Promise<void> {
   await page.getByText("Loading …").first().waitFor({ state: "detached" });
   await page.evaluate(() => document.fonts.ready);
   await page.waitForTimeout(1_200);
 }
 
-/** Take the picture, in as few colours as do not show, where that makes it smaller. */
+/**
+ * Take the picture. Where that makes it smaller, reduce its colours to a number at which no
+ * difference is visible.
+ */
 async function take(page: Page, name: string): Promise<void> {
   const file = path.join(IMAGES, `page-${name}.png`);
   await page.screenshot({ path: file });

@@ -1,6 +1,6 @@
 /**
- * The Chromium of this machine, opened on a manager's page. Whatever the page complains of while it is open is kept. Tests that
- * use it are `testWith("chromium")`.
+ * The Chromium of this machine with the page of a manager. Errors and warnings of the page are
+ * recorded. Tests that use it are `testWith("chromium")`.
  */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -30,13 +30,16 @@ export async function endBrowser(): Promise<void> {
   browser = undefined;
 }
 
-/** One visitor: a browser context of its own, so cookies of its own. */
+/** One visitor: a browser context with its own cookies. */
 export interface Visitor {
   page: Page;
   context: BrowserContext;
   /** Errors on the console, uncaught exceptions, and what the content security policy stopped. */
   complaints: string[];
-  /** Every request but the socket's and those for the page's own files: `GET /tasks/1/frames`. */
+  /**
+   * Every request (`GET /tasks/1/frames`), except those for the socket and for the page's own
+   * files.
+   */
   requests: string[];
   close(): Promise<void>;
 }
@@ -46,7 +49,7 @@ export interface VisitorOptions {
   theme?: "light" | "dark";
 }
 
-/** Open a browser window on nothing yet. */
+/** Open an empty browser window. */
 export async function newVisitor({ viewport = DESKTOP, theme = "light" }: VisitorOptions = {}): Promise<Visitor> {
   const context = await (
     await startBrowser()
@@ -67,7 +70,8 @@ export async function newVisitor({ viewport = DESKTOP, theme = "light" }: Visito
   page.on("pageerror", (error) => complaints.push(`uncaught: ${error.message}`));
   page.on("request", (request) => {
     const { pathname, search } = new URL(request.url());
-    // The page's own files come when the browser likes: its icon many seconds after the page.
+    // The browser decides when it loads the page's own files; the icon may come many seconds after
+    // the page.
     if (!pathname.startsWith("/app/static/")) requests.push(`${request.method()} ${pathname}${search}`);
   });
   page.setDefaultTimeout(HANG_MS);
@@ -82,7 +86,10 @@ export async function signIn({ page }: Visitor, manager: Pick<Manager, "url" | "
   await page.getByRole("status").filter({ hasText: "Live" }).waitFor();
 }
 
-/** Drop files and folders of this machine on an element, as a file manager does: the browser itself reads them. */
+/**
+ * Drop files and folders of this machine on an element, as a file manager does. The browser itself
+ * reads them.
+ */
 export async function dropOn({ page, context }: Visitor, selector: string, files: readonly string[]): Promise<void> {
   const box = await page.locator(selector).boundingBox();
   if (!box) throw new Error(`there is no ${selector} to drop on`);
@@ -94,7 +101,10 @@ export async function dropOn({ page, context }: Visitor, selector: string, files
   await session.detach();
 }
 
-/** Draw a range over the grid of frames with the pointer: from the middle of one cell to that of another, counted from 1. */
+/**
+ * Draw a range over the grid of frames with the pointer, from the middle of one cell to the middle
+ * of another; cells count from 1.
+ */
 export async function drawRange({ page }: Visitor, from: number, to: number): Promise<void> {
   const at = await page.locator(".grid").evaluate(
     (grid, cells) => {
@@ -115,9 +125,10 @@ export async function drawRange({ page }: Visitor, from: number, to: number): Pr
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** What axe-core finds against the page as it is now: `rule: where (why)`. Empty: nothing. */
+/** What axe-core finds wrong with the page as it is now: `rule: where (why)`. */
 export async function violations({ page }: Visitor): Promise<string[]> {
-  // Evaluated, not added as a script: the page's content security policy would stop that, and must.
+  // Evaluated and not added as a script, because the page's content security policy forbids that,
+  // as it must.
   if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
   return await page.evaluate(async () => {
     interface Found {
@@ -131,7 +142,7 @@ export async function violations({ page }: Visitor): Promise<string[]> {
   });
 }
 
-/** By how many pixels the page is wider than its window; what sticks out, where it is. */
+/** The elements that make the page wider than its window; none when it is not. */
 export async function tooWide({ page }: Visitor): Promise<string[]> {
   return await page.evaluate(() => {
     const wide = document.documentElement.clientWidth;
@@ -151,9 +162,12 @@ export async function mainThreadMs(page: Page): Promise<number> {
   return 1_000 * metrics.find(({ name }) => name === "TaskDuration")!.value;
 }
 
-/** Milliseconds from the start of the page's load to its first text or picture on the screen; waits until there is one. */
+/**
+ * Milliseconds from the start of the page's load to its first text or picture on the screen; waits
+ * until there is one.
+ */
 export async function firstPaintMs({ page }: Visitor): Promise<number> {
-  // The browser tells of a paint some time after it: an element can be found before that.
+  // The browser reports a paint some time after it, when elements can be found already.
   return await page.evaluate(
     () =>
       new Promise<number>((resolve) => {
@@ -165,7 +179,10 @@ export async function firstPaintMs({ page }: Visitor): Promise<number> {
   );
 }
 
-/** Start to note what moves on the page by itself; the answer stops, and says how far (the browsers' layout shift) and what. */
+/**
+ * Start to record what moves on the page by itself. The answer stops that, and returns how much
+ * (layout shift) and what moved.
+ */
 export async function watchShifts({ page }: Visitor): Promise<() => Promise<{ score: number; moved: string[] }>> {
   interface Shift extends PerformanceEntry {
     value: number;

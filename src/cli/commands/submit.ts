@@ -159,8 +159,9 @@ function checkFlags(file: string | undefined, type: string | undefined, flags: S
 }
 
 /**
- * Refuse before hours of upload what the manager would refuse after them. A submission that names a render preset is left to
- * the manager, because only the manager has the preset; so is a type that this version does not know.
+ * Refuse before hours of upload what the manager would refuse after them. A submission that names a
+ * render preset is left to the manager, because only the manager has the preset; so is a type that
+ * this version does not know.
  */
 function checkSettings(
   type: string,

@@ -1,4 +1,4 @@
-/** Seconds per frame by worker: medians and what stands out. Pure. */
+/** Seconds per frame by worker: medians and outliers. Pure. */
 
 export interface WorkerTimes {
   worker: number;
@@ -14,7 +14,7 @@ interface Outlier {
   seconds: number;
 }
 
-/** Fewer frames than this say nothing about what is usual. */
+/** A worker with fewer frames has no outliers: quartiles of a few frames say little. */
 const ENOUGH = 8;
 
 function quantile(sorted: readonly number[], share: number): number {
@@ -24,7 +24,9 @@ function quantile(sorted: readonly number[], share: number): number {
   return low + (high - low) * (at - Math.floor(at));
 }
 
-/** Workers with their frames, those with the most first. `worker` is 0 where a frame is not done. */
+/**
+ * Workers with their frames, those with the most first. `worker` is 0 where a frame is not done.
+ */
 export function timesByWorker(worker: Int32Array, seconds: Float32Array): WorkerTimes[] {
   const groups = new Map<number, number[]>();
   for (const [index, id] of worker.entries()) {
@@ -42,8 +44,9 @@ export function timesByWorker(worker: Int32Array, seconds: Float32Array): Worker
 }
 
 /**
- * Frames far above what is usual for their worker: beyond the upper quartile by three times the quartiles' distance, and at
- * least half again the median, so that a worker of great evenness has none. Slowest first.
+ * Outliers, the slowest first, at most `most`. An outlier is above the upper quartile of its worker
+ * by more than three times the distance of the quartiles, and above 1.5 times the median: else a
+ * worker whose frames all take the same time would have outliers by a few milliseconds.
  */
 export function outliersOf(times: readonly WorkerTimes[], seconds: Float32Array, most: number): Outlier[] {
   const found: Outlier[] = [];
@@ -58,8 +61,10 @@ export function outliersOf(times: readonly WorkerTimes[], seconds: Float32Array,
 }
 
 /**
- * When each frame was rendered to its end. Frames of one lease can be committed together, long after the first of them was done;
- * they were rendered one after the other, so each ends at the latest where the next begins. `attempt` names the lease.
+ * The instant at which each frame was rendered, by its index. The frames of one lease may be
+ * committed together, long after the first of them was rendered. They were rendered one after the
+ * other, so each ends no later than the next one begins. Frames with the same `attempt` belong to
+ * one lease.
  */
 export function renderedUntilMs(
   times: readonly WorkerTimes[],

@@ -1,4 +1,7 @@
-/** A canvas one row high, drawn by whoever uses it; sharp at every resolution, redrawn when colours or its width change. */
+/**
+ * A canvas of one row. `draw` paints it, again after every change of data, colours or width, in
+ * device pixels.
+ */
 import { useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { theme } from "../lib/theme.ts";
@@ -8,7 +11,7 @@ interface StripProps {
   label: string;
   /** Draw into `width` × `height` CSS pixels. */
   draw: (context: CanvasRenderingContext2D, width: number, height: number) => void;
-  /** A click at x. */
+  /** Called for a click at `x`. */
   onPick?: (x: number, width: number) => void;
 }
 

@@ -1,6 +1,7 @@
 /**
- * The grid of frames: a canvas to look at, and a slider for keys and screen readers. The slider's value is the frame with the
- * cursor, and its text says the state of that frame. Shift with an arrow key selects a range.
+ * The grid of frames: a canvas to look at, and a slider for keys and screen readers. The slider's
+ * value is the frame with the cursor, and its text says the state of that frame. Shift with an
+ * arrow key selects a range.
  */
 import { useComputed, useSignalEffect, type ReadonlySignal, type Signal } from "@preact/signals";
 import { useLayoutEffect, useRef } from "preact/hooks";
@@ -65,7 +66,8 @@ export function FrameGrid({ map, version, selection, filter, pitch, onOpen }: Fr
     box.dataset["cells"] = String(cells);
     placeRing();
   };
-  // A layout effect, because it runs before the browser paints: the views below would jump when the grid gets its height.
+  // A layout effect, because it runs before the browser paints: the views below would jump when the
+  // grid gets its height.
   useLayoutEffect(() => {
     const grid = new GridView(scroller.current!, spacer.current!, canvas.current!, placeRing);
     view.current = grid;

@@ -1,6 +1,7 @@
 /**
- * The grid's canvas. It paints the cells that are scrolled into view, at most once for each frame of the screen. It uses no
- * framework, because a component that renders for each cell would be too slow for 100,000 frames.
+ * The grid's canvas. It paints the cells that are scrolled into view, at most once for each frame
+ * of the screen. It uses no framework, because a component that renders for each cell would be too
+ * slow for 100,000 frames.
  */
 import { token } from "../lib/theme.ts";
 import type { FrameMap } from "../lib/frame-map.ts";
@@ -17,7 +18,9 @@ export interface Scene {
   pitch: number;
 }
 
-/** A colour of `tokens.css` as a pixel. Only a canvas converts every form of colour that CSS has. */
+/**
+ * A colour of `tokens.css` as a pixel. Only a canvas converts every form of colour that CSS has.
+ */
 function color(name: string, context: CanvasRenderingContext2D): number {
   context.fillStyle = token(name);
   context.fillRect(0, 0, 1, 1);

@@ -1,6 +1,12 @@
-/** The positions of cells: rows of squares, left to right. Pure; lengths are CSS pixels unless they say otherwise. */
+/**
+ * The positions of cells: rows of squares, left to right. Pure; lengths are CSS pixels unless they
+ * say otherwise.
+ */
 
-/** Distances from one cell to the next. They are whole pixels, because the edges of cells would blur otherwise. */
+/**
+ * Distances from one cell to the next. They are whole pixels, because the edges of cells would blur
+ * otherwise.
+ */
 export const PITCHES = [5, 7, 10, 14, 20, 30] as const;
 
 export interface Layout {
@@ -20,7 +26,10 @@ export function fittingPitch(cells: number, width: number, height: number): numb
   return PITCHES.findLast((pitch) => layoutOf(cells, width, pitch).rows * pitch <= height) ?? PITCHES[0];
 }
 
-/** The cell at a point, or -1; `y` counts from the top of the first row. With `nearest`, the closest cell instead of -1. */
+/**
+ * The cell at a point, or -1; `y` counts from the top of the first row. With `nearest`, the closest
+ * cell instead of -1.
+ */
 export function cellAt(layout: Layout, x: number, y: number, nearest = false): number {
   if (layout.cells === 0) return -1;
   let column = Math.floor(x / layout.pitch);
@@ -35,7 +44,10 @@ export function cellAt(layout: Layout, x: number, y: number, nearest = false): n
   return cell < layout.cells ? cell : -1;
 }
 
-/** The cell to which a key moves the cursor; null for a key that the grid does not use. `page` is the number of rows in view. */
+/**
+ * The cell to which a key moves the cursor; null for a key that the grid does not use. `page` is
+ * the number of rows in view.
+ */
 export function moved(layout: Layout, from: number, key: string, page: number): number | null {
   const steps: Record<string, number> = {
     ArrowLeft: -1,
@@ -50,7 +62,8 @@ export function moved(layout: Layout, from: number, key: string, page: number): 
   const step = steps[key];
   if (step === undefined || layout.cells === 0) return null;
   const to = from + step;
-  // Up and down stop at the edge of their column, so that the opposite key leads back to the same cell.
+  // Up and down stop at the edge of their column, so that the opposite key leads back to the same
+  // cell.
   if (Math.abs(step) === layout.columns && (to < 0 || to >= layout.cells)) return from;
   return Math.min(layout.cells - 1, Math.max(0, to));
 }

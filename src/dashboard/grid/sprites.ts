@@ -1,19 +1,25 @@
 /**
- * A small picture for each state, in device pixels. States differ in shape and not only in colour, for people who cannot tell
- * the colours apart: done is solid, rendering is striped, failed is crossed out, skipped is a dash, pending is a faint square.
- * Pure.
+ * A small picture for each state, in device pixels. States differ in shape and not only in colour,
+ * for people who cannot tell the colours apart: done is solid, rendering is striped, failed is
+ * crossed out, skipped is a dash, pending is a faint square. Pure.
  */
 import { STATES } from "../lib/frame-map.ts";
 import type { FrameState } from "../../protocol/task.ts";
 
-/** Colours as 0xAABBGGRR: the order of a canvas's bytes on little-endian machines, which all browsers run on. */
+/**
+ * Colours as 0xAABBGGRR: the order of a canvas's bytes on little-endian machines, which all
+ * browsers run on.
+ */
 export interface Palette {
   sheet: number;
   selected: number;
   states: Record<FrameState, number>;
 }
 
-/** The pixels of all sprites: first the plain ones in the order of STATES, then the selected ones. Each has `size`² pixels. */
+/**
+ * The pixels of all sprites: first the plain ones in the order of STATES, then the selected ones.
+ * Each has `size`² pixels.
+ */
 export interface Sprites {
   size: number;
   pixels: Uint32Array;
@@ -28,7 +34,9 @@ export function mixed(a: number, b: number, share: number): number {
 
 type Shape = (x: number, y: number, side: number) => number;
 
-/** The shape of each state: 1 for its colour, 0 for the background, a number between for a mixture. */
+/**
+ * The shape of each state: 1 for its colour, 0 for the background, a number between for a mixture.
+ */
 const SHAPES: Record<FrameState, Shape> = {
   pending: () => 1,
   leased: (x, y, side) => ((x + y) % Math.max(2, Math.round(side / 2)) < Math.max(1, Math.round(side / 4)) ? 1 : 0.45),
@@ -51,7 +59,8 @@ export function drawSprites(size: number, palette: Palette): Sprites {
   const pixels = new Uint32Array(size * size * STATES.length * 2);
   let at = 0;
   for (const selected of [false, true]) {
-    // Selected cells have no gap between them: together they are one block, which is visible at every size.
+    // Selected cells have no gap between them: together they are one block, which is visible at
+    // every size.
     const ground = selected ? palette.selected : palette.sheet;
     const back = selected ? mixed(palette.sheet, palette.selected, 0.25) : palette.sheet;
     for (const state of STATES) {
@@ -67,8 +76,9 @@ export function drawSprites(size: number, palette: Palette): Sprites {
 }
 
 /**
- * Copy the cells in view into an image of `width` pixels a row. `first` is the first row of cells in view; `offset` is the
- * number of device pixels of that row that are above the image. `visible` maps cells to frames; null when they are the same.
+ * Copy the cells in view into an image of `width` pixels a row. `first` is the first row of cells
+ * in view; `offset` is the number of device pixels of that row that are above the image. `visible`
+ * maps cells to frames; null when they are the same.
  */
 export function paint(
   image: Uint32Array,

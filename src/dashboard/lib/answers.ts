@@ -1,4 +1,4 @@
-/** Types of answers that the protocol has as schemas only. */
+/** Types of answers for which the protocol exports a schema and no type. */
 import type { z } from "zod";
 import type { dayTotalsSchema, historyPageSchema, workerTotalsSchema } from "../../protocol/history.ts";
 import type { assetsStoredSchema, missingResultSchema, partsSchema } from "../../protocol/file.ts";

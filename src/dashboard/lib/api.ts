@@ -1,6 +1,6 @@
 /**
- * Calls to the manager. The session is a cookie that no script can read. The types of answers are the protocol's own; the
- * page does not check answers, because that would need zod.
+ * Calls to the manager. The session is a cookie that no script can read. The types of answers are
+ * the protocol's own; the page does not check answers, because that would need zod.
  */
 import { ApiError, problemOf } from "./problem.ts";
 
@@ -19,7 +19,10 @@ export function whenUnauthorized(listener: () => void): void {
   onUnauthorized = listener;
 }
 
-/** Call the manager and answer the JSON of its response. A refusal or an unreachable manager throws `ApiError`. */
+/**
+ * Call the manager and answer the JSON of its response. A refusal or an unreachable manager throws
+ * `ApiError`.
+ */
 export async function call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";

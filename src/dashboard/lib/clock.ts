@@ -1,4 +1,7 @@
-/** One clock for everything that counts seconds: it stands still while nobody looks. */
+/**
+ * One clock for all texts that count seconds. It stops while the page is hidden, so that a hidden
+ * page does no work.
+ */
 import { signal } from "@preact/signals";
 
 export const now = signal(Date.now());

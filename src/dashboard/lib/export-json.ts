@@ -1,13 +1,20 @@
-/** Answers as a file of JSON. CSV comes whole from the manager; of JSON it gives pages, which are put together here. */
+/**
+ * History as a JSON file. The manager sends CSV as one file, but JSON in pages, which are put
+ * together here.
+ */
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { HistoryPage } from "./answers.ts";
 import { get, withQuery } from "./api.ts";
 
+/** The most events that the manager puts into a page. */
 const PAGE = 500;
-/** As many as the manager puts into one CSV. */
+/**
+ * The manager's own limit for a CSV file. Without a limit, a large history would fill the browser's
+ * memory.
+ */
 const MAX_EVENTS = 100_000;
 
-/** All events that match, newest first. */
+/** All events that match the filter, newest first, up to the limit. */
 export async function allEvents(filter: Record<string, string | null>): Promise<HistoryEvent[]> {
   const found: HistoryEvent[] = [];
   let cursor: string | null = null;
@@ -26,6 +33,6 @@ export function saveJson(name: string, value: unknown): void {
   link.href = address;
   link.download = name;
   link.click();
-  // The download has its own hold on the blob by then.
+  // The browser has read the blob by then; until it has, the address must stay valid.
   setTimeout(() => URL.revokeObjectURL(address), 10_000);
 }

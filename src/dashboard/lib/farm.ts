@@ -1,4 +1,4 @@
-/** The farm as the page knows it: one socket for all views that need it. */
+/** The state of the farm. One socket keeps it up to date for all views. */
 import { computed, signal } from "@preact/signals";
 import type { FarmDelta, FarmMessage, LiveWorker, Today } from "../../protocol/live.ts";
 import type { TaskSummary } from "../../protocol/task.ts";
@@ -10,22 +10,29 @@ export const tasks = signal<ReadonlyMap<number, TaskSummary>>(new Map());
 export const workers = signal<ReadonlyMap<number, LiveWorker>>(new Map());
 export const today = signal<Today | null>(null);
 export const tasksLeftOut = signal(0);
-/** Whether a snapshot has come: until then nothing is known, which is not the same as nothing being there. */
+/**
+ * Whether a snapshot has arrived. Before that, an empty list of tasks does not mean that there are
+ * none.
+ */
 export const known = signal(false);
 
 const socket = signal<LiveSocket<FarmMessage> | null>(null);
 export const farmState = computed(() => socket.value?.state.value ?? "connecting");
-/** The manager's clock. */
+/** The time by the manager's clock. */
 export const managerNow = computed(() => now.value + (socket.value?.skewMs ?? 0));
 
-/** A worker's name for people; its number where it is not known (removed, or not in the snapshot). */
+/**
+ * A worker's name for people; its number for a worker that was removed or is not in the snapshot.
+ */
 export function workerName(id: number): string {
   const worker = workers.value.get(id);
   return worker ? worker.name || worker.hostname : `worker ${id}`;
 }
 
-/** Lay what changed over what is known. New maps, so that those who look see a change. */
-export function merged<T extends { id: number }>(
+/**
+ * The items of `before` with changes applied. It is a new map, because signals compare by identity.
+ */
+function merged<T extends { id: number }>(
   before: ReadonlyMap<number, T>,
   changed: readonly T[] | undefined,
   gone: readonly number[] | undefined,
@@ -52,7 +59,7 @@ function take(message: FarmMessage): void {
   known.value = true;
 }
 
-/** Connect when someone is signed in who may see the farm. Idempotent. */
+/** Connect, for a viewer who may see the farm. A second call does nothing. */
 export function openFarm(): void {
   if (socket.value) return;
   const live = new LiveSocket<FarmMessage>("/live", "/auth/session", take);
@@ -65,7 +72,7 @@ export function openFarm(): void {
   });
 }
 
-/** Forget everything: someone signed out. */
+/** Disconnect and delete all data, when the viewer signs out. */
 export function closeFarm(): void {
   socket.value?.close();
   socket.value = null;

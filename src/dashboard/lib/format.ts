@@ -1,4 +1,4 @@
-/** Numbers and instants as people read them. All pure; `nowMs` is an argument. */
+/** Numbers and instants as text for people. Pure: `nowMs` is an argument. */
 
 const whole = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const tenth = new Intl.NumberFormat("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
@@ -13,7 +13,7 @@ export function counted(value: number, word: string): string {
   return `${whole.format(value)} ${word}${value === 1 ? "" : "s"}`;
 }
 
-/** `42 %`; never 100 before everything is there, never 0 once something is. */
+/** `42 %`. 100 % means all and 0 % means nothing: values near them are not rounded to them. */
 export function percent(part: number, total: number): string {
   if (total <= 0 || part <= 0) return "0 %";
   if (part >= total) return "100 %";
@@ -34,7 +34,7 @@ export function duration(seconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
-/** The same in its largest unit, for an estimate: `40 s`, `12 min`, `3 h`, `5 d`. */
+/** A duration in one unit, for an estimate: `40 s`, `12 min`, `3.0 h`, `5.0 d`. */
 export function roughly(seconds: number): string {
   if (seconds < 90) return `${Math.max(1, Math.round(seconds))} s`;
   if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
@@ -48,7 +48,7 @@ function pad(value: number): string {
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 
-/** `12.3 MB`, in thousands. */
+/** `12.3 MB`; 1 MB is 1,000,000 bytes. */
 export function bytes(value: number): string {
   let size = value;
   let unit = 0;
@@ -59,7 +59,7 @@ export function bytes(value: number): string {
   return `${unit === 0 ? size : size.toPrecision(3)} ${UNITS[unit]}`;
 }
 
-/** How long ago: `now`, `40 s ago`, `5 min ago`, `3 h ago`, then the date. */
+/** How long ago an instant is: `now`, `40 s ago`, `5 min ago`, `3 h ago`; after a day, the date. */
 export function ago(atMs: number, nowMs: number): string {
   const seconds = Math.max(0, Math.round((nowMs - atMs) / 1_000));
   if (seconds < 5) return "now";
@@ -76,12 +76,12 @@ export function day(atMs: number): string {
   return DAY.format(atMs);
 }
 
-/** `14:03:59`, local. */
+/** `14:03:59`, local time. */
 export function clock(atMs: number): string {
   return CLOCK.format(atMs);
 }
 
-/** `Nov 3, 2026, 14:03:59`, local. */
+/** `Nov 3, 2026, 14:03:59`, local time. */
 export function instant(atMs: number): string {
   return `${day(atMs)}, ${clock(atMs)}`;
 }

@@ -5,7 +5,10 @@ import { ASK_AFTER_MS, FrameFacts } from "./frame-facts.ts";
 
 const NOTHING: MovedFrames = { pending: [], leased: [], done: [], failed: [], skipped: [], previews: [] };
 
-/** What the manager was asked, and answers: frames that have facts, each of as many seconds as its number. */
+/**
+ * What the manager was asked, and answers: frames that have facts, each of as many seconds as its
+ * number.
+ */
 let asked: string[] = [];
 let done: number[] = [];
 let down = false;

@@ -1,29 +1,39 @@
-/** What is known of finished frames: seconds, worker, when. Columns by index; loaded page by page, kept up by the live socket. */
+/**
+ * Facts about finished frames: render time, worker, attempt, instant of the commit. They are
+ * columns by the index of the frame. They are loaded page by page, and messages of the live socket
+ * keep them up to date.
+ */
 import { signal } from "@preact/signals";
 import type { LiveFrame, MovedFrames, Timings } from "../../protocol/live.ts";
 import type { FrameMap } from "./frame-map.ts";
 import { get, withQuery } from "./api.ts";
 
-/** Facts of frames that are told by their state only are asked for so much later, together. */
+/**
+ * A message about many frames has only their states. Their facts are asked for this much later, so
+ * that one request covers the frames of many messages.
+ */
 export const ASK_AFTER_MS = 3_000;
-/** And no sooner after the last question than this many times what it took. */
+/**
+ * The next request waits this many times as long as the last one took: the page uses at most a
+ * tenth of the manager's time.
+ */
 const ASK_SHARE = 10;
 
 export class FrameFacts {
-  /** Rises when anything changed. */
+  /** Rises with every change of the columns, which change in place. */
   readonly version = signal(0);
   readonly loading = signal(true);
   readonly map: FrameMap;
-  /** 0 where the frame is not done. */
+  /** The id of the worker; 0 for frames that are not done. */
   readonly worker: Int32Array;
   readonly seconds: Float32Array;
   readonly attempt: Int32Array;
   readonly committedMs: Float64Array;
   readonly #taskId: number;
   readonly #abort: AbortSignal;
-  /** Indexes between which facts are to be asked for; null for none. */
+  /** First and last index of the frames whose facts are missing; null for none. */
   #wanted: [number, number] | null = null;
-  /** A question is on its way, or will be. */
+  /** A request is under way or scheduled. */
   #waits = false;
   #tookMs = 0;
 
@@ -45,7 +55,7 @@ export class FrameFacts {
     }
   }
 
-  /** `frames`: a list; all by default. */
+  /** Load the facts of a frame list; undefined loads all. */
   async #load(frames: string | undefined): Promise<void> {
     const path = `/tasks/${this.#taskId}/timings`;
     let cursor: string | null = null;
@@ -53,7 +63,7 @@ export class FrameFacts {
       const page: Timings = await get<Timings>(withQuery(path, { frames, limit: 10_000, cursor }), this.#abort);
       for (const [i, frame] of page.frames.entries()) {
         const index = this.map.indexOf(frame);
-        // What came live meanwhile is newer.
+        // A live message that came in the meantime is newer.
         if (index < 0 || this.map.stateAt(index) !== "done" || this.attempt[index]! > page.attempts[i]!) continue;
         this.worker[index] = page.worker_ids[i]!;
         this.seconds[index] = page.seconds[i]!;
@@ -65,7 +75,10 @@ export class FrameFacts {
     } while (cursor !== null);
   }
 
-  /** Many changed: forget what is not so any more; of those that are done the facts are asked for. */
+  /**
+   * Take the states of many frames: delete the facts of frames that are not done, and ask for the
+   * facts of those that are.
+   */
   takeMoved(moved: MovedFrames): void {
     for (const state of ["pending", "leased", "failed", "skipped"] as const)
       for (const list of moved[state]) for (const index of this.map.indexesOf(list)) this.#forget(index);
@@ -109,6 +122,7 @@ export class FrameFacts {
     this.#askLater();
   }
 
+  /** Take the facts of a few frames from a live message; `nowMs` is the manager's clock. */
   take(frames: readonly LiveFrame[], nowMs: number): void {
     for (const frame of frames) {
       const index = this.map.indexOf(frame.frame);

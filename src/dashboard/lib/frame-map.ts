@@ -1,6 +1,6 @@
 /**
- * The state of every frame of a task: one byte for each frame, so that a million frames are cheap to hold and to paint.
- * Frames are addressed by their index in the task's ascending list. Pure.
+ * The state of every frame of a task: one byte for each frame, so that a million frames are cheap
+ * to hold and to paint. Frames are addressed by their index in the task's ascending list. Pure.
  */
 import {
   countFrames,
@@ -46,14 +46,19 @@ export class FrameMap {
     return STATES[this.states[index] ?? 0]!;
   }
 
-  /** Put these frames into a state; frames that the task does not have are ignored. True when any state changed. */
+  /**
+   * Put these frames into a state; frames that the task does not have are ignored. True when any
+   * state changed.
+   */
   set(frames: string, state: FrameState): boolean {
     let changed = false;
     for (const index of this.indexesOf(frames)) if (this.#put(index, BYTE[state])) changed = true;
     return changed;
   }
 
-  /** The indexes of those frames of a list that the task has; none for a text that is no frame list. */
+  /**
+   * The indexes of those frames of a list that the task has; none for a text that is no frame list.
+   */
   *indexesOf(frames: string): Generator<number> {
     const parsed = parseFrameList(frames);
     if (!parsed.ok) return;
@@ -80,7 +85,10 @@ export class FrameMap {
     return true;
   }
 
-  /** The indexes of the frames in any of these states, ascending; null when no state or every state is asked for. */
+  /**
+   * The indexes of the frames in any of these states, ascending; null when no state or every state
+   * is asked for.
+   */
   filter(states: ReadonlySet<FrameState>): Uint32Array<ArrayBuffer> | null {
     if (states.size === 0 || states.size === STATES.length) return null;
     const wanted = STATES.map((state) => (states.has(state) ? 1 : 0));
@@ -91,7 +99,10 @@ export class FrameMap {
     return found;
   }
 
-  /** The next index after `from` whose frame is in that state, in the direction of `step` and past the end; -1 for none. */
+  /**
+   * The next index after `from` whose frame is in that state, in the direction of `step` and past
+   * the end; -1 for none.
+   */
   nextIn(state: FrameState, from: number, step: 1 | -1 = 1): number {
     const byte = BYTE[state];
     for (let i = 1; i <= this.total; i++) {
@@ -106,7 +117,10 @@ export class FrameMap {
     return mask.some((selected, index) => selected === 1 && this.states[index] === BYTE[state]);
   }
 
-  /** The selected frames as lists that the manager takes, each of at most MAX_RANGES ranges. `mask` is as above. */
+  /**
+   * The selected frames as lists that the manager takes, each of at most MAX_RANGES ranges. `mask`
+   * is as above.
+   */
   lists(mask: Uint8Array): string[] {
     const frames: number[] = [];
     for (let index = 0; index < this.total; index++) if (mask[index]) frames.push(this.frameAt(index));

@@ -1,16 +1,28 @@
 /**
- * A live socket: one snapshot, then deltas, each with a sequence number. It comes back by itself, at once after a sleep, and
- * asks for what it missed. While it is up nothing is polled.
+ * A live socket: one snapshot, then deltas, each with a sequence number.
+ *
+ * - It reconnects by itself, at once when the page becomes visible or the network returns, else
+ *   after a growing pause.
+ * - After a reconnection it asks for the messages that it missed, by the last sequence number.
+ * - While it is connected, nothing is polled.
  */
 import { signal, type ReadonlySignal } from "@preact/signals";
 import { CLOSE_GONE, CLOSE_SIGNED_OUT } from "../../protocol/constants.ts";
 import { get } from "./api.ts";
 import { ApiError } from "./problem.ts";
 
+/**
+ * Milliseconds between pings. Proxies close connections that are silent, many of them after 60 s.
+ */
 const PING_MS = 25_000;
-/** Silent for this long after a ping, a connection is dead, whatever the browser believes. */
+/**
+ * Without an answer to a ping for this long, the connection counts as lost: browsers notice that
+ * minutes later.
+ */
 const PONG_WITHIN_MS = 8_000;
+/** The first pause before a reconnection; it doubles with every failure. */
 const RETRY_FIRST_MS = 400;
+/** The longest pause: after an outage a page is live again within about half a minute. */
 const RETRY_MAX_MS = 15_000;
 
 export type LiveState = "connecting" | "live" | "lost" | "signed out" | "gone";
@@ -23,7 +35,7 @@ interface Message {
 
 export class LiveSocket<M extends Message> {
   readonly state: ReadonlySignal<LiveState>;
-  /** The manager's clock less ours. */
+  /** The manager's clock minus this machine's clock. */
   skewMs = 0;
   readonly #state = signal<LiveState>("connecting");
   readonly #path: string;
@@ -38,8 +50,9 @@ export class LiveSocket<M extends Message> {
   #closed = false;
 
   /**
-   * `path` may have a query; `after` is added to it. `ask` is an address of the API whose refusal tells why there is no socket:
-   * browsers do not say that of the socket itself.
+   * `path` may have a query; `after` is added to it. `ask` is an address of the API. When the
+   * socket is refused, the answer of that address says why, which browsers do not say about the
+   * socket itself.
    */
   constructor(path: string, ask: string, take: (message: M) => void) {
     this.state = this.#state;
@@ -73,7 +86,7 @@ export class LiveSocket<M extends Message> {
       clearTimeout(this.#pong);
       if (event.data === "pong") return;
       const message = JSON.parse(event.data) as M;
-      // Once for a message, also when two connections overlap.
+      // A message that came over an earlier connection, too, is taken once.
       if (message.type === "delta" && this.#seq !== null && message.seq <= this.#seq) return;
       this.#seq = message.seq;
       this.skewMs = message.now_ms - Date.now();
@@ -84,7 +97,7 @@ export class LiveSocket<M extends Message> {
     socket.addEventListener("open", () => {
       if (socket !== this.#socket) return;
       opened = true;
-      // With `after`, nothing comes when nothing was missed.
+      // With `after` the manager sends nothing when no message was missed.
       if (this.#seq !== null) this.#state.value = "live";
       this.#ping = setInterval(() => this.#check(), PING_MS);
     });
@@ -119,13 +132,13 @@ export class LiveSocket<M extends Message> {
   #later(): void {
     if (this.#closed) return;
     this.#state.value = "lost";
-    // Spread over time, so that all pages do not come back in the same moment.
+    // A random part, so that not all pages reconnect in the same moment after an outage.
     const wait = this.#retryMs * (0.5 + Math.random());
     this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
     this.#retry = setTimeout(() => this.#connect(), wait);
   }
 
-  /** Someone looks again, or the network is back. */
+  /** The page has become visible, or the network is back. */
   readonly #wake = (): void => {
     if (this.#closed || document.hidden) return;
     if (this.#socket?.readyState === WebSocket.OPEN) this.#check();

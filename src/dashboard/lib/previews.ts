@@ -1,5 +1,9 @@
-/** Previews that were fetched: decoded, the most recently used kept. */
+/** A cache of decoded previews, of which the most recently used are kept. */
 
+/**
+ * Previews that are kept: ten seconds of a film. 240 decoded pictures of 320 pixels are about 50
+ * MB.
+ */
 const KEPT = 240;
 
 export class PreviewStore {
@@ -12,11 +16,11 @@ export class PreviewStore {
     this.#taskId = taskId;
   }
 
-  /** The frame's preview; null when there is none (any more). */
+  /** The preview of a frame; null when the frame has none or the store is closed. */
   async get(frame: number): Promise<HTMLImageElement | null> {
     const known = this.#images.get(frame);
     if (known) {
-      // Used last: moved to the end.
+      // A map keeps the order of insertion: the most recently used entry moves to the end.
       this.#images.delete(frame);
       this.#images.set(frame, known);
       return await known;
@@ -29,7 +33,9 @@ export class PreviewStore {
     return this.#closed ? null : image;
   }
 
-  /** The frame has changed: its picture is another one now. */
+  /**
+   * Delete the preview of a frame that has changed. `attempt` is the attempt that made the new one.
+   */
   forget(frame: number, attempt: number | null): void {
     this.#images.delete(frame);
     if (attempt === null) this.#attempts.delete(frame);
@@ -44,7 +50,8 @@ export class PreviewStore {
   async #load(frame: number): Promise<HTMLImageElement | null> {
     const image = new Image();
     const attempt = this.#attempts.get(frame);
-    // With its attempt the address never means another picture, and the browser may keep it.
+    // With the attempt in it, an address stands for one picture for ever, and the browser may cache
+    // it.
     image.src = `/tasks/${this.#taskId}/frames/${frame}/preview${attempt === undefined ? "" : `?a=${attempt}`}`;
     try {
       await image.decode();

@@ -1,4 +1,4 @@
-/** What the manager answers when it refuses, and what the network does when it fails. */
+/** Errors of calls to the manager: its refusals, and failures of the network. */
 import type { FieldError, Problem } from "../../protocol/problem.ts";
 
 /** A refusal (`status` ≥ 400) or an unreachable manager (`status` 0). `message` is for people. */
@@ -20,18 +20,21 @@ function isProblem(value: unknown): value is Problem {
   return typeof value === "object" && value !== null && "code" in value && "detail" in value;
 }
 
-/** The error in a refusal's body; a body that is no problem document (a proxy's page) is told by its status. */
+/**
+ * The error of a refusal. Of a body that is no problem document (a proxy's page), the error names
+ * the status only.
+ */
 export function problemOf(status: number, text: string): ApiError {
   try {
     const value: unknown = JSON.parse(text);
     if (isProblem(value)) return new ApiError(status, value);
   } catch {
-    // Told by the status below.
+    // Not JSON: the status is all there is.
   }
   return new ApiError(status, { code: "unknown", detail: `The manager answered ${status}.` });
 }
 
-/** What to show of anything thrown. */
+/** The text to show for anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

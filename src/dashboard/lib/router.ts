@@ -1,9 +1,9 @@
-/** Where we are: the path as a signal, links without a reload. */
+/** The address of the page as signals, and links that are followed without a reload. */
 import { computed, signal } from "@preact/signals";
 
 const place = signal(location.pathname + location.search + location.hash);
 
-/** The path without a slash at its end; `/` is the farm. */
+/** The path without a slash at its end; `/` counts as `/app`, the farm. */
 export const path = computed(() => new URL(place.value, location.origin).pathname.replace(/\/+$/, "") || "/app");
 export const query = computed(() => new URL(place.value, location.origin).searchParams);
 
@@ -11,14 +11,17 @@ function sync(): void {
   place.value = location.pathname + location.search + location.hash;
 }
 
-/** Go somewhere inside the page. The new view gets the focus, as a new document would. */
+/** Go to another view of the page. With `replace` the browser's history gets no new entry. */
 export function go(to: string, replace = false): void {
   history[replace ? "replaceState" : "pushState"](null, "", to);
   sync();
   if (!replace) scrollTo(0, 0);
 }
 
-/** Change the query without a new entry in the history. */
+/**
+ * Change the query without a new entry in the browser's history. Null or an empty text removes a
+ * value.
+ */
 export function setQuery(values: Record<string, string | null>): void {
   const url = new URL(location.href);
   for (const [name, value] of Object.entries(values)) {
@@ -28,7 +31,10 @@ export function setQuery(values: Record<string, string | null>): void {
   go(url.pathname + url.search + url.hash, true);
 }
 
-/** The link a click is on, when the page should follow it itself. */
+/**
+ * The address of the link that was clicked, when it is one of the page's own views; null for all
+ * other clicks.
+ */
 function ownLink(event: MouseEvent): string | null {
   if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return null;
@@ -37,20 +43,22 @@ function ownLink(event: MouseEvent): string | null {
   return link.pathname === "/" || link.pathname.startsWith("/app") ? link.pathname + link.search + link.hash : null;
 }
 
-/** Start to follow links and the back button. */
+/** Start to follow links and the browser's back button. */
 export function startRouter(): void {
   addEventListener("popstate", sync);
   addEventListener("hashchange", sync);
   document.addEventListener("click", (event) => {
     const to = ownLink(event);
-    // A link to a place on this page (the skip link) is the browser's own business.
+    // The browser itself follows a link to a place on the same page (the skip link).
     if (to === null || to.split("#")[0] === location.pathname + location.search) return;
     event.preventDefault();
     go(to);
   });
 }
 
-/** `/app/tasks/12` against `/app/tasks/:id`: the parameters, or null. */
+/**
+ * The parameters of `/app/tasks/12` by the pattern `/app/tasks/:id`; null when it does not match.
+ */
 export function match(pattern: string, actual: string): Record<string, string> | null {
   const wanted = pattern.split("/");
   const given = actual.split("/");

@@ -1,4 +1,7 @@
-/** The selected frames of a task: a mask over its frames, and a cursor on one frame. Signals tell views of changes. */
+/**
+ * The selected frames of a task: a mask over its frames, and a cursor on one frame. Signals tell
+ * views of changes.
+ */
 import { signal } from "@preact/signals";
 import type { FrameState } from "../../protocol/task.ts";
 import { STATES, type FrameMap } from "./frame-map.ts";
@@ -50,8 +53,8 @@ export class Selection {
   }
 
   /**
-   * Select all cells from the start of the range to this one. `visible` maps cells to indexes; null when every frame has the
-   * cell of its index.
+   * Select all cells from the start of the range to this one. `visible` maps cells to indexes; null
+   * when every frame has the cell of its index.
    */
   extend(cell: number, visible: Uint32Array | null): void {
     this.mask.set(this.#base);
@@ -69,7 +72,10 @@ export class Selection {
     this.#base = this.mask.slice();
   }
 
-  /** Select the frames of a list; false when the list cannot be read or has none of the task's frames. */
+  /**
+   * Select the frames of a list; false when the list cannot be read or has none of the task's
+   * frames.
+   */
   selectList(map: FrameMap, text: string): boolean {
     const found = [...map.indexesOf(text)];
     if (found.length === 0) return false;

@@ -1,16 +1,16 @@
-/** Who is signed in. The token itself is traded for a cookie and forgotten. */
+/** Who is signed in. The token is exchanged for a cookie; the page does not keep it. */
 import { computed, signal } from "@preact/signals";
 import type { Session } from "../../protocol/session.ts";
 import { call, get, whenUnauthorized } from "./api.ts";
 import { ApiError } from "./problem.ts";
 
-/** undefined: not known yet; null: nobody. */
+/** undefined until the manager has answered; null when nobody is signed in. */
 export const session = signal<Session | null | undefined>(undefined);
 
 export const isAdmin = computed(() => session.value?.role === "admin");
 export const maySubmit = computed(() => session.value?.role === "admin" || session.value?.role === "artist");
 
-/** Whether we may change what this owner submitted. */
+/** Whether the viewer may change the tasks of this owner. */
 export function mayChange(owner: string): boolean {
   const who = session.value;
   return who?.role === "admin" || (who?.role === "artist" && who.owner !== "" && who.owner === owner);
@@ -20,7 +20,10 @@ whenUnauthorized(() => {
   if (session.value) session.value = null;
 });
 
-/** Kept while somebody is signed in, because no script can read the cookie: without one, asking would only be refused. */
+/**
+ * Set while somebody is signed in. No script can read the cookie; without this mark the page would
+ * ask for the session at every start, and a first visit would begin with an error in the console.
+ */
 const KEY = "tablao-signed-in";
 
 function remember(who: Session | null): void {
@@ -28,7 +31,7 @@ function remember(who: Session | null): void {
     if (who) localStorage.setItem(KEY, who.role);
     else localStorage.removeItem(KEY);
   } catch {
-    // Private windows may have no storage; then one signs in once more.
+    // A private window may have no storage. Then a reload asks for the token again.
   }
 }
 
@@ -44,7 +47,10 @@ session.subscribe((who) => {
   if (who !== undefined) remember(who);
 });
 
-/** Ask the manager who we are. Throws only when it cannot be reached. */
+/**
+ * Ask the manager who is signed in. Throws `ApiError` only when the manager cannot be reached or
+ * fails.
+ */
 export async function loadSession(): Promise<void> {
   if (!mayBeSignedIn()) {
     session.value = null;
@@ -58,7 +64,10 @@ export async function loadSession(): Promise<void> {
   }
 }
 
-/** Sign in with a token or a share link's text; a bad one throws `ApiError`. */
+/**
+ * Sign in with a token or with the token of a share link. Throws `ApiError` when the manager
+ * refuses it.
+ */
 export async function signIn(token: string): Promise<void> {
   session.value = await call<Session>("POST", "/auth/session", { body: { token } });
 }

@@ -1,4 +1,7 @@
-/** One task, live: its summary, where each frame stands, what is known of each frame, and its newest log lines. */
+/**
+ * One task, live: its summary, the state of each frame, which frames have previews, and the newest
+ * log lines.
+ */
 import { signal } from "@preact/signals";
 import type { LiveFrame, MovedFrames, TaskMessage, TaskSnapshot } from "../../protocol/live.ts";
 import type { LogPage, Task } from "../../protocol/task.ts";
@@ -7,21 +10,25 @@ import { LiveSocket, type LiveState } from "./live.ts";
 
 export type LogLine = LogPage["lines"][number];
 
-/** Lines the page keeps; older ones are asked for. */
+/**
+ * Log lines that the page keeps. With all lines of a long render its memory would grow for days.
+ */
 const KEPT_LINES = 2_000;
 
 export class TaskLive {
   readonly task = signal<Task | null>(null);
   readonly map = signal<FrameMap | null>(null);
-  /** Rises when any frame changed: what is painted from `map` looks at it. */
+  /** Rises when any frame changes. Views of `map` read it, because the map changes in place. */
   readonly version = signal(0);
   /** 1 for frames that have a preview, by index. */
   previews = new Uint8Array(0);
-  /** The newest preview. */
+  /** The frame with the newest preview. */
   readonly newest = signal<number | null>(null);
-  /** Frames of the last delta, for views that keep more about frames than their state. */
+  /** The frames of the last delta, for views that keep more about a frame than its state. */
   readonly changed = signal<readonly LiveFrame[]>([]);
-  /** The same where many changed: their states only. */
+  /**
+   * The frames of the last delta that changed many: lists by state, without facts about each frame.
+   */
   readonly moved = signal<MovedFrames | null>(null);
   readonly log = signal<readonly LogLine[]>([]);
   readonly socket: LiveSocket<TaskMessage>;
@@ -43,12 +50,15 @@ export class TaskLive {
     this.socket.close();
   }
 
-  /** Lines from the REST log, merged with what came live. */
+  /**
+   * Add lines of the log, from the socket or from the API, in the order of their numbers and each
+   * once.
+   */
   addLog(lines: readonly LogLine[]): void {
     if (lines.length === 0) return;
     const known = this.log.value;
     const last = known.at(-1)?.seq ?? -1;
-    // The usual case: only newer ones.
+    // The usual case: all lines are newer than those that are known.
     if (lines[0]!.seq > last) {
       this.log.value = [...known, ...lines].slice(-KEPT_LINES);
       return;

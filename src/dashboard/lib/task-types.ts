@@ -30,7 +30,10 @@ export async function loadTaskTypes(): Promise<void> {
   taskTypes.value = (await get<{ types: TaskType[] }>("/types")).types;
 }
 
-/** Whether the result of a task of this type is one video file; false until the types have been read. */
+/**
+ * Whether the result of a task of this type is one video file; false until the types have been
+ * read.
+ */
 export function makesVideo(type: string): boolean {
   return taskTypes.value?.some((known) => known.type === type && known.makes_video) ?? false;
 }

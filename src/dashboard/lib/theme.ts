@@ -1,4 +1,7 @@
-/** Light and dark: the system's wish, unless this browser was told otherwise. */
+/**
+ * The light and the dark theme: the system's choice, unless the viewer chose the other one in this
+ * browser.
+ */
 import { computed, effect, signal } from "@preact/signals";
 
 const KEY = "tablao-theme";
@@ -19,7 +22,10 @@ function readChoice(): Theme | null {
 
 export const theme = computed<Theme>(() => chosen.value ?? systemTheme.value);
 
-/** The other one. Chosen the same as the system's, the choice is forgotten, and the system leads again. */
+/**
+ * Switch to the other theme. When that is the system's theme, the choice is deleted, so that the
+ * page follows the system again.
+ */
 export function toggleTheme(): void {
   const next: Theme = theme.value === "dark" ? "light" : "dark";
   chosen.value = next === systemTheme.value ? null : next;
@@ -27,7 +33,7 @@ export function toggleTheme(): void {
     if (chosen.value === null) localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, chosen.value);
   } catch {
-    // A browser that keeps nothing: the choice lasts as long as this page.
+    // Without storage (a private window) the choice lasts until the page is closed.
   }
 }
 
@@ -38,7 +44,7 @@ export function startTheme(): void {
   });
 }
 
-/** A colour of `tokens.css` as canvas wants it. Read it again when `theme` changes. */
+/** A colour of `tokens.css` in a form that a canvas takes. Read it again when `theme` changes. */
 export function token(name: string): string {
   return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 }

@@ -1,4 +1,4 @@
-/** A list that is asked for when its view opens, and again after it was changed. */
+/** A list that is read when its view opens, and again after the view has changed it. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { get } from "./api.ts";
@@ -6,11 +6,12 @@ import { messageOf } from "./problem.ts";
 
 export interface Loaded<T> {
   value: T | null;
-  /** Why it could not be had. */
+  /** Why the last read failed. */
   wrong: string | null;
   reload: () => void;
 }
 
+/** Read `path` of the API, and again whenever it changes. */
 export function useList<T>(path: string): Loaded<T> {
   const value = useSignal<T | null>(null);
   const wrong = useSignal<string | null>(null);

@@ -1,4 +1,4 @@
-/** What the tabs of the manage view have in common: a list of things, and a form that adds one. */
+/** The common shape of the tabs of the manage view: a list, and a form that adds to it. */
 import type { ComponentChildren } from "preact";
 import type { Loaded } from "../lib/use-list.ts";
 
@@ -6,17 +6,20 @@ interface AdminForm {
   title: string;
   lead?: string;
   fields: ComponentChildren;
-  /** The words of the button. */
+  /** The text of the button. */
   action: string;
   disabled?: boolean;
   onSubmit: () => void;
-  /** What was made, when it must be shown: a secret that the manager shows once. */
+  /** What the form has made, where it must be shown: the manager shows a secret only once. */
   made?: ComponentChildren;
 }
 
 interface AdminTableProps<T> {
   lead?: string;
-  /** The answer that `items` come from: nothing is shown before it is there, and its error instead of it. */
+  /**
+   * The answer that the items come from. Without an answer no items are shown; its error is shown
+   * above them.
+   */
   list: Loaded<unknown>;
   items: readonly T[];
   rows: (items: readonly T[]) => ComponentChildren;
@@ -25,7 +28,7 @@ interface AdminTableProps<T> {
   /** Title of the list, with its filters. */
   listHead?: ComponentChildren;
   form: AdminForm;
-  /** Put the form above the list, where it is the reason to come here. */
+  /** Put the form above the list: for tabs that people mostly open to add something. */
   formFirst?: boolean;
 }
 

@@ -19,7 +19,8 @@ export function CopyBox({ value, label }: { value: string; label: string }) {
       await navigator.clipboard.writeText(value);
       copied.value = true;
     } catch {
-      // Without permission, or without https, browsers refuse: the message says how to copy by hand.
+      // Without permission, or without https, browsers refuse: the message says how to copy by
+      // hand.
       say(text.copyFailed);
     }
   };

@@ -16,7 +16,7 @@ type TextFieldProps = FieldProps & { kind?: InputKind } & Pick<
     "class" | "required" | "placeholder" | "maxLength" | "min"
   >;
 
-/** A line of text, or another kind of value that a browser reads as text. */
+/** A field for one line of text, or for a number, a date or an address. */
 export function TextField({ label, value, hint, error, kind = "text", ...attributes }: TextFieldProps) {
   return (
     <Field label={label} hint={hint} error={error}>
@@ -33,7 +33,7 @@ export function TextField({ label, value, hint, error, kind = "text", ...attribu
   );
 }
 
-/** A choice among values. `choices` are pairs of a value and its words. */
+/** A choice among values. `choices` are pairs of a value and the text to show for it. */
 export function SelectField({
   label,
   value,

@@ -1,4 +1,4 @@
-/** Icons, 16 × 16, drawn with one line width. They stand beside words or carry a label. */
+/** Icons of 16 × 16 pixels with one line width. An icon without words beside it needs a label. */
 const PATHS = {
   sun: "M8 5a3 3 0 1 0 0 6 3 3 0 0 0 0-6M8 1v1.6M8 13.4V15M1 8h1.6M13.4 8H15M3 3l1.2 1.2M11.8 11.8 13 13M13 3l-1.2 1.2M4.2 11.8 3 13",
   moon: "M13.5 9.8A6 6 0 0 1 6.2 2.5a6 6 0 1 0 7.3 7.3z",
@@ -34,7 +34,7 @@ export function Icon({ name }: { name: keyof typeof PATHS }) {
   );
 }
 
-/** The stage's boards, and one that is lit. */
+/** The logo: the boards of a stage (a tablao), one of them lit. */
 export function Logo() {
   return (
     <svg width="20" height="20" viewBox="0 0 20 20" aria-hidden="true">

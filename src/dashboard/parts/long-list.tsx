@@ -7,19 +7,19 @@ import { useSignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 
-/** One column: all there is to say about it, so that a new column is one new entry of a list. */
+/** One column of a list. A new column is one new entry in the list of columns. */
 export interface Column<T> {
   title: string;
   /** A track of `grid-template-columns`. */
   width: string;
-  /** Align title and cells at the end, as numbers want it. */
+  /** Align title and cells at the end, for numbers. */
   end?: boolean;
-  /** More classes of the cells. */
+  /** Further classes of the cells. */
   class?: string;
   cell: (item: T) => ComponentChildren;
 }
 
-/** Up to this many rows all exist, so that short lists need no measuring while they scroll. */
+/** A list of up to this many rows has all of them, and measures nothing while the page scrolls. */
 const ALL_UP_TO = 60;
 /** Rows that exist above and below the window. With fewer, fast scrolling would show blank rows. */
 const SPARE_ROWS = 8;

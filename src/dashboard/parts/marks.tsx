@@ -1,11 +1,11 @@
-/** Marks of states: shape and colour, beside the word. */
+/** Marks of states beside their words. They differ in shape and colour. */
 import type { FrameState, TaskStatus } from "../../protocol/task.ts";
 import type { LiveWorker } from "../../protocol/live.ts";
 import { text } from "../text.ts";
 
 export type Kind = FrameState | "paused" | "offline";
 
-/** A mark of 12 × 12; the shapes are those of the frame grid. */
+/** A mark of 12 × 12 pixels, in the shapes of the frame grid. */
 export function Mark({ kind }: { kind: Kind }) {
   return (
     <svg width="12" height="12" viewBox="0 0 12 12" aria-hidden="true">
@@ -58,7 +58,7 @@ const TONE: Record<Kind, string> = {
   offline: "quiet",
 };
 
-/** In place of a value that there is not. */
+/** Shown in place of a value that does not exist. */
 export const NOTHING = <span class="quiet">–</span>;
 
 function State({ kind, word }: { kind: Kind; word: string }) {
@@ -80,7 +80,7 @@ export function FrameStateMark({ state }: { state: FrameState }) {
 
 type WorkerWord = keyof typeof text.workerState;
 
-/** One word for connection, switch and work: what matters most. */
+/** The one word that says most about a worker: its connection, else its switch, else its work. */
 function workerWord(worker: Pick<LiveWorker, "connection" | "status" | "draining">): WorkerWord {
   if (worker.connection === "offline") return worker.status === "disabled" ? "offlineDisabled" : "offline";
   if (worker.status === "disabled") return "disabled";

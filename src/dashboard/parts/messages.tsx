@@ -1,4 +1,7 @@
-/** Messages that come and go: what was done, and what went wrong. Read out by screen readers. */
+/**
+ * Messages that are shown for a few seconds: what was done, or what went wrong. Screen readers read
+ * them out.
+ */
 import { signal } from "@preact/signals";
 import { messageOf } from "../lib/problem.ts";
 import { text } from "../text.ts";
@@ -8,6 +11,7 @@ interface Shown {
   words: string;
 }
 
+/** Long enough to read two lines. */
 const STAYS_MS = 6_000;
 const shown = signal<readonly Shown[]>([]);
 let last = 0;
@@ -16,14 +20,17 @@ function dismiss(id: number): void {
   shown.value = shown.value.filter((message) => message.id !== id);
 }
 
-/** Say something for a few seconds. */
+/** Show a message for a few seconds. */
 export function say(words: string): void {
   const id = ++last;
   shown.value = [...shown.value.slice(-3), { id, words }];
   setTimeout(() => dismiss(id), STAYS_MS);
 }
 
-/** Do something, and say why when it fails. True when it went well. */
+/**
+ * Run an action. When it fails, show why and answer false; when it succeeds, show `done` and answer
+ * true.
+ */
 export async function attempt(what: () => Promise<unknown>, done?: string): Promise<boolean> {
   try {
     await what();
@@ -35,7 +42,7 @@ export async function attempt(what: () => Promise<unknown>, done?: string): Prom
   }
 }
 
-/** Open modal dialogs. They cover the page, so messages are shown in them. */
+/** Number of open modal dialogs. They cover the page, so messages are shown inside them. */
 export const covers = signal(0);
 
 export function Messages({ inDialog = false }: { inDialog?: boolean }) {

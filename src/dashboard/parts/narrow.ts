@@ -1,4 +1,6 @@
-/** Whether the window is a phone's. */
+/**
+ * Whether the window is as narrow as a phone. The same width is in the media queries of the styles.
+ */
 import { signal } from "@preact/signals";
 
 const media = matchMedia("(max-width: 700px)");

@@ -1,4 +1,4 @@
-/** How far a task is: a strip with a part for each state. */
+/** The progress of a task: a strip with a part for each state of frames. */
 import type { FrameCounts } from "../../protocol/task.ts";
 import { text } from "../text.ts";
 

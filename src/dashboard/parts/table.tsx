@@ -1,15 +1,15 @@
-/** A table of rows that all exist, for lists that a person reads whole. Long lists take `LongList`. */
+/** A table for short lists: all of its rows exist. For long lists there is `LongList`. */
 import type { ComponentChildren } from "preact";
 import "./table.css";
 
 export interface TableColumn<T> {
   title: string;
-  /** The title is for screen readers only: a column of buttons explains itself to the eye. */
+  /** Show the title to screen readers only, for a column of buttons. */
   hiddenTitle?: boolean;
   cell: (item: T) => ComponentChildren;
-  /** Align title and cells at the end, as numbers want it. */
+  /** Align title and cells at the end, for numbers. */
   end?: boolean;
-  /** More classes of a cell. */
+  /** Further classes of a cell. */
   class?: (item: T) => string;
   /** The tooltip of a cell. */
   tooltip?: (item: T) => string | undefined;
@@ -17,7 +17,7 @@ export interface TableColumn<T> {
 
 interface TableProps<T> {
   label: string;
-  /** The first column names the row. */
+  /** The cells of the first column are the headings of their rows. */
   columns: readonly TableColumn<T>[];
   items: readonly T[];
   keyOf: (item: T) => string | number;

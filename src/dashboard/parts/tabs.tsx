@@ -1,4 +1,7 @@
-/** Tabs as the ARIA pattern has them: arrows move, one stop for the Tab key. */
+/**
+ * Tabs by the ARIA pattern: arrow keys move between them, and the Tab key stops at the chosen one
+ * only.
+ */
 import type { Signal } from "@preact/signals";
 
 interface TabsProps<T extends string> {

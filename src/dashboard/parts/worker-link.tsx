@@ -1,4 +1,7 @@
-/** A worker's name, which leads to it wherever one may look at workers: not through a share link. */
+/**
+ * A worker's name as a link to its view. Viewers with a share link may not see workers and get the
+ * name only.
+ */
 import { workerName } from "../lib/farm.ts";
 import { session } from "../lib/session.ts";
 

@@ -10,7 +10,10 @@ async function fileOf(entry: FileSystemFileEntry): Promise<File> {
   return await new Promise((resolve, reject) => entry.file(resolve, reject));
 }
 
-/** A folder's entries. Browsers return at most a hundred for each call, and an empty list at the end. */
+/**
+ * A folder's entries. Browsers return at most a hundred for each call, and an empty list at the
+ * end.
+ */
 async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
   const reader = folder.createReader();
   const all: FileSystemEntry[] = [];
@@ -42,10 +45,16 @@ export function chosen(files: FileList | null): Chosen[] {
   return [...(files ?? [])].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
 }
 
-/** Files that systems, version control and Blender's own backups leave in folders; no task needs them. */
+/**
+ * Files that systems, version control and Blender's own backups leave in folders; no task needs
+ * them.
+ */
 const JUNK = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*|\.git\/.*)$|\.blend\d+$/i;
 
-/** Add files to a list, without junk. A file whose path is in the list already replaces the earlier one. */
+/**
+ * Add files to a list, without junk. A file whose path is in the list already replaces the earlier
+ * one.
+ */
 export function together(before: readonly Chosen[], more: readonly Chosen[]): Chosen[] {
   const all = new Map(before.map((one) => [one.path, one]));
   for (const one of more) if (!JUNK.test(one.path)) all.set(one.path, one);

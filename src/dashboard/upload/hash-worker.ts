@@ -1,12 +1,14 @@
-/** Hashes files in a thread of its own: the whole, and each part, in one pass over the file as a stream. */
+/**
+ * A web worker that hashes files: the whole file and each part of it, in one pass over a stream.
+ */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex } from "@noble/hashes/utils.js";
 import type { HashAnswer, HashRequest } from "./hasher.ts";
 
-/** Told at most this often, in bytes read. */
+/** Bytes between two reports of progress. More reports would slow the page down. */
 const TELL_EVERY = 8 * 1024 * 1024;
 
-/** The thread's own `postMessage`: the types of a window would want a target. */
+/** `postMessage` of a web worker. The types are those of a window, which would require a target. */
 const answer = (message: HashAnswer): void => (postMessage as (message: HashAnswer) => void)(message);
 
 async function hash({ id, file, partBytes }: HashRequest): Promise<void> {
@@ -21,7 +23,7 @@ async function hash({ id, file, partBytes }: HashRequest): Promise<void> {
     const { done: ended, value } = await reader.read();
     if (ended) break;
     whole.update(value);
-    // A file that goes in one piece needs no hashes of parts.
+    // A file that is sent in one piece needs no hashes of parts.
     if (file.size > partBytes) {
       for (let at = 0; at < value.length;) {
         const take = Math.min(value.length - at, partBytes - inPart);

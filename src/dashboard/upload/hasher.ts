@@ -1,9 +1,9 @@
-/** The thread that hashes, as a function. */
+/** Hashing in a web worker, as a function that answers a promise. */
 
 export interface HashRequest {
   id: number;
   file: Blob;
-  /** Size of a part; hashes of parts are made for files above it. */
+  /** Size of a part. Only files above it get hashes of their parts. */
   partBytes: number;
 }
 
@@ -15,7 +15,7 @@ export type HashAnswer =
 export interface Hashed {
   sha256: string;
   size: number;
-  /** Of each part, for files above one. */
+  /** The hash of each part, in order; empty for a file of one part. */
   parts: string[];
 }
 
@@ -25,7 +25,7 @@ interface Waiting {
   onProgress: (done: number) => void;
 }
 
-/** One thread: reading a disk from several places at once is rarely faster. */
+/** One web worker: reading several files of a disk at once is rarely faster. */
 export class Hasher {
   readonly #worker = new Worker(new URL("./hash-worker.ts", import.meta.url), { type: "module" });
   readonly #waiting = new Map<number, Waiting>();
@@ -48,12 +48,15 @@ export class Hasher {
     });
   }
 
-  /** Hash a file; rejects when it cannot be read (any more). */
+  /**
+   * Hash a file. Rejects when the file cannot be read, which happens when it was changed after it
+   * was chosen.
+   */
   async hash(file: Blob, partBytes: number, onProgress: (done: number) => void): Promise<Hashed> {
     const id = ++this.#last;
     return await new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject, onProgress });
-      // A worker takes no target: only windows do.
+      // Only a window's postMessage takes a target; a web worker's does not.
       // oxlint-disable-next-line unicorn/require-post-message-target-origin
       this.#worker.postMessage({ id, file, partBytes } satisfies HashRequest);
     });

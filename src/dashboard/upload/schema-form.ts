@@ -1,6 +1,6 @@
 /**
- * The settings form, made from the JSON Schema of a task type: which fields it has, what each field takes, and which value a
- * text stands for. Pure.
+ * The settings form, made from the JSON Schema of a task type: which fields it has, what each field
+ * takes, and which value a text stands for. Pure.
  */
 import type { JsonSchema } from "../lib/task-types.ts";
 
@@ -30,7 +30,10 @@ function kindOf(schema: JsonSchema): SettingField["kind"] {
   return type === "array" ? "list" : "json";
 }
 
-/** The fields of a type's settings, without the old names of 2015 (`not` in the schema) and without those in `hidden`. */
+/**
+ * The fields of a type's settings, without the old names of 2015 (`not` in the schema) and without
+ * those in `hidden`.
+ */
 export function fieldsOf(schema: JsonSchema, hidden: ReadonlySet<string>): SettingField[] {
   const fields: SettingField[] = [];
   for (const [name, raw] of Object.entries(schema.properties ?? {})) {
@@ -50,7 +53,10 @@ export function fieldsOf(schema: JsonSchema, hidden: ReadonlySet<string>): Setti
   return fields;
 }
 
-/** The value of a field's text; undefined for an empty field, which is not sent. Throws `SyntaxError` for bad JSON. */
+/**
+ * The value of a field's text; undefined for an empty field, which is not sent. Throws
+ * `SyntaxError` for bad JSON.
+ */
 export function valueOf(field: SettingField, text: string): unknown {
   if (text.trim() === "") return undefined;
   switch (field.kind) {
@@ -73,7 +79,7 @@ export function valueOf(field: SettingField, text: string): unknown {
   }
 }
 
-/** `frame_timeout_s` → `Frame timeout (s)`: the words of a name. */
+/** The label of a setting: `frame_timeout_s` → `Frame timeout (s)`. */
 export function wordsOf(name: string): string {
   const unit = /_(s|ms)$/.exec(name)?.[1];
   const words = (unit ? name.slice(0, -unit.length - 1) : name).replaceAll("_", " ");

@@ -1,6 +1,9 @@
 /**
- * Bring files to the manager: hash, ask what is missing, send only that, small files many to a request. Large files go in parts,
- * and parts that have arrived are not sent again: so stopping, or a network that fails, costs one part at most.
+ * Uploads of files: hash them, ask the manager which are missing, and send only those.
+ *
+ * - Small files travel many to a request.
+ * - Large files travel in parts. A part that has arrived is not sent again, so a stop or a network
+ *   failure costs the parts that were under way, and no more.
  */
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
@@ -13,9 +16,14 @@ import { ApiError, problemOf } from "../lib/problem.ts";
 import { Hasher, type Hashed } from "./hasher.ts";
 import type { Chosen } from "./files.ts";
 
-/** Requests at a time. */
+/** Requests at a time: enough to hide the time between a request and its answer on a fast line. */
 const LANES = 3;
+/** The most hashes that `POST /assets/missing` takes. */
 const ASKED_AT_ONCE = 1_000;
+/**
+ * With the pauses below, a request is given up after half a minute to a minute of pauses between
+ * its tries.
+ */
 const TRIES = 8;
 const PAUSE_MS = 1_000;
 const PAUSE_MAX_MS = 15_000;
@@ -24,13 +32,16 @@ export interface SendProgress {
   phase: "hashing" | "uploading";
   done: number;
   total: number;
-  /** Files the manager had already. */
+  /** Number of files that the manager had already. */
   known: number;
-  /** The network failed, and it is being tried again. */
+  /** The last try of a request failed, and it is being tried again. */
   retrying: boolean;
 }
 
-/** A request with progress, which `fetch` does not tell; answers its text. Rejects with `ApiError`, or an AbortError. */
+/**
+ * A request that reports progress, which `fetch` cannot do for uploads. Answers the text of the
+ * response. Rejects with `ApiError`, or with an AbortError when it was stopped.
+ */
 async function transfer(
   method: "PUT" | "POST",
   path: string,
@@ -61,6 +72,7 @@ async function transfer(
   });
 }
 
+/** Whether an error may be gone at the next try. */
 function mayPass(thrown: unknown): boolean {
   return thrown instanceof ApiError && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 500);
 }
@@ -75,7 +87,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A file on its way. */
+/** A file to send, with its hashes. */
 interface Sending extends Hashed {
   file: File;
 }
@@ -94,7 +106,10 @@ export class Sender {
     this.#abort.abort();
   }
 
-  /** Bring all files; answers with what the task's settings say of them. Rejects when stopped, refused, or cut off for long. */
+  /**
+   * Send all files, and answer with the inputs for the task's settings. Rejects when it is stopped
+   * or refused, or when the network fails for longer than the tries of a request last.
+   */
   async send(files: readonly Chosen[]): Promise<Input[]> {
     const hashed = await this.#hashAll(files);
     const inputs = files.map(({ path }, index) => ({ path, sha256: hashed[index]!.sha256, size: hashed[index]!.size }));
@@ -153,7 +168,10 @@ export class Sender {
     return missing;
   }
 
-  /** Many small files in one request; answers those that were not taken, which then say why on their own. */
+  /**
+   * Send small files in one request. Answers the files that were not stored; sent on their own,
+   * they get their own error.
+   */
   async #sendBatch(batch: readonly Sending[]): Promise<Sending[]> {
     const key = batchList(batch);
     const body = new Blob(batch.map(({ file }) => file));
@@ -193,7 +211,7 @@ export class Sender {
     await this.#again(() => call("POST", `${path}/assemble`, { body: { size, sha256 }, signal: this.#abort.signal }));
   }
 
-  /** Try until it goes well, it is refused, or it has failed for minutes. */
+  /** Try a request until it succeeds, is refused, or has failed `TRIES` times. */
   async #again<T>(what: () => Promise<T>): Promise<T> {
     for (let tries = 1, wait = PAUSE_MS; ; tries++, wait = Math.min(PAUSE_MAX_MS, wait * 2)) {
       this.#abort.signal.throwIfAborted();

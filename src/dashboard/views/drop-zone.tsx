@@ -6,7 +6,10 @@ import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 import { chosen, dropped, together, type Chosen } from "../upload/files.ts";
 
-/** Files that are listed by name; of the rest, only the number is shown. A folder may have thousands. */
+/**
+ * Files that are listed by name; of the rest, only the number is shown. A folder may have
+ * thousands.
+ */
 const SHOWN = 8;
 
 interface Props {

@@ -20,7 +20,7 @@ const MARKS: Partial<Record<HistoryEvent["kind"], Kind>> = {
   canceled: "skipped",
 };
 
-/** Frames, seconds and the detail of an event, as far as it has them. */
+/** Frames, seconds and detail of an event, without those that it lacks. */
 function detailsOf(event: HistoryEvent): string {
   const long = event.frames !== null && event.frames.length > 40;
   const frames = long ? counted(event.frame_count, "frame") : event.frames;
@@ -79,18 +79,18 @@ const COLUMNS: readonly Column<HistoryEvent>[] = [
     cell: (event) => <span title={detailsOf(event)}>{detailsOf(event)}</span>,
   },
 ];
-/** For the page of one worker, which needs no column for it. */
+/** For the view of one worker: all events are its own. */
 const COLUMNS_OF_WORKER = COLUMNS.filter((column) => column.title !== text.farm.worker);
 
 interface Props {
   events: readonly HistoryEvent[];
-  /** Whether the rows have a link to their worker besides the link to their task. */
+  /** Show a column with the worker of each event. */
   withWorker?: boolean;
 }
 
 export function EventRows({ events, withWorker = false }: Props) {
   const columns = withWorker ? COLUMNS : COLUMNS_OF_WORKER;
-  // On a phone a row is two columns wide and as many lines as it needs (event-rows.css).
+  // On a phone the layout is that of event-rows.css: two columns, and as many lines as needed.
   const style = narrow.value ? {} : { gridTemplateColumns: tracksOf(columns) };
   return (
     <div role="table" aria-label={t.events} class="rows events">

@@ -1,4 +1,4 @@
-/** What the farm view shows in which order. Pure. */
+/** Order, search and names in lists of tasks and workers. Pure. */
 import { isEnded } from "../../protocol/constants.ts";
 import type { LiveWorker } from "../../protocol/live.ts";
 import type { TaskSummary } from "../../protocol/task.ts";
@@ -12,25 +12,25 @@ export function nameOfTask(task: Pick<TaskSummary, "id" | "name" | "type">): str
   return task.name === "" ? text.task.untitled(task.type, task.id) : task.name;
 }
 
-/** The order of dispatch for what is open, the newest first for what has ended. */
+/** Open tasks first, in the order in which they get workers; then ended tasks, the newest first. */
 export function byDispatch(a: TaskSummary, b: TaskSummary): number {
   const open = Number(isOpen(b)) - Number(isOpen(a));
   if (open !== 0) return open;
   return isOpen(a) ? b.priority - a.priority || a.id - b.id : b.updated_ms - a.updated_ms || b.id - a.id;
 }
 
-/** Online before offline, then by name: an order that does not change while they work. */
+/** Online before offline, then by name, so that rows keep their places while workers work. */
 export function workersFirst(a: LiveWorker, b: LiveWorker): number {
   const online = Number(b.connection === "online") - Number(a.connection === "online");
   return online || collator.compare(a.name || a.hostname, b.name || b.hostname) || a.id - b.id;
 }
 
-/** `node-2` before `node-10`. */
+/** Sorts `node-2` before `node-10`. */
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
 
 /**
- * Frames an hour at the present pace: what is left, by the middle of the estimate. Without an estimate nothing is known of
- * the pace. Null then.
+ * Frames per hour at the present pace: the frames that are left, by the middle of the estimate.
+ * Null without an estimate.
  */
 export function framesPerHour(task: Pick<TaskSummary, "frames" | "eta" | "updated_ms" | "status">): number | null {
   if (!task.eta || !isOpen(task)) return null;
@@ -39,7 +39,7 @@ export function framesPerHour(task: Pick<TaskSummary, "frames" | "eta" | "update
   return left > 0 && ms > 0 ? (left * 3_600_000) / ms : null;
 }
 
-/** All words must be found; `#12` and `12` find the number. */
+/** Whether a task has all words of the search in it; `#12` and `12` find its number. */
 export function matchesTask(task: Pick<TaskSummary, "id" | "name" | "type" | "owner">, search: string): boolean {
   const about = `#${task.id} ${task.name} ${task.type} ${task.owner}`.toLowerCase();
   return wordsOf(search).every((word) => about.includes(word));

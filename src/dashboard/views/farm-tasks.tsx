@@ -23,7 +23,7 @@ function shareDone({ frames }: TaskSummary): string {
   return percent(frames.done + frames.skipped, frames.total);
 }
 
-/** When the task will be ready; empty when it has ended or nothing can be said. */
+/** The estimate of when the task is ready; empty when it has ended or has no estimate. */
 function readyIn(task: TaskSummary): string {
   return task.eta && isOpen(task) ? spread(task.eta.low_ms, task.eta.high_ms, managerNow.value) : "";
 }

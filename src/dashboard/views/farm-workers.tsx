@@ -1,4 +1,4 @@
-/** The farm's workers, online ones first. */
+/** The workers of the farm, those that are online first. */
 import { useComputed, useSignal } from "@preact/signals";
 import type { LiveWorker } from "../../protocol/live.ts";
 import { managerNow, tasks, workers } from "../lib/farm.ts";
@@ -30,7 +30,7 @@ function CurrentTask({ worker }: { worker: LiveWorker }) {
   );
 }
 
-/** A measurement. The last one of an offline machine says nothing about now, so it is not shown. */
+/** A measurement in words. That of an offline machine is out of date and is not shown. */
 function measured(worker: LiveWorker, value: number | null, words: (value: number) => string) {
   return value === null || worker.connection === "offline" ? NOTHING : words(value);
 }

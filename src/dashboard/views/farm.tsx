@@ -1,4 +1,4 @@
-/** The farm at a glance: what the day brought, tasks by priority, workers. */
+/** The farm: figures of the day, tasks by priority, workers. */
 import { CopyBox, JoinMaker } from "../parts/controls.tsx";
 import { count, duration } from "../lib/format.ts";
 import { known, tasks, tasksLeftOut, today, workers } from "../lib/farm.ts";
@@ -37,7 +37,7 @@ function Figures() {
   );
 }
 
-/** What to do next where there is nothing yet. */
+/** The first steps, shown until there are a worker and a task. */
 function FirstSteps() {
   const t = text.farm;
   const joined = workers.value.size;

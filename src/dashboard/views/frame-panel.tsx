@@ -1,4 +1,4 @@
-/** One frame: where it stands, who tried it and why that failed, its file. */
+/** One frame: its state, its file, and its attempts with the reasons of their failures. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
@@ -15,25 +15,33 @@ import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";
 import { isOpen } from "./farm-rules.ts";
 
-/** While the cursor moves, nothing is asked. */
+/**
+ * The cursor must rest on a frame for this long. Without it, holding an arrow key would send a
+ * request for every frame.
+ */
 const SETTLED_MS = 150;
-/** By then the manager has written what happened into the history: of a task that goes on, and of one that has ended. */
+/**
+ * After this time the history has the events of a task, which the manager writes some time after
+ * they happen: later for a task that is still open, because its events are collected, than for a
+ * task that has ended.
+ */
 const WRITTEN_MS = { open: 31_000, ended: 3_000 };
 const EVENTS = 500;
 const FAILURE_PAGES = 10;
 
 type Try = Pick<HistoryEvent, "kind" | "attempt" | "worker_id" | "at_ms" | "detail">;
 
+/** What the history says about a frame. */
 interface Told {
   tries: Try[];
-  /** Frames that failed or were lost, of the whole task. */
+  /** Failed and lost frames of the whole task. */
   failures: number;
 }
 
-/** One answer, of one frame. */
+/** One frame as the manager answered it. */
 interface Answer {
   frame: Frame;
-  /** Null where it cannot be read. */
+  /** Null when the history cannot be read, or the viewer may not read it. */
   history: Told | null;
 }
 
@@ -41,7 +49,7 @@ interface Props {
   live: TaskLive;
   taskId: number;
   selection: Selection;
-  /** Share links see neither workers nor history nor logs. */
+  /** Whether the viewer is signed in: a share link shows no workers, no history and no logs. */
   full: boolean;
   onLog: (attempt: number) => void;
 }
@@ -51,7 +59,10 @@ function isAbout(event: HistoryEvent, frame: number): boolean {
   return parsed.ok && indexOfFrame(parsed.value, frame) >= 0;
 }
 
-/** The newest events of one kind. Failures and losses are few; of the done ones the frame itself tells the one that counts. */
+/**
+ * The newest events of one kind. Failures and losses are few, so all of them are read. Of the
+ * `done` events one page is enough: the frame itself says which attempt finished it.
+ */
 async function eventsOf(taskId: number, kind: "done" | "error" | "lost", signal: AbortSignal): Promise<HistoryEvent[]> {
   const events: HistoryEvent[] = [];
   const pages = kind === "done" ? 1 : FAILURE_PAGES;
@@ -66,14 +77,16 @@ async function eventsOf(taskId: number, kind: "done" | "error" | "lost", signal:
   return events;
 }
 
-/** The tries of one frame by what history tells, oldest first, and the one that finished it. */
+/**
+ * The attempts of one frame by the history, oldest first, with the attempt that finished the frame.
+ */
 async function attemptsOf(taskId: number, frame: Frame, signal: AbortSignal): Promise<Told> {
   const kinds = ["done", "error", "lost"] as const;
   const events = (await Promise.all(kinds.map((kind) => eventsOf(taskId, kind, signal)))).flat();
   const tries: Try[] = events
     .filter((event) => isAbout(event, frame.frame))
     .map(({ kind, attempt, worker_id, at_ms, detail }) => ({ kind, attempt, worker_id, at_ms, detail }));
-  // History is written behind, and may hold more than is read here.
+  // The history may not have that event yet, or may have it on a page that is not read here.
   if (frame.state === "done" && !tries.some((one) => one.kind === "done" && one.attempt === frame.attempt)) {
     const { attempt, worker_id, committed_ms } = frame;
     tries.push({ kind: "done", attempt, worker_id, at_ms: committed_ms ?? 0, detail: null });
@@ -86,24 +99,31 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
   const answer = useSignal<Answer | null>(null);
   const wrong = useSignal<string | null>(null);
   const wantedFrame = useComputed(() => live.map.value?.frameAt(selection.cursor.value) ?? null);
-  /** Where many frames changed, or a break was missed, states are all that is told. */
+  /**
+   * Read besides `changes`: a message about many frames, or after a break, has only the states of
+   * frames.
+   */
   const state = useComputed(() => {
     void live.version.value;
     return live.map.value?.stateAt(selection.cursor.value);
   });
-  /** Rises when this very frame changed. Others change all the time, and must not put off the asking again and again. */
+  /**
+   * Rises when this frame changes. Other frames change all the time; they must not delay the
+   * request again and again.
+   */
   const changes = useSignal(0);
   useSignalEffect(() => {
     if (live.changed.value.some((changed) => changed.frame === wantedFrame.peek())) changes.value = changes.peek() + 1;
   });
-  /** Failures and losses that the history told of; null where it was not read. */
+  /** Failures and losses of the task in the history; null when it was not read. */
   const told = useComputed(() => answer.value?.history?.failures ?? null);
   const behind = useComputed(() => {
     const task = live.task.value;
     return task !== null && told.value !== null && told.value < task.errors + task.lost;
   });
   const open = useComputed(() => live.task.value !== null && isOpen(live.task.value));
-  // History is written behind: what it owes is asked for when it is there, and again only after an answer that brought news.
+  // The history lacks failures that the task has counted: ask again when it has them. An answer
+  // without a change asks no more.
   useSignalEffect(() => {
     void told.value;
     if (!behind.value) return;
@@ -140,7 +160,7 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
   if (!map || map.total === 0) return null;
   const index = selection.cursor.value;
   const number = map.frameAt(index);
-  // What is known of the frame before says nothing of this one.
+  // The answer may still be that of the frame where the cursor was before.
   const here = answer.value?.frame.frame === number ? answer.value : null;
   const known = here?.frame ?? null;
   const tries = here?.history?.tries ?? null;
@@ -151,7 +171,7 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
   });
   const worker = lease?.worker_id ?? known?.worker_id ?? null;
   const makesFiles = live.task.value?.format !== "";
-  // All rows are always there: what a frame gets while one looks must not push the rest about.
+  // All rows exist from the start, so that nothing moves when a value arrives.
   return (
     <section class="sheet frame-panel" aria-labelledby="frame-title">
       <div class="sheet-head">

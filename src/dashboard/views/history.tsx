@@ -1,4 +1,7 @@
-/** What happened: events by filter, days, workers; each as CSV and JSON, too. */
+/**
+ * The history: events by a filter, totals by day, totals by worker. Each can be saved as CSV and
+ * JSON.
+ */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { DayTotal, HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
 import type { DayTotals, HistoryPage, WorkerTotals } from "../lib/answers.ts";
@@ -24,17 +27,20 @@ type Tab = "events" | "days" | "workers";
 const NAMES = ["kind", "task_id", "worker_id", "type", "since", "until"] as const;
 const DAY_MS = 86_400_000;
 
-/** The filter as the API takes it, from the address: so it can be bookmarked and sent. */
+/**
+ * The filter for the API, from the query of the page's address: so a filtered view can be
+ * bookmarked and sent.
+ */
 function apiQuery(search: URLSearchParams, names: readonly string[]): Record<string, string | null> {
   const values: Record<string, string | null> = {};
   for (const name of names) values[name] = search.get(name);
-  // Days of the calendar here, instants there; `until` is the end of its day.
+  // The fields have days and the API takes instants. `until` includes its whole day.
   if (values["since"]) values["since"] = String(Date.parse(`${values["since"]}T00:00`));
   if (values["until"]) values["until"] = String(Date.parse(`${values["until"]}T00:00`) + DAY_MS - 1);
   return values;
 }
 
-/** A value and what it is called. */
+/** A value of a filter and its name. */
 type Known = readonly [value: string, name: string];
 
 function Choices({ id, of }: { id: string; of: readonly Known[] }) {
@@ -92,7 +98,7 @@ function Events() {
       )}
     </Field>
   );
-  // Found by name: the browser searches in these while one types.
+  // Suggestions: the browser searches them by name while the viewer types.
   const knownTasks = [...tasks.value.values()].map((task) => [String(task.id), nameOfTask(task)] as const);
   const knownWorkers = [...workers.value.keys()].map((id) => [String(id), workerName(id)] as const);
   const knownTypes = [...new Set([...tasks.value.values()].map((task) => task.type))].map(

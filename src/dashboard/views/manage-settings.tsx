@@ -8,7 +8,7 @@ import { TextField } from "../parts/fields.tsx";
 import { attempt, say } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 
-/** The value of a text: JSON is what it stands for (`120` is a number), anything else is a text. */
+/** The value of a field: JSON is parsed (`120` is a number), and anything else is a text. */
 function valueOfText(value: string): unknown {
   try {
     return JSON.parse(value) as unknown;

@@ -1,4 +1,6 @@
-/** Webhooks: addresses to which the manager posts events of tasks, and what became of each delivery. */
+/**
+ * Webhooks: addresses to which the manager posts events of tasks, and what became of each delivery.
+ */
 import { useSignal } from "@preact/signals";
 import type { Webhook, WebhookCreated, WebhookEvent } from "../../protocol/webhook.ts";
 import type { DeliveryList, WebhookList } from "../lib/answers.ts";

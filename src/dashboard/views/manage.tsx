@@ -1,4 +1,4 @@
-/** For admins: join commands, tokens, settings, webhooks. */
+/** The view for admins: join commands, tokens, settings, webhooks. */
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { isAdmin } from "../lib/session.ts";
 import { query, setQuery } from "../lib/router.ts";

@@ -1,4 +1,7 @@
-/** The frame around all views: navigation, the state of the live connection, and the view of the current address. */
+/**
+ * The frame around all views: navigation, the state of the live connection, and the view of the
+ * current address.
+ */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";

@@ -1,4 +1,4 @@
-/** One setting of a type: the input that its schema asks for. */
+/** The field of one setting of a type, of the kind that its schema asks for. */
 import { Field } from "../parts/controls.tsx";
 import { Input } from "../parts/input.tsx";
 import { text } from "../text.ts";

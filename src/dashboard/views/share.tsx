@@ -1,4 +1,4 @@
-/** What a share link shows: one task, to look at. */
+/** The view of a share link: one task, which can be seen and not changed. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { go } from "../lib/router.ts";
@@ -8,8 +8,11 @@ import { text } from "../text.ts";
 import { ThemeButton } from "../parts/theme-button.tsx";
 import { TaskSheet } from "./task.tsx";
 
-/** The task of a link's token: its first part is readable, the second is the signature that the manager checks. */
-export function taskOf(token: string): number | null {
+/**
+ * The task in the token of a link; null when it has none. The first part of the token is readable;
+ * the second is the signature, which the manager checks.
+ */
+function sharedTask(token: string): number | null {
   try {
     const claims: unknown = JSON.parse(atob(token.split(".")[0]!.replaceAll("-", "+").replaceAll("_", "/")));
     if (typeof claims !== "object" || claims === null || !("task" in claims)) return null;
@@ -25,8 +28,8 @@ export function ShareView() {
   const who = session.value;
   const token = location.hash.slice(1);
   useEffect(() => {
-    const task = taskOf(token);
-    // Whoever is signed in sees more than the link shows, and must not lose that.
+    const task = sharedTask(token);
+    // A person who is signed in may see more than the link shows, and must stay signed in.
     if (who && who.role !== "share") {
       if (task !== null) go(`/app/tasks/${task}`, true);
       else wrong.value = t.bad;
@@ -38,7 +41,8 @@ export function ShareView() {
       return;
     }
     signIn(token).catch(() => (wrong.value = t.bad));
-    // Also when the session ends: then the link says whether it still holds.
+    // The effect runs again when the session ends: signing in anew shows whether the link is still
+    // valid.
   }, [token, who === null]);
   const shown = who?.role === "share" ? who : null;
   return (

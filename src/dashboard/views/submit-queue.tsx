@@ -1,4 +1,7 @@
-/** How a task stands in the queue: its name, priority, chunks, and who may take it. */
+/**
+ * The fields of a submission that every type has: name, priority, frames per lease, order, tags,
+ * tries.
+ */
 import type { Signal } from "@preact/signals";
 import { Field } from "../parts/controls.tsx";
 import { Input, type InputKind } from "../parts/input.tsx";
@@ -10,7 +13,7 @@ interface Props {
   queue: Signal<Texts>;
   paused: Signal<boolean>;
   errors: ReadonlyMap<string, string>;
-  /** The name it gets without one. */
+  /** The name that the task gets when the field is empty. */
   placeholder: string;
 }
 

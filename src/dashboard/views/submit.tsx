@@ -1,4 +1,7 @@
-/** Submit from the browser: files are dropped, the type's schema makes the form, and an upload can be stopped and resumed. */
+/**
+ * Submit from the browser: files are dropped, the type's schema makes the form, and an upload can
+ * be stopped and resumed.
+ */
 import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { Task } from "../../protocol/task.ts";
@@ -22,9 +25,15 @@ import { SettingInput } from "./setting-input.tsx";
 import { QueueFields, type Texts } from "./submit-queue.tsx";
 import "./submit.css";
 
-/** Settings without a field: the upload fills in `file` and `assets`, and `frames` replaces the other two. */
+/**
+ * Settings without a field: the upload fills in `file` and `assets`, and `frames` replaces the
+ * other two.
+ */
 const WITHOUT_FIELD = new Set(["file", "assets", "frame_start", "frame_end"]);
-/** Settings that are shown at once, in this order; all others are under “More settings”, unless they are required. */
+/**
+ * Settings that are shown at once, in this order; all others are under “More settings”, unless they
+ * are required.
+ */
 const FIRST = [
   "frames",
   "render_preset",
@@ -84,7 +93,8 @@ export function Submit() {
   const progress = useSignal<SendProgress | null>(null);
   const problem = useSignal<ApiError | Error | null>(null);
   const sender = useRef<Sender | null>(null);
-  // A second submission after a lost answer has the same key, so that the manager makes one task of both.
+  // A second submission after a lost answer has the same key, so that the manager makes one task of
+  // both.
   const key = useRef(crypto.randomUUID());
 
   const readTypes = (): void => {

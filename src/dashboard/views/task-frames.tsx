@@ -1,4 +1,4 @@
-/** The frames of a task: the grid, what is shown of it, what is chosen, and what to do with that. */
+/** The frames of a task: the grid, its filter and zoom, and the actions on the selected frames. */
 import { useSignal } from "@preact/signals";
 import type { FrameState } from "../../protocol/task.ts";
 import { FrameGrid } from "../grid/frame-grid.tsx";

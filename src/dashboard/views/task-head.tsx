@@ -40,7 +40,7 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
   const running = isOpen(task);
   const makesFiles = task.format !== "";
   useEffect(() => {
-    // Without the types a video is offered as a zip of one file, which works, too.
+    // If this fails, a video is offered as a zip with one file, which works, too.
     if (makesFiles && taskTypes.peek() === null) loadTaskTypes().catch(() => undefined);
   }, [makesFiles]);
   const isVideo = makesVideo(task.type);
@@ -54,7 +54,8 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
         </button>
       )}
       {makesFiles && (
-        // Until the first frame is done the link has no address: it takes its place, so nothing moves, and does nothing.
+        // Until the first frame is done the link has no address: it takes its place, so nothing
+        // moves, and does nothing.
         <a
           class="button"
           {...(task.frames.done > 0 ? { href: download, download: true } : { "aria-disabled": true })}

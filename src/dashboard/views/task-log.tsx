@@ -1,4 +1,7 @@
-/** The log: its tail, live; one attempt of it; and the place where it says what went wrong. */
+/**
+ * The log of a task: its end, live, or the lines of one attempt. Lines that read like errors are
+ * marked.
+ */
 import { useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
 import type { VNode } from "preact";
 import { useEffect, useRef } from "preact/hooks";
@@ -11,14 +14,20 @@ import { attempt as tryTo } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 import "./task-log.css";
 
+/** Entries that are read when the view opens. */
 const TAIL = 500;
+/** The most entries that the manager sends in one answer. */
 const PAGE = 10_000;
-/** Characters shown at first, of the newest lines: laying out megabytes of text would hold up everything else. */
+/**
+ * Characters that are shown at first. The layout of megabytes of text would block the page for
+ * seconds.
+ */
 const SHOWN = 200_000;
+/** "Show older lines" shows this many times as many. */
 const MORE = 4;
 const WRONG = /\b(error|exception|traceback|fatal|failed|killed)\b/i;
 
-/** An entry may be many lines of a renderer's output: those that read like an error are marked. */
+/** The lines of one entry; those that read like an error are marked. */
 function marked(said: string): VNode[] {
   return said
     .trimEnd()
@@ -26,7 +35,7 @@ function marked(said: string): VNode[] {
     .map((one, index) => (WRONG.test(one) ? <mark key={index}>{one}</mark> : <div key={index}>{one || " "}</div>));
 }
 
-/** Lines are made once: a log that grows does not draw again what is there. */
+/** Elements of lines that were rendered before: a growing log renders only its new lines. */
 const drawn = new WeakMap<LogLine, VNode>();
 
 function lineOf(line: LogLine): VNode {
@@ -43,7 +52,7 @@ function lineOf(line: LogLine): VNode {
   return made;
 }
 
-/** The newest lines, of at most so many characters in all, but one at least. */
+/** The newest lines with at most so many characters in all, but at least one line. */
 function newest(lines: readonly LogLine[], characters: number): readonly LogLine[] {
   let from = lines.length;
   for (let left = characters; from > 0; from--) {
@@ -53,7 +62,7 @@ function newest(lines: readonly LogLine[], characters: number): readonly LogLine
   return lines.slice(from);
 }
 
-/** The log's text that belongs to one attempt; the whole log is bounded, so reading it all is. */
+/** The lines of one attempt. The whole log is read for that; the manager limits its size. */
 async function linesOfAttempt(taskId: number, attempt: number): Promise<LogLine[]> {
   const found: LogLine[] = [];
   let after = 0;
@@ -68,7 +77,7 @@ async function linesOfAttempt(taskId: number, attempt: number): Promise<LogLine[
 interface Props {
   live: TaskLive;
   taskId: number;
-  /** Only this attempt, when one is chosen. */
+  /** The attempt whose lines are shown; null for the whole log. */
   attempt: Signal<number | null>;
 }
 
@@ -115,14 +124,14 @@ export function TaskLog({ live, taskId, attempt }: Props) {
     const element = box.current;
     if (!element) return;
     if (attempt.value !== null) {
-      // The last thing that reads like an error is most often what ended it.
+      // The last line that reads like an error is most often the reason why the attempt ended.
       const wrong = [...element.querySelectorAll<HTMLElement>("mark")].at(-1);
       element.scrollTop = wrong ? wrong.offsetTop - element.offsetTop - element.clientHeight / 3 : element.scrollHeight;
     } else if (follow.value) element.scrollTop = element.scrollHeight;
   }, [lines.value, follow.value]);
 
   const onScroll = (): void => {
-    // The last event may come after the log is gone.
+    // A last scroll event may come after the element was removed.
     const element = box.current;
     if (!element) return;
     const atEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 24;

@@ -8,7 +8,10 @@ import { get } from "../lib/api.ts";
 import { duration, instant } from "../lib/format.ts";
 import { text } from "../text.ts";
 
-/** A command as a person would type it, with `$IN` and `$OUT` for the folders of the lease. It is for reading; nothing runs it. */
+/**
+ * A command as a person would type it, with `$IN` and `$OUT` for the folders of the lease. It is
+ * for reading; nothing runs it.
+ */
 function commandText({ program, args }: Pick<Command, "program" | "args">): string {
   const words = args.map((arg) => (typeof arg === "string" ? arg : "in" in arg ? `$IN/${arg.in}` : `$OUT/${arg.out}`));
   return [program, ...words]

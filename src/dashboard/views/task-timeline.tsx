@@ -1,4 +1,4 @@
-/** Who rendered what when: one strip a worker, one bar a frame. */
+/** When each worker rendered: one row per worker, one bar per frame. */
 import { useComputed } from "@preact/signals";
 import { renderedUntilMs, timesByWorker, type WorkerTimes } from "../chart/statistics.ts";
 import { StripCanvas } from "../chart/strip.tsx";
@@ -10,6 +10,7 @@ import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";
 import "../chart/chart.css";
 
+/** Workers that are shown; more would be too many canvases to draw. */
 const ROWS = 40;
 const HEIGHT = 24;
 const TICKS = 4;
@@ -47,7 +48,7 @@ export function TaskTimeline({ facts, onFrame }: Props) {
     for (const index of row.indexes) {
       const end = (ends[index]! - from) * scale;
       const long = facts.seconds[index]! * 1_000 * scale;
-      // A gap between two frames, wherever there is room for one.
+      // A gap of one pixel between two frames, where the bars are wide enough.
       context.fillRect(end - long, 4, Math.max(0.5, long > 3 ? long - 1 : long), height - 8);
     }
   };

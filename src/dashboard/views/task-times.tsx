@@ -1,4 +1,4 @@
-/** Seconds per frame by worker: one strip a worker, a dot a frame, outliers to click. */
+/** Seconds per frame: one row per worker, one dot per frame, and the outliers as buttons. */
 import { useComputed } from "@preact/signals";
 import { outliersOf, ticksTo, timesByWorker, type WorkerTimes } from "../chart/statistics.ts";
 import { StripCanvas } from "../chart/strip.tsx";
@@ -10,6 +10,7 @@ import { WorkerLink } from "../parts/worker-link.tsx";
 import { text } from "../text.ts";
 import "../chart/chart.css";
 
+/** Workers that are shown; more would be too many canvases to draw. */
 const ROWS = 24;
 const OUTLIERS = 12;
 const HEIGHT = 28;
@@ -19,7 +20,10 @@ interface Props {
   onFrame: (index: number) => void;
 }
 
-/** A steady offset for a frame's dot, so that equal times do not hide each other. */
+/**
+ * A vertical offset for the dot of a frame, always the same, so that dots of equal times do not
+ * hide each other.
+ */
 function jitter(index: number): number {
   return ((index * 0.618_034) % 1) - 0.5;
 }

@@ -1,4 +1,4 @@
-/** A task: its frames, pictures, times, log, settings. */
+/** The view of a task: its frames, previews, times, log and settings. */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Selection } from "../lib/selection.ts";
@@ -23,11 +23,11 @@ type Tab = "log" | "times" | "timeline" | "settings";
 
 interface SheetProps {
   id: number;
-  /** Everything; a share link shows less. */
+  /** Whether the viewer is signed in; a share link shows less. */
   full: boolean;
 }
 
-/** One task by its number. `key` it by the number. */
+/** One task by its number. Give it the number as `key`, because its state belongs to one task. */
 export function TaskSheet({ id, full }: SheetProps) {
   const live = useMemo(() => new TaskLive(id, full), [id, full]);
   useEffect(() => () => live.close(), [live]);
@@ -81,7 +81,7 @@ export function TaskSheet({ id, full }: SheetProps) {
     ["timeline", text.task.tabs.timeline] as const,
     ...(full ? ([["settings", text.task.tabs.settings]] as const) : []),
   ];
-  // A task that makes no files has nothing to look at, and nothing to download.
+  // A task that makes no files has no previews and no downloads.
   const makesFiles = task.format !== "";
   const viewer = makesFiles && <Viewer live={live} taskId={id} />;
   const frames = (
@@ -110,7 +110,7 @@ export function TaskSheet({ id, full }: SheetProps) {
     <>
       <TaskHead task={task} mayChange={allowed} full={full} />
       {narrow.value ? (
-        // In the order in which they are wanted, for the eye and for the Tab key alike.
+        // One column, in the order of importance: for the eye and for the Tab key alike.
         <div class="stack task-pair">
           {viewer}
           {frames}

@@ -9,7 +9,7 @@ import { attempt } from "../parts/messages.tsx";
 import { Table, type TableColumn } from "../parts/table.tsx";
 import { text } from "../text.ts";
 
-/** Whether a token lets nobody in any more. */
+/** Whether a token has been revoked, has expired, or has been used up. */
 export function hasEnded(token: Token, nowMs: number): boolean {
   return token.revoked || (token.expires_ms !== null && token.expires_ms <= nowMs) || token.uses_left === 0;
 }

@@ -1,4 +1,7 @@
-/** The player: small previews, never full frames. It follows the newest one until somebody scrubs. */
+/**
+ * The player of previews. It never loads full frames, and follows the newest preview until the
+ * viewer scrubs or plays.
+ */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../parts/icons.tsx";
@@ -8,7 +11,9 @@ import { text } from "../text.ts";
 import "./viewer.css";
 
 const RATES = [6, 12, 24, 30] as const;
-/** Fetched ahead while it plays. */
+/**
+ * Previews that are fetched ahead while it plays. With fewer, a slow line would make it stutter.
+ */
 const AHEAD = 8;
 
 export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
@@ -19,7 +24,7 @@ export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
   const follow = useSignal(true);
   const playing = useSignal(false);
   const rate = useSignal<number>(12);
-  /** The frame wanted; what is drawn follows when it has come. */
+  /** The frame to show. It is drawn once its preview has arrived, and `shown` follows then. */
   const wanted = useSignal<number | null>(null);
   const shown = useSignal<number | null>(null);
   const frames = useComputed(() => {
@@ -40,7 +45,7 @@ export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
     const frame = wanted.value;
     if (frame === null) return;
     void store.current!.get(frame).then((image) => {
-      // Only the newest wish counts; an older picture must not come back over it.
+      // A preview that arrives late must not be drawn over the one that was wanted after it.
       if (!image || wanted.peek() !== frame || !canvas.current) return;
       canvas.current.width = image.naturalWidth;
       canvas.current.height = image.naturalHeight;
@@ -53,7 +58,7 @@ export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
     const timer = setInterval(() => {
       const list = frames.peek();
       const at = list.indexOf(wanted.peek() ?? -1);
-      // Wait for a picture that is still on its way: no stutter, no pile of requests.
+      // Wait for a preview that is still being loaded, so that requests do not pile up.
       if (list.length === 0 || shown.peek() !== wanted.peek()) return;
       wanted.value = list[(at + 1) % list.length]!;
       for (let i = 2; i <= AHEAD; i++) void store.current!.get(list[(at + i) % list.length]!);

@@ -1,4 +1,7 @@
-/** The dialog that says why a task does not run, or why a worker has no task: which rule applies, and to which workers. */
+/**
+ * The dialog that says why a task does not run, or why a worker has no task: which rule applies,
+ * and to which workers.
+ */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { TaskWhy, WorkerWhy } from "../../protocol/why.ts";

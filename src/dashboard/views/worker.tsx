@@ -1,4 +1,4 @@
-/** A worker: what it does, what it is, what it did; and its switches. */
+/** The view of a worker: its state, its machine, its history, and the actions on it. */
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
@@ -179,7 +179,8 @@ function WorkerSheet({ id }: { id: number }) {
   const wrong = useSignal<string | null>(null);
   const events = useSignal<readonly HistoryEvent[] | null>(null);
   const totals = useSignal<WorkerTotals | null>(null);
-  // Its switches and tasks come live; the rest of it changes rarely.
+  // State and current task come from the live socket. All other facts change rarely and are read
+  // when these change.
   const live = useComputed(() => workers.value.get(id));
   const reload = (): void => {
     get<WorkerInfo>(`/workers/${id}`).then(
@@ -197,7 +198,7 @@ function WorkerSheet({ id }: { id: number }) {
   useEffect(() => {
     if (live.value) seen.current = true;
     else if (seen.current) {
-      // Removed while one looks: nothing to ask any more.
+      // The worker was removed while this view was open.
       info.value = null;
       wrong.value = t.unknown;
       return;
