@@ -9,6 +9,7 @@
  * `?after=` the `seq` of the last message it took.
  */
 import { z } from "zod";
+import { pick } from "../lib/pick.ts";
 import { dayTotalSchema } from "./history.ts";
 import { idSchema, instantSchema } from "./fields.ts";
 import { frameStateSchema, logPageSchema, taskSchema, taskSummarySchema } from "./task.ts";
@@ -38,24 +39,30 @@ export const taskLiveQuery = z.strictObject({
   log: z.literal("1").optional().meta({ description: "`1`: new lines of the log, too; not for share links" }),
 });
 
-/** A worker as the farm view shows it. While `connection` is online it was seen just now; `last_seen_ms` counts after that. */
-export const liveWorkerSchema = workerSchema
-  .pick({
-    id: true,
-    hostname: true,
-    name: true,
-    connection: true,
-    status: true,
-    draining: true,
-    current_task: true,
-    slots: true,
-    tags: true,
-    system: true,
-    version: true,
-    activity: true,
-    registered_ms: true,
-    last_seen_ms: true,
-  })
+/** Fields of a worker that the farm view gets as they are. A new column is one more entry here. */
+export const LIVE_WORKER_FIELDS = [
+  "id",
+  "hostname",
+  "name",
+  "connection",
+  "status",
+  "draining",
+  "current_task",
+  "slots",
+  "tags",
+  "system",
+  "version",
+  "activity",
+  "registered_ms",
+  "last_seen_ms",
+] as const satisfies readonly (keyof typeof workerSchema.shape)[];
+
+/**
+ * A worker as the farm view shows it. While `connection` is online it was seen just now;
+ * `last_seen_ms` counts after that.
+ */
+export const liveWorkerSchema = z
+  .object(pick(workerSchema.shape, LIVE_WORKER_FIELDS))
   .extend({
     cpu_percent: z.number().nullable(),
     mem_percent: z.number().nullable(),

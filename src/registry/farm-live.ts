@@ -3,11 +3,13 @@
  * them. Costs nothing while no page watches. A worker that falls silent causes no event, so while a
  * page watches, the alarm sweeps over the workers' presence.
  */
+import { pick } from "../lib/pick.ts";
 import { LiveFeed, type Source } from "../live/feed.ts";
 import { viewerOf, type Viewer } from "../live/viewer.ts";
 import {
   LIVE_ENDED_TASKS,
   LIVE_OPEN_TASKS,
+  LIVE_WORKER_FIELDS,
   LIVE_WORKERS,
   type FarmDelta,
   type FarmSnapshot,
@@ -142,20 +144,7 @@ function liveWorker(info: WorkerInfo): LiveWorker {
   // A machine has at least one processor: 0 means that the agent has not measured yet.
   const measured = worker_num_cpus > 0;
   return {
-    id: info.id,
-    hostname: info.hostname,
-    name: info.name,
-    connection: info.connection,
-    status: info.status,
-    draining: info.draining,
-    current_task: info.current_task,
-    slots: info.slots,
-    tags: info.tags,
-    system: info.system,
-    version: info.version,
-    activity: info.activity,
-    registered_ms: info.registered_ms,
-    last_seen_ms: info.last_seen_ms,
+    ...pick(info, LIVE_WORKER_FIELDS),
     cpu_percent: measured ? info.update_frequent.worker_cpu_percent : null,
     mem_percent: measured ? worker_mem_percent : null,
     load_1min: measured ? info.update_frequent.load_average["1min"] : null,
