@@ -1,4 +1,7 @@
-/** The address of the page as signals, and links that are followed without a reload. */
+/**
+ * The address of the page as signals, and links that are followed without a reload. A router of a
+ * package would be larger than this file and would still leave query signals and `replace` to us.
+ */
 import { computed, signal } from "@preact/signals";
 
 const place = signal(location.pathname + location.search + location.hash);

@@ -39,7 +39,7 @@ export function tracksOf(columns: readonly { width: string }[]): string {
 }
 
 /** The titles of these columns, for a row with the role `row`. */
-export function Titles({ columns }: { columns: readonly Pick<Column<never>, "title" | "end">[] }) {
+export function titlesOf(columns: readonly Pick<Column<never>, "title" | "end">[]) {
   return columns.map(({ title, end }) => (
     <span role="columnheader" class={end ? "num" : ""} key={title}>
       {title}
@@ -47,8 +47,11 @@ export function Titles({ columns }: { columns: readonly Pick<Column<never>, "tit
   ));
 }
 
-/** One item's cells, for a row with the role `row`. */
-export function Cells<T>({ columns, item }: { columns: readonly Column<T>[]; item: T }) {
+/**
+ * The cells of one item, for a row with the role `row`. A function and no component, as the cells
+ * should be: a component for each cell would make fast scrolling stutter.
+ */
+export function cellsOf<T>(columns: readonly Column<T>[], item: T) {
   return columns.map(({ title, end, class: more = "", cell }) => (
     <span role="cell" class={end ? `${more} num` : more} key={title}>
       {cell(item)}
@@ -95,7 +98,7 @@ export function LongList<T>({ items, keyOf, height, label, columns }: LongListPr
     >
       <div role="rowgroup" class="titles-group">
         <div role="row" class="row titles" aria-rowindex={1} style={style}>
-          <Titles columns={columns} />
+          {titlesOf(columns)}
         </div>
       </div>
       <div
@@ -105,7 +108,7 @@ export function LongList<T>({ items, keyOf, height, label, columns }: LongListPr
       >
         {items.slice(from, to).map((item, index) => (
           <div role="row" class="row fixed" key={keyOf(item)} aria-rowindex={from + index + 2} style={style}>
-            <Cells columns={columns} item={item} />
+            {cellsOf(columns, item)}
           </div>
         ))}
       </div>

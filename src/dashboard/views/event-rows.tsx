@@ -2,7 +2,7 @@
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { tasks, workerName } from "../lib/farm.ts";
 import { clock, counted, day, duration } from "../lib/format.ts";
-import { Cells, Titles, tracksOf, type Column } from "../parts/long-list.tsx";
+import { cellsOf, titlesOf, tracksOf, type Column } from "../parts/long-list.tsx";
 import { Mark, NOTHING, type Kind } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { text } from "../text.ts";
@@ -96,13 +96,13 @@ export function EventRows({ events, withWorker = false }: Props) {
     <div role="table" aria-label={t.events} class="rows events">
       <div role="rowgroup">
         <div role="row" class="row titles" style={style}>
-          <Titles columns={columns} />
+          {titlesOf(columns)}
         </div>
       </div>
       <div role="rowgroup">
         {events.map((event) => (
           <div role="row" class="row" key={`${event.task_id}-${event.seq}`} style={style}>
-            <Cells columns={columns} item={event} />
+            {cellsOf(columns, event)}
           </div>
         ))}
       </div>

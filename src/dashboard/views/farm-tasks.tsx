@@ -10,7 +10,7 @@ import { Strip } from "../parts/progress.tsx";
 import { spread, text } from "../text.ts";
 import { byDispatch, framesPerHour, isOpen, matchesTask, nameOfTask } from "./farm-rules.ts";
 
-function TaskName({ task }: { task: TaskSummary }) {
+function nameLink(task: TaskSummary) {
   const name = nameOfTask(task);
   return (
     <a class="name clip" href={`/app/tasks/${task.id}`} title={name}>
@@ -37,7 +37,7 @@ const COLUMNS: readonly Column<TaskSummary>[] = [
     class: "two",
     cell: (task) => (
       <>
-        <TaskName task={task} />
+        {nameLink(task)}
         <span class="quiet small clip">
           #{task.id} · {task.type}
         </span>
@@ -88,7 +88,7 @@ const PHONE_COLUMNS: readonly Column<TaskSummary>[] = [
     class: "two",
     cell: (task) => (
       <>
-        <TaskName task={task} />
+        {nameLink(task)}
         <Strip frames={task.frames} />
       </>
     ),

@@ -10,7 +10,7 @@ import { narrow } from "../parts/narrow.ts";
 import { text } from "../text.ts";
 import { matchesWorker, nameOfTask, workersFirst } from "./farm-rules.ts";
 
-function WorkerName({ worker }: { worker: LiveWorker }) {
+function nameLink(worker: LiveWorker) {
   const name = worker.name || worker.hostname;
   return (
     <a class="name clip" href={`/app/workers/${worker.id}`} title={name}>
@@ -19,7 +19,7 @@ function WorkerName({ worker }: { worker: LiveWorker }) {
   );
 }
 
-function CurrentTask({ worker }: { worker: LiveWorker }) {
+function taskLink(worker: LiveWorker) {
   const id = worker.current_task;
   if (id === null) return NOTHING;
   const task = tasks.value.get(id);
@@ -49,7 +49,7 @@ const COLUMNS: readonly Column<LiveWorker>[] = [
     class: "two",
     cell: (worker) => (
       <>
-        <WorkerName worker={worker} />
+        {nameLink(worker)}
         <span class="quiet small clip">{worker.tags.join(", ") || worker.system}</span>
       </>
     ),
@@ -61,7 +61,7 @@ const COLUMNS: readonly Column<LiveWorker>[] = [
     class: "two",
     cell: (worker) => (
       <>
-        <CurrentTask worker={worker} />
+        {taskLink(worker)}
         {worker.activity && <span class="quiet small clip">{worker.activity}</span>}
       </>
     ),
@@ -95,10 +95,8 @@ const PHONE_COLUMNS: readonly Column<LiveWorker>[] = [
     class: "two",
     cell: (worker) => (
       <>
-        <WorkerName worker={worker} />
-        <span class="clip small">
-          <CurrentTask worker={worker} />
-        </span>
+        {nameLink(worker)}
+        <span class="clip small">{taskLink(worker)}</span>
       </>
     ),
   },
