@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Claim } from "../protocol/lease.ts";
-import { Bell } from "./bell.ts";
-import { claimLoop, type ClaimLoopOptions, type Refused } from "./claim-loop.ts";
+import { WorkNotifier } from "./work-notifier.ts";
+import { claimLoop, type ClaimLoopOptions, type DeclinedTask } from "./claim-loop.ts";
 import type { LooseClaimed } from "./lease-calls.ts";
 import type { LeaseOutcome } from "./lease-runner.ts";
 
@@ -17,19 +17,21 @@ const nothing = (reason: LooseClaimed["reason"], retry_after_ms: number | null =
 });
 const settled = (claimed: LooseClaimed | null, failed = false): LeaseOutcome => ({ kind: "settled", failed, claimed });
 
-/** Run one slot with `--once`; what the registry, the tasks and the leases answer is given in order. */
+/**
+ * Run one slot with `--once`; what the registry, the tasks and the leases answer is given in order.
+ */
 async function once(
   script: { tasks: (number | null)[]; claims: (LooseClaimed | null)[]; outcomes: LeaseOutcome[] },
   more: Partial<ClaimLoopOptions> = {},
 ) {
-  const asked: (Refused | undefined)[] = [];
+  const asked: (DeclinedTask | undefined)[] = [];
   const claims: { taskId: number; claim: Claim }[] = [];
   const ran: string[] = [];
   const nexts: (Claim | null)[] = [];
   let failures = 0;
   await claimLoop({
     platform: "linux",
-    bell: new Bell(),
+    notifier: new WorkNotifier(),
     ask: async (refused) => {
       asked.push(refused);
       return { task_id: script.tasks.shift() ?? null, epoch: 4, status: "enabled" };
@@ -97,7 +99,7 @@ describe("a slot", () => {
     const { asked, failures } = await once({
       tasks: [1, 2, 3],
       claims: [lease("a"), lease("b"), lease("c")],
-      outcomes: [{ kind: "lost" }, { kind: "released", refuseMs: 5_000, pauseMs: 0 }, settled(null, true)],
+      outcomes: [{ kind: "lost" }, { kind: "released", declineMs: 5_000, pauseMs: 0 }, settled(null, true)],
     });
     expect(asked).toEqual([undefined, undefined, { task_id: 2, retry_after_ms: 5_000 }, undefined]);
     expect(failures).toBe(1);
@@ -117,7 +119,7 @@ describe("a slot", () => {
     let left = 0;
     const asked: number[] = [];
     await once(
-      { tasks: [1], claims: [lease("a")], outcomes: [{ kind: "released", refuseMs: 0, pauseMs: 60 }] },
+      { tasks: [1], claims: [lease("a")], outcomes: [{ kind: "released", declineMs: 0, pauseMs: 60 }] },
       {
         pause: (ms) => (left = performance.now() + ms),
         pausedMs: () => Math.max(0, left - performance.now()),

@@ -34,7 +34,7 @@ async function run(of: LooseLease, exec = true): Promise<string> {
     allowed: { exec, autoexec: false, programs: {} },
     cache,
     work: join(folder.path, "work"),
-    say: () => undefined,
+    log: () => undefined,
   };
   const outcome = await new LeaseRunner(deps, of, performance.now()).run(() => null);
   return outcome.kind;

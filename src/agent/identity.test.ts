@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
-import { enrol, readIdentity, writeIdentity, type Enrolment } from "./identity.ts";
+import { register, readIdentity, writeIdentity, type Registration } from "./identity.ts";
 import { identityOf } from "../client/process-stat.ts";
 import { lockName } from "./name-lock.ts";
 
@@ -34,7 +34,7 @@ afterEach(async () => {
   folder.remove();
 });
 
-function enrolment(more: Partial<Enrolment>): Enrolment {
+function registration(more: Partial<Registration>): Registration {
   return {
     file,
     manager: manager.url,
@@ -48,11 +48,11 @@ function enrolment(more: Partial<Enrolment>): Enrolment {
 
 describe("who a worker is", () => {
   test("P9: a join token is traded once for a secret that only its owner can read", async () => {
-    expect(await enrol(enrolment({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
+    expect(await register(registration({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect((await stat(join(folder.path, "workers"))).mode & 0o777).toBe(0o700);
-    expect(await enrol(enrolment({}))).toMatchObject({ workerId: 5, created: false });
-    expect(await enrol(enrolment({ join: "used-up", manager: undefined }))).toMatchObject({ created: false });
+    expect(await register(registration({}))).toMatchObject({ workerId: 5, created: false });
+    expect(await register(registration({ join: "used-up", manager: undefined }))).toMatchObject({ created: false });
     expect(JSON.parse(await readFile(file, "utf8"))).toEqual({
       manager: manager.url,
       worker_id: 5,
@@ -68,7 +68,7 @@ describe("who a worker is", () => {
 
   test("P9: a secret goes to no other address than its manager's", async () => {
     writeIdentity(file, { manager: "http://127.0.0.1:9", worker_id: 5, secret: "x" });
-    await expect(enrol(enrolment({}))).rejects.toThrow(/another --name/);
+    await expect(register(registration({}))).rejects.toThrow(/another --name/);
     expect(manager.calls).toEqual([]);
   });
 
@@ -78,18 +78,18 @@ describe("who a worker is", () => {
     ["with a join token that is none", undefined, "bad", /does not take this join token.*make a new one/],
   ])("%s: it says what to do", async (_, secret, join, why) => {
     if (secret) writeIdentity(file, { manager: manager.url, worker_id: 5, secret });
-    await expect(enrol(enrolment({ join }))).rejects.toThrow(why);
+    await expect(register(registration({ join }))).rejects.toThrow(why);
   });
 
   test("unknown to its manager, with a join token: it registers anew", async () => {
     writeIdentity(file, { manager: manager.url, worker_id: 4, secret: "old-secret" });
-    expect(await enrol(enrolment({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
+    expect(await register(registration({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
   });
 
   test("a broken file is named", async () => {
     writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
     await writeFile(file, "{");
-    await expect(enrol(enrolment({}))).rejects.toThrow(file);
+    await expect(register(registration({}))).rejects.toThrow(file);
   });
 });
 

@@ -1,4 +1,7 @@
-/** Who this worker is to its manager: a join token is traded once for a secret of its own, kept in a file for its owner only. */
+/**
+ * The identity of this worker: it trades a join token once for a secret of its own, and keeps that
+ * in a private file.
+ */
 import { readFile, stat } from "node:fs/promises";
 import { z } from "zod";
 import { workerRegisteredSchema, type WorkerRegister } from "../protocol/worker.ts";
@@ -8,12 +11,15 @@ import { ManagerClient, ManagerError, type ManagerClientOptions } from "../clien
 const identitySchema = z.object({ manager: z.string(), worker_id: z.int(), secret: z.string().min(1) });
 export type Identity = z.infer<typeof identitySchema>;
 
-/** The agent cannot go on; the message tells its owner what to do. */
+/** The agent cannot start or go on; the message tells the owner of the machine what to do. */
 export class CannotStart extends Error {
   override name = "CannotStart";
 }
 
-/** Read an identity; undefined when there is none. Refuses a file that others can read. */
+/**
+ * Read an identity; undefined when there is none. Throws `CannotStart` for a file that other users
+ * can read, or a broken one.
+ */
 export async function readIdentity(file: string): Promise<Identity | undefined> {
   let text: string;
   try {
@@ -35,12 +41,12 @@ export async function readIdentity(file: string): Promise<Identity | undefined> 
   }
 }
 
-/** Write an identity for its owner only; a crash leaves the old one or the new one. */
+/** Write an identity. A crash leaves the old one or the new one. */
 export function writeIdentity(file: string, identity: Identity): void {
   writePrivateFile(file, `${JSON.stringify(identity, null, 2)}\n`);
 }
 
-export interface Enrolment {
+export interface Registration {
   file: string;
   manager: string | undefined;
   join: string | undefined;
@@ -49,24 +55,25 @@ export interface Enrolment {
   signal: AbortSignal;
 }
 
-export interface Enrolled {
+export interface RegisteredWorker {
   client: ManagerClient;
   workerId: number;
-  /** It was not known before. */
+  /** Whether the manager did not know this worker before. */
   created: boolean;
 }
 
 /**
- * Report to the manager as a known worker, or register with the join token. Throws `CannotStart` with what to do, or
- * `ManagerError` when the manager cannot be reached in time.
+ * Register with the manager: as the worker that the identity names, or as a new one with the join
+ * token. Throws `CannotStart` with what to do, or `ManagerError` when the manager cannot be reached
+ * in time.
  */
-export async function enrol(enrolment: Enrolment): Promise<Enrolled> {
-  const { file, manager, join } = enrolment;
+export async function register(registration: Registration): Promise<RegisteredWorker> {
+  const { file, manager, join } = registration;
   const identity = await readIdentity(file);
-  // A secret goes to the manager that made it and to no other address.
+  // The secret is sent to the manager that made it, and to no other address.
   if (identity && (manager === undefined || manager === identity.manager)) {
     try {
-      return await reportAs(enrolment, identity);
+      return await registerKnown(registration, identity);
     } catch (error) {
       if (!(error instanceof ManagerError) || (error.status !== 401 && error.status !== 404)) throw error;
       if (join === undefined) {
@@ -86,22 +93,25 @@ export async function enrol(enrolment: Enrolment): Promise<Enrolled> {
     );
   if (manager === undefined && identity === undefined)
     throw new CannotStart("which manager? Give its address with --manager URL");
-  return await register(enrolment, manager ?? identity!.manager, join);
+  return await registerWithToken(registration, manager ?? identity!.manager, join);
 }
 
-async function reportAs(enrolment: Enrolment, identity: Identity): Promise<Enrolled> {
-  const client = new ManagerClient({ ...enrolment.client, url: identity.manager, secret: identity.secret });
-  await client.call(workerRegisteredSchema, "POST", "/workers", { json: enrolment.report, signal: enrolment.signal });
+async function registerKnown(registration: Registration, identity: Identity): Promise<RegisteredWorker> {
+  const client = new ManagerClient({ ...registration.client, url: identity.manager, secret: identity.secret });
+  await client.call(workerRegisteredSchema, "POST", "/workers", {
+    json: registration.report,
+    signal: registration.signal,
+  });
   return { client, workerId: identity.worker_id, created: false };
 }
 
-async function register(enrolment: Enrolment, manager: string, join: string): Promise<Enrolled> {
-  const asJoiner = new ManagerClient({ ...enrolment.client, url: manager, secret: join, auth: "bearer" });
+async function registerWithToken(registration: Registration, manager: string, join: string): Promise<RegisteredWorker> {
+  const asJoiner = new ManagerClient({ ...registration.client, url: manager, secret: join, auth: "bearer" });
   let answer: z.infer<typeof workerRegisteredSchema>;
   try {
     answer = await asJoiner.call(workerRegisteredSchema, "POST", "/workers", {
-      json: enrolment.report,
-      signal: enrolment.signal,
+      json: registration.report,
+      signal: registration.signal,
     });
   } catch (error) {
     if (error instanceof ManagerError && (error.status === 401 || error.status === 403)) {
@@ -114,9 +124,9 @@ async function register(enrolment: Enrolment, manager: string, join: string): Pr
   const mine = Object.values(answer).find((worker) => worker.secret !== undefined);
   if (!mine?.secret)
     throw new ManagerError(0, "bad_answer", `the manager at ${manager} registered this worker but gave it no secret`);
-  writeIdentity(enrolment.file, { manager, worker_id: mine.id, secret: mine.secret });
+  writeIdentity(registration.file, { manager, worker_id: mine.id, secret: mine.secret });
   return {
-    client: new ManagerClient({ ...enrolment.client, url: manager, secret: mine.secret }),
+    client: new ManagerClient({ ...registration.client, url: manager, secret: mine.secret }),
     workerId: mine.id,
     created: true,
   };

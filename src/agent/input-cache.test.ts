@@ -132,7 +132,8 @@ describe("the input cache", () => {
     two.abort(new Error("stopped"));
     letGo(Object.assign(new Error("there is no such file"), { code: "ENOENT" }));
     await expect(second).rejects.toThrow("stopped");
-    // What it had begun ends with nobody waiting for it: the runner reports an error that nobody takes.
+    // What it had begun ends with nobody waiting for it: the runner reports an error that nobody
+    // takes.
     await new Promise((resolve) => setTimeout(resolve, 50));
     await cache.place(input, target("c"), forever);
     expect(await readFile(target("c"), "utf8")).toBe("scene");
@@ -145,7 +146,8 @@ describe("the input cache", () => {
       const file = join(folder.path, "cache", input.sha256);
       await mkdir(join(folder.path, "cache"));
       await writeFile(file, "scene");
-      // The kernel stamps files to the nanosecond; which fraction of a millisecond that is depends on the hour.
+      // The kernel stamps files to the nanosecond; which fraction of a millisecond that is depends
+      // on the hour.
       await utimes(file, new Date(), (1_764_207_000_123 + ms) / 1_000);
       const cache = await open();
       await cache.place(input, target("a"), forever);

@@ -1,6 +1,7 @@
 /**
- * Inputs by content: downloaded once, verified by hash, shared by all slots, bounded in size. A lease gets a hard link (a copy
- * where links are not possible), so a scene of gigabytes costs nothing to hand out.
+ * The cache of inputs, by content: each is downloaded once, verified by hash, and shared by all
+ * slots; least recently used ones are removed at a bound. A lease gets a hard link, so that a scene
+ * of gigabytes costs no copy; a copy where links are not possible.
  */
 import { constants, rmSync } from "node:fs";
 import { chmod, copyFile, link, mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
@@ -19,9 +20,12 @@ export interface CachedInput {
 interface Entry {
   size: number;
   usedMs: number;
-  /** Leases that are being served from it right now. */
+  /** How many calls are about to link it: it must not be removed meanwhile. */
   pins: number;
-  /** Modification time when its hash was last checked, in whole ms: a process that wrote through a link shows here. */
+  /**
+   * Modification time in whole ms when its hash was last checked: a process that wrote through a
+   * link changes it.
+   */
   checkedMtimeMs: number | undefined;
 }
 
@@ -44,7 +48,10 @@ export class InputCache {
     this.#client = client;
   }
 
-  /** Open the cache with what an earlier run left in it; half downloads stay and are taken up when wanted. */
+  /**
+   * Open the cache with what an earlier run left in it. Half downloads stay, and are resumed when
+   * they are wanted.
+   */
   static async open(dir: string, maxBytes: number, client: ManagerClient): Promise<InputCache> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const cache = new InputCache(dir, maxBytes, client);
@@ -56,14 +63,17 @@ export class InputCache {
     return cache;
   }
 
-  /** Bytes held. */
+  /** Bytes of all inputs in the cache. */
   get bytes(): number {
     let sum = 0;
     for (const { size } of this.#entries.values()) sum += size;
     return sum;
   }
 
-  /** Put an input at `target`. Throws `ManagerError`, the signal's reason, or the disk's error (`ENOSPC`). */
+  /**
+   * Put an input at `target`, which must not exist. Throws `ManagerError`, the signal's reason, or
+   * a disk error (`ENOSPC`).
+   */
   async place(input: CachedInput, target: string, signal: AbortSignal): Promise<void> {
     await mkdir(dirname(target), { recursive: true });
     await this.#obtain(input, signal);
@@ -77,7 +87,10 @@ export class InputCache {
     await utimes(source, now, (await stat(source)).mtime).catch(() => undefined);
   }
 
-  /** Remove what was used longest ago until the bound holds; `all`: whatever nobody uses (the disk is full). */
+  /**
+   * Remove inputs that no call uses, least recently used first: until the bound holds with `room`
+   * to spare, or all. Answers with the bytes.
+   */
   async evict(reason: "bound" | "all", room = 0): Promise<number> {
     let freed = 0;
     const idle = [...this.#entries]
@@ -85,7 +98,8 @@ export class InputCache {
       .toSorted(([, a], [, b]) => a.usedMs - b.usedMs);
     for (const [sha256, entry] of idle) {
       if (reason === "bound" && this.bytes + room <= this.#maxBytes) break;
-      // In one step, entry and file: a lease that asked in between would be given a file that is about to go.
+      // Entry and file go in one step: a lease that asked in between would be given a file that is
+      // about to be removed.
       this.#entries.delete(sha256);
       rmSync(join(this.#dir, sha256), { force: true });
       freed += entry.size;
@@ -99,7 +113,7 @@ export class InputCache {
     return freed;
   }
 
-  /** Have the bytes here and pinned. */
+  /** Download the input where needed, and pin its entry. */
   async #obtain(input: CachedInput, signal: AbortSignal): Promise<void> {
     const { sha256 } = input;
     signal.throwIfAborted();
@@ -114,7 +128,7 @@ export class InputCache {
     }
     let fetching = this.#fetching.get(sha256);
     while (fetching?.stop.signal.aborted) {
-      // Everybody who wanted it has left: it must have let go of the half file before another one goes on.
+      // A download that was given up must have closed the half file before a new one resumes it.
       await fetching.done.catch(() => undefined);
       fetching = this.#fetching.get(sha256);
     }
@@ -125,7 +139,7 @@ export class InputCache {
         stop,
         done: this.#fetch(input, stop.signal).finally(() => this.#fetching.delete(sha256)),
       };
-      // Whoever waits may have left by the time it fails.
+      // It may fail when no call waits for it any more.
       fetching.done.catch(() => undefined);
       this.#fetching.set(sha256, fetching);
     }
@@ -137,13 +151,13 @@ export class InputCache {
       signal.throwIfAborted();
       await Promise.race([fetching.done, abandoned.promise]);
       const fetched = this.#entries.get(sha256);
-      // It has gone to make room for another.
+      // It was removed at once, to make room for another input.
       if (!fetched) return await this.#obtain(input, signal);
       fetched.usedMs = Date.now();
       fetched.pins++;
     } finally {
       signal.removeEventListener("abort", abandon);
-      // The download goes on for as long as one lease still wants it.
+      // The download goes on while at least one call waits for it.
       if (--fetching.waiters === 0) fetching.stop.abort();
     }
   }
@@ -152,7 +166,8 @@ export class InputCache {
     const { sha256, size, url, headers } = input;
     const file = join(this.#dir, sha256);
     if (!this.#entries.has(sha256)) await this.evict("bound", size);
-    // An entry of an earlier run is hashed here before it is used, and fetched again when it is not what it should be.
+    // An entry of an earlier run is hashed here before it is used, and downloaded again when its
+    // content is wrong.
     await downloadTo(this.#client, file, url, sha256, { headers: headers ?? {}, size, signal });
     if (process.platform !== "win32") await chmod(file, 0o444);
     const info = await stat(file);
@@ -166,8 +181,9 @@ export class InputCache {
 }
 
 /**
- * A file's modification time in whole milliseconds. Setting the time of use writes the modification time anew from a `Date`, which Node
- * rounds to the nearest millisecond; a time that is truncated here would differ from it in half of all files.
+ * A modification time in whole milliseconds. `utimes` sets it again from a `Date` together with the
+ * time of use, and Node rounds that to the nearest millisecond: a time that is truncated here would
+ * differ from it in half of all files.
  */
 function wholeMs(mtimeMs: number): number {
   return Math.round(mtimeMs);

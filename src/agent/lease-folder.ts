@@ -1,6 +1,6 @@
 /**
- * The folder of one lease: `<work>/<task>-<attempt>/{in,out,tmp}`. Paths of a plan come from the network: each is resolved
- * and must stay inside its folder.
+ * The folder of one lease: `<work>/<task>-<attempt>/{in,out,tmp}`. Paths of a plan come from the
+ * network: each is resolved and must stay inside its folder.
  */
 import { lstat, mkdir, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
@@ -14,44 +14,52 @@ export interface LeaseFolder {
   tmp: string;
 }
 
-/** Make the folder, empty. A folder of the same attempt can only be left over from a crash. */
+/** Make the folder, empty. One of the same attempt was left by a crash, and is removed first. */
 export async function makeLeaseFolder(work: string, taskId: number, attempt: number): Promise<LeaseFolder> {
   const root = join(work, `${taskId}-${attempt}`);
   if ((await mkdir(root, { recursive: true, mode: 0o700 })) === undefined) {
     await rm(root, { recursive: true, force: true });
     await mkdir(root, { recursive: true, mode: 0o700 });
   }
-  // Blender prints resolved paths: ours must be, too, or a link in the way to the work folder would look like an escape.
+  // Blender prints resolved paths. Ours must be resolved, too, or a link on the way to the work
+  // folder would look like an escape.
   const real = await realpath(root);
   const folder = { root: real, in: join(real, "in"), out: join(real, "out"), tmp: join(real, "tmp") };
   for (const path of [folder.in, folder.out, folder.tmp]) await mkdir(path);
   return folder;
 }
 
-/** Remove it. A file that a dying process still holds (Windows) is tried for again; what stays is swept at the next start. */
+/**
+ * Remove it. On Windows a dying process may still hold a file: then it is tried again, and at the
+ * latest at the next start.
+ */
 export async function removeLeaseFolder(folder: LeaseFolder): Promise<void> {
   await rm(folder.root, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 }).catch(() => undefined);
 }
 
-/** Remember the process, so that the next agent of this name can end it if this one dies without a word. */
-export async function noteProcess(folder: LeaseFolder, pid: number): Promise<void> {
+/** Record the process, so that the next agent of this name can end it if this agent is killed. */
+export async function recordProcess(folder: LeaseFolder, pid: number): Promise<void> {
   await writeFile(join(folder.root, "pid"), String(pid));
 }
 
-/** Remove what an agent of this name left behind, processes included. The caller holds the name's lock. */
-export async function sweepLeaseFolders(work: string): Promise<number> {
+/**
+ * Remove what an earlier agent of this name left, processes included; answers how many folders. The
+ * caller holds the name's lock.
+ */
+export async function removeStaleLeaseFolders(work: string): Promise<number> {
   const names = await readdir(work).catch(() => [] as string[]);
   const stale = names.filter((name) => /^\d+-\d+$/.test(name));
   for (const name of stale) {
     const root = join(work, name);
     const pid = Number(await readFile(join(root, "pid"), "utf8").catch(() => ""));
-    // The id may belong to somebody else by now: only a process that works in this very folder is ours.
+    // The id may belong to another process by now: only one whose working directory is in this
+    // folder is the renderer.
     const cwd = Number.isInteger(pid) && pid > 1 ? await readlink(`/proc/${pid}/cwd`).catch(() => "") : "";
     if (cwd !== "" && isInside(await realpath(root).catch(() => root), cwd)) {
       try {
         process.kill(-pid, "SIGKILL");
       } catch {
-        // It has just ended.
+        // It ended meanwhile.
       }
     }
     await rm(root, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 });
@@ -93,7 +101,10 @@ export function resolveArguments(
   return ok(resolved);
 }
 
-/** P11: whether the file is there, is a file and not a link to elsewhere, and holds something. The error follows its name. */
+/**
+ * P11: whether the file exists, is a regular file inside the output folder, and is not empty. The
+ * error reads on from its name.
+ */
 export async function checkOutput(
   out: string,
   name: string,

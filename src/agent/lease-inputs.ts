@@ -1,4 +1,4 @@
-/** Brings a lease's inputs into its folder. */
+/** Puts a lease's inputs into its folder. */
 import { extname, join } from "node:path";
 import { fileListSchema, type FileList } from "../protocol/file.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
@@ -6,10 +6,11 @@ import type { Plan } from "../protocol/plan.ts";
 import { DOWNLOADS_IN_FLIGHT } from "../client/download.ts";
 import type { CachedInput, InputCache } from "./input-cache.ts";
 import type { LeaseFolder } from "./lease-folder.ts";
-import { diskFull, isDiskFull } from "./give-back.ts";
+import { diskFull, isDiskFull } from "./release-lease.ts";
 import { freeBytes } from "./machine.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
 
+/** Files in one answer of the manager; the most it gives. */
 const PAGE = 1_000;
 
 /** An input, and where it goes in the input folder. */
@@ -17,7 +18,10 @@ export interface WantedInput extends CachedInput {
   path: string;
 }
 
-/** All inputs of a plan, those that are another task's frames included. Throws `ManagerError`. */
+/**
+ * All inputs of a plan: its assets, and the frames of another task where it names one. Throws
+ * `ManagerError`.
+ */
 export async function listInputs(
   client: ManagerClient,
   plan: Plan,
@@ -49,7 +53,10 @@ export async function listInputs(
   return [...assets, ...frames];
 }
 
-/** Put the inputs into the folder. When the disk is full, the cache gives up what nobody uses, once. */
+/**
+ * Put the inputs into the folder. When the disk is full, the cache removes what no lease uses,
+ * once.
+ */
 export async function placeInputs(
   cache: InputCache,
   inputs: readonly WantedInput[],

@@ -1,4 +1,7 @@
-/** The previews of a lease: they come with its frames, and are no reason for a frame to fail, to be late, or to be lost. */
+/**
+ * The previews of a lease: they come with its frames, and are no reason for a frame to fail, to be
+ * late, or to be lost.
+ */
 import { writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -63,7 +66,7 @@ const start = (body: string, frames: number[], more: { lease_ms?: number } = {})
   });
   const allowed = { exec: true, autoexec: false, programs: { ffmpeg: { command: ffmpeg.command, version: "1" } } };
   const work = join(folder.path, "work");
-  return new LeaseRunner({ client, allowed, cache, work, say: () => undefined }, of, performance.now());
+  return new LeaseRunner({ client, allowed, cache, work, log: () => undefined }, of, performance.now());
 };
 const names = (done: unknown) =>
   (done as { receipts: string[] }[]).map(({ receipts }) => receipts.map((receipt) => receipt.split(":")[1]));
@@ -84,7 +87,8 @@ test("P11: a frame that ffmpeg cannot read is done all the same, the others with
   manager.on("POST", /\/complete$/, () => settled);
   const { wait, open } = gate();
   const settling = start(`save(1); save(2, 'corrupt'); save(3); ${wait}`, [1, 2, 3]).run(() => null);
-  // Finding out which one it is takes several runs of ffmpeg, and a lease that is over waits no longer than some seconds for them.
+  // Finding out which one it is takes several runs of ffmpeg, and a lease that is over waits no
+  // longer than some seconds for them.
   await until(() => manager.to(/preview/).length === 2, { what: "the other previews" });
   open();
   await settling;
@@ -127,7 +131,7 @@ test("P2: the lease is lost while it runs: it is dead, and nothing more is sent"
   const lost = runner.run(() => null);
   const pid = await running();
   const before = performance.now();
-  runner.lose("canceled");
+  runner.markLost("canceled");
   expect(await lost).toEqual({ kind: "lost" });
   expect(performance.now() - before).toBeLessThan(5_000);
   expect(isAlive(pid)).toBe(false);

@@ -1,14 +1,31 @@
-/** Runs a lease's command and listens to it: log, progress, saved files, errors, the time limit of a frame. */
+/**
+ * Runs a lease's command and reads its output: log, progress, saved files, errors. Enforces the
+ * time limit of a frame.
+ */
 import type { ParserEvent, ParserFactory } from "../parsers/parser.ts";
 import type { LogBuffer } from "./log-buffer.ts";
 import type { Outputs } from "./outputs.ts";
 import { runProcess, type Exit, type RunningProcess } from "./process.ts";
 
-/** After a fatal error the program gets this long to say the rest and end by itself. */
+/**
+ * After a fatal error the program has this long to print the rest of its message and to end by
+ * itself.
+ */
 const LAST_WORDS_MS = 2_000;
-/** Renderers report progress many times a second; a log needs less. */
+/**
+ * Renderers report progress many times a second: all of it would fill the log, and its calls, with
+ * nothing else.
+ */
 const NOISE_EVERY_MS = 2_000;
+/** Kept for the text of a failure, which shows the last few that are not blank. */
 const LAST_LINES = 20;
+/**
+ * Errors kept. A program may print one for each of a million faces, and they must not fill the
+ * memory.
+ */
+const MAX_ERRORS = 100;
+/** How often the time limit of a frame is checked; limits are whole seconds. */
+const WATCH_MS = 500;
 const NOISE: readonly ParserEvent["kind"][] = ["progress", "remaining", "activity", "memory"];
 
 export interface LeaseProcessOptions {
@@ -27,13 +44,15 @@ export interface LeaseProcessOptions {
 export class LeaseProcess {
   readonly errors: ParserEvent[] = [];
   readonly lastLines: string[] = [];
-  /** The process, once started. */
+  /** The process. */
   readonly running: RunningProcess;
-  /** Set when the agent ended it for a reason of its own. */
+  /**
+   * Why the agent ended the process; undefined when it did not, or did because of a fatal error.
+   */
   killed: string | undefined;
   /** Progress within the frame, 0 to 1. */
   progress: number | null = null;
-  /** It reported that it cannot go on, or that the result would be wrong. */
+  /** The program reported that it cannot go on, or that the result would be wrong. */
   fatal = false;
   readonly #options: LeaseProcessOptions;
   readonly #parser: ReturnType<ParserFactory["create"]>;
@@ -51,7 +70,7 @@ export class LeaseProcess {
     });
   }
 
-  /** Until it has ended, by itself or for having taken too long over a frame. */
+  /** Resolves when the process has ended, by itself or because a frame took too long. */
   async ended(): Promise<Exit> {
     const { frameTimeoutMs, outputs, now } = this.#options;
     const watch = setInterval(() => {
@@ -59,7 +78,7 @@ export class LeaseProcess {
       const what = outputs.current === undefined ? "loading" : `frame ${outputs.current}`;
       this.killed = `${what} took longer than ${frameTimeoutMs / 1_000} s`;
       void this.running.kill();
-    }, 500);
+    }, WATCH_MS);
     try {
       return await this.running.exit;
     } finally {
@@ -88,15 +107,16 @@ export class LeaseProcess {
         this.progress = 0;
         return;
       case "saved":
-        // What is written after a fatal error is not the result.
+        // A file that is written after a fatal error may be wrong.
         if (!this.fatal) outputs.saved(event.frame, event.path);
         return;
       case "progress":
         this.progress = event.fraction;
         return;
       case "error":
-        // The first fatal error and the last other one are what people are shown; a flood of them must not fill the memory.
-        if (this.errors.length >= 100) this.errors.splice(50, 1);
+        // People are shown the first fatal error, or the last other one: those in the middle can
+        // go.
+        if (this.errors.length >= MAX_ERRORS) this.errors.splice(MAX_ERRORS / 2, 1);
         this.errors.push(event);
         if (event.fatal && !this.fatal) {
           this.fatal = true;

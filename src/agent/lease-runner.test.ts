@@ -39,7 +39,7 @@ const renewed = (lease_ms = 60_000, grant = "g"): Answer => ({
 function runnerOf(of: LooseLease): LeaseRunner {
   const allowed = { exec: true, autoexec: false, programs: {} };
   return new LeaseRunner(
-    { client, allowed, cache, work: join(folder.path, "work"), say: (text) => said.push(text) },
+    { client, allowed, cache, work: join(folder.path, "work"), log: (text) => said.push(text) },
     of,
     performance.now(),
   );
@@ -102,7 +102,8 @@ describe("a lease that goes well", () => {
     await run(lease("write(1); await sleep(1500); write(2);", { lease_ms: 900 }));
     expect(bodies("renew").length).toBeGreaterThanOrEqual(3);
     expect(bodies("renew").flatMap((body) => frames(body["done"]))).toEqual([1]);
-    // P3: the settlement names every frame, also those a renewal has committed: a repeated call is recognised by them.
+    // P3: the settlement names every frame, also those a renewal has committed: a repeated call is
+    // recognised by them.
     expect(bodies("complete")[0]!["done"]).toMatchObject([
       { frame: 1, receipts: [expect.stringMatching(/^g/) as string] },
       { frame: 2, receipts: [expect.stringMatching(/^g2:/) as string] },
@@ -136,7 +137,7 @@ describe("a render that fails", () => {
     expect(bodies("fail")[0]!["error"]).toMatch(/exited with code 4\ncannot read it$/);
   });
 
-  test("a frame that takes longer than its limit is killed and blamed", async () => {
+  test("a frame that takes longer than its limit is killed and framesToFail", async () => {
     manager.on("POST", /\/fail$/, () => settled);
     await run(lease("write(1); say('tablao: frame 2'); await sleep(60000);", { plan: { frame_timeout_s: 0.5 } }));
     expect(bodies("fail")[0]).toMatchObject({
@@ -182,7 +183,7 @@ describe("a lease that is lost", () => {
     const runner = runnerOf(lease(endless, { lease_ms: 600 }));
     const running = runner.run(() => null);
     const process = await pid();
-    runner.lose("canceled");
+    runner.markLost("canceled");
     expect(await running).toEqual({ kind: "lost" });
     expect(isAlive(process)).toBe(false);
     expect(manager.to(/\/(fail|complete|release)$/)).toEqual([]);
@@ -197,7 +198,7 @@ describe("a lease that is lost", () => {
     expect(said.at(-1)).toContain("ran out");
   });
 
-  test("P3: a 409 to complete ends it: nothing is given back or blamed", async () => {
+  test("P3: a 409 to complete ends it: nothing is given back or framesToFail", async () => {
     manager.on("POST", /\/complete$/, () => problem(409, "lease_lost"));
     expect(await run(lease("write(1); write(2);"))).toEqual({ kind: "lost" });
     expect(manager.to(/\/(fail|release)$/)).toEqual([]);
@@ -244,7 +245,7 @@ describe("a lease that is given back", () => {
     const script =
       "write(1); say('tablao: frame 2'); await sleep(1500); write(2); say('tablao: frame 3'); await sleep(60000);";
     const outcome = await finishAfterOne(lease(script, { frames: "1-3", outputs: [1, 2, 3] }));
-    expect(outcome).toEqual({ kind: "released", refuseMs: 0, pauseMs: 0 });
+    expect(outcome).toEqual({ kind: "released", declineMs: 0, pauseMs: 0 });
     expect(bodies("release")).toMatchObject([
       { attempt: 3, reason: "the agent is stopping", done: [{ frame: 1 }, { frame: 2 }] },
     ]);
@@ -287,7 +288,7 @@ describe("a lease that is given back", () => {
   test("P6: a plan that this agent does not run is given back, and not asked for again for a while", async () => {
     manager.on("POST", /\/release$/, () => settled);
     const outcome = await run(lease("", { plan: { autoexec: true } }));
-    expect(outcome).toMatchObject({ kind: "released", refuseMs: 600_000 });
+    expect(outcome).toMatchObject({ kind: "released", declineMs: 600_000 });
     expect(bodies("release")[0]!["reason"]).toContain("--allow-autoexec");
     expect(manager.to(/\/fail$/)).toEqual([]);
   });

@@ -1,17 +1,28 @@
 /**
- * One lease from plan to settlement: folder, inputs, process, uploads, and the one call that ends it. Whatever happens, the
- * process group is dead and the folder gone when `run` returns.
+ * One lease from plan to settlement: folder, inputs, process, uploads, and the one call that ends
+ * it.
+ *
+ * Guarantees when `run` has returned, whatever happened:
+ * - no process of the lease's group runs;
+ * - the lease's folder is removed;
+ * - the lease is settled, released, or left to run out; no call about it is under way.
  */
 import { sep } from "node:path";
 import { MAX_ERROR_CHARS } from "../protocol/lease.ts";
 import { formatFrameList, framesOf, listOfFrames, parseFrameList } from "../protocol/frame-list.ts";
-import { blamed, failureText } from "./blame.ts";
-import { asGiveBack, DISK_LOW_BYTES, diskFull, GiveBack, POLICY_REFUSE_MS } from "./give-back.ts";
+import { framesToFail, failureText } from "./failure-report.ts";
+import { asRelease, DISK_LOW_BYTES, diskFull, ReleaseLease, POLICY_DECLINE_MS } from "./release-lease.ts";
 import type { InputCache } from "./input-cache.ts";
 import type { LooseClaimed, LooseLease, NextClaim } from "./lease-calls.ts";
-import { makeLeaseFolder, noteProcess, removeLeaseFolder, resolveArguments, type LeaseFolder } from "./lease-folder.ts";
+import {
+  makeLeaseFolder,
+  recordProcess,
+  removeLeaseFolder,
+  resolveArguments,
+  type LeaseFolder,
+} from "./lease-folder.ts";
 import { listInputs, placeInputs } from "./lease-inputs.ts";
-import { LeaseKeeper, LeaseLost, whenAborted, type Batch } from "./lease-keeper.ts";
+import { LeaseRenewer, LeaseLost, whenAborted, type Batch } from "./lease-renewer.ts";
 import { LeaseProcess } from "./lease-process.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import { freeBytes } from "./machine.ts";
@@ -21,7 +32,7 @@ import type { Plan } from "../protocol/plan.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import { childEnvironment, type Exit } from "./process.ts";
-import { bytesText, type Say } from "./say.ts";
+import { bytesText, type Logger } from "./log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { FileChanged, uploadOutput } from "../client/upload.ts";
 
@@ -29,112 +40,125 @@ export interface RunnerDependencies {
   client: ManagerClient;
   allowed: Allowed;
   cache: InputCache;
-  /** Holds the lease folders. */
+  /** The folder with the lease folders. */
   work: string;
-  say: Say;
+  log: Logger;
   onReach?: (reached: boolean) => void;
 }
 
 export type LeaseOutcome =
-  /** Settled as done, or with failed frames; `claimed` answers the claim that rode along. */
+  /** Completed, or failed with some frames; `claimed` answers the claim that the call carried. */
   | { kind: "settled"; failed: boolean; claimed: LooseClaimed | null }
   | { kind: "lost" }
-  | { kind: "released"; refuseMs: number; pauseMs: number };
+  | { kind: "released"; declineMs: number; pauseMs: number };
 
-/** On the way out there is no time for a manager that does not answer: the lease then runs out by itself. */
+/**
+ * A stopping agent waits this long for the manager; without an answer, the lease runs out by
+ * itself.
+ */
 const STOP_SETTLE_MS = 4_000;
+/**
+ * Between SIGTERM and SIGKILL when the agent stops: a clean stop gives its frames back in less than
+ * 2 s (P5).
+ */
 const STOP_GRACE_MS = 1_000;
-/** Say what is being fetched when it takes noticeable time. */
-const WORTH_SAYING_BYTES = 50_000_000;
+/** Inputs of this size take noticeable time: without a line, the agent would seem to do nothing. */
+const LOGGED_DOWNLOAD_BYTES = 50_000_000;
 
 const STOPPING = "the agent is stopping";
 
-/** The agent stops: everything is given back at once. */
+/** The agent stops: the lease is released at once. */
 class Stopping extends Error {}
-/** An input is not on the manager, now or later: the task's fault, not the machine's. */
+/** An input is not on the manager. No other worker can have it either, so the frames fail. */
 class InputMissing extends Error {}
 
 export class LeaseRunner {
   readonly lease: LooseLease;
   readonly #deps: RunnerDependencies;
-  readonly #keeper: LeaseKeeper;
-  readonly #log = new LogBuffer();
+  readonly #renewer: LeaseRenewer;
+  readonly #taskLog = new LogBuffer();
   readonly #stop = new AbortController();
-  /** Fires some seconds after `#stop`: a settlement under way may still get through. */
+  /** Fires `STOP_SETTLE_MS` after `#stop`, and ends the last call of the lease. */
   readonly #late = new AbortController();
-  /** Lost, or stopping. */
+  /** Fires when the lease is lost or the agent stops. */
   readonly #halt: AbortSignal;
   #outputs: Outputs | undefined;
   #process: LeaseProcess | undefined;
   #finishing = false;
-  /** The process was ended after a frame, before others of the lease. */
+  /**
+   * The agent ended the process after a frame, before the other frames of the lease
+   * (`finishFrame`).
+   */
   #cut = false;
 
   constructor(deps: RunnerDependencies, lease: LooseLease, claimedMs: number) {
     this.#deps = deps;
     this.lease = lease;
-    this.#keeper = new LeaseKeeper({
+    this.#renewer = new LeaseRenewer({
       client: deps.client,
       lease,
       claimedMs,
       take: () => ({
         done: this.#outputs?.take() ?? [],
-        log: this.#log.take(),
+        log: this.#taskLog.take(),
         progress: this.#process?.progress ?? null,
       }),
       putBack: (batch: Batch) => {
         this.#outputs?.putBack(batch.done);
-        this.#log.putBack(batch.log, performance.now());
+        this.#taskLog.putBack(batch.log, performance.now());
       },
-      logDueMs: (watched) => this.#log.dueMs(performance.now(), watched),
+      logDueMs: (watched) => this.#taskLog.dueMs(performance.now(), watched),
       ...(deps.onReach && { onReach: deps.onReach }),
     });
-    this.#halt = AbortSignal.any([this.#keeper.lost, this.#stop.signal]);
+    this.#halt = AbortSignal.any([this.#renewer.lost, this.#stop.signal]);
   }
 
   /**
-   * Let the frame end that is being rendered, or loaded for, and give back those after it; before the process has started, all of
-   * them. A program that tells of no frame goes on to its end.
+   * Finish the frame that is being rendered, or that the process loads for, and release the others;
+   * before the process has started, release all of them. A program that reports no frames goes on
+   * to its end.
    */
   finishFrame(): void {
     this.#finishing = true;
     if (!this.#process) this.stop();
   }
 
-  /** Kill the process and give the lease back now, with what is done. */
+  /** Kill the process and release the lease now; finished frames are committed. */
   stop(): void {
     this.#stop.abort(new Stopping(STOPPING));
     setTimeout(() => this.#late.abort(), STOP_SETTLE_MS).unref();
   }
 
   /** The manager says that the lease is gone. */
-  lose(why: string): void {
-    this.#keeper.lose(why);
+  markLost(why: string): void {
+    this.#renewer.markLost(why);
   }
 
-  /** Make sure that the lease is still ours: the machine woke up, the network is back. */
-  nudge(): void {
-    this.#keeper.nudge();
+  /** Renew as soon as possible: the machine woke up, or the network is back. */
+  renewNow(): void {
+    this.#renewer.renewNow();
   }
 
-  /** Never rejects. `next` is asked for the next claim when the lease is settled. */
+  /**
+   * Run the lease to its end. `next` makes the claim that the settlement carries. Never rejects.
+   */
   async run(next: NextClaim): Promise<LeaseOutcome> {
     const { task_id, attempt, frames } = this.lease;
     let folder: LeaseFolder | undefined;
-    this.#keeper.start();
+    this.#renewer.start();
     try {
       const checked = checkPlan(this.lease.plan, frames, this.#deps.allowed);
-      if (!checked.ok) throw new GiveBack(checked.error, { refuseMs: POLICY_REFUSE_MS });
+      if (!checked.ok) throw new ReleaseLease(checked.error, { declineMs: POLICY_DECLINE_MS });
       folder = await makeLeaseFolder(this.#deps.work, task_id, attempt);
       const exit = await this.#render(checked.value, folder);
       return await this.#settle(checked.value, exit, folder, next);
     } catch (error) {
       return await this.#ended(error, next);
     } finally {
-      await this.#keeper.stop();
-      // Ends what may still be on its way.
-      this.#keeper.lose("it is over");
-      // Normally it ended long ago; a lease that is lost has 5 s for this (P2).
+      await this.#renewer.stop();
+      // Ends uploads and downloads that are still under way.
+      this.#renewer.markLost("it is over");
+      // Normally the process has ended long ago; after the loss of a lease it has 5 s to end (P2).
       await this.#process?.running.kill(this.#stop.signal.aborted ? STOP_GRACE_MS : undefined);
       await this.#outputs?.settled();
       await this.#outputs?.previewed();
@@ -144,10 +168,10 @@ export class LeaseRunner {
   }
 
   async #render({ plan, frames, parser, program }: Runnable, folder: LeaseFolder): Promise<Exit> {
-    const { say } = this.#deps;
+    const { log } = this.#deps;
     const { task_id, frames: list } = this.lease;
     const args = resolveArguments(plan.command.args, folder);
-    if (!args.ok) throw new GiveBack(`the plan breaks a rule: ${args.error}`, { refuseMs: POLICY_REFUSE_MS });
+    if (!args.ok) throw new ReleaseLease(`the plan breaks a rule: ${args.error}`, { declineMs: POLICY_DECLINE_MS });
     await this.#fetchInputs(plan, folder);
     this.#halt.throwIfAborted();
     const now = () => performance.now();
@@ -161,15 +185,15 @@ export class LeaseRunner {
         this.#cut = true;
         void this.#process?.running.kill();
       },
-      previews: previewsOf(this.#deps, task_id, folder.tmp, this.#halt, () => this.#keeper.grant),
+      previews: previewsOf(this.#deps, task_id, folder.tmp, this.#halt, () => this.#renewer.grant),
     });
-    say(
+    log(
       `task ${task_id}: ${plan.outputs.length > 0 ? "rendering" : "running"} ${framesText(frames)} (attempt ${this.lease.attempt})`,
       { task: task_id, frames: list },
     );
     this.#process = new LeaseProcess({
       command: [...program, ...args.value],
-      // What a program drops beside its outputs goes away with the folder.
+      // Files that a program leaves beside its outputs are removed with the folder.
       cwd: folder.out,
       env: childEnvironment(process.env, {
         ...plan.command.env,
@@ -181,34 +205,34 @@ export class LeaseRunner {
       frames,
       frameTimeoutMs: plan.frame_timeout_s === null ? null : plan.frame_timeout_s * 1_000,
       outputs: this.#outputs,
-      log: this.#log,
+      log: this.#taskLog,
       now,
     });
     const { pid } = this.#process.running;
-    if (pid !== undefined) await noteProcess(folder, pid).catch(() => undefined);
+    if (pid !== undefined) await recordProcess(folder, pid).catch(() => undefined);
     const exit = await Promise.race([this.#process.ended(), whenAborted(this.#halt)]);
     this.#halt.throwIfAborted();
     if (this.#cut) {
       await Promise.race([this.#outputs.settled(), whenAborted(this.#halt)]);
       await this.#outputs.previewed();
       this.#halt.throwIfAborted();
-      if (this.#outputs.unfinished.length > 0) throw new GiveBack(STOPPING);
+      if (this.#outputs.unfinished.length > 0) throw new ReleaseLease(STOPPING);
     }
     if (exit.kind === "not_started" && !plan.needs_exec) {
-      throw new GiveBack(`${plan.command.program} could not be started: ${exit.reason}`, {
-        refuseMs: POLICY_REFUSE_MS,
+      throw new ReleaseLease(`${plan.command.program} could not be started: ${exit.reason}`, {
+        declineMs: POLICY_DECLINE_MS,
       });
     }
     return exit;
   }
 
   async #fetchInputs(plan: Plan, folder: LeaseFolder): Promise<void> {
-    const { client, cache, say } = this.#deps;
+    const { client, cache, log } = this.#deps;
     try {
-      const inputs = await listInputs(client, plan, this.#keeper.grant, this.#halt);
+      const inputs = await listInputs(client, plan, this.#renewer.grant, this.#halt);
       const bytes = inputs.reduce((sum, input) => sum + input.size, 0);
-      if (bytes > WORTH_SAYING_BYTES)
-        say(`task ${this.lease.task_id}: fetching ${inputs.length} inputs, ${bytesText(bytes)}`);
+      if (bytes > LOGGED_DOWNLOAD_BYTES)
+        log(`task ${this.lease.task_id}: fetching ${inputs.length} inputs, ${bytesText(bytes)}`);
       await placeInputs(cache, inputs, folder, this.#halt);
     } catch (error) {
       if (error instanceof ManagerError && error.status === 404)
@@ -217,19 +241,22 @@ export class LeaseRunner {
     }
   }
 
-  /** Upload one file. A refused grant may only be an old one: a renewal tells. */
+  /**
+   * Upload one file. A refused grant may only be an old one: a renewal brings the newest, or tells
+   * that the lease is lost.
+   */
   async #upload(path: string, name: string): Promise<string> {
     for (let tries = 1; ; tries++) {
-      await this.#keeper.assured();
+      await this.#renewer.ensureValid();
       try {
-        const target = { taskId: this.lease.task_id, name, grant: this.#keeper.grant };
+        const target = { taskId: this.lease.task_id, name, grant: this.#renewer.grant };
         return (await uploadOutput(this.#deps.client, path, target, { signal: this.#halt, retryForMs: Infinity }))
           .receipt;
       } catch (error) {
         this.#halt.throwIfAborted();
         if (tries === 3) throw error;
         if (error instanceof ManagerError && (error.status === 409 || error.status === 403))
-          await this.#keeper.renewNow();
+          await this.#renewer.renewAndWait();
         else if (!(error instanceof FileChanged) && !(error instanceof ManagerError && error.status === 422))
           throw error;
       }
@@ -246,42 +273,42 @@ export class LeaseRunner {
     await outputs.previewed();
     const { unfinished } = outputs;
     if (unfinished.length === 0) {
-      const settled = await this.#keeper.settle(
+      const settled = await this.#renewer.settle(
         "complete",
         () => ({ ...this.#body(), next: next() }),
         this.#late.signal,
       );
-      this.#deps.say(`task ${this.lease.task_id}: ${framesText(frames)} done`, { task: this.lease.task_id });
+      this.#deps.log(`task ${this.lease.task_id}: ${framesText(frames)} done`, { task: this.lease.task_id });
       return { kind: "settled", failed: false, claimed: settled.next };
     }
     if ((await freeBytes(folder.root)) < DISK_LOW_BYTES) throw diskFull();
     const missing = verdict.missing.map((file) => file.why);
     const said = failureText({ program: plan.command.program, exit, killed, errors, missing, lastLines });
-    // Where this machine keeps its lease folders helps nobody; the rest of a path does.
+    // Paths are shown to people as the task knows them, without this machine's lease folder.
     const error = said.replaceAll(`${folder.in}${sep}`, "").replaceAll(`${folder.out}${sep}`, "");
-    return await this.#fail(blamed({ unfinished, current: outputs.current, saidDone }), error, next);
+    return await this.#fail(framesToFail({ unfinished, current: outputs.current, saidDone }), error, next);
   }
 
   async #fail(frames: readonly number[], error: string, next: NextClaim): Promise<LeaseOutcome> {
     const { task_id } = this.lease;
-    this.#deps.say(`task ${task_id}: ${framesText(frames)} failed: ${error}`, { task: task_id });
+    this.#deps.log(`task ${task_id}: ${framesText(frames)} failed: ${error}`, { task: task_id });
     const body = () => ({
       ...this.#body(),
       frames: formatFrameList(listOfFrames(frames)),
       error: error.slice(0, MAX_ERROR_CHARS),
       next: next(),
     });
-    const settled = await this.#keeper.settle("fail", body, this.#late.signal);
+    const settled = await this.#renewer.settle("fail", body, this.#late.signal);
     return { kind: "settled", failed: true, claimed: settled.next };
   }
 
-  /** It did not come to a settlement: give the lease back, unless it is lost. */
+  /** The lease came to no settlement: release it, unless it is lost. */
   async #ended(error: unknown, next: NextClaim): Promise<LeaseOutcome> {
-    const { say } = this.#deps;
+    const { log } = this.#deps;
     const { task_id } = this.lease;
-    if (error instanceof LeaseLost || this.#keeper.lost.aborted) {
-      say(
-        `task ${task_id}: the lease of frames ${this.lease.frames} is lost (${messageOf(this.#keeper.lost.reason ?? error)}); dropping it`,
+    if (error instanceof LeaseLost || this.#renewer.lost.aborted) {
+      log(
+        `task ${task_id}: the lease of frames ${this.lease.frames} is lost (${messageOf(this.#renewer.lost.reason ?? error)}); dropping it`,
         { task: task_id },
       );
       return { kind: "lost" };
@@ -297,27 +324,27 @@ export class LeaseRunner {
     const stopping = this.#stop.signal.aborted;
     if (stopping) void this.#process?.running.kill(STOP_GRACE_MS);
     else await this.#process?.running.kill();
-    const back = stopping ? new GiveBack(STOPPING) : asGiveBack(error);
+    const back = stopping ? new ReleaseLease(STOPPING) : asRelease(error);
     const left = this.#outputs?.unfinished ?? [];
     const which = left.length > 0 ? framesText(left) : `frames ${this.lease.frames}`;
-    say(`task ${task_id}: giving ${which} back: ${back.message}`, { task: task_id });
+    log(`task ${task_id}: giving ${which} back: ${back.message}`, { task: task_id });
     try {
-      await this.#keeper.settle(
+      await this.#renewer.settle(
         "release",
         () => ({ ...this.#body(), reason: back.message.slice(0, 200) }),
         this.#late.signal,
       );
     } catch (refused) {
-      say(`task ${task_id}: could not give the lease back (${messageOf(refused)}); it runs out by itself`, {
+      log(`task ${task_id}: could not give the lease back (${messageOf(refused)}); it runs out by itself`, {
         task: task_id,
       });
       return { kind: "lost" };
     }
-    return { kind: "released", refuseMs: back.refuseMs, pauseMs: back.pauseMs };
+    return { kind: "released", declineMs: back.declineMs, pauseMs: back.pauseMs };
   }
 
   #body(): { attempt: number; done: Batch["done"]; log?: string } {
-    const log = this.#log.take();
+    const log = this.#taskLog.take();
     return { attempt: this.lease.attempt, done: this.#outputs?.finished() ?? [], ...(log !== "" && { log }) };
   }
 }

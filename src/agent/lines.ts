@@ -1,7 +1,10 @@
-/** Bytes of a process to lines. A line ends with LF, CR LF or CR (progress displays rewrite theirs with CR). */
+/**
+ * Splits the output of a process into lines. A line ends with LF, CR LF or CR (progress displays
+ * overwrite theirs with CR).
+ */
 import { StringDecoder } from "node:string_decoder";
 
-/** Longer lines are cut: a program that prints 10 MB without a line end must not hurt. */
+/** Longer lines are cut: a program that prints without line ends would fill the memory. */
 export const MAX_LINE_CHARS = 8_192;
 
 export class LineSplitter {
@@ -9,7 +12,7 @@ export class LineSplitter {
   readonly #decoder = new StringDecoder("utf8");
   #line = "";
   #dropped = 0;
-  /** The last character was CR: an LF that follows belongs to it. */
+  /** The last character was CR: an LF that follows belongs to the same line end. */
   #afterCr = false;
 
   constructor(onLine: (line: string) => void) {
@@ -20,7 +23,7 @@ export class LineSplitter {
     this.#text(this.#decoder.write(bytes));
   }
 
-  /** The stream has ended: what is left is a line, too. */
+  /** The stream has ended: the rest is the last line. */
   end(): void {
     this.#text(this.#decoder.end());
     if (this.#line !== "" || this.#dropped > 0) this.#emit();

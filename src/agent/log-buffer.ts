@@ -1,20 +1,30 @@
 /**
- * Log lines on their way to the manager: they ride on renewals and on the call that ends the lease. Bounded: when a process
- * prints faster than the line carries, the middle is left out and a note says so; the beginning and the end tell the most.
+ * Log lines that wait for a call to the manager: renewals carry them, and the call that ends the
+ * lease. The buffer is bounded: when a process prints faster than calls can carry, lines in the
+ * middle are left out, with a note. The beginning and the end of a log tell the most.
  */
 
-/** Far below the 1,000,000 characters a call may carry. */
+/**
+ * Well below the 1,000,000 characters that a call may carry: with more, a call would be refused for
+ * its log.
+ */
 const MAX_CHARS = 256 * 1024;
-/** Beyond this, the log asks for a call of its own … */
+/**
+ * Beyond this, a call is due for the log alone: a task that prints much would lose the middle of
+ * its log.
+ */
 const FLUSH_CHARS = 32 * 1024;
-/** … and while somebody follows it, after this: calls for the log's sake alone would else outnumber all others. */
+/**
+ * While the log is watched, a call is due after this; sooner, and calls for the log would outnumber
+ * all others.
+ */
 const FLUSH_AFTER_MS = 5_000;
 
 export class LogBuffer {
-  /** Kept from the beginning of what is unsent; never dropped. */
+  /** The first lines of what waits; never dropped. */
   #head: string[] = [];
   #headChars = 0;
-  /** The newest lines; the oldest of them give way. */
+  /** The newest lines; the oldest of them are dropped first. */
   #tail: string[] = [];
   #tailChars = 0;
   #droppedLines = 0;
@@ -38,14 +48,14 @@ export class LogBuffer {
     }
   }
 
-  /** When a call should be made for the log's sake alone; undefined when nothing waits. */
+  /** When a call is due for the log alone (same clock as `nowMs`); undefined when none is. */
   dueMs(nowMs: number, watched: boolean): number | undefined {
     if (this.#oldestMs === undefined) return undefined;
     if (this.#headChars + this.#tailChars > FLUSH_CHARS) return nowMs;
     return watched ? this.#oldestMs + FLUSH_AFTER_MS : undefined;
   }
 
-  /** Everything that waits, as text with a line end after each line; empty when nothing does. */
+  /** Take all that waits, as text with a line end after each line; empty when nothing waits. */
   take(): string {
     if (this.#oldestMs === undefined) return "";
     const note =
@@ -57,7 +67,7 @@ export class LogBuffer {
     return text;
   }
 
-  /** A call that carried this text failed: it goes first again, within the same bounds. */
+  /** The call with this text failed: put it before what came since, within the same bounds. */
   putBack(text: string, nowMs: number): void {
     if (text === "") return;
     const newer = this.take();

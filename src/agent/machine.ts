@@ -1,18 +1,23 @@
-/** What the agent reports of its machine: the seed's fields, measured with systeminformation. */
+/**
+ * What the agent reports of its machine: the fields of the 2015 API, measured with
+ * systeminformation.
+ */
 import { statfs } from "node:fs/promises";
 import { arch, availableParallelism, hostname, loadavg, networkInterfaces, release, type } from "node:os";
 import si from "systeminformation";
 import type { Platform } from "../protocol/plan.ts";
 import type { WorkerRegister } from "../protocol/worker.ts";
 
-/** The platform as plans know it. Throws on systems that no compiler builds commands for. */
+/** The platform as plans name it. Throws on systems that no compiler makes commands for. */
 export function platformOf(platform: NodeJS.Platform = process.platform): Platform {
   if (platform === "linux" || platform === "darwin") return platform;
   if (platform === "win32") return "windows";
   throw new Error(`Tablao's agent runs on Linux, macOS and Windows, not on ${platform}`);
 }
 
-/** `02:42:ac:11:00:02` → 2485377892354; undefined for anything that is no address, or is all zeros. */
+/**
+ * `02:42:ac:11:00:02` → 2485377892354; undefined for text that is no address, and for all zeros.
+ */
 export function macAsInteger(mac: string): number | undefined {
   if (!/^([0-9a-f]{2}[:-]){5}[0-9a-f]{2}$/i.test(mac)) return undefined;
   const value = Number.parseInt(mac.replace(/[:-]/g, ""), 16);
@@ -41,22 +46,28 @@ export function describeMachine(): Pick<WorkerRegister, "hostname" | "system" | 
   };
 }
 
-/** What does: load, memory, disk of `folder`. Never throws: a report that cannot be made is no reason not to render. */
+/** A hanging network disk must not keep the agent from asking for work. */
+const MEASURE_MS = 5_000;
+
+/**
+ * What changes: load, memory, and the disk of `folder`, in percent. Never rejects: what cannot be
+ * measured is 0.
+ */
 export async function measureMachine(
   folder: string,
 ): Promise<Pick<WorkerRegister, "update_frequent" | "update_less_frequent">> {
   const [one, five, fifteen] = loadavg() as [number, number, number];
   const [cpu, memory, disk] = await Promise.all([
     within(
-      5_000,
+      MEASURE_MS,
       si.currentLoad().then((load) => load.currentLoad),
     ),
     within(
-      5_000,
+      MEASURE_MS,
       si.mem().then((mem) => ((mem.total - mem.available) / mem.total) * 100),
     ),
     within(
-      5_000,
+      MEASURE_MS,
       statfs(folder).then((fs) => ((fs.blocks - fs.bavail) / fs.blocks) * 100),
     ),
   ]);
@@ -74,16 +85,18 @@ export async function measureMachine(
   };
 }
 
-/** Bytes free for us on the disk of `folder`. */
+/** Bytes that this user can still write on the disk of `folder`. */
 export async function freeBytes(folder: string): Promise<number> {
   const { bavail, bsize } = await statfs(folder);
   return bavail * bsize;
 }
 
+/** 0 for what is no number or below 0. */
 function round(value: number): number {
   return Number.isFinite(value) && value > 0 ? Math.round(value * 100) / 100 : 0;
 }
 
+/** The value, or 0 when it takes longer than `ms` or cannot be had. */
 async function within(ms: number, value: Promise<number>): Promise<number> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<number>((resolve) => (timer = setTimeout(() => resolve(0), ms)));

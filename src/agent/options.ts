@@ -1,4 +1,4 @@
-/** What `tablao worker` can be told, and the folders that follow from it. */
+/** Options of `tablao worker`, and the folders that follow from them. */
 import { createHash } from "node:crypto";
 import { homedir, hostname } from "node:os";
 import { join, resolve } from "node:path";
@@ -36,12 +36,12 @@ export const workerOptionsSchema = z.strictObject({
   name: lineSchema(200)
     .min(1)
     .default(() => hostname()),
-  /** Leases at a time. */
+  /** How many leases at a time. */
   slots: z.int().min(1).max(64).default(1),
   tags: z.array(tagSchema).max(16).default([]),
-  /** Do what there is, then stop. */
+  /** Stop when there is no work left. */
   once: z.boolean().default(false),
-  /** Take `exec` tasks: any program their submitter names. */
+  /** Take `exec` tasks, which run any program that their submitter names. */
   allowExec: z.boolean().default(false),
   /** Take tasks that run the scripts inside their .blend files. */
   allowAutoexec: z.boolean().default(false),
@@ -51,15 +51,15 @@ export const workerOptionsSchema = z.strictObject({
   /** Bound of the input cache in GB; 0 keeps nothing between leases. */
   cacheGb: z.number().min(0).max(1_000_000).default(20),
   workDir: path.optional(),
-  /** Say nothing but problems. */
+  /** Log problems only. */
   quiet: z.boolean().default(false),
-  /** Say it as JSON lines. */
+  /** Log JSON lines. */
   json: z.boolean().default(false),
 });
 
-/** As the caller writes them. */
+/** Options as a caller gives them. */
 export type WorkerOptions = z.input<typeof workerOptionsSchema>;
-/** Checked, with defaults. */
+/** Options checked, with defaults filled in. */
 export type WorkerSettings = z.output<typeof workerOptionsSchema>;
 
 /** Check options; the error is one sentence that names each offending option. */
@@ -70,23 +70,23 @@ export function checkWorkerOptions(options: WorkerOptions): Result<WorkerSetting
 }
 
 export interface Folders {
-  /** Who this worker is, with its secret. */
+  /** The file with this worker's id and secret. */
   identity: string;
-  /** Held by the running agent of this name. */
+  /** The lock that the running agent of this name holds. */
   lock: string;
   cache: string;
-  /** Holds a folder for each lease. */
+  /** The folder with a folder for each lease. */
   work: string;
 }
 
-/** Folders of the worker of this name: two agents on one machine never share one. */
+/** Files and folders of the worker of this name. Workers of different names share none. */
 export function foldersOf(settings: Pick<WorkerSettings, "name" | "stateDir" | "workDir">): Folders {
   const { name, stateDir, workDir } = settings;
   const plain = name
     .replace(/[^A-Za-z0-9._-]/g, "_")
     .replace(/^\.+/, "_")
     .slice(0, 100);
-  // Names that differ only in what was replaced must not meet in one folder.
+  // Names that differ only in the characters that were replaced must have folders of their own.
   const key = plain === name ? name : `${plain}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
   return {
     identity: join(stateDir, `${key}.json`),

@@ -1,6 +1,7 @@
 /**
- * What a lease produces: each frame's file is uploaded as soon as it is saved, while the next one renders, and its receipt
- * rides on the next call of the lease. P11: a frame counts when its file exists, is non-empty, and the manager stored that hash.
+ * The output files of a lease. Each file is uploaded as soon as it is saved, while the next frame
+ * renders; the next call of the lease carries its receipt. P11: a frame is done when its file
+ * exists, is not empty, and the manager stored that content.
  */
 import { stat } from "node:fs/promises";
 import { relative, resolve, sep } from "node:path";
@@ -10,27 +11,35 @@ import { Semaphore } from "../lib/concurrency.ts";
 import { checkOutput } from "./lease-folder.ts";
 import type { PreviewQueue } from "./preview-queue.ts";
 
-/** Two: one travels while the other is hashed; more would take the uplink from the other slots. */
+/** Two: one is sent while the other is hashed. More would take the uplink from the other slots. */
 const UPLOADS_IN_FLIGHT = 2;
-/** A frame that is done is not left out of renewals for its preview's sake for longer. */
+/**
+ * A done frame waits this long for its preview, so that one call brings both; longer, and people
+ * would miss the frame.
+ */
 const PREVIEW_WAIT_MS = 15_000;
 
 export interface OutputsOptions {
   /** Output folder, links resolved. */
   out: string;
   outputs: Plan["outputs"];
-  /** Upload a file under the lease and answer with its receipt. Rejects when the lease is lost or the manager refuses. */
+  /**
+   * Upload a file under the lease and answer with its receipt. Rejects when the lease is lost or
+   * the manager refuses.
+   */
   upload: (path: string, name: string) => Promise<string>;
-  /** The process has finished a frame; so many of the lease it has not. */
+  /** Called when the process has finished a frame, with the number of frames that it has not. */
   rendered?: (left: number) => void;
-  /** Makes and uploads previews; undefined where there are none. */
+  /** Makes and uploads previews; undefined on a machine that cannot. */
   previews?: PreviewQueue | undefined;
   /** Monotonic milliseconds. */
   now: () => number;
 }
 
 interface Upload {
-  /** Of the file when it was uploaded: one that changed since is uploaded again. */
+  /**
+   * Size and time of the file when it was uploaded: a file that changed since is uploaded again.
+   */
   size: number;
   mtimeMs: number;
   receipt: string;
@@ -41,20 +50,20 @@ interface FrameWork {
   names: readonly string[];
   seconds: number | undefined;
   uploads: Map<string, Upload>;
-  /** Uploads on their way. They never reject; what went wrong is in `error`. */
+  /** Uploads under way, by file name. They never reject; the first failure is in `error`. */
   pending: Map<string, Promise<void>>;
-  /** When its last file was uploaded (monotonic). */
+  /** When the last of its files was uploaded (monotonic). */
   uploadedMs: number;
   error: unknown;
-  /** In a call to the manager, or committed. */
+  /** A call to the manager carries it, or it is committed. */
   handedOver: boolean;
 }
 
-/** What is wrong after the process has ended. */
+/** What `verify` found after the process had ended. */
 export interface Verdict {
-  /** Frames without their file, with what is wrong: "f_0003.png was not written". */
+  /** Frames whose file is missing or bad, with the reason: "f_0003.png was not written". */
   missing: { frame: number; why: string }[];
-  /** The first error of an upload that could not be done; its frame is not finished either. */
+  /** The first failure of an upload; its frame is not finished either. */
   uploadError: unknown;
 }
 
@@ -103,12 +112,15 @@ export class Outputs {
     return [...this.#frames.values()].filter((work) => !isFinished(work)).map((work) => work.frame);
   }
 
-  /** The process starts now: folders and inputs are no part of a frame's time. */
+  /**
+   * The process starts now. The time before it, for folders and inputs, is not part of a frame's
+   * time.
+   */
   started(): void {
     this.#sinceMs = this.#options.now();
   }
 
-  /** The process has begun a frame: what it began before is complete, if it is there. */
+  /** The process has begun a frame: if the file of the frame before exists, it is complete. */
   began(frame: number): void {
     const before = this.#current === undefined ? undefined : this.#frames.get(this.#current);
     if (!this.#frames.has(frame) || frame === this.#current) return;
@@ -117,7 +129,7 @@ export class Outputs {
     this.#sinceMs = this.#options.now();
   }
 
-  /** The process says that a file is written; without a path, that a frame which makes no file is done. */
+  /** The process reports a written file; with an empty path, that a frame without files is done. */
   saved(frame: number | null, path: string): void {
     if (path === "") {
       const work = frame === null ? undefined : this.#frames.get(frame);
@@ -131,7 +143,7 @@ export class Outputs {
     this.#start(work, name, true);
   }
 
-  /** The process has exited 0: look at every file, and finish what can be finished. */
+  /** Check every file after the process exited 0, and upload what is not uploaded yet. */
   async verify(): Promise<Verdict> {
     await this.settled();
     const missing: Verdict["missing"] = [];
@@ -159,20 +171,24 @@ export class Outputs {
     return { missing, uploadError: failed?.error };
   }
 
-  /** All uploads that were begun have ended, one way or the other. Returns the first error. */
+  /**
+   * Wait until all uploads that were begun have ended. Answers with the first failure, or
+   * undefined.
+   */
   async settled(): Promise<unknown> {
     for (const work of this.#frames.values()) await Promise.all(work.pending.values());
     return [...this.#frames.values()].find((work) => work.error !== undefined)?.error;
   }
 
-  /** Previews that were begun have ended, or are not waited for any longer. */
+  /** Wait until previews that were begun have ended, or have taken too long. */
   async previewed(): Promise<void> {
     await this.#options.previews?.ended();
   }
 
   /**
-   * Frames to commit with the next renewal. What it does not bring home is put back. A frame is committed once, with its
-   * preview or without: one whose preview is on its way is left for a later call.
+   * Take the frames that the next renewal is to commit; `putBack` when it failed. A frame is
+   * committed once, with its preview or without it, so a frame whose preview is under way is left
+   * for a later call.
    */
   take(): DoneFrame[] {
     const ready = [...this.#frames.values()].filter((work) => isFinished(work) && !work.handedOver);
@@ -182,8 +198,9 @@ export class Outputs {
   }
 
   /**
-   * Every finished frame, also those a renewal has committed: by them the manager knows a settlement that it has seen before. The
-   * previews of those it has.
+   * Every finished frame, for the settlement, also those that a renewal has committed: by them the
+   * manager recognises a settlement that it has seen before. Frames that a renewal carried come
+   * without previews, which the manager has.
    */
   finished(): DoneFrame[] {
     return [...this.#frames.values()].filter(isFinished).map((work) => this.#doneFrame(work, !work.handedOver));
@@ -193,7 +210,7 @@ export class Outputs {
     for (const { frame } of done) this.#frames.get(frame)!.handedOver = false;
   }
 
-  /** The frame's time ends now, and the next one's begins. */
+  /** The frame is rendered: its time ends now, and that of the next frame begins. */
   #time(work: FrameWork): void {
     if (work.seconds !== undefined) return;
     const now = this.#options.now();
@@ -217,12 +234,12 @@ export class Outputs {
 
   async #upload(work: FrameWork, name: string, certain: boolean): Promise<void> {
     const file = await checkOutput(this.#options.out, name);
-    // Not there yet: the check at the end has the last word.
+    // The file may come later: `verify` decides.
     if (!file.ok) return;
     if (!certain) this.#time(work);
     this.#options.previews?.add(file.value.path, name);
     this.#unsaved.delete(name);
-    if (this.#unsaved.size === 0) this.#options.previews?.hurry();
+    if (this.#unsaved.size === 0) this.#options.previews?.flush();
     await this.#uploads.run(async () => {
       const receipt = await this.#options.upload(file.value.path, name);
       const after = await stat(file.value.path);

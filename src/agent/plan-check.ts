@@ -1,6 +1,8 @@
 /**
- * What this agent agrees to run. The manager assigns only what the agent allowed, but a machine's owner must not have to rely on
- * that: programs of other names, scripts inside .blend files and environment variables need the owner's word here.
+ * What this agent agrees to run. The manager assigns only what the agent allowed, but the owner of
+ * a machine must not have to rely on that. So the agent checks each plan itself: other programs,
+ * scripts inside .blend files and environment variables need the options with which the owner
+ * allowed them.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import { countFrames, framesOf, parseFrameList } from "../protocol/frame-list.ts";
@@ -10,7 +12,10 @@ import { findParser } from "../parsers/index.ts";
 import type { ParserFactory } from "../parsers/parser.ts";
 import type { Programs } from "./programs.ts";
 
-/** What a task's `chunk` can be at most: a longer list is never walked. */
+/**
+ * The most that a task's `chunk` can be. A longer list is a fault or an attack, and would fill the
+ * memory.
+ */
 const MAX_LEASE_FRAMES = 10_000;
 
 export interface Allowed {
@@ -27,7 +32,10 @@ export interface Runnable {
   program: readonly [string, ...string[]];
 }
 
-/** Check a plan as it came; the error is a sentence for the release. */
+/**
+ * Check a plan as it came from the manager; the error is the reason with which the lease is
+ * released.
+ */
 export function checkPlan(value: unknown, frameList: string, allowed: Allowed): Result<Runnable, string> {
   const parsed = planSchema.safeParse(value);
   if (!parsed.success) {

@@ -24,7 +24,7 @@ beforeEach(() => {
   queue = newQueue();
 });
 
-function newQueue(more: { gatherMs?: number } = {}): PreviewQueue {
+function newQueue(more: { batchWaitMs?: number } = {}): PreviewQueue {
   return new PreviewQueue({ command: ffmpeg.command, folder, signal: over.signal, ...more }, async (file, name) => {
     const text = readFileSync(file, "utf8");
     await delay(5);
@@ -43,7 +43,10 @@ function saved(output: string, text = output): void {
 const outputs = (count: number): string[] => Array.from({ length: count }, (_, i) => `f_${i + 1}.png`);
 const receipt = (output: string, text = output): string => `receipt of ${output}.preview.jpg: preview of ${text}`;
 
-/** None of these is under way any more, however slow the machine is: one call waits no longer than a lease would. */
+/**
+ * None of these is under way any more, however slow the machine is: one call waits no longer than a
+ * lease would.
+ */
 async function ended(names: readonly string[]): Promise<void> {
   do await queue.ended();
   while (names.some((name) => queue.isUnderWay(name)));
@@ -58,7 +61,7 @@ test("frames that are saved meanwhile share a run, and each has the preview of i
 });
 
 test("a run waits a moment for more, not for ever; when nothing more will come, not at all", async () => {
-  queue = newQueue({ gatherMs: 2_000 });
+  queue = newQueue({ batchWaitMs: 2_000 });
   saved("f_1.png");
   await delay(300);
   expect(ffmpeg.runs()).toEqual([]);
@@ -66,8 +69,8 @@ test("a run waits a moment for more, not for ever; when nothing more will come, 
   await until(() => ffmpeg.runs().length > 0, { what: "a run", everyMs: 20 });
   expect(ffmpeg.runs()[0]!.files).toEqual(["f_1.png", "f_2.png"]);
   await until(() => queue.receiptOf("f_2.png"), { what: "its receipt" });
-  queue = newQueue({ gatherMs: 60_000 });
-  queue.hurry();
+  queue = newQueue({ batchWaitMs: 60_000 });
+  queue.flush();
   saved("f_3.png");
   await until(() => queue.receiptOf("f_3.png"), { what: "its receipt", everyMs: 20 });
 });
@@ -114,7 +117,7 @@ test("a file that was changed has the preview of what it is now, and the manager
 });
 
 test("P2: when the lease is over, ffmpeg is dead, and what waits neither runs nor is uploaded", REAL_TIME, async () => {
-  queue.hurry();
+  queue.flush();
   saved("f_1.png", "hangs");
   const pid = await until(() => ffmpeg.runs()[0]?.pid, { what: "it runs" });
   for (const name of ["f_2.png", "f_3.png"]) saved(name);

@@ -1,6 +1,7 @@
 /**
- * Previews of one lease on their way: frames are gathered while the renderer goes on, for one run of ffmpeg after the other
- * with whatever waits, and what a run has made is uploaded while the next one works. No frame's own upload waits for one.
+ * The previews of one lease. Frames that are done wait a moment for others; then one run of ffmpeg
+ * makes the previews of all that wait. Its previews are uploaded while the next run works. The
+ * upload of a frame's own file never waits for a preview.
  */
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -10,20 +11,30 @@ import { makePreviews, previewName, type PreviewFile, type PreviewOptions } from
 import type { Programs } from "./programs.ts";
 import { uploadOutput } from "../client/upload.ts";
 
-/** ffmpeg's start is then a small part of a run. */
+/**
+ * With so many files, the start of ffmpeg is a small part of a run; more would delay the first
+ * preview of the run.
+ */
 const FRAMES_PER_RUN = 32;
-/** Nobody sees a preview before the next call of the lease; frames that take longer than this have a run each. */
-const GATHER_MS = 1_000;
-/** They are small: it is round trips that take time, not the uplink. */
+/**
+ * How long a run waits for more frames. The next call of the lease, which carries the previews, is
+ * mostly later than that.
+ */
+const BATCH_WAIT_MS = 1_000;
+/** Previews are small: with fewer at a time, round trips would take longer than the bytes. */
 const UPLOADS_IN_FLIGHT = 4;
-/** A manager that does not take a preview is not asked for longer. */
+/**
+ * How long the upload of a preview is tried; longer, and it would hold up the previews after it.
+ */
 const UPLOAD_RETRY_MS = 10_000;
-/** The end of a lease does not wait longer for previews of frames that are done: they are mostly there before. */
+/**
+ * How long the end of a lease waits for previews. Most are there before; the others are left out.
+ */
 const WAIT_MS = 5_000;
 
 export interface QueueOptions extends PreviewOptions {
-  /** How long a run waits for more frames. */
-  gatherMs?: number;
+  /** Instead of `BATCH_WAIT_MS`. */
+  batchWaitMs?: number;
 }
 
 interface Waiting extends PreviewFile {
@@ -35,29 +46,35 @@ export class PreviewQueue {
   readonly #upload: (file: string, name: string) => Promise<string>;
   readonly #waiting: Waiting[] = [];
   readonly #uploads = new Semaphore(UPLOADS_IN_FLIGHT);
-  /** By output: the newest preview that is on its way … */
+  /** The newest preview of each output, while it is being made or uploaded. */
   readonly #underWay = new Map<string, Promise<void>>();
-  /** … or has arrived. */
+  /** The receipt of each output's preview that was uploaded. */
   readonly #receipts = new Map<string, string>();
   #working = false;
-  #hurried = false;
-  #gathered = (): void => undefined;
+  #flushed = false;
+  #endWait = (): void => undefined;
   #count = 0;
 
-  /** `upload` answers with the receipt of a preview. When the signal fires, all that is on its way ends without one. */
+  /**
+   * `upload` answers with the receipt of a preview. When the signal fires, previews under way end
+   * without one.
+   */
   constructor(options: QueueOptions, upload: (file: string, name: string) => Promise<string>) {
     this.#options = options;
     this.#upload = upload;
-    options.signal.addEventListener("abort", () => this.hurry(), { once: true });
+    options.signal.addEventListener("abort", () => this.flush(), { once: true });
   }
 
-  /** Make and upload the preview of an output, if it can have one. One that it had is of the file as it was, and void. */
+  /**
+   * Make and upload the preview of an output, if it can have one. It replaces a preview of the file
+   * as it was before.
+   */
   add(file: string, output: string): void {
     const name = previewName(output);
     if (name === undefined) return;
     this.#receipts.delete(output);
     const before = this.#underWay.get(output);
-    const underWay = this.#bring(file, name, before).then((receipt) => {
+    const underWay = this.#makeAndUpload(file, name, before).then((receipt) => {
       if (this.#underWay.get(output) !== underWay) return;
       this.#underWay.delete(output);
       if (receipt !== undefined) this.#receipts.set(output, receipt);
@@ -74,33 +91,37 @@ export class PreviewQueue {
     return this.#receipts.get(output);
   }
 
-  /** There is nothing more to gather: the lease's last file is written. */
-  hurry(): void {
-    this.#hurried = true;
-    this.#gathered();
+  /** Wait for no more frames: the last file of the lease is written. */
+  flush(): void {
+    this.#flushed = true;
+    this.#endWait();
   }
 
-  /** All previews that were begun have ended, or as much time has gone by as anybody waits for them. */
+  /** Wait until all previews that were begun have ended, at most `WAIT_MS`. */
   async ended(): Promise<void> {
     if (this.#underWay.size === 0) return;
-    this.hurry();
+    this.flush();
     const over = new AbortController();
-    const patience = delay(WAIT_MS, undefined, { signal: over.signal }).catch(() => undefined);
-    await Promise.race([Promise.all(this.#underWay.values()), patience]);
+    const timeLimit = delay(WAIT_MS, undefined, { signal: over.signal }).catch(() => undefined);
+    await Promise.race([Promise.all(this.#underWay.values()), timeLimit]);
     over.abort();
   }
 
-  /** The receipt, or undefined when there is no preview. Never rejects. */
-  async #bring(file: string, name: string, before: Promise<void> | undefined): Promise<string | undefined> {
-    // A name of our own: what it is called there may mean something to ffmpeg.
+  /**
+   * Make and upload one preview; answers with the receipt, or undefined when that failed. Never
+   * rejects.
+   */
+  async #makeAndUpload(file: string, name: string, before: Promise<void> | undefined): Promise<string | undefined> {
+    // Not the output's name: ffmpeg gives a meaning to some characters.
     const target = path.join(this.#options.folder, `preview-${++this.#count}.jpg`);
     const made = new Promise<boolean>((resolve) => {
       this.#waiting.push({ file, target, made: resolve });
     });
-    if (this.#waiting.length >= FRAMES_PER_RUN) this.#gathered();
+    if (this.#waiting.length >= FRAMES_PER_RUN) this.#endWait();
     if (!this.#working) void this.#work();
     if (!(await made)) return undefined;
-    // Two of one name must not overtake each other: the receipt is for what the manager has in the end.
+    // Uploads of one name must not overtake each other: the last receipt must be for what the
+    // manager has in the end.
     await before;
     return await this.#uploads.run(() => this.#upload(target, name)).catch(() => undefined);
   }
@@ -108,7 +129,7 @@ export class PreviewQueue {
   async #work(): Promise<void> {
     this.#working = true;
     while (this.#waiting.length > 0) {
-      await this.#gather();
+      await this.#waitForMore();
       const files = this.#waiting.splice(0, FRAMES_PER_RUN);
       const made = await makePreviews(files, this.#options);
       for (const [i, file] of files.entries()) file.made(made[i]!);
@@ -116,12 +137,12 @@ export class PreviewQueue {
     this.#working = false;
   }
 
-  async #gather(): Promise<void> {
-    if (this.#hurried || this.#waiting.length >= FRAMES_PER_RUN) return;
-    const { gatherMs = GATHER_MS } = this.#options;
+  async #waitForMore(): Promise<void> {
+    if (this.#flushed || this.#waiting.length >= FRAMES_PER_RUN) return;
+    const { batchWaitMs = BATCH_WAIT_MS } = this.#options;
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, gatherMs);
-      this.#gathered = () => {
+      const timer = setTimeout(resolve, batchWaitMs);
+      this.#endWait = () => {
         clearTimeout(timer);
         resolve();
       };
@@ -129,7 +150,10 @@ export class PreviewQueue {
   }
 }
 
-/** The previews of a lease; undefined on a machine without ffmpeg. `grant` is the lease's present right to upload. */
+/**
+ * The queue for a lease; undefined on a machine without ffmpeg. `grant` answers with the lease's
+ * newest grant for uploads.
+ */
 export function previewsOf(
   { client, allowed }: { client: ManagerClient; allowed: { programs: Programs } },
   taskId: number,

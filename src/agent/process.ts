@@ -1,4 +1,7 @@
-/** A process of a lease: no shell, a process group of its own, output as lines, and dead for certain when told so. */
+/**
+ * A process of a lease: started without a shell, in a process group of its own; read line by line;
+ * ended for certain.
+ */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { signalGroup } from "../client/process-group.ts";
@@ -14,29 +17,40 @@ export interface RunOptions {
 
 export type Exit =
   | { kind: "exit"; code: number | null; signal: NodeJS.Signals | null }
-  /** It never ran. */
+  /** It could not be started. */
   | { kind: "not_started"; reason: string };
 
 export interface RunningProcess {
   readonly pid: number | undefined;
-  /** Resolves when the process has ended, its output is read and nothing of its group is left. Never rejects. */
+  /**
+   * Resolves when the process has ended, its output is read and its group is killed. Never rejects.
+   */
   readonly exit: Promise<Exit>;
-  /** TERM to the group, KILL after `graceMs`; resolves with `exit`. May be called again, with less patience. */
+  /**
+   * SIGTERM to the group, SIGKILL after `graceMs`; resolves with `exit`. May be called again, with
+   * a shorter time.
+   */
   kill(graceMs?: number): Promise<void>;
 }
 
-/** Blender removes its temporary files on TERM; 409 and `cancel` allow 5 s in all. */
+/**
+ * Blender removes its temporary files on SIGTERM. After the loss of a lease 5 s are allowed in all
+ * (P2).
+ */
 const KILL_GRACE_MS = 3_000;
-/** After the process has ended, its output may still be on the way; a grandchild that holds the pipe does not stop us. */
+/**
+ * After the process has ended, its output is read for at most this long: a grandchild may hold the
+ * pipe open for ever.
+ */
 const DRAIN_MS = 1_000;
 
 const groups = new Set<number>();
-// The last resort, for an agent that dies of a bug: no process of ours outlives it.
+// For an agent that ends because of a bug: its processes end with it.
 process.on("exit", () => {
   for (const pid of groups) signalGroup(pid, "SIGKILL");
 });
 
-/** Start a process. What cannot be started shows as `exit` of kind `not_started`. */
+/** Start a process. One that cannot be started has an `exit` of kind `not_started`. */
 export function runProcess({ command, cwd, env, onLine }: RunOptions): RunningProcess {
   const [file, ...args] = command;
   let child: ChildProcess;
@@ -50,7 +64,7 @@ export function runProcess({ command, cwd, env, onLine }: RunOptions): RunningPr
       stdio: ["ignore", "pipe", "pipe"],
     });
   } catch (error) {
-    // Arguments the system cannot take (too long, NUL) are thrown at once.
+    // `spawn` throws for arguments that the system cannot take (too long, NUL).
     return {
       pid: undefined,
       exit: Promise.resolve({ kind: "not_started", reason: (error as Error).message }),
@@ -70,7 +84,7 @@ export function runProcess({ command, cwd, env, onLine }: RunOptions): RunningPr
     });
     const closed = new Promise<void>((done) => child.once("close", () => done()));
     child.once("exit", (code, signal) => {
-      // Whatever the process left running in its group would go on using the machine, unseen.
+      // What the process left running in its group would go on using the machine.
       if (pid !== undefined) signalGroup(pid, "SIGKILL");
       const drained = async () => {
         await Promise.race([closed, delay(DRAIN_MS, undefined, { ref: false })]);
@@ -105,13 +119,19 @@ async function taskkill(pid: number): Promise<void> {
   });
 }
 
-/** Ours are secrets; the rest is what a machine's owner may keep in the environment of a service. */
+/**
+ * Names of variables with secrets: Tablao's own, and those that the owner of a machine may keep in
+ * a service's environment.
+ */
 const SECRET_NAME =
   /^TABLAO_|TOKEN|SECRET|PASS(WORD|WD|PHRASE|FILE|$)|PASSW|_PWD$|_PAT$|_AUTH$|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SSH_AUTH_SOCK|_DSN$/i;
-/** A secret of ours, or an address with somebody's password in it, whatever the variable is called. */
+/**
+ * Values that are secrets whatever the variable is called: a token of Tablao, or an address with a
+ * password in it.
+ */
 const SECRET_VALUE = /tablao_[a-z]+_[A-Za-z0-9_-]{8}|:\/\/[^/\s:@]*:[^/\s@]+@/;
 
-/** The environment of a process: the agent's own without anything that looks like a secret, and what the lease adds. */
+/** The environment of a process: `own` without what looks like a secret, and then `added`. */
 export function childEnvironment(own: NodeJS.ProcessEnv, added: Record<string, string>): NodeJS.ProcessEnv {
   const harmless = Object.entries(own).filter(
     ([name, value]) => !SECRET_NAME.test(name) && !SECRET_VALUE.test(value ?? ""),

@@ -23,12 +23,15 @@ export interface Program {
 
 export type Programs = Partial<Record<ProgramName, Program>>;
 
-/** Blender takes seconds from a cold network disk; a program that hangs here must not keep the agent from starting. */
+/**
+ * Blender takes seconds from a cold network disk; a program that hangs here must not keep the agent
+ * from starting.
+ */
 const VERSION_TIMEOUT_MS = 30_000;
 
 /**
- * Look for the programs. `paths` are those that the user gave, by the program's flag: it is an error when one does not work.
- * What is merely not found is left out.
+ * Look for the programs. `paths` are those that the user gave, by the program's flag: it is an
+ * error when one does not work. What is merely not found is left out.
  */
 export async function findPrograms(
   paths: Partial<Record<ProgramFlag, string | undefined>>,
@@ -101,7 +104,9 @@ async function versionOf(program: ProgramRow, path: string): Promise<string | un
   });
 }
 
-/** `blender 3.4.1, ffmpeg 5.1`, without the built-in program; what is missing when none was found. */
+/**
+ * `blender 3.4.1, ffmpeg 5.1`, without the built-in program; what is missing when none was found.
+ */
 export function programsText(programs: Programs): string {
   const found = PROGRAMS.flatMap(({ name }) => {
     const program = programs[name];

@@ -3,8 +3,8 @@ import { join, sep } from "node:path";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { testFolder } from "../../test/support/folders.ts";
-import { Bell } from "./bell.ts";
-import { blamed, failureText } from "./blame.ts";
+import { WorkNotifier } from "./work-notifier.ts";
+import { framesToFail, failureText } from "./failure-report.ts";
 import { checkOutput, isInside, makeLeaseFolder, removeLeaseFolder, resolveArguments } from "./lease-folder.ts";
 import { macAsInteger } from "./machine.ts";
 import { checkWorkerOptions, foldersOf } from "./options.ts";
@@ -12,7 +12,7 @@ import { checkPlan } from "./plan-check.ts";
 import { childEnvironment } from "./process.ts";
 import { PROGRAMS } from "../protocol/programs.ts";
 import { parseVersion } from "./programs.ts";
-import { stillness } from "./wake.ts";
+import { suspendedMs } from "./suspension.ts";
 
 const [BLENDER, FFMPEG] = PROGRAMS;
 
@@ -28,7 +28,7 @@ describe("blame (P6)", () => {
     ],
     ["exit 0 without files: those that are missing", { unfinished: [2, 4], current: 4, saidDone: true }, [2, 4]],
   ])("%s", (_, failure, frames) => {
-    expect(blamed(failure)).toEqual(frames);
+    expect(framesToFail(failure)).toEqual(frames);
   });
 
   const exit = (code: number | null, signal: NodeJS.Signals | null = null) => ({ kind: "exit" as const, code, signal });
@@ -219,7 +219,7 @@ describe("small readings", () => {
   });
 
   test("a sleep shows on either clock, a busy second and a clock set back do not", () => {
-    const at = (monoMs: number, wallMs: number) => stillness({ monoMs: 0, wallMs: 0 }, { monoMs, wallMs });
+    const at = (monoMs: number, wallMs: number) => suspendedMs({ monoMs: 0, wallMs: 0 }, { monoMs, wallMs });
     expect(at(1_000, 601_000)).toBe(600_000);
     expect(at(20_000, 20_000)).toBe(19_000);
     expect(at(4_000, 4_000)).toBe(0);
@@ -239,38 +239,38 @@ describe("small readings", () => {
   });
 });
 
-describe("the bell", () => {
+describe("the work notifier", () => {
   const forever = new AbortController().signal;
   const state = async (promise: Promise<unknown>) =>
     await Promise.race([promise.then(() => "woken"), new Promise((resolve) => setTimeout(resolve, 10, "waits"))]);
 
   test("wakes one idle slot; work wakes the next", async () => {
-    const bell = new Bell();
-    const [first, second] = [bell.wait(1e9, forever), bell.wait(1e9, forever)];
-    bell.ring();
+    const notifier = new WorkNotifier();
+    const [first, second] = [notifier.wait(1e9, forever), notifier.wait(1e9, forever)];
+    notifier.notify();
     expect([await state(first), await state(second)]).toEqual(["woken", "waits"]);
-    bell.pass();
+    notifier.wakeNext();
     expect(await state(second)).toBe("woken");
   });
 
-  test("a ring while everybody asks is not lost; a pass is no news", async () => {
-    const bell = new Bell();
-    bell.pass();
-    expect(await state(bell.wait(1e9, forever))).toBe("waits");
-    bell.ring();
-    const other = new Bell();
-    other.ring();
+  test("a notification while no slot waits is not lost; waking the next slot is none", async () => {
+    const notifier = new WorkNotifier();
+    notifier.wakeNext();
+    expect(await state(notifier.wait(1e9, forever))).toBe("waits");
+    notifier.notify();
+    const other = new WorkNotifier();
+    other.notify();
     expect([await state(other.wait(1e9, forever)), await state(other.wait(1e9, forever))]).toEqual(["woken", "waits"]);
   });
 
-  test("time and stopping end the wait, and such a slot is not rung any more", async () => {
-    const bell = new Bell();
-    await bell.wait(5, forever);
+  test("time and stopping end the wait, and such a slot is not woken any more", async () => {
+    const notifier = new WorkNotifier();
+    await notifier.wait(5, forever);
     const stop = new AbortController();
-    const stopped = bell.wait(1e9, stop.signal);
+    const stopped = notifier.wait(1e9, stop.signal);
     stop.abort();
     expect(await state(stopped)).toBe("woken");
-    bell.ring();
-    expect(await state(bell.wait(1e9, forever))).toBe("woken");
+    notifier.notify();
+    expect(await state(notifier.wait(1e9, forever))).toBe("woken");
   });
 });

@@ -1,51 +1,55 @@
-/** SIGINT and SIGTERM as the agent understands them. */
-import type { Say } from "./say.ts";
+/** SIGINT and SIGTERM of the agent: what each of them ends is described in `worker.ts`. */
+import type { Logger } from "./log.ts";
 
 /** `process`, or what a test puts in its place. */
 export type SignalSource = Pick<NodeJS.EventEmitter, "on" | "off">;
 
-/** A claim that is answered this long after the agent was told to stop is given back; later, its lease runs out by itself. */
+/**
+ * A claim that is answered this long after the request to stop is released; a later one is not
+ * waited for, and runs out.
+ */
 const LATE_MS = 2_000;
 
-/** First and second thoughts of the person at the keyboard, and of the service manager. */
+/** Two steps of a stop, as abort signals: `soft`, then `hard`. */
 export class StopSignals {
   readonly #soft = new AbortController();
   readonly #hard = new AbortController();
   readonly #late = new AbortController();
   readonly #signals: SignalSource;
-  readonly #say: Say;
-  /** Somebody asked for it. */
+  readonly #log: Logger;
+  /** Whether a signal came, as opposed to an error that ends the agent. */
   asked = false;
 
-  constructor(signals: SignalSource, say: Say) {
+  constructor(signals: SignalSource, log: Logger) {
     this.#signals = signals;
-    this.#say = say;
+    this.#log = log;
     this.soft.addEventListener("abort", () => setTimeout(() => this.#late.abort(), LATE_MS).unref());
     signals.on("SIGINT", this.#onInterrupt);
     signals.on("SIGTERM", this.#onTerminate);
   }
 
-  /** Begin nothing more. */
+  /** Begin nothing more; finish the frames that are being rendered. */
   get soft(): AbortSignal {
     return this.#soft.signal;
   }
 
-  /** Give back what runs, at once. */
+  /** Release all leases at once. */
   get hard(): AbortSignal {
     return this.#hard.signal;
   }
 
-  /** Two seconds after `soft`: do not wait for the answer to a claim any longer. */
+  /** Fires `LATE_MS` after `soft`: do not wait for the answer to a claim any longer. */
   get late(): AbortSignal {
     return this.#late.signal;
   }
 
-  /** Stop without being asked to. */
+  /** Both steps at once. */
   now(): void {
     this.#soft.abort();
     this.#hard.abort();
   }
 
+  /** Listen to signals no more. */
   dispose(): void {
     this.#signals.off("SIGINT", this.#onInterrupt);
     this.#signals.off("SIGTERM", this.#onTerminate);
@@ -55,7 +59,7 @@ export class StopSignals {
     this.asked = true;
     if (this.#soft.signal.aborted) this.#onTerminate();
     else {
-      this.#say("stopping: what is being rendered may end, nothing more is begun; Ctrl-C again gives it back at once");
+      this.#log("stopping: what is being rendered may end, nothing more is begun; Ctrl-C again gives it back at once");
       this.#soft.abort();
     }
   };
@@ -63,7 +67,7 @@ export class StopSignals {
   readonly #onTerminate = () => {
     this.asked = true;
     if (this.#hard.signal.aborted) return;
-    this.#say("stopping now: giving back what runs");
+    this.#log("stopping now: giving back what runs");
     this.now();
   };
 }

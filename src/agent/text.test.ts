@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LineSplitter, MAX_LINE_CHARS } from "./lines.ts";
 import { LogBuffer } from "./log-buffer.ts";
-import { oneLine, sayer } from "./say.ts";
+import { oneLine, createLogger } from "./log.ts";
 
 function split(chunks: Buffer[]): string[] {
   const lines: string[] = [];
@@ -81,14 +81,14 @@ describe("log buffer", () => {
   });
 });
 
-describe("say", () => {
+describe("the log", () => {
   test("P9: one line, no control characters, no secret of ours", () => {
     expect(oneLine("a\nb\u001b[31m tablao_join_0123456789abcdef-_ ?")).toBe("a b[31m tablao_… ?");
   });
 
   test("json has the time, the text and the details", () => {
     const lines: string[] = [];
-    sayer(
+    createLogger(
       "json",
       (line) => lines.push(line),
       () => new Date(0),

@@ -1,4 +1,7 @@
-/** An agent of one version and a manager of the next: answers may gain fields and reasons, and an agent takes what it knows. */
+/**
+ * An agent of one version and a manager of the next: answers may gain fields and reasons, and an
+ * agent takes what it knows.
+ */
 import { describe, expect, it } from "vitest";
 import { lease as scripted } from "../../test/support/scripted-lease.ts";
 import { receiptSchema } from "../protocol/file.ts";

@@ -1,35 +1,42 @@
-/** What the agent asks of the registry, and the claim at a task. */
+/** The calls of the agent outside its leases: to the registry, and the first claim from a task. */
 import { z } from "zod";
 import type { Claim } from "../protocol/lease.ts";
 import { workerPatchedSchema, type WorkerPatched, type WorkerRegister } from "../protocol/worker.ts";
-import type { Refused } from "./claim-loop.ts";
+import type { DeclinedTask } from "./claim-loop.ts";
 import { CannotStart } from "./identity.ts";
 import { looseClaimedSchema, type LooseClaimed } from "./lease-calls.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
-import type { Say } from "./say.ts";
+import type { Logger } from "./log.ts";
 
 type Measures = Pick<WorkerRegister, "update_frequent" | "update_less_frequent">;
 
-/** Load figures ride on a question when the last ones are older than this. */
+/**
+ * A request for work carries load figures when the last are older than this: with each request, an
+ * agent with short frames would measure all the time.
+ */
 const MEASURES_AFTER_MS = 60_000;
+/** A stopping agent does not wait longer to say so: it then shows as offline a minute later. */
 const LEAVE_MS = 2_000;
 
 export class WorkerCalls {
   readonly client: ManagerClient;
   readonly #path: string;
   readonly #measure: () => Promise<Measures>;
-  readonly #say: Say;
+  readonly #log: Logger;
   #measuredMs = performance.now();
 
-  constructor(client: ManagerClient, workerId: number, measure: () => Promise<Measures>, say: Say) {
+  constructor(client: ManagerClient, workerId: number, measure: () => Promise<Measures>, log: Logger) {
     this.client = client;
     this.#path = `/workers/${workerId}`;
     this.#measure = measure;
-    this.#say = say;
+    this.#log = log;
   }
 
-  /** Ask for a task. Tries for as long as it takes; throws `CannotStart` when the manager does not know this worker any more. */
-  async ask(refused: Refused | undefined, signal: AbortSignal): Promise<WorkerPatched> {
+  /**
+   * Ask for a task. Tries until there is an answer. Throws `CannotStart` when the manager does not
+   * know this worker any more.
+   */
+  async ask(refused: DeclinedTask | undefined, signal: AbortSignal): Promise<WorkerPatched> {
     const measures = performance.now() - this.#measuredMs > MEASURES_AFTER_MS ? await this.#measures() : {};
     const json = { status: "available", ...(refused && { refused }), ...measures };
     try {
@@ -44,7 +51,10 @@ export class WorkerCalls {
     }
   }
 
-  /** Claim from a task; null when it is gone or cannot be claimed. */
+  /**
+   * Claim from a task; null when it is gone or refuses. `claimedMs` is when the try that was
+   * answered went out.
+   */
   async claim(
     taskId: number,
     claim: Claim,
@@ -62,18 +72,21 @@ export class WorkerCalls {
       return { claimed, claimedMs };
     } catch (error) {
       if (!(error instanceof ManagerError)) throw error;
-      if (error.status !== 404) this.#say(`task ${taskId} cannot be claimed: ${error.message}`);
+      if (error.status !== 404) this.#log(`task ${taskId} cannot be claimed: ${error.message}`);
       return null;
     }
   }
 
-  /** Tell how the machine is. A report that does not arrive is no loss. */
+  /** Report the machine's load. A report that fails is not repeated: the next one replaces it. */
   async report(): Promise<void> {
     const json = await this.#measures();
     await this.client.call(z.unknown(), "PATCH", this.#path, { json, retryForMs: 0 }).catch(() => undefined);
   }
 
-  /** Offline on purpose: others need not wait for the silence. */
+  /**
+   * Tell the registry that this worker goes offline, so that it need not wait for the worker's
+   * silence.
+   */
   async leave(): Promise<void> {
     await this.client
       .call(z.unknown(), "PATCH", this.#path, { json: { leaving: true }, timeoutMs: LEAVE_MS, retryForMs: 0 })

@@ -1,28 +1,32 @@
 /**
- * `tablao worker`: the agent. Registers, then serves leases in its slots until it is told to stop.
+ * `tablao worker`: the agent. It registers, then takes leases in its slots until it is told to
+ * stop.
  *
- * Signals: the first Ctrl-C (SIGINT) lets the frame end that is being rendered and begins nothing more; the second gives
- * everything back at once. SIGTERM does that the first time: service managers kill 10 to 90 seconds after it, most frames take
- * longer, and a lease that is given back is somebody else's within a second.
+ * Signals:
+ * - The first Ctrl-C (SIGINT): the frame that is being rendered is finished, and nothing more is
+ *   begun.
+ * - The second Ctrl-C, or SIGTERM: all leases are released at once. Service managers kill 10 to 90
+ *   seconds after SIGTERM, most frames take longer, and a lease that is released goes to another
+ *   worker within a second.
  */
 import { mkdir } from "node:fs/promises";
 import { VERSION } from "../protocol/version.ts";
-import { Bell } from "./bell.ts";
+import { WorkNotifier } from "./work-notifier.ts";
 import { claimLoop } from "./claim-loop.ts";
-import { Connection } from "./connection.ts";
-import { enrol, readIdentity } from "./identity.ts";
+import { RegistrySocket } from "./registry-socket.ts";
+import { register, readIdentity } from "./identity.ts";
 import { InputCache } from "./input-cache.ts";
-import { sweepLeaseFolders } from "./lease-folder.ts";
+import { removeStaleLeaseFolders } from "./lease-folder.ts";
 import { LeaseRunner } from "./lease-runner.ts";
 import { lockName } from "./name-lock.ts";
 import { describeMachine, measureMachine, platformOf } from "./machine.ts";
 import { ManagerError } from "../client/manager-client.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { findPrograms, programsText, type Programs } from "./programs.ts";
-import { bytesText, oneLine, sayer, type Say } from "./say.ts";
+import { bytesText, oneLine, createLogger, type Logger } from "./log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
-import { watchForWaking } from "./wake.ts";
+import { watchForSuspension } from "./suspension.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
 /** Exit codes of the agent. */
@@ -32,44 +36,60 @@ export const EXIT = {
   failed: 1,
   /** The options are wrong. */
   usage: 2,
-  /** `--once`: there was work, and some of it failed. */
+  /** With `--once`: some frames failed. */
   renderFailed: 3,
 } as const;
 
-/** What the agent needs of its surroundings; tests bring their own. */
-export interface Surroundings {
+/** What the agent uses of its process; tests pass their own. */
+export interface WorkerDependencies {
   signals: SignalSource;
   write: (line: string) => void;
 }
 
-const SURROUNDINGS: Surroundings = {
+const DEFAULT_DEPENDENCIES: WorkerDependencies = {
   signals: process,
   write: (line) => void process.stderr.write(`${line}\n`),
 };
 
-/** HTTP-only workers are online for `OFFLINE_AFTER_MS` after they were heard: three of these. */
+/**
+ * How often an agent without a socket asks for work. The registry shows such a worker as online for
+ * 60 s after a request (`HTTP_ONLINE_MS`): four of these, so that a lost request does not show as
+ * an offline worker.
+ */
 const POLL_MS = 15_000;
-/** A machine that renders for hours shows its load now and then. */
+/**
+ * How often a busy agent reports its load: a lease of hours would otherwise show the load from
+ * before it.
+ */
 const BUSY_REPORT_MS = 5 * 60_000;
-/** A known worker waits for its manager as long as it takes; somebody who types a join command wants to know. */
+/**
+ * With a join token or `--once` the agent gives up after this, since a person waits; a registered
+ * worker tries for ever.
+ */
 const JOIN_RETRY_MS = 30_000;
 
-/** Run the agent until it is told to stop (or with `once`, until there is nothing to do). Answers with the exit code. */
-export async function runWorker(options: WorkerOptions, surroundings: Surroundings = SURROUNDINGS): Promise<number> {
+/**
+ * Run the agent until it is told to stop (with `once`, until there is nothing to do). Answers with
+ * a code of `EXIT`. Never rejects.
+ */
+export async function runWorker(
+  options: WorkerOptions,
+  dependencies: WorkerDependencies = DEFAULT_DEPENDENCIES,
+): Promise<number> {
   const checked = checkWorkerOptions(options);
   if (!checked.ok) {
-    surroundings.write(`tablao worker: ${oneLine(checked.error)}`);
+    dependencies.write(`tablao worker: ${oneLine(checked.error)}`);
     return EXIT.usage;
   }
   const settings = checked.value;
-  const problem = sayer(settings.json ? "json" : "text", surroundings.write);
-  const say: Say = settings.quiet ? () => {} : problem;
+  const problem = createLogger(settings.json ? "json" : "text", dependencies.write);
+  const log: Logger = settings.quiet ? () => {} : problem;
   const folders = foldersOf(settings);
   let unlock: (() => void) | undefined;
-  const stop = new StopSignals(surroundings.signals, say);
+  const stop = new StopSignals(dependencies.signals, log);
   try {
     unlock = await lockName(folders.lock);
-    return await new Agent(settings, folders, say, problem, stop).run();
+    return await new Agent(settings, folders, log, problem, stop).run();
   } catch (error) {
     if (stop.asked) return EXIT.ok;
     problem(messageOf(error));
@@ -83,20 +103,20 @@ export async function runWorker(options: WorkerOptions, surroundings: Surroundin
 class Agent {
   readonly #settings: WorkerSettings;
   readonly #folders: Folders;
-  readonly #say: Say;
-  readonly #problem: Say;
+  readonly #log: Logger;
+  readonly #problem: Logger;
   readonly #stop: StopSignals;
-  readonly #bell = new Bell();
+  readonly #notifier = new WorkNotifier();
   readonly #runners = new Set<LeaseRunner>();
   #drained = false;
   #pausedUntilMs = -Infinity;
-  #idleSaid = false;
+  #idleLogged = false;
   #failed = false;
 
-  constructor(settings: WorkerSettings, folders: Folders, say: Say, problem: Say, stop: StopSignals) {
+  constructor(settings: WorkerSettings, folders: Folders, log: Logger, problem: Logger, stop: StopSignals) {
     this.#settings = settings;
     this.#folders = folders;
-    this.#say = say;
+    this.#log = log;
     this.#problem = problem;
     this.#stop = stop;
   }
@@ -104,39 +124,39 @@ class Agent {
   async run(): Promise<number> {
     const { cache: cacheDir, work } = this.#folders;
     await mkdir(work, { recursive: true, mode: 0o700 });
-    const swept = await sweepLeaseFolders(work);
-    if (swept > 0) this.#say(`removed ${swept} lease folders that an earlier run left behind`);
+    const removed = await removeStaleLeaseFolders(work);
+    if (removed > 0) this.#log(`removed ${removed} lease folders that an earlier run left behind`);
     const programs = await findPrograms(this.#settings, VERSION);
-    const { client, workerId, created } = await this.#enrol(programs);
-    this.#say(
+    const { client, workerId, created } = await this.#register(programs);
+    this.#log(
       `${created ? "registered" : "signed in"} as worker ${workerId} (${this.#settings.name}) at ${client.url}: ${programsText(programs)}`,
       { worker: workerId },
     );
     const cache = await InputCache.open(cacheDir, this.#settings.cacheGb * 1e9, client);
-    if (cache.bytes > 0) this.#say(`input cache: ${bytesText(cache.bytes)}`);
+    if (cache.bytes > 0) this.#log(`input cache: ${bytesText(cache.bytes)}`);
     const calls = new WorkerCalls(client, workerId, () => measureMachine(work), this.#problem);
     const over = new AbortController();
-    const connection = new Connection({
+    const socket = new RegistrySocket({
       client,
       workerId,
       signal: over.signal,
       onPush: (push) => this.#pushed(push),
       onUp: () => {
-        this.#say("connected");
-        this.#bell.ring();
-        for (const runner of this.#runners) runner.nudge();
+        this.#log("connected");
+        this.#notifier.notify();
+        for (const runner of this.#runners) runner.renewNow();
       },
       onDown: (why) => this.#problem(`no connection (${why}); going on over plain HTTP while trying again`),
     });
-    const connected = connection.run();
-    const unwatch = watchForWaking((stillMs) => {
-      this.#say(`stood still for ${Math.round(stillMs / 1_000)} s (sleep, or a clock that jumped): checking leases`);
-      for (const runner of this.#runners) runner.nudge();
-      connection.nudge();
+    const connected = socket.run();
+    const stopWatching = watchForSuspension((pauseMs) => {
+      this.#log(`stood still for ${Math.round(pauseMs / 1_000)} s (sleep, or a clock that jumped): checking leases`);
+      for (const runner of this.#runners) runner.renewNow();
+      socket.checkNow();
     });
     const poll = setInterval(
       () => {
-        if (!connection.up && this.#runners.size < this.#settings.slots) this.#bell.ring();
+        if (!socket.up && this.#runners.size < this.#settings.slots) this.#notifier.notify();
       },
       POLL_MS * (0.9 + Math.random() * 0.2),
     );
@@ -151,31 +171,30 @@ class Agent {
     });
     try {
       const slots = Array.from({ length: this.#settings.slots }, (_, slot) =>
-        this.#serve(slot, { client, cache, calls, programs }),
+        this.#runSlot(slot, { client, cache, calls, programs }),
       );
-      // One slot that cannot go on ends the agent, but not before the others have given back what they hold.
-      const ends = await Promise.allSettled(
-        slots.map((slot) => slot.catch((error: unknown) => this.#cannotGoOn(error))),
-      );
+      // A slot that cannot go on ends the agent, but only after the other slots have released their
+      // leases.
+      const ends = await Promise.allSettled(slots.map((slot) => slot.catch((error: unknown) => this.#fail(error))));
       const broken = ends.find((end) => end.status === "rejected");
       await calls.leave();
       if (broken) throw broken.reason;
-      this.#say("stopped");
+      this.#log("stopped");
     } finally {
       for (const runner of this.#runners) runner.stop();
       clearInterval(poll);
       clearInterval(busy);
-      unwatch();
+      stopWatching();
       over.abort();
       await connected;
     }
     return this.#settings.once && this.#failed ? EXIT.renderFailed : EXIT.ok;
   }
 
-  async #enrol(programs: Programs): Promise<Awaited<ReturnType<typeof enrol>>> {
+  async #register(programs: Programs): Promise<Awaited<ReturnType<typeof register>>> {
     const { manager, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
-    return await enrol({
+    return await register({
       file: this.#folders.identity,
       manager,
       join,
@@ -199,7 +218,7 @@ class Agent {
     });
   }
 
-  async #serve(
+  async #runSlot(
     slot: number,
     {
       client,
@@ -209,22 +228,24 @@ class Agent {
     }: { client: WorkerCalls["client"]; cache: InputCache; calls: WorkerCalls; programs: Programs },
   ): Promise<void> {
     const { once, allowExec: exec, allowAutoexec: autoexec } = this.#settings;
-    // One question is enough to learn that there is nothing; with work, the first slot wakes the second, and so on.
-    if (slot > 0 && !once) await this.#bell.wait(Infinity, this.#stop.soft);
+    // At the start the first slot alone asks the registry; if it finds work, it wakes the next
+    // slot, and so on.
+    if (slot > 0 && !once) await this.#notifier.wait(Infinity, this.#stop.soft);
     await claimLoop({
       platform: platformOf(),
-      bell: this.#bell,
+      notifier: this.#notifier,
       ask: (refused) => calls.ask(refused, this.#stop.soft),
       claim: (taskId, claim) => calls.claim(taskId, claim, this.#stop.late),
       run: async (lease, claimedMs, next) => {
         const runner = new LeaseRunner(
-          { client, allowed: { exec, autoexec, programs }, cache, work: this.#folders.work, say: this.#say },
+          { client, allowed: { exec, autoexec, programs }, cache, work: this.#folders.work, log: this.#log },
           lease,
           claimedMs,
         );
         this.#runners.add(runner);
-        this.#idleSaid = false;
-        // Its claim was on the way: nothing of it has begun.
+        this.#idleLogged = false;
+        // The claim was under way when the agent was told to stop: the lease is released before
+        // anything begins.
         if (this.#stop.soft.aborted) runner.stop();
         try {
           return await runner.run(next);
@@ -240,9 +261,9 @@ class Agent {
       pausedMs: () => Math.max(0, this.#pausedUntilMs - performance.now()),
       once,
       onIdle: () => {
-        if (this.#runners.size === 0 && !this.#idleSaid)
-          this.#say(this.#drained ? "draining: taking no work" : "waiting for work");
-        this.#idleSaid = true;
+        if (this.#runners.size === 0 && !this.#idleLogged)
+          this.#log(this.#drained ? "draining: taking no work" : "waiting for work");
+        this.#idleLogged = true;
       },
       onFailed: () => (this.#failed = true),
       signal: this.#stop.soft,
@@ -250,37 +271,40 @@ class Agent {
     });
   }
 
-  /** Being told to stop is no error, whatever it interrupted. */
-  #cannotGoOn(error: unknown): void {
+  /**
+   * Stop all slots for an error of one. After a request to stop, errors are only what the stop
+   * interrupted.
+   */
+  #fail(error: unknown): void {
     if (this.#stop.soft.aborted) return;
     this.#stop.now();
     throw error;
   }
 
-  #pushed(push: Parameters<ConstructorParameters<typeof Connection>[0]["onPush"]>[0]): void {
+  #pushed(push: Parameters<ConstructorParameters<typeof RegistrySocket>[0]["onPush"]>[0]): void {
     switch (push.type) {
       case "work":
-        this.#bell.ring();
+        this.#notifier.notify();
         return;
       case "cancel":
         for (const runner of this.#runners) {
           if (runner.lease.task_id === push.task_id && push.lease_ids.includes(runner.lease.lease_id))
-            runner.lose("the manager canceled it");
+            runner.markLost("the manager canceled it");
         }
         return;
       case "drain":
-        if (!this.#drained) this.#say("the manager asks for no more work from here: finishing what runs");
+        if (!this.#drained) this.#log("the manager asks for no more work from here: finishing what runs");
         this.#drained = true;
         return;
       case "enable":
         this.#drained = false;
-        this.#idleSaid = false;
-        this.#bell.ring();
+        this.#idleLogged = false;
+        this.#notifier.notify();
     }
   }
 }
 
-/** At most once a minute. */
+/** `call`, at most once a minute: a manager that is away for a night must not fill the log. */
 function throttled<T>(call: (value: T) => void): (value: T) => void {
   let quietUntilMs = -Infinity;
   return (value) => {

@@ -23,7 +23,7 @@ export interface Output {
   note(text: string): void;
 }
 
-export interface Session {
+export interface CommandContext {
   client: ManagerClient;
   out: Output;
 }
@@ -48,7 +48,7 @@ export function flagsOf<T>(command: Command): T & GlobalFlags {
 }
 
 /** Connect as the flags and the environment say. */
-export function sessionOf(command: Command): Session {
+export function contextOf(command: Command): CommandContext {
   const flags = flagsOf<object>(command);
   return { client: connect(flags, process.env), out: outputFor(flags) };
 }
@@ -92,7 +92,7 @@ export function span(text: string): number {
 }
 
 /** Reader that gathers a repeatable option, each with comma-separated values. */
-export function gather<T>(read: (text: string) => T, split = true): (text: string, before: T[] | undefined) => T[] {
+export function collect<T>(read: (text: string) => T, split = true): (text: string, before: T[] | undefined) => T[] {
   return (text, before) => [...(before ?? []), ...(split ? text.split(",") : [text]).map((item) => read(item.trim()))];
 }
 

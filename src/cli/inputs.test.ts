@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { gatherInputs, mustBeBlend } from "./inputs.ts";
+import { collectInputs, mustBeBlend } from "./inputs.ts";
 
 let folder: string;
 
@@ -19,7 +19,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const pathsOf = async (blend: string, ...includes: string[]): Promise<string[]> =>
-  (await gatherInputs(blend, includes)).map((input) => input.path);
+  (await collectInputs(blend, includes)).map((input) => input.path);
 
 test("included folders keep their paths relative to the .blend, which comes first and once", async () => {
   const blend = put("shot/scene.blend");
@@ -42,8 +42,8 @@ test("included folders keep their paths relative to the .blend, which comes firs
 test("a folder outside the .blend's is refused, also one whose name begins alike", async () => {
   const blend = put("shot/scene.blend");
   put("shot-textures/a.png");
-  await expect(gatherInputs(blend, [path.join(folder, "shot-textures")])).rejects.toThrow(/lies outside/);
-  await expect(gatherInputs(blend, [folder])).rejects.toThrow(/lies outside/);
+  await expect(collectInputs(blend, [path.join(folder, "shot-textures")])).rejects.toThrow(/lies outside/);
+  await expect(collectInputs(blend, [folder])).rejects.toThrow(/lies outside/);
 });
 
 test("links inside are followed; a link that leaves the folder is refused", async () => {
@@ -52,13 +52,13 @@ test("links inside are followed; a link that leaves the folder is refused", asyn
   mkdirSync(path.join(folder, "shot/textures"));
   symlinkSync("../library/wood.png", path.join(folder, "shot/textures/w.png"));
   symlinkSync("../library", path.join(folder, "shot/textures/lib"));
-  const inputs = await gatherInputs(blend, [path.join(folder, "shot/textures")]);
+  const inputs = await collectInputs(blend, [path.join(folder, "shot/textures")]);
   expect(inputs.map((input) => input.path)).toEqual(["scene.blend", "textures/lib/wood.png", "textures/w.png"]);
   expect(inputs[2]!.file.endsWith("library/wood.png")).toBe(true);
 
   put("secret.txt");
   symlinkSync("../../secret.txt", path.join(folder, "shot/textures/s.txt"));
-  await expect(gatherInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(
+  await expect(collectInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(
     /s\.txt is a link to .*outside/,
   );
 });
@@ -67,21 +67,23 @@ test("a circle of links and a dangling link end with a reason", async () => {
   const blend = put("shot/scene.blend");
   mkdirSync(path.join(folder, "shot/textures"));
   symlinkSync(".", path.join(folder, "shot/textures/again"));
-  await expect(gatherInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(/holds it/);
+  await expect(collectInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(/holds it/);
   rmSync(path.join(folder, "shot/textures/again"));
   symlinkSync("nowhere", path.join(folder, "shot/textures/gone"));
-  await expect(gatherInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(/there is no file .*gone/);
+  await expect(collectInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(/there is no file .*gone/);
 });
 
 test("names that another system could not hold are refused here, not on a worker", async () => {
   const blend = put("shot/scene.blend");
   put("shot/textures/what?.png");
-  await expect(gatherInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(/what\?\.png cannot be sent/);
+  await expect(collectInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(
+    /what\?\.png cannot be sent/,
+  );
 });
 
 test("a .blend that is not there or is a folder is a clear error", async () => {
-  await expect(gatherInputs(path.join(folder, "no.blend"), [])).rejects.toThrow(/there is no file .*no\.blend/);
-  await expect(gatherInputs(folder, [])).rejects.toThrow(/is not a file/);
+  await expect(collectInputs(path.join(folder, "no.blend"), [])).rejects.toThrow(/there is no file .*no\.blend/);
+  await expect(collectInputs(folder, [])).rejects.toThrow(/is not a file/);
 });
 
 test("what cannot be a .blend is told from one by how it begins, compressed or not", async () => {

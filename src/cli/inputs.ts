@@ -17,7 +17,7 @@ export interface LocalInput {
 }
 
 /** The .blend itself, first in the list, and all files of the included folders. Throws `CliError`. */
-export async function gatherInputs(blend: string, includes: readonly string[]): Promise<LocalInput[]> {
+export async function collectInputs(blend: string, includes: readonly string[]): Promise<LocalInput[]> {
   const file = await resolved(blend);
   if (!(await stat(file)).isFile()) throw new CliError(EXIT.usage, `${blend} is not a file`);
   // The folder in which the name was given: a link to a .blend elsewhere keeps its own neighbours.

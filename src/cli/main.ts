@@ -6,7 +6,7 @@ import { addBackup } from "./commands/backup.ts";
 import { addControl } from "./commands/control.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addHistory } from "./commands/history.ts";
-import { addLook } from "./commands/look.ts";
+import { addList } from "./commands/list.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addResults } from "./commands/results.ts";
 import { addSettings } from "./commands/settings.ts";
@@ -40,7 +40,7 @@ export function program(): Command {
     .exitOverride()
     .addHelpText("after", HELP);
   addSubmit(tablao);
-  addLook(tablao);
+  addList(tablao);
   addResults(tablao);
   addExplain(tablao);
   addControl(tablao);

@@ -43,7 +43,7 @@ export async function sendInputs(client: ManagerClient, inputs: readonly LocalIn
       todo.set(sha256, { path, sha256, size, file: inputs[index]!.file, hash: hashes[index]! });
   const { batches, single } = batchesOf([...todo.values()]);
   const progress = showProgress("uploading", { quiet });
-  const moved = new Moved(single.concat(...batches), progress);
+  const moved = new UploadProgress(single.concat(...batches), progress);
   let sentBytes = 0;
   try {
     // Those that go on their own are the large ones, which take longest.
@@ -75,7 +75,7 @@ function bytesOf(files: readonly Sending[]): number {
 }
 
 /** One file in requests of its own; answers the bytes that travelled. */
-async function sendOne(client: ManagerClient, file: Sending, moved: Moved): Promise<number> {
+async function sendOne(client: ManagerClient, file: Sending, moved: UploadProgress): Promise<number> {
   const onProgress = (done: number): void => moved.by(file, done);
   const options = { onProgress, retryForMs: RETRY_FOR_MS };
   const { sent } = await sendAsset(client, file.file, file.hash, options).catch((error: unknown) => {
@@ -87,7 +87,7 @@ async function sendOne(client: ManagerClient, file: Sending, moved: Moved): Prom
 }
 
 /** How far all files together are, shown. */
-class Moved {
+class UploadProgress {
   readonly #total: number;
   readonly #progress: Progress;
   readonly #files = new SumBy<Sending>();

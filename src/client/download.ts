@@ -1,6 +1,7 @@
 /**
- * Downloads that resume by `Range`, survive a line that breaks, and appear under their name only when whole and verified.
- * Memory use does not depend on a file's size. Used by the agent (inputs) and the command line (results).
+ * Downloads that resume by `Range`, survive a line that breaks, and appear under their name only
+ * when whole and verified. Memory use does not depend on a file's size. Used by the agent (inputs)
+ * and the command line (results).
  */
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -15,21 +16,24 @@ const STALL_MS = 30_000;
 const RETRY = { baseMs: 500, capMs: 15_000, random: Math.random };
 const RETRY_FOR_MS = 60_000;
 /**
- * So many at a time: small files are all round trip. At 100 ms a trip, 300 files of 10 kB take 8.8 s with 4, 3.4 s with 12 and
- * 2.2 s with 24; 20 files of 20 MB take 3.6, 2.9 and 3.0 s.
+ * So many at a time: small files are all round trip. At 100 ms a trip, 300 files of 10 kB take 8.8
+ * s with 4, 3.4 s with 12 and 2.2 s with 24; 20 files of 20 MB take 3.6, 2.9 and 3.0 s.
  */
 export const DOWNLOADS_IN_FLIGHT = 12;
 
 export interface DownloadOptions extends TransferOptions {
   headers?: Record<string, string>;
-  /** Bytes it was announced with: what brings more is cut off, so that no answer can fill the disk. */
+  /**
+   * Bytes it was announced with: what brings more is cut off, so that no answer can fill the disk.
+   */
   size?: number;
 }
 
 /**
- * Download to `file` and verify. An existing file with the right hash is kept as it is; a half download is next to it under
- * `.part` and is taken up where it ended. The file appears under its name only when it is whole and its hash is right.
- * Throws `ManagerError`; disk errors pass through as they are.
+ * Download to `file` and verify. An existing file with the right hash is kept as it is; a half
+ * download is next to it under `.part` and is taken up where it ended. The file appears under its
+ * name only when it is whole and its hash is right. Throws `ManagerError`; disk errors pass through
+ * as they are.
  */
 export async function downloadTo(
   client: ManagerClient,
@@ -57,7 +61,8 @@ export async function downloadTo(
         await rename(part, file);
         return { size: hash.size, received };
       }
-      // A half download of other bytes, or a disk or line that flips bits: once more from the start.
+      // A half download of other bytes, or a disk or line that flips bits: once more from the
+      // start.
       await rm(part, { force: true });
       if (++spoiled === 2)
         throw new ManagerError(502, "bad_answer", `${path} arrived twice with the wrong hash; expected ${sha256}`);
@@ -91,7 +96,8 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
   let response: Response;
   try {
     response = await client.send("GET", path, {
-      // identity: a hash is of the bytes as they are, and ranges of a compressed answer mean nothing.
+      // identity: a hash is of the bytes as they are, and ranges of a compressed answer mean
+      // nothing.
       headers: { ...options.headers, "accept-encoding": "identity", ...(have > 0 && { range: `bytes=${have}-` }) },
       signal,
       ...(retryForMs !== undefined && { retryForMs }),

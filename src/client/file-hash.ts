@@ -10,7 +10,10 @@ export interface FileHash {
   parts: string[];
 }
 
-/** Up to this a file is read in one go: its hash takes a sixth of the time that streams take to be set up and ended. */
+/**
+ * Up to this a file is read in one go: its hash takes a sixth of the time that streams take to be
+ * set up and ended.
+ */
 const AT_ONCE_BYTES = 256 * 1024;
 
 /** Hash a file, read once. */

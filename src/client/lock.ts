@@ -1,19 +1,24 @@
 /**
- * A lock between processes of one machine, for Node 20 and newer. The lock is a file that names its owner; a file whose owner
- * does not run any more is stale, and the next process takes it over.
+ * A lock between processes of one machine, for Node 20 and newer. The lock is a file that names its
+ * owner; a file whose owner does not run any more is stale, and the next process takes it over.
  *
  * Guarantees:
- * - At most one process holds the lock. The file appears with its whole content (a hard link of a draft), or not at all.
+ * - At most one process holds the lock. The file appears with its whole content (a hard link of a
+ *   draft), or not at all.
  * - A crash, `kill -9` or a loss of power leaves a file that the next start takes over.
- * - A process id that was given to another process does not keep a stale lock alive (`ProcessIdentity`).
- * - One process replaces a stale file. The file must not be removed and made again: a second process, which has read the
- *   stale one, too, would remove the new one. So a takeover holds a lock of its own, whose name has the id of the stale record,
- *   and renames its draft over the file if that record still stands there. No other process writes over that record, and a
- *   record never comes back.
+ * - A process id that was given to another process does not keep a stale lock alive
+ *   (`ProcessIdentity`).
+ * - One process replaces a stale file. The file must not be removed and made again: a second
+ *   process, which has read the stale one, too, would remove the new one. So a takeover holds a
+ *   lock of its own, whose name has the id of the stale record, and renames its draft over the file
+ *   if that record still stands there. No other process writes over that record, and a record never
+ *   comes back.
  *
  * Exceptions:
- * - Processes in other containers or on other machines that share the folder are not seen: their locks look stale.
- * - On file systems without hard links the file is made first and written then; a reader waits for the content.
+ * - Processes in other containers or on other machines that share the folder are not seen: their
+ *   locks look stale.
+ * - On file systems without hard links the file is made first and written then; a reader waits for
+ *   the content.
  */
 import { createHash, randomUUID } from "node:crypto";
 import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -26,7 +31,10 @@ import { identityOf, isRunning, type ProcessIdentity } from "./process-stat.ts";
 
 /** A file without content is waited for this long; after that its writer has died in between. */
 const WRITTEN_WITHIN_MS = 2_000;
-/** Between two looks while another process is about to take the lock over, which takes it about a millisecond. */
+/**
+ * Between two looks while another process is about to take the lock over, which takes it about a
+ * millisecond.
+ */
 const RETRY_MS = 5;
 
 const recordSchema = z.object({ id: z.uuid(), pid: z.int(), boot: z.string(), start: z.string() });
@@ -47,8 +55,9 @@ interface Found {
 }
 
 /**
- * Take the lock `file` for `owner`, by default this process; its folder is made where there is none. The error is the process
- * that holds it. Throws the system's error when the folder cannot be written.
+ * Take the lock `file` for `owner`, by default this process; its folder is made where there is
+ * none. The error is the process that holds it. Throws the system's error when the folder cannot be
+ * written.
  */
 export async function takeLock(
   file: string,
@@ -143,14 +152,18 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Remove the file if this record stands in it. No other process replaces the record of one that runs. */
+/**
+ * Remove the file if this record stands in it. No other process replaces the record of one that
+ * runs.
+ */
 function removeOwn(file: string, id: string): void {
   if (read(file)?.id === id) rmSync(file, { force: true });
 }
 
 /**
- * Remove drafts and guards of processes that died while they took this lock. The caller holds it, so no record that a guard is
- * named after can still stand in the file: even a guard that were removed in error would let nobody in.
+ * Remove drafts and guards of processes that died while they took this lock. The caller holds it,
+ * so no record that a guard is named after can still stand in the file: even a guard that were
+ * removed in error would let nobody in.
  */
 function removeLeftovers(file: string): void {
   const prefix = `${path.basename(file)}.`;

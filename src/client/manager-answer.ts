@@ -4,10 +4,16 @@ import { problemSchema, type FieldError } from "../protocol/problem.ts";
 /** A manager may ask for patience, but not park us for ever. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
-/** Codes that do not come from the manager: nobody answered in time, or something that is no manager did. */
+/**
+ * Codes that do not come from the manager: nobody answered in time, or something that is no manager
+ * did.
+ */
 export type LocalCode = "unreachable" | "bad_answer";
 
-/** A refusal by the manager, or the lack of an answer (`status` 0, `code` `unreachable` or `bad_answer`). */
+/**
+ * A refusal by the manager, or the lack of an answer (`status` 0, `code` `unreachable` or
+ * `bad_answer`).
+ */
 export class ManagerError extends Error {
   override name = "ManagerError";
   readonly status: number;
@@ -27,7 +33,10 @@ export class ManagerError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** Another try may succeed: no answer, an answer of something in between, too busy, or a manager that is being replaced. */
+  /**
+   * Another try may succeed: no answer, an answer of something in between, too busy, or a manager
+   * that is being replaced.
+   */
   get transient(): boolean {
     return (
       this.status === 0 ||
@@ -110,7 +119,8 @@ export function parseRetryAfter(text: string | null, nowMs: number): number | un
 export function whyUnreachable(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError" || error.name === "AbortError") return "no answer in time";
-  // undici says "fetch failed" and keeps the reason (ECONNREFUSED, ENOTFOUND, a certificate) in the cause.
+  // undici says "fetch failed" and keeps the reason (ECONNREFUSED, ENOTFOUND, a certificate) in the
+  // cause.
   const cause = error.cause instanceof AggregateError ? error.cause.errors[0] : error.cause;
   const { code, message } =
     cause instanceof Error ? (cause as NodeJS.ErrnoException) : (error as NodeJS.ErrnoException);

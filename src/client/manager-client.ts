@@ -1,9 +1,10 @@
 /**
  * The one HTTP client of the agent and the command line.
  *
- * The long-lived secret is traded for a short-lived access token when first needed; the token lives in memory only, and
- * nothing here ever puts a token into an error or a log line. Failures worth another try (no answer, 429, 5xx) are retried with
- * full jitter until `retryForMs` has passed; every call of the protocol is idempotent by design, so that is safe.
+ * The long-lived secret is traded for a short-lived access token when first needed; the token lives
+ * in memory only, and nothing here ever puts a token into an error or a log line. Failures worth
+ * another try (no answer, 429, 5xx) are retried with full jitter until `retryForMs` has passed;
+ * every call of the protocol is idempotent by design, so that is safe.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
@@ -21,7 +22,10 @@ export type Body = NonNullable<RequestInit["body"]>;
 export interface CallOptions {
   /** Sent as JSON. */
   json?: unknown;
-  /** Raw body, made afresh for every try. Goes with a `content-length` header when the size is known. */
+  /**
+   * Raw body, made afresh for every try. Goes with a `content-length` header when the size is
+   * known.
+   */
   body?: () => Body | Promise<Body>;
   headers?: Record<string, string>;
   /** For one try, until the head of the answer (and with `call`, its body) is here. */
@@ -29,7 +33,10 @@ export interface CallOptions {
   /** Keep trying this long after the first failure; 0 for a single try, Infinity for ever. */
   retryForMs?: number;
   signal?: AbortSignal | undefined;
-  /** Told when each try goes out (`performance.now()`): a lease counts from the moment of asking, not of the answer. */
+  /**
+   * Told when each try goes out (`performance.now()`): a lease counts from the moment of asking,
+   * not of the answer.
+   */
   onTry?: (startedMs: number) => void;
 }
 
@@ -38,7 +45,10 @@ export interface ManagerClientOptions {
   url: string;
   /** Long-lived token or worker secret. Absent: calls go out without credentials (healthz). */
   secret?: string | undefined;
-  /** `exchange` (default): trade the secret for access tokens. `bearer`: send it as it is; join tokens cannot be traded. */
+  /**
+   * `exchange` (default): trade the secret for access tokens. `bearer`: send it as it is; join
+   * tokens cannot be traded.
+   */
   auth?: "exchange" | "bearer";
   userAgent?: string;
   /** Default of `CallOptions.retryForMs`. */
@@ -95,7 +105,10 @@ export class ManagerClient {
     });
   }
 
-  /** A call whose answer the caller reads as a stream. The timeout covers the head only. Throws `ManagerError`. */
+  /**
+   * A call whose answer the caller reads as a stream. The timeout covers the head only. Throws
+   * `ManagerError`.
+   */
   async send(method: Method, path: string, options: CallOptions = {}): Promise<Response> {
     return await this.#retry(options, async () => {
       const head = new AbortController();
@@ -117,14 +130,17 @@ export class ManagerClient {
     if (secret === undefined) return undefined;
     if (auth === "bearer") return `Bearer ${secret}`;
     if (this.#access && performance.now() < this.#access.untilMs) return `Bearer ${this.#access.token}`;
-    // One exchange serves all callers; it is not bound to the signal of the one who happened to come first.
+    // One exchange serves all callers; it is not bound to the signal of the one who happened to
+    // come first.
     this.#exchange ??= this.#buyAccess(secret).finally(() => (this.#exchange = undefined));
     const token = await this.#exchange;
     signal?.throwIfAborted();
     return `Bearer ${token}`;
   }
 
-  /** The socket's way to say that the access token was not taken: the next call buys a fresh one. */
+  /**
+   * The socket's way to say that the access token was not taken: the next call buys a fresh one.
+   */
   forgetAccess(): void {
     this.#access = undefined;
   }

@@ -1,4 +1,7 @@
-/** Files that are replaced as a whole or not at all; those that hold secrets are readable by their owner only. */
+/**
+ * Files that are replaced as a whole or not at all; those that hold secrets are readable by their
+ * owner only.
+ */
 import { randomUUID } from "node:crypto";
 import {
   closeSync,
@@ -18,9 +21,9 @@ const OWNER_ONLY = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
 
 /**
- * Write a file so that its name never shows half of it, not even after a loss of power: under a temporary name, flushed to
- * the disk, then renamed. `mode` holds whatever the umask says; without it the umask decides. Throws the system's error, and
- * leaves the file that was there.
+ * Write a file so that its name never shows half of it, not even after a loss of power: under a
+ * temporary name, flushed to the disk, then renamed. `mode` holds whatever the umask says; without
+ * it the umask decides. Throws the system's error, and leaves the file that was there.
  */
 export function writeFileAtomic(file: string, content: string | Uint8Array, mode?: number): void {
   const temporary = `${file}.${randomUUID()}.tmp`;
@@ -42,7 +45,9 @@ export function writeFileAtomic(file: string, content: string | Uint8Array, mode
   }
 }
 
-/** Write a file with mode 0600, atomically; its folder is made, with mode 0700, where there is none. */
+/**
+ * Write a file with mode 0600, atomically; its folder is made, with mode 0700, where there is none.
+ */
 export function writePrivateFile(file: string, text: string): void {
   mkdirSync(path.dirname(file), { recursive: true, mode: OWNER_ONLY_FOLDER });
   writeFileAtomic(file, text, OWNER_ONLY);

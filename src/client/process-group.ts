@@ -9,7 +9,10 @@ export interface GroupMember {
   command: string;
 }
 
-/** Processes of a group that have not ended (`ProcessStat.ended`). Windows has no groups: the list is empty there. */
+/**
+ * Processes of a group that have not ended (`ProcessStat.ended`). Windows has no groups: the list
+ * is empty there.
+ */
 export function groupMembers(group: number): GroupMember[] {
   if (process.platform === "win32") return [];
   return process.platform === "linux" ? membersFromProc(group) : membersFromPs(group);
@@ -41,7 +44,10 @@ function membersFromPs(group: number): GroupMember[] {
   return members;
 }
 
-/** Send a signal to a whole group (on Windows, to the process of this id); false when nothing of it is left. */
+/**
+ * Send a signal to a whole group (on Windows, to the process of this id); false when nothing of it
+ * is left.
+ */
 export function signalGroup(group: number, signal: NodeJS.Signals): boolean {
   try {
     process.kill(process.platform === "win32" ? group : -group, signal);

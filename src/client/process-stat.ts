@@ -2,7 +2,9 @@
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** Fields of `/proc/<pid>/stat`, counted from the state, which follows the name (proc_pid_stat(5)). */
+/**
+ * Fields of `/proc/<pid>/stat`, counted from the state, which follows the name (proc_pid_stat(5)).
+ */
 const FIELD = { state: 0, parent: 1, group: 2, threads: 17, start: 19 } as const;
 
 /** A process as Linux tells of it. */
@@ -10,15 +12,19 @@ export interface ProcessStat {
   parent: number;
   group: number;
   /**
-   * It holds no port, file or lock any more. A zombie whose other threads are still ending holds them, and has not ended. In
-   * a container whose first process reaps nobody, zombies stay for ever.
+   * It holds no port, file or lock any more. A zombie whose other threads are still ending holds
+   * them, and has not ended. In a container whose first process reaps nobody, zombies stay for
+   * ever.
    */
   ended: boolean;
   /** When it was started, in ticks of the clock since the machine was. */
   start: string;
 }
 
-/** Linux only: read `/proc/<pid>/stat`; undefined when there is no such process, or it may not be seen. */
+/**
+ * Linux only: read `/proc/<pid>/stat`; undefined when there is no such process, or it may not be
+ * seen.
+ */
 export function readProcessStat(pid: number | string): ProcessStat | undefined {
   let stat: string;
   try {
@@ -26,7 +32,8 @@ export function readProcessStat(pid: number | string): ProcessStat | undefined {
   } catch {
     return undefined;
   }
-  // `pid (name) state ppid pgrp …`; the name may hold blanks and brackets, so read from its last bracket on.
+  // `pid (name) state ppid pgrp …`; the name may hold blanks and brackets, so read from its last
+  // bracket on.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   const state = fields[FIELD.state];
   return {
@@ -37,7 +44,10 @@ export function readProcessStat(pid: number | string): ProcessStat | undefined {
   };
 }
 
-/** Whether a process of this id exists. The id may have been given to another process meanwhile; zombies count. */
+/**
+ * Whether a process of this id exists. The id may have been given to another process meanwhile;
+ * zombies count.
+ */
 export function isAlive(pid: number): boolean {
   if (!Number.isInteger(pid) || pid <= 0) return false;
   try {
@@ -50,8 +60,8 @@ export function isAlive(pid: number): boolean {
 }
 
 /**
- * A process, told apart from every later one of the same id: process ids are used again, after a restart of the machine or of
- * a container often at once.
+ * A process, told apart from every later one of the same id: process ids are used again, after a
+ * restart of the machine or of a container often at once.
  *
  * - Linux: the boot id of the kernel, and the start time of the process in ticks since boot.
  * - macOS: the UUID of the boot session, and the start time that `ps` shows.

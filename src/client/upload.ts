@@ -1,6 +1,7 @@
 /**
- * Uploads: one PUT for what fits into one, parts for the rest, of which only those that are missing travel. Memory use does
- * not depend on a file's size. Used by the agent (outputs) and the command line (assets).
+ * Uploads: one PUT for what fits into one, parts for the rest, of which only those that are missing
+ * travel. Memory use does not depend on a file's size. Used by the agent (outputs) and the command
+ * line (assets).
  */
 import { openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -30,14 +31,19 @@ export class FileChanged extends Error {
   override name = "FileChanged";
 }
 
-/** Where a file goes: `/assets/<sha256>` or `/tasks/N/outputs/<name>`, and what its requests carry. */
+/**
+ * Where a file goes: `/assets/<sha256>` or `/tasks/N/outputs/<name>`, and what its requests carry.
+ */
 interface Destination<S extends z.ZodType> {
   path: string;
   headers?: Record<string, string>;
   answer: S;
 }
 
-/** Upload an asset that the manager lacks and whose hash is known: a request for each file, or for each part of it. */
+/**
+ * Upload an asset that the manager lacks and whose hash is known: a request for each file, or for
+ * each part of it.
+ */
 export async function sendAsset(
   client: ManagerClient,
   file: string,
@@ -54,7 +60,10 @@ export async function sendAsset(
   return { sent };
 }
 
-/** Upload one output under a lease's grant; answers with the manager's receipt, which names the same hash and size. */
+/**
+ * Upload one output under a lease's grant; answers with the manager's receipt, which names the same
+ * hash and size.
+ */
 export async function uploadOutput(
   client: ManagerClient,
   file: string,
@@ -80,7 +89,10 @@ export async function uploadOutput(
   return answer;
 }
 
-/** Upload a file whose hash is known to an address that takes whole files and parts; `headers` go with every request. */
+/**
+ * Upload a file whose hash is known to an address that takes whole files and parts; `headers` go
+ * with every request.
+ */
 export async function uploadTo(
   client: ManagerClient,
   file: string,

@@ -2,8 +2,8 @@
 import pMap, { pMapSkip } from "p-map";
 
 /**
- * Call `work` for every item, at most `limit` at a time, in the items' order; resolves with the results in that order. After
- * a failure:
+ * Call `work` for every item, at most `limit` at a time, in the items' order; resolves with the
+ * results in that order. After a failure:
  * - no further item is begun;
  * - calls that were begun are waited for, so that nothing goes on after the caller was told;
  * - the failure that came first is thrown.
@@ -33,7 +33,10 @@ export async function mapConcurrent<T, R>(
   return results;
 }
 
-/** A counting semaphore: at most `permits` pieces of work at a time, the others in the order in which they came. */
+/**
+ * A counting semaphore: at most `permits` pieces of work at a time, the others in the order in
+ * which they came.
+ */
 export class Semaphore {
   readonly #waiting: (() => void)[] = [];
   #free: number;
@@ -49,7 +52,8 @@ export class Semaphore {
     try {
       return await work();
     } finally {
-      // The permit is handed to the next in line and not freed, so that a newcomer cannot take it first.
+      // The permit is handed to the next in line and not freed, so that a newcomer cannot take it
+      // first.
       const next = this.#waiting.shift();
       if (next) next();
       else this.#free++;

@@ -1,6 +1,7 @@
 /**
- * Retries of calls to Durable Objects. A stub that saw an error stays broken, so each try must make its own; an overloaded
- * object must not be retried at all. Only for calls that may safely run twice.
+ * Retries of calls to Durable Objects. A stub that saw an error stays broken, so each try must make
+ * its own; an overloaded object must not be retried at all. Only for calls that may safely run
+ * twice.
  */
 
 export interface Backoff {
@@ -18,7 +19,9 @@ export interface RetryOptions extends Backoff {
   sleep: (ms: number) => Promise<void>;
 }
 
-/** A deploy or a move of an object is over within a second or so; a person still waits that long. */
+/**
+ * A deploy or a move of an object is over within a second or so; a person still waits that long.
+ */
 export const RETRY_DEFAULTS: RetryOptions = {
   tries: 4,
   baseMs: 100,
@@ -34,12 +37,18 @@ export function isRetryable(error: unknown): boolean {
   return marks.retryable === true && marks.overloaded !== true;
 }
 
-/** Full jitter: anywhere between now and the bound, so that callers that failed together do not come back together. */
+/**
+ * Full jitter: anywhere between now and the bound, so that callers that failed together do not come
+ * back together.
+ */
 export function backoffMs(failures: number, { baseMs, capMs, random }: Backoff): number {
   return Math.round(random() * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 30)));
 }
 
-/** Run `call` until it returns, throws what may not be retried, or the tries are used up; then its last error is thrown. */
+/**
+ * Run `call` until it returns, throws what may not be retried, or the tries are used up; then its
+ * last error is thrown.
+ */
 export async function withRetry<T>(call: () => Promise<T>, options: Partial<RetryOptions> = {}): Promise<T> {
   const settings = { ...RETRY_DEFAULTS, ...options };
   for (let failures = 1; ; failures++) {

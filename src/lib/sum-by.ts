@@ -1,4 +1,7 @@
-/** A sum of numbers that change: of one per key, the newest counts. Each change costs the same, however many keys there are. */
+/**
+ * A sum of numbers that change: of one per key, the newest counts. Each change costs the same,
+ * however many keys there are.
+ */
 export class SumBy<K> {
   readonly #numbers = new Map<K, number>();
   #total = 0;

@@ -1,12 +1,16 @@
 /**
- * The programs that plans may name. One row here is all that a program needs: the agent looks for it, checks its version and
- * reports it; `tablao worker` has an option for its path; the manager knows its name. No schema library here.
+ * The programs that plans may name. One row here is all that a program needs: the agent looks for
+ * it, checks its version and reports it; `tablao worker` has an option for its path; the manager
+ * knows its name. No schema library here.
  */
 import type { Platform } from "./plan.ts";
 
 /** A program that agents look for on their machine. */
 export interface ProgramRow {
-  /** Its name in plans, reports and requirements, and on the PATH (with `.exe` on Windows). Goes over the wire. */
+  /**
+   * Its name in plans, reports and requirements, and on the PATH (with `.exe` on Windows). Goes
+   * over the wire.
+   */
   name: string;
   /** As people write it. */
   title: string;
@@ -14,7 +18,10 @@ export interface ProgramRow {
   flag: string;
   /** Arguments that make it print its version and exit 0. */
   versionArgs: readonly string[];
-  /** Finds the version in what it printed, as the first group. At most 100 characters: workers' reports are bounded. */
+  /**
+   * Finds the version in what it printed, as the first group. At most 100 characters: workers'
+   * reports are bounded.
+   */
   versionPattern: RegExp;
   /** Where its own installers put it when it is not on the PATH. */
   places: Partial<Record<Platform, readonly string[]>>;
@@ -44,7 +51,10 @@ export const PROGRAMS = [
   },
 ] as const satisfies readonly ProgramRow[];
 
-/** The agent's own helper (print, sleep, demo renderer): it comes with the agent, in the agent's version. */
+/**
+ * The agent's own helper (print, sleep, demo renderer): it comes with the agent, in the agent's
+ * version.
+ */
 export const BUILT_IN_PROGRAM = "tablao-tool";
 
 export type ProgramName = (typeof PROGRAMS)[number]["name"] | typeof BUILT_IN_PROGRAM;
@@ -53,7 +63,10 @@ export type ProgramFlag = (typeof PROGRAMS)[number]["flag"];
 /** All names, in the order in which reports list them. */
 export const PROGRAM_NAMES: readonly ProgramName[] = [...PROGRAMS.map(({ name }) => name), BUILT_IN_PROGRAM];
 
-/** Whether plans of all types may name this program; `exec` may name any other, where the worker allows it. */
+/**
+ * Whether plans of all types may name this program; `exec` may name any other, where the worker
+ * allows it.
+ */
 export function isProgramName(name: string): name is ProgramName {
   return PROGRAM_NAMES.some((known) => known === name);
 }

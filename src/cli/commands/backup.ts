@@ -17,7 +17,7 @@ import { taskListSchema } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../protocol/task-snapshot.ts";
 import { BackupFolder } from "../backup-folder.ts";
-import { query, sessionOf, type Output } from "../command-line.ts";
+import { query, contextOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
 import { bytes, count } from "../text.ts";
@@ -40,7 +40,7 @@ export function addBackup(program: Command): void {
     )
     .argument("<dir>", "a new or empty folder")
     .action(async (dir: string, _: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       await new Backup(client, new BackupFolder(dir), out).run();
     });
 }

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { taskSchema, type Task, type TaskAction } from "../../protocol/task.ts";
-import { flagsOf, frameList, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
+import { flagsOf, frameList, idArgument, contextOf, whole, type Output } from "../command-line.ts";
 
 const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, [summary: string, description: string]> = {
   pause: ["take no new frames of a task", "Take no new frames of a task; what runs is finished."],
@@ -62,7 +62,7 @@ export function addControl(program: Command): void {
     .description("Cancel a task and remove it with all its files. The history stays.")
     .argument("<id...>", "ids of tasks", gatherId)
     .action(async (ids: number[], _: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const tasks: Task[] = [];
       for (const id of ids) {
         tasks.push(await client.call(taskSchema, "DELETE", `/tasks/${id}`));
@@ -73,7 +73,7 @@ export function addControl(program: Command): void {
 }
 
 async function patchAll(command: Command, ids: number[], patch: Record<string, unknown>): Promise<void> {
-  const { client, out } = sessionOf(command);
+  const { client, out } = contextOf(command);
   const tasks: Task[] = [];
   for (const id of ids) {
     const task = await patchOne(client, id, patch);

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { shareSchema } from "../../protocol/share.ts";
 import { taskWhySchema, workerWhySchema, type TaskWhy, type WorkerWhy } from "../../protocol/why.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { flagsOf, idArgument, sessionOf, span, type Output } from "../command-line.ts";
+import { flagsOf, idArgument, contextOf, span, type Output } from "../command-line.ts";
 import { count, harmless, instant, table } from "../text.ts";
 
 /** What a screen holds; `--json` gives all that the manager names. */
@@ -22,7 +22,7 @@ export function addExplain(program: Command): void {
     .option("-w, --worker <id>", "ask about a worker instead", idArgument)
     .action(async (id: number | undefined, _: unknown, command: Command) => {
       const { worker } = flagsOf<{ worker?: number }>(command);
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       if ((id === undefined) === (worker === undefined))
         throw new CliError(EXIT.usage, "say which task, or which worker with --worker");
       if (worker !== undefined) {
@@ -41,7 +41,7 @@ export function addExplain(program: Command): void {
     .option("--revoke", "void all links of the task instead")
     .action(async (id: number, _: unknown, command: Command) => {
       const flags = flagsOf<{ for?: number; revoke?: boolean }>(command);
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       if (flags.revoke) {
         await client.call(z.null(), "DELETE", `/tasks/${id}/share`);
         return out.json ? out.value({ task_id: id, revoked: true }) : out.line(`all links to task ${id} are void`);

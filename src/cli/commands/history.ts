@@ -2,7 +2,7 @@
 import { Option, type Command } from "commander";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { dayTotalsSchema, EVENT_KINDS, historyPageSchema, type HistoryEvent } from "../../protocol/history.ts";
-import { flagsOf, idArgument, query, sessionOf, span, whole } from "../command-line.ts";
+import { flagsOf, idArgument, query, contextOf, span, whole } from "../command-line.ts";
 import { duration, instant, table } from "../text.ts";
 
 const SHOWN = 50;
@@ -33,7 +33,7 @@ export function addHistory(program: Command): void {
     .option("--days", "totals per day instead (UTC; the last 30 days)")
     .action(async (_: unknown, command: Command) => {
       const flags = flagsOf<HistoryFlags>(command);
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const since = flags.since === undefined ? undefined : Date.now() - flags.since * 1_000;
       if (flags.days === true) {
         const { days } = await client.call(dayTotalsSchema, "GET", `/history/days${query({ since })}`);

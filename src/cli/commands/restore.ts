@@ -9,7 +9,7 @@ import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol
 import { missingResultSchema } from "../../protocol/file.ts";
 import { snapshotOf } from "../../protocol/task-snapshot.ts";
 import { BackupFolder, type Manifest } from "../backup-folder.ts";
-import { query, sessionOf, type Output } from "../command-line.ts";
+import { query, contextOf, type Output } from "../command-line.ts";
 import { showProgress } from "../progress.ts";
 import { sendBatch, type SmallFile } from "../send-batch.ts";
 import { bytes, count } from "../text.ts";
@@ -32,7 +32,7 @@ export function addRestore(program: Command): void {
     )
     .argument("<dir>", "the folder that tablao backup made")
     .action(async (dir: string, _: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       await new Restore(client, new BackupFolder(dir), out).run();
     });
 }

@@ -11,7 +11,7 @@ import { isEnded } from "../../protocol/constants.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
-import { flagsOf, frameList, idArgument, query, sessionOf, whole } from "../command-line.ts";
+import { flagsOf, frameList, idArgument, query, contextOf, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { showProgress } from "../progress.ts";
@@ -54,7 +54,7 @@ type LogLine = LogPage["lines"][number];
 
 async function logs(command: Command, id: number): Promise<void> {
   const flags = flagsOf<{ follow?: boolean; tail?: number; times?: boolean }>(command);
-  const { client, out } = sessionOf(command);
+  const { client, out } = contextOf(command);
   const gathered: LogLine[] = [];
   const show = (lines: LogLine[], last = Infinity): void => {
     if (!out.json)
@@ -102,7 +102,7 @@ type TaskFile = FileList["files"][number];
 
 async function download(command: Command, id: number, dir: string): Promise<void> {
   const { frames } = flagsOf<{ frames?: string }>(command);
-  const { client, out } = sessionOf(command);
+  const { client, out } = contextOf(command);
   const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
   const files = await listFiles(client, id, frames);
   if (files.length > 0) makeFolder(dir);

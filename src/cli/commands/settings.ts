@@ -1,7 +1,7 @@
 /** `tablao settings get|set|list`: settings of the farm, render presets among them. */
 import type { Command } from "commander";
 import { settingSchema, settingsListSchema } from "../../protocol/setting.ts";
-import { sessionOf } from "../command-line.ts";
+import { contextOf } from "../command-line.ts";
 import { table } from "../text.ts";
 
 /** Read a value as JSON where it is JSON (`90`, `true`, `{"samples": 64}`); anything else is text. */
@@ -23,7 +23,7 @@ export function addSettings(program: Command): void {
     .command("list")
     .description("All settings.")
     .action(async (_: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const all = await client.call(settingsListSchema, "GET", "/settings");
       if (out.json) return out.value(all);
       const rows = Object.entries(all).map(([name, value]) => [name, JSON.stringify(value)]);
@@ -35,7 +35,7 @@ export function addSettings(program: Command): void {
     .description("One setting's value.")
     .argument("<name>")
     .action(async (name: string, _: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const setting = await client.call(settingSchema, "GET", `/settings/${encodeURIComponent(name)}`);
       if (out.json) return out.value(setting);
       out.line(typeof setting.value === "string" ? setting.value : JSON.stringify(setting.value, null, 2));
@@ -48,7 +48,7 @@ export function addSettings(program: Command): void {
     .argument("<name>")
     .argument("<value>")
     .action(async (name: string, value: string, _: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const json = { value: settingValue(value) };
       const setting = await client.call(settingSchema, "PATCH", `/settings/${encodeURIComponent(name)}`, { json });
       if (out.json) return out.value(setting);

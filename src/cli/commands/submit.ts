@@ -7,9 +7,9 @@ import { compileResolved, findCompiler, resolveSubmission, typeForFile } from ".
 import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
-import { decimal, flagsOf, frameList, gather, idArgument, sessionOf, whole, type Output } from "../command-line.ts";
+import { decimal, flagsOf, frameList, collect, idArgument, contextOf, whole, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { gatherInputs, mustBeBlend, type LocalInput } from "../inputs.ts";
+import { collectInputs, mustBeBlend, type LocalInput } from "../inputs.ts";
 import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
@@ -83,20 +83,20 @@ export function addSubmit(program: Command): void {
     .option(
       "--include <dir>",
       "send this folder along; it must lie beside the .blend (repeatable)",
-      gather(String, false),
+      collect(String, false),
     )
     .option("--priority <n>", "higher goes first (50)", whole(-1_000_000, 1_000_000))
     .option("--name <text>", "name to show; by default the file's")
     .option("--video", "when all frames are done, make an MP4 of them in a second task")
     .option("--fps <n>", "frames per second of the video (24)", decimal(0.1, 1_000))
-    .option("--after <id>", "start when that task is completed (repeatable)", gather(idArgument))
+    .option("--after <id>", "start when that task is completed (repeatable)", collect(idArgument))
     .option(
       "--after-frames <id>",
       "start each frame when that task has done the same frame (repeatable)",
-      gather(idArgument),
+      collect(idArgument),
     )
     .option("--order <order>", "ascending, or preview: first, last, middle, then between")
-    .option("--tags <a,b>", "only workers that have all of these tags", gather(String))
+    .option("--tags <a,b>", "only workers that have all of these tags", collect(String))
     .option("--tries <n>", "failures after which a frame is given up (3)", whole(1, 20))
     .option("--lease <seconds>", "silence after which a worker's frames go to another (60)", whole(5, 86_400))
     .option("--paused", "queue it, but do not start")
@@ -111,9 +111,9 @@ export function addSubmit(program: Command): void {
 async function submit(file: string | undefined, flags: SubmitFlags, command: Command): Promise<void> {
   const type = flags.type ?? (file === undefined ? undefined : typeForFile(file));
   checkFlags(file, type, flags);
-  const inputs = file === undefined ? [] : await gatherInputs(file, flags.include ?? []);
+  const inputs = file === undefined ? [] : await collectInputs(file, flags.include ?? []);
   if (file !== undefined && findCompiler(type!)?.takesFile === ".blend") await mustBeBlend(file);
-  const { client, out } = sessionOf(command);
+  const { client, out } = contextOf(command);
 
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
   checkSettings(type!, settings, inputs, flags.video === true);
@@ -126,7 +126,7 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
   const name = flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)));
   const task = await queueTask(client, { ...submission(flags), type, settings, ...(name !== undefined && { name }) });
   const video = flags.video === true ? await submitVideo(client, task, flags.fps, name) : undefined;
-  if (!out.json) sayQueued(out, task, video, flags.wait === true);
+  if (!out.json) printQueued(out, task, video, flags.wait === true);
   if (flags.wait !== true) {
     if (out.json) out.value(withVideo(task, video));
     return;
@@ -215,7 +215,7 @@ function submission(flags: SubmitFlags): Record<string, unknown> {
   };
 }
 
-function sayQueued(out: Output, task: Task, video: Task | undefined, waiting: boolean): void {
+function printQueued(out: Output, task: Task, video: Task | undefined, waiting: boolean): void {
   const parsed = parseFrameList(task.frame_list);
   const frames = parsed.ok ? count(countFrames(parsed.value), "frame") : task.frame_list;
   out.line(`task ${task.id} ${task.status}: ${task.name || task.type}, ${frames} (${task.frame_list})`);

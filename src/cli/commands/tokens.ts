@@ -2,7 +2,7 @@
 import { Option, type Command } from "commander";
 import { z } from "zod";
 import { ROLES, tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
-import { flagsOf, gather, idArgument, sessionOf, span, whole } from "../command-line.ts";
+import { flagsOf, collect, idArgument, contextOf, span, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { ago, instant, table } from "../text.ts";
 
@@ -28,7 +28,7 @@ export function addTokens(program: Command): void {
     .option("--name <text>", "who or what it is for; by default the role")
     .option("--expires <time>", "12h, 30d … (join tokens: one day; others: never)", span)
     .option("--uses <n>", "join only: how many workers it can register", whole(1, 1_000_000))
-    .addOption(new Option("--tags <a,b>", "join only: tags its workers get").argParser(gather(String)))
+    .addOption(new Option("--tags <a,b>", "join only: tags its workers get").argParser(collect(String)))
     .action(async (given: string | undefined, _: unknown, command: Command) => {
       const flags = flagsOf<CreateFlags>(command);
       const role = given ?? flags.role;
@@ -40,7 +40,7 @@ export function addTokens(program: Command): void {
         );
       }
       const { name = role, expires, uses, tags } = flags;
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const json = { role, name, expires_s: expires, uses, tags };
       const created = await client.call(tokenCreatedSchema, "POST", "/tokens", { json });
       if (out.json) return out.value(created);
@@ -54,7 +54,7 @@ export function addTokens(program: Command): void {
     .command("list")
     .description("List tokens, without their secrets.")
     .action(async (_: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const { tokens } = await client.call(tokenListSchema, "GET", "/tokens");
       if (out.json) return out.value(tokens);
       const now = Date.now();
@@ -74,7 +74,7 @@ export function addTokens(program: Command): void {
     .description("Make a token worthless, everywhere, within a minute.")
     .argument("<id>", "the token's id", idArgument)
     .action(async (id: number, _: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       await client.call(z.null(), "DELETE", `/tokens/${id}`);
       if (out.json) out.value({ id, revoked: true });
       else out.line(`token ${id} revoked`);

@@ -3,7 +3,7 @@ import path from "node:path";
 import type { Command } from "commander";
 import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/options.ts";
 import { PROGRAMS } from "../../protocol/programs.ts";
-import { decimal, flagsOf, gather, whole } from "../command-line.ts";
+import { decimal, flagsOf, collect, whole } from "../command-line.ts";
 import { EXIT } from "../failure.ts";
 import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
 import { readPrivateFile } from "../../client/private-file.ts";
@@ -19,7 +19,7 @@ export function addWorker(program: Command): void {
     .option("--join <token>", "join token; needed once, to register (or TABLAO_JOIN)")
     .option("--name <text>", "this worker's name; by default the machine's")
     .option("--slots <n>", "processes at a time (1)", whole(1, 64))
-    .option("--tags <a,b>", "tags that tasks can ask for", gather(String))
+    .option("--tags <a,b>", "tags that tasks can ask for", collect(String))
     .option("--once", "do what there is, then stop")
     .option("--allow-exec", "take tasks that run any program their submitter names")
     .option("--allow-autoexec", "take tasks that run the scripts inside their .blend files");

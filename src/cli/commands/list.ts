@@ -12,7 +12,7 @@ import {
 } from "../../protocol/task.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
-import { flagsOf, idArgument, query, sessionOf, whole } from "../command-line.ts";
+import { flagsOf, idArgument, query, contextOf, whole } from "../command-line.ts";
 import { ago, count, duration, harmless, table, timeLeft } from "../text.ts";
 
 /** What a screen holds without scrolling far; `--json` and `--all` give everything. */
@@ -34,7 +34,7 @@ function statusName(text: string): string {
 }
 
 /** Add the commands to the program. */
-export function addLook(program: Command): void {
+export function addList(program: Command): void {
   program
     .command("tasks")
     .summary("list tasks")
@@ -46,7 +46,7 @@ export function addLook(program: Command): void {
     .option("--all", "all of them")
     .action(async (_: unknown, command: Command) => {
       const flags = flagsOf<TasksFlags>(command);
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const limit = flags.limit ?? (flags.all || out.json ? Infinity : SHOWN);
       const { tasks, more } = await listTasks(client, flags, limit);
       if (out.json) return out.value(tasks);
@@ -71,7 +71,7 @@ export function addLook(program: Command): void {
     .description("Show one task: counts, who works on it, and why frames failed.")
     .argument("<id>", "the task's id", idArgument)
     .action(async (id: number, _: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
       if (out.json) return out.value(task);
       const failed = task.frames.failed > 0 || task.error !== null ? await failedFrames(client, id) : [];
@@ -83,7 +83,7 @@ export function addLook(program: Command): void {
     .summary("list workers")
     .description("List workers.")
     .action(async (_: unknown, command: Command) => {
-      const { client, out } = sessionOf(command);
+      const { client, out } = contextOf(command);
       const keyed = await client.call(workersSchema, "GET", "/workers");
       const workers = Object.values(keyed).toSorted((a, b) => a.id - b.id);
       if (out.json) return out.value(workers);

@@ -1,4 +1,4 @@
-/** Which frames a failed process is to blame for, and in whose words. Pure. */
+/** A process that failed: which frames fail with it, and with what text. Pure. */
 import { reasonOf } from "../parsers/index.ts";
 import type { ParserEvent } from "../parsers/parser.ts";
 import type { Exit } from "./process.ts";
@@ -8,15 +8,18 @@ export interface Failure {
   unfinished: readonly number[];
   /** The frame the process was at when it ended; undefined when none had begun. */
   current: number | undefined;
-  /** The process was asked to do all and said it did (exit 0, not killed by us). */
+  /** The process claims to have done all frames: it exited 0 and was not killed by the agent. */
   saidDone: boolean;
 }
 
 /**
- * The frames to blame (P6). Nothing had begun: loading failed, and it would for each of them. The process said it did them
- * all: those that are missing. Otherwise the one in progress, or the next one when it ended between two.
+ * The frames to report as failed (P6):
+ * - all unfinished ones, when none had begun: loading failed, and it would fail for each of them;
+ * - all unfinished ones, when the process claims to have done all;
+ * - otherwise the frame in progress, or the next unfinished one when the process ended between two
+ *   frames.
  */
-export function blamed({ unfinished, current, saidDone }: Failure): number[] {
+export function framesToFail({ unfinished, current, saidDone }: Failure): number[] {
   if (saidDone || current === undefined) return [...unfinished];
   if (unfinished.includes(current)) return [current];
   return [unfinished.find((frame) => frame > current) ?? unfinished[0]!];
@@ -25,9 +28,9 @@ export function blamed({ unfinished, current, saidDone }: Failure): number[] {
 export interface Evidence {
   program: string;
   exit: Exit;
-  /** Why the agent killed it, if it did for another reason than a fatal error. */
+  /** Why the agent killed it; undefined when it did not, or did because of a fatal error. */
   killed: string | undefined;
-  /** The parser's errors, in order. */
+  /** Errors that the parser found in its output, in order. */
   errors: readonly ParserEvent[];
   /** P11: what is wrong with which file, after exit 0. */
   missing: readonly string[];
@@ -35,10 +38,17 @@ export interface Evidence {
   lastLines: readonly string[];
 }
 
+/**
+ * A reason is read in a list: more lines or files would hide the next one, and the task's log has
+ * them all.
+ */
 const LINES_SHOWN = 5;
 const FILES_SHOWN = 5;
 
-/** The reason people read: the program's own words first. */
+/**
+ * The reason that people read: the program's own error first, then how it ended; without an error,
+ * its last lines.
+ */
 export function failureText({ program, exit, killed, errors, missing, lastLines }: Evidence): string {
   const own = reasonOf(errors);
   const shown =

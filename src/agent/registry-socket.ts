@@ -1,6 +1,7 @@
 /**
- * The socket to the registry: presence by pings that the runtime answers without waking anybody, and pushes the other way.
- * It comes back by itself, with jitter; meanwhile plain HTTP is enough.
+ * The WebSocket to the registry. Pings show that the worker is there; the runtime answers them
+ * without waking the object. Pushes (work, cancel, drain) come the other way. A socket that breaks
+ * is opened again, with jitter; plain HTTP is enough meanwhile.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { WebSocket } from "ws";
@@ -9,13 +10,13 @@ import { PING, PING_MS, PONG, pushSchema, type Push } from "../protocol/worker.t
 import type { ManagerClient } from "../client/manager-client.ts";
 import { messageOf } from "../lib/errors.ts";
 
-export interface ConnectionOptions {
+export interface RegistrySocketOptions {
   client: ManagerClient;
   workerId: number;
   onPush: (push: Push) => void;
-  /** Open. Pushes sent meanwhile are gone: ask once. */
+  /** The socket is open. Pushes that were sent while it was not are lost: ask once. */
   onUp: () => void;
-  /** Told once when it breaks, with the reason, and not again until it was up. */
+  /** Called once when it breaks, with the reason, and not again until it was open. */
   onDown: (why: string) => void;
   signal: AbortSignal;
   pingMs?: number;
@@ -23,20 +24,30 @@ export interface ConnectionOptions {
 }
 
 const RETRY = { baseMs: 1_000, capMs: 30_000 };
-/** Half a second at least: a manager that is being replaced must not be stormed. */
+/**
+ * Added to each wait: with jitter alone, some workers would come back at once and storm a manager
+ * that is being replaced.
+ */
 const RETRY_FLOOR_MS = 500;
+/**
+ * Longer than a cold start of the manager takes; without a bound, a proxy that never answers holds
+ * the socket for ever.
+ */
 const HANDSHAKE_MS = 15_000;
-/** A connection that held this long was a good one: start over with short waits. */
+/** A socket that was open this long worked: the next waits are short again. */
 const GOOD_MS = 30_000;
 
-export class Connection {
-  readonly #options: ConnectionOptions;
+/** Ten times a slow round trip: a pong that is later than this after a sleep will not come. */
+const PONG_WITHIN_MS = 5_000;
+
+export class RegistrySocket {
+  readonly #options: RegistrySocketOptions;
   #socket: WebSocket | undefined;
   #lastPongMs = 0;
   #up = false;
   #announced = false;
 
-  constructor(options: ConnectionOptions) {
+  constructor(options: RegistrySocketOptions) {
     this.#options = options;
   }
 
@@ -60,15 +71,18 @@ export class Connection {
     }
   }
 
-  /** The machine woke up: find out now whether the other side is still there. */
-  nudge(): void {
+  /**
+   * Find out now whether the other side is still there: the machine may have slept. Closes the
+   * socket when no pong comes.
+   */
+  checkNow(): void {
     const socket = this.#socket;
     if (!socket || socket.readyState !== WebSocket.OPEN) return;
     const askedMs = performance.now();
     socket.send(PING);
     setTimeout(() => {
       if (this.#lastPongMs < askedMs) socket.terminate();
-    }, 5_000).unref();
+    }, PONG_WITHIN_MS).unref();
   }
 
   /** From handshake to end; resolves or rejects with the reason. */
@@ -92,6 +106,7 @@ export class Connection {
         this.#up = true;
         this.#announced = false;
         pings = setInterval(() => {
+          // Two pings are unanswered.
           if (performance.now() - this.#lastPongMs > 2.5 * pingMs) {
             why = "no answer to pings";
             socket.terminate();
@@ -110,7 +125,7 @@ export class Connection {
       });
       socket.on("unexpected-response", (_request, response) => {
         why = `the manager answered ${response.statusCode}`;
-        // The access token may be over although our clock says otherwise.
+        // The access token may have expired although our clock says otherwise.
         if (response.statusCode === 401) client.forgetAccess();
         response.destroy();
         socket.terminate();
@@ -126,7 +141,7 @@ export class Connection {
   }
 }
 
-/** A push of a newer manager that this version does not know is no push. */
+/** Undefined for a push of a newer manager that this version does not know. */
 function readPush(text: string): Push | undefined {
   try {
     return pushSchema.safeParse(JSON.parse(text)).data;

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { WebSocketServer, type WebSocket } from "ws";
 import { FakeManager } from "../../test/support/fake-manager.ts";
 import { until } from "../../test/support/wait.ts";
-import { Connection } from "./connection.ts";
+import { RegistrySocket } from "./registry-socket.ts";
 import { ManagerClient } from "../client/manager-client.ts";
 
 let manager: FakeManager;
@@ -33,9 +33,12 @@ afterEach(async () => {
   await manager.stop();
 });
 
-/** Connect, and stay connected. Pings this often: a machine that stands still for longer looks like silence. */
+/**
+ * Connect, and stay connected. Pings this often: a machine that stands still for longer looks like
+ * silence.
+ */
 function connect(pingMs = 5_000): void {
-  const connection = new Connection({
+  const connection = new RegistrySocket({
     client: new ManagerClient({ url: manager.url, secret: "s" }),
     workerId: 3,
     onPush: (push) => events.push(`push ${push.type}`),

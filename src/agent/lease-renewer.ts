@@ -1,6 +1,7 @@
 /**
- * Keeps a lease: renews it every third of its time, on a monotonic clock, and knows when it is lost. Lost is final: the
- * signal fires, the process is killed, and nothing of the attempt reaches the manager any more (P2).
+ * Renews a lease every third of its time, on a monotonic clock, and tells when it is lost. A lost
+ * lease stays lost: the signal fires, the process is killed, and nothing of the attempt reaches the
+ * manager any more (P2).
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { backoffMs } from "../lib/retry.ts";
@@ -9,56 +10,69 @@ import { looseSettledSchema, type LooseLease, type LooseSettled } from "./lease-
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { messageOf } from "../lib/errors.ts";
 
-/** What rides on a call. */
+/** What a call of the lease carries. */
 export interface Batch {
   done: DoneFrame[];
   log: string;
-  /** Of the frame in progress, 0 to 1. */
+  /** Progress within the frame that is being rendered, 0 to 1. */
   progress: number | null;
 }
 
-export interface KeeperOptions {
+export interface LeaseRenewerOptions {
   client: ManagerClient;
   lease: LooseLease;
-  /** When the claim went out (`performance.now()`): the lease counts from there. */
+  /**
+   * When the claim went out (`performance.now()`). The lease counts from there, as the manager
+   * cannot have counted from before.
+   */
   claimedMs: number;
-  /** Gather what rides on the next call. */
+  /** Take what the next call is to carry. */
   take: () => Batch;
-  /** The call did not bring it home. */
+  /** The call failed: its batch goes with the next one. */
   putBack: (batch: Batch) => void;
-  /** When a renewal should be made for the log's sake, while somebody follows it or nobody does; undefined for never. */
+  /**
+   * When a renewal is due for the log's sake; sooner while the log is `watched`. Undefined when
+   * none is.
+   */
   logDueMs: (watched: boolean) => number | undefined;
-  /** Told once when the manager stops answering, and once when it answers again. */
+  /** Called with false when the manager stops answering, and with true at each renewal. */
   onReach?: (reached: boolean) => void;
 }
 
-/** The lease is not ours any more. */
+/** The lease is lost: it was superseded, it ran out, or the manager does not know it. */
 export class LeaseLost extends Error {
   override name = "LeaseLost";
 }
 
+/** At most 10 s: a lease of a minute leaves time for several tries. */
 const RETRY = { baseMs: 500, capMs: 10_000, random: Math.random };
-/** The wall clock may move by this much (NTP) without anybody having slept. */
+/** The wall clock may be moved by this much (NTP); beyond it, the machine has slept. */
 const CLOCK_SLACK_MS = 2_000;
-/** A call that has not been answered by then is made again. */
+/** A call that has no answer by then is made again: a dead connection must not use up the lease. */
 const CALL_MS = 10_000;
-/** After a lease has run out, its end is still worth telling for this long: it may have been committed and its reply lost. */
+/**
+ * How long after a lease has run out its settlement is still tried: it may have been committed, and
+ * only the reply lost.
+ */
 const SETTLE_FOR_MS = 30 * 60_000;
 
-export class LeaseKeeper {
-  readonly #options: KeeperOptions;
+export class LeaseRenewer {
+  readonly #options: LeaseRenewerOptions;
   readonly #lost = new AbortController();
   #stopped = false;
   #loop: Promise<void> | undefined;
   #grant: string;
   #logWatched = false;
   #leaseMs: number;
-  /** Both clocks at the moment from which the lease counts: they part when the machine sleeps. */
+  /**
+   * Both clocks at the moment from which the lease counts. They differ by more later when the
+   * machine has slept.
+   */
   #from: { monoMs: number; wallMs: number };
-  #nudged = Promise.withResolvers<void>();
+  #renewRequest = Promise.withResolvers<void>();
   #renewed = Promise.withResolvers<void>();
 
-  constructor(options: KeeperOptions) {
+  constructor(options: LeaseRenewerOptions) {
     this.#options = options;
     this.#grant = options.lease.grant;
     this.#leaseMs = options.lease.lease_ms;
@@ -70,7 +84,7 @@ export class LeaseKeeper {
     return this.#lost.signal;
   }
 
-  /** The present right to upload. */
+  /** The newest grant for uploads. */
   get grant(): string {
     return this.#grant;
   }
@@ -79,44 +93,54 @@ export class LeaseKeeper {
     this.#loop = this.#keep();
   }
 
-  /** Somebody else says it is lost: a push `cancel`, a 409 on an upload. */
-  lose(why: string): void {
+  /**
+   * The lease is lost, as the manager says (a push `cancel`, a refused renewal), or is over.
+   * Idempotent.
+   */
+  markLost(why: string): void {
     if (this.#lost.signal.aborted) return;
     this.#lost.abort(new LeaseLost(why));
-    this.nudge();
+    this.renewNow();
   }
 
-  /** Renew now: the machine woke up, the log is long, an upload was refused. */
-  nudge(): void {
-    this.#nudged.resolve();
+  /**
+   * Renew as soon as possible, without waiting for it: the machine woke up, or the socket is open
+   * again.
+   */
+  renewNow(): void {
+    this.#renewRequest.resolve();
   }
 
-  /** Wait until the lease is known to be ours. After a sleep or a long silence only a renewal can tell. Rejects when it is lost. */
-  async assured(): Promise<void> {
+  /**
+   * Wait until the lease is valid for certain: after a sleep or a long silence, until a renewal has
+   * succeeded. Rejects when it is lost.
+   */
+  async ensureValid(): Promise<void> {
     while (!this.#isSure()) {
       this.#lost.signal.throwIfAborted();
       const renewed = this.#renewed.promise;
-      this.nudge();
+      this.renewNow();
       await Promise.race([renewed, whenAborted(this.#lost.signal)]);
     }
     this.#lost.signal.throwIfAborted();
   }
 
-  /** A renewal that begins now has succeeded. Rejects when the lease is lost. */
-  async renewNow(): Promise<void> {
+  /** Renew, and wait for a renewal that succeeds. Rejects when the lease is lost. */
+  async renewAndWait(): Promise<void> {
     const renewed = this.#renewed.promise;
-    this.nudge();
+    this.renewNow();
     await Promise.race([renewed, whenAborted(this.#lost.signal)]);
     this.#lost.signal.throwIfAborted();
   }
 
   /**
-   * End the lease with `complete`, `fail` or `release`: the same body until it is answered, since a lost reply may have been
-   * a success (P3). Throws `LeaseLost` when the manager says so, `ManagerError` for any other refusal.
+   * End the lease with `complete`, `fail` or `release`. The same body is sent until there is an
+   * answer: the try before may have succeeded with its reply lost (P3). Throws `LeaseLost` when the
+   * manager says so, `ManagerError` otherwise.
    */
   async settle(
     verb: "complete" | "fail" | "release",
-    /** Made once, when no renewal is under way any more. */
+    /** Called once, when no renewal is under way any more. */
     body: () => object,
     signal?: AbortSignal,
   ): Promise<LooseSettled> {
@@ -132,10 +156,10 @@ export class LeaseKeeper {
     }
   }
 
-  /** Renew no more. A renewal under way is waited for. */
+  /** Stop renewing. A renewal under way is waited for. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.nudge();
+    this.renewNow();
     await this.#loop;
   }
 
@@ -146,7 +170,7 @@ export class LeaseKeeper {
       if (this.#over) return;
       failures = (await this.#renew()) ? 0 : failures + 1;
       if (failures === 1) this.#options.onReach?.(false);
-      if (failures > 0 && this.#leftMs() <= 0) this.lose("it ran out before a renewal got through");
+      if (failures > 0 && this.#leftMs() <= 0) this.markLost("it ran out before a renewal got through");
     }
   }
 
@@ -159,7 +183,7 @@ export class LeaseKeeper {
       progress: batch.progress,
       ...(batch.log !== "" && { log: batch.log }),
     };
-    // A lease that is about to run out leaves no time to wait for an answer that does not come.
+    // Shorter than usual when the lease is about to run out: there must be time for another try.
     const timeoutMs = Math.min(CALL_MS, Math.max(this.#leftMs(), 2_000));
     const sent = { monoMs: performance.now(), wallMs: Date.now() };
     try {
@@ -179,8 +203,9 @@ export class LeaseKeeper {
       return true;
     } catch (error) {
       putBack(batch);
-      // 401: the worker was removed; 422: this version and the manager do not understand each other. Neither will pass.
-      if (!(error instanceof ManagerError) || !error.transient) this.lose(messageOf(error));
+      // Such as 401 (the worker was removed) and 422 (the manager does not understand this
+      // version): trying again cannot help.
+      if (!(error instanceof ManagerError) || !error.transient) this.markLost(messageOf(error));
       return false;
     }
   }
@@ -194,7 +219,10 @@ export class LeaseKeeper {
     return `/tasks/${lease.task_id}/leases/${encodeURIComponent(lease.lease_id)}/${verb}`;
   }
 
-  /** What is left of the lease by the clock that says less. Monotonic clocks stand still while a laptop sleeps. */
+  /**
+   * What is left of the lease. Monotonic clocks stand still while a laptop sleeps; a wall clock far
+   * ahead shows that.
+   */
   #leftMs(): number {
     const mono = performance.now() - this.#from.monoMs;
     const wall = Date.now() - this.#from.wallMs;
@@ -210,23 +238,26 @@ export class LeaseKeeper {
     return Math.min(this.#from.monoMs + this.#leaseMs / 3, this.#options.logDueMs(this.#logWatched) ?? Infinity);
   }
 
-  /** Until the time that `dueMs` names, or a nudge. It moves as log lines come in: looked at every second. */
+  /**
+   * Wait until `dueMs`, or until a renewal is requested. `dueMs` moves as log lines come in, so it
+   * is read every second.
+   */
   async #pause(dueMs: () => number): Promise<void> {
-    const nudged = this.#nudged.promise.then(() => true);
+    const requested = this.#renewRequest.promise.then(() => true);
     for (;;) {
       const leftMs = dueMs() - performance.now();
-      if (leftMs <= 0 || (await Promise.race([nudged, delay(Math.min(leftMs, 1_000), false)]))) break;
+      if (leftMs <= 0 || (await Promise.race([requested, delay(Math.min(leftMs, 1_000), false)]))) break;
     }
-    this.#nudged = Promise.withResolvers();
+    this.#renewRequest = Promise.withResolvers();
   }
 }
 
-/** 409: superseded. 404: the task is gone. 403: the lease is somebody else's. */
+/** 409: superseded. 404: the task is gone. 403: the lease belongs to another worker. */
 function isLost(error: unknown): boolean {
   return error instanceof ManagerError && (error.status === 409 || error.status === 404 || error.status === 403);
 }
 
-/** Rejects with the signal's reason when it fires. */
+/** Never resolves; rejects with the signal's reason when it fires. */
 export function whenAborted(signal: AbortSignal): Promise<never> {
   return new Promise((_, reject) => {
     const fail = () => reject(signal.reason as Error);
