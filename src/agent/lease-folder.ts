@@ -3,8 +3,9 @@
  * network: each is resolved and must stay inside its folder.
  */
 import { lstat, mkdir, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
-import { isAbsolute, join, relative, resolve, sep } from "node:path";
+import { isAbsolute, join, resolve, sep } from "node:path";
 import { err, ok, type Result } from "../lib/result.ts";
+import { isInside } from "../client/paths.ts";
 import type { Argument } from "../protocol/plan.ts";
 
 export interface LeaseFolder {
@@ -65,12 +66,6 @@ export async function removeStaleLeaseFolders(work: string): Promise<number> {
     await rm(root, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 });
   }
   return stale.length;
-}
-
-/** Whether `path` is `folder` or below it. Both absolute; links are not followed. */
-export function isInside(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way === "" || (way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way));
 }
 
 /** Turn a plan's arguments into what the process gets. The error names the argument. */

@@ -22,9 +22,9 @@ const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "assets.ndjson", "
 
 export const manifestSchema = z.object({
   format: z.literal(BACKUP_FORMAT),
-  /** Identity of this backup. */
+  /** The id of this backup. */
   backup: z.uuid(),
-  /** Of the manager that it was made by. */
+  /** The version of the manager. */
   version: z.string(),
   url: z.string(),
   made_ms: z.int(),
@@ -42,7 +42,10 @@ export class BackupFolder {
     this.path = folder;
   }
 
-  /** Ready to be filled: new, empty, or left by a backup that did not end. Throws `CliError`. */
+  /**
+   * Prepare the folder to be filled: it is new, empty, or left by a backup that broke off. Throws
+   * `CliError` otherwise.
+   */
   prepare(): void {
     try {
       if (existsSync(this.#at(MANIFEST)))
@@ -69,7 +72,7 @@ export class BackupFolder {
     return path.join(this.path, ...names);
   }
 
-  /** Where a file of this content is, or goes. */
+  /** The path of the file with this content, whether it is there yet or not. */
   file(sha256: string): string {
     return this.#at("files", sha256);
   }
@@ -96,7 +99,7 @@ export class BackupFolder {
     writePrivateFile(this.#at(MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
   }
 
-  /** Where rows of one kind are. */
+  /** The path of the file with rows of one kind. */
   rowsFile(of: "registry" | "history" | "assets" | number): string {
     return typeof of === "number" ? this.#at("tasks", `${of}.ndjson`) : this.#at(`${of}.ndjson`);
   }
@@ -105,7 +108,7 @@ export class BackupFolder {
     rmSync(this.rowsFile(task), { force: true });
   }
 
-  /** Write rows as they come; a file that breaks off is written anew by the next run. */
+  /** Write rows page by page. A file that breaks off is written anew by the next run. */
   async write(
     of: "registry" | "history" | "assets" | number,
     pages: AsyncIterable<readonly BackupRow[]> | Iterable<readonly BackupRow[]>,
@@ -118,12 +121,12 @@ export class BackupFolder {
     }
   }
 
-  /** The rows, one by one. Throws `CliError` when the file is damaged. */
+  /** Read the rows, one by one. Throws `CliError` when the file is damaged. */
   async *read(of: "registry" | "history" | "assets" | number): AsyncGenerator<BackupRow> {
     const file = this.rowsFile(of);
     let number = 0;
     try {
-      // Rows hold no line end but their own: JSON writes it as an escape. U+2028 is none to this reader.
+      // JSON escapes line ends, so a row is one line. This reader does not split at U+2028.
       for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
         number++;
         yield backupRowSchema.parse(JSON.parse(line));

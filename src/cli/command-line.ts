@@ -1,4 +1,4 @@
-/** What every command shares: global options, output, and reading of arguments. */
+/** What all commands share: global options, output, and reading of arguments. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { ManagerClient } from "../client/manager-client.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
@@ -9,17 +9,20 @@ export interface GlobalFlags extends AddressFlags {
   json?: boolean;
 }
 
-/** Where a command writes. Results go to stdout; progress and notes to stderr, so that a pipe gets results only. */
+/**
+ * Where a command writes: results to stdout, progress and notes to stderr, so that a pipe gets
+ * results only.
+ */
 export interface Output {
-  /** One JSON value instead of text. */
+  /** Whether the result is one JSON value instead of text. */
   json: boolean;
   /** Width of the terminal, or undefined when stdout is none. */
   width: number | undefined;
-  /** A line of the result. */
+  /** Write a line of the result. */
   line(text: string): void;
-  /** A JSON value, indented on a terminal, on one line in a pipe. */
+  /** Write a JSON value, indented on a terminal, on one line in a pipe. */
   value(value: unknown): void;
-  /** A remark for people; silent with `--json`. */
+  /** Write a remark for people; nothing with `--json`. */
   note(text: string): void;
 }
 
@@ -41,19 +44,22 @@ export function outputFor(flags: GlobalFlags): Output {
   };
 }
 
-/** Flags of the command and of the program, whichever side of the command's name they stood on. */
-// eslint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller names the options it declared, as with commander itself
+/**
+ * Flags of the command and of the program, on whichever side of the command's name they were given.
+ * `T` names the options that the caller declared, as with commander itself.
+ */
+// oxlint-disable-next-line typescript/no-unnecessary-type-parameters
 export function flagsOf<T>(command: Command): T & GlobalFlags {
   return command.optsWithGlobals();
 }
 
-/** Connect as the flags and the environment say. */
+/** Connect to the manager that the flags and the environment name. */
 export function contextOf(command: Command): CommandContext {
   const flags = flagsOf<object>(command);
   return { client: connect(flags, process.env), out: outputFor(flags) };
 }
 
-/** Reader of a whole number within limits. */
+/** A reader of whole numbers within limits. Like all readers here it throws commander's error. */
 export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^-?\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
@@ -68,7 +74,7 @@ export function whole(min: number, max: number = Number.MAX_SAFE_INTEGER): (text
 
 export const idArgument = whole(1);
 
-/** Reader of a number within limits. */
+/** A reader of numbers within limits. */
 export function decimal(min: number, max: number): (text: string) => number {
   return (text) => {
     const value = text.trim() === "" ? Number.NaN : Number(text);
@@ -77,26 +83,26 @@ export function decimal(min: number, max: number): (text: string) => number {
   };
 }
 
-/** Reader of a frame list; the text is passed on as it is. */
+/** Read a frame list; answers with its text, checked. */
 export function frameList(text: string): string {
   const parsed = parseFrameList(text);
   if (!parsed.ok) throw new InvalidArgumentError(`The list ${parsed.error}. It looks like 1-250, 1-10:2 or 1,5,9-12.`);
   return text;
 }
 
-/** Reader of a span of time, in seconds. */
+/** Read a span of time; answers with seconds. */
 export function span(text: string): number {
   const seconds = secondsOf(text);
   if (seconds === undefined || seconds < 1) throw new InvalidArgumentError("It looks like 90s, 15m, 12h, 30d or 2w.");
   return seconds;
 }
 
-/** Reader that gathers a repeatable option, each with comma-separated values. */
+/** A reader that collects the values of a repeatable option, each with comma-separated values. */
 export function collect<T>(read: (text: string) => T, split = true): (text: string, before: T[] | undefined) => T[] {
   return (text, before) => [...(before ?? []), ...(split ? text.split(",") : [text]).map((item) => read(item.trim()))];
 }
 
-/** Query string of the values that are there, with `?`; empty when none is. */
+/** The query string of the values that are set, with `?`; empty when none is. */
 export function query(values: Record<string, string | number | undefined>): string {
   const set = Object.entries(values).filter(([, value]) => value !== undefined);
   return set.length === 0

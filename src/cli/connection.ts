@@ -1,7 +1,8 @@
 /**
- * Which manager, and with which token. First found wins: `--manager`/`--token`, `TABLAO_URL`/`TABLAO_TOKEN`, the file that
- * `tablao login` wrote, the manager that `npm start` runs from this checkout. A token found with one address is never sent to
- * another.
+ * Which manager, and with which token. The first of these that is set counts:
+ * `--manager`/`--token`, `TABLAO_URL`/`TABLAO_TOKEN`, the file that `tablao login` wrote, the
+ * manager that `npm start` runs from this checkout. A token that belongs to one address is never
+ * sent to another.
  */
 import { homedir } from "node:os";
 import path from "node:path";
@@ -13,7 +14,7 @@ import { messageOf } from "../lib/errors.ts";
 import { isLive, readRecord, recordFile } from "./manager-record.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 
-/** A person waits this long for a manager that does not answer; what waits by design waits longer. */
+/** How long a call is tried while a person waits; commands that run for hours set a longer time. */
 const RETRY_FOR_MS = 2_000;
 
 export interface Address {
@@ -35,7 +36,7 @@ export function configFile(env: NodeJS.ProcessEnv): string {
   return path.join(base, "tablao", "config.json");
 }
 
-/** Keep the address and token of `tablao login`. */
+/** Write the file of `tablao login`; answers with its path. */
 export function writeConfig(env: NodeJS.ProcessEnv, address: { url: string; token: string }): string {
   const file = configFile(env);
   writePrivateFile(file, `${JSON.stringify(address, null, 2)}\n`);
@@ -107,7 +108,7 @@ export function connect(flags: AddressFlags, env: NodeJS.ProcessEnv): ManagerCli
   return clientFor(url, token);
 }
 
-/** A client with the command line's patience. */
+/** A client for a command that a person waits for. */
 export function clientFor(url: string, token: string): ManagerClient {
   return new ManagerClient({ url, secret: token, userAgent: `tablao/${VERSION}`, retryForMs: RETRY_FOR_MS });
 }
@@ -119,7 +120,7 @@ const LISTS = {
   worker: "List them with `npx tablao workers`.",
 };
 
-/** What a refusal by the manager means for a person and for a script. */
+/** The error of the command line for a refusal by the manager: text, advice and exit code. */
 export function explain(error: ManagerError): CliError {
   const { status, code, message } = error;
   if (code === "bad_answer" && status !== 0) {

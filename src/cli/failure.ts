@@ -1,4 +1,7 @@
-/** Expected failures of the command line: one line on stderr, what to do next, and an exit code scripts can use. */
+/**
+ * Expected failures of the command line: one line on stderr, advice, and an exit code that scripts
+ * can use.
+ */
 
 /** Documented in docs/user-guide.md; scripts rely on these numbers. */
 export const EXIT = {
@@ -20,7 +23,10 @@ export const EXIT = {
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** Thrown by commands, caught once in `main.ts`: printed as `tablao: message` and, where there is one, `hint`. */
+/**
+ * Thrown by commands, caught once in `main.ts`: printed as `tablao: message` and, where there is
+ * one, `hint`.
+ */
 export class CliError extends Error {
   readonly exitCode: ExitCode;
   readonly hint: string | undefined;

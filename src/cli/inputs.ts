@@ -1,26 +1,28 @@
 /**
- * The files a submission brings along: the .blend, and the folders named with `--include`. Paths are stored relative to the
- * .blend's folder, so that `//textures/x.png` inside it resolves on a worker just as it does here.
+ * The files of a submission: the .blend, and the folders of `--include`. Paths are relative to the
+ * folder of the .blend, so that `//textures/x.png` inside it is found on a worker as it is here.
  */
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
+import { isInside } from "../client/paths.ts";
 import { whyUnsafePath } from "../protocol/fields.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
 
 /** A file to upload. */
 export interface LocalInput {
-  /** Path for the worker: relative, with `/`. */
+  /** Path on the worker: relative, with `/`. */
   path: string;
-  /** Where it is here, links resolved. */
+  /** Path on this machine, links resolved. */
   file: string;
 }
 
-/** The .blend itself, first in the list, and all files of the included folders. Throws `CliError`. */
+/** The .blend, which is first, and all files of the included folders. Throws `CliError`. */
 export async function collectInputs(blend: string, includes: readonly string[]): Promise<LocalInput[]> {
   const file = await resolved(blend);
   if (!(await stat(file)).isFile()) throw new CliError(EXIT.usage, `${blend} is not a file`);
-  // The folder in which the name was given: a link to a .blend elsewhere keeps its own neighbours.
+  // The folder of the given name, not of its target: a link to a .blend elsewhere has the
+  // neighbours of the link.
   const base = await realpath(path.dirname(path.resolve(blend)));
   const walk = new Walk(base, blend);
   const main = walk.take(path.join(base, path.basename(blend)), file);
@@ -30,7 +32,8 @@ export async function collectInputs(blend: string, includes: readonly string[]):
       await realpath(path.dirname(path.resolve(include))),
       path.basename(path.resolve(include)),
     );
-    // Named through a link, or as it is: either way it must lie in the .blend's folder, and so must what it leads to.
+    // Whether given through a link or not: the folder must lie in the folder of the .blend, and so
+    // must the target of a link.
     const named = isInside(base, lexical) ? lexical : real;
     if (!isInside(base, named)) {
       throw new CliError(
@@ -44,10 +47,12 @@ export async function collectInputs(blend: string, includes: readonly string[]):
   return [main, ...walk.found.filter((input) => input !== main)];
 }
 
-/** How a .blend begins: plain, or compressed with zstd (3.0 and newer) or gzip (before). */
+/**
+ * How a .blend begins: plain, compressed with zstd (Blender 3.0 and newer), or with gzip (older).
+ */
 const BLEND_STARTS = [Buffer.from("BLENDER"), Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.from([0x1f, 0x8b])];
 
-/** Throws `CliError` for a file that no Blender can open, before it is sent anywhere. */
+/** Throws `CliError` for a file that Blender cannot open, before it is sent. */
 export async function mustBeBlend(file: string): Promise<void> {
   const handle = await open(file);
   try {
@@ -87,7 +92,10 @@ class Walk {
     return input;
   }
 
-  /** `named` is the path as it is written, `real` where it leads; `above` are the real folders on the way, to notice circles. */
+  /**
+   * Collect a file, or all files of a folder. `named` is the path as it was given, `real` its
+   * target; `above` are the real folders on the way, to find circles of links.
+   */
   async visit(named: string, real: string, above: readonly string[]): Promise<void> {
     if (!isInside(this.#base, real)) {
       throw new CliError(
@@ -119,11 +127,6 @@ async function resolved(file: string): Promise<string> {
     if (code === "ENOENT") throw new CliError(EXIT.usage, `there is no file ${shown(file)}`);
     throw new CliError(EXIT.usage, `${shown(file)} cannot be read: ${messageOf(thrown)}`);
   }
-}
-
-function isInside(folder: string, file: string): boolean {
-  const relative = path.relative(folder, file);
-  return relative === "" || (relative !== ".." && !relative.startsWith(`..${path.sep}`) && !path.isAbsolute(relative));
 }
 
 function shown(file: string): string {

@@ -1,4 +1,4 @@
-/** The `tablao` command: wiring of the commands, and the one place where failures become text and exit codes. */
+/** The `tablao` command: its commands, and the place where errors become text and exit codes. */
 import { Command, CommanderError } from "commander";
 import { ManagerError } from "../client/manager-client.ts";
 import { VERSION } from "../protocol/version.ts";
@@ -54,7 +54,7 @@ export function program(): Command {
   return tablao;
 }
 
-/** As our own errors look; commander puts its suggestion on a second line. */
+/** The form of our own errors. commander puts its suggestion on a second line. */
 function oneLine(text: string): string {
   return `${text
     .replace(/^error: /, "tablao: ")
@@ -62,7 +62,7 @@ function oneLine(text: string): string {
     .replaceAll(/\s*\n\s*/g, " ")}\n`;
 }
 
-/** Run with these arguments, and end the process. */
+/** Run a command line, and end the process. */
 export async function run(args: readonly string[]): Promise<void> {
   // `tablao tasks | head` closes the pipe early; that is no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) =>

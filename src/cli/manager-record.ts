@@ -1,6 +1,7 @@
 /**
- * `.tablao/manager.json`: the manager that `npm start` runs from this checkout, so that commands need no address and no token.
- * It is a hint, never a lock: a record whose process is gone is stale.
+ * `.tablao/manager.json`: address and token of the manager that `npm start` runs from this
+ * checkout, so that commands need neither. The record is a hint, not a lock: one whose process is
+ * gone is stale.
  */
 import { rmSync } from "node:fs";
 import path from "node:path";
@@ -21,7 +22,7 @@ export type ManagerRecord = z.infer<typeof recordSchema>;
 /** The folder with package.json and wrangler.toml. */
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 
-/** Where a checkout's running manager is noted. */
+/** The path of the record of a checkout. */
 export function recordFile(checkout: string = CHECKOUT): string {
   return path.join(checkout, ".tablao", "manager.json");
 }
@@ -37,19 +38,22 @@ export function readRecord(file: string): ManagerRecord | undefined {
   }
 }
 
-/** Whether the record's launcher still runs. A reused process id is found out by the first request, which then fails. */
+/**
+ * Whether the launcher of the record still runs. If its process id was given to another process,
+ * the first request fails and shows it.
+ */
 export function isLive(record: ManagerRecord): boolean {
   return isAlive(record.pid);
 }
 
-/** Write the record; a live record of another state folder stays. */
+/** Write the record. Unless `evenIfTaken`, a live record of another state folder stays. */
 export function writeRecord(file: string, record: ManagerRecord, evenIfTaken: boolean): void {
   const present = readRecord(file);
   if (present && !evenIfTaken && present.state !== record.state && isLive(present)) return;
   writePrivateFile(file, `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** Remove the record if it is still this process's. */
+/** Remove the record if it is the one of this process. */
 export function removeRecord(file: string, pid: number): void {
   if (readRecord(file)?.pid === pid) rmSync(file, { force: true });
 }

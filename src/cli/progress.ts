@@ -1,8 +1,11 @@
-/** Progress on stderr: one moving bar on a terminal, a plain line now and then in a pipe, nothing with `--json` in a pipe. */
+/**
+ * Progress on stderr: a moving bar on a terminal; a plain line now and then in a pipe, or nothing
+ * there with `--json`.
+ */
 import { MultiBar, Presets } from "cli-progress";
 import { count } from "./text.ts";
 
-/** In a pipe or a log, a line at most this often. */
+/** In a pipe, a line at most this often: more would fill a log. */
 const LINE_EVERY_MS = 5_000;
 
 export interface Progress {
@@ -13,9 +16,9 @@ export interface Progress {
 }
 
 export interface ProgressOptions {
-  /** Nothing outside a terminal. */
+  /** Show nothing outside a terminal. */
   quiet: boolean;
-  /** In a pipe, say the first thing at once; otherwise only what takes long enough to wonder. */
+  /** Outside a terminal, write the first line at once; else only after `LINE_EVERY_MS`. */
   eager?: boolean;
 }
 
@@ -78,7 +81,7 @@ class LineProgress implements Progress {
   }
 
   end(): void {
-    // Nothing is left on screen to be cleared.
+    // There is no bar to clear.
   }
 }
 

@@ -1,28 +1,33 @@
-/** Small files to the manager, many in one request. */
+/** Sends small files to the manager, many in one request. */
 import { readFile } from "node:fs/promises";
 import type { Body, ManagerClient } from "../client/manager-client.ts";
 import { batchList, BATCH_HEADER, type BatchFile } from "../protocol/asset-batch.ts";
 import { assetsStoredSchema } from "../protocol/file.ts";
 
-/** 4 MiB in this time, three at once, is 0.35 Mbit/s: slower uplinks cannot serve a farm. */
+/**
+ * 4 MiB in this time, three requests at once, is 0.35 Mbit/s: slower uplinks cannot serve a farm.
+ */
 const TIMEOUT_MS = 5 * 60_000;
 
 /** A file whose hash is known. */
 export interface SmallFile extends BatchFile {
-  /** Where it is. */
+  /** Path on this machine. */
   file: string;
 }
 
 export interface BatchOptions<T> {
-  /** Bytes of one of the files that are on their way; less than before when the batch is tried again. */
+  /**
+   * Called with the bytes of a file that were sent. They become fewer when the batch is sent again.
+   */
   onProgress?: (file: T, sentBytes: number) => void;
   /** As in `CallOptions`. */
   retryForMs: number;
 }
 
 /**
- * Send a batch (`batchesOf`). Answers the files that are not there now: the manager refused them, or they are no longer what was
- * hashed. Sent on its own, each tells why. Throws `ManagerError`.
+ * Send a batch (`batchesOf`). Answers with the files that the manager does not have now: it refused
+ * them, or their content is not what was hashed. Sent alone, each of them fails with its reason.
+ * Throws `ManagerError`.
  */
 export async function sendBatch<T extends SmallFile>(
   client: ManagerClient,

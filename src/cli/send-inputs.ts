@@ -1,4 +1,7 @@
-/** Hash the inputs, ask which the manager lacks, send only those: small ones many to a request. */
+/**
+ * Hashes the inputs, asks which of them the manager lacks, and sends only those, small ones many to
+ * a request.
+ */
 import { hashFile, type FileHash } from "../client/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { FileChanged, sendAsset } from "../client/upload.ts";
@@ -13,22 +16,28 @@ import { showProgress, type Progress } from "./progress.ts";
 import { sendBatch, type SmallFile } from "./send-batch.ts";
 import { bytes, count } from "./text.ts";
 
-/** Files at a time: small ones wait for round trips, large ones already use three connections each. */
+/**
+ * Files or batches at a time: more hides round trips of small ones, but a large file uses three
+ * connections already.
+ */
 const CONCURRENCY = 3;
-/** How many hashes one question may hold. */
+/** Hashes in one request; the most that the manager takes. */
 const ASKED_AT_ONCE = 1_000;
-/** An upload of hours outlives a short outage. */
+/** How long a call is tried: an upload of hours must survive a short outage. */
 const RETRY_FOR_MS = 2 * 60_000;
 
 export interface Sent {
   assets: Input[];
-  /** Bytes that travelled. */
+  /** Bytes that were sent. */
   sentBytes: number;
   /** Files that the manager had already. */
   known: number;
 }
 
-/** Bring all inputs to the manager. Throws `ManagerError`, or `CliError` when a file changes meanwhile. */
+/**
+ * Send all inputs that the manager lacks. Throws `ManagerError`, or `CliError` when a file changes
+ * meanwhile.
+ */
 export async function sendInputs(client: ManagerClient, inputs: readonly LocalInput[], quiet: boolean): Promise<Sent> {
   const hashes = await hashAll(inputs, quiet);
   const assets = inputs.map((input, i): Input => ({
@@ -46,7 +55,7 @@ export async function sendInputs(client: ManagerClient, inputs: readonly LocalIn
   const moved = new UploadProgress(single.concat(...batches), progress);
   let sentBytes = 0;
   try {
-    // Those that go on their own are the large ones, which take longest.
+    // The single files are the large ones, and are begun first because they take longest.
     await mapConcurrent([...single.map((file) => [file]), ...batches], CONCURRENCY, async (files) => {
       const onProgress = (file: Sending, done: number): void => moved.by(file, done);
       const options = { onProgress, retryForMs: RETRY_FOR_MS };
@@ -63,9 +72,9 @@ export async function sendInputs(client: ManagerClient, inputs: readonly LocalIn
   return { assets, sentBytes, known: assets.filter((asset) => !missing.has(asset.sha256)).length };
 }
 
-/** A file on its way. */
+/** A file that is sent. */
 interface Sending extends SmallFile {
-  /** As the worker will know it. */
+  /** Path on the worker. */
   path: string;
   hash: FileHash;
 }
@@ -74,19 +83,19 @@ function bytesOf(files: readonly Sending[]): number {
   return files.reduce((sum, { size }) => sum + size, 0);
 }
 
-/** One file in requests of its own; answers the bytes that travelled. */
+/** Send one file in requests of its own; answers with the bytes that were sent. */
 async function sendOne(client: ManagerClient, file: Sending, moved: UploadProgress): Promise<number> {
   const onProgress = (done: number): void => moved.by(file, done);
   const options = { onProgress, retryForMs: RETRY_FOR_MS };
   const { sent } = await sendAsset(client, file.file, file.hash, options).catch((error: unknown) => {
-    // 422: the bytes that came are not those that were hashed.
+    // 422: the bytes that arrived are not those that were hashed.
     if (!(error instanceof FileChanged) && !(error instanceof ManagerError && error.status === 422)) throw error;
     throw new CliError(EXIT.failed, `${file.path} changed while it was being sent`, "Submit again.");
   });
   return sent;
 }
 
-/** How far all files together are, shown. */
+/** Shows the progress of all files together. */
 class UploadProgress {
   readonly #total: number;
   readonly #progress: Progress;
@@ -98,7 +107,7 @@ class UploadProgress {
     if (files.length > 0) this.#show();
   }
 
-  /** So many bytes of this file have travelled. */
+  /** So many bytes of this file are sent. */
   by(file: Sending, doneBytes: number): void {
     this.#files.set(file, doneBytes);
     this.#show();

@@ -1,11 +1,17 @@
-/** How our long-running programs are asked to stop, and how they say why they failed. */
+/**
+ * How a person stops the commands and the launcher, and how they report an error. The agent has
+ * signals of its own.
+ */
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf } from "../lib/errors.ts";
 
-/** npm cannot pass SIGKILL on, and `npx` passes SIGTERM to its shell only: so its end is noticed by looking. */
+/**
+ * How often to look whether npm is gone: npm cannot pass on a SIGKILL, and `npx` passes SIGTERM to
+ * its shell only.
+ */
 const ORPHAN_CHECK_MS = 300;
 
-/** Act once when the npm or npx that started this process, if one did, is gone. */
+/** Call `act` once when the npm or npx that started this process is gone. */
 export function whenNpmIsGone(act: () => void): void {
   if (process.env["npm_lifecycle_event"] === undefined) return;
   const parent = process.ppid;
@@ -17,8 +23,8 @@ export function whenNpmIsGone(act: () => void): void {
 }
 
 /**
- * Aborts at SIGINT, SIGTERM or SIGHUP, or when the npm that started us is gone; its reason says which. Repeated signals
- * change nothing: npm and the terminal may both send the same Ctrl-C.
+ * Fires at SIGINT, SIGTERM or SIGHUP, or when the npm that started this process is gone; its reason
+ * says which. Repeated signals change nothing: npm and the terminal may both send the same Ctrl-C.
  */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
@@ -28,13 +34,16 @@ export function stopSignal(): AbortSignal {
   return controller.signal;
 }
 
-/** Resolves when the signal is aborted. */
+/** Resolves when the signal fires. */
 export async function untilAborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
 }
 
-/** Print one line, with what to do next, on stderr, and exit. `TABLAO_DEBUG=1` shows the stack of a bug. */
+/**
+ * Print one line on stderr, with advice where there is some, and exit. `TABLAO_DEBUG=1` adds the
+ * stack.
+ */
 export function reportAndExit(program: string, thrown: unknown): never {
   const hint = thrown instanceof CliError && thrown.hint !== undefined ? `. ${thrown.hint}` : "";
   const message = messageOf(thrown)

@@ -27,7 +27,9 @@ export function duration(seconds: number): string {
     : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(whole % 60)}`;
 }
 
-/** `10–20 s`, `50 s–2 min`, `3 h`: the time until a span of instants; null when it is over already. */
+/**
+ * `10–20 s`, `50 s–2 min`, `3 h`: the time until a span of instants; null when the span is over.
+ */
 export function timeLeft(lowMs: number, highMs: number, nowMs: number): string | null {
   if (highMs <= nowMs) return null;
   const [low, high] = [ago(nowMs, Math.max(lowMs, nowMs)), ago(nowMs, highMs)];
@@ -56,8 +58,9 @@ export function count(value: number, noun: string): string {
 }
 
 /**
- * Text of others made safe for a terminal: escape sequences and other control characters could move the cursor or rename the
- * window, marks of direction could show it backwards. Tabs and line ends stay.
+ * A text from the network, made safe for a terminal. Escape sequences and other control characters
+ * could move the cursor or rename the window, and marks of direction could reverse the text. Tabs
+ * and line ends stay.
  */
 export function harmless(text: string): string {
   return plainText(stripVTControlCharacters(text));
@@ -68,7 +71,10 @@ export function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }
 
-/** Columns side by side; the last one is cut to what `width` leaves, where a width is given. Cells are one line each. */
+/**
+ * A table of columns. The last one is cut to what `width` leaves, where a width is given. Cells are
+ * one line each.
+ */
 export function table(head: string[], rows: string[][], width?: number): string {
   const all = [head, ...rows].map((row) => row.map((cell) => harmless(cell).replaceAll(/\s+/g, " ")));
   const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));

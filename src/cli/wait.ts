@@ -1,4 +1,4 @@
-/** Wait for a task's end, with its progress on screen. */
+/** Waits for the end of a task, with its progress on screen. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { isEnded } from "../protocol/constants.ts";
@@ -9,15 +9,20 @@ import { framesText, showProgress } from "./progress.ts";
 import { count, duration, timeLeft } from "./text.ts";
 
 const POLL_MS = 1_000;
-/** A manager that is restarted or redeployed comes back; whoever waits for a night's render can wait for that, too. */
+/** How long the manager may be silent: a wait for a render of a night must survive a deploy. */
 const PATIENCE_MS = 10 * 60_000;
-/** Silence this long, with nothing leased, is worth a look at whether anybody can do it at all. */
+/** After this long without a lease, look whether any worker can do the task at all. */
 const IDLE_MS = 3_000;
 
-/** How Blender's own check (`blender-script.ts`) begins when the scene refers to a file that nobody brought. */
+/**
+ * How the check in `blender-script.ts` begins when the scene refers to a file that is not there.
+ */
 const MISSING_FILE = "missing file ";
 
-/** Poll until the task has ended, and answer with how. Ctrl-C ends the waiting, not the task. Throws `ManagerError`, `CliError`. */
+/**
+ * Poll until the task has ended; answers with the task. Ctrl-C ends the waiting, not the task.
+ * Throws `ManagerError`, `CliError`.
+ */
 export async function waitFor(client: ManagerClient, id: number, quiet: boolean): Promise<Task> {
   const interrupt = new AbortController();
   const onInterrupt = (): void => interrupt.abort();

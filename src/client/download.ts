@@ -1,7 +1,7 @@
 /**
- * Downloads that resume by `Range`, survive a line that breaks, and appear under their name only
- * when whole and verified. Memory use does not depend on a file's size. Used by the agent (inputs)
- * and the command line (results).
+ * Downloads that resume by `Range` after a broken connection, and appear under their name only when
+ * they are whole and verified. Memory use does not depend on the size of a file. Used by the agent
+ * (inputs) and the command line (results).
  */
 import { mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -11,29 +11,28 @@ import { hashFile } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
 
-/** A download that brings no byte for this long is taken up again. */
+/** A download that brings no byte for this long is resumed on a new connection. */
 const STALL_MS = 30_000;
+/** At most 15 s between tries: a manager that is back is found within that. */
 const RETRY = { baseMs: 500, capMs: 15_000, random: Math.random };
+/** How long a download is tried without a byte; by default a restart of the manager is survived. */
 const RETRY_FOR_MS = 60_000;
 /**
- * So many at a time: small files are all round trip. At 100 ms a trip, 300 files of 10 kB take 8.8
- * s with 4, 3.4 s with 12 and 2.2 s with 24; 20 files of 20 MB take 3.6, 2.9 and 3.0 s.
+ * At a time. Small files are all round trip: at 100 ms a trip, 300 files of 10 kB take 8.8 s with
+ * 4, 3.4 s with 12 and 2.2 s with 24; 20 files of 20 MB take 3.6, 2.9 and 3.0 s.
  */
 export const DOWNLOADS_IN_FLIGHT = 12;
 
 export interface DownloadOptions extends TransferOptions {
   headers?: Record<string, string>;
-  /**
-   * Bytes it was announced with: what brings more is cut off, so that no answer can fill the disk.
-   */
+  /** The announced size: a longer answer is cut off, so that it cannot fill the disk. */
   size?: number;
 }
 
 /**
- * Download to `file` and verify. An existing file with the right hash is kept as it is; a half
- * download is next to it under `.part` and is taken up where it ended. The file appears under its
- * name only when it is whole and its hash is right. Throws `ManagerError`; disk errors pass through
- * as they are.
+ * Download to `file` and verify; answers with its size and the bytes that came. A file with the
+ * right hash is kept as it is. A half download stands beside it under `.part` and is resumed.
+ * Throws `ManagerError`, the signal's reason, or the error of the disk.
  */
 export async function downloadTo(
   client: ManagerClient,
@@ -61,8 +60,8 @@ export async function downloadTo(
         await rename(part, file);
         return { size: hash.size, received };
       }
-      // A half download of other bytes, or a disk or line that flips bits: once more from the
-      // start.
+      // The half download was of other bytes, or a disk or connection flipped bits: start again,
+      // once.
       await rm(part, { force: true });
       if (++spoiled === 2)
         throw new ManagerError(502, "bad_answer", `${path} arrived twice with the wrong hash; expected ${sha256}`);
@@ -79,7 +78,7 @@ export async function downloadTo(
   }
 }
 
-/** The answer's body broke off; what came before is on disk. */
+/** The answer's body broke off; the bytes before that are on disk. */
 class Interrupted extends Error {
   readonly received: number;
   constructor(received: number) {
@@ -103,7 +102,7 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
       ...(retryForMs !== undefined && { retryForMs }),
     });
   } catch (error) {
-    // Everything is here already (or the file was another one): the hash will tell.
+    // All bytes are here already, or are those of another file: the hash tells.
     if (error instanceof ManagerError && error.status === 416 && have > 0) return 0;
     throw error;
   }

@@ -1,9 +1,9 @@
-/** A file's hashes: of a small one at once, of a large one by streaming. */
+/** Hashes of a file: a small one is read at once, a large one as a stream. */
 import { createHash, hash } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
 import { PART_BYTES } from "../protocol/file.ts";
 
-/** A file's identity: of the whole, and of each part of `PART_BYTES`. */
+/** A file's size and SHA-256 (hex): of the whole, and of each part of `PART_BYTES`. */
 export interface FileHash {
   size: number;
   sha256: string;
@@ -11,8 +11,8 @@ export interface FileHash {
 }
 
 /**
- * Up to this a file is read in one go: its hash takes a sixth of the time that streams take to be
- * set up and ended.
+ * A file of up to this size is read at once: setting up and ending a stream takes six times as long
+ * as its hash.
  */
 const AT_ONCE_BYTES = 256 * 1024;
 

@@ -1,12 +1,11 @@
-/** Reading what a manager answers, and what only claims to be one. */
+/** Reads the answers of a manager, and those of proxies and other servers in its place. */
 import { problemSchema, type FieldError } from "../protocol/problem.ts";
 
-/** A manager may ask for patience, but not park us for ever. */
+/** The longest `Retry-After` that is honoured: a wrong header must not stop a client for ever. */
 const MAX_RETRY_AFTER_MS = 60_000;
 
 /**
- * Codes that do not come from the manager: nobody answered in time, or something that is no manager
- * did.
+ * Codes that do not come from the manager: no answer came in time, or none that a manager gives.
  */
 export type LocalCode = "unreachable" | "bad_answer";
 
@@ -33,10 +32,7 @@ export class ManagerError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /**
-   * Another try may succeed: no answer, an answer of something in between, too busy, or a manager
-   * that is being replaced.
-   */
+  /** Whether another try may succeed: no answer, one of a proxy, too busy, or being replaced. */
   get transient(): boolean {
     return (
       this.status === 0 ||
@@ -46,7 +42,7 @@ export class ManagerError extends Error {
   }
 }
 
-/** What is wrong and with which fields, nothing twice. */
+/** The detail, and the fields that it does not name already. */
 function sentence(detail: string, errors: readonly FieldError[]): string {
   const words = detail.split(/[^\w.-]+/);
   const [first] = errors;
@@ -80,7 +76,7 @@ export async function readJson(response: Response): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    // A hotel's sign-in page, a proxy: not the manager, and likely to pass.
+    // A hotel's sign-in page or a proxy answered instead of the manager. That is likely to pass.
     throw new ManagerError(
       0,
       "bad_answer",
@@ -89,7 +85,7 @@ export async function readJson(response: Response): Promise<unknown> {
   }
 }
 
-/** What an answer that is no success says. */
+/** The refusal in an answer that is no success; `what` names the call in texts. */
 export async function refusalOf(response: Response, what: string): Promise<ManagerError> {
   const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), Date.now());
   const problem = problemSchema.safeParse(await response.json().catch(() => undefined));
@@ -115,7 +111,7 @@ export function parseRetryAfter(text: string | null, nowMs: number): number | un
   return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }
 
-/** The reason why `fetch` threw, in words. */
+/** The reason why `fetch` threw, for people. */
 export function whyUnreachable(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError" || error.name === "AbortError") return "no answer in time";

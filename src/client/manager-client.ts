@@ -1,10 +1,10 @@
 /**
  * The one HTTP client of the agent and the command line.
  *
- * The long-lived secret is traded for a short-lived access token when first needed; the token lives
- * in memory only, and nothing here ever puts a token into an error or a log line. Failures worth
- * another try (no answer, 429, 5xx) are retried with full jitter until `retryForMs` has passed;
- * every call of the protocol is idempotent by design, so that is safe.
+ * - The long-lived secret is traded for a short-lived access token when that is first needed. The
+ *   token is kept in memory only. Nothing here puts a token into an error or a log line.
+ * - Failures that may pass (no answer, 429, 5xx) are tried again with full jitter until
+ *   `retryForMs` is over. That is safe: every call of the protocol is idempotent.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
@@ -22,13 +22,10 @@ export type Body = NonNullable<RequestInit["body"]>;
 export interface CallOptions {
   /** Sent as JSON. */
   json?: unknown;
-  /**
-   * Raw body, made afresh for every try. Goes with a `content-length` header when the size is
-   * known.
-   */
+  /** Makes the raw body, for every try. Pass a `content-length` header when the size is known. */
   body?: () => Body | Promise<Body>;
   headers?: Record<string, string>;
-  /** For one try, until the head of the answer (and with `call`, its body) is here. */
+  /** Limit of one try, until the head of the answer has come, and with `call` its body. */
   timeoutMs?: number;
   /** Keep trying this long after the first failure; 0 for a single try, Infinity for ever. */
   retryForMs?: number;
@@ -58,10 +55,16 @@ export interface ManagerClientOptions {
   fetch?: typeof fetch;
 }
 
+/**
+ * Longer than a cold start of the manager; without a bound, a dead connection holds a call for
+ * ever.
+ */
 const TIMEOUT_MS = 30_000;
+/** A deploy of the manager takes seconds; a person who waits wants to know after this. */
 const RETRY_FOR_MS = 30_000;
+/** At most 15 s between tries: a manager that is back is found within that. */
 const RETRY = { baseMs: 250, capMs: 15_000, random: Math.random };
-/** A token this close to its end is not used any more: the request still has to travel. */
+/** An access token this close to its end is not used: it could expire while the request travels. */
 const TOKEN_MARGIN_MS = 10_000;
 
 export class ManagerClient {
@@ -96,7 +99,7 @@ export class ManagerClient {
       const value = response.status === 204 ? null : await readJson(response);
       const parsed = schema.safeParse(value);
       if (parsed.success) return parsed.data;
-      // A manager of another version answers like this; asking again will not change it.
+      // A manager of another version answers like this, and would answer the same again.
       throw new ManagerError(
         response.status,
         "bad_answer",
@@ -130,22 +133,21 @@ export class ManagerClient {
     if (secret === undefined) return undefined;
     if (auth === "bearer") return `Bearer ${secret}`;
     if (this.#access && performance.now() < this.#access.untilMs) return `Bearer ${this.#access.token}`;
-    // One exchange serves all callers; it is not bound to the signal of the one who happened to
-    // come first.
-    this.#exchange ??= this.#buyAccess(secret).finally(() => (this.#exchange = undefined));
+    // One exchange serves all callers, so it must not end with the signal of the first one.
+    this.#exchange ??= this.#exchangeSecret(secret).finally(() => (this.#exchange = undefined));
     const token = await this.#exchange;
     signal?.throwIfAborted();
     return `Bearer ${token}`;
   }
 
   /**
-   * The socket's way to say that the access token was not taken: the next call buys a fresh one.
+   * The access token was refused (the socket learns that by itself): the next call gets a new one.
    */
   forgetAccess(): void {
     this.#access = undefined;
   }
 
-  async #buyAccess(secret: string): Promise<string> {
+  async #exchangeSecret(secret: string): Promise<string> {
     const before = performance.now();
     const response = await this.#fetchOnce(
       "POST",

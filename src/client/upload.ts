@@ -1,7 +1,7 @@
 /**
- * Uploads: one PUT for what fits into one, parts for the rest, of which only those that are missing
- * travel. Memory use does not depend on a file's size. Used by the agent (outputs) and the command
- * line (assets).
+ * Uploads: one PUT for a small file; parts for a large one, of which only those that the manager
+ * lacks are sent. Memory use does not depend on the size of a file. Used by the agent (outputs) and
+ * the command line (inputs).
  */
 import { openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
@@ -11,22 +11,22 @@ import { assetSchema, partsSchema, PART_BYTES, receiptSchema } from "../protocol
 import { hashFile, type FileHash } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 
-/** Bytes done so far of all. Bytes that were already there count as done at once. */
+/** Bytes that are done, and all bytes. Bytes that the manager had already count as done. */
 export type OnProgress = (doneBytes: number, totalBytes: number) => void;
 
 export interface TransferOptions {
   onProgress?: OnProgress | undefined;
   signal?: AbortSignal | undefined;
-  /** As in `CallOptions`: how long to keep trying without any success. */
+  /** As in `CallOptions`: how long to keep trying while nothing succeeds. */
   retryForMs?: number;
 }
 
-/** Three: hides the round trip of each part without drowning a home uplink. */
+/** Three: enough to hide the round trip of each part; more would leave a home uplink no room. */
 const PARTS_IN_FLIGHT = 3;
-/** 32 MiB in this time is 0.45 Mbit/s: slower uplinks cannot serve a farm. */
+/** One part of 32 MiB in this time is 0.45 Mbit/s: slower uplinks cannot serve a farm. */
 const PART_TIMEOUT_MS = 10 * 60_000;
 
-/** The file was changed between hashing and sending: its owner decides whether to start over. */
+/** The file was changed between hashing and sending. The caller decides whether to start over. */
 export class FileChanged extends Error {
   override name = "FileChanged";
 }
@@ -112,7 +112,7 @@ async function uploadFile<S extends z.ZodType>(
   options: TransferOptions,
 ): Promise<{ answer: z.output<S>; sent: number }> {
   const { size, sha256 } = hash;
-  // A blob reads lazily, and can be read again for another try.
+  // A blob reads the file when it is sent, and again for another try.
   const blob = await openAsBlob(file);
   const { mtimeMs } = await stat(file);
   const unchanged = async () => {
@@ -183,7 +183,7 @@ async function uploadFile<S extends z.ZodType>(
   return { answer, sent: missing.reduce((sum, { from, to }) => sum + to - from, 0) };
 }
 
-/** Adds up progress over parts; a part that is sent again starts over. */
+/** Adds up the progress of all parts; a part that is sent again counts from 0. */
 class Meter {
   readonly #total: number;
   readonly #onProgress: OnProgress | undefined;

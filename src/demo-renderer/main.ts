@@ -1,13 +1,18 @@
 /**
- * `tablao-tool`: the agent's own helper program, run as `node tool.ts VERB …`. It knows nothing of the manager.
+ * `tablao-tool`: the agent's own helper program, run as `node main.ts VERB …`. It knows nothing of
+ * the manager.
  *
  *     print TEXT FRAMES                                        print a text for every frame
  *     sleep SECONDS FRAMES                                     sleep for every frame
- *     demo WIDTH HEIGHT SAMPLES SEED DELAY_MS OUT FRAMES       render demo frames; OUT, in a folder that is there, holds #### for the number
+ *     demo WIDTH HEIGHT SAMPLES SEED DELAY_MS OUT FRAMES       render demo frames
  *
- * FRAMES are numbers with commas between. What it reports is what the `plain` parser reads: `tablao: frame N` when a frame
- * begins, `tablao: progress F`, and `tablao: saved N PATH` or, for frames without a file, `tablao: done N`.
- * It exits 0 when every frame is done, 1 when one failed, 2 when the arguments are wrong.
+ * FRAMES are numbers with commas between them. OUT is a path in a folder that exists, with #### for
+ * the number of the frame.
+ *
+ * It prints what the `plain` parser reads: `tablao: frame N` when a frame begins, `tablao: progress
+ * F`, and then `tablao: saved N PATH`, or `tablao: done N` for frames without a file.
+ *
+ * Exit codes: 0 all frames are done, 1 a frame failed, 2 the arguments are wrong.
  */
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,12 +21,12 @@ import { nameOfFrame } from "../compilers/frame-name.ts";
 import { renderDemo } from "./ray-tracer.ts";
 import { encodePng } from "./png.ts";
 
-/** Between two progress lines: often enough for a bar, rare enough for a log. */
+/** Between two progress lines: often enough for a bar; more would fill the log. */
 const PROGRESS_MS = 1_000;
 
 class UsageError extends Error {}
 
-function say(line: string): void {
+function report(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
@@ -39,32 +44,33 @@ function readFrames(text: string | undefined): number[] {
   return (text ?? "").split(",").map((frame) => readNumber("FRAMES", frame, -1e9, 1e9));
 }
 
-/** Wait, with progress for the parser. */
+/** Wait, and report progress. */
 async function pause(ms: number): Promise<void> {
   const start = performance.now();
   for (let left = ms; left > 0; left = ms - (performance.now() - start)) {
     await sleep(Math.min(left, PROGRESS_MS));
     const fraction = Math.min(1, (performance.now() - start) / ms);
-    if (ms > PROGRESS_MS) say(`tablao: progress ${fraction.toFixed(3)}`);
+    if (ms > PROGRESS_MS) report(`tablao: progress ${fraction.toFixed(3)}`);
   }
 }
 
 async function print([text = "", frames]: string[]): Promise<void> {
-  // A text must not pass for a report of ours: one blank in front, and it is log.
+  // A text must not look like a report of this program: with a blank in front, the parser reads it
+  // as log.
   const shown = text.replaceAll(/^tablao: /gm, " tablao: ");
   for (const frame of readFrames(frames)) {
-    say(`tablao: frame ${frame}`);
-    say(shown);
-    say(`tablao: done ${frame}`);
+    report(`tablao: frame ${frame}`);
+    report(shown);
+    report(`tablao: done ${frame}`);
   }
 }
 
 async function sleepFrames([seconds, frames]: string[]): Promise<void> {
   const ms = readNumber("SECONDS", seconds, 0, 86_400, false) * 1_000;
   for (const frame of readFrames(frames)) {
-    say(`tablao: frame ${frame}`);
+    report(`tablao: frame ${frame}`);
     await pause(ms);
-    say(`tablao: done ${frame}`);
+    report(`tablao: done ${frame}`);
   }
 }
 
@@ -78,11 +84,11 @@ async function demo(args: string[]): Promise<void> {
   if (!path.basename(out).includes("#")) throw new UsageError("OUT must be a path with # in its file name");
   const frames = readFrames(args[6]);
   for (const frame of frames) {
-    say(`tablao: frame ${frame}`);
+    report(`tablao: frame ${frame}`);
     await pause(delayMs);
     const file = path.join(path.dirname(out), nameOfFrame(path.basename(out), frame));
     writeFileAtomic(file, encodePng(width, height, renderDemo({ width, height, samples, seed, frame })));
-    say(`tablao: saved ${frame} ${file}`);
+    report(`tablao: saved ${frame} ${file}`);
   }
 }
 
@@ -101,11 +107,11 @@ async function main([name = "", ...args]: string[]): Promise<number> {
     return 0;
   } catch (problem) {
     const text = problem instanceof Error ? problem.message : String(problem);
-    say(`tablao: error ${text.replaceAll(/\s+/g, " ")}`);
+    report(`tablao: error ${text.replaceAll(/\s+/g, " ")}`);
     return problem instanceof UsageError ? 2 : 1;
   }
 }
 
-// The reader has gone: nobody wants the result any more.
+// The agent has closed the pipe: the result is not wanted any more.
 process.stdout.on("error", () => process.exit(1));
 process.exitCode = await main(process.argv.slice(2));

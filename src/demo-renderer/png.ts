@@ -1,4 +1,7 @@
-/** A PNG of 8-bit RGB pixels. Our own forty lines instead of an image library: the demo renderer needs no more. */
+/**
+ * Writes a PNG of 8-bit RGB pixels. The demo renderer needs no more of an image library than these
+ * forty lines.
+ */
 import { crc32, deflateSync } from "node:zlib";
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
@@ -26,7 +29,8 @@ export function encodePng(width: number, height: number, rgb: Uint8Array): Buffe
   const rows = new Uint8Array(height * (stride + 1));
   for (let y = 0; y < height; y++) {
     const row = y * (stride + 1);
-    // Filter 1: each byte as the difference to the pixel on its left. Smooth pictures pack far better so.
+    // Filter 1: each byte as its difference to the pixel on the left, which compresses smooth
+    // pictures far better.
     rows[row] = 1;
     for (let x = 0; x < stride; x++) {
       const left = x < 3 ? 0 : rgb[y * stride + x - 3]!;

@@ -1,6 +1,7 @@
 /**
- * A small ray tracer: dancing spheres round a mirror on a chequered stage at dusk. It stands in for Blender in the demo and
- * in tests, so it is a pure function of its arguments: the same frame has the same bytes on every run.
+ * A small ray tracer: spheres that dance round a mirror on a chequered stage at dusk. It stands in
+ * for Blender in the demo and in tests, so it is a pure function: the same frame has the same bytes
+ * on every run.
  */
 
 export interface DemoFrame {
@@ -19,14 +20,14 @@ interface Sphere {
   z: number;
   radius: number;
   color: readonly [number, number, number];
-  /** Share of light it mirrors when looked at straight on, 0 to 1. */
+  /** The share of light that it mirrors when seen straight on, 0 to 1. */
   mirror: number;
 }
 
 const FRAMES_PER_SECOND = 24;
 const DANCERS = 7;
 const MAX_BOUNCES = 3;
-/** Rays start this far off a surface, or they would hit it again. */
+/** Rays start this far from a surface; nearer, rounding would make them hit it again. */
 const SKIN = 1e-4;
 /** Towards the low sun; of length 1. */
 const SUN = normalized(-0.8, 0.42, -0.5);
@@ -41,7 +42,9 @@ function normalized(x: number, y: number, z: number): readonly [number, number, 
   return [x / length, y / length, z / length];
 }
 
-/** A small generator of numbers in [0, 1), the same on every machine (mulberry32, public domain). */
+/**
+ * A small generator of numbers in [0, 1), the same on every machine (mulberry32, public domain).
+ */
 function randomFrom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -61,7 +64,7 @@ function hue(turn: number): readonly [number, number, number] {
   return [channel(0), channel(1 / 3), channel(2 / 3)];
 }
 
-/** Where everything stands in a frame. */
+/** The spheres of a frame. */
 function stage(seed: number, frame: number): Sphere[] {
   const random = randomFrom(seed);
   const time = frame / FRAMES_PER_SECOND;
@@ -79,7 +82,10 @@ function stage(seed: number, frame: number): Sphere[] {
   return spheres;
 }
 
-/** Traces rays through one frame's stage. The colour of the last ray is in `red`, `green`, `blue`: no allocation per ray. */
+/**
+ * Traces rays through one frame's stage. The colour of the last ray is in `red`, `green`, `blue`:
+ * no allocation per ray.
+ */
 class Tracer {
   red = 0;
   green = 0;
@@ -99,7 +105,10 @@ class Tracer {
     this.blue = HORIZON[2] + (ZENITH[2] - HORIZON[2]) * up + glow * SUN_COLOR[2] * 0.3;
   }
 
-  /** Share of the sun seen from a point, with soft edges: how near the ray to the sun passes each sphere. */
+  /**
+   * Share of the sun seen from a point, with soft edges: how near the ray to the sun passes each
+   * sphere.
+   */
   private sunlight(x: number, y: number, z: number, own: Sphere | null): number {
     let light = 1;
     for (const sphere of this.spheres) {
@@ -116,7 +125,10 @@ class Tracer {
     return light * light * (3 - 2 * light);
   }
 
-  /** Share of the open sky that spheres leave free over a surface: darkens where they touch the floor. */
+  /**
+   * Share of the open sky that spheres leave free over a surface: darkens where they touch the
+   * floor.
+   */
   private openness(x: number, y: number, z: number, nx: number, ny: number, nz: number, own: Sphere | null): number {
     let open = 1;
     for (const sphere of this.spheres) {
@@ -153,7 +165,7 @@ class Tracer {
     const sun = toSun > 0 ? toSun * this.sunlight(x, y, z, hit) : 0;
     const open = this.openness(x, y, z, nx, ny, nz, hit);
     const skyShare = open * (0.5 + 0.5 * ny) * 0.55;
-    // Light that the warm floor throws back on what faces it.
+    // Light that the warm floor reflects onto what faces down.
     const floorShare = 0.16 * (0.5 - 0.5 * ny);
     let red = color[0] * (sun * SUN_COLOR[0] + skyShare * 0.62 + floorShare * 1.2);
     let green = color[1] * (sun * SUN_COLOR[1] + skyShare * 0.6 + floorShare * 0.7);
@@ -161,7 +173,7 @@ class Tracer {
 
     const straight = -(nx * dx + ny * dy + nz * dz);
     const base = hit ? hit.mirror : 0.06;
-    // Schlick's approximation: everything mirrors at a grazing angle.
+    // Schlick's approximation: every surface mirrors at a grazing angle.
     const mirror = base + (1 - base) * 0.9 * (1 - Math.max(0, straight)) ** 5;
     if (bounces < MAX_BOUNCES && mirror > 0.02) {
       const [rx, ry, rz] = [dx + 2 * straight * nx, dy + 2 * straight * ny, dz + 2 * straight * nz];
@@ -170,13 +182,13 @@ class Tracer {
       red += (this.red * tint - red) * mirror;
       green += (this.green * tint - green) * mirror;
       blue += (this.blue * tint - blue) * mirror;
-      // The sun's own spot on a polished thing.
+      // The reflection of the sun on a polished sphere.
       const spot = hit && sun > 0 ? Math.max(0, rx * SUN[0] + ry * SUN[1] + rz * SUN[2]) ** 220 : 0;
       red += spot * 3;
       green += spot * 2.7;
       blue += spot * 2.2;
     }
-    // Dusk swallows the far end of the stage.
+    // Haze hides the far end of the stage.
     const haze = 1 - Math.exp(-((near / 26) ** 2));
     this.red = red + (HORIZON[0] - red) * haze;
     this.green = green + (HORIZON[1] - green) * haze;

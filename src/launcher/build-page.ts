@@ -1,6 +1,7 @@
 /**
- * The page's build: `public/` is not in the repository, so whatever serves it makes it first (`npm run build:page`).
- * Nothing is done while the build is as new as its sources, which takes some milliseconds to see.
+ * Builds the page. `public/` is not in the repository, so every command that serves it builds it
+ * first (`npm run build:page`). Nothing is done while the build is as new as its sources, which
+ * takes some milliseconds to see.
  */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -11,9 +12,12 @@ import { CHECKOUT } from "../cli/manager-record.ts";
 import { reportAndExit } from "../cli/stop-signals.ts";
 
 const PUBLIC = path.join(CHECKOUT, "public");
-/** Inside the build, so that both are replaced together; `.assetsignore` keeps it from being served. */
+/**
+ * The hash of the sources, kept inside the build so that both are replaced together.
+ * `.assetsignore` keeps it from being served.
+ */
 const STAMP = ".sources";
-/** What the build depends on. Of the protocol's modules the page takes types and the frame lists. */
+/** What the build depends on. From the protocol the page takes types, constants and frame lists. */
 const SOURCES = ["src/dashboard", "src/protocol", "src/lib", "package-lock.json"];
 
 function* filesOf(name: string): Generator<string> {
@@ -37,14 +41,15 @@ function isBuiltFrom(sources: string): boolean {
   }
 }
 
-/** Whether the build is there, made of the sources as they are now. */
+/** Whether there is a build of the sources as they are now. */
 export function isPageBuilt(): boolean {
   return isBuiltFrom(hashOfSources());
 }
 
 /**
- * Build the page when it is missing or older than its sources. Built aside and moved in place, because another manager of
- * this checkout may be serving it, or building it at this moment. Throws `CliError`. Answers whether it built.
+ * Build the page when it is missing or older than its sources; answers whether it built. The build
+ * is made aside and moved in place: another manager of this checkout may be serving the page, or
+ * building it at this moment. Throws `CliError`.
  */
 export async function buildPage(): Promise<boolean> {
   const sources = hashOfSources();
@@ -65,7 +70,7 @@ export async function buildPage(): Promise<boolean> {
     renameSync(aside, PUBLIC);
     return true;
   } catch (thrown) {
-    // Another process may have been quicker with the last step.
+    // Another process may have moved its build in place first.
     if (isBuiltFrom(sources)) return true;
     throw new CliError(
       EXIT.failed,

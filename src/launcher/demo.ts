@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: a farm in a minute. A manager of its own, one agent, and the same commands a person would type; the result
- * is in ./demo-output. Nothing stays behind but that folder.
+ * `npm run demo`: a farm in a minute. It starts a manager of its own and one agent, and runs the
+ * commands that a person would type. The result is in ./demo-output, and nothing else stays.
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -18,7 +18,10 @@ import { buildPageIfNeeded } from "./page.ts";
 import { reportAndExit, stopSignal } from "../cli/stop-signals.ts";
 
 const FRAMES = 24;
-/** One load of Blender for so many frames; three leases, so that the lease protocol has something to do. */
+/**
+ * Frames of one load of Blender. Three leases in all, so that the lease protocol has something to
+ * do.
+ */
 const CHUNK = 8;
 const OUTPUT = "demo-output";
 const WORKER_WITHIN_MS = 30_000;
@@ -38,8 +41,11 @@ async function versionOf(program: string, flag: string): Promise<string | undefi
   }
 }
 
-/** Answers with the .blend, or, where this Blender cannot make it, undefined after saying why. */
-async function makeScene(say: (text: string) => void, signal: AbortSignal): Promise<string | undefined> {
+/**
+ * Make the scene; answers with the .blend, or with undefined, after a line that says why, when this
+ * Blender cannot make it.
+ */
+async function makeScene(print: (text: string) => void, signal: AbortSignal): Promise<string | undefined> {
   const file = path.join(OUTPUT, "dance.blend");
   const script = path.join(import.meta.dirname, "demo-scene.py");
   const args = ["-b", "--factory-startup", "--python-exit-code", "1", "--python", script, "--", path.resolve(file)];
@@ -50,7 +56,7 @@ async function makeScene(say: (text: string) => void, signal: AbortSignal): Prom
     signal.throwIfAborted();
     const printed = thrown instanceof Error && "stderr" in thrown ? String(thrown.stderr) : "";
     const reason = /^.*Error: .*$/m.exec(printed)?.[0] ?? messageOf(thrown).split("\n", 1)[0]!;
-    say(`Renderer  our small ray tracer instead: this Blender could not make the scene (${reason.trim()})`);
+    print(`Renderer  our small ray tracer instead: this Blender could not make the scene (${reason.trim()})`);
     return undefined;
   }
 }
@@ -77,7 +83,7 @@ async function startAgent(manager: RunningManager, folder: string, signal: Abort
     path.join(folder, "agent"),
     "--quiet",
   ];
-  // A group of its own: Ctrl-C is for the demo, which then stops the agent in order.
+  // A process group of its own: Ctrl-C reaches the demo alone, which then stops the agent in order.
   const agent = spawn(process.execPath, args, {
     env: { ...environment, TABLAO_JOIN: token },
     stdio: ["ignore", "inherit", "inherit", "ipc"],
@@ -123,25 +129,25 @@ async function tablao(farm: Farm, args: string[], signal: AbortSignal): Promise<
 
 async function demo(signal: AbortSignal, folder: string): Promise<void> {
   const began = performance.now();
-  const say = (text: string): void => void process.stdout.write(`${text}\n`);
+  const print = (text: string): void => void process.stdout.write(`${text}\n`);
   const [blender, ffmpeg] = await Promise.all([versionOf("blender", "--version"), versionOf("ffmpeg", "-version")]);
-  say(blender ? `Renderer  ${blender}` : "Renderer  our small ray tracer: Blender is not on the PATH");
-  say(ffmpeg ? `Video     ${ffmpeg}` : "Video     none: ffmpeg is not on the PATH");
-  say("Manager   starting …");
+  print(blender ? `Renderer  ${blender}` : "Renderer  our small ray tracer: Blender is not on the PATH");
+  print(ffmpeg ? `Video     ${ffmpeg}` : "Video     none: ffmpeg is not on the PATH");
+  print("Manager   starting …");
   const options = { stateFolder: path.join(folder, "state"), host: "127.0.0.1", port: 0, signal };
   mkdirSync(OUTPUT, { recursive: true });
-  const scene = blender ? makeScene(say, signal) : undefined;
-  // It is awaited below; a failure meanwhile must not count as unhandled.
+  const scene = blender ? makeScene(print, signal) : undefined;
+  // It is awaited below; until then a failure must not count as unhandled.
   scene?.catch(() => undefined);
   const noPage = await buildPageIfNeeded(signal);
   const manager = await launchManager(options);
   if (!manager) return;
   let farm: Farm | undefined;
   try {
-    say(`Manager   ${manager.url}`);
-    say(noPage === undefined ? `Page      ${manager.url}/app/sign-in#${manager.token}` : `Page      none: ${noPage}`);
+    print(`Manager   ${manager.url}`);
+    print(noPage === undefined ? `Page      ${manager.url}/app/sign-in#${manager.token}` : `Page      none: ${noPage}`);
     farm = await startAgent(manager, folder, signal);
-    say("Agent     one, on this machine");
+    print("Agent     one, on this machine");
     const file = await scene;
     const what =
       file === undefined
@@ -151,17 +157,17 @@ async function demo(signal: AbortSignal, folder: string): Promise<void> {
     await tablao(farm, ["submit", ...what, ...frames, ...(ffmpeg ? ["--video"] : []), "--wait"], signal);
     await tablao(farm, ["download", "1", OUTPUT], signal);
     if (ffmpeg) await tablao(farm, ["download", "2", OUTPUT], signal);
-    say("");
+    print("");
     const video = readdirSync(OUTPUT).find((name) => name.endsWith(".mp4"));
-    say(
+    print(
       `${FRAMES} frames${ffmpeg && video ? ` and ${video}` : ""} are in ./${OUTPUT} (${((performance.now() - began) / 1_000).toFixed(0)} s in all).`,
     );
     if (!blender)
-      say(
+      print(
         "Install Blender (apt install blender, brew install --cask blender, or blender.org) and run this again for a real scene.",
       );
-    if (!ffmpeg) say("Install ffmpeg and run this again for a video.");
-    say("Next: npm start, and README.md.");
+    if (!ffmpeg) print("Install ffmpeg and run this again for a video.");
+    print("Next: npm start, and README.md.");
   } finally {
     if (farm) await stopAgent(farm.agent);
     await manager.stop();
@@ -175,7 +181,7 @@ if (import.meta.main) {
     await demo(signal, folder);
     process.exitCode = signal.aborted ? EXIT.interrupted : EXIT.ok;
   } catch (thrown) {
-    // What failed by itself leaves its logs.
+    // After a failure the folder stays, with its logs; after Ctrl-C it goes.
     if (signal.aborted) {
       rmSync(folder, { recursive: true, force: true });
       process.exit(EXIT.interrupted);

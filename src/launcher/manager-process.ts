@@ -1,6 +1,7 @@
 /**
- * The manager as a child process: `wrangler dev` on a state folder. Wrangler's entry is started directly, leading its own
- * process group, because a killed wrapper leaves workerd behind, holding the port and the databases.
+ * The manager as a child process: `wrangler dev` on a state folder. Wrangler's entry file is
+ * started directly and leads a process group of its own. A killed wrapper script would leave
+ * workerd running, with the port and the databases.
  */
 import type { ChildProcess } from "node:child_process";
 import net from "node:net";
@@ -14,11 +15,14 @@ import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 import { adminToken, lockStateFolder, rotateLog, signingKey, type StateFolder } from "./state-folder.ts";
 import { applyMigrations, lastWords, logSince, sizeOf, startDev } from "./wrangler.ts";
 
-/** A first start reads some hundred megabytes from a cold disk. */
+/**
+ * A first start reads some hundred megabytes from a cold disk; a start that hangs must end with a
+ * message.
+ */
 const READY_WITHIN_MS = 90_000;
-/** Wrangler ends workerd at once; what is not gone by then is killed. */
+/** Wrangler ends workerd at once; what still runs after this is killed. */
 const STOP_WITHIN_MS = 5_000;
-/** How long a second launcher waits for the first one to finish stopping. */
+/** How long a second launcher waits for one that is just stopping; then it refuses. */
 const LOCK_WITHIN_MS = 2_500;
 
 export interface ManagerOptions {
@@ -26,7 +30,7 @@ export interface ManagerOptions {
   stateFolder: string;
   host: string;
   port: number;
-  /** Fixed admin token; otherwise the folder's own. */
+  /** The admin token; by default the one of the folder. */
   token?: string | undefined;
   /** Gives up starting when aborted. */
   signal: AbortSignal;
@@ -45,7 +49,10 @@ export interface RunningManager {
   stop(): Promise<void>;
 }
 
-/** Start a manager and wait until it serves; undefined when aborted before that. Whatever goes wrong, no process stays. */
+/**
+ * Start a manager and wait until it serves; undefined when `signal` fired before that. Throws
+ * `CliError`. After a failure no process of it is left.
+ */
 export async function launchManager(options: ManagerOptions): Promise<RunningManager | undefined> {
   const state = await takeStateFolder(options.stateFolder);
   try {
@@ -76,14 +83,17 @@ async function takeStateFolder(folder: string): Promise<StateFolder> {
   }
 }
 
-/** End what a killed launcher may have left. The commands are compared, because the system may have reused the group's id. */
+/**
+ * End what a killed launcher may have left. The commands are compared, because the system may have
+ * given the id of the group to another one.
+ */
 async function clearLeftovers(state: StateFolder): Promise<void> {
   const noted = Number(readPrivateFile(state.file("group.json")) ?? "0");
   if (!Number.isSafeInteger(noted) || noted <= 1) return;
   const members = groupMembers(noted);
   const ours = members.filter(({ command }) => /workerd|wrangler-dist|esbuild/.test(command));
   for (const { pid } of ours) signalProcess(pid);
-  // One that is ending already has no command any more, and may hold the port yet.
+  // A process that is just ending has no command any more, and may still hold the port.
   if (ours.length > 0 || members.some(({ command }) => command === "")) await groupEnded(noted, STOP_WITHIN_MS);
 }
 
@@ -173,7 +183,10 @@ async function launchOn(state: StateFolder, options: ManagerOptions): Promise<Ru
   return { url, port: options.port, token, state, logFile, ended, stop };
 }
 
-/** Wait for `/healthz` to answer 200. A build error does not end wrangler, which waits for an edit: so watch its log. */
+/**
+ * Wait for `/healthz` to answer 200. After a build error wrangler does not end but waits for an
+ * edit, so its log is watched, too.
+ */
 async function untilServing(
   url: string,
   child: ChildProcess,
@@ -231,7 +244,7 @@ async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolea
   return first;
 }
 
-/** A wildcard address is reached by loopback; IPv6 takes brackets. */
+/** The host part of a URL: a wildcard address is reached by loopback; IPv6 takes brackets. */
 function urlHost(host: string): string {
   if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
   return host.includes(":") ? `[${host}]` : host;

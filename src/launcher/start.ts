@@ -1,4 +1,4 @@
-/** `npm start`: a manager of one's own, on this machine, until Ctrl-C. */
+/** `npm start`: a manager on this machine, until Ctrl-C. */
 import { hostname, networkInterfaces } from "node:os";
 import path from "node:path";
 import { z } from "zod";
@@ -14,7 +14,10 @@ import { reportAndExit, stopSignal, untilAborted } from "../cli/stop-signals.ts"
 
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = "127.0.0.1";
-/** A join token of a local manager works for a month; a new one is made when less than a day of it is left. */
+/**
+ * The join token of a local manager works for a month. A new one is made when less than a day of it
+ * is left: a token that is shown must still work tomorrow.
+ */
 const JOIN_TOKEN_S = 30 * 86_400;
 const JOIN_TOKEN_LEFT_MS = 86_400_000;
 
@@ -51,7 +54,7 @@ async function joinToken(manager: RunningManager): Promise<{ token: string; fres
   return { token: created.token, fresh: true };
 }
 
-/** Where other machines reach a manager that listens on every address. */
+/** The address at which other machines reach a manager that listens on every address. */
 function addressForOthers(manager: RunningManager, host: string): string {
   if (host !== "0.0.0.0" && host !== "::") return manager.url;
   const address = Object.values(networkInterfaces())
@@ -71,9 +74,10 @@ function welcome(
   const inside = path.relative(process.cwd(), manager.state.path);
   const where = inside.startsWith("..") ? manager.state.path : inside || ".";
   const address = addressForOthers(manager, host);
-  // A log keeps what it is told: there, the token is shown when it is made and not again.
+  // Outside a terminal the output may be kept as a log: there the token is shown once, when it is
+  // made.
   const shown = join.fresh || process.stdout.isTTY ? join.token : `"$(cat ${path.join(where, "join-token")})"`;
-  // A link that signs in holds the token; its fragment is sent to nobody.
+  // The link that signs in has the token in its fragment, which a browser sends to no server.
   const page = process.stdout.isTTY ? `${manager.url}/app/sign-in#${manager.token}` : `${manager.url}/`;
   const token = shown.startsWith('"') ? `TOKEN, kept in ${path.join(where, "join-token")}` : shown;
   return [

@@ -17,7 +17,10 @@ import { isLive, readRecord } from "../cli/manager-record.ts";
 import { takeLock } from "../client/lock.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 
-/** A log larger than this starts anew; one old log is kept. */
+/**
+ * A log larger than this is moved aside at the next start; one old log is kept, so that the disk
+ * does not fill up.
+ */
 const MAX_LOG_BYTES = 10_000_000;
 
 /** What an Authorization header can carry (RFC 6750), and what needs no quoting in an env file. */
@@ -57,8 +60,9 @@ export async function lockStateFolder(folder: string): Promise<StateFolder | und
 }
 
 /**
- * Releases before the lock file locked `lock.sqlite` instead, which cannot be seen here. One that runs has written its record;
- * without this check, an upgrade beside a running manager would end that manager.
+ * Releases before the lock file locked `lock.sqlite` instead, which cannot be seen here. One that
+ * runs has written its record; without this check, an upgrade beside a running manager would end
+ * that manager.
  */
 function heldByOlderRelease(file: StateFolder["file"]): boolean {
   const oldLock = file("lock.sqlite");
@@ -81,7 +85,10 @@ export function adminToken(state: StateFolder, fixed: string | undefined): strin
   return keptSecret(state.file("admin-token"), () => `tablao_admin_${randomBytes(32).toString("base64url")}`);
 }
 
-/** Key of access tokens, grants and receipts. It survives restarts, so that a running agent's uploads stay valid. */
+/**
+ * The key of access tokens, grants and receipts. It survives restarts, so that uploads of a running
+ * agent stay valid.
+ */
 export function signingKey(state: StateFolder): string {
   return keptSecret(state.file("signing-key"), () => randomBytes(32).toString("base64url"));
 }

@@ -1,6 +1,6 @@
 /**
- * Loaded into the commands that the demo starts (`node --import`): when the demo is gone, by whatever signal, they stop as
- * they do at SIGTERM; so an agent ends its renderers, too.
+ * Loaded into the commands that the demo starts (`node --import`): when the demo is gone, by
+ * whatever signal, they stop as they do at SIGTERM; so an agent ends its renderers, too.
  */
 const GIVE_UP_MS = 5_000;
 process.once("disconnect", () => {

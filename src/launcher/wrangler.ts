@@ -1,4 +1,7 @@
-/** Wrangler as a child process: how it is started, its environment, its log, and the migrations of local D1. */
+/**
+ * Wrangler as a child process: how it is started, its environment, its log, and the migrations of
+ * local D1.
+ */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, openSync, readdirSync, readFileSync, statSync } from "node:fs";
@@ -13,7 +16,10 @@ import type { StateFolder } from "./state-folder.ts";
 
 const DATABASE = "tablao-history";
 
-/** Bring D1's tables up to date. Skipped when the very same migrations are applied, because wrangler takes two seconds to say so. */
+/**
+ * Bring D1's tables up to date. Skipped when these migrations are applied already, because wrangler
+ * takes two seconds to find that out. Throws `CliError`.
+ */
 export async function applyMigrations(state: StateFolder, logFile: string): Promise<void> {
   const folder = path.join(CHECKOUT, "schema");
   const hash = createHash("sha256");
@@ -39,7 +45,9 @@ export async function applyMigrations(state: StateFolder, logFile: string): Prom
   writePrivateFile(state.file("schema.sha256"), `${wanted}\n`);
 }
 
-/** Start `wrangler dev`. It leads a process group that ends with this process, and prints to the log. */
+/**
+ * Start `wrangler dev`, printing to the log. It leads a process group that ends with this process.
+ */
 export function startDev(state: StateFolder, logFile: string, args: string[]): ChildProcess {
   const guard = path.join(import.meta.dirname, "die-with-launcher.js");
   return startWrangler(state, logFile, ["--import", guard], ["dev", ...args]);
@@ -58,7 +66,7 @@ function startWrangler(state: StateFolder, logFile: string, nodeArgs: string[], 
       stdio: ["ignore", log, log, "ipc"],
       env: wranglerEnvironment(state),
     });
-    // For the next launcher, should this one be killed.
+    // The next launcher ends this group if this launcher is killed.
     writePrivateFile(state.file("group.json"), `${child.pid}\n`);
     return child;
   } finally {
@@ -66,7 +74,10 @@ function startWrangler(state: StateFolder, logFile: string, nodeArgs: string[], 
   }
 }
 
-/** Quiet, offline, and apart from every other `wrangler dev` on this machine. */
+/**
+ * The environment of wrangler: without telemetry and network, apart from every other `wrangler dev`
+ * on this machine.
+ */
 function wranglerEnvironment(state: StateFolder): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = {
     ...process.env,
@@ -76,7 +87,7 @@ function wranglerEnvironment(state: StateFolder): NodeJS.ProcessEnv {
     WRANGLER_SEND_ERROR_REPORTS: "false",
     WRANGLER_HIDE_BANNER: "true",
     WRANGLER_WRITE_LOGS: "false",
-    // Two managers of the same name would find each other there.
+    // Two managers of the same name would find each other in a shared folder.
     WRANGLER_REGISTRY_PATH: state.file("registry"),
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
     X_LOCAL_OBSERVABILITY: "false",
@@ -99,12 +110,15 @@ export function logSince(file: string, from: number): string {
   return readFileSync(file).subarray(from).toString("utf8");
 }
 
-/** The log's last telling line, to be added to a message. */
+/**
+ * The line of the log that explains a failure best, to be added to a message: an error, else the
+ * last line.
+ */
 export function lastWords(file: string, from: number): string {
   const lines = stripVTControlCharacters(logSince(file, from))
     .split("\n")
     .map((line) => line.trim())
     .filter((line) => line !== "");
-  const telling = lines.find((line) => /\[ERROR\]|error:/i.test(line)) ?? lines.at(-1);
-  return telling === undefined ? "" : `: ${telling.slice(0, 300)}`;
+  const best = lines.find((line) => /\[ERROR\]|error:/i.test(line)) ?? lines.at(-1);
+  return best === undefined ? "" : `: ${best.slice(0, 300)}`;
 }

@@ -1,6 +1,6 @@
 /**
- * Expected refusals travel as values, bugs as throws. A throw that crosses a Durable Object stub is
- * logged as an exception and may reset the object, so no rule of ours is ever enforced by throwing.
+ * Expected refusals are values, bugs are throws. A throw that crosses a Durable Object stub is
+ * logged as an exception and may reset the object, so no rule is enforced by throwing.
  */
 export type Result<T, E> = { ok: true; value: T } | { ok: false; error: E };
 

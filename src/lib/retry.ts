@@ -1,7 +1,7 @@
 /**
- * Retries of calls to Durable Objects. A stub that saw an error stays broken, so each try must make
- * its own; an overloaded object must not be retried at all. Only for calls that may safely run
- * twice.
+ * Retries of calls to Durable Objects, for calls that may safely run twice. A stub that saw an
+ * error stays broken, so each try must make its own stub. An overloaded object must not be called
+ * again.
  */
 
 export interface Backoff {
@@ -20,7 +20,8 @@ export interface RetryOptions extends Backoff {
 }
 
 /**
- * A deploy or a move of an object is over within a second or so; a person still waits that long.
+ * A deploy or a move of an object takes about a second: fewer tries, and a deploy shows as errors.
+ * All waits together are below what a person waits for a page.
  */
 export const RETRY_DEFAULTS: RetryOptions = {
   tries: 4,
@@ -38,8 +39,8 @@ export function isRetryable(error: unknown): boolean {
 }
 
 /**
- * Full jitter: anywhere between now and the bound, so that callers that failed together do not come
- * back together.
+ * The wait after so many failures, with full jitter: anywhere between 0 and the bound, so that
+ * callers which failed together do not come back together.
  */
 export function backoffMs(failures: number, { baseMs, capMs, random }: Backoff): number {
   return Math.round(random() * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 30)));

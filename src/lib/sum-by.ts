@@ -1,6 +1,6 @@
 /**
- * A sum of numbers that change: of one per key, the newest counts. Each change costs the same,
- * however many keys there are.
+ * The sum of one number for each key, which may change. A change costs the same however many keys
+ * there are.
  */
 export class SumBy<K> {
   readonly #numbers = new Map<K, number>();

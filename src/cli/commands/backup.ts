@@ -1,4 +1,7 @@
-/** `tablao backup DIR`: everything the manager stores, into a folder. The farm goes on working meanwhile. */
+/**
+ * `tablao backup DIR`: save everything that the manager stores into a folder, while the farm goes
+ * on working.
+ */
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
@@ -22,11 +25,17 @@ import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
 import { bytes, count } from "../text.ts";
 
-/** A backup of hours outlives a restart of the manager. */
+/** How long a call is tried: a backup of hours must survive a restart of the manager. */
 const RETRY_FOR_MS = 2 * 60_000;
-/** A task whose rows fill several pages is read again when it changed between two of them. */
+/**
+ * A task whose rows fill several pages is read again when it changed between two of them; a task
+ * that changes on each of so many readings is given up.
+ */
 const READ_TRIES = 20;
-/** A file that is gone when it is fetched was rendered anew: its task is read again. */
+/**
+ * A file that is gone when it is fetched belongs to a frame that was rendered anew: the task is
+ * read again, at most so often.
+ */
 const FILE_TRIES = 3;
 
 /** Add the command to the program. */
@@ -49,9 +58,9 @@ class Backup {
   readonly #client: ManagerClient;
   readonly #folder: BackupFolder;
   readonly #out: Output;
-  /** Content that is here and verified. */
+  /** Sizes of the contents that are here and verified, by SHA-256. */
   readonly #have = new Map<string, number>();
-  /** History up to this event of a task is read from the history; the rest is in its rows. */
+  /** By task: the last event that the history has. Later events are in the rows of the task. */
   readonly #historyThrough = new Map<number, number>();
   #received = 0;
 
@@ -62,8 +71,9 @@ class Backup {
   }
 
   /**
-   * The order keeps what refers to something older than what it refers to: dependents before what they wait for, tasks before
-   * their inputs and their history, and all of them before the registry, whose counters are then the highest.
+   * Save in an order in which nothing refers to what is older than itself: dependent tasks before
+   * the tasks they wait for, tasks before their inputs and their history, and all of them before
+   * the registry, whose counters are highest then.
    */
   async run(): Promise<void> {
     this.#folder.prepare();
@@ -113,7 +123,7 @@ class Backup {
     return ids;
   }
 
-  /** One task with its files as they stood at one instant. False: it was deleted meanwhile. */
+  /** Save one task with its files, as of one instant; false when the task was deleted meanwhile. */
   async #task(id: number): Promise<boolean> {
     for (let tries = 1; ; tries++) {
       const rows = await this.#taskRows(id);

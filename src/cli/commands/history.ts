@@ -1,4 +1,4 @@
-/** `tablao history`: what happened, as D1 tells it. */
+/** `tablao history`: what happened on the farm, from the history in D1. */
 import { Option, type Command } from "commander";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { dayTotalsSchema, EVENT_KINDS, historyPageSchema, type HistoryEvent } from "../../protocol/history.ts";

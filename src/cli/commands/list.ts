@@ -1,4 +1,4 @@
-/** `tablao tasks`, `task`, `workers`: what the farm does. */
+/** `tablao tasks`, `task`, `workers`: show the state of the farm. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import {
@@ -15,7 +15,7 @@ import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { flagsOf, idArgument, query, contextOf, whole } from "../command-line.ts";
 import { ago, count, duration, harmless, table, timeLeft } from "../text.ts";
 
-/** What a screen holds without scrolling far; `--json` and `--all` give everything. */
+/** What a screen shows without much scrolling; `--json` and `--all` list everything. */
 const SHOWN = 50;
 const PAGE = 500;
 const FAILED_SHOWN = 5;
@@ -132,7 +132,7 @@ async function failedFrames(client: ManagerClient, id: number): Promise<Frame[]>
   return page.frames;
 }
 
-/** The page that `tablao task ID` shows. */
+/** The text of `tablao task ID`. */
 export function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
   const { frames } = task;
   const counts = (["done", "leased", "pending", "failed", "skipped"] as const)

@@ -1,4 +1,4 @@
-/** `tablao restore DIR`: a backup into an empty manager. */
+/** `tablao restore DIR`: put a backup into an empty manager. */
 import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
@@ -16,9 +16,12 @@ import { bytes, count } from "../text.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;
 const CONCURRENCY = 4;
-/** How many hashes one question may hold. */
+/** Hashes in one request; the most that the manager takes. */
 const ASKED_AT_ONCE = 1_000;
-/** Characters of rows in one request: far below what a manager takes, even if each took four bytes. */
+/**
+ * Characters of rows in one request: far below what a manager takes, even at four bytes a
+ * character.
+ */
 const ROWS_CHARS = 2_000_000;
 
 /** Add the command to the program. */
@@ -50,7 +53,10 @@ class Restore {
     this.#out = out;
   }
 
-  /** Files, history, tasks from the oldest on, and the registry last: before it nobody can do anything here. */
+  /**
+   * Restore files, history, tasks from the oldest on, and the registry last: before that no token
+   * works, so no one can change anything meanwhile.
+   */
   async run(): Promise<void> {
     const manifest = this.#folder.manifest();
     const { backup, format, tasks } = manifest;
@@ -123,7 +129,10 @@ class Restore {
     this.#sent += sent;
   }
 
-  /** All rows of one part, as many requests as it takes; the last one says so. */
+  /**
+   * Send all rows of one part in as many requests as it takes; the last one says that it is the
+   * last.
+   */
   async #rows(of: "registry" | "history" | "task", id: number | undefined): Promise<void> {
     let lines: string[] = [];
     let chars = 0;

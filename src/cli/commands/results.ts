@@ -1,4 +1,4 @@
-/** `tablao logs` and `tablao download`: what a task said and made. */
+/** `tablao logs` and `tablao download`: what a task printed and what it made. */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -18,7 +18,9 @@ import { showProgress } from "../progress.ts";
 import { bytes, count, harmless, instant } from "../text.ts";
 
 const FOLLOW_MS = 1_000;
-/** Following and downloading outlive a restart of the manager. */
+/**
+ * How long a call is tried: following a log and downloading must survive a restart of the manager.
+ */
 const RETRY_FOR_MS = 2 * 60_000;
 const FILE_PAGE = 1_000;
 const LOG_PAGE = 5_000;
@@ -71,10 +73,10 @@ async function logs(command: Command, id: number): Promise<void> {
     );
   let page = await call(flags.tail === undefined ? {} : { tail: flags.tail });
   if (page.dropped && flags.tail === undefined) out.note("(older text was dropped to bound the log)");
-  // An entry has a line or more: the last n of them hold the last n lines.
+  // An entry has one or more lines, so the last n entries hold the last n lines.
   show(page.lines, flags.tail);
   for (;;) {
-    // An end that is seen before the log is read cannot hide lines that came before it.
+    // The status is read before the log: lines that came before the end are then shown for certain.
     const ended = flags.follow && page.lines.length === 0 ? await hasEnded(client, id) : false;
     const after = page.next;
     page = await call({ after });

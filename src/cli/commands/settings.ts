@@ -1,10 +1,10 @@
-/** `tablao settings get|set|list`: settings of the farm, render presets among them. */
+/** `tablao settings get|set|list`: settings of the farm, of which some are render presets. */
 import type { Command } from "commander";
 import { settingSchema, settingsListSchema } from "../../protocol/setting.ts";
 import { contextOf } from "../command-line.ts";
 import { table } from "../text.ts";
 
-/** Read a value as JSON where it is JSON (`90`, `true`, `{"samples": 64}`); anything else is text. */
+/** Read a value as JSON where it is JSON (`90`, `true`, `{"samples": 64}`), else as text. */
 export function settingValue(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,4 +1,4 @@
-/** `tablao login` and `tablao open`. */
+/** `tablao login`, `logout` and `open`. */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
@@ -20,7 +20,7 @@ export function addSignIn(program: Command): void {
       const { url } = findAddress({ manager: given ?? flags.manager }, process.env);
       const token = flags.token ?? (process.env["TABLAO_TOKEN"] || (await askToken(url)));
       if (token === "") throw new CliError(EXIT.usage, "no token was given", "Paste it, pipe it in, or pass --token.");
-      // Trades the token for an access token: proof enough that it is good.
+      // Trade the token for an access token, which shows that it works.
       await clientFor(url, token).authorization();
       const file = writeConfig(process.env, { url, token });
       if (out.json) out.value({ url, file });
@@ -52,7 +52,7 @@ export function addSignIn(program: Command): void {
     });
 }
 
-/** From a pipe the first line; from a terminal without showing what is typed. */
+/** Read a token: from a pipe its first line; from a terminal without showing what is typed. */
 async function askToken(url: string): Promise<string> {
   const terminal = process.stdin.isTTY;
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
@@ -75,7 +75,7 @@ async function askToken(url: string): Promise<string> {
   }
 }
 
-/** False when this machine has no way to open a page; then the address is for copying. */
+/** Open a page in a browser; false when this machine cannot, and the address must be copied. */
 async function openBrowser(url: string): Promise<boolean> {
   const [program, ...args] =
     process.platform === "darwin"

@@ -1,4 +1,4 @@
-/** `tablao submit`: bring the files, queue the task, and wait for it where asked. */
+/** `tablao submit`: send the files, queue the task, and wait for it with `--wait`. */
 import path from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
@@ -191,7 +191,7 @@ function renderSettings(flags: SubmitFlags): Record<string, unknown> {
       resolution_percentage: flags.resolution,
       camera: flags.camera,
       scene: flags.scene,
-      // commander makes --no-denoise a `denoise` that is true by default.
+      // commander makes `denoise` true unless --no-denoise is given.
       denoise: flags.denoise === false ? false : undefined,
       render_preset: flags.preset,
       autoexec: flags.autoexec,
@@ -223,7 +223,7 @@ function printQueued(out: Output, task: Task, video: Task | undefined, waiting: 
   if (!waiting) out.note(`watch it with: npx tablao task ${task.id} · npx tablao logs ${task.id} --follow`);
 }
 
-/** Where the results of completed tasks are. */
+/** The command that fetches the results. */
 function nextText(task: Task, video: Task | undefined): string {
   if (video) return `get them with: npx tablao download ${task.id} · npx tablao download ${video.id}`;
   return task.format === ""

@@ -45,8 +45,8 @@ function liveRecord(): ManagerRecord | undefined {
 }
 
 /**
- * The agent's options. Without an address and without an identity of its own, a worker in a checkout joins the manager that
- * `npm start` runs there.
+ * The agent's options. A worker in a checkout that has no address and no identity registers with
+ * the manager that `npm start` runs there.
  */
 export function workerOptions(
   flags: WorkerFlags,
