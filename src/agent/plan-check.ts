@@ -5,18 +5,13 @@
  * allowed them.
  */
 import { err, ok, type Result } from "../lib/result.ts";
+import { MAX_LEASE_FRAMES } from "../protocol/constants.ts";
 import { countFrames, framesOf, parseFrameList } from "../protocol/frame-list.ts";
 import { planSchema, type Plan } from "../protocol/plan.ts";
 import { isProgramName } from "../protocol/programs.ts";
 import { findParser } from "../parsers/index.ts";
 import type { ParserFactory } from "../parsers/parser.ts";
 import type { Programs } from "./programs.ts";
-
-/**
- * The most that a task's `chunk` can be. A longer list is a fault or an attack, and would fill the
- * memory.
- */
-const MAX_LEASE_FRAMES = 10_000;
 
 export interface Allowed {
   exec: boolean;

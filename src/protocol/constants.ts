@@ -50,3 +50,9 @@ export const ENDED: readonly TaskStatus[] = ["completed", "failed", "canceled"];
 export function isEnded(status: TaskStatus): boolean {
   return ENDED.includes(status);
 }
+
+/**
+ * The most frames of one lease. A longer list in a call about a lease is refused before it is
+ * expanded, so that no call makes the manager or an agent build a list of a million numbers.
+ */
+export const MAX_LEASE_FRAMES = 10_000;

@@ -6,6 +6,7 @@
  * which the manager signed when it stored the bytes under that attempt (P3).
  */
 import { z } from "zod";
+import { MAX_LEASE_FRAMES } from "./constants.ts";
 import { framesSchema, instantSchema, machineTextSchema, plainText } from "./fields.ts";
 import { planSchema, PLATFORMS } from "./plan.ts";
 
@@ -42,7 +43,7 @@ const settleFields = {
    * Frames that are rendered and uploaded. A renewal commits them early; complete, fail and release name every frame of the
    * lease that is done, also those a renewal has committed, so that a repeated call is recognised.
    */
-  done: z.array(doneFrameSchema).max(10_000).default([]),
+  done: z.array(doneFrameSchema).max(MAX_LEASE_FRAMES).default([]),
   /** Log lines gathered since the last call. */
   log: z.string().max(1_000_000).optional(),
 };

@@ -1,5 +1,6 @@
 /** Tasks: what is submitted, what is shown, what may be changed. */
 import { z } from "zod";
+import { MAX_LEASE_FRAMES } from "./constants.ts";
 import {
   framesSchema,
   idSchema,
@@ -70,7 +71,7 @@ export const taskSubmitSchema = z
     }),
     name: lineSchema(200).optional(),
     chunk: z
-      .union([z.int().min(1).max(10_000), z.literal("auto")])
+      .union([z.int().min(1).max(MAX_LEASE_FRAMES), z.literal("auto")])
       .default(1)
       .meta({
         description: "Frames leased together, or `auto` to aim at a target runtime",

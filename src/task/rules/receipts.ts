@@ -1,6 +1,7 @@
 /** Outputs of a task: receipts checked before a commit, committed files listed afterwards. */
 import { planFor } from "../../compilers/index.ts";
 import { ok, type Result } from "../../lib/result.ts";
+import { MAX_LEASE_FRAMES } from "../../protocol/constants.ts";
 import { MAX_PREVIEW_BYTES, PREVIEW_SUFFIX, type FileList } from "../../protocol/file.ts";
 import { countFrames, framesOf, indexOfFrame, type FrameList } from "../../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
@@ -54,9 +55,6 @@ export function outputNames(definition: TaskDefinition, frames: number[]): Map<n
   const plan = planFor(definition.type, definition.parser, definition.settings, frames, "linux");
   return new Map(plan.outputs.map(({ frame, name }) => [frame, name]));
 }
-
-/** A lease holds no more frames (the schema's bound of `chunk`), so a list of more cannot be about one: it is never walked. */
-const MAX_LEASE_FRAMES = 10_000;
 
 /** The frames of a list a worker sent about its lease. */
 export function leaseFrames(list: FrameList): Result<number[], Refusal> {
