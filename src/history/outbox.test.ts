@@ -1,7 +1,8 @@
 import * as fc from "fast-check";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { backoffMs } from "../lib/retry.ts";
 import type { EventKind, HistoryEvent } from "../protocol/history.ts";
-import { backoffMs, DRAIN_EVENTS, drainOutbox, type OutboxDeps } from "./outbox.ts";
+import { DRAIN_EVENTS, drainOutbox, OUTBOX_BACKOFF, type OutboxDependencies } from "./outbox.ts";
 import { batchRows, ROW_SPAN_MS, type HistoryRow } from "../protocol/history-rows.ts";
 
 const NOON_MS = Date.UTC(2026, 10, 2, 12);
@@ -37,7 +38,7 @@ class Table {
   }
 }
 
-function outbox(events: HistoryEvent[], write: (rows: HistoryRow[]) => Promise<void>): OutboxDeps {
+function outbox(events: HistoryEvent[], write: (rows: HistoryRow[]) => Promise<void>): OutboxDependencies {
   return {
     read: (limit) => events.slice(0, limit),
     remove: (through) => void events.splice(0, events.filter((e) => e.seq <= through).length),
@@ -231,7 +232,8 @@ describe("drainOutbox", () => {
 });
 
 test("waits grow from one second to five minutes, jittered over the whole range", () => {
-  expect([backoffMs(1, 0), backoffMs(1, 0.999), backoffMs(50, 0), backoffMs(50, 0.9999999)]).toEqual([
+  const waitMs = (failures: number, random: number) => backoffMs(failures, { ...OUTBOX_BACKOFF, random: () => random });
+  expect([waitMs(1, 0), waitMs(1, 0.999), waitMs(50, 0), waitMs(50, 0.9999999)]).toEqual([
     1_000, 1_999, 1_000, 299_999,
   ]);
 });

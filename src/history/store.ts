@@ -1,14 +1,14 @@
-/** The table `history` in D1: written by the outboxes of tasks, read by people. */
+/** SQL of the table `history` in D1: the outboxes of tasks write it, people read it. */
 import type { DayTotal, EventKind, HistoryEvent, WorkerTotal } from "../protocol/history.ts";
 import { readPage, type EventKey, type EventPage, type ReadRow } from "./event-page.ts";
 import { isAboutFrames, ROW_SPAN_MS, type HistoryRow } from "../protocol/history-rows.ts";
 
-/** One statement takes its rows as one JSON text; D1 allows a bound value 2 MB. */
+/** A statement takes its rows as one bound JSON text; D1 allows 2 MB for a bound value. */
 const STATEMENT_BYTES = 1_000_000;
 
 /**
- * `through_seq` guards the update: a late, shorter write of the same row (its reply was given up long ago) changes nothing, and
- * neither does an exact repetition, which then costs no row.
+ * `through_seq` guards the update: a late, shorter write of the same row (its reply was given up
+ * long ago) changes nothing. Neither does an exact repetition, which so costs no written row.
  */
 const UPSERT = `
   INSERT INTO history (task_id, seq, through_seq, from_ms, worker_id, type, frames_done, frames_error, frames_lost, seconds, events)
@@ -20,13 +20,19 @@ const UPSERT = `
     frames_lost = excluded.frames_lost, seconds = excluded.seconds, events = excluded.events
   WHERE excluded.through_seq > history.through_seq`;
 
-/** Store rows in one transaction. Rejects when D1 does; nothing is stored then, or all of it and the answer was lost. */
+/**
+ * Store rows in one transaction. Rejects when D1 does: then none of them is stored, or all of them
+ * and the answer was lost.
+ */
 export async function writeRows(db: D1Database, rows: readonly HistoryRow[]): Promise<void> {
   const statements = chunksOfJson(rows).map((json) => db.prepare(UPSERT).bind(json));
   if (statements.length > 0) await db.batch(statements);
 }
 
-/** JSON arrays that hold the rows in order, each below STATEMENT_BYTES unless a single row is larger. */
+/**
+ * JSON arrays that hold the rows in order, each below STATEMENT_BYTES unless a single row is
+ * larger.
+ */
 function chunksOfJson(rows: readonly HistoryRow[]): string[] {
   const chunks: string[][] = [];
   let bytes = Infinity;
@@ -43,12 +49,12 @@ function chunksOfJson(rows: readonly HistoryRow[]): string[] {
   return chunks.map((chunk) => `[${chunk.join(",")}]`);
 }
 
-/** What to read. Absent fields do not restrict. */
+/** Which events to read. Absent fields do not restrict. */
 export interface EventFilter {
   task_id?: number;
   worker_id?: number;
   kind?: EventKind;
-  /** The task's compiler. */
+  /** The task's type: the name of its compiler. */
   type?: string;
   /** Events at or after this instant. */
   sinceMs?: number;
@@ -59,8 +65,8 @@ export interface EventFilter {
 const COUNTED = { done: "frames_done", error: "frames_error", lost: "frames_lost" } as const;
 
 /**
- * Up to `limit` rows strictly after `after` in reading order (by the row's first event), with their events that pass the filter
- * and come strictly after `before`.
+ * Up to `limit` rows strictly after `after` in reading order (by the row's first event), with their
+ * events that pass the filter and come strictly after `before`.
  */
 async function readRows(
   db: D1Database,
@@ -91,7 +97,8 @@ async function readRows(
   }
   const { results } = await db
     .prepare(
-      // The inner query names rows by the index alone where it can; only rows that were picked are looked up.
+      // The inner query names rows by the index alone where it can; only rows that were picked are
+      // looked up.
       `SELECT picked.from_ms AS at_ms, task_id, seq,
          (SELECT json_group_array(json(value)) FROM json_each(history.events) WHERE ${event.join(" AND ")}) AS events
        FROM (
@@ -120,7 +127,10 @@ export async function queryEvents(
   return await readPage(start, limit, (after, rows) => readRows(db, filter, { after, before: start, limit: rows }));
 }
 
-/** Totals of each UTC day that has events at or after `sinceMs` and before `untilMs`, oldest first. Rows never cross midnight. */
+/**
+ * Totals of each UTC day that has events at or after `sinceMs` and before `untilMs`, oldest first.
+ * Rows never cross midnight.
+ */
 export async function queryDays(db: D1Database, sinceMs: number, untilMs: number): Promise<DayTotal[]> {
   const { results } = await db
     .prepare(
@@ -133,10 +143,16 @@ export async function queryDays(db: D1Database, sinceMs: number, untilMs: number
   return results;
 }
 
-/** More workers than this are not listed: those with the fewest frames are left out. */
+/**
+ * The longest list of workers: those with the fewest frames are left out, because the answer is one
+ * page.
+ */
 const MAX_WORKERS = 10_000;
 
-/** What each worker did in runs that began between two instants, the busiest first. */
+/**
+ * What each worker did in rows that begin at or after `sinceMs` and before `untilMs`, the busiest
+ * first.
+ */
 export async function queryWorkers(db: D1Database, sinceMs: number, untilMs: number): Promise<WorkerTotal[]> {
   const { results } = await db
     .prepare(

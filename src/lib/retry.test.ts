@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { withRetry } from "./retry.ts";
+import { backoffMs, withRetry } from "./retry.ts";
 
 function flaky(errors: object[]) {
   let calls = 0;
@@ -14,6 +14,23 @@ function flaky(errors: object[]) {
 }
 
 const noSleep = { sleep: async () => {}, random: () => 0.5 };
+
+describe("backoffMs", () => {
+  const waits = (jitter: "full" | "above base", ...draws: [failures: number, random: number][]) =>
+    draws.map(([failures, random]) =>
+      backoffMs(failures, { baseMs: 1_000, capMs: 300_000, jitter, random: () => random }),
+    );
+
+  it("with full jitter lies anywhere below a bound that doubles up to the cap", () => {
+    expect(waits("full", [1, 0], [1, 0.5], [2, 0.5], [50, 0.5])).toEqual([0, 500, 1_000, 150_000]);
+  });
+
+  it("above the base never is shorter than that", () => {
+    expect(waits("above base", [1, 0], [1, 0.999], [3, 0.5], [50, 0], [50, 0.9999999])).toEqual([
+      1_000, 1_999, 4_500, 1_000, 299_999,
+    ]);
+  });
+});
 
 describe("withRetry", () => {
   it("tries again after retryable errors and answers", async () => {

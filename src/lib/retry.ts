@@ -1,14 +1,20 @@
-/**
- * Retries of calls to Durable Objects, for calls that may safely run twice. A stub that saw an
- * error stays broken, so each try must make its own stub. An overloaded object must not be called
- * again.
- */
+/** Backoff, and retries of calls to Durable Objects. */
 
 export interface Backoff {
-  /** Upper bound of the first wait; it doubles with every failure. */
+  /**
+   * Upper bound of the first wait with full jitter, least wait without; the bound doubles with
+   * every failure.
+   */
   baseMs: number;
   /** Upper bound of any wait. */
   capMs: number;
+  /**
+   * Where in its range a wait lies. Both spread callers that failed together.
+   * - `full` (the default): anywhere from 0. For callers that a person or a render waits for.
+   * - `above base`: never less than `baseMs`. For work that nobody waits for and whose tries cost
+   *   something.
+   */
+  jitter?: "full" | "above base";
   /** In [0, 1). */
   random: () => number;
 }
@@ -38,17 +44,17 @@ export function isRetryable(error: unknown): boolean {
   return marks.retryable === true && marks.overloaded !== true;
 }
 
-/**
- * The wait after so many failures, with full jitter: anywhere between 0 and the bound, so that
- * callers which failed together do not come back together.
- */
-export function backoffMs(failures: number, { baseMs, capMs, random }: Backoff): number {
-  return Math.round(random() * Math.min(capMs, baseMs * 2 ** Math.min(failures - 1, 30)));
+/** The wait after so many failures in a row, in milliseconds. */
+export function backoffMs(failures: number, { baseMs, capMs, jitter = "full", random }: Backoff): number {
+  const bound = (doublings: number): number => Math.min(capMs, baseMs * 2 ** Math.min(doublings, 30));
+  if (jitter === "full") return Math.round(random() * bound(failures - 1));
+  return Math.floor(baseMs + random() * (bound(failures) - baseMs));
 }
 
 /**
  * Run `call` until it returns, throws what may not be retried, or the tries are used up; then its
- * last error is thrown.
+ * last error is thrown. Only for calls that may safely run twice. Each try must make its own stub:
+ * one that saw an error stays broken.
  */
 export async function withRetry<T>(call: () => Promise<T>, options: Partial<RetryOptions> = {}): Promise<T> {
   const settings = { ...RETRY_DEFAULTS, ...options };
