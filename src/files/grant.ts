@@ -3,7 +3,7 @@
  * it when an upload comes, stores the bytes, and signs a receipt; the TaskDO is told what the receipt says when the lease commits.
  */
 import { err, ok, type Result } from "../lib/result.ts";
-import { sign, verify } from "../platform/signing.ts";
+import { sign, verify } from "../platform/signed-claims.ts";
 import type { Grant, ReceiptClaims } from "../protocol/file.ts";
 import type { Refusal } from "../protocol/problem.ts";
 

@@ -3,6 +3,7 @@
  * putting them together reads them once, through a SHA-256 of the whole, and writes the manifest. Memory stays at one small
  * buffer. Which races there are, and why each ends well, is in decision 012.
  */
+import { toHex } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { MAX_FILE_BYTES, PART_BYTES } from "../protocol/file.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -177,8 +178,7 @@ async function hashWhole(bucket: R2Bucket, manifest: Manifest): Promise<string> 
     await hash.abort(error).catch(() => undefined);
     throw error;
   }
-  const bytes = new Uint8Array(await digest.digest);
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return toHex(new Uint8Array(await digest.digest));
 }
 
 /** Whether parts 1..n are there and have the sizes that make the whole: PART_BYTES each, the rest in the last. */

@@ -1,30 +1,39 @@
 /**
- * Paging through events, newest first. Rows come in the order of their first event, but the events of two rows overlap in time;
- * so an event is handed out only once no row that is still unread can hold a newer one. A page's cursor is the key of its last
- * event: new events never shift what comes after it.
+ * Pages of events, newest first.
+ *
+ * - Rows are read in the order of their first event, but the events of two rows overlap in time. So
+ *   an event is answered only when no unread row can hold a newer one.
+ * - The cursor of a page is the key of its last event, so new events do not shift what comes after
+ *   it.
  */
+import { fromBase64Url, toBase64Url } from "../lib/bytes.ts";
 import type { HistoryEvent } from "../protocol/history.ts";
 import { ROW_SPAN_MS } from "../protocol/history-rows.ts";
 
-/** The place of an event in the order of reading: newest first, then by task and sequence downwards. */
+/**
+ * The place of an event in the order of reading: newest first, then by task and sequence downwards.
+ */
 export interface EventKey {
   at_ms: number;
   task_id: number;
   seq: number;
 }
 
-/** A row as a reading sees it: its place, and those of its events that pass the filter. */
+/** A row as it is read: its place in the order, and those of its events that pass the filter. */
 export interface ReadRow extends EventKey {
   events: HistoryEvent[];
 }
 
 export interface EventPage {
   events: HistoryEvent[];
-  /** Where to go on; null at the end. A page may be shorter than asked for although there is more. */
+  /**
+   * Where the next page starts; null at the end. A page may be shorter than its limit although
+   * there is more.
+   */
   next: EventKey | null;
 }
 
-/** Before every event there can be. */
+/** A place before every event. */
 export const NEWEST: EventKey = {
   at_ms: Number.MAX_SAFE_INTEGER,
   task_id: Number.MAX_SAFE_INTEGER,
@@ -37,13 +46,16 @@ const READING = {
   rows: 100,
   /** After a query that found nothing the next asks for four times as many, up to this. */
   mostRows: 3_200,
-  /** Rows one page may look at: a rare kind in a long history answers short pages and never a time-out. */
+  /**
+   * The most rows that one page reads: a search for a rare kind in a long history gives short pages
+   * instead of a time-out.
+   */
   pageRows: 20_000,
 };
 
 /**
- * The page of up to `limit` events strictly after `start`. `read` answers up to `rows` rows strictly after `after`, with their
- * matching events that come strictly after `start`.
+ * The page of up to `limit` events strictly after `start`. `read` answers up to `rows` rows
+ * strictly after `after`, with their matching events that come strictly after `start`.
  */
 export async function readPage(
   start: EventKey,
@@ -52,7 +64,8 @@ export async function readPage(
   reading = READING,
 ): Promise<EventPage> {
   const found: HistoryEvent[] = [];
-  // Rows up to here hold nothing that comes after `start`: a row's first event is its newest place in the order.
+  // No row up to `start` holds an event after `start`: a row's first event is the last of its
+  // events in this order.
   let after = start;
   let size = reading.rows;
   let seen = 0;
@@ -67,12 +80,12 @@ export async function readPage(
       return { events, next: found.length > limit ? keyOf(events.at(-1)!) : null };
     }
 
-    // Unread rows start at or before `last`, so their events are no later than this.
+    // An unread row starts at or before `last`, so none of its events is later than this.
     const horizon = { ...NEWEST, at_ms: last.at_ms + ROW_SPAN_MS };
     const ready = found.filter((event) => event.at_ms > horizon.at_ms).slice(0, limit);
     if (ready.length === limit) return { events: ready, next: keyOf(ready.at(-1)!) };
     seen += rows.length;
-    // Never without progress, or a client would ask for the same page for ever.
+    // Only with progress: otherwise a client would ask for the same page for ever.
     if (seen >= reading.pageRows && newestFirst(start, horizon) < 0) return { events: ready, next: horizon };
     after = last;
     if (found.length === foundBefore) size = Math.min(size * 4, reading.mostRows);
@@ -87,18 +100,16 @@ function newestFirst(a: EventKey, b: EventKey): number {
   return b.at_ms - a.at_ms || b.task_id - a.task_id || b.seq - a.seq;
 }
 
-/** A place as clients carry it: opaque to them. */
+/** A place in the order, as an opaque text for clients. */
 export function encodeCursor({ at_ms, task_id, seq }: EventKey): string {
-  return btoa(JSON.stringify([at_ms, task_id, seq]))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
+  return toBase64Url(new TextEncoder().encode(JSON.stringify([at_ms, task_id, seq])));
 }
 
-/** The place a cursor stands for; null when we did not make it. */
+/** The place that a cursor stands for; null when `encodeCursor` did not make it. */
 export function decodeCursor(text: string): EventKey | null {
   try {
-    const parts: unknown = JSON.parse(atob(text.replaceAll("-", "+").replaceAll("_", "/")));
+    const bytes = fromBase64Url(text);
+    const parts: unknown = bytes && JSON.parse(new TextDecoder().decode(bytes));
     if (!Array.isArray(parts) || parts.length !== 3 || !parts.every((part) => Number.isSafeInteger(part))) return null;
     const [at_ms, task_id, seq] = parts as [number, number, number];
     return { at_ms, task_id, seq };

@@ -4,7 +4,7 @@
  */
 import { GRANT_HEADER, signGrant, verifyGrant } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
-import { signingKey, type SigningEnv } from "../platform/signing.ts";
+import { signingKey, type SigningEnv } from "../platform/signing-key.ts";
 import type { Grant } from "../protocol/file.ts";
 import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";

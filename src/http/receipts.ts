@@ -5,7 +5,7 @@
  */
 import { verifyReceipt } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
-import { signingKey, type SigningEnv } from "../platform/signing.ts";
+import { signingKey, type SigningEnv } from "../platform/signing-key.ts";
 import type { DoneFrame } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Proven, ProvenFrame } from "../rpc/task.ts";

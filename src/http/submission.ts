@@ -8,7 +8,7 @@ import { sizeOf } from "../files/store.ts";
 import type { Env } from "../rpc/env.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import { sha256Hex } from "../platform/signing.ts";
+import { sha256Hex } from "../platform/secrets.ts";
 import { formatFrameList } from "../protocol/frame-list.ts";
 import type { Input } from "../protocol/plan.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";

@@ -1,6 +1,6 @@
 /** Tokens, settings and webhooks: what people administer. Dispatch never looks at any of it. */
 import { ok, type Result } from "../lib/result.ts";
-import { newSecret, sha256Hex } from "../platform/signing.ts";
+import { newSecret, sha256Hex } from "../platform/secrets.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";

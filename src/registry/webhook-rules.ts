@@ -2,6 +2,7 @@
  * The rules of webhooks: which events a report causes, when a delivery is tried again, how it is
  * signed. Pure.
  */
+import { toHex } from "../lib/bytes.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { WebhookEvent } from "../protocol/webhook.ts";
 
@@ -42,5 +43,5 @@ export async function signatureOf(secret: string, body: string, nowMs: number): 
     "sign",
   ]);
   const mac = new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(`${t}.${body}`)));
-  return `t=${t},v1=${[...mac].map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+  return `t=${t},v1=${toHex(mac)}`;
 }

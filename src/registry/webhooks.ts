@@ -8,7 +8,8 @@
  *   network.
  */
 import type { Env } from "../rpc/env.ts";
-import { sign, signingKey } from "../platform/signing.ts";
+import { sign } from "../platform/signed-claims.ts";
+import { signingKey } from "../platform/signing-key.ts";
 import type { Webhook, WebhookBody, WebhookCreate } from "../protocol/webhook.ts";
 import { VERSION } from "../protocol/version.ts";
 import type { TaskChange } from "./task-index.ts";

@@ -1,6 +1,6 @@
 /** Workers: registration, reports, sockets, removal. */
 import { ok, type Result } from "../lib/result.ts";
-import { newSecret, sha256Hex } from "../platform/signing.ts";
+import { newSecret, sha256Hex } from "../platform/secrets.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";

@@ -1,5 +1,5 @@
 /** Bindings and secrets of the manager, as `wrangler.toml` declares them. */
-import type { SigningEnv } from "../platform/signing.ts";
+import type { SigningEnv } from "../platform/signing-key.ts";
 
 export interface Env extends SigningEnv {
   TASK: DurableObjectNamespace;

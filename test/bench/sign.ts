@@ -1,4 +1,4 @@
-/** Signs as the manager does (`src/platform/signing.ts`), with Node's own crypto: a client of a benchmark must be quick. */
+/** Signs as the manager does (`src/platform/signed-claims.ts`), with Node's own crypto: a client of a benchmark must be quick. */
 import { createHmac } from "node:crypto";
 import { SIGNING_KEY } from "./runtime.ts";
 

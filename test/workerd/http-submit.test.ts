@@ -1,6 +1,6 @@
 /** Submitting over HTTP: what a task refers to, what it inherits, and what a refusal leaves behind: nothing. */
 import { describe, expect, it } from "vitest";
-import { sha256Hex } from "../../src/platform/signing.ts";
+import { sha256Hex } from "../../src/platform/secrets.ts";
 import { newTask, okJson, problem, send } from "./http-client.ts";
 
 describe("submitting", () => {

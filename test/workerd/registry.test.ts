@@ -1,6 +1,6 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { sha256Hex } from "../../src/platform/signing.ts";
+import { sha256Hex } from "../../src/platform/secrets.ts";
 import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import type { WorkerRegistry } from "../../src/registry/worker-registry.ts";
 import { TaskDO } from "../../src/task/task-do.ts";

@@ -8,7 +8,7 @@ import { GRANT_HEADER, signReceipt } from "../../files/grant.ts";
 import { outputKey } from "../../files/keys.ts";
 import { storeOnce } from "../../files/store.ts";
 import { ok, type Result } from "../../lib/result.ts";
-import { signingKey } from "../../platform/signing.ts";
+import { signingKey } from "../../platform/signing-key.ts";
 import { assembleSchema, receiptSchema, type Grant } from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import { refuse, type ProblemCode, type Refusal } from "../../protocol/problem.ts";

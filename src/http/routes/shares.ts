@@ -3,7 +3,8 @@
  * do not see.
  */
 import { ok } from "../../lib/result.ts";
-import { sign, signingKey } from "../../platform/signing.ts";
+import { sign } from "../../platform/signed-claims.ts";
+import { signingKey } from "../../platform/signing-key.ts";
 import { shareCreateSchema, shareSchema, type ShareClaims } from "../../protocol/share.ts";
 import { callTask } from "../../rpc/stubs.ts";
 import { mayChange } from "../ownership.ts";

@@ -5,7 +5,9 @@
  */
 import type { Env } from "../../rpc/env.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import { sha256Hex, sign, signingKey, verify } from "../../platform/signing.ts";
+import { sha256Hex } from "../../platform/secrets.ts";
+import { sign, verify } from "../../platform/signed-claims.ts";
+import { signingKey } from "../../platform/signing-key.ts";
 import type { Refusal } from "../../protocol/problem.ts";
 import type { ShareClaims } from "../../protocol/share.ts";
 import { ACCESS_TOKEN_MS, type Access, type Principal } from "../../protocol/token.ts";

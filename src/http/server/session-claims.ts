@@ -5,7 +5,8 @@
  * links.
  */
 import type { Env } from "../../rpc/env.ts";
-import { sign, signingKey, verify } from "../../platform/signing.ts";
+import { sign, verify } from "../../platform/signed-claims.ts";
+import { signingKey } from "../../platform/signing-key.ts";
 import { SESSION_MS } from "../../protocol/session.ts";
 import type { ShareClaims } from "../../protocol/share.ts";
 import type { Principal } from "../../protocol/token.ts";

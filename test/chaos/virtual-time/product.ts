@@ -41,7 +41,7 @@ export async function loadProduct(): Promise<Product> {
   takeOver();
   Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
   const objects = ["task/task-do", "registry/worker-registry"];
-  const modules = [...objects, "rpc/stubs", "http/receipts", "http/grants", "platform/signing", "files/grant"];
+  const modules = [...objects, "rpc/stubs", "http/receipts", "http/grants", "platform/signing-key", "files/grant"];
   const loaded: unknown[] = [];
   for (const name of modules) {
     const file = path.resolve(import.meta.dirname, "../../../src", `${name}.ts`);
