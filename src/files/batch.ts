@@ -1,20 +1,27 @@
-/** Many small objects out of one body, of which a few pieces are in memory at a time. */
+/**
+ * Many small objects from one request body. Only a few pieces of the body are in memory at a time.
+ */
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { storeOnce, type Upload } from "./store.ts";
 
-/** As many connections as a Worker has at a time. */
+/** A Worker may have six connections open; more puts would only wait. */
 const PUTS_AT_ONCE = 6;
-/** Small objects are read so many bytes together: a read for each takes a tenth of the runtime's CPU time. */
+/**
+ * Small objects are read together, up to this many bytes: one read for each would take a tenth of
+ * the runtime's CPU time.
+ */
 const PIECE_BYTES = 512 * 1024;
 
-/** What became of one object. */
+/** The outcome for one object. */
 export type Stored = Awaited<ReturnType<typeof storeOnce>>;
 
 /**
- * Store objects whose bytes follow each other in `body`, each by the rules of `storeOnce`, whatever becomes of the others. Answers in
- * their order. Refusal: `invalid_request`, the body ended early; some of what had come by then is stored, each of it whole.
+ * Store objects whose bytes follow each other in `body`. Each is stored by the rules of
+ * `storeOnce`, independently of the others; the outcomes are in the order of `uploads`. Refusal:
+ * `invalid_request`, the body ended early. Then some of the objects that had arrived are stored,
+ * each of them whole.
  */
 export async function storeBatch(
   bucket: R2Bucket,
@@ -25,7 +32,8 @@ export async function storeBatch(
   const stored: Stored[] = [];
   try {
     await mapConcurrent([...uploads.entries()], PUTS_AT_ONCE, async ([index, upload]) => {
-      // Asked for in order, and a generator answers in order.
+      // Uploads are begun in order, and the generator yields in order, so this is the body of this
+      // upload.
       const { value: bytes } = await bodies.next();
       if (!bytes) throw new BrokeOff();
       stored[index] = await storeOnce(bucket, { ...upload, body: bytes });
@@ -39,9 +47,10 @@ export async function storeBatch(
   return ok(stored);
 }
 
+/** The body ended before the last object. */
 class BrokeOff extends Error {}
 
-/** The bytes of each, in order. Throws `BrokeOff` when there are fewer than they have together. */
+/** The bytes of each upload, in order. Throws `BrokeOff` when the body is too short. */
 async function* bodiesOf(
   body: ReadableStream<Uint8Array> | null,
   uploads: readonly { size: number }[],
@@ -56,7 +65,7 @@ async function* bodiesOf(
   return undefined;
 }
 
-/** Sizes that are read together. */
+/** The sizes, grouped into those that are read together. */
 function piecesOf(uploads: readonly { size: number }[]): number[][] {
   const pieces: number[][] = [];
   let room = 0;
@@ -72,7 +81,7 @@ function piecesOf(uploads: readonly { size: number }[]): number[][] {
 }
 
 async function read(reader: ReadableStreamBYOBReader | undefined, size: number): Promise<Uint8Array> {
-  // A reader refuses to read nothing.
+  // A BYOB reader refuses to read zero bytes.
   if (size === 0) return new Uint8Array(0);
   const piece = await reader?.readAtLeast(size, new Uint8Array(size)).catch(() => undefined);
   if (piece?.value?.byteLength !== size) throw new BrokeOff();

@@ -1,6 +1,9 @@
-/** What a download says about its bytes: type, name, hash and range. Pure. */
+/** Headers of a download: content type, file name, entity tag, range. Pure. */
 
-/** Types a browser may show. All else goes out as bytes to save, so nothing uploaded ever runs as a page or a script. */
+/**
+ * Types that a browser may show. Everything else is sent as a file to save, so that no upload runs
+ * as a page or a script.
+ */
 const SHOWN: Record<string, string> = {
   png: "image/png",
   jpg: "image/jpeg",
@@ -12,7 +15,7 @@ const SHOWN: Record<string, string> = {
   txt: "text/plain; charset=utf-8",
 };
 
-/** Known types that a browser cannot show. */
+/** Known types that browsers cannot show. */
 const SAVED: Record<string, string> = {
   exr: "image/x-exr",
   tif: "image/tiff",
@@ -23,8 +26,9 @@ const SAVED: Record<string, string> = {
 };
 
 /**
- * Headers for content that came from somewhere else: its type by the name's extension, never guessed by the browser, shown only
- * when the type is harmless, and in a sandbox without an origin otherwise.
+ * Headers for content that was uploaded. The type follows from the extension of the name, and the
+ * browser must not guess another. Content is shown only when its type is harmless; all other
+ * content is in a sandbox without an origin.
  */
 export function contentHeaders(name: string): Record<string, string> {
   const extension = /\.([a-z0-9]+)$/i.exec(name)?.[1]?.toLowerCase() ?? "";
@@ -38,7 +42,10 @@ export function contentHeaders(name: string): Record<string, string> {
   };
 }
 
-/** A Content-Disposition with the name in ASCII and, where that loses something, as RFC 8187 has it. */
+/**
+ * A Content-Disposition with the name in ASCII, and in the encoding of RFC 8187 where ASCII loses
+ * something.
+ */
 export function disposition(kind: "inline" | "attachment", name: string): string {
   const ascii = name.replace(/[^\x20-\x7e]|["\\%]/g, "_");
   const simple = `${kind}; filename="${ascii}"`;
@@ -55,7 +62,7 @@ export function etagOf(sha256: string): string {
   return `"${sha256}"`;
 }
 
-/** Whether If-None-Match names this tag: then the client has these bytes. */
+/** Whether If-None-Match names this tag, which means that the client has these bytes. */
 export function hasMatch(ifNoneMatch: string | null, etag: string): boolean {
   if (ifNoneMatch === null) return false;
   return ifNoneMatch.split(",").some((item) => item.trim() === "*" || item.trim().replace(/^W\//, "") === etag);
@@ -67,8 +74,9 @@ export interface ByteRange {
 }
 
 /**
- * The one range that a Range header asks for; null for the whole (no header, another unit, several ranges, or unreadable: a server
- * may ignore those), "unsatisfiable" when it begins after the end.
+ * The range that a Range header asks for. Null for the whole content: no header, or one that a
+ * server may ignore (another unit, several ranges, unreadable). "unsatisfiable" when the range
+ * begins after the end.
  */
 export function parseRange(header: string | null, size: number): ByteRange | "unsatisfiable" | null {
   const match = /^bytes=[ \t]*(\d{0,15})-(\d{0,15})[ \t]*$/i.exec(header ?? "");

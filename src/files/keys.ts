@@ -1,13 +1,16 @@
 /**
- * Names of objects in the bucket. Everything is found again by prefix: a task's results under `tasks/<id>/`, an attempt's
- * under `tasks/<id>/<attempt>/`, the parts of a large file under `parts/` and its own key, and all unfinished uploads under
- * `uploads/`, whatever they are to become.
+ * Keys of objects in the bucket. Each kind of object is found by its prefix:
+ *
+ * - `assets/<sha256>`: an input
+ * - `tasks/<id>/<attempt>/<name>`: an output
+ * - `parts/<key>/<upload>/…`: the parts of the large file with that key
+ * - `uploads/<key>`: the record of an upload in parts that is not finished
  */
 
-/** Uploads in parts that are under way: what the daily sweep looks through. */
+/** Records of unfinished uploads, which the daily sweep lists. */
 export const UPLOADS_PREFIX = "uploads/";
 
-/** Inputs. */
+/** Inputs of tasks. */
 export const ASSETS_PREFIX = "assets/";
 
 /** An input, by its content. */
@@ -30,32 +33,38 @@ export function taskPrefix(task: number): string {
   return `tasks/${task}/`;
 }
 
-/** What says which upload of `target` is under way. */
+/** The record of the unfinished upload of `target`. */
 export function uploadKey(target: string): string {
   return `${UPLOADS_PREFIX}${target}`;
 }
 
-/** The parts of `target`, of all its uploads. A target that ends in a slash: of all files under it. */
+/**
+ * The parts of `target`, of all its uploads. With a target that ends in a slash: of all files under
+ * it.
+ */
 export function partsPrefix(target: string): string {
   return target.endsWith("/") ? `parts/${target}` : `parts/${target}/`;
 }
 
-/** Where a part lies. */
+/** What the key of a part says. */
 export interface PartPlace {
   target: string;
-  /** The upload it came with. */
+  /** The id of the upload that it came with. */
   upload: string;
   /** From 1. */
   number: number;
   sha256: string;
 }
 
-/** A part's key; the number is padded, so that a listing is in order (at most 1,000 parts). The hash makes it a name for these bytes only. */
+/**
+ * A part's key. The number is padded so that a listing is in order (at most 1,000 parts); the hash
+ * makes the key unique to its bytes.
+ */
 export function partKey({ target, upload, number, sha256 }: PartPlace): string {
   return `${partsPrefix(target)}${upload}/${String(number).padStart(4, "0")}-${sha256}`;
 }
 
-/** What a part's key says. */
+/** The reverse of `partKey`. */
 export function partPlace(key: string): PartPlace {
   const [, target = "", upload = "", number = "", sha256 = ""] =
     /^parts\/(.*)\/([^/]*)\/(\d+)-([^/]*)$/.exec(key) ?? [];

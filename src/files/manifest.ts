@@ -1,7 +1,8 @@
 /**
- * A file of more than one part. Its bytes stay where they arrived, under keys that say their hash; the object at its own key is
- * the manifest: their hashes in order, written once, after the whole was read through its SHA-256. So a file is there when its
- * manifest is, and what it says can never come to mean other bytes.
+ * A file of more than one part. Its bytes stay in the objects in which the parts arrived, whose
+ * keys contain their hashes. The object at the file's own key is the manifest: the hashes of the
+ * parts, in order. It is written once, after the SHA-256 of the whole was checked. So a file exists
+ * when its manifest exists, and a manifest never stands for other bytes.
  */
 import { PART_BYTES } from "../protocol/file.ts";
 import { partKey } from "./keys.ts";
@@ -13,16 +14,16 @@ export interface Manifest {
   upload: string;
   size: number;
   sha256: string;
-  /** Of each part, in order: all of PART_BYTES, and the last of what is left. */
+  /** The SHA-256 of each part, in order. Every part has PART_BYTES, except the last. */
   parts: readonly string[];
 }
 
-/** Which upload's parts make up this stored file; null when it is an object of its own. */
+/** The upload whose parts make up this stored file; null when the file is a single object. */
 export function uploadIn(object: R2Object): string | null {
   return object.customMetadata?.["upload"] ?? null;
 }
 
-/** Write it where there is nothing yet: false when something was. */
+/** Write a manifest unless an object exists at its key. False when one does. */
 export async function storeManifest(bucket: R2Bucket, manifest: Manifest): Promise<boolean> {
   const { target, upload, size, sha256, parts } = manifest;
   const customMetadata = { sha256, size: String(size), upload };
@@ -30,14 +31,17 @@ export async function storeManifest(bucket: R2Bucket, manifest: Manifest): Promi
   return (await bucket.put(target, parts.join("\n"), { onlyIf, customMetadata })) !== null;
 }
 
-/** The manifest in a stored object that has one (`uploadIn`). */
+/** The manifest in a stored object; `upload`: what `uploadIn` answers for it. */
 export async function readManifest(object: R2ObjectBody, upload: string): Promise<Manifest> {
   const parts = (await object.text()).split("\n");
   const size = Number(object.customMetadata?.["size"]);
   return { target: object.key, upload, size, sha256: hashOf(object), parts };
 }
 
-/** The bytes of a large file, or a range of them, one part after the other; the next is asked for while one is read. */
+/**
+ * The bytes of a large file, or a range of them, part by part. The next part is requested while one
+ * is read.
+ */
 export async function* readParts(
   bucket: R2Bucket,
   manifest: Manifest,
@@ -55,7 +59,8 @@ export async function* readParts(
     for (let index = Math.floor(range.offset / PART_BYTES); next; index++) {
       const { body } = await next;
       next = index < last ? open(index + 1) : null;
-      // Whether it is there is asked when its turn comes.
+      // A failure is thrown when this part's turn comes, and must not count as unhandled until
+      // then.
       next?.catch(() => undefined);
       yield body;
     }
@@ -76,7 +81,7 @@ async function openPart(
   return object;
 }
 
-/** A part that is in the manifest is not there: somebody deleted the file. */
+/** A part of the manifest does not exist: the file was deleted meanwhile. */
 export class PartGone extends Error {
   readonly number: number;
   constructor(number: number) {
@@ -85,7 +90,10 @@ export class PartGone extends Error {
   }
 }
 
-/** Write the bytes of a large file, or a range of them, to `to`, and end it. When that fails, `to` fails with it. */
+/**
+ * Write the bytes of a large file, or a range of them, to `to` and close it. On failure, `to` is
+ * aborted and the error thrown.
+ */
 export async function pipeParts(
   bucket: R2Bucket,
   manifest: Manifest,

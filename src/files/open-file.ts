@@ -1,4 +1,4 @@
-/** A stored file's bytes, be it an object of its own or one in parts. */
+/** Reading a stored file, which is a single object or in parts. */
 import { MAX_PUT_BYTES, PART_BYTES } from "../protocol/file.ts";
 import { pipeParts, readManifest, uploadIn, type Manifest } from "./manifest.ts";
 import { hashOf, sizeOf } from "./store.ts";
@@ -9,21 +9,21 @@ export interface StoredFile {
   sha256: string;
 }
 
-/** Its bytes go one of two ways, once. */
+/** An open file. Its bytes can be read once, by one of the two methods. */
 export interface OpenedFile {
   uploaded: Date;
   pipeTo(to: WritableStream<Uint8Array>): Promise<void>;
   readable(): ReadableStream<Uint8Array>;
 }
 
-/** How often the bucket is asked while a file of this size is read. */
+/** How many requests to the bucket it takes to read a file of this size. */
 export function readsOf(size: number): number {
   return size > MAX_PUT_BYTES ? 1 + Math.ceil(size / PART_BYTES) : 1;
 }
 
 /**
- * Open a file, or a range of it. Null when it is not there, or another one is: what was committed is what is served, or nothing
- * is. A part that is missing breaks the stream.
+ * Open a file, or a range of it. Null when there is no such object, or one with another size or
+ * hash: only what was committed is served. A missing part fails the stream.
  */
 export async function openFile(
   bucket: R2Bucket,
@@ -39,7 +39,7 @@ export async function openFile(
   const upload = uploadIn(object);
   if (upload !== null) return inParts(bucket, await readManifest(object, upload), object.uploaded, range);
   if (!range || !mayHaveParts) return inOne(object);
-  // Large, and yet an object of its own: it was stored before there were manifests.
+  // Large, and yet a single object: it was stored before there were manifests.
   await object.body.cancel();
   const again = await bucket.get(file.key, { range });
   return again && inOne(again);
@@ -57,10 +57,11 @@ function inParts(
 ): OpenedFile {
   const pipeTo = (to: WritableStream<Uint8Array>): Promise<void> =>
     pipeParts(bucket, manifest, range ?? { offset: 0, length: manifest.size }, to);
-  // Not the way for what is piped on: the runtime stalls where one of its own streams is piped into a second one.
+  // Do not pipe this on: the runtime stalls when one of its own streams is piped into another. Use
+  // `pipeTo` for that.
   const readable = (): ReadableStream<Uint8Array> => {
     const through = new IdentityTransformStream();
-    // Whoever reads sees what breaks.
+    // The reader gets the error from the stream.
     pipeTo(through.writable).catch(() => undefined);
     return through.readable;
   };

@@ -1,7 +1,8 @@
 /**
- * Large files in resumable parts. Each part is an object of its own under `parts/`, checked by R2 on arrival, and stays that:
- * putting them together reads them once, through a SHA-256 of the whole, and writes the manifest. Memory stays at one small
- * buffer. Which races there are, and why each ends well, is in decision 012.
+ * Large files in resumable parts. Each part is an object under `parts/`, whose hash R2 checks on
+ * arrival. To assemble a file, the parts are read once to check the SHA-256 of the whole, and the
+ * manifest is written; the parts stay where they are. Memory stays at one small buffer. Decision
+ * 012 lists the races, and why each ends well.
  */
 import { toHex } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
@@ -20,7 +21,7 @@ import {
   type UploadRecord,
 } from "./upload-record.ts";
 
-/** Parts are numbered from 1 to this. */
+/** The highest number of a part; the first is 1. */
 export const MAX_PARTS = MAX_FILE_BYTES / PART_BYTES;
 
 export interface Part {
@@ -29,7 +30,10 @@ export interface Part {
   sha256: string;
 }
 
-/** Store part `number` of `target`; one that comes again takes the place of the one before. Refusals as of `storeOver`. */
+/**
+ * Store part `number` of `target`. A part that comes again replaces the earlier one. Refusals as of
+ * `storeOver`.
+ */
 export async function storePart(
   bucket: R2Bucket,
   target: string,
@@ -42,7 +46,8 @@ export async function storePart(
   const key = partKey({ target, upload: upload.value, number, sha256: bytes.sha256 });
   const stored = await storeOver(bucket, { ...bytes, key });
   if (!stored.ok) return stored;
-  // The upload may have been finished and its record deleted while these bytes came: without a record no sweep finds them.
+  // While these bytes arrived, the upload may have been finished and its record deleted. No sweep
+  // finds a part without a record.
   return await ensureRecord(bucket, target);
 }
 
@@ -53,9 +58,12 @@ export async function listParts(bucket: R2Bucket, target: string, nowMs: number)
 }
 
 /**
- * Put the parts of `target` together. Idempotent: when the file is there already, that is the answer. Refusals: `conflict`
- * (a part is missing, or another content is stored there), `invalid` (the whole has another size or hash: nothing is stored, and
- * its parts count no more), `overloaded` (the parts stay; try again). `now`: epoch milliseconds.
+ * Assemble the parts of `target`. Idempotent: when the file exists, that is the answer. `now`:
+ * epoch milliseconds. Refusals:
+ *
+ * - `conflict`: a part is missing, or other content is stored at the key
+ * - `invalid`: the whole has another size or hash. Nothing is stored, and the upload is given up
+ * - `overloaded`: the storage failed. The parts stay, the client may try again
  */
 export async function assemble(
   bucket: R2Bucket,
@@ -63,29 +71,30 @@ export async function assemble(
   whole: { size: number; sha256: string },
   now: () => number,
 ): Promise<Result<{ created: boolean }, Refusal>> {
-  // In this order: whoever else finishes deletes the record last, so a record that is gone means a file that is there.
+  // The record is read before the file. A concurrent call that finishes deletes the record last, so
+  // when there is no record because of it, the file is found.
   const record = await currentUpload(bucket, target, now());
   const stored = record ? await storedParts(bucket, target) : [];
   const present = await bucket.head(target);
   if (present) {
     const same = sameContent(present, whole);
-    // What else came with the file's own upload is for the file to take along when it goes.
-    if (same.ok && record) await tidy(bucket, target, stored, ({ upload }) => upload === uploadIn(present));
+    // The parts of the file's own upload stay: they are the file, and are deleted with it.
+    if (same.ok && record) await deleteOrphans(bucket, target, stored, ({ upload }) => upload === uploadIn(present));
     return same;
   }
   if (!record) return refuse("conflict", "None of the parts is here; send them.");
   const parts = partsOf(record, stored);
-  const made = await makeOf(bucket, target, parts, record, whole, now);
-  // Whatever it is that is wrong with them: the next ones begin anew.
-  if (!made.ok && made.error.code === "invalid") await orWarn(giveUpUpload(bucket, record));
-  if (made.ok && made.value.created) {
+  const assembled = await assembleParts(bucket, target, parts, record, whole, now);
+  // Whichever part is wrong, the next part begins a new upload.
+  if (!assembled.ok && assembled.error.code === "invalid") await orWarn(giveUpUpload(bucket, record));
+  if (assembled.ok && assembled.value.created) {
     const own = new Set(parts.length > 1 ? parts.map((part) => part.key) : []);
-    await tidy(bucket, target, stored, ({ key }) => own.has(key));
+    await deleteOrphans(bucket, target, stored, ({ key }) => own.has(key));
   }
-  return made;
+  return assembled;
 }
 
-async function makeOf(
+async function assembleParts(
   bucket: R2Bucket,
   target: string,
   parts: readonly StoredPart[],
@@ -96,31 +105,32 @@ async function makeOf(
   const checked = checkParts(parts, whole.size);
   if (!checked.ok) return checked;
   try {
-    if (parts.length === 1) return await makeSmall(bucket, target, parts[0]!, whole);
+    if (parts.length === 1) return await assembleSmall(bucket, target, parts[0]!, whole);
     const manifest = { ...whole, target, upload, parts: parts.map((part) => part.sha256) };
-    return await makeLarge(bucket, manifest, record.writtenMs, now);
+    return await assembleLarge(bucket, manifest, record.writtenMs, now);
   } catch (error) {
-    return await failed(bucket, target, whole, error);
+    return await afterFailure(bucket, target, whole, error);
   }
 }
 
-/** Read the whole through its hash, and write the manifest. */
-async function makeLarge(
+/** Check the hash of the whole, and write the manifest. */
+async function assembleLarge(
   bucket: R2Bucket,
   manifest: Manifest,
   writtenMs: number,
   now: () => number,
 ): Promise<Result<{ created: boolean }, Refusal>> {
   if ((await hashWhole(bucket, manifest)) !== manifest.sha256) return refuse("invalid", NOT_THIS_HASH, "sha256");
-  // Reading takes minutes, and a day is left; but nothing that the sweep might take gets into a file.
+  // Reading takes minutes, and a day is left. Checked all the same: a file must not have parts that
+  // the sweep may delete.
   if (!isOpen(writtenMs, now() - SWEEP_MARGIN_MS / 2))
     return refuse("conflict", "The parts are too old by now; send them again.");
   if (await storeManifest(bucket, manifest)) return ok({ created: true });
   return await whatIsThere(bucket, manifest.target, manifest);
 }
 
-/** What fits into one PUT becomes one object, as if it had come in one. */
-async function makeSmall(
+/** A file of one part becomes a single object, as if it had been uploaded in one request. */
+async function assembleSmall(
   bucket: R2Bucket,
   target: string,
   part: StoredPart,
@@ -134,8 +144,11 @@ async function makeSmall(
 
 const NOT_THIS_HASH = "The parts together do not have this SHA-256; they count no more, send them again.";
 
-/** What went wrong while the parts were read: a part that is gone may have become the file meanwhile. */
-async function failed(
+/**
+ * The answer after a failure while the parts were read: a part may be gone because a concurrent
+ * call finished the file.
+ */
+async function afterFailure(
   bucket: R2Bucket,
   target: string,
   whole: { size: number; sha256: string },
@@ -145,14 +158,14 @@ async function failed(
     const finished = await bucket.head(target);
     if (finished) return sameContent(finished, whole);
   } catch {
-    // The first failure says more.
+    // The first failure is the one to report.
   }
   if (error instanceof PartGone)
     return refuse("conflict", `Part ${error.number} went away; list the parts and send what is missing.`);
   return err(storageRefusal("assemble", error));
 }
 
-/** Bytes that are in memory at a time. */
+/** Bytes that are read, and in memory, at a time. */
 const BUFFER_BYTES = 256 * 1024;
 
 async function hashWhole(bucket: R2Bucket, manifest: Manifest): Promise<string> {
@@ -163,7 +176,7 @@ async function hashWhole(bucket: R2Bucket, manifest: Manifest): Promise<string> 
     for await (const body of readParts(bucket, manifest)) {
       const reader = body.getReader({ mode: "byob" });
       for (;;) {
-        // Few large chunks: each costs a turn of the event loop, whatever its size.
+        // Few large chunks, because each costs a turn of the event loop whatever its size.
         const { done, value } = await reader.readAtLeast(BUFFER_BYTES, new Uint8Array(buffer));
         if (value) {
           await hash.write(value);
@@ -181,7 +194,10 @@ async function hashWhole(bucket: R2Bucket, manifest: Manifest): Promise<string> 
   return toHex(new Uint8Array(await digest.digest));
 }
 
-/** Whether parts 1..n are there and have the sizes that make the whole: PART_BYTES each, the rest in the last. */
+/**
+ * Whether all parts have arrived with their sizes: PART_BYTES each, and the rest in the last.
+ * Refusals: `invalid`, `conflict`.
+ */
 export function checkParts(parts: readonly Part[], size: number): Result<null, Refusal> {
   const count = Math.ceil(size / PART_BYTES);
   const sizes = new Map(parts.map((part) => [part.number, part.size]));
@@ -206,7 +222,7 @@ interface StoredPart extends Part, PartPlace {
   storedMs: number;
 }
 
-/** The parts of all uploads of `target`. */
+/** The stored parts of `target`, of all its uploads. */
 async function storedParts(bucket: R2Bucket, target: string): Promise<StoredPart[]> {
   const parts: StoredPart[] = [];
   let cursor: string | undefined;
@@ -219,7 +235,7 @@ async function storedParts(bucket: R2Bucket, target: string): Promise<StoredPart
   return parts;
 }
 
-/** Of this upload, the newest of each number, in order. */
+/** The parts of this upload in order; of parts with one number, the newest. */
 function partsOf({ upload }: UploadRecord, stored: readonly StoredPart[]): StoredPart[] {
   const newest = new Map<number, StoredPart>();
   for (const part of stored) {
@@ -230,17 +246,21 @@ function partsOf({ upload }: UploadRecord, stored: readonly StoredPart[]): Store
   return [...newest.values()].toSorted((a, b) => a.number - b.number);
 }
 
-/** The file is there: delete what no part of it is, and forget the upload. What fails here, the daily sweep does. */
-async function tidy(
+/**
+ * The file exists: delete the orphaned parts and the record. If this fails, the daily sweep does
+ * it.
+ */
+async function deleteOrphans(
   bucket: R2Bucket,
   target: string,
   stored: readonly StoredPart[],
   isOwn: (part: StoredPart) => boolean,
 ): Promise<void> {
-  const strays = stored.filter((part) => !isOwn(part)).map((part) => part.key);
-  await orWarn(deleteKeys(bucket, [...strays, uploadKey(target)]));
+  const orphans = stored.filter((part) => !isOwn(part)).map((part) => part.key);
+  await orWarn(deleteKeys(bucket, [...orphans, uploadKey(target)]));
 }
 
+/** Log a failure instead of throwing it. */
 async function orWarn(work: Promise<void>): Promise<void> {
   await work.catch((error: unknown) => console.warn(`R2 failed: ${String(error)}`));
 }

@@ -1,4 +1,4 @@
-/** One object, stored whole or not at all. R2 itself checks the hash while the bytes stream through. */
+/** Storing one object, whole or not at all. R2 checks the hash while the bytes stream through. */
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -6,22 +6,23 @@ import { ASSETS_PREFIX } from "./keys.ts";
 
 export interface Upload {
   key: string;
-  /** Null for no bytes at all. Bytes that are in memory have `size`. */
+  /** Null for an empty object. A Uint8Array has exactly `size` bytes. */
   body: ReadableStream<Uint8Array> | Uint8Array | null;
-  /** Bytes, as the client said: more or fewer are refused. */
+  /** The number of bytes that the client announced: more or fewer are refused. */
   size: number;
-  /** Of these bytes, as the client said: R2 refuses others. */
+  /** The hash that the client announced: R2 refuses other bytes. */
   sha256: string;
-  /** Where the client said the hash; errors name it. */
+  /** The field or header with that hash, named in errors. */
   hashField: string;
 }
 
-/** R2's code for bytes that do not have the hash they were announced with. */
+/** R2's code for bytes that do not have the announced hash. */
 const BAD_DIGEST = "(10037)";
 
 /**
- * Store an object that is never overwritten. `created` is false when these very bytes were there. Refusals: `invalid_request`
- * (another length), `invalid` (another hash), `conflict` (another content is stored there), `overloaded`.
+ * Store an object that is never overwritten. `created` is false when the same bytes were stored
+ * before. Refusals: `invalid_request` (another length), `invalid` (another hash), `conflict` (other
+ * content is stored at the key), `overloaded` (the storage failed).
  */
 export async function storeOnce(bucket: R2Bucket, upload: Upload): Promise<Result<{ created: boolean }, Refusal>> {
   const stored = await put(bucket, upload, { onlyIf: { etagDoesNotMatch: "*" } });
@@ -30,7 +31,7 @@ export async function storeOnce(bucket: R2Bucket, upload: Upload): Promise<Resul
   return await whatIsThere(bucket, upload.key, upload);
 }
 
-/** After a write that found something there: whether that is what was announced. */
+/** After a write that found an object at its key: whether that object has the announced content. */
 export async function whatIsThere(
   bucket: R2Bucket,
   key: string,
@@ -45,13 +46,15 @@ export async function whatIsThere(
   }
 }
 
-/** Store an object over whatever is there. Refusals as of `storeOnce`, but for `conflict`. */
+/**
+ * Store an object, replacing any other at its key. Refusals as of `storeOnce`, except `conflict`.
+ */
 export async function storeOver(bucket: R2Bucket, upload: Upload): Promise<Result<null, Refusal>> {
   const stored = await put(bucket, upload, {});
   return stored.ok ? ok(null) : stored;
 }
 
-/** Whether what is stored is what was announced. */
+/** Whether a stored file has the announced content; else `conflict`. */
 export function sameContent(
   present: R2Object,
   announced: { size: number; sha256: string },
@@ -60,29 +63,35 @@ export function sameContent(
   return err({ code: "conflict", detail: "Another content is already stored under this name and attempt; it stays." });
 }
 
-/** The SHA-256 of a stored object. It is in our metadata because R2 keeps no hash of an object made of parts. */
+/**
+ * The SHA-256 of a stored file. It is in our own metadata, because R2 has no hash of a file in
+ * parts.
+ */
 export function hashOf(object: R2Object): string {
   return object.customMetadata?.["sha256"] ?? "";
 }
 
-/** The bytes of a stored file: a large one's object is only its manifest, which says them. */
+/**
+ * The size of a stored file in bytes. The object of a large file is its manifest, which states the
+ * size.
+ */
 export function sizeOf(object: R2Object): number {
   return Number(object.customMetadata?.["size"] ?? object.size);
 }
 
-/** R2 deletes at most so many objects a call. */
+/** R2 deletes at most this many objects a call. */
 const DELETED_AT_ONCE = 1_000;
 
-/** Delete these objects and nothing else. */
+/** Delete these objects. */
 export async function deleteKeys(bucket: R2Bucket, keys: readonly string[]): Promise<void> {
   for (let from = 0; from < keys.length; from += DELETED_AT_ONCE)
     await bucket.delete(keys.slice(from, from + DELETED_AT_ONCE));
 }
 
-/** True when stored, false when the condition did not hold. */
+/** Put an object. True when it was stored, false when the condition did not hold. */
 async function put(bucket: R2Bucket, upload: Upload, condition: R2PutOptions): Promise<Result<boolean, Refusal>> {
   const options = { ...condition, sha256: upload.sha256, customMetadata: { sha256: upload.sha256 } };
-  // The types do not know that a put without a condition never answers null.
+  // The type of `put` depends on the options; it answers null only when a condition did not hold.
   const store = async (body: ReadableStream | Uint8Array): Promise<boolean> =>
     ((await bucket.put(upload.key, body, options)) as R2Object | null) !== null;
   if (upload.body instanceof Uint8Array) {
@@ -92,7 +101,8 @@ async function put(bucket: R2Bucket, upload: Upload, condition: R2PutOptions): P
       return err(whyRefused(error, undefined, upload));
     }
   }
-  // R2 takes a stream of known length only; this one also fails when the body is shorter or longer than it.
+  // R2 takes only streams of known length. This one also fails when the body is shorter or longer
+  // than that.
   const fixed = new FixedLengthStream(upload.size);
   const done = new AbortController();
   let broken: unknown;
@@ -104,7 +114,7 @@ async function put(bucket: R2Bucket, upload: Upload, condition: R2PutOptions): P
   } catch (error) {
     return err(whyRefused(error, broken, upload));
   } finally {
-    // A put that failed, or whose condition did not hold, may have left the body unread.
+    // If the put failed, or its condition did not hold, the body may be unread: stop the pipe.
     done.abort();
     await piped;
   }
@@ -134,33 +144,40 @@ function whyRefused(error: unknown, broken: unknown, upload: Upload): Refusal {
   return storageRefusal("put", error);
 }
 
-/** R2 failed us: the client may try again, the log says why. */
+/** R2 failed: the client may try again, and the log has the reason. */
 export function storageRefusal(verb: string, error: unknown): Refusal {
   console.warn(`R2 ${verb} failed: ${error instanceof Error ? error.message : String(error)}`);
   return { code: "overloaded", detail: "The file storage did not answer as it should; try again shortly." };
 }
 
-/** Existence checks at a time: R2 allows six connections, the rest waits in line. */
+/**
+ * Existence checks in flight. A Worker has six connections; with more checks waiting, none of them
+ * is idle.
+ */
 const HEADS_AT_ONCE = 20;
-/** A page of a listing is a class A operation, twelve times the price of a check, and takes as long as thirty, six at a time. */
+/**
+ * A page of a listing is worth it for this many keys: it costs twelve checks in money, and thirty
+ * (six at a time) in time.
+ */
 const LIST_FOR = 40;
 
 /**
- * Which of these assets' keys have no object, in the order given. Pages of a listing answer for as long as each says enough about
- * what is asked, single checks for the rest: most buckets fit into a few pages, and in a large one the first page shows it.
+ * Which of these assets' keys have no object, in the order given. The bucket is listed page by page
+ * for as long as a page decides enough of the keys; the rest is checked one by one. Most buckets
+ * fit into a few pages, and in a large one the first page shows that listing does not pay.
  */
 export async function missingKeys(bucket: R2Bucket, keys: readonly string[]): Promise<string[]> {
   const present = new Set<string>();
   let open = keys.toSorted();
   while (open.length >= LIST_FOR) {
-    // Just before the first: a listing begins after what it is given.
+    // A listing begins after `startAfter`, so that is a text just before the first key.
     const page = await bucket.list({ prefix: ASSETS_PREFIX, startAfter: open[0]!.slice(0, -1) });
     for (const { key } of page.objects) present.add(key);
     const last = page.truncated ? (page.objects.at(-1)?.key ?? "") : null;
     const left = last === null ? [] : open.filter((key) => key > last);
-    const told = open.length - left.length;
+    const decided = open.length - left.length;
     open = left;
-    if (told < LIST_FOR) break;
+    if (decided < LIST_FOR) break;
   }
   await mapConcurrent(open, HEADS_AT_ONCE, async (key) => {
     if (await bucket.head(key)) present.add(key);

@@ -1,4 +1,7 @@
-/** Removing what nobody will ask for again. Every function may be cut short at any point and called again. */
+/**
+ * Deleting garbage from the bucket. Every function may be interrupted at any point and called
+ * again.
+ */
 import { attemptPrefix, partPlace, partsPrefix, taskPrefix, uploadKey, UPLOADS_PREFIX } from "./keys.ts";
 import { uploadIn } from "./manifest.ts";
 import { deleteKeys } from "./store.ts";
@@ -7,13 +10,14 @@ import { STALE_UPLOAD_MS, SWEEP_MARGIN_MS } from "./upload-record.ts";
 /** R2 lists and deletes at most 1,000 objects a call. */
 const PAGE = 1_000;
 
-/** Lists per run of `sweepStaleUploads`, far within a scheduled run's limits. */
+/** Listings of one run of `sweepStaleUploads`: far within the limits of a scheduled run. */
 const MAX_SWEEP_LISTS = 50;
 
 /**
- * Delete what a superseded attempt left: its unfinished uploads, and all of its outputs but those named in `keepNames` (the
- * committed ones). Answers how many objects went. A worker that does not know yet may upload until its grant expires, so
- * call it after that, or what comes late stays until the task is deleted.
+ * Delete what a superseded attempt left: its unfinished uploads, and its outputs except those in
+ * `keepNames` (the committed ones). Answers how many objects were deleted. Call it after the grant
+ * of the attempt has expired: until then a worker may upload, and what arrives after this call
+ * stays until the task is deleted.
  */
 export async function sweepAttempt(
   bucket: R2Bucket,
@@ -29,23 +33,29 @@ export async function sweepAttempt(
   return deleted;
 }
 
-/** Delete these outputs of a task and nothing else. */
+/** Delete these outputs of a task, and their parts. */
 export async function sweepOutputs(bucket: R2Bucket, taskId: number, keys: readonly string[]): Promise<void> {
   await deleteKeys(bucket, keys);
-  // Few tasks have files in parts: for most this is one page, and an empty one.
-  const doomed = new Set(keys);
+  // Few tasks have files in parts: for most, this is one empty page.
+  const toDelete = new Set(keys);
   const under = partsPrefix(taskPrefix(taskId));
-  await sweepPrefix(bucket, under, Infinity, ({ key }) => doomed.has(partPlace(key).target));
+  await sweepPrefix(bucket, under, Infinity, ({ key }) => toDelete.has(partPlace(key).target));
 }
 
-/** Delete all uploads of attempts up to `through`: after a requeue of the whole task none of them can be committed any more. */
+/**
+ * Delete all uploads of the attempts up to `through`: after a requeue of the whole task none of
+ * them can be committed.
+ */
 export async function sweepAttempts(bucket: R2Bucket, taskId: number, through: number): Promise<void> {
   for (const prefix of prefixesOf(taskPrefix(taskId))) {
     await sweepPrefix(bucket, prefix, Infinity, ({ key }) => Number.parseInt(key.slice(prefix.length), 10) <= through);
   }
 }
 
-/** Delete everything of a task with at most `maxLists` listings of 1,000. True when nothing is left; else call again. */
+/**
+ * Delete all objects of a task, with at most `maxLists` listings of 1,000. False when some may be
+ * left: call again.
+ */
 export async function deleteTaskObjects(bucket: R2Bucket, taskId: number, maxLists: number): Promise<boolean> {
   let left = maxLists;
   for (const prefix of prefixesOf(taskPrefix(taskId))) {
@@ -58,8 +68,8 @@ export async function deleteTaskObjects(bucket: R2Bucket, taskId: number, maxLis
 }
 
 /**
- * Delete the uploads that nothing was added to for STALE_UPLOAD_MS, and their parts. For a cron: bounded, and true when it saw
- * all of them.
+ * Delete the uploads in parts to which nothing was added for STALE_UPLOAD_MS. For a scheduled run:
+ * bounded; `complete` when all uploads were seen.
  */
 export async function sweepStaleUploads(
   env: { FILES: R2Bucket },
@@ -84,7 +94,7 @@ export async function sweepStaleUploads(
   return { deleted, complete: cursor === undefined };
 }
 
-/** What a stale upload left: the parts that are in no file, and last the record that leads here. */
+/** Delete the orphaned parts of a stale upload, and last the record, by which they are found. */
 async function sweepUpload(
   bucket: R2Bucket,
   key: string,
@@ -94,37 +104,41 @@ async function sweepUpload(
   const target = key.slice(UPLOADS_PREFIX.length);
   const file = await bucket.head(target);
   const own = file && uploadIn(file);
-  // A new upload may have begun since the listing: its parts are young.
-  const isStray = ({ key: part, uploaded }: R2Object): boolean =>
+  // A new upload may have begun since the listing; its parts are younger than this.
+  const isOrphan = ({ key: part, uploaded }: R2Object): boolean =>
     partPlace(part).upload !== own && uploaded.getTime() < nowMs - (STALE_UPLOAD_MS - SWEEP_MARGIN_MS);
-  const parts = await sweepPrefix(bucket, partsPrefix(target), maxLists, isStray);
+  const parts = await sweepPrefix(bucket, partsPrefix(target), maxLists, isOrphan);
   if (!parts.complete) return parts;
   const record = await bucket.head(key);
   if (record && record.uploaded.getTime() < nowMs - STALE_UPLOAD_MS) await bucket.delete(key);
   return { ...parts, deleted: parts.deleted + 1 };
 }
 
-/** Everything under a prefix of outputs: the files, so that none of them is there without its parts, the parts, and what is under way. */
+/**
+ * The prefixes of everything that belongs to outputs, in the order of deletion: the files first, so
+ * that no file exists without its parts; then the parts, and the records of unfinished uploads.
+ */
 function prefixesOf(outputs: string): string[] {
   return [outputs, partsPrefix(outputs), uploadKey(outputs)];
 }
 
-/** The file's name at the start of what follows an attempt's prefix. */
+/** The name of the file, from what follows an attempt's prefix in a key. */
 function firstName(rest: string): string {
   return rest.split("/", 1)[0]!;
 }
 
+/** Delete the objects under a prefix that `toDelete` picks, with at most `maxLists` listings. */
 async function sweepPrefix(
   bucket: R2Bucket,
   prefix: string,
   maxLists: number,
-  doomed: (object: R2Object) => boolean,
+  toDelete: (object: R2Object) => boolean,
 ): Promise<{ deleted: number; lists: number; complete: boolean }> {
   let deleted = 0;
   let cursor: string | undefined;
   for (let lists = 1; lists <= maxLists; lists++) {
     const page: R2Objects = await bucket.list({ prefix, limit: PAGE, cursor });
-    const keys = page.objects.filter(doomed).map((object) => object.key);
+    const keys = page.objects.filter(toDelete).map((object) => object.key);
     if (keys.length > 0) await bucket.delete(keys);
     deleted += keys.length;
     if (!page.truncated) return { deleted, lists, complete: true };

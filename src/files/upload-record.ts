@@ -1,23 +1,34 @@
 /**
- * Which upload of a file in parts is under way: a small object with the upload's id, under which its parts are filed. Whoever
- * gives an upload up writes another id over it, on the condition that it is still the old one, and touches no part: so nobody
- * who is putting these very parts together has them taken away.
+ * The record of an unfinished upload in parts: a small object with the id of the upload, which is
+ * part of the keys of its parts. To give an upload up, a new id is written over the old one, on the
+ * condition that it is still the old one. No part is deleted then, so a concurrent call that
+ * assembles these parts does not lose them.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { UPLOADS_PREFIX, uploadKey } from "./keys.ts";
 import { storageRefusal } from "./store.ts";
 
-/** An upload that nothing was added to for so long is swept, and its parts with it: nobody resumes after a week. */
+/**
+ * An upload to which nothing was added for this long is deleted with its parts. A person may resume
+ * after a weekend, or a holiday.
+ */
 export const STALE_UPLOAD_MS = 7 * 86_400_000;
-/** So much before the sweep its parts count as not arrived, so that none of them is on its way into a file when it comes. */
+/**
+ * The parts stop counting this much before the sweep may delete them: none of them is being
+ * assembled when it does.
+ */
 export const SWEEP_MARGIN_MS = 86_400_000;
 /**
- * A record older than this is written anew before the next part: so the parts of a stale one are older than what is left of a
- * week when this, and the longest upload of a part, are taken off.
+ * A record older than this is written anew before the next part. So the parts of a stale record are
+ * at least as old as a week minus this and the longest upload of a part, and a sweep can tell them
+ * from the parts of a new upload.
  */
 const RENEW_AFTER_MS = 43_200_000;
-/** Several parts arrive at once and open the same upload: the storage takes one of them, and may refuse the others for their haste. */
+/**
+ * Parts that arrive at once open the same upload: R2 accepts one of the writes, and may refuse the
+ * others for their rate.
+ */
 const OPEN_TRIES = 4;
 const OPEN_PAUSE_MS = 300;
 
@@ -29,19 +40,25 @@ export interface UploadRecord {
   writtenMs: number;
 }
 
-/** The upload of `target` that is under way, or null: none is, or it waited for too long. */
+/**
+ * The unfinished upload of `target`; null when there is none, or when its parts are too old to
+ * count.
+ */
 export async function currentUpload(bucket: R2Bucket, target: string, nowMs: number): Promise<UploadRecord | null> {
   const object = await bucket.head(uploadKey(target));
   const record = object && recordOf(object);
   return record && isOpen(record.writtenMs, nowMs) ? record : null;
 }
 
-/** Whether the parts of an upload whose record was written then may still become a file. */
+/** Whether the parts of an upload may still become a file, given when its record was written. */
 export function isOpen(writtenMs: number, nowMs: number): boolean {
   return nowMs - writtenMs < STALE_UPLOAD_MS - SWEEP_MARGIN_MS;
 }
 
-/** The id of the upload that parts of `target` belong to now; the first part begins it. */
+/**
+ * The id of the upload that parts of `target` belong to now; a new one for the first part. Refusal:
+ * `overloaded`.
+ */
 export async function openUpload(bucket: R2Bucket, target: string, nowMs: number): Promise<Result<string, Refusal>> {
   let failure: unknown = "others write it all the time";
   for (let tries = 0; tries < OPEN_TRIES; tries++) {
@@ -59,7 +76,10 @@ export async function openUpload(bucket: R2Bucket, target: string, nowMs: number
   return err(storageRefusal("open upload", failure));
 }
 
-/** Whatever lies under `target`'s parts is found by a record, if need be by one of an upload that has nothing yet. */
+/**
+ * Make sure that a record of `target` exists, so that the sweep finds its parts. A new record is
+ * that of an empty upload.
+ */
 export async function ensureRecord(bucket: R2Bucket, target: string): Promise<Result<null, Refusal>> {
   try {
     if (!(await bucket.head(uploadKey(target)))) await writeRecord(bucket, target, newId(), null);
@@ -69,9 +89,9 @@ export async function ensureRecord(bucket: R2Bucket, target: string): Promise<Re
   }
 }
 
-/** The parts that came with this upload count no more; those that come now begin another one. */
+/** Give an upload up: its parts do not count any more, and the next part begins a new upload. */
 export async function giveUpUpload(bucket: R2Bucket, record: UploadRecord): Promise<void> {
-  // If another has written it meanwhile, that has been done.
+  // When the condition fails, a concurrent call has given it up.
   await writeRecord(bucket, record.target, newId(), record);
 }
 
@@ -85,7 +105,11 @@ export function recordOf(object: R2Object): UploadRecord {
   };
 }
 
-/** Write an id over `before`, or where there is none. The body says it, too: the etag changes with the id, and with nothing else. */
+/**
+ * Write an id over the record `before`, or where there is none. False when the condition did not
+ * hold. The id is also the body, because the etag depends on the body: so it changes with the id,
+ * and only then.
+ */
 async function writeRecord(
   bucket: R2Bucket,
   target: string,

@@ -1,4 +1,7 @@
-/** A task's committed files as one zip, stored as they are: rendered images do not shrink. Streamed, with an exact length. */
+/**
+ * A task's committed files as one zip, streamed, with an exact length. Not compressed: rendered
+ * images do not shrink.
+ */
 import { makeZip, predictLength } from "client-zip";
 import { outputKey } from "./keys.ts";
 import { openFile, readsOf, type StoredFile } from "./open-file.ts";
@@ -13,19 +16,26 @@ export interface ZippedFile {
 }
 
 /**
- * The platform allows 10,000 calls in a request; a quarter of that is left to everything else. It is also far below the 65,535
- * entries from which client-zip's directory would need to be Zip64 whatever its size.
+ * The platform allows 10,000 subrequests in a request, and a quarter is left for the rest of it.
+ * This is also far below the 65,535 entries above which a zip's directory must be Zip64 whatever
+ * its size.
  */
 const MAX_ZIP_READS = 7_500;
-/** Files of up to one part, each of which is one read; larger ones take more. */
+/**
+ * The most files in one zip. A file of up to one part is one read; larger files take more, so fewer
+ * of them fit.
+ */
 export const MAX_ZIP_FILES = MAX_ZIP_READS;
 
-/** Whether one request may read all of these. */
+/** Whether one request may read all of these files. */
 export function fitsZip(files: readonly Pick<ZippedFile, "size">[]): boolean {
   return files.reduce((reads, { size }) => reads + readsOf(size), 0) <= MAX_ZIP_READS;
 }
 
-/** The zip of these files and its exact length in bytes. An object is opened only when its turn comes; one that is gone breaks the stream. */
+/**
+ * The zip of these files, and its exact length in bytes. Each object is opened when its turn comes;
+ * a missing one fails the stream.
+ */
 export function zipFiles(
   bucket: R2Bucket,
   task: number,
@@ -44,7 +54,10 @@ interface Entry {
   file: StoredFile;
 }
 
-/** Two frames with files of one name both get in: the later one with its frame before the name. */
+/**
+ * Files of the same name in two frames are both included: the later one with its frame before the
+ * name.
+ */
 function withNames(task: number, files: readonly ZippedFile[]): Entry[] {
   const taken = new Set<string>();
   return files.map(({ frame, name, size, sha256, attempt }) => {

@@ -1,23 +1,27 @@
 /**
- * What has changed since when, so that a page that was away gets only what it missed. Not a list of messages but of names: what
- * is sent is always how the thing stands now. Pure; in memory, bounded.
+ * Which things have changed since which message, so that a page that was away gets only what it
+ * missed. A log of names, not of messages: a page gets each thing as it is now. Pure; in memory,
+ * bounded.
  */
 
-/** Names kept: beyond this the oldest are forgotten, and who was away for longer gets a snapshot. */
+/**
+ * The most names that are kept. The oldest are dropped beyond that, and a page that was away for
+ * longer gets a snapshot.
+ */
 const MAX_NAMES = 5_000;
 
 export class ChangeLog<K> {
   readonly #max: number;
-  /** By the step they last changed in, oldest first. */
+  /** Name → the step of its last change, in the order of steps. */
   readonly #steps = new Map<K, number>();
   #pending = new Set<K>();
   #seq: number;
-  /** What changed in this step or before is not known any more. */
+  /** Changes of this step, and of steps before it, are not known any more. */
   #floor: number;
 
   /**
-   * `seq` to start at. With the clock's milliseconds it rises across restarts without being stored, since there are far fewer
-   * steps than that.
+   * `seq`: the number to start from. The clock's milliseconds rise over restarts without being
+   * stored, because there are far fewer steps than milliseconds.
    */
   constructor(seq: number, max = MAX_NAMES) {
     this.#seq = seq;
@@ -25,29 +29,32 @@ export class ChangeLog<K> {
     this.#max = max;
   }
 
-  /** The newest step. */
+  /** The number of the newest step. */
   get seq(): number {
     return this.#seq;
   }
 
-  /** Whether the next step has something in it. */
+  /** Whether anything has changed since the newest step. */
   get waiting(): boolean {
     return this.#pending.size > 0;
   }
 
-  /** This has changed; it belongs to the next step. */
+  /** This has changed: it is part of the next step. */
   note(name: K): void {
     this.#pending.add(name);
   }
 
-  /** End the step: what changed in it; null when nothing did. */
+  /**
+   * Begin a new step. Answers what has changed in the one that ended; null, and no new step, when
+   * nothing has.
+   */
   step(): K[] | null {
     if (this.#pending.size === 0) return null;
     const names = [...this.#pending];
     this.#pending = new Set();
     this.#seq++;
     if (names.length > this.#max) {
-      // None of what was kept would be left, nor all of this.
+      // Not even these names fit, so none is kept.
       this.#steps.clear();
       this.#floor = this.#seq;
       return names;
@@ -64,14 +71,20 @@ export class ChangeLog<K> {
     return names;
   }
 
-  /** What has changed after step `seq`, the step that is not ended yet included; null when that is not known. */
+  /**
+   * What has changed after step `seq`, including what is part of the next step; null when that is
+   * not known.
+   */
   since(seq: number): K[] | null {
     if (seq < this.#floor || seq > this.#seq) return null;
     const ended = [...this.#steps].filter(([, step]) => step > seq).map(([name]) => name);
     return [...new Set([...ended, ...this.#pending])];
   }
 
-  /** Too much has changed, or nobody looked: forget it all, and start a new step. */
+  /**
+   * Drop all names and begin a new step: too much has changed, or changes were not noted for a
+   * while.
+   */
   forget(): void {
     this.#pending = new Set();
     this.#steps.clear();

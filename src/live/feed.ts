@@ -1,9 +1,13 @@
 /**
- * Live sockets of one object: a snapshot to whoever comes, then what changes to all, at most four times a second. Hibernatable:
- * what must outlive the object's sleep is in each socket's attachment. With nobody watching `note` returns at once.
+ * The live sockets of one object. A new socket gets a snapshot; then every socket gets what
+ * changes, at most four times a second.
  *
- * A message is made once per kind of view and sent to all sockets of that kind, so that what two hundred pages cost is two hundred
- * sends. Nothing is sent to a holder who has not been asked about for 30 s (P9): these wait for the answer.
+ * - The sockets hibernate: what must outlive the object's sleep is in each socket's attachment.
+ * - While no page watches, `note` returns at once.
+ * - A message is made once for each kind of view and sent to all sockets of that kind, so each page
+ *   more costs one send more.
+ * - Nothing is sent to a viewer whose access was last checked 30 s ago or longer (P9): its message
+ *   waits for the check.
  */
 import { problemResponse } from "../platform/problem-response.ts";
 import { CLOSE_SIGNED_OUT, LIVE_EVERY_MS } from "../protocol/live.ts";
@@ -11,19 +15,34 @@ import { PING, PONG } from "../protocol/worker.ts";
 import { ChangeLog } from "./change-log.ts";
 import type { Viewer } from "./viewer.ts";
 
-/** The socket's tag, to tell it from workers' sockets. */
+/** Tells these sockets from those of workers. */
 const TAG = "live";
-/** Before this much time has passed since a holder was asked about, a message is sent without asking. */
+/**
+ * A viewer's access is checked again after this: so long a revoked token still sees what changes
+ * (P9 allows 60 s).
+ */
 const RECHECK_MS = 30_000;
-/** Changes are noted for so long after the last socket went: a page that comes back from a short break gets what it missed. */
+/**
+ * Changes are noted this much longer after the last socket closed: a page that reconnects gets what
+ * it missed, not a snapshot.
+ */
 const RECORD_MS = 60_000;
-/** Pages ping at least once a minute, even in a background tab; one this silent is gone, whether or not its close arrived. */
+/**
+ * Pages ping at least once a minute, even in a background tab. One this silent is gone, even if its
+ * close never arrived.
+ */
 const SILENT_MS = 180_000;
-/** More pages than this are told less often, so that what they take of the object's time does not rise with their number. */
-const OFTEN_TOLD = 50;
-/** A watched object has better things to do than serve more. */
+/**
+ * With more pages than this, messages are sent less often: otherwise their share of the object's
+ * time rises with their number.
+ */
+const FULL_RATE_SOCKETS = 50;
+/**
+ * The most sockets of one object; further ones are refused, because each costs the object time that
+ * leases need.
+ */
 export const MAX_SOCKETS = 2_000;
-/** The manager could not ask whether the holder may still watch; it may come again at once. */
+/** Close code: the manager could not send or check now; the page may reconnect at once. */
 const CLOSE_AGAIN = 1013;
 
 interface Attachment {
@@ -33,17 +52,20 @@ interface Attachment {
   checkedMs: number;
 }
 
-/** What a feed is made of. */
+/** Where a feed gets its messages. `K`: the name of a thing that changes. */
 export interface Source<K> {
-  /** Everything, as text. */
+  /** The whole view, as JSON text. */
   snapshot(kind: string, seq: number, nowMs: number): string;
-  /** These things as they are now; null when there is nothing in it for this kind. */
+  /** These things as they are now, as JSON text; null when this kind of view shows none of them. */
   delta(names: readonly K[], kind: string, seq: number, nowMs: number): string | null;
   /** Those viewers that may still watch. */
   living(viewers: readonly Viewer[]): Promise<readonly Viewer[]>;
-  /** Nothing is noted any more. */
+  /**
+   * No page watches, and none that has just gone may come back: what was kept for the feed can be
+   * dropped.
+   */
   unwatched?(): void;
-  /** Whether a page that comes back is told of this; by default it is. */
+  /** Whether a page that reconnects gets a change of this; by default it does. */
   resumes?(name: K): boolean;
 }
 
@@ -53,7 +75,8 @@ export class LiveFeed<K> {
   readonly #sockets = new Map<WebSocket, Attachment>();
   readonly #changes = new ChangeLog<K>(Date.now());
   #recordUntilMs = 0;
-  #whole = false;
+  /** The next message is a snapshot to all. */
+  #snapshotDue = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sentMs = 0;
 
@@ -79,28 +102,31 @@ export class LiveFeed<K> {
     return false;
   }
 
-  /** Whether somebody watches in this way. */
+  /** Whether a socket has this kind of view. */
   has(kind: string): boolean {
     for (const { kind: own } of this.#sockets.values()) if (own === kind) return true;
     return false;
   }
 
-  /** This has changed. */
+  /** This has changed: it is in the next message. */
   note(name: K): void {
     if (!this.watched) return;
     this.#changes.note(name);
     this.#arm();
   }
 
-  /** More has changed than is worth naming: everybody gets a new snapshot. */
+  /** Too much has changed to be named: the next message is a snapshot to all. */
   reset(): void {
     if (!this.watched) return;
     this.#changes.forget();
-    this.#whole = true;
+    this.#snapshotDue = true;
     this.#arm();
   }
 
-  /** Take a socket and send it how things stand, or what it missed since `after`. 503 when there are too many. */
+  /**
+   * The upgrade of a new socket, which is sent a snapshot, or what has changed since message
+   * `after` if that is known. 503 with a problem document when there are too many sockets.
+   */
   open(viewer: Viewer, kind: string, after: number | undefined): Response {
     if (this.#sockets.size >= MAX_SOCKETS)
       return problemResponse({ code: "overloaded", detail: `${MAX_SOCKETS} pages are watching this already.` });
@@ -119,81 +145,87 @@ export class LiveFeed<K> {
       ? (this.#source.delta(missed, kind, seq, nowMs) ?? JSON.stringify({ type: "delta", seq, now_ms: nowMs }))
       : this.#source.snapshot(kind, seq, nowMs);
     this.#send(server, text);
-    // What was noted while nobody was there is told once more, with a number of its own.
+    // Changes that were noted while no socket was open are sent once more, in a message with a
+    // number of its own.
     if (this.#changes.waiting) this.#arm();
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  /** Whether the socket was one of ours; its other side is gone. */
+  /** A socket has closed. Answers whether it was one of this feed. */
   closed(socket: WebSocket): boolean {
     if (!this.#sockets.delete(socket)) return false;
     if (this.#sockets.size === 0) this.#recordUntilMs = Date.now() + RECORD_MS;
     return true;
   }
 
-  /** Close those sockets that are meant. */
-  close(code: number, reason: string, meant: (viewer: Viewer) => boolean = () => true): void {
-    for (const [socket, { viewer }] of this.#sockets) if (meant(viewer)) this.#drop(socket, code, reason);
+  /** Close the sockets of the viewers that `matches` accepts; all by default. */
+  close(code: number, reason: string, matches: (viewer: Viewer) => boolean = () => true): void {
+    for (const [socket, { viewer }] of this.#sockets) if (matches(viewer)) this.#drop(socket, code, reason);
   }
 
   #arm(): void {
     if (this.#timer !== undefined || this.#sockets.size === 0) return;
-    const everyMs = LIVE_EVERY_MS * Math.max(1, this.#sockets.size / OFTEN_TOLD);
+    const everyMs = LIVE_EVERY_MS * Math.max(1, this.#sockets.size / FULL_RATE_SOCKETS);
     const waitMs = Math.max(0, this.#sentMs + everyMs - Date.now());
     this.#timer = setTimeout(() => void this.#flush(), Math.min(waitMs, everyMs));
   }
 
-  /** Send what has changed. The timer stays set until all have it: a slow question delays the next message, never its order. */
+  /**
+   * Send what has changed. The timer counts as set until all sockets have the message, so a slow
+   * access check delays the next message and cannot change the order.
+   */
   async #flush(): Promise<void> {
     const nowMs = Date.now();
     this.#sentMs = nowMs;
     try {
       const names = this.#changes.step();
-      if (names === null && !this.#whole) return;
+      if (names === null && !this.#snapshotDue) return;
       const texts = new Map<string, string | null>();
-      const whole = this.#whole;
-      this.#whole = false;
+      const asSnapshot = this.#snapshotDue;
+      this.#snapshotDue = false;
       const { seq } = this.#changes;
       const textFor = (kind: string): string | null => {
         let text = texts.get(kind);
         if (text === undefined) {
-          text = whole ? this.#source.snapshot(kind, seq, nowMs) : this.#source.delta(names ?? [], kind, seq, nowMs);
+          text = asSnapshot
+            ? this.#source.snapshot(kind, seq, nowMs)
+            : this.#source.delta(names ?? [], kind, seq, nowMs);
           texts.set(kind, text);
         }
         return text;
       };
-      const due: [WebSocket, Attachment][] = [];
+      const toCheck: [WebSocket, Attachment][] = [];
       for (const [socket, attachment] of this.#sockets) {
-        if (this.#isOver(socket, attachment, nowMs)) continue;
+        if (this.#closeIfOver(socket, attachment, nowMs)) continue;
         const text = textFor(attachment.kind);
         if (text === null) continue;
-        if (nowMs - attachment.checkedMs >= RECHECK_MS) due.push([socket, attachment]);
+        if (nowMs - attachment.checkedMs >= RECHECK_MS) toCheck.push([socket, attachment]);
         else this.#send(socket, text);
       }
-      if (due.length > 0) await this.#askThenSend(due, textFor, nowMs);
+      if (toCheck.length > 0) await this.#checkThenSend(toCheck, textFor, nowMs);
     } catch (error) {
-      // They come again and get a snapshot, instead of missing something.
+      // The pages reconnect and get a snapshot. Left open, they would miss a change.
       console.error("a live message could not be made", error);
       this.close(CLOSE_AGAIN, "try again");
     } finally {
       this.#timer = undefined;
-      if (this.#changes.waiting || this.#whole) this.#arm();
+      if (this.#changes.waiting || this.#snapshotDue) this.#arm();
     }
   }
 
-  async #askThenSend(
-    due: readonly [WebSocket, Attachment][],
+  async #checkThenSend(
+    toCheck: readonly [WebSocket, Attachment][],
     textFor: (kind: string) => string | null,
     nowMs: number,
   ): Promise<void> {
-    const texts = due.map(([, { kind }]) => textFor(kind));
+    const texts = toCheck.map(([, { kind }]) => textFor(kind));
     let living: readonly Viewer[] | null = null;
     try {
-      living = await this.#source.living(due.map(([, { viewer }]) => viewer));
+      living = await this.#source.living(toCheck.map(([, { viewer }]) => viewer));
     } catch (error) {
       console.warn("could not ask whether live viewers may still watch", error);
     }
-    for (const [i, [socket, attachment]] of due.entries()) {
+    for (const [i, [socket, attachment]] of toCheck.entries()) {
       if (!this.#sockets.has(socket)) continue;
       if (living === null) this.#drop(socket, CLOSE_AGAIN, "try again");
       else if (!living.includes(attachment.viewer)) this.#drop(socket, CLOSE_SIGNED_OUT, "signed out");
@@ -205,7 +237,7 @@ export class LiveFeed<K> {
     }
   }
 
-  #isOver(socket: WebSocket, { viewer, openedMs }: Attachment, nowMs: number): boolean {
+  #closeIfOver(socket: WebSocket, { viewer, openedMs }: Attachment, nowMs: number): boolean {
     const signMs = Math.max(openedMs, this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0);
     if (viewer.untilMs !== null && viewer.untilMs <= nowMs) this.#drop(socket, CLOSE_SIGNED_OUT, "the session is over");
     else if (nowMs - signMs >= SILENT_MS) this.#drop(socket, CLOSE_AGAIN, "silent for too long");
@@ -217,7 +249,7 @@ export class LiveFeed<K> {
     try {
       socket.send(text);
     } catch {
-      // It broke; its close event may or may not come.
+      // The socket is broken, and its close event may never come.
       this.closed(socket);
     }
   }
@@ -227,7 +259,7 @@ export class LiveFeed<K> {
     try {
       socket.close(code, reason);
     } catch {
-      // Closed already.
+      // It is closed already.
     }
   }
 }

@@ -1,21 +1,31 @@
 /**
- * Who watches through a live socket, as the Worker tells the object in a header it alone writes. An open socket outlives the
- * request that was authenticated, so the object asks again from time to time whether its holder may still watch.
+ * The viewer of a live socket. The Worker, which authenticates the upgrade, names the viewer to the
+ * object in a header. An open socket outlives that request, so the object checks from time to time
+ * whether the viewer may still watch.
  */
 
-/** Set by the Worker on the upgrade it forwards; whatever a client sends under it is dropped. */
+/**
+ * Set by the Worker on the upgrade that it forwards. What a client sends under this name is
+ * dropped.
+ */
 export const VIEWER_HEADER = "Tablao-Viewer";
 
 export interface Viewer {
-  /** Id of the token it signed in with, 0 for the admin token of the environment; null for a share link. */
+  /**
+   * The id of the token that signed in; 0 for the admin token of the environment; null for a share
+   * link.
+   */
   token: number | null;
-  /** Generation of the share link; null for tokens. */
+  /** The generation of the share link; null for a token. */
   share: number | null;
-  /** When the session ends by itself; null for never. */
+  /** When the session expires, in epoch milliseconds; null for never. */
   untilMs: number | null;
 }
 
-/** The viewer a forwarded upgrade names. Throws when the Worker named none: a bug of ours. */
+/**
+ * The viewer that a forwarded upgrade names. Throws when it names none, which would be a bug of the
+ * Worker.
+ */
 export function viewerOf(request: Request): Viewer {
   return JSON.parse(request.headers.get(VIEWER_HEADER)!) as Viewer;
 }

@@ -5,7 +5,7 @@ import { signGrant } from "../../src/files/grant.ts";
 import { MAX_ZIP_FILES } from "../../src/files/zip.ts";
 import { downloadFrame, downloadZip, listFiles } from "../../src/http/routes/downloads.ts";
 import { runRoute } from "../../src/http/server/run-route.ts";
-import { importKey } from "../../src/platform/signing.ts";
+import { importKey } from "../../src/platform/signing-key.ts";
 import type { FileList, Grant } from "../../src/protocol/file.ts";
 import { ARTIST, call, env, GRANT, problem, SECRET, sha256, text, WORKER, type Call } from "./files-call.ts";
 

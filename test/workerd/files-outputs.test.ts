@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
 import { deleteTaskObjects, sweepAttempt, sweepAttempts, sweepOutputs } from "../../src/files/sweep.ts";
 import { assembleOutput, listOutputParts, putOutput, putOutputPart } from "../../src/http/routes/outputs.ts";
-import { importKey } from "../../src/platform/signing.ts";
+import { importKey } from "../../src/platform/signing-key.ts";
 import { PART_BYTES, type Grant } from "../../src/protocol/file.ts";
 import type { Principal } from "../../src/protocol/token.ts";
 import { ARTIST, call, env, GRANT, keys, post, problem, put, SECRET, sha256, text, WORKER } from "./files-call.ts";

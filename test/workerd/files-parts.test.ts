@@ -10,7 +10,7 @@ import { assembleAsset, getAsset, listAssetParts, putAssetPart } from "../../src
 import { readBackupRows } from "../../src/http/routes/backup.ts";
 import { answerContent, ofLength } from "../../src/http/stored-content.ts";
 import { assembleOutput, putOutput, putOutputPart } from "../../src/http/routes/outputs.ts";
-import { importKey } from "../../src/platform/signing.ts";
+import { importKey } from "../../src/platform/signing-key.ts";
 import { PART_BYTES } from "../../src/protocol/file.ts";
 import { call, env, GRANT, keys, post, problem, put, SECRET, sha256, text, WORKER } from "./files-call.ts";
 
