@@ -1,32 +1,41 @@
 /**
- * Rows of a Durable Object's database out and in again, a page at a time, whatever its tables are. Tables and their keys are
- * read from the database itself, so a table added later is in the next dump without a word here.
+ * Reading and writing all rows of a Durable Object's database, page by page. Tables and their keys
+ * are read from the database itself, so a table that is added later is in the next dump without a
+ * change here.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "./sql.ts";
 
-/** A row of a dump: its table, and its columns by name. Bytes are kept in the bucket, never in rows. */
+/**
+ * A row of a dump: its table, and its values by column. No blobs: bytes are in the bucket, never in
+ * rows.
+ */
 export type DumpRow = [table: string, row: Record<string, DumpValue>];
 
 type DumpValue = string | number | null;
 
 export interface DumpPage {
   rows: DumpRow[];
-  /** Where the next page begins; null at the end. */
+  /** Where the next page starts; null at the end. */
   cursor: string | null;
 }
 
-/** Characters of JSON on a page; one row more may go beyond it. A row holds 2 MB at most, an answer over RPC 32 MB. */
+/**
+ * Characters of JSON on a page; the last row may go beyond it. A row has 2 MB at most, and an
+ * answer over RPC 32 MB, so a larger page gains nothing and a few times more would not pass.
+ */
 const PAGE_CHARS = 4_000_000;
 
 interface Position {
-  /** Table the next page begins in. */
+  /** The table in which the next page starts. */
   table: string;
-  /** Key of the last row that was read there. */
+  /** The key of the last row that was read there; empty when none was. */
   after: DumpValue[];
 }
 
-/** Tables of ours, but those named in `without`. */
+/**
+ * The tables of the object, except those of the platform, the migrations, and those in `without`.
+ */
 function tablesOf(sql: SqlStorage, without: readonly string[]): string[] {
   const rows = all<{ name: string }>(sql, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name");
   return rows
@@ -38,7 +47,10 @@ function columnsOf(sql: SqlStorage, table: string): { name: string; pk: number }
   return all<{ name: string; pk: number }>(sql, "SELECT name, pk FROM pragma_table_info(?)", table);
 }
 
-/** The next page. The error is a phrase about the cursor. */
+/**
+ * The page at `cursor`, null for the first. The error is a phrase about the cursor ("the cursor is
+ * not …").
+ */
 export function dumpPage(sql: SqlStorage, without: readonly string[], cursor: string | null): Result<DumpPage, string> {
   const tables = tablesOf(sql, without);
   const start = cursor === null ? { table: tables[0] ?? "", after: [] } : positionOf(cursor);
@@ -78,7 +90,10 @@ function positionOf(cursor: string): Position | null {
   }
 }
 
-/** Put rows in the place of those with their keys; call inside a transaction. The error says which row does not fit. */
+/**
+ * Insert rows, or replace those with the same keys. Call inside a transaction. The error says which
+ * row does not fit.
+ */
 export function insertRows(
   sql: SqlStorage,
   without: readonly string[],
@@ -102,7 +117,7 @@ export function insertRows(
   return ok(null);
 }
 
-/** How many rows each table that is not empty holds. */
+/** The number of rows of each table that is not empty. */
 export function countRows(sql: SqlStorage, without: readonly string[]): Record<string, number> {
   const counts = tablesOf(sql, without).map(
     (table) => [table, first<{ n: number }>(sql, `SELECT count(*) AS n FROM ${table}`)!.n] as const,

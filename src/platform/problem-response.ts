@@ -1,21 +1,30 @@
-/** Refusals, zod issues and thrown errors as problem documents (RFC 9457). Nothing internal leaves through here (P10). */
+/**
+ * Refusals, field errors and thrown errors as problem documents (RFC 9457). No internal detail is
+ * in them (P10).
+ */
 import { PROBLEMS, type FieldError, type Problem, type Refusal } from "../protocol/problem.ts";
 
-/** Relative, so that it resolves against whatever address this manager has. `GET /problems/{code}` answers it. */
+/**
+ * The `type` of a problem: a relative address, so that it holds under any host. `GET
+ * /problems/{code}` answers it.
+ */
 export function problemType(code: string): string {
   return `/problems/${code}`;
 }
 
-/** What a client should wait, in seconds, where a refusal says nothing better. */
+/**
+ * `Retry-After` in seconds, unless the caller sets it. An overloaded object recovers in seconds;
+ * rate limits count by the minute.
+ */
 const RETRY_AFTER_S = { overloaded: 2, rate_limited: 60 } as const;
 
 export interface ProblemInit {
   headers?: Record<string, string>;
-  /** Path or id of this very occurrence. */
+  /** Path or id of this occurrence. */
   instance?: string;
 }
 
-/** A refusal as a document, for an answer that tells of several things. */
+/** A refusal as a problem document, for an answer that contains several of them. */
 export function problemOf(refusal: Refusal): Problem {
   const { status, title } = PROBLEMS[refusal.code];
   return {
@@ -43,7 +52,7 @@ export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Respo
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 
-/** A body or query that broke rules, as one refusal that names every field. */
+/** One refusal for a body or query that breaks rules; it names every field that does. */
 export function invalidFields(errors: FieldError[]): Refusal {
   const first = errors[0];
   const rest = errors.length > 1 ? ` (and ${errors.length - 1} more)` : "";
@@ -53,18 +62,19 @@ export function invalidFields(errors: FieldError[]): Refusal {
   return { code: "invalid", detail, errors };
 }
 
-/** A thrown error: what the caller may know, and what the log must. */
+/** A thrown error: the answer to the client, and what belongs in the log. */
 export interface Failure {
   response: Response;
-  /** For the log only. */
+  /** The error itself; for the log only. */
   message: string;
-  /** Ties the answer to the log line; null where the answer is an ordinary "busy". */
+  /** The id that ties the answer to the log line; null when the answer is an ordinary "busy". */
   incident: string | null;
 }
 
 /**
- * Errors of Durable Object stubs carry `overloaded` or `retryable` (the latter has been retried by then): 503 with
- * `Retry-After`. All else is a bug: 500 with an incident id, and not a word of the error.
+ * The answer to a thrown error. Errors of Durable Object stubs are marked `overloaded` or
+ * `retryable` (those have been retried by then): 503 with `Retry-After`. Every other error is a
+ * bug: 500 with an incident id, and nothing of the error itself.
  */
 export function failureOf(error: unknown): Failure {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);

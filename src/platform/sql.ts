@@ -1,20 +1,23 @@
 /**
- * SQLite of a Durable Object: schema migrations and two ways to read rows. Synchronous throughout: statements without an
- * `await` between them commit together, and a cursor that is consumed at once is never seen half-changed.
+ * SQLite of a Durable Object: schema migrations, and short forms of statements. All of it is
+ * synchronous: statements without an `await` between them commit together, and rows that are read
+ * at once are those of one instant.
  */
 
-/** What a bound parameter may be. Booleans are the caller's to turn into 0 and 1. */
+/** What a bound parameter may be. The caller turns booleans into 0 and 1. */
 export type SqlParam = string | number | null | ArrayBuffer;
 
-/** A row as SQLite gives it back; callers map it to a domain value in one place. */
+/** A row as SQLite returns it; each store maps its rows to domain values in one place. */
 export type SqlRow = Record<string, SqlStorageValue>;
 
 /**
- * Bring a database up to date; call it first thing in the constructor. `steps[0]` is step 1: append to the list, never edit
- * or reorder what has been deployed. Each step commits with its own number or not at all, so a kill in between repeats
- * nothing. A table holds the number because `PRAGMA user_version` is refused in a Durable Object.
+ * Bring a database up to date; call it first in the constructor. `steps[0]` is step 1: append to
+ * the list, and never edit or reorder steps that were deployed. Each step commits together with its
+ * number, so a kill between steps repeats none. A table holds the number, because a Durable Object
+ * refuses `PRAGMA user_version`.
  *
- * Throws when the database is newer than the code: an older deployment must not write to a schema it does not know.
+ * Throws when the database is newer than the code: an older deployment must not write to a schema
+ * that it does not know.
  */
 export function migrate(storage: DurableObjectStorage, steps: readonly string[]): void {
   const { sql } = storage;
@@ -36,15 +39,19 @@ export function all<T extends SqlRow>(sql: SqlStorage, statement: string, ...par
 }
 
 /**
- * The first row of a statement, or undefined when it has none. Reads to the end, so give a query a LIMIT: a `RETURNING` that
- * is left half-read is still a write in progress, and its transaction could not commit.
+ * The first row of a statement, or undefined when it has none. It reads all rows, so give a query a
+ * LIMIT. It must read all: a `RETURNING` statement that is not read to its end is a write in
+ * progress, and its transaction cannot commit.
  */
 // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the statement decides the row's type, as in `exec`
 export function first<T extends SqlRow>(sql: SqlStorage, statement: string, ...params: SqlParam[]): T | undefined {
   return all<T>(sql, statement, ...params)[0];
 }
 
-/** Run a statement for its effect; how many rows it wrote (index entries included), 0 when its guard matched nothing. */
+/**
+ * Run a statement for its effect. Answers how many rows it wrote, index entries included; 0 when
+ * its WHERE matched none.
+ */
 export function run(sql: SqlStorage, statement: string, ...params: SqlParam[]): number {
   return sql.exec(statement, ...params).rowsWritten;
 }

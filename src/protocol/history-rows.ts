@@ -1,16 +1,22 @@
-/** How events are grouped into rows of the table `history`: by the outbox that writes them to D1, and by a backup. Pure. */
+/**
+ * Grouping events into rows of the table `history`, for the outbox that writes them to D1 and for
+ * backups. Pure.
+ */
 import type { EventKind, HistoryEvent } from "./history.ts";
 
 /** One row of the table `history`. */
 export interface HistoryRow {
   task_id: number;
-  /** Of the first event: the row's key within its task. */
+  /** `seq` of the first event: the key of the row within its task. */
   seq: number;
-  /** Of the last event. */
+  /** `seq` of the last event. */
   through_seq: number;
-  /** Of the first event; all others are at most ROW_SPAN_MS later, on the same UTC day. */
+  /**
+   * The instant of the first event. All others are at most ROW_SPAN_MS later, and on the same UTC
+   * day.
+   */
   from_ms: number;
-  /** Null for events about the task itself, which are never in a row with those of frames. */
+  /** Null for events about the task itself: they are never in one row with events of frames. */
   worker_id: number | null;
   type: string;
   frames_done: number;
@@ -20,13 +26,22 @@ export interface HistoryRow {
   events: HistoryEvent[];
 }
 
-/** A row covers at most this time: a reader in time order then looks at few rows beyond the ones it wants. */
+/**
+ * A row covers at most this time. The longer, the more rows a reader in time order must read beyond
+ * those that it wants.
+ */
 export const ROW_SPAN_MS = 60_000;
-/** Longest array of events in a row, in characters; far below D1's 2 MB. An event is at most about 5,000. */
+/**
+ * The longest array of events in a row, in characters: far below the 2 MB of D1. One event has at
+ * most about 5,000.
+ */
 const ROW_CHARS = 32_768;
 const DAY_MS = 86_400_000;
 
-/** Group events (ascending `seq`, of one task) into rows by worker. */
+/**
+ * Group events (of one task, `seq` ascending) into rows by worker. Looks only at earlier events
+ * (see `history/outbox.ts`).
+ */
 export function batchRows(events: readonly HistoryEvent[]): HistoryRow[] {
   const rows: HistoryRow[] = [];
   const open = new Map<number | null, { row: HistoryRow; chars: number }>();
@@ -45,6 +60,10 @@ export function batchRows(events: readonly HistoryEvent[]): HistoryRow[] {
   return rows;
 }
 
+/**
+ * Whether an event begins a new row. May not change while outboxes hold events (see
+ * `history/outbox.ts`).
+ */
 function startsRow(group: { row: HistoryRow; chars: number }, event: HistoryEvent, chars: number): boolean {
   const afterMs = event.at_ms - group.row.from_ms;
   return (
@@ -55,7 +74,10 @@ function startsRow(group: { row: HistoryRow; chars: number }, event: HistoryEven
   );
 }
 
-/** Frames in an attempt, and so a worker; the other kinds are about the task. */
+/**
+ * Whether the event is about frames of an attempt, and so of a worker; events of other kinds are
+ * about the task.
+ */
 export function isAboutFrames(kind: EventKind): kind is "done" | "error" | "lost" {
   return kind === "done" || kind === "error" || kind === "lost";
 }

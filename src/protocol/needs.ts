@@ -1,11 +1,11 @@
-/** What a task needs of a worker, and which workers have it. Pure; the registry's dispatch rests on it. */
+/** What a task needs of a worker, and which workers offer it. Pure; the basis of dispatch. */
 import type { Missing } from "./why.ts";
 
 /** What a worker must offer to do a task. */
 export interface Needs {
   /** The compiler's canonical type. */
   type: string;
-  /** Names of PROGRAMS the worker must have found. */
+  /** Names of PROGRAMS that the worker must have found on its machine. */
   programs: string[];
   tags: string[];
   allow_exec: boolean;
@@ -14,20 +14,23 @@ export interface Needs {
 
 /** What a worker offers, as it reported at registration. */
 export interface Offer {
-  /** Programs it found, name → version. */
+  /** The programs it found, name → version. */
   programs: Readonly<Record<string, string>>;
   tags: readonly string[];
   allow_exec: boolean;
   allow_autoexec: boolean;
 }
 
-/** Whether a worker can do a task: it has every program and tag, and allows what the task must be allowed. */
+/**
+ * Whether a worker can do a task: it has every program and tag, and allows what the task must be
+ * allowed.
+ */
 export function canDo(needs: Needs, worker: Offer): boolean {
   for (const _ of missingFor(needs, worker)) return false;
   return true;
 }
 
-/** What a worker lacks for a task, one by one; nothing when it can do it. */
+/** Yields what a worker lacks for a task, one by one; yields nothing when it can do the task. */
 export function* missingFor(needs: Needs, worker: Offer): Generator<Missing> {
   for (const name of needs.programs) if (!Object.hasOwn(worker.programs, name)) yield { kind: "program", name };
   for (const name of needs.tags) if (!worker.tags.includes(name)) yield { kind: "tag", name };

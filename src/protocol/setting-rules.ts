@@ -1,9 +1,12 @@
-/** Rules of settings: the names the manager knows, their defaults, and presets. Pure. */
+/** The rules of settings: the names that the manager knows, their defaults, and presets. Pure. */
 import { PRESET_PREFIX } from "./constants.ts";
 import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "./problem.ts";
 
-/** What the manager answers for a known name that nobody has set. The paths are the 2015 manager's; empty: the worker's own. */
+/**
+ * The values of known names that are not set. The paths are settings of the 2015 protocol; empty
+ * means that each worker uses the path it found itself.
+ */
 export const DEFAULTS: Readonly<Record<string, unknown>> = {
   lease_s: 60,
   blender_path_linux: "",
@@ -12,8 +15,9 @@ export const DEFAULTS: Readonly<Record<string, unknown>> = {
 };
 
 /**
- * The rules a value breaks, by the setting's name. `null` breaks none: it takes a setting back. `checkPreset` judges a
- * preset's content; its fields start with `value`.
+ * The rules that a value breaks; the fields of the errors start with the setting's name. Null
+ * breaks none: it deletes the setting. `checkPreset` checks the content of a preset, and names
+ * fields that start with `value`.
  */
 export function checkSetting(
   name: string,

@@ -1,6 +1,7 @@
 /**
- * What the holder of a share link sees of a task: how it goes, and its pictures. Settings and error texts name files and paths of
- * the people who made it, and owners are people: these stay out. Pure.
+ * What the holder of a share link sees of a task: its progress and its pictures. Left out: settings
+ * and error texts, because they name files and paths of its makers, and the owner, who is a person.
+ * Pure.
  */
 import type { Frame, Task } from "./task.ts";
 

@@ -1,30 +1,33 @@
-/** A task's rows in a backup, as the command line reads them. Pure. */
+/** Reading a task's rows in a backup, for the command line. Pure. */
 import type { BackupRow } from "./backup.ts";
 import type { OutputFile } from "./task.ts";
 
-/** The part of a frame's stored entry (`task/rules/ledger.ts`) that matters here. */
+/** The part of a frame's stored entry (`task/rules/ledger.ts`) that is needed here. */
 export type StoredFrame = { state: "done"; attempt: number; files: readonly OutputFile[] } | { state: "failed" };
 
-/** The part of a task's record (`task/storage/record.ts`) that matters here. */
+/**
+ * The part of a task's stored record (`task/storage/record.ts`) that is needed here. `tail`: the
+ * recent events.
+ */
 interface StoredRecord {
   ledger: { event_seq: number };
   tail: { seq: number }[];
 }
 
-/** A committed file, and the attempt under which it is stored. */
+/** A committed file, with the attempt under which it is stored. */
 export interface BackedUpFile extends OutputFile {
   attempt: number;
 }
 
-/** What a task's rows say about things that are kept elsewhere. */
+/** What a task's rows say about things that are stored elsewhere. */
 export interface TaskSnapshot {
   /** Committed files: objects of the bucket. */
   files: BackedUpFile[];
-  /** History up to here is in D1 for good; later events are in the rows themselves. */
+  /** Events with a `seq` up to this one are in D1; later ones are in the rows. */
   historyThrough: number;
 }
 
-/** Read a task's rows. Throws when they are none. */
+/** Read a task's rows. Throws when they are not those of a task. */
 export function snapshotOf(rows: readonly BackupRow[]): TaskSnapshot {
   const json = (table: string): unknown[] =>
     rows.filter(([of]) => of === table).map(([, row]) => JSON.parse(row["json"] as string) as unknown);
@@ -39,7 +42,7 @@ export function snapshotOf(rows: readonly BackupRow[]): TaskSnapshot {
   return { files, historyThrough: Math.min(record.ledger.event_seq + 1, ...waiting) - 1 };
 }
 
-/** The rows in the order in which they are put back: the definition last, for with it the task exists. */
+/** The rows in the order of a restore: the definition last, because with it the task exists. */
 export function inRestoreOrder(rows: readonly BackupRow[]): BackupRow[] {
   return [...rows.filter(([table]) => table !== "definition"), ...rows.filter(([table]) => table === "definition")];
 }

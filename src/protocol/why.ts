@@ -1,47 +1,50 @@
 /**
- * Why is this not running? For a task or a worker: the one rule that holds it, in the words of the rules that dispatch itself
- * uses. `rule` is stable and for programs, `text` is a sentence for people.
+ * The answers of `GET …/why`: the one rule that holds a task or a worker back, named as dispatch
+ * applies it. `rule` is for programs and stable; `text` is a sentence for people.
  */
 import { z } from "zod";
 import { idSchema, instantSchema } from "./fields.ts";
 import { taskStatusSchema } from "./task.ts";
 
-/** What holds a task back, whoever asks; the first that applies. */
+/** What holds a task back, whichever worker asks; the first that applies. */
 export const TASK_RULES = [
-  /** Nothing: the next worker that asks gets frames of it, or some do already. */
+  /** Nothing: the next worker that asks gets frames of it, or workers have some already. */
   "none",
   /** Completed, failed or canceled. */
   "ended",
   "paused",
-  /** It waits for other tasks: `waits_for`. */
+  /** It depends on tasks that have not ended: `waits_for`. */
   "depends",
-  /** Every frame that could be given out is being rendered. */
+  /** Every frame that could be claimed is leased. */
   "all_leased",
   /** No worker has ever registered. */
   "no_workers",
-  /** There are workers, and each is held by a rule of its own: `holds`. */
+  /** There are workers, and each is kept from it by a rule of its own: `workers`. */
   "workers_held",
 ] as const;
 
 /** What keeps a worker from a task (or from all tasks); the first that applies. */
 export const WORKER_RULES = [
-  /** Nothing: it would be given the task (or the task in `task_id`) when it asks. */
+  /** Nothing: it gets the task (or the task `task_id`) when it asks. */
   "none",
-  /** No sign of life; it said goodbye, or has been silent. */
+  /** It shows no sign of life, or it said that it leaves. */
   "offline",
   "disabled",
   "draining",
   /** The task needs what the worker does not have: `missing`. */
   "cannot",
-  /** It failed this task again and again, until `until_ms`. */
+  /** It is on the task's blocklist until `until_ms`, because it failed the task again and again. */
   "kept_off",
-  /** The task had nothing for it a moment ago; it is not offered again before `until_ms`. */
+  /**
+   * The task declined it a moment ago (it had nothing for it), and is not offered to it before
+   * `until_ms`.
+   */
   "refused",
-  /** It would be given `task_id` first: higher priority, or older. */
+  /** Task `task_id` goes first: it has a higher priority, or is older. */
   "outranked",
-  /** It renders `task_id`; a free slot would get this one. */
+  /** It renders `task_id` and has no free slot. */
   "busy",
-  /** No task has frames to give out. Workers only. */
+  /** No task has frames that could be claimed. Of a worker only, not of a worker and a task. */
   "nothing_pending",
 ] as const;
 
@@ -54,7 +57,7 @@ export const missingSchema = z
   .meta({ id: "Missing" });
 export type Missing = z.infer<typeof missingSchema>;
 
-/** One worker and what keeps it from one task. */
+/** A worker, and what keeps it from a task. */
 export const workerHoldSchema = z
   .object({
     worker_id: idSchema,
@@ -78,7 +81,10 @@ export const taskWhySchema = z
     status: taskStatusSchema,
     rule: z.enum(TASK_RULES),
     text: z.string(),
-    /** Workers that would get frames of it if they asked now; the task's own rule lifted where one holds it. */
+    /**
+     * Workers that would get frames of it if they asked now; the task's own rule lifted where one
+     * holds it.
+     */
     would_fit: z.int(),
     /** depends: the tasks, with how they stand; `status` null when it has been removed. */
     waits_for: z.array(z.object({ task_id: idSchema, status: taskStatusSchema.nullable() })),
@@ -98,10 +104,16 @@ export const workerWhySchema = z
     name: z.string(),
     rule: z.enum(WORKER_RULES),
     text: z.string(),
-    /** none: what it is given when it asks. busy: what it renders. kept_off, refused: the task it could have soonest. */
+    /**
+     * none: what it is given when it asks. busy: what it renders. kept_off, refused: the task it
+     * could have soonest.
+     */
     task_id: idSchema.nullable(),
     until_ms: instantSchema.nullable(),
-    /** Tasks with frames to give out that it cannot do or must not have, in the order of dispatch; at most 50. */
+    /**
+     * Tasks with frames to give out that it cannot do or must not have, in the order of dispatch;
+     * at most 50.
+     */
     passed_over: z.array(
       z.object({
         task_id: idSchema,

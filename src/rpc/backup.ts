@@ -1,10 +1,16 @@
-/** What an object whose rows can be backed up offers over RPC. */
+/**
+ * RPC methods of an object whose rows can be backed up (`platform/backup-service.ts` implements
+ * them).
+ */
 import type { Result } from "../lib/result.ts";
 import type { BackupPage, BackupRefusal, BackupRow } from "../protocol/backup.ts";
 
 export interface BackupRpc {
-  /** A page of rows. One call reads one instant; over several, the caller compares versions. */
+  /**
+   * A page of rows. One call reads the rows of one instant; over several calls, the caller compares
+   * the versions.
+   */
   backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>>;
-  /** Put rows in, all or none of them; `last`: they are complete, come to life. */
+  /** Write all of these rows or none. `last`: the rows are complete, activate the object. */
   restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>>;
 }

@@ -6,6 +6,6 @@ export interface Env extends SigningEnv {
   REGISTRY: DurableObjectNamespace;
   HISTORY: D1Database;
   FILES: R2Bucket;
-  /** The page's files; tests of the Worker alone have none. */
+  /** The files of the page; absent in tests of the Worker alone. */
   ASSETS?: Fetcher;
 }

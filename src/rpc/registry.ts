@@ -1,4 +1,7 @@
-/** What the WorkerRegistry offers over RPC. Plain protocol values; refusals are tagged results. */
+/**
+ * The RPC methods of the WorkerRegistry. Plain protocol values; an expected refusal is a tagged
+ * result, a throw is a bug.
+ */
 import type { BackupRpc } from "./backup.ts";
 import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
@@ -9,10 +12,13 @@ import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../protocol/needs.ts";
 
-/** The Worker names a socket's authenticated worker in this header. Whatever a client sends under it is dropped. */
+/**
+ * In this header the Worker names the authenticated worker of a socket. What a client sends under
+ * it is dropped.
+ */
 export const WORKER_ID_HEADER = "Tablao-Worker-Id";
 
-/** What a task has done so far; only ever rises. */
+/** What a task has done so far, for the totals of the farm. Never falls. */
 export interface TaskTotals {
   done: number;
   errors: number;
@@ -20,33 +26,49 @@ export interface TaskTotals {
   seconds: number;
 }
 
-/** A TaskDO's report: its summary, and what dispatch must know. Older versions are ignored. */
+/**
+ * A TaskDO's report: its summary, and what dispatch needs. The registry ignores a report with an
+ * older version.
+ */
 export interface TaskReport {
   /** Rises with every change of the task. */
   version: number;
   summary: TaskSummary;
   needs: Needs;
-  /** Frames a worker could claim right now: 0 when paused, canceled, waiting or all leased. */
+  /**
+   * Frames that a worker could claim now: 0 when the task is paused, canceled or waiting, or all
+   * frames are leased.
+   */
   claimable: number;
-  /** Workers with a live lease: they count as online even without a socket, and it is their `current_task`. */
+  /**
+   * Workers with a live lease. They count as online even without a socket, and this task is their
+   * `current_task`.
+   */
   live_workers: number[];
+  /**
+   * The blocklist: workers that failed the task again and again, and until when they must not be
+   * offered it.
+   */
   kept_off: { worker_id: number; until_ms: number }[];
   /** What it has done so far. */
   tally: TaskTotals;
-  /** The task has been removed: drop it from the lists. */
+  /** The task has been removed: delete its row. */
   gone: boolean;
 }
 
 export interface ReportReply {
-  /** Workers online, enabled and able to do this task (P6 needs it: "3 times where fewer workers exist"). */
+  /**
+   * Workers that are online, enabled and able to do this task. P6 needs it: "3 times where fewer
+   * workers exist".
+   */
   able_workers: number;
-  /** Pages show the farm: they want counters sooner than those who look once. */
+  /** Pages watch the farm: the task reports its counters more often. */
   watched: boolean;
 }
 
 export interface Reservation {
   id: number;
-  /** The same submission came before: answer with that task. */
+  /** The same submission came before, and got this id then. */
   existing: boolean;
 }
 
@@ -58,11 +80,11 @@ export interface TaskQuery {
   cursor?: string;
 }
 
-/** What `GET /metrics` tells. */
+/** The numbers of `GET /metrics`. */
 export interface FarmMetrics {
   /** Tasks by status. */
   tasks: Record<string, number>;
-  /** Frames by state, of tasks that have not ended. */
+  /** Frames by state, of the tasks that have not ended. */
   frames: Record<string, number>;
   /** Workers by connection and status. */
   workers: { connection: string; status: string; count: number }[];
@@ -73,14 +95,20 @@ export interface FarmMetrics {
 }
 
 export interface RegistryRpc extends BackupRpc {
-  /** Begin to restore this backup, or go on with it; `conflict` names what is here when this is not an empty manager. */
+  /**
+   * Begin to restore this backup, or go on with it. `conflict` when the manager is not empty; it
+   * names what is there.
+   */
   beginRestore(backup: string): Promise<Result<null, Refusal>>;
   /** Ok while this backup is being restored. */
   isRestoring(backup: string): Promise<Result<null, Refusal>>;
 
-  /** Look a secret up by its SHA-256 (hex). Updates last use at most once a minute. Never counts a join token's use. */
+  /**
+   * Look a secret up by its SHA-256 (hex). Updates last use at most once a minute. Never counts a
+   * join token's use.
+   */
   authenticate(secretSha256: string): Promise<Principal | null>;
-  /** Who holds the token with this id; null when it gives no access (any more). */
+  /** The principal of the token with this id; null when it gives no access. */
   principalOfToken(id: number): Promise<Principal | null>;
   /** Those of these tokens that still give access. */
   livingTokens(ids: number[]): Promise<number[]>;
@@ -89,8 +117,8 @@ export interface RegistryRpc extends BackupRpc {
   revokeToken(id: number): Promise<Result<Token, Refusal>>;
 
   /**
-   * Register a worker. With a join token (one use is taken) or as admin: a new worker with its own secret. As a known
-   * worker: its record is updated, `created` is false and there is no secret.
+   * Register a worker. With a join token (one use is taken) or as admin: a new worker with its own
+   * secret. As a known worker: its record is updated, `created` is false and there is no secret.
    */
   registerWorker(
     register: WorkerRegister,
@@ -106,12 +134,13 @@ export interface RegistryRpc extends BackupRpc {
     caller: Principal,
     ipAddress: string,
   ): Promise<Result<WorkerPatched, Refusal>>;
-  /** Revokes its secret and closes its socket. Its leases run out by themselves. */
+  /** Revokes its secret and closes its socket. Its leases expire by themselves. */
   removeWorker(id: number): Promise<Result<null, Refusal>>;
 
   /**
-   * Allocate a task id. Idempotent by (owner, task_id) and by (owner, Idempotency-Key): the same key with another body is a
-   * `invalid` refusal. The task appears in lists when its object has reported.
+   * Allocate a task id. Idempotent by (owner, task_id) and by (owner, Idempotency-Key): the same
+   * key with another body is a `invalid` refusal. The task appears in lists when its object has
+   * reported.
    */
   reserveTask(request: {
     owner: string;
@@ -130,7 +159,6 @@ export interface RegistryRpc extends BackupRpc {
   /** Why this task waits. `waitsFor`: the tasks it waits for, as its object says. */
   whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>>;
   whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>>;
-  /** Numbers of the farm, for monitoring. */
   metrics(): Promise<FarmMetrics>;
 
   createWebhook(create: WebhookCreate): Promise<WebhookCreated>;
@@ -139,9 +167,9 @@ export interface RegistryRpc extends BackupRpc {
   listDeliveries(id: number): Promise<Result<Delivery[], Refusal>>;
 
   listSettings(): Promise<Record<string, unknown>>;
-  /** Names under `render.`. */
+  /** The names of the render presets: the settings under `render.`, without that prefix. */
   listPresets(): Promise<string[]>;
   getSetting(name: string): Promise<Result<unknown, Refusal>>;
-  /** All or nothing; values of known names are validated. */
+  /** Writes all values or none; values of known names are validated. */
   setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal & { errors?: FieldError[] }>>;
 }

@@ -1,6 +1,6 @@
 /**
- * Stubs of the farm's Durable Objects, and calls through them. A stub that saw an error stays broken, so each call, and each try of
- * a call, makes its own.
+ * Stubs of the farm's Durable Objects, and calls through them. A stub that saw an error stays
+ * broken, so each try of a call makes a stub of its own.
  */
 import { withRetry } from "../lib/retry.ts";
 import type { Env } from "./env.ts";
@@ -11,8 +11,8 @@ import type { TaskRpc } from "./task.ts";
 export const REGISTRY_NAME = "registry";
 
 /**
- * What a stub offers. The platform's own RPC types turn `unknown` inside a settings record into `never`; the interfaces of this
- * folder are what both sides implement, so calls go through them.
+ * The types of stubs. The platform's own RPC types turn `unknown` inside a settings record into
+ * `never`, so calls are typed by the interfaces of this folder, which the objects implement.
  */
 export type RegistryStub = DurableObjectStub & RegistryRpc;
 export type TaskStub = DurableObjectStub & TaskRpc;
@@ -27,17 +27,23 @@ export function taskStub(env: Pick<Env, "TASK">, id: number): TaskStub {
   return env.TASK.getByName(String(id)) as TaskStub;
 }
 
-/** Call a task's object. Every method of `TaskRpc` may run twice: verbs are keyed or fenced, the rest are idempotent. */
+/**
+ * Call a task's object, with retries. Every method of `TaskRpc` may run twice: verbs are keyed or
+ * fenced, the rest idempotent.
+ */
 export async function callTask<T>(env: Env, id: number, call: (task: TaskRpc) => Promise<T>): Promise<T> {
   return await withRetry(() => call(taskStub(env, id)));
 }
 
-/** Call the registry with a method that may run twice. */
+/** Call a method of the registry that may run twice, with retries. */
 export async function callRegistry<T>(env: Env, call: (registry: RegistryRpc) => Promise<T>): Promise<T> {
   return await withRetry(() => call(registryStub(env)));
 }
 
-/** Call the registry with a method that makes something new each time (a token, a worker): the client decides on a second try. */
+/**
+ * Call a method of the registry that creates something each time (a token, a worker), without
+ * retries: the client decides.
+ */
 export async function callRegistryOnce<T>(env: Env, call: (registry: RegistryRpc) => Promise<T>): Promise<T> {
   return await call(registryStub(env));
 }
