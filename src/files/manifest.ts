@@ -8,7 +8,7 @@ import { PART_BYTES } from "../protocol/file.ts";
 import { partKey } from "./keys.ts";
 import { hashOf } from "./store.ts";
 
-export interface Manifest {
+export interface PartsManifest {
   target: string;
   /** The upload its parts came with. */
   upload: string;
@@ -24,7 +24,7 @@ export function uploadIn(object: R2Object): string | null {
 }
 
 /** Write a manifest unless an object exists at its key. False when one does. */
-export async function storeManifest(bucket: R2Bucket, manifest: Manifest): Promise<boolean> {
+export async function storeManifest(bucket: R2Bucket, manifest: PartsManifest): Promise<boolean> {
   const { target, upload, size, sha256, parts } = manifest;
   const customMetadata = { sha256, size: String(size), upload };
   const onlyIf = { etagDoesNotMatch: "*" };
@@ -32,7 +32,7 @@ export async function storeManifest(bucket: R2Bucket, manifest: Manifest): Promi
 }
 
 /** The manifest in a stored object; `upload`: what `uploadIn` answers for it. */
-export async function readManifest(object: R2ObjectBody, upload: string): Promise<Manifest> {
+export async function readManifest(object: R2ObjectBody, upload: string): Promise<PartsManifest> {
   const parts = (await object.text()).split("\n");
   const size = Number(object.customMetadata?.["size"]);
   return { target: object.key, upload, size, sha256: hashOf(object), parts };
@@ -44,7 +44,7 @@ export async function readManifest(object: R2ObjectBody, upload: string): Promis
  */
 export async function* readParts(
   bucket: R2Bucket,
-  manifest: Manifest,
+  manifest: PartsManifest,
   range: { offset: number; length: number } = { offset: 0, length: manifest.size },
 ): AsyncGenerator<ReadableStream<Uint8Array>> {
   const end = range.offset + range.length;
@@ -71,7 +71,7 @@ export async function* readParts(
 
 async function openPart(
   bucket: R2Bucket,
-  { target, upload, parts }: Manifest,
+  { target, upload, parts }: PartsManifest,
   index: number,
   range: { offset: number; length: number },
 ): Promise<R2ObjectBody> {
@@ -96,7 +96,7 @@ export class PartGone extends Error {
  */
 export async function pipeParts(
   bucket: R2Bucket,
-  manifest: Manifest,
+  manifest: PartsManifest,
   range: { offset: number; length: number },
   to: WritableStream<Uint8Array>,
 ): Promise<void> {

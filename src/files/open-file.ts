@@ -1,6 +1,6 @@
 /** Reading a stored file, which is a single object or in parts. */
 import { MAX_PUT_BYTES, PART_BYTES } from "../protocol/file.ts";
-import { pipeParts, readManifest, uploadIn, type Manifest } from "./manifest.ts";
+import { pipeParts, readManifest, uploadIn, type PartsManifest } from "./manifest.ts";
 import { hashOf, sizeOf } from "./store.ts";
 
 export interface StoredFile {
@@ -51,7 +51,7 @@ function inOne({ body, uploaded }: R2ObjectBody): OpenedFile {
 
 function inParts(
   bucket: R2Bucket,
-  manifest: Manifest,
+  manifest: PartsManifest,
   uploaded: Date,
   range: { offset: number; length: number } | null,
 ): OpenedFile {

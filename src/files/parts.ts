@@ -9,13 +9,13 @@ import { err, ok, type Result } from "../lib/result.ts";
 import { MAX_FILE_BYTES, PART_BYTES } from "../protocol/file.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { partKey, partPlace, partsPrefix, uploadKey, type PartPlace } from "./keys.ts";
-import { PartGone, readParts, storeManifest, uploadIn, type Manifest } from "./manifest.ts";
+import { PartGone, readParts, storeManifest, uploadIn, type PartsManifest } from "./manifest.ts";
 import { deleteKeys, sameContent, storageRefusal, storeOnce, storeOver, whatIsThere, type Upload } from "./store.ts";
 import {
   currentUpload,
   ensureRecord,
   giveUpUpload,
-  isOpen,
+  mayAssemble,
   openUpload,
   SWEEP_MARGIN_MS,
   type UploadRecord,
@@ -116,14 +116,14 @@ async function assembleParts(
 /** Check the hash of the whole, and write the manifest. */
 async function assembleLarge(
   bucket: R2Bucket,
-  manifest: Manifest,
+  manifest: PartsManifest,
   writtenMs: number,
   now: () => number,
 ): Promise<Result<{ created: boolean }, Refusal>> {
   if ((await hashWhole(bucket, manifest)) !== manifest.sha256) return refuse("invalid", NOT_THIS_HASH, "sha256");
   // Reading takes minutes, and a day is left. Checked all the same: a file must not have parts that
   // the sweep may delete.
-  if (!isOpen(writtenMs, now() - SWEEP_MARGIN_MS / 2))
+  if (!mayAssemble(writtenMs, now() - SWEEP_MARGIN_MS / 2))
     return refuse("conflict", "The parts are too old by now; send them again.");
   if (await storeManifest(bucket, manifest)) return ok({ created: true });
   return await whatIsThere(bucket, manifest.target, manifest);
@@ -168,7 +168,7 @@ async function afterFailure(
 /** Bytes that are read, and in memory, at a time. */
 const BUFFER_BYTES = 256 * 1024;
 
-async function hashWhole(bucket: R2Bucket, manifest: Manifest): Promise<string> {
+async function hashWhole(bucket: R2Bucket, manifest: PartsManifest): Promise<string> {
   const digest = new crypto.DigestStream("SHA-256");
   const hash = digest.getWriter();
   try {

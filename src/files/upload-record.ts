@@ -47,11 +47,11 @@ export interface UploadRecord {
 export async function currentUpload(bucket: R2Bucket, target: string, nowMs: number): Promise<UploadRecord | null> {
   const object = await bucket.head(uploadKey(target));
   const record = object && recordOf(object);
-  return record && isOpen(record.writtenMs, nowMs) ? record : null;
+  return record && mayAssemble(record.writtenMs, nowMs) ? record : null;
 }
 
 /** Whether the parts of an upload may still become a file, given when its record was written. */
-export function isOpen(writtenMs: number, nowMs: number): boolean {
+export function mayAssemble(writtenMs: number, nowMs: number): boolean {
   return nowMs - writtenMs < STALE_UPLOAD_MS - SWEEP_MARGIN_MS;
 }
 
@@ -67,7 +67,7 @@ export async function openUpload(bucket: R2Bucket, target: string, nowMs: number
       const object = await bucket.head(uploadKey(target));
       const record = object && recordOf(object);
       if (record && nowMs - record.writtenMs < RENEW_AFTER_MS) return ok(record.upload);
-      const upload = record && isOpen(record.writtenMs, nowMs) ? record.upload : newId();
+      const upload = record && mayAssemble(record.writtenMs, nowMs) ? record.upload : newId();
       if (await writeRecord(bucket, target, upload, record)) return ok(upload);
     } catch (error) {
       failure = error;

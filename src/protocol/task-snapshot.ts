@@ -20,7 +20,7 @@ export interface BackedUpFile extends OutputFile {
 }
 
 /** What a task's rows say about things that are stored elsewhere. */
-export interface TaskSnapshot {
+export interface BackedUpTask {
   /** Committed files: objects of the bucket. */
   files: BackedUpFile[];
   /** Events with a `seq` up to this one are in D1; later ones are in the rows. */
@@ -28,7 +28,7 @@ export interface TaskSnapshot {
 }
 
 /** Read a task's rows. Throws when they are not those of a task. */
-export function snapshotOf(rows: readonly BackupRow[]): TaskSnapshot {
+export function snapshotOf(rows: readonly BackupRow[]): BackedUpTask {
   const json = (table: string): unknown[] =>
     rows.filter(([of]) => of === table).map(([, row]) => JSON.parse(row["json"] as string) as unknown);
   const files = json("pages").flatMap((page) =>

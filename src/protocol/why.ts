@@ -48,14 +48,14 @@ export const WORKER_RULES = [
   "nothing_pending",
 ] as const;
 
-export const missingSchema = z
+export const missingNeedSchema = z
   .object({
     kind: z.enum(["program", "tag", "exec", "autoexec"]),
     /** The program's or the tag's name; empty for permissions. */
     name: z.string(),
   })
   .meta({ id: "Missing" });
-export type Missing = z.infer<typeof missingSchema>;
+export type Missing = z.infer<typeof missingNeedSchema>;
 
 /** A worker, and what keeps it from a task. */
 export const workerHoldSchema = z
@@ -65,7 +65,7 @@ export const workerHoldSchema = z
     name: z.string(),
     rule: z.enum(WORKER_RULES),
     text: z.string(),
-    missing: z.array(missingSchema),
+    missing: z.array(missingNeedSchema),
     /** kept_off, refused: until when. */
     until_ms: instantSchema.nullable(),
     /** outranked: the task that goes first. busy: the one it renders. */
@@ -119,7 +119,7 @@ export const workerWhySchema = z
         task_id: idSchema,
         rule: z.enum(WORKER_RULES),
         text: z.string(),
-        missing: z.array(missingSchema),
+        missing: z.array(missingNeedSchema),
         until_ms: instantSchema.nullable(),
       }),
     ),

@@ -7,7 +7,7 @@ import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { FarmMetrics } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
-import { whyTask, whyWorker, type WorkerDispatchState } from "./why.ts";
+import { whyTaskWaits, whyWorkerWaits, type WorkerDispatchState } from "./why.ts";
 
 function dispatchStateOf({ fleet, dispatcher }: RegistryContext, id: number, nowMs: number): WorkerDispatchState {
   return {
@@ -41,7 +41,7 @@ export function explainTask(
     waitsFor: waitsFor.map((task_id) => ({ task_id, status: tasks.summary(task_id)?.status ?? null })),
   };
   const workers = [...fleet.ids()].map((worker) => dispatchStateOf(registry, worker, nowMs));
-  const why = whyTask(task, workers, dispatcher.groups(), nowMs);
+  const why = whyTaskWaits(task, workers, dispatcher.groups(), nowMs);
   return ok({ ...why, workers: why.workers.map((hold) => ({ ...hold, name: fleet.nameOf(hold.worker_id) })) });
 }
 
@@ -49,7 +49,7 @@ export function explainTask(
 export function explainWorker(registry: RegistryContext, id: number, nowMs: number): Result<WorkerWhy, Refusal> {
   const { fleet, dispatcher } = registry;
   if (!fleet.get(id)) return refuse("not_found", "there is no such worker");
-  const why = whyWorker(dispatchStateOf(registry, id, nowMs), dispatcher.groups(), nowMs);
+  const why = whyWorkerWaits(dispatchStateOf(registry, id, nowMs), dispatcher.groups(), nowMs);
   return ok({ ...why, name: fleet.nameOf(id) });
 }
 

@@ -3,10 +3,10 @@
  * from the rows of those tasks.
  */
 import type { LiveTask } from "./epoch.ts";
-import type { TaskChange, TaskState, TaskIndex } from "./task-index.ts";
+import type { TaskChange, ReportedState, TaskIndex } from "./task-index.ts";
 
 export class LiveLeases {
-  readonly #tasks = new Map<number, TaskState>();
+  readonly #tasks = new Map<number, ReportedState>();
   /** Worker → task → since when it has a live lease there. */
   readonly #workers = new Map<number, Map<number, number>>();
 
@@ -48,11 +48,11 @@ export class LiveLeases {
     for (const [id, state] of this.#tasks) yield this.#liveTask(id, state);
   }
 
-  #liveTask(id: number, state: TaskState): LiveTask {
+  #liveTask(id: number, state: ReportedState): LiveTask {
     return { id, priority: state.priority, workers: state.live.keys() };
   }
 
-  #add(id: number, state: TaskState): void {
+  #add(id: number, state: ReportedState): void {
     this.#tasks.set(id, state);
     for (const [worker, sinceMs] of state.live) {
       const tasks = this.#workers.get(worker) ?? new Map<number, number>();

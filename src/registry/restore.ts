@@ -30,7 +30,7 @@ const NOUNS: Record<string, string> = {
  * begun, or when the manager is not empty; it names what is there. Rows that the restore itself has
  * written do not count.
  */
-export function beginRestore({ kv, sql }: DurableObjectStorage, backup: string): Result<null, Refusal> {
+export function startRestore({ kv, sql }: DurableObjectStorage, backup: string): Result<null, Refusal> {
   const underWay = kv.get<string>(RESTORING);
   if (underWay === backup) return ok(null);
   const counts = countRows(sql, []);
@@ -49,7 +49,7 @@ export function beginRestore({ kv, sql }: DurableObjectStorage, backup: string):
 }
 
 /** Ok while this backup is being restored; else `conflict`. */
-export function isRestoring({ kv }: DurableObjectStorage, backup: string): Result<null, Refusal> {
+export function checkRestoring({ kv }: DurableObjectStorage, backup: string): Result<null, Refusal> {
   if (kv.get<string>(RESTORING) === backup) return ok(null);
   return err({ code: "conflict", detail: "this backup is not being restored here: begin with POST /restore" });
 }

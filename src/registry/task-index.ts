@@ -16,15 +16,15 @@ import { difference, NOTHING } from "./daily-totals.ts";
 /** Workers with a live lease on the task, and since when. */
 export type Live = Map<number, number>;
 
-export interface TaskState extends DispatchState {
+export interface ReportedState extends DispatchState {
   live: Live;
 }
 
 /** What a report changed. `after` is null when the task is gone. */
 export interface TaskChange {
   id: number;
-  before: TaskState | null;
-  after: TaskState | null;
+  before: ReportedState | null;
+  after: ReportedState | null;
   /** Its summary before and after. */
   was: TaskSummary | null;
   is: TaskSummary;
@@ -108,7 +108,7 @@ export class TaskIndex {
     const live: Live = new Map(report.live_workers.map((worker) => [worker, before?.live.get(worker) ?? nowMs]));
     const { summary, claimable, kept_off: blocklist } = report;
     const { priority } = summary;
-    const after: TaskState = { priority, claimable, blocklist, needsId: this.needsId(report.needs), live };
+    const after: ReportedState = { priority, claimable, blocklist, needsId: this.needsId(report.needs), live };
     this.#write(report, after, row);
     return { ...change, after };
   }
@@ -130,7 +130,7 @@ export class TaskIndex {
    * Sets only the columns that changed: SQLite rewrites the entries of every index whose columns a
    * statement names.
    */
-  #write(report: TaskReport, after: TaskState, before: StateRow | undefined): void {
+  #write(report: TaskReport, after: ReportedState, before: StateRow | undefined): void {
     const { summary } = report;
     const always: Record<string, SqlParam> = {
       version: report.version,
@@ -212,7 +212,7 @@ export class TaskIndex {
   }
 
   /** The tasks with live leases. */
-  liveTasks(): { id: number; state: TaskState }[] {
+  liveTasks(): { id: number; state: ReportedState }[] {
     const rows = all<StateRow & { id: number }>(this.#sql, `SELECT id, ${STATE_COLUMNS} FROM tasks WHERE busy = 1`);
     return rows.map((row) => ({ id: row.id, state: stateOf(row) }));
   }
@@ -278,7 +278,7 @@ export class TaskIndex {
   }
 
   /** The last report of one task: its state for dispatch, and its summary. */
-  get(id: number): { state: TaskState; summary: TaskSummary } | undefined {
+  get(id: number): { state: ReportedState; summary: TaskSummary } | undefined {
     const row = this.#stateRow(id);
     return row && { state: stateOf(row), summary: JSON.parse(row.summary) as TaskSummary };
   }
@@ -313,7 +313,7 @@ export class TaskIndex {
   }
 }
 
-function stateOf(row: StateRow): TaskState {
+function stateOf(row: StateRow): ReportedState {
   return {
     priority: row.priority,
     claimable: row.claimable,

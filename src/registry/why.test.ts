@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { chooseTask, goesFirst, needsSignature, type Candidate, type Group } from "./dispatch.ts";
-import { whyTask, whyWorker, type TaskDispatchState, type WorkerDispatchState } from "./why.ts";
+import { whyTaskWaits, whyWorkerWaits, type TaskDispatchState, type WorkerDispatchState } from "./why.ts";
 
 const NOW = 1_000_000;
 
@@ -107,7 +107,7 @@ describe("why", () => {
     fc.assert(
       fc.property(anyTasks, anyWorkers, (tasks, workers) => {
         for (const task of tasks) {
-          const why = whyTask(stateOf(task), workers, groupsOf(tasks), NOW);
+          const why = whyTaskWaits(stateOf(task), workers, groupsOf(tasks), NOW);
           for (const one of workers) {
             const gets = one.online && chooseTask(one, groupsOf(tasks), NOW).task?.id === task.id;
             expect([one.id, why.workers.find((hold) => hold.worker_id === one.id)!.rule === "none"]).toEqual([
@@ -127,7 +127,7 @@ describe("why", () => {
     fc.assert(
       fc.property(anyTasks, anyWorkers, (tasks, workers) => {
         for (const one of workers) {
-          const why = whyWorker(one, groupsOf(tasks), NOW);
+          const why = whyWorkerWaits(one, groupsOf(tasks), NOW);
           const { task } = chooseTask(one, groupsOf(tasks), NOW);
           if (one.online)
             expect([why.rule === "none", why.rule === "none" ? why.task_id : null]).toEqual([
@@ -144,11 +144,11 @@ describe("why", () => {
   });
 
   it("of a worker without any work says so", () => {
-    expect(whyWorker(worker(1), [], NOW)).toMatchObject({
+    expect(whyWorkerWaits(worker(1), [], NOW)).toMatchObject({
       rule: "nothing_pending",
       text: "No task has frames to give out.",
     });
-    expect(whyWorker(worker(1, { tasks: [4], full: true }), [], NOW)).toMatchObject({
+    expect(whyWorkerWaits(worker(1, { tasks: [4], full: true }), [], NOW)).toMatchObject({
       rule: "busy",
       task_id: 4,
       text: "It renders task 4.",
@@ -157,7 +157,7 @@ describe("why", () => {
 
   it("names what is missing, until when, and what goes first", () => {
     const mine: Open = { id: 5, priority: 50, needs: needs({ tags: ["gpu"], allow_exec: true }), blocklist: [] };
-    const lacking = whyTask(
+    const lacking = whyTaskWaits(
       stateOf(mine),
       [worker(1, { offer: { ...worker(1).offer, programs: {} } })],
       groupsOf([mine]),
@@ -174,7 +174,7 @@ describe("why", () => {
     );
     const kept: Open = { ...mine, needs: needs(), blocklist: [{ worker_id: 1, until_ms: NOW + 90_000 }] };
     const first: Open = { id: 9, priority: 60, needs: needs(), blocklist: [] };
-    const why = whyTask(
+    const why = whyTaskWaits(
       stateOf(kept),
       [worker(1), worker(2), worker(3, { declined: new Map([[5, NOW + 3_000]]) })],
       groupsOf([kept, first]),
@@ -199,7 +199,7 @@ describe("why", () => {
     const mine: Open = { id: 5, priority: 50, needs: needs(), blocklist: [] };
     const frames = (pending: number, leased: number) => ({ total: 9, pending, leased, done: 0, failed: 0, skipped: 0 });
     const of = (change: Partial<TaskDispatchState>, workers = [worker(1)]) =>
-      whyTask(stateOf(mine, change), workers, [], NOW);
+      whyTaskWaits(stateOf(mine, change), workers, [], NOW);
     const cases: [Partial<TaskDispatchState>, string, string][] = [
       [
         { claimable: 0, summary: summary(5, { status: "completed", frames: frames(0, 0) }) },

@@ -93,7 +93,7 @@ export interface TaskDispatchState {
  * Why this task waits. `groups`: all claimable tasks; each is read once, and walked for each
  * worker.
  */
-export function whyTask(
+export function whyTaskWaits(
   task: TaskDispatchState,
   workers: Iterable<WorkerDispatchState>,
   groups: Iterable<Group>,
@@ -152,7 +152,7 @@ function taskRule(
 }
 
 /** Why this worker is idle, or what it gets when it asks. */
-export function whyWorker(
+export function whyWorkerWaits(
   worker: WorkerDispatchState,
   groups: Iterable<Group>,
   nowMs: number,

@@ -33,7 +33,7 @@ import {
   type TaskReport,
 } from "../rpc/registry.ts";
 import { AdminService } from "./admin-service.ts";
-import { beginRestore, DERIVED_TABLES, endRestore, isRestoring } from "./backup.ts";
+import { checkRestoring, DERIVED_TABLES, endRestore, startRestore } from "./restore.ts";
 import { RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
 import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
@@ -220,11 +220,11 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   // Backup and restore
 
   async beginRestore(backup: string): Promise<Result<null, Refusal>> {
-    return beginRestore(this.ctx.storage, backup);
+    return startRestore(this.ctx.storage, backup);
   }
 
   async isRestoring(backup: string): Promise<Result<null, Refusal>> {
-    return isRestoring(this.ctx.storage, backup);
+    return checkRestoring(this.ctx.storage, backup);
   }
 
   async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {
