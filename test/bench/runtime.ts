@@ -147,7 +147,7 @@ async function migrate(miniflare: Miniflare): Promise<void> {
 }
 
 /** One JSON call. Throws what is refused, with the answer's text. */
-export async function call(url: URL, method: string, token: string, body?: unknown): Promise<unknown> {
+async function call(url: URL, method: string, token: string, body?: unknown): Promise<unknown> {
   const response = await fetch(url, {
     method,
     headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { "content-type": "application/json" }) },

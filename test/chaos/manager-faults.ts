@@ -1,6 +1,6 @@
 /** Faults inside the manager: what its services do to it. Shared by the runs and the chaos entry. */
 
-export const SERVICES = ["d1", "r2", "task", "registry"] as const;
+const SERVICES = ["d1", "r2", "task", "registry"] as const;
 /** History, files, and the calls to task objects and to the registry. */
 export type Service = (typeof SERVICES)[number];
 

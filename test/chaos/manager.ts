@@ -7,7 +7,7 @@ import path from "node:path";
 import { promisify } from "node:util";
 import type { ManagerFaults } from "./manager-faults.ts";
 
-export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 const READY_WITHIN_MS = 120_000;
 
 /** Bundle the chaos entry as a deployment would be; answers the bundle's file. */

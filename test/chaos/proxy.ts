@@ -7,7 +7,7 @@ import net from "node:net";
 import type { Duplex } from "node:stream";
 import type { Rng } from "./rng.ts";
 
-export const FATES = [
+const FATES = [
   "drop request",
   "drop reply",
   "delay",

@@ -27,7 +27,7 @@ export interface Scenario {
 }
 
 /** Seconds, the shortest the product takes. */
-export const LEASE_S = 5;
+const LEASE_S = 5;
 
 /** Tasks are numbered from 1 in the order of `tasks`: a run has a manager of its own. */
 export function scenarioOf(rng: Rng): Scenario {

@@ -30,7 +30,7 @@ export interface FrameView {
 }
 
 /** The state of a frame as P1 defines it. */
-export function viewOf({ ledger, entries }: Snapshot, frame: number): FrameView {
+function viewOf({ ledger, entries }: Snapshot, frame: number): FrameView {
   const lease = [...ledger.leases].find((l) => has(l.open, frame));
   const entry = entries[frame];
   const failures = entry ? entry.failures.reduce((sum, [, count]) => sum + count, 0) : 0;

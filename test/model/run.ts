@@ -21,34 +21,27 @@ const writes = flags["write-docs"];
 let failed = false;
 
 async function worlds(configurations: readonly Configuration[], block: string): Promise<void> {
-  const beganMs = performance.now();
   const answers = await exploreAll(configurations);
   const { text, broken } = reportTable(answers);
   console.log(text);
   failed ||= broken;
-  if (writes && !broken) write(block, worldRows(answers), beganMs);
+  if (writes && !broken) write(block, worldRows(answers));
 }
 
-function write(block: string, rows: readonly string[], beganMs: number): void {
-  const seconds = Math.round((performance.now() - beganMs) / 1_000);
-  writeBlock(DOC, block, [
-    ...rows,
-    "",
-    `Written by \`npm run model -- --write-docs\` on ${today()}, after ${seconds} s.`,
-  ]);
+function write(block: string, rows: readonly string[]): void {
+  writeBlock(DOC, block, [...rows, "", `Written by \`npm run model -- --write-docs\` on ${today()}.`]);
 }
 
 const startedMs = performance.now();
 if (writes || !flags.mutations) await worlds(QUICK, "model-worlds");
 if (flags.deep) await worlds(DEEP, "model-deep");
 if (writes || flags.mutations) {
-  const beganMs = performance.now();
   const answers = await hunt(MUTATIONS);
   const { text, survivors, errors } = mutationTable(MUTATIONS, answers);
   console.log(text);
   const missed = survivors.length + errors.length > 0;
   failed ||= missed;
-  if (writes && !missed) write("model-mutations", mutationRows(MUTATIONS, answers), beganMs);
+  if (writes && !missed) write("model-mutations", mutationRows(MUTATIONS, answers));
 }
 console.log(`${((performance.now() - startedMs) / 1_000).toFixed(1)} s in all`);
 process.exitCode = failed ? 1 : 0;

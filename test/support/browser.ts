@@ -15,7 +15,7 @@ export const PHONE: ViewportSize = { width: 360, height: 740 };
 let browser: Browser | undefined;
 
 /** The browser of this file's tests, started once. */
-export async function startBrowser(): Promise<Browser> {
+async function startBrowser(): Promise<Browser> {
   browser ??= await chromium.launch({
     executablePath: execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim(),
     // Chromium's sandbox does not start as root, which containers are.

@@ -79,7 +79,7 @@ const NASTY = [
 ];
 
 /** Text that is likely to go wrong somewhere. */
-export const nasty: fc.Arbitrary<string> = fc.oneof(
+const nasty: fc.Arbitrary<string> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...NASTY) },
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 60 }) },
 );

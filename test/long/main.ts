@@ -1,0 +1,116 @@
+/**
+ * `npm run test:long`: what takes longer than CI should. Each step is a command of its own; their results are written into
+ * docs/reliability.md, with the date and the commit. Takes about two hours on two cores.
+ *
+ * `--only NAME` runs one step, `--scale 0.01` makes each step that much smaller; both only print.
+ */
+import { execFileSync, spawn } from "node:child_process";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { today, writeBlock } from "../support/doc-block.ts";
+
+const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+/** How much of the output is kept: results are in the last lines. */
+const KEPT_CHARS = 100_000;
+
+const { values } = parseArgs({ options: { only: { type: "string" }, scale: { type: "string", default: "1" } } });
+const scale = Number(values.scale);
+if (!(scale > 0 && scale <= 1)) throw new Error(`--scale must be above 0 and at most 1, not '${values.scale}'`);
+const times = (count: number): string => String(Math.max(1, Math.round(count * scale)));
+
+interface Step {
+  name: string;
+  /** What it is, for the table. */
+  what: string;
+  script: string;
+  args: string[];
+  env?: NodeJS.ProcessEnv;
+  /** The part of its output that says how it went. */
+  result: RegExp;
+}
+
+const config = ["run", "--config", "config/vitest.config.ts"];
+const VITEST = "node_modules/vitest/vitest.mjs";
+const largeMb = Math.max(300, Math.round(5_000 * scale));
+
+const STEPS: Step[] = [
+  {
+    name: "virtual-time",
+    what: "cheap chaos: farms in virtual time",
+    script: "test/chaos/long.ts",
+    args: ["--runs", times(10_000), "--seed", "20000"],
+    result: /^\d+ runs, \d+ failed/m,
+  },
+  {
+    name: "differential",
+    what: "one object beside an undisturbed one",
+    script: "test/chaos/long.ts",
+    args: ["--differential", "--runs", times(1_600), "--seed", "1"],
+    result: /^\d+ runs, \d+ failed/m,
+  },
+  {
+    name: "chaos",
+    what: "real chaos: workerd, SIGKILL, a network that fails",
+    script: "test/chaos/main.ts",
+    args: ["--runs", times(300), "--seed", "1000"],
+    result: /^\d+ runs, \d+ failed/m,
+  },
+  {
+    name: "fuzz",
+    what: "requests made from the OpenAPI document",
+    script: "test/support/fuzz.ts",
+    args: ["--requests", times(100_000), "--seed", "1"],
+    result: /\d+ requests, seed \d+/,
+  },
+  {
+    name: "large-file",
+    what: `a file of ${largeMb} MB: its upload cut, resumed, and fetched by an agent`,
+    script: VITEST,
+    args: [...config, "--project", "e2e", "test/e2e/upload.test.ts"],
+    env: { TABLAO_LARGE_MB: String(largeMb) },
+    result: /\d+ passed/,
+  },
+];
+
+/** Run a step to its end, its output shown; the exit code and what it said. */
+async function run({ script, args, env }: Step): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, ["--no-warnings", path.join(CHECKOUT, script), ...args], {
+    cwd: CHECKOUT,
+    env: { ...process.env, NO_COLOR: "1", ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let output = "";
+  child.stdout.setEncoding("utf8");
+  child.stdout.on("data", (text: string) => {
+    process.stdout.write(text);
+    output = (output + text).slice(-KEPT_CHARS);
+  });
+  const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
+  return { code, output };
+}
+
+const chosen = STEPS.filter(({ name }) => values.only === undefined || values.only === name);
+if (chosen.length === 0)
+  throw new Error(`there is no step '${values.only}'; there are ${STEPS.map(({ name }) => name).join(", ")}`);
+
+const rows: string[] = [];
+let failed = false;
+for (const step of chosen) {
+  console.log(`${step.name}: ${[step.script, ...step.args].join(" ")}`);
+  const { code, output } = await run(step);
+  const said = step.result.exec(output)?.[0];
+  const ok = code === 0 && said !== undefined;
+  failed ||= !ok;
+  rows.push(`| ${step.what} | ${said ?? "no result"} | ${ok ? "passed" : "**failed**"} |`);
+}
+const table = ["| what | result | |", "|---|---|---|", ...rows];
+console.log(table.join("\n"));
+if (values.only === undefined && scale === 1) {
+  const commit = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: CHECKOUT, encoding: "utf8" }).trim();
+  writeBlock("reliability.md", "test-long", [
+    ...table,
+    "",
+    `Written by \`npm run test:long\` on ${today()}, at ${commit}.`,
+  ]);
+}
+process.exitCode = failed ? 1 : 0;
