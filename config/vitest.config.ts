@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { reporters } from "../test/support/reporters.ts";
@@ -30,16 +31,16 @@ const LARGE_WORKERD = ["authz-matrix", "costs", "files-parts"].map((name) => `te
 /** A few end-to-end files need no program but Node; `npm test` runs one of them. */
 const DEMO = "test/e2e/demo.test.ts";
 
-/** The manager's Worker and objects in workerd, with the bindings of the tests. */
-const manager = cloudflareTest({
-  wrangler: { configPath: "./wrangler.toml" },
-  miniflare: {
-    bindings: {
-      TABLAO_ADMIN_TOKEN: "test-admin-token-0123456789abcdef",
-      TEST_MIGRATIONS: await readD1Migrations("./schema"),
+const migrations = await readD1Migrations("./schema");
+
+/** The manager's Worker and objects in workerd, with the bindings of the tests. Each project needs a plugin of its own. */
+const manager = (): ReturnType<typeof cloudflareTest> =>
+  cloudflareTest({
+    wrangler: { configPath: "./wrangler.toml" },
+    miniflare: {
+      bindings: { TABLAO_ADMIN_TOKEN: "test-admin-token-0123456789abcdef", TEST_MIGRATIONS: migrations },
     },
-  },
-});
+  });
 
 const inWorkerd = {
   setupFiles: ["./test/support/seeded.ts", "./test/workerd/setup.ts"],
@@ -52,6 +53,8 @@ export default defineConfig({
   test: {
     ...reporters(),
     teardownTimeout: 30_000,
+    // The runner's default leaves one core unused, which is half of a machine with two.
+    maxWorkers: Math.max(2, availableParallelism()),
     projects: [
       {
         test: {
@@ -65,7 +68,7 @@ export default defineConfig({
       { test: { name: "model", include: ["test/model/model.test.ts"], ...BOUNDS } },
       { test: { name: "model-large", include: ["test/model/large.test.ts"], ...BOUNDS } },
       {
-        plugins: [manager],
+        plugins: [manager()],
         test: {
           name: "workerd",
           include: ["test/workerd/**/*.test.ts"],
@@ -75,28 +78,35 @@ export default defineConfig({
         },
       },
       {
-        plugins: [manager],
+        plugins: [manager()],
         test: { name: "workerd-large", include: LARGE_WORKERD, provide: { seed: SEED }, ...inWorkerd },
       },
       { test: { name: "demo", include: [DEMO], ...PROCESS_BOUNDS } },
       {
-        // One file after the other, because they share the machine's cores.
+        // One file after the other, because they share the machine's cores; after all other projects of the run.
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           exclude: [DEMO],
           fileParallelism: false,
+          sequence: { groupOrder: 1 },
           ...PROCESS_BOUNDS,
         },
       },
       {
         // Runs overlap, because most of a run is waiting.
-        test: { name: "chaos", include: ["test/chaos/**/*.test.ts"], maxConcurrency: 4, ...PROCESS_BOUNDS },
+        test: {
+          name: "chaos",
+          include: ["test/chaos/**/*.test.ts"],
+          maxConcurrency: 4,
+          sequence: { groupOrder: 2 },
+          ...PROCESS_BOUNDS,
+        },
       },
       ...(FUZZ_REQUESTS && FUZZ_SEED
         ? [
             {
-              plugins: [manager],
+              plugins: [manager()],
               test: {
                 name: "fuzz",
                 include: ["test/workerd/api-fuzz.test.ts"],

@@ -1,4 +1,4 @@
-/** The table as Markdown, with what it was measured on. */
+/** The table of results as Markdown, with the machine and the versions it was measured on. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import os from "node:os";
@@ -6,7 +6,7 @@ import path from "node:path";
 import type { Row } from "./case.ts";
 import { CHECKOUT } from "./runtime.ts";
 
-/** All rows; `seconds` is how long they took. */
+/** The file of all rows. `seconds` is how long measuring took. */
 export function markdown(rows: readonly Row[], seconds: number): string {
   const lines = rows.map(({ what, figure, detail, goal, reached }) => {
     const verdict = reached === null ? "not run" : reached ? "reached" : "**not reached**";

@@ -1,6 +1,6 @@
 /**
- * The runs of CI: seeds 1 to 50, each a manager of its own in real workerd. `npm run chaos` does the same from the command line,
- * for any seed. What a run does is in `scenario.ts`, what must be true afterwards in `audit.ts`.
+ * Real chaos with the seeds 1 to 50, each run with a manager of its own in workerd. `npm run chaos` runs any seed. What a run
+ * does is in `scenario.ts`; what must be true afterwards is in `audit.ts`.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,14 +1,14 @@
-/** The cheap runs, as `npm run chaos:long` makes them, but fewer; in processes of their own, because they bend time. */
+/** Cheap chaos as `npm run chaos:long` runs it, with fewer runs. They have processes of their own, because they replace the clock. */
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
-/** Standard output of runs that all went well; rejects with it when one did not. */
+/** The lines of the output when all runs passed: totals as JSON, then a summary. Rejects when one failed. */
 async function long(runs: number, seed: number, ...more: string[]): Promise<string[]> {
   const file = path.join(import.meta.dirname, "long.ts");
   const args = ["--no-warnings", file, "--runs", String(runs), "--seed", String(seed), "--parallel", "2", ...more];
-  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 200_000 });
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 600_000 });
   return stdout.trim().split("\n");
 }
 

@@ -1,7 +1,8 @@
 /**
- * `npm run chaos:long -- --runs N --seed S [--parallel P]`: many cheap runs. The product's own objects in plain Node, in virtual
- * time: nothing waits, nothing is left to chance, and a seed that fails fails again in the same way. `--differential`: one task's object
- * beside one that is reset and refused writes (`npm run chaos:differential`), instead of a whole farm.
+ * `npm run chaos:long -- --runs N --seed S [--parallel P]`: many cheap runs. The product's own objects run in plain Node, in
+ * virtual time: no run waits, everything random comes from the seed, and a seed that fails fails again in the same way.
+ * `--differential` (`npm run chaos:differential`) compares one task's object with one that is reset and whose writes are
+ * refused, instead of running a whole farm. `--loud` shows what the objects log.
  */
 import { fork } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -10,7 +11,8 @@ import { runOne } from "./virtual-time/one.ts";
 import { loadProduct } from "./virtual-time/product.ts";
 import { runDifferential } from "./differential/run.ts";
 
-interface Told {
+/** What a process reports of one run. */
+interface RunReport {
   seed: number;
   problems: string[];
   counts: [string, number][];
@@ -32,15 +34,16 @@ const number = (name: "runs" | "seed" | "parallel"): number => {
   return value;
 };
 
-const TELL_EVERY = 500;
+/** Runs from one line of progress to the next. */
+const PROGRESS_EVERY = 500;
 
 if (process.send) await work(process.send.bind(process));
 else await share();
 
-/** One process's part: every `parallel`-th seed. */
-async function work(tell: (told: Told) => void): Promise<void> {
+/** In a child process: run every `parallel`-th seed, from CHAOS_FIRST on. */
+async function work(report: (run: RunReport) => void): Promise<void> {
   const product = await loadProduct();
-  // The objects say what they could not do; here that is what is wanted.
+  // The objects log what failed; in these runs failures are planned.
   if (!values.loud) console.error = console.warn = () => undefined;
   for (
     let seed = Number(process.env["CHAOS_FIRST"]);
@@ -48,19 +51,20 @@ async function work(tell: (told: Told) => void): Promise<void> {
     seed += number("parallel")
   ) {
     const { problems, counts } = await (values.differential ? runDifferential : runOne)(String(seed), product);
-    tell({ seed, problems, counts: [...counts] });
+    report({ seed, problems, counts: [...counts] });
   }
   process.disconnect();
 }
 
+/** In the parent: start the children, add up what they report, and print it. */
 async function share(): Promise<void> {
   const beganMs = performance.now();
   const seconds = (): string => ((performance.now() - beganMs) / 1_000).toFixed(0);
   const totals = new Map<string, number>();
   let [done, failed] = [0, 0];
-  const hear = ({ seed, problems, counts }: Told): void => {
+  const add = ({ seed, problems, counts }: RunReport): void => {
     done++;
-    if (done % TELL_EVERY === 0) console.log(`${done} runs so far, ${failed} failed, ${seconds()} s`);
+    if (done % PROGRESS_EVERY === 0) console.log(`${done} runs so far, ${failed} failed, ${seconds()} s`);
     for (const [what, n] of counts) totals.set(what, (totals.get(what) ?? 0) + n);
     if (problems.length === 0) return;
     failed++;
@@ -72,7 +76,7 @@ async function share(): Promise<void> {
   const parts = Array.from({ length: number("parallel") }, async (_, i) => {
     const env = { ...process.env, CHAOS_FIRST: String(number("seed") + i) };
     const child = fork(import.meta.filename, process.argv.slice(2), { env, execArgv: ["--no-warnings"] });
-    child.on("message", (told) => hear(told as Told));
+    child.on("message", (run) => add(run as RunReport));
     const code = await new Promise((resolve) => child.once("exit", resolve));
     if (code !== 0) throw new Error(`a process ended with ${String(code)}`);
   });
