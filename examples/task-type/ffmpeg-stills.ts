@@ -12,7 +12,7 @@
  * is more work; CONTRIBUTING.md says where.
  */
 import { z } from "zod";
-import { MODEST, MODEST_PLAN, type Compiler } from "../../src/compilers/compiler.ts";
+import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "../../src/compilers/compiler.ts";
 import { assetsSchema, checkAssets, isBrought } from "../../src/compilers/file-settings.ts";
 import { nameOfFrame } from "../../src/compilers/frame-name.ts";
 import { complain, FRAME_KEYS, frameFields, listOf, readFrames } from "../../src/compilers/frame-settings.ts";
@@ -44,17 +44,16 @@ const settings = z.strictObject({ ...frameFields, ...fields }).transform((input,
 });
 
 export const ffmpegStills: Compiler<z.infer<typeof settings>> = {
+  ...DEFAULT_TRAITS,
   type: "ffmpeg_stills",
-  aliases: [],
   // Reads ffmpeg's output: progress, and the line that says why it failed.
   parser: "ffmpeg",
   summary: "Takes pictures out of a movie.",
   programs: ["ffmpeg"],
-  needsExec: false,
   keys: [...FRAME_KEYS, ...Object.keys(fields)],
   settings,
   describe: (s) => ({
-    ...MODEST,
+    ...DEFAULT_DESCRIPTION,
     frames: listOf(s.frames),
     format: "PNG",
     programs: ["ffmpeg"],
@@ -72,7 +71,7 @@ export const ffmpegStills: Compiler<z.infer<typeof settings>> = {
     // One run reads the movie once for all frames of the lease.
     const args: Argument[] = [...quiet, "-i", { in: s.movie }, ...frames.flatMap(still)];
     return {
-      ...MODEST_PLAN,
+      ...DEFAULT_PLAN,
       command: { program: "ffmpeg", args, env: {} },
       inputs: s.assets,
       // What must be there when the program has ended: a render that leaves a frame out has failed.
