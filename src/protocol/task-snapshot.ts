@@ -6,7 +6,7 @@ import type { OutputFile } from "./task.ts";
 export type StoredFrame = { state: "done"; attempt: number; files: readonly OutputFile[] } | { state: "failed" };
 
 /**
- * The part of a task's stored record (`task/storage/record.ts`) that is needed here. `tail`: the
+ * The part of a task's stored record (`task/rules/record.ts`) that is needed here. `tail`: the
  * recent events.
  */
 interface StoredRecord {

@@ -1,6 +1,10 @@
 /**
- * What a TaskDO offers over RPC. Plain protocol values in and out; an expected refusal is a tagged result, a throw is a bug.
- * The Worker has authenticated the caller and validated every argument with the schemas of `src/protocol`.
+ * What a task's object offers over RPC. It takes and returns plain protocol values; an expected
+ * refusal is a tagged result, and a throw is a bug. The Worker has authenticated the caller, and
+ * validated every argument with the schemas of `src/protocol`.
+ *
+ * During a deploy, an object of the old release may be called by a Worker of the new one: names of
+ * methods and fields stay.
  */
 import type { BackupRpc } from "./backup.ts";
 import type { Result } from "../lib/result.ts";
@@ -24,7 +28,10 @@ import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, FrameState, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 
-/** A validated, compiled submission: nothing in it can fail later for the submitter's sake. */
+/**
+ * A validated and compiled submission: what is wrong with a submission is refused before this is
+ * made.
+ */
 export interface TaskDefinition {
   id: number;
   type: string;
@@ -37,7 +44,7 @@ export interface TaskDefinition {
   needs: Needs;
   inputs: Input[];
   input_task: number | null;
-  /** Every frame must leave this many files (0 or 1); P11. */
+  /** The files that every rendered frame must have (P11). */
   files_per_frame: 0 | 1;
   priority: number;
   name: string;
@@ -51,78 +58,98 @@ export interface TaskDefinition {
   paused: boolean;
 }
 
-/** The part of a definition that comes from compiling its settings: replaced as a whole when the settings change. */
+/**
+ * The part of a definition that is compiled from its settings, and replaced as a whole when they
+ * change.
+ */
 export type CompiledDefinition = Pick<
   TaskDefinition,
   "settings" | "frame_list" | "format" | "needs" | "inputs" | "input_task" | "files_per_frame"
 >;
 
-/** `id` comes from the caller's token, `hostname` is for messages only. */
+/** The calling worker; `id` comes from its token. */
 export interface WorkerRef {
   id: number;
 }
 
 export interface FramesQuery {
   states?: FrameState[];
-  /** Frame list to look at; all by default. */
+  /** The frame list asked for; all frames by default. */
   frames?: string;
-  /** Cursor of the page before. */
+  /** The cursor of the page before. */
   cursor?: string;
   limit: number;
 }
 
 export interface FilesQuery {
-  /** Frame list to look at; all by default. */
+  /** The frame list asked for; all frames by default. */
   frames?: string;
-  /** Cursor of the page before. */
+  /** The cursor of the page before. */
   cursor?: string;
   limit: number;
 }
 
-/** What a dependent learns about the task it waits for. */
+/** The progress of a task, as its dependents learn it. */
 export interface DependencyProgress {
   /** The task that is waited for. */
   id: number;
-  /** Rises with every change; older news is ignored. */
+  /** Rises with every change. The state of an older version is ignored. */
   version: number;
-  /** All of it is done (completed), or it will never be (gone). */
+  /** `completed`: all of it is done; `gone`: it is deleted and will never be. */
   state: "open" | "completed" | "gone";
   /**
-   * Frame list of frames that became done or skipped since the last news (all of them in the answer to `watch`); only for
-   * dependents in `same` mode. News may come twice or late: the dependent takes the union.
+   * The frames that became done or skipped since the last update, or all of them in the answer to
+   * `watch`; only for dependents in `same` mode. An update may come late or twice: the dependent
+   * takes the union.
    */
   done: string | null;
 }
 
-/** A frame said to be done, with what its receipts say: the Worker has checked that they are this manager's. */
+/**
+ * A frame that a worker calls done, with the claims of its receipts. The Worker has verified that
+ * they are this manager's.
+ */
 export type ProvenFrame = Omit<DoneFrame, "receipts"> & { receipts: ReceiptClaims[] };
 export type Proven<T> = Omit<T, "done"> & { done: ProvenFrame[] };
 
-/** A lease as the object gives it out: the Worker signs its grant (`http/grants.ts`), which takes a key and no state. */
+/**
+ * A lease as the object gives it out. The Worker adds the grant (`http/grants.ts`), because signing
+ * takes a key and no state.
+ */
 export type GivenLease = Omit<Lease, "grant">;
 export type Given = Omit<Claimed, "lease"> & { lease: GivenLease | null };
 export type GivenNext = Omit<Settled, "next"> & { next: Given | null };
-/** The call itself says what else the new grant is for. */
+/** A renewal as the object answers it, with what the Worker needs for the new grant. */
 export type Extended = Omit<Renewed, "grant"> & { input_task: number | null };
 
 export interface TaskRpc extends BackupRpc {
-  /** Idempotent: creating an existing task answers with its view. Reports to the registry before it answers. */
+  /**
+   * Create the task, and report it to the registry. Idempotent: for a task that exists, the answer
+   * is its view.
+   */
   create(definition: TaskDefinition, actor: Principal): Promise<Result<Task, Refusal>>;
-  /** `not_found` when never created or removed. */
+  /**
+   * Refused with `not_found` when the task was never created or is removed. So are all methods
+   * below that return a `Result`.
+   */
   view(): Promise<Result<Task, Refusal>>;
   claim(worker: WorkerRef, claim: Claim): Promise<Result<Given, Refusal>>;
   renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Result<Extended, Refusal>>;
   complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Result<GivenNext, Refusal>>;
   fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Result<GivenNext, Refusal>>;
   release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Result<GivenNext, Refusal>>;
-  /** `compiled`: the patch's settings, compiled and checked by the Worker; null when it has none. */
+  /**
+   * `compiled`: the patch's settings, compiled and checked by the Worker; null when it has none.
+   */
   patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Promise<Result<null, Refusal>>;
-  /** Cancels what runs, deletes the task's files and then its own storage; idempotent. */
+  /**
+   * Cancel what runs, and begin to delete the task's files and then its own storage. Idempotent.
+   */
   remove(actor: Principal): Promise<Result<Task, Refusal>>;
   frames(query: FramesQuery): Promise<Result<{ frames: Frame[]; cursor: string | null }, Refusal>>;
   /** Committed files in frame order. */
   files(query: FilesQuery): Promise<Result<FileList, Refusal>>;
-  /** One committed file by frame: its R2 key is `tasks/<id>/<attempt>/<name>`. */
+  /** The committed file of a frame; its key in R2 is `tasks/<id>/<attempt>/<name>`. */
   file(frame: number): Promise<Result<ReceiptClaims & { frame: number }, Refusal>>;
   /** Done frames in columns, for charts. */
   timings(query: FilesQuery): Promise<Result<Timings, Refusal>>;
@@ -130,17 +157,23 @@ export interface TaskRpc extends BackupRpc {
   preview(frame: number): Promise<Result<ReceiptClaims & { frame: number }, Refusal>>;
   appendLog(workerId: number | null, attempt: number | null, text: string): Promise<Result<null, Refusal>>;
   log(query: { after?: number; tail?: number; limit: number }): Promise<Result<LogPage, Refusal>>;
-  /** Called by a dependent when it is created: remembers it and answers with the present progress. */
+  /**
+   * Called by a dependent when it is created: remember it, and answer with the present progress.
+   */
   watch(dependent: number, frames: Dependency["frames"]): Promise<Result<DependencyProgress, Refusal>>;
   /**
-   * Pushed to dependents as frames are committed, at most once a second and at every end. `unknown`: not created yet, tell me
-   * again; `gone`: removed, stop telling.
+   * Called by a dependency as its frames are committed, at most once a second, and at its end.
+   * `unknown`: this task is not created yet, and must be told again; `gone`: it is removed, and
+   * must not be told any more.
    */
   dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone">;
-  /** Which share links hold; null for no such task. */
+  /** The generation of share links that give access; null when there is no such task. */
   shareGeneration(): Promise<number | null>;
-  /** Void every share link of the task and close the sockets that came by one. */
+  /** Void every share link of the task, and close the sockets that were opened by one. */
   revokeShares(): Promise<Result<null, Refusal>>;
-  /** From the registry: work of higher priority waits. Claims with an older epoch are sent back to it. */
+  /**
+   * From the registry: preempt the task, because work of higher priority waits. Claims of an
+   * earlier epoch are sent back.
+   */
   outrank(epoch: number): Promise<void>;
 }

@@ -1,8 +1,10 @@
 /**
- * What a task's object owes to others besides answering calls: history to D1, reports to the registry, updates to dependents,
- * cancellations to workers, the deletion of garbage, its own removal.
+ * What a task's object owes to others besides answering calls: history to D1, reports to the
+ * registry, updates to dependents, cancellations to workers, the deletion of garbage, its own
+ * removal.
  *
- * - What must not be forgotten is in the record, with the instant at which it is due. The one alarm does it.
+ * - What must not be forgotten is in the record, with the instant at which it is due. The one alarm
+ *   does it.
  * - A job that fails is due again later. It stops neither the jobs after it nor the alarm.
  * - Jobs are idempotent: the alarm may run twice, and the object may be evicted after any await.
  */
@@ -23,11 +25,20 @@ import type { Observer } from "./rules/transition.ts";
 import type { TaskContext } from "./task-context.ts";
 import type { Participant } from "./transactor.ts";
 
-/** A job that failed is tried again after this; the outbox has a backoff of its own. Shorter: a failing R2 is called for nothing. */
+/**
+ * A job that failed is tried again after this; the outbox has a backoff of its own. Shorter: a
+ * failing R2 is called for nothing.
+ */
 const RETRY_MS = 5_000;
-/** After a job threw, nothing that is overdue runs sooner than this: a database that is full would be called without a pause. */
+/**
+ * After a job threw, nothing that is overdue runs sooner than this. Without it, a database that is
+ * full would be called without a pause.
+ */
 const BACK_OFF_MS = 500;
-/** R2 lists of 1,000 objects in one run, while a task's files are removed. More: the alarm may take longer than it may run. */
+/**
+ * R2 lists of 1,000 objects in one run, while a task's files are removed. More: the alarm may take
+ * longer than it may run.
+ */
 const REMOVE_LISTS = 20;
 
 /** What the registry and dependents must hear of at once when a transition changes it. */
@@ -98,15 +109,18 @@ export class DeferredWork implements Observer<Before>, Participant {
     await this.#registry.report();
   }
 
-  /** Before a failure is judged: ask how many workers there are to try (P6). Without an answer the last known number serves. */
+  /**
+   * Before a failure is judged: ask how many workers there are to try (P6). Without an answer the
+   * last known number serves.
+   */
   async countAbleWorkers(): Promise<void> {
     const task = this.#context.transactor.committed;
     if (task) await this.#attempt("count workers", () => this.#registry.countAbleWorkers(task));
   }
 
   /**
-   * The alarm: do what is due, whatever set it. One run at a time, even if the platform starts two: two drains of one outbox that
-   * overlap could write an event twice (P7).
+   * The alarm: do what is due, whatever set it. One run at a time, even if the platform starts two:
+   * two drains of one outbox that overlap could write an event twice (P7).
    */
   async run(): Promise<void> {
     const before = this.#running;
@@ -137,7 +151,10 @@ export class DeferredWork implements Observer<Before>, Participant {
     alarm.arm();
   }
 
-  /** Run one job. A throw is logged, under the name that `chore` has in the logs, and delays what is overdue. */
+  /**
+   * Run one job. A throw is logged, under the name that `chore` has in the logs, and delays what is
+   * overdue.
+   */
   async #attempt(chore: string, work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -201,7 +218,8 @@ export class DeferredWork implements Observer<Before>, Participant {
     const { sent, state } = await this.dependents.update(transactor.committed!);
     const now = transactor.committed;
     if (!now) return;
-    // The task may have completed, or been removed, while dependents were told that it is open. No later update would tell them.
+    // The task may have completed, or been removed, while dependents were told that it is open. No
+    // later update would tell them.
     const moved = this.dependents.progress(now, null).state !== state;
     transactor.persist(({ chores }) => {
       if (sent) chores.news = minus(chores.news, sent);
@@ -212,8 +230,8 @@ export class DeferredWork implements Observer<Before>, Participant {
   }
 
   /**
-   * One step of the removal, in this order: the files, the files once more when the last grant has run out, what is owed to D1, the
-   * registry and dependents, and the object's own storage.
+   * One step of the removal, in this order: the files, the files once more when the last grant has
+   * run out, what is owed to D1, the registry and dependents, and the object's own storage.
    */
   async #remove(): Promise<void> {
     const { ctx, env, transactor } = this.#context;

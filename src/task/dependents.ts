@@ -1,4 +1,7 @@
-/** The two ends of a dependency: this asks the tasks that this one waits for, and updates the tasks that wait for this one. */
+/**
+ * The two ends of a dependency: this asks the tasks that this one waits for, and updates the tasks
+ * that wait for this one.
+ */
 import { callTask } from "../rpc/stubs.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -10,11 +13,14 @@ import type { DependencyProgress, TaskDefinition } from "../rpc/task.ts";
 import type { TaskContext } from "./task-context.ts";
 import type { Dependent } from "./storage/task-store.ts";
 
-/** Frame-by-frame dependents are updated at most this often: more often, every frame costs a request. */
+/**
+ * Frame-by-frame dependents are updated at most this often: more often, every frame costs a
+ * request.
+ */
 export const UPDATE_INTERVAL_MS = 1_000;
 /**
- * A dependent that does not exist this long after it asked is forgotten: its submission failed. Sooner: one whose creation is slow
- * would miss its updates and wait for ever.
+ * A dependent that does not exist this long after it asked is forgotten: its submission failed.
+ * Sooner: one whose creation is slow would miss its updates and wait for ever.
  */
 const FORGET_MS = 3_600_000;
 
@@ -27,7 +33,10 @@ export class Dependents {
     this.#context = context;
   }
 
-  /** Ask every dependency for its progress, and be remembered there. Refused when one does not exist. */
+  /**
+   * Ask every dependency for its progress, and be remembered there. Refused when one does not
+   * exist.
+   */
   async watch(definition: TaskDefinition): Promise<Result<DependencyProgress[], Refusal>> {
     const updates: DependencyProgress[] = [];
     for (const [i, { task: id, frames }] of definition.depends_on.entries()) {
@@ -64,8 +73,8 @@ export class Dependents {
   }
 
   /**
-   * After a transition, before it is written: note what dependents must be told. `atOnce`: the task completed, is no longer
-   * complete, or is being removed.
+   * After a transition, before it is written: note what dependents must be told. `atOnce`: the task
+   * completed, is no longer complete, or is being removed.
    */
   note(state: DeferredState, t: Transition, atOnce: boolean): void {
     if (this.#all().length === 0) return;
@@ -78,7 +87,10 @@ export class Dependents {
     else if (state.news.length > 0) state.news_due_ms ??= t.nowMs + UPDATE_INTERVAL_MS;
   }
 
-  /** The progress of this task; `done`: the frames to name, or null for a dependent that waits for the whole task. */
+  /**
+   * The progress of this task; `done`: the frames to name, or null for a dependent that waits for
+   * the whole task.
+   */
   progress({ definition, terms, record }: LoadedTask, done: FrameSet | null): DependencyProgress {
     const completed = statusOf(terms, record.ledger) === "completed";
     const state = record.chores.remove ? "gone" : completed ? "completed" : "open";
@@ -93,14 +105,16 @@ export class Dependents {
   }
 
   /**
-   * Tell all dependents the progress of this task as it is at the call. `sent`: the frames they were told, or null when one of
-   * them could not be reached and all must be told again. `state`: what they were told.
+   * Tell all dependents the progress of this task as it is at the call. `sent`: the frames they
+   * were told, or null when one of them could not be reached and all must be told again. `state`:
+   * what they were told.
    */
   async update(task: LoadedTask): Promise<{ sent: FrameSet | null; state: DependencyProgress["state"] }> {
     const { env, store } = this.#context;
     const sent = task.record.chores.news;
     const { state } = this.progress(task, null);
-    // All messages are made before the first is sent: what is not committed yet must not get into a later one.
+    // All messages are made before the first is sent: what is not committed yet must not get into a
+    // later one.
     const each = this.#all().map((dependent) => ({
       dependent,
       progress: this.progress(task, dependent.frames === "same" ? sent : null),

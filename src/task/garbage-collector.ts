@@ -1,4 +1,7 @@
-/** Deletes a task's garbage: the uploads that are no frame's result. What is deleted is decided in `rules/garbage.ts`. */
+/**
+ * Deletes a task's garbage: the uploads that are no frame's result. What is deleted is decided in
+ * `rules/garbage.ts`.
+ */
 import { outputKey } from "../files/keys.ts";
 import { sweepAttempt, sweepAttempts, sweepOutputs } from "../files/sweep.ts";
 import { PREVIEW_SUFFIX } from "../protocol/file.ts";
@@ -19,9 +22,9 @@ export interface GarbageDependencies {
 }
 
 /**
- * Delete the garbage that is due. Garbage of single frames is deleted together: when a thousand frames are requeued, a thousand
- * attempts may have rendered them, and one request and one row for each would take minutes. Throws the first failure, and leaves
- * the rest for the next run.
+ * Delete the garbage that is due. Garbage of single frames is deleted together: when a thousand
+ * frames are requeued, a thousand attempts may have rendered them, and one request and one row for
+ * each would take minutes. Throws the first failure, and leaves the rest for the next run.
  */
 export async function deleteGarbage(due: readonly Garbage[], dependencies: GarbageDependencies): Promise<void> {
   const { bucket, definition, table } = dependencies;

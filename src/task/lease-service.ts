@@ -1,6 +1,7 @@
 /**
- * The lease calls: what is checked before a transition, and compiled after it. The answer is made synchronously with the
- * transition, and given when the transition is committed: by then the lease may have changed again.
+ * The lease calls: what is checked before a transition, and compiled after it. The answer is made
+ * synchronously with the transition, and given when the transition is committed: by then the lease
+ * may have changed again.
  */
 import { planFor } from "../compilers/index.ts";
 import { ok, type Result } from "../lib/result.ts";
@@ -79,7 +80,10 @@ export class LeaseService {
     );
   }
 
-  /** Complete, fail or release: end the lease as `ending` says, and claim the next one when `next` asks for it. */
+  /**
+   * Complete, fail or release: end the lease as `ending` says, and claim the next one when `next`
+   * asks for it.
+   */
   async settle(
     worker: WorkerRef,
     leaseId: string,
@@ -107,7 +111,10 @@ export class LeaseService {
     return answer;
   }
 
-  /** A call with a log is written at once and by itself, because the log is a row of its own. It is kept if the call is accepted. */
+  /**
+   * A call with a log is written at once and by itself, because the log is a row of its own. It is
+   * kept if the call is accepted.
+   */
   #withLog<T extends object>(call: Renewal, log: string, change: (t: Transition) => Outcome<T>): Enqueued<T> {
     const result = this.#context.transactor.transact((t) => {
       const outcome = change(t);

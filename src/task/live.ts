@@ -1,6 +1,7 @@
 /**
- * The live socket of one task: how it stands, then what changes. Lease calls pay for it only while somebody watches: then a
- * transition remembers which frames it touched, and a timer makes one message of it for all.
+ * The live socket of one task: a snapshot, then what changes. Lease calls pay for it only while a
+ * page watches: then a transition records which frames it touched, and a timer makes one message of
+ * it for all pages.
  */
 import { LiveFeed, type Source } from "../live/feed.ts";
 import { viewerOf, type Viewer } from "../live/viewer.ts";
@@ -18,22 +19,33 @@ import type { TaskContext } from "./task-context.ts";
 import type { Participant } from "./transactor.ts";
 import { frameView, taskView } from "./views/task.ts";
 
-/** More frames than this in one transition, and a snapshot is shorter than what names them. */
+/**
+ * Above so many changed frames in one transition, pages get a full snapshot: it is smaller than the
+ * delta.
+ */
 const MAX_FRAMES = 2_000;
-/** More frames than this in one message are told by state: a hundred bytes each for hundreds of pages are what they cost most. */
-const MAX_TOLD = 200;
-/** Frames that may be remembered as changed since the last snapshot. */
+/**
+ * Above so many frames, a message lists them by state only. In full, each takes a hundred bytes for
+ * each of hundreds of pages.
+ */
+const MAX_IN_FULL = 200;
+/**
+ * Above so many changed frames since the last snapshot, the states are brought up to date, to bound
+ * the memory.
+ */
 const MAX_STALE = 10_000;
-/** Entries of the log in one message. */
+/** The most entries of the log in one message. */
 const LOG_ENTRIES = 200;
-/** Characters of the log in one message: what a page misses of a flood it reads from the log itself. */
+/**
+ * The most characters of the log in one message. What a page misses of more, it reads from the log.
+ */
 const LOG_CHARS = 200_000;
 
-/** What a socket shows: all; all and the log; what share links show. */
+/** What a socket shows: the task; the task and its log; what share links show. */
 export type LiveKind = "full" | "log" | "shared";
 type Name = number | "task" | "log";
 
-/** What a transition may change that the ledger does not say afterwards. */
+/** What `after` compares with, and the frames that were written between. */
 interface Before {
   definition: TaskDefinition;
   skipped: FrameSet;
@@ -56,7 +68,7 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
     context.log.beforeAppend(() => this.#logGrows());
   }
 
-  /** The upgrade of a socket that the Worker has let in. */
+  /** Answer the upgrade of a socket. The Worker has checked the viewer. */
   open(request: Request): Response {
     const { after, log } = Object.fromEntries(new URL(request.url).searchParams);
     const viewer = viewerOf(request);
@@ -69,12 +81,15 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
     this.#stale.clear();
   }
 
-  /** Of the log a page reads what it missed by itself. */
+  /** A page that comes back is not sent the log it missed: it reads that itself. */
   resumes(name: Name): boolean {
     return name !== "log";
   }
 
-  /** Null while no page watches: then a lease call costs nothing here. Otherwise the frames that it writes are recorded. */
+  /**
+   * Null while no page watches: then a lease call costs nothing here. Otherwise the frames that it
+   * writes are recorded.
+   */
   before({ definition, record }: LoadedTask, t: Transition): Before | null {
     const { leases, skipped } = record.ledger;
     const { watched } = this.feed;
@@ -92,7 +107,10 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
     return { definition, skipped, touched };
   }
 
-  /** Before the transition is written. What is sent later is made from the committed view, so it is never ahead of the rows. */
+  /**
+   * Before the transition is written. What is sent later is made from the committed view, so it is
+   * never ahead of the rows.
+   */
   after(task: LoadedTask, _t: Transition, before: Before | null): void {
     if (!before) return;
     const { skipped, leases } = task.record.ledger;
@@ -117,14 +135,14 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
     this.feed.note(frame);
   }
 
-  /** Bring the states up to date. */
+  /** Bring the states up to date with the frames that changed. */
   #catchUp(states: FrameStates, ledger: Ledger): void {
     const { frameTable: table } = this.#context.store;
     states.catchUp({ ledger, table }, this.#stale);
     this.#stale.clear();
   }
 
-  /** More has changed than a message should name. */
+  /** More has changed than a delta should name: pages get a new snapshot. */
   reset(): void {
     this.unwatched();
     this.feed.reset();
@@ -170,7 +188,7 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
       const { settings: _, ...task } = kind === "shared" ? sharedTask(this.#view()) : this.#view();
       delta.task = task;
     }
-    if (changed.length > MAX_TOLD) delta.moved = this.#moved(changed);
+    if (changed.length > MAX_IN_FULL) delta.moved = this.#moved(changed);
     else if (changed.length > 0) delta.frames = changed.map((frame) => this.#frame(frame));
     if (kind === "log" && names.includes("log")) delta.log = this.#newLines();
     return delta.task || delta.frames || delta.moved || delta.log ? JSON.stringify(delta) : null;
@@ -208,7 +226,7 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
     return this.#states.lists();
   }
 
-  /** The newest entries of the log that fit, since the last message. */
+  /** The entries of the log since the last message, or the newest of them that fit. */
   #newLines(): TaskDelta["log"] {
     const { lines, next } = this.#context.log.read({ after: this.#logSeq ?? 0, tail: LOG_ENTRIES, limit: LOG_ENTRIES });
     this.#logSeq = next;
@@ -216,7 +234,7 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
   }
 }
 
-/** The last ones that fit, and one in any case. */
+/** The last lines that fit, and one in any case. */
 function newest<T extends { text: string }>(lines: readonly T[]): T[] {
   let chars = 0;
   let from = lines.length;

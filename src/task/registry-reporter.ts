@@ -1,4 +1,6 @@
-/** What a task's object tells the registry, and asks of it. Rendering waits for none of the answers. */
+/**
+ * What a task's object tells the registry, and asks of it. Rendering waits for none of the answers.
+ */
 import type { TaskReport } from "../rpc/registry.ts";
 import { callRegistry } from "../rpc/stubs.ts";
 import type { Effects, Transition } from "./rules/ledger.ts";
@@ -9,8 +11,8 @@ import type { Transactor } from "./transactor.ts";
 import { taskReport } from "./views/task.ts";
 
 /**
- * While pages show the farm, counters reach the registry at most this often, and only after so many changes. More often: the
- * registry is busy with counters while many tasks render.
+ * While pages show the farm, counters reach the registry at most this often, and only after so many
+ * changes. More often: the registry is busy with counters while many tasks render.
  */
 const REPORT_MIN_MS = 1_000;
 const REPORT_CHANGES = 6;
@@ -29,9 +31,15 @@ export class RegistryReporter {
   #changes = 0;
   /** Whether pages show the farm, as the registry last said. */
   #farmWatched = false;
-  /** The ledger version that the registry must hear of; a report of an earlier one does not settle that. */
+  /**
+   * The ledger version that the registry must hear of; a report of an earlier one does not settle
+   * that.
+   */
   #tellVersion = 0;
-  /** How often memory was discarded: a report that began before says nothing about the versions after. */
+  /**
+   * How often memory was discarded: a report that began before says nothing about the versions
+   * after.
+   */
   #era = 0;
   /** The report that is under way, and the one after it. */
   #reporting: Promise<void> | null = null;
@@ -41,13 +49,19 @@ export class RegistryReporter {
     this.#context = context;
   }
 
-  /** Memory was discarded. Otherwise it would wait for a report of a version that never reached the rows. */
+  /**
+   * Memory was discarded. Otherwise it would wait for a report of a version that never reached the
+   * rows.
+   */
   discarded(): void {
     this.#tellVersion = 0;
     this.#era++;
   }
 
-  /** After a transition, before it is written. `urgent`: the registry must hear of it, even if this object is evicted before. */
+  /**
+   * After a transition, before it is written. `urgent`: the registry must hear of it, even if this
+   * object is evicted before.
+   */
   note(task: LoadedTask, t: Transition, urgent: boolean): void {
     this.#changes++;
     if (!urgent) return;
@@ -67,12 +81,13 @@ export class RegistryReporter {
   }
 
   /**
-   * Report the task's present state, and learn how many workers could do it. One report at a time: what changes while one is
-   * under way goes into the next, so that a slow registry is not called by every transition. Does not throw: a report that
-   * fails is due again.
+   * Report the task's present state, and learn how many workers could do it. One report at a time:
+   * what changes while one is under way goes into the next, so that a slow registry is not called
+   * by every transition. Does not throw: a report that fails is due again.
    */
   async report(): Promise<void> {
-    // The read commits what is pending. That commit may start a report by itself, which is under way on the next line then.
+    // The read commits what is pending. That commit may start a report by itself, which is under
+    // way on the next line then.
     void this.#context.transactor.committed;
     if (!this.#reporting) {
       this.#reporting = this.#report().finally(() => (this.#reporting = null));
@@ -108,13 +123,19 @@ export class RegistryReporter {
     return era === this.#era && report.version >= this.#tellVersion;
   }
 
-  /** Ask how many workers there are to try, and keep it in the record. Throws when the registry does not answer. */
+  /**
+   * Ask how many workers there are to try, and keep it in the record. Throws when the registry does
+   * not answer.
+   */
   async countAbleWorkers({ definition, record }: LoadedTask): Promise<void> {
     const able = await callRegistry(this.#context.env, (registry) => registry.ableWorkers(definition.needs));
     record.chores.able_workers = Math.max(1, able);
   }
 
-  /** Have workers with a socket told that these leases are void. Throws when the registry does not answer. */
+  /**
+   * Have workers with a socket told that these leases are void. Throws when the registry does not
+   * answer.
+   */
   async pushCancels(taskId: number, canceled: Effects["canceled"]): Promise<void> {
     const byWorker = new Map<number, string[]>();
     for (const { worker_id, lease_id } of canceled)

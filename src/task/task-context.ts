@@ -12,6 +12,9 @@ export interface TaskContext {
   readonly log: TaskLog;
   readonly transactor: Transactor;
   readonly alarm: AlarmScheduler;
-  /** How far each lease is, by its id, as renewals reported it: 0 to 1. In memory only; the next renewals bring it back. */
+  /**
+   * How far each lease is, by its id, as renewals reported it: 0 to 1. In memory only; the next
+   * renewals bring it back.
+   */
   readonly progress: Map<string, number>;
 }

@@ -1,7 +1,9 @@
 /**
- * One task, one Durable Object. A thin shell: it connects the parts and answers the calls of `TaskRpc`. The rules are in `rules/`,
- * the SQL in `storage/`, what is shown in `views/`. Every call that changes the task is one synchronous transition (`Transactor`).
- * What the object owes to others is deferred work: it is in the record, and the alarm does it; rendering waits for none of it (P7).
+ * One task, one Durable Object. A thin shell: it connects the parts and answers the calls of
+ * `TaskRpc`. The rules are in `rules/`, the SQL in `storage/`, what is shown in `views/`. Every
+ * call that changes the task is one synchronous transition (`Transactor`). What the object owes to
+ * others is deferred work: it is in the record, and the alarm does it; rendering waits for none of
+ * it (P7).
  */
 import { DurableObject } from "cloudflare:workers";
 import { problemResponse } from "../platform/problem-response.ts";
@@ -165,7 +167,10 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     }, true);
   }
 
-  /** Forget the entries of all frames. The frame table does not name the frames, so pages get a new snapshot. */
+  /**
+   * Forget the entries of all frames. The frame table does not name the frames, so pages get a new
+   * snapshot.
+   */
   #clearFrames(): void {
     this.#store.clearPages();
     this.#live.reset();
@@ -252,7 +257,10 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return "taken";
   }
 
-  /** Preempt the task: claims from before this epoch are sent back to the registry. The name is that of the RPC method. */
+  /**
+   * Preempt the task: claims from before this epoch are sent back to the registry. The name is that
+   * of the RPC method.
+   */
   async outrank(epoch: number): Promise<void> {
     if (this.#transactor.present()) this.#transactor.transact((t) => preempt(t, epoch));
   }
@@ -281,7 +289,10 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return await this.#backup.restore(rows, last);
   }
 
-  /** Writes a checkpoint first when the write-ahead log is ahead of it, because the log is not backed up. */
+  /**
+   * Writes a checkpoint first when the write-ahead log is ahead of it, because the log is not
+   * backed up.
+   */
   #backupVersion(): number | null {
     const record = this.#transactor.present()?.record;
     if (record && !this.#store.isCheckpointed(record))
@@ -295,7 +306,10 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return empty;
   }
 
-  /** The task goes on under this manager: see `continueTask`. The tasks it waits for were restored before it, or never will be. */
+  /**
+   * The task goes on under this manager: see `continueTask`. The tasks it waits for were restored
+   * before it, or never will be.
+   */
   async #activate(rows: readonly BackupRow[]): Promise<() => Result<null, BackupRefusal>> {
     const dependencies = await this.#deferred.dependents.watchExisting(definitionIn(rows));
     return () => {

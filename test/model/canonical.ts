@@ -1,12 +1,16 @@
 /**
- * One text for worlds that differ in names only: times count from now, attempts and keys by their order among those that
- * somebody still knows, workers by what they are and hold. What no rule looks at (counters of versions, seconds, messages)
- * is left out. So the worlds are finitely many although attempts and time rise for ever.
+ * One text for all worlds that differ in names only, so that there are finitely many although
+ * attempts and time rise for ever. Times count from now. Attempts and keys are numbered in the
+ * order of those that a worker, a message or a row still names. Workers are named by what they are
+ * and hold. What no rule reads (versions, seconds, error texts) is left out.
  */
 import type { Ledger } from "../../src/task/rules/ledger.ts";
 import type { Message, Reply, Snapshot, Worker, World } from "./world.ts";
 
-/** 53 bits of a text (Bryc's cyrb53): two states of one exploration meet with a probability below 1e-3 at five million states. */
+/**
+ * 53 bits of a text (Bryc's cyrb53). At five million states, the probability that two states of one
+ * exploration have the same hash is below 1e-3.
+ */
 export function hashOf(text: string): number {
   let a = 0xdeadbeef;
   let b = 0x41c6ce57;
@@ -20,7 +24,10 @@ export function hashOf(text: string): number {
   return 4294967296 * (2097151 & b) + (a >>> 0);
 }
 
-/** How attempts, keys and workers are called in a text: attempts and keys by their place among those of the same worker. */
+/**
+ * The names of attempts, keys and workers in a text: attempts and keys by their place among those
+ * of the same worker.
+ */
 interface Names {
   nowMs: number;
   tickMs: number;
@@ -32,7 +39,7 @@ interface Names {
   workers: number[];
 }
 
-/** The text of a ledger by itself: what its rules may depend on. */
+/** The text of a ledger by itself: what the rules may depend on. */
 export function ledgerText(snapshot: Snapshot, nowMs: number, tickMs: number): string {
   const attempts: number[][] = [];
   for (const { worker, attempt } of snapshot.ledger.leases) (attempts[worker] ??= []).push(attempt);
@@ -51,7 +58,7 @@ export function worldText(world: World, tickMs: number): string {
   if (world.pending) parts.push(world.notedStored ? "G!" : "G");
   const alarm = world.alarmMs === null ? "-" : Math.max(0, world.alarmMs - world.nowMs) / tickMs;
   parts.push(
-    `${alarm};${world.epoch};${world.failuresLeft};${world.actsLeft};${world.outranksLeft};${world.noted ? 1 : 0}`,
+    `${alarm};${world.epoch};${world.failuresLeft};${world.actsLeft};${world.preemptionsLeft};${world.noted ? 1 : 0}`,
   );
   if (world.objects) {
     // Where objects are followed, the number of leases is bounded.
@@ -81,17 +88,20 @@ function attemptsIn(world: World): number[][] {
     for (const message of worker.old) if (message.verb !== "claim") add(index + 1, message.attempt);
   });
   if (world.objects) {
-    // A sweep may reach up to an attempt, whoever had it: here their order counts.
+    // Garbage may be all attempts up to one, of any worker: here the order over all workers counts.
     const all = new Set(seen.flatMap((set) => [...set]));
     for (const key of Object.keys(world.objects)) all.add(Number(key.split("/")[0]));
-    for (const sweep of world.memory.ledger.sweeps) all.add(sweep.attempt);
+    for (const garbage of world.memory.ledger.sweeps) all.add(garbage.attempt);
     const sorted = [...all].sort((a, b) => a - b);
     return [[], ...seen.map(() => sorted)];
   }
   return [[], ...seen.map((set) => [...set].sort((a, b) => a - b))];
 }
 
-/** Keys of claims that may still arrive: only these can meet a lease again. Their names sort in the order they were made. */
+/**
+ * Keys of claims that may still arrive: only these can meet a lease again. Their names sort in the
+ * order of their making.
+ */
 function keysIn(world: World): string[][] {
   return [
     [],
@@ -109,8 +119,8 @@ function placeOf<T>(list: readonly T[] | undefined, item: T): number {
 function messageText(message: Message, names: Names): string {
   const keys = names.keys[message.worker];
   if (message.verb === "claim") return `k${placeOf(keys, message.key)}e${message.epoch}`;
-  const { verb, worker, attempt, done, blamed, next, epoch } = message;
-  return `${verb.slice(0, 3)}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${blamed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
+  const { verb, worker, attempt, done, failed, next, epoch } = message;
+  return `${verb.slice(0, 3)}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
 }
 
 function replyText(reply: Reply, worker: number, names: Names): string {
@@ -130,10 +140,11 @@ function workerText(world: World, worker: Worker, id: number, names: Names): str
   if (worker.reply) text += `r${replyText(worker.reply, id, names)}`;
   if (worker.waits) text += worker.waits.carriedOut ? "w!" : "w";
   for (const message of worker.old) text += `o${messageText(message, names)}`;
-  // What the ledger says of it, so that equal workers are equal in that, too.
+  // What the ledger says of the worker, so that workers with the same text are the same for the
+  // ledger, too.
   for (const lease of ledger.leases) if (lease.worker === id) text += `l${lease.frames.join()}`;
-  const blame = ledger.blames.find((b) => b.worker === id);
-  if (blame) text += `B${blame.streak},${blame.times},${Math.max(0, blame.kept_off_until_ms - world.nowMs)}`;
+  const record = ledger.blames.find((b) => b.worker === id);
+  if (record) text += `B${record.streak},${record.times},${Math.max(0, record.kept_off_until_ms - world.nowMs)}`;
   if (ledger.streak.workers.includes(id)) text += "S";
   for (const [frame, entry] of Object.entries(entries)) {
     if (entry.state === "done" && entry.worker === id && placeOf(names.attempts[id], entry.attempt) >= 0)
@@ -158,7 +169,7 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
   text += leases.length > 1 ? leases.sort().join("") : (leases[0] ?? "");
   for (const [frame, entry] of Object.entries(entries)) {
     text += `;${frame}${entry.state}`;
-    // Whose it was matters only as long as a repeated call may name it.
+    // The worker and attempt matter only as long as a repeated call may name them.
     const place = entry.state === "done" ? placeOf(attempts[entry.worker], entry.attempt) : -1;
     if (place >= 0) text += `${workers[entry.worker]}a${place}`;
     for (const [who, count] of [...entry.failures].sort((a, b) => workers[a[0]]! - workers[b[0]]!))
@@ -166,8 +177,8 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
   }
   for (const b of [...ledger.blames].sort((a, b) => workers[a.worker]! - workers[b.worker]!))
     text += `;B${workers[b.worker]}:${b.streak}:${b.times}:${Math.max(0, b.kept_off_until_ms - nowMs) / tickMs}`;
-  for (const sweep of ledger.sweeps)
-    text += `;X${placeOf(attempts[1], sweep.attempt)}${sweep.only ? "o" : ""}f${sweep.frames.join()}d${Math.max(0, sweep.due_ms - nowMs) / tickMs}`;
+  for (const garbage of ledger.sweeps)
+    text += `;X${placeOf(attempts[1], garbage.attempt)}${garbage.only ? "o" : ""}f${garbage.frames.join()}d${Math.max(0, garbage.due_ms - nowMs) / tickMs}`;
   return text;
 }
 

@@ -1,6 +1,7 @@
 /**
- * What the model check explores. Each configuration stresses one part, and is explored to its end: the worlds are finitely
- * many although nothing bounds how long a run is. What is bounded is said in the configuration.
+ * What the model check explores. Each configuration stresses one part, and is explored completely:
+ * the worlds are finitely many, although a run may be of any length. What is bounded is named in
+ * the configuration.
  */
 import type { TaskAction } from "../../src/protocol/task.ts";
 import type { Configuration } from "./world.ts";
@@ -21,20 +22,20 @@ const BASE: Configuration = {
   able: [2],
   oldMessages: 0,
   lateReplies: false,
-  gathers: false,
+  sharesRows: false,
   next: "always",
   renews: true,
   releases: true,
   failures: 0,
   acts: { times: 0, kinds: [], frames: [] },
-  outranks: 0,
+  preemptions: 0,
   objects: false,
   leases: Infinity,
   maxStates: 5_000_000,
 };
 
-/** A tick is as long as a worker is blocklisted the first time. */
-const KEEP_OFF_TICK = { tickMs: 300_000, tries: 2, able: [1, 2] };
+/** A tick as long as a worker is blocklisted the first time. */
+const BLOCKLIST_TICK = { tickMs: 300_000, tries: 2, able: [1, 2] };
 
 /** A few seconds each: part of `npm test`. The smallest come first. */
 export const QUICK: Configuration[] = [
@@ -43,7 +44,7 @@ export const QUICK: Configuration[] = [
   { ...BASE, name: "three workers", workers: 3, able: [3], renews: false, releases: false },
   {
     ...BASE,
-    name: "objects and their sweep",
+    name: "objects and garbage",
     workers: 1,
     able: [1],
     chunk: 2,
@@ -60,13 +61,13 @@ export const QUICK: Configuration[] = [
     releases: false,
     acts: { times: 2, kinds: ALL_ACTS, frames: [1, 2] },
   },
-  { ...BASE, name: "outranked", outranks: 1, releases: false, renews: false, next: "both" },
-  { ...BASE, ...KEEP_OFF_TICK, name: "kept off", frames: "1", tries: 4, failures: 3, renews: false, releases: false },
-  { ...BASE, ...KEEP_OFF_TICK, name: "two failures, able workers vary", failures: 2, renews: false, releases: false },
-  { ...BASE, ...KEEP_OFF_TICK, name: "failures in chunks", chunk: 2, failures: 2, renews: false, releases: false },
+  { ...BASE, name: "preemption", preemptions: 1, releases: false, renews: false, next: "both" },
+  { ...BASE, ...BLOCKLIST_TICK, name: "blocklist", frames: "1", tries: 4, failures: 3, renews: false, releases: false },
+  { ...BASE, ...BLOCKLIST_TICK, name: "two failures, able workers vary", failures: 2, renews: false, releases: false },
+  { ...BASE, ...BLOCKLIST_TICK, name: "failures in chunks", chunk: 2, failures: 2, renews: false, releases: false },
   { ...BASE, name: "old messages, no renewals", oldMessages: 1, renews: false },
-  { ...BASE, name: "calls share rows, one frame", frames: "1", gathers: true, lateReplies: true },
-  { ...BASE, name: "calls share rows, two frames", gathers: true, renews: false },
+  { ...BASE, name: "group commit, one frame", frames: "1", sharesRows: true, lateReplies: true },
+  { ...BASE, name: "group commit, two frames", sharesRows: true, renews: false },
 ];
 
 /** Up to a minute each: part of `npm run test:all`. */
@@ -83,11 +84,11 @@ export const DEEP: Configuration[] = [
     oldMessages: 1,
     acts: { times: 2, kinds: ALL_ACTS, frames: [1] },
   },
-  { ...BASE, ...KEEP_OFF_TICK, name: "failures in chunks, all calls", chunk: 2, failures: 2 },
-  { ...BASE, ...KEEP_OFF_TICK, name: "three failures", failures: 3, renews: false, releases: false },
+  { ...BASE, ...BLOCKLIST_TICK, name: "failures in chunks, all calls", chunk: 2, failures: 2 },
+  { ...BASE, ...BLOCKLIST_TICK, name: "three failures", failures: 3, renews: false, releases: false },
   {
     ...BASE,
-    ...KEEP_OFF_TICK,
+    ...BLOCKLIST_TICK,
     name: "failures and people",
     failures: 2,
     renews: false,
@@ -113,7 +114,7 @@ export const DEEP: Configuration[] = [
     leases: 2,
     acts: { times: 1, kinds: ["requeue"], frames: [1] },
   },
-  { ...BASE, name: "outranked, all calls", outranks: 1, next: "both" },
+  { ...BASE, name: "preemption, all calls", preemptions: 1, next: "both" },
 ];
 
 /** What is explored with a mutation planted: a little of each world first, because most are found in a few moves. */

@@ -1,4 +1,6 @@
-/** Breadth-first exploration of a configuration: every world that can be reached, each looked at once. */
+/**
+ * Breadth-first exploration of a configuration: checks every world that can be reached, each once.
+ */
 import { hashOf, worldText } from "./canonical.ts";
 import { Broken } from "./promises.ts";
 import { Protocol } from "./protocol.ts";
@@ -21,7 +23,10 @@ export interface Report {
   broken: { promise: string; message: string; trace: string[] } | null;
 }
 
-/** Explore until nothing new is found, the limit is reached, or a promise is broken; then the trace is a shortest one. */
+/**
+ * Explore until nothing new is found, the limit is reached, or a promise is broken; then the trace
+ * is a shortest one.
+ */
 export function explore(configuration: Configuration): Report {
   const startedMs = performance.now();
   const protocol = new Protocol(configuration);

@@ -1,4 +1,4 @@
-/** One thread: explores configurations, on the rules as they are, or with one mutation in them. */
+/** One thread: explores configurations with the code as it is, or with one mutation in it. */
 import { readFileSync } from "node:fs";
 import { registerHooks } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -12,7 +12,10 @@ export interface Job {
   mutation: Mutation | null;
 }
 
-/** A job's answer: reports up to the first broken promise, or what made it impossible. */
+/**
+ * A job's answer: reports up to the first broken promise; `error` says why the job could not be
+ * done.
+ */
 export type Answer = { reports: Report[]; error: null } | { reports: Report[]; error: string };
 
 const ROOT = new URL("../../", import.meta.url);

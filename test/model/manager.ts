@@ -1,7 +1,8 @@
 /**
- * The manager: the product's own transitions (`decide` and the changes in `rules/lease-calls.ts`), and round them what the platform
- * does for the object: storage that holds what was written, memory that an eviction takes, an alarm. `model.test.ts` names the
- * lines of the object that this file imitates.
+ * The manager: the product's own transitions (`decide`, and the changes of `rules/lease-calls.ts`),
+ * and around them what the platform does for the object: storage that holds what was written,
+ * memory that an eviction takes, an alarm. `model.test.ts` names the lines of the object that this
+ * file imitates.
  */
 import type { Result } from "../../src/lib/result.ts";
 import { grantEndMs } from "../../src/protocol/constants.ts";
@@ -68,7 +69,10 @@ export class Manager {
   readonly configuration: Configuration;
   readonly terms: Terms;
   readonly #definition: TaskDefinition;
-  /** The deferred work of a task that owes nothing: the worlds have no registry, dependents or history. */
+  /**
+   * The deferred work of a task that owes nothing: the worlds have no registry, dependents or
+   * history.
+   */
   readonly #owesNothing: DeferredState;
   /** The effects of the last transition. */
   #effects: Effects = { events: [], canceled: [], expired: false };
@@ -104,7 +108,7 @@ export class Manager {
         committed,
       }));
     };
-    const step = this.#decide(world, ableWorkers, change, this.configuration.gathers);
+    const step = this.#decide(world, ableWorkers, change, this.configuration.sharesRows);
     // Whether the lease is new or known, a claim that reached the rules has used up an id.
     const claims = message.verb === "claim" || (step.result.ok && message.verb !== "renew" && message.next !== null);
     if (claims) serial++;
@@ -145,7 +149,9 @@ export class Manager {
     return objects !== null && memory.ledger.sweeps.some((garbage) => garbage.due_ms <= nowMs);
   }
 
-  /** The alarm's deletion of garbage: what `DeferredWork.#collectGarbage` deletes and then persists. */
+  /**
+   * The alarm's deletion of garbage: what `DeferredWork.#collectGarbage` deletes and then persists.
+   */
   collectGarbage(world: World): World {
     const memory = copyOf(world.memory);
     const { ledger, entries } = memory;
@@ -185,7 +191,10 @@ export class Manager {
     return { ...after, alarmMs: this.#armed(after) };
   }
 
-  /** The object is gone from memory, for whatever reason; the next call finds what was stored. Calls that waited get no answer. */
+  /**
+   * The object is gone from memory, for whatever reason; the next call finds what was stored. Calls
+   * that waited get no answer.
+   */
   evict(world: World): World {
     const workers = world.workers.map((worker) => (worker.waits ? { ...worker, waits: null, reply: null } : worker));
     const { ledger, entries } = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
@@ -217,7 +226,7 @@ export class Manager {
     if (world.objects === null) ledger.sweeps = [];
     const after: World = { ...world, memory };
     if (!decision.changed) {
-      // Nothing is stored; where nothing changed either, memory is still what is stored.
+      // Nothing is stored. Where nothing changed either, memory is still what is stored.
       const { tickMs } = this.configuration;
       if (ledgerText(memory, nowMs, tickMs) === ledgerText(world.memory, nowMs, tickMs)) after.memory = world.memory;
     } else if (shares) after.pending = true;
@@ -248,8 +257,8 @@ function gives<T>(outcome: Outcome<T>, what: (value: T) => Gives): Outcome<Gives
   return outcome.ok ? { ...outcome, value: what(outcome.value) } : outcome;
 }
 
-function endingOf({ verb, blamed }: LeaseCall): Ending {
-  if (verb === "fail") return { verb, failed: blamed, error: "broken" };
+function endingOf({ verb, failed }: LeaseCall): Ending {
+  if (verb === "fail") return { verb, failed, error: "broken" };
   return verb === "release" ? { verb, reason: "released" } : { verb: "complete" };
 }
 

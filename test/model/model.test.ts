@@ -40,13 +40,14 @@ test(
 );
 
 /**
- * What the object does with its storage and its alarm, and `manager.ts` imitates, because the check has neither. When one of these
- * lines changes, look at both, then change this list.
+ * What the object does with its storage and its alarm. `manager.ts` imitates it, because the check
+ * has neither. When one of these lines changes, compare the two, then change this list.
  */
 const COPIED = [
   // The committed view is written before it is read: `Manager.#transact` calls `write` first.
   "get committed(): LoadedTask | null { this.#flush(); return this.#current(); }",
-  // A call is answered when the row it is in, or has seen, is written: `waits` of a worker in `protocol.ts`.
+  // A call is answered when the row it is in, or has seen, is written: `waits` of a worker in
+  // `protocol.ts`.
   'if (this.#state.name === "pending") return { result, committed: this.#state.row.promise };',
   // What a transition changed is stored: `after.stored = memory`, or `after.pending`.
   "if (decision.changed) this.#store.flush(task.record);",

@@ -1,7 +1,8 @@
 /**
- * Deliberate faults, one or two lines each, in the rules and in what the task's object does round them. The model check must
- * find every one, or a guard is there that it does not test. Each text is replaced in its file as it stands, and must be
- * found there exactly once: when the code changes, so must the list.
+ * Deliberate faults of one or two lines each, in the rules, and in the manager of the model. The
+ * model check must find every one; a fault that it does not find is in a guard that it does not
+ * test. Each text is replaced in its file, and must occur there exactly once: when the code
+ * changes, this list must change with it.
  */
 export interface Mutation {
   name: string;
@@ -9,14 +10,14 @@ export interface Mutation {
   edits: [file: string, from: string, to: string][];
 }
 
-const CLAIMING = "src/task/rules/claim.ts";
-const LEASING = "src/task/rules/settle.ts";
-const LEASES = "src/task/rules/lease-index.ts";
+const CLAIM = "src/task/rules/claim.ts";
+const SETTLE = "src/task/rules/settle.ts";
+const LEASE_INDEX = "src/task/rules/lease-index.ts";
 const LEDGER = "src/task/rules/ledger.ts";
 const FAILURE = "src/task/rules/failure.ts";
-const CONTROL = "src/task/rules/user-actions.ts";
-const WAKE = "src/task/rules/next-alarm.ts";
-const SWEEPING = "src/task/rules/garbage.ts";
+const ACTIONS = "src/task/rules/user-actions.ts";
+const ALARM = "src/task/rules/next-alarm.ts";
+const GARBAGE = "src/task/rules/garbage.ts";
 const TRANSITION = "src/task/rules/transition.ts";
 const CALLS = "src/task/rules/lease-calls.ts";
 /** The check's imitation of the platform, and of when the object answers. */
@@ -26,168 +27,172 @@ const PROTOCOL = "test/model/protocol.ts";
 const one = (name: string, file: string, from: string, to: string): Mutation => ({ name, edits: [[file, from, to]] });
 
 export const MUTATIONS: Mutation[] = [
-  one("claim: forget expiry", CLAIMING, "  expire(t);\n  const known", "  const known"),
-  one("claim: ignore the key", CLAIMING, "t.ledger.leases.claimedWith(request.worker, request.key)", "undefined"),
-  one("claim: answer anybody's key", LEASES, "this.#byWorker.get(worker)?.find(", "[...this].find("),
-  one("claim: reuse attempt numbers", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.leases.size + 1"),
-  one("claim: never raise the attempt", CLAIMING, "attempt: ++t.ledger.attempt", "attempt: t.ledger.attempt + 1"),
-  one("claim: leave frames in ready", CLAIMING, "  ledger.ready = minus(ledger.ready, setOf(chosen));\n", ""),
-  one("claim: leave frames in retry", CLAIMING, "  t.ledger.retry = minus(t.ledger.retry, setOf(again));\n", ""),
-  one("claim: give out skipped frames", CLAIMING, "if (!has(ledger.skipped, frame)) chosen", "chosen"),
-  one("claim: count one frame per lease", CLAIMING, "counts.leased += chosen.length", "counts.leased += 1"),
+  one("claim: forget expiry", CLAIM, "  expire(t);\n  const known", "  const known"),
+  one("claim: ignore the key", CLAIM, "t.ledger.leases.claimedWith(request.worker, request.key)", "undefined"),
+  one("claim: answer anybody's key", LEASE_INDEX, "this.#byWorker.get(worker)?.find(", "[...this].find("),
+  one("claim: reuse attempt numbers", CLAIM, "attempt: ++t.ledger.attempt", "attempt: t.ledger.leases.size + 1"),
+  one("claim: never raise the attempt", CLAIM, "attempt: ++t.ledger.attempt", "attempt: t.ledger.attempt + 1"),
+  one("claim: leave frames in ready", CLAIM, "  ledger.ready = minus(ledger.ready, setOf(chosen));\n", ""),
+  one("claim: leave frames in retry", CLAIM, "  t.ledger.retry = minus(t.ledger.retry, setOf(again));\n", ""),
+  one("claim: give out skipped frames", CLAIM, "if (!has(ledger.skipped, frame)) chosen", "chosen"),
+  one("claim: count one frame per lease", CLAIM, "counts.leased += chosen.length", "counts.leased += 1"),
   one(
     "claim: lease for twice the time",
-    CLAIMING,
+    CLAIM,
     "until_ms: t.nowMs + t.terms.leaseMs",
     "until_ms: t.nowMs + 2 * t.terms.leaseMs",
   ),
-  one("claim: ignore the epoch", CLAIMING, "request.epoch < t.ledger.outranked", "false"),
-  one("claim: keep nobody off", CLAIMING, "if (until !== null) return", "if (until === -1) return"),
+  one("claim: ignore the epoch", CLAIM, "request.epoch < t.ledger.outranked", "false"),
+  one("claim: blocklist nobody", CLAIM, "if (until !== null) return", "if (until === -1) return"),
   {
     name: "claim: give out of a paused task",
     edits: [
-      [CLAIMING, "    t.ledger.paused ||\n", ""],
+      [CLAIM, "if (t.ledger.paused || ", "if ("],
       [LEDGER, "ledger.canceled || ledger.paused || ledger.stopped", "ledger.canceled || ledger.stopped"],
     ],
   },
   {
     name: "claim: give out of a stopped task",
     edits: [
-      [CLAIMING, "    t.ledger.stopped !== null ||\n", ""],
-      [CLAIMING, '    status === "completed" ||\n    status === "failed"\n', '    status === "completed"\n'],
+      [CLAIM, "t.ledger.stopped !== null || isEnded(status)", 'status === "canceled" || status === "completed"'],
       [LEDGER, "ledger.paused || ledger.stopped !== null || waits", "ledger.paused || waits"],
     ],
   },
   one(
     "call: drop the lease-id check",
-    LEASING,
+    SETTLE,
     "t.ledger.leases.get(ref.leaseId)",
     "[...t.ledger.leases].find((l) => l.attempt === ref.attempt)",
   ),
-  one("call: drop the attempt check", LEASING, "lease?.attempt === ref.attempt && lease.worker", "lease?.worker"),
-  one("call: drop the worker check", LEASING, " && lease.worker === ref.worker", ""),
+  one("call: drop the attempt check", SETTLE, "lease?.attempt === ref.attempt && lease.worker", "lease?.worker"),
+  one("call: drop the worker check", SETTLE, " && lease.worker === ref.worker", ""),
   one(
     "renew: revive an expired lease",
-    LEASING,
+    SETTLE,
     "export function renew(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): Outcome<LiveLease> {\n  expire(t);",
     "export function renew(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): Outcome<LiveLease> {",
   ),
-  one("renew: never store it", LEASING, " || lease.value.stored_ms - t.nowMs < t.terms.leaseMs / 2;", ";"),
+  one("renew: never store it", SETTLE, " || lease.value.stored_ms - t.nowMs < t.terms.leaseMs / 2;", ";"),
   one(
     "renew: extend nothing",
-    LEASING,
+    SETTLE,
     "  t.ledger.leases.change(lease.value, { until_ms: t.nowMs + t.terms.leaseMs });\n",
     "",
   ),
-  one("renew: extend from the old end", LEASING, "{ until_ms: t.nowMs + t", "{ until_ms: lease.value.until_ms + t"),
+  one("renew: extend from the old end", SETTLE, "{ until_ms: t.nowMs + t", "{ until_ms: lease.value.until_ms + t"),
   one(
     "renew: commit before verify",
-    LEASING,
+    SETTLE,
     "  if (!checked.ok) return checked;\n  commit(t, lease.value, checked.value);\n  t.ledger.leases.change",
     "  commit(t, lease.value, done.filter((d) => has(lease.value.open, d.frame)));\n  if (!checked.ok) return checked;\n  t.ledger.leases.change",
   ),
-  one("complete: without all frames", LEASING, "if (missing.length > 0)", "if (missing.length < 0)"),
-  one("complete: a repetition is never known", LEASING, "return wasCommitted(t, ref, done) ? ok", "return false ? ok"),
-  one("complete: everything is a repetition", LEASING, "return wasCommitted(t, ref, done) ? ok", "return true ? ok"),
-  one("complete: nothing is a repetition of nothing", LEASING, "    done.length > 0 &&\n", ""),
+  one("complete: without all frames", SETTLE, "if (missing.length > 0)", "if (missing.length < 0)"),
+  one("complete: a repetition is never known", SETTLE, "return wasCommitted(t, ref, done) ? ok", "return false ? ok"),
+  one("complete: everything is a repetition", SETTLE, "return wasCommitted(t, ref, done) ? ok", "return true ? ok"),
+  one("complete: nothing is a repetition of nothing", SETTLE, "    done.length > 0 &&\n", ""),
   one(
     "complete: a repetition under any attempt",
-    LEASING,
+    SETTLE,
     "entry.attempt === ref.attempt && entry.worker",
     "entry.worker",
   ),
-  one("complete: a repetition by any worker", LEASING, " && entry.worker === ref.worker;", ";"),
-  one("done: take a frame without a file", LEASING, ".length < t.terms.filesPerFrame)", ".length < 0)"),
-  one("done: take a frame of another lease", LEASING, "if (!has(lease.frames, item.frame))", "if (false)"),
-  one("done: take a frame twice", LEASING, "if (seen.has(item.frame))", "if (false)"),
-  one("done: commit again what is committed", LEASING, "if (has(lease.open, item.frame)) fresh", "fresh"),
+  one("complete: a repetition by any worker", SETTLE, " && entry.worker === ref.worker;", ";"),
+  one("done: take a frame without a file", SETTLE, ".length < t.terms.filesPerFrame)", ".length < 0)"),
+  one("done: take a frame of another lease", SETTLE, "if (!has(lease.frames, item.frame))", "if (false)"),
+  one("done: take a frame twice", SETTLE, "if (seen.has(item.frame))", "if (false)"),
+  one("done: commit again what is committed", SETTLE, "if (has(lease.open, item.frame)) fresh", "fresh"),
   one(
     "commit: under the newest attempt",
-    LEASING,
+    SETTLE,
     "      attempt: lease.attempt,\n      worker: lease.worker,\n      seconds,",
     "      attempt: t.ledger.attempt,\n      worker: lease.worker,\n      seconds,",
   ),
   one(
     "commit: leave the frame open",
-    LEASING,
+    SETTLE,
     "  t.ledger.leases.change(lease, { open: minus(lease.open, frames) });\n",
     "",
   ),
-  one("commit: resetFailures nobody", LEASING, "  resetFailures(t.ledger, lease.worker);\n", ""),
-  one("commit: do not count", LEASING, "  t.ledger.counts.done += done.length;\n", ""),
+  one("commit: reset no failures", SETTLE, "  resetFailures(t.ledger, lease.worker);\n", ""),
+  one("commit: do not count", SETTLE, "  t.ledger.counts.done += done.length;\n", ""),
   one(
     "fail: drop what is done",
-    LEASING,
-    "  commit(t, lease.value, checked.value);\n  t.ledger.counts.leased -= blamed.length;",
-    "  t.ledger.counts.leased -= blamed.length;",
+    SETTLE,
+    "  commit(t, lease.value, checked.value);\n  t.ledger.counts.leased -= failed.length;",
+    "  t.ledger.counts.leased -= failed.length;",
   ),
-  one("fail: keep the unblamed", LEASING, '  giveBack(t, lease.value, "given back after a failure");\n', ""),
-  one("fail: blame what is not open", LEASING, "if (wrong.length > 0)", "if (false)"),
+  one(
+    "fail: keep the frames that did not fail",
+    SETTLE,
+    '  giveBack(t, lease.value, "given back after a failure");\n',
+    "",
+  ),
+  one("fail: record what is not open", SETTLE, "if (wrong.length > 0)", "if (false)"),
   one(
     "release: keep the frames",
-    LEASING,
+    SETTLE,
     "  giveBack(t, lease.value, reason);\n  close(t, lease.value);",
     "  close(t, lease.value);",
   ),
-  one("expire: never", LEASING, "overdue(t.nowMs)", "overdue(-1)"),
-  one("expire: late", LEASING, "overdue(t.nowMs)", "overdue(t.nowMs - t.terms.leaseMs)"),
-  one("expire: early", LEASING, "overdue(t.nowMs)", "overdue(t.nowMs + t.terms.leaseMs / 2)"),
+  one("expire: never", SETTLE, "overdue(t.nowMs)", "overdue(-1)"),
+  one("expire: late", SETTLE, "overdue(t.nowMs)", "overdue(t.nowMs - t.terms.leaseMs)"),
+  one("expire: early", SETTLE, "overdue(t.nowMs)", "overdue(t.nowMs + t.terms.leaseMs / 2)"),
   one(
-    "expire: blame the worker",
-    LEASING,
+    "expire: record a failure",
+    SETTLE,
     '    giveBack(t, lease, "expired");',
     '    recordFailures(t, lease, take(lease.open, Infinity), "expired");\n    t.ledger.counts.leased -= size(lease.open);',
   ),
   one(
     "give back: lose the frames",
-    LEASING,
+    SETTLE,
     "  t.ledger.ready = union(t.ledger.ready, minus(lease.open, failedBefore));\n",
     "",
   ),
-  one("give back: do not count", LEASING, "  t.ledger.counts.leased -= size(lease.open);\n  noteLease", "  noteLease"),
-  one("close: leave the lease live", LEASING, "  t.ledger.leases.end(lease);\n", ""),
+  one("give back: do not count", SETTLE, "  t.ledger.counts.leased -= size(lease.open);\n  noteLease", "  noteLease"),
+  one("close: leave the lease live", SETTLE, "  t.ledger.leases.end(lease);\n", ""),
   one(
     "close: end every lease",
-    LEASING,
+    SETTLE,
     "t.ledger.leases.end(lease)",
     "for (const one of t.ledger.leases) t.ledger.leases.end(one)",
   ),
-  one("close: note no end", LEASING, "  noteEnd(t);\n}\n\n/** Record", "}\n\n/** Record"),
-  one("close: sweep nothing", LEASING, "if ((blamed || lease.open.length > 0) && ", "if (t.nowMs < 0 && "),
+  one("close: note no end", SETTLE, "  noteEnd(t);\n}\n\n/** Put", "}\n\n/** Put"),
+  one("close: leave the garbage", SETTLE, "if ((failed || lease.open.length > 0) && ", "if (t.nowMs < 0 && "),
   one(
-    "close: sweep before the grant is over",
-    LEASING,
+    "close: delete garbage before the grant is over",
+    SETTLE,
     "lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs",
     "lease.until_ms, t.nowMs",
   ),
-  one("cancel: leave leases live", CONTROL, '  cancelLeases(t, "canceled");\n', ""),
+  one("cancel: leave leases live", ACTIONS, '  cancelLeases(t, "canceled");\n', ""),
   one(
     "cancel: tell nobody",
-    LEASING,
+    SETTLE,
     "    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });\n",
     "",
   ),
   one(
     "requeue: leave the frame's entry",
-    CONTROL,
+    ACTIONS,
     "    table.set(frame, undefined);\n  }\n  if (t.terms.filesPerFrame",
     "  }\n  if (t.terms.filesPerFrame",
   ),
-  one("requeue: leave all entries", CONTROL, "    allFrames.clear();\n", ""),
-  one("requeue: give a frame out twice", CONTROL, "setOf(again.filter((frame) => wasReached(t, frame)))", "set"),
-  one("requeue: sweep the whole attempt", CONTROL, "      only: true as const,\n", ""),
-  one("requeue: sweep nothing", CONTROL, "    ledger.sweeps = [...ledger.sweeps, ...sweeps];\n", ""),
-  one("requeue: stay canceled", CONTROL, "  ledger.canceled = false;\n", ""),
-  one("requeue: lose the failed frames", CONTROL, "    ledger.ready = union(ledger.ready, all);\n", ""),
+  one("requeue: leave all entries", ACTIONS, "    allFrames.clear();\n", ""),
+  one("requeue: give a frame out twice", ACTIONS, "setOf(again.filter((frame) => wasReached(t, frame)))", "set"),
+  one("requeue: delete the whole attempt", ACTIONS, "      only: true as const,\n", ""),
+  one("requeue: leave the garbage", ACTIONS, "    ledger.sweeps = [...ledger.sweeps, ...garbage];\n", ""),
+  one("requeue: stay canceled", ACTIONS, "  ledger.canceled = false;\n", ""),
+  one("requeue: lose the failed frames", ACTIONS, "    ledger.ready = union(ledger.ready, all);\n", ""),
   one(
     "requeue: take leased frames, too",
-    CONTROL,
+    ACTIONS,
     '!["leased", "pending"].includes(stateOf(t, frame))',
     'stateOf(t, frame) !== "pending"',
   ),
-  one("skip: take leased frames, too", CONTROL, 'state === "leased" || state === "done").map', 'state === "done").map'),
-  one("skip: leave frames in ready", CONTROL, "  ledger.ready = minus(ledger.ready, set);\n", ""),
-  one("skip: note the end again", CONTROL, "if (statusOf(t.terms, ledger) !== before) noteEnd(t);", "noteEnd(t);"),
+  one("skip: take leased frames, too", ACTIONS, 'state === "leased" || state === "done").map', 'state === "done").map'),
+  one("skip: leave frames in ready", ACTIONS, "  ledger.ready = minus(ledger.ready, set);\n", ""),
+  one("skip: note the end again", ACTIONS, "if (statusOf(t.terms, ledger) !== before) noteEnd(t);", "noteEnd(t);"),
   one(
     "failures: final after the tries, whoever tried",
     FAILURE,
@@ -198,18 +203,23 @@ export const MUTATIONS: Mutation[] = [
   one("failures: do not count", FAILURE, "id === worker ? count + 1 : count", "id === worker ? count : count"),
   one("failures: do not count the failed", FAILURE, "if (final) ledger.counts.failed++;", "if (final) void 0;"),
   one("failures: do not try again", FAILURE, "  ledger.retry = union(ledger.retry, setOf(again));\n", ""),
-  one("alarm: forget leases", WAKE, "let nextMs = due.leases.notBeforeMs;", "let nextMs = Infinity;"),
-  one("alarm: forget sweeps", WAKE, "  for (const { due_ms } of due.sweeps) nextMs = Math.min(nextMs, due_ms);\n", ""),
+  one("alarm: forget leases", ALARM, "let nextMs = due.leases.notBeforeMs;", "let nextMs = Infinity;"),
+  one(
+    "alarm: forget garbage",
+    ALARM,
+    "  for (const { due_ms } of due.sweeps) nextMs = Math.min(nextMs, due_ms);\n",
+    "",
+  ),
   {
     name: "alarm: the latest instead of the earliest",
     edits: [
-      [WAKE, "let nextMs = due.leases.notBeforeMs;", "let nextMs = -due.leases.notBeforeMs;"],
-      [WAKE, "Math.min(nextMs, due_ms)", "Math.max(nextMs, due_ms)"],
-      [WAKE, "Math.min(nextMs, dueMs)", "Math.max(nextMs, dueMs)"],
-      [WAKE, "nextMs === Infinity ? null", "nextMs === -Infinity ? null"],
+      [ALARM, "let nextMs = due.leases.notBeforeMs;", "let nextMs = -due.leases.notBeforeMs;"],
+      [ALARM, "Math.min(nextMs, due_ms)", "Math.max(nextMs, due_ms)"],
+      [ALARM, "Math.min(nextMs, dueMs)", "Math.max(nextMs, dueMs)"],
+      [ALARM, "nextMs === Infinity ? null", "nextMs === -Infinity ? null"],
     ],
   },
-  one("sweep: keep nothing", SWEEPING, "keep.add(file.name)", "keep.delete(file.name)"),
+  one("garbage: keep nothing", GARBAGE, "keep.add(file.name)", "keep.delete(file.name)"),
   one(
     "object: do not know a repeated settlement by its next lease",
     CALLS,
@@ -232,31 +242,31 @@ export const MUTATIONS: Mutation[] = [
   ),
   one(
     "object: keep a later alarm",
-    WAKE,
+    ALARM,
     "armedMs > nowMs && armedMs <= atMs ? null : atMs",
     "armedMs > nowMs ? null : atMs",
   ),
   one(
     "object: arm no alarm",
-    WAKE,
+    ALARM,
     "return armedMs !== null && armedMs > nowMs && armedMs <= atMs ? null : atMs;",
     "return null;",
   ),
-  one("shared row: answer before it is written", PROTOCOL, "after.pending ? { carriedOut: done } : null", "null"),
+  one("group commit: answer before it is written", PROTOCOL, "after.pending ? { carriedOut: done } : null", "null"),
   one(
-    "shared row: answer after it was lost",
+    "group commit: answer after it was lost",
     SHELL,
     "worker.waits ? { ...worker, waits: null, reply: null }",
     "worker.waits ? { ...worker, waits: null }",
   ),
   one(
-    "shared row: arm no alarm for it",
+    "group commit: arm no alarm for it",
     SHELL,
-    "return { ...after, alarmMs: this.#armed(after) };\n  }\n\n  /** The object is gone",
-    "return after;\n  }\n\n  /** The object is gone",
+    "return { ...after, alarmMs: this.#armed(after) };\n  }\n\n  /**\n   * The object is gone",
+    "return after;\n  }\n\n  /**\n   * The object is gone",
   ),
   one(
-    "shared row: lose what it holds when it is written",
+    "group commit: lose what it holds when it is written",
     SHELL,
     "const after = { ...world, memory, stored: memory, pending: false",
     "const after = { ...world, memory, pending: false",

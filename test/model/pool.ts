@@ -10,7 +10,7 @@ const MUTANT_MS = 600_000;
 
 function run(job: Job): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    // Its own flags: those of a test runner would load the runner's hooks.
+    // No flags of the parent: those of a test runner would load the runner's hooks.
     const worker = new Worker(new URL("./explorer-thread.ts", import.meta.url), { workerData: job, execArgv: [] });
     const timer = job.mutation
       ? setTimeout(() => {

@@ -1,6 +1,7 @@
 /**
- * What must hold whenever the manager moves: the promises P1–P6 and P8 as they can be seen from outside, written without the
- * rules' own words. Every check compares the task before and after one move; `states.ts` looks at single states.
+ * What must hold whenever the manager moves: the promises P1–P6 and P8 as they are seen from
+ * outside, written without the functions of the rules. Every check compares the task before and
+ * after one move; `states.ts` checks single states.
  */
 import type { TaskAction } from "../../src/protocol/task.ts";
 import { has, minus, size } from "../../src/task/rules/frame-set.ts";
@@ -9,7 +10,7 @@ import type { LiveLease } from "../../src/task/rules/lease-index.ts";
 import type { Step } from "./manager.ts";
 import type { LeaseCall, Message, Reply, Snapshot, Worker, World } from "./world.ts";
 
-/** A promise that does not hold; the explorer adds the way there. */
+/** A promise that does not hold. The explorer adds the moves that led there. */
 export class Broken extends Error {
   override name = "Broken";
   readonly promise: string;
@@ -20,11 +21,11 @@ export class Broken extends Error {
   }
 }
 
-/** One frame, read from the rows. */
+/** One frame, read from the ledger. */
 export interface FrameView {
   state: "leased" | "done" | "failed" | "skipped" | "pending";
   lease: LiveLease | undefined;
-  /** Which bytes are the frame, and who made them; null unless it is done. */
+  /** The bytes of the frame, with the worker and attempt that made them; null unless it is done. */
   bytes: string | null;
   failures: number;
 }
@@ -47,7 +48,7 @@ interface Cause {
   act?: { kind: TaskAction; named: string | undefined };
   /** The lease that the call names, if it was the caller's and live. */
   live?: LiveLease;
-  /** Word from the registry: it looks at no lease. */
+  /** A call of the registry, which expires no lease. */
   registry?: boolean;
   able?: number;
 }
@@ -61,7 +62,9 @@ export class Promises {
     this.#frames = frames;
   }
 
-  /** A worker's call, whoever waits for its answer. `able`: workers online, as the registry says. */
+  /**
+   * A worker's call, whoever waits for its answer. `able`: workers online, as the registry says.
+   */
   call(step: Step<unknown>, message: Message, reply: Reply, able: number): void {
     const { before, after } = step;
     const { outranked } = before.memory.ledger;
@@ -84,10 +87,16 @@ export class Promises {
     if (fresh.length > 1) throw new Broken("P2", "one claim made two leases");
     for (const lease of fresh) this.#fresh(step, lease, message, able);
     if (fresh.length > 0 && message.epoch < outranked)
-      throw new Broken("P8", `a claim of epoch ${message.epoch} got work although ${outranked} calls`);
+      throw new Broken(
+        "P8",
+        `a claim of epoch ${message.epoch} got work although the task is preempted at ${outranked}`,
+      );
   }
 
-  /** What the rules owe a worker that follows the protocol. */
+  /**
+   * A worker that follows the protocol is refused with `lease_lost` only, and not when its call was
+   * carried out.
+   */
   honest(worker: Worker, message: Message, reply: Reply): void {
     if (reply.ok) return;
     if (reply.code !== "lease_lost")
@@ -122,12 +131,15 @@ export class Promises {
   /** What is stored wakes the object when it is due. */
   written({ memory, nowMs, alarmMs }: World): void {
     const { leases, sweeps } = memory.ledger;
-    const due = [...[...leases].map((lease) => lease.until_ms), ...sweeps.map((sweep) => sweep.due_ms)];
+    const due = [...[...leases].map((lease) => lease.until_ms), ...sweeps.map((garbage) => garbage.due_ms)];
     if (due.some((dueMs) => alarmMs === null || alarmMs > Math.max(dueMs, nowMs + 1)))
       throw new Broken("P5", "something is due and no alarm is set for it");
   }
 
-  /** P4: what was answered is stored; only renewals may be forgotten, and never more than half a lease of them. */
+  /**
+   * P4: what was answered is stored; only renewals may be forgotten, and never more than half a
+   * lease of them.
+   */
   eviction(before: World, after: World): void {
     if (before.pending) return this.#unwritten(before, after);
     const { leaseMs } = this.#terms;
@@ -150,7 +162,10 @@ export class Promises {
       throw new Broken("P2", "the restart forgot an attempt");
   }
 
-  /** P4: calls that shared a row which was never written are as good as not made: nobody was told of them. */
+  /**
+   * P4: calls that shared a row which was never written were not carried out, and no worker was
+   * told otherwise.
+   */
   #unwritten(before: World, after: World): void {
     const ids = (world: World): Set<string> => new Set([...world.memory.ledger.leases].map((l) => l.lease_id));
     const [was, is] = [ids(before), ids(after)];
@@ -168,7 +183,7 @@ export class Promises {
     }
   }
 
-  /** Follow whether the history holds the task's end, once. */
+  /** Follow whether the history holds the end of the task: it must, and only once. */
   noted(step: Step<unknown>, after: World): World {
     const was = statusOf(this.#terms, step.before.memory.ledger);
     const { ledger } = after.memory;
@@ -183,7 +198,7 @@ export class Promises {
     return noted === after.noted && notedStored === after.notedStored ? after : { ...after, noted, notedStored };
   }
 
-  /** P2, P3: who may settle. */
+  /** P2, P3: which calls may settle a lease. */
   #settled({ before, result }: Step<unknown>, message: LeaseCall, reply: Reply): void {
     const live = liveLease(before, message);
     if (live) {
@@ -212,9 +227,9 @@ export class Promises {
 
   #fresh({ before, after }: Step<unknown>, lease: LiveLease, message: Message, able: number): void {
     const { ledger } = before.memory;
-    const off = after.memory.ledger.blames.filter((blame) => blame.kept_off_until_ms > before.nowMs);
-    if (off.length < able && off.some((blame) => blame.worker === message.worker))
-      throw new Broken("P6", `worker ${message.worker} is kept off the task and got a lease`);
+    const off = after.memory.ledger.blames.filter((record) => record.kept_off_until_ms > before.nowMs);
+    if (off.length < able && off.some((record) => record.worker === message.worker))
+      throw new Broken("P6", `worker ${message.worker} is blocklisted and got a lease`);
     const { chunk, leaseMs } = this.#terms;
     if (lease.attempt <= ledger.attempt) throw new Broken("P2", `attempt ${lease.attempt} was given out a second time`);
     if (lease.worker !== message.worker) throw new Broken("P9", "a lease went to another worker");
@@ -237,8 +252,8 @@ export class Promises {
     for (const lease of before.memory.ledger.leases) this.#lease(step, cause, lease);
     if (counts.done > 0 && counts.error === 0) {
       const { streak, blames } = after.memory.ledger;
-      if (streak.failures > 0 || blames.some((blame) => blame.worker === cause.live?.worker))
-        throw new Broken("P6", "a frame came out, and earlier failures were not forgiven");
+      if (streak.failures > 0 || blames.some((record) => record.worker === cause.live?.worker))
+        throw new Broken("P6", "a frame came out, and earlier failures still count");
     }
     if (!after.pending) this.written(after);
     if (cause.registry) return;
@@ -257,7 +272,7 @@ export class Promises {
     const call = message && message.verb !== "claim" ? message : undefined;
     const asked = act?.kind === "requeue" && (act.named === undefined || Number(act.named) === frame);
     const skipped = act?.kind === "skip" && Number(act.named) === frame;
-    const blamed = result.ok && live !== undefined && call?.verb === "fail" && call.blamed.includes(frame);
+    const failed = result.ok && live !== undefined && call?.verb === "fail" && call.failed.includes(frame);
     const over = was.lease !== undefined && was.lease.until_ms <= before.nowMs;
 
     if (was.state === "done" && is.state === "done" && was.bytes !== is.bytes)
@@ -279,12 +294,12 @@ export class Promises {
     if (result.ok && live && call?.done.includes(frame) && has(live.open, frame) && is.state !== "done")
       throw new Broken("P3", `frame ${frame} was accepted as done and is ${is.state}`);
     const more = is.failures - was.failures;
-    if (blamed) counts.error++;
-    if (blamed ? more !== 1 : more > 0)
+    if (failed) counts.error++;
+    if (failed ? more !== 1 : more > 0)
       throw new Broken("P6", `frame ${frame} lost ${more} of its tries by ${call?.verb ?? act?.kind ?? "time"}`);
     if (more < 0 && !asked && !skipped) throw new Broken("P6", `a failure of frame ${frame} was forgotten`);
-    if (blamed) this.#final(after, frame, is, cause.able!);
-    if (is.state === "failed" && was.state !== "failed" && !blamed)
+    if (failed) this.#final(after, frame, is, cause.able!);
+    if (is.state === "failed" && was.state !== "failed" && !failed)
       throw new Broken("P6", `frame ${frame} failed without a failure`);
     if (was.state === "failed" && is.state !== "failed" && !asked && !skipped)
       throw new Broken("P1", `frame ${frame} had failed and is ${is.state}`);
@@ -292,7 +307,7 @@ export class Promises {
       throw new Broken("P1", `frame ${frame} was skipped by nobody`);
     if (was.state === "skipped" && is.state !== "skipped" && !asked)
       throw new Broken("P1", `frame ${frame} was skipped and is ${is.state}`);
-    if (was.lease && is.lease?.lease_id !== was.lease.lease_id && is.state !== "done" && !blamed) {
+    if (was.lease && is.lease?.lease_id !== was.lease.lease_id && is.state !== "done" && !failed) {
       counts.lost++;
       const given = result.ok && was.lease === live && (call?.verb === "release" || call?.verb === "fail");
       const canceled = result.ok && act?.kind === "cancel";
@@ -303,13 +318,16 @@ export class Promises {
       throw new Broken("P2", `frame ${frame} was ${was.state} and was given out`);
   }
 
-  /** P6: on so many different workers, or so many times where fewer can be asked. */
+  /**
+   * P6: a frame stops after failures on so many workers, or so many failures where there are fewer
+   * workers.
+   */
   #final({ memory, nowMs }: World, frame: number, is: FrameView, able: number): void {
     const { tries } = this.#terms;
     const workers = memory.entries[frame]!.failures.length;
     if (workers >= tries && is.state !== "failed")
       throw new Broken("P6", `frame ${frame} failed on ${workers} workers and goes on`);
-    const off = memory.ledger.blames.filter((blame) => blame.kept_off_until_ms > nowMs).length;
+    const off = memory.ledger.blames.filter((record) => record.kept_off_until_ms > nowMs).length;
     const enough = workers >= Math.min(tries, Math.max(1, able - off));
     if (is.state === "failed" && (is.failures < tries || !enough))
       throw new Broken("P6", `frame ${frame} stopped after ${is.failures} failures on ${workers} workers`);

@@ -1,10 +1,13 @@
 /**
- * Every move that can follow a world: what workers may do by the agent's protocol, what the network may do to a message, time,
- * the alarm, eviction, people. What may be late is simply not made to move: a worker that sleeps or whose clock is wrong, an
- * alarm that comes late, a message on its way. So no clock of a worker is needed: it may act at any time, on whatever it knew.
+ * Every move that can follow a world: what workers may do by the agent's protocol, what the network
+ * may do to a message, time, the alarm, eviction, people.
  *
- * A message that was never delivered is as good as not sent. Therefore sending and the first delivery are one move; a message
- * that arrives after its sender has turned to something else comes out of `old`, as every duplicate does.
+ * - A delay needs no move of its own: a worker that sleeps or has a wrong clock, an alarm that is
+ *   late, a message on its way are not moved while time passes. So workers need no clocks: each may
+ *   act at any time, on what it knew.
+ * - A message that is never delivered might as well not be sent, so sending and the first delivery
+ *   are one move. A message that arrives after its sender has gone on comes from `old`, as every
+ *   duplicate does.
  */
 import { framesOf } from "../../src/protocol/frame-list.ts";
 import { Promises } from "./promises.ts";
@@ -49,7 +52,7 @@ export class Protocol {
       promises.alarm(step);
       const after = promises.noted(step, step.after);
       emit("the alarm runs", after);
-      if (manager.garbageDue(after)) emit("the alarm runs and sweeps", manager.collectGarbage(after));
+      if (manager.garbageDue(after)) emit("the alarm runs and deletes garbage", manager.collectGarbage(after));
     }
     if (world.memory !== world.stored) {
       this.trying = "the manager restarts";
@@ -63,18 +66,18 @@ export class Protocol {
       promises.written(after);
       emit(this.trying, after);
     }
-    if (world.outranksLeft > 0) {
+    if (world.preemptionsLeft > 0) {
       emit("the registry raises its epoch", {
         ...world,
         epoch: world.epoch + 1,
-        outranksLeft: world.outranksLeft - 1,
+        preemptionsLeft: world.preemptionsLeft - 1,
       });
     }
     if (world.memory.ledger.outranked < world.epoch) {
-      this.trying = "the task is outranked";
+      this.trying = "the task is preempted";
       const step = manager.preempt(world);
       promises.preempt(step);
-      emit("the task is outranked", promises.noted(step, step.after));
+      emit("the task is preempted", promises.noted(step, step.after));
     }
     if (world.actsLeft > 0) this.#people(world, emit);
   }
@@ -89,7 +92,7 @@ export class Protocol {
         const step = this.manager.act(world, kind, name);
         this.promises.act(step, kind, name);
         if (!step.result.ok) continue;
-        // After that a repeated call may rightly be refused.
+        // A call that is repeated after this may rightly be refused.
         const workers = step.after.workers.map((worker) => ({ ...worker, carriedOut: false }));
         const after = { ...step.after, workers, actsLeft: world.actsLeft - 1 };
         emit(this.trying, this.promises.noted(step, after));
@@ -101,7 +104,7 @@ export class Protocol {
     const who = `worker ${index + 1}`;
     const { configuration } = this;
     for (const message of worker.old) {
-      // A copy that the network kept: nobody waits for the answer.
+      // A copy that the network kept: no worker waits for the answer.
       for (const able of this.#able(world)) {
         this.trying = `${who}: an old copy of ${nameOf(message)} arrives`;
         const step = this.manager.call(world, message, able);
@@ -145,14 +148,14 @@ export class Protocol {
   *#settlements(world: World, worker: Worker, id: number, left: readonly number[]): Generator<LeaseCall> {
     const { next, renews, releases } = this.configuration;
     const { attempt, leaseId } = worker.held!;
-    const base = { worker: id, attempt, leaseId, done: worker.done, blamed: [], next: null, epoch: worker.epoch };
+    const base = { worker: id, attempt, leaseId, done: worker.done, failed: [], next: null, epoch: worker.epoch };
     const nextKey = keyOf("n", Number(leaseId.slice(1)));
     if (left.length === 0) {
       yield { ...base, verb: "complete", next: nextKey };
       if (next === "both") yield { ...base, verb: "complete" };
     } else if (world.failuresLeft > 0) {
-      yield { ...base, verb: "fail", blamed: [left[0]!], next: nextKey };
-      if (next === "both") yield { ...base, verb: "fail", blamed: [left[0]!] };
+      yield { ...base, verb: "fail", failed: [left[0]!], next: nextKey };
+      if (next === "both") yield { ...base, verb: "fail", failed: [left[0]!] };
     }
     if (releases && left.length > 0) yield { ...base, verb: "release" };
     if (renews) yield { ...base, verb: "renew" };
@@ -181,7 +184,7 @@ export class Protocol {
     }
   }
 
-  /** A renewal does not hold up the worker: without its reply it goes on with what it knows. */
+  /** A renewal does not stop the worker: without the reply it goes on with what it knows. */
   #renew(world: World, index: number, message: LeaseCall, emit: Emit): void {
     this.trying = `worker ${index + 1}: ${nameOf(message)}`;
     const step = this.manager.call(world, message, this.configuration.able[0]!);
@@ -239,7 +242,7 @@ export class Protocol {
   }
 }
 
-/** Whether the frames of a call are done by it: a person may have asked for them again before it came. */
+/** Whether the call has done its frames: a person may have requeued them before it came. */
 function isCommitted({ memory }: World, message: Message): boolean {
   if (message.verb === "claim") return false;
   return message.done.every((frame) => {

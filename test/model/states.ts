@@ -1,6 +1,6 @@
 /**
- * What must hold in every state of the task, whoever is on the way to it. Each check looks at the ledger alone, so each
- * different ledger is looked at once.
+ * What must hold in every state of the task, whatever calls are on their way. The checks read the
+ * ledger alone, so each different ledger is checked once.
  */
 import { isDeepStrictEqual } from "node:util";
 import { claim } from "../../src/task/rules/claim.ts";
@@ -23,7 +23,7 @@ import { fileOf } from "./manager.ts";
 import { Broken } from "./promises.ts";
 import { copyOf, type Configuration, type Snapshot, type World } from "./world.ts";
 
-/** No continuation needs more leases than this for each frame. */
+/** No continuation needs more leases than this for a frame. */
 const LEASES_PER_FRAME = 3;
 
 export class States {
@@ -36,7 +36,7 @@ export class States {
     this.#terms = terms;
   }
 
-  /** Different ledgers looked at. */
+  /** Different ledgers checked. */
   get ledgers(): number {
     return this.#seen.size;
   }
@@ -163,8 +163,9 @@ export class States {
   }
 
   /**
-   * Liveness: however it got here, the task can still finish. Its live leases are completed, or fall silent; then people let
-   * it run, and workers that succeed take what is left. People are needed only for what people or failures have stopped.
+   * Liveness: from every state the task can still finish. Its live leases are completed, or their
+   * workers fall silent; then people let it run, and workers that succeed take what is left. People
+   * are needed only for what people or failures have stopped.
    */
   #finishes(snapshot: Snapshot, fromMs: number, workers: "answered" | "silent"): void {
     const task = this.#task(snapshot);
@@ -215,7 +216,10 @@ export class States {
     if (!result.ok) throw new Broken("liveness", `a live lease cannot be completed: ${result.error.detail}`);
   }
 
-  /** P3: the bytes of a frame that is done are there; and when all is quiet, nothing else is. */
+  /**
+   * P3: the bytes of every done frame are stored; and when no lease, garbage or grant is left,
+   * nothing else is.
+   */
   #objects({ memory, nowMs, workers }: World, objects: Readonly<Record<string, string>>): void {
     const { ledger, entries } = memory;
     const wanted = new Set<string>();
@@ -229,7 +233,7 @@ export class States {
     const quiet = ledger.leases.size === 0 && ledger.sweeps.length === 0;
     if (!quiet || workers.some((worker) => worker.held && worker.held.grantMs > nowMs)) return;
     const orphan = Object.keys(objects).find((key) => !wanted.has(key));
-    if (orphan !== undefined) throw new Broken("sweep", `object ${orphan} is nobody's and stays`);
+    if (orphan !== undefined) throw new Broken("garbage", `object ${orphan} is no frame's result and stays`);
   }
 }
 

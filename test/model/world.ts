@@ -1,6 +1,7 @@
 /**
- * The world that the model check explores: one task as its object keeps it, workers that follow the agent's protocol, a
- * network that may do anything to a message, and time in ticks. A world is never changed: every move makes a new one.
+ * The world that the model check explores: one task as its object keeps it, workers that follow the
+ * agent's protocol, a network that may delay, lose and repeat messages, and time in ticks. A world
+ * is never changed: every move makes a new one.
  */
 import type { TaskAction } from "../../src/protocol/task.ts";
 import { newLedger, type FrameEntry, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
@@ -20,12 +21,21 @@ export interface Configuration {
   tries: number;
   /** Numbers of able workers that the registry may report; any of them, at any call. */
   able: number[];
-  /** Old messages of a worker that the network may still deliver, any number of times, besides the call under way. */
+  /**
+   * Old messages of a worker that the network may still deliver, any number of times, besides the
+   * call under way.
+   */
   oldMessages: number;
-  /** A reply may come late, when the worker has tried again meanwhile. Where false, it comes at once or never. */
+  /**
+   * A reply may come late, when the worker has tried again meanwhile. Where false, it comes at once
+   * or never.
+   */
   lateReplies: boolean;
-  /** Lease calls may share a row: what they change is in memory until it is written, and their answers wait for that. */
-  gathers: boolean;
+  /**
+   * Group commit: what lease calls change is pending until a row is written for all, and their
+   * answers wait for it.
+   */
+  sharesRows: boolean;
   /** Workers ask for the next lease when they settle one; `both`: or not. */
   next: "always" | "both";
   renews: boolean;
@@ -35,10 +45,13 @@ export interface Configuration {
   /** What people may do, in all so many times. */
   acts: { times: number; kinds: TaskAction[]; frames: number[] };
   /** Times that the registry may raise its epoch. */
-  outranks: number;
-  /** Follow every uploaded object, and the sweep of those that no commit took. */
+  preemptions: number;
+  /** Follow every uploaded object, and the deletion of garbage. */
   objects: boolean;
-  /** Leases given out in all, where the task's state would else grow without end; Infinity where it does not. */
+  /**
+   * Leases given out in all, where the task's state would else grow without end; Infinity where it
+   * does not.
+   */
   leases: number;
   /** Stop here, for a run in limited time; the report says that it was cut. */
   maxStates: number;
@@ -71,9 +84,12 @@ export interface LeaseCall {
   worker: number;
   attempt: number;
   leaseId: string;
-  /** Frames with their receipts; a receipt names attempt and frame, its bytes are known by the lease they were made under. */
+  /**
+   * Frames with their receipts; a receipt names attempt and frame, its bytes are known by the lease
+   * they were made under.
+   */
   done: readonly number[];
-  blamed: readonly number[];
+  failed: readonly number[];
   /** Key of the claim that rides along. */
   next: string | null;
   epoch: number;
@@ -92,11 +108,13 @@ export interface Worker {
   done: readonly number[];
   /** The call that is repeated until it is answered. */
   call: Message | null;
-  /** The manager has carried the call out; nobody but the check knows. */
+  /** The manager has carried the call out; only the check knows. */
   carriedOut: boolean;
   /** An answer on its way. */
   reply: Reply | null;
-  /** That answer waits for the row; `carriedOut` is so when it is written. Null when nothing waits. */
+  /**
+   * That answer waits for the row; `carriedOut` is so when it is written. Null when nothing waits.
+   */
   waits: { carriedOut: boolean } | null;
   /** The epoch of its assignment. */
   epoch: number;
@@ -110,11 +128,14 @@ export interface World {
   memory: Snapshot;
   /** … and what it last stored: the same object when they are equal. */
   stored: Snapshot;
-  /** Memory holds changes of lease calls that nobody has been told of. */
+  /** Memory holds changes of lease calls that are not written, and not answered. */
   pending: boolean;
   alarmMs: number | null;
   workers: readonly Worker[];
-  /** Uploaded objects: `attempt/frame` → the lease under which the bytes were made. Null when they are not followed. */
+  /**
+   * Uploaded objects: `attempt/frame` → the lease under which the bytes were made. Null when they
+   * are not followed.
+   */
   objects: Readonly<Record<string, string>> | null;
   /** The registry's epoch. */
   epoch: number;
@@ -122,7 +143,7 @@ export interface World {
   serial: number;
   failuresLeft: number;
   actsLeft: number;
-  outranksLeft: number;
+  preemptionsLeft: number;
   /** The history holds the end of the task: as in memory, and as last stored. */
   noted: boolean;
   notedStored: boolean;
@@ -160,13 +181,16 @@ export function firstWorld(configuration: Configuration): World {
     serial: 0,
     failuresLeft: configuration.failures,
     actsLeft: configuration.acts.times,
-    outranksLeft: configuration.outranks,
+    preemptionsLeft: configuration.preemptions,
     noted: false,
     notedStored: false,
   };
 }
 
-/** A copy that transitions may change: they change the ledger, its counts and its leases in place, and replace all else. */
+/**
+ * A copy that transitions may change: they change the ledger, its counts and its leases in place,
+ * and replace all else.
+ */
 export function copyOf({ ledger, entries }: Snapshot): { ledger: Ledger; entries: Record<number, FrameEntry> } {
   const leases = new Leases([...ledger.leases].map((lease) => ({ ...lease })));
   // A renewal that was not stored is still to be written with the next row.
@@ -188,7 +212,10 @@ export function withWorker(world: World, index: number, change: Partial<Worker>)
   return { ...world, workers: world.workers.map((worker, i) => (i === index ? { ...worker, ...change } : worker)) };
 }
 
-/** The worker that has forgotten all it knew: it crashed, lost its lease, or has nothing to do. What it sent stays sent. */
+/**
+ * The worker after it forgot all it knew: it crashed, lost its lease, or has nothing to do. The
+ * network keeps its messages.
+ */
 export function forgetful(worker: Worker): Worker {
   return { ...IDLE, old: worker.old };
 }

@@ -1,6 +1,6 @@
 /**
- * A task in memory for tests and the model check: the real ledger and rules, a map for a table, and an audit that derives
- * every promise about frames anew from what is stored.
+ * A task in memory for tests and the model check: the real ledger and rules, a map as the frame
+ * table, and an audit that checks the promises about frames from what is stored.
  */
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import { frames, has } from "../../src/task/rules/frame-set.ts";
@@ -66,7 +66,10 @@ export const allFrames = (task: FarmTask) => ({
   clear: () => task.entries.clear(),
 });
 
-/** P1 and P2 from the rows: every frame in one state, counters equal rows, no frame under two live leases. Throws what is wrong. */
+/**
+ * P1 and P2 from the rows: every frame in one state, counters equal rows, no frame under two live
+ * leases. Throws what is wrong.
+ */
 export function audit(task: FarmTask): void {
   const t = at(task, 0);
   const counted = { pending: 0, leased: 0, done: 0, failed: 0, skipped: 0 };

@@ -4,7 +4,10 @@ import { describe, expect, test } from "vitest";
 import { chunkSize, MAX_CHUNK } from "./chunking.ts";
 import { simulateChunks } from "../../../test/support/chunk-simulation.ts";
 
-/** Seconds of 240 frames as Blender took them on two cores: a calm shot, a way into detail, a dissolve, a cut back. */
+/**
+ * Seconds of 240 frames as Blender took them on two cores: a calm shot, a way into detail, a
+ * dissolve, a cut back.
+ */
 const SHOT = JSON.parse(
   readFileSync(path.resolve(import.meta.dirname, "../../../test/support/uneven-shot.json"), "utf8"),
 ) as number[];

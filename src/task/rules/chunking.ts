@@ -1,6 +1,7 @@
 /**
- * How many frames to lease together. A fixed size, or `auto`: aim at a target runtime. While loading the scene dominates,
- * chunks grow; near the end they shrink, so that no one worker holds the tail.
+ * How many frames to lease together: a fixed number, or `auto`, which aims at a target runtime.
+ * Chunks grow while loading the scene takes most of the time, and shrink near the end, so that no
+ * single worker holds the last frames. Pure.
  */
 
 /** Running means over completed leases. */
@@ -13,16 +14,28 @@ export interface ChunkStats {
   loadMs: number;
 }
 
-/** A chunk this long keeps load time small for light frames, and a lost worker's cost small for heavy ones. */
+/**
+ * Longer chunks lose more work with a lost worker; shorter ones spend more of the time on loading
+ * the scene.
+ */
 export const TARGET_MS = 60_000;
-/** Load time may take up to this share of a chunk before the chunk grows beyond the target. */
+/**
+ * A chunk grows beyond the target until loading takes only this share of it. Lower: chunks of heavy
+ * scenes become very long.
+ */
 export const LOAD_SHARE = 0.1;
-/** No chunk is larger: it bounds a lease's cost and what a lost worker gives back. */
+/**
+ * The most frames in a chunk. It bounds what one lease call writes and what a lost worker gives
+ * back.
+ */
 export const MAX_CHUNK = 500;
-/** Weight of the newest lease in the running means. */
+/**
+ * Weight of the newest lease in the running means. Higher: one slow machine changes the chunks of
+ * all others.
+ */
 const NEWEST = 0.3;
 
-/** Fold one completed lease into the means. */
+/** The means with one more completed lease. */
 export function measured(stats: ChunkStats, lease: { frames: number; framesMs: number; wallMs: number }): ChunkStats {
   if (lease.frames === 0) return stats;
   const frameMs = lease.framesMs / lease.frames;
@@ -36,8 +49,9 @@ export function measured(stats: ChunkStats, lease: { frames: number; framesMs: n
 }
 
 /**
- * Frames for the next lease, at least 1. `pending`: frames not given out; `workers`: those that may want some.
- * Tail rule (guided self-scheduling): never more than an even share of what is left, halved.
+ * Frames for the next lease, at least 1. `pending`: frames not given out; `workers`: workers that
+ * may want some. Near the end (guided self-scheduling): never more than half of an even share of
+ * what is left.
  */
 export function chunkSize(chunk: number | "auto", stats: ChunkStats, pending: number, workers: number): number {
   if (chunk !== "auto") return chunk;

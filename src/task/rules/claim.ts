@@ -10,19 +10,28 @@ import { expire } from "./settle.ts";
 import { claimable, countsOf, statusOf, waitsForWhole, type Transition } from "./ledger.ts";
 import { indexAt, positions } from "./visit-order.ts";
 
-/** A worker that finds nothing asks again no sooner than this, unless it is told of work. */
+/**
+ * A worker that gets nothing asks again after this, unless it is told of work. Sooner: idle workers
+ * keep the object busy.
+ */
 const NOTHING_RETRY_MS = 5_000;
-/** How many failed frames a claim looks through for one this worker may try: bounds the rows a claim reads. */
+/**
+ * The most failed frames that a claim reads to find one that this worker may try. It bounds the
+ * rows that a claim reads.
+ */
 const RETRY_SCAN_LIMIT = 64;
 
-/** Failed frames in more pieces than this go out before new ones: the set is a part of one row. */
+/**
+ * With more intervals than this in `retry`, failed frames go out before new ones: the set is a part
+ * of one row.
+ */
 const MAX_RETRY_PIECES = 10_000;
 
 export interface ClaimRequest {
   worker: number;
   key: string;
   epoch: number;
-  /** Fresh, unguessable; used when a lease is made. */
+  /** The id of the lease, if one is made: new and unguessable. */
   leaseId: string;
 }
 
@@ -30,13 +39,16 @@ export type ClaimOutcome =
   | { lease: LiveLease; fresh: boolean }
   | { lease: null; reason: NoLeaseReason; retryAfterMs: number | null };
 
-/** Give the worker a chunk, or say why not. The same key answers with the same live lease. */
+/**
+ * Give the worker a chunk, or say why not. A repeated key is answered with the live lease that it
+ * made.
+ */
 export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
   expire(t);
   const known = t.ledger.leases.claimedWith(request.worker, request.key);
   if (known) return { lease: known, fresh: false };
-  const refused = whyNoLease(t, request);
-  if (refused) return { lease: null, ...refused };
+  const declined = whyNoLease(t, request);
+  if (declined) return { lease: null, ...declined };
   const chosen = choose(t, request.worker);
   if (chosen.length === 0) return { lease: null, reason: "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
   const frames = setOf(chosen);
@@ -75,7 +87,10 @@ function whyNoLease(
   return null;
 }
 
-/** Take frames for a chunk out of ready, then the cursor, then retry; retries come first where too many wait. */
+/**
+ * Take frames for a chunk from `ready`, then the cursor, then `retry`; from `retry` first when too
+ * many wait there.
+ */
 function choose(t: Transition, worker: number): number[] {
   const { ledger, terms } = t;
   const want = chunkSize(
@@ -106,7 +121,10 @@ function takeRetries(t: Transition, worker: number, want: number): number[] {
   return again;
 }
 
-/** Failed frames this worker may try: a frame goes to a worker that has not failed it while there is one left to ask. */
+/**
+ * Failed frames that this worker may try. A frame goes to a worker that has not failed it, while
+ * there is one left.
+ */
 function retries(t: Transition, worker: number, want: number): number[] {
   const trusted = trustedWorkers(t);
   const out: number[] = [];

@@ -1,6 +1,6 @@
 /**
- * What a task does with news of the tasks it waits for, and what it tells those that wait for it. Pure.
- * Cycles cannot arise: a task may only depend on tasks that exist when it is submitted, and never changes that.
+ * What a task does with the progress of the tasks it waits for. Pure. Cycles cannot arise: a task
+ * depends only on tasks that exist when it is submitted, and its dependencies never change.
  */
 import { parseFrameList } from "../../protocol/frame-list.ts";
 import { EMPTY, intersect, minus, setOfList, union, type FrameSet } from "./frame-set.ts";
@@ -9,33 +9,34 @@ import { noteEnd } from "./settle.ts";
 import type { DependencyProgress } from "../../rpc/task.ts";
 
 /**
- * Take news. Opened frames are united, so late or repeated news does no harm; the state follows the newest version only.
- * A dependency that is gone before it completed stops the task: nobody can ever finish it.
+ * Apply the progress of a dependency. Opened frames are united, so progress that comes late or
+ * twice does no harm; the state is that of the newest version. A dependency that is deleted before
+ * it completed stops the task, which can never finish.
  */
-export function applyDependencyProgress(t: Transition, news: DependencyProgress): void {
-  const dependency = t.ledger.dependencies.find((d) => d.task === news.id);
+export function applyDependencyProgress(t: Transition, progress: DependencyProgress): void {
+  const dependency = t.ledger.dependencies.find((d) => d.task === progress.id);
   if (!dependency) return;
   const openedBefore = openedFrames(t.ledger);
   if (dependency.frames === "same") {
-    const done = news.state === "completed" ? wholeList(t.terms) : inList(t.terms, news.done);
+    const done = progress.state === "completed" ? wholeList(t.terms) : inList(t.terms, progress.done);
     dependency.opened = union(dependency.opened, done);
   }
-  if (news.version > dependency.version) {
-    dependency.version = news.version;
-    if (dependency.state !== "completed" || news.state === "open") dependency.state = news.state;
+  if (progress.version > dependency.version) {
+    dependency.version = progress.version;
+    if (dependency.state !== "completed" || progress.state === "open") dependency.state = progress.state;
   }
   const opened = openedFrames(t.ledger);
   if (opened && openedBefore)
     t.ledger.ready = union(t.ledger.ready, minus(minus(opened, openedBefore), t.ledger.skipped));
   if (dependency.state === "gone" && t.ledger.stopped === null && statusOf(t.terms, t.ledger) !== "completed") {
-    t.ledger.stopped = `task ${news.id}, which this task waits for, was deleted`;
+    t.ledger.stopped = `task ${progress.id}, which this task waits for, was deleted`;
     t.ledger.error = t.ledger.stopped;
     noteTask(t, "changed", t.ledger.stopped);
     noteEnd(t);
   }
 }
 
-/** Ids of the tasks it still waits for. */
+/** Ids of the tasks that this one still waits for. */
 export function waitsFor(ledger: Ledger): number[] {
   return ledger.dependencies.filter((d) => d.state !== "completed").map((d) => d.task);
 }
@@ -45,7 +46,10 @@ function wholeList(terms: Terms): FrameSet {
   return set.ok ? set.value : EMPTY;
 }
 
-/** The part of a frame list that is also this task's; a range may bridge frames the task does not have. */
+/**
+ * The frames of a list that this task has, too; a range in the list may cross frames that it does
+ * not have.
+ */
 function inList(terms: Terms, text: string | null): FrameSet {
   if (!text) return EMPTY;
   const parsed = parseFrameList(text);
@@ -54,8 +58,8 @@ function inList(terms: Terms, text: string | null): FrameSet {
 }
 
 /**
- * Frame-by-frame waiting keeps one interval per opened piece, so a stepped list of more than MAX_INTERVALS frames cannot be
- * opened frame by frame. The rule it breaks, or null.
+ * The rule that a frame list breaks when its frames wait one by one, or null. Every opened interval
+ * is stored, so a stepped list of more than MAX_INTERVALS frames cannot be opened frame by frame.
  */
 export function whyNotFrameByFrame(frameList: string): string | null {
   const set = setOfList(listFromText(frameList).list);

@@ -7,7 +7,10 @@ import { newTask, terms } from "../../../test/support/rules-farm.ts";
 
 const NOW = 1_000_000;
 
-/** A task of `total` frames: some done in these seconds, `workers` at one frame each, claimed just now. */
+/**
+ * A task of `total` frames: some done in these seconds, `workers` at one frame each, claimed just
+ * now.
+ */
 function standing(total: number, seconds: number[], workers: number, loadMs = 0): [ReturnType<typeof terms>, Ledger] {
   const { terms: of, ledger } = newTask(terms(`1-${total}`));
   ledger.counts = { ...ledger.counts, done: seconds.length, leased: workers };

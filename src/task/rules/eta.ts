@@ -1,19 +1,22 @@
 /**
  * When a task will be done, as a span. Pure; time is an argument.
  *
- * The work that is left is so many frames of the measured mean, loading included, shared by the workers that are on the task
- * now. Its spread has two parts: frames differ (grows with the root of what is left), and the mean itself is known only as
- * well as there are measurements (grows with what is left). At the end the last frame is one worker's alone.
+ * The work left is the number of frames left times the measured mean, loading included, shared by
+ * the workers that have a lease now. The spread has two parts: frames differ, which grows with the
+ * root of their number; and the mean is known only as well as there are measurements, which grows
+ * with their number. The last frame is rendered by one worker alone.
  */
 import type { Eta } from "../../protocol/task.ts";
 import { countsOf, statusOf, type Ledger, type Terms } from "./ledger.ts";
 
-/** Two frames: the fewest that have a spread. */
+/** Frames that must be measured first: a single one has no spread. */
 const MIN_FRAMES = 2;
-/** Standard deviations to either side: nine of ten normal outcomes lie within. */
+/** Standard deviations to either side: nine of ten outcomes of a normal distribution lie within. */
 const WIDTH = 1.645;
 
-/** Null while nobody renders, when it is paused, or before two frames have been measured. */
+/**
+ * Null while no worker renders, while the task is paused, and before MIN_FRAMES have been measured.
+ */
 export function etaOf(terms: Terms, ledger: Ledger, nowMs: number): Eta | null {
   const { tally, stats, leases } = ledger;
   if (statusOf(terms, ledger) !== "rendering" || ledger.paused || tally.done < MIN_FRAMES) return null;
@@ -21,7 +24,8 @@ export function etaOf(terms: Terms, ledger: Ledger, nowMs: number): Eta | null {
   const left = counts.pending + counts.leased;
   const mean = (tally.seconds / tally.done) * 1_000;
   const variance = Math.max(0, tally.squares / tally.done - (tally.seconds / tally.done) ** 2) * 1_000_000;
-  // Loading is paid once a lease, so a frame's share depends on how many were leased together.
+  // A lease loads the scene once, so a frame's share of it depends on how many frames are leased
+  // together.
   const framesPerLease = Math.max(1, counts.leased / leases.size);
   const cost = mean + stats.loadMs / framesPerLease;
   let elapsed = 0;

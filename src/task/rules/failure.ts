@@ -1,26 +1,40 @@
 /**
- * What a render failure leads to (P6). Infrastructure loss never comes here: an expired or released lease puts its frames
- * back and blames nobody.
+ * What a render failure leads to (P6): new tries of the frame, a blocklisted worker, a stopped
+ * task. Lost leases are not failures: an expired or released lease puts its frames back and counts
+ * against neither frame nor worker. Pure; time is an argument.
  */
 import { format, setOf, union, type FrameSet } from "./frame-set.ts";
 import { noteLease, type FailureRecord, type FrameEntry, type Ledger, type Transition } from "./ledger.ts";
 import type { LiveLease } from "./lease-index.ts";
 
-/** A worker that fails this often in a row on a task is kept off it for a while. */
+/**
+ * After so many consecutive failures on a task, a worker is blocklisted for it. Fewer: one bad
+ * frame blocks good workers.
+ */
 export const BLOCKLIST_AFTER = 3;
-/** First time; doubles each time up to the longest. Afanasy forgives after five hours. */
+/** How long the first time. It doubles each time, up to the longest, which is what Afanasy uses. */
 export const BLOCKLIST_MS = 5 * 60_000;
 export const BLOCKLIST_MAX_MS = 5 * 3_600_000;
-/** Once frames have been rendered, this many failures in a row (of any frames) stop the task: a person must look. */
+/**
+ * Once frames have been rendered, so many consecutive failures of any frames stop the task, and a
+ * person must look. Fewer: a few bad frames stop a good task; more: a broken scene uses up the
+ * tries of every frame over a night.
+ */
 export const STOP_AFTER = 30;
 
-/** Whether the frame stops as failed: on `tries` different workers, or `tries` times where fewer workers exist. */
+/**
+ * Whether a frame stops as failed: after failures on `tries` different workers, or `tries` failures
+ * where fewer workers exist. `failures`: by worker, `[worker, count]`.
+ */
 export function isFinal(failures: readonly [number, number][], tries: number, ableWorkers: number): boolean {
   const times = failures.reduce((sum, [, count]) => sum + count, 0);
   return failures.length >= tries || (times >= tries && failures.length >= Math.min(tries, ableWorkers));
 }
 
-/** FailureRecord `frames` of the lease (all still open) for `error`. The caller has committed what was done. */
+/**
+ * Record that these frames of the lease failed with `error`; all are still open. The caller has
+ * committed what was done.
+ */
 export function recordFailures(
   transition: Transition,
   lease: LiveLease,
@@ -60,26 +74,29 @@ function withFailure(failures: readonly [number, number][], worker: number): [nu
 }
 
 function recordWorkerFailure(ledger: Ledger, worker: number, nowMs: number): void {
-  const before = ledger.blames.find((blame) => blame.worker === worker) ?? {
+  const before = ledger.blames.find((record) => record.worker === worker) ?? {
     worker,
     streak: 0,
     times: 0,
     kept_off_until_ms: 0,
   };
   const streak = before.streak + 1;
-  const blocklisted = streak >= BLOCKLIST_AFTER;
-  const after: FailureRecord = blocklisted
-    ? {
-        worker,
-        streak: 0,
-        times: before.times + 1,
-        kept_off_until_ms: nowMs + Math.min(BLOCKLIST_MAX_MS, BLOCKLIST_MS * 2 ** before.times),
-      }
-    : { ...before, streak };
-  ledger.blames = [...ledger.blames.filter((blame) => blame.worker !== worker), after];
+  const after: FailureRecord =
+    streak >= BLOCKLIST_AFTER
+      ? {
+          worker,
+          streak: 0,
+          times: before.times + 1,
+          kept_off_until_ms: nowMs + Math.min(BLOCKLIST_MAX_MS, BLOCKLIST_MS * 2 ** before.times),
+        }
+      : { ...before, streak };
+  ledger.blames = [...ledger.blames.filter((record) => record.worker !== worker), after];
 }
 
-/** A task on which nothing ever succeeds, or no longer does, stops instead of burning every frame's tries through the night. */
+/**
+ * Stop a task on which nothing ever succeeded, or no longer does, before it uses up the tries of
+ * every frame.
+ */
 function stopIfHopeless(transition: Transition, frames: FrameSet): void {
   const { ledger, terms } = transition;
   const worker = ledger.blames.at(-1)!.worker;
@@ -92,30 +109,33 @@ function stopIfHopeless(transition: Transition, frames: FrameSet): void {
   ledger.stopped = `stopped after ${ledger.streak.failures} failures ${what}, the last on frame ${format(frames)}`;
 }
 
-/** A commit forgives: the worker's streak and the task's. */
+/**
+ * A frame was committed: the consecutive failures of its worker and of the task start at zero
+ * again.
+ */
 export function resetFailures(ledger: Ledger, worker: number): void {
   if (ledger.streak.failures > 0) ledger.streak = { failures: 0, workers: [] };
-  if (ledger.blames.some((blame) => blame.worker === worker))
-    ledger.blames = ledger.blames.filter((blame) => blame.worker !== worker);
+  if (ledger.blames.some((record) => record.worker === worker))
+    ledger.blames = ledger.blames.filter((record) => record.worker !== worker);
 }
 
 /**
- * Until when this worker is kept off the task, or null. The only able workers are never kept off: the frames' own tries
- * and the stop rule bound what they can burn.
+ * Until when this worker is blocklisted, or null. When every able worker is blocklisted, none
+ * counts as such: the tries of the frames and the rule that stops a task bound what they can waste.
  */
 export function blocklistedUntil(ledger: Ledger, worker: number, ableWorkers: number, nowMs: number): number | null {
-  const off = blocklisted(ledger, nowMs);
-  if (off.length >= ableWorkers) return null;
-  return off.find((blame) => blame.worker === worker)?.kept_off_until_ms ?? null;
+  const blocked = blocklisted(ledger, nowMs);
+  if (blocked.length >= ableWorkers) return null;
+  return blocked.find((record) => record.worker === worker)?.kept_off_until_ms ?? null;
 }
 
-/** Able workers less those kept off: who can still be asked to try a frame. At least 1. */
+/** Able workers that are not blocklisted: how many can still try a frame. At least 1. */
 export function trustedWorkers(transition: Transition): number {
-  const off = blocklisted(transition.ledger, transition.nowMs).length;
-  return off >= transition.ableWorkers ? transition.ableWorkers : Math.max(1, transition.ableWorkers - off);
+  const blocked = blocklisted(transition.ledger, transition.nowMs).length;
+  return blocked >= transition.ableWorkers ? transition.ableWorkers : Math.max(1, transition.ableWorkers - blocked);
 }
 
-/** Workers kept off at this time. */
+/** Failure records of the workers that are blocklisted at this time. */
 export function blocklisted(ledger: Ledger, nowMs: number): FailureRecord[] {
-  return ledger.blames.filter((blame) => blame.kept_off_until_ms > nowMs);
+  return ledger.blames.filter((record) => record.kept_off_until_ms > nowMs);
 }

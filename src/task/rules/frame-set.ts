@@ -1,6 +1,7 @@
 /**
- * A set of frames as sorted, disjoint, non-adjacent intervals `[first, last]`. Plain arrays, so that a ledger is JSON.
- * Every operation returns a new set; the cost is the number of intervals, not of frames.
+ * A set of frames as sorted, disjoint, non-adjacent intervals `[first, last]`. Plain arrays, so
+ * that a ledger is JSON. Every operation returns a new set, and costs as much as there are
+ * intervals, however many frames they hold. Pure.
  */
 import { err, ok, type Result } from "../../lib/result.ts";
 import { formatFrameList, listOfFrames, type FrameList } from "../../protocol/frame-list.ts";
@@ -11,7 +12,8 @@ export type FrameSet = readonly Interval[];
 export const EMPTY: FrameSet = [];
 
 /**
- * More intervals than this make the ledger's row slow to rewrite (about 300 kB); a change that would exceed it is refused.
+ * A change that would make a set of more intervals is refused. They are about 300 kB of the
+ * record's row, which is rewritten whole.
  */
 export const MAX_INTERVALS = 20_000;
 
@@ -20,7 +22,10 @@ export function setOf(frames: Iterable<number>): FrameSet {
   return listOfFrames(frames).map(({ start, end }) => [start, end] as const);
 }
 
-/** Build a set from a frame list; refused when its steps would make more than MAX_INTERVALS intervals. */
+/**
+ * Build a set from a frame list; refused when its steps would make more than MAX_INTERVALS
+ * intervals.
+ */
 export function setOfList(list: FrameList): Result<FrameSet, string> {
   const out: Interval[] = [];
   for (const { start, end, step } of list) {
@@ -72,8 +77,8 @@ export function union(a: FrameSet, b: FrameSet): FrameSet {
   const all = [...a, ...b].sort((x, y) => x[0] - y[0]);
   const out: [number, number][] = [];
   for (const [first, last] of all) {
-    const tail = out.at(-1);
-    if (tail && first <= tail[1] + 1) tail[1] = Math.max(tail[1], last);
+    const end = out.at(-1);
+    if (end && first <= end[1] + 1) end[1] = Math.max(end[1], last);
     else out.push([first, last]);
   }
   return out;

@@ -1,6 +1,6 @@
 /**
- * Garbage: uploads that are no frame's result. Decides what of it is deleted; `garbage-collector.ts` deletes. Pure. The ledger
- * keeps its list under the stored key `sweeps`.
+ * Garbage: uploads that are no frame's result. Decides what of it is deleted;
+ * `garbage-collector.ts` deletes. Pure. The ledger keeps its list under the stored key `sweeps`.
  */
 import { frames, type FrameSet } from "./frame-set.ts";
 import type { FrameTable, Garbage } from "./ledger.ts";
@@ -10,7 +10,10 @@ export type ToDelete =
   | { of: "attempts"; through: number }
   /** All outputs of the attempt except those with these names, which are committed. */
   | { of: "attempt"; attempt: number; keep: ReadonlySet<string> }
-  /** Only the outputs of these frames: others of the attempt may be committed, or still be uploading. */
+  /**
+   * Only the outputs of these frames: others of the attempt may be committed, or still be
+   * uploading.
+   */
   | { of: "frames"; attempt: number; frames: FrameSet };
 
 /** The outputs that `garbage` stands for, as the frame table is now. */
@@ -27,8 +30,8 @@ export function toDelete(garbage: Garbage, table: Pick<FrameTable, "get">): ToDe
 }
 
 /**
- * The list without what has been deleted. Entries are compared by their content, because the record may have been read from the
- * rows again while the deletion ran.
+ * The list without what has been deleted. Entries are compared by their content, because the record
+ * may have been read from the rows again while the deletion ran.
  */
 export function withoutDeleted(all: readonly Garbage[], deleted: readonly Garbage[]): Garbage[] {
   const texts = new Set(deleted.map((garbage) => JSON.stringify(garbage)));

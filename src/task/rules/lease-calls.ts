@@ -1,6 +1,7 @@
 /**
- * The calls of the lease protocol and the other changes that come from outside, each as one transition: what of the rules it runs,
- * and whether it leaves something to write. Pure; the object and the model check run the same code.
+ * The calls of the lease protocol and the other changes that come from outside, each as one
+ * transition: what of the rules it runs, and whether it leaves something to write. Pure; the object
+ * and the model check run the same code.
  */
 import { claim, type ClaimOutcome, type ClaimRequest } from "./claim.ts";
 import type { LiveLease } from "./lease-index.ts";
@@ -43,35 +44,32 @@ export function claimLease(t: Transition, request: ClaimRequest): Outcome<ClaimO
   return claimed.lease !== null && claimed.fresh ? changed(claimed) : unchanged(claimed);
 }
 
-/** Extend a lease. Must be written when frames were committed, or when less than half of the stored lease is left. */
+/**
+ * Extend a lease. Must be written when frames were committed, or when less than half of the stored
+ * lease is left.
+ */
 export function renewLease(t: Transition, { lease, done }: Renewal): Outcome<LiveLease> {
   return renew(t, lease, done);
 }
 
 /**
- * End a lease, and claim the next one in the same transition. The call may be repeated when its answer was lost: then its next
- * lease is live already, and the answer is the first one (P3).
+ * End a lease, and claim the next one in the same transition. The call may be repeated when its
+ * answer was lost: then its next lease is live already, and the answer is the first one (P3).
  */
 export function settleLease(t: Transition, { lease, done, ending, next }: Settlement): Outcome<Settled> {
   const repeated = next !== null && t.ledger.leases.claimedWith(next.worker, next.key) !== undefined;
   let committed = done.length;
   if (!repeated) {
-    const ended = endLease(t, lease, done, ending);
+    const ended =
+      ending.verb === "complete"
+        ? complete(t, lease, done)
+        : ending.verb === "fail"
+          ? fail(t, lease, done, ending.failed, ending.error)
+          : release(t, lease, done, ending.reason);
     if (!ended.ok) return ended;
     ({ committed } = ended.value);
   }
   return changed({ committed, repeated, claimed: next && claim(t, next) });
-}
-
-function endLease(t: Transition, lease: LeaseRef, done: readonly RenderedFrame[], ending: Ending) {
-  switch (ending.verb) {
-    case "complete":
-      return complete(t, lease, done);
-    case "fail":
-      return fail(t, lease, done, ending.failed, ending.error);
-    case "release":
-      return release(t, lease, done, ending.reason);
-  }
 }
 
 /** The alarm: end the leases whose time is over. */
@@ -80,7 +78,10 @@ export function expireLeases(t: Transition): Outcome<null> {
   return unchanged(null);
 }
 
-/** From the registry: work of higher priority waits. Claims of an earlier epoch are sent back to it (P8). */
+/**
+ * From the registry: work of higher priority waits. Claims of an earlier epoch are sent back to it
+ * (P8).
+ */
 export function preempt(t: Transition, epoch: number): Outcome<null> {
   if (epoch <= t.ledger.outranked) return unchanged(null);
   t.ledger.outranked = epoch;

@@ -1,8 +1,8 @@
 /**
- * The live leases of a task, found by what calls name: the lease, the claim that made it, the instant. A call costs the same
- * with ten as with ten thousand. Pure.
- *
- * Besides, it knows what its rows lack: leases that are new or changed, and those that ended, since `takeNews`.
+ * The live leases of a task, indexed by what calls name: the lease, the claim that made it, the
+ * instant at which one runs out. A call costs the same with ten leases as with ten thousand. It
+ * also remembers what its rows lack: the leases that were added, changed or ended since
+ * `drainChanges`. Pure.
  */
 import { minus, type FrameSet } from "./frame-set.ts";
 
@@ -14,30 +14,36 @@ export interface LiveLease {
   key: string;
   /** All frames leased. */
   frames: FrameSet;
-  /** Those not committed yet. */
+  /** Frames not committed yet. */
   open: FrameSet;
   claimed_ms: number;
   until_ms: number;
-  /** `until_ms` as it was last written: renewals extend in memory, and are written when less than half of the lease is left. */
+  /**
+   * `until_ms` as it was last written. A renewal extends in memory; it is written when less than
+   * half of the lease is left.
+   */
   stored_ms: number;
 }
 
 export class Leases implements Iterable<LiveLease> {
   readonly #byId = new Map<string, LiveLease>();
-  /** A worker has as many as it has slots. */
+  /** A worker has as many leases as it has slots. */
   readonly #byWorker = new Map<number, LiveLease[]>();
-  readonly #news = new Set<LiveLease>();
+  readonly #changed = new Set<LiveLease>();
   #ended: string[] = [];
   #notBeforeMs = Infinity;
-  /** While it is a list, open frames are put into it that get a lease, or lose it. */
+  /**
+   * While it is a list, the open frames that get a lease or lose it are appended to it: for the
+   * live view.
+   */
   moved: FrameSet[] | null = null;
 
-  /** As the rows have them. */
+  /** `leases`: as the rows have them. */
   constructor(leases: Iterable<LiveLease> = []) {
-    for (const lease of leases) this.#hold(lease);
+    for (const lease of leases) this.#insert(lease);
   }
 
-  /** In the order in which they were given out. */
+  /** The leases in the order in which they were given out. */
   [Symbol.iterator](): MapIterator<LiveLease> {
     return this.#byId.values();
   }
@@ -56,35 +62,38 @@ export class Leases implements Iterable<LiveLease> {
   }
 
   add(lease: LiveLease): void {
-    this.#hold(lease);
-    this.#news.add(lease);
+    this.#insert(lease);
+    this.#changed.add(lease);
     this.moved?.push(lease.open);
   }
 
-  /** The only way to change a lease that is held here. */
+  /** Change a lease of this index. Every change must go through here. */
   change(lease: LiveLease, change: Partial<Pick<LiveLease, "open" | "until_ms">>): void {
     if (change.open) this.moved?.push(minus(lease.open, change.open), minus(change.open, lease.open));
     Object.assign(lease, change);
     this.#notBeforeMs = Math.min(this.#notBeforeMs, lease.until_ms);
-    this.#news.add(lease);
+    this.#changed.add(lease);
   }
 
   end(lease: LiveLease): void {
-    this.#drop(lease);
-    this.#news.delete(lease);
+    this.#remove(lease);
+    this.#changed.delete(lease);
     this.#ended.push(lease.lease_id);
     this.moved?.push(lease.open);
   }
 
   /**
-   * No lease runs out before this instant; Infinity without any. It may be early when the one it came from was renewed or ended,
-   * and is exact after `overdue` has looked.
+   * No lease runs out before this instant; Infinity without leases. It is too early when the lease
+   * it came from was renewed or ended, and exact after `overdue` has walked the leases.
    */
   get notBeforeMs(): number {
     return this.#byId.size === 0 ? Infinity : this.#notBeforeMs;
   }
 
-  /** Those whose time is over. The caller ends them: until then they are not looked for again. */
+  /**
+   * The leases whose time is over. The caller must end them, because they are not found a second
+   * time.
+   */
   overdue(nowMs: number): LiveLease[] {
     if (nowMs < this.notBeforeMs) return [];
     const over: LiveLease[] = [];
@@ -96,26 +105,29 @@ export class Leases implements Iterable<LiveLease> {
     return over;
   }
 
-  /** What the rows lack; they hold it from now on. New and changed ones, the new ones in their order; ids of those that ended. */
+  /**
+   * What the rows lack, and hold from now on: new and changed leases, the new ones in their order,
+   * and the ids of those that ended. The caller writes it.
+   */
   drainChanges(): { leases: LiveLease[]; ended: string[] } {
-    const news = { leases: [...this.#news], ended: this.#ended };
-    for (const lease of news.leases) lease.stored_ms = lease.until_ms;
-    this.#news.clear();
+    const changes = { leases: [...this.#changed], ended: this.#ended };
+    for (const lease of changes.leases) lease.stored_ms = lease.until_ms;
+    this.#changed.clear();
     this.#ended = [];
-    return news;
+    return changes;
   }
 
-  /** Bring it up to date with news that the rows hold. */
+  /** Apply changes that `drainChanges` returned and the rows hold. */
   apply({ leases, ended }: { leases: readonly LiveLease[]; ended: readonly string[] }): void {
     for (const id of ended) {
       const lease = this.get(id);
-      if (lease) this.#drop(lease);
+      if (lease) this.#remove(lease);
     }
-    // One that is there keeps its place.
+    // A lease that is here already keeps its place.
     for (const lease of leases) {
       const was = this.get(lease.lease_id);
       if (was) Object.assign(was, lease);
-      else this.#hold(lease);
+      else this.#insert(lease);
     }
   }
 
@@ -123,14 +135,14 @@ export class Leases implements Iterable<LiveLease> {
     return [...this];
   }
 
-  #drop(lease: LiveLease): void {
+  #remove(lease: LiveLease): void {
     this.#byId.delete(lease.lease_id);
     const others = this.#byWorker.get(lease.worker)?.filter((other) => other.lease_id !== lease.lease_id) ?? [];
     if (others.length > 0) this.#byWorker.set(lease.worker, others);
     else this.#byWorker.delete(lease.worker);
   }
 
-  #hold(lease: LiveLease): void {
+  #insert(lease: LiveLease): void {
     this.#byId.set(lease.lease_id, lease);
     const others = this.#byWorker.get(lease.worker);
     if (others) others.push(lease);

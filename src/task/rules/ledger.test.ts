@@ -267,7 +267,8 @@ test("P3: what is asked for again is swept when no grant given out before is val
     const task = newTask(terms("1-2", { chunk: 2 }));
     const first = claim(at(task, 0), { worker: 1, key: "key-1", epoch: 0, leaseId: "lease-1" }).lease!;
     const { leaseMs } = task.terms;
-    // Renewed in memory, which a restart may forget: its holder may upload until the renewal's grant is over.
+    // Renewed in memory, which a restart may forget: its holder may upload until the renewal's
+    // grant is over.
     const renewedMs = leaseMs / 2;
     renew(at(task, renewedMs), { worker: 1, leaseId: "lease-1", attempt: first.attempt }, []);
     const grantMs = renewedMs + leaseMs + SWEEP_AFTER_MS;

@@ -1,13 +1,16 @@
 /**
- * The frame ledger of one task: which frame is in which state, and who has it. Pure data, kept as one JSON row; a row per page
- * exists only for frames that have been touched (`FrameTable`). All rules of leases, failures and control work on it:
- * `leasing.ts`, `failure.ts`, `control.ts`, `dependencies.ts`.
+ * The frame ledger of one task: which frame is in which state, and which worker has it. Pure data,
+ * stored as a part of one JSON row; frames that were touched have entries of their own
+ * (`FrameTable`). The rules that work on it are `claim.ts`, `settle.ts`, `failure.ts`,
+ * `user-actions.ts`, `patch.ts`, `dependencies.ts` and `restore.ts`. Property names are stored
+ * keys; the comments give the term used elsewhere.
  *
- * How a frame's state is read (P1; the first that applies):
- *   leased   it is in `open` of a live lease
- *   done, failed   its table entry says so
- *   skipped  it is in `skipped`
- *   pending  otherwise; it will come up through `ready`, `retry` or the cursor, or it is closed by a dependency
+ * The state of a frame is the first of these that applies (P1):
+ *   leased         it is in `open` of a live lease
+ *   done, failed   its entry in the frame table says so
+ *   skipped        it is in `skipped`
+ *   pending        otherwise; it is given out through `ready`, `retry` or the cursor, or waits for
+ *                  a dependency to open it
  */
 import {
   countFrames,
@@ -27,7 +30,10 @@ import type { Order } from "./visit-order.ts";
 
 export { NO_TALLY };
 
-/** What never changes while the ledger lives: part of the task's definition. */
+/**
+ * The part of the task's definition that the rules use. It changes only when a person changes the
+ * settings.
+ */
 export interface Terms {
   id: number;
   type: string;
@@ -40,12 +46,14 @@ export interface Terms {
   filesPerFrame: 0 | 1;
 }
 
+/** What a worker has failed on this task. */
 export interface FailureRecord {
   worker: number;
-  /** Failures in a row on this task. */
+  /** Consecutive failures. */
   streak: number;
-  /** How often it has been kept off: each time is longer. */
+  /** How often the worker has been blocklisted: each time is longer. */
   times: number;
+  /** The worker is blocklisted until then. */
   kept_off_until_ms: number;
 }
 
@@ -54,43 +62,59 @@ export interface DependencyState {
   frames: Dependency["frames"];
   version: number;
   state: "open" | "completed" | "gone";
-  /** `same` only: frames this dependency has opened. */
+  /** The frames that this dependency has opened; only for `same`. */
   opened: FrameSet;
 }
 
-/** Uploads that are nobody's result, to be deleted when their grant has run out. */
+/**
+ * Uploads that are no frame's result. They are deleted at `due_ms`, when the grant to upload them
+ * has run out.
+ */
 export interface Garbage {
   attempt: number;
-  /** All frames of that attempt; the empty set means every attempt up to this one. */
+  /** All frames of the attempt. The empty set means every attempt up to this one. */
   frames: FrameSet;
-  /** `frames` were committed and are asked for again: theirs go, the attempt's others stay. */
+  /**
+   * Only the uploads of `frames`, which were committed and then requeued; others of the attempt
+   * stay.
+   */
   only?: true;
   due_ms: number;
 }
 
 export interface Ledger {
-  /** Rises with every change. */
+  /** Rises with every change, and never falls. */
   version: number;
-  /** The last attempt given out; rises for ever: the fencing token. */
+  /** The last attempt given out, which never falls: the fencing token. */
   attempt: number;
   /** Next position in the visiting order. */
   cursor: number;
-  /** Pending again (released, expired, requeued) or opened by a dependency: goes out before new frames. */
+  /**
+   * Pending again (released, expired, requeued), or opened by a dependency. Given out before new
+   * frames.
+   */
   ready: FrameSet;
-  /** Pending after a render failure: goes out after new frames. */
+  /** Pending after a render failure. Given out after new frames. */
   retry: FrameSet;
   skipped: FrameSet;
   counts: { leased: number; done: number; failed: number; skipped: number };
   leases: Leases;
   paused: boolean;
   canceled: boolean;
-  /** Stopped by a rule; the text says which (`failed` with frames still pending). */
+  /**
+   * Why a rule has stopped the task, which is `failed` with frames still pending; null when none
+   * has.
+   */
   stopped: string | null;
-  /** Render failures since the last commit, and who had them. */
+  /** Consecutive render failures: those since the last commit, and the workers that had them. */
   streak: { failures: number; workers: number[] };
+  /** Failure records, by worker. */
   blames: FailureRecord[];
   dependencies: DependencyState[];
-  /** Registry's epoch: claims from before it are sent back. */
+  /**
+   * The epoch at which the registry last preempted the task: claims of an earlier epoch are sent
+   * back to the registry.
+   */
   outranked: number;
   frame_current: number | null;
   error: string | null;
@@ -98,12 +122,16 @@ export interface Ledger {
   updated_ms: number;
   stats: ChunkStats;
   tally: Tally;
+  /** Garbage that waits to be deleted. */
   sweeps: Garbage[];
   /** Sequence of the last history event. */
   event_seq: number;
 }
 
-/** What is known of a touched frame. Absent: never touched, or put back. */
+/**
+ * What is known of a frame that was done or failed. A frame without an entry was never touched, or
+ * was requeued.
+ */
 export interface FrameEntry {
   state: "done" | "failed" | "retry";
   attempt: number;
@@ -116,7 +144,7 @@ export interface FrameEntry {
   error: string | null;
 }
 
-/** Where entries are kept: pages in SQL, or a map in tests and the model check. */
+/** The entries by frame: pages in SQL, or a map in tests and the model check. */
 export interface FrameTable {
   get(frame: number): FrameEntry | undefined;
   set(frame: number, entry: FrameEntry | undefined): void;
@@ -124,32 +152,42 @@ export interface FrameTable {
 
 /** What a transition tells its caller besides its answer. */
 export interface Effects {
+  /** History events, which get their sequence numbers when the transition is done. */
   events: Omit<HistoryEvent, "seq" | "task_id" | "type">[];
-  /** Leases that ended under their worker: tell it. */
+  /** Leases that were canceled while their worker renders: the worker must be told. */
   canceled: { worker_id: number; lease_id: string }[];
-  /** Leases whose time was over have ended: the rows lack it, whatever the transition comes to. */
+  /**
+   * Leases whose time was over have ended. This must be written even if the change itself is
+   * refused.
+   */
   expired: boolean;
 }
 
-/** Everything a transition works on. Transitions change `ledger` and `table` only when they succeed. */
+/**
+ * Everything a transition works on. A refused change has changed neither `ledger` nor `table`,
+ * except for expired leases.
+ */
 export interface Transition {
   terms: Terms;
   ledger: Ledger;
   table: FrameTable;
   nowMs: number;
   effects: Effects;
-  /** Workers online and able to do this task, as the registry last said; at least 1. */
+  /** Workers that are online and able to do this task, as the registry last said; at least 1. */
   ableWorkers: number;
 }
 
-/** Terms from a stored frame list; the list was validated at submit, so a bad one is a bug. */
+/**
+ * The part of the terms that comes from a stored frame list. It was validated at submission, so a
+ * bad one is a bug: throws.
+ */
 export function listFromText(text: string): { list: FrameList; total: number } {
   const parsed = parseFrameList(text);
   if (!parsed.ok) throw new Error(`stored frame list ${parsed.error}`);
   return { list: parsed.value, total: countFrames(parsed.value) };
 }
 
-/** The terms of a definition. */
+/** The terms of a definition. Throws when its frame list is not valid. */
 export function termsOf(definition: TaskDefinition): Terms {
   return {
     id: definition.id,
@@ -163,7 +201,10 @@ export function termsOf(definition: TaskDefinition): Terms {
   };
 }
 
-/** A new task's ledger. Frames that wait for the same frame of another task are not reached by the cursor but opened. */
+/**
+ * A new task's ledger. When frames wait one by one, they are opened by the dependency, and the
+ * cursor gives out none.
+ */
 export function newLedger(dependencies: readonly Dependency[], paused: boolean, nowMs: number): Ledger {
   return {
     version: 0,
@@ -198,7 +239,7 @@ export function countsOf(terms: Terms, ledger: Ledger): FrameCounts {
   return { total: terms.total, pending: terms.total - leased - done - failed - skipped, leased, done, failed, skipped };
 }
 
-/** The lease in which a frame is open. */
+/** The live lease in which a frame is open. */
 export function holderOf(ledger: Ledger, frame: number): LiveLease | undefined {
   for (const lease of ledger.leases) if (has(lease.open, frame)) return lease;
   return undefined;
@@ -209,7 +250,7 @@ export function stateOf(transition: Pick<Transition, "ledger" | "table">, frame:
   return stateWhere(transition, frame, holderOf(transition.ledger, frame) !== undefined);
 }
 
-/** The states of many frames: leases are looked over once, not once a frame. */
+/** The states of many frames. The leases are walked once, not once for each frame. */
 export function* statesOf(
   transition: Pick<Transition, "ledger" | "table">,
   frames: Iterable<number>,
@@ -232,19 +273,19 @@ function stateWhere(
   return has(ledger.skipped, frame) ? "skipped" : "pending";
 }
 
-/** Whether the task still waits for another one as a whole. */
+/** Whether the task still waits for the whole of another task. */
 export function waitsForWhole(ledger: Ledger): boolean {
   return ledger.dependencies.some((d) => d.frames === "all" && d.state !== "completed");
 }
 
-/** Frames all `same` dependencies have opened; null when there are none. */
+/** The frames that all `same` dependencies have opened; null without such dependencies. */
 export function openedFrames(ledger: Ledger): FrameSet | null {
   const gates = ledger.dependencies.filter((d) => d.frames === "same");
   if (gates.length === 0) return null;
   return gates.map((gate) => gate.opened).reduce(intersect);
 }
 
-/** The task's status, derived; nothing stores it. */
+/** The task's status. It is derived from the ledger and not stored. */
 export function statusOf(terms: Terms, ledger: Ledger): TaskStatus {
   if (ledger.canceled) return "canceled";
   const counts = countsOf(terms, ledger);
@@ -256,7 +297,10 @@ export function statusOf(terms: Terms, ledger: Ledger): TaskStatus {
   return "queued";
 }
 
-/** Frames a worker could be given now: none while paused, ended, or waiting for another task. */
+/**
+ * How many frames could be given out now: none while the task is paused, ended, or waits for
+ * another task.
+ */
 export function claimable(terms: Terms, ledger: Ledger): number {
   if (ledger.canceled || ledger.paused || ledger.stopped !== null || waitsForWhole(ledger)) return 0;
   if (openedFrames(ledger) !== null) return size(ledger.ready) + size(ledger.retry);
@@ -268,7 +312,7 @@ export function isOfTask(terms: Terms, frame: number): boolean {
   return indexOfFrame(terms.list, frame) >= 0;
 }
 
-/** Record a change of the task as a whole. */
+/** Put a change of the whole task into the history. */
 export function noteTask(
   transition: Transition,
   kind: HistoryEvent["kind"],
@@ -287,14 +331,17 @@ export function noteTask(
   });
 }
 
-/** Record a change that all frames of the task underwent. The list is named as it was submitted: it may hold millions. */
+/**
+ * Put a change of all frames into the history. It names the list as it was submitted, because there
+ * may be millions.
+ */
 export function noteAllFrames(transition: Transition, kind: HistoryEvent["kind"], detail: string | null): void {
   const { list, total } = transition.terms;
   noteTask(transition, kind, detail);
   Object.assign(transition.effects.events.at(-1)!, { frames: formatFrameList(list), frame_count: total });
 }
 
-/** Record what became of frames under a lease. */
+/** Put into the history what became of frames of a lease. */
 export function noteLease(
   transition: Transition,
   kind: "done" | "error" | "lost",

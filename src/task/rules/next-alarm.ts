@@ -1,4 +1,7 @@
-/** When a task's object must wake next: one alarm, derived from what is due. Pure; time is an argument. */
+/**
+ * When a task's object must wake next: one alarm, derived from what is due. Pure; time is an
+ * argument.
+ */
 import type { Ledger } from "./ledger.ts";
 import type { TaskRecord } from "./record.ts";
 
@@ -27,7 +30,10 @@ export function dueOf({ ledger, chores }: TaskRecord): Due {
   };
 }
 
-/** The earliest instant at which something is due, or null when nothing ever is. Overdue instants count, unclamped. */
+/**
+ * The earliest instant at which something is due, or null when nothing ever is. Overdue instants
+ * count, unclamped.
+ */
 export function nextWakeMs(due: Due): number | null {
   // Loops instead of a spread of all instants, because every lease call runs this.
   let nextMs = due.leases.notBeforeMs;

@@ -1,4 +1,4 @@
-/** PATCH on a task: its definition and its state, all or nothing. Pure. */
+/** A person's patch of a task: its definition and its state, all or nothing. Pure. */
 import { ok, type Result } from "../../lib/result.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { TaskPatch } from "../../protocol/task.ts";
@@ -7,8 +7,8 @@ import { noteTask, termsOf, type Transition } from "./ledger.ts";
 import type { CompiledDefinition, TaskDefinition } from "../../rpc/task.ts";
 
 /**
- * The definition after the patch: the same object when nothing in it changed. Settings may change before the first lease
- * only; then `compiled` is what the Worker made of them.
+ * The definition after the patch: the same object when nothing in it changed. Settings may change
+ * only before the first lease; `compiled` is what the Worker made of them.
  */
 export function amend(
   t: Transition,
@@ -27,7 +27,7 @@ export function amend(
   if (patch.status !== undefined) {
     const acted = act(t, allFrames, patch.status, patch.frames, actor);
     if (!acted.ok) {
-      // What is refused is refused whole: other settings may have moved the cursor already.
+      // A refused patch changes nothing, but the settings may have moved the cursor already.
       if (patch.settings !== undefined) Object.assign(t.ledger, ledger);
       return acted;
     }

@@ -1,19 +1,19 @@
-/** Outputs of a task: receipts checked before a commit, committed files listed afterwards. */
+/** The output files of a task: which are expected, and whether receipts prove them. Pure. */
 import { planFor } from "../../compilers/index.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import { MAX_LEASE_FRAMES } from "../../protocol/constants.ts";
-import { MAX_PREVIEW_BYTES, PREVIEW_SUFFIX, type FileList } from "../../protocol/file.ts";
-import { countFrames, framesOf, indexOfFrame, type FrameList } from "../../protocol/frame-list.ts";
+import { MAX_PREVIEW_BYTES, PREVIEW_SUFFIX } from "../../protocol/file.ts";
+import { countFrames, framesOf, type FrameList } from "../../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { OutputFile } from "../../protocol/task.ts";
-import type { FrameEntry } from "./ledger.ts";
 import type { RenderedFrame } from "./settle.ts";
 import type { ProvenFrame, TaskDefinition } from "../../rpc/task.ts";
 
 /**
- * Turn what a worker claims to have done into what it has proof of (P3, P11): each receipt, which the Worker has found to be
- * ours, must be for this task and attempt, for the file name the plan expects of that frame, and not of an empty file. Beside it a frame may have a preview, which
- * stands for nothing: the frame's own file comes first in `files`, and a preview alone is no frame.
+ * Turn frames that a worker calls done into frames with files (P3, P11). The Worker has verified
+ * that the receipts are this manager's. Each must be for this task and attempt, for the file name
+ * that the plan expects of the frame, and for a file that is not empty. A frame may have a preview
+ * besides; its own file comes first in `files`, and a preview alone is no frame.
  */
 export function checkReceipts(
   definition: TaskDefinition,
@@ -56,28 +56,11 @@ export function outputNames(definition: TaskDefinition, frames: number[]): Map<n
   return new Map(plan.outputs.map(({ frame, name }) => [frame, name]));
 }
 
-/** The frames of a list a worker sent about its lease. */
+/**
+ * The frames of a list that a worker sent about its lease. Refused when no lease can hold as many.
+ */
 export function leaseFrames(list: FrameList): Result<number[], Refusal> {
   if (countFrames(list) > MAX_LEASE_FRAMES)
     return refuse("invalid", `names more than the ${MAX_LEASE_FRAMES} frames a lease can hold`, "frames");
   return ok([...framesOf(list)]);
-}
-
-/** One request looks at no more entries than this: a page may be short while its cursor says there is more. */
-const SCAN_LIMIT = 20_000;
-
-/** A page of committed files in frame order. */
-export function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: FrameList | null, limit: number): FileList {
-  const files: FileList["files"] = [];
-  const end = wanted?.at(-1)?.end ?? Infinity;
-  let last: number | null = null;
-  let looked = 0;
-  for (const [frame, entry] of entries) {
-    if (frame > end) break;
-    if (last !== null && (files.length >= limit || looked++ >= SCAN_LIMIT)) return { files, cursor: String(last) };
-    last = frame;
-    if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
-    for (const { kind, ...file } of entry.files) if (!kind) files.push({ frame, ...file, attempt: entry.attempt });
-  }
-  return { files, cursor: null };
 }

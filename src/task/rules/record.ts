@@ -1,17 +1,24 @@
 /**
- * Everything that a task's object knows besides the definition and the frame entries: one value, stored as one row and as the
- * deltas written after it (`storage/write-ahead-log.ts`). Property names are the keys of the stored JSON, so they keep the words
- * of earlier releases; the comments give the term used elsewhere.
+ * Everything that a task's object knows besides the definition and the frame entries: one value,
+ * stored as one row and as the deltas written after it (`storage/write-ahead-log.ts`). Property
+ * names are the keys of the stored JSON, so they keep the words of earlier releases; the comments
+ * give the term used elsewhere.
  */
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
 import { EMPTY, type FrameSet } from "./frame-set.ts";
 import { newLedger, type Ledger, type Terms } from "./ledger.ts";
 
-/** A report that did not reach the registry is sent again after this. Shorter: a registry that is down is called for nothing. */
+/**
+ * A report that did not reach the registry is sent again after this. Shorter: a registry that is
+ * down is called for nothing.
+ */
 export const REPORT_RETRY_MS = 5_000;
 
-/** Deferred work: what the object owes to others, with the instants at which it is due. Stored, so that none is forgotten. */
+/**
+ * Deferred work: what the object owes to others, with the instants at which it is due. Stored, so
+ * that none is forgotten.
+ */
 export interface DeferredState {
   created_ms: number;
   /** When the registry must be told again; null when it knows the present state. */
@@ -26,7 +33,10 @@ export interface DeferredState {
   outbox_due_ms: number | null;
   /** Writes to D1 that failed in a row. */
   outbox_failures: number;
-  /** Set while the task is being removed. The next step is due at `due_ms`; the files are deleted once more at `until_ms`. */
+  /**
+   * Set while the task is being removed. The next step is due at `due_ms`; the files are deleted
+   * once more at `until_ms`.
+   */
   remove: { due_ms: number; until_ms: number } | null;
 }
 
@@ -47,7 +57,10 @@ export interface LoadedTask {
   record: TaskRecord;
 }
 
-/** The record of a task that has just been submitted. A report is due at once, because the first one may fail. */
+/**
+ * The record of a task that has just been submitted. A report is due at once, because the first one
+ * may fail.
+ */
 export function newRecord({ depends_on, paused }: TaskDefinition, nowMs: number): TaskRecord {
   return {
     ledger: newLedger(depends_on, paused, nowMs),

@@ -1,4 +1,7 @@
-/** Sets of frames are parts of one row, which may hold 2 MB on Cloudflare: none may fall into ever more pieces. */
+/**
+ * Sets of frames are parts of one row, which may hold 2 MB on Cloudflare: none may fall into ever
+ * more pieces.
+ */
 import { expect, test } from "vitest";
 import { claim } from "./claim.ts";
 import { act } from "./user-actions.ts";

@@ -1,10 +1,13 @@
 /**
- * The lease rules after a claim (`claiming.ts`): renew, complete, fail, release, expire. Pure; time is an argument.
+ * The lease rules after a claim: renew, complete, fail, release, expire, cancel. Pure; time is an
+ * argument.
  *
- * A lease is live while it stands in `ledger.leases`; it is over the moment the clock passes `until_ms`, whether or not an
- * alarm has run yet (every transition expires first). A call names lease and attempt; when no live lease of that worker has
- * both, it is refused with `lease_lost` and changes nothing (P2), except that a repetition of what was already done is
- * recognised from the table itself and answered as the first time (P3).
+ * - A lease is live while it is in `ledger.leases`. It is over when the clock passes `until_ms`,
+ *   even if no alarm has run: every transition of a lease call expires leases first.
+ * - A call names lease and attempt. When no live lease of that worker has both, it is refused with
+ *   `lease_lost` and changes nothing (P2).
+ * - The exception is a repeated completion: it is recognised from the frame table, and answered as
+ *   the first time (P3).
  */
 import { ok, type Result } from "../../lib/result.ts";
 import { grantEndMs } from "../../protocol/constants.ts";
@@ -18,12 +21,15 @@ import type { LiveLease } from "./lease-index.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
 import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
 
-/** No grant that was given out until now is valid then, whichever lease it came with, and also where a restart has forgotten a renewal. */
+/**
+ * When the last grant that was given out until now runs out, also that of a renewal which a restart
+ * has forgotten.
+ */
 export function lastGrantEndMs({ nowMs, terms }: Pick<Transition, "nowMs" | "terms">): number {
   return grantEndMs(nowMs + terms.leaseMs);
 }
 
-/** A frame that is rendered; its files were verified against their receipts by the caller. */
+/** A frame that a worker has rendered. The caller has checked its files against their receipts. */
 export interface RenderedFrame {
   frame: number;
   seconds: number;
@@ -36,7 +42,10 @@ export interface LeaseRef {
   attempt: number;
 }
 
-/** Extend a lease, and commit what is done so far. */
+/**
+ * Extend a lease, and commit what is done so far. An extension alone is written only when less than
+ * half of the stored lease is left: a restart then forgets at most half a lease.
+ */
 export function renew(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): Outcome<LiveLease> {
   expire(t);
   const lease = liveLease(t, ref);
@@ -49,7 +58,9 @@ export function renew(t: Transition, ref: LeaseRef, done: readonly RenderedFrame
   return mustWrite ? changed(lease.value) : unchanged(lease.value);
 }
 
-/** End a lease whose frames are all done. `repeat` says that this call had been carried out before. */
+/**
+ * End a lease whose frames are all done. `repeat` says that this call had been carried out before.
+ */
 export function complete(
   t: Transition,
   ref: LeaseRef,
@@ -73,12 +84,15 @@ export function complete(
   return ok({ committed: size(lease.value.frames), repeat: false });
 }
 
-/** End a lease in which `blamed` frames failed to render; what is done stays done, the others go back unblamed. */
+/**
+ * End a lease in which `failed` frames failed to render. What is done is committed; the other
+ * frames are given back.
+ */
 export function fail(
   t: Transition,
   ref: LeaseRef,
   done: readonly RenderedFrame[],
-  blamed: readonly number[],
+  failed: readonly number[],
   error: string,
 ): Result<{ committed: number }, Refusal> {
   expire(t);
@@ -87,19 +101,21 @@ export function fail(
   const checked = checkDone(t, lease.value, done);
   if (!checked.ok) return checked;
   const left = minus(lease.value.open, setOf(checked.value.map((d) => d.frame)));
-  const wrong = minus(setOf(blamed), left);
+  const wrong = minus(setOf(failed), left);
   if (wrong.length > 0)
     return refuse("invalid", `names ${format(wrong)}, which this lease does not hold open`, "frames");
   commit(t, lease.value, checked.value);
-  t.ledger.counts.leased -= blamed.length;
-  t.ledger.leases.change(lease.value, { open: minus(lease.value.open, setOf(blamed)) });
-  recordFailures(t, lease.value, blamed, error);
+  t.ledger.counts.leased -= failed.length;
+  t.ledger.leases.change(lease.value, { open: minus(lease.value.open, setOf(failed)) });
+  recordFailures(t, lease.value, failed, error);
   giveBack(t, lease.value, "given back after a failure");
   close(t, lease.value, true);
   return ok({ committed: size(lease.value.frames) - size(left) });
 }
 
-/** Give a lease back without blame: a clean stop, a full disk, a missing program. */
+/**
+ * Give a lease back without a failure: the worker stops, its disk is full, a program is missing.
+ */
 export function release(
   t: Transition,
   ref: LeaseRef,
@@ -118,7 +134,10 @@ export function release(
   return ok({ committed });
 }
 
-/** End every lease whose time is over; its frames are pending again and nobody is blamed (P5, P6). */
+/**
+ * End every lease whose time is over. Its frames are pending again, and no failure is recorded (P5,
+ * P6).
+ */
 export function expire(t: Transition): void {
   for (const lease of t.ledger.leases.overdue(t.nowMs)) {
     giveBack(t, lease, "expired");
@@ -127,7 +146,10 @@ export function expire(t: Transition): void {
   }
 }
 
-/** End every live lease (cancel, delete); their workers are to be told. */
+/**
+ * End every live lease, because the task is canceled, deleted or restored. Their workers must be
+ * told.
+ */
 export function cancelLeases(t: Transition, reason: string): void {
   for (const lease of t.ledger.leases) {
     t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
@@ -143,7 +165,10 @@ function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
     : refuse("lease_lost", `attempt ${ref.attempt} of task ${t.terms.id} is no longer this worker's: stop its process`);
 }
 
-/** P3: a repeated completion is known by its frames, all committed under the same attempt by the same worker. */
+/**
+ * Whether a completion was carried out before: all its frames are committed under the same attempt
+ * by the same worker (P3).
+ */
 function wasCommitted(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): boolean {
   return (
     done.length > 0 &&
@@ -154,7 +179,10 @@ function wasCommitted(t: Transition, ref: LeaseRef, done: readonly RenderedFrame
   );
 }
 
-/** Check a list of done frames against the lease; answers those not committed yet. Changes nothing. */
+/**
+ * Check a list of done frames against the lease, and return those that are not committed yet.
+ * Changes nothing.
+ */
 function checkDone(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): Result<RenderedFrame[], Refusal> {
   const fresh: RenderedFrame[] = [];
   const seen = new Set<number>();
@@ -203,7 +231,10 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
   noteLease(t, "done", lease, frames, seconds, null);
 }
 
-/** Frames that had failed before stay behind new ones; the others go first. */
+/**
+ * Put the open frames of a lease back. Those that failed before are given out after new frames, the
+ * others before them.
+ */
 function giveBack(t: Transition, lease: LiveLease, reason: string): void {
   if (lease.open.length === 0) return;
   const failedBefore = setOf([...framesWithFailures(t, lease.open)]);
@@ -219,12 +250,14 @@ function* framesWithFailures(t: Transition, frames: FrameSet): Generator<number>
 }
 
 /**
- * Take the lease off the list. Where a frame was not committed its upload may lie about, or be still under way: it is swept
- * once the grant has run out.
+ * End the lease. Where a frame was not committed, its upload may be stored, or still be on its way:
+ * the attempt becomes garbage that is deleted when the grant has run out. `failed`: frames failed,
+ * which are no longer open.
  */
-function close(t: Transition, lease: LiveLease, blamed = false): void {
-  if ((blamed || lease.open.length > 0) && t.terms.filesPerFrame > 0) {
-    // A restart may have forgotten a renewal, of less than half a lease: the grant that went with it is valid all the same.
+function close(t: Transition, lease: LiveLease, failed = false): void {
+  if ((failed || lease.open.length > 0) && t.terms.filesPerFrame > 0) {
+    // A restart may have forgotten a renewal of up to half a lease; the grant that came with it is
+    // valid all the same.
     const dueMs = grantEndMs(Math.max(lease.until_ms + Math.ceil(t.terms.leaseMs / 2), t.nowMs));
     t.ledger.sweeps = [...t.ledger.sweeps, { attempt: lease.attempt, frames: lease.frames, due_ms: dueMs }];
   }
@@ -232,7 +265,7 @@ function close(t: Transition, lease: LiveLease, blamed = false): void {
   noteEnd(t);
 }
 
-/** Record the end of the task, once: when nothing is open and the last lease is closed. */
+/** Put the end of the task into the history, when it has ended and no lease is live. */
 export function noteEnd(t: Transition): void {
   if (t.ledger.leases.size > 0) return;
   const status = statusOf(t.terms, t.ledger);

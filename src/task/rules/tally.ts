@@ -1,10 +1,10 @@
-/** What a task has done so far. Only ever rises: a requeue takes nothing back. Pure. */
+/** Totals of what a task has done so far. They never fall: a requeue takes nothing back. Pure. */
 export interface Tally {
-  /** Frames committed, frames that failed to render, frames given back unblamed. */
+  /** Frames committed, frames that failed to render, frames given back without a failure. */
   done: number;
   errors: number;
   lost: number;
-  /** Render seconds of the frames committed, and the sum of their squares: mean and spread. */
+  /** Render seconds of the committed frames, and the sum of their squares, for mean and spread. */
   seconds: number;
   squares: number;
 }
@@ -13,13 +13,13 @@ export const NO_TALLY: Tally = { done: 0, errors: 0, lost: 0, seconds: 0, square
 
 const COUNTER = { done: "done", error: "errors", lost: "lost" } as const;
 
-/** So many more frames were done, failed or lost. */
+/** The tally after so many more frames were done, failed or given back. */
 export function addFrames(tally: Tally, kind: keyof typeof COUNTER, frames: number): Tally {
   const counter = COUNTER[kind];
   return { ...tally, [counter]: tally[counter] + frames };
 }
 
-/** These frames took so many seconds each. */
+/** The tally after frames were rendered that took so many seconds each. */
 export function addSeconds(tally: Tally, seconds: readonly number[]): Tally {
   return {
     ...tally,

@@ -1,6 +1,6 @@
 /**
- * One transition of a task, in memory. Pure: time, the frame table and the observers are arguments. The object runs it for every
- * call, and the model check runs the same code.
+ * One transition of a task, in memory. Pure: time, the frame table and the observers are arguments.
+ * The object runs it for every call, and the model check runs the same code.
  */
 import { ok, type Result } from "../../lib/result.ts";
 import type { Refusal } from "../../protocol/problem.ts";
@@ -8,8 +8,8 @@ import type { Effects, FrameTable, Transition } from "./ledger.ts";
 import type { LoadedTask } from "./record.ts";
 
 /**
- * What a change comes to: a refusal, or a value. `changed` says whether the change itself must be written; the expiry of
- * leases is written in any case. A refusal has changed nothing.
+ * What a change comes to: a refusal, or a value. `changed` says whether the change itself must be
+ * written; the expiry of leases is written in any case. A refusal has changed nothing.
  */
 export type Outcome<T> = { ok: true; value: T; changed: boolean } | { ok: false; error: Refusal };
 
@@ -26,11 +26,19 @@ export function unchanged<T>(value: T): Outcome<T> {
 /** A rule that changes the task. `argument` is passed through, so that a call needs no closure. */
 export type Change<A, T> = (t: Transition, argument: A) => Outcome<T>;
 
-/** Watches transitions, to derive from them what other parties must be told. `B` is what it keeps from before one. */
+/**
+ * Watches transitions, to derive from them what other parties must be told. `B` is what it keeps
+ * from before one.
+ */
 export interface Observer<B = unknown> {
-  /** Before the change. May replace `t.table` by a table that records what is written through it. */
+  /**
+   * Before the change. May replace `t.table` by a table that records what is written through it.
+   */
   before(task: LoadedTask, t: Transition): B;
-  /** After a transition that is to be written, and before it is written. May change the record, which is written with it. */
+  /**
+   * After a transition that is to be written, and before it is written. May change the record,
+   * which is written with it.
+   */
   after(task: LoadedTask, t: Transition, before: B): void;
 }
 
@@ -42,8 +50,9 @@ export interface Decision<T> {
 }
 
 /**
- * Run `change` on the task in memory at `nowMs`. When it refuses, only the expiry of leases whose time is over is left of it.
- * Throws on a bug; memory may be half-changed then, and the caller must discard it.
+ * Run `change` on the task in memory at `nowMs`. When it refuses, only the expiry of leases whose
+ * time is over is left of it. Throws on a bug; memory may be half-changed then, and the caller must
+ * discard it.
  */
 export function decide<A, T>(
   task: LoadedTask,

@@ -1,4 +1,7 @@
-/** What people do to a task: pause, resume, cancel, requeue, skip. Pure; refused changes change nothing. */
+/**
+ * What people do to a task: pause, resume, cancel, requeue, skip. Pure; a refused action changes
+ * nothing.
+ */
 import { ok, type Result } from "../../lib/result.ts";
 import { isEnded } from "../../protocol/constants.ts";
 import { countFrames, framesOf, indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
@@ -18,13 +21,19 @@ import {
 import { cancelLeases, expire, lastGrantEndMs, noteEnd } from "./settle.ts";
 import { positionOf } from "./visit-order.ts";
 
-/** Frames one requeue or skip may name: each is looked at, so this bounds the rows one request reads and writes. */
+/**
+ * The most frames that one requeue or skip may name. The entry of each is read, so it bounds the
+ * rows of one request.
+ */
 export const MAX_NAMED_FRAMES = 20_000;
 
-/** Attempts whose files may wait to be deleted: each takes about 70 bytes of the ledger's row, which may hold 2 MB. */
+/**
+ * The most garbage that may wait to be deleted. Each takes about 70 bytes of the record's row,
+ * which may hold 2 MB.
+ */
 const MAX_GARBAGE = 10_000;
 
-/** Entries of touched frames, for a requeue of the whole task. */
+/** The entries of all frames, for a requeue of the whole task. */
 export interface AllFrames {
   /** Frames that stopped as failed. */
   failedFrames(): number[];
@@ -32,7 +41,9 @@ export interface AllFrames {
   clear(): void;
 }
 
-/** Carry out one action; `named` (a frame list) only with requeue and skip. `actor` goes into the history. */
+/**
+ * Carry out one action. `named`: a frame list, for requeue and skip. `actor` goes into the history.
+ */
 export function act(
   t: Transition,
   allFrames: AllFrames,
@@ -86,8 +97,8 @@ function cancel(t: Transition, actor: string): Result<null, Refusal> {
 }
 
 /**
- * Completed: all frames again. Otherwise: failed frames get new tries, and a canceled or stopped task goes on; frames that
- * are done stay done.
+ * Requeue the task. A completed task renders all frames again. Otherwise failed frames get new
+ * tries, a canceled or stopped task goes on, and done frames stay done.
  */
 function requeueTask(t: Transition, allFrames: AllFrames, actor: string): Result<null, Refusal> {
   const { ledger, terms } = t;
@@ -113,14 +124,15 @@ function requeueTask(t: Transition, allFrames: AllFrames, actor: string): Result
     ledger.retry = EMPTY;
     ledger.ready = union(ledger.ready, all);
   }
-  // A completed task gives up what is done: its history must say so, or a reader would see frames done twice (P3, P7).
+  // A completed task gives up its done frames. Without this event a reader of the history would see
+  // frames done twice (P3, P7).
   if (again === null) noteAllFrames(t, "requeued", actor);
   else noteTask(t, "requeued", actor, again);
   noteEnd(t);
   return ok(null);
 }
 
-/** New tries for these frames, whatever became of them; those being rendered are left alone. */
+/** Give these frames new tries, in whatever state they are. Leased ones are left alone. */
 function requeueFrames(t: Transition, text: string, actor: string): Result<null, Refusal> {
   const { ledger, table } = t;
   if (ledger.canceled) return refuse("conflict", "the task is canceled: requeue the task first", "status");
@@ -153,13 +165,13 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
   }
   if (t.terms.filesPerFrame > 0) {
     const dueMs = lastGrantEndMs(t);
-    const sweeps = [...uncommitted].map(([attempt, its]) => ({
+    const garbage = [...uncommitted].map(([attempt, its]) => ({
       attempt,
       frames: setOf(its),
       only: true as const,
       due_ms: dueMs,
     }));
-    ledger.sweeps = [...ledger.sweeps, ...sweeps];
+    ledger.sweeps = [...ledger.sweeps, ...garbage];
   }
   ledger.skipped = skipped;
   ledger.ready = ready;
@@ -168,12 +180,15 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
   return ok(null);
 }
 
-/** A skipped frame that the cursor has not reached will come up there; in `ready` as well it would be given out twice. */
+/**
+ * Whether the cursor has passed the frame. One that it has not passed is given out there; in
+ * `ready` it would be twice.
+ */
 function wasReached({ ledger, terms }: Transition, frame: number): boolean {
   return positionOf(terms.order, terms.total, indexOfFrame(terms.list, frame)) < ledger.cursor;
 }
 
-/** These frames are not wanted: they count as ended. Only pending and failed ones can be skipped. */
+/** Skip these frames, which then count as ended. Only pending and failed frames can be skipped. */
 function skipFrames(t: Transition, text: string, actor: string): Result<null, Refusal> {
   const { ledger, table } = t;
   const named = namedFrames(t, text);
@@ -199,7 +214,7 @@ function skipFrames(t: Transition, text: string, actor: string): Result<null, Re
   return ok(null);
 }
 
-/** Before the first lease the frame list may change: nothing has been given out, and what was skipped is asked for anew. */
+/** The frame list changes before the first lease. What was skipped is asked for again. */
 export function changeFrames(ledger: Ledger): Result<null, Refusal> {
   if (openedFrames(ledger) !== null)
     return refuse("conflict", "the frames of a task that waits frame by frame cannot be changed", "settings");
@@ -229,13 +244,13 @@ function namedFrames(t: Transition, text: string): Result<number[], Refusal> {
   return ok(all);
 }
 
-/** A row holds 2 MB, and every change of such a set writes all of it. */
+/** The refusal of a change that would make a set of too many intervals: see MAX_INTERVALS. */
 function tooScattered(what: string, field: string): { ok: false; error: Refusal } {
   const detail = `the ${what} would fall into more than ${MAX_INTERVALS} pieces: name ranges, or a part at a time`;
   return refuse("conflict", detail, field);
 }
 
-/** A person looked: earlier failures no longer count against the task or its workers. */
+/** A person has looked at the task: earlier failures no longer count against it or its workers. */
 function restart(t: Transition): void {
   t.ledger.stopped = null;
   t.ledger.error = null;
@@ -243,7 +258,10 @@ function restart(t: Transition): void {
   t.ledger.blames = [];
 }
 
-/** All attempts up to now are superseded: one entry without frames stands for them all. */
+/**
+ * Everything uploaded so far is garbage: one entry without frames stands for all attempts up to
+ * now.
+ */
 function discardAllDone(t: Transition): void {
   t.ledger.sweeps = [{ attempt: t.ledger.attempt, frames: EMPTY, due_ms: lastGrantEndMs(t) }];
 }

@@ -1,24 +1,26 @@
 /**
- * The order in which a task's frames are first given out. A position is a place in that order; a task stores only how far it
- * has come (its cursor), so a million frames cost one number.
+ * The order in which a task's frames are first given out. A position is a place in that order; a
+ * task stores only how far it has come (its cursor), so a million frames cost one number.
  */
 
 export type Order = "ascending" | "preview";
 
 /**
- * Positions to walk for `count` frames. Preview order walks a power of two and passes over positions that name no frame of
- * their own, so it has more positions than frames (less than twice as many, plus two).
+ * Positions to walk for `count` frames. Preview order walks a power of two and passes over
+ * positions that name no frame of their own, so it has more positions than frames (less than twice
+ * as many, plus two).
  */
 export function positions(order: Order, count: number): number {
   return order === "ascending" || count <= 2 ? count : spread(count) + 2;
 }
 
 /**
- * The index (0-based, ascending) of the frame at `position`, or undefined where the position names none.
- * Over all positions every index comes up exactly once.
+ * The index (0-based, ascending) of the frame at `position`, or undefined where the position names
+ * none. Over all positions every index comes up exactly once.
  *
- * Preview: first, last, then the middle, the quarters, the eighths …: the bits of the position reversed (van der Corput's
- * sequence), scaled to `count`; of the several reversed values that scale to one index the smallest is the one that counts.
+ * Preview: first, last, then the middle, the quarters, the eighths …: the bits of the position
+ * reversed (van der Corput's sequence), scaled to `count`; of the several reversed values that
+ * scale to one index the smallest is the one that counts.
  */
 export function indexAt(order: Order, count: number, position: number): number | undefined {
   if (position < 0 || position >= positions(order, count)) return undefined;

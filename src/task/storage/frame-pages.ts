@@ -1,17 +1,24 @@
 /**
- * Rows of the frames that have been touched, PAGE_FRAMES to a row. What changed since they were last written is in memory, and in
- * the journal until then: every reading goes over both.
+ * Rows of the entries of frames, PAGE_FRAMES to a row. Changes since a page was last written are in
+ * memory, and in the write-ahead log until the next checkpoint; every read sees rows and memory
+ * together.
  */
 import { all, first, run, type SqlRow } from "../../platform/sql.ts";
 import type { FrameTable, FrameEntry } from "../rules/ledger.ts";
 
-/** Frames to a page: one row of a few kilobytes, and a chunk of 10 touches one or two. */
+/**
+ * Frames in a page: one row of a few kilobytes, and a chunk of 10 touches one or two. Stored: it
+ * must not change.
+ */
 export const PAGE_FRAMES = 16;
 
-/** Pages kept in memory, a megabyte: those of a hot task, and of what changed since pages that watch it were last told. */
+/**
+ * Pages kept in memory, about a megabyte. Fewer: lease calls and live messages read the same rows
+ * again and again.
+ */
 const CACHED_PAGES = 256;
 
-/** Pages read at once: some hundred kilobytes. */
+/** The most pages read in one query: some hundred kilobytes in memory. */
 const MAX_READ_PAGES = 64;
 
 type Page = Record<string, FrameEntry>;
@@ -23,9 +30,12 @@ interface PageRow extends SqlRow {
 export class FramePages {
   readonly #sql: SqlStorage;
   readonly #pages = new Map<number, Page>();
-  /** Pages that differ from their rows. */
+  /** Pages that differ from their rows. They are not evicted. */
   readonly #dirty = new Set<number>();
-  /** Frames that changed since `flushed` was last called; null where there is no entry any more. */
+  /**
+   * Entries that changed since `flushed` was last called, by frame; null where the entry was
+   * removed.
+   */
   readonly changed = new Map<number, FrameEntry | null>();
   readonly frameTable: FrameTable = {
     get: (frame) => this.#page(pageOf(frame))[frame],
@@ -36,7 +46,7 @@ export class FramePages {
     this.#sql = sql;
   }
 
-  /** The journal holds what has changed. */
+  /** The write-ahead log holds what has changed. */
   flushed(): void {
     this.changed.clear();
   }
@@ -64,7 +74,7 @@ export class FramePages {
     }
   }
 
-  /** Forget everything held in memory: a transition that threw may have left it half-changed. */
+  /** Forget everything in memory: a transition that threw may have left it half-changed. */
   forget(): void {
     this.#pages.clear();
     this.#dirty.clear();
@@ -98,7 +108,10 @@ export class FramePages {
     this.changed.set(frame, entry ?? null);
   }
 
-  /** Touched frames from `from` on, ascending, page by page; consume before the next `await`. */
+  /**
+   * Frames from `from` on that have an entry, ascending, read page by page. Consume it before the
+   * next `await`.
+   */
   *entries(from = -Infinity): Generator<[number, FrameEntry]> {
     const firstPage = from === -Infinity ? -(2 ** 40) : pageOf(from);
     for (const page of this.#overlaid(this.#rows(firstPage), firstPage)) {
@@ -107,7 +120,10 @@ export class FramePages {
     }
   }
 
-  /** Rows of pages in their order, read as they are asked for; no cursor is left half-read (see `openTasks`). */
+  /**
+   * Rows of pages in their order, read as they are asked for. Each query is read to its end: no SQL
+   * cursor stays open.
+   */
   *#rows(firstPage: number): Generator<PageRow> {
     let next = firstPage;
     for (let limit = 1; ; limit = Math.min(MAX_READ_PAGES, limit * 4)) {
@@ -125,7 +141,7 @@ export class FramePages {
 
   failedFrames(): number[] {
     const frames: number[] = [];
-    // Read to the end, a row at a time: a task may have more of them than fit into memory.
+    // Read to the end, one row at a time: a task may have more such pages than fit into memory.
     const rows = this.#sql.exec<PageRow>("SELECT page, json FROM pages WHERE failed > 0 ORDER BY page");
     for (const page of this.#overlaid(rows, -Infinity)) {
       for (const [frame, entry] of Object.entries(page)) if (entry.state === "failed") frames.push(Number(frame));
@@ -133,7 +149,7 @@ export class FramePages {
     return frames;
   }
 
-  /** Pages by number, those in memory instead of the rows they differ from. */
+  /** Pages by number; a page in memory that differs from its row comes instead of the row. */
   *#overlaid(rows: Iterable<PageRow>, firstPage: number): Generator<Page> {
     const differ = [...this.#dirty].filter((number) => number >= firstPage).sort((a, b) => b - a);
     for (const row of rows) {

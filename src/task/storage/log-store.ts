@@ -1,20 +1,26 @@
-/** The task's log: what its processes printed, in batches as workers send them, bounded. */
+/** The task's log: what its processes printed, in batches as workers send them, of bounded size. */
 import { all, first, run } from "../../platform/sql.ts";
 import { plainText } from "../../protocol/fields.ts";
 import type { LogPage } from "../../protocol/task.ts";
 
-/** What one task keeps; the oldest goes first. A row per batch is a billed row, so agents batch. */
+/** The characters that one task keeps; the oldest are deleted first. */
 export const MAX_LOG_CHARS = 4_000_000;
-/** Cut down to this when over, so that trimming is rare. */
+/**
+ * A log that is too long is cut down to this. Closer to the limit: every batch deletes rows, which
+ * are billed.
+ */
 const TRIMMED_LOG_CHARS = 3_500_000;
 /** A row may hold 2 MB, a character may take 4 bytes. */
 const MAX_ENTRY_CHARS = 250_000;
-/** Somebody who has read it so lately is likely to read on. */
+/**
+ * A person who has read the log within this time is taken to be reading on, so workers send it
+ * sooner.
+ */
 const FOLLOWED_FOR_MS = 30_000;
 
 export class TaskLog {
   readonly #sql: SqlStorage;
-  /** Characters held; counted when first needed. */
+  /** Characters in the rows; null until they are counted. */
   #chars: number | null = null;
   #readMs = -Infinity;
   #listener: () => void = () => undefined;
@@ -28,7 +34,10 @@ export class TaskLog {
     this.#listener = listener;
   }
 
-  /** Append text; escape sequences and other control characters are taken out, so that a log cannot fool a terminal. */
+  /**
+   * Append text. Escape sequences and other control characters are removed, so that a log cannot
+   * control a terminal.
+   */
   append(nowMs: number, workerId: number | null, attempt: number | null, text: string): void {
     const clean = plainText(text);
     if (clean === "") return;
@@ -52,7 +61,7 @@ export class TaskLog {
     if (this.#chars > MAX_LOG_CHARS) this.#trim();
   }
 
-  /** Whether somebody reads it again and again. */
+  /** Whether a person reads it again and again. */
   followed(nowMs: number): boolean {
     return nowMs - this.#readMs < FOLLOWED_FOR_MS;
   }
@@ -73,7 +82,10 @@ export class TaskLog {
     }
   }
 
-  /** Entries after `after`, or the last `tail`; at most `limit`. `nowMs`: a person reads, and may come again. */
+  /**
+   * Entries after `after`, or the last `tail`; at most `limit`. `nowMs`: given when a person reads,
+   * who may read on.
+   */
   read(query: { after?: number; tail?: number; limit: number }, nowMs?: number): LogPage {
     if (nowMs !== undefined) this.#readMs = nowMs;
     const columns = "SELECT seq, at_ms, worker_id, attempt, text FROM log";

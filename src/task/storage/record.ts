@@ -4,8 +4,8 @@ import { Leases, type LiveLease } from "../rules/lease-index.ts";
 import type { TaskRecord } from "../rules/record.ts";
 
 /**
- * The record from its row; `parts` are the rows that hold more of its leases. A record of a release without a tally gets an
- * empty one. Throws when the JSON is not that of a record.
+ * The record from its row; `parts` are the rows that hold more of its leases. A record of a release
+ * without a tally gets an empty one. Throws when the JSON is not that of a record.
  */
 export function recordFrom(json: string, parts: readonly string[] = []): TaskRecord {
   const { ledger, ...rest } = JSON.parse(json) as Omit<TaskRecord, "ledger"> & {

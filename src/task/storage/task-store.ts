@@ -1,14 +1,20 @@
 /**
- * SQL of one task's object. Six things are kept:
- *   definition  one row: what was submitted, compiled
- *   record      one row: the ledger, the chores, and the newest history events not yet written to D1
- *   leases      live leases that a row of the record would not hold, many to a row: there are none with less than thousands
- *   pages       frames that have been touched, several to a row (`page-store.ts`)
- *   journal     what changed since record and pages were last written: a ring of rows (`journal.ts`)
+ * SQL of one task's object. Its tables:
+ *   definition  one row: the submission, compiled
+ *   record      one row: the ledger, the deferred work, and the recent history events that are not
+ *               in D1 yet
+ *   leases      live leases for which the record's row has no room, many to a row; empty with less
+ *               than thousands of leases
+ *   pages       entries of frames, several to a row (`frame-pages.ts`)
+ *   journal     the write-ahead log: what changed since record and pages were written
+ *               (`write-ahead-log.ts`)
  *   outbox      older history events, many to a row, while D1 cannot be reached
- * A claim-complete cycle writes one row of the journal, or shares one with others that come at the same time (`held-task.ts`);
- * after JOURNAL_ROWS of them a checkpoint writes the record and the pages that changed since the last one. Neither depends on the
- * size of the task: a record that is large for its many leases is written after as many more.
+ *   dependents  tasks that wait for this one
+ *   log         what the task's processes printed (`log-store.ts`)
+ * A complete-and-claim call writes one row of the write-ahead log, or shares one with other calls
+ * (`transactor.ts`). After WAL_ROWS of them a checkpoint writes the record, and the pages that
+ * changed since the last one. The cost of a call does not depend on the size of the task: a record
+ * that is large because of many leases is written after proportionally more rows.
  */
 import { all, first, migrate, run } from "../../platform/sql.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
@@ -25,20 +31,39 @@ export interface Dependent {
   since_ms: number;
 }
 
-/** So many rows of the journal share a checkpoint, or more where the record is large; waking reads as many. */
-const JOURNAL_ROWS = 64;
-const MAX_JOURNAL_ROWS = 1_024;
-/** Waking reads no more than this: rows are longer where many transitions share one. */
-const MAX_JOURNAL_CHARS = 4_000_000;
-/** About as long as a row of the journal: with a row for each so many of the record's characters, a checkpoint writes no more than they. */
-const JOURNAL_ROW_CHARS = 2_048;
-/** A row may hold 2 MB on Cloudflare; what is longer than this goes into several. */
+/**
+ * A checkpoint is written after so many rows of the write-ahead log, or more when the record is
+ * large. More: waking reads as many rows; fewer: checkpoints become a large part of what is
+ * written.
+ */
+const WAL_ROWS = 64;
+const MAX_WAL_ROWS = 1_024;
+/**
+ * The most characters in the log: waking reads and parses as many. Rows are long when many
+ * transitions share one.
+ */
+const MAX_WAL_CHARS = 4_000_000;
+/**
+ * About the length of a row of the log. With one row for so many characters of the record, a
+ * checkpoint costs what they cost.
+ */
+const WAL_ROW_CHARS = 2_048;
+/**
+ * Longer values are put into several rows. A row may hold 2 MB on Cloudflare, and a character may
+ * take 4 bytes.
+ */
 const MAX_ROW_CHARS = 500_000;
-/** Transitions that change more frames than this, each, make a checkpoint: else their pages' worth would be written twice. */
-const JOURNAL_ENTRIES = 4 * PAGE_FRAMES;
-/** Rows of the journal are made this many characters long, or twice, and so on. */
-const JOURNAL_PAD = 512;
-/** The record keeps this many events; more are moved to a row of the outbox. */
+/**
+ * Above so many changed frames per transition, a checkpoint is written: a delta would write the
+ * same entries twice.
+ */
+const WAL_ENTRIES = 4 * PAGE_FRAMES;
+/** The length of a row of the log is a multiple of this: see `padded`. */
+const WAL_PAD = 512;
+/**
+ * With more recent events than this in the record, they are moved to the outbox. More: every
+ * checkpoint rewrites them.
+ */
 const TAIL_EVENTS = 100;
 
 const SCHEMA = [
@@ -57,16 +82,16 @@ export class TaskStore {
   readonly #sql: SqlStorage;
   readonly #pages: FramePages;
   readonly #dirty = new DirtyTracker();
-  /** Version of the record's row; null when the next transition must write it. */
+  /** Version of the record's row; null when the next write must be a checkpoint. */
   #checkpointed: number | null = null;
-  /** Version that the rows have. */
+  /** The version that the rows hold, the write-ahead log included. */
   #flushedVersion = 0;
-  /** Rows of the journal since the checkpoint, and their characters. */
-  #rows = 0;
-  #chars = 0;
-  /** Rows until the next checkpoint. */
-  #journalRows = JOURNAL_ROWS;
-  /** Rows of leases. */
+  /** Rows of the write-ahead log since the checkpoint, and their characters. */
+  #walRows = 0;
+  #walChars = 0;
+  /** How many rows of the log make the next write a checkpoint. */
+  #checkpointAfterRows = WAL_ROWS;
+  /** Rows of the table `leases`. */
   #leaseParts = 0;
   readonly frameTable: FrameTable;
 
@@ -78,8 +103,8 @@ export class TaskStore {
   }
 
   /**
-   * Whether this object holds a task. An object that was only asked about writes nothing: a look at a wrong id must not
-   * leave a database behind.
+   * Whether the rows hold a task; brings its schema up to date. When there are no tables yet, it
+   * makes none: a request for a wrong id must not leave a database behind.
    */
   open(): boolean {
     if (!first(this.#sql, "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'migrations'")) return false;
@@ -87,7 +112,10 @@ export class TaskStore {
     return first(this.#sql, "SELECT id FROM definition") !== undefined;
   }
 
-  /** Whether what was restored is a task. What is not is forgotten, so that nothing ever has to live with it. */
+  /**
+   * Whether the restored rows are those of a task. Others are deleted, so that no later call finds
+   * them.
+   */
   readable(): boolean {
     try {
       termsOf(this.definition());
@@ -100,6 +128,7 @@ export class TaskStore {
     }
   }
 
+  /** Make the tables, or bring them up to date. */
   migrate(): void {
     migrate(this.#storage, SCHEMA);
   }
@@ -116,13 +145,16 @@ export class TaskStore {
     );
   }
 
-  /** The record as of the last transition. What the journal knows of pages is in memory from then on. */
+  /**
+   * The record as of the last write. What the write-ahead log says of pages is in memory from then
+   * on.
+   */
   record(): TaskRecord {
     const { json } = first<{ json: string }>(this.#sql, "SELECT json FROM record")!;
     const parts = all<{ json: string }>(this.#sql, "SELECT json FROM leases ORDER BY part").map((part) => part.json);
     const record = recordFrom(json, parts);
     this.#leaseParts = parts.length;
-    this.#setJournalRows([json, ...parts]);
+    this.#setCheckpointInterval([json, ...parts]);
     const { version } = record.ledger;
     const rows = all<{ slot: number; version: number; json: string }>(
       this.#sql,
@@ -130,23 +162,28 @@ export class TaskStore {
       version,
     );
     for (const row of rows) apply(record, this.frameTable, JSON.parse(row.json) as Delta);
-    // Rows of an earlier release may lie where the next ones are to go.
+    // An earlier release put rows into other slots; the next rows would overwrite them, so the next
+    // write is a checkpoint.
     this.#checkpointed = rows.every((row, i) => row.slot === i + 1) ? version : null;
     this.#flushedVersion = record.ledger.version;
-    this.#rows = rows.length;
-    this.#chars = rows.reduce((sum, row) => sum + row.json.length, 0);
+    this.#walRows = rows.length;
+    this.#walChars = rows.reduce((sum, row) => sum + row.json.length, 0);
     this.#pages.flushed();
     this.#dirty.flushed(record);
     return record;
   }
 
-  /** Write what transitions have changed since the last time, all or nothing; each has raised the record's version. */
+  /**
+   * Write what transitions have changed since the last write, all or nothing. Each has raised the
+   * version of the record.
+   */
   flush(record: TaskRecord): void {
     const { version } = record.ledger;
     const { changed } = this.#pages;
-    const due = this.#checkpointed === null || this.#rows >= this.#journalRows || this.#chars >= MAX_JOURNAL_CHARS;
+    const due =
+      this.#checkpointed === null || this.#walRows >= this.#checkpointAfterRows || this.#walChars >= MAX_WAL_CHARS;
     const json =
-      due || changed.size > JOURNAL_ENTRIES * (version - this.#flushedVersion)
+      due || changed.size > WAL_ENTRIES * (version - this.#flushedVersion)
         ? null
         : JSON.stringify(this.#dirty.drainDelta(record, changed));
     if (json === null || json.length > MAX_ROW_CHARS) {
@@ -154,10 +191,10 @@ export class TaskStore {
       return;
     }
     const row = padded(json);
-    const slot = this.#rows + 1;
+    const slot = this.#walRows + 1;
     run(this.#sql, "INSERT OR REPLACE INTO journal (slot, version, json) VALUES (?, ?, ?)", slot, version, row);
-    this.#rows = slot;
-    this.#chars += row.length;
+    this.#walRows = slot;
+    this.#walChars += row.length;
     this.#flushedVersion = version;
     this.#pages.flushed();
   }
@@ -186,11 +223,11 @@ export class TaskStore {
     );
     this.#saveLeases(parts);
     this.#pages.save();
-    this.#setJournalRows([json, ...parts]);
+    this.#setCheckpointInterval([json, ...parts]);
     this.#checkpointed = record.ledger.version;
     this.#flushedVersion = record.ledger.version;
-    this.#rows = 0;
-    this.#chars = 0;
+    this.#walRows = 0;
+    this.#walChars = 0;
   }
 
   #saveLeases(parts: readonly string[]): void {
@@ -200,22 +237,28 @@ export class TaskStore {
     this.#leaseParts = parts.length;
   }
 
-  #setJournalRows(record: readonly string[]): void {
+  #setCheckpointInterval(record: readonly string[]): void {
     const chars = record.reduce((sum, json) => sum + json.length, 0);
-    this.#journalRows = Math.min(MAX_JOURNAL_ROWS, Math.max(JOURNAL_ROWS, Math.ceil(chars / JOURNAL_ROW_CHARS)));
+    this.#checkpointAfterRows = Math.min(MAX_WAL_ROWS, Math.max(WAL_ROWS, Math.ceil(chars / WAL_ROW_CHARS)));
   }
 
-  /** Whether the record's row is as new as the record, so that no row of the write-ahead log is newer. */
+  /**
+   * Whether the record's row is as new as the record, so that no row of the write-ahead log is
+   * newer.
+   */
   isCheckpointed(record: TaskRecord): boolean {
     return this.#checkpointed === record.ledger.version;
   }
 
-  /** Forget everything held in memory: a transition that threw may have left it half-changed. */
+  /** Forget everything in memory: a transition that threw may have left it half-changed. */
   forget(): void {
     this.#pages.forget();
   }
 
-  /** Touched frames from `from` on, ascending, page by page; consume before the next `await`. */
+  /**
+   * Frames from `from` on that have an entry, ascending, read page by page. Consume it before the
+   * next `await`.
+   */
   entries(from?: number): Generator<[number, FrameEntry]> {
     return this.#pages.entries(from);
   }
@@ -226,11 +269,11 @@ export class TaskStore {
 
   clearPages(): void {
     this.#pages.clear();
-    // The journal cannot say this: the transition is a checkpoint.
+    // A delta cannot say that all entries are gone, so the next write is a checkpoint.
     this.#checkpointed = null;
   }
 
-  /** The oldest events waiting for D1. */
+  /** The oldest events that wait for D1. `tail`: the recent events of the record. */
   waitingEvents(tail: readonly HistoryEvent[], limit: number): HistoryEvent[] {
     const events: HistoryEvent[] = [];
     while (events.length < limit) {
@@ -246,7 +289,7 @@ export class TaskStore {
     return events.slice(0, limit);
   }
 
-  /** Drop events up to `throughSeq`; answers what is left of the tail. */
+  /** Drop events up to `throughSeq`, and return what is left of the recent events. */
   dropEvents(tail: readonly HistoryEvent[], throughSeq: number): HistoryEvent[] {
     run(this.#sql, "DELETE FROM outbox WHERE last_seq <= ?", throughSeq);
     for (const { seq, json } of all<{ seq: number; json: string }>(
@@ -289,13 +332,13 @@ export class TaskStore {
   }
 }
 
-/** The record without its leases, and rows of them. */
+/** The record without its leases, and the rows of its leases. */
 function inParts({ ledger, ...rest }: TaskRecord): [string, string[]] {
   const parts = inRows(ledger.leases).map(({ json }) => json);
   return [JSON.stringify({ ...rest, ledger: { ...ledger, leases: [] } }), parts];
 }
 
-/** Items in their order, as JSON lists that a row can hold. */
+/** Items in their order, as JSON lists that fit into a row each. */
 function inRows<T>(items: Iterable<T>): { items: T[]; json: string }[] {
   const rows: { items: T[]; texts: string[]; chars: number }[] = [];
   for (const item of items) {
@@ -309,7 +352,10 @@ function inRows<T>(items: Iterable<T>): { items: T[]; json: string }[] {
   return rows.map((row) => ({ items: row.items, json: `[${row.texts.join()}]` }));
 }
 
-/** SQLite overwrites a row of the same length where it lies; any other is cut out, and the page put in order: twice the time. */
+/**
+ * Pads a row to a common length. SQLite overwrites a row of the same length in place; any other
+ * takes twice the time.
+ */
 function padded(json: string): string {
-  return json.padEnd(Math.ceil(json.length / JOURNAL_PAD) * JOURNAL_PAD);
+  return json.padEnd(Math.ceil(json.length / WAL_PAD) * WAL_PAD);
 }

@@ -1,51 +1,58 @@
 /**
- * The journal: what each transition changed, so that it costs one small row instead of the whole record and its pages.
+ * The write-ahead log: deltas of the record, so that a transition costs one small row instead of
+ * the whole record and its pages. The table is called `journal`. Pure.
  *
- * A checkpoint writes everything; each transition after it writes its delta into the next slot of a ring. A delta holds the new
- * values themselves, not how they came about: bringing the record up to date is assignment, whatever the rules were when it
- * was written. Slots are overwritten and never deleted, for a deletion would be another written row; versions tell which of
- * them are newer than the checkpoint. Pure.
+ * - A checkpoint writes the record and the pages. Each write after it puts one delta into the next
+ *   slot of a ring of rows.
+ * - A delta holds the new values, not the calls that led to them. Applying it is assignment,
+ *   whatever the rules were then.
+ * - Slots are overwritten and never deleted, because a deletion is another billed row. Versions
+ *   tell which slots are newer than the checkpoint.
  */
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { LiveLease } from "../rules/lease-index.ts";
 import type { FrameTable, FrameEntry, Ledger } from "../rules/ledger.ts";
 import type { DeferredState, TaskRecord } from "../rules/record.ts";
 
-/** Small objects that rules change in place: always written, but for those that are empty and were. */
+/**
+ * Small objects that rules change in place, so a change cannot be seen: always written, unless they
+ * are and were empty.
+ */
 const IN_PLACE: ReadonlySet<string> = new Set(["counts", "dependencies", "remove"]);
 
-/** One row of the journal, as JSON. */
+/** One row of the write-ahead log, as JSON. */
 export interface Delta {
   ledger: Partial<Omit<Ledger, "leases">>;
   chores: Partial<DeferredState>;
   rest: Rest;
-  /** New and changed ones, in their order. */
+  /** New and changed leases, in their order. */
   leases: LiveLease[];
-  /** Ids of those that ended. */
+  /** Ids of leases that ended. */
   ended: string[];
-  /** Frames whose entry changed; null where there is none any more. */
+  /** Frames whose entry changed; null where it was removed. */
   entries: [number, FrameEntry | null][];
   events: HistoryEvent[];
 }
 
-/** What else a record holds. */
+/** The rest of a record. */
 type Rest = Pick<TaskRecord, "shares">;
 
-/** Remembers what the rows hold, to tell what a transition changed. */
+/** Remembers what the rows hold, to tell what has changed since. */
 export class DirtyTracker {
   readonly #ledger = new Map<string, unknown>();
   readonly #chores = new Map<string, unknown>();
   #shares: TaskRecord["shares"];
   #seq = 0;
 
-  /** The rows hold all of this record now. */
+  /** The rows hold all of this record. */
   flushed(record: TaskRecord): void {
-    // A write that failed may have left here what no row holds, also of fields that this record does not have.
+    // A write that failed may have left values here that no row holds, also of fields that this
+    // record does not have.
     for (const known of [this.#ledger, this.#chores]) known.clear();
     this.drainDelta(record, []);
   }
 
-  /** What the rows lack; they hold it from now on. Marks its leases as stored. */
+  /** What the rows lack, and hold from now on: the caller writes it. Marks its leases as stored. */
   drainDelta(record: TaskRecord, entries: Iterable<[number, FrameEntry | null]>): Delta {
     const { ledger, chores, tail, shares } = record;
     const rest: Rest = shares === this.#shares ? {} : { shares };
@@ -63,18 +70,21 @@ export class DirtyTracker {
   }
 }
 
-/** The fields that are not what was stored; `stored` holds them from now on. Sets of frames are replaced, never changed. */
-function changes<T extends Ledger | DeferredState>(stored: Map<string, unknown>, now: T): Partial<Omit<T, "leases">> {
+/**
+ * The fields that differ from `rows`, which holds them from now on. Compared by identity: rules
+ * replace a set of frames and never change it in place.
+ */
+function changes<T extends Ledger | DeferredState>(rows: Map<string, unknown>, now: T): Partial<Omit<T, "leases">> {
   const changed: Record<string, unknown> = {};
-  // A loop over names: every lease call comes through here, and a list of pairs would be made for it.
+  // A loop over names instead of `Object.entries`, because every lease call runs this.
   for (const name in now) {
     if (name === "leases") continue;
     const value = now[name];
-    const was = stored.get(name);
+    const was = rows.get(name);
     const holds = IN_PLACE.has(name) && isEmpty(value) ? NOTHING : value;
     if (holds === was && (holds === NOTHING || !IN_PLACE.has(name))) continue;
     changed[name] = value;
-    stored.set(name, holds);
+    rows.set(name, holds);
   }
   return changed as Partial<Omit<T, "leases">>;
 }
@@ -85,7 +95,7 @@ function isEmpty(value: unknown): boolean {
   return value === null || (Array.isArray(value) && value.length === 0);
 }
 
-/** Bring a record and its table up to date with one delta, the oldest first. */
+/** Apply one delta to a record and its frame table; the oldest delta comes first. */
 export function apply(record: TaskRecord, table: FrameTable, delta: Delta): void {
   Object.assign(record.ledger, delta.ledger);
   record.ledger.leases.apply(delta);

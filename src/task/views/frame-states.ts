@@ -1,6 +1,6 @@
 /**
- * Where every frame of a task stands, one byte a frame, kept while a page watches: a snapshot then costs a walk over bytes,
- * not over rows. Pure.
+ * The state of every frame of a task, one byte a frame. It is kept while a page watches, so that a
+ * snapshot costs a walk over bytes instead of rows. Pure.
  */
 import {
   formatFrameLists,
@@ -16,17 +16,17 @@ import type { FrameSet } from "../rules/frame-set.ts";
 import { statesOf, type FrameEntry, type Ledger, type Terms, type Transition } from "../rules/ledger.ts";
 
 const CODE: Record<FrameState, number> = { pending: 0, leased: 1, done: 2, failed: 3, skipped: 4 };
-/** Beside the state of a done frame: it has a preview. */
+/** Added to the state of a done frame that has a preview. */
 const PREVIEW = 8;
 
-/** What says where a task's frames stand. */
+/** What the states of a task's frames are read from. */
 type Frames = Pick<Transition, "ledger" | "table">;
 
 export class FrameStates {
   readonly #list: FrameList;
   readonly #bytes: Uint8Array;
 
-  /** From what is stored. `entries`: every touched frame. */
+  /** `entries`: the entries of all frames. */
   constructor(terms: Terms, ledger: Ledger, entries: Iterable<[number, FrameEntry]>) {
     this.#list = terms.list;
     this.#bytes = new Uint8Array(terms.total);
@@ -35,7 +35,7 @@ export class FrameStates {
     for (const lease of ledger.leases) this.#mark(lease.open, "leased");
   }
 
-  /** Bring these frames up to date. */
+  /** Bring the states of these frames up to date. */
   catchUp(task: Frames, stale: Iterable<number>): void {
     for (const [frame, state, preview] of shownStates(task, stale)) this.#set(frame, state, preview);
   }
@@ -60,7 +60,7 @@ export class FrameStates {
     };
   }
 
-  /** Runs of wanted frames, as texts. */
+  /** The frames that are wanted, as texts of frame lists. */
   #texts(wanted: (byte: number) => boolean): string[] {
     const runs: FrameRange[] = [];
     let index = 0;
@@ -76,13 +76,13 @@ export class FrameStates {
   }
 }
 
-/** What a page shows of each: where it stands, and whether it has a preview. */
+/** For each frame its state, and whether it has a preview. */
 function* shownStates(task: Frames, frames: Iterable<number>): Generator<[number, FrameState, boolean]> {
   for (const [frame, state] of statesOf(task, frames))
     yield [frame, state, state === "done" && hasPreview(task.table.get(frame)!)];
 }
 
-/** Where these frames stand now. */
+/** The frames by their present state. */
 export function movedFrames(task: Frames, changed: Iterable<number>): MovedFrames {
   const by: Record<FrameState | "previews", number[]> = {
     pending: [],

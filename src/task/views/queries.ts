@@ -1,14 +1,16 @@
-/** Queries on a task's frames and files. */
+/**
+ * Queries for a task's frames, files and timings, page by page. Pure. Refusals are `invalid` or
+ * `not_found`.
+ */
 import { ok, type Result } from "../../lib/result.ts";
 import type { FileList, ReceiptClaims } from "../../protocol/file.ts";
-import { indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
+import { indexOfFrame, parseFrameList, type FrameList } from "../../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { Timings } from "../../protocol/live.ts";
 import type { Frame, OutputFile } from "../../protocol/task.ts";
 import type { FrameTable, FrameEntry, Terms, Transition } from "../rules/ledger.ts";
-import { filesPage } from "../rules/receipts.ts";
 import type { FilesQuery, FramesQuery, TaskDefinition } from "../../rpc/task.ts";
-import { framesPage } from "./task.ts";
+import { framesPage, SCAN_LIMIT } from "./task.ts";
 
 /** A page of frames in the states asked for. */
 export function readFrames(
@@ -31,6 +33,22 @@ export function readFiles(
   return ok(filesPage(entriesFrom(from), wanted, query.limit));
 }
 
+/** A page of committed files in frame order. */
+function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: FrameList | null, limit: number): FileList {
+  const files: FileList["files"] = [];
+  const end = wanted?.at(-1)?.end ?? Infinity;
+  let last: number | null = null;
+  let scanned = 0;
+  for (const [frame, entry] of entries) {
+    if (frame > end) break;
+    if (last !== null && (files.length >= limit || scanned++ >= SCAN_LIMIT)) return { files, cursor: String(last) };
+    last = frame;
+    if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
+    for (const { kind, ...file } of entry.files) if (!kind) files.push({ frame, ...file, attempt: entry.attempt });
+  }
+  return { files, cursor: null };
+}
+
 /** The committed file of one frame, or its preview. */
 export function readFile(
   task: { definition: TaskDefinition; terms: Terms },
@@ -46,7 +64,10 @@ export function readFile(
   return ok({ name, size, sha256, frame, task: task.definition.id, attempt: entry.attempt });
 }
 
-/** A page of done frames in columns. Looks at no more entries than a page may have, so one may be short. */
+/**
+ * A page of done frames in columns. It reads as many entries as the page may have, so it may be
+ * short.
+ */
 export function readTimings(
   entriesFrom: (from?: number) => Iterable<[number, FrameEntry]>,
   query: FilesQuery,
@@ -57,10 +78,10 @@ export function readTimings(
   const from = Math.max(after === null ? -Infinity : after + 1, wanted?.[0]?.start ?? -Infinity);
   const end = wanted?.at(-1)?.end ?? Infinity;
   const page: Timings = { frames: [], seconds: [], worker_ids: [], attempts: [], committed_ms: [], cursor: null };
-  let looked = 0;
+  let scanned = 0;
   for (const [frame, entry] of entriesFrom(from)) {
     if (frame > end) break;
-    if (looked++ >= query.limit) return ok({ ...page, cursor: String(frame - 1) });
+    if (scanned++ >= query.limit) return ok({ ...page, cursor: String(frame - 1) });
     if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
     page.frames.push(frame);
     page.seconds.push(entry.seconds);

@@ -1,4 +1,4 @@
-/** A task as the protocol shows it. Pure. */
+/** A task as the protocol shows it, and as the registry is told of it. Pure. */
 import { frameAt, indexOfFrame, type FrameList } from "../../protocol/frame-list.ts";
 import type { Frame, FrameState, Task, TaskSummary } from "../../protocol/task.ts";
 import type { TaskReport } from "../../rpc/registry.ts";
@@ -6,11 +6,11 @@ import { waitsFor } from "../rules/dependencies.ts";
 import { etaOf } from "../rules/eta.ts";
 import { blocklisted } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
-import { claimable, countsOf, holderOf, stateOf, statusOf, type Transition } from "../rules/ledger.ts";
+import { claimable, countsOf, holderOf, stateOf, statusOf, type Ledger, type Transition } from "../rules/ledger.ts";
 import type { LoadedTask } from "../rules/record.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
 
-/** The summary of lists, the seed's eight fields first. */
+/** A task in lists. The first eight fields are those of the original API. */
 export function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): TaskSummary {
   const { ledger, chores } = record;
   const newest = [...ledger.leases].at(-1);
@@ -43,7 +43,7 @@ export function taskSummary({ definition, terms, record }: LoadedTask, nowMs: nu
   };
 }
 
-/** Everything about a task but its frames. `progressOf`: by lease id, from renewals; held in memory only. */
+/** Everything about a task except its frames. `progressOf`: how far each lease is, by its id. */
 export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMap<string, number>): Task {
   const { definition, record } = task;
   const { ledger } = record;
@@ -66,15 +66,20 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
       until_ms: lease.until_ms,
       progress: progressOf.get(lease.lease_id) ?? null,
     })),
-    kept_off: blocklisted(ledger, nowMs).map((blame) => ({
-      worker_id: blame.worker,
-      until_ms: blame.kept_off_until_ms,
-    })),
+    kept_off: blocklist(ledger, nowMs),
     waits_for: waitsFor(ledger),
   };
 }
 
-/** What the registry is told. */
+/** Blocklisted workers, under the protocol's name `kept_off`. */
+function blocklist(ledger: Ledger, nowMs: number): Task["kept_off"] {
+  return blocklisted(ledger, nowMs).map(({ worker, kept_off_until_ms }) => ({
+    worker_id: worker,
+    until_ms: kept_off_until_ms,
+  }));
+}
+
+/** The report to the registry. A task that is being removed has no work and no workers. */
 export function taskReport(task: LoadedTask, nowMs: number): TaskReport {
   const { definition, terms, record } = task;
   const { ledger } = record;
@@ -85,10 +90,7 @@ export function taskReport(task: LoadedTask, nowMs: number): TaskReport {
     needs: definition.needs,
     claimable: gone ? 0 : claimable(terms, ledger),
     live_workers: gone ? [] : [...new Set([...ledger.leases].map((lease) => lease.worker))],
-    kept_off: blocklisted(ledger, nowMs).map((blame) => ({
-      worker_id: blame.worker,
-      until_ms: blame.kept_off_until_ms,
-    })),
+    kept_off: blocklist(ledger, nowMs),
     tally: {
       done: ledger.tally.done,
       errors: ledger.tally.errors,
@@ -118,10 +120,16 @@ export function frameView(transition: Pick<Transition, "ledger" | "table">, fram
   };
 }
 
-/** One request looks at no more frames than this: a page may be short while its cursor says there is more. */
+/**
+ * The most frames that one request reads. A page may be short because of it, and its cursor says
+ * that there are more.
+ */
 export const SCAN_LIMIT = 20_000;
 
-/** A page of frames, ascending. `wanted`: the frame list asked for, or null for all. */
+/**
+ * A page of frames, ascending. `wanted`: the frame list asked for, or null for all; `after`: the
+ * last frame seen.
+ */
 export function framesPage(
   transition: Pick<Transition, "ledger" | "table" | "terms">,
   wanted: FrameList | null,
@@ -132,12 +140,12 @@ export function framesPage(
   const states: readonly FrameState[] | undefined = query.states;
   const frames: Frame[] = [];
   let index = after === null ? 0 : firstIndexAfter(terms.list, after);
-  for (let looked = 0; index < terms.total; index++, looked++) {
+  for (let scanned = 0; index < terms.total; index++, scanned++) {
     const frame = frameAt(terms.list, index)!;
     const page = { frames, cursor: String(frame - 1) };
-    if (looked >= SCAN_LIMIT) return page;
+    if (scanned >= SCAN_LIMIT) return page;
     if (wanted && indexOfFrame(wanted, frame) < 0) {
-      // Straight to the next one asked for: the end of a long task is one call away.
+      // Jump to the next frame asked for, so that the end of a long task is one request away.
       const next = frameAt(wanted, firstIndexAfter(wanted, frame));
       if (next === undefined) break;
       index = firstIndexAfter(terms.list, next - 1) - 1;
