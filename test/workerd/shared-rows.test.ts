@@ -228,6 +228,24 @@ test("P4: storage that cannot say when it is idle, or says so by failing, holds 
   expect((await view(id)).frames.leased).toBe(6);
 });
 
+test("P4: a row that is refused in the same instant fails its call, also where the storage cannot say when it is idle", async () => {
+  const id = await submit("1-9");
+  await inside(id, async ({ task, storage }) => {
+    const { sync } = storage;
+    storage.sync = () => {
+      throw new Error("broken");
+    };
+    try {
+      await refusing(storage, /^INSERT/, async () => {
+        await expect(task.claim({ id: 1 }, claimBody())).rejects.toThrow(FULL);
+      });
+    } finally {
+      storage.sync = sync;
+    }
+  });
+  expect((await view(id)).frames).toMatchObject({ leased: 0, pending: 9 });
+});
+
 describe("dependents", () => {
   /** Have the first `dependencyMoved` that is made answered late: it is under way from `begun` until `go` is called. */
   function slowNews(): { begun: Promise<void>; go: () => void; told: DependencyProgress[] } {
