@@ -9,7 +9,7 @@ import { authenticate } from "./auth.ts";
 import { drain } from "./drain.ts";
 import { withHeaders } from "./headers.ts";
 import { idFrom } from "./request.ts";
-import type { Route } from "./route.ts";
+import type { RequestContext, Route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
 
 /**
@@ -28,7 +28,7 @@ export function buildRouter(routes: readonly Route[]): Fetch {
   for (const [path, onPath] of Map.groupBy(routes, (route) => route.path)) {
     const pattern = path.replaceAll(/\{(\w+)\}/g, ":$1") + (onPath.some((route) => route.deep) ? "+" : "");
     const allowed = allowedMethods(onPath);
-    router.all(pattern, async ({ params }, request, url, env, ctx) => {
+    router.all(pattern, ({ params }, request, url, env, ctx) => {
       // HEAD is GET without the body. The runtime would drop the body, too, but some handlers then
       // do less work.
       const method = request.method === "HEAD" ? "GET" : request.method;
@@ -37,7 +37,7 @@ export function buildRouter(routes: readonly Route[]): Fetch {
         const detail = `${request.method.slice(0, 20)} is not supported here; ${allowed.join(", ")} ${allowed.length === 1 ? "is" : "are"}.`;
         return problemResponse({ code: "method_not_allowed", detail }, { headers: { Allow: allowed.join(", ") } });
       }
-      return await authorise(route, params, request, url, env, ctx);
+      return authorise(route, params, { request, url, env, ctx });
     });
   }
   router.all("*", () =>
@@ -106,10 +106,7 @@ function refuseEarly({ pathname }: URL, env: Env, deepPrefixes: readonly string[
 async function authorise(
   route: Route,
   raw: Record<string, string | undefined>,
-  request: Request,
-  url: URL,
-  env: Env,
-  ctx: ExecutionContext,
+  context: RequestContext,
 ): Promise<Response> {
   const params = decodeParams(raw);
   if (!params)
@@ -117,11 +114,10 @@ async function authorise(
       code: "invalid_request",
       detail: "The address has a percent sign that does not encode anything.",
     });
-  const context = { request, url, env, ctx };
   if (route.who === "anyone") return await runRoute(route, context, params, null);
-  const caller = await authenticate(request, env, Date.now(), route.fresh);
+  const caller = await authenticate(context.request, context.env, Date.now(), route.fresh);
   if (!caller.ok) return problemResponse(caller.error);
-  const { principal, credential, untilMs } = caller.value;
+  const { principal } = caller.value;
   if (!route.who.includes(principal.role)) {
     return problemResponse({
       code: "forbidden",
@@ -130,7 +126,7 @@ async function authorise(
   }
   if (principal.task !== undefined && params["id"] !== undefined && idFrom(params["id"]) !== principal.task)
     return problemResponse({ code: "forbidden", detail: "This link shows another task, and nothing else." });
-  return await runRoute(route, context, params, { principal, credential, untilMs });
+  return await runRoute(route, context, params, caller.value);
 }
 
 /**

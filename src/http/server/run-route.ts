@@ -32,7 +32,15 @@ export async function runRoute(
     const query = readQuery(url, NO_QUERY);
     if (!query.ok) return problemResponse(query.error);
   }
-  const input: RouteInput = { request, url, env, ctx, ...caller };
+  const input: RouteInput = {
+    request,
+    url,
+    env,
+    ctx,
+    principal: caller?.principal,
+    credential: caller?.credential,
+    untilMs: caller?.untilMs,
+  };
   for (const [name, parameter] of route.parameters) {
     const value = parameter.read(params[name] ?? "");
     if (!value.ok) return problemResponse(value.error);
