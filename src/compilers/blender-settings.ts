@@ -4,7 +4,7 @@ import { lineSchema } from "../protocol/fields.ts";
 import { quoted } from "./check.ts";
 import { assetsSchema, checkAssets } from "./file-settings.ts";
 import { PICTURE_EXTENSIONS, type PictureFormat } from "./frame-name.ts";
-import { FRAME_KEYS, complain, frameFields, listOf, readFrames, type IssueSink } from "./frame-settings.ts";
+import { FRAME_KEYS, complain, frameFields, frameSettingsOf, listOf, type IssueSink } from "./frame-settings.ts";
 
 /**
  * Blender's own limit (MINAFRAME and MAXFRAME of DNA_scene_types.h). Blender silently clamps frames
@@ -154,7 +154,7 @@ export const blenderSettings = z.preprocess(
       | keyof typeof fields2015
       | keyof typeof frameFields
     )[]);
-    const read = readFrames(input, context);
+    const read = frameSettingsOf(input, context);
     if (!read || !checkAssets(own.assets, context) || !checkFile(own.file, own.assets, context)) return z.NEVER;
     const list = listOf(read.frames);
     if (list[0]!.start < -MAX_BLENDER_FRAME || list.at(-1)!.end > MAX_BLENDER_FRAME) {

@@ -37,7 +37,7 @@ export interface Description {
 }
 
 /** What submit forms and the command line must know about a type. */
-export interface Traits {
+interface Traits {
   /** Older names of the type that mean the same. */
   aliases: readonly string[];
   /** Every task of this type needs an agent that was started with `--allow-exec`. */

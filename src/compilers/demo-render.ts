@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { nameOfFrame } from "./frame-name.ts";
-import { FRAME_KEYS, complain, frameFields, listOf, readFrames } from "./frame-settings.ts";
+import { FRAME_KEYS, complain, frameFields, frameSettingsOf, listOf } from "./frame-settings.ts";
 
 const PATTERN = "frame_####.png";
 /** 4K. A larger picture would take minutes and show nothing more. */
@@ -26,7 +26,7 @@ const settings = z.strictObject({ ...frameFields, ...fields }).transform((input,
     complain(context, `times \`height\` must be at most ${MAX_PIXELS} pixels`, "width");
     return z.NEVER;
   }
-  const frames = readFrames(input, context);
+  const frames = frameSettingsOf(input, context);
   return frames ? { ...frames, width, height, samples, seed, delay_ms } : z.NEVER;
 });
 

@@ -20,7 +20,7 @@ import { quoted } from "./check.ts";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { assetsSchema, checkAssets, isBrought } from "./file-settings.ts";
 import { nameOfFrame } from "./frame-name.ts";
-import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
+import { FRAME_KEYS, complain, frameFields, frameSettingsOf, isOneFrame, listOf } from "./frame-settings.ts";
 
 const PLACEHOLDER = /^\{(frame|frames|(in|out):(.*))\}$/s;
 const ANYWHERE = /\{(?:frames?\}|in:|out:)/;
@@ -71,7 +71,7 @@ const fields = {
 
 const settings = z.strictObject({ ...frameFields, ...fields }).transform((input, context) => {
   const { program, args, env, outputs = null, assets } = input;
-  const frames = readFrames(input, context, "1");
+  const frames = frameSettingsOf(input, context, "1");
   if (!frames || !checkAssets(assets, context)) return z.NEVER;
   for (const [index, arg] of args.entries()) {
     const match = PLACEHOLDER.exec(arg);

@@ -10,7 +10,7 @@ import { fileNameSchema, idSchema } from "../protocol/fields.ts";
 import type { Argument } from "../protocol/plan.ts";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { PICTURE_EXTENSIONS } from "./frame-name.ts";
-import { FRAME_KEYS, complain, frameFields, isOneFrame, listOf, readFrames } from "./frame-settings.ts";
+import { FRAME_KEYS, complain, frameFields, frameSettingsOf, isOneFrame, listOf } from "./frame-settings.ts";
 
 /** Presets of libx264, from quick to thorough (`x264 --fullhelp`). */
 const X264_PRESETS = [
@@ -45,7 +45,7 @@ const fields = {
 const settings = z.strictObject({ ...frameFields, ...fields }).transform((input, context) => {
   const { task, fps, crf, preset, ext } = input;
   const name = /\.mp4$/i.test(input.name) ? input.name : `${input.name}.mp4`;
-  const frames = readFrames(input, context, "1");
+  const frames = frameSettingsOf(input, context, "1");
   if (!frames) return z.NEVER;
   if (!isOneFrame(frames.frames)) {
     complain(context, "must be one frame: the video is one file. It takes all frames of `task`", "frames");

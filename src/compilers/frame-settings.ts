@@ -54,7 +54,7 @@ export function complain(sink: IssueSink, message: string, ...path: (string | nu
  * The canonical frame list of `frames` or of `frame_start` and `frame_end`; null when an issue was
  * reported. `fallback` is the list for a task that names no frames; without it frames are required.
  */
-export function readFrames(input: FrameInput, sink: IssueSink, fallback?: string): FrameSettings | null {
+export function frameSettingsOf(input: FrameInput, sink: IssueSink, fallback?: string): FrameSettings | null {
   const { frames, frame_start: start, frame_end: end, frame_timeout_s = null } = input;
   const text = frames ?? (start !== undefined && end !== undefined ? `${start}-${end}` : undefined);
   if (frames !== undefined && (start !== undefined || end !== undefined)) {

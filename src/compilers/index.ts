@@ -33,7 +33,7 @@ export interface Submission {
  * A submission whose type and parser are known. It is compiled once its render preset, if it names
  * one, was looked up.
  */
-export interface ResolvedSubmission {
+interface ResolvedSubmission {
   compiler: Compiler;
   parser: string;
   settings: Record<string, unknown>;

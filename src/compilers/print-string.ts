@@ -1,7 +1,7 @@
 /** `print_string`: print a text for every frame. The simplest task, for trying out a farm. */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
-import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
+import { FRAME_KEYS, frameFields, frameSettingsOf, listOf } from "./frame-settings.ts";
 
 // The text becomes an argument of a process, and no system allows NUL there.
 const text = z
@@ -10,7 +10,7 @@ const text = z
   .refine((value) => !value.includes("\0"), "must not contain NUL");
 
 const settings = z.strictObject({ ...frameFields, text }).transform((input, context) => {
-  const frames = readFrames(input, context, "1");
+  const frames = frameSettingsOf(input, context, "1");
   return frames ? { ...frames, text: input.text } : z.NEVER;
 });
 

@@ -3,12 +3,12 @@
  */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
-import { FRAME_KEYS, frameFields, listOf, readFrames } from "./frame-settings.ts";
+import { FRAME_KEYS, frameFields, frameSettingsOf, listOf } from "./frame-settings.ts";
 
 const settings = z
   .strictObject({ ...frameFields, seconds: z.number().min(0).max(86_400) })
   .transform((input, context) => {
-    const frames = readFrames(input, context, "1");
+    const frames = frameSettingsOf(input, context, "1");
     return frames ? { ...frames, seconds: input.seconds } : z.NEVER;
   });
 

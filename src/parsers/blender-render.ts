@@ -99,7 +99,7 @@ function errorIn(message: string): ParserEvent | undefined {
   return warning === undefined ? undefined : errorOf(warning, false);
 }
 
-export const blenderRender: ParserFactory = {
+export const blenderParser: ParserFactory = {
   name: "blender_render",
   summary: "Reads frames, progress, saved files and errors from Blender's output.",
   create(frames) {

@@ -1,11 +1,11 @@
 /** The parsers by name. */
 import type { ParserName } from "../protocol/constants.ts";
-import { blenderRender } from "./blender-render.ts";
+import { blenderParser } from "./blender-render.ts";
 import { ffmpeg } from "./ffmpeg.ts";
 import type { ParserEvent, ParserFactory } from "./parser.ts";
 import { plain } from "./plain.ts";
 
-const BY_NAME: Readonly<Record<ParserName, ParserFactory>> = { blender_render: blenderRender, ffmpeg, plain };
+const BY_NAME: Readonly<Record<ParserName, ParserFactory>> = { blender_render: blenderParser, ffmpeg, plain };
 
 export const PARSERS: readonly ParserFactory[] = Object.values(BY_NAME);
 

@@ -2,7 +2,7 @@
  * Calls to the manager. The session is a cookie that no script can read. The types of answers are
  * the protocol's own; the page does not check answers, because that would need zod.
  */
-import { ApiError, problemOf } from "./problem.ts";
+import { ApiError, apiErrorOf } from "./problem.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 
@@ -43,7 +43,7 @@ export async function call<T>(method: Method, path: string, options: CallOptions
   }
   if (!response.ok) {
     if (response.status === 401) onUnauthorized();
-    throw problemOf(response.status, text);
+    throw apiErrorOf(response.status, text);
   }
   return (text === "" ? undefined : JSON.parse(text)) as T;
 }

@@ -24,7 +24,7 @@ function isProblem(value: unknown): value is Problem {
  * The error of a refusal. Of a body that is no problem document (a proxy's page), the error names
  * the status only.
  */
-export function problemOf(status: number, text: string): ApiError {
+export function apiErrorOf(status: number, text: string): ApiError {
   try {
     const value: unknown = JSON.parse(text);
     if (isProblem(value)) return new ApiError(status, value);

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import { get } from "./api.ts";
 import { messageOf } from "./problem.ts";
 
-export interface Loaded<T> {
+export interface ListState<T> {
   value: T | null;
   /** Why the last read failed. */
   wrong: string | null;
@@ -12,7 +12,7 @@ export interface Loaded<T> {
 }
 
 /** Read `path` of the API, and again whenever it changes. */
-export function useList<T>(path: string): Loaded<T> {
+export function useList<T>(path: string): ListState<T> {
   const value = useSignal<T | null>(null);
   const wrong = useSignal<string | null>(null);
   const reload = (): void => {

@@ -1,6 +1,6 @@
 /** The common shape of the tabs of the manage view: a list, and a form that adds to it. */
 import type { ComponentChildren } from "preact";
-import type { Loaded } from "../lib/use-list.ts";
+import type { ListState } from "../lib/use-list.ts";
 
 interface AdminForm {
   title: string;
@@ -20,7 +20,7 @@ interface AdminTableProps<T> {
    * The answer that the items come from. Without an answer no items are shown; its error is shown
    * above them.
    */
-  list: Loaded<unknown>;
+  list: ListState<unknown>;
   items: readonly T[];
   rows: (items: readonly T[]) => ComponentChildren;
   /** Shown when there are no items. */

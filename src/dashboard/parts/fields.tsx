@@ -2,7 +2,7 @@
 import type { Signal } from "@preact/signals";
 import type { InputHTMLAttributes } from "preact";
 import { Field } from "./controls.tsx";
-import { Input, type InputKind } from "./input.tsx";
+import { InputOfKind, type InputKind } from "./input.tsx";
 
 interface FieldProps {
   label: string;
@@ -21,7 +21,7 @@ export function TextField({ label, value, hint, error, kind = "text", ...attribu
   return (
     <Field label={label} hint={hint} error={error}>
       {(about) => (
-        <Input
+        <InputOfKind
           {...about}
           {...attributes}
           kind={kind}

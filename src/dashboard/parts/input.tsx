@@ -5,6 +5,6 @@ export type InputKind = "text" | "number" | "date" | "url";
 
 type Props = { kind: InputKind; list?: string | undefined } & Omit<InputHTMLAttributes, "type" | "list" | "role">;
 
-export function Input({ kind, ...rest }: Props) {
+export function InputOfKind({ kind, ...rest }: Props) {
   return <input class="input" {...({ ...rest, type: kind } as object)} />;
 }

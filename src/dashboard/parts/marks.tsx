@@ -59,7 +59,7 @@ const TONE: Record<Kind, string> = {
 };
 
 /** Shown in place of a value that does not exist. */
-export const NOTHING = <span class="quiet">–</span>;
+export const NO_VALUE = <span class="quiet">–</span>;
 
 function State({ kind, word }: { kind: Kind; word: string }) {
   return (
@@ -70,7 +70,7 @@ function State({ kind, word }: { kind: Kind; word: string }) {
   );
 }
 
-export function TaskState({ status }: { status: TaskStatus }) {
+export function TaskStateMark({ status }: { status: TaskStatus }) {
   return <State kind={TASK_KIND[status]} word={text.taskStatus[status]} />;
 }
 
@@ -97,7 +97,7 @@ const WORKER_KIND: Record<WorkerWord, Kind> = {
   idle: "pending",
 };
 
-export function WorkerState({ worker }: { worker: Pick<LiveWorker, "connection" | "status" | "draining"> }) {
+export function WorkerStateMark({ worker }: { worker: Pick<LiveWorker, "connection" | "status" | "draining"> }) {
   const word = workerWord(worker);
   return <State kind={WORKER_KIND[word]} word={text.workerState[word]} />;
 }

@@ -10,9 +10,9 @@ import { SumBy } from "../../lib/sum-by.ts";
 import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
 import { PART_BYTES } from "../../protocol/constants.ts";
 import type { Input } from "../../protocol/plan.ts";
-import type { AssetsMissing, AssetsStored, Parts } from "../lib/answers.ts";
+import type { AssetsMissing, AssetsStored, ArrivedParts } from "../lib/answers.ts";
 import { call, get } from "../lib/api.ts";
-import { ApiError, problemOf } from "../lib/problem.ts";
+import { ApiError, apiErrorOf } from "../lib/problem.ts";
 import { Hasher, type Hashed } from "./hasher.ts";
 import type { Chosen } from "./files.ts";
 
@@ -59,7 +59,7 @@ async function transfer(
     request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
     request.addEventListener("load", () => {
       if (request.status < 300) resolve(request.responseText);
-      else reject(problemOf(request.status, request.responseText));
+      else reject(apiErrorOf(request.status, request.responseText));
     });
     request.addEventListener("error", () =>
       reject(new ApiError(0, { code: "unreachable", detail: "The manager cannot be reached." })),
@@ -192,7 +192,7 @@ export class Sender {
       this.#count(path, size);
       return;
     }
-    const arrived = await this.#again(() => get<Parts>(`${path}/parts`, this.#abort.signal));
+    const arrived = await this.#again(() => get<ArrivedParts>(`${path}/parts`, this.#abort.signal));
     if (arrived.part_bytes !== PART_BYTES)
       throw new ApiError(0, { code: "changed", detail: "The manager is newer than this page: load it again." });
     const there = new Set(

@@ -3,7 +3,7 @@ import type { HistoryEvent } from "../../protocol/history.ts";
 import { tasks, workerName } from "../lib/farm.ts";
 import { clock, counted, day, duration } from "../lib/format.ts";
 import { cellsOf, titlesOf, tracksOf, type Column } from "../parts/long-list.tsx";
-import { Mark, NOTHING, type Kind } from "../parts/marks.tsx";
+import { Mark, NO_VALUE, type Kind } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { text } from "../text.ts";
 import { nameOfTask } from "./farm-rules.ts";
@@ -67,7 +67,7 @@ const COLUMNS: readonly Column<HistoryEvent>[] = [
     class: "clip",
     cell: (event) =>
       event.worker_id === null ? (
-        NOTHING
+        NO_VALUE
       ) : (
         <a href={`/app/workers/${event.worker_id}`}>{workerName(event.worker_id)}</a>
       ),

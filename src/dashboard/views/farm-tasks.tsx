@@ -4,7 +4,7 @@ import type { TaskSummary } from "../../protocol/task.ts";
 import { managerNow, tasks, tasksLeftOut } from "../lib/farm.ts";
 import { count, percent } from "../lib/format.ts";
 import { LongList, type Column } from "../parts/long-list.tsx";
-import { NOTHING, TaskState } from "../parts/marks.tsx";
+import { NO_VALUE, TaskStateMark } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { Strip } from "../parts/progress.tsx";
 import { spread, text } from "../text.ts";
@@ -44,7 +44,7 @@ const COLUMNS: readonly Column<TaskSummary>[] = [
       </>
     ),
   },
-  { title: t.status, width: "116px", cell: (task) => <TaskState status={task.status} /> },
+  { title: t.status, width: "116px", cell: (task) => <TaskStateMark status={task.status} /> },
   {
     title: t.progress,
     width: "minmax(140px, 2fr)",
@@ -61,14 +61,14 @@ const COLUMNS: readonly Column<TaskSummary>[] = [
       </>
     ),
   },
-  { title: t.eta, width: "128px", end: true, cell: (task) => readyIn(task) || NOTHING },
+  { title: t.eta, width: "128px", end: true, cell: (task) => readyIn(task) || NO_VALUE },
   {
     title: t.rate,
     width: "84px",
     end: true,
     cell: (task) => {
       const rate = framesPerHour(task);
-      return rate === null ? NOTHING : count(rate);
+      return rate === null ? NO_VALUE : count(rate);
     },
   },
   {
@@ -100,7 +100,7 @@ const PHONE_COLUMNS: readonly Column<TaskSummary>[] = [
     class: "two small",
     cell: (task) => (
       <>
-        <TaskState status={task.status} />
+        <TaskStateMark status={task.status} />
         <span class="quiet">{[shareDone(task), readyIn(task)].filter(Boolean).join(" · ")}</span>
       </>
     ),

@@ -5,7 +5,7 @@ import { managerNow, tasks, workers } from "../lib/farm.ts";
 import { ago } from "../lib/format.ts";
 import { isAdmin } from "../lib/session.ts";
 import { LongList, type Column } from "../parts/long-list.tsx";
-import { NOTHING, WorkerState } from "../parts/marks.tsx";
+import { NO_VALUE, WorkerStateMark } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { text } from "../text.ts";
 import { matchesWorker, nameOfTask, workersFirst } from "./farm-rules.ts";
@@ -21,7 +21,7 @@ function nameLink(worker: LiveWorker) {
 
 function taskLink(worker: LiveWorker) {
   const id = worker.current_task;
-  if (id === null) return NOTHING;
+  if (id === null) return NO_VALUE;
   const task = tasks.value.get(id);
   return (
     <a class="clip" href={`/app/tasks/${id}`}>
@@ -32,7 +32,7 @@ function taskLink(worker: LiveWorker) {
 
 /** A measurement in words. That of an offline machine is out of date and is not shown. */
 function measured(worker: LiveWorker, value: number | null, words: (value: number) => string) {
-  return value === null || worker.connection === "offline" ? NOTHING : words(value);
+  return value === null || worker.connection === "offline" ? NO_VALUE : words(value);
 }
 
 function seen(worker: LiveWorker): string {
@@ -54,7 +54,7 @@ const COLUMNS: readonly Column<LiveWorker>[] = [
       </>
     ),
   },
-  { title: t.status, width: "116px", cell: (worker) => <WorkerState worker={worker} /> },
+  { title: t.status, width: "116px", cell: (worker) => <WorkerStateMark worker={worker} /> },
   {
     title: t.doing,
     width: "minmax(140px, 2fr)",
@@ -107,7 +107,7 @@ const PHONE_COLUMNS: readonly Column<LiveWorker>[] = [
     class: "two small",
     cell: (worker) => (
       <>
-        <WorkerState worker={worker} />
+        <WorkerStateMark worker={worker} />
         <span class="quiet">
           {worker.cpu_percent === null || worker.connection === "offline"
             ? seen(worker)

@@ -8,7 +8,7 @@ import { get, withQuery } from "../lib/api.ts";
 import { managerNow, workerName } from "../lib/farm.ts";
 import { ago, bytes, duration, instant } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
-import type { TaskLive } from "../lib/task-live.ts";
+import type { LiveTask } from "../lib/live-task.ts";
 import type { Selection } from "../lib/selection.ts";
 import { FrameStateMark } from "../parts/marks.tsx";
 import { WorkerLink } from "../parts/worker-link.tsx";
@@ -46,7 +46,7 @@ interface Answer {
 }
 
 interface Props {
-  live: TaskLive;
+  live: LiveTask;
   taskId: number;
   selection: Selection;
   /** Whether the viewer is signed in: a share link shows no workers, no history and no logs. */

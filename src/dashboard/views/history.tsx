@@ -13,7 +13,7 @@ import { messageOf } from "../lib/problem.ts";
 import { query, setQuery } from "../lib/router.ts";
 import { useList } from "../lib/use-list.ts";
 import { Field } from "../parts/controls.tsx";
-import { Input, type InputKind } from "../parts/input.tsx";
+import { InputOfKind, type InputKind } from "../parts/input.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { Table, type TableColumn } from "../parts/table.tsx";
@@ -83,7 +83,7 @@ function Events() {
   const field = (name: (typeof NAMES)[number], label: string, kind: InputKind, known?: readonly Known[]) => (
     <Field label={label}>
       {(attributes) => (
-        <Input
+        <InputOfKind
           {...attributes}
           kind={kind}
           min={kind === "number" ? 1 : undefined}

@@ -1,6 +1,6 @@
 /** The field of one setting of a type, of the kind that its schema asks for. */
 import { Field } from "../parts/controls.tsx";
-import { Input } from "../parts/input.tsx";
+import { InputOfKind } from "../parts/input.tsx";
 import { text } from "../text.ts";
 import { wordsOf, type SettingField } from "../upload/schema-form.ts";
 
@@ -55,7 +55,7 @@ export function SettingInput({ field, value, error, onValue }: Props) {
           );
         const numeric = field.kind === "number" || field.kind === "integer";
         return (
-          <Input
+          <InputOfKind
             {...attributes}
             kind={numeric ? "number" : "text"}
             step={field.kind === "integer" ? 1 : "any"}

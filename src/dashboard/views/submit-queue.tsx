@@ -4,7 +4,7 @@
  */
 import type { Signal } from "@preact/signals";
 import { Field } from "../parts/controls.tsx";
-import { Input, type InputKind } from "../parts/input.tsx";
+import { InputOfKind, type InputKind } from "../parts/input.tsx";
 import { text } from "../text.ts";
 
 export type Texts = Record<string, string>;
@@ -24,7 +24,7 @@ export function QueueFields({ queue, paused, errors, placeholder }: Props) {
   };
   const queued = (name: string, label: string, hint?: string, kind: InputKind = "text") => (
     <Field label={label} hint={hint} error={errors.get(name)}>
-      {(attributes) => <Input {...attributes} kind={kind} value={queue.value[name]} onInput={set(name)} />}
+      {(attributes) => <InputOfKind {...attributes} kind={kind} value={queue.value[name]} onInput={set(name)} />}
     </Field>
   );
   return (

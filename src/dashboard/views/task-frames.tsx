@@ -7,7 +7,7 @@ import { fittingPitch, PITCHES } from "../grid/layout.ts";
 import type { Selection } from "../lib/selection.ts";
 import { call, withQuery } from "../lib/api.ts";
 import { count } from "../lib/format.ts";
-import type { TaskLive } from "../lib/task-live.ts";
+import type { LiveTask } from "../lib/live-task.ts";
 import { Icon } from "../parts/icons.tsx";
 import { Mark } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
@@ -15,7 +15,7 @@ import { attempt, say } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 
 interface Props {
-  live: TaskLive;
+  live: LiveTask;
   taskId: number;
   selection: Selection;
   /** Whether the frames may be changed. */

@@ -9,7 +9,7 @@ import { go } from "../lib/router.ts";
 import { loadTaskTypes, makesVideo, taskTypes } from "../lib/task-types.ts";
 import { Confirm } from "../parts/controls.tsx";
 import { Icon } from "../parts/icons.tsx";
-import { TaskState } from "../parts/marks.tsx";
+import { TaskStateMark } from "../parts/marks.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { Strip } from "../parts/progress.tsx";
 import { spread, text } from "../text.ts";
@@ -158,7 +158,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
     <>
       <div class="head">
         <h1>{nameOfTask(task)}</h1>
-        <TaskState status={task.status} />
+        <TaskStateMark status={task.status} />
         <span class="quiet">
           #{task.id} · {task.type}
         </span>

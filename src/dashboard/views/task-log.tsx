@@ -9,7 +9,7 @@ import type { LogPage } from "../../protocol/task.ts";
 import { get, withQuery } from "../lib/api.ts";
 import { workerName } from "../lib/farm.ts";
 import { clock } from "../lib/format.ts";
-import type { LogLine, TaskLive } from "../lib/task-live.ts";
+import type { LogLine, LiveTask } from "../lib/live-task.ts";
 import { attempt as tryTo } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 import "./task-log.css";
@@ -75,13 +75,13 @@ async function linesOfAttempt(taskId: number, attempt: number): Promise<LogLine[
 }
 
 interface Props {
-  live: TaskLive;
+  live: LiveTask;
   taskId: number;
   /** The attempt whose lines are shown; null for the whole log. */
   attempt: Signal<number | null>;
 }
 
-export function TaskLog({ live, taskId, attempt }: Props) {
+export function TaskLogView({ live, taskId, attempt }: Props) {
   const t = text.log;
   const box = useRef<HTMLDivElement>(null);
   const follow = useSignal(true);

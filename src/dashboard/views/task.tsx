@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { Selection } from "../lib/selection.ts";
 import { FrameFacts } from "../lib/frame-facts.ts";
 import { mayChange, session } from "../lib/session.ts";
-import { TaskLive } from "../lib/task-live.ts";
+import { LiveTask } from "../lib/live-task.ts";
 import { narrow } from "../parts/narrow.ts";
 import { Tabs } from "../parts/tabs.tsx";
 import { text } from "../text.ts";
@@ -12,11 +12,11 @@ import { nameOfTask } from "./farm-rules.ts";
 import { FramePanel } from "./frame-panel.tsx";
 import { TaskFrames } from "./task-frames.tsx";
 import { TaskHead } from "./task-head.tsx";
-import { TaskLog } from "./task-log.tsx";
+import { TaskLogView } from "./task-log.tsx";
 import { TaskSettings } from "./task-settings.tsx";
 import { TaskTimeline } from "./task-timeline.tsx";
 import { TaskTimes } from "./task-times.tsx";
-import { Viewer } from "./viewer.tsx";
+import { PreviewPlayer } from "./preview-player.tsx";
 import "./task.css";
 
 type Tab = "log" | "times" | "timeline" | "settings";
@@ -29,7 +29,7 @@ interface SheetProps {
 
 /** One task by its number. Give it the number as `key`, because its state belongs to one task. */
 export function TaskSheet({ id, full }: SheetProps) {
-  const live = useMemo(() => new TaskLive(id, full), [id, full]);
+  const live = useMemo(() => new LiveTask(id, full), [id, full]);
   useEffect(() => () => live.close(), [live]);
   const selection = useMemo(() => new Selection(), [id]);
   const tab = useSignal<Tab>(full ? "log" : "times");
@@ -83,7 +83,7 @@ export function TaskSheet({ id, full }: SheetProps) {
   ];
   // A task that makes no files has no previews and no downloads.
   const makesFiles = task.format !== "";
-  const viewer = makesFiles && <Viewer live={live} taskId={id} />;
+  const viewer = makesFiles && <PreviewPlayer live={live} taskId={id} />;
   const frames = (
     <TaskFrames
       live={live}
@@ -99,7 +99,7 @@ export function TaskSheet({ id, full }: SheetProps) {
     <div class="sheet" ref={below}>
       <Tabs label={text.task.tabsLabel} tabs={tabs} chosen={tab} />
       <div class="tab-body" role="tabpanel" id={`panel-${tab.value}`} aria-labelledby={`tab-${tab.value}`}>
-        {tab.value === "log" && <TaskLog live={live} taskId={id} attempt={logAttempt} />}
+        {tab.value === "log" && <TaskLogView live={live} taskId={id} attempt={logAttempt} />}
         {tab.value === "times" && facts.value && <TaskTimes facts={facts.value} onFrame={onFrame} />}
         {tab.value === "timeline" && facts.value && <TaskTimeline facts={facts.value} onFrame={onFrame} />}
         {tab.value === "settings" && <TaskSettings task={task} />}

@@ -13,7 +13,7 @@ import { isAdmin } from "../lib/session.ts";
 import { tagsOf } from "../lib/tags.ts";
 import { Confirm, Dialog } from "../parts/controls.tsx";
 import { TextField } from "../parts/fields.tsx";
-import { WorkerState } from "../parts/marks.tsx";
+import { WorkerStateMark } from "../parts/marks.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
 import { EventRows } from "./event-rows.tsx";
@@ -229,7 +229,7 @@ function WorkerSheet({ id }: { id: number }) {
       <div>
         <div class="head">
           <h1>{worker.name || worker.hostname}</h1>
-          <WorkerState worker={now} />
+          <WorkerStateMark worker={now} />
           <span class="quiet">
             #{worker.id}
             {now.current_task !== null && (

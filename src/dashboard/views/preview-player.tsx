@@ -6,9 +6,9 @@ import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../parts/icons.tsx";
 import { PreviewStore } from "../lib/previews.ts";
-import type { TaskLive } from "../lib/task-live.ts";
+import type { LiveTask } from "../lib/live-task.ts";
 import { text } from "../text.ts";
-import "./viewer.css";
+import "./preview-player.css";
 
 const RATES = [6, 12, 24, 30] as const;
 /**
@@ -16,7 +16,7 @@ const RATES = [6, 12, 24, 30] as const;
  */
 const AHEAD = 8;
 
-export function Viewer({ live, taskId }: { live: TaskLive; taskId: number }) {
+export function PreviewPlayer({ live, taskId }: { live: LiveTask; taskId: number }) {
   const t = text.viewer;
   const canvas = useRef<HTMLCanvasElement>(null);
   const store = useRef<PreviewStore | null>(null);

@@ -15,7 +15,7 @@ export type LogLine = LogPage["lines"][number];
  */
 const KEPT_LINES = 2_000;
 
-export class TaskLive {
+export class LiveTask {
   readonly task = signal<Task | null>(null);
   readonly map = signal<FrameMap | null>(null);
   /** Rises when any frame changes. Views of `map` read it, because the map changes in place. */
