@@ -427,7 +427,7 @@ export const text = {
     noExpiry: "until revoked",
     uses: "Number of machines",
     usesHint: "Leave empty for any number",
-    tags: "Tags of the workers",
+    tags: "Tags",
     tokens: "Tokens",
     newToken: "New token",
     role: "Role",
