@@ -28,7 +28,7 @@ export const POLICY_DECLINE_MS = 10 * 60_000;
  * Other programs, or a person, may make room meanwhile: without the pause, each lease would fail
  * for the same reason.
  */
-export const DISK_PAUSE_MS = 60_000;
+const DISK_PAUSE_MS = 60_000;
 /**
  * Any other trouble, such as an input that does not arrive: another worker, or another minute, may
  * do better.

@@ -20,7 +20,7 @@ import { writePrivateFile } from "../client/private-file.ts";
 const MANIFEST = "backup.json";
 const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "assets.ndjson", "tasks", "files"];
 
-export const manifestSchema = z.object({
+const manifestSchema = z.object({
   format: z.literal(BACKUP_FORMAT),
   /** The id of this backup. */
   backup: z.uuid(),

@@ -51,7 +51,7 @@ export function isPageBuilt(): boolean {
  * is made aside and moved in place: another manager of this checkout may be serving the page, or
  * building it at this moment. Throws `CliError`.
  */
-export async function buildPage(): Promise<boolean> {
+async function buildPage(): Promise<boolean> {
   const sources = hashOfSources();
   if (isBuiltFrom(sources)) return false;
   const aside = path.join(CHECKOUT, ".tablao", `page-${process.pid}`);

@@ -226,7 +226,7 @@ async function untilServing(
 }
 
 /** Whether a manager answers 200 at `/healthz`. */
-export async function isHealthy(url: string): Promise<boolean> {
+async function isHealthy(url: string): Promise<boolean> {
   try {
     const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(5_000) });
     await response.arrayBuffer();

@@ -24,7 +24,7 @@ const JOIN_TOKEN_LEFT_MS = 86_400_000;
 const keptJoinSchema = z.object({ id: z.int(), token: z.string() });
 
 /** Read `PORT`; 0 picks a free one. */
-export function portOf(text: string | undefined): number {
+function portOf(text: string | undefined): number {
   if (text === undefined || text === "") return DEFAULT_PORT;
   const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
   if (!(port <= 65_535)) throw new CliError(EXIT.usage, `PORT is '${text}': it must be a whole number from 0 to 65535`);
@@ -32,7 +32,7 @@ export function portOf(text: string | undefined): number {
 }
 
 /** The state folder: `TABLAO_STATE`, else `.tablao/state` of the checkout. */
-export function stateFolderOf(text: string | undefined): string {
+function stateFolderOf(text: string | undefined): string {
   return text === undefined || text === "" ? path.join(CHECKOUT, ".tablao", "state") : path.resolve(text);
 }
 

@@ -29,7 +29,7 @@ export interface RetryOptions extends Backoff {
  * A deploy or a move of an object takes about a second: fewer tries, and a deploy shows as errors.
  * All waits together are below what a person waits for a page.
  */
-export const RETRY_DEFAULTS: RetryOptions = {
+const RETRY_DEFAULTS: RetryOptions = {
   tries: 4,
   baseMs: 100,
   capMs: 1_500,
@@ -38,7 +38,7 @@ export const RETRY_DEFAULTS: RetryOptions = {
 };
 
 /** The platform marks what may be tried again: `retryable` and not `overloaded`. */
-export function isRetryable(error: unknown): boolean {
+function isRetryable(error: unknown): boolean {
   if (typeof error !== "object" || error === null) return false;
   const marks = error as { retryable?: unknown; overloaded?: unknown };
   return marks.retryable === true && marks.overloaded !== true;

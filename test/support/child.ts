@@ -1,4 +1,4 @@
-/** Child processes of tests: their output is kept, and none outlives the test. */
+/** Child processes of tests. Their output is kept, and none outlives the test. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { HANG_MS } from "./wait.ts";
 
@@ -27,7 +27,7 @@ export interface ChildOptions {
   input?: string;
 }
 
-/** How long output may still come after the end. */
+/** How long output may still come after the end; a grandchild may hold the pipe for ever. */
 const CLOSE_WITHIN_MS = 1_000;
 
 const live = new Set<Child>();
@@ -74,7 +74,10 @@ export async function endAllChildren(): Promise<void> {
   await Promise.all([...live].map((child) => child.end("SIGTERM").catch(() => undefined)));
 }
 
-/** The environment of this process without what would lead a command to another manager, or tell it that npm runs it. */
+/**
+ * The environment of this process without what would lead a command to another manager, or tell it
+ * that npm runs it; and then `extra`.
+ */
 export function cleanEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env };
   for (const name of Object.keys(environment)) {

@@ -1,4 +1,4 @@
-/** An ffmpeg of a few lines: it notes each run, and does what a file's text says. */
+/** A stand-in for ffmpeg: it records each run, and does what the text of a file says. */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 
@@ -19,13 +19,13 @@ const PROGRAM = `
 
 export interface FakeFfmpeg {
   command: readonly [string, string];
-  /** Its runs so far: the process, its niceness, and the names of the files it looked at. */
+  /** Its runs so far: process id, niceness, and the names of the files it read. */
   runs(): { pid: number; nice: number; files: string[] }[];
 }
 
 /**
- * Make one in this folder. Of a file whose text has `corrupt` in it, it makes no preview, nor of those after it; with one that
- * has `hangs` in it, it never ends.
+ * Make one in this folder. It makes no preview of a file whose text has `corrupt` in it, nor of
+ * those after it; with a file that has `hangs` in it, it never ends.
  */
 export function fakeFfmpeg(folder: string): FakeFfmpeg {
   const file = path.join(folder, "ffmpeg.cjs");

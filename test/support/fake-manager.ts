@@ -1,4 +1,6 @@
-/** A manager of a few lines for tests of the agent: it records calls, and answers as the test says. */
+/**
+ * A stand-in for the manager in tests of the agent: it records calls and answers as the test says.
+ */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -12,7 +14,7 @@ export interface Call {
   json: Record<string, unknown> | undefined;
 }
 
-/** An answer: status and JSON value, raw bytes, or `"hang up"` to break the connection without a word. */
+/** An answer: status and JSON value or raw bytes, or `"hang up"` to break the connection. */
 export type Answer =
   | { status: number; json?: unknown; bytes?: Uint8Array; headers?: Record<string, string> }
   | "hang up";
@@ -122,7 +124,7 @@ function parse(body: Buffer): Record<string, unknown> | undefined {
   }
 }
 
-/** Take uploads of outputs; the receipt is `<grant>:<name>:<first of the hash>`. */
+/** Accept uploads of outputs; the receipt is `<grant>:<name>:<first digits of the hash>`. */
 export function takeUploads(manager: FakeManager): void {
   manager.on("PUT", /\/outputs\//, ({ path, headers, body }) => {
     const name = path.split("/").at(-1)!;

@@ -41,8 +41,9 @@ export function describeWith(...programs: string[]): typeof describe {
 }
 
 /**
- * Make a .blend with a Python script of one's own: `bpy` and `scene` are there, with Cycles on the CPU, no denoiser, one
- * sample, 64×36 pixels and the default cube, light and camera. Answers with the file's path.
+ * Make a .blend with a Python script, in which `bpy` and `scene` are set: Cycles on the CPU, no
+ * denoiser, one sample, 64×36 pixels and the default cube, light and camera. Answers with the path
+ * of the file.
  */
 export function makeBlend(folder: string, name: string, python = ""): string {
   const file = path.join(folder, name);

@@ -1,10 +1,16 @@
-/** The processes that an agent has running: to kill a machine as a whole, and to see that none outlives its lease. */
+/**
+ * The processes that an agent runs: to kill a machine as a whole, and to see that none outlives its
+ * lease.
+ */
 import { readdirSync } from "node:fs";
 import { groupMembers, signalGroup } from "../../src/client/process-group.ts";
 import { readProcessStat } from "../../src/client/process-stat.ts";
 import type { Agent } from "./farm.ts";
 
-/** Process groups that this agent leads a renderer in: its children that lead a group of their own and work on a lease. */
+/**
+ * Process groups of the renderers of this agent: children that lead a group of their own and work
+ * on a lease.
+ */
 export function renderersOf(agent: Agent): number[] {
   if (process.platform !== "linux") throw new Error("these tests look into /proc: they run on Linux");
   const groups: number[] = [];
@@ -17,12 +23,12 @@ export function renderersOf(agent: Agent): number[] {
   return groups;
 }
 
-/** Whether anything of the group still runs. */
+/** Whether a process of the group still runs. */
 export function isRunning(group: number): boolean {
   return groupMembers(group).length > 0;
 }
 
-/** A machine loses its power: `kill -9` of the agent and of all it runs. */
+/** As if the machine lost its power: SIGKILL to the agent and to all that it runs. */
 export async function killMachine(agent: Agent): Promise<void> {
   // Held still while we look, so that it starts nothing that we would miss.
   agent.child.process.kill("SIGSTOP");

@@ -5,7 +5,10 @@ import path from "node:path";
 import { compileSubmission, planFor } from "../../src/compilers/index.ts";
 import { findParser, reasonOf } from "../../src/parsers/index.ts";
 
-/** Compile, plan and run a submission as an agent does; `input` and `out` are the folders of the lease. */
+/**
+ * Compile, plan and run a submission as an agent does; `input` and `out` are the folders of the
+ * lease.
+ */
 export function runPlan(type: string, settings: Record<string, unknown>, frames: number[], input: string, out: string) {
   const compiled = compileSubmission({
     type,

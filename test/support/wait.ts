@@ -1,4 +1,4 @@
-/** Waiting for something to become true, with a bound and a message that says what did not come. */
+/** Waits until something is true, with a limit and a message that tells what was waited for. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Ends a hang. A shorter bound would fail tests on a busy machine. */
@@ -12,7 +12,10 @@ export interface WaitOptions {
   everyMs?: number;
 }
 
-/** Poll `probe` until it answers something other than undefined, null or false; a throw of the last try is the cause. */
+/**
+ * Poll `probe` until it answers something other than undefined, null or false. When the last try
+ * threw, its error is the cause of the timeout.
+ */
 export async function until<T>(
   probe: () => T | undefined | null | false | Promise<T | undefined | null | false>,
   { withinMs = HANG_MS, what, everyMs = 100 }: WaitOptions,

@@ -48,11 +48,7 @@ function liveRecord(): ManagerRecord | undefined {
  * The agent's options. A worker in a checkout that has no address and no identity registers with
  * the manager that `npm start` runs there.
  */
-export function workerOptions(
-  flags: WorkerFlags,
-  env: NodeJS.ProcessEnv,
-  running: ManagerRecord | undefined,
-): WorkerOptions {
+function workerOptions(flags: WorkerFlags, env: NodeJS.ProcessEnv, running: ManagerRecord | undefined): WorkerOptions {
   const { token: _, ...options } = flags;
   const manager = options.manager ?? (env["TABLAO_URL"] || undefined);
   const join = options.join ?? (env["TABLAO_JOIN"] || undefined);
