@@ -20,7 +20,7 @@ import { SEED } from "../test/support/seed.ts";
  * Bounds only end a hang. A passing test takes a small part of them, so that a busy machine does not fail it; a lower bound
  * would make the result depend on what else the machine does.
  */
-const BOUNDS = { testTimeout: 120_000, hookTimeout: 120_000 };
+const BOUNDS = { testTimeout: 300_000, hookTimeout: 300_000 };
 
 /** Tests with processes and renderers have their own, shorter bounds inside, and name what did not come; these are longer. */
 const PROCESS_BOUNDS = { testTimeout: 600_000, hookTimeout: 300_000 };

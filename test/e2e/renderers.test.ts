@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import path from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { pythonValue } from "../../src/compilers/blender-script.ts";
 import { describeWith } from "../support/programs.ts";
 import { runPlan } from "../support/run-plan.ts";
@@ -177,7 +177,7 @@ describeWith(
   });
 });
 
-describe("values in Python", () => {
+describeWith("python3")("values in Python", () => {
   it("P9: real Python reads every value back as it was", () => {
     const hostile = [
       '"',
