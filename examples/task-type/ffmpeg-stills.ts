@@ -15,7 +15,7 @@ import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "../../src/compilers/compiler.ts";
 import { assetsSchema, checkAssets, isBrought } from "../../src/compilers/file-settings.ts";
 import { nameOfFrame } from "../../src/compilers/frame-name.ts";
-import { complain, FRAME_KEYS, frameFields, listOf, readFrames } from "../../src/compilers/frame-settings.ts";
+import { complain, FRAME_KEYS, frameFields, listOf, frameSettingsOf } from "../../src/compilers/frame-settings.ts";
 import { relativePathSchema } from "../../src/protocol/fields.ts";
 import type { Argument } from "../../src/protocol/plan.ts";
 
@@ -34,7 +34,7 @@ const fields = {
 /** Checked when the task is submitted. The output is stored and is what `describe` and `plan` get. */
 const settings = z.strictObject({ ...frameFields, ...fields }).transform((input, context) => {
   const { movie, assets, width = null } = input;
-  const frames = readFrames(input, context);
+  const frames = frameSettingsOf(input, context);
   if (!frames || !checkAssets(assets, context)) return z.NEVER;
   if (!isBrought(assets, movie)) {
     complain(context, "must be one of `assets`", "movie");

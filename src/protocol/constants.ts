@@ -2,7 +2,6 @@
  * Limits and names that several sides must agree on. No schema library here: the page and the
  * parsers load this file alone, and zod would make the page's first script several times as large.
  */
-import type { TaskStatus } from "./task.ts";
 
 /** Farm settings whose names start so are render presets. */
 export const PRESET_PREFIX = "render.";
@@ -43,6 +42,10 @@ export const SWEEP_AFTER_MS = 60_000;
 export function grantEndMs(leaseEndMs: number): number {
   return leaseEndMs + SWEEP_AFTER_MS;
 }
+
+/** The statuses that a task can have; `statusOf` of the task rules derives them. */
+export const TASK_STATUSES = ["waiting", "queued", "rendering", "paused", "completed", "failed", "canceled"] as const;
+export type TaskStatus = (typeof TASK_STATUSES)[number];
 
 /** The statuses of a task that has ended. It gives out no more leases, unless a person asks for its frames again. */
 export const ENDED: readonly TaskStatus[] = ["completed", "failed", "canceled"];

@@ -1,6 +1,6 @@
 /** Tasks: what is submitted, what is shown, what may be changed. */
 import { z } from "zod";
-import { MAX_LEASE_FRAMES } from "./constants.ts";
+import { MAX_LEASE_FRAMES, TASK_STATUSES } from "./constants.ts";
 import {
   framesSchema,
   idSchema,
@@ -12,9 +12,8 @@ import {
   tagSchema,
 } from "./fields.ts";
 
-export const TASK_STATUSES = ["waiting", "queued", "rendering", "paused", "completed", "failed", "canceled"] as const;
 export const taskStatusSchema = z.enum(TASK_STATUSES);
-export type TaskStatus = z.infer<typeof taskStatusSchema>;
+export type { TaskStatus } from "./constants.ts";
 
 export const FRAME_STATES = ["pending", "leased", "done", "failed", "skipped"] as const;
 export const frameStateSchema = z.enum(FRAME_STATES);

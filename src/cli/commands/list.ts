@@ -1,9 +1,9 @@
 /** `tablao tasks`, `task`, `workers`: show the state of the farm. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { ManagerClient } from "../../client/manager-client.ts";
+import { TASK_STATUSES } from "../../protocol/constants.ts";
 import {
   framesPageSchema,
-  TASK_STATUSES,
   taskListSchema,
   taskSchema,
   type Frame,

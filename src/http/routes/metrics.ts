@@ -1,5 +1,6 @@
 /** `GET /metrics`: the farm in Prometheus' text format (version 0.0.4). */
-import { FRAME_STATES, TASK_STATUSES } from "../../protocol/task.ts";
+import { TASK_STATUSES } from "../../protocol/constants.ts";
+import { FRAME_STATES } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
 import type { FarmMetrics } from "../../rpc/registry.ts";
 import { callRegistry } from "../../rpc/stubs.ts";

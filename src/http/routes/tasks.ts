@@ -3,14 +3,8 @@ import { z } from "zod";
 import { ok, type Result } from "../../lib/result.ts";
 import type { Refusal } from "../../protocol/problem.ts";
 import { sharedTask } from "../../protocol/shared-view.ts";
-import {
-  TASK_STATUSES,
-  taskListSchema,
-  taskPatchSchema,
-  taskSchema,
-  taskSubmitSchema,
-  type TaskPatch,
-} from "../../protocol/task.ts";
+import { TASK_STATUSES } from "../../protocol/constants.ts";
+import { taskListSchema, taskPatchSchema, taskSchema, taskSubmitSchema, type TaskPatch } from "../../protocol/task.ts";
 import type { Principal } from "../../protocol/token.ts";
 import type { Env } from "../../rpc/env.ts";
 import { callRegistry, callTask } from "../../rpc/stubs.ts";
