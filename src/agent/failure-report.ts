@@ -3,7 +3,7 @@ import { reasonOf } from "../parsers/index.ts";
 import type { ParserEvent } from "../parsers/parser.ts";
 import type { Exit } from "./process.ts";
 
-export interface Failure {
+export interface ProcessFailure {
   /** Unfinished frames of the lease, ascending; never empty. */
   unfinished: readonly number[];
   /** The frame the process was at when it ended; undefined when none had begun. */
@@ -19,7 +19,7 @@ export interface Failure {
  * - otherwise the frame in progress, or the next unfinished one when the process ended between two
  *   frames.
  */
-export function framesToFail({ unfinished, current, saidDone }: Failure): number[] {
+export function framesToFail({ unfinished, current, saidDone }: ProcessFailure): number[] {
   if (saidDone || current === undefined) return [...unfinished];
   if (unfinished.includes(current)) return [current];
   return [unfinished.find((frame) => frame > current) ?? unfinished[0]!];

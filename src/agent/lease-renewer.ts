@@ -22,8 +22,8 @@ export interface LeaseRenewerOptions {
   client: ManagerClient;
   lease: LooseLease;
   /**
-   * When the claim went out (`performance.now()`). The lease counts from there, as the manager
-   * cannot have counted from before.
+   * When the claim went out (`performance.now()`). The lease counts from there: the manager counts
+   * from later, so the lease does not end before this side thinks that it does.
    */
   claimedMs: number;
   /** Take what the next call is to carry. */
@@ -35,8 +35,6 @@ export interface LeaseRenewerOptions {
    * none is.
    */
   logDueMs: (watched: boolean) => number | undefined;
-  /** Called with false when the manager stops answering, and with true at each renewal. */
-  onReach?: (reached: boolean) => void;
 }
 
 /** The lease is lost: it was superseded, it ran out, or the manager does not know it. */
@@ -169,13 +167,12 @@ export class LeaseRenewer {
       await this.#pause(failures === 0 ? () => this.#dueMs() : () => againMs);
       if (this.#over) return;
       failures = (await this.#renew()) ? 0 : failures + 1;
-      if (failures === 1) this.#options.onReach?.(false);
       if (failures > 0 && this.#leftMs() <= 0) this.markLost("it ran out before a renewal got through");
     }
   }
 
   async #renew(): Promise<boolean> {
-    const { client, lease, take, putBack, onReach } = this.#options;
+    const { client, lease, take, putBack } = this.#options;
     const batch = take();
     const json = {
       attempt: lease.attempt,
@@ -199,7 +196,6 @@ export class LeaseRenewer {
       this.#logWatched = answer.log_watched;
       this.#renewed.resolve();
       this.#renewed = Promise.withResolvers();
-      onReach?.(true);
       return true;
     } catch (error) {
       putBack(batch);

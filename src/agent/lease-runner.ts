@@ -43,7 +43,6 @@ export interface RunnerDependencies {
   /** The folder with the lease folders. */
   work: string;
   log: Logger;
-  onReach?: (reached: boolean) => void;
 }
 
 export type LeaseOutcome =
@@ -108,7 +107,6 @@ export class LeaseRunner {
         this.#taskLog.putBack(batch.log, performance.now());
       },
       logDueMs: (watched) => this.#taskLog.dueMs(performance.now(), watched),
-      ...(deps.onReach && { onReach: deps.onReach }),
     });
     this.#halt = AbortSignal.any([this.#renewer.lost, this.#stop.signal]);
   }

@@ -7,7 +7,7 @@ import { until } from "../../test/support/wait.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { platformOf } from "./machine.ts";
 import type { WorkerOptions } from "./options.ts";
-import { EXIT, runWorker } from "./worker.ts";
+import { AGENT_EXIT, runWorker } from "./worker.ts";
 
 const JOIN = "tablao_join_0123456789abcdefghijklmnop";
 const SECRET = "tablao_worker_0123456789abcdefghijklmnop";
@@ -65,14 +65,14 @@ function offerFrame(delayMs: number): void {
 
 describe("tablao worker", () => {
   test("wrong options: a sentence, and nothing is done", async () => {
-    expect(await start({ slots: 0 })).toBe(EXIT.usage);
+    expect(await start({ slots: 0 })).toBe(AGENT_EXIT.usage);
     expect(said).toEqual([expect.stringMatching(/slots: /)]);
     expect(manager.calls).toEqual([]);
   });
 
   test("--once registers, does what there is, says goodbye; P9: no line holds a token", async () => {
     offerFrame(0);
-    expect(await start({ once: true, tags: ["gpu"] })).toBe(EXIT.ok);
+    expect(await start({ once: true, tags: ["gpu"] })).toBe(AGENT_EXIT.ok);
     expect(manager.to(/^\/workers$/)[0]!.json).toMatchObject({
       name: "n",
       slots: 1,
@@ -98,7 +98,7 @@ describe("tablao worker", () => {
     const running = start();
     await until(() => said.some((line) => line.includes("rendering")), { what: "it renders" });
     signals.emit("SIGINT");
-    expect(await running).toBe(EXIT.ok);
+    expect(await running).toBe(AGENT_EXIT.ok);
     expect(manager.to(/complete$/)[0]!.json).toMatchObject({ done: [{ frame: 1 }], next: null });
     expect(manager.calls.at(-1)!.json).toEqual({ leaving: true });
   });
@@ -112,7 +112,7 @@ describe("tablao worker", () => {
     await until(() => said.some((line) => line.includes("rendering")), { what: "it renders" });
     const before = performance.now();
     for (const name of names) signals.emit(name);
-    expect(await running).toBe(EXIT.ok);
+    expect(await running).toBe(AGENT_EXIT.ok);
     expect(performance.now() - before).toBeLessThan(2_000);
     expect(manager.to(/release$/)).toHaveLength(1);
     expect(manager.calls.at(-1)!.json).toEqual({ leaving: true });
@@ -128,7 +128,7 @@ describe("tablao worker", () => {
       await until(() => manager.to(/leases$/).length > 0, { what: "it claims" });
       signals.emit(name);
       answer(undefined);
-      expect(await running).toBe(EXIT.ok);
+      expect(await running).toBe(AGENT_EXIT.ok);
       expect(manager.to(/release$/).map(({ json }) => json)).toMatchObject([
         { done: [], reason: "the agent is stopping" },
       ]);
@@ -145,13 +145,13 @@ describe("tablao worker", () => {
     await until(() => manager.to(/leases$/).length > 0, { what: "it claims" });
     signals.emit("SIGTERM");
     const before = performance.now();
-    expect(await running).toBe(EXIT.ok);
+    expect(await running).toBe(AGENT_EXIT.ok);
     expect(performance.now() - before).toBeLessThan(5_000);
   });
 
   test("a worker that was removed stops, and says what to do", async () => {
     manager.handlers.unshift((call) => (call.method === "PATCH" ? problem(404, "not_found") : undefined));
-    expect(await start()).toBe(EXIT.failed);
+    expect(await start()).toBe(AGENT_EXIT.failed);
     expect(said.at(-1)).toContain("--join TOKEN");
   });
 

@@ -30,7 +30,7 @@ import { watchForSuspension } from "./suspension.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
 /** Exit codes of the agent. */
-export const EXIT = {
+export const AGENT_EXIT = {
   ok: 0,
   /** It cannot start or go on; the last line says why. */
   failed: 1,
@@ -70,7 +70,7 @@ const JOIN_RETRY_MS = 30_000;
 
 /**
  * Run the agent until it is told to stop (with `once`, until there is nothing to do). Answers with
- * a code of `EXIT`. Never rejects.
+ * a code of `AGENT_EXIT`. Never rejects.
  */
 export async function runWorker(
   options: WorkerOptions,
@@ -79,7 +79,7 @@ export async function runWorker(
   const checked = checkWorkerOptions(options);
   if (!checked.ok) {
     dependencies.write(`tablao worker: ${oneLine(checked.error)}`);
-    return EXIT.usage;
+    return AGENT_EXIT.usage;
   }
   const settings = checked.value;
   const problem = createLogger(settings.json ? "json" : "text", dependencies.write);
@@ -91,9 +91,9 @@ export async function runWorker(
     unlock = await lockName(folders.lock);
     return await new Agent(settings, folders, log, problem, stop).run();
   } catch (error) {
-    if (stop.asked) return EXIT.ok;
+    if (stop.asked) return AGENT_EXIT.ok;
     problem(messageOf(error));
-    return EXIT.failed;
+    return AGENT_EXIT.failed;
   } finally {
     stop.dispose();
     unlock?.();
@@ -188,7 +188,7 @@ class Agent {
       over.abort();
       await connected;
     }
-    return this.#settings.once && this.#failed ? EXIT.renderFailed : EXIT.ok;
+    return this.#settings.once && this.#failed ? AGENT_EXIT.renderFailed : AGENT_EXIT.ok;
   }
 
   async #register(programs: Programs): Promise<Awaited<ReturnType<typeof register>>> {

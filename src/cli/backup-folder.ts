@@ -33,7 +33,7 @@ const manifestSchema = z.object({
   files: z.int(),
   bytes: z.int(),
 });
-export type Manifest = z.infer<typeof manifestSchema>;
+export type BackupManifest = z.infer<typeof manifestSchema>;
 
 export class BackupFolder {
   readonly path: string;
@@ -77,7 +77,7 @@ export class BackupFolder {
     return this.#at("files", sha256);
   }
 
-  manifest(): Manifest {
+  manifest(): BackupManifest {
     let text: string;
     try {
       text = readFileSync(this.#at(MANIFEST), "utf8");
@@ -95,7 +95,7 @@ export class BackupFolder {
     }
   }
 
-  finish(manifest: Manifest): void {
+  finish(manifest: BackupManifest): void {
     writePrivateFile(this.#at(MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
   }
 

@@ -103,7 +103,7 @@ export function collect<T>(read: (text: string) => T, split = true): (text: stri
 }
 
 /** The query string of the values that are set, with `?`; empty when none is. */
-export function query(values: Record<string, string | number | undefined>): string {
+export function queryString(values: Record<string, string | number | undefined>): string {
   const set = Object.entries(values).filter(([, value]) => value !== undefined);
   return set.length === 0
     ? ""

@@ -63,7 +63,7 @@ function oneLine(text: string): string {
 }
 
 /** Run a command line, and end the process. */
-export async function run(args: readonly string[]): Promise<void> {
+export async function runCommandLine(args: readonly string[]): Promise<void> {
   // `tablao tasks | head` closes the pipe early; that is no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) =>
     process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed),

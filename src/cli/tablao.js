@@ -11,8 +11,8 @@ import { fileURLToPath } from "node:url";
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major > 22 || (major === 22 && minor >= 18)) {
-  const { run } = await import("./main.ts");
-  await run(process.argv.slice(2));
+  const { runCommandLine } = await import("./main.ts");
+  await runCommandLine(process.argv.slice(2));
 } else {
   const node = fileURLToPath(new URL("../../node_modules/node/bin/node", import.meta.url));
   if (!existsSync(node)) {

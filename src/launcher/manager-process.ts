@@ -12,8 +12,8 @@ import { messageOf, systemCode } from "../lib/errors.ts";
 import { readRecord } from "../cli/manager-record.ts";
 import { groupEnded, groupMembers, signalGroup } from "../client/process-group.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
-import { adminToken, lockStateFolder, rotateLog, signingKey, type StateFolder } from "./state-folder.ts";
-import { applyMigrations, lastWords, logSince, sizeOf, startDev } from "./wrangler.ts";
+import { adminToken, lockStateFolder, rotateLog, localSigningKey, type StateFolder } from "./state-folder.ts";
+import { applyMigrations, lastWords, logSince, logSize, startDev } from "./wrangler.ts";
 
 /**
  * A first start reads some hundred megabytes from a cold disk; a start that hangs must end with a
@@ -139,12 +139,12 @@ async function freePort(host: string, port: number): Promise<number> {
 async function launchOn(state: StateFolder, options: ManagerOptions): Promise<RunningManager> {
   const token = adminToken(state, options.token);
   const secrets = state.file("secrets.env");
-  writePrivateFile(secrets, `TABLAO_ADMIN_TOKEN=${token}\nTABLAO_SIGNING_KEY=${signingKey(state)}\n`);
+  writePrivateFile(secrets, `TABLAO_ADMIN_TOKEN=${token}\nTABLAO_SIGNING_KEY=${localSigningKey(state)}\n`);
   const logFile = state.file("manager.log");
   rotateLog(logFile);
 
   await applyMigrations(state, logFile);
-  const logFrom = sizeOf(logFile);
+  const logFrom = logSize(logFile);
   const child = startDev(state, logFile, [
     `--ip=${options.host}`,
     `--port=${options.port}`,

@@ -89,7 +89,7 @@ export function adminToken(state: StateFolder, fixed: string | undefined): strin
  * The key of access tokens, grants and receipts. It survives restarts, so that uploads of a running
  * agent stay valid.
  */
-export function signingKey(state: StateFolder): string {
+export function localSigningKey(state: StateFolder): string {
   return keptSecret(state.file("signing-key"), () => randomBytes(32).toString("base64url"));
 }
 

@@ -27,7 +27,7 @@ export async function applyMigrations(state: StateFolder, logFile: string): Prom
     hash.update(`${name}\0${readFileSync(path.join(folder, name), "utf8")}\0`);
   const wanted = hash.digest("hex");
   if (readPrivateFile(state.file("schema.sha256"))?.trim() === wanted) return;
-  const from = sizeOf(logFile);
+  const from = logSize(logFile);
   const child = startWrangler(
     state,
     logFile,
@@ -101,7 +101,7 @@ function wranglerEnvironment(state: StateFolder): NodeJS.ProcessEnv {
 }
 
 /** Bytes of a file; 0 when it is not there. */
-export function sizeOf(file: string): number {
+export function logSize(file: string): number {
   return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
 }
 

@@ -20,7 +20,7 @@ import { taskListSchema } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../protocol/task-snapshot.ts";
 import { BackupFolder } from "../backup-folder.ts";
-import { query, contextOf, type Output } from "../command-line.ts";
+import { queryString, contextOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
 import { bytes, count } from "../text.ts";
@@ -114,7 +114,7 @@ class Backup {
     const ids: number[] = [];
     let cursor: string | undefined;
     do {
-      const page = await this.#client.call(taskListSchema, "GET", `/tasks${query({ limit: 500, cursor })}`, {
+      const page = await this.#client.call(taskListSchema, "GET", `/tasks${queryString({ limit: 500, cursor })}`, {
         retryForMs: RETRY_FOR_MS,
       });
       ids.push(...page.tasks.map((task) => task.id));
@@ -171,7 +171,7 @@ class Backup {
   }
 
   async #page(values: { of: string; id?: number | undefined; cursor: string | undefined }) {
-    return await this.#client.call(backupRowsSchema, "GET", `/backup/rows${query(values)}`, {
+    return await this.#client.call(backupRowsSchema, "GET", `/backup/rows${queryString(values)}`, {
       retryForMs: RETRY_FOR_MS,
     });
   }

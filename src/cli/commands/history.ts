@@ -2,7 +2,7 @@
 import { Option, type Command } from "commander";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { dayTotalsSchema, EVENT_KINDS, historyPageSchema, type HistoryEvent } from "../../protocol/history.ts";
-import { flagsOf, idArgument, query, contextOf, span, whole } from "../command-line.ts";
+import { flagsOf, idArgument, queryString, contextOf, span, whole } from "../command-line.ts";
 import { duration, instant, table } from "../text.ts";
 
 const SHOWN = 50;
@@ -36,7 +36,7 @@ export function addHistory(program: Command): void {
       const { client, out } = contextOf(command);
       const since = flags.since === undefined ? undefined : Date.now() - flags.since * 1_000;
       if (flags.days === true) {
-        const { days } = await client.call(dayTotalsSchema, "GET", `/history/days${query({ since })}`);
+        const { days } = await client.call(dayTotalsSchema, "GET", `/history/days${queryString({ since })}`);
         if (out.json) return out.value(days);
         const rows = days.map((day) => [
           day.day,
@@ -70,7 +70,7 @@ async function listEvents(
   let cursor: string | undefined;
   do {
     const values = { task_id, worker_id, kind, type, since, limit: Math.min(PAGE, limit - events.length), cursor };
-    const page = await client.call(historyPageSchema, "GET", `/history${query(values)}`);
+    const page = await client.call(historyPageSchema, "GET", `/history${queryString(values)}`);
     events.push(...page.events);
     cursor = page.cursor ?? undefined;
   } while (cursor !== undefined && events.length < limit);

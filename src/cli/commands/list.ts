@@ -12,7 +12,7 @@ import {
 } from "../../protocol/task.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
-import { flagsOf, idArgument, query, contextOf, whole } from "../command-line.ts";
+import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
 import { ago, count, duration, harmless, table, timeLeft } from "../text.ts";
 
 /** What a screen shows without much scrolling; `--json` and `--all` list everything. */
@@ -111,7 +111,7 @@ async function listTasks(
     const page = await client.call(
       taskListSchema,
       "GET",
-      `/tasks${query({ status, type, owner, limit: Math.min(PAGE, limit - tasks.length), cursor })}`,
+      `/tasks${queryString({ status, type, owner, limit: Math.min(PAGE, limit - tasks.length), cursor })}`,
     );
     tasks.push(...page.tasks);
     cursor = page.cursor ?? undefined;
@@ -127,7 +127,7 @@ async function failedFrames(client: ManagerClient, id: number): Promise<Frame[]>
   const page = await client.call(
     framesPageSchema,
     "GET",
-    `/tasks/${id}/frames${query({ state: "failed", limit: FAILED_SHOWN })}`,
+    `/tasks/${id}/frames${queryString({ state: "failed", limit: FAILED_SHOWN })}`,
   );
   return page.frames;
 }

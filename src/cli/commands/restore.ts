@@ -8,8 +8,8 @@ import { batchesOf } from "../../protocol/asset-batch.ts";
 import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
 import { snapshotOf } from "../../protocol/task-snapshot.ts";
-import { BackupFolder, type Manifest } from "../backup-folder.ts";
-import { query, contextOf, type Output } from "../command-line.ts";
+import { BackupFolder, type BackupManifest } from "../backup-folder.ts";
+import { queryString, contextOf, type Output } from "../command-line.ts";
 import { showProgress } from "../progress.ts";
 import { sendBatch, type SmallFile } from "../send-batch.ts";
 import { bytes, count } from "../text.ts";
@@ -81,7 +81,7 @@ class Restore {
     this.#say(manifest);
   }
 
-  #say(manifest: Manifest): void {
+  #say(manifest: BackupManifest): void {
     const { backup, tasks, files } = manifest;
     if (this.#out.json) return this.#out.value({ backup, tasks, files, sent_bytes: this.#sent });
     this.#out.line(`${count(tasks.length, "task")} and ${count(files, "file")} restored (${bytes(this.#sent)} sent)`);
@@ -139,7 +139,7 @@ class Restore {
     const send = async (last: boolean): Promise<void> => {
       const text = lines.join("");
       const body = () => new Blob([text]);
-      const path = `/restore/rows${query({ of, id, last: String(last) })}`;
+      const path = `/restore/rows${queryString({ of, id, last: String(last) })}`;
       await this.#client.call(z.null(), "POST", path, {
         headers: { ...this.#headers, "content-type": "application/x-ndjson" },
         body,

@@ -11,7 +11,7 @@ import { isEnded } from "../../protocol/constants.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
-import { flagsOf, frameList, idArgument, query, contextOf, whole } from "../command-line.ts";
+import { flagsOf, frameList, idArgument, queryString, contextOf, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { showProgress } from "../progress.ts";
@@ -68,7 +68,7 @@ async function logs(command: Command, id: number): Promise<void> {
     client.call(
       logPageSchema,
       "GET",
-      `/tasks/${id}/log${query({ ...values, limit: LOG_PAGE })}`,
+      `/tasks/${id}/log${queryString({ ...values, limit: LOG_PAGE })}`,
       flags.follow ? { retryForMs: RETRY_FOR_MS } : {},
     );
   let page = await call(flags.tail === undefined ? {} : { tail: flags.tail });
@@ -164,7 +164,7 @@ async function listFiles(client: ManagerClient, id: number, frames: string | und
     const page = await client.call(
       fileListSchema,
       "GET",
-      `/tasks/${id}/files${query({ frames, limit: FILE_PAGE, cursor })}`,
+      `/tasks/${id}/files${queryString({ frames, limit: FILE_PAGE, cursor })}`,
     );
     files.push(...page.files);
     cursor = page.cursor ?? undefined;

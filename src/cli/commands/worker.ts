@@ -31,9 +31,9 @@ export function addWorker(program: Command): void {
     .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
     .option("--quiet", "say nothing but problems")
     .action(async (_: unknown, command: Command) => {
-      const { EXIT: AGENT, runWorker } = await import("../../agent/worker.ts");
+      const { AGENT_EXIT, runWorker } = await import("../../agent/worker.ts");
       const code = await runWorker(workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord()));
-      process.exit(code === AGENT.ok ? EXIT.ok : code === AGENT.usage ? EXIT.usage : EXIT.failed);
+      process.exit(code === AGENT_EXIT.ok ? EXIT.ok : code === AGENT_EXIT.usage ? EXIT.usage : EXIT.failed);
     });
 }
 
