@@ -59,7 +59,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "test/examples/**/*.test.ts"],
+          include: ["src/**/*.test.ts", "test/{docs,examples}/**/*.test.ts"],
           setupFiles: ["./test/support/seeded.ts"],
           provide: { seed: SEED },
           ...BOUNDS,

@@ -5,18 +5,16 @@ import { problemSchema, type FieldError } from "../protocol/problem.ts";
 const MAX_RETRY_AFTER_MS = 60_000;
 
 /**
- * Codes that do not come from the manager: no answer came in time, or none that a manager gives.
- */
-export type LocalCode = "unreachable" | "bad_answer";
-
-/**
  * A refusal by the manager, or the lack of an answer (`status` 0, `code` `unreachable` or
  * `bad_answer`).
  */
 export class ManagerError extends Error {
   override name = "ManagerError";
   readonly status: number;
-  /** A code of PROBLEMS, or a `LocalCode`. */
+  /**
+   * A code of PROBLEMS. Or `unreachable`: no answer came in time; `bad_answer`: no manager gives
+   * such an answer.
+   */
   readonly code: string;
   readonly detail: string;
   readonly errors: FieldError[];

@@ -198,7 +198,7 @@ async function hashWhole(bucket: R2Bucket, manifest: PartsManifest): Promise<str
  * Whether all parts have arrived with their sizes: PART_BYTES each, and the rest in the last.
  * Refusals: `invalid`, `conflict`.
  */
-export function checkParts(parts: readonly Part[], size: number): Result<null, Refusal> {
+function checkParts(parts: readonly Part[], size: number): Result<null, Refusal> {
   const count = Math.ceil(size / PART_BYTES);
   const sizes = new Map(parts.map((part) => [part.number, part.size]));
   for (const { number, size: partSize } of parts) {

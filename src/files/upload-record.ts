@@ -96,7 +96,7 @@ export async function giveUpUpload(bucket: R2Bucket, record: UploadRecord): Prom
 }
 
 /** The record in an object under `uploads/`. */
-export function recordOf(object: R2Object): UploadRecord {
+function recordOf(object: R2Object): UploadRecord {
   return {
     target: object.key.slice(UPLOADS_PREFIX.length),
     upload: object.customMetadata?.["upload"] ?? "",

@@ -5,7 +5,7 @@ import { problemResponse } from "../platform/problem-response.ts";
 import type { HeaderDescription } from "../protocol/openapi.ts";
 
 /** Media type of bytes whose type the route does not know. */
-export const BYTES = "application/octet-stream";
+const BYTES = "application/octet-stream";
 
 export const RANGE_HEADER: HeaderDescription = { name: "Range", description: "One range of bytes" };
 

@@ -41,7 +41,7 @@ const FULL_RATE_SOCKETS = 50;
  * The most sockets of one object; further ones are refused, because each costs the object time that
  * leases need.
  */
-export const MAX_SOCKETS = 2_000;
+const MAX_SOCKETS = 2_000;
 /** Close code: the manager could not send or check now; the page may reconnect at once. */
 const CLOSE_AGAIN = 1013;
 

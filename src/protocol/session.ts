@@ -14,7 +14,6 @@ export const SESSION_MS = 12 * 3_600_000;
 export const sessionCreateSchema = z
   .strictObject({ token: z.string().min(1).max(4_096) })
   .meta({ id: "SessionCreate" });
-export type SessionCreate = z.infer<typeof sessionCreateSchema>;
 
 /** Who is signed in. Never the token. */
 export const sessionSchema = z

@@ -6,7 +6,7 @@ export const settingNameSchema = z
   .string()
   .regex(/^[a-z][a-z0-9_.-]{0,99}$/, "must be lower-case letters, digits, '.', '_' or '-', starting with a letter");
 
-export const settingValueSchema = z
+const settingValueSchema = z
   .json()
   .refine((value) => JSON.stringify(value).length <= 65_536, "must be at most 64 KiB of JSON");
 

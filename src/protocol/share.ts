@@ -21,7 +21,6 @@ export const shareCreateSchema = z
       .meta({ description: "Seconds until it ends; a week by default" }),
   })
   .meta({ id: "ShareCreate" });
-export type ShareCreate = z.infer<typeof shareCreateSchema>;
 
 export const shareSchema = z
   .object({

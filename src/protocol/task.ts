@@ -19,12 +19,12 @@ export const FRAME_STATES = ["pending", "leased", "done", "failed", "skipped"] a
 export const frameStateSchema = z.enum(FRAME_STATES);
 export type FrameState = z.infer<typeof frameStateSchema>;
 
-export const DEFAULT_PRIORITY = 50;
+const DEFAULT_PRIORITY = 50;
 /** One minute: long enough for a laptop's network to hiccup, short enough that a dead machine costs little (P5). */
 export const DEFAULT_LEASE_MS = 60_000;
 
 /** Settings are interpreted by the compiler; the seed sends them as a JSON string, we take an object, too. */
-export const settingsSchema = z
+const settingsSchema = z
   .union([
     z.record(z.string(), z.json()),
     z
@@ -179,7 +179,7 @@ export const outputFileSchema = z
   .meta({ id: "OutputFile" });
 export type OutputFile = z.infer<typeof outputFileSchema>;
 
-export const liveLeaseSchema = z
+const liveLeaseSchema = z
   .object({
     lease_id: z.string(),
     attempt: z.int(),
@@ -190,7 +190,6 @@ export const liveLeaseSchema = z
     progress: z.number().min(0).max(1).nullable(),
   })
   .meta({ id: "LiveLease" });
-export type LiveLease = z.infer<typeof liveLeaseSchema>;
 
 export const taskSchema = taskSummarySchema
   .extend({
@@ -237,7 +236,6 @@ export const taskListSchema = z
 export const logAppendSchema = z
   .strictObject({ attempt: z.int().min(1), text: z.string().min(1).max(1_000_000) })
   .meta({ id: "LogAppend" });
-export type LogAppend = z.infer<typeof logAppendSchema>;
 
 export const logPageSchema = z
   .object({

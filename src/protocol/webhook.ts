@@ -11,12 +11,12 @@ import { z } from "zod";
 import { idSchema, instantSchema } from "./fields.ts";
 import { taskSummarySchema } from "./task.ts";
 
-export const WEBHOOK_EVENTS = ["task.completed", "task.failed", "task.first_frame"] as const;
+const WEBHOOK_EVENTS = ["task.completed", "task.failed", "task.first_frame"] as const;
 export const webhookEventSchema = z.enum(WEBHOOK_EVENTS);
 export type WebhookEvent = z.infer<typeof webhookEventSchema>;
 
 /** Where a hook may point: https anywhere, http on this machine only (for trying it out). */
-export const webhookUrlSchema = z
+const webhookUrlSchema = z
   .string()
   .max(2_000)
   .superRefine((text, context) => {

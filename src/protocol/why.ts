@@ -7,7 +7,7 @@ import { idSchema, instantSchema } from "./fields.ts";
 import { taskStatusSchema } from "./task.ts";
 
 /** What holds a task back, whichever worker asks; the first that applies. */
-export const TASK_RULES = [
+const TASK_RULES = [
   /** Nothing: the next worker that asks gets frames of it, or workers have some already. */
   "none",
   /** Completed, failed or canceled. */
@@ -24,7 +24,7 @@ export const TASK_RULES = [
 ] as const;
 
 /** What keeps a worker from a task (or from all tasks); the first that applies. */
-export const WORKER_RULES = [
+const WORKER_RULES = [
   /** Nothing: it gets the task (or the task `task_id`) when it asks. */
   "none",
   /** It shows no sign of life, or it said that it leaves. */

@@ -4,16 +4,16 @@ import { idSchema, instantSchema, lineSchema, machineTextSchema, tagSchema } fro
 import { PLATFORMS } from "./plan.ts";
 
 /** A program the agent found, by its name in plans, with the version it printed. */
-export const programsSchema = z.record(z.string().regex(/^[a-z0-9_-]{1,32}$/), lineSchema(200));
+const programsSchema = z.record(z.string().regex(/^[a-z0-9_-]{1,32}$/), lineSchema(200));
 
 const load = z.number().min(0).max(1e6);
 const percent = z.number().min(0).max(1e6);
 
-export const updateFrequentSchema = z.object({
+const updateFrequentSchema = z.object({
   load_average: z.object({ "1min": load, "5min": load, "15min": load }),
   worker_cpu_percent: percent,
 });
-export const updateLessFrequentSchema = z.object({
+const updateLessFrequentSchema = z.object({
   worker_architecture: lineSchema(64),
   worker_disk_percent: percent,
   worker_mem_percent: percent,

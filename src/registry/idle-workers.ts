@@ -12,13 +12,13 @@ import { excludedUntilMs, type Candidate, type WorkerView } from "./dispatch.ts"
  * A woken agent asks within a second; five seconds allow for a slow network. Less would wake a
  * second worker for nothing.
  */
-export const WAKE_GRACE_MS = 5_000;
+const WAKE_GRACE_MS = 5_000;
 /**
  * A worker that does not come (its slots are all busy, its network is down) is woken less and less
  * often, but at least this often: without a bound, a worker that becomes free would sleep for hours
  * beside waiting work.
  */
-export const WAKE_GRACE_MAX_MS = 60_000;
+const WAKE_GRACE_MAX_MS = 60_000;
 
 /** How long a worker has to come after it has been woken `tries` times in a row. */
 export function graceMs(tries: number): number {

@@ -10,7 +10,7 @@ import { graceMs } from "./idle-workers.ts";
 const TAG = "worker";
 
 /** Close code: a newer socket of the same worker took over. */
-export const CLOSE_REPLACED = 4000;
+const CLOSE_REPLACED = 4000;
 /**
  * Close code: the worker has been removed. Its secret is void, so its agent does not connect again.
  */

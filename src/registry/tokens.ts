@@ -5,9 +5,9 @@ import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
  * A join token expires after a day unless its maker says otherwise: a forgotten one must not let
  * machines in for ever.
  */
-export const JOIN_TOKEN_S = 86_400;
+const JOIN_TOKEN_S = 86_400;
 /** Last use is written at most this often: otherwise a busy token costs a row per request. */
-export const LAST_USED_EVERY_MS = 60_000;
+const LAST_USED_EVERY_MS = 60_000;
 
 /** When a new token expires, in epoch milliseconds; null for never. */
 export function expiryOf(create: Pick<TokenCreate, "role" | "expires_s">, nowMs: number): number | null {

@@ -64,7 +64,7 @@ function exclusionRule(worker: WorkerView, task: number, untilMs: number): "refu
  * What keeps a worker from this task; `groups` contain it. `none` exactly when `chooseTask` gives
  * it that task.
  */
-export function holdOn(
+function holdOn(
   worker: WorkerDispatchState,
   task: Candidate,
   needs: Group["needs"],

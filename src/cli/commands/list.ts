@@ -133,7 +133,7 @@ async function failedFrames(client: ManagerClient, id: number): Promise<Frame[]>
 }
 
 /** The text of `tablao task ID`. */
-export function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
+function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
   const { frames } = task;
   const counts = (["done", "leased", "pending", "failed", "skipped"] as const)
     .filter((state) => frames[state] > 0)

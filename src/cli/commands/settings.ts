@@ -5,7 +5,7 @@ import { contextOf } from "../command-line.ts";
 import { table } from "../text.ts";
 
 /** Read a value as JSON where it is JSON (`90`, `true`, `{"samples": 64}`), else as text. */
-export function settingValue(text: string): unknown {
+function settingValue(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

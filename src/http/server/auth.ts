@@ -29,19 +29,19 @@ interface AccessClaims {
   exp_ms: number;
 }
 
-export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
+const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
 
 /**
  * The registry is asked about a known secret again after this long. With ACCESS_TOKEN_MS (60 s) or
  * more, a revocation would not take effect within the 60 s that P9 promises.
  */
-export const HIT_MS = 30_000;
+const HIT_MS = 30_000;
 /**
  * The registry is asked about an unknown secret again after this long. With the time of known ones,
  * a token that was created a moment ago would be refused for half a minute where it was tried too
  * early.
  */
-export const MISS_MS = 3_000;
+const MISS_MS = 3_000;
 /**
  * About 200 bytes an entry, so 1 MB. Without a bound, made-up tokens would fill the isolate's
  * memory.

@@ -18,12 +18,12 @@ export interface ChunkStats {
  * Longer chunks lose more work with a lost worker; shorter ones spend more of the time on loading
  * the scene.
  */
-export const TARGET_MS = 60_000;
+const TARGET_MS = 60_000;
 /**
  * A chunk grows beyond the target until loading takes only this share of it. Lower: chunks of heavy
  * scenes become very long.
  */
-export const LOAD_SHARE = 0.1;
+const LOAD_SHARE = 0.1;
 /**
  * The most frames in a chunk. It bounds what one lease call writes and what a lost worker gives
  * back.

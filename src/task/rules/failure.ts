@@ -11,22 +11,22 @@ import type { LiveLease } from "./lease-index.ts";
  * After so many consecutive failures on a task, a worker is blocklisted for it. Fewer: one bad
  * frame blocks good workers.
  */
-export const BLOCKLIST_AFTER = 3;
+const BLOCKLIST_AFTER = 3;
 /** How long the first time. It doubles each time, up to the longest, which is what Afanasy uses. */
-export const BLOCKLIST_MS = 5 * 60_000;
-export const BLOCKLIST_MAX_MS = 5 * 3_600_000;
+const BLOCKLIST_MS = 5 * 60_000;
+const BLOCKLIST_MAX_MS = 5 * 3_600_000;
 /**
  * Once frames have been rendered, so many consecutive failures of any frames stop the task, and a
  * person must look. Fewer: a few bad frames stop a good task; more: a broken scene uses up the
  * tries of every frame over a night.
  */
-export const STOP_AFTER = 30;
+const STOP_AFTER = 30;
 
 /**
  * Whether a frame stops as failed: after failures on `tries` different workers, or `tries` failures
  * where fewer workers exist. `failures`: by worker, `[worker, count]`.
  */
-export function isFinal(failures: readonly [number, number][], tries: number, ableWorkers: number): boolean {
+function isFinal(failures: readonly [number, number][], tries: number, ableWorkers: number): boolean {
   const times = failures.reduce((sum, [, count]) => sum + count, 0);
   return failures.length >= tries || (times >= tries && failures.length >= Math.min(tries, ableWorkers));
 }

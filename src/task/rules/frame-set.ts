@@ -41,7 +41,7 @@ export function setOfList(list: FrameList): Result<FrameSet, string> {
 }
 
 /** The set as a frame list. */
-export function toList(set: FrameSet): FrameList {
+function toList(set: FrameSet): FrameList {
   return set.map(([start, end]) => ({ start, end, step: 1 }));
 }
 

@@ -6,7 +6,7 @@ import { cancelLeases } from "./settle.ts";
 import type { DependencyProgress, TaskDefinition } from "../../rpc/task.ts";
 
 /** The reason in the history for leases that ended because the task was restored. */
-export const RESTORED = "restored from a backup";
+const RESTORED = "restored from a backup";
 /**
  * Attempts and versions go on this much higher. The old manager may have given out more after the
  * backup was made; with a smaller gap, what was uploaded or reported under those could be taken for

@@ -25,7 +25,7 @@ import { positionOf } from "./visit-order.ts";
  * The most frames that one requeue or skip may name. The entry of each is read, so it bounds the
  * rows of one request.
  */
-export const MAX_NAMED_FRAMES = 20_000;
+const MAX_NAMED_FRAMES = 20_000;
 
 /**
  * The most garbage that may wait to be deleted. Each takes about 70 bytes of the record's row,

@@ -4,7 +4,7 @@ import { plainText } from "../../protocol/fields.ts";
 import type { LogPage } from "../../protocol/task.ts";
 
 /** The characters that one task keeps; the oldest are deleted first. */
-export const MAX_LOG_CHARS = 4_000_000;
+const MAX_LOG_CHARS = 4_000_000;
 /**
  * A log that is too long is cut down to this. Closer to the limit: every batch deletes rows, which
  * are billed.

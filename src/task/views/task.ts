@@ -11,7 +11,7 @@ import type { LoadedTask } from "../rules/record.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
 
 /** A task in lists. The first eight fields are those of the original API. */
-export function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): TaskSummary {
+function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): TaskSummary {
   const { ledger, chores } = record;
   const newest = [...ledger.leases].at(-1);
   const start = frameAt(terms.list, 0)!;
