@@ -9,7 +9,7 @@ import type { Grant } from "../protocol/file.ts";
 import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { grantEndMs } from "../protocol/constants.ts";
-import type { Extended, Given, GivenLease, GivenNext } from "../rpc/task.ts";
+import type { UnsignedRenewed, UnsignedClaimed, UnsignedLease, UnsignedSettled } from "../rpc/task.ts";
 import type { CallerContext, RequestContext } from "./server/route.ts";
 
 /** The request and its caller, of which a grant is checked. */
@@ -47,12 +47,12 @@ export async function mayRead(holder: GrantHolder, taskId: number): Promise<Resu
 }
 
 /** The answer to a claim, with the lease's grant. */
-export async function grantedClaim(env: SigningEnv, worker: number, given: Given): Promise<Claimed> {
+export async function grantedClaim(env: SigningEnv, worker: number, given: UnsignedClaimed): Promise<Claimed> {
   return { ...given, lease: given.lease && (await grantedLease(env, worker, given.lease)) };
 }
 
 /** The answer to a settlement, with the grant of the lease that comes next. */
-export async function grantedNext(env: SigningEnv, worker: number, settled: GivenNext): Promise<Settled> {
+export async function grantedNext(env: SigningEnv, worker: number, settled: UnsignedSettled): Promise<Settled> {
   return { ...settled, next: settled.next && (await grantedClaim(env, worker, settled.next)) };
 }
 
@@ -60,12 +60,12 @@ export async function grantedNext(env: SigningEnv, worker: number, settled: Give
 export async function grantedRenewal(
   env: SigningEnv,
   lease: Pick<Grant, "task" | "lease_id" | "attempt" | "worker">,
-  { input_task, ...renewed }: Extended,
+  { input_task, ...renewed }: UnsignedRenewed,
 ): Promise<Renewed> {
   return { ...renewed, grant: await grantFor(env, { ...lease, input_task }, renewed.until_ms) };
 }
 
-async function grantedLease(env: SigningEnv, worker: number, lease: GivenLease): Promise<Lease> {
+async function grantedLease(env: SigningEnv, worker: number, lease: UnsignedLease): Promise<Lease> {
   const { task_id: task, lease_id, attempt, plan } = lease;
   const claims = { task, lease_id, attempt, worker, input_task: plan.input_task };
   return { ...lease, grant: await grantFor(env, claims, lease.until_ms) };

@@ -8,7 +8,7 @@ import { ok, type Result } from "../lib/result.ts";
 import { signingKey, type SigningEnv } from "../platform/signing-key.ts";
 import type { DoneFrame } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Proven, ProvenFrame } from "../rpc/task.ts";
+import type { Verified, VerifiedFrame } from "../rpc/task.ts";
 
 /**
  * The body with its receipts replaced by their claims; `invalid` when this manager did not sign one
@@ -17,9 +17,9 @@ import type { Proven, ProvenFrame } from "../rpc/task.ts";
 export async function verifiedReceipts<T extends { done: DoneFrame[] }>(
   env: SigningEnv,
   body: T,
-): Promise<Result<Proven<T>, Refusal>> {
+): Promise<Result<Verified<T>, Refusal>> {
   const key = await signingKey(env);
-  const done: ProvenFrame[] = [];
+  const done: VerifiedFrame[] = [];
   for (const [i, { receipts, ...frame }] of body.done.entries()) {
     const all = await Promise.all(receipts.map((text) => verifyReceipt(key, text)));
     const claims = all.filter((one) => one !== null);

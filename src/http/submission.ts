@@ -149,7 +149,11 @@ async function missingTasks(env: Env, dependsOn: readonly Dependency[]): Promise
 }
 
 async function missingByField(env: Env, wanted: readonly { task: number; field: string }[]): Promise<FieldError[]> {
-  const found = await mapBounded(wanted, async ({ task }) => await callTask(env, task, (object) => object.view()));
+  const found = await mapConcurrent(
+    wanted,
+    LOOK_UPS,
+    async ({ task }) => await callTask(env, task, (object) => object.view()),
+  );
   return wanted.flatMap(({ task, field }, index) =>
     found[index]?.ok ? [] : [{ field, message: `task ${task} does not exist` }],
   );
@@ -158,7 +162,7 @@ async function missingByField(env: Env, wanted: readonly { task: number; field: 
 async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldError[]> {
   const bySha = new Map(inputs.map((input) => [input.sha256, input]));
   const hashes = [...bySha.keys()];
-  const heads = await mapBounded(hashes, async (sha256) => await env.FILES.head(assetKey(sha256)));
+  const heads = await mapConcurrent(hashes, LOOK_UPS, async (sha256) => await env.FILES.head(assetKey(sha256)));
   const sizes = new Map(heads.flatMap((head, index) => (head ? [[hashes[index]!, sizeOf(head)]] : [])));
   return inputs.flatMap((input, index): FieldError[] => {
     const size = sizes.get(input.sha256);
@@ -173,11 +177,6 @@ async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldE
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Map with at most LOOK_UPS calls at a time. The results are in the order of the items. */
-async function mapBounded<T, R>(items: readonly T[], map: (item: T) => Promise<R>): Promise<R[]> {
-  return await mapConcurrent(items, LOOK_UPS, map);
 }
 
 const KEY = /^[\x21-\x7e]{1,255}$/;

@@ -109,18 +109,18 @@ export interface DependencyProgress {
  * A frame that a worker calls done, with the claims of its receipts. The Worker has verified that
  * they are this manager's.
  */
-export type ProvenFrame = Omit<DoneFrame, "receipts"> & { receipts: ReceiptClaims[] };
-export type Proven<T> = Omit<T, "done"> & { done: ProvenFrame[] };
+export type VerifiedFrame = Omit<DoneFrame, "receipts"> & { receipts: ReceiptClaims[] };
+export type Verified<T> = Omit<T, "done"> & { done: VerifiedFrame[] };
 
 /**
  * A lease as the object gives it out. The Worker adds the grant (`http/grants.ts`), because signing
  * takes a key and no state.
  */
-export type GivenLease = Omit<Lease, "grant">;
-export type Given = Omit<Claimed, "lease"> & { lease: GivenLease | null };
-export type GivenNext = Omit<Settled, "next"> & { next: Given | null };
+export type UnsignedLease = Omit<Lease, "grant">;
+export type UnsignedClaimed = Omit<Claimed, "lease"> & { lease: UnsignedLease | null };
+export type UnsignedSettled = Omit<Settled, "next"> & { next: UnsignedClaimed | null };
 /** A renewal as the object answers it, with what the Worker needs for the new grant. */
-export type Extended = Omit<Renewed, "grant"> & { input_task: number | null };
+export type UnsignedRenewed = Omit<Renewed, "grant"> & { input_task: number | null };
 
 export interface TaskRpc extends BackupRpc {
   /**
@@ -133,11 +133,11 @@ export interface TaskRpc extends BackupRpc {
    * below that return a `Result`.
    */
   view(): Promise<Result<Task, Refusal>>;
-  claim(worker: WorkerRef, claim: Claim): Promise<Result<Given, Refusal>>;
-  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Promise<Result<Extended, Refusal>>;
-  complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Promise<Result<GivenNext, Refusal>>;
-  fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Promise<Result<GivenNext, Refusal>>;
-  release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Promise<Result<GivenNext, Refusal>>;
+  claim(worker: WorkerRef, claim: Claim): Promise<Result<UnsignedClaimed, Refusal>>;
+  renew(worker: WorkerRef, leaseId: string, renew: Verified<Renew>): Promise<Result<UnsignedRenewed, Refusal>>;
+  complete(worker: WorkerRef, leaseId: string, complete: Verified<Complete>): Promise<Result<UnsignedSettled, Refusal>>;
+  fail(worker: WorkerRef, leaseId: string, fail: Verified<Fail>): Promise<Result<UnsignedSettled, Refusal>>;
+  release(worker: WorkerRef, leaseId: string, release: Verified<Release>): Promise<Result<UnsignedSettled, Refusal>>;
   /**
    * `compiled`: the patch's settings, compiled and checked by the Worker; null when it has none.
    */

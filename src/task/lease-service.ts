@@ -8,7 +8,14 @@ import { ok, type Result } from "../lib/result.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
 import type { Claim, Complete, Fail, Renew } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Extended, Given, GivenLease, GivenNext, Proven, WorkerRef } from "../rpc/task.ts";
+import type {
+  UnsignedRenewed,
+  UnsignedClaimed,
+  UnsignedLease,
+  UnsignedSettled,
+  Verified,
+  WorkerRef,
+} from "../rpc/task.ts";
 import type { ClaimOutcome, ClaimRequest } from "./rules/claim.ts";
 import { format, frames } from "./rules/frame-set.ts";
 import {
@@ -40,7 +47,7 @@ export class LeaseService {
     this.#live = live;
   }
 
-  async claim(worker: WorkerRef, claim: Claim): Answer<Given> {
+  async claim(worker: WorkerRef, claim: Claim): Answer<UnsignedClaimed> {
     const task = this.#context.transactor.uncommitted();
     if (!task) return NOT_FOUND;
     const { result, committed } = this.#context.transactor.enqueue(claimLease, requestOf(worker, claim));
@@ -49,7 +56,7 @@ export class LeaseService {
     return answer;
   }
 
-  async renew(worker: WorkerRef, leaseId: string, body: Proven<Renew>): Answer<Extended> {
+  async renew(worker: WorkerRef, leaseId: string, body: Verified<Renew>): Answer<UnsignedRenewed> {
     const { transactor, progress } = this.#context;
     const task = transactor.uncommitted();
     if (!task) return NOT_FOUND;
@@ -66,7 +73,7 @@ export class LeaseService {
     return answer;
   }
 
-  async fail(worker: WorkerRef, leaseId: string, body: Proven<Fail>): Answer<GivenNext> {
+  async fail(worker: WorkerRef, leaseId: string, body: Verified<Fail>): Answer<UnsignedSettled> {
     const named = parseFrameList(body.frames);
     if (!named.ok) return refuse("invalid", named.error, "frames");
     const failed = leaseFrames(named.value);
@@ -87,10 +94,10 @@ export class LeaseService {
   async settle(
     worker: WorkerRef,
     leaseId: string,
-    body: Pick<Proven<Complete>, "attempt" | "done" | "log">,
+    body: Pick<Verified<Complete>, "attempt" | "done" | "log">,
     ending: Ending,
     next: Claim | null,
-  ): Answer<GivenNext> {
+  ): Answer<UnsignedSettled> {
     const { transactor, progress } = this.#context;
     const task = transactor.uncommitted();
     if (!task) return NOT_FOUND;
@@ -126,7 +133,7 @@ export class LeaseService {
     return { result, committed: Promise.resolve() };
   }
 
-  #extended({ definition }: LoadedTask, { until_ms }: LiveLease): Extended {
+  #extended({ definition }: LoadedTask, { until_ms }: LiveLease): UnsignedRenewed {
     const { input_task } = definition;
     return { lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#live.logWatched() };
   }
@@ -136,16 +143,16 @@ function requestOf(worker: WorkerRef, { key, epoch }: Claim): ClaimRequest {
   return { worker: worker.id, key, epoch, leaseId: crypto.randomUUID() };
 }
 
-function settled(task: LoadedTask, { committed, claimed }: Settled, next: Claim | null): GivenNext {
+function settled(task: LoadedTask, { committed, claimed }: Settled, next: Claim | null): UnsignedSettled {
   return { committed, next: claimed && given(task, claimed, next!) };
 }
 
-function given(task: LoadedTask, outcome: ClaimOutcome, claim: Claim): Given {
+function given(task: LoadedTask, outcome: ClaimOutcome, claim: Claim): UnsignedClaimed {
   if (outcome.lease === null) return { lease: null, reason: outcome.reason, retry_after_ms: outcome.retryAfterMs };
   return { lease: givenLease(task, outcome.lease, claim), reason: null, retry_after_ms: null };
 }
 
-function givenLease({ definition }: LoadedTask, lease: LiveLease, claim: Claim): GivenLease {
+function givenLease({ definition }: LoadedTask, lease: LiveLease, claim: Claim): UnsignedLease {
   const { id, type, parser, settings } = definition;
   return {
     task_id: id,

@@ -35,12 +35,12 @@ import { changed } from "./rules/transition.ts";
 import type {
   CompiledDefinition,
   DependencyProgress,
-  Extended,
+  UnsignedRenewed,
   FilesQuery,
   FramesQuery,
-  Given,
-  GivenNext,
-  Proven,
+  UnsignedClaimed,
+  UnsignedSettled,
+  Verified,
   TaskDefinition,
   TaskRpc,
   WorkerRef,
@@ -130,25 +130,25 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return task ? ok(taskView(task, Date.now(), this.#context.progress)) : NOT_FOUND;
   }
 
-  claim(worker: WorkerRef, claim: Claim): Answer<Given> {
+  claim(worker: WorkerRef, claim: Claim): Answer<UnsignedClaimed> {
     return this.#leases.claim(worker, claim);
   }
 
-  renew(worker: WorkerRef, leaseId: string, renew: Proven<Renew>): Answer<Extended> {
+  renew(worker: WorkerRef, leaseId: string, renew: Verified<Renew>): Answer<UnsignedRenewed> {
     return this.#leases.renew(worker, leaseId, renew);
   }
 
-  complete(worker: WorkerRef, leaseId: string, complete: Proven<Complete>): Answer<GivenNext> {
+  complete(worker: WorkerRef, leaseId: string, complete: Verified<Complete>): Answer<UnsignedSettled> {
     return this.#leases.settle(worker, leaseId, complete, { verb: "complete" }, complete.next);
   }
 
-  async fail(worker: WorkerRef, leaseId: string, fail: Proven<Fail>): Answer<GivenNext> {
+  async fail(worker: WorkerRef, leaseId: string, fail: Verified<Fail>): Answer<UnsignedSettled> {
     if (!this.#transactor.uncommitted()) return NOT_FOUND;
     await this.#deferred.countAbleWorkers();
     return await this.#leases.fail(worker, leaseId, fail);
   }
 
-  release(worker: WorkerRef, leaseId: string, release: Proven<Release>): Answer<GivenNext> {
+  release(worker: WorkerRef, leaseId: string, release: Verified<Release>): Answer<UnsignedSettled> {
     return this.#leases.settle(worker, leaseId, release, { verb: "release", reason: release.reason }, null);
   }
 

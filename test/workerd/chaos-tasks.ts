@@ -7,7 +7,7 @@ import { taskStub } from "../../src/rpc/stubs.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Task } from "../../src/protocol/task.ts";
-import type { Given, GivenLease, ProvenFrame, TaskDefinition, TaskRpc } from "../../src/rpc/task.ts";
+import type { UnsignedClaimed, UnsignedLease, VerifiedFrame, TaskDefinition, TaskRpc } from "../../src/rpc/task.ts";
 import { definitionOf } from "../support/definition.ts";
 import { ring as ringAlarm } from "./alarms.ts";
 
@@ -35,22 +35,22 @@ export const claimBody = () => ({
   epoch: 0,
 });
 
-export async function claim(id: number, worker: number): Promise<Given> {
+export async function claim(id: number, worker: number): Promise<UnsignedClaimed> {
   const claimed = await object(id).claim({ id: worker }, claimBody());
   if (!claimed.ok) throw new Error(claimed.error.detail);
   return claimed.value;
 }
 
-export async function lease(id: number, worker: number): Promise<GivenLease> {
+export async function lease(id: number, worker: number): Promise<UnsignedLease> {
   const claimed = await claim(id, worker);
   if (!claimed.lease) throw new Error(`no lease: ${claimed.reason}`);
   return claimed.lease;
 }
 
 /** Upload the frames of a lease, and the receipts for it. */
-export async function rendered(given: GivenLease): Promise<ProvenFrame[]> {
+export async function rendered(given: UnsignedLease): Promise<VerifiedFrame[]> {
   const list = parseFrameList(given.frames);
-  const done: ProvenFrame[] = [];
+  const done: VerifiedFrame[] = [];
   for (const frame of list.ok ? framesOf(list.value) : []) {
     const name = given.plan.outputs.find((output) => output.frame === frame)?.name;
     if (name) await env.FILES.put(outputKey(given.task_id, given.attempt, name), `attempt ${given.attempt}`);
@@ -60,7 +60,7 @@ export async function rendered(given: GivenLease): Promise<ProvenFrame[]> {
   return done;
 }
 
-export async function complete(given: GivenLease, worker: number, done?: ProvenFrame[]) {
+export async function complete(given: UnsignedLease, worker: number, done?: VerifiedFrame[]) {
   const body = { attempt: given.attempt, done: done ?? (await rendered(given)), next: null };
   return await object(given.task_id).complete({ id: worker }, given.lease_id, body);
 }

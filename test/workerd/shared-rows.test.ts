@@ -12,7 +12,13 @@ import { termsOf } from "../../src/task/rules/ledger.ts";
 import { newRecord } from "../../src/task/rules/record.ts";
 import { RegistryReporter } from "../../src/task/registry-reporter.ts";
 import { definitionOf } from "../support/definition.ts";
-import type { DependencyProgress, Given, GivenLease as Lease, ProvenFrame, TaskRpc } from "../../src/rpc/task.ts";
+import type {
+  DependencyProgress,
+  UnsignedClaimed,
+  UnsignedLease as Lease,
+  VerifiedFrame,
+  TaskRpc,
+} from "../../src/rpc/task.ts";
 import {
   admin,
   alarmOf,
@@ -44,11 +50,11 @@ async function inside<T>(id: number, work: (inside: Inside) => Promise<T>): Prom
   );
 }
 
-function framesOf(given: readonly Given[]): string[] {
+function framesOf(given: readonly UnsignedClaimed[]): string[] {
   return given.map((one) => one.lease!.frames).toSorted((a, b) => Number(a) - Number(b));
 }
 
-async function claims(task: TaskRpc, workers: readonly number[]): Promise<Given[]> {
+async function claims(task: TaskRpc, workers: readonly number[]): Promise<UnsignedClaimed[]> {
   const answers = await Promise.all(workers.map((id) => task.claim({ id }, claimBody())));
   return answers.map((answer) => {
     if (!answer.ok) throw new Error(answer.error.detail);
@@ -61,7 +67,7 @@ const numbers = workers.map(String);
 
 test("P4: calls of 32 workers at one instant write one row, and all of them are there after an eviction", async () => {
   const id = await submit("1-100");
-  let given: Given[] = [];
+  let given: UnsignedClaimed[] = [];
   const { written } = await inside(id, (object) =>
     rowsWhile(object.storage, async () => {
       given = await claims(object.task, workers);
@@ -73,7 +79,7 @@ test("P4: calls of 32 workers at one instant write one row, and all of them are 
   expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: 0 });
 
   const done = await Promise.all(given.map(({ lease }) => rendered(lease!)));
-  let next: (Given | null)[] = [];
+  let next: (UnsignedClaimed | null)[] = [];
   const again = await inside(id, (object) =>
     rowsWhile(object.storage, async () => {
       const answers = await Promise.all(
@@ -407,7 +413,7 @@ test("P4: waking reads four megabytes of journal, however many frames share its 
   const [chunk, callers, rounds] = [60, 16, 30];
   const id = await submit(`1-${chunk * callers * (rounds + 1)}`, { chunk, lease_ms: 3_600_000 });
   const all = workers.slice(0, callers);
-  const doneOf = ({ plan, task_id: task, attempt }: Lease): ProvenFrame[] =>
+  const doneOf = ({ plan, task_id: task, attempt }: Lease): VerifiedFrame[] =>
     plan.outputs.map(({ frame, name }) => ({
       frame,
       seconds: 1,

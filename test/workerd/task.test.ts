@@ -6,7 +6,7 @@ import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Frame, Task } from "../../src/protocol/task.ts";
 import type { RegistryRpc } from "../../src/rpc/registry.ts";
-import type { Given, GivenLease, TaskDefinition, TaskRpc } from "../../src/rpc/task.ts";
+import type { UnsignedClaimed, UnsignedLease, TaskDefinition, TaskRpc } from "../../src/rpc/task.ts";
 import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { definitionOf } from "../support/definition.ts";
 import { ring } from "./alarms.ts";
@@ -34,20 +34,20 @@ const claimBody = (key = `key-${String(nextKey++).padStart(8, "0")}`, epoch = 0)
   epoch,
 });
 
-async function claim(id: number, worker: number, body = claimBody()): Promise<Given> {
+async function claim(id: number, worker: number, body = claimBody()): Promise<UnsignedClaimed> {
   const claimed = await object(id).claim({ id: worker }, body);
   if (!claimed.ok) throw new Error(claimed.error.detail);
   return claimed.value;
 }
 
-async function lease(id: number, worker: number): Promise<GivenLease> {
+async function lease(id: number, worker: number): Promise<UnsignedLease> {
   const claimed = await claim(id, worker);
   if (!claimed.lease) throw new Error(`no lease: ${claimed.reason}`);
   return claimed.lease;
 }
 
 /** What the receipts for the frames of a lease say. */
-async function done(given: GivenLease, only?: number[]) {
+async function done(given: UnsignedLease, only?: number[]) {
   const frames = parseFrameList(given.frames);
   const out = [];
   for (const frame of frames.ok ? framesOf(frames.value) : []) {

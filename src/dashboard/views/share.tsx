@@ -1,6 +1,7 @@
 /** The view of a share link: one task, which can be seen and not changed. */
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
+import { fromBase64Url } from "../../lib/bytes.ts";
 import { go } from "../lib/router.ts";
 import { session, signIn } from "../lib/session.ts";
 import { Logo } from "../parts/icons.tsx";
@@ -14,7 +15,8 @@ import { TaskSheet } from "./task.tsx";
  */
 function sharedTask(token: string): number | null {
   try {
-    const claims: unknown = JSON.parse(atob(token.split(".")[0]!.replaceAll("-", "+").replaceAll("_", "/")));
+    const bytes = fromBase64Url(token.split(".")[0]!);
+    const claims: unknown = bytes && JSON.parse(new TextDecoder().decode(bytes));
     if (typeof claims !== "object" || claims === null || !("task" in claims)) return null;
     return typeof claims.task === "number" ? claims.task : null;
   } catch {

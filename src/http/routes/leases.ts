@@ -17,7 +17,7 @@ import {
 import type { Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";
 import { callTask } from "../../rpc/stubs.ts";
-import type { GivenNext } from "../../rpc/task.ts";
+import type { UnsignedSettled } from "../../rpc/task.ts";
 import { grantedClaim, grantedNext, grantedRenewal } from "../grants.ts";
 import { verifiedReceipts } from "../receipts.ts";
 import { taskId, textOf } from "../server/path-parameters.ts";
@@ -36,7 +36,7 @@ const settledAnswers = {
 async function withNextGrant(
   env: Env,
   worker: number,
-  settled: Result<GivenNext, Refusal>,
+  settled: Result<UnsignedSettled, Refusal>,
 ): Promise<Result<Settled, Refusal>> {
   return settled.ok ? ok(await grantedNext(env, worker, settled.value)) : settled;
 }

@@ -54,7 +54,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-interface Given {
+interface UnsignedClaimed {
   worker: number;
   leaseId: string;
   attempt: number;
@@ -63,7 +63,7 @@ interface Given {
 
 function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void): number {
   let nowMs = 0;
-  const given: Given[] = [];
+  const given: UnsignedClaimed[] = [];
   for (const [i, s] of steps.entries()) {
     const t = at(task, nowMs);
     if (s.do === "wait") nowMs += s.ms;

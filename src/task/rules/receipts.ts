@@ -7,7 +7,7 @@ import { countFrames, framesOf, type FrameList } from "../../protocol/frame-list
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { OutputFile } from "../../protocol/task.ts";
 import type { RenderedFrame } from "./settle.ts";
-import type { ProvenFrame, TaskDefinition } from "../../rpc/task.ts";
+import type { VerifiedFrame, TaskDefinition } from "../../rpc/task.ts";
 
 /**
  * Turn frames that a worker calls done into frames with files (P3, P11). The Worker has verified
@@ -18,7 +18,7 @@ import type { ProvenFrame, TaskDefinition } from "../../rpc/task.ts";
 export function checkReceipts(
   definition: TaskDefinition,
   attempt: number,
-  done: readonly ProvenFrame[],
+  done: readonly VerifiedFrame[],
 ): Result<RenderedFrame[], Refusal> {
   const expected = outputNames(
     definition,

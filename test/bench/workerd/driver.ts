@@ -4,7 +4,7 @@
  */
 import type { Complete } from "../../../src/protocol/lease.ts";
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
-import type { GivenLease, Proven, TaskRpc } from "../../../src/rpc/task.ts";
+import type { UnsignedLease, Verified, TaskRpc } from "../../../src/rpc/task.ts";
 import { REGISTRY_NAME } from "../../../src/rpc/stubs.ts";
 import type { RegistryRpc } from "../../../src/rpc/registry.ts";
 import type { Order } from "../order.ts";
@@ -17,7 +17,7 @@ interface Env {
 }
 
 const SHA = "5a".repeat(32);
-const leases = new Map<string, GivenLease>();
+const leases = new Map<string, UnsignedLease>();
 
 export default {
   async fetch(request, env) {
@@ -67,7 +67,7 @@ async function carryOut(order: Order, env: Env): Promise<{ calls: number }> {
 }
 
 /** The call of a worker that has done its lease, and wants the next. */
-function completion(lease: GivenLease): Proven<Complete> {
+function completion(lease: UnsignedLease): Verified<Complete> {
   const list = parseFrameList(lease.frames);
   if (!list.ok) throw new Error(list.error);
   const done = [...framesOf(list.value)].map((frame) => {

@@ -18,7 +18,7 @@ export type Send = (
   body?: { json: unknown } | { bytes: Uint8Array<ArrayBuffer>; headers: Record<string, string> },
 ) => Promise<unknown>;
 
-/** As in `agent/manager-client.ts`: a token is not used in its last ten seconds. */
+/** As in `client/manager-client.ts`: a token is not used in its last ten seconds. */
 const ACCESS_FOR_MS = ACCESS_TOKEN_MS - 10_000;
 /** As in `agent/worker.ts`. */
 const BUSY_REPORT_MS = 5 * 60_000;

@@ -1,7 +1,7 @@
 /** What is called in the differential test, one call after the other: derived from a seed and from the answers so far. */
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
 import type { Result } from "../../../src/lib/result.ts";
-import type { Given, GivenLease, ProvenFrame, TaskDefinition } from "../../../src/rpc/task.ts";
+import type { UnsignedClaimed, UnsignedLease, VerifiedFrame, TaskDefinition } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
 import type { Rng } from "../rng.ts";
 
@@ -21,7 +21,7 @@ export interface ScriptedCall {
 }
 
 interface Held {
-  lease: GivenLease;
+  lease: UnsignedLease;
   worker: number;
   frames: number[];
   renewedMs: number;
@@ -96,7 +96,7 @@ export class CallScript {
   #claim(): ScriptedCall {
     const worker = this.rng.int(1, 4);
     const learn: ScriptedCall["learn"] = (answer, nowMs) => {
-      const claimed = answer as Result<Given, unknown>;
+      const claimed = answer as Result<UnsignedClaimed, unknown>;
       if (claimed.ok) this.#take(claimed.value, worker, nowMs);
     };
     return { method: "claim", args: [{ id: worker }, this.#claimBody(worker)], learn };
@@ -109,7 +109,7 @@ export class CallScript {
     return { key, platform: "linux", epoch: this.rng.int(0, 4) };
   }
 
-  #take({ lease }: Given, worker: number, nowMs: number): void {
+  #take({ lease }: UnsignedClaimed, worker: number, nowMs: number): void {
     if (!lease || this.#attempts.has(lease.lease_id)) return;
     this.#attempts.set(lease.lease_id, lease.attempt);
     const list = parseFrameList(lease.frames);
@@ -126,7 +126,7 @@ export class CallScript {
     else body["next"] = this.rng.chance(0.6) ? this.#claimBody(worker) : null;
     if (verb === "fail") Object.assign(body, { frames: String(frames.at(-1)), error: `broken ${this.rng.word(6)}` });
     const learn: ScriptedCall["learn"] = (answer, nowMs) => {
-      const settled = answer as Result<{ next: Given | null }, unknown>;
+      const settled = answer as Result<{ next: UnsignedClaimed | null }, unknown>;
       if (settled.ok && settled.value.next) this.#take(settled.value.next, worker, nowMs);
     };
     return { method: verb, args: [{ id: worker }, lease.lease_id, body], learn };
@@ -140,7 +140,7 @@ export class CallScript {
     return { method: "renew", args: [{ id: worker }, lease.lease_id, body], learn };
   }
 
-  #done({ lease, frames }: Held, count: number): ProvenFrame[] {
+  #done({ lease, frames }: Held, count: number): VerifiedFrame[] {
     return frames.slice(0, count).map((frame) => {
       const name = lease.plan.outputs.find((output) => output.frame === frame)?.name;
       const claims = { task: 1, attempt: lease.attempt, name: name ?? "", size: 9, sha256: SHA };

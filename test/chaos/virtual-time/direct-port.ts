@@ -11,7 +11,7 @@ import {
 } from "../../../src/protocol/lease.ts";
 import { PROBLEMS, type Refusal } from "../../../src/protocol/problem.ts";
 import { ok, type Result } from "../../../src/lib/result.ts";
-import type { GivenNext, Proven, TaskRpc, WorkerRef } from "../../../src/rpc/task.ts";
+import type { UnsignedSettled, Verified, TaskRpc, WorkerRef } from "../../../src/rpc/task.ts";
 import type { Rng } from "../rng.ts";
 import type { Journal } from "../event-journal.ts";
 import { NoAnswer, type Answer, type Call, type Port } from "../port.ts";
@@ -44,7 +44,7 @@ interface LeaseCall {
   body: Record<string, unknown>;
 }
 
-type Verb<T, A> = (task: TaskRpc, worker: WorkerRef, leaseId: string, body: Proven<T>) => Promise<Result<A, Refusal>>;
+type Verb<T, A> = (task: TaskRpc, worker: WorkerRef, leaseId: string, body: Verified<T>) => Promise<Result<A, Refusal>>;
 
 export class DirectPort implements Port {
   readonly #o: DirectPortOptions;
@@ -143,7 +143,7 @@ export class DirectPort implements Port {
   async #settlement<T extends { done: DoneFrame[] }>(
     call: LeaseCall,
     schema: z.ZodType<T>,
-    verb: Verb<T, GivenNext>,
+    verb: Verb<T, UnsignedSettled>,
   ): Promise<Result<unknown, Refusal>> {
     const { product, platform, worker } = this.#o;
     const settled = await this.#verb(call, schema, verb);

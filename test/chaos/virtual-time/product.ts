@@ -9,7 +9,7 @@ import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
 import type { RegistryRpc } from "../../../src/rpc/registry.ts";
 import type { Claimed, DoneFrame, Renewed, Settled } from "../../../src/protocol/lease.ts";
-import type { Extended, Given, GivenNext, Proven, TaskRpc } from "../../../src/rpc/task.ts";
+import type { UnsignedRenewed, UnsignedClaimed, UnsignedSettled, Verified, TaskRpc } from "../../../src/rpc/task.ts";
 import { takeOver } from "./world.ts";
 
 type ObjectClass = new (ctx: object, env: object) => Record<string, (...args: unknown[]) => Promise<unknown>>;
@@ -22,10 +22,14 @@ export interface Product {
   callRegistry: <T>(env: object, call: (registry: RegistryRpc) => Promise<T>) => Promise<T>;
   signingKey: (env: object) => Promise<unknown>;
   verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
-  verifiedReceipts: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Proven<T>, Refusal>>;
-  grantedClaim: (env: object, worker: number, given: Given) => Promise<Claimed>;
-  grantedNext: (env: object, worker: number, settled: GivenNext) => Promise<Settled>;
-  grantedRenewal: (env: object, lease: Omit<Grant, "input_task" | "exp_ms">, extended: Extended) => Promise<Renewed>;
+  verifiedReceipts: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Verified<T>, Refusal>>;
+  grantedClaim: (env: object, worker: number, given: UnsignedClaimed) => Promise<Claimed>;
+  grantedNext: (env: object, worker: number, settled: UnsignedSettled) => Promise<Settled>;
+  grantedRenewal: (
+    env: object,
+    lease: Omit<Grant, "input_task" | "exp_ms">,
+    extended: UnsignedRenewed,
+  ) => Promise<Renewed>;
   signReceipt: (key: unknown, claims: ReceiptClaims) => Promise<string>;
 }
 
