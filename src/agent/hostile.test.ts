@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { Stopwatch } from "../../test/support/real-time.ts";
 import { FakeManager, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { lease } from "../../test/support/scripted-lease.ts";
@@ -132,9 +133,9 @@ describe("P9: a manager that means harm", () => {
   });
 
   test("leases ten million frames at once: the list is not walked", async () => {
-    const startMs = performance.now();
+    const watch = new Stopwatch();
     expect(await run(lease("", { frames: "1-10000000" }))).toBe("released");
-    expect(performance.now() - startMs).toBeLessThan(1_000);
+    expect(watch.elapsedMs).toBeLessThan(1_000);
   });
 
   test("redirects a call to another place: the token does not go there", async () => {

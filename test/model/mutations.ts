@@ -17,6 +17,7 @@ const LEDGER = "src/task/rules/ledger.ts";
 const FAILURE = "src/task/rules/failure.ts";
 const ACTIONS = "src/task/rules/user-actions.ts";
 const ALARM = "src/task/rules/next-alarm.ts";
+const SCHEDULER = "src/platform/alarm.ts";
 const GARBAGE = "src/task/rules/garbage.ts";
 const TRANSITION = "src/task/rules/transition.ts";
 const CALLS = "src/task/rules/lease-calls.ts";
@@ -242,13 +243,13 @@ export const MUTATIONS: Mutation[] = [
   ),
   one(
     "object: keep a later alarm",
-    ALARM,
+    SCHEDULER,
     "armedMs > nowMs && armedMs <= atMs ? null : atMs",
     "armedMs > nowMs ? null : atMs",
   ),
   one(
     "object: arm no alarm",
-    ALARM,
+    SCHEDULER,
     "return armedMs !== null && armedMs > nowMs && armedMs <= atMs ? null : atMs;",
     "return null;",
   ),
