@@ -35,8 +35,15 @@ const largeMb = Math.max(300, Math.round(5_000 * scale));
 
 const STEPS: Step[] = [
   {
+    name: "model",
+    what: "the deepest worlds of the model check",
+    script: "test/model/run.ts",
+    args: ["--deep"],
+    result: /^together .*$/m,
+  },
+  {
     name: "virtual-time",
-    what: "cheap chaos: farms in virtual time",
+    what: "virtual-time chaos",
     script: "test/chaos/long.ts",
     args: ["--runs", times(10_000), "--seed", "20000"],
     result: /^\d+ runs, \d+ failed/m,

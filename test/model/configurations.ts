@@ -71,12 +71,19 @@ export const QUICK: Configuration[] = [
 ];
 
 /** Up to a minute each: part of `npm run test:all`. */
-export const DEEP: Configuration[] = [
-  { ...BASE, name: "old messages, all calls", oldMessages: 1 },
+export const LARGE: Configuration[] = [
   { ...BASE, name: "two old messages, one frame", frames: "1", oldMessages: 2, lateReplies: true },
-  { ...BASE, name: "old messages, chunks of two", frames: "1-3", chunk: 2, oldMessages: 1 },
   { ...BASE, name: "longer leases", leaseTicks: 3, oldMessages: 1, frames: "1" },
   { ...BASE, name: "people, all calls", acts: { times: 1, kinds: ALL_ACTS, frames: [1, 2] } },
+  { ...BASE, ...BLOCKLIST_TICK, name: "three failures", failures: 3, renews: false, releases: false },
+  { ...BASE, name: "three workers, all calls", workers: 3, able: [3] },
+  { ...BASE, name: "preemption, all calls", preemptions: 1, next: "both" },
+];
+
+/** Minutes each: part of `npm run test:long`, for changes of the lease rules. */
+export const DEEP: Configuration[] = [
+  { ...BASE, name: "old messages, all calls", oldMessages: 1 },
+  { ...BASE, name: "old messages, chunks of two", frames: "1-3", chunk: 2, oldMessages: 1 },
   {
     ...BASE,
     name: "people, old messages, one frame",
@@ -85,7 +92,6 @@ export const DEEP: Configuration[] = [
     acts: { times: 2, kinds: ALL_ACTS, frames: [1] },
   },
   { ...BASE, ...BLOCKLIST_TICK, name: "failures in chunks, all calls", chunk: 2, failures: 2 },
-  { ...BASE, ...BLOCKLIST_TICK, name: "three failures", failures: 3, renews: false, releases: false },
   {
     ...BASE,
     ...BLOCKLIST_TICK,
@@ -95,7 +101,6 @@ export const DEEP: Configuration[] = [
     releases: false,
     acts: { times: 1, kinds: ["requeue", "skip"], frames: [1] },
   },
-  { ...BASE, name: "three workers, all calls", workers: 3, able: [3] },
   {
     ...BASE,
     name: "objects, three leases",
@@ -114,7 +119,6 @@ export const DEEP: Configuration[] = [
     leases: 2,
     acts: { times: 1, kinds: ["requeue"], frames: [1] },
   },
-  { ...BASE, name: "preemption, all calls", preemptions: 1, next: "both" },
 ];
 
 /** What is explored with a mutation planted: a little of each world first, because most are found in a few moves. */

@@ -1,11 +1,11 @@
 /**
  * The model check from the command line: `npm run model [-- --deep] [-- --mutations] [-- --write-docs]`. Prints a table; exits
- * with 1 when a promise is broken or a mutation is not found. `--deep` adds the larger worlds, `--mutations` looks for the
- * planted faults instead of exploring the worlds, `--write-docs` does both and writes the tables of docs/reliability.md.
+ * with 1 when a promise is broken or a mutation is not found. `--deep` adds the larger and deepest worlds, `--mutations` looks for the
+ * planted faults instead of exploring the worlds, `--write-docs` explores the worlds of `npm test` and `test:all`, does both and writes the tables of docs/reliability.md.
  */
 import { parseArgs } from "node:util";
 import { today, writeBlock } from "../support/doc-block.ts";
-import { DEEP, QUICK, type Configuration } from "./configurations.ts";
+import { DEEP, LARGE, QUICK, type Configuration } from "./configurations.ts";
 import { MUTATIONS } from "./mutations.ts";
 import { exploreAll, hunt } from "./pool.ts";
 import { DOC, mutationRows, mutationTable, reportTable, worldRows } from "./tables.ts";
@@ -34,7 +34,8 @@ function write(block: string, rows: readonly string[]): void {
 
 const startedMs = performance.now();
 if (writes || !flags.mutations) await worlds(QUICK, "model-worlds");
-if (flags.deep) await worlds(DEEP, "model-deep");
+if (writes) await worlds(LARGE, "model-large");
+if (flags.deep) await worlds(writes ? DEEP : [...LARGE, ...DEEP], "model-deep");
 if (writes || flags.mutations) {
   const answers = await hunt(MUTATIONS);
   const { text, survivors, errors } = mutationTable(MUTATIONS, answers);
