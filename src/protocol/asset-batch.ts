@@ -1,40 +1,48 @@
 /**
  * Many small assets in one request, `POST /assets`. A header lists the files; the body is their
- * bytes, one file after the other. Pure, and without zod, because the page makes such requests,
- * too.
+ * bytes, one file after the other. Pure. Without zod, because the page imports this file, and zod
+ * would make the page's first script several times as large.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import type { FieldError } from "./problem.ts";
 
-/** Header that lists the files of a batch: `<sha256>:<size>`, separated by commas. */
+/**
+ * Header that lists the files of a batch: `<sha256>:<size>`, separated by commas. With another
+ * name, the manager would refuse the batches of clients of other versions.
+ */
 export const BATCH_HEADER = "Tablao-Assets";
 /**
- * A file takes at most two calls to R2, and the free plan allows 50 calls in one request, of which
- * one may look up the caller. With more files such a request would break off in the middle.
+ * The most files of a batch. A file takes at most two calls to R2, and the free plan allows 50
+ * calls in one request, of which one may look up the caller. With more files such a request would
+ * break off in the middle.
  */
 export const MAX_BATCH_FILES = 24;
 /**
- * A batch may be one file, which is held in memory whole: many such requests at once must fit into
- * a Worker's 128 MB.
+ * The most bytes of a batch. A batch may be one file, and the Worker holds a file of a batch in
+ * memory. With a higher limit, many such requests at once would not fit into a Worker's 128 MB.
  */
 export const MAX_BATCH_BYTES = 4 * 1024 * 1024;
 /**
- * A larger file is sent on its own: the cost of its own request is then a small part of the time.
+ * Clients send a larger file in a request of its own: the cost of that request is a small part of
+ * the time. With a lower limit, files that a batch would send faster go one by one.
  */
 export const MAX_BATCHED_FILE_BYTES = 256 * 1024;
 
-/** One file of a batch. */
+/** One file of a batch; `size` is in bytes. */
 export interface BatchFile {
   sha256: string;
   size: number;
 }
 
-/** The header's value. */
+/** The header's value for these files, which `readBatchList` reads. */
 export function batchList(files: readonly BatchFile[]): string {
   return files.map(({ sha256, size }) => `${sha256}:${size}`).join(",");
 }
 
-/** The files of a header's value, or every field that breaks a rule. */
+/**
+ * The files of a header's value (null: the request has no such header). The error names every entry
+ * that breaks a rule, or the header itself when it lists no file or too many.
+ */
 export function readBatchList(text: string | null): Result<BatchFile[], FieldError[]> {
   const entries = text === null || text.trim() === "" ? [] : text.split(",");
   if (entries.length < 1 || entries.length > MAX_BATCH_FILES) {
@@ -55,7 +63,7 @@ export function readBatchList(text: string | null): Result<BatchFile[], FieldErr
   return errors.length > 0 ? err(errors) : ok([...files.values()]);
 }
 
-/** The name of one file of a batch in a field error. */
+/** The name of one entry of the header in a field error; `index` starts at 0. */
 export function batchField(index: number): string {
   return `${BATCH_HEADER}.${index}`;
 }

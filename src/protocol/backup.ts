@@ -1,28 +1,49 @@
-/** Backup and restore: rows as they are stored, a page at a time. For the command line of the same version, and for admins. */
+/**
+ * Backup and restore: rows as they are stored, one page at a time. The rows are for the command
+ * line of the same version, and only admins may read or write them.
+ */
 import { z } from "zod";
 import { idSchema, instantSchema, sha256Schema } from "./fields.ts";
 import { eventSchema } from "./history.ts";
 
-/** Of what a backup's folder and rows look like; a manager takes its own only. */
+/**
+ * Number of the format of a backup's folder and rows. A manager takes backups of its own format
+ * only. Raise it when the format changes: otherwise a manager would store rows that it cannot read.
+ */
 export const BACKUP_FORMAT = 1;
-/** Header that says which backup is being restored. */
+/**
+ * Header of the requests of a restore: the id of the backup. The manager refuses another id than
+ * that of the restore under way, so that the rows of two backups never mix.
+ */
 export const BACKUP_HEADER = "Tablao-Backup";
-/** Where rows come from: the registry, one task, the history, and the list of inputs. */
+/**
+ * The parts of a backup that have rows: the registry, one task, the history, and the list of
+ * inputs. They are values of the query `of`; with another name the command line would be refused.
+ */
 export const BACKUP_PARTS = ["registry", "task", "history", "assets"] as const;
-/** Most bytes of rows in one request; a single row holds 2 MB at most. */
+/**
+ * The most bytes of rows in one request. One row has 2 MB at most, and must fit. The Worker holds
+ * the text of a request in memory, so a much higher limit would not fit into its 128 MB.
+ */
 export const MAX_ROWS_BYTES = 16 * 1024 * 1024;
 
-/** A row of a backup: `[table, columns]`. */
+/** A row of a backup: `[table, columns]`. `columns` has a value for each name of a column. */
 export const backupRowSchema = z.tuple([
   z.string().max(100),
   z.record(z.string().regex(/^[a-z][a-z0-9_]{0,63}$/), z.union([z.string(), z.number(), z.null()])),
 ]);
+/** A row as `backupRowSchema` has checked it. */
 export type BackupRow = z.infer<typeof backupRowSchema>;
 
-/** GET /backup/rows. Pages of one task belong together while their `version` is the same. */
+/**
+ * GET /backup/rows: one page; `cursor` is null on the last. Pages of one task belong together while
+ * their `version` is the same; when it changes, the client reads the task again from its first
+ * page.
+ */
 export const backupRowsSchema = z
   .object({ rows: z.array(backupRowSchema), version: z.int(), cursor: z.string().nullable() })
   .meta({ id: "BackupRows" });
+/** One page of rows, as the answer has it. */
 export type BackupRows = z.infer<typeof backupRowsSchema>;
 
 /** POST /restore: a backup's id and format, as its `backup.json` says. */
@@ -31,7 +52,10 @@ export const restoreSchema = z.strictObject({ backup: z.uuid(), format: z.int() 
   description: "Which backup comes; the manager must be empty, or have begun to restore this one",
 });
 
-/** A row of the history as D1 holds it; `events` as an array. */
+/**
+ * A row of the history as D1 holds it, with `events` as an array and not as JSON text. `from_ms` is
+ * an instant; `seconds` are render seconds.
+ */
 export const historyRowSchema = z.strictObject({
   task_id: idSchema,
   seq: z.int().min(1),
@@ -46,11 +70,12 @@ export const historyRowSchema = z.strictObject({
   events: z.array(eventSchema),
 });
 
-/** A stored input. */
+/** A stored input: its hash and its size in bytes. */
 export const backupAssetSchema = z.object({ sha256: sha256Schema, size: z.int().min(0) });
+/** A stored input, as a row of the part `assets` says. */
 export type BackupAsset = z.infer<typeof backupAssetSchema>;
 
-/** A page of rows as they stood at one instant, if `version` is that of the page before. */
+/** A page of rows. The pages of one part are from one instant if all have the same `version`. */
 export interface BackupPage {
   rows: BackupRow[];
   /** Where the next page begins; null at the end. */
@@ -58,7 +83,7 @@ export interface BackupPage {
   version: number;
 }
 
-/** Why rows were not given or taken: the phrase follows "the rows of …". */
+/** Why rows were not given or taken. `detail` is a phrase that follows "the rows of …". */
 export interface BackupRefusal {
   code: "not_found" | "invalid" | "conflict";
   detail: string;

@@ -3,59 +3,81 @@
  * parsers load this file alone, and zod would make the page's first script several times as large.
  */
 
-/** Farm settings whose names start so are render presets. */
+/**
+ * Farm settings whose names start with this are render presets. The names are stored, so with
+ * another prefix the manager would find none of the presets that a farm has.
+ */
 export const PRESET_PREFIX = "render.";
 
 /**
- * Every fatal line of the script that Blender runs starts so. The compiler of `blender_render`
- * writes it and the parser reads it; if they differed, a failed check of the scene would be
- * reported as an ordinary line of the log.
+ * Every fatal line of the script that Blender runs starts with this. The compiler of
+ * `blender_render` writes it and the parser reads it; if they differed, a failed check of the scene
+ * would be reported as an ordinary line of the log.
  */
 export const FATAL_PREFIX = "Tablao: ";
 
-/** The parsers an agent has. A plan names one; `parsers/index.ts` must have an entry for each. */
+/**
+ * The parsers that an agent has. A plan names one, and `parsers/index.ts` must have an entry for
+ * each. Without a name here, the manager refuses the tasks that ask for that parser.
+ */
 export const PARSER_NAMES = ["blender_render", "ffmpeg", "plain"] as const;
+/** The name of one of those parsers. */
 export type ParserName = (typeof PARSER_NAMES)[number];
 
 /**
- * Size of a part of a large file, in bytes. It is below every request-body limit of the platform
- * (100 MB on the lower plans) and above R2's minimum of 5 MiB for a part.
+ * Size of each part of a large file but the last, in bytes. It is below every request-body limit of
+ * the platform (100 MB on the lower plans). The places of the parts of stored files follow from it,
+ * so with another value stored files would be read wrongly.
  */
 export const PART_BYTES = 32 * 1024 * 1024;
 
 /**
- * Close code of a live socket: the session is over or its token was revoked. Sign in again before
- * connecting again.
+ * Close code of a live socket: the session is over or its token was revoked. The page must sign in
+ * again before it connects again; with another code, pages of other versions would connect again at
+ * once.
  */
 export const CLOSE_SIGNED_OUT = 4003;
-/** Close code of a task's live socket: the task has been removed. */
+/**
+ * Close code of a task's live socket: the task has been removed. With another code, pages of other
+ * versions would go on connecting.
+ */
 export const CLOSE_GONE = 4004;
 
 /**
  * Uploads granted by a lease may still be under way when the lease ends. Its grant is valid this
- * much longer, and what was uploaded under it in vain is deleted only then: an upload that arrived
- * after the deletion would stay for ever.
+ * much longer, and its uploads that were not committed are deleted only then. Shorter, a slow
+ * upload would be refused at its end. If the deletion came before the end of the grant, an upload
+ * that arrived after it would stay for ever.
  */
 export const SWEEP_AFTER_MS = 60_000;
 
-/** When the grant of a lease that ends at `leaseEndMs` runs out. */
+/** The instant at which the grant of a lease that ends at `leaseEndMs` runs out. */
 export function grantEndMs(leaseEndMs: number): number {
   return leaseEndMs + SWEEP_AFTER_MS;
 }
 
-/** The statuses that a task can have; `statusOf` of the task rules derives them. */
+/**
+ * The statuses that a task can have; `statusOf` of the task rules derives them. They are on the
+ * wire and stored, so a status under another name would be refused or not found.
+ */
 export const TASK_STATUSES = ["waiting", "queued", "rendering", "paused", "completed", "failed", "canceled"] as const;
+/** One of the statuses of a task. */
 export type TaskStatus = (typeof TASK_STATUSES)[number];
 
-/** The statuses of a task that has ended. It gives out no more leases, unless a person asks for its frames again. */
+/**
+ * The statuses of a task that has ended. It gives out no more leases, unless a person asks for its
+ * frames again. With one status missing, a command that waits for such a task would wait for ever.
+ */
 export const ENDED: readonly TaskStatus[] = ["completed", "failed", "canceled"];
 
+/** Whether a task with this status has ended. */
 export function isEnded(status: TaskStatus): boolean {
   return ENDED.includes(status);
 }
 
 /**
- * The most frames of one lease. A longer list in a call about a lease is refused before it is
- * expanded, so that no call makes the manager or an agent build a list of a million numbers.
+ * The most frames of one lease. A call about a lease with more frames is refused before its list is
+ * expanded. Without the limit, one call could make the manager or an agent build a list of a
+ * million numbers.
  */
 export const MAX_LEASE_FRAMES = 10_000;

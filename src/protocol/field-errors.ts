@@ -1,18 +1,24 @@
-/** From what a schema found to field errors that a person can act on. Pure. */
+/** Turns the issues that a schema found into field errors that a person can act on. Pure. */
 import type { z } from "zod";
 import type { FieldError } from "./problem.ts";
 
-/** At most this many fields are named: a body with a million mistakes gets a short answer. */
+/**
+ * The most fields that are named. Without it, a body with a million mistakes would get an answer of
+ * the same size.
+ */
 const MAX_ERRORS = 50;
 
-/** What to say of a key that no schema knows; `path` leads to the object that has it. */
+/** The message for a key that the schema does not have; `path` leads to the object that has it. */
 export type UnknownKey = (key: string, path: readonly PropertyKey[]) => string;
 
 const notAField: UnknownKey = () => "is not a field of this request";
 
 /**
- * Every offending field with the rule it broke; paths are dotted (`depends_on.0`) and begin with `prefix`, the whole body is
- * ``. Of a union, the branch that got furthest speaks; where none fits the type at all, their messages are joined.
+ * Every offending field with the rule that it broke, 50 at most.
+ * - Paths are dotted (`depends_on.0`) and begin with `prefix`; an error about the whole body has
+ *   the empty path.
+ * - For a union, the errors are those of the first branch whose type fits the value. Where no
+ *   branch fits, there is one error with the messages of all branches.
  */
 export function fieldErrors(
   issues: readonly z.core.$ZodIssue[],

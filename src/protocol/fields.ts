@@ -1,11 +1,17 @@
-/** Field types that several schemas share. */
+/** Types of fields that several schemas share. */
 import { z } from "zod";
 import { parseFrameList } from "./frame-list.ts";
 
-/** Lower-case hexadecimal SHA-256. */
+/**
+ * A SHA-256 in lower-case hexadecimal. Names of stored objects have it in this form, so upper case
+ * would name another object.
+ */
 export const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hexadecimal digits");
 
-/** A frame list in the grammar of `frame-list.ts`. */
+/**
+ * A frame list in the grammar of `frame-list.ts`. Its limit of characters is above that of the
+ * parser.
+ */
 export const framesSchema = z
   .string()
   .max(65_536)
@@ -15,9 +21,10 @@ export const framesSchema = z
   })
   .meta({ description: "Frame list: `1-10`, `1-10:2` (or `1-10x2`), `1,5,9-12`", examples: ["1-250", "1-10:2,15"] });
 
-/** Ids are positive integers, counted up by the registry. */
+/** Ids of tasks, workers, tokens and webhooks: positive integers, counted up by the registry. */
 export const idSchema = z.int().min(1).max(Number.MAX_SAFE_INTEGER);
 
+/** The priority of a task; dispatch takes the task with the highest. */
 export const prioritySchema = z
   .int()
   .min(-1_000_000)
@@ -28,25 +35,35 @@ export const prioritySchema = z
 export const instantSchema = z.int().min(0);
 
 /**
- * What may not stand in one line of text: control characters, those of Unicode's second block included (a terminal may take
- * U+009B for the start of an escape sequence), and the marks that reverse the order in which a text is shown.
+ * Characters that a line of text may not have: control characters, and the marks that reverse the
+ * order in which a text is shown. Unicode's second block of control characters is included, because
+ * a terminal may take U+009B for the start of an escape sequence.
  */
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
 // eslint-disable-next-line no-control-regex
 const CONTROL_IN_TEXT = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
 
-/** Text of a program made safe to show: line ends are LF, every other control character but the tab is taken out. */
+/**
+ * Text of a program, made safe to show: line ends become LF, and all other control characters but
+ * the tab are removed.
+ */
 export function plainText(text: string): string {
   return text.replace(/\r\n?/g, "\n").replace(CONTROL_IN_TEXT, "");
 }
 
-/** Text that programs and machines wrote: what is unsafe to show is taken out of it, never a reason to refuse it. */
+/**
+ * Text that programs and machines wrote, at most `max` characters. Characters that are unsafe to
+ * show are removed; they are never a reason to refuse the text.
+ */
 export function machineTextSchema(max: number) {
   return z.string().max(max).transform(plainText);
 }
 
-/** One line of text for people: a name, a reason. No control characters, so it is safe in logs and headers. */
+/**
+ * One line of text for people, at most `max` characters: a name, a reason. Refused with control
+ * characters, so it is safe in logs and headers.
+ */
 export function lineSchema(max: number) {
   return z
     .string()
@@ -54,14 +71,18 @@ export function lineSchema(max: number) {
     .refine((text) => !CONTROL.test(text), "must not contain control characters");
 }
 
-/** A tag: what a worker offers and a task may demand. */
+/**
+ * A tag: a worker offers it, and a task may demand it. Lower case only, so that `GPU` and `gpu` are
+ * not two tags.
+ */
 export const tagSchema = z
   .string()
   .regex(/^[a-z0-9][a-z0-9._-]{0,62}$/, "must be lower-case letters, digits, '.', '_' or '-'");
 
 /**
- * A relative path with forward slashes that stays inside its folder on every platform we run on: no empty, `.` or `..`
- * segment, no backslash, drive letter, control character, nor a name Windows reserves.
+ * A relative path with forward slashes that stays inside its folder on every platform we run on. It
+ * has no empty, `.` or `..` segment, no backslash, drive letter or control character, and no name
+ * that Windows reserves.
  */
 export const relativePathSchema = z
   .string()
@@ -74,7 +95,10 @@ export const relativePathSchema = z
 
 const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$/i;
 
-/** The rule a relative path breaks, or undefined. */
+/**
+ * The rule that a relative path breaks, as a phrase ("must not contain …"); undefined when it
+ * breaks none.
+ */
 export function whyUnsafePath(path: string): string | undefined {
   if (CONTROL.test(path)) return "must not contain control characters";
   if (/[\\:*?"<>|]/.test(path)) return 'must not contain \\ : * ? " < > |';
@@ -88,7 +112,7 @@ export function whyUnsafePath(path: string): string | undefined {
   return undefined;
 }
 
-/** A single file name: a relative path without a slash. */
+/** A single file name: a relative path without a slash, at most 200 characters. */
 export const fileNameSchema = relativePathSchema
   .max(200)
   .refine((name) => !name.includes("/"), "must be a file name without '/'");

@@ -1,33 +1,51 @@
-/** Files: assets in, outputs out. */
+/** Files: the assets that submitters upload, and the outputs that workers upload. */
 import { z } from "zod";
 import { PART_BYTES } from "./constants.ts";
 import { sha256Schema } from "./fields.ts";
 import { problemSchema } from "./problem.ts";
 
 export { PART_BYTES };
-/** What one PUT may carry; anything larger goes in parts. */
+/**
+ * The most bytes of one PUT; a larger file goes in parts. A reader tells by its size whether a file
+ * may be stored in parts, so with another value stored files would be read wrongly.
+ */
 export const MAX_PUT_BYTES = PART_BYTES;
-/** Ours: 1,000 parts. */
+/**
+ * The most bytes of a file: 1,000 parts. The limit is our own. Above 9,999 parts, a listing of
+ * parts would no longer be in order (`files/keys.ts`).
+ */
 export const MAX_FILE_BYTES = 1_000 * PART_BYTES;
 
+/** POST /assets/missing: hashes of the files that a submitter has. */
 export const missingSchema = z
   .strictObject({ sha256: z.array(sha256Schema).min(1).max(1_000) })
   .meta({ id: "AssetsWanted" });
+/** The answer: those of the hashes whose files are not stored yet. */
 export const missingResultSchema = z.object({ missing: z.array(sha256Schema) }).meta({ id: "AssetsMissing" });
 
-/** GET …/parts: what has arrived, so that an upload can resume. Part numbers start at 1. */
+/**
+ * GET …/parts: the parts that have arrived, so that an upload can resume. Part numbers start at 1;
+ * `size` and `part_bytes` are in bytes.
+ */
 export const partsSchema = z
   .object({ parts: z.array(z.object({ number: z.int(), size: z.int(), sha256: sha256Schema })), part_bytes: z.int() })
   .meta({ id: "Parts" });
 
-/** POST …/assemble: all parts are there; put them together and check the whole. */
+/**
+ * POST …/assemble, after all parts have arrived: put them together and check the size (bytes) and
+ * the hash of the file.
+ */
 export const assembleSchema = z
   .strictObject({ size: z.int().min(1).max(MAX_FILE_BYTES), sha256: sha256Schema })
   .meta({ id: "Assemble" });
 
+/** The answer to an upload of an asset: its hash and its size in bytes. */
 export const assetSchema = z.object({ sha256: sha256Schema, size: z.int() }).meta({ id: "Asset" });
 
-/** POST /assets: for each file, in the order of the list, the status that a PUT of it alone would have got, and why it was refused. */
+/**
+ * POST /assets: for each file, in the order of the list, the status that a PUT of this file alone
+ * would get. `problem` says why a file was refused.
+ */
 export const assetsStoredSchema = z
   .object({
     assets: z.array(
@@ -36,12 +54,18 @@ export const assetsStoredSchema = z
   })
   .meta({ id: "AssetsStored" });
 
-/** Answer to an upload of an output: goes into `done[].receipts`. */
+/**
+ * The answer to an upload of an output. `receipt` is the signed text that goes into
+ * `done[].receipts`.
+ */
 export const receiptSchema = z
   .object({ receipt: z.string(), name: z.string(), size: z.int(), sha256: sha256Schema })
   .meta({ id: "Receipt" });
 
-/** GET /tasks/N/files. */
+/**
+ * GET /tasks/N/files: committed files in frame order, with the attempt under which each is stored.
+ * `cursor` is null on the last page.
+ */
 export const fileListSchema = z
   .object({
     files: z.array(
@@ -50,16 +74,30 @@ export const fileListSchema = z
     cursor: z.string().nullable(),
   })
   .meta({ id: "FileList" });
+/** One page of a task's committed files. */
 export type FileList = z.infer<typeof fileListSchema>;
 
-/** A preview is beside its frame's file, under its name with this at the end. */
+/**
+ * The name of a frame's preview is the name of the frame's file with this at the end. Stored
+ * previews have it, and agent and manager must agree: with another suffix the manager would refuse
+ * the previews of older agents.
+ */
 export const PREVIEW_SUFFIX = ".preview.jpg";
-/** Its longer side has at most this many pixels. */
+/**
+ * The longer side of a preview has at most this many pixels. With more, a page with many previews
+ * takes longer to load; with fewer, the pictures look blurred.
+ */
 export const PREVIEW_PIXELS = 320;
-/** Ours: a JPEG of that size takes a tenth of it. */
+/**
+ * The most bytes of a preview; a JPEG of PREVIEW_PIXELS takes a tenth of it. The limit is our own:
+ * without it, a worker could send a whole frame as a preview.
+ */
 export const MAX_PREVIEW_BYTES = 256 * 1024;
 
-/** Claims of a grant: who may upload under which attempt, until when, and which other task's files it may read. */
+/**
+ * Claims of a grant: who may upload under which attempt, until when (`exp_ms`, an instant), and
+ * which other task's files the worker may read (`input_task`; null for none).
+ */
 export interface Grant {
   task: number;
   lease_id: string;
@@ -69,7 +107,10 @@ export interface Grant {
   exp_ms: number;
 }
 
-/** Claims of a receipt: these bytes were stored under that attempt, and R2 confirmed their hash. */
+/**
+ * Claims of a receipt: a file with this name, size (bytes) and hash was stored under that attempt,
+ * and R2 confirmed the hash.
+ */
 export interface ReceiptClaims {
   task: number;
   attempt: number;

@@ -1,14 +1,18 @@
 /**
- * Frame lists: OpenJD's integer range expression (`1-10:2,15`), plus `x` as an alias of the step sign (`1-10x2`).
- * A list stays symbolic: its cost is the number of ranges, never the number of frames.
+ * Frame lists: OpenJD's integer range expression (`1-10:2,15`), plus `x` as an alias of the step
+ * sign (`1-10x2`). A list stays symbolic: its cost is the number of ranges, never the number of
+ * frames.
  *
- * Rules, from the OpenJD template schema (IntRangeExpr) and the results of its reference implementation:
- * ranges may not overlap (the whole span `start-end` counts, even values a step leaves out), a descending range needs a
- * negative step, a step is never 0, numbers carry no plus sign, blanks are allowed round numbers, the result is ascending.
+ * Rules, from the OpenJD template schema (IntRangeExpr) and the results of its reference
+ * implementation:
+ * - Ranges may not overlap. The whole span `start-end` counts, even values that a step leaves out.
+ * - A descending range needs a negative step, and a step is never 0.
+ * - Numbers carry no plus sign. Blanks are allowed round numbers.
+ * - The result is ascending.
  */
 import { err, ok, type Result } from "../lib/result.ts";
 
-/** `start <= end`, `step >= 1`, and `end` is a member of the range. */
+/** One range. `start <= end`, `step >= 1`, and `end` is a member of the range. */
 export interface FrameRange {
   start: number;
   end: number;
@@ -18,11 +22,20 @@ export interface FrameRange {
 /** Ascending, disjoint ranges; never empty. */
 export type FrameList = readonly FrameRange[];
 
-/** OpenJD allows at most 1,024 items in a list. */
+/**
+ * The most ranges of a list: OpenJD allows 1,024 items. With another value, lists that are valid in
+ * OpenJD would be refused, or the reverse.
+ */
 export const MAX_RANGES = 1024;
-/** Ours: what one task may hold. A range costs nothing, but a person who asks for more has most likely mistyped. */
+/**
+ * The most frames of a task. The limit is our own. A range costs nothing, but a person who asks for
+ * more frames has most likely mistyped.
+ */
 export const MAX_FRAMES = 10_000_000;
-/** Ours: far above any renderer (Blender stops at 1,048,574), and safe for every sum we make. */
+/**
+ * The limit of a frame number, positive or negative. It is our own: far above that of any renderer
+ * (Blender stops at 1,048,574), and low enough that all our sums stay exact.
+ */
 export const MAX_FRAME_NUMBER = 1_000_000_000;
 
 const RANGE = /^[ \t]*(-?\d{1,12})[ \t]*(?:-[ \t]*(-?\d{1,12})[ \t]*(?:[:x][ \t]*(-?\d{1,12})[ \t]*)?)?$/;
@@ -54,7 +67,8 @@ function parseRange(text: string): Result<{ range: FrameRange; low: number; high
 }
 
 /**
- * Read a frame list. The error is a phrase that follows the field's name ("frames has a step of 0 in '1-5:0'").
+ * Read a frame list. The error is a phrase that follows the field's name ("frames has a step of 0
+ * in '1-5:0'").
  */
 export function parseFrameList(text: string): Result<FrameList, string> {
   if (text.trim() === "") return err("is empty");
@@ -79,7 +93,7 @@ export function parseFrameList(text: string): Result<FrameList, string> {
   return ok(joined(ranges));
 }
 
-/** Join neighbours with step 1 (`1-3,4-7` prints back as `1-7`, as the OpenJD reference does). */
+/** Join neighbours with step 1 (`1-3,4-7` prints as `1-7`, as the OpenJD reference does). */
 function joined(ranges: FrameRange[]): FrameRange[] {
   const out: FrameRange[] = [];
   for (const range of ranges) {
@@ -90,7 +104,7 @@ function joined(ranges: FrameRange[]): FrameRange[] {
   return out;
 }
 
-/** Print a list in canonical form; parsing it gives the same list. */
+/** The canonical text of a list; parsing it gives the same list. */
 export function formatFrameList(list: FrameList): string {
   return list
     .map(({ start, end, step }) =>
@@ -99,7 +113,10 @@ export function formatFrameList(list: FrameList): string {
     .join(",");
 }
 
-/** Ranges as texts, each of as many as a list may have. */
+/**
+ * Any number of ranges as texts, each of at most MAX_RANGES ranges, so that `parseFrameList` takes
+ * each.
+ */
 export function formatFrameLists(ranges: FrameList): string[] {
   const texts: string[] = [];
   for (let at = 0; at < ranges.length; at += MAX_RANGES) texts.push(formatFrameList(ranges.slice(at, at + MAX_RANGES)));
@@ -110,12 +127,12 @@ function sizeOf(range: FrameRange): number {
   return (range.end - range.start) / range.step + 1;
 }
 
-/** Number of frames in the list. */
+/** The number of frames in the list. */
 export function countFrames(list: FrameList): number {
   return list.reduce((sum, range) => sum + sizeOf(range), 0);
 }
 
-/** The frame at `index` (0-based, ascending); undefined outside the list. */
+/** The frame at `index` (from 0, ascending); undefined outside the list. */
 export function frameAt(list: FrameList, index: number): number | undefined {
   let left = index;
   if (left < 0) return undefined;
@@ -127,7 +144,7 @@ export function frameAt(list: FrameList, index: number): number | undefined {
   return undefined;
 }
 
-/** The ascending index of `frame` in the list, or -1. */
+/** The index of `frame` in the list (from 0, ascending); -1 when it is not in the list. */
 export function indexOfFrame(list: FrameList, frame: number): number {
   let before = 0;
   for (const range of list) {
@@ -139,18 +156,21 @@ export function indexOfFrame(list: FrameList, frame: number): number {
   return -1;
 }
 
-/** Walk the frames in ascending order without building an array. */
+/** The frames in ascending order, one by one, without an array of all. */
 export function* framesOf(list: FrameList): Generator<number> {
   for (const { start, end, step } of list) for (let frame = start; frame <= end; frame += step) yield frame;
 }
 
-/** Build the shortest list for a few concrete frames (any order, duplicates dropped). Used for leases and messages. */
+/**
+ * The list of a few concrete frames, in ranges with step 1. The frames may come in any order and
+ * more than once. Used for leases and messages.
+ */
 export function listOfFrames(frames: Iterable<number>): FrameList {
   const given = [...frames];
   const ranges: FrameRange[] = [];
   let last: FrameRange | undefined;
   for (const frame of given) {
-    // Nearly always they are in order.
+    // Frames are nearly always in order, so only others are sorted.
     if (last && frame <= last.end) return listOfFrames([...new Set(given)].sort((a, b) => a - b));
     if (last?.end === frame - 1) last.end = frame;
     else ranges.push((last = { start: frame, end: frame, step: 1 }));

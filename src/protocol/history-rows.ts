@@ -1,10 +1,13 @@
 /**
- * Grouping events into rows of the table `history`, for the outbox that writes them to D1 and for
+ * Groups events into rows of the table `history`, for the outbox that writes them to D1 and for
  * backups. Pure.
  */
 import type { EventKind, HistoryEvent } from "./history.ts";
 
-/** One row of the table `history`. */
+/**
+ * One row of the table `history`: events of one worker, or about the task itself, with their counts
+ * of frames and render seconds.
+ */
 export interface HistoryRow {
   task_id: number;
   /** `seq` of the first event: the key of the row within its task. */
@@ -16,7 +19,7 @@ export interface HistoryRow {
    * day.
    */
   from_ms: number;
-  /** Null for events about the task itself: they are never in one row with events of frames. */
+  /** Null for events about the task itself: they never share a row with events of frames. */
   worker_id: number | null;
   type: string;
   frames_done: number;
@@ -27,20 +30,21 @@ export interface HistoryRow {
 }
 
 /**
- * A row covers at most this time. The longer, the more rows a reader in time order must read beyond
- * those that it wants.
+ * The longest time that a row covers. A reader in time order must also read the rows that begin up
+ * to this long before the instants that it wants, so a longer time makes reading dearer. With a
+ * shorter time, readers would miss events of rows that are stored already.
  */
 export const ROW_SPAN_MS = 60_000;
 /**
- * The longest array of events in a row, in characters: far below the 2 MB of D1. One event has at
- * most about 5,000.
+ * The longest array of events in a row, in characters. One event has at most about 5,000, and D1
+ * refuses a row above 2 MB.
  */
 const ROW_CHARS = 32_768;
 const DAY_MS = 86_400_000;
 
 /**
- * Group events (of one task, `seq` ascending) into rows by worker. Looks only at earlier events
- * (see `history/outbox.ts`).
+ * Group events (of one task, `seq` ascending) into rows by worker; the rows are in the order of
+ * their first events. The row of an event depends on earlier events only (see `history/outbox.ts`).
  */
 export function batchRows(events: readonly HistoryEvent[]): HistoryRow[] {
   const rows: HistoryRow[] = [];
@@ -61,7 +65,7 @@ export function batchRows(events: readonly HistoryEvent[]): HistoryRow[] {
 }
 
 /**
- * Whether an event begins a new row. May not change while outboxes hold events (see
+ * Whether an event begins a new row. This rule may not change while outboxes hold events (see
  * `history/outbox.ts`).
  */
 function startsRow(group: { row: HistoryRow; chars: number }, event: HistoryEvent, chars: number): boolean {
@@ -75,7 +79,7 @@ function startsRow(group: { row: HistoryRow; chars: number }, event: HistoryEven
 }
 
 /**
- * Whether the event is about frames of an attempt, and so of a worker; events of other kinds are
+ * Whether an event is about frames of an attempt, and so of a worker. Events of other kinds are
  * about the task.
  */
 export function isAboutFrames(kind: EventKind): kind is "done" | "error" | "lost" {

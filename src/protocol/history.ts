@@ -1,10 +1,13 @@
-/** History: what happened, as D1 tells it. */
+/** History: the events of tasks and frames, as D1 holds them, and totals of them. */
 import { z } from "zod";
 import { idSchema, instantSchema } from "./fields.ts";
 
 /**
- * Kinds of events. Of a task: submitted, changed, paused, resumed, canceled, requeued, skipped, completed, failed, deleted.
- * Of a frame in an attempt: done, error (a render failure), lost (infrastructure: expired, released, canceled under it).
+ * Kinds of events. They are stored, so events of a kind that is renamed would not be found.
+ * - Of a task: submitted, changed, paused, resumed, canceled, requeued, skipped, completed, failed,
+ *   deleted.
+ * - Of a frame in an attempt: done, error (a render failure), lost (infrastructure: the lease
+ *   expired, was released, or was canceled).
  */
 export const EVENT_KINDS = [
   "submitted",
@@ -21,9 +24,15 @@ export const EVENT_KINDS = [
   "error",
   "lost",
 ] as const;
+/** One of those kinds. */
 export const eventKindSchema = z.enum(EVENT_KINDS);
+/** One of those kinds. */
 export type EventKind = z.infer<typeof eventKindSchema>;
 
+/**
+ * One event. `seconds` are the render seconds of done frames. `worker_id`, `attempt` and `frames`
+ * are null where they do not apply.
+ */
 export const eventSchema = z
   .object({
     task_id: idSchema,
@@ -39,12 +48,18 @@ export const eventSchema = z
     detail: z.string().nullable().meta({ description: "Error text, reason, or who did it" }),
   })
   .meta({ id: "Event" });
+/** One event, as it is stored and sent. */
 export type HistoryEvent = z.infer<typeof eventSchema>;
 
+/** GET /history: events, newest first; `cursor` is null on the last page. */
 export const historyPageSchema = z
   .object({ events: z.array(eventSchema), cursor: z.string().nullable() })
   .meta({ id: "HistoryPage" });
 
+/**
+ * Totals of one day: `day` is `YYYY-MM-DD` (UTC), `seconds` are render seconds, and `workers` and
+ * `tasks` count those with events on that day.
+ */
 export const dayTotalSchema = z
   .object({
     day: z.string(),
@@ -56,10 +71,15 @@ export const dayTotalSchema = z
     tasks: z.int(),
   })
   .meta({ id: "DayTotal" });
+/** Totals of one day. */
 export type DayTotal = z.infer<typeof dayTotalSchema>;
+/** GET /history/days. */
 export const dayTotalsSchema = z.object({ days: z.array(dayTotalSchema) }).meta({ id: "DayTotals" });
 
-/** One worker in a span of days. */
+/**
+ * Totals of one worker in a span of days. `last_ms` is the instant at which its last row begins, so
+ * its last event is at most ROW_SPAN_MS later.
+ */
 export const workerTotalSchema = z
   .object({
     worker_id: idSchema,
@@ -75,5 +95,7 @@ export const workerTotalSchema = z
     last_ms: instantSchema,
   })
   .meta({ id: "WorkerTotal" });
+/** Totals of one worker. */
 export type WorkerTotal = z.infer<typeof workerTotalSchema>;
+/** GET /history/workers: the busiest worker first. */
 export const workerTotalsSchema = z.object({ workers: z.array(workerTotalSchema) }).meta({ id: "WorkerTotals" });

@@ -1,107 +1,158 @@
 /**
  * The lease protocol: claim, renew, complete, fail, release.
  *
- * `attempt` rises for ever within a task: it is the fencing token. Every call names `lease_id` (in the path) and `attempt`;
- * a superseded pair gets 409 `lease_lost` and changes nothing (P2). A frame is committed by the receipt of its upload,
- * which the manager signed when it stored the bytes under that attempt (P3).
+ * - `attempt` only rises within a task: it is the fencing token. Every call names `lease_id` (in
+ *   the path) and `attempt`. A superseded pair gets 409 `lease_lost` and changes nothing (P2).
+ * - A frame is committed by the receipt of its upload. The manager signed the receipt when it
+ *   stored the bytes under that attempt (P3).
  */
 import { z } from "zod";
 import { MAX_LEASE_FRAMES } from "./constants.ts";
 import { framesSchema, instantSchema, machineTextSchema, plainText } from "./fields.ts";
 import { planSchema, PLATFORMS } from "./plan.ts";
 
-/** Client-made key that makes a claim idempotent: the same key by the same worker answers with the same live lease. */
+/**
+ * A key that the client makes; it makes a claim idempotent: the same key by the same worker answers
+ * with the same live lease.
+ */
 const keySchema = z.string().regex(/^[A-Za-z0-9_-]{8,64}$/, "must be 8 to 64 letters, digits, '_' or '-'");
 
-/** A lost worker's text can be long: errors are cut, never refused. */
+/**
+ * The most characters of an error. A longer error is cut, never refused: a refusal would keep the
+ * frames leased. A row of the history has room for an error of this length (`history-rows.ts`), not
+ * for one that is many times longer.
+ */
 export const MAX_ERROR_CHARS = 4_000;
 
+/** POST /tasks/N/leases: ask for a lease of frames of this task. */
 export const claimSchema = z
   .strictObject({
     key: keySchema,
     platform: z.enum(PLATFORMS),
-    /** The dispatch epoch of the registry's assignment; a task outranked since then answers `outranked`. */
+    /**
+     * The dispatch epoch of the registry's assignment. A task that a higher priority has preempted
+     * since then answers `outranked`.
+     */
     epoch: z.int().min(0).default(0),
   })
   .meta({ id: "Claim" });
+/** A claim, with its defaults filled in. */
 export type Claim = z.infer<typeof claimSchema>;
 
+/** A frame that is rendered and uploaded. */
 export const doneFrameSchema = z
   .strictObject({
     frame: z.int(),
-    /** Wall seconds this frame took. */
+    /** Wall-clock seconds that this frame took. */
     seconds: z.number().min(0).max(1e8),
-    /** Receipts of its uploads; empty only for types that make no files. */
+    /** Receipts of its uploads; empty only for task types that make no files. */
     receipts: z.array(z.string().max(2_000)).max(8).default([]),
   })
   .meta({ id: "DoneFrame" });
+/** A done frame, as a call about a lease names it. */
 export type DoneFrame = z.infer<typeof doneFrameSchema>;
 
 const settleFields = {
   attempt: z.int().min(1),
   /**
-   * Frames that are rendered and uploaded. A renewal commits them early; complete, fail and release name every frame of the
-   * lease that is done, also those a renewal has committed, so that a repeated call is recognised.
+   * Frames that are rendered and uploaded. A renewal commits them early. Complete, fail and release
+   * name every done frame of the lease, also those that a renewal has committed, so that the
+   * manager recognises a repeated call.
    */
   done: z.array(doneFrameSchema).max(MAX_LEASE_FRAMES).default([]),
-  /** Log lines gathered since the last call. */
+  /** Log lines since the last call. */
   log: z.string().max(1_000_000).optional(),
 };
 
-/** What to claim next in the same call; null or absent when the worker wants to stop or ask the registry. */
+/**
+ * What to claim next in the same call; null or absent when the worker wants to stop or to ask the
+ * registry.
+ */
 const nextFields = { next: claimSchema.nullable().default(null) };
 
+/** POST …/renew: keep the lease, commit frames, and report progress (0 to 1; null when unknown). */
 export const renewSchema = z
   .strictObject({ ...settleFields, progress: z.number().min(0).max(1).nullable().default(null) })
   .meta({ id: "Renew" });
+/** A renewal, with its defaults filled in. */
 export type Renew = z.infer<typeof renewSchema>;
 
+/** POST …/complete: commit the last frames and end the lease. */
 export const completeSchema = z.strictObject({ ...settleFields, ...nextFields }).meta({ id: "Complete" });
+/** A completion, with its defaults filled in. */
 export type Complete = z.infer<typeof completeSchema>;
 
+/** POST …/fail: a render failure, which ends the lease. */
 export const failSchema = z
   .strictObject({
     ...settleFields,
     ...nextFields,
-    /** The frames to blame: those that were tried and failed. The others go back unblamed. */
+    /**
+     * The frames that were tried and failed; each counts a render failure. The other frames of the
+     * lease are pending again, without a failure.
+     */
     frames: framesSchema,
     error: z.string().transform((text) => plainText(text.slice(0, MAX_ERROR_CHARS))),
   })
   .meta({ id: "Fail" });
+/** A render failure, with its defaults filled in and its error cut to MAX_ERROR_CHARS. */
 export type Fail = z.infer<typeof failSchema>;
 
+/** POST …/release: give the frames back, which ends the lease. */
 export const releaseSchema = z
   .strictObject({
     ...settleFields,
-    /** Why the frames come back: infrastructure, never a render failure (P6). */
+    /** Why the frames come back. It is infrastructure, never a render failure (P6). */
     reason: machineTextSchema(200).default("released"),
   })
   .meta({ id: "Release" });
+/** A release, with its defaults filled in. */
 export type Release = z.infer<typeof releaseSchema>;
 
+/**
+ * A lease, as a worker gets it: its frames (a frame list), its end, the right to upload, and the
+ * plan.
+ */
 export const leaseSchema = z
   .object({
     task_id: z.int(),
     lease_id: z.string(),
     attempt: z.int(),
     frames: z.string(),
-    /** How long the lease lasts from now. Agents count on their own monotonic clock, so skewed clocks do no harm. */
+    /**
+     * Milliseconds from now until the lease ends. Agents measure them on their own monotonic clock,
+     * so clocks that differ do no harm.
+     */
     lease_ms: z.int(),
     until_ms: instantSchema,
-    /** Signed right to upload under this attempt, and to read the plan's `input_task`. Header `Tablao-Grant`. */
+    /**
+     * The signed right to upload under this attempt, and to read the files of the plan's
+     * `input_task`. It goes into the header `Tablao-Grant`.
+     */
     grant: z.string(),
     plan: planSchema,
   })
   .meta({ id: "Lease" });
+/** A lease, as a worker gets it. */
 export type Lease = z.infer<typeof leaseSchema>;
 
 /**
- * Why a claim got nothing: nothing pending; finished, paused or canceled; waits for another task; this worker is kept off;
- * a higher priority calls (ask the registry).
+ * Why a claim got no lease. Agents act on these words; they take a word that they do not know for
+ * `nothing_pending`.
+ * - `nothing_pending`: no frame can be claimed now.
+ * - `not_running`: the task is finished, paused or canceled.
+ * - `waiting`: it waits for another task.
+ * - `kept_off`: this worker is on the task's blocklist.
+ * - `outranked`: a task with a higher priority has preempted it; ask the registry.
  */
 export const NO_LEASE_REASONS = ["nothing_pending", "not_running", "waiting", "kept_off", "outranked"] as const;
+/** One of those reasons. */
 export type NoLeaseReason = (typeof NO_LEASE_REASONS)[number];
 
+/**
+ * The answer to a claim: a lease, or a reason and the milliseconds after which to ask this task
+ * again (null: the manager names no time).
+ */
 export const claimedSchema = z
   .object({
     lease: leaseSchema.nullable(),
@@ -109,25 +160,34 @@ export const claimedSchema = z
     retry_after_ms: z.int().nullable(),
   })
   .meta({ id: "Claimed" });
+/** The answer to a claim. */
 export type Claimed = z.infer<typeof claimedSchema>;
 
-/** `grant` replaces the one before: a grant lives little longer than its lease, so a superseded worker cannot leave strays. */
+/**
+ * The answer to a renewal. `grant` replaces the one before. A grant ends soon after its lease, so a
+ * superseded worker cannot leave files that nothing deletes.
+ */
 export const renewedSchema = z
   .object({
     lease_ms: z.int(),
     until_ms: instantSchema,
     grant: z.string(),
-    /** Somebody follows the task's log: send lines as they come, and not with the next renewal only. */
+    /**
+     * A page follows the task's log: send lines as they come, and not only with the next renewal.
+     */
     log_watched: z.boolean().default(false),
   })
   .meta({ id: "Renewed" });
+/** The answer to a renewal. */
 export type Renewed = z.infer<typeof renewedSchema>;
 
+/** The answer to a call that ends a lease; `next` answers the claim in the same call. */
 export const settledSchema = z
   .object({
-    /** Frames this lease has committed. */
+    /** How many frames this lease has committed. */
     committed: z.int(),
     next: claimedSchema.nullable(),
   })
   .meta({ id: "Settled" });
+/** The answer to a call that ends a lease. */
 export type Settled = z.infer<typeof settledSchema>;

@@ -1,12 +1,15 @@
 /**
- * What the manager sends to pages over WebSockets: `GET /live` (the farm) and `GET /tasks/N/live` (one task).
+ * What the manager sends to pages over WebSockets: `GET /live` (the farm) and `GET /tasks/N/live`
+ * (one task).
  *
- * The first message is a `snapshot`, unless the client came with `?after=SEQ` and what it missed is still known: then it is a
- * `delta`. From then on `delta`s, at most four a second. `seq` rises from message to message, also across restarts of the
- * manager; numbers may be left out. A later `snapshot` replaces everything (too much had changed at once).
- *
- * Send `ping` now and then; `pong` comes back without waking anything. A page that has been asleep connects with
- * `?after=` the `seq` of the last message it took.
+ * - The first message is a `snapshot`. It is a `delta` if the client connected with `?after=SEQ`
+ *   and the manager still knows what changed since then.
+ * - All further messages are `delta`s, at most four a second. A later `snapshot` replaces
+ *   everything: too much had changed at once.
+ * - `seq` rises from message to message, also across restarts of the manager. Numbers may be left
+ *   out.
+ * - Send `ping` now and then; the runtime answers `pong` without waking the object.
+ * - A page that has been asleep connects with `?after=` the `seq` of the last message it took.
  */
 import { z } from "zod";
 import { pick } from "../lib/pick.ts";
@@ -17,29 +20,41 @@ import { workerSchema } from "./worker.ts";
 
 export { CLOSE_GONE, CLOSE_SIGNED_OUT } from "./constants.ts";
 
-/** Deltas are this far apart at least. */
+/**
+ * The least time between two deltas, in milliseconds. Shorter, pages cost the object time that
+ * leases need; longer, a page shows changes late.
+ */
 export const LIVE_EVERY_MS = 250;
 
-/** A snapshot of the farm holds at most this many tasks that have not ended (in the order of dispatch), … */
+/**
+ * The most tasks of a farm snapshot that have not ended, in the order of dispatch. This limit and
+ * the next two bound the snapshot: without them, a large farm would take megabytes and too much of
+ * the object's time for each page.
+ */
 export const LIVE_OPEN_TASKS = 2_000;
-/** … the newest so many that have, … */
+/** The most tasks of a farm snapshot that have ended, the newest first. */
 export const LIVE_ENDED_TASKS = 200;
-/** … and so many workers. */
+/** The most workers of a farm snapshot. */
 export const LIVE_WORKERS = 10_000;
 
-/** `?after=` of both sockets. */
+/** The query `after` of both sockets. */
 const after = z
   .int()
   .min(0)
   .optional()
   .meta({ description: "`seq` of the last message taken: get what was missed, if it is still known" });
+/** Query of GET /live. */
 export const farmLiveQuery = z.strictObject({ after });
+/** Query of GET /tasks/N/live. */
 export const taskLiveQuery = z.strictObject({
   after,
   log: z.literal("1").optional().meta({ description: "`1`: new lines of the log, too; not for share links" }),
 });
 
-/** Fields of a worker that the farm view gets as they are. A new column is one more entry here. */
+/**
+ * Fields of a worker that the farm view gets as they are. A page shows no column whose field is
+ * missing here; a new column is one more entry.
+ */
 export const LIVE_WORKER_FIELDS = [
   "id",
   "hostname",
@@ -58,8 +73,8 @@ export const LIVE_WORKER_FIELDS = [
 ] as const satisfies readonly (keyof typeof workerSchema.shape)[];
 
 /**
- * A worker as the farm view shows it. While `connection` is online it was seen just now;
- * `last_seen_ms` counts after that.
+ * A worker as the farm view shows it. While `connection` is `online`, the worker was seen just now;
+ * `last_seen_ms` only counts after that. Loads are null when the worker has not reported them.
  */
 export const liveWorkerSchema = z
   .object(pick(workerSchema.shape, LIVE_WORKER_FIELDS))
@@ -69,29 +84,35 @@ export const liveWorkerSchema = z
     load_1min: z.number().nullable(),
   })
   .meta({ id: "LiveWorker" });
+/** A worker as the farm view shows it. */
 export type LiveWorker = z.infer<typeof liveWorkerSchema>;
 
-/** What was done since midnight UTC. */
+/** Totals since midnight UTC; `seconds` are render seconds. */
 export const todaySchema = dayTotalSchema
   .pick({ day: true, frames: true, errors: true, lost: true, seconds: true })
   .meta({ id: "Today" });
+/** Totals since midnight UTC. */
 export type Today = z.infer<typeof todaySchema>;
 
+/** The whole farm view. */
 export const farmSnapshotSchema = z
   .object({
     type: z.literal("snapshot"),
     seq: z.int(),
-    /** The manager's clock, for "ago" texts: clients' clocks differ. */
+    /** The manager's clock, for texts such as "5 min ago": clients' clocks differ. */
     now_ms: instantSchema,
     tasks: z.array(taskSummarySchema),
-    /** Tasks that have not ended and did not fit. */
+    /** How many tasks have not ended and did not fit. */
     tasks_left_out: z.int(),
     workers: z.array(liveWorkerSchema),
     today: todaySchema,
   })
   .meta({ id: "FarmSnapshot" });
 
-/** Only what changed; absent or empty: nothing of that kind. */
+/**
+ * What changed in the farm view. A field that is absent or empty means that nothing of its kind
+ * changed.
+ */
 export const farmDeltaSchema = z
   .object({
     type: z.literal("delta"),
@@ -105,14 +126,19 @@ export const farmDeltaSchema = z
   })
   .meta({ id: "FarmDelta" });
 
+/** A message of the socket GET /live. */
 export const farmMessageSchema = z.discriminatedUnion("type", [farmSnapshotSchema, farmDeltaSchema]);
+/** The whole farm view. */
 export type FarmSnapshot = z.infer<typeof farmSnapshotSchema>;
+/** What changed in the farm view. */
 export type FarmDelta = z.infer<typeof farmDeltaSchema>;
+/** A message of the socket GET /live. */
 export type FarmMessage = z.infer<typeof farmMessageSchema>;
 
 /**
- * Frame lists by state, each text one that `frame-list.ts` reads (so of at most 1,024 ranges; states that are scattered take several
- * texts). Frames in none of them are pending: a new task of a million frames is five empty arrays.
+ * Frame lists by state. Each text is one that `frame-list.ts` reads, so it has at most 1,024
+ * ranges; a state with more ranges takes several texts. Frames in none of the states are pending: a
+ * new task of a million frames is five empty arrays.
  */
 export const frameListsSchema = z
   .object({
@@ -120,33 +146,37 @@ export const frameListsSchema = z
     done: z.array(z.string()),
     failed: z.array(z.string()),
     skipped: z.array(z.string()),
-    /** Of the done ones: those that have a preview. */
+    /** The done frames that have a preview. */
     previews: z.array(z.string()),
   })
   .meta({ id: "FrameLists" });
+/** The frames of a task by state. */
 export type FrameLists = z.infer<typeof frameListsSchema>;
 
-/** Frames that changed, by the state that they are in now. */
+/** Frames that changed, by their present state. */
 export const movedFramesSchema = frameListsSchema.extend({ pending: z.array(z.string()) }).meta({ id: "MovedFrames" });
+/** Frames that changed, by their present state. */
 export type MovedFrames = z.infer<typeof movedFramesSchema>;
 
-/** One frame as it is now. More about it: `GET /tasks/N/frames?frames=…`. */
+/** One frame in its present state. `GET /tasks/N/frames?frames=…` says more about it. */
 export const liveFrameSchema = z
   .object({
     frame: z.int(),
     state: frameStateSchema,
-    /** Null when it was never leased, or was put back. */
+    /** Null when the frame was never leased, or was put back. */
     attempt: z.int().nullable(),
     worker_id: z.int().nullable(),
-    /** Render seconds; of done frames only. */
+    /** Render seconds; null for frames that are not done. */
     seconds: z.number().nullable(),
     preview: z.boolean(),
   })
   .meta({ id: "LiveFrame" });
+/** One frame in its present state. */
 export type LiveFrame = z.infer<typeof liveFrameSchema>;
 
 const logLineSchema = logPageSchema.shape.lines.element;
 
+/** The whole view of one task. */
 export const taskSnapshotSchema = z
   .object({
     type: z.literal("snapshot"),
@@ -157,32 +187,41 @@ export const taskSnapshotSchema = z
   })
   .meta({ id: "TaskSnapshot" });
 
+/** What changed in the view of one task. An absent field means that nothing of its kind changed. */
 export const taskDeltaSchema = z
   .object({
     type: z.literal("delta"),
     seq: z.int(),
     now_ms: instantSchema,
-    /** The task as it is now, leases with their progress included, but without its settings: those only change in a snapshot. */
+    /**
+     * The present task, with its leases and their progress, but without its settings: a change of
+     * the settings is sent in a snapshot only.
+     */
     task: taskSchema.omit({ settings: true }).optional(),
     frames: z.array(liveFrameSchema).optional(),
     /**
-     * Instead of `frames`, where more than 200 changed since the last message. What else is known of those that are done:
-     * `GET /tasks/N/timings?frames=…`.
+     * Sent instead of `frames` where more than 200 frames changed since the last message.
+     * `GET /tasks/N/timings?frames=…` has the seconds and workers of the done ones.
      */
     moved: movedFramesSchema.optional(),
-    /** New lines, for sockets opened with `log=1`. Older ones: `GET /tasks/N/log`. */
+    /** New lines, for sockets that were opened with `log=1`. `GET /tasks/N/log` has older ones. */
     log: z.array(logLineSchema).optional(),
   })
   .meta({ id: "TaskDelta" });
 
+/** A message of the socket GET /tasks/N/live. */
 export const taskMessageSchema = z.discriminatedUnion("type", [taskSnapshotSchema, taskDeltaSchema]);
+/** The whole view of one task. */
 export type TaskSnapshot = z.infer<typeof taskSnapshotSchema>;
+/** What changed in the view of one task. */
 export type TaskDelta = z.infer<typeof taskDeltaSchema>;
+/** A message of the socket GET /tasks/N/live. */
 export type TaskMessage = z.infer<typeof taskMessageSchema>;
 
 /**
- * GET /tasks/N/timings: done frames in columns, ascending by frame, for charts: all arrays have the same length, and index i of
- * each is about the same frame. 100,000 frames are ten pages.
+ * GET /tasks/N/timings: done frames in columns, ascending by frame, for charts. All arrays have the
+ * same length, and index i of each is about the same frame. `cursor` is null on the last page;
+ * 100,000 frames are ten pages.
  */
 export const timingsSchema = z
   .object({
@@ -194,4 +233,5 @@ export const timingsSchema = z
     cursor: z.string().nullable(),
   })
   .meta({ id: "Timings" });
+/** One page of the done frames of a task, in columns. */
 export type Timings = z.infer<typeof timingsSchema>;

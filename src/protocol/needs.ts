@@ -1,4 +1,7 @@
-/** What a task needs of a worker, and which workers offer it. Pure; the basis of dispatch. */
+/**
+ * What a task needs of a worker, and which workers offer it. Pure. Dispatch and the answers of
+ * `…/why` both use these functions.
+ */
 import type { Missing } from "./why.ts";
 
 /** What a worker must offer to do a task. */
@@ -12,9 +15,9 @@ export interface Needs {
   allow_autoexec: boolean;
 }
 
-/** What a worker offers, as it reported at registration. */
+/** What a worker offers, as it last reported. */
 export interface Offer {
-  /** The programs it found, name → version. */
+  /** The programs that it found, name → version. */
   programs: Readonly<Record<string, string>>;
   tags: readonly string[];
   allow_exec: boolean;
@@ -22,15 +25,15 @@ export interface Offer {
 }
 
 /**
- * Whether a worker can do a task: it has every program and tag, and allows what the task must be
- * allowed.
+ * Whether a worker can do a task: it has every program and tag, and gives the permissions that the
+ * task needs.
  */
 export function canDo(needs: Needs, worker: Offer): boolean {
   for (const _ of missingFor(needs, worker)) return false;
   return true;
 }
 
-/** Yields what a worker lacks for a task, one by one; yields nothing when it can do the task. */
+/** What a worker lacks for a task, one by one; nothing when it can do the task. */
 export function* missingFor(needs: Needs, worker: Offer): Generator<Missing> {
   for (const name of needs.programs) if (!Object.hasOwn(worker.programs, name)) yield { kind: "program", name };
   for (const name of needs.tags) if (!worker.tags.includes(name)) yield { kind: "tag", name };

@@ -1,18 +1,22 @@
 /** Collects `components.schemas` of the OpenAPI document: every schema with an id, once. Pure. */
 import { z } from "zod";
 
+/** A JSON object. */
 export type Json = Record<string, unknown>;
 type Direction = "input" | "output";
 
 /**
- * The document's schemas, collected by direction: a schema with defaults differs between what a
- * client sends and what it gets. References are marked with their direction (`input:Task`) until
- * all schemas are known; then `resolve` gives them their names.
+ * The schemas of the document, collected by direction: a schema with defaults differs between what
+ * a client sends and what it gets. References carry their direction (`input:Task`) until all
+ * schemas are known; then `resolve` gives them their names.
  */
 export class Components {
   readonly #definitions: Record<Direction, Map<string, Json>> = { input: new Map(), output: new Map() };
 
-  /** A schema as JSON Schema: a reference where it has an id. */
+  /**
+   * The schema as JSON Schema; a reference where it has an id. Throws when another schema of this
+   * direction has the same id and other content.
+   */
   schema(schema: z.ZodType, direction: Direction): Json {
     const {
       $schema: _,
@@ -32,7 +36,7 @@ export class Components {
     return marked(root, direction) as Json;
   }
 
-  /** The finished document: `components.schemas` filled in, every reference pointing there. */
+  /** The finished document: `components.schemas` filled in, with every reference pointing there. */
   resolve(document: Json & { components: Json }): Json {
     const split = this.#split();
     const rename = (value: unknown): unknown =>
@@ -48,7 +52,7 @@ export class Components {
     return { ...(rename(document) as Json), components: { ...(rename(document.components) as Json), schemas: sorted } };
   }
 
-  /** Ids that differ by direction, in themselves or in what they refer to. */
+  /** Ids whose schemas differ by direction, in themselves or in a schema that they refer to. */
   #split(): Set<string> {
     const { input, output } = this.#definitions;
     const split = new Set<string>();
@@ -67,14 +71,17 @@ export class Components {
   }
 }
 
-/** zod names a recursive schema without an id `__schema…`. The only one here is any JSON value. */
+/**
+ * zod gives a recursive schema without an id a name such as `__schema…`. The only one here stands
+ * for any JSON value.
+ */
 function nameOf(id: string): string {
   return id.startsWith("__schema") ? "JsonValue" : id;
 }
 
 /**
  * Mark references with their direction. An answer may gain fields, so `additionalProperties: false`
- * is taken out of what clients get.
+ * is removed from what clients get.
  */
 function marked(value: unknown, direction: Direction): unknown {
   const refs = mapRefs(value, (ref) => `${direction}:${nameOf(ref.slice("#/$defs/".length))}`);
@@ -95,7 +102,8 @@ function withoutClosing(value: unknown): unknown {
 }
 
 /**
- * Rebuild an object entry by entry (null drops one), an array item by item; anything else stays.
+ * Rebuild an object entry by entry (null drops one) or an array item by item; any other value
+ * stays.
  */
 function mapEntries(value: unknown, map: (key: string, item: unknown) => [string, unknown] | null): unknown {
   if (Array.isArray(value)) return value.map((item) => map("", item)?.[1]);

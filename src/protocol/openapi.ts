@@ -8,46 +8,50 @@ import { Components, type Json } from "./openapi-components.ts";
 import { PROBLEMS, problemSchema, type ProblemCode } from "./problem.ts";
 import type { Role } from "./token.ts";
 
+/** A role that may call a route. */
 export type Who = Role | "worker" | "share";
+/** The methods that routes use. */
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
+/** One answer of a route, for one status. */
 export interface AnswerDescription {
   description: string;
-  /** JSON body; absent for none. */
+  /** The JSON body; absent when there is none. */
   schema?: z.ZodType;
   /** Media type of a body that is not JSON. */
   media?: string;
 }
 
+/** A request header that a route reads. */
 export interface HeaderDescription {
   name: string;
   description: string;
   required?: boolean;
-  /** A regular expression that its value matches. */
+  /** A regular expression that the value matches. */
   pattern?: string;
 }
 
-/** A route as it is described. `http/server/route.ts` adds the handler. */
+/** A route without its handler, which `http/server/route.ts` adds. */
 export interface RouteDescription {
   method: Method;
-  /** With parameters in braces: `/tasks/{id}`. */
+  /** The path, with parameters in braces: `/tasks/{id}`. */
   path: string;
-  /** Unique; clients name their functions by it. */
+  /** Unique among all routes: generated clients name their functions by it. */
   operationId: string;
   tag: string;
   summary: string;
   description?: string;
   /** Roles that may call it; `anyone` needs no token. Handlers check who owns a task. */
   who: "anyone" | readonly Who[];
-  /** Its path parameters by name; one that is not listed is a plain text. */
+  /** Schemas of its path parameters by name; a parameter that is not listed is a plain text. */
   params?: Readonly<Record<string, { schema: z.ZodType }>>;
   query?: z.ZodType;
   headers?: readonly HeaderDescription[];
-  /** JSON or form body. */
+  /** The schema of a JSON or form body. */
   body?: z.ZodType;
   /** The body is bytes. */
   upload?: boolean;
-  /** Example of the body. */
+  /** An example of the body. */
   example?: unknown;
   answers: Readonly<Record<number, AnswerDescription>>;
   /** Refusals beyond those that every route with a token, a body or a query can give. */
@@ -55,7 +59,7 @@ export interface RouteDescription {
 }
 
 /**
- * The document. `version` is the manager's. Throws when two schemas of one direction share an id
+ * The document; `version` is the manager's. Throws when two schemas of one direction share an id
  * but not their content.
  */
 export function openApiDocument(routes: readonly RouteDescription[], version: string): Json {

@@ -1,10 +1,14 @@
 /**
- * Problem documents (RFC 9457). Every error that leaves the manager is one of these; `code` is the stable, machine-readable
- * word, `detail` is for people, `errors` names each offending field.
+ * Problem documents (RFC 9457). Every error that leaves the manager is one of these: `code` is the
+ * stable, machine-readable word, `detail` is for people, and `errors` names each offending field.
  */
 import { z } from "zod";
 
-/** Every code the manager can answer, with its HTTP status and title. The one list that http, agent and CLI share. */
+/**
+ * Every code that the manager can answer, with its HTTP status and title. The Worker, the agent and
+ * the command line share this list. Clients act on codes and statuses, so another code or status
+ * would break older clients.
+ */
 export const PROBLEMS = {
   invalid_request: { status: 400, title: "The request cannot be read" },
   unauthorized: { status: 401, title: "A valid token is required" },
@@ -25,22 +29,29 @@ export const PROBLEMS = {
   overloaded: { status: 503, title: "The manager is busy" },
 } as const;
 
+/** The code of a problem. */
 export type ProblemCode = keyof typeof PROBLEMS;
 
-/** One offending field: a path such as `settings.frames`, and the rule it broke. */
+/** One offending field: a path such as `settings.frames`, and the rule that it broke. */
 export interface FieldError {
   field: string;
   message: string;
 }
 
-/** A refusal as Durable Objects and pure rules return it; `src/platform/problem-response.ts` turns it into a response. */
+/**
+ * A refusal, as Durable Objects and pure rules return it; `src/platform/problem-response.ts` makes
+ * the response of it.
+ */
 export interface Refusal {
   code: ProblemCode;
   detail: string;
   errors?: FieldError[];
 }
 
-/** Shorthand for a refusal, with the field it is about where there is one. */
+/**
+ * A failed `Result` with a refusal. With `field`, the refusal names that field, with `detail` as
+ * the rule that it broke.
+ */
 export function refuse(code: ProblemCode, detail: string, field?: string): { ok: false; error: Refusal } {
   return {
     ok: false,
@@ -48,6 +59,7 @@ export function refuse(code: ProblemCode, detail: string, field?: string): { ok:
   };
 }
 
+/** A problem document, as clients get it. */
 export const problemSchema = z
   .object({
     type: z.string(),
@@ -59,4 +71,5 @@ export const problemSchema = z
   })
   .meta({ id: "Problem", description: "RFC 9457 problem document" });
 
+/** A problem document, as clients get it. */
 export type Problem = z.infer<typeof problemSchema>;

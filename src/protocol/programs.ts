@@ -1,32 +1,36 @@
 /**
- * The programs that plans may name. One row here is all that a program needs: the agent looks for
- * it, checks its version and reports it; `tablao worker` has an option for its path; the manager
- * knows its name. No schema library here.
+ * The programs that plans may name. A program needs one row here and nothing else: the agent looks
+ * for it, checks its version and reports it; `tablao worker` has an option for its path; the
+ * manager knows its name. No schema library here.
  */
 import type { Platform } from "./plan.ts";
 
 /** A program that agents look for on their machine. */
 export interface ProgramRow {
   /**
-   * Its name in plans, reports and requirements, and on the PATH (with `.exe` on Windows). Goes
-   * over the wire.
+   * Its name in plans, reports and requirements, and on the PATH (with `.exe` on Windows). The name
+   * is on the wire.
    */
   name: string;
-  /** As people write it. */
+  /** Its name in texts for people. */
   title: string;
   /** The option of `tablao worker` that gives its path: one lowercase word, `--word <path>`. */
   flag: string;
   /** Arguments that make it print its version and exit 0. */
   versionArgs: readonly string[];
   /**
-   * Finds the version in what it printed, as the first group. At most 100 characters: workers'
-   * reports are bounded.
+   * Finds the version in the program's output, as the first group. At most 100 characters: the
+   * manager limits what a worker reports.
    */
   versionPattern: RegExp;
-  /** Where its own installers put it when it is not on the PATH. */
+  /** Where the program's own installers put it when it is not on the PATH. */
   places: Partial<Record<Platform, readonly string[]>>;
 }
 
+/**
+ * The programs that agents look for. A program without a row is never found, so no worker gets the
+ * tasks that need it.
+ */
 export const PROGRAMS = [
   {
     name: "blender",
@@ -52,19 +56,21 @@ export const PROGRAMS = [
 ] as const satisfies readonly ProgramRow[];
 
 /**
- * The agent's own helper (print, sleep, demo renderer): it comes with the agent, in the agent's
- * version.
+ * The agent's own helper (print, sleep, demo renderer). It comes with the agent, in the agent's
+ * version. Plans name it, so with another name older agents would refuse them.
  */
 export const BUILT_IN_PROGRAM = "tablao-tool";
 
+/** A name that plans of all types may use. */
 export type ProgramName = (typeof PROGRAMS)[number]["name"] | typeof BUILT_IN_PROGRAM;
+/** The option of `tablao worker` that gives a program's path. */
 export type ProgramFlag = (typeof PROGRAMS)[number]["flag"];
 
 /** All names, in the order in which reports list them. */
 export const PROGRAM_NAMES: readonly ProgramName[] = [...PROGRAMS.map(({ name }) => name), BUILT_IN_PROGRAM];
 
 /**
- * Whether plans of all types may name this program; `exec` may name any other, where the worker
+ * Whether plans of all types may name this program. `exec` may name any other, where the worker
  * allows it.
  */
 export function isProgramName(name: string): name is ProgramName {

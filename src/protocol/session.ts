@@ -1,21 +1,29 @@
 /**
- * Sessions: how the page signs in (design §8). `POST /auth/session` trades a token, sent once, for an HttpOnly cookie; the page
- * never holds the token afterwards. `GET` says who is signed in, `DELETE` signs out.
+ * Sessions: how the page signs in (design §8). `POST /auth/session` trades a token, which is sent
+ * once, for an HttpOnly cookie; the page does not hold the token afterwards. `GET` says who is
+ * signed in, `DELETE` signs out.
  *
- * With the cookie, every write and every WebSocket must carry an `Origin` that is the manager's own (403 otherwise).
+ * With the cookie, every write and every WebSocket must carry an `Origin` that is the manager's
+ * own; otherwise the answer is 403.
  */
 import { z } from "zod";
 import { idSchema, instantSchema } from "./fields.ts";
 
-/** A session lasts a working day; then the page asks for a token again. */
+/**
+ * How long a session lasts: a working day. Longer, a stolen cookie works longer; shorter, people
+ * must sign in again during their work.
+ */
 export const SESSION_MS = 12 * 3_600_000;
 
-/** `token`: an admin's, artist's or viewer's long-lived token, or the text of a share link. */
+/**
+ * POST /auth/session. `token` is the long-lived token of an admin, artist or viewer, or the text of
+ * a share link.
+ */
 export const sessionCreateSchema = z
   .strictObject({ token: z.string().min(1).max(4_096) })
   .meta({ id: "SessionCreate" });
 
-/** Who is signed in. Never the token. */
+/** Who is signed in. The token is never in the answer. */
 export const sessionSchema = z
   .object({
     role: z.enum(["admin", "artist", "viewer", "share"]),
@@ -29,4 +37,5 @@ export const sessionSchema = z
       .meta({ description: "When to sign in again; null for a bearer token without an end" }),
   })
   .meta({ id: "Session" });
+/** Who is signed in. */
 export type Session = z.infer<typeof sessionSchema>;

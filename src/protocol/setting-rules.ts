@@ -4,8 +4,9 @@ import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "./problem.ts";
 
 /**
- * The values of known names that are not set. The paths are settings of the 2015 protocol; empty
- * means that each worker uses the path it found itself.
+ * The values of known names that are not set. `lease_s` is in seconds. The paths are settings of
+ * the 2015 protocol; an empty path means that each worker uses the path that it found itself.
+ * Without a name here, `GET /settings` of a new farm does not list it.
  */
 export const DEFAULTS: Readonly<Record<string, unknown>> = {
   lease_s: 60,
@@ -15,7 +16,7 @@ export const DEFAULTS: Readonly<Record<string, unknown>> = {
 };
 
 /**
- * The rules that a value breaks; the fields of the errors start with the setting's name. Null
+ * The rules that a value breaks, as field errors whose fields start with the setting's name. Null
  * breaks none: it deletes the setting. `checkPreset` checks the content of a preset, and names
  * fields that start with `value`.
  */

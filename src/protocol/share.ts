@@ -1,9 +1,15 @@
 /**
- * Share links: one task to look at, without an account. A link carries a signed token in its fragment, which browsers send to
- * nobody; the page trades it for a session (`POST /auth/session`), other clients send it as a bearer token.
+ * Share links: a link shows one task to people without an account. It carries a signed token in its
+ * fragment, which browsers never send. The page trades the token for a session
+ * (`POST /auth/session`); other clients send it as a bearer token.
  *
- * It opens: the task (without settings, owner and error texts), its frames (without error texts), its committed files one by
- * one, previews, timings and the task's live socket (without the log). It opens nothing else: no log, no zip, no workers, no lists.
+ * A link gives access to:
+ * - the task, without settings, owner, error texts and the submitter's own id;
+ * - its frames, without error texts;
+ * - its committed files one by one, previews and timings;
+ * - the task's live socket, without the log.
+ *
+ * It gives access to nothing else: no log, no zip, no workers, no lists.
  */
 import { z } from "zod";
 import { idSchema, instantSchema } from "./fields.ts";
@@ -22,6 +28,7 @@ export const shareCreateSchema = z
   })
   .meta({ id: "ShareCreate" });
 
+/** A share link; `url` contains the token. */
 export const shareSchema = z
   .object({
     task_id: idSchema,
@@ -30,9 +37,13 @@ export const shareSchema = z
     expires_ms: instantSchema,
   })
   .meta({ id: "Share" });
+/** A share link. */
 export type Share = z.infer<typeof shareSchema>;
 
-/** Claims of a share token. `generation`: the task's; revoking raises it, and older links are void (within 60 s everywhere). */
+/**
+ * Claims of a share token. `generation` is that of the task's links: revoking raises it, and older
+ * links are refused (within 60 s everywhere). `exp_ms` is the instant at which the link ends.
+ */
 export interface ShareClaims {
   task: number;
   generation: number;

@@ -1,4 +1,4 @@
-/** Reading a task's rows in a backup, for the command line. Pure. */
+/** Reads a task's rows in a backup, for the command line. Pure. */
 import type { BackupRow } from "./backup.ts";
 import type { OutputFile } from "./task.ts";
 
@@ -6,8 +6,8 @@ import type { OutputFile } from "./task.ts";
 export type StoredFrame = { state: "done"; attempt: number; files: readonly OutputFile[] } | { state: "failed" };
 
 /**
- * The part of a task's stored record (`task/rules/record.ts`) that is needed here. `tail`: the
- * recent events.
+ * The part of a task's stored record (`task/rules/record.ts`) that is needed here. The stored key
+ * `tail` holds the recent events.
  */
 interface StoredRecord {
   ledger: { event_seq: number };
@@ -21,13 +21,13 @@ export interface BackedUpFile extends OutputFile {
 
 /** What a task's rows say about things that are stored elsewhere. */
 export interface BackedUpTask {
-  /** Committed files: objects of the bucket. */
+  /** Committed files, which are objects of the bucket. */
   files: BackedUpFile[];
-  /** Events with a `seq` up to this one are in D1; later ones are in the rows. */
+  /** Events with a `seq` up to this one are in D1; later events are in the rows. */
   historyThrough: number;
 }
 
-/** Read a task's rows. Throws when they are not those of a task. */
+/** Read a task's rows. Throws when they have no record, or hold text that is not JSON. */
 export function snapshotOf(rows: readonly BackupRow[]): BackedUpTask {
   const json = (table: string): unknown[] =>
     rows.filter(([of]) => of === table).map(([, row]) => JSON.parse(row["json"] as string) as unknown);
@@ -42,7 +42,10 @@ export function snapshotOf(rows: readonly BackupRow[]): BackedUpTask {
   return { files, historyThrough: Math.min(record.ledger.event_seq + 1, ...waiting) - 1 };
 }
 
-/** The rows in the order of a restore: the definition last, because with it the task exists. */
+/**
+ * The rows in the order of a restore: the definition comes last, because the task exists once the
+ * definition is stored.
+ */
 export function inRestoreOrder(rows: readonly BackupRow[]): BackupRow[] {
   return [...rows.filter(([table]) => table !== "definition"), ...rows.filter(([table]) => table === "definition")];
 }

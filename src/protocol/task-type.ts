@@ -1,4 +1,4 @@
-/** Task types for submit forms, and the plan of a task for people to read. */
+/** Task types for submit forms, and the command of a task for people to read. */
 import { z } from "zod";
 import { commandSchema, PLATFORMS } from "./plan.ts";
 
@@ -29,6 +29,7 @@ export const taskTypesSchema = z
     ),
   })
   .meta({ id: "TaskTypes" });
+/** All task types. */
 export type TaskTypes = z.infer<typeof taskTypesSchema>;
 
 /** Query of GET /tasks/N/plan. */
@@ -38,8 +39,9 @@ export const planQuery = z.strictObject({
 });
 
 /**
- * GET /tasks/N/plan: the command that a worker runs for one frame, by the compiler that makes the
- * plans of leases.
+ * GET /tasks/N/plan: the command that a worker runs for one frame. The compiler that makes the
+ * plans of leases makes it.
  */
 export const taskPlanSchema = z.object({ frame: z.int(), command: commandSchema }).meta({ id: "TaskPlan" });
+/** The command that a worker runs for one frame. */
 export type TaskPlan = z.infer<typeof taskPlanSchema>;

@@ -1,4 +1,4 @@
-/** Tasks: what is submitted, what is shown, what may be changed. */
+/** Tasks: what is submitted, what is shown, and what may be changed. */
 import { z } from "zod";
 import { MAX_LEASE_FRAMES, TASK_STATUSES } from "./constants.ts";
 import {
@@ -12,18 +12,32 @@ import {
   tagSchema,
 } from "./fields.ts";
 
+/** A status of a task. */
 export const taskStatusSchema = z.enum(TASK_STATUSES);
 export type { TaskStatus } from "./constants.ts";
 
+/**
+ * The states of a frame (P1). On the wire and stored: frames in a state under another name would
+ * not be found.
+ */
 export const FRAME_STATES = ["pending", "leased", "done", "failed", "skipped"] as const;
+/** A state of a frame. */
 export const frameStateSchema = z.enum(FRAME_STATES);
+/** A state of a frame. */
 export type FrameState = z.infer<typeof frameStateSchema>;
 
 const DEFAULT_PRIORITY = 50;
-/** One minute: long enough for a laptop's network to hiccup, short enough that a dead machine costs little (P5). */
+/**
+ * How long a lease lasts, in milliseconds, when neither task nor farm sets it (P5). Shorter, a
+ * short failure of a laptop's network costs a lease; longer, the frames of a dead machine wait
+ * longer.
+ */
 export const DEFAULT_LEASE_MS = 60_000;
 
-/** Settings are interpreted by the compiler; the seed sends them as a JSON string, we take an object, too. */
+/**
+ * The compiler interprets the settings. The 2015 protocol sends them as a JSON string; we take an
+ * object as well.
+ */
 const settingsSchema = z
   .union([
     z.record(z.string(), z.json()),
@@ -37,7 +51,7 @@ const settingsSchema = z
           if (typeof value === "object" && value !== null && !Array.isArray(value))
             return value as Record<string, unknown>;
         } catch {
-          // Falls through to the one message for both cases.
+          // The message below is for this case, too.
         }
         context.addIssue({ code: "custom", message: "must be an object, or a string that holds a JSON object" });
         return z.NEVER;
@@ -45,15 +59,18 @@ const settingsSchema = z
   ])
   .meta({ description: "Settings for the task, interpreted by the compiler: an object, or a JSON string as in 2015" });
 
+/** A task that must be done first. */
 export const dependencySchema = z
   .strictObject({
     task: idSchema,
-    /** `all`: wait for the whole task. `same`: frame n waits for frame n only. */
+    /** `all`: wait for the whole task. `same`: frame n waits for frame n of the other task only. */
     frames: z.enum(["all", "same"]).default("all"),
   })
   .meta({ id: "Dependency" });
+/** A task that must be done first. */
 export type Dependency = z.infer<typeof dependencySchema>;
 
+/** POST /tasks: a new task. `depends_on` takes ids of tasks as well. */
 export const taskSubmitSchema = z
   .strictObject({
     type: z.string().min(1).max(64).meta({ description: "The compiler to use" }),
@@ -97,12 +114,18 @@ export const taskSubmitSchema = z
     paused: z.boolean().default(false).meta({ description: "Submit, but do not start" }),
   })
   .meta({ id: "TaskSubmit" });
+/** A submitted task, with its defaults filled in. */
 export type TaskSubmit = z.infer<typeof taskSubmitSchema>;
 
-/** `status` verbs of PATCH. With `frames`, requeue and skip act on those frames only. */
+/**
+ * The verbs that `status` of a PATCH can have. With `frames`, requeue and skip act on those frames
+ * only. On the wire: a verb under another name would be refused.
+ */
 export const TASK_ACTIONS = ["pause", "resume", "cancel", "requeue", "skip"] as const;
+/** One of those verbs. */
 export type TaskAction = (typeof TASK_ACTIONS)[number];
 
+/** PATCH /tasks/N: change a task, or (from a worker) report on it. */
 export const taskPatchSchema = z
   .strictObject({
     priority: prioritySchema.optional(),
@@ -124,21 +147,29 @@ export const taskPatchSchema = z
     message: "says which frames to skip",
   })
   .meta({ id: "TaskPatch" });
+/** A change of a task, or a report on it. */
 export type TaskPatch = z.infer<typeof taskPatchSchema>;
 
+/** How many frames of a task are in each state; `total` is the sum. */
 export const frameCountsSchema = z
   .object({ total: z.int(), pending: z.int(), leased: z.int(), done: z.int(), failed: z.int(), skipped: z.int() })
   .meta({ id: "FrameCounts" });
+/** How many frames of a task are in each state. */
 export type FrameCounts = z.infer<typeof frameCountsSchema>;
 
 /**
- * When the task will be done, as instants: from the frame times measured so far, their spread and the workers on it now. An
- * estimate of the renderer's work, not a promise: workers come and go.
+ * When the task will be done: the earliest and the latest instant. They follow from the frame times
+ * measured so far, their spread, and the workers that are on it now. They are an estimate and no
+ * promise: workers come and go.
  */
 export const etaSchema = z.object({ low_ms: instantSchema, high_ms: instantSchema }).meta({ id: "Eta" });
+/** The earliest and the latest instant at which a task will be done. */
 export type Eta = z.infer<typeof etaSchema>;
 
-/** What every list shows of a task: the registry holds one of these per task. The first eight are the seed's. */
+/**
+ * What every list shows of a task; the registry holds one of these for each task. The first eight
+ * fields are those of the 2015 protocol.
+ */
 export const taskSummarySchema = z
   .object({
     id: idSchema,
@@ -166,17 +197,23 @@ export const taskSummarySchema = z
     eta: etaSchema.nullable().meta({ description: "Null while nobody works on it, or nothing has been measured" }),
   })
   .meta({ id: "TaskSummary" });
+/** What every list shows of a task. */
 export type TaskSummary = z.infer<typeof taskSummarySchema>;
 
+/** A committed file of a frame; `size` is in bytes. */
 export const outputFileSchema = z
   .object({
     name: z.string(),
     size: z.int().min(0),
     sha256: sha256Schema,
-    /** A small picture of the frame, made by the agent; absent for the frame's own file, which comes first. */
+    /**
+     * `preview`: a small picture of the frame, made by the agent. Absent for the frame's own file,
+     * which comes first.
+     */
     kind: z.literal("preview").optional(),
   })
   .meta({ id: "OutputFile" });
+/** A committed file of a frame. */
 export type OutputFile = z.infer<typeof outputFileSchema>;
 
 const liveLeaseSchema = z
@@ -191,6 +228,10 @@ const liveLeaseSchema = z
   })
   .meta({ id: "LiveLease" });
 
+/**
+ * GET /tasks/N. `settings` are the normalised ones, `lease_ms` is in milliseconds, and `leases` are
+ * the live leases.
+ */
 export const taskSchema = taskSummarySchema
   .extend({
     frame_list: z.string(),
@@ -202,13 +243,21 @@ export const taskSchema = taskSummarySchema
     lease_ms: z.int(),
     tries: z.int(),
     leases: z.array(liveLeaseSchema),
-    /** Workers kept off this task for a while after failing it again and again. */
+    /**
+     * The task's blocklist: workers that failed it repeatedly get no frames of it before
+     * `until_ms`.
+     */
     kept_off: z.array(z.object({ worker_id: z.int(), until_ms: instantSchema })),
     waits_for: z.array(z.int()).meta({ description: "Tasks it still waits for" }),
   })
   .meta({ id: "Task" });
+/** A task with all its fields. */
 export type Task = z.infer<typeof taskSchema>;
 
+/**
+ * One frame. `attempt` and `worker_id` are null when it was never leased or was put back; `seconds`
+ * are render seconds of a done frame.
+ */
 export const frameSchema = z
   .object({
     frame: z.int(),
@@ -222,21 +271,28 @@ export const frameSchema = z
     files: z.array(outputFileSchema),
   })
   .meta({ id: "Frame" });
+/** One frame. */
 export type Frame = z.infer<typeof frameSchema>;
 
+/** GET /tasks/N/frames: frames ascending; `cursor` is null on the last page. */
 export const framesPageSchema = z
   .object({ frames: z.array(frameSchema), cursor: z.string().nullable() })
   .meta({ id: "FramesPage" });
 
+/** GET /tasks: the newest first; `cursor` is null on the last page. */
 export const taskListSchema = z
   .object({ tasks: z.array(taskSummarySchema), cursor: z.string().nullable() })
   .meta({ id: "TaskList" });
 
-/** POST /tasks/N/log: text of one lease's process, whole lines. */
+/** POST /tasks/N/log: whole lines of text of one lease's process. */
 export const logAppendSchema = z
   .strictObject({ attempt: z.int().min(1), text: z.string().min(1).max(1_000_000) })
   .meta({ id: "LogAppend" });
 
+/**
+ * GET /tasks/N/log: texts of the log, ascending by `seq`. `worker_id` and `attempt` are null for
+ * texts that no lease wrote.
+ */
 export const logPageSchema = z
   .object({
     lines: z.array(
@@ -252,4 +308,5 @@ export const logPageSchema = z
     dropped: z.boolean().meta({ description: "Older text was dropped to bound the log" }),
   })
   .meta({ id: "LogPage" });
+/** One page of a task's log. */
 export type LogPage = z.infer<typeof logPageSchema>;

@@ -1,2 +1,5 @@
-/** The version of manager, agent and command line: one, for they are released together. A test holds it to package.json. */
+/**
+ * The version of manager, agent and command line, which are released together. A test fails when it
+ * differs from that of package.json.
+ */
 export const VERSION = "0.1.0";

@@ -6,9 +6,9 @@ import { z } from "zod";
 import { idSchema, instantSchema } from "./fields.ts";
 import { taskStatusSchema } from "./task.ts";
 
-/** What holds a task back, whichever worker asks; the first that applies. */
+/** What holds a task back for every worker; the first that applies. */
 const TASK_RULES = [
-  /** Nothing: the next worker that asks gets frames of it, or workers have some already. */
+  /** Nothing: the next worker that asks gets frames of it, or workers render some already. */
   "none",
   /** Completed, failed or canceled. */
   "ended",
@@ -19,7 +19,7 @@ const TASK_RULES = [
   "all_leased",
   /** No worker has ever registered. */
   "no_workers",
-  /** There are workers, and each is kept from it by a rule of its own: `workers`. */
+  /** There are workers, and a rule keeps each of them from the task: `workers`. */
   "workers_held",
 ] as const;
 
@@ -27,27 +27,25 @@ const TASK_RULES = [
 const WORKER_RULES = [
   /** Nothing: it gets the task (or the task `task_id`) when it asks. */
   "none",
-  /** It shows no sign of life, or it said that it leaves. */
+  /** It sends nothing, or it reported that it leaves. */
   "offline",
   "disabled",
   "draining",
-  /** The task needs what the worker does not have: `missing`. */
+  /** The worker lacks what the task needs: `missing`. */
   "cannot",
-  /** It is on the task's blocklist until `until_ms`, because it failed the task again and again. */
+  /** It is on the task's blocklist until `until_ms`, because it failed the task repeatedly. */
   "kept_off",
-  /**
-   * The task declined it a moment ago (it had nothing for it), and is not offered to it before
-   * `until_ms`.
-   */
+  /** The task had nothing for it a moment ago, and is not offered to it before `until_ms`. */
   "refused",
   /** Task `task_id` goes first: it has a higher priority, or is older. */
   "outranked",
   /** It renders `task_id` and has no free slot. */
   "busy",
-  /** No task has frames that could be claimed. Of a worker only, not of a worker and a task. */
+  /** No task has frames that could be claimed. Only for a worker, not for a worker and a task. */
   "nothing_pending",
 ] as const;
 
+/** One thing that a worker lacks for a task. */
 export const missingNeedSchema = z
   .object({
     kind: z.enum(["program", "tag", "exec", "autoexec"]),
@@ -55,6 +53,7 @@ export const missingNeedSchema = z
     name: z.string(),
   })
   .meta({ id: "Missing" });
+/** One thing that a worker lacks for a task. */
 export type Missing = z.infer<typeof missingNeedSchema>;
 
 /** A worker, and what keeps it from a task. */
@@ -66,12 +65,13 @@ export const workerHoldSchema = z
     rule: z.enum(WORKER_RULES),
     text: z.string(),
     missing: z.array(missingNeedSchema),
-    /** kept_off, refused: until when. */
+    /** kept_off, refused: the instant at which the rule ends. */
     until_ms: instantSchema.nullable(),
-    /** outranked: the task that goes first. busy: the one it renders. */
+    /** outranked: the task that goes first. busy: the task that it renders. */
     task_id: idSchema.nullable(),
   })
   .meta({ id: "WorkerHold" });
+/** A worker, and what keeps it from a task. */
 export type WorkerHold = z.infer<typeof workerHoldSchema>;
 
 /** GET /tasks/N/why. */
@@ -82,18 +82,22 @@ export const taskWhySchema = z
     rule: z.enum(TASK_RULES),
     text: z.string(),
     /**
-     * Workers that would get frames of it if they asked now; the task's own rule lifted where one
-     * holds it.
+     * How many workers would get frames of the task if they asked now. Where the task's own rule
+     * holds it, it is counted as if that rule did not apply.
      */
     would_fit: z.int(),
-    /** depends: the tasks, with how they stand; `status` null when it has been removed. */
+    /** depends: the tasks and their statuses; null when a task has been removed. */
     waits_for: z.array(z.object({ task_id: idSchema, status: taskStatusSchema.nullable() })),
-    /** How many workers each rule holds, most first; `none` counts those that nothing holds. */
+    /**
+     * How many workers each rule holds, the largest number first; `none` counts those that no rule
+     * holds.
+     */
     counts: z.array(z.object({ rule: z.enum(WORKER_RULES), workers: z.int() })),
-    /** Each worker, those nearest to getting it first; at most 200. */
+    /** The workers, at most 200; those that are nearest to getting the task come first. */
     workers: z.array(workerHoldSchema),
   })
   .meta({ id: "TaskWhy" });
+/** Why a task waits. */
 export type TaskWhy = z.infer<typeof taskWhySchema>;
 
 /** GET /workers/N/why. */
@@ -105,14 +109,14 @@ export const workerWhySchema = z
     rule: z.enum(WORKER_RULES),
     text: z.string(),
     /**
-     * none: what it is given when it asks. busy: what it renders. kept_off, refused: the task it
-     * could have soonest.
+     * none: the task that it gets when it asks. busy: the task that it renders. kept_off, refused:
+     * the task that it could get soonest.
      */
     task_id: idSchema.nullable(),
     until_ms: instantSchema.nullable(),
     /**
-     * Tasks with frames to give out that it cannot do or must not have, in the order of dispatch;
-     * at most 50.
+     * Tasks with claimable frames that it cannot do or must not get, at most 50, in the order of
+     * dispatch.
      */
     passed_over: z.array(
       z.object({
@@ -125,4 +129,5 @@ export const workerWhySchema = z
     ),
   })
   .meta({ id: "WorkerWhy" });
+/** Why a worker is idle. */
 export type WorkerWhy = z.infer<typeof workerWhySchema>;

@@ -1,9 +1,9 @@
-/** Workers: what an agent reports, what lists show, what a push says. */
+/** Workers: what an agent reports, what lists show, and what the manager pushes. */
 import { z } from "zod";
 import { idSchema, instantSchema, lineSchema, machineTextSchema, tagSchema } from "./fields.ts";
 import { PLATFORMS } from "./plan.ts";
 
-/** A program the agent found, by its name in plans, with the version it printed. */
+/** Programs that the agent found: their names in plans, with the versions that they printed. */
 const programsSchema = z.record(z.string().regex(/^[a-z0-9_-]{1,32}$/), lineSchema(200));
 
 const load = z.number().min(0).max(1e6);
@@ -20,7 +20,7 @@ const updateLessFrequentSchema = z.object({
   worker_num_cpus: z.int().min(0).max(100_000),
 });
 
-/** Fields an agent may report at registration and later. */
+/** Fields that an agent may report at registration and later. */
 const reportFields = {
   hostname: lineSchema(253).min(1),
   system: lineSchema(200),
@@ -44,36 +44,54 @@ const reportFields = {
   update_less_frequent: updateLessFrequentSchema.optional(),
 };
 
+/** POST /workers: an agent registers. */
 export const workerRegisterSchema = z.strictObject(reportFields).meta({ id: "WorkerRegister" });
+/** A registration, as an agent sends it. */
 export type WorkerRegister = z.infer<typeof workerRegisterSchema>;
 
+/** PATCH /workers/N: a worker asks for work or reports, or an admin switches it. */
 export const workerPatchSchema = z
   .strictObject({
     ...z.object(reportFields).partial().shape,
     /**
-     * `available` asks for work; `rendering` says it is busy; `enabled`, `disabled` switch it on and off (admins, and the
-     * worker itself).
+     * `available` asks for work; `rendering` reports that it is busy; `enabled` and `disabled`
+     * switch the worker on and off (admins, and the worker itself); `drain` lets it finish what
+     * runs and gives it no more.
      */
     status: z.enum(["available", "rendering", "enabled", "disabled", "drain"]).optional(),
-    /** With `available`: the last task that had nothing for this worker, and for how long not to offer it again. */
+    /**
+     * With `available`: the last task that had nothing for this worker, and for how many
+     * milliseconds not to offer it again.
+     */
     refused: z.strictObject({ task_id: idSchema, retry_after_ms: z.int().min(0).max(86_400_000) }).optional(),
     activity: machineTextSchema(4_096).nullable().optional(),
     log: machineTextSchema(65_536).nullable().optional(),
     time_cost: z.number().min(0).max(1e9).nullable().optional(),
-    /** The agent is stopping on purpose: offline at once, not after the silence. */
+    /**
+     * The agent is stopping on purpose: the worker is offline at once, not only after
+     * OFFLINE_AFTER_MS.
+     */
     leaving: z.boolean().optional(),
   })
   .refine((patch) => Object.values(patch).some((value) => value !== undefined), "must change something")
   .meta({ id: "WorkerPatch" });
+/** A change of a worker, or its report. */
 export type WorkerPatch = z.infer<typeof workerPatchSchema>;
 
-/** PATCH /workers/N. `epoch` goes into the claim. */
+/**
+ * The answer to PATCH /workers/N: the task to claim from (null for none). `epoch` goes into the
+ * claim.
+ */
 export const workerPatchedSchema = z
   .object({ task_id: idSchema.nullable(), epoch: z.int(), status: z.enum(["enabled", "disabled", "rendering"]) })
   .meta({ id: "WorkerPatched" });
+/** The answer to PATCH /workers/N. */
 export type WorkerPatched = z.infer<typeof workerPatchedSchema>;
 
-/** The documented object of GET /workers, and what follows it. */
+/**
+ * One worker, as GET /workers shows it. The fields up to `time_cost` are those of the 2015
+ * protocol.
+ */
 export const workerSchema = z
   .object({
     activity: z.string().nullable(),
@@ -98,18 +116,23 @@ export const workerSchema = z
     last_seen_ms: instantSchema,
   })
   .meta({ id: "Worker" });
+/** One worker, as lists show it. */
 export type Worker = z.infer<typeof workerSchema>;
 
+/** GET /workers: hostname → worker. */
 export const workersSchema = z
   .record(z.string(), workerSchema)
   .meta({ id: "Workers", description: "Keyed by hostname" });
 
-/** POST /workers. `secret` is shown once, to a worker that was not known. */
+/**
+ * The answer to POST /workers. `secret` is in this one answer only, and only for a worker that was
+ * not known.
+ */
 export const workerRegisteredSchema = z
   .record(z.string(), workerSchema.extend({ secret: z.string().optional() }))
   .meta({ id: "WorkerRegistered" });
 
-/** GET /workers/N. */
+/** GET /workers/N: the worker, with its latest report. */
 export const workerInfoSchema = workerSchema
   .extend({
     mac_address: z.int(),
@@ -117,24 +140,37 @@ export const workerInfoSchema = workerSchema
     update_less_frequent: updateLessFrequentSchema,
   })
   .meta({ id: "WorkerInfo" });
+/** One worker, with its latest report. */
 export type WorkerInfo = z.infer<typeof workerInfoSchema>;
 
-/** Sent by an agent over its socket; answered by the runtime itself without waking the object. */
+/**
+ * An agent or a page sends this over its socket; the runtime itself answers PONG, without waking
+ * the object. With other texts, older agents would wake the object and get no answer.
+ */
 export const PING = "ping";
+/** The answer to PING. */
 export const PONG = "pong";
-/** Agents ping this often; a worker silent for three of these is offline. */
+/**
+ * Milliseconds between two pings of an agent. Longer, the manager notices later that a worker has
+ * gone; shorter, idle agents send more.
+ */
 export const PING_MS = 15_000;
+/**
+ * A worker whose socket is silent for three pings is offline. With fewer pings, one that is lost or
+ * late would make a worker offline.
+ */
 export const OFFLINE_AFTER_MS = 3 * PING_MS;
 
 /** What the manager pushes over a worker's socket. */
 export const pushSchema = z.discriminatedUnion("type", [
-  /** There may be work: ask with PATCH available. */
+  /** There may be work: ask with PATCH, status `available`. */
   z.object({ type: z.literal("work") }),
-  /** These leases are gone: kill their processes. */
+  /** These leases have ended: kill their processes. */
   z.object({ type: z.literal("cancel"), task_id: idSchema, lease_ids: z.array(z.string()) }),
-  /** Finish what runs, take nothing more. */
+  /** Finish what runs, and take nothing more. */
   z.object({ type: z.literal("drain") }),
   /** Take work again. */
   z.object({ type: z.literal("enable") }),
 ]);
+/** What the manager pushes over a worker's socket. */
 export type Push = z.infer<typeof pushSchema>;
