@@ -1,4 +1,7 @@
-/** The manager's Worker: requests and the daily clock in, Durable Object classes out. */
+/**
+ * The manager's Worker: it takes requests and the daily cron trigger (`triggers` in wrangler.toml),
+ * and exports the classes of the Durable Objects.
+ */
 import { sweepStaleUploads } from "./files/sweep.ts";
 import { buildRouter } from "./http/server/router.ts";
 import { ROUTES } from "./http/routes/index.ts";
@@ -11,7 +14,7 @@ const fetch = buildRouter(ROUTES);
 
 export default {
   fetch,
-  /** Once a day (`triggers` in wrangler.toml): uploads that nobody finished. */
+  /** Once a day: deletes uploads that were begun and never finished. */
   async scheduled(controller, env) {
     await sweepStaleUploads(env, controller.scheduledTime);
   },

@@ -19,22 +19,22 @@ import { listOfFrames } from "../protocol/frame-list.ts";
 const PATTERN = "frame_####";
 
 /**
- * Blender's exit code when Python raises in it, in our script or in an add-on. Without this option
- * Blender may exit 0.
+ * Blender's exit code when Python raises in it, in our script or in an add-on. Without the option
+ * `--python-exit-code`, Blender may exit 0.
  */
 const PYTHON_EXIT_CODE = "13";
 
-/** A frame number in that syntax. */
+/** A frame number in Blender's syntax: see `frameArgument`. */
 function written(frame: number): string {
   return String(frame < 0 ? frame - 1 : frame);
 }
 
 /**
  * The frames in Blender's syntax: `3,5,7..8`. A frame below 0 counts from the end of the scene
- * (`-1` is the last frame); the script sets the end to 0, so frame -5 is written -6.
+ * (`-1` is the last frame). The script sets the end to 0, so frame -5 is written as -6.
  */
 export function frameArgument(frames: readonly number[]): string {
-  // A range across zero would mix both ways of counting, so it is split there.
+  // A range across zero would mix both ways of counting, so it is split at zero.
   return [frames.filter((frame) => frame < 0), frames.filter((frame) => frame >= 0)]
     .flatMap((part) => listOfFrames(part))
     .map(({ start, end }) => (start === end ? written(start) : `${written(start)}..${written(end)}`))
@@ -46,6 +46,7 @@ function fileArgument(file: BlenderSettings["file"], assets: BlenderSettings["as
   return assets.some((asset) => asset.path === file) ? { in: file } : file;
 }
 
+/** The compiler of `blender_render`. */
 export const blenderRender: Compiler<BlenderSettings> = {
   ...DEFAULT_TRAITS,
   type: "blender_render",

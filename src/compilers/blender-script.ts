@@ -7,6 +7,7 @@
  */
 import { FATAL_PREFIX } from "../protocol/constants.ts";
 
+/** What the script changes in the scene; null leaves the scene's own value. */
 export interface BlenderOverrides {
   scene: string | null;
   camera: string | null;
@@ -20,8 +21,8 @@ export interface BlenderOverrides {
 }
 
 /**
- * Exit code after a fatal line. Blender's own codes are 0, 1 and 11, so the code shows where a
- * failure came from.
+ * Exit code after a fatal line. Blender's own codes are 0, 1 and 11; with one of them, the code
+ * would not show that the script ended the process.
  */
 const FATAL_EXIT_CODE = 12;
 
@@ -43,13 +44,13 @@ export function pythonValue(value: unknown): string {
   return `json.loads(${JSON.stringify(asciiJson(value))})`;
 }
 
-/** The program for `--python-expr`. */
+/** The text of the program, for `--python-expr`. */
 export function blenderScript(overrides: BlenderOverrides): string {
   return `import json\nwanted = ${pythonValue(overrides)}\n${PROGRAM}`;
 }
 
-// Blender renders a missing texture pink and exits 0. Such a frame is a failure, so missing files
-// are looked for before.
+// Blender renders a missing texture pink and exits 0. Such a frame is a failure, so the program
+// looks for missing files before the render.
 const PROGRAM = String.raw`
 import bpy, os, re, sys
 
@@ -103,7 +104,8 @@ def missing_files():
                 yield "missing file '%s' (%s \"%s\")" % (shown.replace("\\", "/"), kind, thing.name)
 
 def choose_engine(scene, engine):
-    # EEVEE was BLENDER_EEVEE_NEXT in Blender 4.2 to 4.5 only; both names mean the EEVEE this Blender has.
+    # EEVEE was BLENDER_EEVEE_NEXT in Blender 4.2 to 4.5 only. Both names stand for the EEVEE that
+    # this Blender has.
     eevee = ["BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"]
     for name in [engine] + [other for other in eevee if engine in eevee and other != engine]:
         try:
@@ -131,12 +133,13 @@ def set_denoise(scene, denoise):
 def set_camera(scene, name):
     camera = named([thing for thing in scene.objects if thing.type == "CAMERA"], name, "camera")
     scene.camera = camera
-    # Markers bound to cameras would switch away from it.
+    # Markers that are bound to other cameras would switch to those.
     for marker in scene.timeline_markers:
         marker.camera = None
 
 def reach_below_zero(scene):
-    # -f counts a negative number from the last frame of the scene, so that one must be 0 while Blender reads it.
+    # -f counts a negative number from the last frame of the scene. That frame must be 0 while
+    # Blender reads the number.
     kept = (scene.frame_start, scene.frame_end)
     scene.frame_start = scene.frame_end = 0
     def restore(*_):
@@ -144,7 +147,8 @@ def reach_below_zero(scene):
     bpy.app.handlers.render_init.append(restore)
 
 def mute_file_outputs():
-    # They write wherever the scene says, outside the lease's folder, and scripts need not be allowed for it.
+    # File Output nodes write wherever the scene says, also outside the lease's folder, and do so
+    # even where scripts are not allowed.
     trees = [getattr(scene, name, None) for scene in bpy.data.scenes for name in ("node_tree", "compositing_node_group")]
     found = 0
     for tree in [tree for tree in trees if tree is not None] + list(bpy.data.node_groups):

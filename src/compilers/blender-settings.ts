@@ -1,4 +1,4 @@
-/** Settings of `blender_render`, and the names that clients of 2015 have for them. */
+/** The settings of `blender_render`, and the names that clients of 2015 have for them. */
 import { z } from "zod";
 import { lineSchema } from "../protocol/fields.ts";
 import { quoted } from "./check.ts";
@@ -14,7 +14,7 @@ const MAX_BLENDER_FRAME = 1_048_574;
 
 const ENGINES = ["CYCLES", "BLENDER_EEVEE", "BLENDER_EEVEE_NEXT", "BLENDER_WORKBENCH"] as const;
 
-/** Short names that people and old clients use. */
+/** Short names of formats that people and old clients use. */
 const FORMAT_NAMES: Record<string, PictureFormat> = { JPG: "JPEG", EXR: "OPEN_EXR" };
 
 const format = z.preprocess(
@@ -26,14 +26,14 @@ const format = z.preprocess(
   z.enum(Object.keys(PICTURE_EXTENSIONS) as PictureFormat[]),
 );
 
-/** A name inside a .blend: Blender 5 allows 255 bytes. */
+/** A name inside a .blend file: Blender 5 allows 255 bytes. */
 const blenderName = lineSchema(255)
   .min(1)
   .refine((name) => name.isWellFormed(), "must be well-formed Unicode");
 
 /**
  * The settings that a render preset may hold: how a picture is made, never which picture, and never
- * what may run.
+ * what may run. A setting that is added here can then be set for all tasks that name a preset.
  */
 export const presetFields = {
   format,
@@ -57,8 +57,8 @@ interface FileBySystem {
 
 const blendPath = lineSchema(1_024).min(1);
 /**
- * The schema of an old name. `modernised` renames it, so it is only left when the new name was
- * given, too.
+ * The schema of a name of 2015. `modernised` renames it, so it is only left when the present name
+ * was given as well.
  */
 const oldName = (now: string) => z.never({ error: `is the name of 2015 for \`${now}\`: give one of them` }).optional();
 const ignored = z.string().max(4_096).optional();
@@ -92,6 +92,10 @@ const fields2015 = {
 
 const BY_SYSTEM = { file_path_linux: "linux", file_path_win: "windows", file_path_osx: "darwin" } as const;
 
+/**
+ * Names of all settings, those of 2015 included. A missing name would not be suggested for a
+ * mistyped one.
+ */
 export const BLENDER_KEYS = [...new Set([...FRAME_KEYS, ...Object.keys(fields), ...Object.keys(fields2015)])];
 
 /**
@@ -100,7 +104,7 @@ export const BLENDER_KEYS = [...new Set([...FRAME_KEYS, ...Object.keys(fields), 
 function modernised(value: unknown): unknown {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
   const input: Record<string, unknown> = { ...value };
-  // Clients of 2015 sent every path and the preset, and empty texts for those that they did not
+  // Clients of 2015 sent every path and the preset, with empty texts for those that they did not
   // have.
   for (const old of ["render_settings", ...Object.keys(BY_SYSTEM)]) if (input[old] === "") delete input[old];
   for (const [old, now] of [
@@ -147,6 +151,7 @@ function omit<T extends object, K extends keyof T>(from: T, keys: readonly K[]):
   return rest;
 }
 
+/** The settings that a submitter sends. The output has only the present names. */
 export const blenderSettings = z.preprocess(
   modernised,
   z.strictObject({ ...fields2015, ...fields, ...frameFields }).transform((input, context) => {
@@ -172,4 +177,5 @@ export const blenderSettings = z.preprocess(
     return { ...own, ...read, format: own.format ?? ("PNG" as const) };
   }),
 );
+/** The normalised settings, as they are stored. */
 export type BlenderSettings = z.infer<typeof blenderSettings>;

@@ -21,7 +21,7 @@ function distance(from: string, to: string): number {
   return rows[from.length]![to.length]!;
 }
 
-/** The known word that was probably meant; undefined when none is close. */
+/** The known word that was probably meant; undefined when no known word is close. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   // No known word is that long, and the table of distances would be as large as the word.
   if (word.length > 64) return undefined;
@@ -33,7 +33,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   return best && best.far <= Math.max(1, Math.floor(wanted.length / 3)) ? best.candidate : undefined;
 }
 
-/** Longer words are cut in messages: a submitter could send a megabyte. */
+/** Longer words are cut in messages: without that, an answer could repeat a word of a megabyte. */
 const SHOWN_CHARS = 60;
 
 /** A submitter's word in quotes, cut to a length that fits into a message. */
@@ -42,8 +42,9 @@ export function quoted(word: string): string {
 }
 
 /**
- * A field error for each broken rule of a type's settings. An unknown key is named with the key
- * that was probably meant.
+ * A field error for each broken rule. `prefix` starts the fields, `whose` names the owner of the
+ * settings (a task type) in messages, and an unknown key is named with the key of `keys` that was
+ * probably meant.
  */
 export function settingErrors(
   issues: readonly z.core.$ZodIssue[],

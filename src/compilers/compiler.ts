@@ -29,8 +29,8 @@ export interface Description {
   needsAutoexec: boolean;
   inputs: Input[];
   /**
-   * The task whose committed frames are the input. It becomes a dependency on the whole of that
-   * task.
+   * The task whose committed frames are the input; null for none. The new task then depends on the
+   * whole of that task.
    */
   inputTask: number | null;
   filesPerFrame: 0 | 1;
@@ -56,6 +56,7 @@ interface Traits {
   makesVideo: boolean;
 }
 
+/** One task type. `S` is the normalised form of its settings. */
 export interface Compiler<S extends Record<string, unknown> = Record<string, unknown>> extends Traits {
   /** Canonical type. */
   type: string;
@@ -68,18 +69,19 @@ export interface Compiler<S extends Record<string, unknown> = Record<string, unk
   /** Names of the settings that a submitter can give, for "did you mean". */
   keys: readonly string[];
   /**
-   * Strict schema of the settings. Its output is the normalised form, which is stored and compiles
-   * to itself.
+   * Strict schema of the settings. Its output is the normalised form, which is stored; the schema
+   * accepts that form unchanged.
    */
   settings: z.ZodType<S>;
+  /** What the manager must know about a task with these settings. */
   describe(settings: S): Description;
   /** The plan for one lease. `frames` are ascending and belong to the task. */
   plan(settings: S, frames: readonly number[], platform: Platform): Omit<Plan, "parser">;
 }
 
 /**
- * The traits of a type that has nothing special. A compiler starts from these and names its
- * exceptions.
+ * The traits of a plain type. A compiler starts from these and names its exceptions, so a change
+ * here changes every type that does not.
  */
 export const DEFAULT_TRAITS = {
   aliases: [],
@@ -89,7 +91,10 @@ export const DEFAULT_TRAITS = {
   makesVideo: false,
 } satisfies Traits;
 
-/** The description of a task without files, without inputs, and without special permissions. */
+/**
+ * The description of a task without files, without inputs and without special permissions. A change
+ * here changes every type that does not set the field itself.
+ */
 export const DEFAULT_DESCRIPTION = {
   format: "",
   needsExec: false,
@@ -99,7 +104,7 @@ export const DEFAULT_DESCRIPTION = {
   filesPerFrame: 0,
 } satisfies Partial<Description>;
 
-/** The plan of such a task. */
+/** The plan of such a task. A change here changes every type that does not set the field itself. */
 export const DEFAULT_PLAN = {
   inputs: [],
   input_task: null,

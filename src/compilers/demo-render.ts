@@ -1,6 +1,6 @@
 /**
- * `demo_render`: the agent's own small ray tracer, for farms without Blender. It takes the same
- * path as a real render.
+ * `demo_render`: the agent's own small ray tracer, for farms without Blender. Its tasks go the same
+ * way as real renders.
  */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
@@ -30,6 +30,7 @@ const settings = z.strictObject({ ...frameFields, ...fields }).transform((input,
   return frames ? { ...frames, width, height, samples, seed, delay_ms } : z.NEVER;
 });
 
+/** The compiler of `demo_render`. */
 export const demoRender: Compiler<z.infer<typeof settings>> = {
   ...DEFAULT_TRAITS,
   type: "demo_render",

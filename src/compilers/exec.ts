@@ -2,11 +2,14 @@
  * `exec`: any program, for farms that trust their submitters. Only agents that were started with
  * `--allow-exec` take it.
  *
- * There is no shell: `args` reach the program as they are. An argument that is wholly `{frame}`
- * (the first frame of the lease), `{frames}` (the lease's frames, as `1-3,7`), `{in:path}` (an
- * asset, or a folder of assets) or `{out:path}` (a path in the output folder) is replaced. One
- * process does one lease: with `chunk` above 1 the program must take `{frames}` and do all of them;
- * a program that takes `{frame}` needs `chunk` 1.
+ * There is no shell: `args` reach the program as they are. Only whole arguments are replaced:
+ * - `{frame}`: the first frame of the lease;
+ * - `{frames}`: the lease's frames, such as `1-3,7`;
+ * - `{in:path}`: an asset, or a folder of assets;
+ * - `{out:path}`: a path in the output folder.
+ *
+ * One process does one lease. With `chunk` above 1 the program must take `{frames}` and do all of
+ * them; a program that takes `{frame}` needs `chunk` 1.
  *
  * With `outputs` (`out_####.png`) the program must leave a file for every frame in the output
  * folder, with the frame's number in its name. Without `outputs` the frames are done when the
@@ -52,8 +55,8 @@ const environment = z.record(
     .refine((value) => !value.includes("\0"), "must not contain NUL"),
 );
 
-// A file name has at most 255 bytes. The longest frame number, ten digits and a sign, must fit into
-// it.
+// A file name has at most 255 bytes, and the longest frame number (ten digits and a sign) must fit
+// into it.
 const pattern = relativePathSchema.max(180).refine((name) => !name.includes("/"), "must be a file name without '/'");
 
 const fields = {
@@ -100,6 +103,7 @@ function formatOf(outputs: string | null): string {
   return /\.([A-Za-z0-9]{1,8})$/.exec(outputs ?? "")?.[1]?.toUpperCase() ?? "";
 }
 
+/** The compiler of `exec`. */
 export const exec: Compiler<z.infer<typeof settings>> = {
   ...DEFAULT_TRAITS,
   type: "exec",

@@ -26,8 +26,8 @@ const X264_PRESETS = [
 ] as const;
 
 /**
- * H.264 in 4:2:0 needs even sizes. Players assume bt709 in TV range for a file that names no colour
- * space.
+ * H.264 in 4:2:0 needs even sizes, so the picture is padded. Players assume bt709 in TV range for a
+ * file that names no colour space.
  */
 const FILTERS = "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p";
 
@@ -54,6 +54,7 @@ const settings = z.strictObject({ ...frameFields, ...fields }).transform((input,
   return { ...frames, task, fps, crf, preset, ext, name };
 });
 
+/** The compiler of `ffmpeg_video`. */
 export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
   ...DEFAULT_TRAITS,
   type: "ffmpeg_video",
@@ -95,14 +96,16 @@ export const ffmpegVideo: Compiler<z.infer<typeof settings>> = {
   },
 };
 
-/** Extension of the files of a format that a video can be made of; undefined for other formats. */
+/**
+ * The extension of the files of a format of which a video can be made; undefined for other formats.
+ */
 export function videoInput(format: string): string | undefined {
   return Object.entries(PICTURE_EXTENSIONS).find(([name]) => name === format)?.[1];
 }
 
 /**
- * What to submit for a video of all frames of a task: `ext` is the extension of its files, `name`
- * the video's file name.
+ * The submission of a video of all frames of a task. `ext` is the extension of the task's files,
+ * `name` the file name of the video.
  */
 export function videoSubmission(task: number, ext: string, name: string, fps?: number) {
   return { type: ffmpegVideo.type, settings: { task, ext, name, ...(fps !== undefined && { fps }) } };

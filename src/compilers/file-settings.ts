@@ -4,25 +4,28 @@ import { inputSchema, type Input } from "../protocol/plan.ts";
 import { complain, type IssueSink } from "./frame-settings.ts";
 
 /**
- * Our own limit. The list is stored with the task and sent with every lease; a scene with more
- * files should be packed.
+ * The limit is our own. The list is stored with the task and sent with every lease, so a longer
+ * list would slow down every claim; a scene with more files should be packed.
  */
 const MAX_ASSETS = 10_000;
 
+/**
+ * The files that a submitter sends for a task: paths in the input folder, with hashes and sizes.
+ */
 export const assetsSchema = z.array(inputSchema).max(MAX_ASSETS).default([]);
 
 /**
- * The form of a path by which Windows and macOS compare it: paths with the same form are one file
- * there.
+ * The form of a path by which Windows and macOS compare it: two paths with the same form are one
+ * file there.
  */
 function folded(path: string): string {
   return path.normalize("NFC").toLowerCase();
 }
 
 /**
- * Check that the assets can exist beside each other on every platform: no path twice, not even in
- * other case, and no file where another path needs a folder. True when they can; else an issue
- * names the entry.
+ * Check that the assets can exist beside each other on every platform: no path comes twice, not
+ * even in other case, and no file is where another path needs a folder. True when they can;
+ * otherwise an issue in `sink` names the entry.
  */
 export function checkAssets(assets: readonly Input[], sink: IssueSink): boolean {
   const seen = new Map<string, string>();

@@ -1,17 +1,20 @@
 /**
- * Names of the files that frames leave. Compilers and the agent's own tool share them: they must
- * agree.
+ * Names of the files that frames leave. Compilers and the agent's own tool share these functions,
+ * because they must agree on the names.
  */
 
 /**
- * Formats of pictures, as the `format` field of a task has them, and the extensions of their files.
+ * Formats of pictures, as the `format` field of a task has them, with the extensions of their
+ * files. Blender adds these extensions itself: with another one, a rendered file would not be
+ * found.
  */
 export const PICTURE_EXTENSIONS = { PNG: "png", JPEG: "jpg", OPEN_EXR: "exr" } as const;
+/** A format of pictures. */
 export type PictureFormat = keyof typeof PICTURE_EXTENSIONS;
 
 /**
- * A frame number as Blender writes it in place of `#`s: padded with zeros to the width; the sign
- * does not count.
+ * A frame number as Blender writes it in place of `#`s: padded with zeros to `width` digits; the
+ * sign is not one of them.
  */
 function paddedFrame(frame: number, width: number): string {
   return (frame < 0 ? "-" : "") + String(Math.abs(frame)).padStart(width, "0");

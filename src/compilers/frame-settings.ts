@@ -15,7 +15,10 @@ const frameNumber = z.int().min(-MAX_FRAME_NUMBER).max(MAX_FRAME_NUMBER);
 /** One week. A process that needs longer for one frame has most likely hung. */
 const MAX_FRAME_TIMEOUT_S = 7 * 86_400;
 
-/** Spread these into the strict object of a type's settings. */
+/**
+ * The schemas of these settings; every type spreads them into its own strict object.
+ * `frame_timeout_s` is in seconds; null or absent for no limit.
+ */
 export const frameFields = {
   frames: framesSchema.optional(),
   frame_start: frameNumber.optional(),
@@ -23,7 +26,7 @@ export const frameFields = {
   frame_timeout_s: z.number().positive().max(MAX_FRAME_TIMEOUT_S).nullish(),
 };
 
-/** Names of the settings above. */
+/** Names of these settings. A missing name would not be suggested for a mistyped one. */
 export const FRAME_KEYS = Object.keys(frameFields);
 
 interface FrameInput {
@@ -45,14 +48,15 @@ export interface IssueSink {
   addIssue(issue: { code: "custom"; message: string; path: (string | number)[] }): void;
 }
 
-/** Report one broken rule at a setting's path. */
+/** Report that the setting at `path` breaks a rule; `message` is a phrase that follows its name. */
 export function complain(sink: IssueSink, message: string, ...path: (string | number)[]): void {
   sink.addIssue({ code: "custom", message, path });
 }
 
 /**
- * The canonical frame list of `frames` or of `frame_start` and `frame_end`; null when an issue was
- * reported. `fallback` is the list for a task that names no frames; without it frames are required.
+ * The canonical frame list of `frames`, or of `frame_start` and `frame_end`, and the time limit of
+ * a frame. Null after an issue was reported to `sink`. `fallback` is the list of a task that names
+ * no frames; without it, frames are required.
  */
 export function frameSettingsOf(input: FrameInput, sink: IssueSink, fallback?: string): FrameSettings | null {
   const { frames, frame_start: start, frame_end: end, frame_timeout_s = null } = input;
@@ -75,7 +79,7 @@ export function frameSettingsOf(input: FrameInput, sink: IssueSink, fallback?: s
   return null;
 }
 
-/** The list of a text that was validated before; throws when it was not. */
+/** The list of a text that was validated before. Throws when the text is no frame list. */
 export function listOf(frames: string): FrameList {
   const parsed = parseFrameList(frames);
   if (!parsed.ok) throw new Error(`a stored frame list ${parsed.error}`);

@@ -19,7 +19,10 @@ import { sleepSimple } from "./sleep-simple.ts";
 
 export { checkPreset } from "./presets.ts";
 
-/** Every task type, in the order in which a form offers them. */
+/**
+ * Every task type, in the order in which a form offers them. A type that is missing here cannot be
+ * submitted, and leases of its stored tasks fail.
+ */
 export const COMPILERS: readonly Compiler[] = [blenderRender, ffmpegVideo, demoRender, printString, sleepSimple, exec];
 
 /** The part of a submission that compilers look at. */
@@ -30,7 +33,7 @@ export interface Submission {
 }
 
 /**
- * A submission whose type and parser are known. It is compiled once its render preset, if it names
+ * A submission whose type and parser are known. It is compiled after its render preset, if it names
  * one, was looked up.
  */
 interface ResolvedSubmission {
@@ -38,12 +41,13 @@ interface ResolvedSubmission {
   parser: string;
   settings: Record<string, unknown>;
   /**
-   * Name of the farm setting (`render.final`) that holds the render preset it asks for; null when
-   * it asks for none.
+   * Name of the farm setting (`render.final`) that holds the render preset that it asks for; null
+   * when it asks for none.
    */
   presetName: string | null;
 }
 
+/** A submission whose settings were checked. */
 export interface Compiled {
   /** Canonical type: an older name is resolved. */
   type: string;
@@ -53,14 +57,14 @@ export interface Compiled {
   description: Description;
 }
 
-/** The compiler of a type or of one of its older names. */
+/** The compiler of a type or of one of its older names; undefined when there is none. */
 export function findCompiler(type: string): Compiler | undefined {
   return COMPILERS.find((compiler) => compiler.type === type || compiler.aliases.includes(type));
 }
 
 /**
- * The type for a file that is submitted without a type: the first type that takes files with its
- * extension, else the first type that takes a file.
+ * The type of a file that is submitted without a type: the first type that takes files with its
+ * extension, else the first type that takes a file. Undefined when no type takes one.
  */
 export function typeForFile(path: string): string | undefined {
   const taking = COMPILERS.filter((compiler) => compiler.takesFile !== null);
@@ -73,7 +77,10 @@ function unknownName(field: "type" | "parser", word: string, known: readonly str
   return refuse("invalid", `There is no ${field} ${quoted(word)}; ${hint}`, field);
 }
 
-/** First step of a submission: find its compiler, its parser, and the name of its render preset. */
+/**
+ * First step of a submission: find its compiler, its parser, and the name of its render preset.
+ * Refusal: `invalid` for an unknown type or parser.
+ */
 export function resolveSubmission({ type, parser, settings }: Submission): Result<ResolvedSubmission, Refusal> {
   const compiler = findCompiler(type);
   if (!compiler) {
@@ -90,9 +97,9 @@ export function resolveSubmission({ type, parser, settings }: Submission): Resul
 }
 
 /**
- * Second step: check the settings and compile them. The refusal names every broken rule as
- * `settings.<path>`. `preset` is the value of the farm setting `presetName`; null when there is no
- * such setting or the submission names none.
+ * Second step: check the settings and compile them. `preset` is the value of the farm setting
+ * `presetName`; null when there is no such setting or the submission names none. Refusal:
+ * `invalid`, with every broken rule as `settings.<path>`.
  */
 export function compileResolved(
   { compiler, parser, settings, presetName }: ResolvedSubmission,
@@ -111,7 +118,7 @@ export function compileResolved(
   return ok({ type: compiler.type, parser, settings: parsed.data, description: compiler.describe(parsed.data) });
 }
 
-/** Both steps, for callers that have the preset at hand or know of none. */
+/** Both steps, for callers that have the preset at hand or know of none. Refusal: `invalid`. */
 export function compileSubmission(
   submission: Submission,
   preset: Record<string, unknown> | null = null,

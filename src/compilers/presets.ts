@@ -15,8 +15,8 @@ const presetSchema = z.strictObject(presetFields).partial().meta({ id: "RenderPr
 type Preset = z.infer<typeof presetSchema>;
 
 /**
- * The farm setting behind a preset's name: `final` and `render.final` → `render.final`; null when
- * it cannot be one.
+ * The name of the farm setting that holds a preset: `final` and `render.final` → `render.final`.
+ * Null when `name` cannot be the name of a preset.
  */
 export function presetSetting(name: unknown): string | null {
   if (typeof name !== "string" || name === "") return null;
@@ -24,7 +24,9 @@ export function presetSetting(name: unknown): string | null {
   return settingNameSchema.safeParse(setting).success ? setting : null;
 }
 
-/** Check a preset before it is stored. Errors name `value.<key>`. */
+/**
+ * Check a preset before it is stored. Refusal: `invalid`, with every broken rule as `value.<key>`.
+ */
 export function checkPreset(value: unknown): Result<Preset, Refusal> {
   const parsed = presetSchema.safeParse(value);
   if (parsed.success) return ok(parsed.data);

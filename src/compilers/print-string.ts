@@ -1,9 +1,9 @@
-/** `print_string`: print a text for every frame. The simplest task, for trying out a farm. */
+/** `print_string`: prints a text for every frame. The simplest task, for trying out a farm. */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
 import { FRAME_KEYS, frameFields, frameSettingsOf, listOf } from "./frame-settings.ts";
 
-// The text becomes an argument of a process, and no system allows NUL there.
+// The text becomes an argument of a process, and no system allows NUL in one.
 const text = z
   .string()
   .max(10_000)
@@ -14,6 +14,7 @@ const settings = z.strictObject({ ...frameFields, text }).transform((input, cont
   return frames ? { ...frames, text: input.text } : z.NEVER;
 });
 
+/** The compiler of `print_string`. */
 export const printString: Compiler<z.infer<typeof settings>> = {
   ...DEFAULT_TRAITS,
   type: "print_string",

@@ -1,5 +1,5 @@
 /**
- * `sleep_simple`: sleep some seconds for every frame, for trying out leases, cancels and the page.
+ * `sleep_simple`: sleeps some seconds for every frame, for trying out leases, cancels and the page.
  */
 import { z } from "zod";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
@@ -12,6 +12,7 @@ const settings = z
     return frames ? { ...frames, seconds: input.seconds } : z.NEVER;
   });
 
+/** The compiler of `sleep_simple`. */
 export const sleepSimple: Compiler<z.infer<typeof settings>> = {
   ...DEFAULT_TRAITS,
   type: "sleep_simple",

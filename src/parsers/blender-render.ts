@@ -1,38 +1,41 @@
 /**
- * `blender_render`: the output of Blender in background mode.
+ * `blender_render`: the output of Blender in background mode. Blender has two styles:
  *
- * There are two styles, both seen in practice: up to 4.x the bare message (`Fra:5 Mem:9.04M (Peak
- * 10.83M) | Time:00:00.13 | …`, `Error: Cannot render, no camera`); from 5.0 on with a log prefix
- * (`00:01.234 render | Fra: 5 | …`,
- * `00:00.438  reports          | ERROR Cannot render, no camera`), with continuation lines that
- * have blanks for a prefix.
+ * - Up to 4.x, the bare message: `Fra:5 Mem:9.04M (Peak 10.83M) | Time:00:00.13 | …`,
+ *   `Error: Cannot render, no camera`.
+ * - From 5.0 on, a message with a log prefix: `00:01.234 render | Fra: 5 | …`,
+ *   `00:00.438  reports          | ERROR Cannot render, no camera`. Continuation lines have blanks
+ *   for a prefix.
  */
 import { FATAL_PREFIX } from "../protocol/constants.ts";
 import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
-/** Blender's lines are short. A longer line is no report, and must not cost time. */
+/**
+ * Blender's lines are short, so a longer line is no report. Without a limit, a hostile line would
+ * cost the agent's time.
+ */
 const MAX_LINE_CHARS = 4_096;
 
 const LOG_PREFIX = /^(?:\d{1,3}:)?\d{1,3}:\d{2}\.\d{1,6} {1,4}[\w.]{1,64} {0,40}\| ?/;
 const CONTINUATION = /^ {8,64}\| /;
 const OUR_FILE = /^frame_(-?\d{1,7})\.[a-z]{3}$/;
 
-/** Reports after which the frame cannot be right, even when Blender goes on and exits 0. */
+/** Reports after which the frame cannot be right, even if Blender goes on and exits 0. */
 const FATAL_REPORTS =
   /^(Cannot read file|Failed to read|Cannot render|Build without|Render error|Can't find scene|No frame|Out of memory|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
-/** Those of them that Blender prints without `Error:`. */
+/** Those of the fatal reports that Blender prints without `Error:`. */
 const FATAL_BARE = /^(Can't find scene|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
-/** Blender repeats the whole expression that failed here; the reason was in the lines before. */
+/** Blender repeats the whole expression that failed here. The lines before it had the reason. */
 const NO_REASON = /^script failed, (expr|file):/;
 
-/** `01:02.50` or `1:01:02.50` in seconds. */
+/** The seconds of `01:02.50` or `1:01:02.50`; undefined for any other text. */
 function secondsOf(clock: string): number | undefined {
   const match = /^(?:(\d{1,5}):)?(\d{1,3}):(\d{2}(?:\.\d{1,6})?)$/.exec(clock);
   return match ? Number(match[1] ?? 0) * 3_600 + Number(match[2]) * 60 + Number(match[3]) : undefined;
 }
 
 /**
- * The done part of a frame by its samples and tiles: `Rendered 1/4 Tiles, Sample 32/128`,
+ * The done part of a frame, 0 to 1, by its samples and tiles: `Rendered 1/4 Tiles, Sample 32/128`,
  * `Sample 4/64`, `Rendering 8 / 16 samples`.
  */
 function fractionOf(activity: string): number | undefined {
@@ -54,8 +57,8 @@ function columns(text: string): ParserEvent[] {
     const memory = /^Mem: ?(\d{1,9}(?:\.\d{1,3})?)([KMG])/.exec(column);
     const remaining = /^Remaining: ?([\d:.]{1,20})$/.exec(column);
     if (memory) {
-      // The first column is Blender's own, with the scene in it; the engine's column follows and is
-      // a part of that.
+      // The first such column is Blender's own and includes the scene. The engine's column follows;
+      // its memory is a part of the first.
       const mib = Number(memory[1]) * (memory[2] === "G" ? 1_024 : memory[2] === "K" ? 1 / 1_024 : 1);
       if (!memorySeen) events.push({ kind: "memory", mib });
       memorySeen = true;
@@ -75,12 +78,12 @@ function columns(text: string): ParserEvent[] {
 /** A Python traceback that is being read. Its last line, the exception, is the reason. */
 class Traceback {
   /**
-   * The error is in a script of the .blend or in ours, not in an add-on of the worker: the result
-   * cannot be trusted.
+   * The error is in a script of the .blend file or in our script, not in an add-on of the worker,
+   * so the result cannot be trusted.
    */
   private ours = false;
 
-  /** Feed a line. Answers the event at the line of the exception, and null before that. */
+  /** Feed a line. Returns the event at the line of the exception, and null before it. */
   line(text: string): ParserEvent | null {
     const place = /^\s+File "(.{0,1024})", line \d+/.exec(text)?.[1];
     if (place !== undefined) this.ours ||= /\.blend[\\/]|^<|^\\|^\/[^/]*$/.test(place);
@@ -99,6 +102,7 @@ function errorIn(message: string): ParserEvent | undefined {
   return warning === undefined ? undefined : errorOf(warning, false);
 }
 
+/** The parser of Blender's output. Frames outside the lease are not reported. */
 export const blenderParser: ParserFactory = {
   name: "blender_render",
   summary: "Reads frames, progress, saved files and errors from Blender's output.",

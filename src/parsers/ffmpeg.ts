@@ -6,7 +6,10 @@
  */
 import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
-/** ffmpeg's lines are short. A longer line is no report, and must not cost time. */
+/**
+ * ffmpeg's lines are short, so a longer line is no report. Without a limit, a hostile line would
+ * cost the agent's time.
+ */
 const MAX_LINE_CHARS = 4_096;
 
 /** Lines of the log that say why ffmpeg cannot go on. */
@@ -14,10 +17,11 @@ const REASONS =
   /(No such file or directory|Could find no file|Invalid data found|Invalid argument|Permission denied|No space left|Unknown encoder|Unrecognized option|not divisible by|Error (?:while|opening|initializing|submitting|sending|parsing)|Cannot allocate|inflate returned error|corrupt|Invalid PNG|does not contain any stream|Option .{1,64} not found)/i;
 /** Lines of a decoder or demuxer about an input: the reason, if the run fails. */
 const ABOUT_INPUT = /^\[(?:png|mjpeg|exr|image2|vist#[^\]]{1,40}) @ /;
-/** The last lines of a failed run. They are the reason only when no other line was. */
+/** The last lines of a failed run. They are the reason only when no other line gave one. */
 const SUMMARY =
   /^(Conversion failed!|Error marking filters as finished|Exiting normally, received signal|Terminating|Task finished with error)/;
 
+/** The parser of ffmpeg's output. All its events are about the first frame of the lease. */
 export const ffmpeg: ParserFactory = {
   name: "ffmpeg",
   summary: "Reads progress and errors from ffmpeg's output.",

@@ -1,4 +1,4 @@
-/** The parsers by name. */
+/** The parsers by their names. */
 import type { ParserName } from "../protocol/constants.ts";
 import { blenderParser } from "./blender-render.ts";
 import { ffmpeg } from "./ffmpeg.ts";
@@ -7,9 +7,10 @@ import { plain } from "./plain.ts";
 
 const BY_NAME: Readonly<Record<ParserName, ParserFactory>> = { blender_render: blenderParser, ffmpeg, plain };
 
+/** All parsers. An agent releases the leases of a parser that is missing here. */
 export const PARSERS: readonly ParserFactory[] = Object.values(BY_NAME);
 
-/** The parser of this name, or undefined when there is none. */
+/** The parser with this name; undefined when there is none. */
 export function findParser(name: string): ParserFactory | undefined {
   return PARSERS.find((parser) => parser.name === name);
 }

@@ -4,12 +4,14 @@
  */
 import type { ParserName } from "../protocol/constants.ts";
 
+/** What a line of output says about the lease. */
 export type ParserEvent =
   /** Work on this frame has begun. */
   | { kind: "frame"; frame: number }
   /**
-   * The file of this frame is complete. `path` is as the program printed it; empty: the frame is
-   * done and has no file. `frame` is null when the path names no frame of the lease.
+   * The file of this frame is complete. `path` is as the program printed it; an empty path means
+   * that the frame is done and has no file. `frame` is null when the path names no frame of the
+   * lease.
    */
   | { kind: "saved"; frame: number | null; path: string }
   /** Progress within the lease's current frame, 0 to 1. */
@@ -23,19 +25,22 @@ export type ParserEvent =
   /** The program's own words for an error. Fatal: it cannot go on, or the result would be wrong. */
   | { kind: "error"; text: string; fatal: boolean };
 
+/** Reads the output of one process; it keeps state from line to line. */
 export interface Parser {
-  /** Feed one line without its line end. */
+  /** Feed one line without its line end. Returns its events, in order. */
   line(text: string): ParserEvent[];
 }
 
+/** Makes the parsers of one name. */
 export interface ParserFactory {
   name: ParserName;
+  /** One sentence for people. */
   summary: string;
-  /** A parser for one process. `frames` are those of the lease, ascending. */
+  /** A parser for one process; `frames` are those of the lease, ascending. */
   create(frames: readonly number[]): Parser;
 }
 
-/** An error event; undefined for an empty text. */
+/** An error event with the trimmed text; undefined when that is empty. */
 export function errorOf(text: string, fatal: boolean): ParserEvent | undefined {
   const said = text.trim();
   return said === "" ? undefined : { kind: "error", text: said, fatal };

@@ -12,9 +12,9 @@
  */
 import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
-/** The lengths bound the work on a hostile line. */
+/** A report. Its limits of length bound the work on a hostile line. */
 const REPORT = /^tablao: (frame|progress|saved|done|error) (.{1,4096})$/s;
-/** A longer number is no frame. */
+/** A frame number. Text with more digits is no frame. */
 const FRAME = /^-?\d{1,10}$/;
 
 function frameIn(text: string, lease: ReadonlySet<number>): number | undefined {
@@ -37,6 +37,7 @@ function report(verb: string, rest: string, lease: ReadonlySet<number>): ParserE
   return verb === "saved" && path !== "" ? { kind: "saved", frame, path } : undefined;
 }
 
+/** The parser for lines in our own format. */
 export const plain: ParserFactory = {
   name: "plain",
   summary: "Takes `tablao:` lines as reports, and everything else as log.",
