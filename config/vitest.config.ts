@@ -5,10 +5,11 @@ import { reporters } from "../test/support/reporters.ts";
 import { SEED } from "../test/support/seed.ts";
 
 /**
- * The projects of the test runner. Which command runs which stands in `package.json` and CONTRIBUTING.md.
+ * The projects of the test runner. `package.json` and CONTRIBUTING.md say which command runs which
+ * projects.
  *
- * - `unit`: pure rules and the agent's parts, in Node.
- * - `model`, `model-large`: the lease protocol, explored to its end in threads.
+ * - `unit`: pure rules and the parts of the agent, in Node.
+ * - `model`, `model-large`: all states of the lease protocol, explored in threads.
  * - `workerd`, `workerd-large`: the Durable Objects and the Worker, inside the runtime.
  * - `demo`: a manager and an agent as a new user starts them, with the built-in renderer.
  * - `e2e`: managers, agents, renderers and browsers as processes.
@@ -17,23 +18,33 @@ import { SEED } from "../test/support/seed.ts";
  */
 
 /**
- * Bounds only end a hang. A passing test takes a small part of them, so that a busy machine does not fail it; a lower bound
+ * These bounds only end a test that hangs. A passing test takes a small part of them. A lower bound
  * would make the result depend on what else the machine does.
  */
 const BOUNDS = { testTimeout: 300_000, hookTimeout: 300_000 };
 
-/** Tests with processes and renderers have their own, shorter bounds inside, and name what did not come; these are longer. */
+/**
+ * Tests with processes and renderers have shorter bounds of their own, which name what did not
+ * happen. These bounds are longer; with a lower one, the runner would end the test first, without
+ * that name.
+ */
 const PROCESS_BOUNDS = { testTimeout: 600_000, hookTimeout: 300_000 };
 
 /** Files of `workerd` that take longer than the rest together. They run in `test:all`. */
 const LARGE_WORKERD = ["authz-matrix", "costs", "files-parts"].map((name) => `test/workerd/${name}.test.ts`);
 
-/** A few end-to-end files need no program but Node; `npm test` runs one of them. */
+/**
+ * An end-to-end test that needs no program but Node; `npm test` runs it. The few others that need
+ * none run with `e2e`.
+ */
 const DEMO = "test/e2e/demo.test.ts";
 
 const migrations = await readD1Migrations("./schema");
 
-/** The manager's Worker and objects in workerd, with the bindings of the tests. Each project needs a plugin of its own. */
+/**
+ * The manager's Worker and objects in workerd, with the bindings of the tests. Each project needs a
+ * plugin of its own.
+ */
 const manager = (): ReturnType<typeof cloudflareTest> =>
   cloudflareTest({
     wrangler: { configPath: "./wrangler.toml" },
@@ -83,7 +94,8 @@ export default defineConfig({
       },
       { test: { name: "demo", include: [DEMO], ...PROCESS_BOUNDS } },
       {
-        // One file after the other, because they share the machine's cores; after all other projects of the run.
+        // One file after the other, because they share the machine's cores. They run after all other
+        // projects but `chaos`.
         test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],

@@ -10,20 +10,22 @@ const DOCUMENT = new URL("../docs/http-api.md", import.meta.url);
 const BEGIN = "<!-- routes: written by `npm run docs:api` -->";
 const END = "<!-- end of routes -->";
 
+/** The text of docs/http-api.md. */
 export function readDocument(): string {
   return readFileSync(DOCUMENT, "utf8");
 }
 
 /**
- * The declared routes. Their modules are loaded by a computed address, so that their types are not:
- * those need the declarations of the Workers runtime, which contradict Node's.
+ * The declared routes. The module is imported by a computed address, so that the compiler does not
+ * load its types: they need the declarations of the Workers runtime, which contradict those of
+ * Node.
  */
 export async function loadRoutes(): Promise<readonly RouteDescription[]> {
   const module = new URL("../src/http/routes/index.ts", import.meta.url).href;
   return ((await import(module)) as { ROUTES: readonly RouteDescription[] }).ROUTES;
 }
 
-/** The document with the tables between its markers made anew. Throws when it has no markers. */
+/** The document with new tables between its markers. Throws when a marker is missing. */
 export function withTables(document: string, routes: readonly RouteDescription[]): string {
   const [begin, end] = [document.indexOf(BEGIN), document.indexOf(END)];
   if (begin < 0 || end < begin) throw new Error(`docs/http-api.md needs the lines "${BEGIN}" and "${END}"`);
@@ -56,7 +58,7 @@ function queryOf({ query }: RouteDescription): string {
   return names.length === 0 ? "" : `?${names.map((name) => `${name}=`).join("&")}`;
 }
 
-/** The body, and the headers without which a request is refused. */
+/** The body of a request, and the headers that it must have. */
 function takenBy({ body, upload, headers = [] }: RouteDescription): string {
   const required = headers.filter((header) => header.required).map(({ name }) => `\`${name}\``);
   return [...(body ? [nameOf(body)] : []), ...(upload ? ["bytes"] : []), ...required].join(", ");

@@ -264,7 +264,8 @@ describe("a lease that is given back", () => {
 
   test("asked to finish its frame, it completes a lease whose program was faster", async () => {
     manager.on("POST", /\/complete$/, () => settled);
-    // Both frames are announced in one write: the agent reads of the third before it can act on the second.
+    // One write announces both frames: the agent reads about the third before it can act on the
+    // second.
     const script = `
       write(1); await sleep(1500);
       for (const n of [2, 3]) fs.writeFileSync(out + "/f_" + n, "frame " + n);

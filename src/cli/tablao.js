@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * The `tablao` command. Plain JavaScript on purpose: it must start on an old Node, which then hands over to the Node 24 that
- * `npm install` brought along (type stripping without a flag begins with 22.18).
+ * The `tablao` command. It is plain JavaScript because it must start on an old Node, which then
+ * starts the Node 24 that `npm install` has installed (Node strips types without a flag from 22.18
+ * on).
  */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -25,7 +26,7 @@ if (major > 22 || (major === 22 && minor >= 18)) {
   // A terminal sends Ctrl-C to both of us; elsewhere only this process gets it.
   process.on("SIGINT", () => process.stdin.isTTY || child.kill("SIGINT"));
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  // `npx` that is told to stop tells its shell only: see `whenNpmIsGone`, which this Node cannot load.
+  // A signal to `npx` reaches its shell only: see `whenNpmIsGone`, which this Node cannot load.
   const parent = process.ppid;
   if (process.env.npm_lifecycle_event !== undefined)
     setInterval(() => process.ppid === parent || child.kill("SIGTERM"), 300).unref();

@@ -5,7 +5,8 @@
  */
 export const REGISTRY_SCHEMA: readonly string[] = [
   `
-  -- Ids come from here and never return, whatever is deleted: 'task', 'worker', 'token'. 'epoch' is dispatch's.
+  -- The last id of each kind, such as 'task', 'worker' and 'token'. An id is never used again,
+  -- whatever is deleted. 'epoch' is the dispatch epoch.
   CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
   CREATE TABLE tokens (
@@ -21,7 +22,8 @@ export const REGISTRY_SCHEMA: readonly string[] = [
     revoked INTEGER NOT NULL DEFAULT 0
   );
 
-  -- offer: what dispatch must know of it (JSON of Offered), info: everything else it reports (JSON of Info).
+  -- offer: what dispatch must know of a worker (JSON of Offered). info: everything else that it
+  -- reports (JSON of Info).
   CREATE TABLE workers (
     id INTEGER PRIMARY KEY,
     secret_sha256 TEXT NOT NULL UNIQUE,
@@ -41,7 +43,8 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   -- Tasks with the same needs form a group: whoever can do one of them can do all.
   CREATE TABLE needs (id INTEGER PRIMARY KEY, signature TEXT NOT NULL UNIQUE);
 
-  -- open: a worker could claim frames right now. live: JSON [[worker, since_ms]], busy: there are some.
+  -- open: a worker could claim frames now. live: JSON [[worker, since_ms]] of the live leases.
+  -- busy: there are live leases.
   CREATE TABLE tasks (
     id INTEGER PRIMARY KEY,
     version INTEGER NOT NULL,
@@ -65,7 +68,8 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   -- The submitter's own ids, for as long as the task exists.
   CREATE TABLE submitted_ids (owner TEXT, task_id INTEGER, id INTEGER NOT NULL, PRIMARY KEY (owner, task_id)) WITHOUT ROWID;
 
-  -- Idempotency keys by the id they got: ids rise with time, so the oldest come first and the sweep reads only what it removes.
+  -- Idempotency keys by the id of their task. Ids rise with time, so the oldest keys come first and
+  -- the cleanup reads only the rows that it removes.
   CREATE TABLE submit_keys (
     id INTEGER PRIMARY KEY,
     owner TEXT NOT NULL,
@@ -81,7 +85,8 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
   `,
   `
-  -- What a task had done when it last reported (JSON of TaskTotals), and what all did together, by days since 1970 (UTC).
+  -- tally: what a task had done when it last reported (JSON of TaskTotals). days: what all tasks
+  -- together did on a day; the day is counted from 1970 (UTC).
   ALTER TABLE tasks ADD COLUMN tally TEXT NOT NULL DEFAULT '{"done":0,"errors":0,"lost":0,"seconds":0}';
   CREATE TABLE days (
     day INTEGER PRIMARY KEY,
@@ -91,7 +96,8 @@ export const REGISTRY_SCHEMA: readonly string[] = [
     seconds REAL NOT NULL
   );
 
-  -- Webhooks; a hook's secret is derived from its salt and the manager's signing key, and stored nowhere.
+  -- Webhooks. The secret of a hook is derived from its salt and the manager's signing key, and is
+  -- stored nowhere.
   CREATE TABLE webhooks (id INTEGER PRIMARY KEY, url TEXT NOT NULL, events TEXT NOT NULL, salt TEXT NOT NULL, created_ms INTEGER NOT NULL);
 
   -- next_ms: when a waiting delivery is tried (again); NULL when it is delivered or given up.

@@ -85,7 +85,8 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     this.#transactor.connect([live, this.#deferred], [this.#log, live, this.#deferred]);
     this.#backup = new BackupService({
       storage: ctx.storage,
-      // The write-ahead log holds nothing that the other tables lack when a backup reads them: see `#backupVersion`.
+      // When a backup reads the tables, the others have all that the write-ahead log holds: see
+      // `#backupVersion`.
       notBackedUp: ["journal"],
       version: () => this.#backupVersion(),
       acceptsRestore: () => this.#acceptsRestore(),
