@@ -1,10 +1,13 @@
-/** One line of the table: what was measured, against what, and whether that is enough. */
+/**
+ * One line of the table: what was measured, what it is compared with, and whether it reaches the
+ * goal.
+ */
 
 export interface Row {
   what: string;
   /** The figure, with its unit. */
   figure: string;
-  /** What it is measured against, or made of. */
+  /** What it is compared with, or how it is composed. */
   detail: string;
   /** The figure to reach, in words. */
   goal: string;
@@ -12,13 +15,13 @@ export interface Row {
   reached: boolean | null;
 }
 
-/** A line, known on the command line by its name. It prints nothing: `say` is for how far it is. */
+/** A line, with its name on the command line. It prints no result: `say` prints progress. */
 export interface Case {
   name: string;
   run(say: (text: string) => void): Promise<Row[]>;
 }
 
-/** A row of something that could not be run here. */
+/** A row for something that could not be run here. */
 export function notRun(what: string, why: string, goal: string): Row {
   return { what, figure: "–", detail: `not run: ${why}`, goal, reached: null };
 }

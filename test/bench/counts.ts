@@ -1,23 +1,25 @@
-/** What the platform bills, counted; and what it costs. Pure: both sides of the runtime import it. */
+/**
+ * Counts of what the platform bills, and their price. Pure: both sides of the runtime import it.
+ */
 
 export interface Counts {
-  /** Of the Worker. */
+  /** Requests of the Worker. */
   requests: number;
   /** Calls of task objects, and of the registry. */
   taskCalls: number;
   registryCalls: number;
-  /** Both, by method. */
+  /** Calls of both, by method. */
   calls: Record<string, number>;
-  /** Alarms that rang: a request each. */
+  /** Alarms that ran: each is a request. */
   alarms: number;
-  /** Alarms that were set: a written row each, part of `rowsWritten`. */
+  /** Alarms that were set: each is a written row, and part of `rowsWritten`. */
   alarmsSet: number;
-  /** Of all objects, by their cursors. */
+  /** Rows of all objects, counted by their cursors. */
   rowsRead: number;
   rowsWritten: number;
   d1RowsRead: number;
   d1RowsWritten: number;
-  /** Of R2: puts and lists, gets and heads. */
+  /** R2 operations: puts and lists, gets and heads. */
   classA: number;
   classB: number;
 }
@@ -37,21 +39,23 @@ export interface WholeTask {
   frames: number;
   chunk: number | "auto";
   workers: number;
-  /** Seconds of a frame, and of loading the scene before the first of a lease; in ms. */
+  /** Milliseconds of a frame, and of loading the scene before the first frame of a lease. */
   frameMs: number;
   loadMs: number;
   /** Agents with ffmpeg upload a small picture beside each frame. */
   previews: boolean;
 }
 
-/** What it cost, and how long it took in its own time. */
+/** The cost of the task, and how long it took on the meter's clock. */
 export interface TaskCounts {
   counts: Counts;
   leases: number;
   tookMs: number;
 }
 
-/** A Blender scene that loads in 2 s and renders in 2 s; and one that takes half a minute a frame. */
+/**
+ * A Blender scene that loads in 2 s and renders in 2 s; and one that takes half a minute a frame.
+ */
 export const LIGHT: Omit<WholeTask, "chunk"> = {
   frames: 1_000,
   workers: 8,
@@ -61,7 +65,10 @@ export const LIGHT: Omit<WholeTask, "chunk"> = {
 };
 export const SLOW: Omit<WholeTask, "chunk"> = { ...LIGHT, frames: 200, frameMs: 30_000 };
 
-/** List prices beyond what is included, in dollars per million (Workers Paid, Nov 2026; CPU per million ms, duration per GB-s). */
+/**
+ * List prices beyond the included amounts, in dollars per million (Workers Paid, Nov 2026; CPU per
+ * million ms, duration per GB-s).
+ */
 export const PRICES = {
   requests: 0.3,
   cpuMs: 0.02,
@@ -73,18 +80,18 @@ export const PRICES = {
   classB: 0.36,
 } as const;
 
-/** Of a Worker request; measured by `npm run bench`, generously. */
+/** CPU milliseconds of a Worker request: above what `npm run bench` measures. */
 const CPU_MS = 2;
 /** An object is billed for 128 MB while it works; a call of ours takes about 1 ms. */
 const OBJECT_GB_S = 0.125 * 0.001;
 
 export interface Bill {
-  /** Per million frames. */
+  /** Dollars per million frames. */
   dollars: number;
   items: { what: string; dollars: number }[];
 }
 
-/** What a million frames like these cost. */
+/** The cost of a million frames like these. */
 export function billOf(counts: Counts, frames: number): Bill {
   const each = (count: number, price: number): number => (count / frames) * price;
   const items = [

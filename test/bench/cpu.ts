@@ -1,4 +1,7 @@
-/** CPU time of processes, from /proc: what a busy machine does to wall clocks, it hardly does to this. Linux only. */
+/**
+ * CPU time of processes, from /proc. Other load on the machine changes it far less than wall-clock
+ * time. Linux only.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 
 /** One tick of /proc: USER_HZ is 100 on every Linux that Node runs on. */
@@ -6,11 +9,11 @@ const TICK_MS = 10;
 
 function fieldsOf(pid: number): string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  // The name, in brackets, may hold blanks.
+  // The name, in brackets, may contain blanks.
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
-/** Processes this one has started, directly. */
+/** The direct child processes of this process. */
 export function childrenOf(parent: number): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -19,7 +22,7 @@ export function childrenOf(parent: number): number[] {
       try {
         return Number(fieldsOf(pid)[1]) === parent;
       } catch {
-        // It has ended meanwhile.
+        // The process has ended meanwhile.
         return false;
       }
     });

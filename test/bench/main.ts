@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: runs every case and writes one table to `docs/benchmarks.md`. `npm run bench -- --only NAME` runs one case
- * and only prints it. Exits with 1 when a case could not be run to its end.
+ * `npm run bench`: runs every case and writes one table to `docs/benchmarks.md`. `npm run bench --
+ * --only NAME` runs one case and only prints it. Exits with 1 when a case could not be run to its
+ * end.
  */
 import { parseArgs } from "node:util";
 import { writeFileSync } from "node:fs";
@@ -32,5 +33,5 @@ for (const one of chosen) {
 const table = markdown(rows, (performance.now() - began) / 1_000);
 process.stdout.write(`${table}\n`);
 if (values.only === undefined && !failed) writeFileSync(path.join(CHECKOUT, "docs/benchmarks.md"), `${table}\n`);
-// Without this the process would wait for the time-out of clients that keep their connections.
+// Otherwise the process waits until the kept connections of its clients time out.
 process.exit(failed ? 1 : 0);

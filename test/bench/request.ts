@@ -1,7 +1,10 @@
-/** Node's plain HTTP client, on sockets that stay open: `fetch` would take more of the processor than what is measured. */
+/**
+ * Node's plain HTTP client on sockets that stay open: `fetch` would use more CPU than what is
+ * measured.
+ */
 import http from "node:http";
 
-/** One request; answers the body's text, throws for any status but 200 to 299. */
+/** One request; returns the body's text, throws for every status but 200 to 299. */
 export function request(
   agent: http.Agent,
   method: string,

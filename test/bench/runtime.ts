@@ -1,8 +1,9 @@
 /**
- * The manager on workerd without the dev proxy: three Workers in one process, each with a socket of its own.
- *   manager  the product as it is deployed
- *   bare     the platform's own speed (`workerd/bare.ts`)
- *   driver   load over RPC from inside (`workerd/driver.ts`)
+ * The manager on workerd without the dev proxy: three Workers in one process, each with a socket of
+ * its own.
+ *   manager the product as it is deployed
+ *   bare the platform's own speed (`workerd/bare.ts`)
+ *   driver load over RPC from inside (`workerd/driver.ts`)
  */
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,19 +14,19 @@ import type { CountedOrder, Order } from "./order.ts";
 
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 export const ADMIN_TOKEN = "bench-admin-token-0123456789abcdef";
-/** What is signed with it passes for the manager's own. */
+/** A token signed with this key is valid for the manager. */
 export const SIGNING_KEY = "bench-signing-key-0123456789abcdef";
 
 export interface Runtime {
   manager: URL;
   bare: URL;
-  /** Carry out an order; answers how long it took. */
+  /** Carry out an order; returns how long it took. */
   drive(order: Order): Promise<number>;
-  /** JSON to the manager as admin. Throws what it refuses. */
+  /** Send JSON to the manager as admin. Throws when it is refused. */
   admin(method: string, path: string, body?: unknown): Promise<unknown>;
   /** Carry out an order of the counted manager (`startCounted`). */
   count<T>(order: CountedOrder): Promise<T>;
-  /** Submit a task; answers its id. */
+  /** Submit a task; returns its id. */
   submit(body: Record<string, unknown>): Promise<number>;
   stop(): Promise<void>;
 }
@@ -52,12 +53,15 @@ async function bundle(entry: string): Promise<string> {
   return chunks[0]!.code;
 }
 
-/** The same with the manager's isolate metered, for counts: its clock is the meter's, and its speed means nothing. */
+/**
+ * The same with the manager's isolate metered, for counts. Its clock is the meter's, so its speed
+ * means nothing.
+ */
 export function startCounted(): Promise<Runtime> {
   return startRuntime({ manager: "test/bench/workerd/counted.ts" });
 }
 
-/** Start it on an empty state folder, in `folder` or among other temporary ones. */
+/** Start it on an empty state folder, in `folder` or in the system's temporary folder. */
 export async function startRuntime(options: { manager?: string; folder?: string } = {}): Promise<Runtime> {
   const state = mkdtempSync(path.join(options.folder ?? tmpdir(), "tablao-bench-"));
   const [manager, bare, driver] = await Promise.all(
@@ -146,7 +150,7 @@ async function migrate(miniflare: Miniflare): Promise<void> {
   }
 }
 
-/** One JSON call. Throws what is refused, with the answer's text. */
+/** One JSON call. Throws when it is refused, with the answer's text. */
 async function call(url: URL, method: string, token: string, body?: unknown): Promise<unknown> {
   const response = await fetch(url, {
     method,

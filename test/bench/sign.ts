@@ -1,4 +1,7 @@
-/** Signs as the manager does (`src/platform/signed-claims.ts`), with Node's own crypto: a client of a benchmark must be quick. */
+/**
+ * Signs as the manager does (`src/platform/signed-claims.ts`), but with Node's own crypto, because
+ * a benchmark client must be fast.
+ */
 import { createHmac } from "node:crypto";
 import { SIGNING_KEY } from "./runtime.ts";
 

@@ -6,7 +6,7 @@ import path from "node:path";
 import type { Row } from "./case.ts";
 import { CHECKOUT } from "./runtime.ts";
 
-/** The file of all rows. `seconds` is how long measuring took. */
+/** The file with all rows. `seconds`: how long the measurement took. */
 export function markdown(rows: readonly Row[], seconds: number): string {
   const lines = rows.map(({ what, figure, detail, goal, reached }) => {
     const verdict = reached === null ? "not run" : reached ? "reached" : "**not reached**";

@@ -1,7 +1,8 @@
 /**
- * A simulated agent: the protocol of `tablao worker` without a renderer. It claims with a key, uploads under the grant, renews,
- * settles with receipts and asks for the next lease in the same call; whatever is not answered is sent again with the same
- * body; after a 409 nothing of that lease is sent any more. It can be killed, frozen and thawed at any await.
+ * A simulated agent: the protocol of `tablao worker` without a renderer. It claims with a key,
+ * uploads under the grant, renews, settles with receipts and asks for the next lease in the same
+ * call. It repeats a call without an answer with the same body, and sends nothing more of a lease
+ * after a 409. It can be killed, frozen and thawed at any await.
  */
 import { claimedSchema, renewedSchema, settledSchema, type Claimed, type Lease } from "../../src/protocol/lease.ts";
 import { receiptSchema } from "../../src/protocol/file.ts";
@@ -12,14 +13,17 @@ import { outputId, type Journal } from "./event-journal.ts";
 import { NoAnswer, type Answer, type Call, type LeaseVerb, type Port } from "./port.ts";
 
 export interface Habits {
-  /** Milliseconds a frame takes. */
+  /** Milliseconds that a frame takes. */
   renderMs: [number, number];
-  /** Probability that a frame fails to render, and that a lease is given back after a frame. */
+  /** Probability that a frame fails to render, and that a lease is released after a frame. */
   fail: number;
   release: number;
-  /** Looks at its own clock before it goes on with an old lease, as the real agent does. Without, the fence is alone. */
+  /**
+   * Checks its own clock before it goes on with an old lease, as the real agent does. Without this
+   * check, only the manager's attempt numbers protect the frames.
+   */
   careful: boolean;
-  /** Between two questions while there is nothing to do. */
+  /** Milliseconds between two requests for work while there is none. */
   idleMs: number;
 }
 
@@ -33,13 +37,13 @@ export interface AgentOptions {
   now: () => number;
 }
 
-/** One life of the agent's process. */
-interface Life {
+/** One run of the agent's process. */
+interface AgentProcess {
   dead: boolean;
 }
 
 class Dead extends Error {}
-/** The lease is not ours any more. */
+/** The lease does not belong to this agent any more. */
 class Lost extends Error {}
 
 interface Held {
@@ -53,9 +57,9 @@ interface Held {
 export class SimulatedAgent {
   readonly worker: number;
   readonly #o: AgentOptions;
-  #life: Life = { dead: true };
+  #process: AgentProcess = { dead: true };
   #frozenUntilMs = 0;
-  #nudge: (() => void) | undefined;
+  #wakeUp: (() => void) | undefined;
   #canceled = new Set<string>();
   #stopping = false;
   running: Promise<void> = Promise.resolve();
@@ -67,17 +71,17 @@ export class SimulatedAgent {
 
   /** Start the process. */
   start(): void {
-    const life = { dead: false };
-    this.#life = life;
-    this.running = this.#run(life).catch((error: unknown) => {
+    const proc = { dead: false };
+    this.#process = proc;
+    this.running = this.#run(proc).catch((error: unknown) => {
       if (!(error instanceof Dead)) this.#o.journal.surprise(`agent ${this.worker} ended: ${String(error)}`);
     });
   }
 
-  /** `kill -9`: nothing more of this life reaches anybody. */
+  /** `kill -9`: nothing more that this process does has any effect outside it. */
   kill(): void {
-    this.#life.dead = true;
-    this.#nudge?.();
+    this.#process.dead = true;
+    this.#wakeUp?.();
   }
 
   /** SIGSTOP, and SIGCONT after `ms`. */
@@ -85,47 +89,47 @@ export class SimulatedAgent {
     this.#frozenUntilMs = this.#o.now() + ms;
   }
 
-  /** Take nothing more once the present lease is over. */
+  /** Take no more work when the present lease is over. */
   stop(): void {
     this.#stopping = true;
-    this.#nudge?.();
+    this.#wakeUp?.();
   }
 
   /** There may be work. */
   wake(): void {
-    this.#nudge?.();
+    this.#wakeUp?.();
   }
 
-  /** A push says that these leases are gone. */
+  /** The manager has pushed that these leases are canceled. */
   cancel(leases: readonly string[]): void {
     for (const id of leases) this.#canceled.add(id);
   }
 
-  async #run(life: Life): Promise<void> {
+  async #run(proc: AgentProcess): Promise<void> {
     let refused: { task_id: number; retry_after_ms: number } | undefined;
     while (!this.#stopping) {
-      const answer = await this.#until(life, { verb: "ask", refused });
+      const answer = await this.#until(proc, { verb: "ask", refused });
       refused = undefined;
       if (!isOk(answer)) {
-        await this.#idle(life);
+        await this.#idle(proc);
         continue;
       }
       const { task_id: task, epoch } = workerPatchedSchema.parse(answer.body);
       if (task === null) {
-        await this.#idle(life);
+        await this.#idle(proc);
         continue;
       }
-      let claimed = await this.#claim(life, task, epoch);
-      while (claimed?.lease) claimed = await this.#serve(life, claimed.lease, epoch);
+      let claimed = await this.#claim(proc, task, epoch);
+      while (claimed?.lease) claimed = await this.#serve(proc, claimed.lease, epoch);
       if (claimed && claimed.reason !== "outranked")
         refused = { task_id: task, retry_after_ms: Math.min(claimed.retry_after_ms ?? 1_000, 1_000) };
-      else await this.#sleep(life, 20);
+      else await this.#sleep(proc, 20);
     }
   }
 
-  async #claim(life: Life, task: number, epoch: number): Promise<Claimed | undefined> {
+  async #claim(proc: AgentProcess, task: number, epoch: number): Promise<Claimed | undefined> {
     const body = { key: this.#key(), platform: "linux", epoch } as const;
-    const answer = await this.#until(life, { verb: "claim", task, body });
+    const answer = await this.#until(proc, { verb: "claim", task, body });
     return isOk(answer) ? claimedSchema.parse(answer.body) : undefined;
   }
 
@@ -133,8 +137,8 @@ export class SimulatedAgent {
     return `key-${this.worker}-${this.#o.rng.word(12)}`;
   }
 
-  /** Render a lease to its end; what its settlement claimed next. */
-  async #serve(life: Life, lease: Lease, epoch: number): Promise<Claimed | undefined> {
+  /** Render a lease to its end; returns the lease that its settlement claimed next. */
+  async #serve(proc: AgentProcess, lease: Lease, epoch: number): Promise<Claimed | undefined> {
     const { rng, habits, journal, now } = this.#o;
     const held: Held = { lease, grant: lease.grant, untilMs: now() + lease.lease_ms, renewedMs: now(), done: [] };
     const next = () => (this.#stopping || rng.chance(0.1) ? null : { key: this.#key(), platform: "linux", epoch });
@@ -142,17 +146,17 @@ export class SimulatedAgent {
     try {
       const list = parseFrameList(lease.frames);
       for (const frame of list.ok ? framesOf(list.value) : []) {
-        await this.#render(life, held, rng.int(...habits.renderMs));
+        await this.#render(proc, held, rng.int(...habits.renderMs));
         if (rng.chance(habits.fail)) {
           const body = { frames: String(frame), error: `simulated failure of frame ${frame}`, next: next() };
-          return await this.#settle(life, held, "fail", body);
+          return await this.#settle(proc, held, "fail", body);
         }
-        const receipts = await this.#upload(life, held, frame);
+        const receipts = await this.#upload(proc, held, frame);
         held.done.push({ frame, seconds: rng.int(1, 400) / 100, receipts });
-        if (rng.chance(habits.release)) return await this.#settle(life, held, "release", { reason: "stopping" });
-        if (rng.chance(0.25)) await this.#renew(life, held);
+        if (rng.chance(habits.release)) return await this.#settle(proc, held, "release", { reason: "stopping" });
+        if (rng.chance(0.25)) await this.#renew(proc, held);
       }
-      return await this.#settle(life, held, "complete", { next: next() });
+      return await this.#settle(proc, held, "complete", { next: next() });
     } catch (error) {
       if (!(error instanceof Lost)) throw error;
       journal.count("lost leases");
@@ -160,14 +164,14 @@ export class SimulatedAgent {
     }
   }
 
-  async #render(life: Life, held: Held, ms: number): Promise<void> {
+  async #render(proc: AgentProcess, held: Held, ms: number): Promise<void> {
     for (let leftMs = ms; leftMs > 0; leftMs -= 100) {
-      await this.#sleep(life, Math.min(leftMs, 100));
-      if (this.#o.now() - held.renewedMs > held.lease.lease_ms / 3) await this.#renew(life, held);
+      await this.#sleep(proc, Math.min(leftMs, 100));
+      if (this.#o.now() - held.renewedMs > held.lease.lease_ms / 3) await this.#renew(proc, held);
     }
   }
 
-  async #upload(life: Life, held: Held, frame: number): Promise<string[]> {
+  async #upload(proc: AgentProcess, held: Held, frame: number): Promise<string[]> {
     const { rng, journal, now } = this.#o;
     const { task_id: task, attempt, plan } = held.lease;
     const name = plan.outputs.find((output) => output.frame === frame)?.name;
@@ -176,22 +180,22 @@ export class SimulatedAgent {
     journal.sent.set(outputId(task, attempt, name), bytes);
     const inParts = rng.chance(0.15);
     for (let tries = 0; ; tries++) {
-      // Each try with the newest grant: the one it began with may have run out.
+      // Each try has the newest grant: the grant of the first try may have expired.
       const call: Call = { verb: "upload", task, name, grant: held.grant, bytes, inParts };
-      const answer = await this.#try(life, held, call);
+      const answer = await this.#try(proc, held, call);
       if (answer && isOk(answer)) return [receiptSchema.parse(answer.body).receipt];
       if (answer) throw this.#lost(call, answer);
-      await this.#sleep(life, this.#backoffMs(tries));
-      if (now() - held.renewedMs > held.lease.lease_ms / 3) await this.#renew(life, held);
+      await this.#sleep(proc, this.#backoffMs(tries));
+      if (now() - held.renewedMs > held.lease.lease_ms / 3) await this.#renew(proc, held);
     }
   }
 
-  async #renew(life: Life, held: Held): Promise<void> {
+  async #renew(proc: AgentProcess, held: Held): Promise<void> {
     const { lease, done } = held;
     const body = { attempt: lease.attempt, done: this.#o.rng.chance(0.7) ? [...done] : [], progress: 0.5 };
     const call: Call = { verb: "renew", task: lease.task_id, lease: lease.lease_id, body };
     held.renewedMs = this.#o.now();
-    const answer = await this.#try(life, held, call);
+    const answer = await this.#try(proc, held, call);
     if (!answer) return;
     if (!isOk(answer)) throw this.#lost(call, answer);
     const renewed = renewedSchema.parse(answer.body);
@@ -200,12 +204,12 @@ export class SimulatedAgent {
     this.#acknowledge(held, body.done);
   }
 
-  async #settle(life: Life, held: Held, verb: LeaseVerb, more: object): Promise<Claimed | undefined> {
+  async #settle(proc: AgentProcess, held: Held, verb: LeaseVerb, more: object): Promise<Claimed | undefined> {
     const { lease, done } = held;
     const body = { attempt: lease.attempt, done: [...done], ...more };
     const call: Call = { verb, task: lease.task_id, lease: lease.lease_id, body };
     for (let tries = 0; ; tries++) {
-      const answer = await this.#try(life, held, call);
+      const answer = await this.#try(proc, held, call);
       if (answer && !isOk(answer)) {
         const { task_id: task, attempt } = lease;
         const frames = done.map((d) => d.frame);
@@ -216,7 +220,7 @@ export class SimulatedAgent {
         this.#acknowledge(held, done);
         return settledSchema.parse(answer.body).next ?? undefined;
       }
-      await this.#sleep(life, this.#backoffMs(tries));
+      await this.#sleep(proc, this.#backoffMs(tries));
     }
   }
 
@@ -228,7 +232,10 @@ export class SimulatedAgent {
     this.#o.journal.count("acknowledged frames", frames.length);
   }
 
-  /** 409, and 404 of a deleted task, are losses. Anything else must not happen to an agent that follows the protocol. */
+  /**
+   * 409, and 404 of a deleted task, mean a lost lease. An agent that follows the protocol must get
+   * no other refusal.
+   */
   #lost(call: Call, answer: Answer): Lost {
     if (answer.status !== 409 && answer.status !== 404)
       this.#o.journal.surprise(`${call.verb} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
@@ -236,14 +243,14 @@ export class SimulatedAgent {
   }
 
   /** One try of a call about a lease; undefined without an answer. */
-  async #try(life: Life, held: Held, call: Call): Promise<Answer | undefined> {
+  async #try(proc: AgentProcess, held: Held, call: Call): Promise<Answer | undefined> {
     if (this.#canceled.has(held.lease.lease_id)) throw new Lost("canceled");
-    await this.#gate(life);
+    await this.#gate(proc);
     if (this.#o.habits.careful && call.verb !== "complete" && this.#o.now() > held.untilMs) throw new Lost("ran out");
-    return await this.#once(life, call);
+    return await this.#once(proc, call);
   }
 
-  async #once(life: Life, call: Call): Promise<Answer | undefined> {
+  async #once(proc: AgentProcess, call: Call): Promise<Answer | undefined> {
     this.#o.journal.count("calls");
     let answer: Answer | undefined;
     try {
@@ -252,15 +259,15 @@ export class SimulatedAgent {
       if (!(error instanceof NoAnswer)) throw error;
       this.#o.journal.count("unanswered");
     }
-    await this.#gate(life);
+    await this.#gate(proc);
     return answer;
   }
 
-  async #until(life: Life, call: Call): Promise<Answer> {
+  async #until(proc: AgentProcess, call: Call): Promise<Answer> {
     for (let tries = 0; ; tries++) {
-      const answer = await this.#once(life, call);
+      const answer = await this.#once(proc, call);
       if (answer) return answer;
-      await this.#sleep(life, this.#backoffMs(tries));
+      await this.#sleep(proc, this.#backoffMs(tries));
     }
   }
 
@@ -268,22 +275,22 @@ export class SimulatedAgent {
     return 20 + this.#o.rng.next() * Math.min(800, 50 * 2 ** tries);
   }
 
-  async #sleep(life: Life, ms: number): Promise<void> {
+  async #sleep(proc: AgentProcess, ms: number): Promise<void> {
     await this.#o.sleep(ms);
-    await this.#gate(life);
+    await this.#gate(proc);
   }
 
-  async #idle(life: Life): Promise<void> {
-    const nudged = new Promise<void>((resolve) => (this.#nudge = resolve));
-    await Promise.race([nudged, this.#o.sleep(this.#o.habits.idleMs)]);
-    this.#nudge = undefined;
-    await this.#gate(life);
+  async #idle(proc: AgentProcess): Promise<void> {
+    const woken = new Promise<void>((resolve) => (this.#wakeUp = resolve));
+    await Promise.race([woken, this.#o.sleep(this.#o.habits.idleMs)]);
+    this.#wakeUp = undefined;
+    await this.#gate(proc);
   }
 
-  /** The dead go no further; the frozen wait. */
-  async #gate(life: Life): Promise<void> {
+  /** Stops a killed process; makes a frozen one wait. */
+  async #gate(proc: AgentProcess): Promise<void> {
     for (;;) {
-      if (life.dead) throw new Dead();
+      if (proc.dead) throw new Dead();
       const leftMs = this.#frozenUntilMs - this.#o.now();
       if (leftMs <= 0) return;
       await this.#o.sleep(leftMs);

@@ -1,6 +1,7 @@
 /**
- * The audit: from rows and objects alone, everything that must be true once faults have ended and the farm is quiet. It takes
- * nothing from the manager's word: counters are counted again, history is played again, bytes are compared with what was sent.
+ * The audit checks, from rows and stored objects alone, everything that must be true when faults
+ * have ended and the farm is quiet. It does not trust the manager's own results: it counts again,
+ * replays the history, and compares bytes with those that were sent.
  */
 import type { HistoryRow } from "../../src/protocol/history-rows.ts";
 import { parseFrameList, framesOf } from "../../src/protocol/frame-list.ts";
@@ -18,7 +19,7 @@ import { Leases, type LiveLease } from "../../src/task/rules/lease-index.ts";
 import { frames as framesOfSet, has } from "../../src/task/rules/frame-set.ts";
 import { outputId, type Journal } from "./event-journal.ts";
 
-/** One task, as its object's rows have it. */
+/** One task, as the rows of its object have it. */
 export interface StoredTask {
   id: number;
   definition: {
@@ -35,13 +36,13 @@ export interface StoredTask {
   chores: { outbox_due_ms: number | null; news_due_ms: number | null; remove: unknown };
   tail: HistoryEvent[];
   entries: Map<number, FrameEntry>;
-  /** Rows of the outbox. */
+  /** Number of rows in the outbox. */
   waiting: number;
 }
 
 export interface Facts {
   tasks: StoredTask[];
-  /** Tasks that were deleted: what their objects still hold must be nothing. */
+  /** Deleted tasks: their objects must hold no rows. */
   deleted: { id: number; rows: number }[];
   objects: { key: string; text: string }[];
   history: (Omit<HistoryRow, "events"> & { events: string })[];
@@ -50,29 +51,30 @@ export interface Facts {
   journal: Journal;
 }
 
-/** Everything that is wrong; nothing when all promises held. */
+/** All problems that were found; empty when all promises held. */
 export function audit(facts: Facts): string[] {
   const problems = facts.journal.surprises.slice(0, 20);
-  const say = (text: string): void => void problems.push(text);
+  const report = (text: string): void => void problems.push(text);
   for (const task of facts.tasks) {
-    auditFrames(task, say);
-    auditQuiet(task, say);
-    const done = replay(task.id, facts.history, say);
-    auditCommits(task, done, facts.journal, say);
-    auditRepeats(task, facts.journal, say);
-    auditRegistry(task, facts.listed, say);
+    auditFrames(task, report);
+    auditQuiet(task, report);
+    const done = replay(task.id, facts.history, report);
+    auditCommits(task, done, facts.journal, report);
+    auditRepeats(task, facts.journal, report);
+    auditRegistry(task, facts.listed, report);
   }
   for (const { id, rows } of facts.deleted) {
-    if (rows > 0) say(`task ${id} is deleted, but its object holds ${rows} rows`);
-    if (facts.listed.some((task) => task.id === id)) say(`task ${id} is deleted and still listed`);
-    const done = replay(id, facts.history, say);
-    if (!done.events.some((event) => event.kind === "deleted")) say(`P7: nobody can read that task ${id} was deleted`);
+    if (rows > 0) report(`task ${id} is deleted, but its object holds ${rows} rows`);
+    if (facts.listed.some((task) => task.id === id)) report(`task ${id} is deleted and still listed`);
+    const done = replay(id, facts.history, report);
+    if (!done.events.some((event) => event.kind === "deleted"))
+      report(`P7: nobody can read that task ${id} was deleted`);
   }
-  auditObjects(facts, say);
+  auditObjects(facts, report);
   return problems;
 }
 
-type Say = (text: string) => void;
+type Report = (text: string) => void;
 
 function termsOf({ id, definition }: StoredTask): Terms {
   const { type, chunk, order, lease_ms, tries, files_per_frame } = definition;
@@ -88,8 +90,8 @@ function termsOf({ id, definition }: StoredTask): Terms {
   };
 }
 
-/** P1: one state for every frame, counters equal rows, seconds add up. */
-function auditFrames(task: StoredTask, say: Say): void {
+/** P1: every frame has one state, counters equal rows, seconds add up. */
+function auditFrames(task: StoredTask, report: Report): void {
   const terms = termsOf(task);
   const { ledger, entries } = task;
   const counted = { total: terms.total, pending: 0, leased: 0, done: 0, failed: 0, skipped: 0 };
@@ -100,48 +102,48 @@ function auditFrames(task: StoredTask, say: Say): void {
     if ([...ledger.leases].some((lease) => has(lease.open, frame))) places.push("leased");
     if (entry && entry.state !== "retry") places.push(entry.state);
     if (has(ledger.skipped, frame)) places.push("skipped");
-    if (places.length > 1) say(`P1: frame ${frame} of task ${task.id} is ${places.join(" and ")}`);
+    if (places.length > 1) report(`P1: frame ${frame} of task ${task.id} is ${places.join(" and ")}`);
     counted[places[0] ?? "pending"]++;
     if (entry?.state === "done") seconds += entry.seconds;
   }
   for (const frame of entries.keys())
     if (![...framesOf(terms.list)].includes(frame))
-      say(`P1: task ${task.id} has a row for frame ${frame}, which is not its own`);
+      report(`P1: task ${task.id} has a row for frame ${frame}, which is not its own`);
   const claimed = countsOf(terms, ledger);
   if (JSON.stringify(claimed) !== JSON.stringify(counted))
-    say(`P1: task ${task.id} counts ${JSON.stringify(claimed)}, its rows say ${JSON.stringify(counted)}`);
+    report(`P1: task ${task.id} counts ${JSON.stringify(claimed)}, its rows say ${JSON.stringify(counted)}`);
   if (Math.abs(seconds - ledger.seconds) > 1e-6)
-    say(`P1: task ${task.id} says ${ledger.seconds} s, its rows ${seconds} s`);
+    report(`P1: task ${task.id} says ${ledger.seconds} s, its rows ${seconds} s`);
   const status = statusOf(terms, ledger);
-  if (status !== "completed") say(`task ${task.id} is stuck: ${status}, ${JSON.stringify(claimed)}`);
+  if (status !== "completed") report(`task ${task.id} is stuck: ${status}, ${JSON.stringify(claimed)}`);
 }
 
-/** Nothing lives on: no lease, no upload to sweep, no word that is owed. */
-function auditQuiet({ id, ledger, chores, tail, waiting }: StoredTask, say: Say): void {
-  if (ledger.leases.size > 0) say(`task ${id} still has live leases: ${JSON.stringify(ledger.leases)}`);
-  if (ledger.sweeps.length > 0) say(`task ${id} still has uploads to sweep: ${JSON.stringify(ledger.sweeps)}`);
+/** Nothing is left: no lease, no upload to sweep, no update that is due. */
+function auditQuiet({ id, ledger, chores, tail, waiting }: StoredTask, report: Report): void {
+  if (ledger.leases.size > 0) report(`task ${id} still has live leases: ${JSON.stringify(ledger.leases)}`);
+  if (ledger.sweeps.length > 0) report(`task ${id} still has uploads to sweep: ${JSON.stringify(ledger.sweeps)}`);
   if (tail.length + waiting > 0)
-    say(`P7: task ${id} keeps ${tail.length} events and ${waiting} rows that are not in D1`);
-  // A report is not written down when it has been made: whether it was is seen in the registry's list.
+    report(`P7: task ${id} keeps ${tail.length} events and ${waiting} rows that are not in D1`);
+  // That a report was made is not stored; the registry's list shows it.
   for (const name of ["outbox_due_ms", "news_due_ms"] as const)
-    if (chores[name] !== null) say(`task ${id} still has ${name} = ${chores[name]}`);
+    if (chores[name] !== null) report(`task ${id} still has ${name} = ${chores[name]}`);
 }
 
 interface Replayed {
   events: HistoryEvent[];
-  /** Frame → who committed it last, as history tells it. */
+  /** Frame → who committed it last, according to the history. */
   done: Map<number, { attempt: number; worker: number }>;
-  /** `frame/attempt/worker` of every commit there was. */
+  /** `frame/attempt/worker` of every commit. */
   commits: Set<string>;
 }
 
-/** P7, P3, P2: play the history of a task; each event once, in order, and nothing in it that cannot be. */
-function replay(id: number, rows: Facts["history"], say: Say): Replayed {
+/** P7, P3, P2: replay the history of a task; each event once, in order, and no impossible event. */
+function replay(id: number, rows: Facts["history"], report: Report): Replayed {
   const own = rows.filter((row) => row.task_id === id);
   const events = own.flatMap((row) => JSON.parse(row.events) as HistoryEvent[]).toSorted((a, b) => a.seq - b.seq);
   for (const [i, event] of events.entries())
     if (event.seq !== i + 1) {
-      say(`P7: task ${id}'s history has seq ${event.seq} where ${i + 1} should be`);
+      report(`P7: task ${id}'s history has seq ${event.seq} where ${i + 1} should be`);
       break;
     }
   for (const row of own) {
@@ -150,7 +152,7 @@ function replay(id: number, rows: Facts["history"], say: Say): Replayed {
         .filter((e) => e.kind === kind)
         .reduce((sum, e) => sum + e.frame_count, 0);
     if (of("done") !== row.frames_done || of("error") !== row.frames_error || of("lost") !== row.frames_lost)
-      say(`P7: the sums of row ${row.seq} of task ${id} differ from its events`);
+      report(`P7: the sums of row ${row.seq} of task ${id} differ from its events`);
   }
   const done: Replayed["done"] = new Map();
   const commits = new Set<string>();
@@ -163,9 +165,9 @@ function replay(id: number, rows: Facts["history"], say: Say): Replayed {
       if (event.kind === "lost" || event.kind === "error") lost.add(key);
       if (event.kind !== "done") continue;
       if (lost.has(key))
-        say(`P2: attempt ${event.attempt} of task ${id} committed frame ${frame} after it had lost it`);
+        report(`P2: attempt ${event.attempt} of task ${id} committed frame ${frame} after it had lost it`);
       if (done.has(frame))
-        say(
+        report(
           `P3: frame ${frame} of task ${id} was committed twice: attempts ${done.get(frame)!.attempt}, ${event.attempt}`,
         );
       done.set(frame, { attempt: event.attempt!, worker: event.worker_id! });
@@ -181,52 +183,65 @@ function framesIn(text: string | null): number[] {
   return list.ok ? [...framesOf(list.value)] : [];
 }
 
-/** P3, P4: rows and history tell the same commits, and what was acknowledged is among them. */
-function auditCommits({ id, entries, definition }: StoredTask, replayed: Replayed, journal: Journal, say: Say): void {
+/** P3, P4: rows and history have the same commits, and all acknowledged commits are among them. */
+function auditCommits(
+  { id, entries, definition }: StoredTask,
+  replayed: Replayed,
+  journal: Journal,
+  report: Report,
+): void {
   for (const [frame, entry] of entries) {
     if (entry.state !== "done") continue;
     const told = replayed.done.get(frame);
     if (told?.attempt !== entry.attempt || told.worker !== entry.worker)
-      say(
+      report(
         `P7: frame ${frame} of task ${id} is by attempt ${entry.attempt}, its history says ${told?.attempt ?? "nothing"}`,
       );
     if (entry.files.length !== definition.files_per_frame)
-      say(`P11: frame ${frame} of task ${id} is done with ${entry.files.length} files`);
+      report(`P11: frame ${frame} of task ${id} is done with ${entry.files.length} files`);
   }
   for (const frame of replayed.done.keys())
     if (entries.get(frame)?.state !== "done")
-      say(`P4: history has frame ${frame} of task ${id} done, its row does not`);
+      report(`P4: history has frame ${frame} of task ${id} done, its row does not`);
   for (const { task, attempt, worker, frames } of journal.acknowledged) {
     if (task !== id) continue;
     for (const frame of frames)
       if (!replayed.commits.has(`${frame}/${attempt}/${worker}`))
-        say(`P4: frame ${frame} of task ${id} was acknowledged to attempt ${attempt} and is in no history`);
+        report(`P4: frame ${frame} of task ${id} was acknowledged to attempt ${attempt} and is in no history`);
   }
 }
 
-/** P3: a completion that was carried out, its answer lost, is not refused when it comes again. */
-function auditRepeats({ id, entries }: StoredTask, journal: Journal, say: Say): void {
+/**
+ * P3: a completion that was carried out, and whose answer was lost, is not refused when it is
+ * repeated.
+ */
+function auditRepeats({ id, entries }: StoredTask, journal: Journal, report: Report): void {
   for (const { task, attempt, worker, frames } of journal.refused) {
     const isResult = (frame: number): boolean => {
       const entry = entries.get(frame);
       return entry?.state === "done" && entry.attempt === attempt && entry.worker === worker;
     };
     if (task === id && frames.length > 0 && frames.every(isResult))
-      say(`P3: attempt ${attempt} of task ${id} was told that it is lost, and its frames are the result`);
+      report(`P3: attempt ${attempt} of task ${id} was told that it is lost, and its frames are the result`);
   }
 }
 
-/** The lists show what the rows say. */
-function auditRegistry(task: StoredTask, listed: Facts["listed"], say: Say): void {
+/** The registry's lists agree with the rows. */
+function auditRegistry(task: StoredTask, listed: Facts["listed"], report: Report): void {
   const summary = listed.find(({ id }) => id === task.id);
   const counts = countsOf(termsOf(task), task.ledger);
-  if (!summary) say(`task ${task.id} is not listed`);
+  if (!summary) report(`task ${task.id} is not listed`);
   else if (JSON.stringify({ ...counts, ...summary.frames }) !== JSON.stringify(counts))
-    say(`the registry lists task ${task.id} with ${JSON.stringify(summary.frames)}, it has ${JSON.stringify(counts)}`);
+    report(
+      `the registry lists task ${task.id} with ${JSON.stringify(summary.frames)}, it has ${JSON.stringify(counts)}`,
+    );
 }
 
-/** P3, P11: an object for every committed file, with the bytes its attempt sent, and no other object at all. */
-function auditObjects({ tasks, objects, journal }: Facts, say: Say): void {
+/**
+ * P3, P11: an object for every committed file, with the bytes that its attempt sent, and no other
+ * object.
+ */
+function auditObjects({ tasks, objects, journal }: Facts, report: Report): void {
   const left = new Map(objects.map(({ key, text }) => [key, text]));
   for (const { id, entries } of tasks) {
     for (const [frame, entry] of entries) {
@@ -234,16 +249,16 @@ function auditObjects({ tasks, objects, journal }: Facts, say: Say): void {
         const key = `tasks/${id}/${entry.attempt}/${file.name}`;
         const text = left.get(key);
         left.delete(key);
-        if (text === undefined) say(`P3: frame ${frame} of task ${id} is done, but ${key} is not there`);
+        if (text === undefined) report(`P3: frame ${frame} of task ${id} is done, but ${key} is not there`);
         else if (text !== journal.sent.get(outputId(id, entry.attempt, file.name)))
-          say(`P3: ${key} does not hold the bytes that attempt ${entry.attempt} sent`);
+          report(`P3: ${key} does not hold the bytes that attempt ${entry.attempt} sent`);
       }
     }
   }
-  for (const key of left.keys()) say(`an orphan is left after the sweep: ${key}`);
+  for (const key of left.keys()) report(`an orphan is left after the sweep: ${key}`);
 }
 
-/** What a row of the journal says that came after the record was last written as a whole. */
+/** The changes in a journal row that were made after the record was last written as a whole. */
 interface Change {
   ledger: Partial<Ledger>;
   chores: Partial<StoredTask["chores"]>;
@@ -253,7 +268,7 @@ interface Change {
   events: HistoryEvent[];
 }
 
-/** Read a task out of its rows: the record, the pages, and what the journal says happened since. */
+/** Read a task from its rows: the record, the pages, and the later changes in the journal. */
 export function storedTask(id: number, rows: Record<string, Record<string, unknown>[]>): StoredTask {
   const json = (row: Record<string, unknown> | undefined): unknown => JSON.parse(String(row?.["json"]));
   const { ledger, chores, tail } = json(rows["record"]?.[0]) as Pick<StoredTask, "chores" | "tail"> & {
@@ -289,7 +304,7 @@ export function storedTask(id: number, rows: Record<string, Record<string, unkno
   };
 }
 
-/** What must hold at every moment (P1, P2): for the watch during a run. */
+/** Problems with what must hold at every moment (P1, P2): checked during a run. */
 export function watchProblems({ id, definition, ledger }: StoredTask): string[] {
   const problems: string[] = [];
   const { total, ...states } = countsOf({ total: listFromText(definition.frame_list).total } as Terms, ledger);

@@ -1,6 +1,6 @@
 /**
- * Real chaos with the seeds 1 to 50, each run with a manager of its own in workerd. `npm run chaos` runs any seed. What a run
- * does is in `scenario.ts`; what must be true afterwards is in `audit.ts`.
+ * Real chaos with the seeds 1 to 50, each run with a manager of its own in workerd. `npm run chaos`
+ * runs any seed. `scenario.ts` says what a run does; `audit.ts` says what must be true afterwards.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,7 +30,7 @@ test.concurrent.each(Array.from({ length: RUNS }, (_, i) => String(i + 1)))(
   },
 );
 
-test("the runs were chaotic: every kind of fault happened, and leases were lost and won", () => {
+test("the runs were chaotic: every kind of fault happened, and leases were lost and taken over", () => {
   const happened = (what: string): number => totals.get(what) ?? 0;
   const faults = ["drop request", "drop reply", "delay", "double", "late", "cut request", "cut reply", "half open"];
   const events = ["kill manager", "abort", "clock", "service", "kill agent", "freeze agent", "patch", "delete"];

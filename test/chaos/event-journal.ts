@@ -1,6 +1,11 @@
-/** What the simulated side did and was told: the audit holds the manager's rows and objects against it. */
+/**
+ * What the simulated agents did and were answered: the audit compares the manager's rows and
+ * objects with it.
+ */
 
-/** Frames whose commit the manager acknowledged with a 2xx (P4: they must still be there at the end). */
+/**
+ * Frames whose commit the manager acknowledged with a 2xx (P4: they must still be done at the end).
+ */
 export interface Acknowledged {
   task: number;
   attempt: number;
@@ -9,12 +14,15 @@ export interface Acknowledged {
 }
 
 export class Journal {
-  /** Bytes that were sent, by `task/attempt/name`. Every render makes different ones. */
+  /** Bytes that were sent, by `task/attempt/name`. Every render makes different bytes. */
   readonly sent = new Map<string, string>();
   readonly acknowledged: Acknowledged[] = [];
-  /** Completions that were refused (P3: not one that had been carried out). */
+  /** Completions that were refused (P3: none of these may have been carried out). */
   readonly refused: Acknowledged[] = [];
-  /** What no agent that follows the protocol should be answered, and what the watch saw go wrong. */
+  /**
+   * Answers that an agent that follows the protocol must not get, and problems found during the
+   * run.
+   */
   readonly surprises: string[] = [];
   readonly counts = new Map<string, number>();
 

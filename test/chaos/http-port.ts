@@ -1,4 +1,6 @@
-/** A worker's way to the manager over real HTTP and a real WebSocket, with the timeouts of somebody in a hurry. */
+/**
+ * A worker's connection to the manager over real HTTP and a real WebSocket, with short timeouts.
+ */
 import { createHash } from "node:crypto";
 import http from "node:http";
 import { WebSocket } from "ws";
@@ -8,7 +10,10 @@ import type { Journal } from "./event-journal.ts";
 import { NoAnswer, type Answer, type Call, type Port } from "./port.ts";
 import { AGENT_HEADER, INJECTED } from "./proxy.ts";
 
-/** Less than half of the shortest lease, so that a call which is never answered can be made again in time. */
+/**
+ * Less than half of the shortest lease, so that a call which is never answered can be repeated in
+ * time.
+ */
 const TIMEOUT_MS = 1_500;
 
 export interface HttpPortOptions {
@@ -124,7 +129,7 @@ export class HttpPort implements Port {
     });
   }
 
-  /** Keep a socket to the registry, as the agent does: for pushes, and to be seen. */
+  /** Keep a socket to the registry, as the agent does: for pushes, and to count as online. */
   listen(onPush: (push: Push) => void): void {
     if (this.#closed) return;
     const again = (): void => void setTimeout(() => this.listen(onPush), 300).unref();

@@ -1,10 +1,16 @@
-/** Cheap chaos as `npm run chaos:long` runs it, with fewer runs. They have processes of their own, because they replace the clock. */
+/**
+ * Cheap chaos as `npm run chaos:long` runs it, with fewer runs. The runs have processes of their
+ * own, because they replace the clock.
+ */
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 
-/** The lines of the output when all runs passed: totals as JSON, then a summary. Rejects when one failed. */
+/**
+ * The lines of the output when all runs passed: totals as JSON, then a summary. Rejects when a run
+ * failed.
+ */
 async function long(runs: number, seed: number, ...more: string[]): Promise<string[]> {
   const file = path.join(import.meta.dirname, "long.ts");
   const args = ["--no-warnings", file, "--runs", String(runs), "--seed", String(seed), "--parallel", "2", ...more];
@@ -25,7 +31,7 @@ test("a seed replays: the same runs, to the last message", async () => {
   expect(again[0]).toBe(first[0]);
 });
 
-test("P4: 150 lives with resets between calls and refused writes answer, store and tell what undisturbed ones do", async () => {
+test("P4: in 150 runs, objects with resets between calls and refused writes answer, store and report what undisturbed ones do", async () => {
   const [totals, summary] = await long(150, 1, "--differential");
   expect(summary).toMatch(/^150 runs, 0 failed/);
   const counts = JSON.parse(totals!) as Record<string, number>;

@@ -1,7 +1,8 @@
 /**
- * `npm run chaos:long -- --runs N --seed S [--parallel P]`: many cheap runs. The product's own objects run in plain Node, in
- * virtual time: no run waits, everything random comes from the seed, and a seed that fails fails again in the same way.
- * `--differential` (`npm run chaos:differential`) compares one task's object with one that is reset and whose writes are
+ * `npm run chaos:long -- --runs N --seed S [--parallel P]`: many cheap runs. The product's own
+ * objects run in plain Node, in virtual time: no run waits, everything random comes from the seed,
+ * and a seed that fails fails again in the same way. `--differential` (`npm run
+ * chaos:differential`) compares one task's object with one that is reset and whose writes are
  * refused, instead of running a whole farm. `--loud` shows what the objects log.
  */
 import { fork } from "node:child_process";
@@ -34,7 +35,7 @@ const number = (name: "runs" | "seed" | "parallel"): number => {
   return value;
 };
 
-/** Runs from one line of progress to the next. */
+/** Number of runs between two lines of progress. */
 const PROGRESS_EVERY = 500;
 
 if (process.send) await work(process.send.bind(process));
@@ -43,7 +44,7 @@ else await share();
 /** In a child process: run every `parallel`-th seed, from CHAOS_FIRST on. */
 async function work(report: (run: RunReport) => void): Promise<void> {
   const product = await loadProduct();
-  // The objects log what failed; in these runs failures are planned.
+  // The objects log failures; in these runs failures are planned.
   if (!values.loud) console.error = console.warn = () => undefined;
   for (
     let seed = Number(process.env["CHAOS_FIRST"]);
@@ -56,7 +57,7 @@ async function work(report: (run: RunReport) => void): Promise<void> {
   process.disconnect();
 }
 
-/** In the parent: start the children, add up what they report, and print it. */
+/** In the parent: start the children, add up their reports, and print the result. */
 async function share(): Promise<void> {
   const beganMs = performance.now();
   const seconds = (): string => ((performance.now() - beganMs) / 1_000).toFixed(0);

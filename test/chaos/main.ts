@@ -1,6 +1,7 @@
 /**
- * `npm run chaos -- --runs N --seed S [--parallel P] [--keep]`: N runs of real chaos with the seeds S, S+1, … Prints each run
- * and the totals, and exits with 1 when a run failed. The state and log of a failed run are kept; `--keep` keeps all.
+ * `npm run chaos -- --runs N --seed S [--parallel P] [--keep]`: N runs of real chaos with the seeds
+ * S, S+1, … Prints each run and the totals, and exits with 1 when a run failed. The state and log
+ * of a failed run are kept; `--keep` keeps all.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";

@@ -1,6 +1,7 @@
 /**
- * One manager in a process group of its own: Miniflare with the bundle that wrangler built, and its workerd. Started by
- * `manager.ts`, which kills the whole group when a run wants the runtime dead. Ends when its parent does.
+ * One manager in a process group of its own: Miniflare with the bundle that wrangler built, and its
+ * workerd. `manager.ts` starts it, and kills the whole group when a run wants the runtime dead. It
+ * ends when its parent does.
  */
 import { readFileSync } from "node:fs";
 import { COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare } from "../support/runtime.ts";

@@ -1,4 +1,4 @@
-/** Faults inside the manager: what its services do to it. Shared by the runs and the chaos entry. */
+/** Faults of the services that the manager uses. Shared by the runs and the chaos entry. */
 
 const SERVICES = ["d1", "r2", "task", "registry"] as const;
 /** History, files, and the calls to task objects and to the registry. */
@@ -7,10 +7,10 @@ export type Service = (typeof SERVICES)[number];
 export const HOW = ["refuse", "lose the answer", "be slow"] as const;
 
 export interface FaultPlan {
-  /** Probability of each call to fail. */
+  /** Probability that a call fails. */
   rate: number;
   how: readonly (typeof HOW)[number][];
-  /** How late a slow call is made. */
+  /** Delay of a slow call. */
   slowMs: number;
 }
 

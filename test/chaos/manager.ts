@@ -1,4 +1,7 @@
-/** The manager of a chaos run, from outside: build, start, kill, start again on the same state, and the switches for faults. */
+/**
+ * The manager of a chaos run, from outside: build, start, kill, restart on the same state, and the
+ * switches for faults.
+ */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import net from "node:net";
@@ -10,7 +13,7 @@ import type { ManagerFaults } from "./manager-faults.ts";
 const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 const READY_WITHIN_MS = 120_000;
 
-/** Bundle the chaos entry as a deployment would be; answers the bundle's file. */
+/** Bundle the chaos entry as a deployment would be; returns the bundle's file. */
 export async function buildBundle(folder: string): Promise<string> {
   const wrangler = path.join(
     path.dirname(createRequire(import.meta.url).resolve("wrangler/package.json")),
@@ -28,7 +31,7 @@ export class Manager {
   readonly #folder: string;
   readonly token: string;
   port = 0;
-  /** What its clock is ahead of ours. */
+  /** How far its clock is ahead of ours. */
   offsetMs = 0;
   #child: ChildProcess | undefined;
 
@@ -43,7 +46,7 @@ export class Manager {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** Start it on what is in its folder. */
+  /** Start it on the state in its folder. */
   async start(): Promise<void> {
     this.port ||= await freePort();
     const { port, token, offsetMs } = this;
@@ -81,7 +84,7 @@ export class Manager {
     }
   }
 
-  /** SIGKILL of workerd and of everything round it. */
+  /** SIGKILL to workerd and its whole process group. */
   async kill(): Promise<void> {
     const child = this.#child;
     if (!child) return;
@@ -95,7 +98,7 @@ export class Manager {
     await closed;
   }
 
-  /** The D1 tables, as the migrations make them. */
+  /** Create the D1 tables with the migrations. */
   async applySchema(): Promise<void> {
     const folder = path.join(CHECKOUT, "schema");
     const files = readdirSync(folder).filter((name) => name.endsWith(".sql"));
@@ -120,7 +123,9 @@ export class Manager {
     return await response.json();
   }
 
-  /** A call as admin that goes round the faulty network; tried again while the manager is away or busy. */
+  /**
+   * A call as admin that bypasses the faulty network; repeated while the manager is away or busy.
+   */
   async admin(method: string, route: string, body?: object): Promise<{ status: number; body: unknown }> {
     const limitMs = performance.now() + 60_000;
     for (;;) {

@@ -10,7 +10,7 @@ export interface ManyOptions {
   folder: string;
 }
 
-/** Carry them out; `tell` gets each result as it comes. */
+/** Carry them out; `tell` gets each result when it is there. */
 export async function runMany(options: ManyOptions, tell: (result: RunResult) => void): Promise<void> {
   const bundle = await buildBundle(`${options.folder}/bundle`);
   let next = options.first;

@@ -1,4 +1,7 @@
-/** How a simulated agent reaches the manager: over HTTP through the faulty proxy, or in one process with virtual time. */
+/**
+ * How a simulated agent reaches the manager: over HTTP through the faulty proxy, or in one process
+ * with virtual time.
+ */
 import type { Claim } from "../../src/protocol/lease.ts";
 
 export type LeaseVerb = "renew" | "complete" | "fail" | "release";
@@ -9,18 +12,18 @@ export type Call =
   | { verb: LeaseVerb; task: number; lease: string; body: Record<string, unknown> }
   | { verb: "upload"; task: number; name: string; grant: string; bytes: string; inParts: boolean };
 
-/** An answer of the manager that is not worth another try: 2xx with its body, or a refusal. */
+/** An answer of the manager after which a call is not repeated: 2xx with its body, or a refusal. */
 export interface Answer {
   status: number;
   body: unknown;
 }
 
-/** No answer, or one that says "try again" (5xx, 429). */
+/** No answer, or one that asks to try again (5xx, 429). */
 export class NoAnswer extends Error {
   override name = "NoAnswer";
 }
 
-/** One worker's way to the manager. */
+/** One worker's connection to the manager. */
 export interface Port {
   /** One try. Rejects with `NoAnswer`. */
   call(call: Call): Promise<Answer>;

@@ -1,6 +1,7 @@
 /**
- * A network that fails, between the agents and the manager: requests and replies are dropped, delayed, doubled, overtaken, cut in
- * the middle, answered by something in between, or never answered. What becomes of an agent's n-th request follows from the seed.
+ * A faulty network between the agents and the manager: requests and replies are dropped, delayed,
+ * doubled, reordered, cut in the middle, answered by an intermediary, or never answered. The seed
+ * decides what happens to an agent's n-th request.
  */
 import http from "node:http";
 import net from "node:net";
@@ -43,7 +44,7 @@ export class FaultyNetwork {
   readonly #count: (what: string) => void;
   /** Probability that something happens to a request. */
   rate = 0;
-  /** Requests that are on their way, or held back to arrive late. */
+  /** Requests that are under way, or held back to arrive late. */
   inFlight = 0;
   url = "";
 
@@ -84,7 +85,7 @@ export class FaultyNetwork {
       for await (const chunk of request) chunks.push(chunk as Buffer);
       await this.#deliver(fate, rng, request, Buffer.concat(chunks), response);
     } catch {
-      // The manager is away, or one side hung up: the agent sees a broken connection.
+      // The manager is away, or one side has closed: the agent sees a broken connection.
       response.destroy();
     } finally {
       this.inFlight--;
@@ -115,13 +116,13 @@ export class FaultyNetwork {
       case "double": {
         const reply = await forward();
         send(response, reply);
-        // The copy may come at once, or long after what the agent did next.
+        // The copy may come at once, or long after the agent's next calls.
         await sleep(rng.chance(0.5) ? 0 : rng.int(100, 6_500));
         await forward();
         return;
       }
       case "late":
-        // The agent is told that it broke, and goes on; the request arrives after what it sent next.
+        // The agent sees a broken connection and goes on; the request arrives after its next one.
         response.destroy();
         await sleep(rng.int(200, 6_500));
         await forward();
@@ -143,7 +144,7 @@ export class FaultyNetwork {
         return send(response, injected(rng));
       case "half open":
         if (rng.chance(0.5)) await forward();
-        // No answer and no end: the agent has to give up by itself.
+        // No answer and no end: the agent must give up by itself.
         await sleep(5_000);
         response.destroy();
     }
@@ -169,7 +170,7 @@ export class FaultyNetwork {
     });
   }
 
-  /** Half of the request reaches the manager, and then the line is dead. */
+  /** Half of the request reaches the manager, and then the connection breaks. */
   async #cut(request: http.IncomingMessage, body: Buffer): Promise<void> {
     const socket = net.connect(this.#target(), "127.0.0.1");
     socket.on("error", () => undefined);

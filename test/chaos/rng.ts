@@ -1,18 +1,24 @@
-/** Seeded chance: the same seed throws the same numbers, and parts of a run have rng of their own. */
+/**
+ * Random numbers from a seed: the same seed gives the same numbers, and parts of a run have
+ * generators of their own.
+ */
 export class Rng {
   readonly #seed: string;
   #state: number;
 
   constructor(seed: string) {
     this.#seed = seed;
-    // FNV-1a, then a few throws to stir: neighbouring seeds must not begin alike.
+    // FNV-1a, then a few numbers are dropped: neighbouring seeds must not begin alike.
     let hash = 0x811c9dc5;
     for (let i = 0; i < seed.length; i++) hash = Math.imul(hash ^ seed.charCodeAt(i), 0x01000193);
     this.#state = hash >>> 0;
     for (let i = 0; i < 4; i++) this.next();
   }
 
-  /** Rng for a part of the run: what others throw does not change what this one throws. */
+  /**
+   * A generator for a part of the run: how many numbers other parts take does not change its
+   * numbers.
+   */
   fork(name: string | number): Rng {
     return new Rng(`${this.#seed}/${name}`);
   }

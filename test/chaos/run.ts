@@ -1,6 +1,7 @@
 /**
- * One run: a manager of its own, four agents, a faulty network, and what the seed says happens. Then faults end, the farm gets
- * time to finish, the manager is killed once more, and the audit reads what is left.
+ * One run: a manager of its own, four agents, a faulty network, and the events of the seed. Then
+ * faults end, the farm gets time to finish, the manager is killed once more, and the audit reads
+ * what is stored.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
@@ -16,9 +17,11 @@ import { Manager } from "./manager.ts";
 import { FaultyNetwork } from "./proxy.ts";
 import { scenarioOf, type Event, type Scenario } from "./scenario.ts";
 
-/** From the end of all faults: a lease, the waits of agents and chores, and a slow machine. */
+/**
+ * From the end of all faults: a lease, the waits of agents and deferred work, and a slow machine.
+ */
 const FINISH_WITHIN_MS = 90_000;
-/** Beyond the longest wait there is: a lease, and the time after it in which strays are swept. */
+/** Beyond the longest wait there is: a lease, and the time after it in which orphans are swept. */
 const JUMP_MS = 200_000;
 
 export interface RunResult {
@@ -26,7 +29,7 @@ export interface RunResult {
   problems: string[];
   counts: Record<string, number>;
   ms: number;
-  /** Where its state and its manager's log are. */
+  /** The folder of its state and its manager's log. */
   folder: string;
 }
 
@@ -34,7 +37,7 @@ type Rows = Parameters<typeof storedTask>[1];
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Carry out one run. Never rejects: what goes wrong is among the problems. */
+/** Carry out one run. Never rejects: every failure is among the problems. */
 export async function run(seed: string, bundle: string, parent: string): Promise<RunResult> {
   const beganMs = performance.now();
   const folder = path.join(parent, `run-${seed}`);
@@ -90,7 +93,7 @@ class Run {
     return audit(await this.#facts());
   }
 
-  /** End whatever still runs. */
+  /** End all processes that still run. */
   async end(): Promise<void> {
     this.#over = true;
     for (const agent of this.#agents) agent.kill();
@@ -192,12 +195,15 @@ class Run {
     await this.#control("faults", { faults: this.#faults, seed: String(this.#rng.next()) });
   }
 
-  /** A switch; nobody turns it while the manager is away, and a restarted one is told anew. */
+  /**
+   * Set a switch. Nothing is sent while the manager is away; a restarted one gets the settings
+   * again.
+   */
   async #control(what: string, body: object): Promise<void> {
     await this.#manager.control(what, body).catch(() => undefined);
   }
 
-  /** Look at the tasks all the time: promises about the present must hold at every moment. */
+  /** Check the tasks all the time: promises about the present must hold at every moment. */
   async #watch(): Promise<void> {
     while (!this.#over) {
       for (const [i] of this.#scenario.tasks.entries()) {
@@ -216,7 +222,7 @@ class Run {
     return response.status === 200 ? taskSchema.parse(await response.json()) : undefined;
   }
 
-  /** No more faults: whatever was stopped goes on, until everything is rendered. */
+  /** No more faults: stopped processes go on, until everything is rendered. */
   async #finish(): Promise<void> {
     await this.#restarting;
     await this.#applyFaults();
@@ -235,7 +241,7 @@ class Run {
     }
   }
 
-  /** Stop the agents, kill the manager, and let what is owed be done: on what is stored, and on nothing else. */
+  /** Stop the agents, kill the manager, and let it do its deferred work from what is stored. */
   async #settle(): Promise<void> {
     for (const agent of this.#agents) agent.stop();
     await Promise.race([Promise.all(this.#agents.map((agent) => agent.running)), sleep(10_000)]);
@@ -247,7 +253,8 @@ class Run {
       for (const [i] of this.#scenario.tasks.entries()) await this.#manager.control(`alarm/${i + 1}`, {});
       await this.#manager.setClock(this.#manager.offsetMs + 60_000);
     }
-    // Parts that came after the whole are nobody's: the daily sweep takes them after a week.
+    // Parts that came after their file was joined belong to no file: the daily sweep deletes them
+    // after a week.
     await this.#manager.control("daily", { at_ms: Date.now() + 8 * 86_400_000 });
   }
 

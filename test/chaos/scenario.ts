@@ -1,4 +1,4 @@
-/** What happens in a run, and when: all of it derived from the seed before the run begins. */
+/** What happens in a run, and when: all of it is derived from the seed before the run begins. */
 import type { TaskSubmit } from "../../src/protocol/task.ts";
 import type { Habits } from "./agent.ts";
 import type { Rng } from "./rng.ts";
@@ -26,10 +26,10 @@ export interface Scenario {
   events: Event[];
 }
 
-/** Seconds, the shortest the product takes. */
+/** In seconds: the shortest lease that the product accepts. */
 const LEASE_S = 5;
 
-/** Tasks are numbered from 1 in the order of `tasks`: a run has a manager of its own. */
+/** Tasks are numbered from 1 in the order of `tasks`, because a run has a manager of its own. */
 export function scenarioOf(rng: Rng): Scenario {
   const forMs = 7_000;
   const tasks = tasksOf(rng.fork("tasks"));
@@ -113,7 +113,7 @@ function agentEvents(rng: Rng, forMs: number, agents: number): Event[] {
       agent: rng.int(0, agents - 1),
       forMs: rng.int(100, 4_000),
     });
-  // Longer than a lease: it thaws with one that is another worker's by then.
+  // Longer than a lease: when it thaws, its lease belongs to another worker.
   for (let n = rng.int(0, 2); n > 0; n--)
     events.push({
       atMs: rng.int(200, 3_000),
@@ -124,7 +124,7 @@ function agentEvents(rng: Rng, forMs: number, agents: number): Event[] {
   return events;
 }
 
-/** Frames that people ask for again, by the task's frame list. */
+/** Frames that users requeue, by the task's frame list. */
 const ASKED: Record<string, string[]> = {
   "1-10": ["1", "2-5", "3,7"],
   "1-13:2,20-23": ["1", "3,20-21"],

@@ -1,6 +1,7 @@
 /**
- * The manager as it is shipped, with switches for faults behind `/__chaos/…`. This entry exists for chaos runs only: it wraps
- * the bindings that the product gets and the clock that it reads, and nothing of it is in the product.
+ * The manager as it is shipped, with switches for faults behind `/__chaos/…`. This entry exists for
+ * chaos runs only: it wraps the bindings that the product gets and the clock that it reads. The
+ * product contains none of it.
  */
 import product, { TaskDO as ProductTask, WorkerRegistry as ProductRegistry } from "../../src/index.ts";
 import type { Env } from "../../src/rpc/env.ts";
@@ -9,11 +10,11 @@ import { Rng } from "./rng.ts";
 import { NO_FAULTS, type FaultPlan, type ManagerFaults, type Service } from "./manager-faults.ts";
 
 interface ChaosEnv extends Env {
-  /** What the clock was set to before a restart. */
+  /** The setting of the clock before a restart. */
   CHAOS_OFFSET_MS?: string;
 }
 
-// The objects and the Worker share an isolate here, and so these.
+// The objects and the Worker share an isolate here, and so they share these variables.
 let faults: ManagerFaults = NO_FAULTS;
 let rng = new Rng("");
 let offsetMs: number | null = null;
@@ -26,13 +27,14 @@ Date.now = () => realNow() + (offsetMs ?? 0);
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** Call a service as the present faults want it: refused, carried out with its answer lost, or late. */
+/** Call a service with the present faults: refused, carried out with its answer lost, or late. */
 async function faulty<T>(service: Service, call: () => Promise<T>): Promise<T> {
   const plan: FaultPlan | null = faults[service];
   if (!plan || !rng.chance(plan.rate)) return await call();
   const how = rng.pick(plan.how);
   counts[`${service} ${how}`] = (counts[`${service} ${how}`] ?? 0) + 1;
-  // What the platform says of an object that was moved or reset: it may be asked again.
+  // The platform marks the error of an object that was moved or reset like this: the call may be
+  // repeated.
   const error = Object.assign(new Error(`chaos: ${service} ${how}`), { retryable: true });
   if (how === "refuse") throw error;
   if (how === "lose the answer") {
@@ -43,7 +45,7 @@ async function faulty<T>(service: Service, call: () => Promise<T>): Promise<T> {
   return await call();
 }
 
-/** The same object, some of its methods faulty. */
+/** The same object, with some of its methods faulty. */
 function wrap<T extends object>(target: T, service: Service, methods: readonly string[]): T {
   return new Proxy(target, {
     get(object, name) {
@@ -57,7 +59,7 @@ function wrap<T extends object>(target: T, service: Service, methods: readonly s
   });
 }
 
-/** Stubs whose calls, but for the socket's `fetch`, are faulty. */
+/** Stubs whose calls are faulty, except the socket's `fetch`. */
 function wrapObjects<T extends object>(namespace: T, service: Service): T {
   return new Proxy(namespace, {
     get(object, name) {
@@ -81,7 +83,9 @@ function wrapStub(stub: object, service: Service): object {
   });
 }
 
-/** The platform marks the errors of an object that it resets; those of `ctx.abort` it leaves unmarked. */
+/**
+ * The platform marks the errors of an object that it resets; it does not mark those of `ctx.abort`.
+ */
 function markReset(error: unknown): never {
   if (error instanceof Error && error.message === ABORTED) Object.assign(error, { retryable: true });
   throw error;
@@ -180,7 +184,7 @@ async function control([what, id]: string[], request: Request, env: ChaosEnv): P
       return Response.json({});
     case "abort": {
       const stub = id === "registry" ? (registryStub(env) as unknown as ChaosTask) : task();
-      // The call itself fails: its object is gone.
+      // The call itself fails, because its object is gone.
       await stub.chaosAbort().catch(() => undefined);
       return Response.json({});
     }

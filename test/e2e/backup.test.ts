@@ -1,4 +1,7 @@
-/** A manager dies for good while its farm works; a backup goes into an empty one, and the same agents finish every frame. */
+/**
+ * A manager is destroyed while its farm works; a backup is restored into an empty one, and the same
+ * agents finish every frame.
+ */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -65,23 +68,25 @@ test("P1, P3, P7: a farm at work, backed up and restored on an empty manager, fi
   const before = await taskOf(first, work);
   expect(before.status).toBe("rendering");
 
-  // A backup is private, whole, and holds no secret that opens anything.
+  // A backup is private and complete, and holds no secret that gives access.
   expect(statSync(path.join(dir, "backup.json")).mode & 0o777).toBe(0o600);
   const texts = readdirSync(dir, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith("json"))
     .map((name) => readFileSync(path.join(dir, name), "utf8"));
   for (const secret of [artist.token, first.token, "tablao_worker_"]) expect(texts.join("")).not.toContain(secret);
 
-  // Not into a manager that is in use, this one included; it says what is there.
+  // A manager in use refuses a restore, also from its own backup, and says what it holds.
   const refused = await tablao(first, "restore", dir);
   expect(refused.code).toBe(6);
   expect(refused.stderr).toMatch(/empty manager only, and here are .*4 tasks.*2 workers/);
 
-  // The farm goes on after the backup: what it does then is lost with the manager, and must not come back as if it were not.
+  // The farm goes on after the backup: later results are lost with the manager, and must not be
+  // treated as done.
   await until(async () => (await taskOf(first, work)).frames.done > before.frames.done + 2, {
     what: "more frames are done",
   });
-  // The agents sleep through it: one that asked the new manager while it was empty would find that nobody knows it, and end.
+  // The agents are stopped meanwhile: an agent that asked the new manager while it was empty would
+  // be unknown there, and end.
   for (const agent of agents) process.kill(agent.child.pid, "SIGSTOP");
   await first.kill();
   const second = await startManager({ port: first.port, token: first.token });
@@ -91,7 +96,7 @@ test("P1, P3, P7: a farm at work, backed up and restored on an empty manager, fi
   for (const agent of agents) process.kill(agent.child.pid, "SIGCONT");
   for (const { url, content } of assets) expect(await (await second.client.send("GET", url)).text()).toBe(content);
 
-  // The agents were never stopped, and joined nothing anew: their secrets are known here.
+  // The agents did not restart and did not register again: the new manager knows their secrets.
   for (const id of [work, after, last]) await untilStatus(second, id, ["completed", "failed"], 120_000);
   for (const id of [work, after]) {
     const task = await taskOf(second, id);
@@ -116,13 +121,13 @@ test("P1, P3, P7: a farm at work, backed up and restored on an empty manager, fi
   expect(tokens.find((token) => token.id === artist.id)).toMatchObject({ role: "artist", name: "ana", revoked: false });
   const own = { ...second, token: artist.token };
   expect((await tablao(own, "tasks")).code).toBe(0);
-  // The same submission is still known, and new ids go on after the old ones.
+  // The same submission is still known, and new ids continue after the old ones.
   expect(await submit(second, { type: "print_string", settings: { text: "x" }, depends_on: [work], task_id: 77 })).toBe(
     last,
   );
   expect(await submit(second, { type: "print_string", settings: { text: "new" } })).toBeGreaterThan(done);
 
-  // The same restore again changes nothing any more.
+  // Repeating the restore changes nothing.
   expect((await tablao(second, "restore", dir)).code).toBe(6);
 });
 

@@ -1,4 +1,4 @@
-/** `npm run demo`: what a new user sees first. */
+/** `npm run demo`: the first command of a new user. */
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync } from "node:fs";
 import path from "node:path";

@@ -1,4 +1,4 @@
-/** `npm start`: comes up, goes down, and leaves nothing behind, whatever is killed. */
+/** `npm start`: it starts and stops, and leaves no process behind, whichever process is killed. */
 import { mkdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
@@ -27,7 +27,7 @@ async function startToItsEnd(env: NodeJS.ProcessEnv): Promise<{ code: number | n
   return { code, stderr: child.stderr() };
 }
 
-/** How Node reports our errors: one line, no stack. */
+/** How Node prints our errors: one line, no stack. */
 const ONE_LINE = /^npm start: [^\n]+\n$/;
 
 test("it serves, keeps its secrets to the owner, and SIGTERM ends every process with exit code 0", async () => {
@@ -49,22 +49,22 @@ test("it serves, keeps its secrets to the owner, and SIGTERM ends every process 
   await nothingIsLeft(manager);
 });
 
-test("P4: kill -9 of the launcher takes everything with it, and the next start on the state has every task", async () => {
+test("P4: kill -9 of the launcher ends all its processes, and the next start on the state has every task", async () => {
   const manager = await startManager();
   const id = await submit(manager, "--type", "print_string", "--settings", '{"text":"hello"}', "--frames", "1-3");
   await manager.kill();
   await nothingIsLeft(manager);
   await manager.restart();
   expect((await taskOf(manager, id)).frames).toMatchObject({ total: 3, pending: 3 });
-  // Made once: the second start shows where it is kept, not the token itself.
+  // The join token is made once: the second start shows where it is kept, not the token itself.
   expect(manager.child.stdout()).not.toContain("tablao_join_");
   await manager.stop();
 });
 
-test("processes that outlived launcher and wrangler are cleared away by the next start", async () => {
+test("processes that outlived launcher and wrangler are ended by the next start", async () => {
   const manager = await startManager();
   const group = groupOf(manager.state);
-  // The leader first: then nobody is left to notice that the launcher dies.
+  // The leader is stopped first: then no process notices that the launcher dies.
   manager.child.process.kill("SIGSTOP");
   process.kill(group, "SIGKILL");
   manager.child.process.kill("SIGKILL");

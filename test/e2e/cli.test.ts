@@ -58,7 +58,7 @@ const countsSchema = z.object({
   failed: z.int(),
   skipped: z.int(),
 });
-/** The contract for scripts, word by word. */
+/** The contract for scripts, field by field. */
 const contract = z.object({ id: z.int(), status: z.string(), frames: countsSchema, error: z.string().nullable() });
 
 test("scripts: submit --json is one object with id and status; task, tasks and workers --json keep their shapes", async () => {
@@ -94,7 +94,7 @@ test("submit --wait ends with the task: 0 when completed, 1 and the reason when 
   expect(waiting.stderr()).toMatch(new RegExp(`tablao: task ${id} canceled with \\d+ of 50 frames done`));
 });
 
-test("Ctrl-C ends the waiting and not the task, and says so", async () => {
+test("Ctrl-C ends the waiting and not the task, and prints that", async () => {
   const waiting = startTablao({ manager }, "submit", ...demo("1-3", { delay_ms: 1_000 }), "--wait");
   const id = Number(await until(() => /task (\d+) /.exec(waiting.stdout())?.[1], { what: "it is queued" }));
   await until(() => waiting.stderr().includes(`task ${id}:`), { what: "it waits" });
@@ -132,7 +132,7 @@ test("P11: download writes frames under their names, verified; a second run fetc
   const [a, b, c] = first.map((file) => path.join(dir, file.name));
   writeFileSync(a!, "damaged");
   rmSync(b!);
-  // Half of it came last time.
+  // Half of this file was downloaded last time.
   writeFileSync(`${c!}.part`, readFileSync(c!).subarray(0, 100));
   rmSync(c!);
   const second = await download();
@@ -172,7 +172,7 @@ test("exit codes: 2 usage, 3 not found, 4 auth, 5 unreachable, 6 refused; one li
   }
 });
 
-test("a submission brings its files: once, with paths relative to the .blend, and nothing the second time", async () => {
+test("a submission uploads its files: once, with paths relative to the .blend, and nothing the second time", async () => {
   const folder = testFolder("shot");
   const blend = path.join(folder, "shot.blend");
   writeFileSync(blend, "BLENDER, and nothing else: the worker's to find out");
@@ -293,7 +293,7 @@ test("history tells what happened to a task", async () => {
   expect(days[0]!.frames).toBeGreaterThanOrEqual(2);
 });
 
-test("login keeps address and token for the owner only, and then nothing needs setting; a bad token is not kept", async () => {
+test("login stores address and token for the owner only, and then nothing else needs to be set; a bad token is not stored", async () => {
   const home = testFolder("home");
   const env = { XDG_CONFIG_HOME: home };
   const config = path.join(home, "tablao", "config.json");
@@ -316,7 +316,7 @@ test("`npx tablao` works in a checkout, whichever Node runs npx", async () => {
   expect(z.array(contract).parse(JSON.parse(child.stdout())).length).toBeGreaterThan(0);
 });
 
-test("`npx tablao worker` stops when npx is told to: npx itself would leave it behind", async () => {
+test("`npx tablao worker` stops when npx is told to stop: npx itself would leave it running", async () => {
   const created = await tablao(manager, "token", "create", "--role", "join", "--uses", "1", "--json");
   const { token } = z.object({ token: z.string() }).parse(JSON.parse(created.stdout));
   const env = cleanEnvironment({ TABLAO_URL: manager.url, TABLAO_JOIN: token });

@@ -1,4 +1,4 @@
-/** `npm run demo` on a machine that has nothing but Node: part of `npm test`. */
+/** `npm run demo` on a machine with Node alone: part of `npm test`. */
 import { mkdirSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";

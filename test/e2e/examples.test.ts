@@ -1,4 +1,7 @@
-/** The examples that need a farm or a program: run as a user would, against a real manager and agent. */
+/**
+ * The examples that need a farm or a program: run as a user runs them, against a real manager and
+ * agent.
+ */
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -18,7 +21,10 @@ beforeAll(async () => {
 });
 afterAll(endFarm);
 
-/** Run an example script in a folder; the folder is also the home, so that no file of this machine's user is read. */
+/**
+ * Run an example script in a folder; the folder is also the home, so that no file of this machine's
+ * user is read.
+ */
 async function run(script: string, cwd: string, env: NodeJS.ProcessEnv, ...args: string[]) {
   const environment = cleanEnvironment({ TABLAO_URL: manager.url, TABLAO_TOKEN: manager.token, HOME: cwd, ...env });
   const child = startChild(path.join(EXAMPLES, script), args, { cwd, env: environment });
@@ -36,7 +42,7 @@ testWith("curl")("submit.sh submits, waits and fetches a zip", async () => {
   for (const frame of [1, 2, 3]) expect(zip.includes(`frame_000${frame}.png`)).toBe(true);
 });
 
-testWith("curl")("submit.sh says what a manager refuses, and ends with an error", async () => {
+testWith("curl")("submit.sh prints a manager's refusal, and ends with an error", async () => {
   const { code, stdout, stderr } = await run("submit.sh", testFolder("submit"), { FRAMES: "none" });
   expect(code).not.toBe(0);
   expect(stdout).not.toContain("is submitted");
@@ -56,7 +62,7 @@ test("ci-render.sh submits, waits, and leaves the frames in a folder; a task tha
   expect(bad.code).not.toBe(0);
 });
 
-testWith("ffmpeg")("the example of a task type takes the pictures out of a real movie", () => {
+testWith("ffmpeg")("the example of a task type takes pictures out of a real movie", () => {
   const folder = testFolder("stills");
   const movie = path.join(folder, "take.mp4");
   const source = ["-f", "lavfi", "-i", "testsrc=size=64x36:rate=10:duration=1"];

@@ -1,4 +1,7 @@
-/** Scenes that cannot be rendered: each task fails with Blender's own reason after three tries, and the others go on. */
+/**
+ * Scenes that cannot be rendered: each task fails with Blender's own reason after three tries, and
+ * the other tasks go on.
+ */
 import { copyFileSync, statSync, truncateSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect } from "vitest";
@@ -13,7 +16,7 @@ afterAll(endFarm);
 
 const TRIES = 3;
 
-/** What Blender, or our check inside it, says of each scene; the whole of it. */
+/** The whole message of Blender, or of our check inside it, for each scene. */
 const REASONS = {
   denoised: /^Build without OpenImageDenoiser$/,
   truncated: /^Failed to read blend file 'truncated\.blend': .+$/,
@@ -24,7 +27,7 @@ const REASONS = {
   quitting_script: /^blender exited 0, but frame_0001\.png was not written\n(.*\n)*nothing to see here$/,
 } as const;
 
-/** What the manager adds to the newest failure: why it does not go on. */
+/** What the manager adds to the newest failure: why the task does not go on. */
 const STOPPED = " (stopped after 3 failures and not one frame came out, the last on frame 1)";
 
 const shownSchema = z.object({
@@ -34,7 +37,7 @@ const shownSchema = z.object({
 });
 
 testWith("blender")(
-  "P6, P11: a missing denoiser, a truncated file, a missing texture, Python errors that exit 0: failed after three tries with Blender's reason; others go on",
+  "P6, P11: a missing denoiser, a truncated file, a missing texture, Python errors that exit 0: failed after three tries with Blender's reason; other tasks go on",
   async () => {
     const folder = testFolder("scenes");
     const scenes = makeScenes(
@@ -52,7 +55,7 @@ testWith("blender")(
       const file = name === "truncated" ? truncated : scenes[name];
       bad.set(name, await submit(manager, file, "--frames", "1", "--autoexec"));
     }
-    // The youngest of the lot: it comes after every first try of the bad ones.
+    // The newest task: it comes after every first try of the bad ones.
     const healthy = await submit(manager, scenes.healthy, "--frames", "1-3");
 
     const good = await untilStatus(manager, healthy, ["completed", "failed"], 120_000);
@@ -83,7 +86,7 @@ testWith("blender")(
         name,
       ).toEqual([1, 2, 3]);
       for (const event of errors) expect(event).toMatchObject({ frames: "1", detail: reason });
-      // Two machines: both were asked before it was given up.
+      // Two machines tried the frame before the task failed.
       expect(new Set(errors.map((event) => event.worker_id)).size, name).toBe(2);
       expect(framesIn(events, "error")).toHaveLength(TRIES);
       expect(framesIn(events, "done")).toEqual([]);
@@ -107,7 +110,7 @@ testWith("blender")("a scene's scripts run only where task and agent both allow 
     error: null,
   });
   const wanting = await submit(manager, broken_script, "--frames", "1", "--autoexec");
-  // A later task overtakes it: this agent is never offered what it may not do.
+  // A later task is done first: this agent is never offered a task that it may not run.
   const later = await submit(manager, broken_script, "--frames", "1");
   await untilStatus(manager, later, ["completed"]);
   expect(await taskOf(manager, wanting)).toMatchObject({ status: "queued", frames: { pending: 1 } });

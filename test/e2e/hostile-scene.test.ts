@@ -1,4 +1,7 @@
-/** A scene that means harm, on real Blender: what it may do without the owner's word, and what it may not. */
+/**
+ * A malicious scene on real Blender: what it can do without the owner's permission, and what it
+ * cannot.
+ */
 import { existsSync, mkdirSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect } from "vitest";
@@ -12,7 +15,10 @@ afterAll(() => temporary.remove());
 
 const blenderTest = testWith("blender");
 
-/** Render frame 1 of a scene made by this Python; `{folder}` stands for a folder outside the lease's. */
+/**
+ * Render frame 1 of a scene made by this Python; `{folder}` stands for a folder outside the
+ * lease's.
+ */
 function render(name: string, python: string, settings: Record<string, unknown> = {}) {
   const scenes = path.join(folder, name);
   const out = path.join(scenes, "out");

@@ -1,4 +1,7 @@
-/** Machines and managers die in the middle of a frame: nothing is lost, nothing is there twice, and history tells the story. */
+/**
+ * Machines and managers die in the middle of a frame: no frame is lost or done twice, and the
+ * history records what happened.
+ */
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import { signalGroup } from "../../src/client/process-group.ts";
@@ -33,9 +36,11 @@ async function join(name: string, stateDir?: string): Promise<Agent> {
 
 let pairs = 0;
 
-/** Two agents that are ready when the task comes: what then happens waits for no start of theirs. */
+/**
+ * Two agents that are ready when the task comes, so that no step of a test waits for their start.
+ */
 async function joinPair(): Promise<[Agent, Agent]> {
-  // Names of their own: one that was killed is still online for a while.
+  // The names are new: a killed agent is still online for a while.
   pairs++;
   return await Promise.all([join(`north-${pairs}`), join(`south-${pairs}`)]);
 }
@@ -48,7 +53,10 @@ afterEach(async () => {
   await Promise.all(agents.splice(0).map((agent) => agent.stop()));
 });
 
-/** P5 and issue: a lost lease's frames are with another worker this long after the lease's end. */
+/**
+ * P5 and the issue: the frames of a lost lease are with another worker within this time after the
+ * lease's end.
+ */
 const SLACK_MS = 5_000;
 
 const demo = (frames: string, delayMs: number): string[] => {
@@ -56,7 +64,7 @@ const demo = (frames: string, delayMs: number): string[] => {
   return ["--type", "demo_render", "--frames", frames, "--settings", settings];
 };
 
-/** Wait until a worker is in the middle of a frame, after others have been committed. */
+/** Wait until a worker is in the middle of a frame, after other frames have been committed. */
 async function untilMidway(id: number, done: number): Promise<void> {
   const probe = async (): Promise<boolean> => {
     const { frames } = await taskOf(manager, id);
@@ -76,7 +84,7 @@ async function untilHeldBy(
   return { claimed_ms: lease.claimed_ms, frames: numbersIn(lease.frames), attempt: lease.attempt };
 }
 
-/** One of two idle agents gets the lease. */
+/** Wait until one of two idle agents has the lease. */
 async function untilHeldByOneOf([north, south]: [Agent, Agent], id: number): Promise<{ holder: Agent; other: Agent }> {
   const lease = await until(async () => (await taskOf(manager, id)).leases[0], {
     what: `somebody has a lease of task ${id}`,
@@ -94,7 +102,7 @@ async function untilRenders(agent: Agent): Promise<number[]> {
   return await until(probe, { what: `${agent.name} renders`, everyMs: 20 });
 }
 
-/** Every frame of the task came out once: in history, and in the result. */
+/** Every frame of the task was done once: in the history, and in the result. */
 async function expectOnce(id: number, frames: readonly number[]): Promise<HistoryEvent[]> {
   const events = await eventsThrough(manager, id, "completed");
   const done = framesIn(events, "done");
@@ -107,49 +115,50 @@ async function expectOnce(id: number, frames: readonly number[]): Promise<Histor
 }
 
 testWith("blender")(
-  "P2, P5: kill -9 of an agent and its Blender in mid-frame: the other has its frames within lease + 5 s, and none twice",
+  "P2, P5: after kill -9 of an agent and its Blender in mid-frame, the other has its frames within lease + 5 s, and none twice",
   async () => {
     const { slow } = makeScenes(testFolder("slow"), "slow");
     const pair = await joinPair();
     const leaseMs = 6_000;
     const id = await submit(manager, slow, "--frames", "1-4", "--chunk", "4", "--lease", String(leaseMs / 1_000));
-    // All four are the victim's.
-    const { holder: victim, other: heir } = await untilHeldByOneOf(pair, id);
+    // The victim holds all four frames.
+    const { holder: victim, other: successor } = await untilHeldByOneOf(pair, id);
     await untilMidway(id, 1);
     expect(renderersOf(victim)).toHaveLength(1);
     const killed = new Stopwatch();
     await killMachine(victim);
 
-    const inherited = await untilHeldBy(heir, id);
-    expect(inherited.attempt).toBe(2);
+    const takenOver = await untilHeldBy(successor, id);
+    expect(takenOver.attempt).toBe(2);
     expect(killed.elapsedMs).toBeLessThanOrEqual(leaseMs + SLACK_MS);
     expect((await untilStatus(manager, id, ["completed", "failed"])).frames).toMatchObject({ done: 4, failed: 0 });
 
     const events = await expectOnce(id, range(1, 4));
     const done = framesIn(events, "done");
     const first = done.filter((entry) => entry.worker === victim.id);
-    const second = done.filter((entry) => entry.worker === heir.id);
+    const second = done.filter((entry) => entry.worker === successor.id);
     expect(first.length).toBeGreaterThan(0);
     expect(new Set(first.map((entry) => entry.attempt))).toEqual(new Set([1]));
     expect(new Set(second.map((entry) => entry.attempt))).toEqual(new Set([2]));
     const lost = events.filter((event) => event.kind === "lost");
     expect(lost).toEqual([expect.objectContaining({ worker_id: victim.id, attempt: 1, detail: "expired" })]);
-    expect(numbersIn(lost[0]!.frames ?? "")).toEqual(inherited.frames);
-    expect(second.map((entry) => entry.frame)).toEqual(inherited.frames);
-    // P6: what a machine loses is no failure of the frame.
+    expect(numbersIn(lost[0]!.frames ?? "")).toEqual(takenOver.frames);
+    expect(second.map((entry) => entry.frame)).toEqual(takenOver.frames);
+    // P6: a frame that a machine loses does not count as a failure of the frame.
     expect(events.filter((event) => event.kind === "error")).toEqual([]);
   },
 );
 
-test("P2: an agent that stood still beyond its lease comes back: its late frames change nothing, its process is dead within 5 s", async () => {
+test("P2: an agent that was stopped beyond its lease continues: its late frames change nothing, its process is dead within 5 s", async () => {
   const pair = await joinPair();
   const id = await submit(manager, ...demo("1-8", 2_000), "--chunk", "8", "--lease", "5");
-  const { holder: sleeper, other: heir } = await untilHeldByOneOf(pair, id);
+  const { holder: sleeper, other: successor } = await untilHeldByOneOf(pair, id);
   await untilMidway(id, 1);
   const [renderer] = renderersOf(sleeper);
-  // The agent alone: its renderer goes on, and has finished frames to show when the agent wakes.
+  // Only the agent is stopped: its renderer goes on, and has finished frames when the agent
+  // continues.
   sleeper.child.process.kill("SIGSTOP");
-  const inherited = await untilHeldBy(heir, id);
+  const takenOver = await untilHeldBy(successor, id);
   expect(isRunning(renderer!)).toBe(true);
   const before = await filesOf(manager, id);
   const awake = new Stopwatch();
@@ -164,17 +173,17 @@ test("P2: an agent that stood still beyond its lease comes back: its late frames
   expect(after.filter((file) => file.attempt === 1)).toEqual(before.filter((file) => file.attempt === 1));
   const lostAt = events.findIndex((event) => event.kind === "lost");
   expect(events[lostAt]).toMatchObject({ worker_id: sleeper.id, attempt: 1, detail: "expired" });
-  expect(numbersIn(events[lostAt]!.frames ?? "")).toEqual(inherited.frames);
+  expect(numbersIn(events[lostAt]!.frames ?? "")).toEqual(takenOver.frames);
   const late = framesIn(events.slice(lostAt), "done");
-  expect(new Set(late.map(({ worker, attempt }) => `${worker}/${attempt}`))).toEqual(new Set([`${heir.id}/2`]));
-  // It is none the worse for it.
+  expect(new Set(late.map(({ worker, attempt }) => `${worker}/${attempt}`))).toEqual(new Set([`${successor.id}/2`]));
+  // The agent still works afterwards.
   const again = await submit(manager, ...demo("1-6", 500));
   await untilStatus(manager, again, ["completed"]);
   expect(sleeper.child.running()).toBe(true);
 });
 
 testWith("blender")(
-  "kill -9 of an agent alone, started again: its Blender does not outlive it, and the same worker has the frame after the lease",
+  "after kill -9 of an agent alone and its restart, its Blender does not outlive it, and the same worker has the frame after the lease",
   async () => {
     const { slow } = makeScenes(testFolder("slow"), "slow");
     const stateDir = testFolder("phoenix");
@@ -185,7 +194,7 @@ testWith("blender")(
     await before.kill();
     const after = await join("phoenix", stateDir);
     expect(after.id).toBe(before.id);
-    // Before it takes work; the manager may think that it was never away.
+    // Before it takes work; the manager may not have noticed that it was away.
     await until(() => after.said().includes("signed in"), { what: "it is back", everyMs: 20 });
     expect(isRunning(renderer!)).toBe(false);
     await untilStatus(manager, id, ["completed", "failed"]);
@@ -197,14 +206,14 @@ testWith("blender")(
   },
 );
 
-test("P4: kill -9 of manager and runtime in mid-run, and a start on the same state: the same agents finish, nothing acknowledged is gone", async () => {
+test("P4: kill -9 of manager and runtime in mid-run, and a start on the same state: the same agents finish, no acknowledged frame is lost", async () => {
   const pair = await joinPair();
   const id = await submit(manager, ...demo("1-24", 500), "--chunk", "2");
   await untilMidway(id, 6);
   const before = await filesOf(manager, id);
   expect(before.length).toBeGreaterThanOrEqual(6);
   const { frames } = await taskOf(manager, id);
-  // Everything at the same instant, the runtime first: nothing gets a chance to tidy up.
+  // All processes at the same instant, the runtime first: none can finish its work.
   signalGroup(groupOf(manager.state), "SIGKILL");
   await manager.kill();
   await manager.restart();
@@ -214,7 +223,8 @@ test("P4: kill -9 of manager and runtime in mid-run, and a start on the same sta
   expect((await taskOf(manager, id)).frames.done).toBeGreaterThanOrEqual(frames.done);
   await untilStatus(manager, id, ["completed", "failed"]);
   const events = await expectOnce(id, range(1, 24));
-  // Agents wait for their manager: frames that were under way when it died are delivered when it is back, not rendered again.
+  // Agents wait for their manager: frames that were under way when it died are delivered when it is
+  // back, not rendered again.
   expect(events.filter((event) => event.kind === "lost" || event.kind === "error")).toEqual([]);
   const final = await filesOf(manager, id);
   expect(final.filter(({ frame }) => before.some((file) => file.frame === frame))).toEqual(before);
@@ -224,26 +234,27 @@ test("P4: kill -9 of manager and runtime in mid-run, and a start on the same sta
   }
 });
 
-test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: released, not expired", async () => {
+test("P5: Ctrl-C once ends with the frame, twice releases it in under 2 s instead of letting it expire", async () => {
   const patient = await join("patient");
   const one = await submit(manager, ...demo("1-2", 3_000), "--chunk", "2");
-  // Not when the manager has given the lease: what is on its way then is given back.
+  // Wait for the renderer, not for the lease: a lease that is still on its way at the signal is
+  // released.
   await untilRenders(patient);
   const leaving = patient.child.end("SIGINT");
   expect(await leaving).toEqual({ code: 0, signal: null });
   expect(await taskOf(manager, one)).toMatchObject({ status: "queued", frames: { done: 1, pending: 1, leased: 0 } });
 
-  // The other frame goes to the next agent, which has no patience.
+  // The other frame goes to the next agent, which gets Ctrl-C twice.
   const hasty = await join("hasty");
   const [renderer] = await untilRenders(hasty);
   hasty.child.process.kill("SIGINT");
   await until(() => hasty.said().includes("stopping"), { what: "it has heard", everyMs: 10 });
   const stopped = new Stopwatch();
   expect(await hasty.child.end("SIGINT")).toEqual({ code: 0, signal: null });
-  // The frame is given back before the agent ends.
+  // The frame is released before the agent ends.
   expect(stopped.elapsedMs).toBeLessThan(2_000);
   expect(isRunning(renderer!)).toBe(false);
-  const heir = await join("next");
+  const successor = await join("next");
   await untilStatus(manager, one, ["completed"]);
   const events = await expectOnce(one, [1, 2]);
   const lost = events.filter((event) => event.kind === "lost");
@@ -252,5 +263,5 @@ test("P5: Ctrl-C once ends with the frame, twice gives it back in under 2 s: rel
     { worker_id: patient.id, frames: "2", detail },
     { worker_id: hasty.id, frames: "2", detail },
   ]);
-  expect(framesIn(events, "done").map((entry) => entry.worker)).toEqual([patient.id, heir.id]);
+  expect(framesIn(events, "done").map((entry) => entry.worker)).toEqual([patient.id, successor.id]);
 });

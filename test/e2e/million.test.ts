@@ -1,4 +1,4 @@
-/** A million frames in one task: taken in one request, and none the slower for it. */
+/** A million frames in one task: submitted in one request, and nothing becomes slower. */
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -13,7 +13,7 @@ afterAll(endFarm);
 
 const MILLION = 1_000_000;
 const SAMPLES = 25;
-/** Both tasks answer in a few milliseconds; below this, a difference is the machine's noise. */
+/** Both tasks answer in a few milliseconds; smaller differences are noise of the machine. */
 const NOISE_MS = 10;
 
 const body = (frames: string) => ({
@@ -31,7 +31,10 @@ async function framesAt(
   return await manager.client.call(framesPageSchema, "GET", `/tasks/${id}/frames?${query}`);
 }
 
-/** Half of the calls of each take at most this long. Asked in turns, so that a busy machine is busy for both. */
+/**
+ * The median time of the calls of each path. The paths are asked alternately, so that other load
+ * affects both.
+ */
 async function medians(manager: Manager, paths: readonly string[]): Promise<number[]> {
   const took = paths.map((): number[] => []);
   for (let i = 0; i < SAMPLES; i++) {
@@ -44,7 +47,7 @@ async function medians(manager: Manager, paths: readonly string[]): Promise<numb
   return took.map((times) => times.toSorted((a, b) => a - b)[Math.floor(SAMPLES / 2)]!);
 }
 
-/** Rows that each task keeps, from the databases of a manager that has stopped. */
+/** Rows of each task, read from the databases of a manager that has stopped. */
 function rowsOf(state: string): Map<number, number> {
   const files = readdirSync(state, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".sqlite"));
   const rows = new Map<number, number>();
@@ -91,7 +94,7 @@ test("1,000,000 frames are one request and no more rows than ten; status and pag
   expect(largeStatus).toBeLessThan(3 * status + NOISE_MS);
   expect(largePage).toBeLessThan(3 * page + NOISE_MS);
 
-  // The end of it, by its numbers and by the cursor, in one call each.
+  // The last frames, by their numbers and by the cursor, in one call each.
   const last = await framesAt(manager, large, `frames=${MILLION - 4}-${MILLION}`);
   expect(last.frames.map((frame) => frame.frame)).toEqual([999_996, 999_997, 999_998, 999_999, MILLION]);
   expect(last).toMatchObject({ cursor: null, frames: Array.from({ length: 5 }, () => ({ state: "pending" })) });

@@ -46,7 +46,7 @@ async function signIn(manager: Manager, token: string): Promise<Record<string, s
   return { Cookie: answer.headers.get("Set-Cookie")!.split(";")[0]!, Origin: manager.url };
 }
 
-test("a page signs in, submits, sees every frame turn done, and is told why a task waits", async () => {
+test("a page signs in, submits, sees every frame become done, and is told why a task waits", async () => {
   const manager = await startManager();
   const page = await fetch(`${manager.url}/app/tasks/1`);
   expect([page.status, page.headers.get("Content-Type")]).toEqual([200, "text/html; charset=utf-8"]);
@@ -150,12 +150,12 @@ test("a link shows one task in another browser, and ends when it is voided", asy
   const [address, token] = made.stdout.trim().split("#");
   expect(address).toBe(`${manager.url}/app/share`);
   const cookie = await signIn(manager, token!);
-  const look = async (path: string) => (await fetch(manager.url + path, { headers: cookie })).status;
+  const statusOf = async (path: string) => (await fetch(manager.url + path, { headers: cookie })).status;
   expect([
-    await look(`/tasks/${id}`),
-    await look(`/tasks/${other}`),
-    await look("/tasks"),
-    await look(`/tasks/${id}/log`),
+    await statusOf(`/tasks/${id}`),
+    await statusOf(`/tasks/${other}`),
+    await statusOf("/tasks"),
+    await statusOf(`/tasks/${id}/log`),
   ]).toEqual([200, 403, 403, 403]);
   const page = open<TaskMessage>(manager, `/tasks/${id}/live`, cookie);
   await until(() => page.messages[0], { what: "the snapshot" });

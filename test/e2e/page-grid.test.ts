@@ -24,7 +24,10 @@ const browserTest = testWith("chromium");
 const TEXT = ["--type", "print_string", "--settings", '{"text":"x"}'];
 /** Milliseconds between two pictures: above it, people see that the grid does not follow. */
 const MAX_FRAME_MS = 50;
-/** CPU milliseconds of the page's main thread for a picture; the rest of `MAX_FRAME_MS` is the browser's own. */
+/**
+ * CPU milliseconds of the page's main thread for a picture; the rest of `MAX_FRAME_MS` is the
+ * browser's own.
+ */
 const MAX_CPU_MS = 25;
 
 let manager: Manager;
@@ -114,13 +117,14 @@ interface Recorder {
   stop(): void;
 }
 
-/** With fewer paints the slowest twentieth says nothing. */
+/** With fewer paints the slowest twentieth means nothing. */
 const MIN_PICTURES = 40;
 
 /**
- * The time from one picture of the screen to the next during input, in milliseconds, sorted. Only pictures that had something
- * to do count, those after an input and the next ones: idle ones in between would flatter the figure. `cpuMs` is what the
- * page's main thread computed for each of them, on average, by its own CPU clock.
+ * The time from one picture of the screen to the next during input, in milliseconds, sorted. Only
+ * pictures that had something to do count, those after an input and the next ones: idle ones in
+ * between would flatter the figure. `cpuMs` is what the page's main thread computed for each of
+ * them, on average, by its own CPU clock.
  */
 async function frameTimes(page: Page, act: () => Promise<void>): Promise<{ times: number[]; cpuMs: number }> {
   const fromMs = await mainThreadMs(page);
@@ -155,8 +159,8 @@ async function frameTimes(page: Page, act: () => Promise<void>): Promise<{ times
 }
 
 /**
- * The 95th percentile of those times and the CPU time of a picture, each of the best of three rounds: what else runs on the
- * machine only adds to them.
+ * The 95th percentile of those times and the CPU time of a picture, each of the best of three
+ * rounds: what else runs on the machine only adds to them.
  */
 async function smoothness(page: Page, name: string, act: () => Promise<void>): Promise<{ p95: number; cpuMs: number }> {
   const best = { p95: Infinity, cpuMs: Infinity };
@@ -173,15 +177,16 @@ async function smoothness(page: Page, name: string, act: () => Promise<void>): P
 }
 
 /**
- * Expect that input is answered smoothly. The time between pictures shows it on a machine that does nothing else. Beside
- * other load that time is the other load's; then the CPU time of a picture shows it.
+ * Expect that input is answered smoothly. The time between pictures shows it on a machine that does
+ * nothing else. Beside other load that time is the other load's; then the CPU time of a picture
+ * shows it.
  */
 function expectSmooth(name: string, { p95, cpuMs }: { p95: number; cpuMs: number }): void {
   expect(p95 < MAX_FRAME_MS || cpuMs < MAX_CPU_MS, `${name}: p95 ${p95} ms, ${cpuMs} ms of CPU a picture`).toBe(true);
 }
 
 browserTest(
-  "a grid of 100,000 frames stays smooth while one scrolls, draws ranges, uses keys, filters and zooms",
+  "a grid of 100,000 frames stays smooth while it is scrolled, selected, used by keys, filtered and zoomed",
   async () => {
     const { page } = admin;
     const id = await submit(manager, ...TEXT, "--frames", "1-100000", "--chunk", "10000", "--name", "large");
@@ -242,7 +247,7 @@ browserTest(
 );
 
 browserTest(
-  "after a break the page takes up where it was: it asks from its last number on, and gets what it missed",
+  "after a break the page continues where it was: it asks from its last number on, and gets what it missed",
   async () => {
     const visitor = await newVisitor();
     await signIn(visitor, manager);
@@ -276,7 +281,7 @@ browserTest(
   },
 );
 
-browserTest("a farm of 10,000 workers: only what is seen exists, and its end is a scroll away", async () => {
+browserTest("a farm of 10,000 workers: only visible rows exist, and one scroll reaches the end", async () => {
   const visitor = await newVisitor();
   const { page } = visitor;
   // The real snapshot with more workers in it: ten thousand agents do not fit on one machine.

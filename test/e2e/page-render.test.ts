@@ -113,7 +113,7 @@ function near(actual: readonly number[], expected: readonly number[]): boolean {
 
 const rendering = testWith("chromium", "blender", "ffmpeg");
 
-browserTest("the frames of a killed agent come back and are rendered by another", async () => {
+browserTest("the frames of a killed agent become pending and are rendered by another", async () => {
   const { page } = admin;
   const settings = JSON.stringify({ width: 32, height: 18, samples: 1, delay_ms: 1_500 });
   const task = ["--type", "demo_render", "--settings", settings, "--frames", "1-12", "--chunk", "3", "--lease", "6"];
@@ -288,7 +288,7 @@ testWith("chromium", "ffmpeg")("a range drawn with the pointer is downloaded as 
   expect(admin.complaints).toEqual([]);
 });
 
-browserTest("a link shows its task to somebody else and nothing more, until it is voided", async () => {
+browserTest("a link shows its task to another person and nothing more, until it is voided", async () => {
   const { page } = admin;
   const settings = JSON.stringify({ width: 32, height: 18, samples: 1 });
   const id = await submit(
@@ -402,7 +402,7 @@ browserTest("a link shows its task to somebody else and nothing more, until it i
   expect(admin.complaints).toEqual([]);
 });
 
-browserTest("the farm shows that the killed agent is gone, and polls nothing for it", async () => {
+browserTest("the farm shows that the killed agent is gone, without polling", async () => {
   const { page } = admin;
   await page.getByRole("link", { name: "Farm" }).click();
   const row = page.getByRole("table", { name: "Workers" }).getByRole("row").filter({ hasText: "left" });

@@ -50,8 +50,9 @@ afterAll(async () => {
 });
 
 browserTest("the page of a manager that has just started is painted within a second", async () => {
-  // The best of three managers: what else runs on the machine only ever adds to the time. Beside other load the time is the
-  // other load's; then the CPU time of the page shows that it needs little.
+  // The best of three managers, because other load on the machine only adds to the time. On a
+  // loaded machine the time shows that load; then the CPU time of the page shows that it needs
+  // little.
   let best = Infinity;
   let bestCpuMs = Infinity;
   for (let round = 0; round < 3 && best >= MAX_FIRST_PAINT_MS; round++) {
@@ -132,7 +133,7 @@ browserTest("a bad token is refused in words; the link of npm start signs in, an
   await visitor.close();
 });
 
-browserTest("a waiting task and an idle worker say which rule holds them, as the command line does", async () => {
+browserTest("a waiting task and an idle worker show which rule holds them, as the command line does", async () => {
   const { page } = admin;
   const text = ["--type", "print_string", "--settings", '{"text":"x"}'];
   const id = await submit(manager, ...text, "--frames", "1-3", "--tags", "gpu", "--name", "needs a gpu");
@@ -207,7 +208,7 @@ const VIEWS: [address: string, shows: Shows, tabs?: Record<string, Shows>][] = [
 ];
 
 /** Open every view, and every tab in it. */
-async function inEveryView(visitor: Visitor, look: (view: string) => Promise<void>): Promise<void> {
+async function inEveryView(visitor: Visitor, check: (view: string) => Promise<void>): Promise<void> {
   const { page } = visitor;
   const loaded = (): Promise<void> => page.getByText("Loading …").first().waitFor({ state: "detached" });
   for (const [address, shows, tabs = {}] of VIEWS) {
@@ -215,13 +216,13 @@ async function inEveryView(visitor: Visitor, look: (view: string) => Promise<voi
     await heading(page).waitFor({ state: "attached" });
     await shows(page).waitFor({ state: "attached" });
     await loaded();
-    await look(address);
+    await check(address);
     for (const [tab, shows] of Object.entries(tabs)) {
       await page.getByRole("tab", { name: tab }).click();
       await page.getByRole("tabpanel", { name: tab }).waitFor();
       await shows(page).waitFor();
       await loaded();
-      await look(`${address} ${tab}`);
+      await check(`${address} ${tab}`);
     }
   }
 }
@@ -254,7 +255,7 @@ browserTest.each(["light", "dark"] as const)(
   },
 );
 
-browserTest("no dialog has anything that axe-core finds wrong, in light and in dark colours", async () => {
+browserTest("no dialog violates a rule of axe-core, in light and in dark colours", async () => {
   const { page } = admin;
   const dialog = page.getByRole("dialog");
   const inBoth = async (name: string): Promise<void> => {
@@ -264,7 +265,7 @@ browserTest("no dialog has anything that axe-core finds wrong, in light and in d
       expect(await violations(admin), `${name} ${colorScheme}`).toEqual([]);
     }
   };
-  const look = async (button: string, inside?: string): Promise<void> => {
+  const checkDialog = async (button: string, inside?: string): Promise<void> => {
     await page.getByRole("button", { name: button, exact: true }).click();
     await dialog.waitFor();
     if (inside !== undefined) await dialog.locator(inside).waitFor();
@@ -275,33 +276,33 @@ browserTest("no dialog has anything that axe-core finds wrong, in light and in d
     await dialog.waitFor({ state: "detached" });
   };
   await page.goto(`${manager.url}/app/tasks/3`);
-  await look("Why?", ".why-text");
+  await checkDialog("Why?", ".why-text");
   await close();
-  await look("Cancel task");
+  await checkDialog("Cancel task");
   await close();
-  await look("Share");
+  await checkDialog("Share");
   await dialog.getByRole("button", { name: "Make a link" }).click();
   await dialog.locator("code").waitFor();
   await inBoth("Share, with a link");
   await close();
   await page.goto(`${manager.url}/app/tasks/1`);
-  await look("Remove");
+  await checkDialog("Remove");
   await page.goto(`${manager.url}/app/workers/1`);
-  await look("Why?", ".why-text");
+  await checkDialog("Why?", ".why-text");
   await close();
-  await look("Edit");
+  await checkDialog("Edit");
   await close();
-  await look("Remove");
+  await checkDialog("Remove");
   const token = { role: "viewer", name: "axe" };
   await manager.client.call(tokenCreatedSchema, "POST", "/tokens", { json: token });
   await page.goto(`${manager.url}/app/manage?view=tokens`);
-  await look("Revoke axe");
+  await checkDialog("Revoke axe");
   await dialog.getByRole("button", { name: "Revoke" }).click();
   await page.getByRole("button", { name: "Revoke axe" }).waitFor({ state: "detached" });
   await page.getByRole("tab", { name: "Webhooks" }).click();
   await page.getByLabel("Address").fill("http://127.0.0.1:9/axe");
   await page.getByRole("button", { name: "Add webhook" }).click();
-  await look("Remove");
+  await checkDialog("Remove");
   await dialog.getByRole("button", { name: "Remove" }).click();
   await page.getByText("No webhooks yet").waitFor();
   expect(admin.complaints).toEqual([]);
@@ -325,7 +326,7 @@ browserTest("a click on an outlier among the times of a task leads to its frame"
   expect(admin.complaints).toEqual([]);
 });
 
-browserTest("an upload that is stopped goes on where it was, with what has arrived", async () => {
+browserTest("an upload that is stopped continues with the missing parts", async () => {
   const { page, requests } = admin;
   const folder = testFolder("large");
   const file = path.join(folder, "large.blend");
@@ -377,7 +378,7 @@ browserTest("an upload that is stopped goes on where it was, with what has arriv
   expect(admin.complaints).toEqual([]);
 });
 
-browserTest("many small files travel together; one that a batch does not take goes on its own", async () => {
+browserTest("many small files travel together; one that a batch does not store is sent alone", async () => {
   const { page, requests } = admin;
   const folder = testFolder("small");
   const files = Array.from({ length: 30 }, (_, i) => path.join(folder, `texture-${i}.png`));
@@ -409,7 +410,7 @@ browserTest("many small files travel together; one that a batch does not take go
   expect(admin.complaints).toEqual([]);
 });
 
-browserTest("tokens, webhooks and workers are made and ended; history is saved as CSV and JSON", async () => {
+browserTest("tokens, webhooks and workers are created and removed; history is saved as CSV and JSON", async () => {
   const { page } = admin;
   await page.goto(`${manager.url}/app/manage`);
   await page.getByRole("tab", { name: "Tokens" }).click();

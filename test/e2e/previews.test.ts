@@ -1,4 +1,7 @@
-/** Previews: what ffmpeg makes of frames, what it must not be talked into, and how they come to the page. */
+/**
+ * Previews: what ffmpeg makes of frames, what malicious files cannot make it do, and how previews
+ * reach the page.
+ */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -27,7 +30,7 @@ async function previewsOf(folder: string, ...files: string[]): Promise<(string |
   return pairs.map(({ target }, i) => (made[i] ? target : undefined));
 }
 
-test("have a name beside their output, for formats that can be read, unless it would be too long", () => {
+test("have a name beside their output, for formats that can be read, unless the name would be too long", () => {
   expect(previewName("f_0001.png")).toBe("f_0001.png.preview.jpg");
   expect(previewName("f_0001.EXR")).toBe("f_0001.EXR.preview.jpg");
   for (const name of ["f.txt", "f", "f.m3u8", "f.concat", "constructor", ".png"])
@@ -46,7 +49,7 @@ testWith("ffmpeg", "ffprobe")(
       ["odd.webp", "641x361", [320, 180]],
       ["film.mp4", "640x360", [320, 180]],
       ["film.mkv", "640x360", [320, 180]],
-      // Too large to be looked at together with so many.
+      // Too large to be read in one run together with so many.
       ["large.png", "4096x2304", [320, 180]],
     ] as const;
     const files = kinds.map(([name]) => path.join(folder, name));
@@ -72,7 +75,7 @@ testWith("ffmpeg", "ffprobe")(
 );
 
 testWith("ffmpeg", "ffprobe")(
-  "of EXR show light as a screen does: middle grey in the middle, whites above white still apart",
+  "of EXR show light as a screen does: middle grey in the middle, and values above white distinct",
   async () => {
     const folder = testFolder("exr");
     const light = [0, 0.02, 0.18, 0.5, 1, 2, 4, 8];
@@ -101,7 +104,7 @@ testWith("ffmpeg", "ffprobe")(
   },
 );
 
-testWith("ffmpeg")("P9: a file that is a playlist under a picture's name opens no other file", async () => {
+testWith("ffmpeg")("P9: a playlist under a picture's name opens no other file", async () => {
   const folder = testFolder("hostile");
   const secret = path.join(folder, "secret.png");
   ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x64:d=0.04", "-frames:v", "1", secret);
@@ -114,20 +117,20 @@ testWith("ffmpeg")("P9: a file that is a playlist under a picture's name opens n
   };
   const bad = [...Object.keys(texts), "not-there.png"].map((name) => path.join(folder, name));
   for (const [name, text] of Object.entries(texts)) writeFileSync(path.join(folder, name), text);
-  // A name like a pattern is one file.
+  // A name that looks like a pattern is one file.
   const good = path.join(folder, "f%d.png");
   copyFileSync(secret, good);
   const preview = path.join(folder, "tmp", "f%d.png.preview.jpg");
   for (const file of bad) expect([file, await previewsOf(folder, file)]).toEqual([file, [undefined]]);
   expect(await previewsOf(folder, good)).toEqual([preview]);
-  // Among them, too, in any place.
+  // The good file has its preview also among the bad ones, at any position.
   const none = bad.map(() => undefined);
   expect(await previewsOf(folder, ...bad, good)).toEqual([...none, preview]);
   expect(await previewsOf(folder, good, ...bad)).toEqual([preview, ...none]);
   expect(existsSync(path.join(folder, "tmp", "concat.png.preview.jpg"))).toBe(false);
 });
 
-testWith("ffmpeg", "ffprobe")("come with each frame a farm renders, and stay out of files and zips", async () => {
+testWith("ffmpeg", "ffprobe")("come with each frame a farm renders, and are not in files and zips", async () => {
   const folder = testFolder("farm");
   const manager = await startManager();
   await startAgent(manager, { name: "with" });

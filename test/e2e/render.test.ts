@@ -1,4 +1,7 @@
-/** The farm renders: a real manager, two agents, real Blender, frames and a video that hold what the scene shows. */
+/**
+ * The farm renders: a real manager, two agents, real Blender, and frames and a video with the
+ * content of the scene.
+ */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -62,7 +65,7 @@ testWith(
         sha256,
       });
       expect(pngSize(bytes)).toEqual({ width: 96, height: 64 });
-      // The texture itself, both halves of it. A texture that is missing would be pink.
+      // Both halves of the texture are there. A missing texture would be pink.
       const picture = pixelsOf(path.join(out, name));
       expect(picture).toMatchObject({ width: 96, height: 64 });
       const columns = range(0, 95);
@@ -89,7 +92,7 @@ testWith(
       expect(event.type).toBe("blender_render");
       if (event.kind === "done") expect(event.seconds).toBeGreaterThan(0);
     }
-    // What the manager shows of each frame is what history tells of it.
+    // The facts of each frame agree with the history.
     const attempts = new Map(done.map(({ frame, attempt }) => [frame, attempt]));
     expect(files.map((file) => attempts.get(file.frame))).toEqual(files.map((file) => file.attempt));
 

@@ -1,6 +1,7 @@
 /**
- * Plans on the real programs, Blender and ffmpeg. Shows what no unit test can: that Blender names its
- * files as the plan says, that its own words become the reason of a failure, and that no setting becomes Python.
+ * Plans on the real programs, Blender and ffmpeg. Tests what no unit test can: that Blender names
+ * its files as the plan says, that its own words become the reason of a failure, and that no
+ * setting becomes Python.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -26,7 +27,10 @@ const folder = mkdtempSync(path.join(tmpdir(), "tablao-renderers-"));
 const scenes = path.join(folder, "scenes");
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Makes every scene the tests need, in one Blender. Cycles with one sample: a frame takes a tenth of a second. */
+/**
+ * Makes all scenes of the tests in one run of Blender. Cycles with one sample: a frame takes a
+ * tenth of a second.
+ */
 const MAKE_SCENES = `
 import bpy, os
 def fresh():
@@ -92,7 +96,7 @@ describeWith(
     truncateSync(path.join(scenes, "truncated.blend"), 300_000);
   });
 
-  it("P11: writes just the files of the plan: gaps, ranges, below 0, and beyond four digits", () => {
+  it("P11: writes exactly the files of the plan: gaps, ranges, below 0, and beyond four digits", () => {
     const frames = [-10_000, -5, -4, -3, -1, 0, 1, 3, 7, 8, 9_999, 10_000];
     const { status, files, names, events, reason } = render("blender_render", scene("plain"), frames);
     expect({ status, reason, files }).toEqual({ status: 0, reason: null, files: names });
@@ -120,10 +124,10 @@ describeWith(
     expect(events.some((event) => event.kind === "activity" && event.text === "Sample 3/3")).toBe(true);
   });
 
-  it("renders through the camera that is asked for, also where a marker says another", () => {
+  it("renders through the requested camera, also where a marker names another", () => {
     const camera = (name?: string) => {
       const { files, out } = render("blender_render", scene("cameras", name ? { camera: name } : {}), [1]);
-      // Blender notes in the picture which camera it rendered.
+      // Blender records in the picture which camera it rendered.
       return /Camera\0(Camera|Second)/.exec(readFileSync(path.join(out, files[0]!), "latin1"))?.[1];
     };
     expect([camera(), camera("Camera"), camera("Second")]).toEqual(["Second", "Camera", "Second"]);
@@ -131,7 +135,7 @@ describeWith(
 
   it("renders another scene of the file, whatever its name", () => {
     const { reason } = render("blender_render", scene("plain", { scene: "Night 'n' \"day\"" }), [1]);
-    // It is empty: that Blender says so shows that it was this scene.
+    // The scene is empty: Blender's message about that shows that it rendered this scene.
     expect(reason).toBe("Cannot render, no camera");
   });
 
@@ -148,7 +152,7 @@ describeWith(
     const run = render("blender_render", scene(name, settings), [1]);
     expect(run.reason).toMatch(reason);
     expect(run.events.some((event) => event.kind === "error" && event.fatal)).toBe(true);
-    // A script of the file that fails is the one case where Blender goes on and exits 0.
+    // A failing script of the file is the one case where Blender goes on and exits 0.
     if (name === "script") expect(run.status).toBe(0);
     else {
       expect(run.status).not.toBe(0);
@@ -272,7 +276,8 @@ describeWith("ffmpeg", "ffprobe")("ffmpeg_video on ffmpeg", () => {
     const [red, green, blue] = [...pixel.stdout];
     expect(red).toBeGreaterThan(245);
     expect(Math.max(green!, blue!)).toBeLessThan(10);
-    // Players can start before all of it is there: the index stands in front of the pictures.
+    // The index stands before the pictures, so that players can start before the whole file has
+    // arrived.
     const bytes = readFileSync(video);
     expect(bytes.indexOf("moov")).toBeLessThan(bytes.indexOf("mdat"));
   });

@@ -1,4 +1,7 @@
-/** Inputs on their way: many small ones, and a large one on a bad line. What has arrived is not sent again. */
+/**
+ * Uploads of inputs: many small ones, and a large one on a bad connection. Parts that have arrived
+ * are not sent again.
+ */
 import { createHash, randomFillSync } from "node:crypto";
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
@@ -12,16 +15,16 @@ import { until } from "../support/wait.ts";
 afterAll(endFarm);
 
 const MIB = 1024 * 1024;
-/** By default nine parts of 32 MiB and one of 12; `npm run test:long` takes a larger file. */
+/** By default nine parts of 32 MiB and one of 12; `npm run test:long` uses a larger file. */
 const SIZE_MIB = Number(process.env["TABLAO_LARGE_MB"] ?? 300);
 const SIZE = SIZE_MIB * MIB;
 const PARTS = Math.ceil(SIZE / PART_BYTES);
-/** An agent fetches and sums so many bytes: only ends a hang. */
+/** Time for an agent to fetch and hash these bytes: only ends a hang. */
 const FETCHED_WITHIN_MS = 120_000 + SIZE_MIB * 1_000;
-/** Hashes, settings, tokens: everything that is not the file. */
+/** Bytes of all calls besides the file: hashes, settings, tokens. */
 const TALK_BYTES = 64 * 1024;
 
-/** A file of noise: no two parts alike. Answers with its hash. */
+/** A file of random bytes: no two parts are the same. Returns its hash. */
 function writeNoise(file: string): string {
   const hash = createHash("sha256");
   const block = Buffer.alloc(4 * MIB);
@@ -35,7 +38,7 @@ function writeNoise(file: string): string {
   return hash.digest("hex");
 }
 
-test(`a ${SIZE_MIB} MB input, its upload killed in the middle, goes on where it was; the same file again sends no bytes`, async () => {
+test(`a ${SIZE_MIB} MB input, its upload killed in the middle, continues where it was; the same file again sends no bytes`, async () => {
   const folder = testFolder("large");
   const blend = path.join(folder, "shot.blend");
   writeFileSync(blend, "BLENDER; it is the cache beside it that matters here");
@@ -48,7 +51,8 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, goes on where it 
   const arrived = async (): Promise<{ number: number; size: number }[]> =>
     (await manager.client.call(partsSchema, "GET", `/assets/${sha256}/parts`)).parts;
 
-  // Three parts travel at a time: after five and a half, two at least are whole, and none of the next three.
+  // Three parts travel at a time: after five and a half, at least two of them are complete, and
+  // none of the next three.
   proxy.holdAfter(5.5 * PART_BYTES);
   const first = startTablao(through, ...args);
   await until(() => proxy.holding(), { what: "the upload is in the middle" });
@@ -57,7 +61,7 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, goes on where it 
   // A proxy whose buffers are full does not notice the end of its client.
   proxy.cut();
   await until(() => proxy.seen.every((request) => request.over), { what: "every call has ended" });
-  // What was cut off half-way does not count as arrived.
+  // A part that was cut off does not count as arrived.
   const there = await arrived();
   expect(there.length).toBeGreaterThanOrEqual(2);
   expect(there.length).toBeLessThanOrEqual(5);
@@ -69,7 +73,8 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, goes on where it 
   const puts = proxy.seen.filter((request) => request.method === "PUT" && request.path.includes(sha256));
   const numbers = puts.map((request) => Number(/parts\/(\d+)$/.exec(request.path)?.[1])).toSorted((a, b) => a - b);
   const known = new Set(there.map((part) => part.number));
-  // Each at most once, none that was there; that the rest makes the whole is what the agent's sum shows below.
+  // Each part at most once, and none that had arrived. The agent's hash below shows that the parts
+  // make the whole file.
   expect(numbers).toEqual([...new Set(numbers)]);
   expect(numbers.filter((number) => known.has(number))).toEqual([]);
   const sizes = numbers.map((number) => (number === PARTS ? SIZE - (PARTS - 1) * PART_BYTES : PART_BYTES));
@@ -86,7 +91,7 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, goes on where it 
   expect(proxy.bytes()).toBeLessThan(TALK_BYTES);
   await proxy.close();
 
-  // And it is of use: an agent that has none of it gets all of it, unharmed.
+  // The file is usable: an agent that has none of it gets all of it, undamaged.
   await startAgent(manager, { name: "fetcher", args: ["--allow-exec"] });
   const assets = [{ path: "cache/smoke.vdb", sha256, size: SIZE }];
   const settings = { program: "sha256sum", args: ["{in:cache/smoke.vdb}"], assets };
@@ -97,7 +102,7 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, goes on where it 
   expect((await tablao(manager, "logs", String(id))).stdout).toContain(sha256);
 });
 
-test("120 small inputs travel in five requests, beside one that is too large for it; the same again sends no bytes", async () => {
+test("120 small inputs travel in five requests, beside one that is too large for a batch; the same again sends no bytes", async () => {
   const folder = testFolder("small");
   const blend = path.join(folder, "shot.blend");
   writeFileSync(blend, "BLENDER; its textures are beside it");

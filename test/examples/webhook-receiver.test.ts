@@ -1,4 +1,4 @@
-/** The example receiver, sent what the manager would send. */
+/** The example receiver with the manager's requests. */
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createReceiver, isSigned } from "../../examples/webhook-receiver.mjs";
@@ -22,7 +22,7 @@ async function send(text: string, signature: string): Promise<number> {
   return answer.status;
 }
 
-test("takes what the manager signed, once for each delivery", async () => {
+test("accepts what the manager signed, once for each delivery", async () => {
   expect(await send(body(1), await signatureOf(SECRET, body(1), Date.now()))).toBe(204);
   expect(await send(body(1), await signatureOf(SECRET, body(1), Date.now()))).toBe(204);
   expect(await send(body(2), await signatureOf(SECRET, body(2), Date.now()))).toBe(204);
@@ -39,7 +39,7 @@ test("refuses another secret, another body, an old signature and none", async ()
   expect(handled).toHaveLength(before);
 });
 
-test("a signature is of its own time and text", async () => {
+test("a signature is valid for its own time and text only", async () => {
   const nowMs = 1_700_000_000_000;
   const signature = await signatureOf(SECRET, "{}", nowMs);
   expect(isSigned(SECRET, signature, "{}", nowMs / 1_000 + 299)).toBe(true);

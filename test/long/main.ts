@@ -1,6 +1,7 @@
 /**
- * `npm run test:long`: what takes longer than CI should. Each step is a command of its own; their results are written into
- * docs/reliability.md, with the date and the commit. Takes about two hours on two cores.
+ * `npm run test:long`: what takes longer than CI should. Each step is a command of its own; their
+ * results are written into docs/reliability.md, with the date and the commit. Takes about two hours
+ * on two cores.
  *
  * `--only NAME` runs one step, `--scale 0.01` makes each step that much smaller; both only print.
  */
@@ -10,7 +11,7 @@ import { parseArgs } from "node:util";
 import { today, writeBlock } from "../support/doc-block.ts";
 
 const CHECKOUT = path.resolve(import.meta.dirname, "../..");
-/** How much of the output is kept: results are in the last lines. */
+/** How much of the output is kept: the results are in the last lines. */
 const KEPT_CHARS = 100_000;
 
 const { values } = parseArgs({ options: { only: { type: "string" }, scale: { type: "string", default: "1" } } });
@@ -20,12 +21,12 @@ const times = (count: number): string => String(Math.max(1, Math.round(count * s
 
 interface Step {
   name: string;
-  /** What it is, for the table. */
+  /** The name of the step in the table. */
   what: string;
   script: string;
   args: string[];
   env?: NodeJS.ProcessEnv;
-  /** The part of its output that says how it went. */
+  /** The part of its output that says the result. */
   result: RegExp;
 }
 
@@ -79,7 +80,7 @@ const STEPS: Step[] = [
   },
 ];
 
-/** Run a step to its end, its output shown; the exit code and what it said. */
+/** Run a step to its end and show its output; returns the exit code and the output. */
 async function run({ script, args, env }: Step): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, ["--no-warnings", path.join(CHECKOUT, script), ...args], {
     cwd: CHECKOUT,

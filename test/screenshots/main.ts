@@ -12,7 +12,10 @@ import { temporaryFolder } from "../support/folders.ts";
 import { fillStudio, type Studio } from "./studio.ts";
 
 const IMAGES = path.join(CHECKOUT, "docs/images");
-/** A larger picture would burden every clone of the repository for ever. */
+/**
+ * Every clone of the repository keeps every version of a picture, so a larger one would cost too
+ * much.
+ */
 const MAX_BYTES = 150_000;
 const WIDE = { width: 1280, height: 900 };
 const MODES = {

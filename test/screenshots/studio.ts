@@ -17,7 +17,7 @@ export interface Studio {
   dance: number;
   /** Rendering, for some minutes. */
   spheres: number;
-  /** Queued, and no worker can take it. */
+  /** Queued; no worker can take it. */
   stuck: number;
 }
 
@@ -27,7 +27,7 @@ function demoFrames(width: number, delayMs: number): string {
   return JSON.stringify({ width, height: (width * 9) / 16, samples: 6, delay_ms: delayMs });
 }
 
-/** Fill an empty farm. Answers when every view has something to show. `folder` is for its files. */
+/** Fill an empty farm. Returns when every view has something to show. `folder` is for its files. */
 export async function fillStudio(manager: Manager, folder: string): Promise<Studio> {
   const scene = path.join(folder, "sc010_sh040.blend");
   const script = path.join(CHECKOUT, "src/launcher/demo-scene.py");
@@ -36,7 +36,7 @@ export async function fillStudio(manager: Manager, folder: string): Promise<Stud
     timeout: 120_000,
   });
   const broken = path.join(folder, "sc015_sh005.blend");
-  // A file as it is left behind by a full disk.
+  // A file that was cut off, as by a full disk.
   writeFileSync(broken, readFileSync(scene).subarray(0, 20_000));
   const settings = { "render.final": { samples: 256 }, "render.preview": { samples: 8, resolution_percentage: 50 } };
   await manager.client.call(z.unknown(), "POST", "/settings", { json: settings });

@@ -153,7 +153,10 @@ export async function tooWide({ page }: Visitor): Promise<string[]> {
   });
 }
 
-/** CPU milliseconds that the page's main thread has used so far: other load on the machine does not add to it. */
+/**
+ * CPU milliseconds that the page's main thread has used so far. Other load on the machine does not
+ * add to it.
+ */
 export async function mainThreadMs(page: Page): Promise<number> {
   const chrome = await page.context().newCDPSession(page);
   await chrome.send("Performance.enable", { timeDomain: "threadTicks" });

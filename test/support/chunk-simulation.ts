@@ -1,17 +1,20 @@
-/** A task's frames on idle workers, chunk by chunk, with the real rules of `chunking.ts`. No clock: time is added up. */
+/**
+ * Simulates a task's frames on idle workers, chunk by chunk, with the real rules of `chunking.ts`.
+ * No clock: time is added up.
+ */
 import { chunkSize, measured, type ChunkStats } from "../../src/task/rules/chunking.ts";
 
 export interface Simulated {
-  /** From the first lease to the last frame. */
+  /** Seconds from the first lease to the last frame. */
   wallS: number;
-  /** What workers stood still at the end, waiting for the slowest, added up. */
+  /** Seconds that workers waited for the slowest at the end, added up. */
   idleS: number;
-  /** Loading, of all leases. */
+  /** Seconds of loading, of all leases. */
   loadS: number;
   leases: number;
 }
 
-/** `seconds`: of each frame. Every lease loads for `loadS` first. */
+/** `seconds`: of each frame. Every lease first loads for `loadS`. */
 export function simulateChunks(
   seconds: readonly number[],
   options: { workers: number; loadS: number; chunk: number | "auto" },
@@ -20,7 +23,7 @@ export function simulateChunks(
   let stats: ChunkStats = { frames: 0, frameMs: 0, loadMs: 0 };
   let next = 0;
   let leases = 0;
-  /** When each is free, and what it has done then. */
+  /** When each worker is free, and what it has done by then. */
   const free = Array.from({ length: workers }, () => ({
     atS: 0,
     lease: null as { frames: number; workS: number } | null,

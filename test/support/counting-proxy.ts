@@ -1,4 +1,7 @@
-/** An HTTP proxy in front of a manager: it counts what a client sends, and can hold it up in the middle of an upload. */
+/**
+ * An HTTP proxy in front of a manager: it counts what a client sends, and can hold it back in the
+ * middle of an upload.
+ */
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { Transform } from "node:stream";
@@ -6,11 +9,11 @@ import { Transform } from "node:stream";
 export interface Seen {
   method: string;
   path: string;
-  /** Bytes of the body that came through. */
+  /** Bytes of the body that were passed on. */
   bytes: number;
-  /** Of the manager's answer; undefined when there was none. */
+  /** Status of the manager's answer; undefined when there was none. */
   status: number | undefined;
-  /** Answered, or broken off. */
+  /** Whether the call was answered or broken off. */
   over: boolean;
 }
 
@@ -21,11 +24,14 @@ export interface CountingProxy {
   bytes(): number;
   /** Start counting anew. */
   reset(): void;
-  /** From so many bytes on, hold back every body; headers and answers pass. */
+  /** After so many bytes, hold back every body; headers and answers pass. */
   holdAfter(bytes: number): void;
-  /** Bodies are held back now. */
+  /** Whether bodies are held back now. */
   holding(): boolean;
-  /** Break off every call, as the end of a client does; what was held back is for nobody. From here on bodies flow. */
+  /**
+   * Break off every call, as the end of a client does; held bytes are dropped. From here on bodies
+   * pass.
+   */
   cut(): void;
   close(): Promise<void>;
 }
@@ -56,7 +62,7 @@ export async function startCountingProxy(target: string): Promise<CountingProxy>
       },
     });
     const upstream = http.request(new URL(entry.path, target), { method: entry.method, headers: request.headers });
-    // Either side may go away at any time: then the other goes, too, as a broken line would have it.
+    // When one side closes, close the other, too, as a broken connection does.
     const cut = (): void => {
       upstream.destroy();
       response.destroy();

@@ -1,9 +1,12 @@
-/** A task's definition as the Worker makes it of a submission, for tests that talk to the objects themselves. */
+/**
+ * A task's definition as the Worker compiles it from a submission, for tests that call the objects
+ * themselves.
+ */
 import { compileSubmission, needsOf } from "../../src/compilers/index.ts";
 import { formatFrameList } from "../../src/protocol/frame-list.ts";
 import type { TaskDefinition } from "../../src/rpc/task.ts";
 
-/** What is not in `over` is as when nothing else is said. Throws when the settings are refused. */
+/** What is not in `over` has its default. Throws when the settings are refused. */
 export function definitionOf(
   type: string,
   settings: Record<string, unknown>,

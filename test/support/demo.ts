@@ -1,4 +1,4 @@
-/** `npm run demo` in tests: start it in a folder of its own, and look at what it left there. */
+/** `npm run demo` in tests: start it in a folder of its own, and inspect what it left there. */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "vitest";
@@ -13,7 +13,10 @@ export function startDemo(cwd: string, env: NodeJS.ProcessEnv = {}): Child {
   return startChild(process.execPath, [DEMO], { cwd, env: cleanEnvironment({ TMPDIR: cwd, ...env }) });
 }
 
-/** Command lines of the processes that a demo in this folder started: their environment has the folder as TMPDIR. Linux. */
+/**
+ * Command lines of the processes that a demo in this folder started: their environment has the
+ * folder as TMPDIR. Linux.
+ */
 export function processesOf(folder: string): string[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

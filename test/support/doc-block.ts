@@ -1,6 +1,6 @@
 /**
- * Blocks of the documentation that a command writes: what stands between `<!-- name -->` and `<!-- /name -->` in a file
- * below `docs/`. A test compares the block with what the code says now.
+ * Blocks of the documentation that a command writes: the lines between `<!-- name -->` and `<!--
+ * /name -->` in a file below `docs/`. A test compares the block with what the code says now.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -16,14 +16,14 @@ function parts(file: string, name: string): { before: string; block: string; aft
   return { before: text.slice(0, begin), block: text.slice(begin, end), after: text.slice(end) };
 }
 
-/** The lines of a block that belong to a table. What else a command writes there, such as a date, is not compared. */
+/** The lines of a block that belong to a table. Other lines, such as a date, are not compared. */
 export function tableIn(file: string, name: string): string[] {
   return parts(file, name)
     .block.split("\n")
     .filter((line) => line.startsWith("|"));
 }
 
-/** Put lines in the place of what the block holds. */
+/** Replace the lines of a block. */
 export function writeBlock(file: string, name: string, lines: readonly string[]): void {
   const { before, after } = parts(file, name);
   writeFileSync(path.join(DOCS, file), `${before}\n${lines.join("\n")}\n\n${after}`);

@@ -1,4 +1,4 @@
-/** A stand-in for ffmpeg: it records each run, and does what the text of a file says. */
+/** A fake ffmpeg: it records each run, and acts as the content of its input files says. */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 

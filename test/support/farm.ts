@@ -1,5 +1,6 @@
 /**
- * A real farm for tests: `npm start`'s manager on a free port with a state folder of its own, agents, and the command line.
+ * A real farm for tests: `npm start`'s manager on a free port with a state folder of its own,
+ * agents, and the command line.
  *
  *     const manager = await startManager();
  *     const agent = await startAgent(manager, { name: "a" });
@@ -41,36 +42,36 @@ export async function endFarm(): Promise<void> {
 export interface Manager {
   url: string;
   port: number;
-  /** Admin token. */
+  /** The admin token. */
   token: string;
   state: string;
   /** The launcher. */
   child: Child;
   /** Calls as admin. */
   client: ManagerClient;
-  /** Stop it as Ctrl-C would; state stays. */
+  /** Stop it as Ctrl-C would; its state stays. */
   stop(): Promise<void>;
-  /** `kill -9` of the launcher, and with it of everything it started. */
+  /** `kill -9` of the launcher, which also ends everything that it started. */
   kill(): Promise<void>;
-  /** Start it again, same state, port and token. Only after `stop` or `kill`. */
+  /** Start it again with the same state, port and token. Only after `stop` or `kill`. */
   restart(): Promise<void>;
 }
 
 export interface ManagerOptions {
   /** By default a new folder. */
   state?: string;
-  /** By default a free one, kept over restarts. */
+  /** By default a free port, kept over restarts. */
   port?: number;
   token?: string;
   env?: NodeJS.ProcessEnv;
 }
 
-/** The process group of everything that runs under the launcher. */
+/** The process group of all processes under the launcher. */
 export function groupOf(state: string): number {
   return Number(readFileSync(path.join(state, "group.json"), "utf8"));
 }
 
-/** Wait until nothing of the group runs any more. */
+/** Wait until no process of the group runs any more. */
 export async function untilGone(group: number): Promise<void> {
   if (!(await groupEnded(group, HANG_MS))) throw new Error("processes of the manager are left");
 }
@@ -81,7 +82,7 @@ export async function startManager(options: ManagerOptions = {}): Promise<Manage
   const token = options.token ?? `test-${randomBytes(16).toString("hex")}`;
   const launch = async (port: number): Promise<{ child: Child; url: string }> => {
     const env = cleanEnvironment({
-      // As npm would start it: then it stops by itself when the test's process is gone.
+      // As npm starts it: then it stops by itself when the test's process is gone.
       npm_lifecycle_event: "start",
       PORT: String(port),
       TABLAO_STATE: state,
@@ -126,9 +127,9 @@ export interface Agent {
   id: number;
   child: Child;
   stateDir: string;
-  /** What it said so far. */
+  /** Its output so far. */
   said(): string;
-  /** SIGTERM: it gives back what it has and stops. */
+  /** SIGTERM: it releases its leases and stops. */
   stop(): Promise<void>;
   /** `kill -9` of the agent, not of its renderers: as the kernel does when memory runs out. */
   kill(): Promise<void>;
@@ -139,7 +140,10 @@ export interface AgentOptions {
   /** Further arguments of `tablao worker`. */
   args?: string[];
   env?: NodeJS.ProcessEnv;
-  /** By default a new folder. With that of an earlier agent of this name, it comes back as the same worker. */
+  /**
+   * By default a new folder. With the folder of an earlier agent of this name, it is the same
+   * worker again.
+   */
   stateDir?: string;
 }
 
@@ -190,11 +194,11 @@ export interface CommandResult {
   code: number | null;
   stdout: string;
   stderr: string;
-  /** stdout as JSON; throws when it is none. */
+  /** stdout as JSON; throws when it is not JSON. */
   json(): unknown;
 }
 
-/** Where a command is sent, and what else it needs. */
+/** The manager that a command uses, and what else it needs. */
 export interface CommandOptions {
   manager?: Pick<Manager, "url" | "token">;
   cwd?: string;
@@ -202,7 +206,9 @@ export interface CommandOptions {
   input?: string;
 }
 
-/** A command that goes on while the test does something else. No file of this machine's user is read. */
+/**
+ * A command that runs while the test does something else. It reads no file of this machine's user.
+ */
 export function startTablao(options: CommandOptions, ...args: string[]): Child {
   const { manager, cwd, env, input } = options;
   const own = manager ? { TABLAO_URL: manager.url, TABLAO_TOKEN: manager.token } : {};
@@ -225,7 +231,7 @@ export async function tablao(manager: Manager | CommandOptions, ...args: string[
 
 const submitted = z.object({ id: z.int(), status: z.string() });
 
-/** Submit by the command line, and answer with the task's id. */
+/** Submit with the command line; returns the task's id. */
 export async function submit(manager: Manager, ...args: string[]): Promise<number> {
   const result = await tablao(manager, "submit", ...args, "--json");
   if (result.code !== 0) throw new Error(`submit ended with ${result.code}: ${result.stderr}`);

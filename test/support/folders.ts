@@ -4,7 +4,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { onTestFinished } from "vitest";
 
-/** An empty folder. Removed when the current test ends, or, made outside a test, by calling `remove`. */
+/**
+ * An empty folder. It is removed when the current test ends; one that is made outside a test is
+ * removed with `remove`.
+ */
 export function temporaryFolder(name = "test"): { path: string; remove(): void } {
   const folder = mkdtempSync(path.join(tmpdir(), `tablao-${name}-`));
   const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });

@@ -1,11 +1,17 @@
-/** `npm run fuzz -- --requests 100000 --seed 7`: runs `api-fuzz.test.ts` inside workerd with these numbers. */
+/**
+ * `npm run fuzz -- --requests 100000 --seed 7`: runs `api-fuzz.test.ts` inside workerd with these
+ * numbers.
+ */
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { parseArgs } from "node:util";
 
 const { values } = parseArgs({ options: { requests: { type: "string" }, seed: { type: "string" } } });
 
-/** The value of an option, or `fallback` without it. Ends the process when it is no whole number from 1 up. */
+/**
+ * The value of an option, or `fallback` without it. Ends the process when it is not a whole number
+ * of at least 1.
+ */
 function wholeNumber(name: string, text: string | undefined, fallback: number): string {
   const value = text === undefined ? fallback : Number(text);
   if (!Number.isSafeInteger(value) || value < 1) {

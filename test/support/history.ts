@@ -1,4 +1,4 @@
-/** A task's story as D1 tells it. */
+/** A task's events in D1. */
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import { historyPageSchema, type EventKind, type HistoryEvent } from "../../src/protocol/history.ts";
 import { fileListSchema, type FileList } from "../../src/protocol/file.ts";
@@ -21,7 +21,7 @@ export async function eventsOf(manager: Manager, taskId: number): Promise<Histor
   return events.toSorted((a, b) => a.seq - b.seq);
 }
 
-/** All events, once this kind of event has reached D1: history is written behind. */
+/** All events, once an event of this kind has reached D1: history is written later. */
 export async function eventsThrough(manager: Manager, taskId: number, kind: EventKind): Promise<HistoryEvent[]> {
   return await until(
     async () => {

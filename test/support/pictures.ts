@@ -1,18 +1,21 @@
-/** What pictures and videos hold, by PNG's own header and by ffmpeg. */
+/** Contents of pictures and videos, read from PNG's own header and by ffmpeg. */
 import { execFileSync } from "node:child_process";
 import { z } from "zod";
 import type { Colour } from "./scenes.ts";
 
 const SIGNATURE = "89504e470d0a1a0a";
 
-/** Width and height as the header says. Throws for what is no PNG (PNG specification, 5.2 and 11.2.2). */
+/**
+ * Width and height from the header. Throws when the bytes are not a PNG (PNG specification, 5.2 and
+ * 11.2.2).
+ */
 export function pngSize(bytes: Buffer): { width: number; height: number } {
   const isPng = bytes.subarray(0, 8).toString("hex") === SIGNATURE && bytes.toString("latin1", 12, 16) === "IHDR";
   if (!isPng) throw new Error(`not a PNG: it begins with ${bytes.subarray(0, 16).toString("hex")}`);
   return { width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20) };
 }
 
-/** Every pixel of a picture, decoded whole: a file that is cut off or damaged throws. */
+/** Every pixel of a picture, fully decoded: a file that is cut off or damaged throws. */
 export function pixelsOf(file: string): { at(x: number, y: number): Colour; width: number; height: number } {
   const run = (program: string, args: string[]): Buffer =>
     execFileSync(program, args, { timeout: 120_000, maxBuffer: 100_000_000, stdio: ["ignore", "pipe", "pipe"] });
@@ -34,7 +37,7 @@ const streamsSchema = z.object({
   ),
 });
 
-/** The one stream of a video, its frames counted by decoding them. */
+/** The one stream of a video; its frames are counted by decoding them. */
 export function videoOf(file: string): z.infer<typeof streamsSchema>["streams"][number] {
   const entries = "stream=codec_name,width,height,nb_read_frames";
   const args = ["-v", "error", "-count_frames", "-show_entries", entries, "-of", "json", file];

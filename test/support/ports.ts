@@ -1,7 +1,7 @@
 /** Ports of this machine. */
 import net from "node:net";
 
-/** Whether a server could listen there now. */
+/** Whether a server could listen on this port now. */
 export async function portIsFree(port: number): Promise<boolean> {
   const server = net.createServer();
   const free = await new Promise<boolean>((resolve) => {

@@ -1,6 +1,6 @@
 /**
- * Tests that need a program such as Blender. Without it they are skipped with a message; with TABLAO_TEST_ALL=1, which
- * `.ci/run` sets, a missing program is a failure.
+ * Tests that need a program such as Blender. Without it they are skipped with a message; with
+ * TABLAO_TEST_ALL=1, which `.ci/run` sets, a missing program is a failure.
  */
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
@@ -21,7 +21,10 @@ export function hasProgram(program: string): boolean {
   }
 }
 
-/** Whether all these programs are there; says so when one is missing, and throws when TABLAO_TEST_ALL=1. */
+/**
+ * Whether all these programs are there; prints a message when one is missing, and throws when
+ * TABLAO_TEST_ALL=1.
+ */
 function havePrograms(programs: readonly string[]): boolean {
   const missing = programs.filter((program) => !hasProgram(program));
   if (missing.length === 0) return true;
@@ -30,7 +33,10 @@ function havePrograms(programs: readonly string[]): boolean {
   return false;
 }
 
-/** `test`, or `test.skip` where one of these programs is missing. Throws instead when TABLAO_TEST_ALL=1. */
+/**
+ * `test`, or `test.skip` where one of these programs is missing. Throws instead when
+ * TABLAO_TEST_ALL=1.
+ */
 export function testWith(...programs: string[]): typeof test {
   return havePrograms(programs) ? test : (test.skip as typeof test);
 }

@@ -30,7 +30,7 @@ export function isRunning(group: number): boolean {
 
 /** As if the machine lost its power: SIGKILL to the agent and to all that it runs. */
 export async function killMachine(agent: Agent): Promise<void> {
-  // Held still while we look, so that it starts nothing that we would miss.
+  // Stopped first, so that it cannot start a renderer while we list them.
   agent.child.process.kill("SIGSTOP");
   const renderers = renderersOf(agent);
   agent.child.process.kill("SIGKILL");

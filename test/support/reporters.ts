@@ -1,6 +1,7 @@
 /**
- * Reporters of the test runner. When TABLAO_TEST_REPORTS names a folder, each run of the runner also writes a JSON report
- * there, which `.ci/count.mjs` adds up. The name holds the process id, so that runs do not overwrite each other's.
+ * Reporters of the test runner. When TABLAO_TEST_REPORTS names a folder, each run of the runner
+ * also writes a JSON report there, which `.ci/count.mjs` adds up. The name holds the process id, so
+ * that runs do not overwrite each other's.
  */
 import { join } from "node:path";
 

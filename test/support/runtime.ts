@@ -1,7 +1,8 @@
 /**
- * Miniflare for the chaos runs and the benchmarks: workerd with local storage and without wrangler's development proxy. The
- * one file that imports Miniflare. Its version must be exactly the one that wrangler and the test plugin depend on, so
- * that all three run the same workerd (CONTRIBUTING.md).
+ * Miniflare for the chaos runs and the benchmarks: workerd with local storage and without
+ * wrangler's development proxy. This is the only file that imports Miniflare. Its version must be
+ * exactly the one that wrangler and the test plugin depend on, so that all three run the same
+ * workerd (CONTRIBUTING.md).
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -9,10 +10,13 @@ import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 
 export type { Miniflare };
 
-/** The Workers of one process, in the options of Miniflare 4, which the configuration of wrangler has, too. */
+/**
+ * The Workers of one process, in the options of Miniflare 4, which wrangler's configuration has,
+ * too.
+ */
 type Options = Parameters<typeof convertV4MiniflareOptions>[0];
 
-/** As a deployment has it: read from wrangler.toml, so that it stands in one place. */
+/** The date of a deployment, read from wrangler.toml, so that it is written in one place. */
 export const COMPATIBILITY_DATE = /^compatibility_date = "(.*)"$/m.exec(
   readFileSync(path.resolve(import.meta.dirname, "../../wrangler.toml"), "utf8"),
 )![1]!;
@@ -23,7 +27,10 @@ export const MANAGER_OBJECTS = {
   REGISTRY: { className: "WorkerRegistry", useSQLite: true },
 };
 
-/** Start Workers on 127.0.0.1; wait for `ready` before use. Says only errors, and calls no one outside this machine. */
+/**
+ * Start Workers on 127.0.0.1; wait for `ready` before use. Logs only errors, and sends nothing
+ * outside this machine.
+ */
 export function startMiniflare(options: Options): Miniflare {
   const quiet = { host: "127.0.0.1", log: new Log(LogLevel.ERROR), logRequests: false, cf: false } as const;
   return new Miniflare(convertV4MiniflareOptions({ ...quiet, telemetry: { enabled: false }, ...options }));

@@ -6,7 +6,7 @@ import { encodePng } from "../../src/demo-renderer/png.ts";
 
 const SCRIPT = path.resolve(import.meta.dirname, "../e2e/fixtures/scenes.py");
 
-/** A function's name in the script, which tells what is special about the scene. */
+/** A function's name in the script; the name says what is special about the scene. */
 export type SceneName =
   | "textured"
   | "slow"
@@ -17,7 +17,7 @@ export type SceneName =
   | "broken_handler"
   | "quitting_script";
 
-/** Make the scenes in one run of Blender; answers with the .blend of each. */
+/** Make the scenes in one run of Blender; returns the path of each .blend. */
 export function makeScenes<N extends SceneName>(folder: string, ...names: N[]): Record<N, string> {
   mkdirSync(folder, { recursive: true });
   execFileSync(

@@ -1,7 +1,7 @@
 /** Leases whose program is a few lines of a test. */
 import type { LooseLease } from "../../src/agent/lease-calls.ts";
 
-/** A program as `plain` reads it. `say`, `write`, `sleep` and `out` are there. */
+/** A program that the parser `plain` reads. It can use `say`, `write`, `sleep` and `out`. */
 function program(body: string): string {
   return `
     const fs = require("node:fs"), out = process.argv[1];

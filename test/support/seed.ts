@@ -1,6 +1,6 @@
 /**
- * The seed of property tests. It is the same in each run, so that a case that fails can be repeated, unless `TABLAO_SEED`
- * names another.
+ * The seed of property tests. It is the same in each run, so that a failing case can be repeated,
+ * unless `TABLAO_SEED` names another.
  */
 export const SEED = seedIn(process.env["TABLAO_SEED"]);
 

@@ -1,9 +1,12 @@
-/** Ringing the alarm of an object in tests. One that is due the runtime rings by itself, a few milliseconds later. */
+/**
+ * Runs the alarm of an object in tests. The runtime itself runs an alarm that is due, a few
+ * milliseconds later.
+ */
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { WorkerRegistry } from "../../src/registry/worker-registry.ts";
 import { TaskDO } from "../../src/task/task-do.ts";
 
-/** By object: settles when every alarm that has rung so far is over. */
+/** By object: settles when every alarm run that has begun so far has ended. */
 const rung = new WeakMap<object, Promise<unknown>>();
 
 function listen(prototype: { alarm: (this: object) => Promise<void> }): void {
@@ -17,12 +20,16 @@ function listen(prototype: { alarm: (this: object) => Promise<void> }): void {
 listen(TaskDO.prototype);
 listen(WorkerRegistry.prototype);
 
-/** Let the alarm ring, if it is set. Whoever rang it, what it does is done afterwards. */
+/**
+ * Run the alarm if it is set. Whether this call or the runtime ran the alarm, its work is finished
+ * afterwards.
+ */
 export async function ring(stub: DurableObjectStub): Promise<void> {
   const quiet = async (): Promise<unknown> => await runInDurableObject(stub, (instance) => rung.get(instance));
-  // One that has begun does not know what the test has changed since, and has yet to set the next.
+  // A run that has already begun does not know what the test has changed since, and has yet to set
+  // the next alarm.
   await quiet();
   await runDurableObjectAlarm(stub);
-  // The runtime may have been faster.
+  // The runtime may have run the alarm before this call.
   await quiet();
 }

@@ -1,4 +1,7 @@
-/** A small farm with one of everything, for tests that try every door of it. Built over HTTP only, as its users would. */
+/**
+ * A small farm with one of everything, for tests that call every route. It is built over HTTP only,
+ * as users build theirs.
+ */
 import { vi } from "vitest";
 import { leaseSchema, type Lease } from "../../src/protocol/lease.ts";
 import { receiptSchema } from "../../src/protocol/file.ts";
@@ -8,31 +11,32 @@ import { sha256 } from "./files-call.ts";
 
 let counter = 0;
 
-/** Text that no other call of this file of tests got. */
+/** A text that no other call in this test file got. */
 export function fresh(what: string): string {
   return `${what}-${String(++counter).padStart(6, "0")}`;
 }
 
-/** An address that no other call has: guesses are counted by address, and tests guess a lot. */
+/** An address that no other call has. Failed tokens are counted by address, and tests send many. */
 export function freshAddress(): string {
   counter++;
   return `10.${(counter >> 16) & 255}.${(counter >> 8) & 255}.${counter & 255}`;
 }
 
-/** A demo task of this owner with frames 1 to 4. */
+/** A demo task of this owner, with frames 1 to 4. */
 export async function newRender(token?: string, more: Record<string, unknown> = {}): Promise<number> {
   return await newTask(token, { type: "demo_render", settings: { frames: "1-4", width: 8, height: 8 }, ...more });
 }
 
 /** Lease the task's next chunk. */
 export async function claim(token: string, task: number): Promise<Lease> {
-  // Epochs are for a farm whose workers ask the registry first; these go where the test sends them.
+  // An old epoch would send a worker to the registry first. This epoch is newer than every one of
+  // the farm.
   const json = { key: fresh("claim-key"), platform: "linux", epoch: 1e12 };
   const answer = await okJson(await send("POST", `/tasks/${task}/leases`, { token, json }), 200);
   return leaseSchema.parse(answer["lease"]);
 }
 
-/** What an upload of these bytes sends, under this lease. */
+/** The request of an upload of these bytes under this lease. */
 export async function uploadOf(lease: Pick<Lease, "grant">, content: string | Uint8Array<ArrayBuffer>): Promise<Sent> {
   const body = typeof content === "string" ? Uint8Array.from(new TextEncoder().encode(content)) : content;
   const headers = {
@@ -43,7 +47,7 @@ export async function uploadOf(lease: Pick<Lease, "grant">, content: string | Ui
   return { body, headers };
 }
 
-/** Upload one output; its receipt. */
+/** Upload one output; returns its receipt. */
 export async function upload(token: string, lease: Lease, name: string, content: string): Promise<string> {
   const path = `/tasks/${lease.task_id}/outputs/${name}`;
   const answer = await send("PUT", path, { token, ...(await uploadOf(lease, content)) });
@@ -60,8 +64,8 @@ export async function finish(token: string, lease: Lease, content = "pixels"): P
 }
 
 /**
- * Who may knock. `owner` is the artist whose task it is, `worker` holds a lease of it; `artist` and `other` do not. `share` has a
- * link to the task, `stray` one to another task.
+ * The kinds of callers. `owner` is the artist whose task it is, `worker` holds a lease of it;
+ * `artist` and `other` do not. `share` has a link to the task, `stray` a link to another task.
  */
 export const CALLERS = [
   "none",
@@ -80,14 +84,14 @@ export const CALLERS = [
 export type Caller = (typeof CALLERS)[number];
 
 export interface Farm {
-  /** Secrets by caller; null sends none. A link is the task's: see `linkTo`. */
+  /** Secrets by caller; null sends no token. A link belongs to a task: see `linkTo`. */
   tokens: Record<Exclude<Caller, "share">, string | null>;
-  /** Access tokens of those that can buy one. */
+  /** Access tokens of the callers that can get one. */
   access: Partial<Record<Caller, string>>;
   ids: Record<"viewer" | "owner" | "artist" | "worker" | "other", number>;
 }
 
-/** The token of a link to look at this task. */
+/** The token of a share link to this task. */
 export async function linkTo(task: number): Promise<string> {
   const answer = await okJson(await send("POST", `/tasks/${task}/share`, { json: {} }), 201);
   return answer["token"] as string;
@@ -100,7 +104,10 @@ export async function cookieFor(token: string): Promise<string> {
   return answer.headers.get("Set-Cookie")!.split(";")[0]!;
 }
 
-/** Everybody with a token of their own. The expired and the revoked one had been good admins' tokens. */
+/**
+ * A farm with a token for each caller. The expired and the revoked token were valid admin tokens
+ * before.
+ */
 export async function newFarm(): Promise<Farm> {
   const [viewer, owner, artist, join, revoked] = [
     await newToken("viewer"),
@@ -131,7 +138,7 @@ export async function newFarm(): Promise<Farm> {
   return { tokens, access: await buyAccess(tokens), ids };
 }
 
-/** Access tokens for a minute. */
+/** Access tokens, valid for a minute. */
 export async function buyAccess(tokens: Farm["tokens"]): Promise<Farm["access"]> {
   const access: Farm["access"] = {};
   for (const caller of ["viewer", "owner", "artist", "worker", "other", "admin"] as const) {
@@ -142,8 +149,8 @@ export async function buyAccess(tokens: Farm["tokens"]): Promise<Farm["access"]>
 }
 
 /**
- * What a refused request may not change: the newest tasks and their logs, workers, settings, tokens. What merely notes that
- * somebody called (`last_used_ms`, `last_seen_ms`) is left out.
+ * What a refused request must not change: the newest tasks and their logs, workers, settings,
+ * tokens. Fields that only record the time of a call (`last_used_ms`, `last_seen_ms`) are left out.
  */
 export async function stateOf(): Promise<string> {
   const read = async (path: string): Promise<unknown> => await (await send("GET", path)).json();

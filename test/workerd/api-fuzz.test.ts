@@ -1,6 +1,7 @@
 /**
- * P10 over the whole API, from its own OpenAPI document: no 5xx, every error a problem document, no change by what was refused,
- * no secret in an answer, no slow answer. `npm run fuzz -- --requests N --seed S` runs more of it; a run is repeated by its seed.
+ * P10 over the whole API, generated from its own OpenAPI document: no 5xx, every error is a problem
+ * document, a refused request changes nothing, no answer contains a secret, no answer is slow. `npm
+ * run fuzz -- --requests N --seed S` runs more requests; the seed repeats a run.
  */
 import { env, runInDurableObject } from "cloudflare:test";
 import fc from "fast-check";
@@ -13,12 +14,15 @@ import { encoded, operationsOf, requestsTo, Schemas, type FuzzRequest } from "./
 import { ADMIN_TOKEN, HOST, newTask, newWorker, okJson, send } from "./http-client.ts";
 
 const { requests: REQUESTS, seed: SEED } = inject("fuzz") ?? { requests: 1_500, seed: inject("seed") };
-/** A farm is worn out after so many: tokens revoked, tasks deleted, workers removed. */
+/**
+ * Requests to one farm. After so many, too many of its tokens are revoked, tasks deleted and
+ * workers removed.
+ */
 const ROUND = 400;
 const SLOW_MS = 1_000;
 const bindings = env as unknown as Env;
 
-/** A farm with good values for every parameter, and everybody who may call. */
+/** A farm with valid values for every parameter, and all callers. */
 interface Stage {
   farm: Farm;
   credentials: Record<string, string>[];
@@ -73,7 +77,7 @@ async function newStage(): Promise<Stage> {
   };
 }
 
-/** What no refusal may change, in a few rows: counters, switches, versions. */
+/** What a refused request must not change, in a few rows: counters, switches, versions. */
 async function digest(task: number | null): Promise<string> {
   const registry = await runInDurableObject(registryStub(bindings), (_, { storage: { sql } }) =>
     [
@@ -93,7 +97,7 @@ async function digest(task: number | null): Promise<string> {
     if (!has("record")) return "none";
     const record = sql.exec<{ json: string }>("SELECT json FROM record").toArray()[0];
     const { ledger } = JSON.parse(record?.json ?? "{}") as { ledger?: Record<string, unknown> };
-    // Newer versions than the record's are in the journal.
+    // The journal holds versions newer than the record's.
     const journal = has("journal") ? sql.exec("SELECT max(version) AS version FROM journal").toArray() : [];
     return JSON.stringify([
       [ledger?.["version"], ledger?.["attempt"], ledger?.["event_seq"]],
@@ -114,7 +118,10 @@ function pathOf({ operation, params, query }: FuzzRequest, values: Stage["values
   return search === "" ? path : `${path}?${search}`;
 }
 
-/** Two of three are sent by somebody who may: what lies behind the door is the point. */
+/**
+ * Two of three requests have a caller who may call: the test is about what comes after
+ * authorisation.
+ */
 function credentialOf({ caller, operation: { who } }: FuzzRequest, stage: Stage): Record<string, string> {
   const role = caller < 67 ? who[caller % Math.max(1, who.length)] : undefined;
   return (role === undefined ? undefined : stage.byRole[role]) ?? stage.credentials[caller % stage.credentials.length]!;
@@ -187,8 +194,8 @@ it(
         if (!mutates || response.status < 400) return;
         let around = [before, await digest(task)];
         if (around[0] !== around[1]) unsettled++;
-        // An alarm or a late report of an earlier request may have come between: these come to an end, and what the request itself
-        // does it does each time.
+        // An alarm or a late report of an earlier request may have run in between. Those end; a
+        // change by the request itself happens at every try.
         for (let tries = 0; tries < 5 && around[0] !== around[1]; tries++) {
           await scheduler.wait(50);
           const quiet = await digest(task);

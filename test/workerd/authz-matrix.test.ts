@@ -1,6 +1,7 @@
 /**
- * P9 as a table: every route, every kind of caller, what it answers. The table is the expectation and is written by hand: it
- * knows nothing of the route table's roles, and a route without a row here is a red test.
+ * P9 as a table: what every route answers to every kind of caller. The table is the expectation and
+ * is written by hand. It does not use the roles in the route table, and a route without a row here
+ * fails the test.
  */
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ROUTES } from "../../src/http/routes/index.ts";
@@ -27,38 +28,41 @@ import {
 import { HOST, newToken, newWorker, problem, send, type Sent } from "./http-client.ts";
 import { sha256, text } from "./files-call.ts";
 
-/** What a row's requests are about: a task of `owner` with frame 1 committed and frame 2 leased by `worker`. */
+/**
+ * What the requests of a row refer to: a task of `owner` with frame 1 committed and frame 2 leased
+ * by `worker`.
+ */
 interface Scene {
   task: number;
   lease: Lease;
-  /** Of frame 2, uploaded under the lease. */
+  /** The receipt of frame 2, uploaded under the lease. */
   receipt: string;
-  /** The token of a link to it. */
+  /** The token of a share link to the task. */
   link: string;
 }
 
 interface Row {
-  /** The status that those who may get. */
+  /** The status that allowed callers get. */
   ok: number;
-  /** Who may; everybody else gets 401 without a good token, 403 with one. */
+  /** The allowed callers; all others get 401 without a valid token, 403 with one. */
   who: string;
-  /** Whose answer is another one. */
-  but?: Partial<Record<Caller, ProblemCode | number>>;
-  /** The request, valid in all but who sends it. Called anew for each caller that may. */
+  /** Callers that get another answer. */
+  exceptions?: Partial<Record<Caller, ProblemCode | number>>;
+  /** The request, valid in everything but its caller. Called again for each allowed caller. */
   ask: (scene: Scene, farm: Farm) => (Sent & { path: string }) | Promise<Sent & { path: string }>;
 }
 
 const EVERYBODY = CALLERS.join(" ");
 const READERS = "viewer owner artist worker other admin";
 const PEOPLE = "viewer owner artist admin";
-/** Of one task; a link to another task opens nothing. */
+/** Who may view one task; a link to another task gives no access. */
 const VIEWERS = `${PEOPLE} share`;
 const SUBMITTERS = "owner artist admin";
 const HASH = "0".repeat(64);
 
 const at = (path: string) => () => ({ path });
 const ofTask = (rest: string) => (scene: Scene) => ({ path: `/tasks/${scene.task}${rest}` });
-/** A worker reads files by the grant of its lease. */
+/** A worker reads files with the grant of its lease. */
 const granted = (rest: string) => (scene: Scene) => ({
   path: `/tasks/${scene.task}${rest}`,
   headers: { "Tablao-Grant": scene.lease.grant },
@@ -79,7 +83,7 @@ async function partOf(path: string, scene: Scene): Promise<Sent & { path: string
   return { path, ...(await uploadOf(scene.lease, "part")) };
 }
 
-/** An asset that is there in one part, and not put together yet. */
+/** An asset whose one part is uploaded, and which is not joined yet. */
 async function assetInParts(content: string): Promise<{ path: string; json: object }> {
   const hash = await sha256(text(content));
   await send("PUT", `/assets/${hash}/parts/1`, await uploadOf({ grant: "" }, content));
@@ -105,7 +109,7 @@ const TABLE: Record<string, Row> = {
   "GET /problems/{code}": { ok: 200, who: EVERYBODY, ask: at("/problems/invalid") },
 
   "POST /auth/access": { ok: 200, who: READERS, ask: at("/auth/access") },
-  // The body's token counts, and not who sends it.
+  // The token in the body counts, not the caller's.
   "POST /auth/session": {
     ok: 201,
     who: EVERYBODY,
@@ -166,7 +170,7 @@ const TABLE: Record<string, Row> = {
   "POST /tasks/{id}/log": {
     ok: 204,
     who: "worker",
-    but: { other: "lease_lost" },
+    exceptions: { other: "lease_lost" },
     ask: ({ task, lease }) => ({ path: `/tasks/${task}/log`, json: { attempt: lease.attempt, text: "a line" } }),
   },
 
@@ -178,25 +182,25 @@ const TABLE: Record<string, Row> = {
   "POST /tasks/{id}/leases/{lease_id}/renew": {
     ok: 200,
     who: "worker",
-    but: { other: "lease_lost" },
+    exceptions: { other: "lease_lost" },
     ask: settle("renew", () => ({})),
   },
   "POST /tasks/{id}/leases/{lease_id}/complete": {
     ok: 200,
     who: "worker",
-    but: { other: "lease_lost" },
+    exceptions: { other: "lease_lost" },
     ask: settle("complete", ({ receipt }) => ({ done: [{ frame: 2, seconds: 1, receipts: [receipt] }] })),
   },
   "POST /tasks/{id}/leases/{lease_id}/fail": {
     ok: 200,
     who: "worker",
-    but: { other: "lease_lost" },
+    exceptions: { other: "lease_lost" },
     ask: settle("fail", () => ({ frames: "2", error: "it broke" })),
   },
   "POST /tasks/{id}/leases/{lease_id}/release": {
     ok: 200,
     who: "worker",
-    but: { other: "lease_lost" },
+    exceptions: { other: "lease_lost" },
     ask: settle("release", () => ({})),
   },
   "PUT /tasks/{id}/outputs/{name}": {
@@ -269,7 +273,7 @@ const TABLE: Record<string, Row> = {
   "POST /workers": {
     ok: 201,
     who: "join admin",
-    but: { worker: 200, other: 200 },
+    exceptions: { worker: 200, other: 200 },
     ask: () => ({ path: "/workers", json: { hostname: "box", system: "Linux" } }),
   },
   "GET /workers/{id}": { ok: 200, who: READERS, ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}` }) },
@@ -295,7 +299,7 @@ const TABLE: Record<string, Row> = {
     who: "admin",
     ask: ({ task }) => ({ path: `/backup/outputs/${task}/1/frame_0001.png` }),
   },
-  // This manager is in use.
+  // The manager of this test is in use, so a restore is a conflict.
   "POST /restore": { ok: 409, who: "admin", ask: () => ({ path: "/restore", json: { backup: BACKUP, format: 1 } }) },
   "POST /restore/rows": { ok: 409, who: "admin", ask: restoring("/restore/rows?of=registry&last=true") },
   "PUT /restore/outputs/{id}/{attempt}/{name}": { ok: 409, who: "admin", ask: restoring("/restore/outputs/1/1/x.png") },
@@ -342,7 +346,7 @@ const TABLE: Record<string, Row> = {
 
 /** What this caller is answered: a status, or the code of a problem. */
 function expected(row: Row, caller: Caller): number | ProblemCode {
-  const other = row.but?.[caller];
+  const other = row.exceptions?.[caller];
   if (other !== undefined) return other;
   if (row.who.split(" ").includes(caller)) return row.ok;
   return ["none", "expired", "revoked"].includes(caller) ? "unauthorized" : "forbidden";
@@ -356,7 +360,7 @@ beforeAll(async () => {
 });
 
 let boughtMs = Date.now();
-/** On a slow machine all tests together outlast an access token. */
+/** On a slow machine, all tests together take longer than an access token is valid. */
 beforeEach(async () => {
   if (Date.now() - boughtMs < ACCESS_TOKEN_MS / 4) return;
   boughtMs = Date.now();
@@ -372,7 +376,7 @@ async function newScene(): Promise<Scene> {
   return { task, lease, receipt, link: await linkTo(task) };
 }
 
-/** How a caller proves who it is: nothing, a bearer token, or the page's cookie. */
+/** How a caller authenticates: not at all, with a bearer token, or with the page's cookie. */
 interface Credential {
   kind: "secret" | "access" | "cookie";
   token: string | null;
@@ -382,7 +386,7 @@ interface Credential {
 const PAGE_CALLERS: readonly Caller[] = ["viewer", "owner", "artist", "admin", "share", "stray"];
 const cookies = new Map<string, string>();
 
-/** Every way this caller has. */
+/** Every credential that this caller has. */
 async function waysOf(caller: Caller, scene: Scene): Promise<Credential[]> {
   const token = caller === "share" ? scene.link : farm.tokens[caller];
   const ways: Credential[] = [{ kind: "secret", token }];
@@ -410,7 +414,7 @@ describe("P9: the matrix of routes and callers", () => {
   it.each(Object.entries(TABLE))("%s", async (key, row) => {
     const method = key.split(" ")[0]!;
     const turned = CALLERS.filter((caller) => typeof expected(row, caller) === "string");
-    // Everybody who may not knocks at one scene, which must be as it was afterwards.
+    // All refused callers use one scene, which must be unchanged afterwards.
     const scene = await newScene();
     const request = await row.ask(scene, farm);
     const before = await stateOf();
@@ -421,7 +425,7 @@ describe("P9: the matrix of routes and callers", () => {
     }
     expect(await stateOf()).toBe(before);
 
-    // Those who may change it, so each gets a scene of its own.
+    // Allowed callers may change their scene, so each gets its own.
     for (const caller of CALLERS.filter((other) => !turned.includes(other))) {
       const kinds = (await waysOf(caller, scene)).map(({ kind }) => kind);
       for (const kind of kinds) {
@@ -431,7 +435,7 @@ describe("P9: the matrix of routes and callers", () => {
         response.webSocket?.accept();
         response.webSocket?.close();
         const said = new TextDecoder().decode(await response.arrayBuffer());
-        // The one thing that takes the secret itself.
+        // The one route that takes the secret itself.
         const buys = key === "POST /auth/access" && kind !== "secret";
         expect({ caller, kind, status: response.status, said }).toEqual({
           caller,
@@ -444,7 +448,7 @@ describe("P9: the matrix of routes and callers", () => {
   });
 
   it.each(Object.entries(TABLE).filter(([key]) => !key.startsWith("GET ") || key.endsWith("/live")))(
-    "P9: %s by the page's cookie is for no page of another site",
+    "P9: %s by the page's cookie is refused to pages of other sites",
     async (key, row) => {
       const scene = await newScene();
       const request = await row.ask(scene, farm);
@@ -458,7 +462,7 @@ describe("P9: the matrix of routes and callers", () => {
     },
   );
 
-  it("P9: what only a lease's worker may send is refused to it, too, once the lease is another's", async () => {
+  it("P9: what only a lease's worker may send is refused to it, too, once another worker holds the lease", async () => {
     const scene = await newScene();
     const worker: Credential = { kind: "secret", token: farm.tokens.worker };
     const released = settle("release", () => ({}))(scene);

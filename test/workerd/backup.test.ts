@@ -1,4 +1,7 @@
-/** Backup and restore as requests: an empty manager takes rows, checked one by one, and is then a manager like any other. */
+/**
+ * Backup and restore as requests. An empty manager takes rows, each checked, and then works like
+ * any other.
+ */
 import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
 import { taskStub, type TaskStub } from "../../src/rpc/stubs.ts";
@@ -82,7 +85,7 @@ describe("restore", () => {
 });
 
 describe("backup", () => {
-  it("P9: holds tokens as hashes, and nothing that opens a door", async () => {
+  it("P9: holds tokens as hashes, and nothing that gives access", async () => {
     const { token } = await newToken("artist", "ana");
     const { secret } = await newWorker("box");
     const text = JSON.stringify(await rowsOf("of=registry"));
@@ -92,7 +95,7 @@ describe("backup", () => {
     expect(text).not.toMatch(/tablao_[a-z]+_/);
   });
 
-  it("names a task's files and inputs; each is there by its key", async () => {
+  it("names a task's files and inputs; each can be read by its key", async () => {
     const worker = await newWorker("painter");
     const task = await newRender();
     await finish(worker.secret, await claim(worker.secret, task));
@@ -108,7 +111,7 @@ describe("backup", () => {
     await problem(await send("GET", "/backup/rows?of=task&id=999"), 404, "not_found");
   });
 
-  it("P7: a page of rows tells by its version when history has gone to D1 since the page before", async () => {
+  it("P7: a page of rows shows by its version that history has gone to D1 since the page before", async () => {
     const worker = await newWorker("teller");
     const task = await newRender();
     await finish(worker.secret, await claim(worker.secret, task));
@@ -143,14 +146,14 @@ describe("backup", () => {
   });
 });
 
-describe("P2: a task that came back", () => {
+describe("P2: a restored task", () => {
   it("refuses the leases, attempts and receipts of the manager it came from", async () => {
     const worker = await newWorker("old");
     const task = await newRender();
     const old = await claim(worker.secret, task);
     const receipt = await upload(worker.secret, old, old.plan.outputs[0]!.name, "old");
     const rows = await rowsOf(`of=task&id=${task}`);
-    // The same id in an object that has never heard of it: what a new manager is.
+    // The same id in an object that has stored nothing, as on a new manager.
     const fresh = env.TASK.getByName(`restored ${task}`) as TaskStub;
     const inOrder = [
       ...rows.filter(([table]) => table !== "definition"),

@@ -1,4 +1,7 @@
-/** Tasks for tests of what goes wrong: submitted to their objects directly, looked at through rows. */
+/**
+ * Tasks for the tests of failures: submitted to their objects directly, and inspected through their
+ * rows.
+ */
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { vi } from "vitest";
@@ -19,7 +22,7 @@ let nextKey = 0;
 export const stubOf = (id: number) => taskStub(env, id);
 export const object = (id: number): TaskRpc => taskStub(env, id) as unknown as TaskRpc;
 
-/** A new task; of `demo_render` unless it says otherwise. Leases last five seconds. */
+/** A new task; of `demo_render` unless `over` says otherwise. Leases last five seconds. */
 export async function submit(frames: string, over: Partial<TaskDefinition> = {}): Promise<number> {
   const id = nextId++;
   const settings = over.type === "print_string" ? { frames, text: "x" } : { frames };
@@ -47,7 +50,7 @@ export async function lease(id: number, worker: number): Promise<UnsignedLease> 
   return claimed.lease;
 }
 
-/** Upload the frames of a lease, and the receipts for it. */
+/** Upload the frames of a lease; returns the receipts for it. */
 export async function rendered(given: UnsignedLease): Promise<VerifiedFrame[]> {
   const list = parseFrameList(given.frames);
   const done: VerifiedFrame[] = [];
@@ -71,7 +74,7 @@ export async function view(id: number): Promise<Task> {
   return task.value;
 }
 
-/** The manager's clock goes on by this much. */
+/** Move the manager's clock forward by this much. */
 export function later(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 }
@@ -84,7 +87,7 @@ export async function alarmOf(id: number): Promise<number | null> {
   return await runInDurableObject(stubOf(id), (_, state) => state.storage.getAlarm());
 }
 
-/** What D1 tells of a task, in order. */
+/** The events that D1 has of a task, in order. */
 export async function history(id: number): Promise<HistoryEvent[]> {
   const rows = await env.HISTORY.prepare("SELECT events FROM history WHERE task_id = ? ORDER BY seq")
     .bind(id)
@@ -92,7 +95,7 @@ export async function history(id: number): Promise<HistoryEvent[]> {
   return rows.results.flatMap((row) => JSON.parse(row.events) as HistoryEvent[]).toSorted((a, b) => a.seq - b.seq);
 }
 
-/** Keys of a task's objects. */
+/** Keys of a task's stored objects. */
 export async function files(id: number): Promise<string[]> {
   return (await env.FILES.list({ prefix: `tasks/${id}/` })).objects.map((object) => object.key);
 }

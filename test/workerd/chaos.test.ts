@@ -1,6 +1,6 @@
 /**
- * What goes wrong on a farm, one thing at a time. Titles after the failure modes that others found the hard way; what happens when
- * they come together is in test/chaos.
+ * Failures of a farm, one at a time. Titles name failure modes that other render farms had.
+ * test/chaos tests them in combination.
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
@@ -59,7 +59,7 @@ describe("reports that come too late", () => {
     expect((await view(id)).frames).toMatchObject({ done: 1, pending: 1 });
   });
 
-  test("P6, P7: a stale success is told as lost, not dropped in silence, and burns none of the frame's tries", async () => {
+  test("P6, P7: a stale success is answered as lost, not dropped in silence, and counts against none of the frame's tries", async () => {
     const id = await submit("1");
     const old = await lease(id, 1);
     later(5_001);
@@ -105,7 +105,7 @@ describe("reports that come too late", () => {
 });
 
 describe("hosts that are gone, or only seem to be", () => {
-  test("P2, P5: who cannot be reached keeps the frame until the lease ends, and not a moment longer", async () => {
+  test("P2, P5: a host that cannot be reached keeps the frame until the lease ends, and not longer", async () => {
     later(0);
     const id = await submit("1");
     const held = await lease(id, 1);
@@ -116,7 +116,7 @@ describe("hosts that are gone, or only seem to be", () => {
     expect(taken.attempt).toBeGreaterThan(held.attempt);
   });
 
-  test("P5: a host that was started anew claims afresh; what its earlier self held comes back with the lease", async () => {
+  test("P5: a restarted host claims afresh; the frames it held before come back when that lease ends", async () => {
     const id = await submit("1-2");
     const before = await lease(id, 1);
     const after = await lease(id, 1);
@@ -130,7 +130,7 @@ describe("hosts that are gone, or only seem to be", () => {
     expect((await view(id)).status).toBe("completed");
   });
 
-  test("P3: a retry does not wait for the old process to die: what that still uploads never becomes the frame, and is swept", async () => {
+  test("P3: a retry does not wait for the old process to die: the old process's late uploads never become the frame, and are swept", async () => {
     const id = await submit("1");
     const old = await lease(id, 1);
     later(5_001);
@@ -143,7 +143,7 @@ describe("hosts that are gone, or only seem to be", () => {
     expect(await files(id)).toEqual([outputKey(id, fresh.attempt, fresh.plan.outputs[0]!.name)]);
   });
 
-  test("P6: uncertainty is bounded: a task that only ever fails stops, says why, and waits for a person", async () => {
+  test("P6: a task that only ever fails stops after a bounded number of tries, says why, and waits for a person", async () => {
     const id = await submit("1-50");
     let failures = 0;
     for (; failures < 200; failures++) {
@@ -157,7 +157,7 @@ describe("hosts that are gone, or only seem to be", () => {
   });
 });
 
-describe("chores that fail", () => {
+describe("deferred work that fails", () => {
   test("one attempt that cannot be swept does not hold up the sweep of the others", async () => {
     const id = await submit("1-3");
     const lost = [await lease(id, 1), await lease(id, 2), await lease(id, 3)];
@@ -200,7 +200,7 @@ describe("chores that fail", () => {
     expect((await lease(b, 2)).frames).toBe("1");
   });
 
-  test("2,000 frames by as many attempts are asked for again: one transition, and their files go with a few requests", async () => {
+  test("2,000 frames by as many attempts are requeued in one transition, and their files are deleted with a few requests", async () => {
     const id = await submit("1-2000", { lease_ms: 3_600_000 });
     await runInDurableObject(stubOf(id), async (instance) => {
       const task = instance as unknown as TaskRpc;
@@ -227,7 +227,7 @@ describe("chores that fail", () => {
       );
     expect(await record()).toBeLessThan(200_000);
     const remove = vi.spyOn(env.FILES, "delete");
-    // Grants of an hour's leases are over.
+    // The grants of leases of an hour have run out.
     later(3_600_000 + 70_000);
     await ring(id);
     expect(remove.mock.calls.length).toBeLessThan(10);
@@ -267,7 +267,7 @@ describe("races", () => {
   });
 });
 
-describe("a schema that goes on", () => {
+describe("a schema that is upgraded", () => {
   const STEP = "ALTER TABLE record ADD COLUMN note TEXT NOT NULL DEFAULT 'old'; CREATE INDEX notes ON record (note);";
   const steps = (state: DurableObjectState): string[] => {
     const { n } = state.storage.sql.exec<{ n: number }>("SELECT max(id) AS n FROM migrations").one();
@@ -284,11 +284,11 @@ describe("a schema that goes on", () => {
       expect(state.storage.sql.exec("SELECT note FROM record").one()).toEqual({ note: "old" });
     });
     expect((await view(id)).leases.map((l) => l.lease_id)).toEqual([given.lease_id]);
-    // This instance goes on, as one does that was alive when the newer code came.
+    // This instance goes on, like one that was alive when the newer code was deployed.
     expect((await complete(given, 1)).ok).toBe(true);
   });
 
-  test("P4: a step that fails leaves nothing of itself, and is tried again", async () => {
+  test("P4: a step that fails changes nothing, and is tried again", async () => {
     const id = await submit("1");
     await runInDurableObject(stubOf(id), (_, state) => {
       const known = steps(state);
@@ -311,7 +311,7 @@ describe("a schema that goes on", () => {
     });
   });
 
-  test("a record from before there was a tally is read, and goes on", async () => {
+  test("a record from before the tally existed is read, and the task goes on", async () => {
     const id = await submit("1-2");
     const given = await lease(id, 1);
     await runInDurableObject(stubOf(id), (_, state) => {
@@ -327,7 +327,7 @@ describe("a schema that goes on", () => {
 });
 
 describe("alarms", () => {
-  test("P5: one that comes early gives nothing back and sets itself anew; one that comes late or twice does it once", async () => {
+  test("P5: an early alarm gives nothing back and sets itself anew; a late or doubled alarm does its work once", async () => {
     const id = await submit("1-2", { chunk: 2 });
     const given = await lease(id, 1);
     later(2_000);
@@ -343,7 +343,7 @@ describe("alarms", () => {
     expect((await history(id)).filter((event) => event.kind === "lost")).toHaveLength(1);
   });
 
-  test("P5, P7: with D1, R2, the registry and a dependent failing eight times in a row, the chain goes on, and all is made up for", async () => {
+  test("P5, P7: D1, R2, the registry and a dependent fail eight times in a row; alarms go on, and everything is done later", async () => {
     const id = await submit("1-3");
     const dependent = await submit("1-3", { depends_on: [{ task: id, frames: "same" }] });
     const stray = await lease(id, 1);
@@ -370,7 +370,7 @@ describe("alarms", () => {
       expect(armed, `after failure ${i + 1}`).not.toBeNull();
       expect(armed!).toBeLessThanOrEqual(Date.now() + 300_000);
     }
-    // Rendering goes on all the while.
+    // Rendering goes on all the time.
     const during = await lease(id, 3);
     expect((await complete(during, 3)).ok).toBe(true);
     vi.restoreAllMocks();
@@ -393,7 +393,7 @@ describe("alarms", () => {
   });
 });
 
-test("P7: two alarms that overlap drain one outbox one after the other: no event is told twice", async () => {
+test("P7: two alarms that overlap drain one outbox one after the other: each event is written once", async () => {
   const id = await submit("1-3");
   await complete(await lease(id, 1), 1);
   // Objects of other tests write, too: only this task's statements count.
@@ -436,7 +436,7 @@ test("P7: two alarms that overlap drain one outbox one after the other: no event
 });
 
 describe("D1 is away for an hour", () => {
-  test("P7: 10,000 frames are rendered meanwhile: about a row for a hundred events, and afterwards each is told once", async () => {
+  test("P7: 10,000 frames are rendered meanwhile: about a row for a hundred events, and afterwards D1 has each event once", async () => {
     const id = await submit("1-10000", { type: "print_string", lease_ms: 60_000 });
     const batch = vi.spyOn(env.HISTORY, "batch").mockRejectedValue(new Error("D1_ERROR: overloaded"));
     const rows = (): Promise<{ rows: number; bytes: number }> =>
@@ -453,7 +453,7 @@ describe("D1 is away for an hour", () => {
       vi.useFakeTimers({ toFake: ["Date"], now: startMs + minute * 60_000 });
       given = await runInDurableObject(stubOf(id), async (instance) => {
         const task = instance as unknown as TaskRpc;
-        // The lease of the minute before has run out, as it does when a worker is slow.
+        // The lease of the minute before has run out, as happens when a worker is slow.
         const claimed = await task.claim({ id: 1 }, claimBody());
         let next = claimed.ok ? claimed.value.lease! : given;
         for (let i = 0; i < 166; i++) {

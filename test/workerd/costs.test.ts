@@ -1,8 +1,10 @@
 /**
- * What a task costs, counted: requests, rows written, rows read. The platform bills these, and they are the same on every
- * machine, so this guards them; `npm run bench` prints the same counts beside what it measures.
+ * What a task costs, in counts: requests, rows written, rows read. The platform bills these, and
+ * they are the same on every machine, so this test guards them. `npm run bench` prints the same
+ * counts beside its measurements.
  *
- * A limit that is passed for a good reason is raised here, in the commit that gives the reason.
+ * A change that exceeds a limit for a good reason raises it here, in the commit that gives the
+ * reason.
  */
 import { createExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
@@ -17,13 +19,13 @@ import { ADMIN_TOKEN } from "./http-client.ts";
 let meter: Meter;
 
 beforeAll(() => {
-  // A morning: days and their rows begin elsewhere.
+  // In the morning, so that no new day, with rows of its own, begins during the test.
   meter = new Meter([TaskDO, WorkerRegistry], env, Date.UTC(2026, 10, 2, 9));
   meter.startClock();
 });
 afterAll(() => meter.stopClock());
 
-/** Per frame. */
+/** Costs per frame. */
 async function costsOf(work: WholeTask) {
   const send = sender(worker, env, meter, createExecutionContext);
   const { counts } = await wholeTask({ env, meter, send, adminToken: ADMIN_TOKEN }, work);
@@ -37,7 +39,7 @@ async function costsOf(work: WholeTask) {
   };
 }
 
-/** Everything at or below its limit; what is above is shown with its value. */
+/** The costs above their limit, with their values; those at or below it are left out. */
 function above(costs: Record<string, number>, limits: Record<string, number>): Record<string, number> {
   return Object.fromEntries(Object.entries(costs).filter(([name, value]) => value > limits[name]!));
 }

@@ -1,4 +1,7 @@
-/** What `env` of `cloudflare:workers` holds in tests: the manager's bindings, and the migrations the configuration reads. */
+/**
+ * The `env` of `cloudflare:workers` in tests: the manager's bindings, and the migrations that the
+ * configuration reads.
+ */
 import type { D1Migration } from "cloudflare:test";
 import type { Env as ManagerEnv } from "../../src/rpc/env.ts";
 

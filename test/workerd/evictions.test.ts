@@ -1,6 +1,7 @@
 /**
- * The whole main path over HTTP, from the first token to the deletion of the task, twice: undisturbed, and with the registry and
- * the task's object evicted before every single request. Both must be answered alike.
+ * The whole main path over HTTP, from the first token to the deletion of the task, twice:
+ * undisturbed, and with the registry and the task's object evicted before every request. Both runs
+ * must get the same answers.
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject } from "cloudflare:test";
@@ -12,10 +13,13 @@ import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
 import { fresh, uploadOf } from "./api-farm.ts";
 import { newToken, send, type Sent } from "./http-client.ts";
 
-/** What is another thing in every run: instants, ids, what is signed or random. */
-const ITS_OWN = /(_ms|^id|_id|^ids|grant|secret|receipt|token|key|hostname|etag|eta|owner)$/;
+/** Fields that differ in every run: times, ids, signed and random values. */
+const VARYING_FIELDS = /(_ms|^id|_id|^ids|grant|secret|receipt|token|key|hostname|etag|eta|owner)$/;
 
-/** How often an object was evicted: one that nobody has called since the last time cannot be. */
+/**
+ * How many evictions succeeded. An object that was not called since the last eviction cannot be
+ * evicted.
+ */
 let evictions = 0;
 
 async function evict(stub: DurableObjectStub): Promise<void> {
@@ -45,7 +49,7 @@ class Path {
     const bytes = await answer.arrayBuffer();
     const isJson = answer.headers.get("Content-Type")?.includes("json");
     const body: unknown = isJson ? JSON.parse(new TextDecoder().decode(bytes)) : `${bytes.byteLength} bytes`;
-    const plain = JSON.stringify(body, (name, value: unknown) => (ITS_OWN.test(name) ? undefined : value));
+    const plain = JSON.stringify(body, (name, value: unknown) => (VARYING_FIELDS.test(name) ? undefined : value));
     const route = path
       .replaceAll(/\/[0-9a-f]{8}-[0-9a-f-]{27}/g, "/{lease}")
       .replaceAll(/(tasks|workers)\/\d+/g, "$1/{id}");

@@ -22,7 +22,7 @@ import { assetsStoredSchema, MAX_PUT_BYTES, PART_BYTES } from "../../src/protoco
 import { call, env, keys, post, problem, put, sha256, text, WORKER } from "./files-call.ts";
 
 describe("assets", () => {
-  test("are stored once, under their hash, and come back whole, in part, or not again", async () => {
+  test("are stored once, under their hash, and are answered whole, in ranges, or as not modified", async () => {
     const bytes = text("a texture");
     const sha = await sha256(bytes);
     const params = { sha256: sha };
@@ -105,7 +105,7 @@ describe("assets", () => {
     expect(await keys(`assets/${sha}`)).toEqual([]);
   });
 
-  test("missing ones are told apart from those that are here, in order and once", async () => {
+  test("missing ones are listed apart from those that are stored, in order and once", async () => {
     const here = await sha256(text("here"));
     await put(putAsset, text("here"), { params: { sha256: here } });
     const absent = Array.from({ length: 45 }, (_, i) => i.toString(16).padStart(64, "0"));
@@ -161,7 +161,7 @@ describe("a batch of assets", () => {
     return (await (await env.FILES.get(`assets/${hash}`))?.text()) ?? null;
   }
 
-  /** A body that comes in these pieces, and breaks off after them where `broken`. */
+  /** A body that arrives in these pieces, and breaks off after them where `broken`. */
   function inPieces(pieces: readonly Uint8Array<ArrayBuffer>[], broken = false): ReadableStream {
     const left = pieces.values();
     return new ReadableStream({
@@ -176,7 +176,7 @@ describe("a batch of assets", () => {
     });
   }
 
-  test("is stored file by file, empty ones too; sent again it is all there", async () => {
+  test("is stored file by file, empty ones too; sent again, all of it is there", async () => {
     const files = await named("batch: one", "", "batch: three");
     await env.FILES.delete(`assets/${files[1]!.sha256}`);
     const first = await sendBatch(files);
@@ -189,7 +189,7 @@ describe("a batch of assets", () => {
     expect([whole.status, await whole.text()]).toEqual([200, "batch: one"]);
   });
 
-  test("P10: a file of other bytes than its hash is refused by its place and not stored; the others are", async () => {
+  test("P10: a file whose bytes do not match its hash is refused by its position and not stored; the others are", async () => {
     const files = await named("batch: good", "batch: bad!", "batch: also good");
     files[1]!.bytes = text("batch: evil");
     const response = await sendBatch(files);
@@ -199,7 +199,7 @@ describe("a batch of assets", () => {
     expect(await Promise.all(files.map(contentOf))).toEqual(["batch: good", null, "batch: also good"]);
   });
 
-  test("a name that is taken by other content, and storage that fails, are each file's own affair", async () => {
+  test("a name that is taken by other content, and a storage failure, affect only their own file", async () => {
     const files = await named("batch: a", "batch: taken", "batch: unlucky", "batch: unknown");
     const [, taken, unlucky, unknown] = files;
     await env.FILES.put(`assets/${unknown!.sha256}`, "it is there");
@@ -239,11 +239,11 @@ describe("a batch of assets", () => {
       "overloaded",
     ]);
     expect(await Promise.all(more.map(contentOf))).toEqual(more.map((_, i) => `batch: more ${i}`));
-    // Six connections.
+    // Six: the number of connections that a Worker may have open.
     expect(most).toBe(6);
   });
 
-  test("P10: what is wrong with the list or the lengths is told before anything is read or stored", async () => {
+  test("P10: an error in the list or the lengths is answered before anything is read or stored", async () => {
     const files = await named("batch: never 1", "batch: never 2");
     const before = await keys("assets/");
     const list = batchList(files);
@@ -274,7 +274,7 @@ describe("a batch of assets", () => {
     expect(await keys("assets/")).toEqual(before);
   });
 
-  test("a body that breaks off, or ends early, leaves whole files that had come, and nothing of the next", async () => {
+  test("a body that breaks off, or ends early, stores the files that had come whole, and nothing of the next", async () => {
     for (const broken of [true, false]) {
       const large = new Uint8Array(600_000).fill(broken ? 1 : 2);
       const files = await named(large, `batch: half ${broken}`, `batch: never ${broken}`);
@@ -292,7 +292,7 @@ describe("a batch of assets", () => {
     }
   });
 
-  test("is the same files however its bytes are cut on the way", async () => {
+  test("gives the same files however its bytes are cut on the way", async () => {
     const size = fc.oneof(
       { weight: 9, arbitrary: fc.nat({ max: 3_000 }) },
       { weight: 1, arbitrary: fc.nat({ max: 170_000 }) },
@@ -323,7 +323,7 @@ describe("a batch of assets", () => {
 });
 
 describe("which assets are missing", () => {
-  /** As R2 answers, on these keys only; `asked` counts. */
+  /** Answers as R2 does, with these keys only; `asked` counts the calls. */
   function bucketOf(
     keysThere: string[],
     pageSize = 1_000,
@@ -351,8 +351,8 @@ describe("which assets are missing", () => {
     expect(asked).toEqual({ lists: 1, heads: 0 });
   });
 
-  test("pages follow as long as each says much; what they do not reach is asked one by one", async () => {
-    // 400 keys side by side, then one in a hundred of what is there.
+  test("further pages are read while each answers many keys; the rest is asked one by one", async () => {
+    // 400 neighbouring keys, then every hundredth key.
     const wanted = [...numbered(400), ...numbered(1_000, 100).slice(5)].toReversed();
     const { bucket, asked } = bucketOf(numbered(30_000).filter((_, i) => i % 3 > 0));
     const there = new Set(numbered(30_000).filter((_, i) => i % 3 > 0));
@@ -360,7 +360,7 @@ describe("which assets are missing", () => {
     expect(asked).toEqual({ lists: 2, heads: wanted.length - 400 - 10 - 15 });
   });
 
-  test("few are asked one by one, and a bucket that lists nothing at all is, too", async () => {
+  test("few keys are asked one by one, and so are all where a bucket's list is empty", async () => {
     const few = bucketOf(numbered(100));
     expect(await missingKeys(few.bucket, numbered(39))).toEqual([]);
     expect(few.asked).toEqual({ lists: 0, heads: 39 });
@@ -389,7 +389,7 @@ describe("parts", () => {
     params = { sha256: sha };
   });
 
-  test("an upload that was cut resumes with what is missing and becomes the whole, once", async () => {
+  test("an upload that was cut resumes with its missing parts and becomes the whole file, once", async () => {
     expect((await send(1)).status).toBe(204);
     expect((await send(3)).status).toBe(204);
     const cut = await put(putAssetPart, part(2).slice(0, 999), {
@@ -413,7 +413,7 @@ describe("parts", () => {
     const done = await post(assembleAsset, { size: big.length, sha256: sha }, { params });
     expect([done.status, await done.json()]).toEqual([201, { sha256: sha, size: big.length }]);
     expect((await post(assembleAsset, { size: big.length, sha256: sha }, { params })).status).toBe(200);
-    // Nothing is under way any more, and what is kept is kept once.
+    // No upload is under way any more, and the parts are stored once.
     expect([await keys("uploads/"), (await keys(`parts/assets/${sha}/`)).length]).toEqual([[], 3]);
     expect(await (await call(listAssetParts, { params })).json()).toMatchObject({ parts: [] });
 
@@ -421,7 +421,7 @@ describe("parts", () => {
     expect(new Uint8Array(await across.arrayBuffer())).toEqual(big.slice(PART_BYTES - 2, PART_BYTES + 2));
   });
 
-  test("two that put the same parts together at once both succeed", async () => {
+  test("two requests that join the same parts at once both succeed", async () => {
     const bytes = big.slice(0, PART_BYTES + 7);
     const whole = { size: bytes.length, sha256: await sha256(bytes) };
     params = { sha256: whole.sha256 };
@@ -433,7 +433,7 @@ describe("parts", () => {
     expect([await keys("uploads/"), (await keys(`parts/assets/${whole.sha256}/`)).length]).toEqual([[], 2]);
   });
 
-  test("one that finds its parts gone, because another has just finished, answers with that file", async () => {
+  test("a request that finds its parts gone, because another has just joined them, answers with that file", async () => {
     const whole = { size: 9, sha256: await sha256(text("contested")) };
     params = { sha256: whole.sha256 };
     const target = `assets/${whole.sha256}`;
@@ -452,7 +452,7 @@ describe("parts", () => {
     expect([await keys("uploads/"), await keys(`parts/${target}/`)]).toEqual([[], []]);
   });
 
-  test("a wrong whole is refused, its parts count no more, and it can be sent again", async () => {
+  test("a wrong whole is refused, its parts are dropped, and it can be sent again", async () => {
     const claimed = await sha256(text("something else"));
     params = { sha256: claimed };
     const bytes = text("not what was said");
@@ -475,7 +475,7 @@ describe("parts", () => {
 
     await send(1, text("something else"));
     expect((await post(assembleAsset, { size: 14, sha256: claimed }, { params })).status).toBe(201);
-    // What was refused before is gone with it.
+    // The parts that were refused before are deleted, too.
     expect([await keys("uploads/"), await keys(`parts/assets/${claimed}/`)]).toEqual([[], []]);
   });
 
@@ -524,7 +524,7 @@ describe("parts", () => {
     });
   });
 
-  test("parts that wait for more than a week are swept by the daily clock, fresh ones and whole files stay", async () => {
+  test("parts older than a week are swept by the daily cron; newer parts and whole files stay", async () => {
     const whole = await sha256(text("whole"));
     await put(putAsset, text("whole"), { params: { sha256: whole } });
     params = { sha256: "1".repeat(64) };

@@ -1,4 +1,7 @@
-/** Routes called as the router calls them after it has authorised the caller, on the bindings of the test's own isolate. */
+/**
+ * Calls routes as the router does after it has authorised the caller, with the bindings of the
+ * test's own isolate.
+ */
 import { env as bindings } from "cloudflare:workers";
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { expect } from "vitest";
@@ -9,7 +12,7 @@ import type { Grant } from "../../src/protocol/file.ts";
 import type { Principal } from "../../src/protocol/token.ts";
 
 export const SECRET = "a secret of this test";
-/** The bindings; a test may put a fake in the place of one. */
+/** The bindings; a test may replace one with a fake. */
 export const env: Env = { ...(bindings as unknown as Env), TABLAO_SIGNING_KEY: SECRET };
 export const ARTIST: Principal = { role: "artist", id: 1, name: "ana" };
 export const WORKER: Principal = { role: "worker", id: 5, name: "box" };
@@ -32,7 +35,7 @@ export function text(content: string): Uint8Array<ArrayBuffer> {
 }
 
 export interface Call {
-  /** The path parameters and query as the router would have them. */
+  /** The path parameters and query as the router passes them. */
   query?: string;
   params?: Record<string, string>;
   principal?: Principal;
@@ -57,7 +60,7 @@ export async function call(
   return answer;
 }
 
-/** PUT of bytes: the length is theirs unless `headers` says otherwise. */
+/** PUT of bytes, with their length unless `headers` says otherwise. */
 export function put(route: Route, bytes: Uint8Array<ArrayBuffer>, more: Call = {}): Promise<Response> {
   return call(route, { ...more, body: bytes, headers: { "Content-Length": String(bytes.length), ...more.headers } });
 }

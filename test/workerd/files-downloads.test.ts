@@ -1,4 +1,7 @@
-/** Downloads of committed files through the handlers; the task's object is a list of commits, R2 is workerd's. */
+/**
+ * Downloads of committed files through the handlers; the task's object is a list of commits, R2 is
+ * workerd's.
+ */
 import { createExecutionContext } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant } from "../../src/files/grant.ts";
@@ -11,14 +14,14 @@ import { ARTIST, call, env, GRANT, problem, SECRET, sha256, text, WORKER, type C
 
 type File = FileList["files"][number];
 
-/** Task 20 has these; every other task does not exist. */
+/** The files of task 20; no other task exists. */
 let committed: File[] = [];
-/** It answers no more than this at once, whatever is asked for. */
+/** The most files that the fake answers at once, whatever limit is asked for. */
 let pageFiles = Infinity;
 
 const noTask = { ok: false, error: { code: "not_found", detail: "There is no such task." } };
 
-/** What `TaskRpc.files` and `TaskRpc.file` answer for the list above. */
+/** Answers `TaskRpc.files` and `TaskRpc.file` from the list above. */
 function fakeTask(id: number): object {
   return {
     files: async ({ cursor, limit }: { cursor?: string; limit: number }) => {
@@ -58,7 +61,7 @@ beforeAll(async () => {
 const file = (frame: string, more: Call = {}) => call(downloadFrame, { params: { id: "20", frame }, ...more });
 
 describe("one frame's file", () => {
-  test("comes under its name and type, whole, in part, or not again", async () => {
+  test("has its name and type, and is answered whole, in ranges, or as not modified", async () => {
     const { sha256: sha } = committed[1]!;
     const whole = await file("2");
     expect([whole.status, await whole.text()]).toEqual([200, "second frame"]);
@@ -79,7 +82,7 @@ describe("one frame's file", () => {
     ]);
   });
 
-  test("P10: frames and tasks that do not exist are 404, and so is a file that is gone", async () => {
+  test("P10: frames and tasks that do not exist are 404, and so is a missing file", async () => {
     for (const frame of ["5", "x", "1.5", "01", "", "99999999999"])
       expect(await problem(await file(frame)), frame).toMatchObject({ status: 404 });
     expect(await problem(await call(downloadFrame, { params: { id: "21", frame: "1" } }))).toMatchObject({
@@ -122,7 +125,7 @@ describe("a worker", () => {
   });
 });
 
-test("the list pages, and names a bad parameter", async () => {
+test("the list pages, and an invalid parameter is named", async () => {
   const params = { id: "20" };
   const first = await (await call(listFiles, { params, query: "limit=2" })).json<FileList>();
   expect(first).toEqual({ files: committed.slice(0, 2), cursor: "2" });
@@ -161,7 +164,7 @@ describe("the zip", () => {
     committed.splice(committed.indexOf(clash), 1);
   });
 
-  test("of many files pages through the task, and opens each only in its turn", async () => {
+  test("of many files pages through the task, and opens each file only when it is next", async () => {
     const before = committed;
     const opened: string[] = [];
     const bucket = env.FILES;
@@ -188,14 +191,14 @@ describe("the zip", () => {
     pageFiles = Infinity;
   });
 
-  test("a file that goes away in between cuts the stream instead of inventing bytes", async () => {
+  test("a file that disappears in between cuts the stream instead of inventing bytes", async () => {
     const gone = await commit(10, "vanished.png", "soon gone");
     await env.FILES.delete("tasks/20/1/vanished.png");
     await expect(zip().then((response) => response.arrayBuffer())).rejects.toThrow();
     committed.splice(committed.indexOf(gone), 1);
   });
 
-  test("P10: without files, with too many, or with an unreadable list it says so", async () => {
+  test("P10: without files, with too many, or with an unreadable frame list it is refused with the reason", async () => {
     const before = committed;
     committed = [];
     expect(await problem(await zip())).toMatchObject({ status: 404 });
@@ -212,7 +215,9 @@ describe("the zip", () => {
   });
 });
 
-/** Read a stored zip by its central directory, checking every CRC, size and signature on the way. */
+/**
+ * Read a stored zip by its central directory, checking every CRC, size and signature on the way.
+ */
 function unzip(bytes: Uint8Array): Record<string, string> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const end = bytes.length - 22;

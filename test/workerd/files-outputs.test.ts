@@ -1,4 +1,4 @@
-/** Outputs through the handlers, and the sweep of what is left over, on R2 as workerd has it. */
+/** Outputs through the handlers, and the sweep of left-over files, on R2 as workerd has it. */
 import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
 import { deleteTaskObjects, sweepAttempt, sweepAttempts, sweepOutputs } from "../../src/files/sweep.ts";
@@ -43,7 +43,7 @@ describe("outputs", () => {
     expect(await (await env.FILES.get("tasks/3/2/f_0001.png"))!.text()).toBe("pixels");
   });
 
-  test("P3: the same bytes may come again, others under the same attempt and name may not", async () => {
+  test("P3: the same bytes may come again; other bytes under the same attempt and name may not", async () => {
     expect((await upload(text("first"), { name: "g.png" })).status).toBe(201);
     expect((await upload(text("first"), { name: "g.png" })).status).toBe(201);
     expect(await problem(await upload(text("other"), { name: "g.png" }))).toMatchObject({
@@ -54,7 +54,7 @@ describe("outputs", () => {
     expect((await upload(text("other"), { name: "g.png", grant: { attempt: 3 } })).status).toBe(201);
   });
 
-  test("P9: a grant is needed, and only one's own, for this task, that has not expired", async () => {
+  test("P9: an upload needs its own lease's grant, for this task, that has not expired", async () => {
     const bytes = text("intruder");
     const name = "h.png";
     expect(await problem(await upload(bytes, { name, grant: { exp_ms: Date.now() - 1 } }))).toMatchObject({
@@ -134,7 +134,7 @@ describe("outputs", () => {
     expect(await problem(await call(listOutputParts, { params, principal: WORKER }))).toMatchObject({ status: 403 });
   });
 
-  test("a superseded attempt's files are swept but for the committed ones; other attempts and tasks stay", async () => {
+  test("a superseded attempt's files are swept except the committed ones; other attempts and tasks stay", async () => {
     for (const at of [
       "tasks/8/1/keep.png",
       "tasks/8/1/drop.png",
@@ -161,14 +161,14 @@ describe("outputs", () => {
       "parts/tasks/8/11/y/u/0001-ab",
       "uploads/tasks/8/11/y",
     ]);
-    // A list for the files, one for their parts, one for what is under way.
+    // One list for the files, one for their parts, one for uploads under way.
     expect(await deleteTaskObjects(env.FILES, 8, 2)).toBe(false);
     expect(await deleteTaskObjects(env.FILES, 8, 3)).toBe(true);
     expect(await all()).toEqual(["tasks/80/1/x.png"]);
   });
 });
 
-test("everything that attempts up to one left is swept, and later ones stay", async () => {
+test("everything that attempts up to a given one left is swept, and later ones stay", async () => {
   for (const attempt of [1, 2, 9, 10, 11]) await env.FILES.put(`tasks/12/${attempt}/a.png`, "x");
   for (const at of ["parts/tasks/12/2/b.exr/u/0001-ab", "uploads/tasks/12/2/b.exr"]) await env.FILES.put(at, "x");
   await sweepAttempts(env.FILES, 12, 10);

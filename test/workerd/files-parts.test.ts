@@ -1,4 +1,7 @@
-/** Files of more than one part: what is stored of them, who may change it, and how they are read. On R2 as workerd has it. */
+/**
+ * Files of more than one part: what is stored of them, who may change them, and how they are read.
+ * On R2 as workerd has it.
+ */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createExecutionContext } from "cloudflare:test";
 import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
@@ -15,7 +18,7 @@ import { PART_BYTES } from "../../src/protocol/file.ts";
 import { call, env, GRANT, keys, post, problem, put, SECRET, sha256, text, WORKER } from "./files-call.ts";
 
 const DAY_MS = 86_400_000;
-/** Two parts and a bit, no two stretches alike. */
+/** Two parts and a bit. No two ranges have the same bytes. */
 const SIZE = 2 * PART_BYTES + 1_003;
 const TAIL = PART_BYTES + 7;
 
@@ -23,11 +26,11 @@ const bytes = new Uint8Array(SIZE);
 const tail = bytes.subarray(0, TAIL);
 let whole = { size: SIZE, sha256: "" };
 let hashes: string[] = [];
-/** Of the first part and seven bytes: another file that begins the same. */
+/** A file of the first part and seven bytes: another file with the same beginning. */
 let shorter = { size: TAIL, sha256: "" };
 let seven = "";
 let names = 0;
-/** The key of a file that no test has used. */
+/** The key of a file that no other test has used. */
 let target = "";
 
 beforeAll(async () => {
@@ -76,7 +79,7 @@ async function readsWhole(of = whole): Promise<boolean> {
   return answer.status === 200 && (await sha256(new Uint8Array(await answer.arrayBuffer()))) === of.sha256;
 }
 
-/** A bucket of which one method does something else first, or instead. */
+/** A bucket of which one method is replaced. */
 function bucketWith<K extends "get" | "put" | "head" | "list" | "delete">(name: K, method: R2Bucket[K]): R2Bucket {
   return new Proxy(env.FILES, {
     get: (bucket, asked) =>
@@ -88,7 +91,7 @@ const ok = (created: boolean): object => ({ ok: true, value: { created } });
 const refusal = (code: string): object => ({ ok: false, error: { code } });
 
 describe("a large file", () => {
-  test("P3: is there when its whole has the hash, and its bytes are stored once", async () => {
+  test("P3: exists when its whole has the hash, and its bytes are stored once", async () => {
     for (const number of [3, 1, 2]) await store(number);
     expect(await env.FILES.head(target)).toBeNull();
     expect(await join()).toEqual(ok(true));
@@ -99,7 +102,7 @@ describe("a large file", () => {
     expect(await keys(`uploads/${target}`)).toEqual([]);
   });
 
-  test("comes back in ranges within a part, across two, to the end, and not again", async () => {
+  test("is answered in ranges within a part, across two, to the end, and as not modified", async () => {
     for (const number of [1, 2, 3]) await store(number);
     await join();
     for (const [from, to] of [
@@ -122,7 +125,7 @@ describe("a large file", () => {
     expect((await read(whole, { "If-None-Match": `"${whole.sha256}"` })).status).toBe(304);
   });
 
-  test("P3: is not served under another size or hash, and is cut where a part has gone", async () => {
+  test("P3: is not served under another size or hash, and is cut where a part is missing", async () => {
     for (const number of [1, 2, 3]) await store(number);
     await join();
     expect((await read({ ...whole, sha256: "0".repeat(64) })).status).toBe(404);
@@ -132,23 +135,23 @@ describe("a large file", () => {
     await expect(answer.arrayBuffer()).rejects.toThrow();
   });
 
-  test("goes into a zip whole, and counts there as so many reads as it takes", async () => {
+  test("goes into a zip whole, and counts there as the number of reads it takes", async () => {
     for (const number of [1, 2, 3]) await store(number);
     await join();
     const file = { frame: 1, name: target.slice("tasks/70/1/".length), attempt: 1, ...whole };
     const { length, stream } = zipFiles(env.FILES, 70, [file]);
     const zipped = new Uint8Array(await new Response(ofLength(stream, length, createExecutionContext())).arrayBuffer());
     expect(BigInt(zipped.length)).toBe(length);
-    // Stored as it is: after a local header and the name.
+    // Stored uncompressed: after a local header and the name.
     const start = 30 + file.name.length + new DataView(zipped.buffer).getUint16(28, true);
     expect(await sha256(zipped.slice(start, start + SIZE))).toBe(whole.sha256);
     const many = (n: number, size: number): { size: number }[] => Array.from({ length: n }, () => ({ size }));
     expect([7_500, 7_501].map((n) => fitsZip(many(n, PART_BYTES)))).toEqual([true, false]);
-    // Its manifest and two parts.
+    // Each file takes three reads: its manifest and two parts.
     expect([2_500, 2_501].map((n) => fitsZip(many(n, PART_BYTES + 1)))).toEqual([true, false]);
   });
 
-  test("that was stored before there were manifests is read as it is", async () => {
+  test("that was stored before manifests existed is read as it is", async () => {
     const upload = await env.FILES.createMultipartUpload(target, { customMetadata: { sha256: whole.sha256 } });
     const done = [];
     for (const number of [1, 2, 3]) done.push(await upload.uploadPart(number, partBytes(number)));
@@ -188,23 +191,24 @@ test("a large file is written once: its parts, a record, a manifest, and a list 
 });
 
 describe("races", () => {
-  test("P3: what is there stays, whatever parts come afterwards and however they are put together", async () => {
+  test("P3: a stored file stays, whatever parts come afterwards and however they are joined", async () => {
     for (const number of [1, 2, 3]) await store(number);
     expect(await join()).toEqual(ok(true));
     await store(1);
     await store(2, bytes.slice(PART_BYTES, TAIL));
     expect(await join(shorter)).toMatchObject(refusal("conflict"));
     expect(await readsWhole()).toBe(true);
-    // The sender of the first is told that it is there, and what came since goes.
+    // The first sender is told that the file is already there, and the parts that came since are
+    // deleted.
     expect(await join()).toEqual(ok(false));
     expect([await readsWhole(), (await keys(`parts/${target}/`)).length]).toEqual([true, 3]);
     expect(await keys(`uploads/${target}`)).toEqual([]);
   });
 
-  test("P3: of two contents of one name that are put together at once, one becomes the file and the other is refused", async () => {
+  test("P3: of two contents of one name that are joined at once, one becomes the file and the other is refused", async () => {
     await store(1);
     await store(2, bytes.slice(PART_BYTES, TAIL));
-    // While the first is being read through, the other takes its place and is finished.
+    // While the first upload is being verified, the other replaces it and is finished.
     let overtaken = false;
     const bucket = bucketWith("get", (async (key: string, options?: R2GetOptions) => {
       if (!overtaken) {
@@ -237,17 +241,17 @@ describe("races", () => {
     expect([late, await readsWhole(), (await keys(`parts/${target}/`)).length]).toEqual([true, true, 3]);
   });
 
-  test("P3: a wrong hash for the same parts takes nothing from the one who puts them together with the right one", async () => {
+  test("P3: a request with a wrong hash for the same parts does not disturb one with the right hash", async () => {
     for (const number of [1, 2, 3]) await store(number);
-    let liars = 0;
+    let wrongJoins = 0;
     const bucket = bucketWith("put", (async (key: string, value: string, options: R2PutOptions) => {
       // Between the check of the whole and the manifest.
-      if (key === target && liars++ === 0)
+      if (key === target && wrongJoins++ === 0)
         expect(await join({ ...whole, sha256: "0".repeat(64) })).toMatchObject(refusal("invalid"));
       return await env.FILES.put(key, value, options);
     }) as R2Bucket["put"]);
     expect(await join(whole, Date.now(), bucket)).toEqual(ok(true));
-    expect([liars, await readsWhole()]).toEqual([1, true]);
+    expect([wrongJoins, await readsWhole()]).toEqual([1, true]);
   });
 
   test("a part that comes again while the file is being finished is found by the sweep (chaos, seed 25)", async () => {
@@ -256,7 +260,7 @@ describe("races", () => {
     await store(1, content);
     let finished = false;
     const bucket = bucketWith("put", (async (key: string, value: ReadableStream, options: R2PutOptions) => {
-      // Between the look for the upload and the bytes.
+      // Between the check for the upload and the bytes.
       if (!finished) expect(await join(one)).toEqual(ok(true));
       finished = true;
       return await env.FILES.put(key, value, options);
@@ -268,13 +272,13 @@ describe("races", () => {
     expect([await keys(`uploads/${target}`), await keys(`parts/${target}/`)]).toEqual([[], []]);
   });
 
-  test("three first parts at once are of one upload", async () => {
+  test("three first parts at once belong to one upload", async () => {
     await Promise.all([1, 2, 3].map((number) => store(number)));
     expect(numbers(await listParts(env.FILES, target, Date.now()))).toEqual([1, 2, 3]);
     expect(await join()).toEqual(ok(true));
   });
 
-  test("a part that is replaced counts as the newer one; the older goes with the finished upload", async () => {
+  test("a part that is replaced counts with its newer bytes; the older part is deleted with the finished upload", async () => {
     await store(2);
     await new Promise((resolve) => setTimeout(resolve, 5));
     await store(2, bytes.slice(PART_BYTES, TAIL));
@@ -307,7 +311,7 @@ describe("a storage that fails", () => {
     expect(await join()).toEqual(ok(true));
   });
 
-  test("a delete that fails changes nothing for the sender, and the daily sweep does it", async () => {
+  test("a delete that fails changes nothing for the sender; the daily sweep deletes later", async () => {
     await store(1);
     expect(await join({ ...whole, size: PART_BYTES, sha256: "0".repeat(64) })).toMatchObject(refusal("invalid"));
     for (const number of [1, 2, 3]) await store(number);
@@ -322,10 +326,10 @@ describe("a storage that fails", () => {
   });
 });
 
-describe("an upload that waits", () => {
+describe("an unfinished upload", () => {
   const later = (days: number): number => Date.now() + days * DAY_MS;
 
-  test("can be resumed for six days, then begins anew; a part that comes makes it young again", async () => {
+  test("can be resumed for six days, then begins anew; a new part makes it count as recent", async () => {
     await store(1);
     expect(numbers(await listParts(env.FILES, target, later(5.9)))).toEqual([1]);
     expect(await listParts(env.FILES, target, later(6.1))).toEqual([]);
@@ -340,10 +344,10 @@ describe("an upload that waits", () => {
     expect(numbers(await listParts(env.FILES, target, Date.now()))).toEqual([3]);
   });
 
-  test("P3: does not become a file so late that the sweep could take its parts", async () => {
+  test("P3: is not finished so late that the sweep could delete its parts", async () => {
     for (const number of [1, 2, 3]) await store(number);
     expect(await assemble(env.FILES, target, whole, () => later(6.1))).toMatchObject(refusal("conflict"));
-    // It was young enough when it began, and is not when all has been read.
+    // It was recent enough when the request began, and is not when everything has been read.
     let reading = false;
     const slow = (): number => later(reading ? 6.6 : 5.9);
     const bucket = bucketWith("get", (async (key: string, options?: R2GetOptions) => {
@@ -355,7 +359,7 @@ describe("an upload that waits", () => {
     expect(await join(whole, later(5.9))).toEqual(ok(true));
   });
 
-  test("is swept after a week, with what was given up before; a young one and finished files stay", async () => {
+  test("is swept after a week, with abandoned parts; a recent one and finished files stay", async () => {
     await store(1);
     expect(await join({ ...whole, size: PART_BYTES, sha256: "0".repeat(64) })).toMatchObject(refusal("invalid"));
     await store(2);
@@ -370,7 +374,8 @@ describe("an upload that waits", () => {
     await store(1);
     const record = `uploads/${target}`;
     let began = false;
-    // The bucket's own clock stands still: what came after the sweep had listed the record is told to be of then.
+    // The bucket's own clock stands still, so objects that were stored after the sweep had listed
+    // the record are reported as of that time.
     const young = (object: R2Object): R2Object =>
       new Proxy(object, {
         get: (real, name) => (name === "uploaded" ? new Date(later(7.1)) : Reflect.get(real, name)),
@@ -423,7 +428,7 @@ test("P3: a worker's receipt for a large output names what was read; other bytes
   expect(await problem(small)).toMatchObject({ status: 409, code: "conflict" });
 });
 
-test("a large asset says its own size: to who asks for it, and in a backup", async () => {
+test("a large asset reports its own size in an asset query and in a backup", async () => {
   const params = { sha256: whole.sha256 };
   for (const n of [1, 2, 3]) {
     const headers = { "Tablao-SHA256": hashes[n - 1]! };

@@ -1,4 +1,7 @@
-/** Requests made from the manager's own OpenAPI document: what it promises to take, and what is like it but wrong. */
+/**
+ * Requests generated from the manager's own OpenAPI document: valid ones, and similar ones with an
+ * error.
+ */
 import fc from "fast-check";
 
 type Json = Record<string, unknown>;
@@ -8,25 +11,25 @@ export interface Operation {
   path: string;
   parameters: { name: string; in: string; schema: Json }[];
   body: Json | null;
-  /** The body is bytes. */
+  /** Whether the body is bytes. */
   upload: boolean;
   example: unknown;
-  /** Roles that the document says it is for. */
+  /** The roles that the document names. */
   who: string[];
 }
 
-/** One request, with its caller as a number that picks one of those there are. */
+/** One request. Its caller is a number that picks one of the available callers. */
 export interface FuzzRequest {
   operation: Operation;
   caller: number;
-  /** For each path parameter: a number that picks a good value, or a text. */
+  /** For each path parameter: a number that picks a valid value, or a text. */
   params: Record<string, number | string>;
   query: [string, string][];
   headers: Record<string, string>;
   body: { kind: "json" | "form" | "raw"; value: unknown } | null;
 }
 
-/** The document's operations, references left in place. */
+/** The document's operations, with references left in place. */
 export function operationsOf(document: Json): Operation[] {
   return Object.entries(document["paths"] as Record<string, Record<string, Json>>).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]): Operation => {
@@ -78,7 +81,7 @@ const NASTY = [
   "$(id)",
 ];
 
-/** Text that is likely to go wrong somewhere. */
+/** Text that is likely to cause an error somewhere. */
 const nasty: fc.Arbitrary<string> = fc.oneof(
   { weight: 3, arbitrary: fc.constantFrom(...NASTY) },
   { weight: 1, arbitrary: fc.string({ unit: "binary", maxLength: 60 }) },
@@ -94,7 +97,10 @@ const anything: fc.Arbitrary<unknown> = fc.oneof(
   fc.dictionary(nasty, fc.oneof(nasty, fc.integer()), { maxKeys: 3 }),
 );
 
-/** Values a schema takes, for the most part: patterns and formats are met only by luck or by what is known here. */
+/**
+ * Values that a schema mostly accepts: patterns and formats match only by luck or by the values
+ * known here.
+ */
 export class Schemas {
   readonly #components: Record<string, Json>;
   readonly #made = new Map<string, fc.Arbitrary<unknown>>();
@@ -223,7 +229,7 @@ const HEADERS: Record<string, fc.Arbitrary<string>> = {
   "X-HTTP-Method-Override": fc.constantFrom("DELETE"),
 };
 
-/** Any request that one of these operations might get. */
+/** Any request to one of these operations. */
 export function requestsTo(operations: readonly Operation[], schemas: Schemas): fc.Arbitrary<FuzzRequest> {
   return fc.oneof(...operations.map((operation) => requestTo(operation, schemas)));
 }
@@ -238,7 +244,8 @@ function requestTo(operation: Operation, schemas: Schemas): fc.Arbitrary<FuzzReq
     { requiredKeys: [] },
   );
   const stray = fc.array(fc.tuple(nasty, nasty), { maxLength: 1 });
-  // What says which bytes the body has: without it nothing behind that door is reached.
+  // The headers that say which bytes the body has: without them no code behind that check is
+  // reached.
   const about = operation.parameters.filter(({ name }) => ["Tablao-SHA256", "Tablao-Assets"].includes(name));
   const described = fc.record(Object.fromEntries(about.map(({ name }) => [name, HEADERS[name]!])), {
     requiredKeys: [],

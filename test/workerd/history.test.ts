@@ -74,7 +74,7 @@ describe("writing", () => {
     expect(await all("task_id=100", 7)).toEqual(newestFirst(events));
   });
 
-  test("P7: an outbox reaches D1 after an outage, with every event and every column as it was", async () => {
+  test("P7: an outbox reaches D1 after an outage, with every event and every column unchanged", async () => {
     const events = [
       event(101, 1, {
         kind: "submitted",
@@ -107,7 +107,7 @@ describe("writing", () => {
     expect(await all("task_id=101", 100)).toEqual(newestFirst(events));
   });
 
-  test("no statement is given more than D1 takes, however long the texts", async () => {
+  test("no statement exceeds the limits of D1, however long the texts", async () => {
     const detail = "絵".repeat(4_000);
     const events = Array.from({ length: 200 }, (_, i) => event(102, i + 1, { kind: "error", detail }));
     const sizes: number[] = [];
@@ -195,7 +195,7 @@ describe("reading", () => {
     expect(await all(`${since}&${query}`, 9).then((found) => found.filter((e) => e.task_id < 900))).toEqual(expected);
   });
 
-  test("since and until hold both ends, inside rows as well as between them", async () => {
+  test("since and until are inclusive, inside rows as well as between them", async () => {
     const times = newestFirst(events).map((e) => e.at_ms);
     const [until, from] = [times[40]!, times[200]!];
     expect(await all(`since=${from}&until=${until}`, 50)).toEqual(
@@ -203,7 +203,7 @@ describe("reading", () => {
     );
   });
 
-  test("days add up what happened on each UTC day", async () => {
+  test("days sum up what happened on each UTC day", async () => {
     const midnightMs = Date.UTC(2027, 5, 2);
     const across = [
       event(50, 1, { at_ms: midnightMs - 2, worker_id: 8, seconds: 1.5, frame_count: 4 }),
@@ -261,7 +261,7 @@ describe("reading", () => {
 });
 
 describe("exports", () => {
-  test("workers have totals of the days asked for, the busiest first, with frames per hour of rendering", async () => {
+  test("workers have totals of the requested days, the busiest first, with frames per hour of rendering", async () => {
     const at_ms = Date.UTC(2027, 0, 5, 12);
     const of = (seq: number, worker_id: number, more: Partial<HistoryEvent> = {}) =>
       event(900, seq, { at_ms: at_ms + seq, worker_id, ...more });

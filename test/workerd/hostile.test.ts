@@ -1,4 +1,7 @@
-/** What somebody with bad intentions sends: forged proofs, other people's leases, names that climb, bodies that explode. */
+/**
+ * Malicious requests: forged proofs, other workers' leases, names that leave their folder, bodies
+ * that expand.
+ */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { MAX_FAILURES } from "../../src/http/server/auth.ts";
 import { MAX_BODY_BYTES } from "../../src/http/server/input.ts";
@@ -10,10 +13,10 @@ import { sha256, text } from "./files-call.ts";
 import type { Lease } from "../../src/protocol/lease.ts";
 
 /**
- * No hostile request may cost as much as this many trivial ones. One that made the manager walk a list of ten million frames
- * would cost far more.
+ * No hostile request may cost as much as this many trivial ones. One that made the manager walk a
+ * list of ten million frames would cost far more.
  */
-const MUCH = 1_000;
+const MAX_TRIVIAL_REQUESTS = 1_000;
 
 let worker: { id: number; secret: string };
 let other: { id: number; secret: string };
@@ -35,7 +38,7 @@ async function frameStates(task: number): Promise<unknown> {
   return frames;
 }
 
-describe("P3: proofs that are none", () => {
+describe("P3: forged or foreign proofs", () => {
   it("a receipt or grant with any one bit flipped, or of another kind, is refused and commits nothing", async () => {
     const task = await newRender();
     const lease = await claim(worker.secret, task);
@@ -116,14 +119,14 @@ describe("P3: proofs that are none", () => {
     expect(await file.text()).toBe(`second ${frame}`);
   });
 
-  it("P2: what a worker uploads to a frame it has lost is nobody's result", async () => {
+  it("P2: what a worker uploads for a frame it has lost never becomes the result", async () => {
     const task = await newRender(ADMIN_TOKEN, { tries: 5 });
     const lost = await claim(worker.secret, task);
     const { name, frame } = lost.plan.outputs[0]!;
     expect((await settle(lost, "release", {})).status).toBe(200);
     const mine = await claim(other.secret, task);
     expect(mine.frames).toBe(lost.frames);
-    // The old grant still stores bytes, under the old attempt: the commit is what it cannot reach.
+    // The old grant still stores bytes under the old attempt, but they cannot be committed.
     const late = await upload(worker.secret, lost, name, "late");
     const done = [{ frame, seconds: 1, receipts: [late] }];
     await problem(await settle(lost, "complete", { done }), 409, "lease_lost");
@@ -134,7 +137,7 @@ describe("P3: proofs that are none", () => {
     expect(await (await send("GET", `/tasks/${task}/frames/${frame}/file`)).text()).toBe(`right ${frame}`);
   });
 
-  it("P9: another worker's grant, or one for another task, opens nothing", async () => {
+  it("P9: another worker's grant, or one for another task, gives no access", async () => {
     const [task, secretTask] = [await newRender(), await newRender()];
     const lease = await claim(worker.secret, task);
     await finish(worker.secret, await claim(worker.secret, secretTask));
@@ -165,7 +168,7 @@ describe("P3: proofs that are none", () => {
       for (const frames of ["2", "1-2", "1-10000000", "-5", "999999999"])
         await problem(await settle(lease, "fail", { frames, error: "mine" }), 422, "invalid");
     });
-    expect(cost).toBeLessThan(MUCH);
+    expect(cost).toBeLessThan(MAX_TRIVIAL_REQUESTS);
     await problem(
       await settle(lease, "complete", {
         done: [
@@ -200,7 +203,7 @@ describe("P3: proofs that are none", () => {
   });
 });
 
-describe("names that climb, headers that split, text that acts", () => {
+describe("names that leave their folder, headers that split, text that acts", () => {
   const CLIMBING = [
     "../x",
     "a/../../x",
@@ -266,7 +269,7 @@ describe("names that climb, headers that split, text that acts", () => {
     expect(new TextDecoder().decode(zip.slice(30, 30 + view.getUint16(26, true)))).toBe(name);
   });
 
-  it("P10: no line of text carries a line end, an escape sequence or a mark that turns it round", async () => {
+  it("P10: no line of text carries a line end, an escape sequence or a mark that reverses its direction", async () => {
     for (const bad of [
       "a\r\nX: y",
       "a\nb",
@@ -319,7 +322,7 @@ describe("names that climb, headers that split, text that acts", () => {
     for (const { detail } of history) expect(detail).toMatch(clean);
   });
 
-  it("a header cannot be split by what it echoes", async () => {
+  it("a header cannot be split by the text it echoes", async () => {
     const keys = ["a\tb", "ü", "x".repeat(256), ""];
     for (const key of keys) {
       const json = { type: "print_string", settings: { text: "x" } };
@@ -333,7 +336,7 @@ describe("names that climb, headers that split, text that acts", () => {
 });
 
 describe("bodies", () => {
-  // What is restored must be announced first, before a body is looked at.
+  // A restore must be announced before its bodies are read.
   const BODIES = ROUTES.filter((route) => route.body && !route.path.startsWith("/restore/outputs"));
   const path = (route: { path: string }): string =>
     route.path
@@ -346,7 +349,7 @@ describe("bodies", () => {
   it.each(BODIES.map((route) => [`${route.method} ${route.path}`, route] as const))(
     "P10: %s reads no compressed, oversize, deep or cut body",
     async (_key, route) => {
-      // Roles aside, outputs check their grant before they look at the body.
+      // Besides roles, output routes check the grant before they read the body.
       const tries: [Sent, number[]][] = [
         [
           { body: gzipped("{}"), headers: { "Content-Type": "application/json", "Content-Encoding": "gzip" } },
@@ -374,12 +377,12 @@ describe("bodies", () => {
           await response.arrayBuffer();
           expect(statuses).toContain(response.status);
         });
-        expect(cost).toBeLessThan(MUCH);
+        expect(cost).toBeLessThan(MAX_TRIVIAL_REQUESTS);
       }
     },
   );
 
-  it("files are stored as they come: never inflated, never without a length, never longer than said", async () => {
+  it("files are stored as they come: never inflated, never without a length, never longer than stated", async () => {
     const sent = await uploadOf({ grant: "" }, gzipped("x".repeat(100_000)));
     const address = `/assets/${sent.headers!["Tablao-SHA256"]}`;
     await problem(
@@ -399,7 +402,7 @@ describe("bodies", () => {
     expect(await sha256(new Uint8Array(await back.arrayBuffer()))).toBe(sent.headers!["Tablao-SHA256"]);
   });
 
-  it("numbers at the edge are numbers or a 422, never a 500 or a NaN", async () => {
+  it("numbers at the limits are numbers or a 422, never a 500 or a NaN", async () => {
     for (const value of [
       "1e308",
       "-1e308",
@@ -466,10 +469,10 @@ describe("bodies", () => {
       const skip = { status: "skip", frames: "1-10000000" };
       await problem(await send("PATCH", `/tasks/${task}`, { json: skip }), 422, "invalid");
     });
-    expect(cost).toBeLessThan(5 * MUCH);
+    expect(cost).toBeLessThan(5 * MAX_TRIVIAL_REQUESTS);
   });
 
-  it("10 MB of one line is refused whole; what is taken is cut into rows and bounded", async () => {
+  it("10 MB of one line is refused whole; accepted text is cut into rows and bounded", async () => {
     const task = await newTask();
     const lease = await claim(worker.secret, task);
     const log = async (length: number): Promise<Response> =>
@@ -491,7 +494,7 @@ describe("bodies", () => {
   });
 });
 
-describe("P9: from other places", () => {
+describe("P9: requests from other sites", () => {
   it("no page of another site opens a worker's socket, whatever token it has", async () => {
     const path = `/workers/${worker.id}/socket`;
     for (const Origin of [
@@ -527,7 +530,7 @@ describe("P9: from other places", () => {
     await send("PATCH", `/workers/${other.id}`, { json: { status: "enabled" } });
   });
 
-  it("nobody becomes a viewer of the farm, or another worker, by a header that only the manager writes", async () => {
+  it("a header that only the manager writes makes no client a viewer of the farm, or another worker", async () => {
     const viewer = JSON.stringify({ token: 0, share: null, untilMs: null });
     const forged = { Upgrade: "websocket", "Tablao-Viewer": viewer, "Tablao-Worker-Id": String(worker.id) };
     const seen: string[] = [];
@@ -548,7 +551,7 @@ describe("P9: from other places", () => {
     for (const socket of sockets) socket.close();
   });
 
-  it("no answer says that other sites may read it", async () => {
+  it("no answer allows other sites to read it", async () => {
     for (const [method, path] of [
       ["GET", "/tasks"],
       ["OPTIONS", "/tasks"],
@@ -567,7 +570,7 @@ describe("P9: from other places", () => {
     }
   });
 
-  it("guessing is slowed for every route alike, registration and the trade for access included", async () => {
+  it("guessing is slowed for every route alike, including registration and the exchange for access tokens", async () => {
     const headers = { "CF-Connecting-IP": freshAddress() };
     const guess = async (method: string, path: string): Promise<number> =>
       (
@@ -601,7 +604,7 @@ describe("P9: from other places", () => {
   });
 });
 
-/** The text with one bit of one character changed, so that it stays one of base64url's. */
+/** The text with one bit of one character changed, so that it is still base64url. */
 function flipped(token: string, at: number): string {
   const was = token[at]!;
   const other = was === "A" ? "B" : "A";
@@ -616,7 +619,7 @@ beforeAll(async () => {
   }
 });
 
-/** Compressed before the tests. */
+/** Compress before the tests. */
 function gzipped(content: string): Uint8Array<ArrayBuffer> {
   return zipped.get(content)!;
 }

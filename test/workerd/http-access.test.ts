@@ -28,7 +28,10 @@ function laterBy(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 }
 
-/** The roles that a route declares are those that it lets in; `authz-matrix.test.ts` says which they should be, by hand. */
+/**
+ * Each route lets in exactly the roles that it declares; `authz-matrix.test.ts` says by hand which
+ * roles these should be.
+ */
 describe("roles", () => {
   const VALUES: Record<string, string> = {
     id: "999999",
@@ -74,11 +77,11 @@ describe("tokens", () => {
     },
   );
 
-  it("P9: a token in the address is not looked at", async () => {
+  it("P9: a token in the address is ignored", async () => {
     await problem(await send("GET", `/tasks?token=${ADMIN_TOKEN}`, { token: null }), 401, "unauthorized");
   });
 
-  it("trades a secret for an access token that works without the registry, until it ends", async () => {
+  it("exchanges a secret for an access token that works without the registry, until it expires", async () => {
     const { access_token, expires_in_ms } = await okJson(
       await send("POST", "/auth/access", { token: tokens["artist"]! }),
       200,
@@ -95,7 +98,7 @@ describe("tokens", () => {
 
   it("P9: an access token with other claims or of another kind is refused", async () => {
     const { access_token } = await okJson(await send("POST", "/auth/access"), 200);
-    // Known by now: what it says is not asked of its signature again.
+    // The second time the token is in the cache, which does not verify its signature again.
     for (let i = 0; i < 2; i++)
       expect((await send("GET", "/tasks", { token: access_token as string })).status).toBe(200);
     const [body = "", mac = ""] = (access_token as string).split(".");
@@ -134,7 +137,7 @@ describe("tokens", () => {
     await problem(await send("GET", "/tasks", { token: access_token as string }), 401, "unauthorized");
   });
 
-  it("P9: a revoked secret that is still remembered here buys nothing any more", async () => {
+  it("P9: a revoked secret that is still in the Worker's cache gets no access token any more", async () => {
     const { id, token } = await newToken("viewer", "remembered");
     expect((await send("GET", "/tasks", { token })).status).toBe(200);
     expect((await send("DELETE", `/tokens/${id}`)).status).toBe(204);
@@ -157,7 +160,7 @@ describe("tokens", () => {
     expect(lookUps).toHaveBeenCalledTimes(1);
   });
 
-  it("answers 429 to an address that keeps guessing, but not to a good token from there", async () => {
+  it("answers 429 to an address that keeps guessing, but not to a valid token from there", async () => {
     const headers = { "CF-Connecting-IP": "203.0.113.9" };
     const guess = async (n: number) => await send("GET", "/tasks", { token: `tablao_admin_guess${n}`, headers });
     for (let n = 0; n < MAX_FAILURES; n++) expect((await guess(n)).status).toBe(401);

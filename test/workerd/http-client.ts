@@ -14,7 +14,7 @@ export const ADMIN_TOKEN = "test-admin-token-0123456789abcdef";
 export const HOST = "https://farm.example";
 
 export interface Sent {
-  /** Null: none. */
+  /** Null sends no token. */
   token?: string | null;
   json?: unknown;
   form?: Record<string, string>;
@@ -26,7 +26,7 @@ function manager(): Fetcher {
   return (exports as unknown as { default: Fetcher }).default;
 }
 
-/** One request, as the admin unless another token is given. */
+/** Send one request, as the admin unless another token is given. */
 export async function send(
   method: string,
   path: string,
@@ -70,7 +70,7 @@ export async function problem(response: Response, status: number, code: ProblemC
   return document;
 }
 
-/** A new token of a role; `join` and the others alike. */
+/** A new token of a role, which may be `join`. */
 export async function newToken(role: Role, name: string = role): Promise<{ id: number; token: string }> {
   return tokenCreatedSchema.parse(await okJson(await send("POST", "/tokens", { json: { role, name } }), 201));
 }
@@ -85,7 +85,7 @@ export async function newWorker(hostname: string): Promise<{ id: number; secret:
   return { id: worker!.id, secret: worker!.secret! };
 }
 
-/** A task with three frames; its id. */
+/** A task with three frames; returns its id. */
 export async function newTask(token: string = ADMIN_TOKEN, more: Record<string, unknown> = {}): Promise<number> {
   const json = { type: "print_string", settings: { text: "hello", frames: "1-3" }, ...more };
   return (await okJson(await send("POST", "/tasks", { token, json }), 202))["id"] as number;

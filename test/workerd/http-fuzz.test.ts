@@ -1,4 +1,7 @@
-/** P10 by brute force: whatever a body or a query holds, the answer is never a 5xx, and a refusal is a problem document. */
+/**
+ * P10 with random input: whatever a body or a query holds, the answer is never a 5xx, and a refusal
+ * is a problem document.
+ */
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { z } from "zod";
@@ -7,7 +10,9 @@ import { ROUTES } from "../../src/http/routes/index.ts";
 import { problemSchema } from "../../src/protocol/problem.ts";
 import { newTask, newToken, newWorker, send } from "./http-client.ts";
 
-/** Fixed, so that a red run can be repeated; raise RUNS and change it to search for more. */
+/**
+ * Fixed, so that a failed run can be repeated; raise RUNS and change the seed to search for more.
+ */
 const SEED = 2015;
 const RUNS = 60;
 
@@ -30,7 +35,7 @@ beforeAll(async () => {
   for (let id = 0; id < task; id++) await newToken("viewer", `fuzz ${id}`);
 });
 
-/** Text that is likely to go wrong somewhere. */
+/** Text that is likely to cause an error somewhere. */
 const nasty = fc.oneof(
   fc.string({ unit: "binary", maxLength: 40 }),
   fc.constantFrom(
@@ -65,7 +70,7 @@ const anything = fc.oneof(
   fc.dictionary(nasty, fc.oneof(leaf, fc.array(leaf, { maxLength: 3 })), { maxKeys: 4 }),
 );
 
-/** Objects with fields the schema knows, each with a value that may be of any kind. */
+/** Objects with the schema's fields, each with a value that may be of any kind. */
 function near(schema: z.ZodType | undefined): fc.Arbitrary<Record<string, unknown>> {
   const known = schema && "shape" in schema ? Object.keys(schema.shape as object) : ["lease_s", "render.final"];
   return fc.dictionary(
@@ -75,12 +80,12 @@ function near(schema: z.ZodType | undefined): fc.Arbitrary<Record<string, unknow
   );
 }
 
-/** A value as a form or a query would carry it. */
+/** A value as a form or a query carries it. */
 function textOf(value: unknown): string {
   return typeof value === "string" ? value.toWellFormed() : (JSON.stringify(value) ?? "");
 }
 
-/** The documented example, with one thing wrong. */
+/** The documented example, with one error. */
 function almost(route: Route): fc.Arbitrary<unknown> {
   return fc
     .dictionary(fc.constantFrom(...Object.keys(route.example ?? { value: 1 })), anything, { maxKeys: 1 })
@@ -93,13 +98,14 @@ async function check(response: Response): Promise<void> {
   if (response.status >= 400) problemSchema.parse(JSON.parse(text));
 }
 
-// Tokens are left out, for the dictionary would fill the farm with them, and removals, for they would end the fun.
+// Tokens are left out, because the fuzzer would fill the farm with them, and removals, because they
+// would end the test.
 const bodies = ROUTES.filter((route) => route.body && route.path !== "/tokens");
 const queries = ROUTES.filter((route) => route.query);
 
 describe("P10: never a 5xx", () => {
   it.each(bodies.map((route) => [`${route.method} ${route.path}`, route] as const))(
-    "%s, whatever the body",
+    "%s, with any body",
     async (_key, route) => {
       const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
       const token = route.who !== "anyone" && route.who.includes("admin") ? undefined : worker;
@@ -115,7 +121,7 @@ describe("P10: never a 5xx", () => {
   );
 
   it.each(queries.map((route) => [`${route.method} ${route.path}`, route] as const))(
-    "%s, whatever the query",
+    "%s, with any query",
     async (_key, route) => {
       const path = route.path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name]!);
       await fc.assert(

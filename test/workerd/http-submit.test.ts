@@ -1,4 +1,7 @@
-/** Submitting over HTTP: what a task refers to, what it inherits, and what a refusal leaves behind: nothing. */
+/**
+ * Submitting over HTTP: what a task refers to, what it inherits, and that a refusal leaves nothing
+ * behind.
+ */
 import { describe, expect, it } from "vitest";
 import { sha256Hex } from "../../src/platform/secrets.ts";
 import { newTask, okJson, problem, send } from "./http-client.ts";
@@ -23,7 +26,7 @@ describe("submitting", () => {
     expect(await newTask()).toBe(before + 1);
   });
 
-  it("P10: names assets that are not here, and those of another size", async () => {
+  it("P10: names assets that are not stored, and those of another size", async () => {
     const bytes = new TextEncoder().encode("a scene");
     const sha256 = await sha256Hex("a scene");
     expect((await send("PUT", `/assets/${sha256}`, { body: bytes })).status).toBe(201);
@@ -38,7 +41,7 @@ describe("submitting", () => {
     expect(errors?.map((error) => error.field)).toEqual(["settings.assets.0", "settings.assets.1"]);
   });
 
-  it("an Idempotency-Key makes one task of many tries, and stands for one body", async () => {
+  it("an Idempotency-Key makes one task of many tries, and belongs to one body", async () => {
     const key = { "Idempotency-Key": "7f3a-once" };
     const ids = await Promise.all([1, 2, 3].map(async () => (await okJson(await submit(good, key), 202))["id"]));
     expect(new Set(ids).size).toBe(1);
@@ -56,7 +59,7 @@ describe("submitting", () => {
     expect(await again()).not.toBe(id);
   });
 
-  it("takes the lease of the settings unless the task says its own", async () => {
+  it("takes the lease time of the settings unless the task has its own", async () => {
     expect((await send("PATCH", "/settings/lease_s", { json: { value: 33 } })).status).toBe(200);
     expect(await okJson(await submit(good), 202)).toMatchObject({ lease_ms: 33_000 });
     expect(await okJson(await submit({ ...good, lease_s: 7 }), 202)).toMatchObject({ lease_ms: 7_000 });
@@ -84,7 +87,7 @@ describe("submitting", () => {
     expect(errors).toMatchObject([{ field: "settings.text" }]);
   });
 
-  it("waits for each task once, for all of it where that is asked, too, or where its frames are the input", async () => {
+  it("waits once for each task it depends on: for all of it where that is asked, or where its frames are the input", async () => {
     const first = await newTask();
     for (const frames of [
       ["all", "same"],

@@ -1,4 +1,7 @@
-/** The HTTP layer as a client meets it: what is refused and how, and that no input makes it stumble (P10). */
+/**
+ * The HTTP layer as a client sees it: what is refused and how, and that no input causes an internal
+ * error (P10).
+ */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { ROUTES } from "../../src/http/routes/index.ts";
 import type { Env } from "../../src/rpc/env.ts";
@@ -110,11 +113,11 @@ describe("the worker's socket", () => {
     await problem(response, 426, "upgrade_required");
   });
 
-  it("P9: is closed to other sites' pages", async () => {
+  it("P9: is closed to pages of other sites", async () => {
     await problem(await open({ Upgrade: "websocket", Origin: "https://elsewhere.example" }), 403, "forbidden");
   });
 
-  it("opens, answers pings, and believes the token, not a header, about who it is", async () => {
+  it("opens, answers pings, and takes the worker's identity from the token, not from a header", async () => {
     const response = await open({ Upgrade: "websocket", "Tablao-Worker-Id": "999999", Origin: HOST });
     expect(response.status).toBe(101);
     const socket = response.webSocket!;
@@ -158,13 +161,13 @@ describe("a manager in trouble", () => {
     log.mockRestore();
   });
 
-  it("tries again when the object says it may, and then answers", async () => {
+  it("tries again when the object allows it, and then answers", async () => {
     expect((await ask("/tokens", { REGISTRY: failing([{ retryable: true }, { retryable: true }]) }, auth)).status).toBe(
       200,
     );
   });
 
-  it("P10: an overloaded object is a 503 with Retry-After; a bug is a 500 that tells nothing, and one line in the log", async () => {
+  it("P10: an overloaded object is a 503 with Retry-After; a bug is a 500 without details, and one line in the log", async () => {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const busy = await ask("/tokens", { REGISTRY: failing([{ overloaded: true, retryable: true }]) }, auth);
     expect(busy.headers.has("Retry-After")).toBe(true);
@@ -202,7 +205,7 @@ describe("every answer", () => {
     },
   );
 
-  it("a problem's type leads to what it means", async () => {
+  it("a problem's type is the address of its explanation", async () => {
     const { type } = await problem(await send("GET", "/tasks/999999"), 404, "not_found");
     expect(await okJson(await send("GET", type, { token: null }), 200)).toMatchObject({
       code: "not_found",
@@ -230,13 +233,13 @@ describe("/openapi.json", () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it("has no reference that leads nowhere, and no schema that nothing refers to", () => {
+  it("has no dangling reference, and no unused schema", () => {
     const refs = new Set([...JSON.stringify(document).matchAll(/"\$ref":"([^"]*)"/g)].map((match) => match[1]));
     const schemas = Object.keys(document.components.schemas).map((name) => `#/components/schemas/${name}`);
     expect([...refs].toSorted()).toEqual(schemas.toSorted());
   });
 
-  it("names every parameter of a path, and says which statuses a route can answer", () => {
+  it("names every parameter of a path, and the statuses that a route can answer", () => {
     for (const [path, byMethod] of Object.entries(document.paths)) {
       for (const operation of Object.values(byMethod)) {
         const named = ((operation["parameters"] ?? []) as Json[])
@@ -248,7 +251,7 @@ describe("/openapi.json", () => {
     }
   });
 
-  it("tells what is sent from what is answered: defaults may be left out, but are always there", () => {
+  it("has separate schemas for requests and answers: defaults may be omitted in a request, and are always in an answer", () => {
     const { schemas } = document.components as { schemas: Record<string, { required?: string[]; properties: Json }> };
     expect(schemas["TaskSubmit"]!.required).toEqual(["type"]);
     expect(schemas["Task"]!.required).toEqual(

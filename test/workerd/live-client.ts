@@ -7,11 +7,11 @@ export interface Watch<M> {
   socket: WebSocket;
   messages: M[];
   closed: { code: number; reason: string } | null;
-  /** Wait until what has come satisfies `enough`. */
+  /** Wait until the received messages satisfy `enough`. */
   until(enough: (messages: M[]) => boolean, what: string): Promise<M[]>;
 }
 
-/** Open a live socket; with the admin's token unless headers say otherwise. */
+/** Open a live socket, with the admin's token unless headers say otherwise. */
 export async function watch<M>(
   path: string,
   headers: Record<string, string> = { Authorization: `Bearer ${ADMIN_TOKEN}` },
@@ -37,7 +37,7 @@ export async function watch<M>(
   });
   socket.addEventListener("close", ({ code, reason }) => {
     line.closed = { code, reason };
-    // As a browser does: without it the other side's handshake never ends.
+    // A browser does this, too. Without it the other side's closing handshake never ends.
     socket.close();
   });
   socket.accept();

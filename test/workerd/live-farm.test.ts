@@ -1,4 +1,4 @@
-/** The farm's live socket, why things wait, and the farm's numbers. */
+/** The farm's live socket, the reasons why things wait, and the farm's metrics. */
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, describe, expect, it, vi } from "vitest";
@@ -24,7 +24,7 @@ function laterBy(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 }
 
-/** The farm as a page has it that took all messages; each is checked against its schema. */
+/** The farm as a page has it after all messages; each message is checked against its schema. */
 function farmOf(messages: FarmMessage[]): {
   tasks: Map<number, TaskSummary>;
   workers: Map<number, LiveWorker>;
@@ -58,7 +58,7 @@ async function shows(
 }
 
 describe("the farm's live socket", () => {
-  it("shows tasks and workers as they come, change and go, and what was done today", async () => {
+  it("shows tasks and workers as they appear, change and disappear, and the totals of today", async () => {
     const worker = await newWorker("seen");
     const page = await watch<FarmMessage>("/live");
     await shows(page, "the worker", ({ workers }) => workers.get(worker.id)?.connection === "online");
@@ -109,7 +109,7 @@ describe("the farm's live socket", () => {
     );
   });
 
-  it("shows a worker that falls silent, through hibernation, and leaves its own sockets alone", async () => {
+  it("shows a worker that becomes offline, through hibernation, and leaves workers' sockets alone", async () => {
     const worker = await newWorker("silent");
     const socket = await send("GET", `/workers/${worker.id}/socket`, {
       token: worker.secret,
@@ -128,7 +128,7 @@ describe("the farm's live socket", () => {
     expect(page.closed).toBeNull();
   });
 
-  it("brings what was missed after a break, and what ended last comes first after a long one", async () => {
+  it("sends what was missed after a break; after an eviction a snapshot, open tasks first", async () => {
     const page = await watch<FarmMessage>("/live");
     await page.until((messages) => messages.length > 0, "a snapshot");
     const { seq } = page.messages.at(-1)!;
@@ -149,7 +149,7 @@ describe("the farm's live socket", () => {
     expect(ids.indexOf(open)).toBeLessThan(ids.indexOf(ended));
   });
 
-  it("costs nothing while nobody watches: no alarm is set for it", async () => {
+  it("costs nothing while no page watches: no alarm is set for it", async () => {
     const stub = env.REGISTRY.getByName("quiet") as unknown as RegistryRpc;
     await stub.report(report(1));
     expect(await runDurableObjectAlarm(env.REGISTRY.getByName("quiet"))).toBe(false);
@@ -157,7 +157,7 @@ describe("the farm's live socket", () => {
 });
 
 describe("why", () => {
-  it("says what holds a task and a worker, as dispatch decides", async () => {
+  it("says what holds a task and a worker, in agreement with dispatch", async () => {
     const worker = await newWorker("why");
     const id = await newTask(undefined, { type: "print_string", tags: ["gpu"], priority: 900 });
     const ofTask = async () => taskWhySchema.parse(await okJson(await send("GET", `/tasks/${id}/why`), 200));
@@ -199,7 +199,7 @@ describe("metrics", () => {
     const tally = { done: 5, errors: 2, lost: 1, seconds: 12.5 };
     await registry.report(report(id, { tally: { done: 0, errors: 0, lost: 0, seconds: 0 } }));
     await registry.report(report(id, { tally }));
-    // A report that comes again counts once.
+    // A repeated report counts once.
     const last = report(id, { tally });
     await registry.report(last);
     await registry.report(last);

@@ -1,4 +1,4 @@
-/** The live socket of a task, as a page has it. */
+/** The live socket of a task, as a page sees it. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
@@ -61,7 +61,10 @@ async function complete(id: number, { lease_id, attempt, frames }: Lease, log?: 
 const act = async (id: number, json: object): Promise<void> =>
   expect((await send("PATCH", `/tasks/${id}`, { json })).status).toBe(204);
 
-/** States by frame, as a page has them that took all messages; every message is checked against its schema. */
+/**
+ * States by frame, as a page has them after all messages; every message is checked against its
+ * schema.
+ */
 function statesOf(messages: TaskMessage[]): Record<number, string> {
   let states: Record<number, string> = {};
   for (const message of messages) {
@@ -97,14 +100,14 @@ async function trueStates(id: number): Promise<Record<number, string>> {
   return Object.fromEntries(frames.map(({ frame, state }) => [frame, state]));
 }
 
-/** Wait until the page shows what is true. */
+/** Wait until the page shows the stored states. */
 async function caughtUp(id: number, page: Watch<TaskMessage>): Promise<void> {
   const wanted = JSON.stringify(await trueStates(id));
   await page.until((messages) => JSON.stringify(statesOf(messages)) === wanted, `the page of task ${id}`);
 }
 
 describe("a task's live socket", () => {
-  it("shows every state that frames go through, with what a grid needs of each", async () => {
+  it("shows every state that frames go through, with the fields that a grid needs", async () => {
     const id = await taskOfFrames("1-9:2,20-25", { chunk: 2 });
     const page = await watch<TaskMessage>(`/tasks/${id}/live`);
     await caughtUp(id, page);
@@ -146,7 +149,7 @@ describe("a task's live socket", () => {
     expect(seqs).toEqual([...new Set(seqs)].toSorted((a, b) => a - b));
   });
 
-  it("gathers what happens quickly into four messages a second, made once for all pages", async () => {
+  it("collects quick changes into four messages a second, made once for all pages", async () => {
     const id = await taskOfFrames("1-60", { chunk: 1 });
     const pages = await Promise.all(Array.from({ length: 50 }, () => watch<TaskMessage>(`/tasks/${id}/live`)));
     const made = vi.spyOn(TaskLive.prototype, "delta");
@@ -158,7 +161,7 @@ describe("a task's live socket", () => {
     for (const page of pages) expect(page.messages.length).toBeLessThanOrEqual(allowed + 1);
   });
 
-  it("sends what was missed to a page that comes back, a snapshot when that is not known", async () => {
+  it("sends the missed changes to a page that comes back, and a snapshot when they are not known", async () => {
     const id = await taskOfFrames("1-20");
     const page = await watch<TaskMessage>(`/tasks/${id}/live`);
     await complete(id, await claim(id));
@@ -168,7 +171,8 @@ describe("a task's live socket", () => {
     await page.until(() => page.closed !== null, "the end");
     const lease = await claim(id);
     const back = await watch<TaskMessage>(`/tasks/${id}/live?after=${seq}`);
-    // What was noted while nobody was there may be told once more: only the first message is of what was missed alone.
+    // Changes noted while no page was connected may be sent once more: only the first message has
+    // the missed changes alone.
     const [missed] = await back.until((messages) => messages.length > 0, "what was missed");
     expect(missed!.type).toBe("delta");
     expect((missed as TaskDelta).frames!.map(({ frame, state }) => [frame, state])).toEqual([
@@ -208,7 +212,7 @@ describe("a task's live socket", () => {
     page.socket.send("ping");
   });
 
-  it("sends progress with the task, and new lines of the log to whoever asked for them", async () => {
+  it("sends progress with the task, and new log lines to the pages that asked for them", async () => {
     const id = await taskOfFrames("1-20");
     const [plain, logged] = [
       await watch<TaskMessage>(`/tasks/${id}/live`),
@@ -233,7 +237,7 @@ describe("a task's live socket", () => {
     expect([lines(plain), lines(logged)]).toEqual([[], ["first\nsecond", "third"]]);
   });
 
-  it("tells agents whether somebody follows the log, on a page or by reading it: else lines come with renewals", async () => {
+  it("tells agents whether the log is being followed, on a page or by reading it; otherwise lines come with renewals", async () => {
     const id = await taskOfFrames("1-20");
     const lease = await claim(id);
     const logWatched = async (): Promise<unknown> => {
@@ -252,7 +256,7 @@ describe("a task's live socket", () => {
     expect(await logWatched()).toBe(true);
   });
 
-  it("P9: shows a link's holder nothing of settings, owner and errors, and ends when the link is voided", async () => {
+  it("P9: shows a link's holder no settings, owner or errors, and ends when the link is voided", async () => {
     const id = await taskOfFrames("1-4");
     const share = (await okJson(await send("POST", `/tasks/${id}/share`, { json: {} }), 201))["token"] as string;
     const [guest, owner] = [
@@ -289,7 +293,7 @@ describe("a task's live socket", () => {
     await caughtUp(id, here);
     await gone.until(() => gone.closed !== null, "the end");
     expect([gone.closed!.code, gone.messages.length - before]).toEqual([CLOSE_SIGNED_OUT, 0]);
-    // A session's own end needs nobody's answer.
+    // When a session expires, its socket ends without an answer of the registry.
     const answer = await send("POST", "/auth/session", { token: null, json: { token: staying.token } });
     const cookie = { Cookie: answer.headers.get("Set-Cookie")!.split(";")[0]!, Origin: "https://farm.example" };
     const session = await watch<TaskMessage>(`/tasks/${id}/live`, cookie);
@@ -330,7 +334,7 @@ describe("a task's live socket", () => {
     await caughtUp(id, page);
   });
 
-  it("tells many frames by the state that they are in now, in a few bytes", async () => {
+  it("sends many frames grouped by their present state, in a few bytes", async () => {
     const id = await taskOfFrames("1-1000", { chunk: 300 });
     const page = await watch<TaskMessage>(`/tasks/${id}/live`);
     const first = await claim(id);
@@ -351,7 +355,7 @@ describe("a task's live socket", () => {
     expect(again.messages[0]).toMatchObject({ type: "delta", moved: { done: ["1-9,291-300"] } });
   });
 
-  it("replaces everything at once when more has changed than is worth naming", async () => {
+  it("sends a snapshot when more has changed than is worth naming", async () => {
     const id = await taskOfFrames("1-9000", { chunk: 5_000 });
     const page = await watch<TaskMessage>(`/tasks/${id}/live`);
     await claim(id);

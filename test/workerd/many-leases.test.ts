@@ -1,4 +1,7 @@
-/** A task that thousands of workers are at: no row may outgrow what Cloudflare stores, and a wake-up finds all of them again. */
+/**
+ * A task with thousands of workers: no row may exceed what Cloudflare stores, and an object that
+ * wakes finds all leases again.
+ */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
@@ -23,7 +26,7 @@ async function largestRow(id: number): Promise<number> {
 test("P4: nine thousand live leases are kept in rows below the limit, and are all there after an eviction", async () => {
   const id = await submit(`1-${WORKERS + 500}`, { chunk: 1, lease_ms: 3_600_000 });
   const first = await lease(id, 1);
-  // From inside: nine thousand calls over RPC would take longer than what they do.
+  // Called inside the object: nine thousand calls over RPC would take longer than the work they do.
   await runInDurableObject(taskStub(env, id), async (instance) => {
     for (let worker = 2; worker <= WORKERS; worker++)
       await (instance as unknown as TaskRpc).claim({ id: worker }, claimBody());

@@ -1,4 +1,4 @@
-/** The page's addresses: what answers HTML, what does not, and with which policy. */
+/** The page's addresses: which of them answer HTML, and with which policy. */
 import { expect, it } from "vitest";
 import { ask, problem } from "./http-client.ts";
 
@@ -8,7 +8,7 @@ const FILES: Record<string, [string, string]> = {
   "/app/static/main-abc123.js": ["text/javascript", "export {}"],
 };
 
-/** As the assets binding answers with `html_handling = "none"`. */
+/** Answers as the assets binding does with `html_handling = "none"`. */
 const ASSETS = {
   fetch: async (input: RequestInfo | URL) => {
     const request = new Request(input);
@@ -21,7 +21,7 @@ const ASSETS = {
 } as unknown as Fetcher;
 
 it.each(["/", "/app", "/app/", "/app/tasks/7", "/app/share", "/app/a.b/c", "/app/static"])(
-  "%s is the page",
+  "%s answers the page",
   async (path) => {
     const answer = await ask(path, { ASSETS });
     expect(await answer.text()).toBe(HTML);
@@ -35,7 +35,7 @@ it.each(["/", "/app", "/app/", "/app/tasks/7", "/app/share", "/app/a.b/c", "/app
   },
 );
 
-it("hashed files are kept for ever, and what is not there is no page", async () => {
+it("hashed files are cached for ever, and a missing file does not answer the page", async () => {
   const script = await ask("/app/static/main-abc123.js", { ASSETS });
   expect([script.status, script.headers.get("Cache-Control")]).toEqual([200, "public, max-age=31536000, immutable"]);
   await problem(await ask("/app/static/main-old.js", { ASSETS }), 404, "not_found");

@@ -1,4 +1,4 @@
-/** Previews on the manager: they come with a frame and stand for none. */
+/** Previews on the manager: they come with a frame and never replace its output. */
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeAll, expect, it, vi } from "vitest";
 import type { Env } from "../../src/rpc/env.ts";
@@ -24,7 +24,7 @@ afterEach(() => {
 
 type Rendered = Awaited<ReturnType<typeof rendered>>;
 
-/** A lease with what was uploaded for its first frame. */
+/** A lease, with the uploads for its first frame. */
 async function rendered(id: number) {
   const lease = await claim(token, id);
   const { frame, name } = lease.plan.outputs[0]!;
@@ -38,7 +38,7 @@ async function complete({ id, lease, frame }: Rendered, receipts: string[]): Pro
   return await send("POST", `/tasks/${id}/leases/${lease.lease_id}/complete`, { token, json });
 }
 
-it("P11: a preview comes with its frame, whatever the order; alone it is no frame", async () => {
+it("P11: a preview comes with its frame, in any order of uploads; alone it does not make the frame done", async () => {
   const made = await rendered(await newRender());
   await problem(await complete(made, [made.preview]), 422, "invalid");
   await problem(await complete(made, [made.main, made.preview, made.preview]), 422, "invalid");
@@ -69,7 +69,7 @@ it("P11: a preview comes with its frame, whatever the order; alone it is no fram
   expect([picture.headers.get("Content-Type"), await picture.text()]).toEqual(["image/jpeg", "small 1"]);
 });
 
-it("a frame without one has none, and one that is too large is refused", async () => {
+it("a frame without a preview has none, and a preview that is too large is refused", async () => {
   const made = await rendered(await newRender());
   await okJson(await complete(made, [made.main]), 200);
   await problem(await send("GET", `/tasks/${made.id}/frames/${made.frame}/preview`), 404, "not_found");
@@ -82,7 +82,7 @@ it("a frame without one has none, and one that is too large is refused", async (
   await problem(await complete({ ...made, lease: next, frame }, [main, large]), 422, "invalid");
 });
 
-it("a frame that is rendered again has another preview under another address, and the old one is swept", async () => {
+it("a frame that is rendered again has a new preview under a new address, and the old one is swept", async () => {
   const made = await rendered(await newRender());
   await okJson(await complete(made, [made.main, made.preview]), 200);
   const key = `tasks/${made.id}/${made.lease.attempt}/${made.name}.preview.jpg`;

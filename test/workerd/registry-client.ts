@@ -1,4 +1,7 @@
-/** A registry of its own for a test, with what its callers send: reports of tasks, registrations, sockets. */
+/**
+ * A registry of its own for a test, and what its callers send: reports of tasks, registrations,
+ * sockets.
+ */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { TaskSummary } from "../../src/protocol/task.ts";
@@ -16,19 +19,19 @@ export const ADMIN: Principal = { role: "admin", id: 0, name: "admin" };
 // oxlint-disable-next-line typescript/no-redundant-type-constituents -- the linter does not see the runtime's types here
 export type Registry = DurableObjectStub<WorkerRegistry> & RegistryRpc;
 
-/** A fresh registry: none of its state is another test's. */
+/** Numbers the registries: each test gets a fresh one, which shares no state with another. */
 let count = 0;
 export function newRegistry(): Registry {
   return env.REGISTRY.getByName(`registry-of-test-${++count}`) as unknown as Registry;
 }
 
-/** The same registry, thrown out of memory before every call; its sockets hibernate. */
+/** The same registry, evicted from memory before every call; its sockets hibernate. */
 export function evicting(stub: DurableObjectStub<WorkerRegistry>): RegistryRpc {
   return new Proxy(stub, {
     get:
       (_target, method) =>
       async (...args: unknown[]) => {
-        // Touched first: only an object that runs can be evicted.
+        // Called first, because only an object that runs can be evicted.
         await runInDurableObject(stub, () => {});
         await evictDurableObject(stub);
         return await (stub as unknown as Record<string | symbol, (...args: unknown[]) => Promise<unknown>>)[method]!(
@@ -64,7 +67,7 @@ export async function patch(registry: RegistryRpc, id: number, body: WorkerPatch
   return patched.value;
 }
 
-/** The task a worker gets when it asks. */
+/** The task that a worker gets when it asks. */
 export async function ask(registry: RegistryRpc, id: number): Promise<number | null> {
   return (await patch(registry, id, { status: "available" })).task_id;
 }
@@ -79,7 +82,7 @@ export const BLENDER: Needs = {
 
 let version = 0;
 
-/** A task's report; its version is newer than that of every report before. */
+/** A task's report; its version is newer than those of all reports before. */
 export function report(
   id: number,
   change: Partial<TaskReport> & { priority?: number; task?: Partial<TaskSummary> } = {},
@@ -122,7 +125,7 @@ export function report(
   };
 }
 
-/** A worker's socket and what it has been sent. */
+/** A worker's socket and the messages it has received. */
 export interface Line {
   socket: WebSocket;
   pushes: (Push | string)[];
@@ -159,7 +162,7 @@ export async function connect(registry: DurableObjectStub<WorkerRegistry>, worke
   return line;
 }
 
-/** Ask for a pong: whatever was pushed before has arrived when it comes. */
+/** Send a ping and wait for the pong: everything that was pushed before has then arrived. */
 export async function settled(line: Line): Promise<(Push | string)[]> {
   const pongs = (): number => line.pushes.filter((push) => push === "pong").length;
   const before = pongs();

@@ -30,14 +30,14 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Let the clock stand `ms` from now: timers go on. */
+/** Set the clock `ms` ahead of now; timers keep running. */
 function later(ms: number): void {
   const nowMs = Date.now() + ms;
   if (!vi.isFakeTimers()) vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(nowMs);
 }
 
-/** What is on its way arrives. */
+/** Wait until the check passes: messages that are under way arrive. */
 async function soon(check: () => void | Promise<void>): Promise<void> {
   await vi.waitFor(check, 120_000);
 }
@@ -47,7 +47,7 @@ async function alarmOf(registry: DurableObjectStub<WorkerRegistry>): Promise<num
 }
 
 /** Calls of `outrank`, as task and epoch. */
-function outranks(): [number, number][] {
+function preemptCalls(): [number, number][] {
   const calls: [number, number][] = [];
   vi.spyOn(TaskDO.prototype, "outrank").mockImplementation(async function (this: TaskDO, epoch: number) {
     calls.push([Number((this as unknown as { ctx: DurableObjectState }).ctx.id.name), epoch]);
@@ -94,7 +94,7 @@ describe("tokens", () => {
     ]);
   });
 
-  it("write their last use once a minute", async () => {
+  it("write the time of their last use once a minute", async () => {
     const registry = newRegistry();
     const { secret } = await registry.createToken({ role: "viewer", name: "wall", tags: [] });
     const sha256 = await sha256Hex(secret);
@@ -108,7 +108,7 @@ describe("tokens", () => {
     expect((await rowsOf(registry, (r) => r.authenticate(sha256))).written).toBe(1);
   });
 
-  it("that let workers join register as many as they have uses, however many come at once", async () => {
+  it("for joining register as many workers as they have uses, however many come at once", async () => {
     const registry = newRegistry();
     const { token, secret } = await registry.createToken(joinToken({ uses: 5, tags: ["cloud"] }));
     const caller = (await identity(registry, secret))!;
@@ -125,7 +125,7 @@ describe("tokens", () => {
     expect(await identity(registry, secret)).toBeNull();
   });
 
-  it("of other roles, and dead ones, register nobody", async () => {
+  it("of other roles, and invalid ones, register no worker", async () => {
     const registry = newRegistry();
     const { token } = await registry.createToken(joinToken());
     await registry.revokeToken(token.id);
@@ -146,7 +146,7 @@ describe("tokens", () => {
 });
 
 describe("workers", () => {
-  it("of one hostname are told apart, keep their identity, and their ids never return", async () => {
+  it("of one hostname are distinct, keep their identity, and their ids are never used again", async () => {
     const registry = newRegistry();
     const first = await newWorker(registry, "studio");
     const second = await newWorker(registry, "studio");
@@ -211,7 +211,7 @@ describe("workers", () => {
     expect((await registry.listWorkers())["box"]!.connection).toBe("offline");
   });
 
-  it("that only say so again cost no row: presence and load are kept in memory", async () => {
+  it("that only repeat their report cost no row: presence and load are kept in memory", async () => {
     const registry = newRegistry();
     const { id } = await newWorker(registry, "box");
     later(0);
@@ -226,7 +226,7 @@ describe("workers", () => {
     expect(await written(3)).toBe(1);
   });
 
-  it("of 2015 say `rendering` and `available`, know nothing of programs, and look right", async () => {
+  it("of 2015 say `rendering` and `available`, report no programs, and are shown correctly", async () => {
     const registry = newRegistry();
     const registered = await registry.registerWorker({ hostname: "old", system: "Darwin 14.1.0" }, ADMIN, "127.0.0.1");
     const id = registered.ok ? registered.value.worker.id : 0;
@@ -236,21 +236,21 @@ describe("workers", () => {
       return [status, current_task];
     };
     // With whatever token it was given.
-    const say = async (status: "available" | "rendering") => {
+    const reportStatus = async (status: "available" | "rendering") => {
       const patched = await registry.patchWorker(id, { status }, ADMIN, "127.0.0.1");
       return patched.ok ? patched.value : null;
     };
     expect(await shown()).toEqual(["enabled", null]);
-    expect(await say("available")).toMatchObject({ task_id: 4, status: "enabled" });
-    expect(await say("rendering")).toMatchObject({ task_id: 4, status: "rendering" });
+    expect(await reportStatus("available")).toMatchObject({ task_id: 4, status: "enabled" });
+    expect(await reportStatus("rendering")).toMatchObject({ task_id: 4, status: "rendering" });
     expect(await shown()).toEqual(["rendering", 4]);
     await registry.report(report(4, { claimable: 0, task: { status: "completed" } }));
     expect(await shown()).toEqual(["rendering", null]);
-    expect(await say("available")).toMatchObject({ task_id: null, status: "enabled" });
+    expect(await reportStatus("available")).toMatchObject({ task_id: null, status: "enabled" });
     expect(await shown()).toEqual(["enabled", null]);
   });
 
-  it("count as online by a live lease alone, and show the task they joined last", async () => {
+  it("count as online by a live lease alone, and show the task they claimed from last", async () => {
     const registry = newRegistry();
     const { id } = await newWorker(registry, "box");
     await registry.report(report(1, { live_workers: [id] }));
@@ -276,7 +276,7 @@ describe("workers", () => {
 });
 
 describe("dispatch", () => {
-  it("P8: gives what goes first among what the worker can do, and survives eviction between any two calls", async () => {
+  it("P8: gives the first task in order that the worker can do, over evictions between any two calls", async () => {
     const registry = evicting(newRegistry());
     const { id } = await newWorker(registry, "box", { tags: ["gpu"] });
     await registry.report(report(1, { priority: 90, needs: { ...BLENDER, allow_exec: true } }));
@@ -301,7 +301,7 @@ describe("dispatch", () => {
     expect(await ask(registry, id)).toBe(1);
   });
 
-  it("puts a task aside that had nothing for a worker, for that worker and that long, until it has frames again", async () => {
+  it("does not offer a task that had nothing for a worker to that worker for a time, unless the task has frames again", async () => {
     const registry = newRegistry();
     const [one, two] = [await newWorker(registry, "one"), await newWorker(registry, "two")];
     await registry.report(report(1));
@@ -319,12 +319,12 @@ describe("dispatch", () => {
     await registry.report(report(1, { claimable: 1 }));
     expect(await ask(registry, one.id)).toBe(1);
     expect(await back(1, 7_200_000)).toBeNull();
-    // An hour at most, whatever it said.
+    // An hour at most, whatever the answer said.
     later(3_600_000);
     expect(await ask(registry, one.id)).toBe(1);
   });
 
-  it("gives nothing to workers that are switched off or draining, and counts them out, over evictions", async () => {
+  it("gives nothing to workers that are switched off or draining, and does not count them as able, over evictions", async () => {
     const registry = evicting(newRegistry());
     const [one, two] = [await newWorker(registry, "one"), await newWorker(registry, "two")];
     expect(await registry.report(report(1))).toEqual({ able_workers: 2, watched: false });
@@ -346,8 +346,8 @@ describe("dispatch", () => {
     });
   });
 
-  it("P8: calls workers away from tasks below new work that they could do, with an epoch that only rises", async () => {
-    const calls = outranks();
+  it("P8: preempts workers of tasks below new work that they could do, with an epoch that only rises", async () => {
+    const calls = preemptCalls();
     const registry = newRegistry();
     const [one, two] = [await newWorker(registry, "one"), await newWorker(registry, "two", { programs: {} })];
     await registry.report(report(101, { priority: 10, live_workers: [one.id] }));
@@ -357,7 +357,7 @@ describe("dispatch", () => {
     await registry.report(report(104, { priority: 50 }));
     await soon(() => expect(calls).toEqual([[101, 1]]));
     expect(await patch(registry, one.id, { status: "available" })).toMatchObject({ task_id: 104, epoch: 1 });
-    // The same news again is no news.
+    // The same report again changes nothing.
     await registry.report(report(104, { priority: 50, claimable: 9 }));
     await evictDurableObject(registry);
     await registry.report(report(104, { priority: 60, claimable: 9 }));
@@ -367,15 +367,15 @@ describe("dispatch", () => {
         [101, 2],
       ]),
     );
-    // It fell below work that waits: its worker has something better to do.
+    // The task fell below work that waits: its worker has something better to do.
     await registry.report(report(105, { priority: 70, live_workers: [one.id] }));
     await soon(() => expect(calls).toHaveLength(3));
     await registry.report(report(105, { priority: 5, live_workers: [one.id] }));
     await soon(() => expect(calls.slice(3)).toEqual([[105, 4]]));
   });
 
-  it("P8: tells a task that comes to life late what a worker was assigned to before the epoch rose", async () => {
-    const calls = outranks();
+  it("P8: tells a task that wakes late about workers that were assigned to it before the epoch rose", async () => {
+    const calls = preemptCalls();
     const registry = newRegistry();
     const { id } = await newWorker(registry, "one");
     const helper = await newWorker(registry, "two");
@@ -390,8 +390,8 @@ describe("dispatch", () => {
     await soon(() => expect(calls).toContainEqual([201, 1]));
   });
 
-  it("P8: calls a worker back, once, to the task that had nothing for it when it took on a lesser one", async () => {
-    const calls = outranks();
+  it("P8: recalls a worker, once, to the task that had nothing for it when it took on one of lower priority", async () => {
+    const calls = preemptCalls();
     const registry = newRegistry();
     const { id } = await newWorker(registry, "one");
     await registry.report(report(401, { priority: 90 }));
@@ -407,7 +407,7 @@ describe("dispatch", () => {
     expect(await ask(registry, id)).toBe(401);
     expect(await back()).toMatchObject({ task_id: 402, epoch: 1 });
     expect(await alarmOf(registry)).toBeNull();
-    // Frames that come back to it are news again.
+    // Frames that return to the task recall the worker again.
     await registry.report(report(401, { priority: 90, claimable: 0 }));
     await registry.report(report(401, { priority: 90 }));
     await soon(() =>
@@ -418,7 +418,7 @@ describe("dispatch", () => {
     );
   });
 
-  it("sends the workers of a task back when one of them is switched off, and tries again when a task cannot be told", async () => {
+  it("preempts the workers of a task when one of them is switched off, and tries again when the task cannot be reached", async () => {
     const registry = newRegistry();
     const { id } = await newWorker(registry, "one");
     await registry.report(report(301, { live_workers: [id] }));
@@ -454,19 +454,19 @@ describe("sockets", () => {
     expect(line.closed).toBeNull();
   });
 
-  it("refuse strangers, and whoever does not upgrade", async () => {
+  it("are refused to unknown workers, and without an upgrade", async () => {
     const registry = newRegistry();
     const headers = { Upgrade: "websocket", "Tablao-Worker-Id": "1" };
     expect((await registry.fetch("https://farm.example/workers/1/socket", { headers })).status).toBe(404);
     expect((await registry.fetch("https://farm.example/workers/1/socket")).status).toBe(426);
   });
 
-  it("make way for a newer one of the same worker; a removed worker's is closed for good", async () => {
+  it("are replaced by a newer one of the same worker; a removed worker's is closed for good", async () => {
     const registry = newRegistry();
     const { id } = await newWorker(registry, "box");
     const older = await connect(registry, id);
     const newer = await connect(registry, id);
-    // The older one's closing handshake is still open.
+    // The older socket's closing handshake is still under way.
     await evictDurableObject(registry);
     await registry.report(report(1));
     expect(await newer.received(1)).toEqual([{ type: "work" }]);
@@ -486,7 +486,7 @@ describe("sockets", () => {
     expect(line.pushes).toEqual([]);
   });
 
-  it("bring what waits at once: work, or that the worker is to drain", async () => {
+  it("send at once what waits: work, or that the worker is to drain", async () => {
     const registry = newRegistry();
     const [one, two] = [await newWorker(registry, "one"), await newWorker(registry, "two")];
     await registry.report(report(1));
@@ -507,7 +507,7 @@ describe("sockets", () => {
     ]);
   });
 
-  it("wake as many idle workers as there are frames; one that does not come is replaced, and nobody else is disturbed", async () => {
+  it("wake as many idle workers as there are frames; one that does not come is replaced, and no other is disturbed", async () => {
     const registry = newRegistry();
     const evicted = evicting(registry);
     const workers: { id: number; line: Line }[] = [];
@@ -519,7 +519,7 @@ describe("sockets", () => {
     const bare = await connect(registry, unable.id);
     for (const { id } of workers) expect(await ask(registry, id)).toBeNull();
     expect(await alarmOf(registry)).toBeNull();
-    /** Ids of the workers, once for every push each has got. */
+    /** Ids of the workers, once for each push that each has got. */
     const woken = async () => {
       const ids: number[] = [];
       for (const { id, line } of workers) ids.push(...(await settled(line)).map(() => id));
@@ -529,14 +529,15 @@ describe("sockets", () => {
     await evicted.report(report(1, { claimable: 1 }));
     const [first] = await woken();
     expect(await woken()).toEqual([first]);
-    // Another report of the same frame wakes nobody; a second frame wakes one more.
+    // Another report of the same frame wakes no worker; a second frame wakes one more.
     await evicted.report(report(1, { claimable: 1 }));
     expect(await woken()).toEqual([first]);
     await evicted.report(report(1, { claimable: 2 }));
     const second = (await woken()).find((id) => id !== first)!;
     expect(new Set(await woken())).toEqual(new Set([first!, second]));
     expect(await woken()).toHaveLength(2);
-    // The second comes, the first does not: another is woken in its place, or it is called again.
+    // The second comes, the first does not: another is woken in its place, or the first is woken
+    // again.
     expect(await ask(registry, second)).toBe(1);
     await registry.report(report(1, { claimable: 1, live_workers: [second] }));
     expect(await woken()).toHaveLength(2);
@@ -552,7 +553,7 @@ describe("sockets", () => {
     expect(await settled(bare)).toEqual([]);
   });
 
-  it("set the alarm anew when one that was due has not come", async () => {
+  it("set the alarm anew when a due alarm has not run", async () => {
     const registry = newRegistry();
     const { id } = await newWorker(registry, "box");
     await connect(registry, id);
@@ -561,11 +562,11 @@ describe("sockets", () => {
     expect(await alarmOf(registry)).toBe(Date.now() + 5_000);
     later(6_000);
     await registry.report(report(1));
-    // The look that is overdue comes at once.
+    // The overdue scan runs at once.
     expect(await alarmOf(registry)).toBe(Date.now() + 1);
   });
 
-  it("wake a worker when the task it was sent away from may be offered again", async () => {
+  it("wake a worker when the task that had nothing for it may be offered again", async () => {
     const registry = newRegistry();
     const { id } = await newWorker(registry, "box");
     const line = await connect(registry, id);
@@ -576,7 +577,8 @@ describe("sockets", () => {
     expect(
       await patch(registry, id, { status: "available", refused: { task_id: 1, retry_after_ms: 30_000 } }),
     ).toMatchObject({ task_id: null });
-    // It was woken before, so the alarm may still be set for an earlier look, which then leads to this one.
+    // It was woken before, so the alarm may still be set for an earlier scan, which then sets this
+    // one.
     later(5_000);
     await ring(registry);
     expect(await settled(line)).toHaveLength(1);
@@ -611,7 +613,7 @@ describe("submissions", () => {
     expect(await reserve({})).toEqual([7, false]);
   });
 
-  it("are forgotten with their task; keys after a week, by an alarm that rings once for all of them", async () => {
+  it("are forgotten with their task; keys after a week, by an alarm that runs once for all of them", async () => {
     const registry = newRegistry();
     const reserve = async (key: string, task_id: number | null = null) => {
       const reserved = await registry.reserveTask({ ...submission, task_id, idempotency_key: key });
@@ -634,7 +636,7 @@ describe("submissions", () => {
     );
     expect(left).toEqual([1, 0]);
     expect(await alarmOf(registry)).toBeGreaterThan(alarmMs);
-    // The submitter's own id holds as long as the task.
+    // The submitter's own id is kept as long as the task.
     expect(await reserve("one", 8)).toEqual({ id: 2, existing: true });
   });
 });
@@ -645,7 +647,7 @@ describe("task lists", () => {
     return page.ok ? { ids: page.value.tasks.map(({ id }) => id), cursor: page.value.cursor } : page.error;
   };
 
-  it("page through what has reported, newest first, by status, type and owner", async () => {
+  it("page through the tasks that have reported, newest first, by status, type and owner", async () => {
     const registry = newRegistry();
     await registry.reserveTask({ owner: "ada", task_id: null, idempotency_key: null, body_sha256: "a" });
     expect(await idsOf(registry, { limit: 10 })).toEqual({ ids: [], cursor: null });
@@ -685,7 +687,7 @@ describe("task lists", () => {
     expect(await idsOf(newRegistry(), query)).toMatchObject({ code: "invalid", errors: [{ field }] });
   });
 
-  it("P4: are reported again after a write was refused, with nothing in memory that no row holds", async () => {
+  it("P4: are reported again after a refused write, with nothing in memory that is not in a row", async () => {
     const registry = newRegistry();
     const needs = { ...BLENDER, tags: [`never-seen-${Date.now()}`] };
     await runInDurableObject(registry, async (instance, { storage }) => {
@@ -698,7 +700,7 @@ describe("task lists", () => {
     expect(await ask(registry, worker.id)).toBe(1);
   });
 
-  it("ignore old news, also of tasks that are gone, but not a task that was submitted anew", async () => {
+  it("ignore old reports, also of deleted tasks, but not of a task that was submitted anew", async () => {
     const registry = newRegistry();
     const [oldest, old, fresh, late] = [
       report(1),
@@ -723,7 +725,7 @@ describe("task lists", () => {
 });
 
 describe("settings", () => {
-  it("are kept, listed with their defaults, taken back by null, and changed all or none", async () => {
+  it("are stored, listed with their defaults, reset by null, and changed all or none", async () => {
     const registry = evicting(newRegistry());
     expect(await registry.listSettings()).toEqual({
       lease_s: 60,
@@ -755,7 +757,10 @@ describe("settings", () => {
 });
 
 describe("cost", () => {
-  /** Fill a registry with tasks of 1,000 per needs, straight into its rows: 100,000 reports would take a minute. */
+  /**
+   * Fill a registry with tasks of 1,000 per needs, straight into its rows: 100,000 reports would
+   * take a minute.
+   */
   async function fill(registry: DurableObjectStub<WorkerRegistry>, tasks: number): Promise<void> {
     await registry.report(report(1_000_000, { priority: -1 }));
     await runInDurableObject(registry, (_instance, { storage }) => {
@@ -769,7 +774,7 @@ describe("cost", () => {
     await evictDurableObject(registry);
   }
 
-  it("of a question for work is the same with 10 tasks and with 100,000", async () => {
+  it("of a request for work is the same with 10 tasks and with 100,000", async () => {
     const reads: number[] = [];
     for (const tasks of [10, 100_000]) {
       const registry = newRegistry();
@@ -778,7 +783,7 @@ describe("cost", () => {
       await registry.report(report(2_000_000, { priority: 99, needs: { ...BLENDER, tags: ["gpu"] } }));
       const { read, written } = await rowsOf(registry, async (r) => expect(await ask(r, id)).toBe(4));
       expect(written).toBe(1);
-      // The last task but one: those before it have been refused.
+      // The last task but one: those before it have been declined.
       for (const refused of [4, 9])
         await patch(registry, id, { refused: { task_id: refused, retry_after_ms: 60_000 } });
       const again = await rowsOf(registry, async (r) => expect(await ask(r, id)).toBe(tasks === 10 ? 3 : 14));
@@ -792,7 +797,7 @@ describe("cost", () => {
     expect(Math.max(...reads)).toBeLessThan(40);
   });
 
-  it("of questions and reports is the same with 10 workers and with 10,000, but for one walk over their rows after an eviction", async () => {
+  it("of requests and reports is the same with 10 workers and with 10,000, except one walk over their rows after an eviction", async () => {
     const rows = [];
     for (const workers of [10, 10_000]) {
       const registry = newRegistry();
@@ -826,7 +831,7 @@ describe("cost", () => {
         r.report(report(1, { live_workers: [id], task: { status: "rendering" }, ...change })),
       );
     expect((await cost({ claimable: 9 })).written).toBe(1);
-    // Closing only deletes an index entry, and that is free.
+    // Closing only deletes an index entry, which is not billed.
     expect((await cost({ claimable: 0 })).written).toBe(1);
     expect((await cost({ claimable: 0, kept_off: [{ worker_id: id, until_ms: 9 }] })).written).toBe(1);
     expect((await cost({ claimable: 2 })).written).toBe(2);
@@ -841,7 +846,7 @@ describe("with task objects", () => {
   const asWorker = (secret: string) => async (method: string, path: string, json: unknown) =>
     await okJson(await send(method, path, { token: secret, json }), 200);
 
-  it("P8: a worker goes from its task to one of higher priority with its next frame, and back when that is done", async () => {
+  it("P8: a worker changes from its task to one of higher priority with its next frame, and back when that is done", async () => {
     const told = vi.spyOn(TaskDO.prototype, "outrank");
     const { id, secret } = await newHttpWorker("box");
     const call = asWorker(secret);

@@ -1,11 +1,12 @@
 /**
- * The seed's document, endpoint by endpoint: method, path, request fields, status, every response field and its type, in JSON
- * and as a form. Where HTTP itself forbids what the document says (a 204 with a body), design.md §5 says what is done instead.
+ * The seed's document, endpoint by endpoint: method, path, request fields, status, every response
+ * field and its type, in JSON and as a form. Where HTTP itself forbids what the document says (a
+ * 204 with a body), design.md §5 says what the manager does instead.
  */
 import { beforeAll, describe, expect, it } from "vitest";
 import { newTask, newWorker, okJson, problem, send, type Sent } from "./http-client.ts";
 
-/** Both ways to send a body; the clients of 2015 sent forms, in which everything is text. */
+/** Both ways to send a body; the clients of 2015 sent forms, in which every value is text. */
 const WAYS: [string, (fields: Record<string, unknown>) => Sent][] = [
   ["JSON", (fields) => ({ json: fields })],
   [
@@ -78,7 +79,7 @@ describe.each(WAYS)("the seed's tasks, as %s", (way, body) => {
       status: "queued",
       format: "",
     });
-    // `task_id` is the submitter's own: posting it again answers with the same task.
+    // `task_id` is the submitter's own: posting it again answers the same task.
     expect(await okJson(await send("POST", "/tasks", body(fields)), 202)).toMatchObject({ id: task["id"] });
   });
 
@@ -109,7 +110,7 @@ describe.each(WAYS)("the seed's tasks, as %s", (way, body) => {
     expect(await okJson(await send("GET", `/tasks/${id}`), 200)).toMatchObject({ frame_start: 7, frame_end: 9 });
   });
 
-  it("what the compiler cannot take is a 422 that names the field, and no task", async () => {
+  it("what the compiler cannot take is a 422 that names the field, and creates no task", async () => {
     const good = { type: "print_string", settings: '{"text":"hello","frames":"1"}', task_id: way === "JSON" ? 21 : 22 };
     for (const [fields, field] of [
       [{ ...good, type: "simple_blender" }, "type"],
@@ -342,7 +343,7 @@ describe("around the seed's endpoints", () => {
     await problem(await send(method, path, { json: { a: "x".repeat(2 * 1024 * 1024) } }), 413, "too_large");
   });
 
-  it("nothing of it answers without a token", async () => {
+  it("none of it answers without a token", async () => {
     for (const path of ["/tasks/1", "/workers", "/workers/1", "/settings", "/settings/lease_s"])
       await problem(await send("GET", path, { token: null }), 401, "unauthorized");
   });

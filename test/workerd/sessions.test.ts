@@ -15,7 +15,7 @@ function laterBy(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + ms });
 }
 
-/** Sign in; the cookie as a browser would send it back. */
+/** Sign in; returns the cookie as a browser would send it back. */
 async function signIn(token: string): Promise<string> {
   const answer = await send("POST", "/auth/session", { token: null, json: { token }, headers: { Origin: HOST } });
   await okJson(answer.clone() as Response, 201);
@@ -61,7 +61,7 @@ describe("a session", () => {
     await problem(await withCookie("GET", "/tasks", cookie), 401, "unauthorized");
   });
 
-  it("P9: acts for its role, and changes something only for our own page", async () => {
+  it("P9: acts for its role, and changes something only from our own page", async () => {
     const cookie = await signIn((await newToken("artist", "cleo")).token);
     const task = { type: "print_string", settings: { text: "x", frames: "1" } };
     for (const origin of [null, "https://evil.example", "null", "http://farm.example"])
@@ -75,7 +75,7 @@ describe("a session", () => {
     await problem(await send("GET", `/tasks/${id as number}/live`, { token: null, headers }), 403, "forbidden");
   });
 
-  it("P9: buys no access token, and is not bought by workers, join tokens or access tokens", async () => {
+  it("P9: gets no access token, and is not opened with workers' secrets, join tokens or access tokens", async () => {
     const cookie = await signIn(ADMIN_TOKEN);
     await problem(await withCookie("POST", "/auth/access", cookie, HOST), 403, "forbidden");
     const access = (await okJson(await send("POST", "/auth/access"), 200))["access_token"] as string;
@@ -119,7 +119,7 @@ describe("a session", () => {
     ).toBe(401);
   });
 
-  it("P9: that is forged, of another kind or empty lets nobody in, and a bad token at sign-in counts as a guess", async () => {
+  it("P9: that is forged, of another kind or empty is refused, and a bad token at sign-in counts as a guess", async () => {
     const cookie = await signIn(ADMIN_TOKEN);
     const [name, text = ""] = cookie.split("=");
     const access = (await okJson(await send("POST", "/auth/access"), 200))["access_token"] as string;
@@ -178,7 +178,7 @@ describe("a share link", () => {
     );
   });
 
-  it("signs the page in to that task, for no longer than it lasts itself", async () => {
+  it("signs the page in to that task, for no longer than the link is valid", async () => {
     const answer = await send("POST", "/auth/session", { token: null, json: { token } });
     expect(answer.headers.get("Set-Cookie")).toMatch(/Max-Age=3[56]\d\d;/);
     expect(await okJson(answer.clone() as Response, 201)).toMatchObject({ role: "share", name: "", task_id: id });
@@ -204,7 +204,7 @@ describe("a share link", () => {
     const anew = (await okJson(await send("POST", `/tasks/${mine}/share`, { token: ana.token, json: {} }), 201))[
       "token"
     ] as string;
-    // At once, although the link was good a moment ago.
+    // At once, although the link was valid a moment ago.
     await problem(await send("POST", "/auth/session", { token: null, json: { token: link } }), 401, "unauthorized");
     laterBy(60_000);
     await problem(await send("GET", `/tasks/${mine}`, { token: link }), 401, "unauthorized");

@@ -1,4 +1,7 @@
-/** Before each file of tests: bring its empty D1 up to date, as `wrangler d1 migrations apply` would. */
+/**
+ * Before each test file: apply the migrations to its empty D1, as `wrangler d1 migrations apply`
+ * does.
+ */
 import { applyD1Migrations, type D1Migration } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import type { Env } from "../../src/rpc/env.ts";

@@ -1,6 +1,7 @@
 /**
- * Lease calls that come while the storage is busy share a row: each is answered as if it had come alone, none before the row is
- * written, and what could not be written was never so, for nobody (P4).
+ * Group commit: lease calls that come while the storage is busy share a row. Each is answered as if
+ * it had come alone, and not before the row is written. The changes of a refused row are never
+ * visible (P4).
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
@@ -101,7 +102,7 @@ test("P4: calls of 32 workers at one instant write one row, and all of them are 
   expect((await view(id)).frames).toMatchObject({ leased: WORKERS, done: WORKERS });
 });
 
-test("P4: a call is not answered before its row is written; a look in between has it written first", async () => {
+test("P4: a call is not answered before its row is written; a read in between first writes the row", async () => {
   const id = await submit("1-3");
   await inside(id, async ({ task, storage }) => {
     const { sync } = storage;
@@ -127,7 +128,7 @@ test("P4: a call is not answered before its row is written; a look in between ha
   expect((await view(id)).frames.leased).toBe(2);
 });
 
-test("P4: when the row is refused, every call of it fails, no look has seen any of it, and the same calls work later", async () => {
+test("P4: when the row is refused, every call in it fails, no read has seen any of it, and the same calls work later", async () => {
   const id = await submit("1-10");
   const before = await lease(id, 9);
   const bodies = [1, 2, 3].map(() => claimBody());
@@ -135,7 +136,8 @@ test("P4: when the row is refused, every call of it fails, no look has seen any 
     const { task } = object;
     await refusing(object.storage, /^INSERT/, async () => {
       const calls = bodies.map((body, i) => task.claim({ id: i + 1 }, body));
-      // Refused by what the others have done: that is not so, either.
+      // Refused because of the other calls' changes: these are not committed, so this answer does
+      // not hold, either.
       const other = task.renew({ id: 9 }, "0c55b5f5-6b0d-4b3c-8f3f-0d6f0c8f7a11", {
         attempt: 2,
         done: [],
@@ -156,7 +158,7 @@ test("P4: when the row is refused, every call of it fails, no look has seen any 
   expect((await view(id)).frames).toMatchObject({ leased: 4, pending: 6 });
 });
 
-test("P7: what a refused row held is in no history; made again, it is told once", async () => {
+test("P7: what a refused row held is not in the history; when the calls are made again, each event is written once", async () => {
   const id = await submit("1-4", { lease_ms: 3_600_000 });
   const leases = [await lease(id, 1), await lease(id, 2)];
   const done = [await rendered(leases[0]!), await rendered(leases[1]!)];
@@ -184,7 +186,7 @@ test("P7: what a refused row held is in no history; made again, it is told once"
   expect((await view(id)).frames).toMatchObject({ leased: 0, done: 2, pending: 2 });
 });
 
-test("P5: an object that had nothing to do any more wakes when the leases of a shared row end", async () => {
+test("P5: an object without further work wakes when the leases of a shared row end", async () => {
   const id = await submit("1-3", { lease_ms: 5_000 });
   for (let i = 0; (await alarmOf(id)) !== null; i++) {
     if (i === 10) throw new Error("a task on which nothing happens has something to do for ever");
@@ -199,7 +201,7 @@ test("P5: an object that had nothing to do any more wakes when the leases of a s
   expect((await view(id)).frames).toMatchObject({ leased: 0, pending: 3 });
 });
 
-test("P4: a lease that has run out is out of the rows with the next call, also with a refused one and where all its frames are done", async () => {
+test("P4: an expired lease leaves the rows with the next call, also with a refused one and where all its frames are done", async () => {
   const id = await submit("1-2");
   const given = await lease(id, 1);
   const stale = { attempt: given.attempt, progress: null };
@@ -214,7 +216,7 @@ test("P4: a lease that has run out is out of the rows with the next call, also w
   expect([await written(), await written()]).toEqual([1, 0]);
 });
 
-test("P4: storage that cannot say when it is idle, or says so by failing, holds up no call", async () => {
+test("P4: storage that cannot say when it is idle, or says so by failing, delays no call", async () => {
   const id = await submit("1-9");
   await inside(id, async ({ task, storage }) => {
     const { sync } = storage;
@@ -253,8 +255,11 @@ test("P4: a row that is refused in the same instant fails its call, also where t
 });
 
 describe("dependents", () => {
-  /** Have the first `dependencyMoved` that is made answered late: it is under way from `begun` until `go` is called. */
-  function slowNews(): { begun: Promise<void>; go: () => void; told: DependencyProgress[] } {
+  /**
+   * Delay the answer to the first `dependencyMoved` call: it is under way from `begun` until `go`
+   * is called.
+   */
+  function delayFirstUpdate(): { begun: Promise<void>; go: () => void; told: DependencyProgress[] } {
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     const { promise: gone, resolve: go } = Promise.withResolvers<void>();
     const told: DependencyProgress[] = [];
@@ -283,7 +288,7 @@ describe("dependents", () => {
     await ring(id);
     await object(id).patch({ status: "requeue", frames: "1" }, admin, null);
     const again = await lease(id, 1);
-    const { begun, go, told } = slowNews();
+    const { begun, go, told } = delayFirstUpdate();
     const rings = ring(id);
     await begun;
     const frames = await rendered(again);
@@ -309,14 +314,14 @@ describe("dependents", () => {
     for (const dependent of dependents) expect((await view(dependent)).waits_for).toEqual([]);
   });
 
-  test("are told of an end that comes while they are told of something else", async () => {
+  test("are told of an end that comes while they are being told of something else", async () => {
     for (const end of ["completed", "removed"] as const) {
       const id = await submit("1-2", { lease_ms: 3_600_000 });
       const dependent = await submit("1-2", { depends_on: [{ task: id, frames: "same" }] });
       await complete(await lease(id, 1), 1);
       const last = await lease(id, 1);
       later(2_000);
-      const { begun, go, told } = slowNews();
+      const { begun, go, told } = delayFirstUpdate();
       const rings = ring(id);
       await begun;
       if (end === "completed") await complete(last, 1);
@@ -336,7 +341,7 @@ describe("dependents", () => {
   });
 });
 
-test("one report at a time, also when a look at the task writes something that is worth a report by itself", async () => {
+test("reports go out one at a time, also when reading the task writes something that needs a report itself", async () => {
   const definition = definitionOf("demo_render", { frames: "1-3" }, { id: 1 });
   const task = { definition, terms: termsOf(definition), record: newRecord(definition, 0) };
   let [made, under, most] = [0, 0, 0];
@@ -374,7 +379,7 @@ test("one report at a time, also when a look at the task writes something that i
   expect(task.record.chores.report_due_ms).toBeNull();
 });
 
-test("P4, P10: an object that cannot read its rows after a refused write does not say that its task is gone", async () => {
+test("P4, P10: an object that cannot read its rows after a refused write does not answer that its task is gone", async () => {
   const id = await submit("1-3");
   await inside(id, async (inner) => {
     await refusing(inner.storage, /./, async () => {
@@ -388,7 +393,7 @@ test("P4, P10: an object that cannot read its rows after a refused write does no
   expect((await object(id).view()).ok).toBe(true);
 });
 
-test("P4: a call that breaks off halfway takes those with it whose changes lie beside its own, and all of them work again", async () => {
+test("P4: a call that breaks off halfway also fails the pending calls of the same row, and all of them work again", async () => {
   const id = await submit("1-100", { chunk: 16, lease_ms: 3_600_000 });
   const held = await lease(id, 2);
   const done = await rendered(held);

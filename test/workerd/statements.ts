@@ -1,13 +1,16 @@
-/** The SQL statements of an object, watched from within it: how many rows they cost, and having some refused. */
+/**
+ * Watches the SQL statements of an object from inside it: counts their rows, or refuses some of
+ * them.
+ */
 export interface Rows {
   read: number;
   written: number;
 }
 
-/** What a refused statement throws. */
+/** The message that a refused statement throws. */
 export const FULL = "the database is full";
 
-/** Rows that the object's statements read and write until `work` is over. */
+/** Rows that the object's statements read and write until `work` has ended. */
 export async function rowsWhile(storage: DurableObjectStorage, work: () => unknown): Promise<Rows> {
   const cursors: Pick<SqlStorageCursor<Record<string, SqlStorageValue>>, "rowsRead" | "rowsWritten">[] = [];
   await replacing(
@@ -20,14 +23,17 @@ export async function rowsWhile(storage: DurableObjectStorage, work: () => unkno
       },
     work,
   );
-  // A cursor counts while it is read: only now.
+  // A cursor counts rows while it is read, so they are added up only now.
   return {
     read: cursors.reduce((rows, { rowsRead }) => rows + rowsRead, 0),
     written: cursors.reduce((rows, { rowsWritten }) => rows + rowsWritten, 0),
   };
 }
 
-/** The object's statements that `match` are not made until `work` is over: they throw `FULL`. */
+/**
+ * Until `work` has ended, the object's statements that `match` are not carried out: they throw
+ * `FULL`.
+ */
 export async function refusing<T>(storage: DurableObjectStorage, match: RegExp, work: () => Promise<T>): Promise<T> {
   return await replacing(
     storage,

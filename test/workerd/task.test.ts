@@ -72,7 +72,7 @@ async function frames(id: number): Promise<Frame[]> {
   return page.value.frames;
 }
 
-/** P1 from the rows: counters equal what the frames themselves say. */
+/** P1 from the rows: the counters equal what the frames themselves say. */
 async function audit(id: number): Promise<void> {
   const { frames: counts } = await view(id);
   const counted = { total: 0, pending: 0, leased: 0, done: 0, failed: 0, skipped: 0 };
@@ -94,7 +94,7 @@ async function history(id: number): Promise<HistoryEvent[]> {
   return rows.results.flatMap((row) => JSON.parse(row.events) as HistoryEvent[]).sort((a, b) => a.seq - b.seq);
 }
 
-/** Three workers the registry counts as online and able. */
+/** Three workers that the registry counts as online and able. */
 async function threeWorkers(): Promise<number[]> {
   const registry = registryStub(env) as unknown as RegistryRpc;
   const ids: number[] = [];
@@ -112,7 +112,7 @@ async function threeWorkers(): Promise<number[]> {
 
 afterEach(() => vi.useRealTimers());
 
-test("P4: a task goes through its whole life with an eviction between every two calls", async () => {
+test("P4: a task goes through all its states with an eviction between every two calls", async () => {
   const id = await submit({ frames: "1-3" });
   const evict = () => evictDurableObject(taskStub(env, id));
   await evict();
@@ -230,7 +230,7 @@ test("P3: a repeated completion gets the same outcome and the same next lease", 
   expect(without).toMatchObject({ ok: true, value: { committed: 1 } });
 });
 
-test("P5: the alarm gives a silent worker's frames back after the lease, by itself and also after an eviction", async () => {
+test("P5: the alarm returns a silent worker's frames after the lease, by itself and also after an eviction", async () => {
   const id = await submit({ frames: "1-2", lease_ms: 5_000 });
   const given = await lease(id, 1);
   const armed = await runInDurableObject(taskStub(env, id), (_, state) => state.storage.getAlarm());
@@ -245,7 +245,7 @@ test("P5: the alarm gives a silent worker's frames back after the lease, by itse
   expect((await view(id)).frames).toMatchObject({ pending: 2, leased: 0 });
 });
 
-test("renewals are kept in memory and written when less than half of the lease is left, so an eviction never takes a held lease", async () => {
+test("renewals are kept in memory and written when less than half of the lease is left, so an eviction never ends a held lease", async () => {
   const id = await submit({ frames: "1" });
   const given = await lease(id, 1);
   for (let i = 0; i < 6; i++) {
@@ -262,7 +262,7 @@ test("renewals are kept in memory and written when less than half of the lease i
   expect((await view(id)).frames.leased).toBe(1);
 });
 
-test("P6: a frame fails after three workers failed it, and the task tells the renderer's own words", async () => {
+test("P6: a frame fails after three workers failed it, and the task shows the renderer's own words", async () => {
   const id = await submit({ frames: "1-2" });
   const good = await lease(id, 9);
   await object(id).complete({ id: 9 }, good.lease_id, { attempt: good.attempt, done: await done(good), next: null });
@@ -287,7 +287,7 @@ test("P6: a frame fails after three workers failed it, and the task tells the re
   expect(await view(id)).toMatchObject({ status: "queued", error: null, frames: { pending: 1, failed: 0, done: 1 } });
 });
 
-test("P7: history waits out a D1 that fails, without stopping work, and arrives once", async () => {
+test("P7: history waits until a failing D1 works again, without stopping work, and arrives once", async () => {
   const id = await submit({ frames: "1-2" });
   const prepare = vi.spyOn(env.HISTORY, "batch").mockRejectedValue(new Error("D1_ERROR: overloaded"));
   const given = await lease(id, 1);
@@ -315,7 +315,7 @@ test("P7: history waits out a D1 that fails, without stopping work, and arrives 
   expect((await history(id)).map((e) => e.kind)).toEqual(["submitted", "done", "done", "completed"]);
 });
 
-test("superseded uploads are swept when their grant has run out; committed bytes stay", async () => {
+test("superseded uploads are swept when their grant has expired; committed bytes stay", async () => {
   const id = await submit({ frames: "1-2", chunk: 2, lease_ms: 5_000 });
   const old = await lease(id, 1);
   const part = await done(old);
@@ -328,7 +328,7 @@ test("superseded uploads are swept when their grant has run out; committed bytes
   expect(left.objects.map((o) => o.key)).toEqual([outputKey(id, old.attempt, old.plan.outputs[0]!.name)]);
 });
 
-test("depends_on: a task waits for the whole of another, or frame by frame, also across evictions", async () => {
+test("depends_on: a task waits for all of another, or frame by frame, also across evictions", async () => {
   const a = await submit({ frames: "1-2" });
   const whole = await submit({ frames: "1-2", depends_on: [{ task: a, frames: "all" }] });
   const same = await submit({ frames: "1-3", depends_on: [{ task: a, frames: "same" }] });
@@ -352,7 +352,7 @@ test("depends_on: a task waits for the whole of another, or frame by frame, also
   expect((await lease(same, 4)).frames).toBe("3");
 });
 
-test("a removed task is gone at once, its files and storage follow, its dependents are told, its history stays", async () => {
+test("a removed task is gone at once; its files and storage are deleted, its dependents are told, its history stays", async () => {
   const a = await submit({ frames: "1-2" });
   const dependent = await submit({ frames: "1", depends_on: [{ task: a, frames: "all" }] });
   const given = await lease(a, 1);
@@ -382,7 +382,7 @@ test("a removed task is gone at once, its files and storage follow, its dependen
   expect(listed.value.tasks.map((t) => t.id)).not.toContain(a);
 });
 
-test("cancel takes leases away at once, pause lets them finish, resume and requeue go on", async () => {
+test("cancel ends leases at once, pause lets them finish, resume and requeue go on", async () => {
   const id = await submit({ frames: "1-3" });
   const given = await lease(id, 1);
   await object(id).patch({ status: "pause" }, admin, null);
@@ -409,7 +409,7 @@ test("cancel takes leases away at once, pause lets them finish, resume and reque
   await audit(id);
 });
 
-test("P8: a claim from before a higher priority called is sent back to the registry, a newer one is served", async () => {
+test("P8: a claim from before a preemption is sent back to the registry, a newer one is served", async () => {
   const id = await submit({ frames: "1-3" });
   await object(id).outrank(7);
   await evictDurableObject(taskStub(env, id));
@@ -417,7 +417,7 @@ test("P8: a claim from before a higher priority called is sent back to the regis
   expect((await claim(id, 1, claimBody(undefined, 7))).lease).not.toBeNull();
 });
 
-test("an object that was only asked about leaves no database behind", async () => {
+test("an object that was only read stores no database", async () => {
   const stub = taskStub(env, 987_654);
   expect(await object(987_654).view()).toMatchObject({ ok: false, error: { code: "not_found" } });
   const tables = await runInDurableObject(stub, (_, state) =>
@@ -426,7 +426,7 @@ test("an object that was only asked about leaves no database behind", async () =
   expect(tables.n).toBe(0);
 });
 
-test("the log is bounded, clean of control characters, and comes with the lease calls", async () => {
+test("the log is bounded, has no control characters, and comes with the lease calls", async () => {
   const id = await submit({ frames: "1-2" });
   const given = await lease(id, 1);
   await object(id).renew({ id: 1 }, given.lease_id, {

@@ -1,7 +1,7 @@
 /**
- * Upgrade: objects whose rows an older version of the manager wrote. This version opens them, brings their schema up to
- * date, and goes on. Each fixture holds the rows of a real farm, recorded from the version that it names
- * (`test/chaos/fixtures/take.ts`).
+ * Upgrade: objects whose rows an older version of the manager wrote. This version opens them,
+ * upgrades their schema, and continues their work. Each fixture holds the rows of a real farm,
+ * recorded from the version that it names (`test/chaos/fixtures/take.ts`).
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
@@ -36,7 +36,7 @@ interface Taken {
 
 const registry = (): RegistryRpc => registryStub(env) as unknown as RegistryRpc;
 
-/** Put an older version's rows in the place of what an object has. */
+/** Replace the rows of an object with those of an older version. */
 async function put(stub: DurableObjectStub, { create, tables }: Store): Promise<void> {
   await evictDurableObject(stub).catch(() => undefined);
   await runInDurableObject(stub, async (_, { storage }) => {
@@ -58,7 +58,7 @@ async function put(stub: DurableObjectStub, { create, tables }: Store): Promise<
   await evictDurableObject(stub);
 }
 
-/** Let the objects of this test run stand as the fixture has them, ten seconds after it was recorded. */
+/** Give the objects of this test run the fixture's rows, ten seconds after it was recorded. */
 async function restore(taken: Taken): Promise<void> {
   vi.useFakeTimers({ toFake: ["Date"], now: taken.taken_ms + 10_000 });
   await env.HISTORY.exec("DELETE FROM history");
@@ -74,7 +74,7 @@ async function restore(taken: Taken): Promise<void> {
 const rowsOf = async (id: number, sql: string): Promise<Row[]> =>
   await runInDurableObject(stubOf(id), (_, { storage }) => storage.sql.exec<Row>(sql).toArray());
 
-/** Render what a task still has to give, one lease after the other. */
+/** Render all remaining frames of a task, one lease after the other. */
 async function finish(id: number, worker: number): Promise<void> {
   for (let given = (await claim(id, worker)).lease; given; given = (await claim(id, worker)).lease)
     expect((await complete(given, worker)).ok).toBe(true);
@@ -89,7 +89,7 @@ describe.each([
   beforeAll(async () => await restore(taken));
   afterAll(() => vi.useRealTimers());
 
-  test("stands as it was left", async () => {
+  test("has the state in which it was left", async () => {
     const counts = { total: 12, pending: 7, leased: 1, done: 2, failed: 1, skipped: 1 };
     expect(await view(1)).toMatchObject({ status: "rendering", task_id: 41, frames: counts });
     expect(await view(2)).toMatchObject({ frames: { total: 12, pending: 12 } });
@@ -100,7 +100,7 @@ describe.each([
     expect(failed).toMatchObject({ ok: true, value: { frames: [{ frame: 2, error: "no camera", failures: 1 }] } });
   });
 
-  test("P4: what its journal says is not written over by what comes next", async () => {
+  test("P4: what its journal says is not overwritten by later changes", async () => {
     const given = [];
     for (let i = 0; i < 6; i++) given.push((await claim(4, 2)).lease!);
     await evictDurableObject(stubOf(4));
@@ -110,7 +110,7 @@ describe.each([
     expect(await view(4)).toMatchObject({ frames: { done: 136, leased: 0, pending: 14 } });
   });
 
-  test("P9: knows its workers, tokens and settings, and what has come since", async () => {
+  test("P9: knows its workers, tokens and settings, and those made since", async () => {
     expect(Object.keys(await registry().listWorkers()).toSorted()).toEqual(["anvil", "bellows"]);
     const secret = String(taken.registry.tables["workers"]![0]!["secret_sha256"]);
     expect(await registry().authenticate(secret)).toMatchObject({ role: "worker", id: 1 });
@@ -128,7 +128,7 @@ describe.each([
     expect(await registry().removeWebhook(hook.id)).toEqual({ ok: true, value: null });
   });
 
-  test("P2, P3: the lease that was live is still the worker's, under its key, its attempt and its id", async () => {
+  test("P2, P3: the lease that was live still belongs to the worker, under its key, its attempt and its id", async () => {
     const held = taken.live_claim ?? claimIn(taken);
     const again = await object(1).claim({ id: held.worker }, { key: held.key, platform: "linux", epoch: 99 });
     const given = again.ok ? again.value.lease : null;
@@ -139,7 +139,7 @@ describe.each([
     expect((await rowsOf(1, "SELECT version FROM journal")).length).toBeGreaterThan(0);
   });
 
-  test("P3, P7: finishes: every frame once, every event told once, no stray left", async () => {
+  test("P3, P7: finishes: every frame and every event once, no unreferenced file left", async () => {
     expect(await object(3).patch({ status: "resume" }, admin, null)).toMatchObject({ ok: true });
     expect(await object(1).patch({ status: "requeue", frames: "2" }, admin, null)).toMatchObject({ ok: true });
     await finish(1, 1);
@@ -174,7 +174,9 @@ describe.each([
 
 describe("P9: a farm of release 9991c53, over HTTP", () => {
   const taken = release9991c53;
-  /** As the release's manager had it (`test/chaos/manager-child.ts`): it signs share links. */
+  /**
+   * The key that the release's manager had (`test/chaos/manager-child.ts`): it signs share links.
+   */
   const signing = { TABLAO_SIGNING_KEY: "key-of-chaos-admin-token-0123456789abcdef" };
   const withBearer = (token: string): RequestInit => ({ headers: { Authorization: `Bearer ${token}` } });
 
@@ -184,7 +186,7 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
     vi.restoreAllMocks();
   });
 
-  test("a token that was made then opens it, and sees the finished frames", async () => {
+  test("a token that was made then still works, and sees the finished frames", async () => {
     const { artist } = taken.credentials;
     const listed = await okJson(await send("GET", "/tasks", { token: artist }), 200);
     expect((listed["tasks"] as { id: number }[]).map(({ id }) => id).toSorted((a, b) => a - b)).toEqual([
@@ -196,7 +198,7 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
     expect([file.status, await file.text()]).toEqual([200, "pixels of frame_0003.png"]);
   });
 
-  test("a share link that was made then opens its task and no other; a revoked one stays revoked", async () => {
+  test("a share link that was made then gives access to its task and no other; a revoked one stays revoked", async () => {
     const { share, revoked } = taken.credentials;
     const opened = await okJson(await ask("/tasks/5", signing, withBearer(share)), 200);
     expect(opened).toMatchObject({ id: 5, status: "completed" });
@@ -204,7 +206,7 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
     await problem(await ask("/tasks/5", signing, withBearer(revoked)), 401, "unauthorized");
   });
 
-  test("P13: a webhook's deliveries that waited then are sent", async () => {
+  test("P13: the webhook deliveries that waited then are sent", async () => {
     const sent: { id: string | null; event: string | null; task: number }[] = [];
     vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
       const request = new Request(input, init);

@@ -1,4 +1,4 @@
-/** Webhooks: signed, retried, and told what became of a task exactly when something did. */
+/** Webhooks: signed, retried, and sent exactly once for each event of a task. */
 import { runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it, vi, type Mock } from "vitest";
@@ -46,7 +46,10 @@ const hook = async (json: object = { url: "https://hooks.example/render" }): Pro
 const deliveriesOf = async (id: number): Promise<Delivery[]> =>
   (await okJson(await send("GET", `/webhooks/${id}/deliveries`), 200))["deliveries"] as Delivery[];
 
-/** Let the clock stand this much later, the registry's alarm ring, and all that is due then come to its end. */
+/**
+ * Move the clock forward by this much, run the registry's alarm, and finish everything that is due
+ * then.
+ */
 async function ring(afterMs = 0): Promise<void> {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + afterMs });
   const over = async (): Promise<boolean> => {
@@ -69,7 +72,7 @@ async function becomes(
   await registry.report(report(id, { task: { status, frames, name: "shot" }, claimable: status === "queued" ? 1 : 0 }));
 }
 
-it("tells of the first frame, the end and a failure, once each, signed with the hook's secret", async () => {
+it("reports the first frame, the end and a failure, once each, signed with the hook's secret", async () => {
   const { id, secret } = await hook();
   const task = nextTask++;
   for (const [status, done] of [
@@ -132,7 +135,7 @@ it("tells of the first frame, the end and a failure, once each, signed with the 
   expect(stored).not.toContain(secret);
 });
 
-it("tries again, later and later, whatever goes wrong, and gives up in the end", async () => {
+it("tries again after longer and longer waits, whatever the failure, and gives up in the end", async () => {
   const { id } = await hook({ url: "https://hooks.example/down", events: ["task.completed"] });
   const wrong = [
     async () => new Response(null, { status: 500 }),
@@ -185,7 +188,7 @@ it("an event is written with the report that made it, and the alarm is set for i
   expect(received).toHaveLength(2);
 });
 
-it("a removed hook hears nothing more; other hooks do", async () => {
+it("a removed hook receives nothing more; other hooks do", async () => {
   const [gone, stays] = [await hook(), await hook({ url: "https://hooks.example/stays" })];
   const task = nextTask++;
   await becomes(task, "rendering", 0);
@@ -211,7 +214,7 @@ it.each([
   expect(errors?.map(({ field }) => field)).toEqual(["url"]);
 });
 
-it("http is for this machine only", async () => {
+it("http is allowed for this machine only", async () => {
   for (const url of ["http://localhost:9000/x", "http://127.0.0.1/x", "http://[::1]:1/x"])
     expect((await hook({ url })).url).toBe(url);
   await problem(await send("POST", "/webhooks", { json: { url: "http://127.0.0.1.evil.example/" } }), 422, "invalid");

@@ -1,6 +1,7 @@
 /**
- * Real agents with real processes, against the manager on workerd's own socket: how long a slot stands still between two frames,
- * how soon new work starts, and how many tiny frames a second 32 slots do.
+ * Real agents with real processes, against the manager on workerd's own socket: how long a slot is
+ * idle between two frames, how soon new work starts, and how many tiny frames a second 32 slots
+ * complete.
  */
 import { ManagerClient } from "../../../src/client/manager-client.ts";
 import { logPageSchema, taskSchema, type LogPage } from "../../../src/protocol/task.ts";
@@ -18,11 +19,14 @@ const START_MS = 1_000;
 const FRAMES = 400;
 const AGENTS = 4;
 const SLOTS = 8;
-/** Afanasy on another machine of two cores: 400 tasks, 8 agents of 4 slots, 25 s; bound by its one-second heartbeat. */
+/**
+ * Afanasy on another machine of two cores: 400 tasks, 8 agents of 4 slots, 25 s; limited by its
+ * one-second heartbeat.
+ */
 const AFANASY_PER_SECOND = 16;
 const TIMES_AFANASY = 10;
 
-/** Prints the instant at which it runs. */
+/** Prints the time at which it runs. */
 const CLOCK = { program: "/bin/date", args: ["+%s%3N"] };
 /** Does nothing, as Afanasy's tasks did. */
 const NOTHING = { program: "/bin/true", args: [] };
@@ -60,7 +64,9 @@ async function run(runtime: Runtime, client: ManagerClient, exec: object, frames
   return id;
 }
 
-/** When each frame's process ran: the log has one entry an attempt, and one frame has one attempt. */
+/**
+ * When each frame's process ran: the log has one entry per attempt, and each frame has one attempt.
+ */
 async function startsOf(client: ManagerClient, id: number): Promise<Map<number, number>> {
   const lines: LogPage["lines"] = (await client.call(logPageSchema, "GET", `/tasks/${id}/log?limit=1000`)).lines;
   return new Map(lines.map(({ attempt, text }) => [attempt!, Number(/\d{13}/.exec(text)?.[0])]));

@@ -1,4 +1,7 @@
-/** How much of a slot's time is Blender's: light frames, chunk auto, a real agent. The rest is claims, uploads and start. */
+/**
+ * The share of a slot's time that Blender uses: light frames, chunk auto, a real agent. Claims,
+ * uploads and start take the rest.
+ */
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { execFileSync } from "node:child_process";
 import { tmpdir } from "node:os";
@@ -65,7 +68,7 @@ async function shareOf(program: string, what: string, ffmpeg: boolean): Promise<
       .split("\n")
       .map((line) => line.split(" ").map(Number));
     const inBlender = runs.reduce((sum, [from, to]) => sum + (to! - from!) / 1e9, 0);
-    // From its first start on: what came before is the submission's.
+    // From Blender's first start: the time before belongs to the submission.
     const wall = (ended - began) / 1_000 - startedAfter(began, runs[0]![0]!);
     const row: Row = {
       what,
@@ -82,7 +85,7 @@ async function shareOf(program: string, what: string, ffmpeg: boolean): Promise<
   }
 }
 
-/** Seconds from `began` (monotonic) to an instant in nanoseconds. */
+/** Seconds from `began` (monotonic) to a time in nanoseconds. */
 function startedAfter(began: number, atNs: number): number {
   return (atNs / 1e6 - (performance.timeOrigin + began)) / 1_000;
 }
@@ -95,7 +98,7 @@ function blenderHere(): string | null {
   }
 }
 
-/** Blender, with a note of when each run began and ended. */
+/** A script that runs Blender and notes when each run began and ended. */
 function timedProgram(folder: string, program: string, times: string): string {
   const file = path.join(folder, "blender");
   const script = `#!/bin/sh

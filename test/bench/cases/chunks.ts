@@ -1,4 +1,7 @@
-/** The end of a task: how long workers stand idle there, with chunk auto and with fixed chunks. Frames of a recorded shot. */
+/**
+ * The end of a task: how long workers are idle there, with chunk auto and with fixed chunks. Frames
+ * of a recorded shot.
+ */
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { simulateChunks } from "../../support/chunk-simulation.ts";

@@ -1,4 +1,7 @@
-/** Rows, requests and dollars per frame, counted over whole tasks as agents do them. Guarded by `test/workerd/costs.test.ts`. */
+/**
+ * Rows, requests and dollars per frame, counted over whole tasks as agents do them.
+ * `test/workerd/costs.test.ts` guards them.
+ */
 import {
   billOf,
   LIGHT,
@@ -16,7 +19,7 @@ import { startCounted } from "../runtime.ts";
 interface Kind {
   what: string;
   work: WholeTask;
-  /** At most, per frame. */
+  /** The most per frame. */
   goal: { rows?: number; requests?: number };
 }
 
@@ -26,7 +29,7 @@ const KINDS: readonly Kind[] = [
   { what: "chunk auto", work: { ...LIGHT, chunk: "auto" }, goal: { rows: 1 } },
   { what: "frames of 30 s, one to a lease", work: { ...SLOW, chunk: 1 }, goal: {} },
 ];
-/** At chunk 10, per million frames. */
+/** The most per million frames, at chunk 10. */
 const DOLLARS = 8;
 
 export const counts: Case = {

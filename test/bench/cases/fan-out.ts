@@ -1,4 +1,7 @@
-/** Two hundred pages on one task while it is hot, against a task that nobody watches: in turns, in one process. */
+/**
+ * Two hundred pages on one task while it is hot, compared with a task that no page watches:
+ * alternately, in one process.
+ */
 import { setTimeout } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { LIVE_EVERY_MS } from "../../../src/protocol/live.ts";
@@ -9,13 +12,16 @@ import { ADMIN_TOKEN, startRuntime } from "../runtime.ts";
 const PAGES = 200;
 const WORKERS = 32;
 const CYCLES = 5;
-/** Orders to a round: it takes longer than the time between two messages, and timers come to their turn between orders. */
+/**
+ * Orders in a round: it takes longer than the time between two messages, and timers can run between
+ * orders.
+ */
 const ORDERS = 40;
 const WARM_UP = 1;
 const ROUNDS = 24;
 const ROUNDS_MIN = 5;
 const BUDGET_MS = 30_000;
-/** What is left to be told after a round is told before the other one begins. */
+/** After a round, wait until its last messages are sent, before the other one begins. */
 const LAST_MESSAGE_MS = 3 * LIVE_EVERY_MS;
 const GOAL = 0.1;
 
@@ -47,7 +53,7 @@ export const fanOut: Case = {
       const endMs = performance.now() + BUDGET_MS;
       messages = 0;
       while (slower.length < ROUNDS && (slower.length < ROUNDS_MIN || performance.now() < endMs)) {
-        // In turns who comes first.
+        // The two take turns in going first.
         const first = slower.length % 2 === 0 ? await cycle(alone) : null;
         const with200 = await cycle(watched);
         await setTimeout(LAST_MESSAGE_MS);

@@ -1,4 +1,7 @@
-/** Flamenco 3's own manager as a process, and its workers' protocol, for comparison. Nothing of it is in this project. */
+/**
+ * Flamenco 3's own manager as a process, and its workers' protocol, for comparison. This project
+ * contains none of its code.
+ */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { createServer } from "node:net";
@@ -24,7 +27,7 @@ export class FlamencoSide implements Side {
     this.#agent = agent;
   }
 
-  /** Start the manager on an empty folder, and sign so many workers on. */
+  /** Start the manager on an empty folder, and sign on this many workers. */
   static async start(program: string, workers: number): Promise<FlamencoSide> {
     const folder = mkdtempSync(path.join(tmpdir(), "tablao-bench-flamenco-"));
     const port = await freePort();
@@ -106,7 +109,7 @@ export class FlamencoSide implements Side {
   }
 }
 
-/** A port nobody listens on. */
+/** A free port. */
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -1,4 +1,7 @@
-/** Whether a claim costs the same in a small farm and in a large one: time, rows read, rows written. Small and large in turns. */
+/**
+ * Whether a claim costs the same in a small farm and in a large one: time, rows read, rows written.
+ * Small and large alternate.
+ */
 import type { Case, Row } from "../case.ts";
 import { duration, median, short } from "../numbers.ts";
 import type { Claims, CountedOrder } from "../order.ts";
@@ -6,7 +9,7 @@ import { startCounted, type Runtime } from "../runtime.ts";
 
 const ROUNDS = 14;
 const CLAIMS = 6;
-/** From the smallest to the largest, at most. */
+/** The most that the largest farm may cost, as a multiple of the smallest. */
 const GOAL = 1.2;
 const MOST_ROWS_READ = 10;
 
@@ -63,7 +66,7 @@ async function compare(runtime: Runtime, what: string, orders: Map<number, Count
   const times = new Map<number, number[]>();
   const costs = new Map<number, Claims[]>();
   for (const [size, order] of orders) {
-    // Leases of all other workers are taken here, and code and pages become warm.
+    // This call takes the leases of all other workers, and warms up code and pages.
     await runtime.count(order);
     times.set(size, []);
     costs.set(size, []);

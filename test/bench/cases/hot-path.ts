@@ -1,6 +1,7 @@
 /**
- * The hot path against the platform: complete-and-next on one task's object, a frame to a lease, 32 workers, over RPC from
- * inside the runtime; against a bare object that writes two rows per call. The same process, in turns, many short rounds.
+ * The hot path compared with the platform: complete-and-next on one task's object, one frame per
+ * lease, 32 workers, over RPC from inside the runtime; against a bare object that writes two rows
+ * per call. In one process, alternately, in many short rounds.
  */
 import { existsSync } from "node:fs";
 import { childrenOf, cpuMs } from "../cpu.ts";
@@ -11,7 +12,9 @@ import { startRuntime } from "../runtime.ts";
 const WORKERS = 32;
 const CYCLES = 8;
 const WARM_UP = 8;
-/** Rounds end when there are enough, or when the time is up and there are some. */
+/**
+ * Rounds end when there are `ROUNDS`, or when the time is up and there are at least the minimum.
+ */
 const ROUNDS = 80;
 const ROUNDS_MIN = 9;
 const BUDGET_MS = 25_000;
@@ -19,7 +22,9 @@ const BUDGET_MS = 25_000;
 const TEXT = "x".repeat(540);
 const GOAL = 0.75;
 
-/** A file system in memory, where there is one: no disk then makes the two alike by being slower than both. */
+/**
+ * A file system in memory, where there is one. A disk slower than both would hide their difference.
+ */
 const IN_MEMORY = "/dev/shm";
 
 export const hotPath: Case = {

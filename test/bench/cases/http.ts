@@ -1,6 +1,7 @@
 /**
- * The hot path over HTTP: the real route with its token, validation and receipts, against a Worker that does nothing but call the
- * bare object with the same body. Both on workerd's own sockets, by the same client, in turns.
+ * The hot path over HTTP: the real route with its token, validation and receipts, compared with a
+ * Worker that only calls the bare object with the same body. Both on workerd's own sockets, by the
+ * same client, alternately.
  */
 import http from "node:http";
 import type { Claimed, Lease, Settled } from "../../../src/protocol/lease.ts";
@@ -41,7 +42,7 @@ export const overHttp: Case = {
         });
         const between = cpuMs(pids);
         const write = await timed(async (worker) => {
-          // As for the hot path: what a worker does to make its next call is done on both sides.
+          // As in the hot path: the work of a worker for its next call is done on both sides.
           for (let i = 0; i < CYCLES; i++)
             JSON.parse(await request(agent, "POST", runtime.bare, {}, client.completion(worker)));
         });
@@ -75,7 +76,9 @@ async function timed(each: (worker: number) => Promise<void>): Promise<number> {
   return performance.now() - began;
 }
 
-/** Workers of one task; their tokens and receipts are signed here, as the manager would. */
+/**
+ * Workers of one task; their tokens and receipts are signed here, as the manager would sign them.
+ */
 class Client {
   readonly seats: { token: string; lease: Lease | null }[] = [];
   readonly #agent: http.Agent;
@@ -97,7 +100,7 @@ class Client {
     this.seats[worker]!.lease = claimed.lease;
   }
 
-  /** The body of the call that says a worker's lease is done, and asks for the next. */
+  /** The body of the call that completes a worker's lease and asks for the next. */
   completion(worker: number): string {
     const lease = this.seats[worker]!.lease!;
     const [{ frame, name }] = lease.plan.outputs as [{ frame: number; name: string }];

@@ -1,4 +1,4 @@
-/** A farm that has nothing to do: a thousand connected workers, an hour of their pings. */
+/** A farm without work: a thousand connected workers, an hour of their pings. */
 import type { Case, Row } from "../case.ts";
 import type { Idle } from "../order.ts";
 import { startCounted } from "../runtime.ts";

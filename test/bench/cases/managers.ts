@@ -1,6 +1,7 @@
 /**
- * Manager against manager: Flamenco 3's own and ours, on one machine, in turns, over HTTP, with more and more queued tasks. A
- * poll is a free worker that asks until it has a task; a pair is the end of a task and the start of the next.
+ * Manager against manager: Flamenco 3's own and ours, on one machine, alternately, over HTTP, with
+ * more and more queued tasks. A poll is a free worker that asks until it has a task; a pair is the
+ * end of a task and the start of the next.
  *
  * `FLAMENCO_MANAGER` names a built `flamenco-manager`; without it the line is not run.
  */
@@ -19,9 +20,9 @@ const WORKERS = 8;
 const SIZES = [1_000, 25_000, 100_000];
 const ROUNDS = 8;
 const ROUNDS_MIN = 3;
-/** For each size. */
+/** Time for each size. */
 const BUDGET_MS = 15_000;
-/** At the largest size; at the others any lead will do. */
+/** The required lead at the largest size; at the others any lead is enough. */
 const TIMES = 20;
 
 export const managers: Case = {
@@ -51,9 +52,9 @@ export const managers: Case = {
 };
 
 interface Times {
-  /** Of each poll. */
+  /** Times of each poll. */
   polls: number[];
-  /** Of each round of polls, and of pairs. */
+  /** Times of each round of polls, and of pairs. */
   pollRounds: number[];
   pairRounds: number[];
 }

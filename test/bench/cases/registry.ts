@@ -1,4 +1,7 @@
-/** The registry, which is one object for the whole farm: task switches a second, against the bare object. See `docs/scaling.md`. */
+/**
+ * The registry, which is one object for the whole farm: task switches a second, compared with the
+ * bare object. See `docs/scaling.md`.
+ */
 import { childrenOf, cpuMs } from "../cpu.ts";
 import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
@@ -10,7 +13,10 @@ const WARM_UP = 5;
 const ROUNDS = 40;
 const ROUNDS_MIN = 9;
 const BUDGET_MS = 15_000;
-/** Two rows for a bare call, one for a switch: there is no goal but to know. */
+/**
+ * Bytes of a row. A bare call writes two rows and a switch one, so this line has no goal and only
+ * measures.
+ */
 const TEXT = "x".repeat(400);
 
 export const registry: Case = {

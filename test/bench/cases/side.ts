@@ -1,12 +1,12 @@
-/** What both can do. */
+/** What can be measured of both managers. */
 export interface Side {
-  /** A thousand more queued tasks, as one submission. */
+  /** Queue a thousand more tasks, as one submission. */
   addThousand(): Promise<void>;
   /** A free worker gets a task. */
   poll(worker: number): Promise<void>;
-  /** It has done it, and is free. */
+  /** The worker completes its task, and is free. */
   complete(worker: number): Promise<void>;
-  /** It has done it, and gets the next. */
+  /** The worker completes its task, and gets the next. */
   completeAndPoll(worker: number): Promise<void>;
   stop(): Promise<void>;
 }

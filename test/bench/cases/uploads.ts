@@ -1,6 +1,7 @@
 /**
- * Uploads as `tablao submit` does them (hash, ask what is missing, send small ones in batches, verified on arrival), against plain
- * PUTs of the same files by as many hands to the same local bucket, through a Worker that does nothing else.
+ * Uploads as `tablao submit` does them (hash, ask what is missing, send small files in batches,
+ * verified on arrival), compared with plain PUTs of the same files by as many concurrent senders to
+ * the same local bucket, through a Worker that does nothing else.
  */
 import { randomFillSync } from "node:crypto";
 import { mkdtempSync, openAsBlob, rmSync, writeFileSync } from "node:fs";
@@ -16,7 +17,7 @@ import { ADMIN_TOKEN, startRuntime, type Runtime } from "../runtime.ts";
 
 const GOAL = 0.6;
 /** Requests at a time, as `sendInputs` makes them. */
-const LANES = 3;
+const CONCURRENCY = 3;
 
 export const uploads: Case = {
   name: "uploads",
@@ -59,14 +60,14 @@ async function compare(
     };
     const put = async (): Promise<void> => {
       const began = performance.now();
-      await mapConcurrent(inputs, LANES, async ({ path: name, file }) => {
+      await mapConcurrent(inputs, CONCURRENCY, async ({ path: name, file }) => {
         const body = await openAsBlob(file);
         const response = await fetch(new URL(`/${name}`, runtime.bare), { method: "PUT", body });
         if (!response.ok) throw new Error(`PUT answered ${response.status}`);
       });
       plain.push((performance.now() - began) / 1_000);
     };
-    // Who is second finds the files in the machine's memory.
+    // Alternate: the second one finds the files in the machine's memory.
     await (round % 2 === 0 ? put().then(send) : send().then(put));
     for (const { file } of inputs) rmSync(file);
   }
@@ -77,14 +78,14 @@ async function compare(
     figure: percent(ratio),
     goal: "≥ 60 % of plain PUTs",
     reached: ratio >= GOAL,
-    detail: `${speed(ours)} against ${speed(plain)}, ${LANES} at a time; ours hashes them, asks what is missing, has each hash verified on arrival, and makes ${Math.round(requests / rounds)} requests of it`,
+    detail: `${speed(ours)} against ${speed(plain)}, ${CONCURRENCY} at a time; ours hashes them, asks what is missing, has each hash verified on arrival, and makes ${Math.round(requests / rounds)} requests of it`,
   };
 }
 
 function makeFiles(folder: string, name: string, files: number, bytes: number): LocalInput[] {
   const content = Buffer.allocUnsafe(bytes);
   return Array.from({ length: files }, (_, n) => {
-    // A megabyte of chance makes every file another one.
+    // A megabyte of random bytes makes every file different.
     randomFillSync(content, 0, Math.min(bytes, 1_000_000));
     const file = path.join(folder, `${name}-${n}`);
     writeFileSync(file, content);

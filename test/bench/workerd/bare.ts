@@ -1,6 +1,6 @@
 /**
- * The platform's own speed: a Durable Object that does one two-row SQL write per call, and a Worker that does nothing but
- * call it, or put a body into the bucket. What the manager is measured against.
+ * The platform's own speed: a Durable Object that does one two-row SQL write per call, and a Worker
+ * that only calls it, or puts a body into the bucket. The manager is compared with it.
  */
 import { DurableObject } from "cloudflare:workers";
 
@@ -9,7 +9,10 @@ interface Env {
   FILES: R2Bucket;
 }
 
-/** Rows the object goes round on: as many as a page's key moves over in a task of this size. */
+/**
+ * Number of rows that the object cycles through: as many as a page's key moves over in a task of
+ * this size.
+ */
 const ROWS = 1_000;
 
 export class BareDO extends DurableObject<Env> {
@@ -20,12 +23,12 @@ export class BareDO extends DurableObject<Env> {
     ctx.storage.sql.exec("CREATE TABLE IF NOT EXISTS cells (id INTEGER PRIMARY KEY, text TEXT NOT NULL)");
   }
 
-  /** Write two rows in one statement; answers how many calls there were. */
+  /** Write two rows in one statement; returns how many calls there were. */
   async write(text: string): Promise<number> {
     const calls = ++this.#calls;
     this.ctx.storage.sql.exec(
       "INSERT INTO cells (id, text) VALUES (0, ?1), (?2, ?1) ON CONFLICT (id) DO UPDATE SET text = excluded.text",
-      // Never the text that is there: SQLite would find the pages unchanged and write nothing.
+      // Each text is new: SQLite would find unchanged pages and write nothing.
       `${calls} ${text}`,
       1 + (calls % ROWS),
     );

@@ -1,6 +1,6 @@
 /**
- * The manager with its isolate metered. It serves what the manager serves, and carries out orders under `/counted`. Every
- * object of it runs in this isolate, so the meter sees all of them.
+ * The manager with its isolate metered. It serves what the manager serves, and carries out orders
+ * under `/counted`. All its objects run in this isolate, so the meter sees all of them.
  */
 import worker, { TaskDO, WorkerRegistry } from "../../../src/index.ts";
 import type { Env } from "../../../src/rpc/env.ts";
@@ -52,7 +52,8 @@ async function carryOut(order: CountedOrder, env: Env, ctx: ExecutionContext, me
     }
     case "claims": {
       const task = taskStub(env, order.task) as unknown as TaskRpc;
-      // Once; to look for each of ten thousand would take longer than the calls that are measured.
+      // Done once: doing it for each of ten thousand workers would take longer than the measured
+      // calls.
       if (!held.has(`${order.task}/1`))
         for (let worker = 1; worker <= order.workers; worker++) await claim(task, order.task, worker);
       await meter.quiet();
@@ -70,7 +71,7 @@ async function carryOut(order: CountedOrder, env: Env, ctx: ExecutionContext, me
       const registry = env.REGISTRY.getByName(order.name) as unknown as RegistryRpc;
       const caller = { role: "worker", id: 1, name: "worker:1" } as const;
       const ask = () => registry.patchWorker(1, { status: "available" }, caller, "192.0.2.1");
-      // The first one loads the fleet.
+      // The first request loads the fleet.
       await ask();
       await meter.read([registry]);
       for (let i = 0; i < order.claims; i++) {

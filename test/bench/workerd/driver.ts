@@ -1,6 +1,6 @@
 /**
- * Load from inside the runtime: calls objects over RPC as the manager's Worker does, so that neither HTTP nor a client's
- * speed is measured.
+ * Load from inside the runtime: calls objects over RPC as the manager's Worker does, so that
+ * neither HTTP nor a client's speed is measured.
  */
 import type { Complete } from "../../../src/protocol/lease.ts";
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
@@ -52,7 +52,7 @@ async function carryOut(order: Order, env: Env): Promise<{ calls: number }> {
       return { calls: order.workers.length * order.calls };
     }
     case "bare": {
-      // What a worker does to make its next call is no work of the object's: it is done on both sides.
+      // The work of a worker for its next call is not the object's: it is done on both sides.
       const lease = leases.values().next().value;
       const each = Array.from({ length: order.callers }, async () => {
         for (let i = 0; i < order.calls; i++) {
@@ -66,7 +66,7 @@ async function carryOut(order: Order, env: Env): Promise<{ calls: number }> {
   }
 }
 
-/** The call of a worker that has done its lease, and wants the next. */
+/** The call of a worker that completes its lease and asks for the next. */
 function completion(lease: UnsignedLease): Verified<Complete> {
   const list = parseFrameList(lease.frames);
   if (!list.ok) throw new Error(list.error);
@@ -86,7 +86,7 @@ async function cycle(env: Env, task: number, worker: number): Promise<void> {
   leases.set(seat, settled.value.next.lease);
 }
 
-/** The task that each worker was given last. */
+/** The task that each worker was assigned last. */
 const given = new Map<number, number>();
 
 async function ask(env: Env, worker: number): Promise<void> {

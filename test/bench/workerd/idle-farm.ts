@@ -1,4 +1,4 @@
-/** Connected workers that have nothing to do: what reaches the registry while their pings go on. */
+/** Connected workers without work: which events reach the registry while their pings go on. */
 import { PING, PING_MS, PONG } from "../../../src/protocol/worker.ts";
 import type { RegistryRpc } from "../../../src/rpc/registry.ts";
 import type { RegistryStub } from "../../../src/rpc/stubs.ts";
@@ -7,10 +7,10 @@ import { rowsWritten } from "../counts.ts";
 import type { Idle } from "../order.ts";
 import type { Meter } from "./meter.ts";
 
-/** Everything by which the platform can wake an object. */
+/** All handlers by which the platform can wake an object. */
 const HANDLERS = ["fetch", "alarm", "webSocketMessage", "webSocketClose", "webSocketError"] as const;
 
-/** Connect them, and let their pings go on for `forMs`. */
+/** Connect them, and send their pings for `forMs`. */
 export async function idleFarm(
   registry: RegistryStub,
   meter: Meter,

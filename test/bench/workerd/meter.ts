@@ -1,10 +1,10 @@
 /**
- * Counts what the platform bills, inside the isolate it is billed for: calls of objects as their callers make them, alarms,
- * rows by the cursors themselves, D1 by its own `meta`, operations of R2. It patches the prototypes of the bindings, so the
- * product runs as it is.
+ * Counts what the platform bills, inside the isolate that is billed: calls of objects as their
+ * callers make them, alarms, rows by the cursors themselves, D1 by its own `meta`, operations of
+ * R2. It patches the prototypes of the bindings, so the product runs unchanged.
  *
- * Alarms and the clock are the meter's: `setAlarm` is counted and noted, and `ring` runs what is due. So hours pass in
- * milliseconds, and counts come out the same each time.
+ * The meter controls alarms and the clock: `setAlarm` is counted and noted, and `ring` runs what is
+ * due. So hours pass in milliseconds, and counts are the same each time.
  */
 import type { Env } from "../../../src/rpc/env.ts";
 import { REGISTRY_NAME } from "../../../src/rpc/stubs.ts";
@@ -14,19 +14,19 @@ type Cursor = Pick<SqlStorageCursor<Record<string, SqlStorageValue>>, "rowsRead"
 type Method = (this: object, ...args: unknown[]) => unknown;
 type Alarmed = { ctx: DurableObjectState; alarm(): Promise<void> };
 
-/** What the meter adds to a class of objects. */
+/** The methods that the meter adds to a class of objects. */
 interface Metered {
-  /** Count rows from now on; of those counted so far, take in what this object's cursors say. */
+  /** Count rows from now on; add what the cursors of this object have counted so far. */
   meterRows(): Promise<void>;
-  /** Run its alarm if it is due at `nowMs`; answers when it is next due. */
+  /** Run its alarm if it is due at `nowMs`; returns when it is next due. */
   meterRing(nowMs: number): Promise<number | null>;
 }
 
 export class Meter {
   readonly counts: Counts = emptyCounts();
-  /** Instant that `Date.now()` answers while the meter's clock runs. */
+  /** The time that `Date.now()` returns while the meter's clock runs. */
   nowMs: number;
-  /** By the database they are of. */
+  /** By the database that they read. */
   readonly #cursors = new Map<object, Cursor[]>();
   readonly #alarms = new WeakMap<object, number>();
   readonly #realNow = Date.now;
@@ -34,7 +34,10 @@ export class Meter {
   /** Calls of objects that have not been answered. */
   #underWay = 0;
 
-  /** `classes`: those whose objects are metered; `env`: any of their bindings, all share their prototypes. */
+  /**
+   * `classes`: the classes whose objects are metered; `env`: any of their bindings, because all
+   * share their prototypes.
+   */
   constructor(classes: readonly { prototype: object }[], env: Env, nowMs: number) {
     this.nowMs = nowMs;
     const rows = (storage: DurableObjectStorage): void => this.#rows(storage);
@@ -54,7 +57,7 @@ export class Meter {
     this.#countDatabase(env.HISTORY);
   }
 
-  /** Time stands still but for `nowMs`. */
+  /** Time changes only with `nowMs`. */
   startClock(): void {
     Date.now = () => this.nowMs;
   }
@@ -63,7 +66,7 @@ export class Meter {
     Date.now = this.#realNow;
   }
 
-  /** Run the object's alarm if it is due; answers when it is next due, or null. */
+  /** Run the object's alarm if it is due; returns when it is next due, or null. */
   async ring(stub: unknown): Promise<number | null> {
     return await (raw(stub) as Metered).meterRing(this.nowMs);
   }
@@ -73,9 +76,9 @@ export class Meter {
     while (this.#underWay > 0) await new Promise((resolve) => setTimeout(resolve, 0));
   }
 
-  /** What has been counted since the last reading, with the rows of these objects. */
+  /** The counts since the last reading, with the rows of these objects. */
   async read(stubs: readonly unknown[]): Promise<Counts> {
-    // A cursor that is not at its end can be asked inside its object only.
+    // A cursor that is not at its end can be read only inside its object.
     for (const stub of stubs) await (raw(stub) as Metered).meterRows();
     const counts = { ...this.counts };
     Object.assign(this.counts, emptyCounts());
@@ -104,7 +107,7 @@ export class Meter {
     wrap(storage, "setAlarm", async (_setAlarm, self, [atMs]) => {
       this.#alarms.set(self, Number(atMs));
       this.counts.alarmsSet++;
-      // Each one is a written row.
+      // Each alarm that is set is a written row.
       this.counts.rowsWritten++;
     });
     wrap(storage, "getAlarm", async (_getAlarm, self) => this.#alarms.get(self) ?? null);
@@ -121,7 +124,10 @@ export class Meter {
     return this.#alarms.get(storage) ?? null;
   }
 
-  /** Calls of stubs are counted where they are made, as they are billed. Both namespaces share a prototype. */
+  /**
+   * Calls of stubs are counted where they are made, as they are billed. Both namespaces share a
+   * prototype.
+   */
   #countCalls(namespace: DurableObjectNamespace): void {
     wrap(namespace, "getByName", (getByName, _self, [name]) => {
       const count = name === REGISTRY_NAME ? "registryCalls" : "taskCalls";
@@ -201,7 +207,7 @@ function raw(stub: unknown): unknown {
   return (stub as { [RAW]?: unknown })[RAW] ?? stub;
 }
 
-/** Replace a method on the prototype that holds it. `call` goes on to the original. */
+/** Replace a method on the prototype that holds it. `call` calls the original. */
 function wrap(
   instance: object,
   name: string,

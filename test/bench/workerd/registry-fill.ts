@@ -1,4 +1,7 @@
-/** Fills a registry with many tasks and workers by SQL: what a hundred thousand reports would leave, in a second. */
+/**
+ * Fills a registry with many tasks and workers by SQL: the rows that a hundred thousand reports
+ * would leave, in a second.
+ */
 import type { Needs } from "../../../src/protocol/needs.ts";
 import type { RegistryRpc, TaskReport } from "../../../src/rpc/registry.ts";
 
@@ -6,7 +9,7 @@ export interface Filled {
   fill(tasks: number, workers: number): Promise<void>;
 }
 
-/** Every fourth task has something for a worker, at one of a hundred priorities. */
+/** Every fourth task has work for a worker, at one of a hundred priorities. */
 const OPEN_EACH = 4;
 
 /** Add the method to the class. */
@@ -33,7 +36,7 @@ export function fillWith(prototype: object): void {
          FROM n, workers WHERE workers.id = 1 AND ?1 > 1`,
         workers,
       );
-      // What is in memory is of before: the next call meets an object that has read its rows.
+      // The object still holds the old state in memory: make it read its rows before the next call.
       (await (this as unknown as { comingToLife(): Promise<() => unknown> }).comingToLife())();
     },
   });

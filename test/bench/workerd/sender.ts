@@ -1,9 +1,12 @@
-/** Requests straight to the manager's Worker, in its own isolate: the real router, tokens, validation, and no socket. */
+/**
+ * Requests straight to the manager's Worker, in its own isolate: the real router, tokens and
+ * validation, without a socket.
+ */
 import type { Env } from "../../../src/rpc/env.ts";
 import type { Meter } from "./meter.ts";
 import type { Send } from "./simulated-agent.ts";
 
-/** Makes a `Send` that counts each request and throws what is refused. */
+/** Makes a `Send` that counts each request and throws when it is refused. */
 export function sender(
   worker: Required<Pick<ExportedHandler<Env>, "fetch">>,
   env: Env,

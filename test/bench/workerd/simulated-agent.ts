@@ -1,6 +1,6 @@
 /**
- * An agent without machine: makes the calls that `src/agent` makes, when it makes them. It holds its own log buffer, so that
- * renewals for the log's sake come as they would.
+ * An agent without a machine: it makes the calls of `src/agent` at the times of `src/agent`. It has
+ * a log buffer of its own, so that renewals that carry the log come at the same times.
  */
 import { LogBuffer } from "../../../src/agent/log-buffer.ts";
 import { PREVIEW_SUFFIX } from "../../../src/protocol/file.ts";
@@ -10,7 +10,7 @@ import { ACCESS_TOKEN_MS, type Access } from "../../../src/protocol/token.ts";
 import type { WorkerPatched } from "../../../src/protocol/worker.ts";
 import type { WholeTask } from "../counts.ts";
 
-/** One request to the manager's Worker; answers the JSON, throws what is refused. */
+/** One request to the manager's Worker; returns the JSON, throws when it is refused. */
 export type Send = (
   method: string,
   path: string,
@@ -22,7 +22,7 @@ export type Send = (
 const ACCESS_FOR_MS = ACCESS_TOKEN_MS - 10_000;
 /** As in `agent/worker.ts`. */
 const BUSY_REPORT_MS = 5 * 60_000;
-/** As in `agent/lease-process.ts`: lines that only tell progress go to the log this often. */
+/** As in `agent/lease-process.ts`: lines that only report progress go to the log this often. */
 const NOISE_EVERY_MS = 2_000;
 /** As in `agent/claim-loop.ts`. */
 const REFUSE_MS = 5_000;
@@ -40,7 +40,7 @@ export class SimulatedAgent {
   #epoch = 0;
   #called = false;
   #held: Held | null = null;
-  /** Leases it has settled. */
+  /** Leases that it has settled. */
   leases = 0;
 
   private constructor(send: Send, clock: { nowMs: number }, work: WholeTask, worker: { id: number; secret: string }) {
@@ -64,7 +64,7 @@ export class SimulatedAgent {
     return new SimulatedAgent(send, clock, options, worker!);
   }
 
-  /** When it has something to do next; Infinity while it waits for a push. */
+  /** When it acts next; Infinity while it waits for a push. */
   get dueMs(): number {
     if (this.#held) return Math.min(this.#held.dueMs(this.#clock.nowMs), this.#reportMs);
     return this.#called ? this.#clock.nowMs : Infinity;
@@ -189,14 +189,14 @@ class Held {
     return Math.min(this.#renewedMs + this.lease.lease_ms / 3, this.#log.dueMs(nowMs, false) ?? Infinity);
   }
 
-  /** Progress lines of the renderer. */
+  /** Print progress lines of the renderer. */
   print(nowMs: number): void {
     if (nowMs < this.#printedMs + NOISE_EVERY_MS) return;
     this.#printedMs = nowMs;
     this.#log.add("Fra:1 Mem:9.04M (Peak 10.83M) | Time:00:00.13 | Rendering", nowMs);
   }
 
-  /** The frame that is ready now, taken off the list. */
+  /** The frame that is ready now; it is removed from the list. */
   saved(nowMs: number): number | undefined {
     if (nowMs < this.#savedMs + this.#frameMs) return undefined;
     this.#savedMs += this.#frameMs;

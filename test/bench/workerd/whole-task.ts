@@ -1,6 +1,7 @@
 /**
- * A whole task from submission to its last alarm, as real agents go about it, through the manager's own Worker. Time is the
- * meter's: a night of rendering passes in seconds, and every count is the same each time.
+ * A whole task from submission to its last alarm, as real agents do it, through the manager's own
+ * Worker. The clock is the meter's: a night of rendering passes in seconds, and every count is the
+ * same each time.
  */
 import type { Env } from "../../../src/rpc/env.ts";
 import { registryStub, taskStub } from "../../../src/rpc/stubs.ts";
@@ -9,18 +10,21 @@ import type { TaskCounts, WholeTask } from "../counts.ts";
 import type { Meter } from "./meter.ts";
 import { SimulatedAgent, type Send } from "./simulated-agent.ts";
 
-/** An alarm later than this after everything else is over (a week's sweep) is none of the task's. */
+/**
+ * An alarm later than this after everything else has ended (a week's sweep) does not belong to the
+ * task.
+ */
 const OVER_AFTER_MS = 600_000;
 
 export interface Farm {
   env: Env;
   meter: Meter;
-  /** One request to the manager's Worker; throws what is refused. */
+  /** One request to the manager's Worker; throws when it is refused. */
   send: Send;
   adminToken: string;
 }
 
-/** Enrol agents, submit the task, and run it to its end. */
+/** Register agents, submit the task, and run it to its end. */
 export async function wholeTask({ env, meter, send, adminToken }: Farm, work: WholeTask): Promise<TaskCounts> {
   const { frames, chunk } = work;
   const agents: SimulatedAgent[] = [];

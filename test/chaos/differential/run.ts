@@ -1,8 +1,9 @@
 /**
- * Differential test: the same calls to two objects of one task. One lives undisturbed, and is called by one worker after the other; the other
- * is called by several at once, is reset between calls and while they wait, and its database refuses a write now and then, after
- * which the calls are made again. Every answer, every row and the whole history must be the same: what an object forgets, or half
- * remembers, or tells before it is written, shows here (P4).
+ * Differential test: the same calls to two objects of one task. One object is undisturbed and gets
+ * one call after the other. The other gets several calls at once, is reset between calls and while
+ * they wait, and its database refuses a write now and then, after which the calls are made again.
+ * Every answer, every row and the whole history must be the same. This finds everything that an
+ * object forgets, restores only in part, or reports before it is written (P4).
  */
 import type { BackupRow } from "../../../src/protocol/backup.ts";
 import { inRestoreOrder } from "../../../src/protocol/task-snapshot.ts";
@@ -15,12 +16,12 @@ import { ADMIN, LEASE_MS, CallScript, type ScriptedCall } from "./script.ts";
 import { FULL } from "../virtual-time/storage.ts";
 import { enter, settled, World } from "../virtual-time/world.ts";
 
-/** Calls in one life: a checkpoint comes after 64 changes, and some lives see several. */
+/** Calls in one run: a checkpoint comes after 64 changes, and longer runs see several. */
 const CALLS = [40, 150, 400] as const;
 const STEP_MS = 1_000;
-/** Until everything that is owed has been done. */
+/** Time in which all deferred work is done. */
 const QUIET_MS = 3_600_000;
-/** Alarms in that time: a dependent that does not exist is told every five seconds. */
+/** The most alarms in that time: a dependent that does not exist is told every five seconds. */
 const QUIET_RINGS = 1_500;
 const OBJECT = "task/1";
 const TABLES = ["definition", "record", "pages", "journal", "leases", "outbox", "dependents"];
@@ -30,16 +31,16 @@ export interface DifferentialResult {
   counts: Map<string, number>;
 }
 
-interface Life {
+interface Outcome {
   transcript: string[];
   problems: string[];
 }
 
-/** Live both lives of a seed, and say what differs. */
+/** Run a seed on both objects, and report the differences. */
 export async function runDifferential(seed: string, product: Product): Promise<DifferentialResult> {
   const counts = new Map<string, number>();
-  const calm = await live(new Replica(seed, product, false, counts));
-  const troubled = await live(new Replica(seed, product, true, counts));
+  const calm = await runReplica(new Replica(seed, product, false, counts));
+  const troubled = await runReplica(new Replica(seed, product, true, counts));
   const problems = [...calm.problems, ...troubled.problems];
   const at = calm.transcript.findIndex((line, i) => line !== troubled.transcript[i]);
   if (at >= 0)
@@ -47,15 +48,15 @@ export async function runDifferential(seed: string, product: Product): Promise<D
   return { problems, counts };
 }
 
-async function live(replica: Replica): Promise<Life> {
-  await replica.live().catch((error: unknown) => {
+async function runReplica(replica: Replica): Promise<Outcome> {
+  await replica.run().catch((error: unknown) => {
     replica.problems.push(`a life broke off: ${error instanceof Error ? error.stack : String(error)}`);
   });
   replica.close();
   return replica;
 }
 
-class Replica implements Life {
+class Replica implements Outcome {
   readonly transcript: string[] = [];
   readonly problems: string[] = [];
   readonly #troubled: boolean;
@@ -63,7 +64,7 @@ class Replica implements Life {
   readonly #world = new World();
   readonly #platform: Platform;
   readonly #script: CallScript;
-  /** What goes wrong; the script has rng of its own, the same for both. */
+  /** Decides about faults. The script has random numbers of its own, the same for both objects. */
   readonly #trouble: Rng;
 
   constructor(seed: string, product: Product, troubled: boolean, counts: Map<string, number>) {
@@ -84,7 +85,7 @@ class Replica implements Life {
     this.#platform.close();
   }
 
-  async live(): Promise<void> {
+  async run(): Promise<void> {
     const calls = this.#script.rng.pick(CALLS);
     const awayFor = this.#script.rng.pick([30, 300]);
     const resets = this.#trouble.pick([0.02, 0.1, 0.5, 1]);
@@ -99,25 +100,28 @@ class Replica implements Life {
       if (this.#script.rng.chance(0.25))
         await this.#together(this.#script.together(this.#world.nowMs), resets, refusals);
       else await this.#step(this.#script.next(this.#world.nowMs), resets, refusals);
-      if (this.#script.rng.chance(0.1)) await this.#look();
+      if (this.#script.rng.chance(0.1)) await this.#readAll();
       this.problems.push(...watchProblems(storedTask(1, this.#tables())));
     }
     this.#platform.faults = NO_FAULTS;
     await this.#rest();
-    await this.#look();
+    await this.#readAll();
     this.#note("rows", this.#left());
     this.#note("history", this.#history());
     await this.#goAndComeBack(refusals);
   }
 
-  /** Until the next call; what the object does by itself meanwhile may be refused a write, too. */
+  /**
+   * Wait until the next call. A write that the object makes by itself in that time may be refused,
+   * too.
+   */
   async #wait(untilMs: number, refusals: number): Promise<void> {
     if (this.#troubled && this.#trouble.chance(refusals)) this.#refuseWrites();
     await this.#world.until(untilMs);
     this.#writesSucceed();
   }
 
-  /** Time for all that is owed; an object that has nothing to do sleeps. */
+  /** Time for all deferred work; an object without work must not set its alarm. */
   async #rest(): Promise<void> {
     const before = this.#platform.rings;
     await this.#world.until(this.#world.nowMs + QUIET_MS);
@@ -145,7 +149,7 @@ class Replica implements Life {
     await this.#step({ method: "create", args: [definition, ADMIN], learn: () => undefined }, 0, refusals);
   }
 
-  /** One call of the script, in a world of trouble; what it was answered in the end is noted. */
+  /** One call of the script, with faults; its final answer is noted. */
   async #step(call: ScriptedCall, resets: number, refusals: number): Promise<void> {
     if (this.#troubled && this.#trouble.chance(resets)) this.#reset();
     let answer: unknown = REFUSED;
@@ -159,7 +163,10 @@ class Replica implements Life {
     if (this.#troubled && this.#trouble.chance(resets / 4)) this.#reset();
   }
 
-  /** Calls at one instant: one after the other for the calm replica, all at once for the troubled one. */
+  /**
+   * Calls at one instant: one after the other for the calm replica, all at once for the troubled
+   * one.
+   */
   async #together(calls: readonly ScriptedCall[], resets: number, refusals: number): Promise<void> {
     if (!this.#troubled) {
       for (const call of calls) await this.#step(call, 0, 0);
@@ -177,7 +184,7 @@ class Replica implements Life {
     }
     if (this.#trouble.chance(resets)) {
       const cutOff = all();
-      // They have been decided, and wait for their row.
+      // The calls have been decided, and wait for their row to be written.
       await settled();
       this.#reset();
       await this.#during(cutOff);
@@ -190,15 +197,16 @@ class Replica implements Life {
   #answered({ method, args, learn }: ScriptedCall, answer: unknown): void {
     this.#count("calls");
     learn(answer, this.#world.nowMs);
-    // The rows of a backup say what is due when, and that may be later after a reset.
+    // The rows of a backup hold the times at which work is due, and these may be later after a
+    // reset.
     const said = method === "restoreRows" ? "rows" : this.#script.plain(args);
     this.#note(`${method} ${said}`, method === "backupPage" ? "a page" : answer);
   }
 
-  /** What a call is answered, or that it was refused. */
+  /** The answer of a call, or that the call was refused. */
   async #answer({ method, args }: ScriptedCall): Promise<unknown> {
     const answer = await this.#call(method, args).catch(() => REFUSED);
-    // Rows that are put back are refused with the database's own words.
+    // A refused restore answers with the database's own words.
     return JSON.stringify(answer)?.includes(FULL) ? REFUSED : answer;
   }
 
@@ -206,9 +214,9 @@ class Replica implements Life {
     return await this.#platform.call("task", "1", method, args);
   }
 
-  /** Everything that can be seen of the task. */
-  async #look(): Promise<void> {
-    const looks: [string, unknown[]][] = [
+  /** Everything that can be read of the task. */
+  async #readAll(): Promise<void> {
+    const reads: [string, unknown[]][] = [
       ["view", []],
       ["frames", [{ limit: 1_000 }]],
       ["frames", [{ limit: 1_000, states: ["done", "failed"] }]],
@@ -217,10 +225,13 @@ class Replica implements Life {
       ["log", [{ tail: 50, limit: 50 }]],
       ["shareGeneration", []],
     ];
-    for (const [method, args] of looks) this.#note(method, await this.#during(this.#call(method, args)));
+    for (const [method, args] of reads) this.#note(method, await this.#during(this.#call(method, args)));
   }
 
-  /** Backed up and removed; then submitted anew, or restored, under its number: nothing of the old object may be there. */
+  /**
+   * The task is backed up and removed, then submitted again or restored under the same number:
+   * nothing of the old object may be left.
+   */
   async #goAndComeBack(refusals: number): Promise<void> {
     const page = (await this.#during(this.#call("backupPage", [null]))) as { value: { rows: BackupRow[] } };
     const rows = inRestoreOrder(page.value.rows);
@@ -234,7 +245,7 @@ class Replica implements Life {
       const left = Object.values(this.#tables()).flat().length;
       if (left > 0) this.problems.push(`the removed task still has ${left} rows`);
       await this.#step({ method, args: [...args], learn: () => undefined }, 1, refusals);
-      await this.#look();
+      await this.#readAll();
       await this.#rest();
       this.#note("rows", this.#left());
     }
@@ -256,7 +267,10 @@ class Replica implements Life {
     };
   }
 
-  /** As D1 tells it. When an alarm rang, to the millisecond, is not the object's to say. */
+  /**
+   * The events in D1. The exact time of an alarm does not depend on the object, so the times of
+   * events are left out.
+   */
   #history(): unknown {
     const rows = this.#platform.history.prepare("SELECT events FROM history WHERE task_id = 1 ORDER BY seq").all();
     const events = rows.flatMap(({ events }) => JSON.parse(String(events)) as { seq: number; at_ms: number }[]);
@@ -289,7 +303,7 @@ class Replica implements Life {
 
 const REFUSED = Symbol("refused");
 
-/** Where two texts part, and a little of what is round it. */
+/** The first difference of two texts, with some text around it. */
 function difference(one: string, other: string): string {
   let at = 0;
   while (at < one.length && one[at] === other[at]) at++;

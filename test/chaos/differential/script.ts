@@ -1,4 +1,7 @@
-/** What is called in the differential test, one call after the other: derived from a seed and from the answers so far. */
+/**
+ * The calls of the differential test, one after the other: derived from a seed and from the answers
+ * so far.
+ */
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
 import type { Result } from "../../../src/lib/result.ts";
 import type { UnsignedClaimed, UnsignedLease, VerifiedFrame, TaskDefinition } from "../../../src/rpc/task.ts";
@@ -6,9 +9,12 @@ import { definitionOf } from "../../support/definition.ts";
 import type { Rng } from "../rng.ts";
 
 export const ADMIN = { role: "admin", id: 0, name: "admin" } as const;
-/** No multiple of a step: nothing falls due at the very instant of a call. */
+/** No multiple of a step, so that nothing falls due at the very instant of a call. */
 export const LEASE_MS = 5_300;
-/** A renewal is written when less than half of the lease is left; one that is not may be forgotten, and the two objects would differ. */
+/**
+ * A renewal is written when less than half of the lease is left. A renewal that is not written may
+ * be forgotten by a reset, and the two objects would differ.
+ */
 const RENEW_AFTER_MS = 3_000;
 const SHA = "ab".repeat(32);
 const ANY = /[0-9a-z]{8}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{12}/g;
@@ -16,7 +22,7 @@ const ANY = /[0-9a-z]{8}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{4}-[0-9a-z]{12}/g;
 export interface ScriptedCall {
   method: string;
   args: unknown[];
-  /** Take the answer to heart. */
+  /** Use the answer for later calls. */
   learn: (answer: unknown, nowMs: number) => void;
 }
 
@@ -27,7 +33,9 @@ interface Held {
   renewedMs: number;
 }
 
-/** Frame lists, and parts of them that people name. The last one fills several pages with one call. */
+/**
+ * Frame lists, and parts of them that users name. The last list fills several pages with one call.
+ */
 const LISTS = [
   ["1-12", "2-5", "1,3"],
   ["-5-20:5,30-60", "-5,30-45", "60"],
@@ -41,7 +49,10 @@ export class CallScript {
   readonly #held: Held[] = [];
   readonly #attempts = new Map<string, number>();
   readonly #keys = new Map<number, string>();
-  /** Of the news that the script makes up; far beyond those of the task that it speaks for. */
+  /**
+   * Version of the updates that the script makes up: far above those of the task in whose name they
+   * come.
+   */
   #version = 1_000_000;
 
   constructor(rng: Rng) {
@@ -58,7 +69,7 @@ export class CallScript {
     };
   }
 
-  /** Without what is different each time: lease ids and what is signed. */
+  /** The value without what differs each time: lease ids and signatures. */
   plain(value: unknown): string {
     const text = JSON.stringify(value ?? null, (key, item: unknown) =>
       ["version", "updated_ms", "log_watched"].includes(key) ? undefined : item,
@@ -80,7 +91,10 @@ export class CallScript {
     return this.#other(rng.int(0, 7));
   }
 
-  /** Lease calls of several workers at one instant; none waits for another object or writes a log. */
+  /**
+   * Lease calls of several workers at one instant; none of them waits for another object or writes
+   * a log.
+   */
   together(nowMs: number): ScriptedCall[] {
     const { rng } = this;
     return Array.from({ length: rng.int(2, 6) }, () => {
@@ -188,13 +202,13 @@ export class CallScript {
       case 3:
         return call("watch", 99, rng.pick(["all", "same"]));
       case 4: {
-        const news = {
+        const update = {
           id: 7,
           version: ++this.#version,
           state: rng.pick(["open", "open", "completed"]),
           done: rng.pick(this.#parts),
         };
-        return call("dependencyMoved", news);
+        return call("dependencyMoved", update);
       }
       case 5:
         return call("alarm");

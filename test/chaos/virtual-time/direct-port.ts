@@ -1,4 +1,7 @@
-/** A worker's way to the manager inside one process: the edge's checks, the objects' own methods, and a network that fails. */
+/**
+ * A worker's connection to the manager inside one process: the edge's checks, the objects' own
+ * methods, and a faulty network.
+ */
 import { createHash } from "node:crypto";
 import type { z } from "zod";
 import {
@@ -163,7 +166,9 @@ export class DirectPort implements Port {
     );
   }
 
-  /** What `PUT …/outputs/{name}` does: the grant decides, the first bytes stay, a receipt is signed. */
+  /**
+   * What `PUT …/outputs/{name}` does: the grant decides, the first bytes stay, a receipt is signed.
+   */
   async #upload(call: Extract<Call, { verb: "upload" }>): Promise<Result<unknown, Refusal>> {
     const { product, platform, world } = this.#o;
     const key = await product.signingKey(platform.env);
@@ -171,7 +176,7 @@ export class DirectPort implements Port {
     if (!grant.ok) return grant;
     const { task, attempt } = grant.value;
     const object = `tasks/${task}/${attempt}/${call.name}`;
-    // Bytes take their time, and their grant may run out meanwhile.
+    // Bytes take time, and their grant may expire meanwhile.
     await world.sleep(this.#o.rng.int(0, 300));
     const present = platform.objects.get(object);
     if (present && present.text !== call.bytes)

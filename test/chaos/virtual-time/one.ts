@@ -1,4 +1,7 @@
-/** One cheap run: the product's objects, four agents and the scenario of a seed, in one process and in virtual time. */
+/**
+ * One cheap run: the product's objects, four agents and the scenario of a seed, in one process and
+ * in virtual time.
+ */
 import type { TaskPatch } from "../../../src/protocol/task.ts";
 import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
@@ -17,7 +20,10 @@ import { enter, World } from "./world.ts";
 
 const ADMIN = { role: "admin", id: 0, name: "admin" } as const;
 const FINISH_WITHIN_MS = 10 * 60_000;
-/** Strays are swept a lease and a minute after their lease's end, and a sweep that failed is tried again. */
+/**
+ * Orphans are swept a lease and a minute after their lease's end, and a failed sweep is tried
+ * again.
+ */
 const QUIET_MS = 10 * 60_000;
 
 export interface OneResult {
@@ -47,7 +53,7 @@ class One {
   readonly #network: Network = { rate: 0, inFlight: 0 };
   readonly #agents: SimulatedAgent[] = [];
   readonly #deleted = new Set<number>();
-  /** Events that are not over: a person's request may take its time. */
+  /** Events that have not ended: a user's request may take its time. */
   #happening = 0;
 
   constructor(seed: string, product: Product) {
@@ -76,9 +82,10 @@ class One {
       this.journal.count("refused writes", stored.refusedWrites);
       stored.writesLeft = null;
     }
-    // Events that last longer than that have their own end; the network is well from now on.
+    // Events that last longer have their own end; the network works from now on.
     this.#network.rate = 0;
-    // In some runs objects reach each other badly to the very end, so that the last word of a task gets lost as well.
+    // In some runs calls between objects fail to the very end, so that the last report of a task is
+    // lost as well.
     const badly = { rate: 0.8, how: ["refuse", "refuse", "refuse", "lose the answer"] as const, slowMs: 0 };
     const atTheEnd = this.#rng.fork("end").chance(0.35);
     this.#platform.faults = atTheEnd ? { ...NO_FAULTS, task: badly, registry: badly } : NO_FAULTS;
@@ -90,7 +97,7 @@ class One {
     await this.#world.run(() => false, 20_000);
     for (const agent of this.#agents) agent.kill();
     this.#platform.reset();
-    // What is owed comes due now, and is not easy to do either.
+    // Deferred work is due now, and D1 and R2 fail or are slow in half of the calls.
     const hard = { rate: 0.5, how: HOW, slowMs: 1_000 };
     this.#platform.faults = { ...NO_FAULTS, d1: hard, r2: hard };
     await this.#world.run(() => false, 100_000);
@@ -116,7 +123,7 @@ class One {
     this.#platform.close();
   }
 
-  /** Let the world go on until this is done. */
+  /** Run the world until this is done. */
   async #during<T>(work: Promise<T>, forMs: number): Promise<T> {
     let over = false;
     const done = work.finally(() => (over = true));
@@ -199,7 +206,7 @@ class One {
       this.journal.surprise(`an admin was answered ${JSON.stringify(result)}`);
   }
 
-  /** As people do: again, until it is answered. */
+  /** As users do: repeat the call until it is answered. */
   async #ask<T>(call: (task: TaskRpc) => Promise<T>, id: number): Promise<T> {
     for (;;) {
       try {
@@ -219,16 +226,16 @@ class One {
 
   #watch(): { stop(): void } {
     let on = true;
-    const look = (): void => {
+    const check = (): void => {
       if (!on) return;
       for (const [i] of this.#scenario.tasks.entries()) {
         const rows = this.#tables(i + 1);
         if (!rows["record"]?.[0]) continue;
         for (const problem of watchProblems(storedTask(i + 1, rows))) this.journal.surprise(problem);
       }
-      this.#world.after(100, look);
+      this.#world.after(100, check);
     };
-    look();
+    check();
     return { stop: () => (on = false) };
   }
 

@@ -1,6 +1,7 @@
 /**
- * The platform in one process: objects that live, are reset and come back from their storage, alarms that are late or come twice,
- * D1 and R2 that fail. The classes that run on it are the product's own.
+ * The platform in one process: objects that are created, reset and restored from their storage,
+ * alarms that are late or run twice, D1 and R2 that fail. The classes that run on it are the
+ * product's own.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -17,12 +18,12 @@ interface Instance {
   object: Record<string, Method>;
   access: Access;
   ready: Promise<unknown>;
-  /** Rejects when the instance is reset: whoever waits for it learns at once. */
+  /** Rejects when the instance is reset, so that waiting callers learn it at once. */
   ended: Promise<never>;
   end: () => void;
 }
 
-/** Retries of an alarm whose handler threw: six, as the platform does. */
+/** Retries of an alarm whose handler threw: six, as on the platform. */
 const ALARM_RETRIES = 6;
 
 export class Platform {
@@ -37,11 +38,11 @@ export class Platform {
   faults: ManagerFaults = NO_FAULTS;
   /** Alarms may be late, early or doubled. */
   unpunctual = true;
-  /** How often alarms rang. */
+  /** How often alarms ran. */
   rings = 0;
-  /** The longest that a call between objects, or to a service, takes. */
+  /** The longest time of a call between objects, or to a service. */
   travelMs = 3;
-  /** The longest that writes take to the disk. */
+  /** The longest time until writes are on the disk. */
   syncMs = 20;
 
   constructor(world: World, rng: Rng, classes: Record<"task" | "registry", ObjectClass>) {
@@ -54,7 +55,7 @@ export class Platform {
     this.env = this.#envOf(() => true);
   }
 
-  /** Bindings; those of an instance that has ended lead nowhere. */
+  /** Bindings; those of an ended instance never answer. */
   #envOf(alive: () => boolean): object {
     const gate = <T>(service: Service, call: () => Promise<T>): Promise<T> =>
       alive() ? this.#faulty(service, call) : new Promise<T>(() => undefined);
@@ -89,7 +90,7 @@ export class Platform {
 
   async #faulty<T>(service: Service, call: () => Promise<T>): Promise<T> {
     const plan = this.faults[service];
-    // A call between objects takes its time, so that others come in between.
+    // A call between objects takes time, so that other calls come in between.
     await this.#world.sleep(this.#rng.int(0, this.travelMs));
     if (!plan || !this.#rng.chance(plan.rate)) return await call();
     const error = Object.assign(new Error(`chaos: ${service}`), { retryable: true });
@@ -129,7 +130,7 @@ export class Platform {
     return { objects, truncated: keys.length > limit, cursor: page.at(-1) };
   }
 
-  /** Call a method of an object, which comes to life for it. Values cross as copies. */
+  /** Call a method of an object; the object is created if necessary. Values are copied. */
   async call(kind: "task" | "registry", name: string, method: string, args: unknown[]): Promise<unknown> {
     const instance = this.#instance(kind, name);
     await instance.ready;
@@ -139,7 +140,7 @@ export class Platform {
     return structuredClone(result);
   }
 
-  /** An object's storage, also of one that nobody has called yet. */
+  /** An object's storage, also of one that was never called. */
   storedOf(id: string): Stored {
     const stored = this.stored.get(id) ?? new Stored();
     this.stored.set(id, stored);
@@ -174,7 +175,7 @@ export class Platform {
     return instance;
   }
 
-  /** Reset one object, or all of them: memory is gone, storage stays, calls under way are never answered well. */
+  /** Reset one object, or all of them: memory is lost, storage stays, calls under way fail. */
   reset(id?: string): void {
     for (const [key, { access, end }] of this.#instances) {
       if (id !== undefined && key !== id) continue;
@@ -212,13 +213,13 @@ export class Platform {
     } catch {
       if (retries >= ALARM_RETRIES) return;
       await this.#world.sleep(2_000 * 2 ** retries);
-      // One that was set meanwhile takes the place of the retry.
+      // An alarm that was set meanwhile replaces the retry.
       if (this.stored.get(`${kind}/${name}`)?.alarmMs === null) await this.#ring(kind, name, retries + 1);
     }
   }
 }
 
-/** As the platform marks it. */
+/** The error of a reset, marked as the platform marks it. */
 function resetError(): Error {
   return Object.assign(new Error("the object was reset"), { retryable: true });
 }

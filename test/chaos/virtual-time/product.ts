@@ -1,6 +1,6 @@
 /**
- * The product's own modules that are written for the runtime, loaded into Node: types here, values at run time, because their
- * types need the runtime's declarations, which do not go together with Node's.
+ * Loads the product's own modules, which are written for the runtime, into Node: types here, values
+ * at run time, because their types need the runtime's declarations, which conflict with Node's.
  */
 import { registerHooks } from "node:module";
 import path from "node:path";

@@ -1,7 +1,10 @@
-/** The storage of one Durable Object on SQLite in memory, as far as the product uses it. It outlives the object's instances. */
+/**
+ * The storage of one Durable Object on SQLite in memory, as far as the product uses it. It outlives
+ * the object's instances.
+ */
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 
-/** What a write is refused with. */
+/** The message of a refused write. */
 export const FULL = "chaos: the database is full";
 
 type Row = Record<string, unknown>;
@@ -19,7 +22,10 @@ export class Stored {
   /** When the alarm is set for, on the manager's clock. */
   alarmMs: number | null = null;
   onAlarm: () => void = () => undefined;
-  /** Writes that still succeed before one throws, as SQLite does when a disk or a row is full; null: all do. */
+  /**
+   * Writes that still succeed before one throws, as SQLite does when a disk or a row is full; null:
+   * all do.
+   */
   writesLeft: number | null = null;
   refusedWrites = 0;
 
@@ -27,7 +33,7 @@ export class Stored {
     if (this.writesLeft !== null && /^\s*(INSERT|UPDATE|DELETE)/i.test(query) && this.writesLeft-- <= 0) {
       this.writesLeft = null;
       this.refusedWrites++;
-      // The caller is told to try again, as of an object that was reset.
+      // The caller is told to try again, as for an object that was reset.
       throw Object.assign(new Error(FULL), { retryable: true });
     }
     if (params.length === 0 && /;\s*\S/.test(query)) {
@@ -70,7 +76,7 @@ function cursorOf(rows: Row[], rowsWritten: number): Cursor {
   };
 }
 
-/** One instance's access to the storage. After its end nothing it still does has any effect. */
+/** One instance's access to the storage. After the instance has ended, its calls have no effect. */
 export class Access {
   readonly #stored: Stored;
   #depth = 0;
@@ -79,7 +85,7 @@ export class Access {
 
   readonly #busy: () => Promise<void>;
 
-  /** `busy`: settles when what was being written is on the disk. */
+  /** `busy`: settles when pending writes are on the disk. */
   constructor(stored: Stored, busy: () => Promise<void>) {
     this.#stored = stored;
     this.#busy = busy;

@@ -1,6 +1,7 @@
 /**
- * Virtual time, and a process in which nothing is left to chance: timers, the clock, random numbers and keys all come from the
- * run's seed, so that a run is the same every time. One event at a time, and all promises settle before the next one.
+ * Virtual time, and a deterministic process: timers, the clock, random numbers and keys all come
+ * from the run's seed, so that a run is the same every time. One event at a time, and all promises
+ * settle before the next one.
  */
 import { createHash, createHmac, timingSafeEqual } from "node:crypto";
 import type { Rng } from "../rng.ts";
@@ -14,10 +15,10 @@ interface Timer {
 const real = { setImmediate };
 
 export class World {
-  /** Virtual, monotonic: what agents go by. */
+  /** Virtual and monotonic: the clock of the agents. */
   readonly startMs = 1_800_000_000_000;
   nowMs = this.startMs;
-  /** What the manager's clock is ahead. */
+  /** How far the manager's clock is ahead. */
   offsetMs = 0;
   #order = 0;
   readonly #timers = new Map<number, Timer>();
@@ -26,7 +27,7 @@ export class World {
     return new Promise((resolve) => void this.after(ms, resolve));
   }
 
-  /** Run something later; the number takes it back. */
+  /** Run something later; the returned number cancels it. */
   after(ms: number, run: () => void): number {
     const order = ++this.#order;
     this.#timers.set(order, { atMs: this.nowMs + Math.max(0, Math.ceil(ms || 0)), order, run });
@@ -37,7 +38,7 @@ export class World {
     this.#timers.delete(timer);
   }
 
-  /** Go on until `done`, or nothing is left to happen, or the time is up. */
+  /** Run events until `done`, until there are none, or until the time is up. */
   async run(done: () => boolean, forMs: number): Promise<boolean> {
     const limitMs = this.nowMs + forMs;
     await settled();
@@ -54,14 +55,14 @@ export class World {
     return true;
   }
 
-  /** Go on until this instant, and be there. */
+  /** Run events until this instant, and set the clock to it. */
   async until(atMs: number): Promise<void> {
     await this.run(() => false, atMs - this.nowMs);
     this.nowMs = Math.max(this.nowMs, atMs);
   }
 }
 
-/** Every promise that can go on has gone on: microtasks are all done before an immediate runs. */
+/** Wait until every promise that can settle has settled: all microtasks run before an immediate. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => real.setImmediate(resolve));
 }
@@ -72,12 +73,18 @@ const nextRandom = (): number => {
   return chance.next();
 };
 
-/** Before the product is loaded: some of its modules take hold of `Math.random` when they are. */
+/**
+ * Call this before the product is loaded: some of its modules keep a reference to `Math.random`
+ * when they load.
+ */
 export function takeOver(): void {
   Math.random = nextRandom;
 }
 
-/** Let this process live in a world: its clock, timers, random numbers, and keys that sign without a thread pool. */
+/**
+ * Give this process the clock, timers and random numbers of a world, and keys that sign without a
+ * thread pool.
+ */
 export function enter(world: World, rng: Rng): void {
   Date.now = () => world.nowMs + world.offsetMs;
   chance = rng;
