@@ -18,7 +18,8 @@ const nothing = (reason: LooseClaimed["reason"], retry_after_ms: number | null =
 const settled = (claimed: LooseClaimed | null, failed = false): LeaseOutcome => ({ kind: "settled", failed, claimed });
 
 /**
- * Run one slot with `--once`; what the registry, the tasks and the leases answer is given in order.
+ * Run one slot with `--once`. The answers of the registry, the tasks and the leases are given in
+ * order.
  */
 async function once(
   script: { tasks: (number | null)[]; claims: (LooseClaimed | null)[]; outcomes: LeaseOutcome[] },
@@ -60,7 +61,7 @@ async function once(
 }
 
 describe("a slot", () => {
-  test("stays with its task, lease after lease, without asking the registry; then says for how long it has nothing", async () => {
+  test("stays with its task, lease after lease, without asking the registry; then reports how long the task has nothing for it", async () => {
     const { asked, claims, ran, nexts } = await once({
       tasks: [1],
       claims: [lease("a")],
@@ -72,7 +73,7 @@ describe("a slot", () => {
     expect(new Set([claims[0]!.claim.key, ...nexts.map((next) => next!.key)]).size).toBe(3);
   });
 
-  test("P8: outranked: it asks again, and does not refuse the task", async () => {
+  test("P8: after `outranked` it asks the registry again, and does not refuse the task", async () => {
     const { asked, ran } = await once({
       tasks: [1, 2],
       claims: [lease("a"), lease("b")],
@@ -95,7 +96,7 @@ describe("a slot", () => {
     ]);
   });
 
-  test("a lost lease is followed by a question; a refused plan by a refusal; failures are counted", async () => {
+  test("after a lost lease it asks again; after a refused plan it refuses the task; failures are counted", async () => {
     const { asked, failures } = await once({
       tasks: [1, 2, 3],
       claims: [lease("a"), lease("b"), lease("c")],
@@ -105,7 +106,7 @@ describe("a slot", () => {
     expect(failures).toBe(1);
   });
 
-  test("draining, it takes no next lease and asks for nothing", async () => {
+  test("while draining, it takes no next lease and asks for nothing", async () => {
     let drained = false;
     const { asked, nexts } = await once(
       { tasks: [1], claims: [lease("a")], outcomes: [settled(null)] },
@@ -115,7 +116,7 @@ describe("a slot", () => {
     expect(asked).toHaveLength(1);
   });
 
-  test("a full disk stops it for a while", async () => {
+  test("after a full disk it stops for a while", async () => {
     let left = 0;
     const asked: number[] = [];
     await once(

@@ -1,4 +1,4 @@
-/** What an agent meets when its manager, or the program it runs, means harm. */
+/** An agent whose manager, or whose program, is malicious. */
 import { existsSync } from "node:fs";
 import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -43,7 +43,7 @@ async function run(of: LooseLease, exec = true): Promise<string> {
 
 const sent = (verb: string): Record<string, unknown> | undefined => manager.to(new RegExp(`/${verb}$`))[0]?.json;
 
-describe("P9: a program that means harm", () => {
+describe("P9: a malicious program", () => {
   test.each([
     ["a link to a file of the machine", "fs.symlinkSync('/etc/passwd', out + '/f_1')", "not a regular file"],
     ["a link to a folder of the machine", "fs.symlinkSync('/etc', out + '/f_1')", "not a regular file"],
@@ -67,7 +67,7 @@ describe("P9: a program that means harm", () => {
     expect(String(sent("fail")!["error"])).toContain(why);
   });
 
-  test("says that files elsewhere are its frames: they are not looked at", async () => {
+  test("reports files elsewhere as its frames: they are not read", async () => {
     const outside = join(folder.path, "f_1");
     await writeFile(outside, "private");
     const script = `for (const path of [${JSON.stringify(outside)}, '../../../f_1', '/etc/passwd', 'f_1/../../f_1']) say('tablao: saved 1 ' + path);`;
@@ -76,7 +76,7 @@ describe("P9: a program that means harm", () => {
     expect(String(sent("fail")!["error"])).toContain("was not written");
   });
 
-  test("prints 10 MB of one line, escape sequences and reports that are none: it costs a line of the log", async () => {
+  test("prints 10 MB of one line, escape sequences and malformed reports: they cost one line of the log", async () => {
     const script = `
       for (let i = 0; i < 1000; i++) fs.writeSync(1, "\\u001b[31mx".repeat(1700));
       say('');
@@ -89,17 +89,17 @@ describe("P9: a program that means harm", () => {
   });
 });
 
-describe("P9: a manager that means harm", () => {
+describe("P9: a malicious manager", () => {
   const input = (content: string, path = "a", size = content.length) => ({ path, sha256: sha256(content), size });
 
-  test("sends an input without end: it is cut off at the announced size, and nothing of it stays", async () => {
+  test("sends an input without end: it is cut off at the announced size, and nothing of it is kept", async () => {
     manager.on("GET", /^\/assets\//, () => ({ status: 200, bytes: Buffer.alloc(3_000_000) }));
     expect(await run(lease("", { plan: { inputs: [input("small")] } }))).toBe("released");
     expect(String(sent("release")!["reason"])).toContain("more than the 5 bytes");
     expect(await readdir(join(folder.path, "cache"))).toEqual([]);
   });
 
-  test("sends other bytes than the hash says: they are no input", async () => {
+  test("sends bytes that do not match the hash: they are not used as an input", async () => {
     manager.on("GET", /^\/assets\//, () => ({ status: 200, bytes: Buffer.from("evil!") }));
     expect(await run(lease("", { plan: { inputs: [input("small")] } }))).toBe("released");
     expect(await readdir(join(folder.path, "cache"))).toEqual([]);
@@ -122,7 +122,7 @@ describe("P9: a manager that means harm", () => {
     expect(sent("complete")).toBeUndefined();
   });
 
-  test("asks for a program that its owner did not allow: it does not run, not even by a name of ours", async () => {
+  test("asks for a program that its owner did not allow: it does not run, not even under one of our names", async () => {
     await mkdir(join(folder.path, "bin"));
     const marker = join(folder.path, "ran");
     for (const needs_exec of [true, false]) {
@@ -132,13 +132,13 @@ describe("P9: a manager that means harm", () => {
     expect(existsSync(marker)).toBe(false);
   });
 
-  test("leases ten million frames at once: the list is not walked", async () => {
+  test("leases ten million frames at once: the agent does not walk the list", async () => {
     const watch = new Stopwatch();
     expect(await run(lease("", { frames: "1-10000000" }))).toBe("released");
     expect(watch.elapsedMs).toBeLessThan(1_000);
   });
 
-  test("redirects a call to another place: the token does not go there", async () => {
+  test("redirects a call to another host: the token is not sent there", async () => {
     const elsewhere = await FakeManager.start();
     try {
       manager.on("GET", /^\/assets\//, () => ({ status: 307, headers: { location: `${elsewhere.url}/assets/x` } }));

@@ -46,8 +46,8 @@ function registration(more: Partial<Registration>): Registration {
   };
 }
 
-describe("who a worker is", () => {
-  test("P9: a join token is traded once for a secret that only its owner can read", async () => {
+describe("the identity of a worker", () => {
+  test("P9: a join token is exchanged once for a secret that only its owner can read", async () => {
     expect(await register(registration({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect((await stat(join(folder.path, "workers"))).mode & 0o777).toBe(0o700);
@@ -66,7 +66,7 @@ describe("who a worker is", () => {
     await expect(readIdentity(file)).rejects.toThrow(/chmod 600/);
   });
 
-  test("P9: a secret goes to no other address than its manager's", async () => {
+  test("P9: a secret is sent only to its own manager's address", async () => {
     writeIdentity(file, { manager: "http://127.0.0.1:9", worker_id: 5, secret: "x" });
     await expect(register(registration({}))).rejects.toThrow(/another --name/);
     expect(manager.calls).toEqual([]);
@@ -81,19 +81,19 @@ describe("who a worker is", () => {
     await expect(register(registration({ join }))).rejects.toThrow(why);
   });
 
-  test("unknown to its manager, with a join token: it registers anew", async () => {
+  test("a worker unknown to its manager, with a join token, registers anew", async () => {
     writeIdentity(file, { manager: manager.url, worker_id: 4, secret: "old-secret" });
     expect(await register(registration({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
   });
 
-  test("a broken file is named", async () => {
+  test("an error in a broken file names the file", async () => {
     writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
     await writeFile(file, "{");
     await expect(register(registration({}))).rejects.toThrow(file);
   });
 });
 
-test("one agent per name; the lock of a process that is gone is taken over", async () => {
+test("only one agent runs per name; the lock of a dead process is taken over", async () => {
   const lock = join(folder.path, "n.lock");
   const release = await lockName(lock, identityOf(process.ppid));
   await expect(lockName(lock)).rejects.toThrow(/another agent \(process \d+\)/);

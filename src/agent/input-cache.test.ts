@@ -56,7 +56,7 @@ describe("the input cache", () => {
     for (const name of ["a", "b", "c", "sub/d", "e"]) expect(await readFile(target(name), "utf8")).toBe("scene");
   });
 
-  test("what a process wrote through its link is noticed, and fetched again", async () => {
+  test("a file that a process changed through its link is noticed, and fetched again", async () => {
     const cache = await open();
     const input = asset("scene");
     await cache.place(input, target("a"), forever);
@@ -68,7 +68,7 @@ describe("the input cache", () => {
     expect(fetches()).toBe(2);
   });
 
-  test("the bound holds: what was used longest ago goes first", async () => {
+  test("the size limit holds: the inputs that were not used for longest are deleted first", async () => {
     const cache = await open(10);
     const [a, b, c] = [asset("aaaa"), asset("bbbb"), asset("cccc")];
     await cache.place(a, target("a1"), forever);
@@ -83,7 +83,7 @@ describe("the input cache", () => {
     expect(await readFile(target("b1"), "utf8")).toBe("bbbb");
   });
 
-  test("an input larger than the bound is served, and goes when the lease is over", async () => {
+  test("an input larger than the limit is served, and deleted when the lease is over", async () => {
     const cache = await open(3);
     await cache.place(asset("large"), target("a"), forever);
     await cache.evict("bound");
@@ -105,7 +105,7 @@ describe("the input cache", () => {
     expect(fetches()).toBe(1);
   });
 
-  test("when everybody has left, the next one who wants it starts anew", async () => {
+  test("when all waiting leases have ended, the next one that wants the input starts its download anew", async () => {
     const cache = await open();
     const input = asset("scene");
     const lost = new AbortController();
@@ -117,7 +117,7 @@ describe("the input cache", () => {
     expect(await readFile(target("b"), "utf8")).toBe("scene");
   });
 
-  test("one who waits for others to let go may leave meanwhile: no error is left to nobody", async () => {
+  test("a lease that waits for the work of others may end meanwhile, and no rejection is left unhandled", async () => {
     const cache = await open();
     const input = asset("scene");
     const [one, two] = [new AbortController(), new AbortController()];
@@ -132,8 +132,8 @@ describe("the input cache", () => {
     two.abort(new Error("stopped"));
     letGo(Object.assign(new Error("there is no such file"), { code: "ENOENT" }));
     await expect(second).rejects.toThrow("stopped");
-    // What it had begun ends with nobody waiting for it: the runner reports an error that nobody
-    // takes.
+    // The work that it had begun ends while no lease waits for it. The test runner would report an
+    // unhandled rejection here.
     await new Promise((resolve) => setTimeout(resolve, 50));
     await cache.place(input, target("c"), forever);
     expect(await readFile(target("c"), "utf8")).toBe("scene");
@@ -146,8 +146,8 @@ describe("the input cache", () => {
       const file = join(folder.path, "cache", input.sha256);
       await mkdir(join(folder.path, "cache"));
       await writeFile(file, "scene");
-      // The kernel stamps files to the nanosecond; which fraction of a millisecond that is depends
-      // on the hour.
+      // The kernel stamps files to the nanosecond; the fraction of a millisecond depends on the
+      // time of the test.
       await utimes(file, new Date(), (1_764_207_000_123 + ms) / 1_000);
       const cache = await open();
       await cache.place(input, target("a"), forever);
@@ -157,7 +157,7 @@ describe("the input cache", () => {
     },
   );
 
-  test("what is there is not read again for each lease", async () => {
+  test("a stored input is not read again for each lease", async () => {
     const cache = await open();
     const input = asset("scene");
     await cache.place(input, target("a"), forever);
@@ -166,7 +166,7 @@ describe("the input cache", () => {
     expect(hashFile).not.toHaveBeenCalled();
   });
 
-  test("two scenes that do not fit together, in turn and in any order: every lease gets every input", async () => {
+  test("two scenes that do not fit together, alternately and in any order: every lease gets every input", async () => {
     manager.handlers.unshift(({ path }) => {
       const text = contents.get(path.slice(8));
       return text === undefined ? undefined : { status: 200, bytes: Buffer.from(text) };
@@ -189,7 +189,7 @@ describe("the input cache", () => {
     }
   });
 
-  test("an input the manager does not have is a 404, and may come later", async () => {
+  test("an input that the manager does not have is a 404, and can be fetched later", async () => {
     const cache = await open();
     const input = asset("later");
     contents.clear();

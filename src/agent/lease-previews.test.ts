@@ -1,6 +1,6 @@
 /**
- * The previews of a lease: they come with its frames, and are no reason for a frame to fail, to be
- * late, or to be lost.
+ * The previews of a lease: they are committed with its frames, and never make a frame fail, be
+ * late, or be lost.
  */
 import { writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
@@ -44,7 +44,7 @@ const renewed = (lease_ms: number): Answer => ({
 const bodies = (verb: string) => manager.to(new RegExp(`/leases/L/${verb}$`)).map((call) => call.json!);
 const folders = () => readdir(join(folder.path, "work"));
 
-/** `f_N.png` for frame N, with this in it. */
+/** `f_N.png` for frame N, with this content. */
 const pngs = (frames: number[]) => frames.map((frame) => ({ frame, name: `f_${frame}.png` }));
 const save = `const save = (frame, text = "frame " + frame) => {
   const file = out + "/f_" + frame + ".png";
@@ -72,7 +72,7 @@ const start = (body: string, frames: number[], more: { lease_ms?: number } = {})
 const names = (done: unknown) =>
   (done as { receipts: string[] }[]).map(({ receipts }) => receipts.map((receipt) => receipt.split(":")[1]));
 
-test("every frame comes with its preview, many of one run", async () => {
+test("every frame has its preview, many of them from one run", async () => {
   manager.on("POST", /\/complete$/, () => settled);
   const twenty = Array.from({ length: 20 }, (_, i) => i + 1);
   await start("for (let i = 1; i <= 20; i++) { save(i); await sleep(10); }", twenty).run(() => null);
@@ -84,12 +84,12 @@ test("every frame comes with its preview, many of one run", async () => {
   expect(await folders()).toEqual([]);
 });
 
-test("P11: a frame that ffmpeg cannot read is done all the same, the others with their previews", async () => {
+test("P11: a frame that ffmpeg cannot read is done nevertheless, and the others have their previews", async () => {
   manager.on("POST", /\/complete$/, () => settled);
   const { wait, open } = gate();
   const settling = start(`save(1); save(2, 'corrupt'); save(3); ${wait}`, [1, 2, 3]).run(() => null);
-  // Finding out which one it is takes several runs of ffmpeg, and a lease that is over waits no
-  // longer than some seconds for them.
+  // Finding the corrupt file takes several runs of ffmpeg, and a finished lease waits only some
+  // seconds for them.
   await until(() => manager.to(/preview/).length === 2, { what: "the other previews" });
   open();
   await settling;
@@ -100,9 +100,9 @@ test("P11: a frame that ffmpeg cannot read is done all the same, the others with
   ]);
 });
 
-test("a renewal leaves a frame whose preview is on its way for a later call", async () => {
+test("a renewal leaves a frame whose preview is being uploaded for a later call", async () => {
   const early = () => bodies("renew").flatMap((body) => names(body["done"]));
-  // The renewal that names frame 1 is the last one.
+  // The renewal that names frame 1 extends the lease by a minute, so no other renewal follows.
   manager.on("POST", /\/renew$/, () => renewed(early().length > 0 ? 60_000 : 900));
   manager.on("POST", /\/complete$/, () => settled);
   const { wait, open } = gate();
@@ -115,7 +115,7 @@ test("a renewal leaves a frame whose preview is on its way for a later call", as
   expect(names(bodies("complete")[0]!["done"])).toEqual([["f_1.png"], ["f_2.png", "f_2.png.preview.jpg"]]);
 });
 
-test("one that hangs does not keep the frame", async () => {
+test("a preview that hangs does not delay the frame", async () => {
   manager.on("POST", /\/complete$/, () => settled);
   const watch = new Stopwatch();
   expect(await start("save(1, 'hangs');", [1]).run(() => null)).toMatchObject({ kind: "settled", failed: false });
@@ -126,7 +126,7 @@ test("one that hangs does not keep the frame", async () => {
 
 const running = async () => await until(() => ffmpeg.runs()[0]?.pid, { what: "ffmpeg runs", everyMs: 20 });
 
-test("P2: the lease is lost while it runs: it is dead, and nothing more is sent", async () => {
+test("P2: when the lease is lost while ffmpeg runs, ffmpeg is killed, and nothing more is sent", async () => {
   manager.on("POST", /\/renew$/, () => renewed(600));
   const runner = start("save(1, 'hangs'); await sleep(60000);", [1, 2]);
   const lost = runner.run(() => null);
@@ -140,7 +140,7 @@ test("P2: the lease is lost while it runs: it is dead, and nothing more is sent"
   expect(await folders()).toEqual([]);
 });
 
-test("P5: stopping while it runs gives the lease back at once, with the frame that is done", async () => {
+test("P5: stopping while ffmpeg runs releases the lease at once, with the frame that is done", async () => {
   manager.on("POST", /\/release$/, () => settled);
   const runner = start("save(1, 'hangs'); await sleep(60000);", [1, 2]);
   const stopped = runner.run(() => null);

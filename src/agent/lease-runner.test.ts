@@ -51,8 +51,8 @@ const bodies = (verb: string) => manager.to(new RegExp(`/leases/L/${verb}$`)).ma
 const frames = (done: unknown) => (done as { frame: number }[]).map((each) => each.frame);
 const folders = () => readdir(join(folder.path, "work"));
 
-describe("a lease that goes well", () => {
-  test("P11: each frame is uploaded when it is saved, under the grant, and committed with its receipt; the folder goes", async () => {
+describe("a lease that succeeds", () => {
+  test("P11: each frame is uploaded when it is saved, under the grant, and committed with its receipt; the folder is deleted", async () => {
     manager.on("POST", /\/complete$/, () => settled);
     const running = run(lease("say('tablao: frame 1'); write(1); await sleep(700); say('tablao: frame 2'); write(2);"));
     await until(() => manager.to(/outputs\/f_1/).length > 0, { what: "frame 1 is uploaded" });
@@ -68,13 +68,13 @@ describe("a lease that goes well", () => {
     expect(await folders()).toEqual([]);
   });
 
-  test("files are found at the end even when the program says nothing", async () => {
+  test("files are found at the end even when the program reports nothing", async () => {
     manager.on("POST", /\/complete$/, () => settled);
     await run(lease("fs.writeFileSync(out + '/f_1', 'a'); fs.writeFileSync(out + '/f_2', 'b');"));
     expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2]);
   });
 
-  test("a file that changes after it was saved is uploaded as it is at the end", async () => {
+  test("a file that changes after it was saved is uploaded in its last state", async () => {
     manager.on("POST", /\/complete$/, () => settled);
     await run(
       lease("write(1); await sleep(600); fs.writeFileSync(out + '/f_1', 'better');", { frames: "1", outputs: [1] }),
@@ -84,7 +84,7 @@ describe("a lease that goes well", () => {
     ]);
   });
 
-  test("P3: a lost reply: the same body again, the same key of the next claim, until it is answered", async () => {
+  test("P3: after a lost reply, the same body with the same key of the next claim is sent until it is answered", async () => {
     let tries = 0;
     manager.on("POST", /\/complete$/, () => (++tries < 3 ? "hang up" : settled));
     let keys = 0;
@@ -103,8 +103,8 @@ describe("a lease that goes well", () => {
     await run(lease("write(1); await sleep(1500); write(2);", { lease_ms: 900 }));
     expect(bodies("renew").length).toBeGreaterThanOrEqual(3);
     expect(bodies("renew").flatMap((body) => frames(body["done"]))).toEqual([1]);
-    // P3: the settlement names every frame, also those a renewal has committed: a repeated call is
-    // recognised by them.
+    // P3: the settlement names every frame, also those that a renewal has committed: the manager
+    // recognises a repeated call by them.
     expect(bodies("complete")[0]!["done"]).toMatchObject([
       { frame: 1, receipts: [expect.stringMatching(/^g/) as string] },
       { frame: 2, receipts: [expect.stringMatching(/^g2:/) as string] },
@@ -120,7 +120,7 @@ describe("a render that fails", () => {
     expect(bodies("fail")[0]!["error"]).toContain("f_2 was not written");
   });
 
-  test("P6: only the frame in progress is to blame, in the program's own words; what was saved before is committed", async () => {
+  test("P6: only the frame in progress fails, with the program's own words; frames saved before are committed", async () => {
     manager.on("POST", /\/fail$/, () => settled);
     await run(
       lease(
@@ -131,14 +131,14 @@ describe("a render that fails", () => {
     expect(bodies("fail")[0]).toMatchObject({ frames: "2", error: "no camera at x", done: [{ frame: 1 }] });
   });
 
-  test("P6: loading failed: all of them", async () => {
+  test("P6: when loading failed, all frames fail", async () => {
     manager.on("POST", /\/fail$/, () => settled);
     await run(lease("say('cannot read it'); process.exit(4);"));
     expect(bodies("fail")[0]).toMatchObject({ frames: "1-2", done: [] });
     expect(bodies("fail")[0]!["error"]).toMatch(/exited with code 4\ncannot read it$/);
   });
 
-  test("a frame that takes longer than its limit is killed and framesToFail", async () => {
+  test("when a frame takes longer than its limit, the program is killed and the frame fails", async () => {
     manager.on("POST", /\/fail$/, () => settled);
     await run(lease("write(1); say('tablao: frame 2'); await sleep(60000);", { plan: { frame_timeout_s: 0.5 } }));
     expect(bodies("fail")[0]).toMatchObject({
@@ -148,7 +148,7 @@ describe("a render that fails", () => {
     });
   });
 
-  test("an input that the manager does not have is the task's fault", async () => {
+  test("when the manager does not have an input, the task's frames fail", async () => {
     manager.on("POST", /\/fail$/, () => settled);
     await run(lease("", { plan: { inputs: [{ path: "a.blend", sha256: sha256("gone"), size: 4 }] } }));
     expect(bodies("fail")[0]).toMatchObject({
@@ -165,7 +165,7 @@ describe("a lease that is lost", () => {
       what: "the log arrived",
     });
 
-  test("P2: 409 at a renewal: the process is dead within 5 s, nothing more is sent", async () => {
+  test("P2: after a 409 to a renewal the process is dead within 5 s, and nothing more is sent", async () => {
     let lost = false;
     manager.on("POST", /\/renew$/, () => (lost ? problem(409, "lease_lost") : renewed(600)));
     const running = run(lease(`process.on('SIGTERM', () => {}); ${endless}`, { lease_ms: 600 }));
@@ -179,7 +179,7 @@ describe("a lease that is lost", () => {
     expect(await folders()).toEqual([]);
   });
 
-  test("a push cancel ends it without a word to the manager", async () => {
+  test("a pushed cancel ends it without a call to the manager", async () => {
     manager.on("POST", /\/renew$/, () => renewed(600));
     const runner = runnerOf(lease(endless, { lease_ms: 600 }));
     const running = runner.run(() => null);
@@ -190,7 +190,7 @@ describe("a lease that is lost", () => {
     expect(manager.to(/\/(fail|complete|release)$/)).toEqual([]);
   });
 
-  test("P2: no answer for as long as it lasts: it is lost, and the process is killed", async () => {
+  test("P2: without an answer until the lease ends, it is lost, and the process is killed", async () => {
     manager.on("POST", /\/renew$/, () => problem(503, "overloaded"));
     const watch = new Stopwatch();
     expect(await run(lease(endless, { lease_ms: 1_000 }))).toEqual({ kind: "lost" });
@@ -199,13 +199,13 @@ describe("a lease that is lost", () => {
     expect(said.at(-1)).toContain("ran out");
   });
 
-  test("P3: a 409 to complete ends it: nothing is given back or framesToFail", async () => {
+  test("P3: after a 409 to complete, nothing is released and no frame is failed", async () => {
     manager.on("POST", /\/complete$/, () => problem(409, "lease_lost"));
     expect(await run(lease("write(1); write(2);"))).toEqual({ kind: "lost" });
     expect(manager.to(/\/(fail|release)$/)).toEqual([]);
   });
 
-  test("an upload that is refused asks for a renewal, which tells an old grant from a lost lease", async () => {
+  test("a refused upload causes a renewal, which distinguishes an old grant from a lost lease", async () => {
     manager.handlers.unshift((call) =>
       /outputs/.test(call.path) && call.headers["tablao-grant"] === "g" ? problem(409, "lease_lost") : undefined,
     );
@@ -218,8 +218,8 @@ describe("a lease that is lost", () => {
   });
 });
 
-describe("a lease that is given back", () => {
-  /** Run it, and once frame 1 is uploaded ask it to finish its frame. */
+describe("a lease that is released", () => {
+  /** Run the lease, and ask it to finish its frame once frame 1 is uploaded. */
   async function finishAfterOne(of: LooseLease): Promise<LeaseOutcome> {
     const runner = runnerOf(of);
     const running = runner.run(() => null);
@@ -228,7 +228,7 @@ describe("a lease that is given back", () => {
     return await running;
   }
 
-  test("P5: stopping releases it at once with what is done, and kills the process", async () => {
+  test("P5: stopping releases it at once with the frames that are done, and kills the process", async () => {
     manager.on("POST", /\/renew$/, () => renewed(900)).on("POST", /\/release$/, () => settled);
     const runner = runnerOf(lease("write(1); say('tablao: frame 2'); await sleep(60000);", { lease_ms: 900 }));
     const running = runner.run(() => null);
@@ -241,7 +241,7 @@ describe("a lease that is given back", () => {
     expect(bodies("release")[0]).toMatchObject({ attempt: 3, reason: "the agent is stopping", done: [{ frame: 1 }] });
   });
 
-  test("P5: asked to finish its frame, it gives back those after it, and what is done stays done", async () => {
+  test("P5: asked to finish its frame, it releases the later ones, and done frames stay done", async () => {
     manager.on("POST", /\/release$/, () => settled);
     const script =
       "write(1); say('tablao: frame 2'); await sleep(1500); write(2); say('tablao: frame 3'); await sleep(60000);";
@@ -255,7 +255,7 @@ describe("a lease that is given back", () => {
     expect(await folders()).toEqual([]);
   });
 
-  test("asked to finish its frame, it completes a lease of which that is the last", async () => {
+  test("asked to finish its frame, it completes a lease of which that is the last frame", async () => {
     manager.on("POST", /\/complete$/, () => settled);
     const outcome = await finishAfterOne(lease("write(1); say('tablao: frame 2'); await sleep(1500); write(2);"));
     expect(outcome).toMatchObject({ kind: "settled", failed: false });
@@ -276,7 +276,7 @@ describe("a lease that is given back", () => {
     expect(frames(bodies("complete")[0]!["done"])).toEqual([1, 2, 3]);
   });
 
-  test("P5: asked to finish its frame while it fetches inputs, it gives everything back at once", async () => {
+  test("P5: asked to finish its frame while it fetches inputs, it releases all frames at once", async () => {
     manager.on("GET", /^\/assets\//, () => new Promise<never>(() => undefined)).on("POST", /\/release$/, () => settled);
     const inputs = [{ path: "scene", sha256: sha256("scene"), size: 5 }];
     const runner = runnerOf(lease("write(1);", { plan: { inputs } }));
@@ -287,7 +287,7 @@ describe("a lease that is given back", () => {
     expect(bodies("release")).toMatchObject([{ reason: "the agent is stopping", done: [] }]);
   });
 
-  test("P6: a plan that this agent does not run is given back, and not asked for again for a while", async () => {
+  test("P6: a plan that this agent may not run is released, and not asked for again for a while", async () => {
     manager.on("POST", /\/release$/, () => settled);
     const outcome = await run(lease("", { plan: { autoexec: true } }));
     expect(outcome).toMatchObject({ kind: "released", declineMs: 600_000 });

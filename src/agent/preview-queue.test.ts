@@ -44,15 +44,15 @@ const outputs = (count: number): string[] => Array.from({ length: count }, (_, i
 const receipt = (output: string, text = output): string => `receipt of ${output}.preview.jpg: preview of ${text}`;
 
 /**
- * None of these is under way any more, however slow the machine is: one call waits no longer than a
- * lease would.
+ * Wait until none of these previews is under way, however slow the machine is: one call of `ended`
+ * waits no longer than a lease would.
  */
 async function ended(names: readonly string[]): Promise<void> {
   do await queue.ended();
   while (names.some((name) => queue.isUnderWay(name)));
 }
 
-test("frames that are saved meanwhile share a run, and each has the preview of its own file", async () => {
+test("frames that are saved while ffmpeg runs share the next run, and each has the preview of its own file", async () => {
   const names = outputs(100);
   for (const name of names) saved(name);
   await ended(names);
@@ -60,7 +60,7 @@ test("frames that are saved meanwhile share a run, and each has the preview of i
   expect(ffmpeg.runs().map(({ files }) => files.length)).toEqual([32, 32, 32, 4]);
 });
 
-test("a run waits a moment for more, not for ever; when nothing more will come, not at all", async () => {
+test("a run waits a short time for more frames, and after a flush not at all", async () => {
   queue = newQueue({ batchWaitMs: 2_000 });
   saved("f_1.png");
   await delay(300);
@@ -75,13 +75,13 @@ test("a run waits a moment for more, not for ever; when nothing more will come, 
   await until(() => queue.receiptOf("f_3.png"), { what: "its receipt", everyMs: 20 });
 });
 
-test("renderers come first: ffmpeg gives way", async () => {
+test("ffmpeg runs at a lower priority than renderers", async () => {
   saved("f_1.png");
   await queue.ended();
   expect(ffmpeg.runs()[0]!.nice).toBeGreaterThan(getPriority());
 });
 
-test("a corrupt file costs no other its preview", async () => {
+test("a corrupt file does not prevent the previews of the others", async () => {
   for (const name of outputs(9)) saved(name, name === "f_4.png" ? "corrupt" : name);
   await ended(outputs(9));
   const without = outputs(9).filter((name) => queue.receiptOf(name) === undefined);
@@ -89,7 +89,7 @@ test("a corrupt file costs no other its preview", async () => {
   expect(uploads).toHaveLength(8);
 });
 
-test("an upload that fails, and an output that has no preview, leave none", async () => {
+test("a failed upload, and an output without a preview, leave no receipt", async () => {
   const refusing = new PreviewQueue({ command: ffmpeg.command, folder, signal: over.signal }, () =>
     Promise.reject(new Error("refused")),
   );
@@ -102,7 +102,7 @@ test("an upload that fails, and an output that has no preview, leave none", asyn
   expect(refusing.receiptOf("f_1.png")).toBe(undefined);
 });
 
-test("a file that was changed has the preview of what it is now, and the manager got that one last", async () => {
+test("a changed file has the preview of its present content, and the manager got that preview last", async () => {
   saved("f_1.png", "first");
   await queue.ended();
   expect(queue.receiptOf("f_1.png")).toBe(receipt("f_1.png", "first"));
@@ -116,7 +116,7 @@ test("a file that was changed has the preview of what it is now, and the manager
   expect(uploads.map(({ text }) => text)).toEqual(["first", "second", "third"].map((text) => `preview of ${text}`));
 });
 
-test("P2: when the lease is over, ffmpeg is dead, and what waits neither runs nor is uploaded", async () => {
+test("P2: when the lease is over, ffmpeg is dead, and queued previews are neither made nor uploaded", async () => {
   queue.flush();
   saved("f_1.png", "hangs");
   const pid = await until(() => ffmpeg.runs()[0]?.pid, { what: "it runs" });

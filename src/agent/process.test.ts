@@ -18,7 +18,9 @@ function run(script: string, args: string[] = []): { running: RunningProcess; li
   return { running, lines };
 }
 
-/** Dead for our purposes: gone, or waiting to be reaped by whoever inherited it. */
+/**
+ * A process counts as dead when it is gone, or waits to be reaped by the process that inherited it.
+ */
 async function isGone(pid: number): Promise<boolean> {
   if (!isAlive(pid)) return true;
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");
@@ -26,7 +28,7 @@ async function isGone(pid: number): Promise<boolean> {
 }
 
 describe("a lease's process", () => {
-  test("arguments reach it as they are, without a shell", async () => {
+  test("gets its arguments as they are, without a shell", async () => {
     const { running, lines } = run("console.log(JSON.stringify(process.argv.slice(1))); console.error('last')", [
       "$(id)",
       "a b",
@@ -37,7 +39,7 @@ describe("a lease's process", () => {
     expect(lines.toSorted()).toEqual(['["$(id)","a b","*",""]', "last"]);
   });
 
-  test("what cannot be started says so, and is no crash", async () => {
+  test("that cannot be started reports that, without a crash of the agent", async () => {
     for (const command of [["/nowhere/blender"], [process.execPath, "a\0b"]] as [string, ...string[]][]) {
       const running = runProcess({ command, cwd: testFolder("process"), env: {}, onLine: () => {} });
       expect((await running.exit).kind).toBe("not_started");
@@ -61,7 +63,7 @@ describe("a lease's process", () => {
     await until(() => isGone(grandchild), { what: "the grandchild is gone" });
   });
 
-  test("a process that ends does not leave children behind, nor wait for them", async () => {
+  test("leaves no children behind when it ends, and does not wait for them", async () => {
     const script = `
       const child = require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
       console.log(child.pid);
@@ -74,7 +76,7 @@ describe("a lease's process", () => {
     await until(() => isGone(Number(lines[0])), { what: "the child is gone" });
   });
 
-  test("a stopped process dies, too", async () => {
+  test("is killed also while it is stopped", async () => {
     const { running, lines } = run("console.log('up'); setInterval(() => {}, 1000)");
     await until(() => lines.length > 0, { what: "it runs" });
     process.kill(running.pid!, "SIGSTOP");

@@ -34,8 +34,8 @@ afterEach(async () => {
 });
 
 /**
- * Connect, and stay connected. Pings this often: a machine that stands still for longer looks like
- * silence.
+ * Connect, and stay connected. With shorter pings, a machine that is stopped for a moment would
+ * look like silence.
  */
 function connect(pingMs = 5_000): void {
   const connection = new RegistrySocket({
@@ -57,7 +57,7 @@ const seen = async (event: RegExp, times = 1) =>
     everyMs: 10,
   });
 
-test("it signs in with an access token, takes pushes, and ignores what it does not know", async () => {
+test("it signs in with an access token, takes pushes, and ignores messages that it does not know", async () => {
   connect();
   await seen(/^up$/);
   for (const text of ['{"type":"fireworks"}', "nonsense", '{"type":"cancel","task_id":1,"lease_ids":["a"]}'])
@@ -66,7 +66,7 @@ test("it signs in with an access token, takes pushes, and ignores what it does n
   expect(events).toEqual(["/workers/3/socket Bearer access-1", "up", "push cancel"]);
 });
 
-test("a socket that closes is opened again; the loss is told once", async () => {
+test("a closed socket is opened again; the loss is logged once", async () => {
   connect();
   await seen(/^up$/);
   sockets[0]!.close();
@@ -74,7 +74,7 @@ test("a socket that closes is opened again; the loss is told once", async () => 
   expect(events.filter((event) => event.startsWith("down"))).toEqual(["down: the connection was closed"]);
 });
 
-test("a socket whose other side is gone without a word is noticed by its silence", async () => {
+test("a socket whose other side has disappeared without closing is noticed by its silence", async () => {
   connect(40);
   await seen(/^up$/);
   pong = false;

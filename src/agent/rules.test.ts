@@ -17,7 +17,7 @@ import { suspendedMs } from "./suspension.ts";
 
 const [BLENDER, FFMPEG] = PROGRAMS;
 
-describe("blame (P6)", () => {
+describe("frames to fail, and why (P6)", () => {
   test.each([
     ["loading failed: every unfinished frame", { unfinished: [2, 3], current: undefined, saidDone: false }, [2, 3]],
     ["the frame in progress", { unfinished: [2, 3, 4], current: 3, saidDone: false }, [3]],
@@ -93,7 +93,7 @@ describe("the lease's folder", () => {
     },
   );
 
-  test("P9: no relative path whatever resolves to outside", () => {
+  test("P9: no relative path resolves to a place outside", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom("..", ".", "a", "", "b c", "…"), { maxLength: 8 }), (parts) => {
         const resolved = resolveArguments([{ out: parts.join("/") }], folder);
@@ -102,7 +102,7 @@ describe("the lease's folder", () => {
     );
   });
 
-  test("P11: an output is a file with content, and no link to elsewhere", async () => {
+  test("P11: an output is a file with content, and no link to another place", async () => {
     const root = testFolder("outputs");
     const out = join(root, "out");
     await mkdir(join(out, "dir"), { recursive: true });
@@ -121,7 +121,7 @@ describe("the lease's folder", () => {
   });
 });
 
-describe("what this agent agrees to run", () => {
+describe("what this agent may run", () => {
   const plan = {
     command: { program: "blender", args: ["-b"], env: {} },
     parser: "plain",
@@ -137,7 +137,7 @@ describe("what this agent agrees to run", () => {
     checkPlan({ ...plan, ...value }, "1-3", { ...allowed, programs });
   const command = (value: object) => ({ command: { ...plan.command, ...value } });
 
-  test("a known program, by the path this machine has it at", () => {
+  test("a known program, by its path on this machine", () => {
     expect(check({})).toMatchObject({ ok: true, value: { frames: [1, 2, 3], program: ["/b/blender"] } });
   });
 
@@ -165,7 +165,7 @@ describe("what this agent agrees to run", () => {
     expect(checked.ok ? "" : checked.error).toContain(why);
   });
 
-  test("with the owner's word: any program as it is named, known ones where they are, scripts", () => {
+  test("with the owner's permission: any program by its name, known ones by their paths, scripts", () => {
     const allowed = { exec: true, autoexec: true };
     expect(check({ ...command({ program: "my-tool", env: { A: "1" } }), needs_exec: true }, allowed)).toMatchObject({
       ok: true,
@@ -176,7 +176,7 @@ describe("what this agent agrees to run", () => {
   });
 });
 
-test("P9: a process does not see secrets of the agent's environment, and does see the rest", () => {
+test("P9: a process does not see secrets of the agent's environment, and sees the rest", () => {
   const own = {
     PATH: "/bin",
     TABLAO_TOKEN: "a",
@@ -205,7 +205,7 @@ test("P9: a process does not see secrets of the agent's environment, and does se
   expect(childEnvironment({ ...own, ...kept }, { TMPDIR: "/t" })).toEqual({ ...kept, TMPDIR: "/t" });
 });
 
-describe("small readings", () => {
+describe("small parsers", () => {
   test("MAC addresses as integers", () => {
     expect(macAsInteger("02:42:ac:11:00:02")).toBe(2_485_377_892_354);
     expect(macAsInteger("FF-FF-FF-FF-FF-FF")).toBe(2 ** 48 - 1);
@@ -219,7 +219,7 @@ describe("small readings", () => {
     expect(parseVersion(BLENDER, "usage: x")).toBeUndefined();
   });
 
-  test("a sleep shows on either clock, a busy second and a clock set back do not", () => {
+  test("a sleep of the machine shows on either clock; a busy second and a clock set back do not count as one", () => {
     const at = (monoMs: number, wallMs: number) => suspendedMs({ monoMs: 0, wallMs: 0 }, { monoMs, wallMs });
     expect(at(1_000, 601_000)).toBe(600_000);
     expect(at(20_000, 20_000)).toBe(19_000);
@@ -227,7 +227,7 @@ describe("small readings", () => {
     expect(at(1_000, -3_600_000)).toBe(0);
   });
 
-  test("options: errors name the option; folders of different names never meet", () => {
+  test("options: errors name the option; different names have different folders", () => {
     expect(checkWorkerOptions({ slots: 0, manager: "farm", tags: ["Bad Tag"] })).toMatchObject({
       ok: false,
       error: expect.stringMatching(/manager: .*slots: .*tags\.0: /s) as string,
@@ -254,7 +254,7 @@ describe("the work notifier", () => {
     expect(await state(second)).toBe("woken");
   });
 
-  test("a notification while no slot waits is not lost; waking the next slot is none", async () => {
+  test("a notification while no slot waits is not lost; waking the next slot is not a notification", async () => {
     const notifier = new WorkNotifier();
     notifier.wakeNext();
     expect(await state(notifier.wait(1e9, forever))).toBe("waits");

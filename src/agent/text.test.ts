@@ -18,7 +18,7 @@ describe("lines", () => {
     expect(split([])).toEqual([]);
   });
 
-  test("where the chunks are cut makes no difference, not even inside a character or a line end", () => {
+  test("are the same however the chunks are cut, also inside a character or a line end", () => {
     const text = fc
       .array(fc.constantFrom("a", "é", "🎬", "\n", "\r", "\r\n"), { maxLength: 40 })
       .map((parts) => Buffer.from(parts.join("")));
@@ -33,7 +33,7 @@ describe("lines", () => {
     );
   });
 
-  test("a line of 10 MB is cut, and says so", () => {
+  test("of 10 MB are cut, and say so", () => {
     const piece = Buffer.alloc(100_000, "x");
     const [line, next] = split([...Array<Buffer>(100).fill(piece), Buffer.from("\nnext\n")]);
     expect(line!.length).toBeLessThan(MAX_LINE_CHARS + 60);
@@ -43,7 +43,7 @@ describe("lines", () => {
 });
 
 describe("log buffer", () => {
-  test("asks for a call when it is large, or 5 s old and somebody follows it; not when it is empty", () => {
+  test("asks for a call when it is large, or 5 s old and being followed; not when it is empty", () => {
     const log = new LogBuffer();
     expect(log.dueMs(0, true)).toBeUndefined();
     log.add("a", 1_000);
@@ -56,7 +56,7 @@ describe("log buffer", () => {
     expect(log.take()).toBe("");
   });
 
-  test("what a failed call carried goes first again", () => {
+  test("sends the lines of a failed call first again", () => {
     const log = new LogBuffer();
     log.add("one", 0);
     const text = log.take();
@@ -65,7 +65,7 @@ describe("log buffer", () => {
     expect(log.take()).toBe("one\ntwo\n");
   });
 
-  test("a flood leaves the beginning and the end, within bounds, and a note", () => {
+  test("of a flood keeps the beginning and the end, within bounds, with a note", () => {
     const log = new LogBuffer();
     for (let i = 0; i < 100_000; i++) log.add(`line ${i}`, 0);
     const text = log.take();
@@ -82,7 +82,7 @@ describe("log buffer", () => {
 });
 
 describe("the log", () => {
-  test("P9: one line, no control characters, no secret of ours", () => {
+  test("P9: is one line without control characters and without our secrets", () => {
     expect(oneLine("a\nb\u001b[31m tablao_join_0123456789abcdef-_ ?")).toBe("a b[31m tablao_… ?");
   });
 

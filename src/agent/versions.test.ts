@@ -1,6 +1,6 @@
 /**
- * An agent of one version and a manager of the next: answers may gain fields and reasons, and an
- * agent takes what it knows.
+ * An agent of one version and a manager of the next: answers may have new fields and reasons, and
+ * an agent uses those it knows.
  */
 import { describe, expect, it } from "vitest";
 import { lease as scripted } from "../../test/support/scripted-lease.ts";
@@ -12,7 +12,7 @@ import { pushSchema, workerPatchedSchema } from "../protocol/worker.ts";
 import { looseClaimedSchema, looseSettledSchema } from "./lease-calls.ts";
 import { refusalOf } from "../client/manager-answer.ts";
 
-/** The value, with a field nobody knows yet in every object. */
+/** The value, with an unknown field in every object. */
 function fromTheFuture(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(fromTheFuture);
   if (typeof value !== "object" || value === null) return value;
@@ -43,18 +43,18 @@ describe("an agent against a manager of the next version", () => {
     expect(parsed.data).toMatchObject(name === "a claim" || name === "a settlement" ? {} : answer);
   });
 
-  it("keeps what it needs of a lease: its plan is checked by itself, so that a strange one can be given back", () => {
+  it("keeps what it needs of a lease: the plan is checked separately, so that a lease with an unknown plan can be released", () => {
     const parsed = looseClaimedSchema.parse(fromTheFuture(claimed));
     expect(parsed.lease).toMatchObject({ task_id: 7, lease_id: "L", attempt: 3, frames: "1-2", lease_ms: 60_000 });
     expect(parsed.lease?.plan).toMatchObject({ of_the_next_version: { since: 2 } });
   });
 
-  it("takes a reason that it does not know for what it is: nothing for it now", () => {
+  it("treats an unknown reason as: there is nothing for it now", () => {
     const parsed = looseClaimedSchema.parse({ lease: null, reason: "the_moon_is_full", retry_after_ms: 9_000 });
     expect(parsed).toEqual({ lease: null, reason: "nothing_pending", retry_after_ms: 9_000 });
   });
 
-  it("takes a refusal whose code and status it does not know for final, and for busy only what says so", async () => {
+  it("treats a refusal with an unknown code and status as final, and as busy only what says so", async () => {
     const refusal = async (status: number, code: string): Promise<unknown> => {
       const problem = { type: `/problems/${code}`, title: "t", status, code, detail: "why", since: 2 };
       const error = await refusalOf(Response.json(problem, { status }), "POST /x");
@@ -65,7 +65,7 @@ describe("an agent against a manager of the next version", () => {
     expect(await refusal(503, "moving_house")).toEqual({ code: "moving_house", message: "why", transient: true });
   });
 
-  it("takes an answer without what is optional: a problem without `errors`", () => {
+  it("accepts an answer without optional parts: a problem without `errors`", () => {
     expect(problemSchema.parse(ANSWERS["a problem"][1]).errors).toBeUndefined();
   });
 });

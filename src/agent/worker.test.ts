@@ -64,13 +64,13 @@ function offerFrame(delayMs: number): void {
 }
 
 describe("tablao worker", () => {
-  test("wrong options: a sentence, and nothing is done", async () => {
+  test("wrong options are answered with a sentence, and nothing is done", async () => {
     expect(await start({ slots: 0 })).toBe(AGENT_EXIT.usage);
     expect(said).toEqual([expect.stringMatching(/slots: /)]);
     expect(manager.calls).toEqual([]);
   });
 
-  test("--once registers, does what there is, says goodbye; P9: no line holds a token", async () => {
+  test("--once registers, does the available work, and signs off; P9: no line holds a token", async () => {
     offerFrame(0);
     expect(await start({ once: true, tags: ["gpu"] })).toBe(AGENT_EXIT.ok);
     expect(manager.to(/^\/workers$/)[0]!.json).toMatchObject({
@@ -82,7 +82,7 @@ describe("tablao worker", () => {
       programs: { "tablao-tool": expect.any(String) as string },
     });
     expect(manager.to(/complete$/)[0]!.json).toMatchObject({ attempt: 1, done: [{ frame: 1 }] });
-    // Where there is an ffmpeg, the frame has a preview, too.
+    // Where ffmpeg is installed, the frame has a preview, too.
     expect(manager.to(/complete$/)[0]!.json).toHaveProperty("done.0.receipts.0", "r");
     expect(manager.to(/^\/workers\/5$/).map((call) => call.json)).toEqual([
       { status: "available" },
@@ -93,7 +93,7 @@ describe("tablao worker", () => {
     for (const secret of [JOIN, SECRET, "access-1"]) expect(said.join("\n")).not.toContain(secret);
   });
 
-  test("P5: Ctrl-C lets the frame end and takes no other; nothing is left waiting", async () => {
+  test("P5: Ctrl-C lets the frame end and takes no other; the process ends", async () => {
     offerFrame(1_000);
     const running = start();
     await until(() => said.some((line) => line.includes("rendering")), { what: "it renders" });
@@ -119,7 +119,7 @@ describe("tablao worker", () => {
   });
 
   test.each([["SIGINT"], ["SIGTERM"]])(
-    "P5: what a claim brings that was on its way at %s is given back, not left to run out",
+    "P5: a lease that was being claimed at %s is released, not left to expire",
     async (name) => {
       offerFrame(60_000);
       const { promise: answered, resolve: answer } = Promise.withResolvers<undefined>();
@@ -136,7 +136,7 @@ describe("tablao worker", () => {
     },
   );
 
-  test("P5: a manager that does not answer a claim holds up no stop", async () => {
+  test("P5: a manager that does not answer a claim does not delay stopping", async () => {
     offerFrame(0);
     manager.handlers.unshift((call) =>
       call.path.endsWith("/leases") ? new Promise<never>(() => undefined) : undefined,
@@ -155,7 +155,7 @@ describe("tablao worker", () => {
     expect(said.at(-1)).toContain("--join TOKEN");
   });
 
-  test("signals are let go of when it ends", async () => {
+  test("signal handlers are removed when it ends", async () => {
     await start({ once: true });
     expect(signals.listenerCount("SIGINT") + signals.listenerCount("SIGTERM")).toBe(0);
   });

@@ -17,7 +17,7 @@ afterEach(() => rmSync(home, { recursive: true }));
 
 const FARM = { url: "https://farm.example.com", token: "of-farm" };
 
-test("flags win over the environment, the environment over what login wrote", () => {
+test("flags override the environment, and the environment overrides what login stored", () => {
   const file = writeConfig(env, FARM);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   expect(findAddress({}, env)).toEqual(FARM);
@@ -30,7 +30,7 @@ test("flags win over the environment, the environment over what login wrote", ()
   expect(findAddress({ token: "of-flag" }, env)).toEqual({ url: FARM.url, token: "of-flag" });
 });
 
-test("P9: a token kept for one manager is never sent to another", () => {
+test("P9: a token stored for one manager is never sent to another", () => {
   writeConfig(env, FARM);
   expect(findAddress({ manager: "https://evil.example.com" }, env).token).toBeUndefined();
   expect(findAddress({ manager: "https://farm.example.com:8443" }, env).token).toBeUndefined();
@@ -39,11 +39,11 @@ test("P9: a token kept for one manager is never sent to another", () => {
   expect(findAddress({}, { ...env, TABLAO_URL: "https://evil.example.com" }).token).toBeUndefined();
   const named = { ...env, TABLAO_URL: "http://127.0.0.1:1", TABLAO_TOKEN: "of-env" };
   expect(findAddress({ manager: "https://evil.example.com" }, named).token).toBeUndefined();
-  // Without an address of its own, TABLAO_TOKEN goes with whichever address is named.
+  // Without an address of its own, TABLAO_TOKEN is used with any address.
   expect(findAddress({ manager: "http://127.0.0.1:2" }, { ...env, TABLAO_TOKEN: "of-env" }).token).toBe("of-env");
 });
 
-test("an address that is none is a usage error", () => {
+test("an invalid address is a usage error", () => {
   expect(() => findAddress({ manager: "farm" }, env)).toThrow(expect.objectContaining({ exitCode: EXIT.usage }));
 });
 

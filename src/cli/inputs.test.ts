@@ -39,7 +39,7 @@ test("included folders keep their paths relative to the .blend, which comes firs
   ]);
 });
 
-test("a folder outside the .blend's is refused, also one whose name begins alike", async () => {
+test("a folder outside the .blend's is refused, also one whose name begins the same way", async () => {
   const blend = put("shot/scene.blend");
   put("shot-textures/a.png");
   await expect(collectInputs(blend, [path.join(folder, "shot-textures")])).rejects.toThrow(/lies outside/);
@@ -63,7 +63,7 @@ test("links inside are followed; a link that leaves the folder is refused", asyn
   );
 });
 
-test("a circle of links and a dangling link end with a reason", async () => {
+test("circular and dangling links end with a reason", async () => {
   const blend = put("shot/scene.blend");
   mkdirSync(path.join(folder, "shot/textures"));
   symlinkSync(".", path.join(folder, "shot/textures/again"));
@@ -73,7 +73,7 @@ test("a circle of links and a dangling link end with a reason", async () => {
   await expect(collectInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(/there is no file .*gone/);
 });
 
-test("names that another system could not hold are refused here, not on a worker", async () => {
+test("names that another system cannot store are refused here, not on a worker", async () => {
   const blend = put("shot/scene.blend");
   put("shot/textures/what?.png");
   await expect(collectInputs(blend, [path.join(folder, "shot/textures")])).rejects.toThrow(
@@ -81,12 +81,12 @@ test("names that another system could not hold are refused here, not on a worker
   );
 });
 
-test("a .blend that is not there or is a folder is a clear error", async () => {
+test("a missing .blend, or a folder in its place, is a clear error", async () => {
   await expect(collectInputs(path.join(folder, "no.blend"), [])).rejects.toThrow(/there is no file .*no\.blend/);
   await expect(collectInputs(folder, [])).rejects.toThrow(/is not a file/);
 });
 
-test("what cannot be a .blend is told from one by how it begins, compressed or not", async () => {
+test("a .blend is recognised by its first bytes, compressed or not", async () => {
   for (const start of [
     Buffer.from("BLENDER-v304"),
     Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0]),

@@ -50,7 +50,7 @@ test.each(["", "x", "-1h", "1y", "1 h 2"])("'%s' is no span of time", (text) =>
   expect(secondsOf(text)).toBeUndefined(),
 );
 
-test("text of others cannot steer the terminal", () => {
+test("text of other people cannot control the terminal", () => {
   expect(harmless("a\u001b[31mb\u001b]0;title\u0007c\u0000d\re\tf\ng\u009b2Jh")).not.toMatch(
     // eslint-disable-next-line no-control-regex
     /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/,
@@ -58,7 +58,7 @@ test("text of others cannot steer the terminal", () => {
   expect(harmless("a\tb\nc é 漢\u202egnp\u2066")).toBe("a\tb\nc é 漢gnp");
 });
 
-test("a table lines its columns up, keeps one line to a row, and cuts the last column only", () => {
+test("a table aligns its columns, keeps each row on one line, and cuts the last column only", () => {
   const rows = [
     ["1", "queued", "a name\nwith a line end that is long"],
     ["12", "x", "b"],
@@ -69,7 +69,7 @@ test("a table lines its columns up, keeps one line to a row, and cuts the last c
   expect(table(["ID", "STATUS", "NAME"], rows)).toContain("a name with a line end that is long");
 });
 
-test("counts and cuts", () => {
+test("counts and cut texts", () => {
   expect([count(1, "frame"), count(2, "frame"), cut("abcdef", 4), cut("abcd", 4)]).toEqual([
     "1 frame",
     "2 frames",

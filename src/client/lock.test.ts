@@ -15,7 +15,7 @@ const lockFile = (): string => path.join(folder.path, `lock-${++count}`);
 /** No process has this id: Linux stops at 2^22. */
 const GONE = { pid: 99_999_999, boot: "", start: "" };
 
-/** Leave the lock as a process of this identity would that died. */
+/** Leave the lock that a process with this identity would leave when it dies. */
 function leave(file: string, owner: typeof GONE): void {
   const id = crypto.randomUUID();
   writeFileSync(file, `${JSON.stringify({ id, ...owner })}\n`);
@@ -30,7 +30,7 @@ test("is held until it is released; the holder is named, also within one process
   expect(existsSync(file)).toBe(false);
   const second = await takeLock(file);
   expect(second.ok).toBe(true);
-  // The lock is another's now: a second release of the first holder changes nothing.
+  // The lock has another holder now: a second release by the first one changes nothing.
   if (first.ok) first.value.release();
   expect((await takeLock(file)).ok).toBe(false);
 });
@@ -42,7 +42,7 @@ describe("a stale lock is taken over", () => {
     ["of a process whose id was given to another one", { ...me, start: `${me.start}1` }],
     ["of another boot", { ...me, boot: "00000000-0000-4000-8000-000000000000" }],
   ])("%s", async (name, owner) => {
-    // Only Linux and macOS tell when a process and the machine were started.
+    // Only Linux and macOS report when a process and the machine were started.
     if (owner !== GONE && me.start === "") return;
     const file = lockFile();
     leave(file, owner);
@@ -60,7 +60,7 @@ describe("a stale lock is taken over", () => {
     expect((await takeLock(file)).ok).toBe(true);
   });
 
-  test("that names nobody, when its writer has had time enough; a takeover that died in the middle does not block", async () => {
+  test("without an owner, when its writer has had enough time; a takeover that died in the middle does not block", async () => {
     const file = lockFile();
     writeFileSync(file, "");
     expect((await takeLock(file)).ok).toBe(true);
@@ -75,7 +75,7 @@ describe("a stale lock is taken over", () => {
   });
 });
 
-test.skipIf(process.platform !== "linux")("a zombie does not run", async () => {
+test.skipIf(process.platform !== "linux")("a zombie does not count as running", async () => {
   // The shell's child ends at once; the shell becomes a sleep that never waits for it.
   const parent = spawn("sh", ["-c", "sh -c 'echo $$' & exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
   try {
@@ -142,7 +142,7 @@ describe("processes that race", () => {
     }
   }, 120_000);
 
-  test("over and over, with holders that die: never two at once", async () => {
+  test("again and again, with holders that die: never two at once", async () => {
     const file = lockFile();
     const inside = `${file}-inside`;
     const script = `

@@ -31,7 +31,7 @@ describe("access tokens", () => {
     expect(manager.to(/^\/thing$/).map((call) => call.headers.authorization)).toEqual(Array(3).fill("Bearer access-1"));
   });
 
-  test("a 401 buys a fresh token once; a second 401 is the answer", async () => {
+  test("a 401 causes one exchange for a fresh token; a second 401 is the answer", async () => {
     manager.on("GET", /^\/thing$/, ({ headers }) =>
       headers.authorization === "Bearer access-2" ? { status: 200, json: { n: 2 } } : problem(401, "unauthorized"),
     );
@@ -53,7 +53,7 @@ describe("access tokens", () => {
 });
 
 describe("retries", () => {
-  test("a call that broke off, or found the manager busy, is made again with the same body", async () => {
+  test("a call that broke off, or met a busy manager, is repeated with the same body", async () => {
     let tries = 0;
     manager.on("POST", /^\/thing$/, () => {
       tries++;
@@ -84,7 +84,7 @@ describe("retries", () => {
     expect(manager.to(/^\/thing$/)).toHaveLength(1);
   });
 
-  test("what is not JSON is no manager (a hotel's sign-in page), and is tried again until the time is up", async () => {
+  test("an answer that is not JSON is not from a manager (a hotel's sign-in page), and the call is repeated until the time is up", async () => {
     manager.on("GET", /^\/thing$/, () => ({ status: 200, bytes: Buffer.from("<html>") }));
     const error = await errorOf(client.call(thing, "GET", "/thing", { retryForMs: 800 }));
     expect(error.code).toBe("bad_answer");
@@ -114,7 +114,7 @@ describe("retries", () => {
     expect(error.message).toContain("no answer in time");
   });
 
-  test("Retry-After is seconds or a date, and never parks us for ever", () => {
+  test("Retry-After is seconds or a date, and is limited", () => {
     const now = Date.UTC(2026, 0, 1);
     expect(parseRetryAfter("3", now)).toBe(3_000);
     expect(parseRetryAfter(new Date(now + 5_000).toUTCString(), now)).toBe(5_000);
@@ -124,7 +124,7 @@ describe("retries", () => {
   });
 });
 
-test("an address that is none is refused with a sentence", () => {
+test("an invalid address is refused with a sentence", () => {
   for (const url of ["", "farm.example.com", "ftp://farm", "https://user:pw@farm"])
     expect(() => new ManagerClient({ url })).toThrow(TypeError);
 });

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { testFolder } from "../../test/support/folders.ts";
 import { readPrivateFile, writeFileAtomic, writePrivateFile } from "./private-file.ts";
 
-test("a private file is its owner's only, whatever the file before it allowed", () => {
+test("a private file is accessible to its owner only, whatever the earlier file allowed", () => {
   const file = path.join(testFolder(), "new", "secret");
   expect(readPrivateFile(file)).toBeUndefined();
   writePrivateFile(file, "one");
@@ -17,7 +17,7 @@ test("a private file is its owner's only, whatever the file before it allowed", 
   expect(statSync(path.dirname(file)).mode & 0o777).toBe(0o700);
 });
 
-test("a write that fails leaves what was there, and nothing beside it", () => {
+test("a failed write leaves the earlier file, and no other", () => {
   const folder = testFolder();
   mkdirSync(path.join(folder, "target", "full"), { recursive: true });
   expect(() => writeFileAtomic(path.join(folder, "target"), "x")).toThrow();

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { portIsFree } from "../../test/support/ports.ts";
 import { groupMembers, groupEnded, signalGroup } from "./process-group.ts";
 
-/** Listens, and has threads and memory that take the system a while to end. */
+/** Listens, and has threads and memory that take the system some time to end. */
 const SERVER = `
   const { Worker } = require("node:worker_threads");
   for (let i = 0; i < 8; i++) new Worker("for (;;);", { eval: true });
@@ -13,7 +13,7 @@ const SERVER = `
 `;
 
 describe("a process group", () => {
-  test("has ended when the last of its threads has: its port is free then", async () => {
+  test("has ended when the last of its threads has ended: its port is free then", async () => {
     const held: number[] = [];
     for (let round = 0; round < 3; round++) {
       const child = spawn(process.execPath, ["-e", SERVER], { detached: true, stdio: ["ignore", "pipe", "inherit"] });

@@ -41,7 +41,7 @@ describe("upload", () => {
     );
   const missing = (...contents: (string | Buffer)[]) =>
     manager.on("POST", /^\/assets\/missing$/, () => ({ status: 200, json: { missing: contents.map(sha256) } }));
-  /** Answers batches as a manager does, and what these hashes get otherwise. */
+  /** Answers batches as a manager does; the hashes in `otherwise` get the answers given there. */
   const takeBatches = (otherwise: Record<string, object> = {}) =>
     manager.on("POST", /^\/assets$/, ({ headers }) => {
       const list = readBatchList(String(headers["tablao-assets"]));
@@ -56,7 +56,7 @@ describe("upload", () => {
         : problem(422, "invalid");
     });
 
-  test("of many assets, one request asks which are missing, and those that are small travel together", async () => {
+  test("of many assets asks in one request which are missing, and sends the small ones together", async () => {
     const large = Buffer.alloc(MAX_BATCHED_FILE_BYTES + 1, "x");
     const inputs = await files("a", "b", "cc", large, "", "a");
     missing("a", "cc", large, "");
@@ -76,7 +76,7 @@ describe("upload", () => {
     ]);
   });
 
-  test("a thousand small assets are 42 requests, and a batch that fails is sent again as it was", async () => {
+  test("a thousand small assets are 42 requests, and a failed batch is sent again unchanged", async () => {
     const contents = Array.from({ length: 1_000 }, (_, i) => `file ${i}`);
     const inputs = await files(...contents);
     missing(...contents);
@@ -90,7 +90,7 @@ describe("upload", () => {
     expect([...new Set(sent)].toSorted().join("").length).toBe(contents.join("").length);
   });
 
-  test("what a batch does not take is sent on its own, and only that", async () => {
+  test("assets that a batch did not store are sent alone, and only those", async () => {
     const inputs = await files("fine", "unlucky", "lost", "fine, too");
     missing("fine", "unlucky", "lost", "fine, too");
     const busy = { status: 503, problem: { ...changed.problem, status: 503, code: "overloaded" } };
@@ -101,7 +101,7 @@ describe("upload", () => {
     expect(puts.toSorted()).toEqual(["lost", "unlucky"]);
   });
 
-  test("an asset of a batch that changes, in length or not, is told by its name; the others have arrived", async () => {
+  test("an asset of a batch that changes, in length or not, is named in the error; the others have arrived", async () => {
     for (const now of ["hallo", "hello, world"]) {
       const inputs = await files("before", "hello", "after");
       manager.handlers.length = 0;
@@ -116,7 +116,7 @@ describe("upload", () => {
     }
   });
 
-  test("an asset that is another by the time it travels is not taken, and says so", async () => {
+  test("an asset that has changed before it is sent is not stored, and the error says so", async () => {
     const file = join(folder.path, "a");
     await writeFile(file, "hello");
     manager
@@ -125,7 +125,7 @@ describe("upload", () => {
     await expect(sendInputs(client, [{ path: "a", file }], true)).rejects.toThrow(/changed while it was being sent/);
   });
 
-  test("a large file goes in parts; those that are there already do not travel again", async () => {
+  test("a large file is sent in parts; parts that have arrived are not sent again", async () => {
     const bytes = Buffer.alloc(2 * PART_BYTES + 1_000, "xy");
     const part = (i: number) => bytes.subarray(i * PART_BYTES, (i + 1) * PART_BYTES);
     const file = join(folder.path, "big");
@@ -134,7 +134,7 @@ describe("upload", () => {
     manager
       .on("GET", /\/parts$/, () => ({
         status: 200,
-        // Part 2 is another file's: a hash that differs counts for nothing.
+        // Part 2 belongs to another file: a part with another hash does not count.
         json: {
           part_bytes: PART_BYTES,
           parts: [
@@ -164,7 +164,7 @@ describe("upload", () => {
     expect(progress.at(-1)).toBe(bytes.length);
   });
 
-  test("P11: a receipt for other bytes is no receipt", async () => {
+  test("P11: a receipt for other bytes is not accepted", async () => {
     const file = join(folder.path, "f.png");
     await writeFile(file, "mine");
     manager.on("PUT", /\/outputs\/f\.png$/, () => ({
@@ -195,7 +195,7 @@ describe("download", () => {
       };
     });
 
-  test("a half download is taken up where it ended", async () => {
+  test("a partial download continues where it ended", async () => {
     serve(undefined);
     const file = join(folder.path, "sub", "x");
     await downloadTo(client, file, "/file", sha256(bytes));
@@ -207,7 +207,7 @@ describe("download", () => {
     expect(manager.calls.at(-1)!.headers.range).toBe("bytes=4000-");
   });
 
-  test("a half download of other bytes, or one that is too long, is thrown away and fetched whole", async () => {
+  test("a partial download of other bytes, or one that is too long, is dropped and fetched whole", async () => {
     serve(undefined);
     for (const start of [Buffer.from("garbage"), Buffer.alloc(20_000)]) {
       const file = join(folder.path, `z${start.length}`);
@@ -217,7 +217,7 @@ describe("download", () => {
     }
   });
 
-  test("a file that is there with the right hash is not fetched; one with another hash is", async () => {
+  test("an existing file with the right hash is not fetched; one with another hash is", async () => {
     serve(undefined);
     const file = join(folder.path, "w");
     await writeFile(file, bytes);
@@ -235,7 +235,7 @@ describe("download", () => {
     await expect(stat(`${file}.part`)).rejects.toThrow("ENOENT");
   });
 
-  test("a line that breaks in the middle is taken up by itself", async () => {
+  test("a connection that breaks in the middle is continued without the caller", async () => {
     let broken = 0;
     manager.server.removeAllListeners("request");
     manager.server.on("request", (request, response) => {

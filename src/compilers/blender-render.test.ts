@@ -23,8 +23,8 @@ function errorsOf(settings: Record<string, unknown>, preset?: Record<string, unk
 }
 
 /**
- * What Python's json.loads gets to read, by the rules that Python and JavaScript share for such a
- * literal.
+ * The values that Python's json.loads reads, by the rules that Python and JavaScript share for such
+ * a literal.
  */
 function valuesIn(script: string): BlenderOverrides {
   const literal = /^wanted = json\.loads\((".*")\)$/m.exec(script)?.[1] ?? "null";
@@ -43,7 +43,7 @@ const none: BlenderOverrides = {
 };
 
 describe("the command", () => {
-  it("P9: scripts of the file are off unless the task asks, and the agent is told", () => {
+  it("P9: scripts of the file are off unless the task asks for them, and the agent is told", () => {
     expect(argsOf(BASE)).toContain("--disable-autoexec");
     expect(argsOf(BASE)).not.toContain("--enable-autoexec");
     expect(argsOf({ ...BASE, autoexec: true })).toContain("--enable-autoexec");
@@ -83,7 +83,7 @@ describe("the command", () => {
     expect(names("EXR")).toEqual(["frame_-0007.exr", "frame_0001.exr", "frame_10000.exr"]);
   });
 
-  it("writes frames below 0 as Blender counts them, from a scene that ends at 0", () => {
+  it("writes frames below 0 as Blender numbers them, from a scene that ends at 0", () => {
     expect(frameArgument([-5, -4, -3, -1, 0, 1, 7])).toBe("-6..-4,-2,0..1,7");
     expect(valuesIn(argsOf({ ...BASE, frames: "-2-2" }, [-2, 0])[6] as string).below_zero).toBe(true);
     expect(valuesIn(argsOf({ ...BASE, frames: "-2-2" }, [0, 1])[6] as string).below_zero).toBe(false);
@@ -110,14 +110,14 @@ describe("the script", () => {
       .map((a) => a.join("")),
   );
 
-  it("P9: no text can leave the string it stands in", () => {
+  it("P9: no text can leave its string literal", () => {
     const empty = blenderScript(none).split("\n");
     fc.assert(
       fc.property(anyText, anyText, (camera, scene) => {
         const script = blenderScript({ ...none, camera, scene });
         const lines = script.split("\n");
-        // Same lines of code, but for the one literal, which is printable ASCII without a free
-        // quote.
+        // The same lines of code, except the one literal, which is printable ASCII without an
+        // unescaped quote.
         expect(lines.length).toBe(empty.length);
         expect(
           lines.filter((line, i) => line !== empty[i]).every((line) => line.startsWith("wanted = json.loads(")),
@@ -146,7 +146,7 @@ describe("the script", () => {
 });
 
 describe("settings", () => {
-  it("of 2015 are taken under their old names", () => {
+  it("of 2015 are accepted under their old names", () => {
     const old = compiled(
       {
         filepath: "/a.blend",
@@ -215,14 +215,14 @@ describe("render presets", () => {
     expect(nameOf({ render_preset: "final" }, "exec")).toBeNull();
   });
 
-  it("lie beneath the settings that are given", () => {
+  it("are overridden by the given settings", () => {
     const settings = { ...BASE, render_preset: "final", samples: 8 };
     const { settings: merged } = compiled(settings, { samples: 512, engine: "CYCLES", format: "OPEN_EXR" });
     expect(merged).toMatchObject({ samples: 8, engine: "CYCLES", format: "OPEN_EXR", render_preset: "final" });
     expect(compiled(BASE, { samples: 512 }).settings).not.toHaveProperty("samples");
   });
 
-  it("that do not exist, or break a rule with the settings, are refused", () => {
+  it("that do not exist, or conflict with the settings, are refused", () => {
     expect(errorsOf({ ...BASE, render_preset: "final" })).toEqual(["settings.render_preset"]);
     expect(errorsOf({ ...BASE, render_preset: "final" }, null)).toEqual(["settings.render_preset"]);
     expect(errorsOf({ ...BASE, render_preset: "final", samples: 3 }, { engine: "BLENDER_WORKBENCH" })).toEqual([
@@ -230,7 +230,7 @@ describe("render presets", () => {
     ]);
   });
 
-  it("are checked before they are stored: how a picture is made, never what may run", () => {
+  it("are checked before they are stored: they may say how a picture is made, never what may run", () => {
     expect(checkPreset({ engine: "CYCLES", samples: 64, format: "exr" })).toEqual({
       ok: true,
       value: { engine: "CYCLES", samples: 64, format: "OPEN_EXR" },

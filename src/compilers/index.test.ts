@@ -7,7 +7,7 @@ import { COMPILERS, compileSubmission, findCompiler, needsOf, planFor, taskTypes
 
 const HASH = "a".repeat(64);
 
-/** Smallest settings each type takes, for more than one frame where it can. */
+/** The smallest settings of each type, for more than one frame where possible. */
 const SMALLEST: Record<string, Record<string, unknown>> = {
   blender_render: { file: "shot.blend", assets: [{ path: "shot.blend", sha256: HASH, size: 9 }], frames: "1-12" },
   ffmpeg_video: { task: 7 },
@@ -58,7 +58,7 @@ describe("the registry", () => {
     expect(findCompiler("toString")).toBeUndefined();
   });
 
-  it("P10: names the type or the parser that does not exist, with what was meant", () => {
+  it("P10: names the unknown type or parser, and what was probably meant", () => {
     const type = compileSubmission({ type: "blender_rendr", settings: {} });
     expect(type).toMatchObject({ ok: false, error: { code: "invalid", errors: [{ field: "type" }] } });
     expect(JSON.stringify(type)).toContain("did you mean 'blender_render'?");
@@ -74,7 +74,7 @@ describe("the registry", () => {
     });
   });
 
-  it.each(COMPILERS.map((c) => [c.type]))("%s: its keys are just the settings it knows", (type) => {
+  it.each(COMPILERS.map((c) => [c.type]))("%s: its list of keys is exactly the settings it accepts", (type) => {
     const compiler = findCompiler(type)!;
     for (const key of compiler.keys) {
       const errors = errorsOf(type, { ...SMALLEST[type], [key]: Symbol.iterator });
@@ -82,7 +82,7 @@ describe("the registry", () => {
     }
   });
 
-  it.each(COMPILERS.map((c) => [c.type]))("%s: takes a list, or frame_start and frame_end, not both", (type) => {
+  it.each(COMPILERS.map((c) => [c.type]))("%s: accepts a list, or frame_start and frame_end, not both", (type) => {
     const { frames: _, ...rest } = SMALLEST[type]!;
     expect(compiled(type, { ...rest, frame_start: 5, frame_end: 5 }).settings.frames).toBe("5");
     expect(compiled(type, { ...rest, frames: " 05 " }).settings.frames).toBe("5");
@@ -116,7 +116,7 @@ describe("the registry", () => {
   });
 
   it.each(COMPILERS.map((c) => [c.type]))(
-    "%s: a plan is valid, and its outputs are just the lease's frames (P11)",
+    "%s: a plan is valid, and its outputs are exactly the lease's frames (P11)",
     (type) => {
       fc.assert(
         fc.property(
@@ -149,7 +149,7 @@ describe("the registry", () => {
     }
   });
 
-  it("P10: settings of any shape are refused or compiled, never thrown at", () => {
+  it("P10: settings of any shape are refused or compiled, without an exception", () => {
     const keys = [...new Set(COMPILERS.flatMap((c) => c.keys)), "__proto__", "constructor"];
     fc.assert(
       fc.property(
@@ -181,7 +181,7 @@ describe("what workers can do", () => {
     expect(taskTypesFor({ programs: {}, allow_exec: true })).toEqual(["exec"]);
   });
 
-  it("P8: a task is for workers with all of its programs and tags, that allow what it needs", () => {
+  it("P8: a task goes to workers that have all of its programs and tags, and allow what it needs", () => {
     const blender = needsOf(compiled("blender_render", { ...SMALLEST.blender_render, autoexec: true }), ["gpu"]);
     const able = { ...everything, allow_exec: false, allow_autoexec: true };
     expect(canDo(blender, able)).toBe(true);
@@ -225,7 +225,7 @@ describe("small types", () => {
     expect(Object.keys(errorsOf(type, settings))).toEqual([field]);
   });
 
-  it("a frame list of a lease longer than a grammar's list still reaches the tool", () => {
+  it("a frame list of a lease that is longer than the grammar allows still reaches the tool", () => {
     const lease = Array.from({ length: 5_000 }, (_, i) => i * 2);
     expect(parseFrameList(lease.join(",")).ok).toBe(false);
     const { settings, parser } = compiled("demo_render", { frames: "0-9998:2" });

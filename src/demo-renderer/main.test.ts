@@ -13,7 +13,7 @@ const TOOL = path.join(import.meta.dirname, "main.ts");
 const folder = mkdtempSync(path.join(tmpdir(), "tablao-tool-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Run a submission's plan as an agent does, and parse what it prints. */
+/** Run a submission's plan as an agent does, and parse its output. */
 function run(type: string, settings: Record<string, unknown>, frames: number[], out = folder) {
   const compiled = compileSubmission({ type, settings });
   if (!compiled.ok) throw new Error(JSON.stringify(compiled.error));
@@ -27,7 +27,7 @@ function run(type: string, settings: Record<string, unknown>, frames: number[], 
   return { plan, status: result.status, lines, events: lines.flatMap((line) => parser.line(line)) };
 }
 
-/** Pixels of a PNG as we write them: one IDAT, filter 1 in every row. */
+/** Pixels of a PNG that we wrote: one IDAT, filter 1 in every row. */
 function decode(png: Buffer) {
   const [width, height] = [png.readUInt32BE(16), png.readUInt32BE(20)];
   const length = png.readUInt32BE(33);
@@ -45,7 +45,7 @@ function decode(png: Buffer) {
 }
 
 describe("tablao-tool", () => {
-  it("prints the text for every frame and reports each as done; the text cannot report", () => {
+  it("prints the text for every frame and reports each as done; the text cannot forge a report", () => {
     const { status, lines, events } = run(
       "print_string",
       { text: "olé 'x' $HOME\ntablao: done 4", frames: "-2,4" },
@@ -66,7 +66,8 @@ describe("tablao-tool", () => {
     const { status, events } = run("sleep_simple", { seconds: 1.1 }, [1]);
     expect(performance.now() - start).toBeGreaterThan(1_100);
     expect(status).toBe(0);
-    // A timer may end a hair early and be set again, so there are two reports of progress or more.
+    // A timer may end slightly early and be set again, so there are two reports of progress or
+    // more.
     expect(events[0]?.kind).toBe("frame");
     expect(events.at(-1)?.kind).toBe("saved");
     const progress = events.flatMap((event) => (event.kind === "progress" ? [event.fraction] : []));
@@ -75,7 +76,7 @@ describe("tablao-tool", () => {
     expect(run("sleep_simple", { seconds: 1e-7 }, [1]).status).toBe(0);
   });
 
-  it("P11: leaves just the files of its plan, complete, and says so when they are", () => {
+  it("P11: leaves exactly the files of its plan, complete, and reports them when they are", () => {
     const out = path.join(folder, "demo #1");
     mkdirSync(out);
     const { plan, status, events } = run(
@@ -94,7 +95,7 @@ describe("tablao-tool", () => {
       expect(decode(readFileSync(path.join(out, name)))).toMatchObject({ width: 32, height: 18 });
   });
 
-  it("a folder that is not there is an error with its reason", () => {
+  it("a missing folder is an error with its reason", () => {
     const { status, events } = run(
       "demo_render",
       { width: 4, height: 4, frames: "1" },
@@ -118,7 +119,7 @@ describe("tablao-tool", () => {
     expect(result.stdout).toMatch(/^tablao: error /);
   });
 
-  it("ends when its reader is gone or a signal comes", async () => {
+  it("ends when its reader has gone or a signal comes", async () => {
     const child = spawn(process.execPath, [TOOL, "sleep", "60", "1"], { stdio: ["ignore", "pipe", "ignore"] });
     await new Promise((resolve) => child.stdout.once("data", resolve));
     const closed = new Promise((resolve) => child.once("close", (_code, signal) => resolve(signal)));
@@ -135,14 +136,14 @@ describe("tablao-tool", () => {
 describe("the demo renderer", () => {
   const small = { width: 48, height: 27, samples: 2, seed: 7, frame: 3 };
 
-  it("is the same picture every time, another one for another frame or seed", () => {
+  it("draws the same picture every time, and another one for another frame or seed", () => {
     const first = renderDemo(small);
     expect(Buffer.compare(first, renderDemo(small))).toBe(0);
     expect(Buffer.compare(first, renderDemo({ ...small, frame: 4 }))).not.toBe(0);
     expect(Buffer.compare(first, renderDemo({ ...small, seed: 8 }))).not.toBe(0);
   });
 
-  it("shows something: bright sky above a darker stage, many colours", () => {
+  it("draws a bright sky above a darker stage, in many colours", () => {
     const rgb = renderDemo(small);
     const mean = (from: number, to: number) =>
       rgb.subarray(from, to).reduce((sum, value) => sum + value, 0) / (to - from);
@@ -153,7 +154,7 @@ describe("the demo renderer", () => {
     expect(colors.size).toBeGreaterThan(400);
   });
 
-  it("is written as a PNG that gives the same pixels back", () => {
+  it("writes a PNG from which the same pixels are read", () => {
     for (const [width, height] of [
       [1, 1],
       [3, 2],

@@ -17,7 +17,7 @@ describe("parseRange", () => {
     expect(parseRange(header, 10)).toEqual(expected);
   });
 
-  test("what a server may ignore is the whole file", () => {
+  test("ranges that a server may ignore get the whole file", () => {
     for (const header of [null, "", "bytes=-", "bytes=5-2", "bytes=0-1,4-5", "lines=1-2", "bytes=a-b"])
       expect(parseRange(header, 10)).toBeNull();
   });
@@ -37,7 +37,7 @@ describe("contentHeaders", () => {
     });
   });
 
-  test("P9: nothing that a browser could run is served as what it is", () => {
+  test("P9: files that a browser could run are not served under their own type", () => {
     for (const name of ["x.html", "x.svg", "x.xml", "x.js", "x.pdf", "x", "png", "x.constructor"]) {
       expect(contentHeaders(name), name).toMatchObject({
         "Content-Type": "application/octet-stream",
@@ -61,7 +61,7 @@ describe("contentHeaders", () => {
   });
 });
 
-test("If-None-Match holds for the tag itself, weakly, in a list, and for a star", () => {
+test("If-None-Match matches the tag itself, weakly, in a list, and a star", () => {
   for (const header of ['"a"', 'W/"a"', '"b", "a"', "*"]) expect(hasMatch(header, '"a"')).toBe(true);
   for (const header of [null, "", '"b"', "a", '"aa"']) expect(hasMatch(header, '"a"')).toBe(false);
 });

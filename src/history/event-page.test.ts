@@ -10,7 +10,7 @@ function order(a: EventKey, b: EventKey): number {
   return b.at_ms - a.at_ms || b.task_id - a.task_id || b.seq - a.seq;
 }
 
-/** What the SQL of `store.ts` does, by brute force. */
+/** The result of the SQL of `store.ts`, by brute force. */
 function reader(rows: HistoryRow[], start: EventKey) {
   return async (after: EventKey, limit: number): Promise<ReadRow[]> =>
     rows
@@ -89,7 +89,7 @@ test("no event is skipped, repeated or out of order at any page size, also while
 });
 
 test("many rows that overlap in time come in the order of their events, not of their rows", async () => {
-  // 300 workers, each with events over the same minute: more rows than one query reads.
+  // 300 workers, each with events in the same minute: more rows than one query reads.
   const rows = Array.from({ length: 300 }, (_, worker) =>
     rowsOf([Array.from({ length: 5 }, (_, i) => ({ worker: 1, stepMs: i * 5_000 + worker }))], worker * 10, START_MS),
   ).flat();
@@ -100,7 +100,7 @@ test("many rows that overlap in time come in the order of their events, not of t
   expect(second.events).toEqual(expected.slice(40, 80));
 });
 
-test("a cursor comes back as it was, and anything else is refused", () => {
+test("a cursor is parsed back unchanged, and any other text is refused", () => {
   const key = { at_ms: START_MS, task_id: 12, seq: 345 };
   expect(decodeCursor(encodeCursor(key))).toEqual(key);
   for (const bad of ["", "!!", btoa("[1,2]"), btoa('[1,2,"3"]'), btoa("[1,2,3.5]"), btoa("null"), btoa("{")])

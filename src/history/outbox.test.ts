@@ -24,7 +24,7 @@ function event(seq: number, more: Partial<HistoryEvent> = {}): HistoryEvent {
   };
 }
 
-/** D1 as `writeRows` leaves it: keyed by the first event, and a row only grows. */
+/** D1 after `writeRows`: keyed by the first event, and a row only grows. */
 class Table {
   readonly rows = new Map<number, HistoryRow>();
   write(rows: readonly HistoryRow[]): void {
@@ -52,7 +52,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** First sequence numbers of the rows that events at these instants give. */
+/** First sequence numbers of the rows that events at these times give. */
 function starts(...times: number[]): number[] {
   return batchRows(times.map((at_ms, seq) => event(seq, { at_ms }))).map((row) => row.seq);
 }
@@ -131,7 +131,7 @@ const eventsArbitrary = fc
   });
 
 describe("drainOutbox", () => {
-  test("P7: whatever fails, is lost or comes late, every event is read exactly once in the end", async () => {
+  test("P7: after any failure, loss or delay, every event is read exactly once in the end", async () => {
     const tryArbitrary = fc.record({
       arriving: fc.nat({ max: 700 }),
       fate: fc.constantFrom("ok", "refused", "lost reply", "late"),
@@ -168,7 +168,7 @@ describe("drainOutbox", () => {
     );
   });
 
-  test("a failure keeps every event, counts up and says when to try again", async () => {
+  test("a failure keeps every event, counts up and returns when to try again", async () => {
     const waiting = [event(1), event(2)];
     const failing = outbox(waiting, () => Promise.reject(new Error("D1 is away")));
     expect(await drainOutbox({ failures: 2 }, failing)).toEqual({
@@ -212,7 +212,7 @@ describe("drainOutbox", () => {
     expect(waiting.length).toBe(1);
   });
 
-  test("stops after its time and asks to go on at once", async () => {
+  test("stops after its time limit and asks to continue at once", async () => {
     const waiting = Array.from({ length: DRAIN_EVENTS * 3 }, (_, i) => event(i + 1));
     let nowMs = NOON_MS;
     const deps = { ...outbox(waiting, async () => void (nowMs += 6_000)), nowMs: () => nowMs };
@@ -231,7 +231,7 @@ describe("drainOutbox", () => {
   });
 });
 
-test("waits grow from one second to five minutes, jittered over the whole range", () => {
+test("waits grow from one second to five minutes, with jitter over the whole range", () => {
   const waitMs = (failures: number, random: number) => backoffMs(failures, { ...OUTBOX_BACKOFF, random: () => random });
   expect([waitMs(1, 0), waitMs(1, 0.999), waitMs(50, 0), waitMs(50, 0.9999999)]).toEqual([
     1_000, 1_999, 1_000, 299_999,

@@ -9,7 +9,7 @@ afterEach(() => {
 });
 
 describe("hexadecimal", () => {
-  it("is what Node's own conversion makes", () => {
+  it("equals the result of Node's own conversion", () => {
     fc.assert(
       fc.property(anyBytes, (bytes) => {
         expect(toHex(bytes)).toBe(Buffer.from(bytes).toString("hex"));
@@ -19,7 +19,7 @@ describe("hexadecimal", () => {
 });
 
 describe("base64url", () => {
-  it("is what Node's own conversion makes, and is read back", () => {
+  it("equals the result of Node's own conversion, and is read back", () => {
     fc.assert(
       fc.property(anyBytes, (bytes) => {
         const text = toBase64Url(bytes);
@@ -29,12 +29,12 @@ describe("base64url", () => {
     );
   });
 
-  it("refuses every other text: padding, blanks, the plain alphabet, a length that no bytes have", () => {
+  it("refuses every other text: padding, blanks, the plain alphabet, an impossible length", () => {
     for (const text of ["YQ==", "Y Q", " YQ", "a+b/", "é", "A"]) expect(fromBase64Url(text), text).toBeNull();
   });
 });
 
-it("uses the runtime's own conversions where there are some", () => {
+it("uses the runtime's own conversions where they exist", () => {
   const bytes = Object.assign(Uint8Array.of(1, 255), {
     toHex: () => "hex",
     toBase64: (options: object) => JSON.stringify(options),

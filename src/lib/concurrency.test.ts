@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { mapConcurrent, Semaphore } from "./concurrency.ts";
 
-/** Let everything run that can run now. */
+/** Wait until everything that can run now has run. */
 const settled = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 describe("mapConcurrent", () => {
@@ -25,7 +25,7 @@ describe("mapConcurrent", () => {
     );
   });
 
-  test("after a failure nothing more is begun, what was begun is waited for, and the first failure is thrown", async () => {
+  test("after a failure no further item is begun, running items are awaited, and the first failure is thrown", async () => {
     const begun: number[] = [];
     const gates = [1, 2, 3, 4].map(() => Promise.withResolvers<void>());
     let ended = "";
@@ -50,7 +50,7 @@ describe("mapConcurrent", () => {
 });
 
 describe("Semaphore", () => {
-  test("gives permits in the order of the callers, after failures, too", async () => {
+  test("gives permits in the order of the callers, also after failures", async () => {
     const permits = new Semaphore(2);
     const order: number[] = [];
     const work = (n: number) =>

@@ -21,11 +21,11 @@ describe("backoffMs", () => {
       backoffMs(failures, { baseMs: 1_000, capMs: 300_000, jitter, random: () => random }),
     );
 
-  it("with full jitter lies anywhere below a bound that doubles up to the cap", () => {
+  it("with full jitter is anywhere below a bound that doubles up to the cap", () => {
     expect(waits("full", [1, 0], [1, 0.5], [2, 0.5], [50, 0.5])).toEqual([0, 500, 1_000, 150_000]);
   });
 
-  it("above the base never is shorter than that", () => {
+  it("with jitter above the base is never shorter than the base", () => {
     expect(waits("above base", [1, 0], [1, 0.999], [3, 0.5], [50, 0], [50, 0.9999999])).toEqual([
       1_000, 1_999, 4_500, 1_000, 299_999,
     ]);

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ChangeLog } from "./change-log.ts";
 
 describe("the change log", () => {
-  it("tells whoever was away exactly what changed since, or that it does not know", () => {
+  it("returns exactly what changed since a step, or that this is not known", () => {
     const action = fc.oneof(
       { weight: 8, arbitrary: fc.record({ note: fc.integer({ min: 0, max: 12 }) }) },
       { weight: 3, arbitrary: fc.constant("step" as const) },
@@ -12,7 +12,7 @@ describe("the change log", () => {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 80 }), fc.integer({ min: 1, max: 6 }), (actions, max) => {
         const log = new ChangeLog<number>(1_000, max);
-        /** Every step that was, with what changed in it; null for a forgetting. */
+        /** Every step so far with its changes; null when the log was cleared. */
         const past: { seq: number; names: number[] | null }[] = [];
         let noted = new Set<number>();
         for (const act of actions) {
@@ -55,7 +55,7 @@ describe("the change log", () => {
     expect(log.since(1)).toBeNull();
   });
 
-  it("counts on only when something changed", () => {
+  it("counts a step only when something changed", () => {
     const log = new ChangeLog<string>(5);
     expect([log.step(), log.seq]).toEqual([null, 5]);
     log.note("a");

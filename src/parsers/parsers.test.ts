@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { findParser, PARSERS, reasonOf } from "./index.ts";
 import type { ParserEvent } from "./parser.ts";
 
-/** Feed recorded output (fixtures/), or lines, and collect what comes out. */
+/** Parse recorded output (fixtures/), or lines, and collect the events. */
 function read(parser: string, frames: number[], source: string | string[]): ParserEvent[] {
   const instance = findParser(parser)!.create(frames);
   const lines = Array.isArray(source)
@@ -17,7 +17,7 @@ const of = <K extends ParserEvent["kind"]>(events: ParserEvent[], kind: K) =>
   events.filter((event): event is Extract<ParserEvent, { kind: K }> => event.kind === kind);
 
 describe("blender_render, on what Blender 3.4 printed", () => {
-  it("sees each frame begin, its progress, memory and file, in this order", () => {
+  it("reports each frame's begin, its progress, memory and file, in this order", () => {
     const events = read("blender_render", [3, 10_000], "blender-3.4-success");
     const steps = events.filter((event) => event.kind === "frame" || event.kind === "saved");
     expect(steps).toEqual([
@@ -87,7 +87,7 @@ describe("blender_render, line by line", () => {
     ]);
   });
 
-  it("says a frame's beginning once, and nothing of frames outside the lease", () => {
+  it("reports a frame's begin once, and nothing of frames outside the lease", () => {
     const frames = of(
       events("Fra:1 Mem:1.00M | a", "Fra:1 Mem:1.00M | b", "Fra:7 Mem:1.00M | c", "Fra:-1 | d"),
       "frame",
@@ -95,7 +95,7 @@ describe("blender_render, line by line", () => {
     expect(frames).toEqual([{ kind: "frame", frame: 1 }]);
   });
 
-  it("knows the frame of a saved file by our name for it, on Windows as well; other files have none", () => {
+  it("recognises the frame of a saved file by our name for it, on Windows as well; other files have no frame", () => {
     expect(events("Saved: 'C:\\lease\\out\\frame_0005.exr'\r")).toEqual([
       { kind: "saved", frame: 5, path: "C:\\lease\\out\\frame_0005.exr" },
     ]);
@@ -125,21 +125,21 @@ describe("blender_render, line by line", () => {
     expect(events(...log5)).toEqual([{ kind: "error", text: "Python: SyntaxError: invalid syntax", fatal: true }]);
   });
 
-  it("an unfinished traceback does not swallow the frames after it", () => {
+  it("an unfinished traceback does not hide the frames after it", () => {
     const kinds = events("Traceback (most recent call last):", "Fra:1 | x", "Saved: '/o/frame_0001.png'").map(
       (event) => event.kind,
     );
     expect(kinds).toEqual(["frame", "activity", "saved"]);
   });
 
-  it("keeps unknown errors as possible reasons, without calling them fatal", () => {
+  it("keeps unknown errors as possible reasons, without treating them as fatal", () => {
     expect(events("Error: Region not found")).toEqual([{ kind: "error", text: "Region not found", fatal: false }]);
     expect(events("Error: script failed, expr: 'import json", "Info: x", "Warning: y", "ErrorX")).toEqual([]);
   });
 });
 
 describe("ffmpeg, on what ffmpeg 5.1 printed", () => {
-  it("sees the video begin, grow and end, without an error", () => {
+  it("reports the begin, the growth and the end of the video, without an error", () => {
     const events = read("ffmpeg", [1], "ffmpeg-5.1-success");
     expect(of(events, "frame")).toEqual([{ kind: "frame", frame: 1 }]);
     expect(of(events, "progress").at(-1)?.fraction).toBe(1);
@@ -155,7 +155,7 @@ describe("ffmpeg, on what ffmpeg 5.1 printed", () => {
     expect(reasonOf(read("ffmpeg", [1], `ffmpeg-5.1-${name}`))).toBe(reason);
   });
 
-  it("has its last words when there was nothing better", () => {
+  it("reports the last lines when there was no better reason", () => {
     expect(reasonOf(read("ffmpeg", [1], ["Conversion failed!"]))).toBe("Conversion failed!");
   });
 });
@@ -199,7 +199,7 @@ describe("plain", () => {
 });
 
 describe("every parser", () => {
-  it("takes any text of any length without a throw, quickly, and speaks of the lease's frames only", () => {
+  it("accepts any text of any length without an exception, quickly, and reports frames of the lease only", () => {
     const seeds = [
       "Fra:",
       "Fra: 1 | ",

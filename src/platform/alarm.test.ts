@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** An object whose alarm is set for `armedMs` when it comes to life, with two reasons to wake. */
+/** An object whose alarm is set for `armedMs` when it is created, with two reasons to wake. */
 async function object(armedMs: number | null) {
   const set: number[] = [];
   const due: { rescan: number | null; sweep: number | null } = { rescan: null, sweep: null };
@@ -32,13 +32,13 @@ async function object(armedMs: number | null) {
 }
 
 describe("the alarm", () => {
-  it("is not set while nothing is due: an idle object wakes nobody", async () => {
+  it("is not set while nothing is due: an idle object does not wake", async () => {
     const { alarm, set } = await object(null);
     alarm.arm();
     expect(set).toEqual([]);
   });
 
-  it("is set for whatever comes first, never in the past", async () => {
+  it("is set for the earliest reason, never in the past", async () => {
     const { alarm, due, set } = await object(null);
     Object.assign(due, { rescan: NOW + 5, sweep: NOW + 3 });
     alarm.arm();
@@ -47,7 +47,7 @@ describe("the alarm", () => {
     expect(set).toEqual([NOW + 3, NOW + 1]);
   });
 
-  it("is left alone when it is set for an earlier instant, also by an instance before this one", async () => {
+  it("is left alone when it is set for an earlier time, also by an instance before this one", async () => {
     const { alarm, due, set } = await object(NOW + 2);
     due.sweep = NOW + 3;
     alarm.arm();
@@ -58,14 +58,14 @@ describe("the alarm", () => {
     expect(set).toEqual([NOW + 3]);
   });
 
-  it("counts as not set when its instant has passed: it may be lost", async () => {
+  it("counts as not set when its time has passed: it may be lost", async () => {
     const { alarm, due, set } = await object(NOW);
     due.sweep = NOW + 3;
     alarm.arm();
     expect(set).toEqual([NOW + 3]);
   });
 
-  it("is held off after a failure, and is set for an instant that is asked for", async () => {
+  it("is delayed after a failure, and is set for a requested time", async () => {
     const { alarm, due, set } = await object(null);
     due.rescan = NOW;
     alarm.holdOff(NOW + 500);
@@ -74,7 +74,7 @@ describe("the alarm", () => {
     expect(set).toEqual([NOW + 500, NOW + 60]);
   });
 
-  it("P13: what is due is never later than an alarm that is set", () => {
+  it("P13: an alarm that is set is never later than what is due", () => {
     for (const armedMs of [null, NOW - 1, NOW, NOW + 1, NOW + 9])
       for (const dueMs of [0, NOW, NOW + 1, NOW + 5, NOW + 20]) {
         const setMs = alarmToSet(dueMs, armedMs, NOW) ?? armedMs!;

@@ -15,7 +15,7 @@ describe("problemResponse", () => {
     });
   });
 
-  it("says when to come back", () => {
+  it("says when to try again", () => {
     expect(problemResponse({ code: "overloaded", detail: "" }).headers.get("Retry-After")).toBe("2");
     expect(
       problemResponse({ code: "overloaded", detail: "" }, { headers: { "Retry-After": "9" } }).headers.get(
@@ -33,7 +33,7 @@ describe("failureOf", () => {
     expect(response.headers.has("Retry-After")).toBe(true);
   });
 
-  it("P10: anything else is a 500 that tells nothing but where to look", async () => {
+  it("P10: any other error is a 500 that says only where to look", async () => {
     const { response, incident, message } = failureOf(
       Object.assign(new Error("secret inside"), { stack: "at secret.ts:1", extra: "secret" }),
     );

@@ -25,7 +25,7 @@ function fieldsOf(text: string | null): string[] {
 }
 
 describe("the list of a batch", () => {
-  it("is read as it was written, also with blanks after its commas", () => {
+  it("is parsed as it was written, also with blanks after its commas", () => {
     fc.assert(
       fc.property(files(fc.nat({ max: MAX_BATCH_BYTES }), MAX_BATCH_FILES), (list) => {
         fc.pre(list.length > 0);
@@ -35,7 +35,7 @@ describe("the list of a batch", () => {
     );
   });
 
-  it("P10: names what is no hash, no size, or there twice, by its place, all at once", () => {
+  it("P10: names invalid hashes, invalid sizes and duplicates, by position, all at once", () => {
     const texts = [`${one}:1`, "x", two, `${two}:-1`, `${one.slice(1)}:1`, `${one}:2`, "", `${two}:1e3`, `${two}:3`];
     expect(fieldsOf(texts.join(","))).toEqual([1, 2, 3, 4, 5, 6, 7].map((index) => `Tablao-Assets.${index}`));
     expect(fieldsOf(`${"A".repeat(64)}:1`)).toEqual(["Tablao-Assets.0"]);
@@ -48,7 +48,7 @@ describe("the list of a batch", () => {
     expect(fieldsOf(list(MAX_BATCH_FILES))).toEqual([]);
   });
 
-  it("P10: whatever comes, it is files that make a list again, or errors with a field", () => {
+  it("P10: any text is parsed to files that make a list again, or is refused with a field", () => {
     const parts = fc.oneof(digits, fc.constantFrom(",", ":", " ", "1", "0x1", "\u0000"), fc.string({ maxLength: 5 }));
     fc.assert(
       fc.property(fc.array(parts, { maxLength: 12 }), (pieces) => {
@@ -61,7 +61,7 @@ describe("the list of a batch", () => {
 });
 
 describe("batches", () => {
-  it("hold every small file once, in order, within the bounds that the list's reader has, and never one alone", () => {
+  it("hold every small file once, in order, within the bounds of the list's parser, and never one file alone", () => {
     const size = fc.oneof(fc.nat({ max: 20_000 }), fc.nat({ max: 2 * MAX_BATCHED_FILE_BYTES }), fc.constant(0));
     fc.assert(
       fc.property(files(size, 200), (all) => {
@@ -81,7 +81,7 @@ describe("batches", () => {
     );
   });
 
-  it("of a thousand files of 10 kB there are 42", () => {
+  it("of a thousand files of 10 kB are 42", () => {
     const all = Array.from({ length: 1_000 }, (_, i) => ({ sha256: String(i), size: 10_000 }));
     expect(batchesOf(all)).toMatchObject({ batches: { length: 42 }, single: [] });
   });

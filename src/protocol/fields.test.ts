@@ -14,7 +14,7 @@ import {
 
 describe("relative paths", () => {
   it.each(["a.blend", "textures/wood.png", "é/日本.png", "a b/c-d_e.v001.exr", "console/x", ".hidden"])(
-    "%s is fine",
+    "%s is valid",
     (text) => {
       expect(whyUnsafePath(text)).toBeUndefined();
     },
@@ -65,7 +65,7 @@ describe("relative paths", () => {
 });
 
 describe("small fields", () => {
-  it("frames carry the grammar's own message", () => {
+  it("frames are refused with the grammar's own message", () => {
     const result = framesSchema.safeParse("1-5:0");
     expect(result.error?.issues[0]?.message).toBe("has a step of 0 in '1-5:0'");
   });
@@ -76,7 +76,7 @@ describe("small fields", () => {
       expect(lineSchema(5).safeParse(bad).success).toBe(false);
   });
 
-  it("P9: a machine's text keeps its lines and tabs, and nothing that a terminal would act on", () => {
+  it("P9: a machine's text keeps its lines and tabs, and nothing that controls a terminal", () => {
     expect(machineTextSchema(40).parse("a\tb\r\nc\rd\u001b[2J\u009b1m\u0008\u202ee\u2069 ñ💃")).toBe(
       "a\tb\nc\nd[2J1me ñ💃",
     );

@@ -25,7 +25,7 @@ function refused(text: string): string {
   return result.ok ? `accepted as ${formatFrameList(result.value)}` : result.error;
 }
 
-/** Disjoint ranges in any order, written with either sign of step, and the frames they mean. */
+/** Disjoint ranges in any order, written with either sign of step, and their frames. */
 const lists = fc
   .array(
     fc.record({
@@ -92,11 +92,11 @@ describe("OpenJD's results", () => {
 });
 
 describe("frame lists", () => {
-  it("take x for the step, which is ours", () => {
+  it("take x for the step, which is our extension", () => {
     expect(formatFrameList(parsed("1-10x2,15"))).toBe("1-9:2,15");
   });
 
-  it("have bounds on numbers, frames and ranges, and say which was passed", () => {
+  it("have bounds on numbers, frames and ranges, and name the bound that was exceeded", () => {
     expect(refused(`${MAX_FRAME_NUMBER + 1}`)).toMatch(/beyond ±1000000000/);
     expect(refused(`1-${MAX_FRAMES + 1}`)).toMatch(/10000001 frames/);
     const ranges = (n: number) => Array.from({ length: n }, (_, i) => i * 2).join(",");
@@ -117,7 +117,7 @@ describe("frame lists", () => {
     expect(performance.now() - start).toBeLessThan(120_000);
   });
 
-  it("mean what a naive expansion means: frames, count, index and place", () => {
+  it("agree with a naive expansion: frames, count, index and position", () => {
     fc.assert(
       fc.property(lists, ({ text, frames }) => {
         const list = parsed(text);
@@ -146,7 +146,7 @@ describe("frame lists", () => {
     );
   });
 
-  it("are made of loose frames in any order, duplicates dropped", () => {
+  it("are made of single frames in any order, without duplicates", () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: -40, max: 40 })), (frames) => {
         const list = listOfFrames(frames);
@@ -156,13 +156,13 @@ describe("frame lists", () => {
     );
   });
 
-  it("know one zero, however it is written", () => {
+  it("have one zero, however it is written", () => {
     for (const text of ["-0", "0--0", "-0-0", "-0-2"]) expect(Object.is(parsed(text)[0]!.start, 0), text).toBe(true);
     expect(parsed("-0")).toEqual(parsed("0"));
     expect(parsed("-0-2")).toEqual(parsed("0-2"));
   });
 
-  it("never throw, whatever the text", () => {
+  it("never throw, for any text", () => {
     const soup = fc.string({
       unit: fc.constantFrom("1", "9", "0", "-", ",", ":", "x", " ", "\t", "+", "e", "."),
       maxLength: 60,

@@ -26,7 +26,7 @@ function schemasOf(document: Record<string, unknown>) {
   ).components.schemas;
 }
 
-it("gives what is sent a name of its own where it differs from what is answered, also by what it refers to", () => {
+it("gives a request schema a name of its own where it differs from the answer, also in nested schemas", () => {
   const schemas = schemasOf(openApiDocument([route({ body: outer })], "1"));
   expect(Object.keys(schemas)).toEqual(["Inner", "InnerInput", "JsonValue", "Outer", "OuterInput", "Problem"]);
   expect(schemas["Outer"]!.properties["inner"]).toEqual({ $ref: "#/components/schemas/Inner" });
@@ -34,7 +34,7 @@ it("gives what is sent a name of its own where it differs from what is answered,
   expect([schemas["Inner"]!.required, schemas["InnerInput"]!.required]).toEqual([["size"], undefined]);
 });
 
-it("lists the refusals that follow from what a route is", () => {
+it("lists the refusals that follow from a route's properties", () => {
   const responses = (more: Partial<RouteDescription>) => {
     const document = openApiDocument([route(more)], "1") as {
       paths: Record<string, Record<string, { responses: object }>>;

@@ -30,7 +30,7 @@ describe("settings", () => {
     expect(fieldsOf(name, value)).toEqual([name]);
   });
 
-  it("P10: name the field of a preset that is wrong", () => {
+  it("P10: name the wrong field of a preset", () => {
     expect(fieldsOf("render.final", { samples: "many" })).toEqual(["render.final.samples"]);
   });
 });

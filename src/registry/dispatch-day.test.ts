@@ -1,7 +1,7 @@
 /**
  * A day of a farm of ten thousand workers, through the real rules of dispatch: who gets what
- * (`dispatch.ts`), who is woken (`idle-workers.ts`), who is preempted (`epoch.ts`). What the
- * registry is asked in that day is what `docs/scaling.md` reckons with.
+ * (`dispatch.ts`), who is woken (`idle-workers.ts`), who is preempted (`epoch.ts`).
+ * `docs/scaling.md` uses the number of calls to the registry in that day.
  */
 import { expect, test } from "vitest";
 import { canDo, type Offer } from "../protocol/needs.ts";
@@ -14,8 +14,8 @@ const WORKERS = 10_000;
 const TASKS = 3_000;
 const DAY_S = 86_400;
 /**
- * What one object can be asked; a third of the thousand a second that the platform names as a soft
- * limit.
+ * Calls that one object can take: a third of the thousand a second that the platform names as a
+ * soft limit.
  */
 const CALLS_PER_S = 333;
 
@@ -43,8 +43,8 @@ interface Work {
   workers: Set<number>;
 }
 
-/** A generator of chance that gives the same day each time (mulberry32). */
-function dice(seed: number): () => number {
+/** A random number generator that gives the same day each time (mulberry32). */
+function seededRandom(seed: number): () => number {
   return () => {
     seed = (seed + 0x6d2b79f5) | 0;
     let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
@@ -54,13 +54,13 @@ function dice(seed: number): () => number {
 }
 
 class Day {
-  readonly #random = dice(2015);
+  readonly #random = seededRandom(2015);
   readonly #open: Work[][] = NEEDS.map(() => []);
   readonly #live = new Set<Work>();
   readonly #task: (Work | null)[] = Array.from({ length: WORKERS }, () => null);
   readonly #epochOf = new Int32Array(WORKERS);
   readonly #idle = new Set<number>(Array.from({ length: WORKERS }, (_, id) => id));
-  /** By second: workers whose lease ends then, and tasks that come then. */
+  /** By second: workers whose lease ends then, and tasks that are submitted then. */
   readonly #ends = new Map<number, number[]>();
   readonly #comes = new Map<number, Work[]>();
   #epoch = 0;
@@ -68,7 +68,7 @@ class Day {
   wakes = 0;
   leases = 0;
   preempts = 0;
-  /** Questions to the registry, by minute. */
+  /** Requests to the registry, by minute. */
   readonly perMinute = new Float64Array(DAY_S / 60 + 1);
   readonly wrong: string[] = [];
 
@@ -134,7 +134,7 @@ class Day {
     this.#ask(worker, nowS);
   }
 
-  /** A question to the registry; P8 is looked after at every answer. */
+  /** A request to the registry; P8 is checked for every answer. */
   #ask(worker: number, nowS: number): void {
     this.asks++;
     this.perMinute[Math.floor(nowS / 60)]!++;
@@ -165,7 +165,7 @@ class Day {
     this.#ends.set(endS, [...(this.#ends.get(endS) ?? []), worker]);
   }
 
-  /** Nobody able is idle while work waits. */
+  /** No able worker may be idle while work waits. */
   #audit(nowS: number): void {
     for (const { needs } of this.#groups())
       for (const worker of this.#idle)
@@ -182,15 +182,15 @@ function take<T>(map: Map<number, T[]>, key: number): T[] {
   return items;
 }
 
-test("P8: in a day of 10,000 workers nobody able is idle while work waits, nobody is given the lesser task, and one object bears it", () => {
+test("P8: in a day of 10,000 workers no able worker is idle while work waits, none gets a task of lower priority, and one object can take the calls", () => {
   const day = new Day();
   day.run();
   expect(day.wrong).toEqual([]);
   expect(day.leases).toBeGreaterThan(1_000_000);
   expect(day.wakes).toBeGreaterThan(10_000);
   expect(day.preempts).toBeGreaterThan(100);
-  // Shots of 500 frames on 10,000 workers are over before anybody has two of them, so nearly every
-  // lease asks: the worst case.
+  // Shots of 500 frames on 10,000 workers end before any worker has two of their frames, so nearly
+  // every lease asks: the worst case.
   expect(day.asks / day.leases).toBeLessThan(1.3);
   expect(Math.max(...day.perMinute) / 60).toBeLessThan(CALLS_PER_S);
 });

@@ -68,7 +68,9 @@ const anyWorker = fc
 
 type Task = Candidate & { needs: Needs };
 
-/** As the rows come: by group, priority falling, then id rising. Counts what is read. */
+/**
+ * The order of the rows: by group, priority falling, then id rising. Counts the rows that are read.
+ */
 function grouped(tasks: Task[], onRead: () => void = () => {}): Group<Task>[] {
   const groups = new Map<string, Task[]>();
   for (const t of tasks) groups.set(needsSignature(t.needs), [...(groups.get(needsSignature(t.needs)) ?? []), t]);
@@ -101,7 +103,7 @@ describe("dispatch", () => {
     );
   });
 
-  it("reads one task a group, and those that it passes over", () => {
+  it("reads one task a group, and those that it skips", () => {
     fc.assert(
       fc.property(fc.array(anyTask, { maxLength: 40 }), anyWorker, (drawn, worker) => {
         const tasks = drawn.map((t, index) => ({ ...t, id: index + 1 }));
@@ -114,7 +116,7 @@ describe("dispatch", () => {
     );
   });
 
-  it("passes over a task that blocks or declined the worker, until that ends", () => {
+  it("skips a task that blocks or declined the worker, until that ends", () => {
     const tasks = [
       { ...task(1, 90, [{ worker_id: ME, until_ms: NOW + 30 }]), needs: needs() },
       { ...task(2, 80), needs: needs() },
@@ -135,7 +137,7 @@ describe("dispatch", () => {
     expect(chooseTask(workerView({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, excluded: null });
   });
 
-  it("groups tasks by what they need, however it is listed", () => {
+  it("groups tasks by what they need, in whatever order it is listed", () => {
     const one = needs({ programs: ["blender", "ffmpeg"], tags: ["b", "a"] });
     expect(needsSignature(one)).toBe(
       needsSignature(needs({ programs: ["ffmpeg", "blender", "ffmpeg"], tags: ["a", "b"] })),

@@ -32,7 +32,7 @@ describe("the epoch", () => {
     expect(workAppeared(before, after)).toBe(appeared);
   });
 
-  it("P8: work outranks the tasks below it that hold a worker which could do it", () => {
+  it("P8: work preempts the tasks of lower priority that hold a worker which could do it", () => {
     const live = [
       { id: 1, priority: 10, workers: [100, 101] },
       { id: 2, priority: 10, workers: [100] },

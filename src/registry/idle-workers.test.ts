@@ -45,7 +45,7 @@ const anyIdleWorkers = fc
   );
 
 describe("waking", () => {
-  it("wakes as many as there are frames and not one more, and only who could take them", () => {
+  it("wakes as many workers as there are frames and not more, and only those that could take them", () => {
     fc.assert(
       fc.property(anyIdleWorkers, fc.integer({ min: 1, max: 5 }), (idleWorkers, claimable) => {
         const { wake } = planWake({ id: 1, priority: 50, blocklist: [], claimable }, NEEDS, idleWorkers, NOW);
@@ -57,14 +57,14 @@ describe("waking", () => {
         const counted = free.filter((i) => i.online && wake.includes(i.id)).length;
         expect(counted).toBe(Math.min(Math.max(0, claimable - coming), free.filter((i) => i.online).length));
         expect(wake.every((id) => free.some((i) => i.id === id))).toBe(true);
-        // A silent socket may belong to a laptop that wakes up next: it is told, and not counted
-        // on.
+        // A silent socket may belong to a laptop that wakes up next: it gets the push, but is not
+        // counted.
         expect(free.filter((i) => !i.online).every((i) => wake.includes(i.id))).toBe(true);
       }),
     );
   });
 
-  it("scans again when a worker that could do it now is held by something that ends", () => {
+  it("scans again when a worker that could do it now is held back by something that ends", () => {
     const task = { id: 1, priority: 50, blocklist: [{ worker_id: 3, until_ms: NOW + 30 }], claimable: 5 };
     const again = (...idleWorkers: IdleWorker[]) => planWake(task, NEEDS, idleWorkers, NOW).rescanMs;
     expect(again(idleWorker(1, { declined: new Map([[1, NOW + 10]]) }))).toBe(NOW + 10);
@@ -80,7 +80,7 @@ describe("waking", () => {
     expect(again()).toBeNull();
   });
 
-  it("knows whether anybody is left for another task of the same needs", () => {
+  it("knows whether a worker is left for another task with the same needs", () => {
     const left = (claimable: number, ...idleWorkers: IdleWorker[]) =>
       planWake({ id: 1, priority: 50, blocklist: [], claimable }, NEEDS, idleWorkers, NOW).left;
     expect(left(1, idleWorker(1), idleWorker(2))).toBe(true);

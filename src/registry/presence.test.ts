@@ -29,12 +29,12 @@ describe("presence", () => {
     expect(isOnline(given, NOW)).toBe(online);
   });
 
-  it("was last seen at its newest sign of life", () => {
+  it("was last seen at its newest contact", () => {
     expect(lastSeenMs({ socketMs: 5, contactMs: 3 })).toBe(5);
     expect(lastSeenMs({ socketMs: null, contactMs: 3 })).toBe(3);
   });
 
-  it("has the documented status: switched off before all, rendering by lease or by its own word", () => {
+  it("has the documented status: switched off first, rendering by lease or by its own report", () => {
     expect(workerStatus({ enabled: false, liveLease: true, saidRendering: true })).toBe("disabled");
     expect(workerStatus({ enabled: true, liveLease: true, saidRendering: false })).toBe("rendering");
     expect(workerStatus({ enabled: true, liveLease: false, saidRendering: true })).toBe("rendering");

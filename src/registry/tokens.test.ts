@@ -17,20 +17,20 @@ const token = (change: Partial<Token> = {}): Token => ({
 });
 
 describe("tokens", () => {
-  it("last for ever unless they say otherwise; join tokens a day", () => {
+  it("last for ever unless they have an end; join tokens last a day", () => {
     expect(expiryOf({ role: "artist" }, NOW)).toBeNull();
     expect(expiryOf({ role: "join" }, NOW)).toBe(NOW + 86_400_000);
     expect(expiryOf({ role: "join", expires_s: 60 }, NOW)).toBe(NOW + 60_000);
   });
 
-  it("P9: are dead when revoked, expired or used up", () => {
+  it("P9: are invalid when revoked, expired or used up", () => {
     expect(whyDead(token({ expires_ms: NOW + 1, uses_left: 1 }), NOW)).toBeNull();
     expect(whyDead(token({ revoked: true }), NOW)).toContain("revoked");
     expect(whyDead(token({ expires_ms: NOW }), NOW)).toContain("expired");
     expect(whyDead(token({ uses_left: 0 }), NOW)).toContain("used up");
   });
 
-  it("carry tags to whoever joins with them, and to nobody else", () => {
+  it("give their tags to the workers that join with them, and to no others", () => {
     expect(principalOf(token())).toEqual({ role: "join", id: 3, name: "tonight", tags: ["gpu"] });
     expect(principalOf(token({ role: "artist" }))).toEqual({ role: "artist", id: 3, name: "tonight" });
   });

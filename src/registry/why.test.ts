@@ -38,7 +38,7 @@ interface Open extends Candidate {
   needs: Needs;
 }
 
-/** Groups as dispatch walks them. */
+/** Groups in the order in which dispatch reads them. */
 function groupsOf(tasks: readonly Open[]): Group[] {
   return [...Map.groupBy(tasks, (task) => needsSignature(task.needs)).values()].map((group) => ({
     needs: group[0]!.needs,
@@ -143,7 +143,7 @@ describe("why", () => {
     );
   });
 
-  it("of a worker without any work says so", () => {
+  it("reports a worker for which there is no work at all", () => {
     expect(whyWorkerWaits(worker(1), [], NOW)).toMatchObject({
       rule: "nothing_pending",
       text: "No task has frames to give out.",
@@ -195,7 +195,7 @@ describe("why", () => {
     ]);
   });
 
-  it("tells the task's own rules from the workers', and how many workers would fit without them", () => {
+  it("separates the task's own rules from the workers', and says how many workers would fit without them", () => {
     const mine: Open = { id: 5, priority: 50, needs: needs(), blocklist: [] };
     const frames = (pending: number, leased: number) => ({ total: 9, pending, leased, done: 0, failed: 0, skipped: 0 });
     const of = (change: Partial<TaskDispatchState>, workers = [worker(1)]) =>

@@ -10,7 +10,7 @@ it("groups finished frames by worker, those with the most first, and takes media
   ]);
 });
 
-it("an outlier is far above what is usual for its own worker, not for another", () => {
+it("an outlier is far above the usual time of its own worker, not of another", () => {
   const fast = Array.from({ length: 10 }, (_, i) => 1 + i / 100);
   const slow = Array.from({ length: 10 }, (_, i) => 9 + i / 10);
   const seconds = Float32Array.from([...fast, ...slow, 4]);
@@ -18,7 +18,7 @@ it("an outlier is far above what is usual for its own worker, not for another", 
   expect(outliersOf(timesByWorker(worker, seconds), seconds, 10)).toEqual([{ index: 20, worker: 1, seconds: 4 }]);
 });
 
-it("an even worker and one with few frames have none", () => {
+it("an even worker and one with few frames have no outliers", () => {
   const seconds = Float32Array.from([...Array.from({ length: 20 }, () => 1), 1.2, 1, 1, 9]);
   const worker = Int32Array.from([...Array.from({ length: 21 }, () => 1), 2, 2, 2]);
   expect(outliersOf(timesByWorker(worker, seconds), seconds, 10)).toEqual([]);
@@ -30,7 +30,7 @@ it("an axis has round numbers and reaches its end", () => {
   expect(ticksTo(0, 4)).toEqual([0, 1]);
 });
 
-it("frames of one lease that were committed together were rendered one after the other; leases are apart", () => {
+it("frames of one lease that were committed together were rendered in sequence; leases are separate", () => {
   const worker = Int32Array.from([1, 1, 1, 1]);
   const seconds = Float32Array.from([2, 3, 1, 5]);
   const attempt = Int32Array.from([1, 1, 1, 2]);

@@ -8,7 +8,7 @@ describe("the grid's layout", () => {
     expect(fittingPitch(100_000, 700, 400)).toBe(PITCHES[0]);
   });
 
-  it("finds the cell under a point, none beside the cells, and the nearest for a drag that left them", () => {
+  it("finds the cell under a point, none beside the cells, and the nearest for a drag that left the grid", () => {
     const layout = layoutOf(25, 100, 10);
     expect(layout).toMatchObject({ columns: 10, rows: 3 });
     expect(cellAt(layout, 15, 25)).toBe(21);

@@ -3,7 +3,7 @@ import { STATES } from "../lib/frame-map.ts";
 import { drawSprites, mixed, paint, type Palette } from "./sprites.ts";
 
 const SHEET = 0xffffffff;
-/** Every state in the same colour: what still tells them apart is their shape. */
+/** Every state in the same colour: only their shapes distinguish them. */
 const grey: Palette = {
   sheet: SHEET,
   selected: 0xff000000,

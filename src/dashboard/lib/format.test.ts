@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { ago, bytes, counted, duration, percent, roughly } from "./format.ts";
 
 describe("numbers for people", () => {
-  it("a percentage is 100 only when all is there, and 0 only when nothing is", () => {
+  it("a percentage is 100 only when everything is done, and 0 only when nothing is", () => {
     expect([percent(0, 0), percent(0, 9), percent(1, 100_000), percent(99_999, 100_000), percent(9, 9)]).toEqual([
       "0 %",
       "0 %",
@@ -33,7 +33,7 @@ describe("numbers for people", () => {
     expect([0, 999, 999_600, 12_345_678].map(bytes)).toEqual(["0 B", "999 B", "1.00 MB", "12.3 MB"]);
   });
 
-  it("one is singular, and an instant ahead of this clock is now", () => {
+  it("one is singular, and a time ahead of this clock is now", () => {
     expect([counted(1, "frame"), counted(1_000, "frame")]).toEqual(["1 frame", "1,000 frames"]);
     expect([ago(2_000, 1_000), ago(0, 61_000), ago(0, 7_200_000)]).toEqual(["now", "1 min ago", "2 h ago"]);
   });

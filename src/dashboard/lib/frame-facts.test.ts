@@ -6,8 +6,8 @@ import { ASK_AFTER_MS, FrameFacts } from "./frame-facts.ts";
 const NOTHING: MovedFrames = { pending: [], leased: [], done: [], failed: [], skipped: [], previews: [] };
 
 /**
- * What the manager was asked, and answers: frames that have facts, each of as many seconds as its
- * number.
+ * What the manager was asked, and what it answers: frames that have facts. The seconds of each
+ * frame are its number.
  */
 let asked: string[] = [];
 let done: number[] = [];
@@ -43,13 +43,13 @@ function facts(abort = new AbortController()): FrameFacts {
   return new FrameFacts(1, new FrameMap("1-1000"), abort.signal);
 }
 
-/** As a delta comes: the map has it first. */
+/** Apply a delta as the page does: the map gets it first. */
 function moved(known: FrameFacts, lists: Partial<MovedFrames>): void {
   for (const state of STATES) for (const list of lists[state] ?? []) known.map.set(list, state);
   known.takeMoved({ ...NOTHING, ...lists });
 }
 
-it("facts of many frames that are done are asked for together, a little later; of others they are forgotten at once", async () => {
+it("facts of many done frames are fetched together, a little later; facts of frames in other states are dropped at once", async () => {
   const known = facts();
   done = [1, 2];
   known.map.set("1-2", "done");
@@ -66,7 +66,7 @@ it("facts of many frames that are done are asked for together, a little later; o
   expect(asked).toHaveLength(2);
 });
 
-it("what could not be asked for is asked for again, ever more seldom, and no more when nobody looks", async () => {
+it("a failed fetch is repeated at growing intervals, and not after the view has closed", async () => {
   const abort = new AbortController();
   const known = facts(abort);
   down = true;
@@ -87,7 +87,7 @@ it("what could not be asked for is asked for again, ever more seldom, and no mor
   expect(asked).toHaveLength(2);
 });
 
-it("an answer that was on its way when a frame was asked for again puts nothing back", async () => {
+it("an answer under way when a frame was requeued restores nothing", async () => {
   const known = facts();
   moved(known, { done: ["5"] });
   done = [5];

@@ -4,7 +4,7 @@ import { MAX_RANGES } from "../../protocol/frame-list.ts";
 import { FrameMap, STATES } from "./frame-map.ts";
 
 describe("the map of a task's frames", () => {
-  it("puts frames by their number, and leaves out those that the task does not have", () => {
+  it("stores frames by their number, and ignores those that the task does not have", () => {
     const map = new FrameMap("1-10:3,20");
     expect(map.total).toBe(5);
     expect(map.set("1-7,20", "done")).toBe(true);
@@ -30,7 +30,7 @@ describe("the map of a task's frames", () => {
     );
   });
 
-  it("filters by state, and by none or all to null", () => {
+  it("filters by state; with no state or all states there is no filter", () => {
     const map = new FrameMap("1-6");
     map.set("2,5", "failed");
     expect(Array.from(map.filter(new Set(["failed"]))!)).toEqual([1, 4]);
@@ -38,14 +38,14 @@ describe("the map of a task's frames", () => {
     expect(map.filter(new Set(STATES))).toBeNull();
   });
 
-  it("finds the next failed frame, going round, and none", () => {
+  it("finds the next failed frame, wrapping around, or none", () => {
     const map = new FrameMap("1-6");
     expect(map.nextIn("failed", 0)).toBe(-1);
     map.set("2,5", "failed");
     expect([map.nextIn("failed", 1), map.nextIn("failed", 4), map.nextIn("failed", 1, -1)]).toEqual([4, 1, 4]);
   });
 
-  it("says the chosen frames in lists that the manager takes", () => {
+  it("writes the chosen frames as lists that the manager accepts", () => {
     const map = new FrameMap("1-5000");
     const mask = new Uint8Array(5000);
     for (let i = 0; i < 5000; i += 2) mask[i] = 1;

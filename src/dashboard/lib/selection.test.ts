@@ -6,7 +6,7 @@ function chosen(selection: Selection): number[] {
   return [...selection.mask.entries()].filter(([, on]) => on === 1).map(([index]) => index);
 }
 
-it("a range that is drawn back and forth chooses what lies between its ends, beside what was kept", () => {
+it("a range that is drawn back and forth selects the cells between its ends, beside the kept selection", () => {
   const selection = new Selection();
   selection.fit(20);
   selection.begin(15, 15, false);
@@ -19,7 +19,7 @@ it("a range that is drawn back and forth chooses what lies between its ends, bes
   expect(selection.cursor.value).toBe(3);
 });
 
-it("a range over filtered cells leaves hidden frames alone", () => {
+it("a range over filtered cells does not select hidden frames", () => {
   const selection = new Selection();
   selection.fit(20);
   selection.moveTo(2, 0);
@@ -28,7 +28,7 @@ it("a range over filtered cells leaves hidden frames alone", () => {
   expect(selection.cursor.value).toBe(14);
 });
 
-it("chooses by list and by state, and says when a list has no frame of the task", () => {
+it("selects by list and by state, and reports a list without a frame of the task", () => {
   const map = new FrameMap("10-20");
   map.set("12,19", "failed");
   const selection = new Selection();
@@ -42,7 +42,7 @@ it("chooses by list and by state, and says when a list has no frame of the task"
   expect(chosen(selection)).toEqual([2, 9]);
 });
 
-it("forgets what was chosen when the task has another number of frames", () => {
+it("is cleared when the task has another number of frames", () => {
   const selection = new Selection();
   selection.fit(3);
   selection.begin(0, 0, false);

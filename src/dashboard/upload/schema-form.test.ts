@@ -10,7 +10,7 @@ function fieldsFor(type: string): Map<string, SettingField> {
   return new Map(fieldsOf(schema, new Set()).map((field) => [field.name, field]));
 }
 
-it("every type's form has its settings, and none of those that only refuse a name of 2015", () => {
+it("every type's form has its settings, and none of those that exist only to refuse a name of 2015", () => {
   for (const compiler of COMPILERS) expect([...fieldsFor(compiler.type).keys()], compiler.type).toContain("frames");
   const blender = fieldsFor("blender_render");
   expect(blender.get("engine")).toMatchObject({ kind: "choice", required: false });
@@ -20,7 +20,7 @@ it("every type's form has its settings, and none of those that only refuse a nam
   expect(blender.has("filepath")).toBe(false);
 });
 
-it("what a filled form spells is what the compiler takes", () => {
+it("the settings of a filled form are accepted by the compiler", () => {
   const filled: Record<string, string> = { frames: "1-3", width: "64", seed: "7", height: "" };
   const settings: Record<string, unknown> = {};
   for (const field of fieldsFor("demo_render").values()) {
@@ -31,7 +31,7 @@ it("what a filled form spells is what the compiler takes", () => {
   expect(compileSubmission({ type: "demo_render", settings }).ok).toBe(true);
 });
 
-it("lists are lines, and bad JSON is told", () => {
+it("lists are lines, and bad JSON is an error", () => {
   const exec = fieldsFor("exec");
   const list = [...exec.values()].find((field) => field.kind === "list");
   expect(valueOf(list!, "-c\n\n print(1) \n")).toEqual(["-c", "print(1)"]);

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { loadRoutes, readDocument, withTables } from "../../../scripts/api-table.ts";
 
-it("docs/http-api.md has the routes as they are declared; `npm run docs:api` writes them", async () => {
+it("docs/http-api.md lists the routes as they are declared; `npm run docs:api` writes them", async () => {
   const document = readDocument();
   expect(document).toBe(withTables(document, await loadRoutes()));
 });

@@ -1,13 +1,13 @@
 import { expect, it } from "vitest";
 import { BoundedCache } from "./bounded-cache.ts";
 
-it("remembers until the instant given, nulls included, and no longer", () => {
+it("keeps values, nulls included, until the given time", () => {
   const cache = new BoundedCache<number | null>(2);
   cache.set("a", null, 100);
   expect([cache.get("a", 99), cache.get("a", 100)]).toEqual([null, undefined]);
 });
 
-it("makes room by dropping what was set longest ago", () => {
+it("drops the value that was set longest ago when it is full", () => {
   const cache = new BoundedCache<number>(2);
   cache.set("a", 1, 100);
   cache.set("b", 2, 100);

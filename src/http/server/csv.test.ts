@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { csvLine, csvResponse, wantsCsv } from "./csv.ts";
 
 describe("CSV", () => {
-  it("quotes what needs it, and lets no text become a formula", () => {
+  it("quotes where necessary, and lets no text become a formula", () => {
     expect(csvLine(["a", 1.5, null, 'say "hi"', "two\nlines", "x,y"])).toBe(
       'a,1.5,,"say ""hi""","two\nlines","x,y"\r\n',
     );
@@ -11,7 +11,7 @@ describe("CSV", () => {
     expect(csvLine([-1])).toBe("-1\r\n");
   });
 
-  it("is wanted by the address, or else by the Accept header", () => {
+  it("is requested by the address, or else by the Accept header", () => {
     const accept = (text: string) => new Request("http://x", { headers: { Accept: text } });
     expect(wantsCsv(accept("*/*"), "csv")).toBe(true);
     expect(wantsCsv(accept("text/csv"), "json")).toBe(false);
@@ -20,7 +20,7 @@ describe("CSV", () => {
     expect(wantsCsv(new Request("http://x"), undefined)).toBe(false);
   });
 
-  it("streams page by page, and breaks off where the rows do", async () => {
+  it("streams page by page, and breaks off when reading rows fails", async () => {
     async function* rows(fail: boolean): AsyncGenerator<[number][]> {
       yield [[1], [2]];
       if (fail) throw new Error("gone");

@@ -21,7 +21,7 @@ it("reads a refused body to its end", async () => {
   expect(reads).toBe(5);
 });
 
-it("P10: does not wait for a body that trickles", async () => {
+it("P10: does not wait for a body that comes slowly", async () => {
   let canceled = false;
   const trickle = new ReadableStream({
     pull: async (controller) => {
@@ -38,7 +38,7 @@ it("P10: does not wait for a body that trickles", async () => {
   expect(canceled).toBe(true);
 });
 
-it("does not read what is larger than any upload", async () => {
+it("does not read a body larger than any upload", async () => {
   const body = new ReadableStream({ pull: () => expect.unreachable("it was read") }, { highWaterMark: 0 });
   await drain(post(body, { "Content-Length": String(1e9) }));
 });

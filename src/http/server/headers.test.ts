@@ -5,7 +5,7 @@ const get = new Request("http://manager/x");
 const EVERYWHERE = { "x-content-type-options": "nosniff", "referrer-policy": "no-referrer" };
 
 describe("withHeaders", () => {
-  it("completes an answer, and keeps what it says of caching", async () => {
+  it("completes an answer, and keeps its caching headers", async () => {
     const plain = withHeaders(get, new Response("text"));
     expect(Object.fromEntries(plain.headers)).toMatchObject({ ...EVERYWHERE, "cache-control": "no-store" });
     expect(await plain.text()).toBe("text");
@@ -13,7 +13,7 @@ describe("withHeaders", () => {
     expect(Object.fromEntries(kept.headers)).toMatchObject({ ...EVERYWHERE, "cache-control": "no-cache" });
   });
 
-  it("overrules another word on sniffing and referrers", () => {
+  it("overrides other headers for sniffing and referrers", () => {
     const headers = { "X-Content-Type-Options": "sniff", "Referrer-Policy": "unsafe-url" };
     expect(Object.fromEntries(withHeaders(get, new Response(null, { headers })).headers)).toMatchObject(EVERYWHERE);
   });
@@ -24,7 +24,7 @@ describe("withHeaders", () => {
     expect(Object.fromEntries(foreign.headers)).toMatchObject({ ...EVERYWHERE, location: "http://elsewhere/" });
   });
 
-  it("takes the body from the answer to HEAD, not its headers", async () => {
+  it("removes the body from the answer to HEAD, not its headers", async () => {
     const answer = new Response("text", { status: 201, headers: { "Content-Length": "4" } });
     const head = withHeaders(new Request(get, { method: "HEAD" }), answer);
     expect([head.status, head.headers.get("Content-Length"), await head.text()]).toEqual([201, "4", ""]);
@@ -32,7 +32,7 @@ describe("withHeaders", () => {
   });
 });
 
-it("headers made at once lack nothing", () => {
+it("headers made at once are complete", () => {
   const made = new Response("{}", { headers: headersOf("application/json") });
   const before = [...made.headers];
   expect([...withHeaders(get, made).headers]).toEqual(before);

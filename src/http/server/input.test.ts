@@ -66,7 +66,7 @@ describe("readBody", () => {
     expect(await refusal(post(body))).toMatchObject({ code: "invalid_request" });
   });
 
-  it("P10: refuses brackets without end, in JSON and in a form, and is not fooled by brackets in text", async () => {
+  it("P10: refuses unbounded nesting of brackets, in JSON and in a form, and ignores brackets in text", async () => {
     const deep = `{"a":${"[".repeat(500_000)}${"]".repeat(500_000)}}`;
     expect(await refusal(post(deep), z.json())).toMatchObject({ code: "invalid_request" });
     expect(await refusal(post(`a=${deep}`, FORM), z.strictObject({ a: z.record(z.string(), z.json()) }))).toMatchObject(
@@ -102,7 +102,7 @@ describe("readBody", () => {
     expect(pulled).toBeLessThan(MAX_BODY_BYTES / (256 * 1024) + 4);
   });
 
-  it("P10: ends a body that trickles, and tells its sender to stop", async () => {
+  it("P10: ends a body that comes slowly, and tells its sender to stop", async () => {
     vi.useFakeTimers();
     try {
       let canceled = false;
@@ -134,7 +134,7 @@ describe("readBody", () => {
       expect(await refusal(small(""))).toMatchObject({ detail: expect.stringContaining("The body is empty.") });
     });
 
-    it("P10: bytes that are not UTF-8 are a 400, and leave nothing behind for the next body", async () => {
+    it("P10: bytes that are not UTF-8 are a 400, and do not affect the next body", async () => {
       for (const bytes of [
         [0x22, 0xff, 0x22],
         [0x22, 0xe2, 0x82],
@@ -152,7 +152,7 @@ describe("readBody", () => {
       expect(await refusal(small(broken))).toMatchObject({ code: "invalid_request", detail: "The body broke off." });
     });
 
-    it("P10: that trickles is ended", async () => {
+    it("P10: that comes slowly is ended", async () => {
       vi.useFakeTimers();
       try {
         const never = new ReadableStream({ pull: () => new Promise(() => undefined) });
@@ -168,7 +168,7 @@ describe("readBody", () => {
       }
     });
 
-    it("P10: that comes in chunks is stopped at the limit all the same", async () => {
+    it("P10: that comes in chunks is stopped at the limit, too", async () => {
       const endless = new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(256 * 1024)) });
       expect(await refusal(small(endless, { "Transfer-Encoding": "chunked" }))).toMatchObject({ code: "too_large" });
     });
@@ -247,7 +247,7 @@ describe("forms", () => {
     });
   });
 
-  it("speaks of the bound, not of the type, when a number is out of bounds", async () => {
+  it("names the bound, not the type, when a number is out of bounds", async () => {
     expect(await refusal(form("type=x&priority=99999999"), taskSubmitSchema)).toMatchObject({
       detail: expect.stringContaining("1000000"),
     });

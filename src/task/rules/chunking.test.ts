@@ -5,7 +5,7 @@ import { chunkSize, MAX_CHUNK } from "./chunking.ts";
 import { simulateChunks } from "../../../test/support/chunk-simulation.ts";
 
 /**
- * Seconds of 240 frames as Blender took them on two cores: a calm shot, a way into detail, a
+ * Seconds of 240 frames as Blender took them on two cores: a calm shot, a move into detail, a
  * dissolve, a cut back.
  */
 const SHOT = JSON.parse(
@@ -20,7 +20,7 @@ describe("chunk auto", () => {
     expect(chunkSize("auto", { frames: 9, frameMs: 1, loadMs: 2_000 }, 1_000_000, 4)).toBe(MAX_CHUNK);
   });
 
-  test("shrinks at the tail: nobody takes more than half of an even share of what is left", () => {
+  test("shrinks at the end: no worker takes more than half of an even share of the remaining frames", () => {
     const stats = { frames: 9, frameMs: 100, loadMs: 2_000 };
     expect([80, 16, 8, 1].map((pending) => chunkSize("auto", stats, pending, 4))).toEqual([10, 2, 1, 1]);
   });
@@ -31,7 +31,7 @@ describe("chunk auto", () => {
     const auto = run("auto");
     expect(auto.idleS).toBeLessThan(run(10).idleS / 3);
     expect(auto.idleS).toBeLessThan(run(25).idleS / 10);
-    // What it saves at the end it does not lose in loading.
+    // The time saved at the end is not lost in loading.
     expect(auto.wallS).toBeLessThan(1.02 * Math.min(...[1, 5, 10, 25].map((chunk) => run(chunk).wallS)));
   });
 });

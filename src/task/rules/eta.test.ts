@@ -8,7 +8,7 @@ import { newTask, terms } from "../../../test/support/rules-farm.ts";
 const NOW = 1_000_000;
 
 /**
- * A task of `total` frames: some done in these seconds, `workers` at one frame each, claimed just
+ * A task of `total` frames: some done in these seconds, `workers` with one frame each, claimed just
  * now.
  */
 function standing(total: number, seconds: number[], workers: number, loadMs = 0): [ReturnType<typeof terms>, Ledger] {
@@ -30,13 +30,13 @@ function standing(total: number, seconds: number[], workers: number, loadMs = 0)
 }
 
 describe("the ETA", () => {
-  it("is the work that is left, shared by the workers, when all frames take the same time", () => {
+  it("is the remaining work, shared by the workers, when all frames take the same time", () => {
     const [of, ledger] = standing(22, [10, 10], 4);
     // 20 frames of 10 s on 4 workers, and the last frame that one of them may hold alone.
     expect(etaOf(of, ledger, NOW)).toEqual({ low_ms: NOW + 50_000, high_ms: NOW + 60_000 });
   });
 
-  it("counts loading, and what is rendered already", () => {
+  it("counts loading, and the part that is already rendered", () => {
     const [of, ledger] = standing(12, [10, 10], 1, 5_000);
     expect(etaOf(of, ledger, NOW)).toEqual({ low_ms: NOW + 150_000, high_ms: NOW + 150_000 });
     expect(etaOf(of, ledger, NOW + 3_000)?.low_ms).toBe(NOW + 150_000);
@@ -54,7 +54,7 @@ describe("the ETA", () => {
     expect(etaOf(of, { ...ledger, canceled: true }, NOW)).toBeNull();
   });
 
-  it("is a span in the future that holds the mean, and narrows as more frames of the same kind are measured", () => {
+  it("is a range in the future that contains the mean, and narrows as more frames of the same kind are measured", () => {
     fc.assert(
       fc.property(
         fc.array(fc.double({ min: 0.1, max: 1e4, noNaN: true }), { minLength: 2, maxLength: 20 }),

@@ -41,7 +41,7 @@ function leaseOf(n: number, worker: number, untilMs: number): LiveLease {
 const texts = (leases: Iterable<LiveLease>): string[] =>
   [...leases].map((lease) => JSON.stringify({ ...lease, stored_ms: 0 }));
 
-test("P5: leases are found, run out and end as in a plain list, and their news bring the rows' copy up to date", () => {
+test("P5: leases are found, expire and end as in a plain list, and their changes bring the rows' copy up to date", () => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
       const leases = new Leases();
@@ -62,9 +62,9 @@ test("P5: leases are found, run out and end as in a plain list, and their news b
           list = list.filter((lease) => lease.until_ms > nowMs);
           expect(leases.overdue(nowMs)).toEqual([]);
         } else if (s.do === "write") {
-          const news = leases.drainChanges();
-          for (const lease of news.leases) expect(lease.stored_ms).toBe(lease.until_ms);
-          rows.apply(JSON.parse(JSON.stringify(news)) as typeof news);
+          const changes = leases.drainChanges();
+          for (const lease of changes.leases) expect(lease.stored_ms).toBe(lease.until_ms);
+          rows.apply(JSON.parse(JSON.stringify(changes)) as typeof changes);
           expect(JSON.stringify([...rows])).toBe(JSON.stringify(list));
           expect(leases.drainChanges()).toEqual({ leases: [], ended: [] });
         } else if (chosen && s.do === "end") {
@@ -91,7 +91,7 @@ test("P5: leases are found, run out and end as in a plain list, and their news b
   );
 });
 
-test("a key is its worker's own: the same one of another worker is another claim", () => {
+test("a key belongs to its worker: the same key of another worker is another claim", () => {
   const leases = new Leases();
   leases.add({ ...leaseOf(1, 1, 10), key: "same-key" });
   expect(leases.claimedWith(2, "same-key")).toBeUndefined();
@@ -100,7 +100,7 @@ test("a key is its worker's own: the same one of another worker is another claim
   expect(leases.claimedWith(2, "same-key")?.attempt).toBe(2);
 });
 
-test("what was renewed or ended leaves no lease unlooked at: the earliest instant is early at most", () => {
+test("after renewals and ends no lease is missed: the earliest expiry may only be too early", () => {
   const leases = new Leases();
   const [first, second] = [leaseOf(1, 1, 10), leaseOf(2, 2, 30)];
   leases.add(first);

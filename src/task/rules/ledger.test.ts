@@ -111,7 +111,8 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
               ? release(t, ref, part, "test")
               : fail(t, ref, part, open.slice(0, 1).length > 0 ? open.slice(0, 1) : lease.frames.slice(0, 1), "broken");
       if (!live && [...task.ledger.leases].every((l) => l.until_ms > nowMs)) {
-        // P2: whoever does not hold the lease changes nothing but the expiry of what was over.
+        // P2: a call by a worker that does not hold the lease changes nothing, except that overdue
+        // leases expire.
         const after = JSON.stringify([task.ledger.counts, [...task.entries]]);
         if (result.ok && s.do !== "complete") throw new Error(`P2: ${s.do} by a superseded lease was accepted`);
         if (JSON.stringify([[...task.entries]]) !== JSON.stringify([JSON.parse(before)[1]]) && after !== before)
@@ -139,7 +140,7 @@ test("P1, P2: after any sequence of calls every frame is in one state, counters 
   );
 });
 
-test("P3: a frame that is done keeps its attempt and bytes until somebody asks for it again", () => {
+test("P3: a done frame keeps its attempt and bytes until it is requeued", () => {
   fc.assert(
     fc.property(shapes, fc.array(step, { maxLength: 60 }), (shape, steps) => {
       const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
@@ -162,7 +163,7 @@ test("P3: a frame that is done keeps its attempt and bytes until somebody asks f
   );
 });
 
-test("P6: from any state, once people let it run, workers that succeed finish the task", () => {
+test("P6: from any state, once users let it run, workers that succeed finish the task", () => {
   fc.assert(
     fc.property(shapes, fc.array(step, { maxLength: 40 }), (shape, steps) => {
       const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
@@ -199,7 +200,7 @@ test("P6: from any state, once people let it run, workers that succeed finish th
   );
 });
 
-test("P7: history adds up: played from the start, it leaves the frames done that are done, none of them twice", () => {
+test("P7: history is consistent: replayed from the start, it leaves exactly the done frames done, none of them twice", () => {
   fc.assert(
     fc.property(shapes, fc.array(step, { maxLength: 60 }), (shape, steps) => {
       const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
@@ -237,7 +238,7 @@ test("a task of a million frames keeps a ledger of a few hundred bytes", () => {
 });
 
 test.each(["ascending", "preview"] as const)(
-  "P2: a frame skipped and asked for again before its turn is given out once (%s)",
+  "P2: a frame skipped and requeued before its turn is given out once (%s)",
   (order) => {
     const task = newTask(terms("1-12", { order }));
     for (let frame = 1; frame <= 12; frame++) {
@@ -253,7 +254,7 @@ test.each(["ascending", "preview"] as const)(
   },
 );
 
-test("a canceled task whose frames were all skipped ends when it is asked for again", () => {
+test("a canceled task whose frames were all skipped ends when it is requeued", () => {
   const task = newTask(terms("7"));
   act(at(task, 0), allFrames(task), "cancel", undefined, "test");
   act(at(task, 0), allFrames(task), "skip", "7", "test");
@@ -262,13 +263,13 @@ test("a canceled task whose frames were all skipped ends when it is asked for ag
   expect(task.events.map((e) => e.kind)).toEqual(["canceled", "skipped", "requeued", "completed"]);
 });
 
-test("P3: what is asked for again is swept when no grant given out before is valid any more, and an earlier sweep is not brought forward", () => {
+test("P3: the files of a requeued frame are swept when no earlier grant is valid any more, and an earlier sweep is not brought forward", () => {
   for (const named of [undefined, "1"]) {
     const task = newTask(terms("1-2", { chunk: 2 }));
     const first = claim(at(task, 0), { worker: 1, key: "key-1", epoch: 0, leaseId: "lease-1" }).lease!;
     const { leaseMs } = task.terms;
-    // Renewed in memory, which a restart may forget: its holder may upload until the renewal's
-    // grant is over.
+    // The lease was renewed in memory, which a restart may forget: its holder may upload until the
+    // grant of that renewal expires.
     const renewedMs = leaseMs / 2;
     renew(at(task, renewedMs), { worker: 1, leaseId: "lease-1", attempt: first.attempt }, []);
     const grantMs = renewedMs + leaseMs + SWEEP_AFTER_MS;

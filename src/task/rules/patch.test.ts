@@ -15,7 +15,7 @@ const COMPILED: CompiledDefinition = {
   files_per_frame: 1,
 };
 
-test("P10: other settings with an action that is refused change nothing, not even what was skipped", () => {
+test("P10: other settings with a refused action change nothing, not even skipped frames", () => {
   const task = newTask(terms("1-10"));
   act(at(task, 0), allFrames(task), "skip", "2-5", "ana");
   const before = JSON.stringify(task.ledger);

@@ -1,6 +1,6 @@
 /**
- * Sets of frames are parts of one row, which may hold 2 MB on Cloudflare: none may fall into ever
- * more pieces.
+ * Sets of frames are stored in one row, which may hold 2 MB on Cloudflare: no set may split into
+ * ever more ranges.
  */
 import { expect, test } from "vitest";
 import { claim } from "./claim.ts";
@@ -11,7 +11,7 @@ import { at, audit, newTask, terms, allFrames } from "../../../test/support/rule
 
 const every2nd = (from: number, to: number): string => `${from}-${to}:2`;
 
-test("P10: skips that would scatter a set over more pieces than its row should hold are refused, and change nothing", () => {
+test("P10: skips that would split a set into more ranges than its row should hold are refused, and change nothing", () => {
   const task = newTask(terms("1-1000000"));
   const skip = (frames: string) => act(at(task, 0), allFrames(task), "skip", frames, "ana");
   expect(skip(every2nd(1, 39_997))).toMatchObject({ ok: true });
@@ -23,7 +23,7 @@ test("P10: skips that would scatter a set over more pieces than its row should h
   expect(task.ledger.skipped).toHaveLength(MAX_INTERVALS);
 });
 
-test("P10: nor may frames that are asked for again one by one cut a skipped range into too many", () => {
+test("P10: frames that are requeued one by one may not split a skipped range into too many, either", () => {
   const task = newTask(terms("1-80000"));
   for (let from = 1; from < 80_000; from += 20_000)
     act(at(task, 0), allFrames(task), "skip", `${from}-${from + 19_999}`, "ana");
@@ -34,7 +34,7 @@ test("P10: nor may frames that are asked for again one by one cut a skipped rang
   expect(JSON.stringify(task.ledger)).toBe(before);
 });
 
-test("failed frames wait behind new ones, but not in more pieces than a row should hold", () => {
+test("failed frames wait behind new ones, but not in more ranges than a row should hold", () => {
   const task = newTask(terms("1-100000"));
   const ask = (): string => {
     const { lease } = claim(at(task, 0), {

@@ -97,7 +97,7 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
   }
 }
 
-/** As `TaskStore` does it: a checkpoint, and deltas that have been JSON since. */
+/** As `TaskStore` does it: a checkpoint, and deltas that have been converted to JSON. */
 function replayed(checkpoint: string, journal: readonly string[]): { record: TaskRecord; entries: object } {
   const { record: json, entries } = JSON.parse(checkpoint) as { record: string; entries: [number, FrameEntry][] };
   const record = recordFrom(json);
@@ -110,7 +110,7 @@ function replayed(checkpoint: string, journal: readonly string[]): { record: Tas
   return { record, entries: Object.fromEntries(map) };
 }
 
-test("P4: a checkpoint and the journal after it give exactly what is in memory, whatever has happened", () => {
+test("P4: a checkpoint and the journal after it give exactly the state in memory, after any calls", () => {
   const shapes = fc.record({
     chunk: fc.constantFrom(1, 3, 5, "auto" as const),
     waits: fc.constantFrom<"all" | "same" | null>(null, null, "all", "same"),
@@ -156,7 +156,7 @@ test("P4: a checkpoint and the journal after it give exactly what is in memory, 
   );
 });
 
-test("a delta holds what changed and nothing else", () => {
+test("a delta holds exactly the changes", () => {
   const task = newTask(terms("1-1000"));
   const record: TaskRecord = { ledger: task.ledger, chores: { ...CHORES }, tail: [] };
   const leases = [1, 2, 3].map((worker) => {
@@ -180,7 +180,7 @@ test("a delta holds what changed and nothing else", () => {
   expect(JSON.stringify(delta).length).toBeLessThan(1_000);
 });
 
-test("P4: what was noted for a write that failed does not count as written, nor does a field that is not there any more", () => {
+test("P4: changes of a failed write do not count as written, nor does a field that no longer exists", () => {
   const task = newTask(terms("1-4"));
   const record: TaskRecord = { ledger: task.ledger, chores: { ...CHORES }, tail: [] };
   const dirty = new DirtyTracker();
@@ -188,7 +188,7 @@ test("P4: what was noted for a write that failed does not count as written, nor 
   const before = JSON.stringify(record);
   record.shares = 1;
   expect(dirty.drainDelta(record, []).rest).toEqual({ shares: 1 });
-  // The write failed: the rows are read anew, and the same is tried again.
+  // The write failed: the rows are read anew, and the same change is tried again.
   const again = recordFrom(before);
   dirty.flushed(again);
   again.shares = 1;

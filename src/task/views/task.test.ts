@@ -14,7 +14,7 @@ describe("pages of frames", () => {
     expect(cursor).toBeNull();
   });
 
-  it("together hold just the frames asked for, whatever the page's length", () => {
+  it("together hold exactly the requested frames, whatever the page's length", () => {
     const numbers = fc.uniqueArray(fc.integer({ min: -30, max: 60 }), { minLength: 1, maxLength: 40 });
     const list = fc.constantFrom("1-50", "-20-40:3", "1-9:2,20-30,45", "-5", "-30-60:7");
     fc.assert(
