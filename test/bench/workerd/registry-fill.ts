@@ -36,8 +36,9 @@ export function fillWith(prototype: object): void {
          FROM n, workers WHERE workers.id = 1 AND ?1 > 1`,
         workers,
       );
-      // The object still holds the old state in memory: make it read its rows before the next call.
-      (await (this as unknown as { comingToLife(): Promise<() => unknown> }).comingToLife())();
+      // The object still holds the old state in memory. The end of a restore, here of no rows, makes
+      // it read its rows before the next call.
+      await this.restoreRows([], true);
     },
   });
 }
