@@ -81,7 +81,10 @@ async function acquire(file: string, record: LockRecord): Promise<ProcessIdentit
       const found = read(file);
       // Released between the two looks.
       if (!found) continue;
-      if (found.owner ? isRunning(found.owner) : Math.abs(Date.now() - found.modifiedMs) < WRITTEN_WITHIN_MS) {
+      const held = found.owner
+        ? isOther(found.owner, record) && isRunning(found.owner)
+        : Math.abs(Date.now() - found.modifiedMs) < WRITTEN_WITHIN_MS;
+      if (held) {
         if (found.owner) return found.owner;
         await delay(RETRY_MS);
       } else if (await takeOver(file, draft, found, record)) return undefined;
@@ -90,6 +93,15 @@ async function acquire(file: string, record: LockRecord): Promise<ProcessIdentit
   } finally {
     rmSync(draft, { force: true });
   }
+}
+
+/**
+ * Whether the owner in a file may be another process than the one that wants the lock. Where the
+ * file does not say when its owner was started, our own process id in it is that of an earlier
+ * process: in a container, the next process often has the id of the one that was killed.
+ */
+function isOther(owner: ProcessIdentity, record: ProcessIdentity): boolean {
+  return owner.pid !== record.pid || owner.start !== "";
 }
 
 /** Replace a stale record by the draft. False when another process does so, or has done so. */

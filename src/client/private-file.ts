@@ -2,7 +2,6 @@
  * Files that are replaced as a whole or not at all; those that hold secrets are readable by their
  * owner only.
  */
-import { randomUUID } from "node:crypto";
 import {
   closeSync,
   fchmodSync,
@@ -26,7 +25,9 @@ const OWNER_ONLY_FOLDER = 0o700;
  * it the umask decides. Throws the system's error, and leaves the file that was there.
  */
 export function writeFileAtomic(file: string, content: string | Uint8Array, mode?: number): void {
-  const temporary = `${file}.${randomUUID()}.tmp`;
+  // The same name each time: the next write replaces what a process left that was killed here.
+  const temporary = `${file}.${process.pid}.tmp`;
+  rmSync(temporary, { force: true });
   try {
     const handle = openSync(temporary, "wx", mode);
     try {

@@ -13,7 +13,6 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { CliError, EXIT } from "../cli/failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
-import { isLive, readRecord } from "../cli/manager-record.ts";
 import { takeLock } from "../client/lock.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 
@@ -52,7 +51,7 @@ export async function lockStateFolder(folder: string): Promise<StateFolder | und
     throw new CliError(EXIT.failed, `cannot lock the state folder ${folder}: ${messageOf(thrown)}`);
   }
   if (!lock.ok) return undefined;
-  if (heldByOlderRelease(file)) {
+  if (await heldByOlderRelease(file)) {
     lock.value.release();
     return undefined;
   }
@@ -60,15 +59,24 @@ export async function lockStateFolder(folder: string): Promise<StateFolder | und
 }
 
 /**
- * Releases before the lock file locked `lock.sqlite` instead, which cannot be seen here. One that
- * runs has written its record; without this check, an upgrade beside a running manager would end
- * that manager.
+ * Releases up to 9991c53 held an exclusive lock on the database `lock.sqlite` instead. Without this
+ * check, an upgrade beside a running manager would end that manager. The file is removed when no
+ * process holds it.
  */
-function heldByOlderRelease(file: StateFolder["file"]): boolean {
+async function heldByOlderRelease(file: StateFolder["file"]): Promise<boolean> {
   const oldLock = file("lock.sqlite");
   if (!existsSync(oldLock)) return false;
-  const record = readRecord(file("manager.json"));
-  if (record && isLive(record)) return true;
+  // Loaded here, because only folders of older releases need it, and Node warns that it is new.
+  const { DatabaseSync } = await import("node:sqlite");
+  const database = new DatabaseSync(oldLock, { timeout: 0 });
+  try {
+    database.exec("BEGIN EXCLUSIVE");
+  } catch (thrown) {
+    if (/locked|busy/i.test(messageOf(thrown))) return true;
+    throw thrown;
+  } finally {
+    database.close();
+  }
   rmSync(oldLock, { force: true });
   return false;
 }

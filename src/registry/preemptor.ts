@@ -64,6 +64,15 @@ export class Preemptor {
     await mapConcurrent(tasks, CALLS, (task) => this.#callOne(task));
   }
 
+  /** Does not throw: the other tasks must still be told. */
+  #retryLater(): void {
+    try {
+      this.#onFailure();
+    } catch (error) {
+      console.warn("the alarm for repeated calls could not be set", error);
+    }
+  }
+
   async #callOne(task: number): Promise<void> {
     const call = this.#pending.get(task);
     if (!call) return;
@@ -75,7 +84,7 @@ export class Preemptor {
       call.failures++;
       call.retryMs = Date.now() + RETRY_MS;
       if (call.failures < TRIES) {
-        this.#onFailure();
+        this.#retryLater();
         return;
       }
       console.warn(`task ${task} could not be told that it is preempted`, error);

@@ -263,7 +263,9 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
    * of the RPC method.
    */
   async outrank(epoch: number): Promise<void> {
-    if (this.#transactor.present()) this.#transactor.transact((t) => preempt(t, epoch));
+    const task = this.#transactor.present();
+    // The registry may say an epoch again: that must cost no report and no alarm.
+    if (task && task.record.ledger.outranked < epoch) this.#transactor.transact((t) => preempt(t, epoch));
   }
 
   /** The upgrade of `/tasks/<id>/live`; the Worker has checked the viewer and the query. */

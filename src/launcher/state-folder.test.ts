@@ -1,0 +1,41 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { temporaryFolder } from "../../test/support/folders.ts";
+import { lockStateFolder } from "./state-folder.ts";
+
+const folder = temporaryFolder("state");
+let older: ChildProcess | undefined;
+afterAll(() => {
+  older?.kill("SIGKILL");
+  folder.remove();
+});
+
+test("a manager of release 9991c53, which locks lock.sqlite, keeps its state folder while it runs", async () => {
+  const file = path.join(folder.path, "lock.sqlite");
+  const script = `
+    const { DatabaseSync } = require("node:sqlite");
+    const lock = new DatabaseSync(process.argv[1], { timeout: 0 });
+    lock.exec("BEGIN EXCLUSIVE");
+    console.log("locked");
+    setInterval(() => lock.isOpen, 1_000);`;
+  older = spawn(process.execPath, ["--no-warnings", "-e", script, file], { stdio: ["ignore", "pipe", "inherit"] });
+  await once(older.stdout!, "data");
+  // It writes manager.json only when it serves, so there is none yet.
+  expect(await lockStateFolder(folder.path)).toBeUndefined();
+  expect(existsSync(file)).toBe(true);
+
+  const ended = once(older, "exit");
+  older.kill("SIGKILL");
+  await ended;
+  // What it left is no reason to refuse, whoever has its process id now.
+  const record = { url: "http://127.0.0.1:1", token: "t", pid: process.pid, state: folder.path, started_ms: 1 };
+  writeFileSync(path.join(folder.path, "manager.json"), JSON.stringify(record));
+  const state = await lockStateFolder(folder.path);
+  expect(state?.path).toBe(folder.path);
+  expect(existsSync(file)).toBe(false);
+  expect(await lockStateFolder(folder.path)).toBeUndefined();
+  state?.release();
+});
