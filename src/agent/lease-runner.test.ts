@@ -193,8 +193,10 @@ describe("a lease that is lost", () => {
   test("P2: without an answer until the lease ends, it is lost, and the process is killed", async () => {
     manager.on("POST", /\/renew$/, () => problem(503, "overloaded"));
     const watch = new Stopwatch();
+    const before = performance.now();
     expect(await run(lease(endless, { lease_ms: 1_000 }))).toEqual({ kind: "lost" });
-    expect(watch.elapsedMs).toBeGreaterThan(1_000);
+    // All time counts for the lower limit: the lease runs out by the clock.
+    expect(performance.now() - before).toBeGreaterThan(1_000);
     expect(watch.elapsedMs).toBeLessThan(6_000);
     expect(said.at(-1)).toContain("ran out");
   });
