@@ -15,10 +15,10 @@ export interface Row {
   reached: boolean | null;
 }
 
-/** A line, with its name on the command line. It prints no result: `say` prints progress. */
+/** A line, with its name on the command line. It prints no result: `progress` prints how far it is. */
 export interface Case {
   name: string;
-  run(say: (text: string) => void): Promise<Row[]>;
+  run(progress: (text: string) => void): Promise<Row[]>;
 }
 
 /** A row for something that could not be run here. */

@@ -21,13 +21,13 @@ const rows: Row[] = [];
 let failed = false;
 for (const one of chosen) {
   const from = performance.now();
-  const say = (text: string): void => void process.stderr.write(`${one.name}: ${text}\n`);
+  const progress = (text: string): void => void process.stderr.write(`${one.name}: ${text}\n`);
   try {
-    rows.push(...(await one.run(say)));
-    say(`took ${Math.round((performance.now() - from) / 1_000)} s`);
+    rows.push(...(await one.run(progress)));
+    progress(`took ${Math.round((performance.now() - from) / 1_000)} s`);
   } catch (error) {
     failed = true;
-    say(`FAILED: ${error instanceof Error ? error.stack : String(error)}`);
+    progress(`FAILED: ${error instanceof Error ? error.stack : String(error)}`);
   }
 }
 const table = markdown(rows, (performance.now() - began) / 1_000);

@@ -126,7 +126,7 @@ export function report(
 }
 
 /** A worker's socket and the messages it has received. */
-export interface Line {
+export interface WorkerSocket {
   socket: WebSocket;
   pushes: (Push | string)[];
   closed: { code: number; reason: string } | null;
@@ -134,44 +134,44 @@ export interface Line {
   received(count: number): Promise<(Push | string)[]>;
 }
 
-export async function connect(registry: DurableObjectStub<WorkerRegistry>, worker: number): Promise<Line> {
+export async function connect(registry: DurableObjectStub<WorkerRegistry>, worker: number): Promise<WorkerSocket> {
   const headers = { Upgrade: "websocket", "Tablao-Worker-Id": String(worker) };
   const response = await registry.fetch(`https://farm.example/workers/${worker}/socket`, { headers });
   const socket = response.webSocket;
   if (!socket) throw new Error(`no socket: ${response.status} ${await response.text()}`);
-  const line: Line = {
+  const client: WorkerSocket = {
     socket,
     pushes: [],
     closed: null,
     received: async (count) => {
       await until(
-        () => line.pushes.length >= count,
-        () => `push ${count}, after ${JSON.stringify(line.pushes)},`,
+        () => client.pushes.length >= count,
+        () => `push ${count}, after ${JSON.stringify(client.pushes)},`,
       );
-      return line.pushes;
+      return client.pushes;
     },
   };
   socket.addEventListener("message", ({ data }) => {
     const text = String(data);
-    line.pushes.push(text.startsWith("{") ? (JSON.parse(text) as Push) : text);
+    client.pushes.push(text.startsWith("{") ? (JSON.parse(text) as Push) : text);
   });
   socket.addEventListener("close", ({ code, reason }) => {
-    line.closed = { code, reason };
+    client.closed = { code, reason };
   });
   socket.accept();
-  return line;
+  return client;
 }
 
 /** Send a ping and wait for the pong: everything that was pushed before has then arrived. */
-export async function settled(line: Line): Promise<(Push | string)[]> {
-  const pongs = (): number => line.pushes.filter((push) => push === "pong").length;
+export async function pushesSoFar(client: WorkerSocket): Promise<(Push | string)[]> {
+  const pongs = (): number => client.pushes.filter((push) => push === "pong").length;
   const before = pongs();
-  line.socket.send("ping");
+  client.socket.send("ping");
   await until(
     () => pongs() > before,
     () => "the pong",
   );
-  return line.pushes.filter((push) => push !== "pong");
+  return client.pushes.filter((push) => push !== "pong");
 }
 
 /** Rows that the SQL of an object reads and writes while `act` runs. */

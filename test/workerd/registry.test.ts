@@ -20,8 +20,8 @@ import {
   patch,
   report,
   rowsOf,
-  settled,
-  type Line,
+  pushesSoFar,
+  type WorkerSocket,
 } from "./registry-client.ts";
 import { FULL, refusing } from "./statements.ts";
 
@@ -510,7 +510,7 @@ describe("sockets", () => {
   it("wake as many idle workers as there are frames; one that does not come is replaced, and no other is disturbed", async () => {
     const registry = newRegistry();
     const evicted = evicting(registry);
-    const workers: { id: number; line: Line }[] = [];
+    const workers: { id: number; line: WorkerSocket }[] = [];
     for (let n = 0; n < 4; n++) {
       const { id } = await newWorker(registry, `box${n}`);
       workers.push({ id, line: await connect(registry, id) });
@@ -522,7 +522,7 @@ describe("sockets", () => {
     /** Ids of the workers, once for each push that each has got. */
     const woken = async () => {
       const ids: number[] = [];
-      for (const { id, line } of workers) ids.push(...(await settled(line)).map(() => id));
+      for (const { id, line } of workers) ids.push(...(await pushesSoFar(line)).map(() => id));
       return ids;
     };
     later(0);
@@ -550,7 +550,7 @@ describe("sockets", () => {
     later(60_000);
     await ring(registry);
     expect(await alarmOf(registry)).toBeNull();
-    expect(await settled(bare)).toEqual([]);
+    expect(await pushesSoFar(bare)).toEqual([]);
   });
 
   it("set the alarm anew when a due alarm has not run", async () => {
@@ -581,11 +581,11 @@ describe("sockets", () => {
     // one.
     later(5_000);
     await ring(registry);
-    expect(await settled(line)).toHaveLength(1);
+    expect(await pushesSoFar(line)).toHaveLength(1);
     expect(await alarmOf(registry)).toBe(nowMs + 30_000);
     later(25_000);
     await ring(registry);
-    expect(await settled(line)).toHaveLength(2);
+    expect(await pushesSoFar(line)).toHaveLength(2);
   });
 });
 

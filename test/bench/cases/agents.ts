@@ -33,7 +33,7 @@ const NOTHING = { program: "/bin/true", args: [] };
 
 export const agents: Case = {
   name: "agents",
-  async run(say) {
+  async run(progress) {
     const runtime = await startRuntime();
     try {
       const client = new ManagerClient({ url: runtime.manager.origin, secret: ADMIN_TOKEN });
@@ -41,12 +41,12 @@ export const agents: Case = {
       const start = (name: string, slots: number) =>
         startAgent(manager, { name, args: ["--allow-exec", "--slots", String(slots), "--quiet"] });
       const first = await start("gap", 1);
-      say("slot gap");
+      progress("slot gap");
       const gap = await slotGap(runtime, client);
-      say("start of work");
+      progress("start of work");
       const begun = await startOfWork(runtime, client);
       await first.stop();
-      say(`${AGENTS * SLOTS} slots`);
+      progress(`${AGENTS * SLOTS} slots`);
       for (let n = 1; n <= AGENTS; n++) await start(`box-${n}`, SLOTS);
       return [gap, begun, await throughput(runtime, client)];
     } finally {

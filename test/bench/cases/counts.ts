@@ -34,17 +34,17 @@ const DOLLARS = 8;
 
 export const counts: Case = {
   name: "counts",
-  async run(say) {
+  async run(progress) {
     const runtime = await startCounted();
     try {
       const rows: Row[] = [];
       let bill: Row | undefined;
       for (const { what, work, goal } of KINDS) {
-        say(what);
+        progress(what);
         const counted = await runtime.count<TaskCounts>({ do: "whole task", work });
         rows.push(countRow(what, work, counted, goal));
         if (work.chunk !== 10) continue;
-        say("the same with previews");
+        progress("the same with previews");
         const withPreviews = await runtime.count<TaskCounts>({ do: "whole task", work: { ...work, previews: true } });
         bill = billRow(work.frames, counted, withPreviews);
       }

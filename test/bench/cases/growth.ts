@@ -15,26 +15,26 @@ const MOST_ROWS_READ = 10;
 
 export const growth: Case = {
   name: "growth",
-  async run(say) {
+  async run(progress) {
     const runtime = await startCounted();
     try {
       const rows: Row[] = [];
-      say("frames in a task");
+      progress("frames in a task");
       const byFrames = new Map<number, CountedOrder>();
       for (const frames of [100, 1_000, 10_000, 100_000, 1_000_000]) {
         const task = await runtime.count<number>({ do: "make task", frames });
         byFrames.set(frames, { do: "claims", task, workers: 1, claims: CLAIMS });
       }
       rows.push(await compare(runtime, "frames in a task", byFrames));
-      say("tasks in the registry");
+      progress("tasks in the registry");
       rows.push(
         await compare(runtime, "tasks in the registry", await registries(runtime, "tasks", [10, 1_000, 100_000])),
       );
-      say("workers in the registry");
+      progress("workers in the registry");
       rows.push(
         await compare(runtime, "workers in the registry", await registries(runtime, "workers", [10, 1_000, 10_000])),
       );
-      say("workers on one task");
+      progress("workers on one task");
       const byLeases = new Map<number, CountedOrder>();
       for (const workers of [10, 1_000, 10_000]) {
         const task = await runtime.count<number>({ do: "make task", frames: 100_000 });

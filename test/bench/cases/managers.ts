@@ -27,7 +27,7 @@ const TIMES = 20;
 
 export const managers: Case = {
   name: "managers",
-  async run(say) {
+  async run(progress) {
     const program = process.env["FLAMENCO_MANAGER"];
     if (!program) {
       const why = "FLAMENCO_MANAGER does not name a built flamenco-manager";
@@ -40,7 +40,7 @@ export const managers: Case = {
       let queued = 0;
       for (const size of SIZES) {
         for (; queued < size; queued += 1_000) await Promise.all([ours.addThousand(), theirs.addThousand()]);
-        say(`${size} queued tasks`);
+        progress(`${size} queued tasks`);
         rows.push(await compare(size, ours, theirs));
       }
       return rows;

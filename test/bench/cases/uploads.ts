@@ -21,13 +21,13 @@ const CONCURRENCY = 3;
 
 export const uploads: Case = {
   name: "uploads",
-  async run(say) {
+  async run(progress) {
     const runtime = await startRuntime();
     const folder = mkdtempSync(path.join(tmpdir(), "tablao-bench-files-"));
     try {
-      say("1,000 files of 10 kB");
+      progress("1,000 files of 10 kB");
       const small = await compare(runtime, folder, { files: 1_000, bytes: 10_000, rounds: 3 });
-      say("4 files of 250 MB");
+      progress("4 files of 250 MB");
       const large = await compare(runtime, folder, { files: 4, bytes: 250_000_000, rounds: 1 });
       return [small, large];
     } finally {
