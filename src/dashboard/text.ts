@@ -270,7 +270,7 @@ export const text = {
       disabled: "disabled",
       draining: "draining",
       cannot: "without what it needs",
-      kept_off: "kept off after failures",
+      kept_off: "blocklisted after failures",
       refused: "sent away a moment ago",
       outranked: "with something more urgent to do",
       busy: "busy",

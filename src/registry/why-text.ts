@@ -25,7 +25,7 @@ export function workerText(
     case "cannot":
       return `It lacks ${list(hold.missing.map(what))}${task === null ? `, which ${which} needs` : ""}.`;
     case "kept_off":
-      return `It failed ${task === null ? which : "this task"} again and again and is kept off it for ${span(hold.until_ms, nowMs)}.`;
+      return `It failed ${task === null ? which : "this task"} again and again and is blocklisted for ${span(hold.until_ms, nowMs)}.`;
     case "refused":
       return `${task === null ? capital(which) : "The task"} had nothing for it; it is offered again in ${span(hold.until_ms, nowMs)} at the latest.`;
     case "outranked":
@@ -77,7 +77,7 @@ const STATE: Record<WorkerRule, string> = {
   disabled: "disabled",
   draining: "draining",
   cannot: "without what it needs",
-  kept_off: "kept off it",
+  kept_off: "blocklisted",
   refused: "sent away a moment ago",
   outranked: "with something more urgent to do",
   busy: "busy",

@@ -186,12 +186,12 @@ describe("why", () => {
       [1, "kept_off", NOW + 90_000, null],
     ]);
     expect(why.text).toBe(
-      "No worker can take it: 1 worker kept off it, 1 worker with something more urgent to do and 1 worker sent away a moment ago.",
+      "No worker can take it: 1 worker blocklisted, 1 worker with something more urgent to do and 1 worker sent away a moment ago.",
     );
     expect(why.workers.map(({ text }) => text)).toEqual([
       "Task 9 goes first: it has a higher priority or is older.",
       "The task had nothing for it; it is offered again in 3 s at the latest.",
-      "It failed this task again and again and is kept off it for 90 s.",
+      "It failed this task again and again and is blocklisted for 90 s.",
     ]);
   });
 

@@ -162,7 +162,7 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
   for (const kept of task.kept_off)
     lines.push([
       `worker ${kept.worker_id}`,
-      `kept off for ${ago(nowMs, kept.until_ms)}: it failed this task too often`,
+      `blocklisted for ${ago(nowMs, kept.until_ms)}: it failed this task too often`,
     ]);
   if (task.error !== null) lines.push(["error", task.error]);
   for (const frame of failed) {
