@@ -1,14 +1,14 @@
 /**
- * `npm run test:long`: what takes longer than CI should. Each step is a command of its own; their
- * results are written into docs/reliability.md, with the date and the commit. Takes about two hours
- * on two cores.
+ * `npm run test:long`: what takes longer than CI should. Each step is a command of its own. When it
+ * ends, its result is written into its row in docs/reliability.md, with the date and the commit.
+ * All together take about two hours on two cores.
  *
- * `--only NAME` runs one step, `--scale 0.01` makes each step that much smaller; both only print.
+ * `--only NAME` runs one step. `--scale 0.01` makes each step that much smaller, and only prints.
  */
 import { execFileSync, spawn } from "node:child_process";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { today, writeBlock } from "../support/doc-block.ts";
+import { tableIn, today, writeBlock } from "../support/doc-block.ts";
 
 const CHECKOUT = path.resolve(import.meta.dirname, "../..");
 /** How much of the output is kept: the results are in the last lines. */
@@ -101,24 +101,32 @@ const chosen = STEPS.filter(({ name }) => values.only === undefined || values.on
 if (chosen.length === 0)
   throw new Error(`there is no step '${values.only}'; there are ${STEPS.map(({ name }) => name).join(", ")}`);
 
+const HEAD = ["| step | what | result | | when |", "|---|---|---|---|---|"];
+const commit = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: CHECKOUT, encoding: "utf8" }).trim();
 const rows: string[] = [];
 let failed = false;
 for (const step of chosen) {
   console.log(`${step.name}: ${[step.script, ...step.args].join(" ")}`);
   const { code, output } = await run(step);
-  const said = step.result.exec(output)?.[0];
-  const ok = code === 0 && said !== undefined;
+  const result = step.result.exec(output)?.[0];
+  const ok = code === 0 && result !== undefined;
   failed ||= !ok;
-  rows.push(`| ${step.what} | ${said ?? "no result"} | ${ok ? "passed" : "**failed**"} |`);
+  const outcome = ok ? "passed" : "**failed**";
+  rows.push(`${start(step)} ${step.what} | ${result ?? "no result"} | ${outcome} | ${today()}, at ${commit} |`);
+  if (scale === 1) writeRow(step, rows.at(-1)!);
 }
-const table = ["| what | result | |", "|---|---|---|", ...rows];
-console.log(table.join("\n"));
-if (values.only === undefined && scale === 1) {
-  const commit = execFileSync("git", ["describe", "--always", "--dirty"], { cwd: CHECKOUT, encoding: "utf8" }).trim();
-  writeBlock("reliability.md", "test-long", [
-    ...table,
-    "",
-    `Written by \`npm run test:long\` on ${today()}, at ${commit}.`,
-  ]);
-}
+console.log([...HEAD, ...rows].join("\n"));
 process.exitCode = failed ? 1 : 0;
+
+/** How the row of a step begins. */
+function start({ name }: Step): string {
+  return `| ${name} |`;
+}
+
+/** Replace the row of a step in docs/reliability.md. Rows of steps that no longer exist go. */
+function writeRow(step: Step, row: string): void {
+  const before = tableIn("reliability.md", "test-long");
+  const rowOf = (one: Step): string | undefined =>
+    one === step ? row : before.find((line) => line.startsWith(start(one)));
+  writeBlock("reliability.md", "test-long", [...HEAD, ...STEPS.map(rowOf).filter((line) => line !== undefined)]);
+}
