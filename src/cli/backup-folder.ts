@@ -4,6 +4,7 @@
  *   registry.ndjson  workers, tokens (as hashes), settings, ids
  *   tasks/N.ndjson   one task's rows
  *   history.ndjson   what happened, without what tasks still hold themselves
+ *   totals.ndjson    totals of days whose events were deleted; absent in backups of format 1
  *   assets.ndjson    hashes and sizes of the inputs
  *   files/<sha256>   inputs and committed outputs, by content
  */
@@ -18,10 +19,10 @@ import { messageOf } from "../lib/errors.ts";
 import { writePrivateFile } from "../client/private-file.ts";
 
 const MANIFEST = "backup.json";
-const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "assets.ndjson", "tasks", "files"];
+const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "totals.ndjson", "assets.ndjson", "tasks", "files"];
 
 const manifestSchema = z.object({
-  format: z.literal(BACKUP_FORMAT),
+  format: z.int().min(1).max(BACKUP_FORMAT),
   /** The id of this backup. */
   backup: z.uuid(),
   /** The version of the manager. */
@@ -34,6 +35,9 @@ const manifestSchema = z.object({
   bytes: z.int(),
 });
 export type BackupManifest = z.infer<typeof manifestSchema>;
+
+/** A file of rows: by its part, or by the id of its task. */
+type BackupFile = "registry" | "history" | "totals" | "assets" | number;
 
 export class BackupFolder {
   readonly path: string;
@@ -100,7 +104,7 @@ export class BackupFolder {
   }
 
   /** The path of the file with rows of one kind. */
-  rowsFile(of: "registry" | "history" | "assets" | number): string {
+  rowsFile(of: BackupFile): string {
     return typeof of === "number" ? this.#at("tasks", `${of}.ndjson`) : this.#at(`${of}.ndjson`);
   }
 
@@ -110,7 +114,7 @@ export class BackupFolder {
 
   /** Write rows page by page. A file that breaks off is written anew by the next run. */
   async write(
-    of: "registry" | "history" | "assets" | number,
+    of: BackupFile,
     pages: AsyncIterable<readonly BackupRow[]> | Iterable<readonly BackupRow[]>,
   ): Promise<void> {
     const file = await open(this.rowsFile(of), "w", 0o600);
@@ -122,7 +126,7 @@ export class BackupFolder {
   }
 
   /** Read the rows, one by one. Throws `CliError` when the file is damaged. */
-  async *read(of: "registry" | "history" | "assets" | number): AsyncGenerator<BackupRow> {
+  async *read(of: BackupFile): AsyncGenerator<BackupRow> {
     const file = this.rowsFile(of);
     let number = 0;
     try {

@@ -386,6 +386,8 @@ export const text = {
     workers: "Workers",
     views: "Views of the history",
     empty: "Nothing matches.",
+    keptFrom: (ms: number) =>
+      `Events before ${instant(ms)} were deleted (setting history_days). Days and workers still count them.`,
     at: "When",
     what: "What",
     frames: "Frames",
@@ -451,7 +453,8 @@ export const text = {
     noTokens: "No tokens yet, except the admin’s own.",
     showEnded: "Show ended tokens",
     settingsLead:
-      "They apply to the whole farm. A setting named render.NAME is a render preset: it holds settings of Blender.",
+      "They apply to the whole farm. A setting named render.NAME is a render preset: it holds settings of Blender. " +
+      'history_days: events that are older are deleted each night ("forever": never); totals of days and workers stay.',
     newSetting: "New setting",
     settingName: "Name",
     settingValue: "Value (JSON)",

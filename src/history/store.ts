@@ -1,7 +1,8 @@
 /** SQL of the table `history` in D1: the outboxes of tasks write it, people read it. */
-import type { DayTotal, EventKind, HistoryEvent, WorkerTotal } from "../protocol/history.ts";
+import type { EventKind, HistoryEvent } from "../protocol/history.ts";
 import { readPage, type EventKey, type EventPage, type ReadRow } from "./event-page.ts";
 import { isAboutFrames, ROW_SPAN_MS, type HistoryRow } from "../protocol/history-rows.ts";
+import { COUNT, KEPT_FROM } from "./totals-store.ts";
 
 /** A statement takes its rows as one bound JSON text; D1 allows 2 MB for a bound value. */
 const STATEMENT_BYTES = 1_000_000;
@@ -14,26 +15,44 @@ const UPSERT = `
   INSERT INTO history (task_id, seq, through_seq, from_ms, worker_id, type, frames_done, frames_error, frames_lost, seconds, events)
   SELECT value ->> 'task_id', value ->> 'seq', value ->> 'through_seq', value ->> 'from_ms', value ->> 'worker_id', value ->> 'type',
     value ->> 'frames_done', value ->> 'frames_error', value ->> 'frames_lost', value ->> 'seconds', value -> 'events'
-  FROM json_each(?) WHERE true
+  FROM json_each(?1) WHERE value ->> 'from_ms' >= ${KEPT_FROM}
   ON CONFLICT (task_id, seq) DO UPDATE SET
     through_seq = excluded.through_seq, frames_done = excluded.frames_done, frames_error = excluded.frames_error,
     frames_lost = excluded.frames_lost, seconds = excluded.seconds, events = excluded.events
   WHERE excluded.through_seq > history.through_seq`;
 
 /**
- * Store rows in one transaction. Rejects when D1 does: then none of them is stored, or all of them
- * and the answer was lost.
+ * Store rows, and count what they add to the totals, in one transaction. Rejects when D1 does: then
+ * none of it is stored, or all of it and the answer was lost. Rows of days whose events were
+ * deleted are neither stored nor counted.
  */
 export async function writeRows(db: D1Database, rows: readonly HistoryRow[]): Promise<void> {
-  const statements = chunksOfJson(rows).map((json) => db.prepare(UPSERT).bind(json));
+  const longest = longestOfEach(rows);
+  const counts = longest.map(({ events: _, type: __, ...counted }) => counted);
+  // All counts come first: they compare the rows with those that are stored.
+  const statements = [
+    ...chunksOfJson(counts).map((json) => db.prepare(COUNT).bind(json)),
+    ...chunksOfJson(longest).map((json) => db.prepare(UPSERT).bind(json)),
+  ];
   if (statements.length > 0) await db.batch(statements);
+}
+
+/** The rows without shorter ones of the same key, which would be counted as well. */
+function longestOfEach(rows: readonly HistoryRow[]): HistoryRow[] {
+  const byKey = new Map<string, HistoryRow>();
+  for (const row of rows) {
+    const key = `${row.task_id}/${row.seq}`;
+    const other = byKey.get(key);
+    if (!other || row.through_seq > other.through_seq) byKey.set(key, row);
+  }
+  return [...byKey.values()];
 }
 
 /**
  * JSON arrays that hold the rows in order, each below STATEMENT_BYTES unless a single row is
  * larger.
  */
-function chunksOfJson(rows: readonly HistoryRow[]): string[] {
+function chunksOfJson(rows: readonly object[]): string[] {
   const chunks: string[][] = [];
   let bytes = Infinity;
   for (const row of rows) {
@@ -127,44 +146,8 @@ export async function queryEvents(
   return await readPage(start, limit, (after, rows) => readRows(db, filter, { after, before: start, limit: rows }));
 }
 
-/**
- * Totals of each UTC day that has events at or after `sinceMs` and before `untilMs`, oldest first.
- * Rows never cross midnight.
- */
-export async function queryDays(db: D1Database, sinceMs: number, untilMs: number): Promise<DayTotal[]> {
-  const { results } = await db
-    .prepare(
-      `SELECT date(from_ms / 1000, 'unixepoch') AS day, sum(frames_done) AS frames, sum(frames_error) AS errors,
-         sum(frames_lost) AS lost, sum(seconds) AS seconds, count(DISTINCT worker_id) AS workers, count(DISTINCT task_id) AS tasks
-       FROM history WHERE from_ms >= ?1 AND from_ms < ?2 GROUP BY day ORDER BY day`,
-    )
-    .bind(sinceMs, untilMs)
-    .all<DayTotal>();
-  return results;
-}
-
-/**
- * The longest list of workers: those with the fewest frames are left out, because the answer is one
- * page.
- */
-const MAX_WORKERS = 10_000;
-
-/**
- * What each worker did in rows that begin at or after `sinceMs` and before `untilMs`, the busiest
- * first.
- */
-export async function queryWorkers(db: D1Database, sinceMs: number, untilMs: number): Promise<WorkerTotal[]> {
-  const { results } = await db
-    .prepare(
-      `SELECT worker_id, sum(frames_done) AS frames, sum(frames_error) AS errors, sum(frames_lost) AS lost,
-         sum(seconds) AS seconds, count(DISTINCT task_id) AS tasks, max(from_ms) AS last_ms
-       FROM history WHERE from_ms >= ?1 AND from_ms < ?2 AND worker_id IS NOT NULL
-       GROUP BY worker_id ORDER BY frames DESC, worker_id LIMIT ${MAX_WORKERS}`,
-    )
-    .bind(sinceMs, untilMs)
-    .all<Omit<WorkerTotal, "frames_per_hour">>();
-  return results.map((row) => ({
-    ...row,
-    frames_per_hour: row.seconds > 0 ? Math.round((row.frames / row.seconds) * 360_000) / 100 : null,
-  }));
+/** The instant before which events were deleted, or are about to be; null when all are kept. */
+export async function queryKeptFrom(db: D1Database): Promise<number | null> {
+  const row = await db.prepare("SELECT from_ms FROM history_kept").first<{ from_ms: number }>();
+  return row && row.from_ms > 0 ? row.from_ms : null;
 }

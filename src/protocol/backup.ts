@@ -7,20 +7,24 @@ import { idSchema, instantSchema, sha256Schema } from "./fields.ts";
 import { eventSchema } from "./history.ts";
 
 /**
- * Number of the format of a backup's folder and rows. A manager takes backups of its own format
- * only. Raise it when the format changes: otherwise a manager would store rows that it cannot read.
+ * Number of the format of a backup's folder and rows. A manager takes backups of its own and of
+ * earlier formats. Raise it when the format changes: otherwise an earlier manager would take a
+ * backup and refuse some of its rows hours later.
+ * - 1: until totals of deleted events were kept.
+ * - 2: with the part `totals`.
  */
-export const BACKUP_FORMAT = 1;
+export const BACKUP_FORMAT = 2;
 /**
  * Header of the requests of a restore: the id of the backup. The manager refuses another id than
  * that of the restore under way, so that the rows of two backups never mix.
  */
 export const BACKUP_HEADER = "Tablao-Backup";
 /**
- * The parts of a backup that have rows: the registry, one task, the history, and the list of
- * inputs. They are values of the query `of`; with another name the command line would be refused.
+ * The parts of a backup that have rows: the registry, one task, the events of the history, totals
+ * of events that were deleted, and the list of inputs. They are values of the query `of`; with
+ * another name the command line would be refused.
  */
-export const BACKUP_PARTS = ["registry", "task", "history", "assets"] as const;
+export const BACKUP_PARTS = ["registry", "task", "history", "totals", "assets"] as const;
 /**
  * The most bytes of rows in one request. One row has 2 MB at most, and must fit. The Worker holds
  * the text of a request in memory, so a much higher limit would not fit into its 128 MB.
@@ -69,6 +73,28 @@ export const historyRowSchema = z.strictObject({
   seconds: z.number(),
   events: z.array(eventSchema),
 });
+
+/** The row of the part `totals` that says where the events of the history begin. */
+export const historyKeptSchema = z.strictObject({ from_ms: instantSchema });
+
+const count = z.int().min(0);
+/**
+ * A row of the part `totals`: what happened on one day (counted from 1970, UTC), with `entries` as
+ * an array and not as JSON text.
+ */
+export const packedDaySchema = z.strictObject({
+  day: count,
+  frames: count,
+  errors: count,
+  lost: count,
+  seconds: z.number(),
+  workers: count,
+  tasks: count,
+  /** For each worker: worker, frames, errors, lost, seconds, the instant of its last row, tasks. */
+  entries: z.array(z.tuple([count, count, count, count, z.number(), instantSchema, z.array(idSchema)])),
+});
+/** A row of the part `totals`. */
+export type PackedDayRow = z.infer<typeof packedDaySchema>;
 
 /** A stored input: its hash and its size in bytes. */
 export const backupAssetSchema = z.object({ sha256: sha256Schema, size: z.int().min(0) });

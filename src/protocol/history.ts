@@ -53,7 +53,14 @@ export type HistoryEvent = z.infer<typeof eventSchema>;
 
 /** GET /history: events, newest first; `cursor` is null on the last page. */
 export const historyPageSchema = z
-  .object({ events: z.array(eventSchema), cursor: z.string().nullable() })
+  .object({
+    events: z.array(eventSchema),
+    cursor: z.string().nullable(),
+    // Managers of earlier releases, which kept all events, do not send it.
+    kept_from_ms: instantSchema.nullish().meta({
+      description: "Events before this instant were deleted (setting `history_days`); null when none were",
+    }),
+  })
   .meta({ id: "HistoryPage" });
 
 /**

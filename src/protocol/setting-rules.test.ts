@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { checkPreset } from "../compilers/presets.ts";
-import { checkSetting } from "./setting-rules.ts";
+import { checkSetting, DEFAULTS, keepDaysOf } from "./setting-rules.ts";
 
 const fieldsOf = (name: string, value: unknown) => checkSetting(name, value, checkPreset).map((error) => error.field);
 
@@ -13,6 +13,10 @@ describe("settings", () => {
     ["anything.else", { free: true }],
     ["render.final", { samples: 128 }],
     ["lease_s", null],
+    ["history_days", 7],
+    ["history_days", 36_500],
+    ["history_days", "forever"],
+    ["history_days", null],
   ])("take %s = %j", (name, value) => {
     expect(fieldsOf(name, value)).toEqual([]);
   });
@@ -22,12 +26,32 @@ describe("settings", () => {
     ["lease_s", 86_401],
     ["lease_s", 60.5],
     ["lease_s", "60"],
+    ["history_days", 6],
+    ["history_days", 36_501],
+    ["history_days", 30.5],
+    ["history_days", "30"],
+    ["history_days", 0],
+    ["history_days", false],
     ["blender_path_win", 3],
     ["blender_path_osx", {}],
     ["render.final", "fast"],
     ["render.", { samples: 1 }],
   ])("P10: refuse %s = %j by name", (name, value) => {
     expect(fieldsOf(name, value)).toEqual([name]);
+  });
+
+  it("P14: delete events after the days that they say, and never for a value that is no rule", () => {
+    expect([7, 365, "forever", 0, 3, null, undefined, "30"].map(keepDaysOf)).toEqual([
+      7,
+      365,
+      null,
+      null,
+      null,
+      null,
+      null,
+      null,
+    ]);
+    expect(keepDaysOf(DEFAULTS["history_days"])).toBe(90);
   });
 
   it("P10: name the wrong field of a preset", () => {

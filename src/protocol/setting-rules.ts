@@ -3,13 +3,29 @@ import { PRESET_PREFIX } from "./constants.ts";
 import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "./problem.ts";
 
+/** The value of `history_days` with which events are never deleted. */
+const FOREVER = "forever";
 /**
- * The values of known names that are not set. `lease_s` is in seconds. The paths are settings of
+ * For how many days events are kept when nobody says otherwise: the D1 of a paid plan (10 GB) then
+ * holds 240 workers at work all day, and that of the free plan (500 MB) the ten that it can serve.
+ */
+const HISTORY_DAYS = 90;
+/**
+ * Events that reach D1 after their day was deleted are lost, so days are kept for longer than D1 is
+ * ever away.
+ */
+const MIN_HISTORY_DAYS = 7;
+const MAX_HISTORY_DAYS = 36_500;
+
+/**
+ * The values of known names that are not set. `lease_s` is in seconds. `history_days`: for how many
+ * days single events are kept, or `forever`; totals are always kept. The paths are settings of
  * the 2015 protocol; an empty path means that each worker uses the path that it found itself.
  * Without a name here, `GET /settings` of a new farm does not list it.
  */
 export const DEFAULTS: Readonly<Record<string, unknown>> = {
   lease_s: 60,
+  history_days: HISTORY_DAYS,
   blender_path_linux: "",
   blender_path_win: "",
   blender_path_osx: "",
@@ -36,8 +52,24 @@ export function checkSetting(
   if (name === "lease_s" && !(Number.isInteger(value) && (value as number) >= 5 && (value as number) <= 86_400)) {
     return [{ field: name, message: "must be a whole number of seconds from 5 to 86400" }];
   }
+  if (name === "history_days" && value !== FOREVER && !isDays(value)) {
+    const rule = `a whole number of days from ${MIN_HISTORY_DAYS} to ${MAX_HISTORY_DAYS}`;
+    return [{ field: name, message: `must be ${rule}, or "${FOREVER}"` }];
+  }
   if (name.startsWith("blender_path_") && Object.hasOwn(DEFAULTS, name) && typeof value !== "string") {
     return [{ field: name, message: "must be a text" }];
   }
   return [];
+}
+
+/**
+ * For how many days events are kept, by the value of `history_days`; null: for ever. A value that
+ * breaks the rule deletes nothing.
+ */
+export function keepDaysOf(value: unknown): number | null {
+  return isDays(value) ? value : null;
+}
+
+function isDays(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) >= MIN_HISTORY_DAYS && (value as number) <= MAX_HISTORY_DAYS;
 }

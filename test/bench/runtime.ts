@@ -5,11 +5,12 @@
  *   bare the platform's own speed (`workerd/bare.ts`)
  *   driver load over RPC from inside (`workerd/driver.ts`)
  */
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { build } from "vite";
 import { COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare, type Miniflare } from "../support/runtime.ts";
+import { schemaStatements } from "../support/schema.ts";
 import type { CountedOrder, Order } from "./order.ts";
 
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
@@ -141,13 +142,7 @@ export async function startRuntime(options: { manager?: string; folder?: string 
 
 async function migrate(miniflare: Miniflare): Promise<void> {
   const database = await miniflare.getD1Database("HISTORY", "manager");
-  const folder = path.join(CHECKOUT, "schema");
-  for (const name of readdirSync(folder).toSorted()) {
-    const text = readFileSync(path.join(folder, name), "utf8").replaceAll(/--.*$/gm, "");
-    for (const statement of text.split(";")) {
-      if (statement.trim() !== "") await database.prepare(statement).run();
-    }
-  }
+  for (const statement of schemaStatements()) await database.prepare(statement).run();
 }
 
 /** One JSON call. Throws when it is refused, with the answer's text. */

@@ -46,6 +46,8 @@ export interface Facts {
   deleted: { id: number; rows: number }[];
   objects: { key: string; text: string }[];
   history: (Omit<HistoryRow, "events"> & { events: string })[];
+  /** The rows of the totals. */
+  totals: { open: { day: number; task_id: number; entries: string }[]; packed: { day: number; entries: string }[] };
   /** The registry's summaries. */
   listed: { id: number; status: string; frames: Record<string, number>; seconds: number }[];
   journal: Journal;
@@ -70,6 +72,7 @@ export function audit(facts: Facts): string[] {
     if (!done.events.some((event) => event.kind === "deleted"))
       report(`P7: nobody can read that task ${id} was deleted`);
   }
+  auditTotals(facts, report);
   auditObjects(facts, report);
   return problems;
 }
@@ -208,6 +211,52 @@ function auditCommits(
     for (const frame of frames)
       if (!replayed.commits.has(`${frame}/${attempt}/${worker}`))
         report(`P4: frame ${frame} of task ${id} was acknowledged to attempt ${attempt} and is in no history`);
+  }
+}
+
+/** P7: the totals of each worker on each day are those of its events; each event is counted once. */
+function auditTotals({ history, totals }: Pick<Facts, "history" | "totals">, report: Report): void {
+  const told = new DaySums();
+  for (const row of history)
+    told.add(
+      Math.floor(row.from_ms / 86_400_000),
+      [row.worker_id ?? 0, row.frames_done, row.frames_error, row.frames_lost, row.seconds],
+      [row.task_id],
+    );
+  const counted = new DaySums();
+  for (const { day, task_id, entries } of totals.open)
+    for (const entry of JSON.parse(entries) as number[][]) counted.add(day, entry, [task_id]);
+  for (const { day, entries } of totals.packed)
+    for (const [worker, frames, errors, lost, seconds, , tasks] of JSON.parse(entries) as [
+      ...[number, number, number, number, number, number],
+      number[],
+    ][])
+      counted.add(day, [worker, frames, errors, lost, seconds], tasks);
+  const [events, sums] = [told.text(), counted.text()];
+  if (events !== sums) report(`P7: the totals say ${sums}, the events of the history ${events}`);
+}
+
+/** Sums by day and worker, with the tasks that they are about. */
+class DaySums {
+  readonly #sums = new Map<string, { counts: number[]; tasks: Set<number> }>();
+
+  add(day: number, [worker, ...counts]: readonly number[], tasks: readonly number[]): void {
+    const key = `${day}/${worker}`;
+    const sum = this.#sums.get(key) ?? { counts: [0, 0, 0, 0], tasks: new Set() };
+    this.#sums.set(key, sum);
+    sum.counts = sum.counts.map((before, i) => before + counts[i]!);
+    for (const task of tasks) sum.tasks.add(task);
+  }
+
+  /** All of it, in an order that does not depend on how it was added up; seconds are rounded. */
+  text(): string {
+    return [...this.#sums]
+      .map(([key, { counts, tasks }]) => {
+        const list = [...tasks].toSorted((a, b) => a - b).join("+");
+        return `${key}: ${counts.map((count) => count.toFixed(3)).join(" ")} in ${list}`;
+      })
+      .toSorted()
+      .join("; ");
   }
 }
 

@@ -3,11 +3,12 @@
  * switches for faults.
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
-import { appendFileSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 import net from "node:net";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { promisify } from "node:util";
+import { schemaStatements } from "../support/schema.ts";
 import type { ManagerFaults } from "./manager-faults.ts";
 
 const CHECKOUT = path.resolve(import.meta.dirname, "../..");
@@ -100,10 +101,7 @@ export class Manager {
 
   /** Create the D1 tables with the migrations. */
   async applySchema(): Promise<void> {
-    const folder = path.join(CHECKOUT, "schema");
-    const files = readdirSync(folder).filter((name) => name.endsWith(".sql"));
-    const statements = files.toSorted().flatMap((name) => statementsOf(readFileSync(path.join(folder, name), "utf8")));
-    await this.control("schema", { statements });
+    await this.control("schema", { statements: schemaStatements() });
   }
 
   async setFaults(faults: ManagerFaults, seed: string): Promise<unknown> {
@@ -145,14 +143,6 @@ export class Manager {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-function statementsOf(sql: string): string[] {
-  const bare = sql.replaceAll(/--.*$/gm, "");
-  return bare
-    .split(";")
-    .map((statement) => statement.replaceAll(/\s+/g, " ").trim())
-    .filter((statement) => statement !== "");
 }
 
 async function freePort(): Promise<number> {

@@ -271,6 +271,7 @@ class Run {
     const listed = taskListSchema.parse((await manager.admin("GET", "/tasks?limit=100")).body).tasks;
     const objects = (await manager.control("objects")) as Facts["objects"];
     const history = (await manager.control("history")) as Facts["history"];
+    const totals = (await manager.control("totals")) as Facts["totals"];
     this.journal.count(
       "frames",
       tasks.reduce((sum, task) => sum + task.ledger.counts.done, 0),
@@ -279,6 +280,6 @@ class Run {
       "events",
       history.reduce((sum, row) => sum + (JSON.parse(row.events) as unknown[]).length, 0),
     );
-    return { tasks, deleted, objects, history, listed, journal: this.journal };
+    return { tasks, deleted, objects, history, totals, listed, journal: this.journal };
   }
 }

@@ -198,6 +198,12 @@ async function control([what, id]: string[], request: Request, env: ChaosEnv): P
       return Response.json(await task().chaosRows());
     case "history":
       return Response.json((await env.HISTORY.prepare("SELECT * FROM history ORDER BY task_id, seq").all()).results);
+    case "totals": {
+      const [open, packed] = await env.HISTORY.batch(
+        ["SELECT * FROM history_open_days", "SELECT * FROM history_days"].map((sql) => env.HISTORY.prepare(sql)),
+      );
+      return Response.json({ open: open!.results, packed: packed!.results });
+    }
     case "objects":
       return Response.json(await allObjects(env.FILES));
     default:

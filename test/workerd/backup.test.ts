@@ -15,6 +15,17 @@ import { newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 const BACKUP = "0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f";
 const OTHER = "5b1f1a0e-7a5e-4c55-9d6f-2f2e6a1c9b10";
 
+const DAY_MS = 86_400_000;
+
+/** A row of totals: one worker, in two tasks, on the second day of 1970. */
+function totalsOf(over: Record<string, string | number>): BackupRow {
+  const entries = JSON.stringify([[7, 3, 1, 0, 2.5, DAY_MS, [1, 2]]]);
+  return [
+    "history_days",
+    { day: 1, frames: 3, errors: 1, lost: 0, seconds: 2.5, workers: 1, tasks: 2, entries, ...over },
+  ];
+}
+
 async function begin(backup: string, format = 1): Promise<Response> {
   return await send("POST", "/restore", { json: { backup, format } });
 }
@@ -40,7 +51,7 @@ describe("restore", () => {
   it("P10: takes nothing before it has begun, one backup at a time, and no row that does not fit", async () => {
     const setting: BackupRow = ["settings", { name: "lease_s", value: "30" }];
     await problem(await put("of=registry", [setting]), 409, "conflict");
-    await problem(await begin(BACKUP, 2), 422, "invalid");
+    for (const format of [0, 3]) await problem(await begin(BACKUP, format), 422, "invalid");
     expect((await begin(BACKUP)).status).toBe(204);
     expect((await begin(BACKUP)).status).toBe(204);
     await problem(await begin(OTHER), 409, "conflict");
@@ -59,6 +70,12 @@ describe("restore", () => {
       ["of=registry", [setting, ["settings", { name: "x", value: null }]]],
       ["of=registry", [setting, ["settings", {}]]],
       ["of=history", [["history", { task_id: 1 }]]],
+      ["of=totals", [["history_kept", { from_ms: -1 }]]],
+      ["of=totals", [["history_kept", { from_ms: 1, day: 1 }]]],
+      ["of=totals", [["history_days", { day: 1 }]]],
+      ["of=totals", [totalsOf({ entries: "nonsense" })]],
+      ["of=totals", [totalsOf({ entries: "[[1,2,3]]" })]],
+      ["of=totals", [totalsOf({ day: -1 })]],
       ["of=task&id=7", [["definition", { id: 1, json: '{"id":7}' }]]],
       ["of=task&id=7&last=true", [["definition", { id: 1, json: '{"id":8}' }]]],
       ["of=task&id=7&last=true", [["definition", { id: 1, json: "nonsense" }]]],
@@ -74,6 +91,15 @@ describe("restore", () => {
     for (const [query, rows] of refused) await problem(await put(query, rows), 422, "invalid");
     expect(await okJson(await send("GET", "/settings/lease_s"), 200)).toMatchObject({ value: 60 });
     await problem(await send("GET", "/tasks/7"), 404, "not_found");
+
+    expect(await okJson(await send("GET", "/history"), 200)).toEqual({ events: [], cursor: null, kept_from_ms: null });
+    const kept: BackupRow = ["history_kept", { from_ms: 2 * DAY_MS }];
+    expect((await put("of=totals", [kept, totalsOf({})])).status).toBe(204);
+    expect(await okJson(await send("GET", "/history"), 200)).toMatchObject({ kept_from_ms: 2 * DAY_MS });
+    expect(await okJson(await send("GET", `/history/days?since=0&until=${5 * DAY_MS}`), 200)).toEqual({
+      days: [{ day: "1970-01-02", frames: 3, errors: 1, lost: 0, seconds: 2.5, workers: 1, tasks: 2 }],
+    });
+    expect(await rowsOf("of=totals")).toEqual([kept, totalsOf({})]);
 
     expect((await put("of=registry", [setting])).status).toBe(204);
     expect((await put("of=registry&last=true", [])).status).toBe(204);
@@ -141,7 +167,7 @@ describe("backup", () => {
     '{"table":"tokens","after":[[1]]}',
     '{"table":"tokens","after":[1,2]}',
   ])("P10: a cursor that it did not give is refused: %s", async (cursor) => {
-    for (const of of ["registry", "history"])
+    for (const of of ["registry", "history", "totals"])
       await problem(await send("GET", `/backup/rows?of=${of}&cursor=${encodeURIComponent(cursor)}`), 422, "invalid");
   });
 });

@@ -729,6 +729,7 @@ describe("settings", () => {
     const registry = evicting(newRegistry());
     expect(await registry.listSettings()).toEqual({
       lease_s: 60,
+      history_days: 90,
       blender_path_linux: "",
       blender_path_win: "",
       blender_path_osx: "",

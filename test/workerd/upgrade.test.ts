@@ -7,6 +7,7 @@ import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
+import { queryDays } from "../../src/history/totals-store.ts";
 import { registryStub } from "../../src/rpc/stubs.ts";
 import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import beforeJournal from "../chaos/fixtures/before-journal.json";
@@ -61,7 +62,7 @@ async function put(stub: DurableObjectStub, { create, tables }: Store): Promise<
 /** Give the objects of this test run the fixture's rows, ten seconds after it was recorded. */
 async function restore(taken: Taken): Promise<void> {
   vi.useFakeTimers({ toFake: ["Date"], now: taken.taken_ms + 10_000 });
-  await env.HISTORY.exec("DELETE FROM history");
+  for (const table of ["history", "history_days", "history_open_days"]) await env.HISTORY.exec(`DELETE FROM ${table}`);
   await put(registryStub(env), taken.registry);
   for (const store of taken.tasks) {
     const { id } = JSON.parse(String(store.tables["definition"]![0]!["json"])) as { id: number };
@@ -163,6 +164,10 @@ describe.each([
       expect(done.reduce((sum, { frame_count }) => sum + frame_count, 0)).toBe(frames.done);
       expect(await rowsOf(id, "SELECT seq FROM outbox")).toEqual([]);
     }
+    const days = await queryDays(env.HISTORY, 0, 40_000 * 86_400_000);
+    const told = (await Promise.all([1, 2, 3, 4, 5].map((id) => history(id)))).flat();
+    const done = told.filter(({ kind }) => kind === "done").reduce((sum, { frame_count }) => sum + frame_count, 0);
+    expect(days.reduce((sum, { frames }) => sum + frames, 0)).toBe(done);
     const kept = await object(1).files({ limit: 100 });
     const committed = kept.ok ? kept.value.files.map(({ attempt, name }) => outputKey(1, attempt, name)) : [];
     expect(committed).toHaveLength(11);

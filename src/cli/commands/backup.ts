@@ -88,6 +88,8 @@ class Backup {
       }
       await this.#assets();
       await this.#folder.write("history", this.#history());
+      // After the events: of a day that is deleted between the two, the totals are here.
+      await this.#folder.write("totals", this.#pages("totals"));
       await this.#folder.write("registry", this.#pages("registry"));
     } finally {
       progress.end();
@@ -176,7 +178,7 @@ class Backup {
     });
   }
 
-  async *#pages(of: "registry" | "history" | "assets"): AsyncGenerator<BackupRow[]> {
+  async *#pages(of: "registry" | "history" | "totals" | "assets"): AsyncGenerator<BackupRow[]> {
     let cursor: string | undefined;
     do {
       const page = await this.#page({ of, cursor });

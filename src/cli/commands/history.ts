@@ -49,8 +49,13 @@ export function addHistory(program: Command): void {
         ]);
         return out.line(table(["DAY", "FRAMES", "ERRORS", "LOST", "WORK", "WORKERS", "TASKS"], rows, out.width));
       }
-      const events = await listEvents(client, flags, since, flags.limit ?? (out.json ? Infinity : SHOWN));
+      const limit = flags.limit ?? (out.json ? Infinity : SHOWN);
+      const { events, keptFromMs } = await listEvents(client, flags, since, limit);
       if (out.json) return out.value(events);
+      if (events.length < limit && keptFromMs !== null)
+        out.note(
+          `events before ${instant(keptFromMs)} UTC were deleted (setting history_days); --days still counts them`,
+        );
       if (events.length === 0)
         return out.note("nothing happened, or it is not written yet: history is a second or so behind");
       out.line(
@@ -64,8 +69,9 @@ async function listEvents(
   flags: HistoryFlags,
   since: number | undefined,
   limit: number,
-): Promise<HistoryEvent[]> {
+): Promise<{ events: HistoryEvent[]; keptFromMs: number | null }> {
   const events: HistoryEvent[] = [];
+  let keptFromMs: number | null = null;
   const { task: task_id, worker: worker_id, kind, type } = flags;
   let cursor: string | undefined;
   do {
@@ -73,8 +79,9 @@ async function listEvents(
     const page = await client.call(historyPageSchema, "GET", `/history${queryString(values)}`);
     events.push(...page.events);
     cursor = page.cursor ?? undefined;
+    keptFromMs = page.kept_from_ms ?? null;
   } while (cursor !== undefined && events.length < limit);
-  return events;
+  return { events, keptFromMs };
 }
 
 function row(event: HistoryEvent): string[] {

@@ -15,6 +15,8 @@ import { sendBatch, type SmallFile } from "../send-batch.ts";
 import { bytes, count } from "../text.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;
+/** Since this format, backups have the part `totals`. */
+const TOTALS_FORMAT = 2;
 const CONCURRENCY = 4;
 /** Hashes in one request; the most that the manager takes. */
 const ASKED_AT_ONCE = 1_000;
@@ -54,8 +56,9 @@ class Restore {
   }
 
   /**
-   * Restore files, history, tasks from the oldest on, and the registry last: before that no token
-   * works, so no one can change anything meanwhile.
+   * Restore files, totals, history, tasks from the oldest on, and the registry last: before that no
+   * token works, so no one can change anything meanwhile. The totals say which rows of the history
+   * are in them already.
    */
   async run(): Promise<void> {
     const manifest = this.#folder.manifest();
@@ -69,6 +72,7 @@ class Restore {
         await this.#outputs(id);
         progress.update(index + 1, tasks.length * 2, `${bytes(this.#sent)} sent`);
       }
+      if (format >= TOTALS_FORMAT) await this.#rows("totals", undefined);
       await this.#rows("history", undefined);
       for (const [index, id] of tasks.entries()) {
         await this.#rows("task", id);
@@ -133,7 +137,7 @@ class Restore {
    * Send all rows of one part in as many requests as it takes; the last one says that it is the
    * last.
    */
-  async #rows(of: "registry" | "history" | "task", id: number | undefined): Promise<void> {
+  async #rows(of: "registry" | "history" | "totals" | "task", id: number | undefined): Promise<void> {
     let lines: string[] = [];
     let chars = 0;
     const send = async (last: boolean): Promise<void> => {
@@ -157,7 +161,7 @@ class Restore {
     await send(true);
   }
 
-  #source(of: "registry" | "history" | "task", id: number | undefined): AsyncGenerator<BackupRow> {
+  #source(of: "registry" | "history" | "totals" | "task", id: number | undefined): AsyncGenerator<BackupRow> {
     return this.#folder.read(of === "task" ? id! : of);
   }
 }

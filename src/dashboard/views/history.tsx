@@ -58,6 +58,7 @@ function Choices({ id, of }: { id: string; of: readonly Known[] }) {
 function Events() {
   const events = useSignal<readonly HistoryEvent[] | null>(null);
   const cursor = useSignal<string | null>(null);
+  const keptFromMs = useSignal<number | null>(null);
   const wrong = useSignal<string | null>(null);
   const filter = useComputed(() => JSON.stringify(apiQuery(query.value, NAMES)));
   const load = async (more: boolean, signal?: AbortSignal): Promise<void> => {
@@ -69,6 +70,7 @@ function Events() {
       );
       events.value = more ? [...(events.peek() ?? []), ...page.events] : page.events;
       cursor.value = page.cursor;
+      keptFromMs.value = page.kept_from_ms ?? null;
       wrong.value = null;
     } catch (thrown) {
       if (!signal?.aborted) wrong.value = messageOf(thrown);
@@ -141,6 +143,7 @@ function Events() {
       ) : (
         <EventRows events={events.value} withWorker />
       )}
+      {cursor.value === null && keptFromMs.value !== null && <p class="note">{t.keptFrom(keptFromMs.value)}</p>}
       {cursor.value !== null && (
         <p class="empty">
           <button type="button" class="button" onClick={() => void load(true)}>

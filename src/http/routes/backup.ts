@@ -5,6 +5,7 @@
 import { z } from "zod";
 import { assetKey, ASSETS_PREFIX, outputKey } from "../../files/keys.ts";
 import { hashOf, sizeOf } from "../../files/store.ts";
+import { historyPage, totalsPage, type HistoryBackupPage } from "../../history/backup.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import {
   BACKUP_PARTS,
@@ -21,12 +22,6 @@ import { idOf, noSuch, storedName } from "../server/path-parameters.ts";
 import { ADMINS, defineRoute, type Route } from "../server/route.ts";
 import { answerContent, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
 
-/**
- * Rows of the history on a page. Each has at most 33 kB, so a page has 3.3 MB; ten times as many
- * would strain the isolate.
- */
-const HISTORY_PAGE = 100;
-
 /** `of=task` needs an id, and no other part takes one. */
 export const ID_RULE = { path: ["id"], message: "goes with `of=task`, and `of=task` with it" };
 
@@ -35,7 +30,7 @@ export const readBackupRows = defineRoute({
   path: "/backup/rows",
   operationId: "readBackupRows",
   tag: "backup",
-  summary: "Rows of the registry, of a task, of the history; the list of inputs",
+  summary: "Rows of the registry, of a task, of the history and its totals; the list of inputs",
   description:
     "For `tablao backup`. Secrets are in it as hashes only. Pages of one task belong together while their `version` is the same.",
   who: ADMINS,
@@ -55,7 +50,9 @@ export const readBackupRows = defineRoute({
       case "task":
         return toRefusal(`task ${id}`, await callTask(env, id, (task) => task.backupPage(cursor)));
       case "history":
-        return await historyPage(env, cursor);
+        return pageOrRefusal(await historyPage(env.HISTORY, cursor));
+      case "totals":
+        return pageOrRefusal(await totalsPage(env.HISTORY, cursor));
       case "assets":
         return await assetsPage(env, cursor);
     }
@@ -67,17 +64,8 @@ export function toRefusal<T>(object: string, result: Result<T, BackupRefusal>): 
   return result.ok ? result : refuse(result.error.code, `The rows of the ${object} ${result.error.detail}.`);
 }
 
-async function historyPage(env: Env, cursor: string | null): Promise<Result<BackupRows, Refusal>> {
-  const after = /^(\d{1,15})\.(\d{1,15})$/.exec(cursor ?? "0.0");
-  if (!after) return refuse("invalid", "cursor is not a cursor of this list", "cursor");
-  const { results } = await env.HISTORY.prepare(
-    "SELECT * FROM history WHERE (task_id, seq) > (?1, ?2) ORDER BY task_id, seq LIMIT ?3",
-  )
-    .bind(Number(after[1]), Number(after[2]), HISTORY_PAGE)
-    .all<BackupRow[1]>();
-  const last = results.length === HISTORY_PAGE ? results.at(-1) : undefined;
-  const next = last ? `${last["task_id"]}.${last["seq"]}` : null;
-  return ok({ rows: results.map((row): BackupRow => ["history", row]), version: 0, cursor: next });
+function pageOrRefusal(page: HistoryBackupPage | null): Result<BackupRows, Refusal> {
+  return page ? ok({ ...page, version: 0 }) : refuse("invalid", "cursor is not a cursor of this list", "cursor");
 }
 
 async function assetsPage(env: Env, cursor: string | null): Promise<Result<BackupRows, Refusal>> {

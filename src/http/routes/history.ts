@@ -4,7 +4,8 @@
  */
 import { z } from "zod";
 import { decodeCursor, encodeCursor, NEWEST, type EventKey, type EventPage } from "../../history/event-page.ts";
-import { queryDays, queryEvents, queryWorkers, type EventFilter } from "../../history/store.ts";
+import { queryEvents, queryKeptFrom, type EventFilter } from "../../history/store.ts";
+import { queryDays, queryWorkers } from "../../history/totals-store.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { invalidFields } from "../../platform/problem-response.ts";
 import { idSchema, instantSchema } from "../../protocol/fields.ts";
@@ -36,7 +37,9 @@ const format = z
 
 const DAY_MS = 86_400_000;
 const DEFAULT_DAYS = 30;
-/** A leap year. The totals of more days would be read from D1 in one query and held in memory. */
+/**
+ * A leap year. Totals of workers are read with their tasks: with more days, memory would not do.
+ */
 const MAX_DAYS = 366;
 
 const daysQuery = z
@@ -80,8 +83,11 @@ export const listHistory = defineRoute({
         return err(invalidFields([{ field: "cursor", message: "does not go with CSV, which has it all" }]));
       return csvResponse("history", EVENT_COLUMNS, eventPages(env.HISTORY, filter));
     }
-    const { events, next } = await queryEvents(env.HISTORY, filter, start, limit);
-    return ok({ events, cursor: next && encodeCursor(next) });
+    const [{ events, next }, kept_from_ms] = await Promise.all([
+      queryEvents(env.HISTORY, filter, start, limit),
+      queryKeptFrom(env.HISTORY),
+    ]);
+    return ok({ events, cursor: next && encodeCursor(next), kept_from_ms });
   },
 });
 

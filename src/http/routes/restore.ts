@@ -1,11 +1,12 @@
 /**
- * `/restore…`: a backup into an empty manager, for admins. The order is: files, history, tasks
- * (oldest first, since a task may depend on older tasks only), and the registry's rows last. Until
- * the registry's rows are there, only the admin has a token and no work is given out.
+ * `/restore…`: a backup into an empty manager, for admins. The order is: files, totals, history,
+ * tasks (oldest first, since a task may depend on older tasks only), and the registry's rows last.
+ * Until the registry's rows are there, only the admin has a token and no work is given out.
  */
 import { z } from "zod";
 import { outputKey } from "../../files/keys.ts";
 import { storeOnce } from "../../files/store.ts";
+import { restoreTotals, type RestoredTotals } from "../../history/backup.ts";
 import { writeRows } from "../../history/store.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { invalidFields } from "../../platform/problem-response.ts";
@@ -13,8 +14,10 @@ import {
   BACKUP_FORMAT,
   BACKUP_HEADER,
   backupRowSchema,
+  historyKeptSchema,
   historyRowSchema,
   MAX_ROWS_BYTES,
+  packedDaySchema,
   restoreSchema,
   type BackupRow,
 } from "../../protocol/backup.ts";
@@ -70,12 +73,12 @@ const beginRestore = defineRoute({
   description: "Refused with what is there when this manager is not empty.",
   who,
   body: restoreSchema,
-  example: { backup: "0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f", format: 1 },
+  example: { backup: "0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f", format: BACKUP_FORMAT },
   answers: { 204: { description: "Send files, then rows" } },
   problems: ["conflict"],
   handle: async ({ env, body: { backup, format } }) => {
-    if (format !== BACKUP_FORMAT)
-      return refuse("invalid", `This manager takes backups of format ${BACKUP_FORMAT}, not ${format}.`, "format");
+    if (format < 1 || format > BACKUP_FORMAT)
+      return refuse("invalid", `This manager takes backups of format 1 to ${BACKUP_FORMAT}, not ${format}.`, "format");
     return await callRegistry(env, (registry) => registry.beginRestore(backup));
   },
 });
@@ -90,7 +93,9 @@ const restoreRows = defineRoute({
   who,
   query: z
     .strictObject({
-      of: z.enum(["registry", "task", "history"]).meta({ description: "Which rows: `task` needs an `id`" }),
+      of: z.enum(["registry", "task", "history", "totals"]).meta({
+        description: "Which rows: `task` needs an `id`; `totals` come before `history`",
+      }),
       id: idSchema.optional(),
       last: z
         .boolean()
@@ -120,6 +125,8 @@ const restoreRows = defineRoute({
         return toRefusal(`task ${id}`, await callTask(env, id, (task) => task.restoreRows(rows.value, last)));
       case "history":
         return await restoreHistory(env, rows.value);
+      case "totals":
+        return await restoreTotalsOf(env, rows.value);
     }
   },
 });
@@ -160,6 +167,25 @@ async function restoreHistory(env: Env, rows: readonly BackupRow[]): Promise<Res
     history.push(read.data);
   }
   await writeRows(env.HISTORY, history);
+  return ok(null);
+}
+
+async function restoreTotalsOf(env: Env, rows: readonly BackupRow[]): Promise<Result<null, Refusal>> {
+  const days = [];
+  let keptFromMs: RestoredTotals["keptFromMs"] = null;
+  for (const [index, [table, row]] of rows.entries()) {
+    const line = [`line ${index + 1}`];
+    if (table === "history_kept") {
+      const read = historyKeptSchema.safeParse(row);
+      if (!read.success) return err(invalidFields(fieldErrors(read.error.issues, line)));
+      keptFromMs = read.data.from_ms;
+    } else {
+      const read = packedDaySchema.safeParse({ ...row, entries: jsonOf(row["entries"]) });
+      if (!read.success) return err(invalidFields(fieldErrors(read.error.issues, line)));
+      days.push(read.data);
+    }
+  }
+  await restoreTotals(env.HISTORY, { keptFromMs, days });
   return ok(null);
 }
 

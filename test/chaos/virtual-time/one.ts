@@ -270,6 +270,10 @@ class One {
     const deleted = [...this.#deleted].map((id) => ({ id, rows: Object.values(this.#tables(id)).flat().length }));
     const objects = [...this.#platform.objects].map(([key, { text }]) => ({ key, text }));
     const history = this.#platform.history.prepare("SELECT * FROM history ORDER BY task_id, seq").all();
+    const totals = {
+      open: this.#platform.history.prepare("SELECT * FROM history_open_days").all(),
+      packed: this.#platform.history.prepare("SELECT * FROM history_days").all(),
+    };
     const listed = await this.#product.callRegistry(this.#platform.env, (r) => r.listTasks({ limit: 100 }));
     if (!listed.ok) throw new Error(listed.error.detail);
     const { journal } = this;
@@ -282,6 +286,7 @@ class One {
       deleted,
       objects,
       history: history as unknown as Facts["history"],
+      totals: totals as unknown as Facts["totals"],
       listed: listed.value.tasks,
       journal,
     };
