@@ -388,6 +388,9 @@ export const text = {
     empty: "Nothing matches.",
     keptFrom: (ms: number) =>
       `Events before ${instant(ms)} were deleted (setting history_days). Days and workers still count them.`,
+    failing: (sinceMs: number, reason: string) =>
+      `Since ${instant(sinceMs)} the history is not written: ${reason}. Rendering goes on, and events wait in their tasks.`,
+    dropped: (n: number) => `${counted(n, "event")} could not be written and are lost, because too many waited.`,
     at: "When",
     what: "What",
     frames: "Frames",

@@ -1,8 +1,15 @@
 import * as fc from "fast-check";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { backoffMs } from "../lib/retry.ts";
 import type { EventKind, HistoryEvent } from "../protocol/history.ts";
-import { DRAIN_EVENTS, drainOutbox, OUTBOX_BACKOFF, type OutboxDependencies } from "./outbox.ts";
+import {
+  DRAIN_EVENTS,
+  drainOutbox,
+  historyFailure,
+  MAX_WAITING_BYTES,
+  OUTBOX_BACKOFF,
+  type OutboxDependencies,
+} from "./outbox.ts";
 import { batchRows, ROW_SPAN_MS, type HistoryRow } from "../protocol/history-rows.ts";
 
 const NOON_MS = Date.UTC(2026, 10, 2, 12);
@@ -42,15 +49,13 @@ function outbox(events: HistoryEvent[], write: (rows: HistoryRow[]) => Promise<v
   return {
     read: (limit) => events.slice(0, limit),
     remove: (through) => void events.splice(0, events.filter((e) => e.seq <= through).length),
+    drop: (_, count) => void events.splice(0, count),
+    waitingBytes: () => 0,
     write,
     nowMs: () => NOON_MS,
     random: () => 0.5,
   };
 }
-
-afterEach(() => {
-  vi.useRealTimers();
-});
 
 /** First sequence numbers of the rows that events at these times give. */
 function starts(...times: number[]): number[] {
@@ -175,20 +180,68 @@ describe("drainOutbox", () => {
       failures: 3,
       retryAtMs: NOON_MS + 4_500,
       drained: 0,
+      refusal: { reason: "D1 is away", lasting: false },
     });
     expect(waiting.length).toBe(2);
   });
 
-  test("a write that never answers is given up after five seconds and its events stay", async () => {
-    vi.useFakeTimers();
-    const waiting = [event(1)];
-    const drain = drainOutbox(
-      { failures: 0 },
-      outbox(waiting, () => new Promise(() => undefined)),
+  test("a D1 that is full is tried again after five to six minutes, however often it was tried", async () => {
+    const full = outbox([event(1)], () => Promise.reject(new Error("D1_ERROR: Exceeded maximum DB size.")));
+    for (const random of [0, 0.999]) {
+      const { retryAtMs, refusal } = await drainOutbox({ failures: 0 }, { ...full, random: () => random });
+      expect(retryAtMs! - NOON_MS).toBe(300_000 + Math.floor(random * 60_000));
+      expect(refusal).toEqual({ reason: "D1_ERROR: Exceeded maximum DB size.", lasting: true });
+    }
+  });
+
+  test("P7: beyond its bound it drops whole tries, counts them, and what is left is read exactly once", async () => {
+    const bytesOfOne = MAX_WAITING_BYTES / 1_200;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(
+          fc.record({
+            arriving: fc.nat({ max: 900 }),
+            fate: fc.constantFrom("ok", "refused", "refused", "lost reply", "late"),
+          }),
+          { maxLength: 12 },
+        ),
+        async (tries) => {
+          const table = new Table();
+          const late: HistoryRow[][] = [];
+          const waiting: HistoryEvent[] = [];
+          const dropped = new Set<number>();
+          let seq = 0;
+          let fate = "ok";
+          const deps: OutboxDependencies = {
+            ...outbox(waiting, async (rows) => {
+              if (fate === "late") late.push(structuredClone(rows));
+              if (fate === "ok" || fate === "lost reply") table.write(rows);
+              if (fate !== "ok") throw new Error(fate);
+            }),
+            waitingBytes: () => waiting.length * bytesOfOne,
+            drop: (through, count) => {
+              const gone = waiting.splice(0, count);
+              expect(gone.at(-1)?.seq).toBe(through);
+              for (const one of gone) dropped.add(one.seq);
+            },
+          };
+          let state = { failures: 0 };
+          for (const next of [...tries, { arriving: 1, fate: "ok" }]) {
+            for (let i = 0; i < next.arriving; i++)
+              waiting.push(event(++seq, { worker_id: (seq % 3) + 1, at_ms: NOON_MS + seq * 30 }));
+            fate = next.fate;
+            state = await drainOutbox(state, deps);
+            if (fate !== "ok") expect(waiting.length).toBeLessThanOrEqual(1_200);
+          }
+          for (const rows of late) table.write(rows);
+          const read = table.seqs();
+          // An event whose try was stored although its answer was lost may count as dropped, too.
+          expect(new Set(read).size).toBe(read.length);
+          for (let one = 1; one <= seq; one++) if (!dropped.has(one)) expect(read).toContain(one);
+        },
+      ),
+      { numRuns: 20 },
     );
-    await vi.advanceTimersByTimeAsync(5_000);
-    expect(await drain).toMatchObject({ failures: 1, drained: 0 });
-    expect(waiting.length).toBe(1);
   });
 
   test("takes full batches until the outbox is empty, and forgets earlier failures", async () => {
@@ -198,7 +251,7 @@ describe("drainOutbox", () => {
       { failures: 4 },
       outbox(waiting, async (rows) => void sizes.push(rows.reduce((sum, row) => sum + row.events.length, 0))),
     );
-    expect(result).toEqual({ failures: 0, retryAtMs: null, drained: DRAIN_EVENTS * 2 + 1 });
+    expect(result).toEqual({ failures: 0, retryAtMs: null, drained: DRAIN_EVENTS * 2 + 1, refusal: null });
     expect(sizes).toEqual([DRAIN_EVENTS, DRAIN_EVENTS, 1]);
   });
 
@@ -220,14 +273,37 @@ describe("drainOutbox", () => {
       failures: 0,
       retryAtMs: NOON_MS + 12_000,
       drained: DRAIN_EVENTS * 2,
+      refusal: null,
     });
   });
 
   test("events that come during a write wait for the next run, so that they share a row", async () => {
     const waiting = [event(1)];
     const deps = outbox(waiting, async () => void waiting.push(event(waiting.length + 1)));
-    expect(await drainOutbox({ failures: 0 }, deps)).toEqual({ failures: 0, retryAtMs: null, drained: 1 });
+    expect(await drainOutbox({ failures: 0 }, deps)).toMatchObject({ failures: 0, retryAtMs: null, drained: 1 });
     expect(waiting.map((e) => e.seq)).toEqual([2]);
+  });
+});
+
+describe("P13: what a task says of its history", () => {
+  const away = { reason: "away", lasting: false };
+  const full = { reason: "full", lasting: true };
+  const said = { since_ms: 5, reason: "away", dropped: 0 };
+  test.each([
+    ["nothing while D1 takes events", null, { failures: 0, refusal: null }, null],
+    ["nothing of a short failure", null, { failures: 2, refusal: away }, null],
+    ["the third failure in a row", null, { failures: 3, refusal: away }, { since_ms: 9, reason: "away", dropped: 0 }],
+    ["a full D1 at once", null, { failures: 1, refusal: full }, { since_ms: 9, reason: "full", dropped: 0 }],
+    ["since when it lasts", said, { failures: 4, refusal: full }, { ...said, reason: "full" }],
+    ["nothing once it is over", said, { failures: 0, refusal: null }, null],
+    [
+      "for ever that events were lost",
+      { ...said, dropped: 7 },
+      { failures: 0, refusal: null },
+      { since_ms: null, reason: null, dropped: 7 },
+    ],
+  ])("%s", (_, before, result, expected) => {
+    expect(historyFailure(before, result, 9)).toEqual(expected);
   });
 });
 

@@ -64,6 +64,20 @@ export const historyPageSchema = z
   .meta({ id: "HistoryPage" });
 
 /**
+ * What is wrong with the history of a task: D1 refuses its events, or refused them for so long that
+ * the oldest were dropped. Stored in the task's record.
+ */
+export const historyFailureSchema = z
+  .object({
+    since_ms: instantSchema.nullable().meta({ description: "Since when events wait; null: they are written again" }),
+    reason: z.string().nullable().meta({ description: "Why, in the words of D1; null: they are written again" }),
+    dropped: z.int().meta({ description: "Events that nobody will read, because too many waited" }),
+  })
+  .meta({ id: "HistoryFailure" });
+/** What is wrong with the history of a task. */
+export type HistoryFailure = z.infer<typeof historyFailureSchema>;
+
+/**
  * Totals of one day: `day` is `YYYY-MM-DD` (UTC), `seconds` are render seconds, and `workers` and
  * `tasks` count those with events on that day.
  */

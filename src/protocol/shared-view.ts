@@ -1,12 +1,14 @@
 /**
  * What the holder of a share link sees of a task: its progress and its pictures. Left out are
  * settings and error texts, because they name files and paths of the task's makers, the owner, who
- * is a person, and the submitter's own id. Pure.
+ * is a person, the submitter's own id, and what is wrong with the manager. Pure.
  */
 import type { Frame, Task } from "./task.ts";
 
-/** The task without its settings, owner, newest error and the submitter's own id. */
-export function sharedTask(task: Task): Task {
+/**
+ * The task without its settings, owner, newest error, the submitter's own id, and failures of D1.
+ */
+export function sharedTask({ history_failure: _, ...task }: Task): Task {
   return { ...task, settings: {}, owner: "", error: null, task_id: null };
 }
 

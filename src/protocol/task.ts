@@ -11,6 +11,7 @@ import {
   sha256Schema,
   tagSchema,
 } from "./fields.ts";
+import { historyFailureSchema } from "./history.ts";
 
 /** A status of a task. */
 export const taskStatusSchema = z.enum(TASK_STATUSES);
@@ -195,6 +196,9 @@ export const taskSummarySchema = z
     errors: z.int().meta({ description: "Render failures so far, tries that went well later included" }),
     lost: z.int().meta({ description: "Frames given back unblamed so far: lost, stopped or canceled workers" }),
     eta: etaSchema.nullable().meta({ description: "Null while nobody works on it, or nothing has been measured" }),
+    history_failure: historyFailureSchema
+      .optional()
+      .meta({ description: "Absent while its history is written, and whole" }),
   })
   .meta({ id: "TaskSummary" });
 /** What every list shows of a task. */

@@ -10,7 +10,7 @@ import type { TaskStatus, TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { needsSignature, type BlocklistEntry, type Candidate } from "./dispatch.ts";
 import type { DispatchState } from "./epoch.ts";
-import type { TaskTotals, TaskQuery, TaskReport } from "../rpc/registry.ts";
+import type { FarmMetrics, TaskTotals, TaskQuery, TaskReport } from "../rpc/registry.ts";
 import { difference, NOTHING } from "./daily-totals.ts";
 
 /** Workers with a live lease on the task, and since when. */
@@ -259,10 +259,10 @@ export class TaskIndex {
   }
 
   /**
-   * How many tasks there are by status, and how many frames by state those have that have not
-   * ended.
+   * How many tasks there are by status, how many frames by state those have that have not ended, and
+   * what is wrong with the history of any.
    */
-  census(): { tasks: Record<string, number>; frames: Record<string, number> } {
+  census(): Required<Pick<FarmMetrics, "tasks" | "frames" | "history">> {
     const statuses = all<{ status: string; n: number }>(
       this.#sql,
       "SELECT status, count(*) AS n FROM tasks GROUP BY status",
@@ -274,7 +274,13 @@ export class TaskIndex {
       this.#sql,
       `SELECT ${sums} FROM tasks WHERE status IN ('waiting', 'queued', 'rendering', 'paused')`,
     );
-    return { tasks: Object.fromEntries(statuses.map(({ status, n }) => [status, n])), frames: { ...frames } };
+    const failure = "summary ->> '$.history_failure";
+    const history = first<{ refused: number; dropped: number }>(
+      this.#sql,
+      `SELECT count(${failure}.since_ms') AS refused, coalesce(sum(${failure}.dropped'), 0) AS dropped FROM tasks`,
+    )!;
+    const tasks = Object.fromEntries(statuses.map(({ status, n }) => [status, n]));
+    return { tasks, frames: { ...frames }, history: { ...history } };
   }
 
   /** The last report of one task: its state for dispatch, and its summary. */

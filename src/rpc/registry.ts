@@ -92,6 +92,11 @@ export interface FarmMetrics {
   ever: TaskTotals;
   /** Sockets of pages that watch the farm. */
   watchers: number;
+  /**
+   * Tasks whose events D1 refuses now, and events that tasks have dropped for that. Absent from
+   * registries of earlier releases.
+   */
+  history?: { refused: number; dropped: number };
 }
 
 export interface RegistryRpc extends BackupRpc {

@@ -9,9 +9,11 @@
  * - Jobs are idempotent: the alarm may run twice, and the object may be evicted after any await.
  */
 import { deleteTaskObjects } from "../files/sweep.ts";
-import { DRAIN_AFTER_MS, drainOutbox } from "../history/outbox.ts";
+import { DRAIN_AFTER_MS, drainOutbox, historyFailure } from "../history/outbox.ts";
+import { PatientWriter } from "../history/patient-writer.ts";
 import { writeRows } from "../history/store.ts";
 import { isEnded } from "../protocol/constants.ts";
+import type { HistoryRow } from "../protocol/history-rows.ts";
 import type { TaskStatus } from "../protocol/task.ts";
 import { Dependents, UPDATE_INTERVAL_MS } from "./dependents.ts";
 import { deleteGarbage } from "./garbage-collector.ts";
@@ -55,9 +57,11 @@ export class DeferredWork implements Observer<Before>, Participant {
   #running: Promise<void> = Promise.resolve();
   readonly dependents: Dependents;
   readonly #registry: RegistryReporter;
+  readonly #history: PatientWriter<HistoryRow[]>;
 
   constructor(context: TaskContext) {
     this.#context = context;
+    this.#history = new PatientWriter((rows) => writeRows(context.env.HISTORY, rows));
     this.dependents = new Dependents(context);
     this.#registry = new RegistryReporter(context);
   }
@@ -173,8 +177,9 @@ export class DeferredWork implements Observer<Before>, Participant {
 
   /** Write waiting history events to D1. */
   async #drain(): Promise<void> {
-    const { env, store, transactor } = this.#context;
+    const { store, transactor } = this.#context;
     const record = (): TaskRecord => transactor.committed!.record;
+    const said = JSON.stringify(record().chores.history_failure ?? null);
     const result = await drainOutbox(
       { failures: record().chores.outbox_failures },
       {
@@ -183,14 +188,31 @@ export class DeferredWork implements Observer<Before>, Participant {
           transactor.persist((now) => {
             now.tail = store.dropEvents(now.tail, throughSeq);
           }),
-        write: (rows) => writeRows(env.HISTORY, rows),
+        drop: (throughSeq, events) =>
+          transactor.persist((now) => {
+            now.tail = store.dropEvents(now.tail, throughSeq);
+            const before = now.chores.history_failure ?? { since_ms: null, reason: null, dropped: 0 };
+            now.chores.history_failure = { ...before, dropped: before.dropped + events };
+            now.chores.report_due_ms = Date.now();
+          }),
+        waitingBytes: () => store.waitingBytes(),
+        write: (rows) => this.#history.write(rows),
         nowMs: () => Date.now(),
       },
     );
+    const failure = historyFailure(record().chores.history_failure ?? null, result, Date.now());
+    const isNews = JSON.stringify(failure) !== said;
     transactor.persist(({ chores, tail }) => {
       chores.outbox_failures = result.failures;
       chores.outbox_due_ms = result.retryAtMs ?? (tail.length > 0 ? Date.now() + DRAIN_AFTER_MS : null);
+      if (failure || chores.history_failure) chores.history_failure = failure;
+      // Whoever looks at the farm learns it now, and not with the next frame.
+      if (isNews) chores.report_due_ms = Date.now();
     });
+    if (isNews && failure)
+      console.error(
+        JSON.stringify({ at: "task", task: transactor.committed?.definition.id, chore: "history", failure }),
+      );
   }
 
   /** Delete uploads that are no frame's result, and forget them. */

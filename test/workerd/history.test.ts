@@ -94,6 +94,8 @@ describe("writing", () => {
     const deps = {
       read: (limit: number) => waiting.slice(0, limit),
       remove: (through: number) => void waiting.splice(0, waiting.findLastIndex((e) => e.seq <= through) + 1),
+      drop: () => expect.unreachable("nothing may be dropped"),
+      waitingBytes: () => 0,
       write: async (rows: Parameters<typeof writeRows>[1]) => {
         await writeRows(env.HISTORY, rows);
         if (away) throw new Error("the reply was lost");
@@ -103,7 +105,7 @@ describe("writing", () => {
     const failed = await drainOutbox({ failures: 0 }, deps);
     expect([failed.failures, waiting.length]).toEqual([1, 4]);
     away = false;
-    expect(await drainOutbox(failed, deps)).toEqual({ failures: 0, retryAtMs: null, drained: 4 });
+    expect(await drainOutbox(failed, deps)).toEqual({ failures: 0, retryAtMs: null, drained: 4, refusal: null });
     expect(await all("task_id=101", 100)).toEqual(newestFirst(events));
   });
 

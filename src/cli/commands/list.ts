@@ -10,10 +10,11 @@ import {
   type Task,
   type TaskSummary,
 } from "../../protocol/task.ts";
+import type { HistoryFailure } from "../../protocol/history.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
-import { ago, count, duration, harmless, table, timeLeft } from "../text.ts";
+import { ago, count, duration, harmless, instant, table, timeLeft } from "../text.ts";
 
 /** What a screen shows without much scrolling; `--json` and `--all` list everything. */
 const SHOWN = 50;
@@ -165,6 +166,7 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
       `blocklisted for ${ago(nowMs, kept.until_ms)}: it failed this task too often`,
     ]);
   if (task.error !== null) lines.push(["error", task.error]);
+  if (task.history_failure) lines.push(["history", historyText(task.history_failure)]);
   for (const frame of failed) {
     if (frame.error !== null && frame.error !== task.error) lines.push([`frame ${frame.frame}`, frame.error]);
   }
@@ -175,6 +177,13 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
     `task ${task.id}${task.name === "" ? "" : `  ${harmless(task.name)}`}`,
     ...lines.map(([key, value]) => `  ${key.padEnd(width)}${harmless(value.trim()).replaceAll("\n", indent)}`),
   ].join("\n");
+}
+
+/** What is wrong with a task's history. */
+function historyText({ since_ms, reason, dropped }: HistoryFailure): string {
+  const lost = dropped > 0 ? [`${count(dropped, "event")} could not be written and are lost`] : [];
+  const waits = since_ms === null ? [] : [`not written since ${instant(since_ms)} UTC: ${reason ?? "unknown"}`];
+  return [...waits, ...lost].join("; ");
 }
 
 function settingsText(settings: Record<string, unknown>): string {

@@ -1,5 +1,6 @@
 /** Order, search and names in lists of tasks and workers. Pure. */
 import { isEnded } from "../../protocol/constants.ts";
+import type { HistoryFailure } from "../../protocol/history.ts";
 import type { LiveWorker } from "../../protocol/live.ts";
 import type { TaskSummary } from "../../protocol/task.ts";
 import { text } from "../text.ts";
@@ -37,6 +38,17 @@ export function framesPerHour(task: Pick<TaskSummary, "frames" | "eta" | "update
   const left = task.frames.pending + task.frames.leased;
   const ms = (task.eta.low_ms + task.eta.high_ms) / 2 - task.updated_ms;
   return left > 0 && ms > 0 ? (left * 3_600_000) / ms : null;
+}
+
+/**
+ * What is wrong with the history of these tasks together: the earliest failure, and all events that
+ * were lost. Null when nothing is.
+ */
+export function historyFailureOf(tasks: Iterable<Pick<TaskSummary, "history_failure">>): HistoryFailure | null {
+  const failures = [...tasks].flatMap(({ history_failure }) => history_failure ?? []);
+  if (failures.length === 0) return null;
+  const first = failures.reduce((a, b) => ((b.since_ms ?? Infinity) < (a.since_ms ?? Infinity) ? b : a));
+  return { ...first, dropped: failures.reduce((sum, { dropped }) => sum + dropped, 0) };
 }
 
 /** Whether a task has all words of the search in it; `#12` and `12` find its number. */

@@ -21,6 +21,7 @@ import { Tabs } from "../parts/tabs.tsx";
 import { text } from "../text.ts";
 import { EventRows } from "./event-rows.tsx";
 import { nameOfTask } from "./farm-rules.ts";
+import { HistoryNotes } from "./history-notes.tsx";
 import "./history.css";
 
 type Tab = "events" | "days" | "workers";
@@ -257,6 +258,7 @@ export function History() {
           </button>
         </div>
       </div>
+      <HistoryNotes tasks={tasks.value.values()} />
       <div class="sheet">
         <Tabs
           label={t.views}

@@ -14,6 +14,7 @@ import { attempt } from "../parts/messages.tsx";
 import { Strip } from "../parts/progress.tsx";
 import { spread, text } from "../text.ts";
 import { framesPerHour, isOpen, nameOfTask } from "./farm-rules.ts";
+import { HistoryNotes } from "./history-notes.tsx";
 import { ShareDialog } from "./share-dialog.tsx";
 import { WhyDialog } from "./why.tsx";
 
@@ -193,6 +194,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
           </p>
         )}
         {task.error && <p class="note bad-note">{task.error}</p>}
+        <HistoryNotes tasks={[task]} />
       </div>
     </>
   );

@@ -4,7 +4,7 @@
  * names are the keys of the stored JSON, so they keep the words of earlier releases; the comments
  * give the term used elsewhere.
  */
-import type { HistoryEvent } from "../../protocol/history.ts";
+import type { HistoryEvent, HistoryFailure } from "../../protocol/history.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
 import { EMPTY, type FrameSet } from "./frame-set.ts";
 import { newLedger, type Ledger, type Terms } from "./ledger.ts";
@@ -33,6 +33,8 @@ export interface DeferredState {
   outbox_due_ms: number | null;
   /** Writes to D1 that failed in a row. */
   outbox_failures: number;
+  /** What the task says of its history; null or absent while there is nothing to say. */
+  history_failure?: HistoryFailure | null;
   /**
    * Set while the task is being removed. The next step is due at `due_ms`; the files are deleted
    * once more at `until_ms`.

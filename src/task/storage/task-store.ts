@@ -289,6 +289,15 @@ export class TaskStore {
     return events.slice(0, limit);
   }
 
+  /**
+   * Bytes of the events that wait for D1, without the recent events of the record: of those there
+   * are few. Reads every row of the outbox, so ask only after D1 failed.
+   */
+  waitingBytes(): number {
+    return first<{ bytes: number }>(this.#sql, "SELECT coalesce(sum(octet_length(json)), 0) AS bytes FROM outbox")!
+      .bytes;
+  }
+
   /** Drop events up to `throughSeq`, and return what is left of the recent events. */
   dropEvents(tail: readonly HistoryEvent[], throughSeq: number): HistoryEvent[] {
     run(this.#sql, "DELETE FROM outbox WHERE last_seq <= ?", throughSeq);

@@ -40,6 +40,7 @@ function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): 
     errors: ledger.tally.errors,
     lost: ledger.tally.lost,
     eta: etaOf(terms, ledger, nowMs),
+    ...(chores.history_failure && { history_failure: chores.history_failure }),
   };
 }
 
