@@ -46,7 +46,10 @@ export async function historyPage(db: D1Database, cursor: string | null): Promis
     )
     .bind(Number(after[1]), Number(after[2]), PAGE_ROWS, PAGE_BYTES)
     .all<BackupRow[1] & { found: number }>();
-  const rows = results.map(({ found: _, ...row }): BackupRow => ["history", row]);
+  const rows = results.map((result): BackupRow => {
+    const { found: _, ...row } = result;
+    return ["history", row];
+  });
   const last = results.at(-1);
   const isEnd = !last || (results.length === last.found && last.found < PAGE_ROWS);
   return { rows, cursor: isEnd ? null : `${last["task_id"]}.${last["seq"]}` };

@@ -127,15 +127,12 @@ export async function drainOutbox(state: { failures: number }, outbox: OutboxDep
   }
 }
 
-function afterRefusal(
-  error: unknown,
-  failures: number,
-  { nowMs, random = Math.random }: OutboxDependencies,
-): Omit<DrainResult, "drained"> {
+function afterRefusal(error: unknown, failures: number, outbox: OutboxDependencies): Omit<DrainResult, "drained"> {
+  const random = outbox.random ?? Math.random;
   const reason = messageOf(error).slice(0, REASON_CHARS);
   const lasting = isLastingRefusal(reason);
   const waitMs = lasting ? backoffMs(1, { ...LASTING, random }) : backoffMs(failures, { ...OUTBOX_BACKOFF, random });
-  return { failures, retryAtMs: nowMs() + waitMs, refusal: { reason, lasting } };
+  return { failures, retryAtMs: outbox.nowMs() + waitMs, refusal: { reason, lasting } };
 }
 
 /** Bring the outbox below its bound again. */

@@ -28,7 +28,10 @@ const UPSERT = `
  */
 export async function writeRows(db: D1Database, rows: readonly HistoryRow[]): Promise<void> {
   const longest = longestOfEach(rows);
-  const counts = longest.map(({ events: _, type: __, ...counted }) => counted);
+  const counts = longest.map((row) => {
+    const { events: _, type: __, ...counted } = row;
+    return counted;
+  });
   // All counts come first: they compare the rows with those that are stored.
   const statements = [
     ...chunksOfJson(counts).map((json) => db.prepare(COUNT).bind(json)),

@@ -8,8 +8,9 @@ import type { Frame, Task } from "./task.ts";
 /**
  * The task without its settings, owner, newest error, the submitter's own id, and failures of D1.
  */
-export function sharedTask({ history_failure: _, ...task }: Task): Task {
-  return { ...task, settings: {}, owner: "", error: null, task_id: null };
+export function sharedTask(task: Task): Task {
+  const { history_failure: _, ...shown } = task;
+  return { ...shown, settings: {}, owner: "", error: null, task_id: null };
 }
 
 /** The frame without its error text. */

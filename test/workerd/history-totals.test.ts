@@ -121,7 +121,11 @@ function sumsOf(events: readonly HistoryEvent[]) {
 async function expectTotalsOf(events: readonly HistoryEvent[]): Promise<void> {
   expect(await queryDays(HISTORY, START_MS, END_MS)).toEqual(expectedDays(events));
   const workers = await queryWorkers(HISTORY, START_MS, END_MS);
-  expect(workers.map(({ last_ms: _, frames_per_hour: __, ...rest }) => rest)).toEqual(expectedWorkers(events));
+  const sums = workers.map((worker) => {
+    const { last_ms: _, frames_per_hour: __, ...rest } = worker;
+    return rest;
+  });
+  expect(sums).toEqual(expectedWorkers(events));
 }
 
 const step = fc.record({
