@@ -11,25 +11,37 @@ export type SqlParam = string | number | null | ArrayBuffer;
 export type SqlRow = Record<string, SqlStorageValue>;
 
 /**
+ * The last migration step that was applied to a database; 0 when it has no tables. It writes
+ * nothing, so that an object can be read while the platform refuses writes.
+ */
+export function schemaStep(sql: SqlStorage): number {
+  if (!first(sql, "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'migrations'")) return 0;
+  return first<{ id: number }>(sql, "SELECT coalesce(max(id), 0) AS id FROM migrations")!.id;
+}
+
+/**
  * Bring a database up to date; call it first in the constructor. `steps[0]` is step 1.
  *
  * - Append to the list. Never edit or reorder steps that were deployed.
  * - Each step commits together with its number, so a kill between steps repeats none.
  * - A table holds the number, because a Durable Object refuses `PRAGMA user_version`.
+ * - A database that is up to date is only read: on the free plan the platform refuses every write
+ *   when the day's quota of written rows is used up, also one that would change nothing.
  *
  * Throws when the database is newer than the code: an older deployment must not write to a schema
  * that it does not know.
  */
 export function migrate(storage: DurableObjectStorage, steps: readonly string[]): void {
   const { sql } = storage;
-  sql.exec("CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL)");
-  const done = sql.exec<{ id: number }>("SELECT coalesce(max(id), 0) AS id FROM migrations").one().id;
+  const done = schemaStep(sql);
   if (done > steps.length)
     throw new Error(`the database is at schema step ${done}, this code knows only ${steps.length}`);
   for (let id = done + 1; id <= steps.length; id++) {
     storage.transactionSync(() => {
-      sql.exec(steps[id - 1]!);
-      sql.exec("INSERT INTO migrations (id, applied_ms) VALUES (?, ?)", id, Date.now());
+      if (id === 1)
+        run(sql, "CREATE TABLE IF NOT EXISTS migrations (id INTEGER PRIMARY KEY, applied_ms INTEGER NOT NULL)");
+      run(sql, steps[id - 1]!);
+      run(sql, "INSERT INTO migrations (id, applied_ms) VALUES (?, ?)", id, Date.now());
     });
   }
 }

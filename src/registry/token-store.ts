@@ -1,4 +1,5 @@
 /** Rows of tokens. Of a secret, only the SHA-256 is stored (P9). */
+import { messageOf } from "../lib/errors.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -91,9 +92,17 @@ export class TokenStore {
     return all<TokenRow>(this.#sql, `SELECT ${COLUMNS} FROM tokens ORDER BY id`).map(tokenOf);
   }
 
+  /**
+   * Write down the use of a token, at most once a minute. Does not throw: a storage that refuses
+   * writes must not lock out who only wants to read.
+   */
   noteUse(token: Token, nowMs: number): void {
-    if (shouldNoteUse(token.last_used_ms, nowMs))
+    if (!shouldNoteUse(token.last_used_ms, nowMs)) return;
+    try {
       run(this.#sql, "UPDATE tokens SET last_used_ms = ? WHERE id = ?", nowMs, token.id);
+    } catch (error) {
+      console.warn(`the use of token ${token.id} could not be noted: ${messageOf(error)}`);
+    }
   }
 
   /**

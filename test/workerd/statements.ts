@@ -32,14 +32,19 @@ export async function rowsWhile(storage: DurableObjectStorage, work: () => unkno
 
 /**
  * Until `work` has ended, the object's statements that `match` are not carried out: they throw
- * `FULL`.
+ * `message`.
  */
-export async function refusing<T>(storage: DurableObjectStorage, match: RegExp, work: () => Promise<T>): Promise<T> {
+export async function refusing<T>(
+  storage: DurableObjectStorage,
+  match: RegExp,
+  work: () => Promise<T>,
+  message = FULL,
+): Promise<T> {
   return await replacing(
     storage,
     (exec) =>
       (...args) => {
-        if (match.test(args[0])) throw new Error(FULL);
+        if (match.test(args[0])) throw new Error(message);
         return exec(...args);
       },
     work,
@@ -60,4 +65,35 @@ async function replacing<T>(
   } finally {
     sql.exec = exec;
   }
+}
+
+/** A statement that the platform counts as a write, whether it changes a row or not. */
+const WRITES = /^\s*(?:--[^\n]*\n\s*)*(?:CREATE|INSERT|UPDATE|DELETE|DROP|ALTER|REPLACE)\b/i;
+
+/**
+ * Until `work` has ended, no object of this isolate may write a row: each statement that would
+ * throws `message`. Answers with the refused statements. Also objects that are constructed meanwhile
+ * are refused, because the prototype of all databases is patched: that of `database`, any of them.
+ */
+export async function writesRefused(
+  database: SqlStorage,
+  message: string,
+  work: () => Promise<void>,
+): Promise<string[]> {
+  let holder: object = database;
+  while (!Object.hasOwn(holder, "exec")) holder = Object.getPrototypeOf(holder) as object;
+  const sql = holder as { exec: (this: SqlStorage, ...args: Parameters<Exec>) => ReturnType<Exec> };
+  const { exec } = sql;
+  const refused: string[] = [];
+  sql.exec = function (...args) {
+    if (!WRITES.test(args[0])) return exec.apply(this, args);
+    refused.push(args[0].trim());
+    throw new Error(message);
+  };
+  try {
+    await work();
+  } finally {
+    sql.exec = exec;
+  }
+  return refused;
 }

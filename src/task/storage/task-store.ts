@@ -16,7 +16,7 @@
  * changed since the last one. The cost of a call does not depend on the size of the task: a record
  * that is large because of many leases is written after proportionally more rows.
  */
-import { all, first, migrate, run } from "../../platform/sql.ts";
+import { all, first, migrate, run, schemaStep } from "../../platform/sql.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { apply, DirtyTracker, type Delta } from "./write-ahead-log.ts";
 import { termsOf, type FrameTable, type FrameEntry } from "../rules/ledger.ts";
@@ -107,7 +107,7 @@ export class TaskStore {
    * makes none: a request for a wrong id must not leave a database behind.
    */
   open(): boolean {
-    if (!first(this.#sql, "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'migrations'")) return false;
+    if (schemaStep(this.#sql) === 0) return false;
     migrate(this.#storage, SCHEMA);
     return first(this.#sql, "SELECT id FROM definition") !== undefined;
   }
