@@ -23,6 +23,7 @@ export const text = {
   notThere: "There is nothing at this address.",
   toFarm: "Go to the farm",
   retry: "Try again",
+  requestsUsedUp: "Today's quota of Cloudflare's free plan is used up (Worker requests). It starts anew at 00:00 UTC.",
   more: "Show more",
   theme: { dark: "Use dark colours", light: "Use light colours" },
   nav: { label: "Main", farm: "Farm", submit: "Submit", history: "History", manage: "Manage" },

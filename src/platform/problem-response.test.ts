@@ -33,6 +33,13 @@ describe("failureOf", () => {
     expect(response.headers.has("Retry-After")).toBe(true);
   });
 
+  it("P13: a used-up quota is a 503 until it starts anew", async () => {
+    const error = new Error("Exceeded allowed rows written in Durable Objects free tier.");
+    const { response, incident } = failureOf(error, Date.UTC(2026, 10, 27, 23));
+    expect([response.status, response.headers.get("Retry-After"), incident]).toEqual([503, "3600", null]);
+    expect(problemSchema.parse(await response.json())).toMatchObject({ code: "quota_exceeded" });
+  });
+
   it("P10: any other error is a 500 that says only where to look", async () => {
     const { response, incident, message } = failureOf(
       Object.assign(new Error("secret inside"), { stack: "at secret.ts:1", extra: "secret" }),

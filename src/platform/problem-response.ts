@@ -2,7 +2,8 @@
  * Refusals, field errors and thrown errors as problem documents (RFC 9457). No internal detail is
  * in them (P10).
  */
-import { PROBLEMS, type FieldError, type Problem, type Refusal } from "../protocol/problem.ts";
+import { PROBLEMS, type FieldError, type Problem, type ProblemCode, type Refusal } from "../protocol/problem.ts";
+import { quotaRefusal, usedUpQuota } from "./quota.ts";
 
 /**
  * The `type` of a problem: a relative address, so that it holds under any host. `GET
@@ -16,7 +17,7 @@ export function problemType(code: string): string {
  * `Retry-After` in seconds, unless the caller sets it. An overloaded object recovers in seconds;
  * rate limits count by the minute.
  */
-const RETRY_AFTER_S = { overloaded: 2, rate_limited: 60 } as const;
+const RETRY_AFTER_S: Partial<Record<ProblemCode, number>> = { overloaded: 2, rate_limited: 60 };
 
 export interface ProblemInit {
   headers?: Record<string, string>;
@@ -45,9 +46,8 @@ export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Respo
   };
   const headers = new Headers(init.headers);
   headers.set("Content-Type", "application/problem+json");
-  if (!headers.has("Retry-After") && (refusal.code === "overloaded" || refusal.code === "rate_limited")) {
-    headers.set("Retry-After", String(RETRY_AFTER_S[refusal.code]));
-  }
+  const retryAfterS = RETRY_AFTER_S[refusal.code];
+  if (!headers.has("Retry-After") && retryAfterS !== undefined) headers.set("Retry-After", String(retryAfterS));
   if (refusal.code === "unauthorized") headers.set("WWW-Authenticate", 'Bearer realm="tablao"');
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
@@ -72,28 +72,34 @@ export interface Failure {
 }
 
 /**
- * The answer to a thrown error. Errors of Durable Object stubs are marked `overloaded` or
- * `retryable` (those have been retried by then): 503 with `Retry-After`. Every other error is a
- * bug: 500 with an incident id, and nothing of the error itself.
+ * The answer to a thrown error. Most errors of objects pass, and are a 503 with `Retry-After`:
+ * - a quota of the platform is used up;
+ * - the error is marked `overloaded` or `retryable` (those have been retried by then).
+ *
+ * Every other error is a bug: 500 with an incident id, and nothing of the error itself.
  */
-export function failureOf(error: unknown): Failure {
+export function failureOf(error: unknown, nowMs = Date.now()): Failure {
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  if (hasFlag(error, "overloaded") || hasFlag(error, "retryable")) {
-    return {
-      response: problemResponse({
-        code: "overloaded",
-        detail: "The manager is busy or restarting; try again shortly.",
-      }),
-      message,
-      incident: null,
-    };
+  const quota = usedUpQuota(error);
+  if (quota) {
+    const { refusal, retryAfterS } = quotaRefusal(quota, nowMs);
+    const response = problemResponse(refusal, { headers: { "Retry-After": String(retryAfterS) } });
+    return { response, message, incident: null };
   }
+  const passing = passingRefusal(error);
+  if (passing) return { response: problemResponse(passing), message, incident: null };
   const incident = crypto.randomUUID();
   const refusal: Refusal = {
     code: "internal",
     detail: `This is a fault of the manager; its log has more under ${incident}.`,
   };
   return { response: problemResponse(refusal, { instance: `urn:uuid:${incident}` }), message, incident };
+}
+
+function passingRefusal(error: unknown): Refusal | null {
+  if (hasFlag(error, "overloaded") || hasFlag(error, "retryable"))
+    return { code: "overloaded", detail: "The manager is busy or restarting; try again shortly." };
+  return null;
 }
 
 function hasFlag(error: unknown, flag: "overloaded" | "retryable"): boolean {

@@ -27,6 +27,7 @@ export const PROBLEMS = {
   internal: { status: 500, title: "Something went wrong inside the manager" },
   not_configured: { status: 503, title: "The manager has no admin token yet" },
   overloaded: { status: 503, title: "The manager is busy" },
+  quota_exceeded: { status: 503, title: "A quota of the platform is used up" },
 } as const;
 
 /** The code of a problem. */

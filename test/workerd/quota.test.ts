@@ -1,21 +1,36 @@
 /**
- * A quota of the free plan is used up. The platform then refuses every statement that writes. What
- * only reads must go on.
+ * A quota of the free plan is used up. The platform then refuses every statement that writes, with
+ * a text that it gives no code for. What only reads must go on, and what cannot go on must say why
+ * and until when.
  */
 import { env } from "cloudflare:workers";
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, expect, test, vi } from "vitest";
 import { ROUTES } from "../../src/http/routes/index.ts";
+import type { Env } from "../../src/rpc/env.ts";
+import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { newRender } from "./api-farm.ts";
-import { newToken, newWorker, send } from "./http-client.ts";
+import { ADMIN_TOKEN, ask, newToken, newWorker, problem, send } from "./http-client.ts";
 import { newRegistry, rowsOf } from "./registry-client.ts";
-import { writesRefused } from "./statements.ts";
+import { refusing, writesRefused } from "./statements.ts";
 
 const ROWS_WRITTEN = "Exceeded allowed rows written in Durable Objects free tier.";
+const D1_ROWS_READ =
+  "D1_ERROR: Your account has exceeded D1's free tier daily row read limit. Upgrade to a paid plan or wait until " +
+  "tomorrow (midnight UTC) to continue.";
+
 afterEach(() => {
   vi.restoreAllMocks();
 });
+
+/** The seconds of `Retry-After`, after the answer has been checked. */
+async function untilMidnight(response: Response, quota: string): Promise<number> {
+  const retryAfter = Number(response.headers.get("Retry-After"));
+  const { detail } = await problem(response, 503, "quota_exceeded");
+  expect(detail).toBe(`Today's quota of Cloudflare's free plan is used up (${quota}). It starts anew at 00:00 UTC.`);
+  return retryAfter;
+}
 
 test("P13: with the day's written rows used up, all that reads works, also on objects that were just constructed", async () => {
   vi.spyOn(console, "warn").mockImplementation(() => {});
@@ -38,6 +53,10 @@ test("P13: with the day's written rows used up, all that reads works, also on ob
       await answer.arrayBuffer();
       answers.push([path, answer.status]);
     }
+    const changed = await send("PATCH", `/tasks/${task}`, { token, json: { priority: 7 } });
+    const retryAfterS = await untilMidnight(changed, "Durable Objects: rows written");
+    expect(retryAfterS).toBeGreaterThan(0);
+    expect(retryAfterS).toBeLessThanOrEqual(86_400);
   });
   expect(answers.filter(([, status]) => status >= 500)).toEqual([]);
   expect(answers.filter(([path]) => path === "/tasks" || path === `/tasks/${task}`)).toEqual([
@@ -61,4 +80,31 @@ test("a new registry makes its tables once", async () => {
   expect(
     (await rowsOf(registry, (r) => r.createToken({ role: "viewer", name: "wall", tags: [] }))).written,
   ).toBeGreaterThan(0);
+});
+
+test("P13: a quota of D1 that is used up says so, too", async () => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  const HISTORY = {
+    prepare: () => {
+      throw new Error(D1_ROWS_READ);
+    },
+  } as unknown as Env["HISTORY"];
+  const answer = await ask("/history", { HISTORY }, { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } });
+  await untilMidnight(answer, "D1: rows read");
+});
+
+test("a restore that meets a used-up quota does not call the rows bad", async () => {
+  const registry = newRegistry();
+  await runInDurableObject(registry, async (instance, { storage }) => {
+    await refusing(
+      storage,
+      /^INSERT OR REPLACE/,
+      async () => {
+        await expect(
+          (instance as unknown as RegistryRpc).restoreRows([["settings", { name: "lease_s", value: "60" }]], false),
+        ).rejects.toThrow(ROWS_WRITTEN);
+      },
+      ROWS_WRITTEN,
+    );
+  });
 });

@@ -3,6 +3,7 @@
  * the protocol's own; the page does not check answers, because that would need zod.
  */
 import { ApiError, apiErrorOf } from "./problem.ts";
+import { noteTrouble } from "./trouble.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
 
@@ -43,7 +44,9 @@ export async function call<T>(method: Method, path: string, options: CallOptions
   }
   if (!response.ok) {
     if (response.status === 401) onUnauthorized();
-    throw apiErrorOf(response.status, text);
+    const error = apiErrorOf(response.status, text);
+    noteTrouble(error, response, text);
+    throw error;
   }
   return (text === "" ? undefined : JSON.parse(text)) as T;
 }

@@ -5,6 +5,7 @@
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Banner } from "../parts/banner.tsx";
 import { Icon, Logo } from "../parts/icons.tsx";
 import { attempt, Messages } from "../parts/messages.tsx";
 import { ThemeButton } from "../parts/theme-button.tsx";
@@ -171,6 +172,7 @@ export function Page() {
   }, [inside]);
   return (
     <>
+      <Banner />
       {unreachable.value !== null ? (
         <main class="empty">
           <p>{unreachable.value}</p>

@@ -16,6 +16,7 @@
  * changed since the last one. The cost of a call does not depend on the size of the task: a record
  * that is large because of many leases is written after proportionally more rows.
  */
+import { usedUpQuota } from "../../platform/quota.ts";
 import { all, first, migrate, run, schemaStep } from "../../platform/sql.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { apply, DirtyTracker, type Delta } from "./write-ahead-log.ts";
@@ -114,14 +115,15 @@ export class TaskStore {
 
   /**
    * Whether the restored rows are those of a task. Others are deleted, so that no later call finds
-   * them.
+   * them. Throws when a quota of the platform is used up: that says nothing of the rows.
    */
   readable(): boolean {
     try {
       termsOf(this.definition());
       this.record();
       return true;
-    } catch {
+    } catch (error) {
+      if (usedUpQuota(error)) throw error;
       for (const table of ["definition", "record", "leases", "pages", "journal"])
         run(this.#sql, `DELETE FROM ${table}`);
       return false;
