@@ -6,7 +6,17 @@ import type { LooseClaimed } from "./lease-calls.ts";
 import type { LeaseOutcome } from "./lease-runner.ts";
 
 const lease = (id: string) => ({
-  lease: { task_id: 1, lease_id: id, attempt: 1, frames: "1", lease_ms: 1, until_ms: 1, grant: "g", plan: {} },
+  lease: {
+    task_id: 1,
+    lease_id: id,
+    attempt: 1,
+    frames: "1",
+    lease_ms: 1,
+    until_ms: 1,
+    grant: "g",
+    grant_header: "Tablao-Grant-Token",
+    plan: {},
+  },
   reason: null,
   retry_after_ms: null,
 });

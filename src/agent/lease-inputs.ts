@@ -19,23 +19,22 @@ export interface WantedInput extends CachedInput {
 }
 
 /**
- * All inputs of a plan: its assets, and the frames of another task where it names one. Throws
- * `ManagerError`.
+ * All inputs of a plan: its assets, and the frames of another task where it names one. `grant` is
+ * the header with the lease's grant. Throws `ManagerError`.
  */
 export async function listInputs(
   client: ManagerClient,
   plan: Plan,
-  grant: string,
+  grant: Record<string, string>,
   signal: AbortSignal,
 ): Promise<WantedInput[]> {
   const assets = plan.inputs.map(({ path, sha256, size }) => ({ path, sha256, size, url: `/assets/${sha256}` }));
   if (plan.input_task === null) return assets;
-  const headers = { "tablao-grant": grant };
   const files: FileList["files"] = [];
   for (let cursor: string | null = ""; cursor !== null;) {
     const query: string = `limit=${PAGE}${cursor === "" ? "" : `&cursor=${encodeURIComponent(cursor)}`}`;
     const page: FileList = await client.call(fileListSchema, "GET", `/tasks/${plan.input_task}/files?${query}`, {
-      headers,
+      headers: grant,
       signal,
       retryForMs: Infinity,
     });
@@ -48,7 +47,7 @@ export async function listInputs(
     sha256,
     size,
     url: `/tasks/${plan.input_task}/frames/${frame}/file`,
-    headers,
+    headers: grant,
   }));
   return [...assets, ...frames];
 }

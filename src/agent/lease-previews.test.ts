@@ -39,7 +39,7 @@ afterEach(async () => {
 const settled: Answer = { status: 200, json: { committed: 0, next: null } };
 const renewed = (lease_ms: number): Answer => ({
   status: 200,
-  json: { lease_ms, until_ms: Date.now() + lease_ms, grant: "g" },
+  json: { lease_ms, until_ms: Date.now() + lease_ms, grant: "g", grant_header: "Tablao-Grant-Token" },
 });
 const bodies = (verb: string) => manager.to(new RegExp(`/leases/L/${verb}$`)).map((call) => call.json!);
 const folders = () => readdir(join(folder.path, "work"));

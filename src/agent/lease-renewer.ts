@@ -59,7 +59,7 @@ export class LeaseRenewer {
   readonly #lost = new AbortController();
   #stopped = false;
   #loop: Promise<void> | undefined;
-  #grant: string;
+  #grant: Record<string, string>;
   #logWatched = false;
   #leaseMs: number;
   /**
@@ -72,7 +72,7 @@ export class LeaseRenewer {
 
   constructor(options: LeaseRenewerOptions) {
     this.#options = options;
-    this.#grant = options.lease.grant;
+    this.#grant = grantOf(options.lease);
     this.#leaseMs = options.lease.lease_ms;
     this.#from = { monoMs: options.claimedMs, wallMs: Date.now() - (performance.now() - options.claimedMs) };
   }
@@ -82,8 +82,8 @@ export class LeaseRenewer {
     return this.#lost.signal;
   }
 
-  /** The newest grant for uploads. */
-  get grant(): string {
+  /** The newest grant for uploads, in the header that the manager reads it from. */
+  get grant(): Record<string, string> {
     return this.#grant;
   }
 
@@ -192,7 +192,7 @@ export class LeaseRenewer {
       });
       this.#from = sent;
       this.#leaseMs = answer.lease_ms;
-      this.#grant = answer.grant;
+      this.#grant = grantOf(answer);
       this.#logWatched = answer.log_watched;
       this.#renewed.resolve();
       this.#renewed = Promise.withResolvers();
@@ -260,4 +260,8 @@ export function whenAborted(signal: AbortSignal): Promise<never> {
     if (signal.aborted) fail();
     else signal.addEventListener("abort", fail, { once: true });
   });
+}
+
+function grantOf({ grant, grant_header }: { grant: string; grant_header: string }): Record<string, string> {
+  return { [grant_header]: grant };
 }

@@ -34,7 +34,7 @@ afterEach(async () => {
 const settled: Answer = { status: 200, json: { committed: 0, next: null } };
 const renewed = (lease_ms = 60_000, grant = "g"): Answer => ({
   status: 200,
-  json: { lease_ms, until_ms: Date.now() + lease_ms, grant },
+  json: { lease_ms, until_ms: Date.now() + lease_ms, grant, grant_header: "Tablao-Grant-Token" },
 });
 
 function runnerOf(of: LooseLease): LeaseRunner {
@@ -109,6 +109,29 @@ describe("a lease that succeeds", () => {
       { frame: 1, receipts: [expect.stringMatching(/^g/) as string] },
       { frame: 2, receipts: [expect.stringMatching(/^g2:/) as string] },
     ]);
+  });
+});
+
+describe("the header that the grant goes into", () => {
+  const sentIn = (name: string): (string | string[] | undefined)[] =>
+    manager.to(/outputs/).map((call) => call.headers[name]);
+
+  test("P9: is the one that the lease names, and no other", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    await run(lease("write(1); write(2);"));
+    expect(sentIn("tablao-grant-token")).toEqual(["g", "g"]);
+    expect(sentIn("tablao-grant")).toEqual([undefined, undefined]);
+  });
+
+  test("is the one that a renewal names, when the manager was replaced meanwhile by one that knows only the other", async () => {
+    manager.handlers.unshift((call) =>
+      /outputs/.test(call.path) && call.headers["tablao-grant"] === undefined ? problem(403, "forbidden") : undefined,
+    );
+    // A manager up to version 0.1 names no header.
+    manager.on("POST", /\/renew$/, () => ({ status: 200, json: { lease_ms: 60_000, until_ms: 0, grant: "g2" } }));
+    manager.on("POST", /\/complete$/, () => settled);
+    expect(await run(lease("write(1); write(2);"))).toMatchObject({ kind: "settled", failed: false });
+    expect(sentIn("tablao-grant").filter((value) => value !== undefined)).toEqual(["g2", "g2"]);
   });
 });
 
@@ -209,7 +232,7 @@ describe("a lease that is lost", () => {
 
   test("a refused upload causes a renewal, which distinguishes an old grant from a lost lease", async () => {
     manager.handlers.unshift((call) =>
-      /outputs/.test(call.path) && call.headers["tablao-grant"] === "g" ? problem(409, "lease_lost") : undefined,
+      /outputs/.test(call.path) && call.headers["tablao-grant-token"] === "g" ? problem(409, "lease_lost") : undefined,
     );
     manager.on("POST", /\/renew$/, () => renewed(60_000, "g2")).on("POST", /\/complete$/, () => settled);
     expect(await run(lease("write(1); write(2);"))).toMatchObject({ kind: "settled", failed: false });

@@ -151,15 +151,15 @@ export class PreviewQueue {
 }
 
 /**
- * The queue for a lease; undefined on a machine without ffmpeg. `grant` answers with the lease's
- * newest grant for uploads.
+ * The queue for a lease; undefined on a machine without ffmpeg. `grant` answers with the header
+ * that has the lease's newest grant for uploads.
  */
 export function previewsOf(
   { client, allowed }: { client: ManagerClient; allowed: { programs: Programs } },
   taskId: number,
   folder: string,
   signal: AbortSignal,
-  grant: () => string,
+  grant: () => Record<string, string>,
 ): PreviewQueue | undefined {
   const command = allowed.programs.ffmpeg?.command;
   if (!command) return undefined;

@@ -49,6 +49,17 @@ describe("an agent against a manager of the next version", () => {
     expect(parsed.lease?.plan).toMatchObject({ of_the_next_version: { since: 2 } });
   });
 
+  it("takes the header for a grant from the answer, if it is one of ours; a manager up to 0.1 names none", () => {
+    const { grant_header: _, ...old } = lease;
+    const headerOf = (answer: object): unknown =>
+      looseClaimedSchema.safeParse({ ...claimed, lease: answer }).data?.lease?.grant_header;
+    expect(headerOf(old)).toBe("Tablao-Grant");
+    expect(headerOf({ ...old, grant_header: "Tablao-Grant-Token" })).toBe("Tablao-Grant-Token");
+    for (const name of ["Authorization", "Host", "Tablao-Grant\r\nHost", ""])
+      expect(headerOf({ ...old, grant_header: name }), name).toBeUndefined();
+    expect(renewedSchema.parse(ANSWERS["a renewal"][1]).grant_header).toBe("Tablao-Grant");
+  });
+
   it("treats an unknown reason as: there is nothing for it now", () => {
     const parsed = looseClaimedSchema.parse({ lease: null, reason: "the_moon_is_full", retry_after_ms: 9_000 });
     expect(parsed).toEqual({ lease: null, reason: "nothing_pending", retry_after_ms: 9_000 });

@@ -171,9 +171,11 @@ describe("upload", () => {
       status: 201,
       json: { receipt: "r", name: "f.png", size: 4, sha256: sha256("else") },
     }));
-    await expect(uploadOutput(client, file, { taskId: 1, name: "f.png", grant: "g" })).rejects.toThrow(/other bytes/);
+    await expect(
+      uploadOutput(client, file, { taskId: 1, name: "f.png", grant: { "Tablao-Grant-Token": "g" } }),
+    ).rejects.toThrow(/other bytes/);
     expect(manager.to(/outputs/)[0]!.headers).toMatchObject({
-      "tablao-grant": "g",
+      "tablao-grant-token": "g",
       "tablao-sha256": sha256("mine"),
       "content-length": "4",
     });

@@ -61,13 +61,13 @@ export async function sendAsset(
 }
 
 /**
- * Upload one output under a lease's grant; answers with the manager's receipt, which names the same
- * hash and size.
+ * Upload one output of a lease; `grant` is the header with the lease's grant. Answers with the
+ * manager's receipt, which names the same hash and size.
  */
 export async function uploadOutput(
   client: ManagerClient,
   file: string,
-  target: { taskId: number; name: string; grant: string },
+  target: { taskId: number; name: string; grant: Record<string, string> },
   options: TransferOptions = {},
 ): Promise<z.output<typeof receiptSchema>> {
   const hash = await hashFile(file, options.signal);
@@ -76,7 +76,7 @@ export async function uploadOutput(
     client,
     file,
     hash,
-    { path, headers: { "tablao-grant": target.grant }, answer: receiptSchema },
+    { path, headers: target.grant, answer: receiptSchema },
     options,
   );
   if (answer.sha256 !== hash.sha256 || answer.size !== hash.size) {

@@ -7,11 +7,8 @@
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import { sign, verify } from "../platform/signed-claims.ts";
-import type { Grant, ReceiptClaims } from "../protocol/file.ts";
+import { GRANT_HEADER, type Grant, type ReceiptClaims } from "../protocol/file.ts";
 import type { Refusal } from "../protocol/problem.ts";
-
-/** The request header that carries a grant. */
-export const GRANT_HEADER = "Tablao-Grant";
 
 /** The grant as a lease carries it. */
 export function signGrant(key: CryptoKey, grant: Grant): Promise<string> {

@@ -2,10 +2,10 @@
  * Grants: what a worker may do with a task's files while it has a lease. The Worker signs them, and
  * not the task's object: there are many Workers and one object. To check a grant needs no look-up.
  */
-import { GRANT_HEADER, signGrant, verifyGrant } from "../files/grant.ts";
+import { signGrant, verifyGrant } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { signingKey, type SigningEnv } from "../platform/signing-key.ts";
-import type { Grant } from "../protocol/file.ts";
+import { GRANT_HEADER, OLD_GRANT_HEADER, type Grant } from "../protocol/file.ts";
 import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { grantEndMs } from "../protocol/constants.ts";
@@ -17,7 +17,7 @@ export type GrantHolder = Pick<RequestContext, "request" | "env"> & Pick<CallerC
 
 /** The caller's own, unexpired grant. Refusals: `forbidden`, `lease_lost`. */
 async function ownGrant({ request, env, principal }: GrantHolder): Promise<Result<Grant, Refusal>> {
-  const text = request.headers.get(GRANT_HEADER);
+  const text = request.headers.get(GRANT_HEADER) ?? request.headers.get(OLD_GRANT_HEADER);
   if (text === null) return refuse("forbidden", `Send the lease's grant in the header ${GRANT_HEADER}.`, GRANT_HEADER);
   const grant = await verifyGrant(await signingKey(env), text, Date.now());
   if (!grant.ok) return grant;
@@ -62,13 +62,14 @@ export async function grantedRenewal(
   lease: Pick<Grant, "task" | "lease_id" | "attempt" | "worker">,
   { input_task, ...renewed }: UnsignedRenewed,
 ): Promise<Renewed> {
-  return { ...renewed, grant: await grantFor(env, { ...lease, input_task }, renewed.until_ms) };
+  const grant = await grantFor(env, { ...lease, input_task }, renewed.until_ms);
+  return { ...renewed, grant, grant_header: GRANT_HEADER };
 }
 
 async function grantedLease(env: SigningEnv, worker: number, lease: UnsignedLease): Promise<Lease> {
   const { task_id: task, lease_id, attempt, plan } = lease;
   const claims = { task, lease_id, attempt, worker, input_task: plan.input_task };
-  return { ...lease, grant: await grantFor(env, claims, lease.until_ms) };
+  return { ...lease, grant: await grantFor(env, claims, lease.until_ms), grant_header: GRANT_HEADER };
 }
 
 /**

@@ -108,6 +108,17 @@ export interface Grant {
 }
 
 /**
+ * The request header that carries a grant. The platform does not log the value of a header with
+ * "token" in its name (`test/docs/logged-headers.test.ts`).
+ */
+export const GRANT_HEADER = "Tablao-Grant-Token";
+/**
+ * Its name up to version 0.1, whose value the platform logged. Managers take it from older agents
+ * until version 0.3.
+ */
+export const OLD_GRANT_HEADER = "Tablao-Grant";
+
+/**
  * Claims of a receipt: a file with this name, size (bytes) and hash was stored under that attempt,
  * and R2 confirmed the hash.
  */

@@ -9,6 +9,7 @@
 import { z } from "zod";
 import { MAX_LEASE_FRAMES } from "./constants.ts";
 import { framesSchema, instantSchema, machineTextSchema, plainText } from "./fields.ts";
+import { OLD_GRANT_HEADER } from "./file.ts";
 import { planSchema, PLATFORMS } from "./plan.ts";
 
 /**
@@ -110,6 +111,15 @@ export const releaseSchema = z
 export type Release = z.infer<typeof releaseSchema>;
 
 /**
+ * The request header that the grant goes into. A manager up to version 0.1 does not name it. An
+ * agent sends the grant into no header that is not ours, whatever its manager says.
+ */
+const grantHeaderSchema = z
+  .string()
+  .regex(/^Tablao-[A-Za-z-]{1,50}$/)
+  .default(OLD_GRANT_HEADER);
+
+/**
  * A lease, as a worker gets it: its frames (a frame list), its end, the right to upload, and the
  * plan.
  */
@@ -127,9 +137,10 @@ export const leaseSchema = z
     until_ms: instantSchema,
     /**
      * The signed right to upload under this attempt, and to read the files of the plan's
-     * `input_task`. It goes into the header `Tablao-Grant`.
+     * `input_task`.
      */
     grant: z.string(),
+    grant_header: grantHeaderSchema,
     plan: planSchema,
   })
   .meta({ id: "Lease" });
@@ -172,6 +183,7 @@ export const renewedSchema = z
     lease_ms: z.int(),
     until_ms: instantSchema,
     grant: z.string(),
+    grant_header: grantHeaderSchema,
     /**
      * A page follows the task's log: send lines as they come, and not only with the next renewal.
      */

@@ -116,11 +116,11 @@ export type Verified<T> = Omit<T, "done"> & { done: VerifiedFrame[] };
  * A lease as the object gives it out. The Worker adds the grant (`http/grants.ts`), because signing
  * takes a key and no state.
  */
-export type UnsignedLease = Omit<Lease, "grant">;
+export type UnsignedLease = Omit<Lease, "grant" | "grant_header">;
 export type UnsignedClaimed = Omit<Claimed, "lease"> & { lease: UnsignedLease | null };
 export type UnsignedSettled = Omit<Settled, "next"> & { next: UnsignedClaimed | null };
 /** A renewal as the object answers it, with what the Worker needs for the new grant. */
-export type UnsignedRenewed = Omit<Renewed, "grant"> & { input_task: number | null };
+export type UnsignedRenewed = Omit<Renewed, "grant" | "grant_header"> & { input_task: number | null };
 
 export interface TaskRpc extends BackupRpc {
   /**

@@ -56,13 +56,13 @@ export class HttpPort implements Port {
     const bytes = Buffer.from(call.bytes);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     const path = `/tasks/${call.task}/outputs/${call.name}`;
-    const headers = { "tablao-grant": call.grant, "tablao-sha256": sha256 };
+    const headers = { "tablao-grant-token": call.grant, "tablao-sha256": sha256 };
     if (!call.inParts) return await this.#authorized("PUT", path, bytes, headers);
     const part = await this.#authorized("PUT", `${path}/parts/1`, bytes, headers);
     if (part.status >= 300) return part;
     const whole = Buffer.from(JSON.stringify({ size: bytes.length, sha256 }));
     return await this.#authorized("POST", `${path}/assemble`, whole, {
-      "tablao-grant": call.grant,
+      "tablao-grant-token": call.grant,
       "content-type": "application/json",
     });
   }

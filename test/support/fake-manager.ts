@@ -130,7 +130,8 @@ export function takeUploads(manager: FakeManager): void {
     const name = path.split("/").at(-1)!;
     const sum = sha256(body);
     if (sum !== headers["tablao-sha256"]) return problem(422, "invalid");
-    const receipt = `${String(headers["tablao-grant"])}:${name}:${sum.slice(0, 8)}`;
+    const grant = headers["tablao-grant-token"] ?? headers["tablao-grant"];
+    const receipt = `${String(grant)}:${name}:${sum.slice(0, 8)}`;
     return { status: 201, json: { receipt, name, size: body.length, sha256: sum } };
   });
 }

@@ -25,6 +25,7 @@ export function lease(
     lease_ms: more.lease_ms ?? 60_000,
     until_ms: 0,
     grant: "g",
+    grant_header: "Tablao-Grant-Token",
     plan: {
       command: { program: process.execPath, args: ["-e", program(body), { out: "" }], env: {} },
       parser: "plain",

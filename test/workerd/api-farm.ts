@@ -42,7 +42,7 @@ export async function uploadOf(lease: Pick<Lease, "grant">, content: string | Ui
   const headers = {
     "Content-Length": String(body.length),
     "Tablao-SHA256": await sha256(body),
-    "Tablao-Grant": lease.grant,
+    "Tablao-Grant-Token": lease.grant,
   };
   return { body, headers };
 }

@@ -65,7 +65,7 @@ const ofTask = (rest: string) => (scene: Scene) => ({ path: `/tasks/${scene.task
 /** A worker reads files with the grant of its lease. */
 const granted = (rest: string) => (scene: Scene) => ({
   path: `/tasks/${scene.task}${rest}`,
-  headers: { "Tablao-Grant": scene.lease.grant },
+  headers: { "Tablao-Grant-Token": scene.lease.grant },
 });
 const settle = (verb: string, body: (scene: Scene) => object) => (scene: Scene) => ({
   path: `/tasks/${scene.task}/leases/${scene.lease.lease_id}/${verb}`,
@@ -227,7 +227,7 @@ const TABLE: Record<string, Row> = {
       return {
         path: `/tasks/${scene.task}/outputs/big.png/assemble`,
         json,
-        headers: { "Tablao-Grant": scene.lease.grant },
+        headers: { "Tablao-Grant-Token": scene.lease.grant },
       };
     },
   },

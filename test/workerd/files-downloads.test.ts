@@ -107,7 +107,7 @@ describe("one frame's file", () => {
 
 describe("a worker", () => {
   async function reads(grant: Partial<Grant>, principal = WORKER): Promise<number[]> {
-    const headers = { "Tablao-Grant": await signGrant(await importKey(SECRET), { ...GRANT, ...grant }) };
+    const headers = { "Tablao-Grant-Token": await signGrant(await importKey(SECRET), { ...GRANT, ...grant }) };
     const answers = await Promise.all([
       file("1", { headers, principal }),
       call(listFiles, { params: { id: "20" }, headers, principal }),

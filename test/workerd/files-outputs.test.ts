@@ -28,7 +28,7 @@ describe("outputs", () => {
     return await put(putOutput, bytes, {
       params: { id: more.task ?? "3", name: more.name ?? "f_0001.png" },
       principal: more.principal ?? WORKER,
-      headers: { "Tablao-Grant": grant, "Tablao-SHA256": await sha256(bytes), ...more.headers },
+      headers: { "Tablao-Grant-Token": grant, "Tablao-SHA256": await sha256(bytes), ...more.headers },
     });
   }
 
@@ -66,7 +66,7 @@ describe("outputs", () => {
     expect(await problem(await upload(bytes, { name, principal: { ...ARTIST, id: 5 } }))).toMatchObject({
       status: 403,
     });
-    expect(await problem(await upload(bytes, { name, headers: { "Tablao-Grant": "e30.AAAA" } }))).toMatchObject({
+    expect(await problem(await upload(bytes, { name, headers: { "Tablao-Grant-Token": "e30.AAAA" } }))).toMatchObject({
       status: 403,
     });
     const none = await put(putOutput, bytes, {
@@ -74,8 +74,15 @@ describe("outputs", () => {
       principal: WORKER,
       headers: { "Tablao-SHA256": await sha256(bytes) },
     });
-    expect(await problem(none)).toMatchObject({ status: 403, fields: ["Tablao-Grant"] });
+    expect(await problem(none)).toMatchObject({ status: 403, fields: ["Tablao-Grant-Token"] });
     expect([...(await keys("tasks/3/")), ...(await keys("tasks/4/"))].filter((at) => at.endsWith(name))).toEqual([]);
+  });
+
+  test("an agent up to version 0.1 sends the grant in the header of before", async () => {
+    const bytes = text("from an older agent");
+    const headers = { "Tablao-Grant": await signGrant(key, GRANT), "Tablao-SHA256": await sha256(bytes) };
+    const stored = await put(putOutput, bytes, { params: { id: "3", name: "old.png" }, principal: WORKER, headers });
+    expect(stored.status).toBe(201);
   });
 
   test("P10: names that are no file names, and empty files, are refused", async () => {
@@ -105,7 +112,7 @@ describe("outputs", () => {
   test("large ones go in parts, under the same grant and the same rules", async () => {
     const bytes = new Uint8Array(PART_BYTES + 5).fill(9);
     const whole = { size: bytes.length, sha256: await sha256(bytes) };
-    const headers = { "Tablao-Grant": await signGrant(key, GRANT) };
+    const headers = { "Tablao-Grant-Token": await signGrant(key, GRANT) };
     const params = { id: "3", name: "big.exr" };
     for (const [n, part] of [bytes.slice(0, PART_BYTES), bytes.slice(PART_BYTES)].entries()) {
       const sent = await put(putOutputPart, part, {

@@ -407,7 +407,7 @@ describe("an unfinished upload", () => {
 
 test("P3: a worker's receipt for a large output names what was read; other bytes under its name get none", async () => {
   const key = await importKey(SECRET);
-  const headers = { "Tablao-Grant": await signGrant(key, GRANT) };
+  const headers = { "Tablao-Grant-Token": await signGrant(key, GRANT) };
   const params = { id: "3", name: "large.exr" };
   for (const n of [1, 2, 3]) {
     const part = { params: { ...params, n: String(n) }, principal: WORKER };

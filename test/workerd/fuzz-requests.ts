@@ -211,7 +211,7 @@ const HEADERS: Record<string, fc.Arbitrary<string>> = {
   Prefer: fc.constantFrom("return=minimal", ";;;"),
   Origin: fc.constantFrom("https://evil.example", "null"),
   Upgrade: fc.constantFrom("websocket", "h2c"),
-  "Tablao-Grant": fc.constantFrom("x", "a.b", "."),
+  "Tablao-Grant-Token": fc.constantFrom("x", "a.b", "."),
   "Tablao-SHA256": fc.constantFrom(BYTES_HASH, "0".repeat(64), "x"),
   "Tablao-Assets": fc.constantFrom(
     `${BYTES_HASH}:5`,

@@ -84,7 +84,7 @@ describe("P3: forged or foreign proofs", () => {
       access as string,
       "x",
     ]) {
-      const headers = { ...sent.headers, "Tablao-Grant": grant };
+      const headers = { ...sent.headers, "Tablao-Grant-Token": grant };
       await problem(await send("PUT", path, { ...sent, headers, token: worker.secret }), 403, "forbidden");
     }
     expect((await settle(lease, "complete", { done: [{ frame, seconds: 1, receipts: [receipt] }] })).status).toBe(200);
@@ -153,7 +153,7 @@ describe("P3: forged or foreign proofs", () => {
       403,
       "forbidden",
     );
-    const headers = { "Tablao-Grant": lease.grant };
+    const headers = { "Tablao-Grant-Token": lease.grant };
     for (const rest of ["files", "frames/1/file"]) {
       const path = `/tasks/${secretTask}/${rest}`;
       await problem(await send("GET", path, { headers, token: worker.secret }), 403, "forbidden");

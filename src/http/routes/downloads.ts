@@ -1,12 +1,11 @@
 /** A task's committed files: their list, one of them, all of them as a zip. */
 import { z } from "zod";
 import { disposition } from "../../files/content.ts";
-import { GRANT_HEADER } from "../../files/grant.ts";
 import { outputKey } from "../../files/keys.ts";
 import { fitsZip, MAX_ZIP_FILES, zipFiles } from "../../files/zip.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import { framesSchema } from "../../protocol/fields.ts";
-import { fileListSchema, type FileList } from "../../protocol/file.ts";
+import { fileListSchema, GRANT_HEADER, type FileList } from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";

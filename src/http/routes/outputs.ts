@@ -4,12 +4,12 @@
  * signed receipt (P3).
  */
 import type { z } from "zod";
-import { GRANT_HEADER, signReceipt } from "../../files/grant.ts";
+import { signReceipt } from "../../files/grant.ts";
 import { outputKey } from "../../files/keys.ts";
 import { storeOnce } from "../../files/store.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import { signingKey } from "../../platform/signing-key.ts";
-import { assembleSchema, receiptSchema, type Grant } from "../../protocol/file.ts";
+import { assembleSchema, GRANT_HEADER, receiptSchema, type Grant } from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import { refuse, type ProblemCode, type Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";

@@ -117,7 +117,7 @@ export class SimulatedAgent {
     for (const name of this.#work.previews ? [own, own + PREVIEW_SUFFIX] : [own]) {
       const bytes = Uint8Array.from(new TextEncoder().encode(name.padEnd(FRAME_BYTES)));
       const headers = {
-        "Tablao-Grant": lease.grant,
+        "Tablao-Grant-Token": lease.grant,
         "Tablao-SHA256": await sha256(bytes),
         "Content-Length": String(bytes.length),
       };
