@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { backoffMs, withRetry } from "./retry.ts";
+import { backoffMs, isMissingMethod, withRetry } from "./retry.ts";
 
 function flaky(errors: object[]) {
   let calls = 0;
@@ -37,6 +37,19 @@ describe("withRetry", () => {
     const target = flaky([{ retryable: true }, { retryable: true }]);
     expect(await withRetry(target.call, noSleep)).toBe("answer");
     expect(target.calls()).toBe(3);
+  });
+
+  it("tries again where the object does not have the method yet: nothing was done", async () => {
+    const message = 'The RPC receiver does not implement the method "nextVersion".';
+    const target = flaky([{ message }, { message }]);
+    expect(await withRetry(target.call, noSleep)).toBe("answer");
+    expect(target.calls()).toBe(3);
+  });
+
+  it("tries again only where its caller says so", async () => {
+    const target = flaky([{ retryable: true }]);
+    await expect(withRetry(target.call, { ...noSleep, mayRetry: isMissingMethod })).rejects.toThrow("broken");
+    expect(target.calls()).toBe(1);
   });
 
   it.each([{ overloaded: true, retryable: true }, { overloaded: true }, {}])(

@@ -23,6 +23,8 @@ export interface RetryOptions extends Backoff {
   /** Calls in all, the first included. */
   tries: number;
   sleep: (ms: number) => Promise<void>;
+  /** Whether a call that failed like this may be made again. */
+  mayRetry: (error: unknown) => boolean;
 }
 
 /**
@@ -35,13 +37,27 @@ const RETRY_DEFAULTS: RetryOptions = {
   capMs: 1_500,
   random: Math.random,
   sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+  mayRetry: isRetryable,
 };
 
-/** The platform marks what may be tried again: `retryable` and not `overloaded`. */
+/**
+ * The platform marks what may be tried again: `retryable` and not `overloaded`. A missing method is
+ * not marked, but nothing was done, either.
+ */
 function isRetryable(error: unknown): boolean {
+  if (isMissingMethod(error)) return true;
   if (typeof error !== "object" || error === null) return false;
   const marks = error as { retryable?: unknown; overloaded?: unknown };
   return marks.retryable === true && marks.overloaded !== true;
+}
+
+/**
+ * Whether an object does not have the method that it was called with. While a deploy is under way,
+ * an object may run the code of before it, and its caller that of after it:
+ * https://developers.cloudflare.com/durable-objects/platform/known-issues/#code-updates
+ */
+export function isMissingMethod(error: unknown): boolean {
+  return error instanceof Error && /The RPC receiver does not implement the method/.test(error.message);
 }
 
 /** The wait after so many failures in a row, in milliseconds. */
@@ -62,7 +78,7 @@ export async function withRetry<T>(call: () => Promise<T>, options: Partial<Retr
     try {
       return await call();
     } catch (error) {
-      if (failures >= settings.tries || !isRetryable(error)) throw error;
+      if (failures >= settings.tries || !settings.mayRetry(error)) throw error;
       await settings.sleep(backoffMs(failures, settings));
     }
   }

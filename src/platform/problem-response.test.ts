@@ -40,6 +40,12 @@ describe("failureOf", () => {
     expect(problemSchema.parse(await response.json())).toMatchObject({ code: "quota_exceeded" });
   });
 
+  it("a method that the object does not have yet is a 503", () => {
+    const error = new TypeError('The RPC receiver does not implement the method "nextVersion".');
+    const { response, incident } = failureOf(error);
+    expect([response.status, response.headers.get("Retry-After"), incident]).toEqual([503, "2", null]);
+  });
+
   it("P10: any other error is a 500 that says only where to look", async () => {
     const { response, incident, message } = failureOf(
       Object.assign(new Error("secret inside"), { stack: "at secret.ts:1", extra: "secret" }),

@@ -2,6 +2,7 @@
  * Refusals, field errors and thrown errors as problem documents (RFC 9457). No internal detail is
  * in them (P10).
  */
+import { isMissingMethod } from "../lib/retry.ts";
 import { PROBLEMS, type FieldError, type Problem, type ProblemCode, type Refusal } from "../protocol/problem.ts";
 import { quotaRefusal, usedUpQuota } from "./quota.ts";
 
@@ -74,6 +75,7 @@ export interface Failure {
 /**
  * The answer to a thrown error. Most errors of objects pass, and are a 503 with `Retry-After`:
  * - a quota of the platform is used up;
+ * - the object runs the code of before a deploy, and lacks the method;
  * - the error is marked `overloaded` or `retryable` (those have been retried by then).
  *
  * Every other error is a bug: 500 with an incident id, and nothing of the error itself.
@@ -97,6 +99,8 @@ export function failureOf(error: unknown, nowMs = Date.now()): Failure {
 }
 
 function passingRefusal(error: unknown): Refusal | null {
+  if (isMissingMethod(error))
+    return { code: "overloaded", detail: "The manager is being replaced by another version; try again shortly." };
   if (hasFlag(error, "overloaded") || hasFlag(error, "retryable"))
     return { code: "overloaded", detail: "The manager is busy or restarting; try again shortly." };
   return null;

@@ -2,7 +2,7 @@
  * Stubs of the farm's Durable Objects, and calls through them. A stub that saw an error stays
  * broken, so each try of a call makes a stub of its own.
  */
-import { withRetry } from "../lib/retry.ts";
+import { isMissingMethod, withRetry } from "../lib/retry.ts";
 import type { Env } from "./env.ts";
 import type { RegistryRpc } from "./registry.ts";
 import type { TaskRpc } from "./task.ts";
@@ -41,9 +41,9 @@ export async function callRegistry<T>(env: Env, call: (registry: RegistryRpc) =>
 }
 
 /**
- * Call a method of the registry that creates something each time (a token, a worker), without
- * retries: the client decides.
+ * Call a method of the registry that creates something each time (a token, a worker). It is called
+ * again only where the object did not have the method; after any other error the client decides.
  */
 export async function callRegistryOnce<T>(env: Env, call: (registry: RegistryRpc) => Promise<T>): Promise<T> {
-  return await call(registryStub(env));
+  return await withRetry(() => call(registryStub(env)), { mayRetry: isMissingMethod });
 }
