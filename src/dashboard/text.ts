@@ -23,6 +23,8 @@ export const text = {
   notThere: "There is nothing at this address.",
   toFarm: "Go to the farm",
   retry: "Try again",
+  reload: "Load the page again",
+  newerPage: "A newer version of this page has been deployed. Load the page again.",
   requestsUsedUp: "Today's quota of Cloudflare's free plan is used up (Worker requests). It starts anew at 00:00 UTC.",
   more: "Show more",
   theme: { dark: "Use dark colours", light: "Use light colours" },

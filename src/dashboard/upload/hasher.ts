@@ -1,4 +1,6 @@
 /** Hashing in a web worker, as a function that answers a promise. */
+import { isReplaced } from "../lib/page-version.ts";
+import { text } from "../text.ts";
 
 export interface HashRequest {
   id: number;
@@ -41,11 +43,14 @@ export class Hasher {
       if (event.data.type === "done") waiting.resolve(event.data);
       else waiting.reject(new Error(event.data.reason));
     });
-    this.#worker.addEventListener("error", (event) => {
-      const error = new Error(event.message || "hashing does not work in this browser");
-      for (const { reject } of this.#waiting.values()) reject(error);
-      this.#waiting.clear();
-    });
+    this.#worker.addEventListener("error", (event) => void this.#broken(event.message));
+  }
+
+  /** The web worker threw, or has no script: a deploy removes that of an open page. */
+  async #broken(message: string): Promise<void> {
+    const words = (await isReplaced()) ? text.newerPage : message || "hashing does not work in this browser";
+    for (const { reject } of this.#waiting.values()) reject(new Error(words));
+    this.#waiting.clear();
   }
 
   /**

@@ -10,6 +10,7 @@ import { Icon, Logo } from "../parts/icons.tsx";
 import { attempt, Messages } from "../parts/messages.tsx";
 import { ThemeButton } from "../parts/theme-button.tsx";
 import { closeFarm, farmState, openFarm } from "../lib/farm.ts";
+import { isReplaced, loadPart } from "../lib/page-version.ts";
 import { messageOf } from "../lib/problem.ts";
 import { match, path } from "../lib/router.ts";
 import { isAdmin, loadSession, maySubmit, session, signOut } from "../lib/session.ts";
@@ -46,26 +47,39 @@ function routeAt(address: string): { route: Route; params: Params } | null {
   return null;
 }
 
-/** A view that is loaded when it is first shown. Nothing is shown until then. */
+/**
+ * A view that is loaded when it is first shown. Nothing is shown until then. When its file is gone
+ * because of a deploy, the page is loaded again (`loadPart`).
+ */
 function Lazy({ load, params }: { load: LoadView; params: Params }) {
   const loaded = useSignal<{ by: LoadView; view: View } | null>(null);
   const failed = useSignal<string | null>(null);
   useEffect(() => {
     let gone = false;
     failed.value = null;
-    load().then(
+    loadPart(load).then(
       (view) => {
         if (!gone) loaded.value = { by: load, view };
       },
-      (thrown: unknown) => {
-        if (!gone) failed.value = messageOf(thrown);
+      async (thrown: unknown) => {
+        const words = (await isReplaced()) ? text.newerPage : messageOf(thrown);
+        if (!gone) failed.value = words;
       },
     );
     return () => {
       gone = true;
     };
   }, [load]);
-  if (failed.value !== null) return <p class="note bad-note">{failed.value}</p>;
+  if (failed.value !== null)
+    return (
+      <div class="empty">
+        <h1>{failed.value}</h1>
+        {/* A browser remembers that a script failed to load, so only a new page tries again. */}
+        <button type="button" class="button" onClick={() => location.reload()}>
+          {text.reload}
+        </button>
+      </div>
+    );
   if (loaded.value?.by !== load) return null;
   return <loaded.value.view params={params} />;
 }
