@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { PROBLEMS, problemSchema, type ProblemCode } from "../protocol/problem.ts";
+import { newerSchema } from "./newer-schema.ts";
 import { failureOf, problemResponse } from "./problem-response.ts";
 
 describe("problemResponse", () => {
@@ -38,6 +39,13 @@ describe("failureOf", () => {
     const { response, incident } = failureOf(error, Date.UTC(2026, 10, 27, 23));
     expect([response.status, response.headers.get("Retry-After"), incident]).toEqual([503, "3600", null]);
     expect(problemSchema.parse(await response.json())).toMatchObject({ code: "quota_exceeded" });
+  });
+
+  it("rows of a newer version are a 503 that says what to deploy", async () => {
+    const { response, incident } = failureOf(newerSchema(3, 2));
+    expect([response.status, response.headers.get("Retry-After"), incident]).toEqual([503, "60", null]);
+    const { code, detail } = problemSchema.parse(await response.json());
+    expect([code, detail]).toEqual(["manager_outdated", expect.stringContaining("schema 3; this version knows 2")]);
   });
 
   it("a method that the object does not have yet is a 503", () => {

@@ -4,6 +4,7 @@
  */
 import { isMissingMethod } from "../lib/retry.ts";
 import { PROBLEMS, type FieldError, type Problem, type ProblemCode, type Refusal } from "../protocol/problem.ts";
+import { newerSchemaRefusal } from "./newer-schema.ts";
 import { quotaRefusal, usedUpQuota } from "./quota.ts";
 
 /**
@@ -16,9 +17,9 @@ export function problemType(code: string): string {
 
 /**
  * `Retry-After` in seconds, unless the caller sets it. An overloaded object recovers in seconds;
- * rate limits count by the minute.
+ * rate limits count by the minute; another version is deployed by a person.
  */
-const RETRY_AFTER_S: Partial<Record<ProblemCode, number>> = { overloaded: 2, rate_limited: 60 };
+const RETRY_AFTER_S: Partial<Record<ProblemCode, number>> = { overloaded: 2, rate_limited: 60, manager_outdated: 60 };
 
 export interface ProblemInit {
   headers?: Record<string, string>;
@@ -75,6 +76,7 @@ export interface Failure {
 /**
  * The answer to a thrown error. Most errors of objects pass, and are a 503 with `Retry-After`:
  * - a quota of the platform is used up;
+ * - the object's rows were written by a newer version of the manager;
  * - the object runs the code of before a deploy, and lacks the method;
  * - the error is marked `overloaded` or `retryable` (those have been retried by then).
  *
@@ -88,7 +90,7 @@ export function failureOf(error: unknown, nowMs = Date.now()): Failure {
     const response = problemResponse(refusal, { headers: { "Retry-After": String(retryAfterS) } });
     return { response, message, incident: null };
   }
-  const passing = passingRefusal(error);
+  const passing = newerSchemaRefusal(error) ?? passingRefusal(error);
   if (passing) return { response: problemResponse(passing), message, incident: null };
   const incident = crypto.randomUUID();
   const refusal: Refusal = {

@@ -4,6 +4,8 @@
  * without an `await` between the reads are those of one instant.
  */
 
+import { newerSchema } from "./newer-schema.ts";
+
 /** The type of a bound parameter. The caller turns booleans into 0 and 1. */
 export type SqlParam = string | number | null | ArrayBuffer;
 
@@ -28,14 +30,13 @@ export function schemaStep(sql: SqlStorage): number {
  * - A database that is up to date is only read: on the free plan the platform refuses every write
  *   when the day's quota of written rows is used up, also one that would change nothing.
  *
- * Throws when the database is newer than the code: an older deployment must not write to a schema
- * that it does not know.
+ * Throws `newerSchema` when the database is newer than the code: an older deployment must not write
+ * to a schema that it does not know. The caller refuses its calls, and loses nothing.
  */
 export function migrate(storage: DurableObjectStorage, steps: readonly string[]): void {
   const { sql } = storage;
   const done = schemaStep(sql);
-  if (done > steps.length)
-    throw new Error(`the database is at schema step ${done}, this code knows only ${steps.length}`);
+  if (done > steps.length) throw newerSchema(done, steps.length);
   for (let id = done + 1; id <= steps.length; id++) {
     storage.transactionSync(() => {
       if (id === 1)

@@ -195,7 +195,13 @@ function isStructured(field: z.ZodType): boolean {
  * token, parameters or a body.
  */
 function problemsOf(route: RouteDescription): ProblemCode[] {
-  const codes = new Set<ProblemCode>(["internal", "overloaded", "quota_exceeded", ...(route.problems ?? [])]);
+  const codes = new Set<ProblemCode>([
+    "internal",
+    "overloaded",
+    "quota_exceeded",
+    "manager_outdated",
+    ...(route.problems ?? []),
+  ]);
   if (route.path !== "/healthz") codes.add("not_configured");
   if (route.who !== "anyone")
     for (const code of ["unauthorized", "forbidden", "rate_limited"] as const) codes.add(code);

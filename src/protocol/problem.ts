@@ -28,6 +28,7 @@ export const PROBLEMS = {
   not_configured: { status: 503, title: "The manager has no admin token yet" },
   overloaded: { status: 503, title: "The manager is busy" },
   quota_exceeded: { status: 503, title: "A quota of the platform is used up" },
+  manager_outdated: { status: 503, title: "The manager is older than its data" },
 } as const;
 
 /** The code of a problem. */

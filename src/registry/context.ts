@@ -3,6 +3,8 @@
  * the sockets, and the farm in memory. Everything in memory is rebuilt from rows and sockets, so
  * the object may be evicted between any two calls.
  */
+import { newerSchemaRefusal, unusable } from "../platform/newer-schema.ts";
+import { migrate } from "../platform/sql.ts";
 import type { Env } from "../rpc/env.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FarmLive } from "./farm-live.ts";
@@ -10,6 +12,7 @@ import { Fleet } from "./fleet.ts";
 import { LiveLeases } from "./live-leases.ts";
 import { Preemptor } from "./preemptor.ts";
 import { ReservationStore } from "./reservation-store.ts";
+import { REGISTRY_SCHEMA } from "./schema.ts";
 import { SettingStore } from "./setting-store.ts";
 import { Sockets } from "./sockets.ts";
 import { TaskIndex } from "./task-index.ts";
@@ -114,5 +117,24 @@ export class RegistryContext {
       this.forget();
       throw error;
     }
+  }
+}
+
+/**
+ * The parts, on rows of this version. On rows of a newer version (`newer`) every access to a part
+ * throws, and the alarm is only set again, until that version is deployed. Throws when the rows
+ * cannot be read or brought up to date.
+ */
+export function openContext(
+  ctx: DurableObjectState,
+  env: Env,
+  arm: () => void,
+): { context: RegistryContext; newer: boolean } {
+  try {
+    migrate(ctx.storage, REGISTRY_SCHEMA);
+    return { context: new RegistryContext(ctx, env, arm), newer: false };
+  } catch (error) {
+    if (newerSchemaRefusal(error) === null) throw error;
+    return { context: unusable(error) as RegistryContext, newer: true };
   }
 }

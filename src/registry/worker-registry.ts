@@ -13,7 +13,6 @@ import { VIEWER_HEADER } from "../live/viewer.ts";
 import { AlarmScheduler } from "../platform/alarm.ts";
 import { BackupService } from "../platform/backup-service.ts";
 import { problemResponse } from "../platform/problem-response.ts";
-import { migrate } from "../platform/sql.ts";
 import type { BackupPage, BackupRefusal, BackupRow } from "../protocol/backup.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -34,11 +33,10 @@ import {
 } from "../rpc/registry.ts";
 import { AdminService } from "./admin-service.ts";
 import { checkRestoring, DERIVED_TABLES, endRestore, startRestore } from "./restore.ts";
-import { RegistryContext } from "./context.ts";
+import { openContext, type RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
 import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
-import { REGISTRY_SCHEMA } from "./schema.ts";
 import { TaskService } from "./task-service.ts";
 import { WorkerService, type RegisteredWorker } from "./worker-service.ts";
 
@@ -58,27 +56,29 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const { storage } = ctx;
-    migrate(storage, REGISTRY_SCHEMA);
-    const context = new RegistryContext(ctx, env, () => this.#alarm.arm());
+    const { context, newer } = openContext(ctx, env, () => this.#alarm.arm());
     this.#context = context;
-    this.#alarm = new AlarmScheduler(ctx, {
+    const due = {
       rescan: () => context.rescanMs,
       preempt: () => context.preemptor.retryMs,
       sweep: () => context.reservations.sweepMs,
       presence: () => context.farmLive.presenceSweepMs,
       delivery: () => context.webhooks.dueMs,
-    });
+    };
+    // Nothing can be read of rows of a newer version, and its alarm must not be lost meanwhile.
+    this.#alarm = new AlarmScheduler(ctx, newer ? { newer: () => Date.now() + RETRY_MS } : due);
     this.#admin = new AdminService(context);
     this.#workers = new WorkerService(context);
     this.#tasks = new TaskService(context);
     this.#backup = new BackupService({
-      storage,
+      get storage() {
+        return context.storage;
+      },
       notBackedUp: DERIVED_TABLES,
       version: () => 0,
       acceptsRestore: () => true,
       activate: async () => () => {
-        endRestore(storage);
+        endRestore(context.storage);
         context.forget();
         return ok(null);
       },
@@ -220,11 +220,11 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   // Backup and restore
 
   async beginRestore(backup: string): Promise<Result<null, Refusal>> {
-    return startRestore(this.ctx.storage, backup);
+    return startRestore(this.#context.storage, backup);
   }
 
   async isRestoring(backup: string): Promise<Result<null, Refusal>> {
-    return checkRestoring(this.ctx.storage, backup);
+    return checkRestoring(this.#context.storage, backup);
   }
 
   async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {

@@ -54,6 +54,12 @@ import { taskView } from "./views/task.ts";
 
 type Answer<T> = Promise<Result<T, Refusal>>;
 
+/**
+ * An alarm that failed, because the rows cannot be read, rings again this much later. Without it,
+ * an error would end the chain of alarms: the platform tries only a few times.
+ */
+const RETRY_MS = 60_000;
+
 export class TaskDO extends DurableObject<Env> implements TaskRpc {
   readonly #context: TaskContext;
   readonly #store: TaskStore;
@@ -328,6 +334,11 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   override async alarm(): Promise<void> {
-    await this.#deferred.run();
+    try {
+      await this.#deferred.run();
+    } catch (error) {
+      console.error("the task's alarm failed", error);
+      this.#context.alarm.armAt(Date.now() + RETRY_MS);
+    }
   }
 }

@@ -27,7 +27,7 @@
  *            throws: `committed` rejects.
  * stale    Memory was discarded: it may be half-changed, or ahead of rows that were refused.
  *   entered  when a transition, a write, or work in a transaction throws; when the storage was
- *            emptied.
+ *            emptied; when the object starts and its rows cannot be read.
  *   allowed  nothing but reading the rows, which every access does first. While that throws, every
  *            access throws: a task whose rows cannot be read must not seem to be gone (P10).
  *   left     to clean, when the rows have been read.
@@ -78,7 +78,15 @@ export class Transactor {
   constructor(storage: DurableObjectStorage, store: TaskStore) {
     this.#storage = storage;
     this.#store = store;
-    this.#task = store.open() ? this.load() : null;
+    try {
+      this.#task = store.open() ? this.load() : null;
+    } catch {
+      // A newer version wrote the rows, or a quota of the platform is used up: the first access
+      // reads them again. If the constructor threw, the platform would give the object's alarm up
+      // after a few tries.
+      this.#task = null;
+      this.#state = STALE;
+    }
   }
 
   /**
