@@ -202,7 +202,7 @@ function problemsOf(route: RouteDescription): ProblemCode[] {
     "manager_outdated",
     ...(route.problems ?? []),
   ]);
-  if (route.path !== "/healthz") codes.add("not_configured");
+  if (route.path !== "/healthz") for (const code of ["not_configured", "misconfigured"] as const) codes.add(code);
   if (route.who !== "anyone")
     for (const code of ["unauthorized", "forbidden", "rate_limited"] as const) codes.add(code);
   if (route.path.includes("{")) for (const code of ["invalid_request", "not_found"] as const) codes.add(code);

@@ -26,6 +26,7 @@ export const PROBLEMS = {
   rate_limited: { status: 429, title: "Too many tries" },
   internal: { status: 500, title: "Something went wrong inside the manager" },
   not_configured: { status: 503, title: "The manager has no admin token yet" },
+  misconfigured: { status: 503, title: "The manager's configuration is wrong" },
   overloaded: { status: 503, title: "The manager is busy" },
   quota_exceeded: { status: 503, title: "A quota of the platform is used up" },
   manager_outdated: { status: 503, title: "The manager is older than its data" },

@@ -4,6 +4,7 @@
  */
 import { isMissingMethod, withRetry } from "../lib/retry.ts";
 import type { Env } from "./env.ts";
+import { placement } from "./location.ts";
 import type { RegistryRpc } from "./registry.ts";
 import type { TaskRpc } from "./task.ts";
 
@@ -18,13 +19,13 @@ export type RegistryStub = DurableObjectStub & RegistryRpc;
 export type TaskStub = DurableObjectStub & TaskRpc;
 
 /** A fresh stub of the registry. */
-export function registryStub(env: Pick<Env, "REGISTRY">): RegistryStub {
-  return env.REGISTRY.getByName(REGISTRY_NAME) as RegistryStub;
+export function registryStub(env: Pick<Env, "REGISTRY" | "TABLAO_LOCATION">): RegistryStub {
+  return env.REGISTRY.getByName(REGISTRY_NAME, placement(env)) as RegistryStub;
 }
 
 /** A fresh stub of a task's object, which is addressed by the task's id. */
-export function taskStub(env: Pick<Env, "TASK">, id: number): TaskStub {
-  return env.TASK.getByName(String(id)) as TaskStub;
+export function taskStub(env: Pick<Env, "TASK" | "TABLAO_LOCATION">, id: number): TaskStub {
+  return env.TASK.getByName(String(id), placement(env)) as TaskStub;
 }
 
 /**

@@ -161,6 +161,27 @@ describe("a manager in trouble", () => {
     log.mockRestore();
   });
 
+  it("creates objects where TABLAO_LOCATION says, and none while that is no place of the platform", async () => {
+    const placed: unknown[] = [];
+    const namespace = (stub: object) =>
+      ({ getByName: (_name: string, options: unknown) => placed.push(options) && stub }) as unknown as Env["REGISTRY"];
+    const REGISTRY = namespace({ listTokens: async () => [] });
+    const TASK = namespace({ view: async () => ({ ok: false, error: { code: "not_found", detail: "" } }) });
+    for (const TABLAO_LOCATION of ["weur", "", undefined]) {
+      expect((await ask("/tokens", { REGISTRY, TABLAO_LOCATION }, auth)).status).toBe(200);
+      expect((await ask("/tasks/1", { TASK, TABLAO_LOCATION }, auth)).status).toBe(404);
+    }
+    expect(placed.splice(0)).toEqual([{ locationHint: "weur" }, { locationHint: "weur" }, {}, {}, {}, {}]);
+
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    const wrong = { REGISTRY, TABLAO_LOCATION: "berlin" };
+    const { detail } = await problem(await ask("/tokens", wrong, auth), 503, "misconfigured");
+    expect(detail).toMatch(/^TABLAO_LOCATION is "berlin", and must be one of wnam, enam, /);
+    expect((await ask("/healthz", wrong)).status).toBe(200);
+    expect(placed).toEqual([]);
+    log.mockRestore();
+  });
+
   it("tries again when the object allows it, and then answers", async () => {
     expect((await ask("/tokens", { REGISTRY: failing([{ retryable: true }, { retryable: true }]) }, auth)).status).toBe(
       200,

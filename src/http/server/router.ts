@@ -5,12 +5,15 @@
 import { Router, type IRequest } from "itty-router";
 import { failureOf, problemResponse, type Failure } from "../../platform/problem-response.ts";
 import type { Env } from "../../rpc/env.ts";
+import { wrongLocation } from "../../rpc/location.ts";
 import { authenticate } from "./auth.ts";
 import { drain } from "./drain.ts";
 import { withHeaders } from "./headers.ts";
 import { idFrom } from "./request.ts";
 import type { RequestContext, Route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
+
+const NO_ADMIN_TOKEN = "Set the secret TABLAO_ADMIN_TOKEN: `npx wrangler secret put TABLAO_ADMIN_TOKEN`.";
 
 /**
  * itty-router itself is given the method and the address only; these are passed through to the
@@ -83,15 +86,17 @@ function allowedMethods(onPath: readonly Route[]): string[] {
 }
 
 /**
- * Refusals that need no route: a manager without its admin token serves /healthz only, and no path
- * ends in a slash, but for those below a deep route, which answers every address there.
+ * Refusals that need no route: a manager without its admin token, or with a wrong location, serves
+ * /healthz only; and no path ends in a slash, but for those below a deep route, which answers every
+ * address there.
  */
 function refuseEarly({ pathname }: URL, env: Env, deepPrefixes: readonly string[]): Response | undefined {
-  if (!env.TABLAO_ADMIN_TOKEN && pathname !== "/healthz") {
-    return problemResponse({
-      code: "not_configured",
-      detail: "Set the secret TABLAO_ADMIN_TOKEN: `npx wrangler secret put TABLAO_ADMIN_TOKEN`.",
-    });
+  if (pathname !== "/healthz") {
+    if (!env.TABLAO_ADMIN_TOKEN) return problemResponse({ code: "not_configured", detail: NO_ADMIN_TOKEN });
+    // Objects that were created in a wrong place would stay there. Agents wait for a 503 to pass,
+    // but end for `not_configured`.
+    const wrong = wrongLocation(env);
+    if (wrong !== null) return problemResponse({ code: "misconfigured", detail: wrong });
   }
   // itty-router ignores any number of slashes at the end of a path.
   if (pathname !== "/" && pathname.endsWith("/") && !deepPrefixes.some((prefix) => pathname.startsWith(prefix)))
