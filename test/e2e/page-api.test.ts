@@ -46,6 +46,44 @@ async function signIn(manager: Manager, token: string): Promise<Record<string, s
   return { Cookie: answer.headers.get("Set-Cookie")!.split(";")[0]!, Origin: manager.url };
 }
 
+/** The page's files come without the Worker, with the headers that it would give them. */
+async function expectFiles(manager: Manager, html: string): Promise<void> {
+  const files = [...html.matchAll(/(?:src|href)="(\/app\/static\/[^"]+)"/g)].map((match) => match[1]!);
+  expect(files.length).toBeGreaterThan(1);
+  for (const file of files) {
+    const answer = await fetch(manager.url + file);
+    await answer.arrayBuffer();
+    expect([file, answer.status, Object.fromEntries(answer.headers)]).toMatchObject([
+      file,
+      200,
+      {
+        "cache-control": "public, max-age=31536000, immutable",
+        "content-security-policy": "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "referrer-policy": "no-referrer",
+        "x-content-type-options": "nosniff",
+      },
+    ]);
+    expect(answer.headers.get("content-type")).toMatch(/^(text\/(javascript|css)|image\/svg\+xml)/);
+  }
+  // The Worker would answer with a problem document.
+  const posted = await fetch(manager.url + files[0]!, { method: "POST" });
+  expect([posted.status, posted.headers.get("content-type")]).toEqual([405, null]);
+  await posted.arrayBuffer();
+  // An answer of the platform itself would be cached for a year, like the files.
+  for (const path of ["/app/static/index-old.js", "/index.html", "/_headers", "/.sources"]) {
+    const answer = await fetch(manager.url + path);
+    expect([path, answer.status, answer.headers.get("content-type"), answer.headers.get("cache-control")]).toEqual([
+      path,
+      404,
+      "application/problem+json",
+      "no-store",
+    ]);
+    await answer.arrayBuffer();
+  }
+}
+
 test("a page signs in, submits, sees every frame become done, and is told why a task waits", async () => {
   const manager = await startManager();
   const page = await fetch(`${manager.url}/app/tasks/1`);
@@ -53,6 +91,7 @@ test("a page signs in, submits, sees every frame become done, and is told why a 
   expect(page.headers.get("Content-Security-Policy")).toContain("default-src 'none'");
   await page.arrayBuffer();
   expect((await fetch(`${manager.url}/tasks/1`)).headers.get("Content-Type")).toBe("application/problem+json");
+  await expectFiles(manager, await (await fetch(`${manager.url}/app`)).text());
 
   const received: { headers: IncomingHttpHeaders; body: string }[] = [];
   let refuse = true;

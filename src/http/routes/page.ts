@@ -1,7 +1,8 @@
 /**
- * The page: built files from the assets binding. One HTML document (the app shell) answers `/` and
- * every address under `/app/`; the page's own router shows what belongs to the address. No other
- * path ever answers HTML. Scripts and styles come from our own files only.
+ * The page. One HTML document (the app shell), from the assets binding, answers `/` and every
+ * address under `/app/`; the page's own router shows what belongs to the address. No other path
+ * ever answers HTML. Scripts and styles come from our own files only: the platform serves those
+ * below `/app/static/` without this Worker, with the headers in `src/dashboard/static/_headers`.
  */
 import { z } from "zod";
 import { ok, type Result } from "../../lib/result.ts";
@@ -29,26 +30,21 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** For a file that is opened by itself, and for the page's worker scripts. */
-const FILE_POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'";
-
-/**
- * File names in this folder contain a hash of the content, so their answers may be cached for ever.
- */
+/** The page's files. Only a request for one that is not there gets to the Worker. */
 const STATIC = "/app/static/";
 
-/** The app shell, or the file under `/app/static/`. */
+/** The app shell. */
 async function showPage({ request, env, url }: RequestContext): Promise<Response | Result<never, Refusal>> {
-  const isFile = url.pathname.startsWith(STATIC);
-  const file = new URL(isFile ? url.pathname : "/index.html", url.origin);
-  const found = await env.ASSETS?.fetch(new Request(file, { headers: conditions(request) }));
+  if (url.pathname.startsWith(STATIC)) return refuse("not_found", "The page has no such file.");
+  const shell = new URL("/index.html", url.origin);
+  const found = await env.ASSETS?.fetch(new Request(shell, { headers: conditions(request) }));
   if (!found || (found.status !== 200 && found.status !== 304)) {
     await found?.body?.cancel();
-    return isFile ? refuse("not_found", "The page has no such file.") : fallbackPage();
+    return fallbackPage();
   }
   const answer = new Response(found.body, found);
-  answer.headers.set("Cache-Control", isFile ? "public, max-age=31536000, immutable" : "no-cache");
-  answer.headers.set("Content-Security-Policy", isFile ? FILE_POLICY : POLICY);
+  answer.headers.set("Cache-Control", "no-cache");
+  answer.headers.set("Content-Security-Policy", POLICY);
   answer.headers.set("Cross-Origin-Opener-Policy", "same-origin");
   answer.headers.set("Cross-Origin-Resource-Policy", "same-origin");
   return answer;
@@ -75,8 +71,8 @@ export const pageRoutes: readonly Route[] = [
     path: "/app/{path}",
     deep: true,
     operationId: "pageAt",
-    summary: "The page at one of its own addresses; its files under `/app/static/`",
+    summary: "The page at one of its own addresses",
     params: { path: pagePath },
-    answers: { 200: { description: "HTML, or the file", media: "text/html" }, 304: { description: "Unchanged" } },
+    answers: { 200: { description: "HTML", media: "text/html" }, 304: { description: "Unchanged" } },
   }),
 ];
