@@ -7,7 +7,8 @@ import { lease as scripted } from "../../test/support/scripted-lease.ts";
 import { receiptSchema } from "../protocol/file.ts";
 import { renewedSchema } from "../protocol/lease.ts";
 import { accessSchema } from "../protocol/token.ts";
-import { problemSchema } from "../protocol/problem.ts";
+import { PROBLEM_MEDIA_TYPE } from "../protocol/problem.ts";
+import { problemSchema } from "../protocol/problem-schema.ts";
 import { pushSchema, workerPatchedSchema } from "../protocol/worker.ts";
 import { looseClaimedSchema, looseSettledSchema } from "./lease-calls.ts";
 import { refusalOf } from "../client/manager-answer.ts";
@@ -68,7 +69,8 @@ describe("an agent against a manager of the next version", () => {
   it("treats a refusal with an unknown code and status as final, and as busy only what says so", async () => {
     const refusal = async (status: number, code: string): Promise<unknown> => {
       const problem = { type: `/problems/${code}`, title: "t", status, code, detail: "why", since: 2 };
-      const error = await refusalOf(Response.json(problem, { status }), "POST /x");
+      const headers = { "content-type": PROBLEM_MEDIA_TYPE };
+      const error = await refusalOf(Response.json(problem, { status, headers }), "https://farm.example.com");
       return { code: error.code, message: error.message, transient: error.transient };
     };
     expect(await refusal(410, "task_archived")).toEqual({ code: "task_archived", message: "why", transient: false });

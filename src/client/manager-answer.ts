@@ -1,5 +1,6 @@
 /** Reads the answers of a manager, and those of proxies and other servers in its place. */
-import { problemSchema, type FieldError } from "../protocol/problem.ts";
+import type { FieldError } from "../protocol/problem.ts";
+import { problemSchema } from "../protocol/problem-schema.ts";
 
 /** The longest `Retry-After` that is honoured: a wrong header must not stop a client for ever. */
 const MAX_RETRY_AFTER_MS = 60_000;

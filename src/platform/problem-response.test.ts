@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { PROBLEMS, problemSchema, type ProblemCode } from "../protocol/problem.ts";
+import { PROBLEMS, type ProblemCode } from "../protocol/problem.ts";
+import { problemSchema } from "../protocol/problem-schema.ts";
 import { newerSchema } from "./newer-schema.ts";
 import { failureOf, problemResponse } from "./problem-response.ts";
 

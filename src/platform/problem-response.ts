@@ -3,17 +3,17 @@
  * in them (P10).
  */
 import { isMissingMethod } from "../lib/retry.ts";
-import { PROBLEMS, type FieldError, type Problem, type ProblemCode, type Refusal } from "../protocol/problem.ts";
+import {
+  PROBLEM_MEDIA_TYPE,
+  PROBLEMS,
+  problemType,
+  type FieldError,
+  type Problem,
+  type ProblemCode,
+  type Refusal,
+} from "../protocol/problem.ts";
 import { newerSchemaRefusal } from "./newer-schema.ts";
 import { quotaRefusal, usedUpQuota } from "./quota.ts";
-
-/**
- * The `type` of a problem: a relative address, so that it holds under any host. `GET
- * /problems/{code}` answers it.
- */
-export function problemType(code: string): string {
-  return `/problems/${code}`;
-}
 
 /**
  * `Retry-After` in seconds, unless the caller sets it. An overloaded object recovers in seconds;
@@ -47,7 +47,7 @@ export function problemResponse(refusal: Refusal, init: ProblemInit = {}): Respo
     ...(init.instance === undefined ? {} : { instance: init.instance }),
   };
   const headers = new Headers(init.headers);
-  headers.set("Content-Type", "application/problem+json");
+  headers.set("Content-Type", PROBLEM_MEDIA_TYPE);
   const retryAfterS = RETRY_AFTER_S[refusal.code];
   if (!headers.has("Retry-After") && retryAfterS !== undefined) headers.set("Retry-After", String(retryAfterS));
   if (refusal.code === "unauthorized") headers.set("WWW-Authenticate", 'Bearer realm="tablao"');

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { PART_BYTES } from "./constants.ts";
 import { sha256Schema } from "./fields.ts";
-import { problemSchema } from "./problem.ts";
+import { problemSchema } from "./problem-schema.ts";
 
 export { PART_BYTES };
 /**

@@ -5,7 +5,8 @@
  */
 import { z } from "zod";
 import { Components, type Json } from "./openapi-components.ts";
-import { PROBLEMS, problemSchema, type ProblemCode } from "./problem.ts";
+import { problemSchema } from "./problem-schema.ts";
+import { PROBLEM_MEDIA_TYPE, PROBLEMS, type ProblemCode } from "./problem.ts";
 import type { Role } from "./token.ts";
 
 /** A role that may call a route. */
@@ -226,7 +227,7 @@ function responses(route: RouteDescription, components: Components): Json {
   for (const [status, codes] of [...byStatus].toSorted(([a], [b]) => a - b)) {
     all[status] = {
       description: codes.map((code) => `\`${code}\`: ${PROBLEMS[code].title}`).join("; "),
-      content: { "application/problem+json": { schema: components.schema(problemSchema, "output") } },
+      content: { [PROBLEM_MEDIA_TYPE]: { schema: components.schema(problemSchema, "output") } },
     };
   }
   return all;

@@ -1,8 +1,8 @@
 /**
  * Problem documents (RFC 9457). Every error that leaves the manager is one of these: `code` is the
  * stable, machine-readable word, `detail` is for people, and `errors` names each offending field.
+ * The page uses this file, too, so it does not import zod; the schema is in `problem-schema.ts`.
  */
-import { z } from "zod";
 
 /**
  * Every code that the manager can answer, with its HTTP status and title. The Worker, the agent and
@@ -63,16 +63,23 @@ export function refuse(code: ProblemCode, detail: string, field?: string): { ok:
 }
 
 /** A problem document, as clients get it. */
-export const problemSchema = z
-  .object({
-    type: z.string(),
-    title: z.string(),
-    status: z.int(),
-    code: z.string(),
-    detail: z.string(),
-    errors: z.array(z.object({ field: z.string(), message: z.string() })).optional(),
-  })
-  .meta({ id: "Problem", description: "RFC 9457 problem document" });
+export interface Problem {
+  type: string;
+  title: string;
+  status: number;
+  code: string;
+  detail: string;
+  errors?: FieldError[] | undefined;
+}
 
-/** A problem document, as clients get it. */
-export type Problem = z.infer<typeof problemSchema>;
+/** The media type of problem documents. */
+export const PROBLEM_MEDIA_TYPE = "application/problem+json";
+
+/**
+ * The `type` of a problem: a relative address, so that it holds under any host. `GET
+ * /problems/{code}` answers it. Clients know the manager's problem documents by it
+ * (`answer-origin.ts`).
+ */
+export function problemType(code: string): string {
+  return `/problems/${code}`;
+}

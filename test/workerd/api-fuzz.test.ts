@@ -8,7 +8,7 @@ import fc from "fast-check";
 import { expect, inject, it } from "vitest";
 import type { Env } from "../../src/rpc/env.ts";
 import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
-import { problemSchema } from "../../src/protocol/problem.ts";
+import { problemSchema } from "../../src/protocol/problem-schema.ts";
 import { claim, cookieFor, finish, freshAddress, linkTo, newFarm, newRender, type Farm } from "./api-farm.ts";
 import { encoded, operationsOf, requestsTo, Schemas, type FuzzRequest } from "./fuzz-requests.ts";
 import { ADMIN_TOKEN, HOST, newTask, newWorker, okJson, send } from "./http-client.ts";

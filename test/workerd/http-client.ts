@@ -4,7 +4,8 @@ import { env, exports } from "cloudflare:workers";
 import { expect } from "vitest";
 import worker from "../../src/index.ts";
 import type { Env } from "../../src/rpc/env.ts";
-import { problemSchema, type Problem, type ProblemCode } from "../../src/protocol/problem.ts";
+import type { Problem, ProblemCode } from "../../src/protocol/problem.ts";
+import { problemSchema } from "../../src/protocol/problem-schema.ts";
 import { tokenCreatedSchema, type Role } from "../../src/protocol/token.ts";
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
 

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type { z } from "zod";
 import type { Route } from "../../src/http/server/route.ts";
 import { ROUTES } from "../../src/http/routes/index.ts";
-import { problemSchema } from "../../src/protocol/problem.ts";
+import { problemSchema } from "../../src/protocol/problem-schema.ts";
 import { newTask, newToken, newWorker, send } from "./http-client.ts";
 
 /**

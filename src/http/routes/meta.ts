@@ -3,9 +3,8 @@
  */
 import { z } from "zod";
 import { ok } from "../../lib/result.ts";
-import { problemType } from "../../platform/problem-response.ts";
 import { openApiDocument } from "../../protocol/openapi.ts";
-import { PROBLEMS, type ProblemCode } from "../../protocol/problem.ts";
+import { PROBLEMS, problemType, type ProblemCode } from "../../protocol/problem.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { noSuch, type PathParameter } from "../server/path-parameters.ts";
 import { defineRoute, type Route } from "../server/route.ts";
