@@ -4,7 +4,7 @@ import { mkdir, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Stopwatch } from "../../test/support/real-time.ts";
-import { FakeManager, sha256 } from "../../test/support/fake-manager.ts";
+import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { lease } from "../../test/support/scripted-lease.ts";
 import { InputCache } from "./input-cache.ts";
@@ -141,8 +141,12 @@ describe("P9: a malicious manager", () => {
   test("redirects a call to another host: the token is not sent there", async () => {
     const elsewhere = await FakeManager.start();
     try {
-      manager.on("GET", /^\/assets\//, () => ({ status: 307, headers: { location: `${elsewhere.url}/assets/x` } }));
-      await run(lease("", { plan: { inputs: [input("small")] } }));
+      manager.on("GET", /^\/assets\//, () =>
+        manager.to(/^\/assets\//).length === 1
+          ? { status: 307, headers: { location: `${elsewhere.url}/assets/x` } }
+          : problem(404, "not_found"),
+      );
+      expect(await run(lease("", { plan: { inputs: [input("small")] } }))).toBe("settled");
       expect(elsewhere.calls).toEqual([]);
     } finally {
       await elsewhere.stop();

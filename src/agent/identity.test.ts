@@ -1,10 +1,11 @@
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { FakeManager, problem } from "../../test/support/fake-manager.ts";
+import { FakeManager, foreign, problem } from "../../test/support/fake-manager.ts";
+import { FOREIGN_NAMES } from "../../test/support/foreign-answers.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
-import { register, readIdentity, writeIdentity, type Registration } from "./identity.ts";
+import { CannotStart, register, readIdentity, writeIdentity, type Registration } from "./identity.ts";
 import { identityOf } from "../client/process-stat.ts";
 import { lockName } from "./name-lock.ts";
 
@@ -79,6 +80,29 @@ describe("the identity of a worker", () => {
   ])("%s: it says what to do", async (_, secret, join, why) => {
     if (secret) writeIdentity(file, { manager: manager.url, worker_id: 5, secret });
     await expect(register(registration({ join }))).rejects.toThrow(why);
+  });
+
+  test.each(FOREIGN_NAMES)("the address of another site (%s): it says that no manager answers there", async (name) => {
+    manager.handlers.unshift(() => foreign(name));
+    const failed = register(registration({ join: "join" }));
+    await expect(failed).rejects.toThrow(CannotStart);
+    await expect(failed).rejects.toThrow(/^no manager answers at http:.*is that its address\? Its answer: /);
+    await expect(readIdentity(file)).resolves.toBeUndefined();
+  });
+
+  test.each([
+    "401 page",
+    "403 page of a firewall",
+    "404 page of a route that is switched off",
+    "302 to a sign-in page",
+    "200 page of a hotel",
+  ] as const)("a registered worker that meets a %s tries again, and stays registered", async (name) => {
+    known = "own-secret";
+    writeIdentity(file, { manager: manager.url, worker_id: 5, secret: known });
+    let answers = 0;
+    manager.handlers.unshift(() => (answers++ < 2 ? foreign(name) : undefined));
+    const more = { client: { retryForMs: Infinity }, join: "used-up" };
+    expect(await register(registration(more))).toMatchObject({ workerId: 5, created: false });
   });
 
   test("a worker unknown to its manager, with a join token, registers anew", async () => {

@@ -119,6 +119,8 @@ async function registerWithToken(registration: Registration, manager: string, jo
         `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one with 'npx tablao token create --role join'`,
       );
     }
+    if (error instanceof ManagerError && (error.code === "foreign" || error.code === "bad_answer"))
+      throw new CannotStart(`no manager answers at ${manager}: is that its address? Its answer: ${error.message}`);
     throw error;
   }
   const mine = Object.values(answer).find((worker) => worker.secret !== undefined);

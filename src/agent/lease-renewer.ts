@@ -165,10 +165,11 @@ export class LeaseRenewer {
     for (let failures = 0; !this.#over;) {
       const againMs = performance.now() + Math.min(backoffMs(failures, RETRY), Math.max(this.#leftMs(), 250));
       await this.#pause(failures === 0 ? () => this.#dueMs() : () => againMs);
-      if (this.#over) return;
+      if (this.#over) break;
       failures = (await this.#renew()) ? 0 : failures + 1;
       if (failures > 0 && this.#leftMs() <= 0) this.markLost("it ran out before a renewal got through");
     }
+    this.#options.client.outage?.ended(this, false);
   }
 
   async #renew(): Promise<boolean> {
@@ -196,12 +197,14 @@ export class LeaseRenewer {
       this.#logWatched = answer.log_watched;
       this.#renewed.resolve();
       this.#renewed = Promise.withResolvers();
+      client.outage?.ended(this, true);
       return true;
     } catch (error) {
       putBack(batch);
       // Such as 401 (the worker was removed) and 422 (the manager does not understand this
       // version): trying again cannot help.
       if (!(error instanceof ManagerError) || !error.transient) this.markLost(messageOf(error));
+      else client.outage?.failed(this, error);
       return false;
     }
   }
@@ -248,7 +251,10 @@ export class LeaseRenewer {
   }
 }
 
-/** 409: superseded. 404: the task is gone. 403: the lease belongs to another worker. */
+/**
+ * 409: superseded. 404: the task is gone. 403: the lease belongs to another worker. Of an answer
+ * that is not the manager's, the status is 0.
+ */
 function isLost(error: unknown): boolean {
   return error instanceof ManagerError && (error.status === 409 || error.status === 404 || error.status === 403);
 }

@@ -3,10 +3,12 @@
  * without waking the object. Pushes (work, cancel, drain) come the other way. A socket that breaks
  * is opened again, with jitter; plain HTTP is enough meanwhile.
  */
+import type { IncomingMessage } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { backoffMs } from "../lib/retry.ts";
 import { PING, PING_MS, PONG, pushSchema, type Push } from "../protocol/worker.ts";
+import { beginningOf, refusal, type ManagerError } from "../client/manager-answer.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
 import { messageOf } from "../lib/errors.ts";
 
@@ -34,6 +36,11 @@ const RETRY_FLOOR_MS = 500;
  * the socket for ever.
  */
 const HANDSHAKE_MS = 15_000;
+/**
+ * The body of a refusal is read for this long; without a bound, one that never ends holds the
+ * socket for ever.
+ */
+const REFUSAL_MS = 5_000;
 /** A socket that was open this long worked: the next waits are short again. */
 const GOOD_MS = 30_000;
 
@@ -91,14 +98,15 @@ export class RegistrySocket {
     const authorization = await client.authorization(signal);
     return await new Promise<string>((resolve) => {
       const socket = new WebSocket(`${client.url.replace(/^http/, "ws")}/workers/${workerId}/socket`, {
-        headers: { authorization },
+        // A firewall may refuse clients that do not name themselves.
+        headers: { authorization, "user-agent": client.userAgent },
         handshakeTimeout: HANDSHAKE_MS,
         perMessageDeflate: false,
         maxPayload: 1024 * 1024,
       });
       this.#socket = socket;
       let pings: NodeJS.Timeout | undefined;
-      let why = "the connection was closed";
+      let why: string | undefined;
       const stop = () => socket.close(1000, "stopping");
       signal.addEventListener("abort", stop, { once: true });
       socket.on("open", () => {
@@ -124,21 +132,39 @@ export class RegistrySocket {
         }
       });
       socket.on("unexpected-response", (_request, response) => {
-        why = `the manager answered ${response.statusCode}`;
-        // The access token may have expired although our clock says otherwise.
-        if (response.statusCode === 401) client.forgetAccess();
-        response.destroy();
-        socket.terminate();
+        void refusalOfUpgrade(response, client.url).then((error) => {
+          why = error.message;
+          // The access token may have expired although our clock says otherwise.
+          if (error.status === 401) client.forgetAccess();
+          socket.terminate();
+        });
       });
-      socket.on("error", (error) => (why = error.message));
+      // To end a socket that was refused is an error, too, which says nothing.
+      socket.on("error", (error) => (why ??= error.message));
       socket.on("close", () => {
         clearInterval(pings);
         signal.removeEventListener("abort", stop);
         this.#socket = undefined;
-        resolve(why);
+        resolve(why ?? "the connection was closed");
       });
     });
   }
+}
+
+/**
+ * The error for the answer to a handshake that opened no socket; `url` is the manager's address.
+ * Never rejects.
+ */
+async function refusalOfUpgrade(response: IncomingMessage, url: string): Promise<ManagerError> {
+  const timer = setTimeout(() => response.destroy(), REFUSAL_MS);
+  const text = await beginningOf(response);
+  clearTimeout(timer);
+  response.destroy();
+  const header = (name: string) => {
+    const value = response.headers[name];
+    return Array.isArray(value) ? value.join(", ") : (value ?? null);
+  };
+  return refusal({ status: response.statusCode ?? 0, header }, text, url);
 }
 
 /** Undefined for a push of a newer manager that this version does not know. */

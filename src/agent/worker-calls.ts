@@ -33,8 +33,8 @@ export class WorkerCalls {
   }
 
   /**
-   * Ask for a task. Tries until there is an answer. Throws `CannotStart` when the manager does not
-   * know this worker any more.
+   * Ask for a task. Tries until the manager answers. Throws `CannotStart` when the manager itself
+   * does not know this worker any more: the status of a refusal is never another server's.
    */
   async ask(refused: DeclinedTask | undefined, signal: AbortSignal): Promise<WorkerPatched> {
     const measures = performance.now() - this.#measuredMs > MEASURES_AFTER_MS ? await this.#measures() : {};

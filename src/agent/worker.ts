@@ -20,10 +20,10 @@ import { removeStaleLeaseFolders } from "./lease-folder.ts";
 import { LeaseRunner } from "./lease-runner.ts";
 import { lockName } from "./name-lock.ts";
 import { describeMachine, measureMachine, platformOf } from "./machine.ts";
-import { ManagerError } from "../client/manager-client.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { findPrograms, programsText, type Programs } from "./programs.ts";
 import { bytesText, oneLine, createLogger, type Logger } from "./log.ts";
+import { OutageLog } from "./outage-log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
 import { watchForSuspension } from "./suspension.ts";
@@ -63,8 +63,8 @@ const POLL_MS = 15_000;
  */
 const BUSY_REPORT_MS = 5 * 60_000;
 /**
- * With a join token or `--once` the agent gives up after this, since a person waits; a registered
- * worker tries for ever.
+ * With a join token or `--once` the agent gives up after this, since a person waits, and the
+ * address may be that of another site; a registered worker tries for ever.
  */
 const JOIN_RETRY_MS = 30_000;
 
@@ -202,7 +202,7 @@ class Agent {
       client: {
         userAgent: `tablao-worker/${VERSION}`,
         retryForMs: known && !once ? Infinity : JOIN_RETRY_MS,
-        onRetry: throttled((error: ManagerError) => this.#problem(`${error.message}; trying again`)),
+        outage: new OutageLog(this.#problem),
       },
       report: {
         ...describeMachine(),
@@ -302,14 +302,4 @@ class Agent {
         this.#notifier.notify();
     }
   }
-}
-
-/** `call`, at most once a minute: a manager that is away for a night must not fill the log. */
-function throttled<T>(call: (value: T) => void): (value: T) => void {
-  let quietUntilMs = -Infinity;
-  return (value) => {
-    if (performance.now() < quietUntilMs) return;
-    quietUntilMs = performance.now() + 60_000;
-    call(value);
-  };
 }

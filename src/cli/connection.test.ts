@@ -49,7 +49,8 @@ test("an invalid address is a usage error", () => {
 
 test.each([
   [0, "unreachable", EXIT.unreachable],
-  [200, "bad_answer", EXIT.unreachable],
+  [0, "bad_answer", EXIT.unreachable],
+  [0, "foreign", EXIT.unreachable],
   [401, "unauthorized", EXIT.auth],
   [403, "forbidden", EXIT.auth],
   [404, "not_found", EXIT.notFound],

@@ -123,7 +123,11 @@ const LISTS = {
 /** The error of the command line for a refusal by the manager: text, advice and exit code. */
 export function explain(error: ManagerError): CliError {
   const { status, code, message } = error;
-  if (code === "bad_answer" && status !== 0) {
+  if (code === "foreign") {
+    const hint = `Is the address right, and does the network let it through? See "With your own domain" in docs/operations.md.`;
+    return new CliError(EXIT.unreachable, message, hint);
+  }
+  if (code === "bad_answer") {
     return new CliError(EXIT.unreachable, message, "Is that a manager, and of this version? See its /healthz.");
   }
   if (status === 0) {

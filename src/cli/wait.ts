@@ -59,9 +59,9 @@ async function poll(
       task = await client.call(taskSchema, "GET", `/tasks/${id}`, { signal });
       heardMs = performance.now();
     } catch (thrown) {
-      if (!(thrown instanceof ManagerError) || !thrown.transient || performance.now() - heardMs > PATIENCE_MS)
-        throw thrown;
-      progress.update(task?.frames.done ?? 0, task?.frames.total ?? 1, "the manager does not answer, trying again");
+      if (!isTransient(thrown) || performance.now() - heardMs > PATIENCE_MS) throw thrown;
+      const why = thrown.code === "foreign" ? thrown.message : "the manager does not answer";
+      progress.update(task?.frames.done ?? 0, task?.frames.total ?? 1, `${why}, trying again`);
       continue;
     }
     const { frames, status } = task;
@@ -78,8 +78,18 @@ async function poll(
   }
 }
 
+function isTransient(thrown: unknown): thrown is ManagerError {
+  return thrown instanceof ManagerError && thrown.transient;
+}
+
 async function whyIdle(client: ManagerClient, type: string, signal: AbortSignal): Promise<string> {
-  const workers = Object.values(await client.call(workersSchema, "GET", "/workers", { signal }));
+  const known = await client.call(workersSchema, "GET", "/workers", { signal }).catch((thrown: unknown) => {
+    // The next call for the task tells whether the manager answers.
+    if (isTransient(thrown)) return null;
+    throw thrown;
+  });
+  if (known === null) return ", queued";
+  const workers = Object.values(known);
   const online = workers.filter((worker) => worker.connection === "online");
   if (online.length === 0) return ", no worker is online (start one: npx tablao worker)";
   if (!online.some((worker) => worker.task_types.includes(type))) return `, no worker online can do ${type}`;

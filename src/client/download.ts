@@ -64,9 +64,10 @@ export async function downloadTo(
       // once.
       await rm(part, { force: true });
       if (++spoiled === 2)
-        throw new ManagerError(502, "bad_answer", `${path} arrived twice with the wrong hash; expected ${sha256}`);
+        throw new ManagerError(0, "bad_answer", `${path} arrived twice with the wrong hash; expected ${sha256}`);
     } catch (error) {
       options.signal?.throwIfAborted();
+      // Not after an answer of somebody else, who says nothing about the bytes that are here.
       if (error instanceof ManagerError && error.code === "bad_answer") await rm(part, { force: true });
       if (!(error instanceof Interrupted)) throw error;
       received += error.received;
@@ -91,7 +92,6 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
   const have = (await stat(part).catch(ignoreMissing))?.size ?? 0;
   const stall = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stall.signal]) : stall.signal;
-  const { retryForMs } = options;
   let response: Response;
   try {
     response = await client.send("GET", path, {
@@ -99,7 +99,8 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
       // nothing.
       headers: { ...options.headers, "accept-encoding": "identity", ...(have > 0 && { range: `bytes=${have}-` }) },
       signal,
-      ...(retryForMs !== undefined && { retryForMs }),
+      retryForMs: options.retryForMs ?? RETRY_FOR_MS,
+      onRetry: options.onRetry,
     });
   } catch (error) {
     // All bytes are here already, or are those of another file: the hash tells.
@@ -123,7 +124,7 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
         timer = setTimeout(() => stall.abort(), STALL_MS);
         received += read.value.byteLength;
         if ((resumed ? have : 0) + received > (options.size ?? Infinity))
-          throw new ManagerError(502, "bad_answer", `${path} has more than the ${options.size} bytes it should have`);
+          throw new ManagerError(0, "bad_answer", `${path} has more than the ${options.size} bytes it should have`);
         await file.appendFile(read.value);
         options.onProgress?.((resumed ? have : 0) + received, total);
       }

@@ -1,20 +1,28 @@
-/** Reads the answers of a manager, and those of proxies and other servers in its place. */
+/** Reads the answers of a manager, and those of whatever answers in its place. */
+import { foreignAnswerText, ownProblem, type AnswerHead } from "../protocol/answer-origin.ts";
 import type { FieldError } from "../protocol/problem.ts";
-import { problemSchema } from "../protocol/problem-schema.ts";
 
 /** The longest `Retry-After` that is honoured: a wrong header must not stop a client for ever. */
 const MAX_RETRY_AFTER_MS = 60_000;
-
 /**
- * A refusal by the manager, or the lack of an answer (`status` 0, `code` `unreachable` or
- * `bad_answer`).
+ * Of a refusal, so many bytes are read: more than a body that the manager takes. Without a bound, a
+ * page that never ends would fill the memory.
  */
+const MAX_REFUSAL_BYTES = 4 * 1024 * 1024;
+
+/** A refusal by the manager, or the lack of an answer of the manager. */
 export class ManagerError extends Error {
   override name = "ManagerError";
+  /**
+   * The HTTP status of the manager's refusal. 0 when the manager did not answer, whatever another
+   * server answered in its place: so no code that asks for a status takes that server's word.
+   */
   readonly status: number;
   /**
-   * A code of PROBLEMS. Or `unreachable`: no answer came in time; `bad_answer`: no manager gives
-   * such an answer.
+   * - A code of PROBLEMS, or of a newer manager: a refusal.
+   * - `unreachable`: no answer came in time.
+   * - `foreign`: something between answered (`ForeignAnswer`).
+   * - `bad_answer`: a success whose content this version cannot use.
    */
   readonly code: string;
   readonly detail: string;
@@ -31,13 +39,30 @@ export class ManagerError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** Whether another try may succeed: no answer, one of a proxy, too busy, or being replaced. */
+  /** Whether another try may succeed: no answer of the manager, too busy, or being replaced. */
   get transient(): boolean {
     return (
       this.status === 0 ||
       this.status === 429 ||
       (this.status >= 500 && this.status !== 501 && this.code !== "not_configured")
     );
+  }
+}
+
+/**
+ * An answer that is not the manager's: that of a firewall, a proxy, a sign-in page, or of the
+ * network's edge while the manager is being replaced. It is nobody's word, so it ends nothing.
+ */
+export class ForeignAnswer extends ManagerError {
+  override name = "ForeignAnswer";
+  /** The HTTP status of that answer. */
+  readonly answered: number;
+
+  /** `text` is the beginning of the body, `url` the manager's address. */
+  constructor(head: AnswerHead, text: string, url: string) {
+    const detail = foreignAnswerText(head, text, `this machine and ${url}`);
+    super(0, "foreign", detail, [], parseRetryAfter(head.header("retry-after"), Date.now()));
+    this.answered = head.status;
   }
 }
 
@@ -64,8 +89,16 @@ export function managerUrl(text: string): string {
   return url.href.replace(/\/+$/, "");
 }
 
-/** The body as JSON; a `ManagerError` that is worth another try when it broke off or is none. */
-export async function readJson(response: Response): Promise<unknown> {
+/** Status and headers of an answer of `fetch`. */
+export function headOf(response: Response): AnswerHead {
+  return { status: response.status, header: (name) => response.headers.get(name) };
+}
+
+/**
+ * The body of a success as JSON. Throws a `ManagerError` that is worth another try when it broke
+ * off, or is none; `url` is the manager's address.
+ */
+export async function readJson(response: Response, url: string): Promise<unknown> {
   let text: string;
   try {
     text = await response.text();
@@ -75,32 +108,42 @@ export async function readJson(response: Response): Promise<unknown> {
   try {
     return JSON.parse(text) as unknown;
   } catch {
-    // A hotel's sign-in page or a proxy answered instead of the manager. That is likely to pass.
-    throw new ManagerError(
-      0,
-      "bad_answer",
-      `${new URL(response.url).host} answered ${response.status} with something that is not JSON`,
-    );
+    throw new ForeignAnswer(headOf(response), text, url);
   }
 }
 
-/** The refusal in an answer that is no success; `what` names the call in texts. */
-export async function refusalOf(response: Response, what: string): Promise<ManagerError> {
-  const retryAfterMs = parseRetryAfter(response.headers.get("retry-after"), Date.now());
-  const problem = problemSchema.safeParse(await response.json().catch(() => undefined));
-  if (problem.success) {
-    const { code, detail, title, errors } = problem.data;
-    return new ManagerError(response.status, code, detail || title, errors, retryAfterMs);
+/**
+ * The error for an answer that is no success. `text` is its body, or the beginning of that; `url`
+ * is the manager's address.
+ */
+export function refusal(head: AnswerHead, text: string, url: string): ManagerError {
+  const problem = ownProblem(head, text);
+  if (!problem) return new ForeignAnswer(head, text, url);
+  const { code, detail, title, errors } = problem;
+  const retryAfterMs = parseRetryAfter(head.header("retry-after"), Date.now());
+  return new ManagerError(head.status, code, detail || title, errors, retryAfterMs);
+}
+
+/** The error for an answer of `fetch` that is no success; `url` is the manager's address. */
+export async function refusalOf(response: Response, url: string): Promise<ManagerError> {
+  return refusal(headOf(response), await beginningOf(response.body), url);
+}
+
+/** The text of a body, at most `MAX_REFUSAL_BYTES` of it. A body that breaks off ends there. */
+export async function beginningOf(body: AsyncIterable<Uint8Array> | null): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of body ?? []) {
+      chunks.push(chunk);
+      size += chunk.byteLength;
+      // Leaving the loop cancels the body.
+      if (size >= MAX_REFUSAL_BYTES) break;
+    }
+  } catch {
+    // The connection broke: what has come says whose answer it is.
   }
-  const location = response.status >= 300 && response.status < 400 ? response.headers.get("location") : null;
-  const hint = location === null ? "" : `; it points to ${location.slice(0, 200)}`;
-  return new ManagerError(
-    response.status,
-    "bad_answer",
-    `${what} answered ${response.status}, and not as a manager does${hint}`,
-    [],
-    retryAfterMs,
-  );
+  return Buffer.concat(chunks).toString();
 }
 
 /** `Retry-After` in milliseconds: seconds or a date; at most a minute. */

@@ -3,18 +3,21 @@
  *
  * - The long-lived secret is traded for a short-lived access token when that is first needed. The
  *   token is kept in memory only. Nothing here puts a token into an error or a log line.
- * - Failures that may pass (no answer, 429, 5xx) are tried again with full jitter until
- *   `retryForMs` is over. That is safe: every call of the protocol is idempotent.
+ * - Failures that may pass (no answer of the manager, 429, 5xx) are tried again with full jitter
+ *   until `retryForMs` is over. That is safe: every call of the protocol is idempotent.
+ * - An answer that is not the manager's counts as none (`ForeignAnswer`), whatever its status is.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { backoffMs } from "../lib/retry.ts";
+import { isNoFile } from "../protocol/answer-origin.ts";
 import { accessSchema } from "../protocol/token.ts";
-import { managerUrl, ManagerError, readJson, refusalOf, whyUnreachable } from "./manager-answer.ts";
+import { headOf, managerUrl, ManagerError, readJson, refusalOf, whyUnreachable } from "./manager-answer.ts";
 
 export { managerUrl, ManagerError } from "./manager-answer.ts";
 
-export type Method = "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+/** Not HEAD: its refusals have no body, so the manager's could not be told from those of others. */
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 
 /** What `fetch` sends. */
 export type Body = NonNullable<RequestInit["body"]>;
@@ -35,6 +38,16 @@ export interface CallOptions {
    * not of the answer.
    */
   onTry?: (startedMs: number) => void;
+  /** Told before each wait for another try. */
+  onRetry?: ((error: ManagerError) => void) | undefined;
+}
+
+/** Follows the calls that do not get through. `call` is the same object for all tries of a call. */
+export interface OutageWatch {
+  /** A try of this call failed, and another one follows. */
+  failed(call: object, error: ManagerError): void;
+  /** The call is over; `answered` says whether the manager answered it, be it with a refusal. */
+  ended(call: object, answered: boolean): void;
 }
 
 export interface ManagerClientOptions {
@@ -50,8 +63,7 @@ export interface ManagerClientOptions {
   userAgent?: string;
   /** Default of `CallOptions.retryForMs`. */
   retryForMs?: number;
-  /** Told before each wait for another try. */
-  onRetry?: (error: ManagerError, waitMs: number) => void;
+  outage?: OutageWatch;
   fetch?: typeof fetch;
 }
 
@@ -70,6 +82,9 @@ const TOKEN_MARGIN_MS = 10_000;
 export class ManagerClient {
   /** Address without a trailing slash. */
   readonly url: string;
+  readonly userAgent: string;
+  /** Also for callers that repeat calls by themselves (`retryForMs: 0`). */
+  readonly outage: OutageWatch | undefined;
   readonly #options: ManagerClientOptions;
   readonly #fetch: typeof fetch;
   #access: { token: string; untilMs: number } | undefined;
@@ -78,6 +93,8 @@ export class ManagerClient {
   /** Throws a `TypeError` with a clear sentence when the address is not an http(s) URL. */
   constructor(options: ManagerClientOptions) {
     this.url = managerUrl(options.url);
+    this.userAgent = options.userAgent ?? "tablao";
+    this.outage = options.outage;
     this.#options = options;
     this.#fetch = options.fetch ?? fetch;
   }
@@ -96,21 +113,21 @@ export class ManagerClient {
         options,
         AbortSignal.timeout(Math.ceil(options.timeoutMs ?? TIMEOUT_MS)),
       );
-      const value = response.status === 204 ? null : await readJson(response);
+      const value = response.status === 204 ? null : await readJson(response, this.url);
       const parsed = schema.safeParse(value);
       if (parsed.success) return parsed.data;
-      // A manager of another version answers like this, and would answer the same again.
+      // A manager of another version, or the JSON of something else. The second may pass.
       throw new ManagerError(
-        response.status,
+        0,
         "bad_answer",
-        `${method} ${path} answered something this version does not understand: ${z.prettifyError(parsed.error).slice(0, 300)}`,
+        `${method} ${path} at ${this.url} answered ${response.status} with JSON that this version does not understand: ${z.prettifyError(parsed.error).slice(0, 300)}`,
       );
     });
   }
 
   /**
-   * A call whose answer the caller reads as a stream. The timeout covers the head only. Throws
-   * `ManagerError`.
+   * A call whose answer is a file, which the caller reads as a stream. The timeout covers the head
+   * only. Throws `ManagerError`.
    */
   async send(method: Method, path: string, options: CallOptions = {}): Promise<Response> {
     return await this.#retry(options, async () => {
@@ -120,7 +137,9 @@ export class ManagerClient {
         options.timeoutMs ?? TIMEOUT_MS,
       );
       try {
-        return await this.#try(method, path, options, head.signal);
+        const response = await this.#try(method, path, options, head.signal);
+        if (isNoFile(headOf(response))) throw await refusalOf(response, this.url);
+        return response;
       } finally {
         clearTimeout(timer);
       }
@@ -156,7 +175,7 @@ export class ManagerClient {
       undefined,
       AbortSignal.timeout(TIMEOUT_MS),
     );
-    const access = accessSchema.safeParse(await readJson(response));
+    const access = accessSchema.safeParse(await readJson(response, this.url));
     if (!access.success)
       throw new ManagerError(0, "bad_answer", `POST /auth/access at ${this.url} did not answer as a manager does`);
     const { access_token: token, expires_in_ms } = access.data;
@@ -165,6 +184,21 @@ export class ManagerClient {
   }
 
   async #retry<T>(options: CallOptions, attempt: () => Promise<T>): Promise<T> {
+    const call = {};
+    let answered = false;
+    try {
+      const value = await this.#untilAnswered(call, options, attempt);
+      answered = true;
+      return value;
+    } catch (error) {
+      answered = error instanceof ManagerError && !error.transient;
+      throw error;
+    } finally {
+      this.outage?.ended(call, answered);
+    }
+  }
+
+  async #untilAnswered<T>(call: object, options: CallOptions, attempt: () => Promise<T>): Promise<T> {
     const untilMs = performance.now() + (options.retryForMs ?? this.#options.retryForMs ?? RETRY_FOR_MS);
     for (let tries = 1; ; tries++) {
       options.signal?.throwIfAborted();
@@ -175,7 +209,8 @@ export class ManagerClient {
         if (!(error instanceof ManagerError) || !error.transient) throw error;
         const waitMs = Math.max(backoffMs(tries, RETRY), error.retryAfterMs ?? 0);
         if (performance.now() + waitMs >= untilMs) throw error;
-        this.#options.onRetry?.(error, waitMs);
+        this.outage?.failed(call, error);
+        options.onRetry?.(error);
         await delay(waitMs, undefined, { signal: options.signal });
       }
     }
@@ -216,7 +251,7 @@ export class ManagerClient {
       method,
       signal,
       redirect: "manual",
-      headers: { accept: "application/json", "user-agent": this.#options.userAgent ?? "tablao", ...headers },
+      headers: { accept: "application/json", "user-agent": this.userAgent, ...headers },
     };
     if (body !== undefined) Object.assign(init, { body, duplex: "half" });
     let response: Response;
@@ -225,7 +260,7 @@ export class ManagerClient {
     } catch (error) {
       throw new ManagerError(0, "unreachable", `${this.url} cannot be reached: ${whyUnreachable(error)}`);
     }
-    if (response.ok || response.status === 304) return response;
-    throw await refusalOf(response, `${method} ${path}`);
+    if (response.ok) return response;
+    throw await refusalOf(response, this.url);
   }
 }

@@ -19,6 +19,8 @@ export interface TransferOptions {
   signal?: AbortSignal | undefined;
   /** As in `CallOptions`: how long to keep trying while nothing succeeds. */
   retryForMs?: number;
+  /** As in `CallOptions`. */
+  onRetry?: ((error: ManagerError) => void) | undefined;
 }
 
 /** Three: enough to hide the round trip of each part; more would leave a home uplink no room. */
@@ -121,8 +123,8 @@ async function uploadFile<S extends z.ZodType>(
       throw new FileChanged(`${file} was changed while it was being sent`);
   };
   await unchanged();
-  const { signal, retryForMs } = options;
-  const common = { signal, ...(retryForMs !== undefined && { retryForMs }) };
+  const { signal, retryForMs, onRetry } = options;
+  const common = { signal, onRetry, ...(retryForMs !== undefined && { retryForMs }) };
   const meter = new Meter(size, options.onProgress);
   const put = (path: string, from: number, to: number, part: string, headers: Record<string, string> = {}) => ({
     path,

@@ -4,6 +4,8 @@
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { PROBLEM_MEDIA_TYPE, problemType, type FieldError } from "../../src/protocol/problem.ts";
+import { FOREIGN_ANSWERS, type ForeignName } from "./foreign-answers.ts";
 
 export interface Call {
   method: string;
@@ -106,9 +108,19 @@ export class FakeManager {
   }
 }
 
-/** A problem document. */
-export function problem(status: number, code: string, detail = code): Answer {
-  return { status, json: { type: `/problems/${code}`, title: code, status, code, detail } };
+/** A problem document, as a manager sends it. */
+export function problem(status: number, code: string, detail = code, errors?: FieldError[]): Answer {
+  return {
+    status,
+    json: { type: problemType(code), title: code, status, code, detail, errors },
+    headers: { "content-type": PROBLEM_MEDIA_TYPE },
+  };
+}
+
+/** An answer that is not a manager's. */
+export function foreign(name: ForeignName): Answer {
+  const { status, headers, body } = FOREIGN_ANSWERS[name];
+  return { status, headers, bytes: Buffer.from(body) };
 }
 
 /** Lower-case hexadecimal. */
