@@ -22,7 +22,7 @@ import { ManagerClient } from "../client/manager-client.ts";
 import { CannotStart } from "./identity.ts";
 import { InputCache } from "./input-cache.ts";
 import type { LooseLease } from "./lease-calls.ts";
-import { LeaseRunner } from "./lease-runner.ts";
+import { LeaseRunner, type RunnerDependencies } from "./lease-runner.ts";
 import { OutageLog } from "./outage-log.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
@@ -65,13 +65,14 @@ class Scene {
     );
   }
 
-  async runner(of: LooseLease): Promise<LeaseRunner> {
+  async runner(of: LooseLease, more: Partial<RunnerDependencies> = {}): Promise<LeaseRunner> {
     const deps = {
       client: this.client,
       allowed: { exec: true, autoexec: false, programs: {} },
       cache: await InputCache.open(join(this.folder, "cache"), 1e9, this.client),
       work: join(this.folder, "work"),
       log: (text: string) => this.said.push(text),
+      ...more,
     };
     return new LeaseRunner(deps, of, performance.now());
   }
@@ -216,6 +217,25 @@ describe("what is told", () => {
         ),
         expect.stringMatching(/^the manager answers again, after \d+ s$/),
       ]);
+    }),
+  );
+
+  test.concurrent(
+    "P13: an upload that something stops while renewals get through is told in the task's log, and given up in the end",
+    inScene(async (scene) => {
+      const { manager } = scene;
+      manager.on("POST", /\/renew$/, () => renewed()).on("POST", /\/release$/, () => settled);
+      manager.handlers.unshift(({ path }) =>
+        path.includes("/outputs/") ? foreign("403 page of a firewall") : undefined,
+      );
+      const uploadLimits = { tellAfterMs: 0, giveUpAfterMs: 200 };
+      const runner = await scene.runner(lease("write(1); write(2); await sleep(500);"), { uploadLimits });
+      expect(await runner.run(() => null)).toMatchObject({ kind: "released", declineMs: 60_000 });
+      const logs = JSON.stringify([...scene.to("/renew"), ...scene.to("/release")].map(({ json }) => json!["log"]));
+      expect(logs).toMatch(/\[the upload of f_1 does not get through: something between [^"]* 403 with HTML/);
+      expect(logs.match(/the upload of f_1/g)).toHaveLength(1);
+      expect(scene.to("/release").at(-1)!.json!["reason"]).toContain("403 with HTML");
+      expect(manager.to(/\/fail$/)).toEqual([]);
     }),
   );
 });

@@ -9,6 +9,12 @@ import { dirname, join } from "node:path";
 import { downloadTo } from "../client/download.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
 
+/**
+ * How long an input is tried without a byte. Then the lease is released with the reason, although
+ * renewals may get through: with a longer time, nobody would know within 2 minutes (P13).
+ */
+export const INPUT_RETRY_MS = 90_000;
+
 export interface CachedInput {
   sha256: string;
   size: number;
@@ -168,7 +174,8 @@ export class InputCache {
     if (!this.#entries.has(sha256)) await this.evict("bound", size);
     // An entry of an earlier run is hashed here before it is used, and downloaded again when its
     // content is wrong.
-    await downloadTo(this.#client, file, url, sha256, { headers: headers ?? {}, size, signal });
+    const options = { headers: headers ?? {}, size, signal, retryForMs: INPUT_RETRY_MS };
+    await downloadTo(this.#client, file, url, sha256, options);
     if (process.platform !== "win32") await chmod(file, 0o444);
     const info = await stat(file);
     this.#entries.set(sha256, {

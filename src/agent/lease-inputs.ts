@@ -4,7 +4,7 @@ import { fileListSchema, type FileList } from "../protocol/file.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { DOWNLOADS_IN_FLIGHT } from "../client/download.ts";
-import type { CachedInput, InputCache } from "./input-cache.ts";
+import { INPUT_RETRY_MS, type CachedInput, type InputCache } from "./input-cache.ts";
 import type { LeaseFolder } from "./lease-folder.ts";
 import { diskFull, isDiskFull } from "./release-lease.ts";
 import { freeBytes } from "./machine.ts";
@@ -36,7 +36,7 @@ export async function listInputs(
     const page: FileList = await client.call(fileListSchema, "GET", `/tasks/${plan.input_task}/files?${query}`, {
       headers: grant,
       signal,
-      retryForMs: Infinity,
+      retryForMs: INPUT_RETRY_MS,
     });
     files.push(...page.files);
     cursor = page.cursor;

@@ -87,6 +87,11 @@ export class LeaseRenewer {
     return this.#grant;
   }
 
+  /** When the last renewal that succeeded went out (monotonic); before the first, the claim. */
+  get renewedMs(): number {
+    return this.#from.monoMs;
+  }
+
   start(): void {
     this.#loop = this.#keep();
   }

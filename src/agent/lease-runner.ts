@@ -24,6 +24,7 @@ import {
 import { listInputs, placeInputs } from "./lease-inputs.ts";
 import { LeaseRenewer, LeaseLost, whenAborted, type Batch } from "./lease-renewer.ts";
 import { LeaseProcess } from "./lease-process.ts";
+import { LeaseUploads, type LeaseUploadsOptions } from "./lease-uploads.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import { freeBytes } from "./machine.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
@@ -34,7 +35,6 @@ import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import { childEnvironment, type Exit } from "./process.ts";
 import { bytesText, type Logger } from "./log.ts";
 import { messageOf } from "../lib/errors.ts";
-import { FileChanged, uploadOutput } from "../client/upload.ts";
 
 export interface RunnerDependencies {
   client: ManagerClient;
@@ -43,6 +43,8 @@ export interface RunnerDependencies {
   /** The folder with the lease folders. */
   work: string;
   log: Logger;
+  /** Tests set lower ones. */
+  uploadLimits?: LeaseUploadsOptions["limits"];
 }
 
 export type LeaseOutcome =
@@ -75,6 +77,7 @@ export class LeaseRunner {
   readonly lease: LooseLease;
   readonly #deps: RunnerDependencies;
   readonly #renewer: LeaseRenewer;
+  readonly #uploads: LeaseUploads;
   readonly #taskLog = new LogBuffer();
   readonly #stop = new AbortController();
   /** Fires `STOP_SETTLE_MS` after `#stop`, and ends the last call of the lease. */
@@ -109,6 +112,14 @@ export class LeaseRunner {
       logDueMs: (watched) => this.#taskLog.dueMs(performance.now(), watched),
     });
     this.#halt = AbortSignal.any([this.#renewer.lost, this.#stop.signal]);
+    this.#uploads = new LeaseUploads({
+      client: deps.client,
+      taskId: lease.task_id,
+      renewer: this.#renewer,
+      log: this.#taskLog,
+      signal: this.#halt,
+      limits: deps.uploadLimits,
+    });
   }
 
   /**
@@ -177,7 +188,7 @@ export class LeaseRunner {
       out: folder.out,
       outputs: plan.outputs,
       now,
-      upload: (path, name) => this.#upload(path, name),
+      upload: (path, name) => this.#uploads.upload(path, name),
       rendered: (left) => {
         if (!this.#finishing || left === 0) return;
         this.#cut = true;
@@ -236,28 +247,6 @@ export class LeaseRunner {
       if (error instanceof ManagerError && error.status === 404)
         throw new InputMissing(`an input is not on the manager: ${error.detail}`);
       throw error;
-    }
-  }
-
-  /**
-   * Upload one file. A refused grant may only be an old one: a renewal brings the newest, or tells
-   * that the lease is lost.
-   */
-  async #upload(path: string, name: string): Promise<string> {
-    for (let tries = 1; ; tries++) {
-      await this.#renewer.ensureValid();
-      try {
-        const target = { taskId: this.lease.task_id, name, grant: this.#renewer.grant };
-        return (await uploadOutput(this.#deps.client, path, target, { signal: this.#halt, retryForMs: Infinity }))
-          .receipt;
-      } catch (error) {
-        this.#halt.throwIfAborted();
-        if (tries === 3) throw error;
-        if (error instanceof ManagerError && (error.status === 409 || error.status === 403))
-          await this.#renewer.renewAndWait();
-        else if (!(error instanceof FileChanged) && !(error instanceof ManagerError && error.status === 422))
-          throw error;
-      }
     }
   }
 
