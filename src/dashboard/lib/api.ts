@@ -2,7 +2,7 @@
  * Calls to the manager. The session is a cookie that no script can read. The types of answers are
  * the protocol's own; the page does not check answers, because that would need zod.
  */
-import { ApiError, apiErrorOf } from "./problem.ts";
+import { ApiError, readAnswer } from "./problem.ts";
 import { noteTrouble } from "./trouble.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
@@ -21,8 +21,8 @@ export function whenUnauthorized(listener: () => void): void {
 }
 
 /**
- * Call the manager and answer the JSON of its response. A refusal or an unreachable manager throws
- * `ApiError`.
+ * Call the manager and answer the JSON of its response. Throws `ApiError` for a refusal, and when
+ * the manager does not answer, or something else answers in its place.
  */
 export async function call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
@@ -42,13 +42,16 @@ export async function call<T>(method: Method, path: string, options: CallOptions
     if (options.signal?.aborted) throw thrown;
     throw new ApiError(0, { code: "unreachable", detail: "The manager cannot be reached." });
   }
-  if (!response.ok) {
-    if (response.status === 401) onUnauthorized();
-    const error = apiErrorOf(response.status, text);
-    noteTrouble(error, response, text);
-    throw error;
+  try {
+    return readAnswer({ status: response.status, header: (name) => response.headers.get(name) }, text) as T;
+  } catch (thrown) {
+    if (thrown instanceof ApiError) {
+      noteTrouble(thrown, response, text);
+      // The status is the manager's own: with an answer of something else it is 0.
+      if (thrown.status === 401) onUnauthorized();
+    }
+    throw thrown;
   }
-  return (text === "" ? undefined : JSON.parse(text)) as T;
 }
 
 export async function get<T>(path: string, signal?: AbortSignal): Promise<T> {

@@ -117,6 +117,7 @@ export class LiveSocket<M extends Message> {
     try {
       await get(this.#ask);
     } catch (thrown) {
+      // 0 when the manager did not answer: then the socket is tried again.
       const status = thrown instanceof ApiError ? thrown.status : 0;
       if (this.#closed || this.#state.value === "live") return;
       if (status === 401 || status === 403) this.#end("signed out");

@@ -1,7 +1,11 @@
-/** Errors of calls to the manager: its refusals, and failures of the network. */
+/** Errors of calls to the manager: its refusals, and failures of what is between. */
+import { foreignAnswerText, ownProblem, type AnswerHead } from "../../protocol/answer-origin.ts";
 import type { FieldError, Problem } from "../../protocol/problem.ts";
 
-/** A refusal (`status` ≥ 400) or an unreachable manager (`status` 0). `message` is for people. */
+/**
+ * A refusal by the manager (`status` ≥ 400), or no answer of the manager (`status` 0), whatever
+ * another server answered in its place. `message` is for people.
+ */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
@@ -16,22 +20,22 @@ export class ApiError extends Error {
   }
 }
 
-function isProblem(value: unknown): value is Problem {
-  return typeof value === "object" && value !== null && "code" in value && "detail" in value;
-}
-
 /**
- * The error of a refusal. Of a body that is no problem document (a proxy's page), the error names
- * the status only.
+ * The JSON of an answer; undefined for 204. Throws `ApiError` for a refusal, and for an answer that
+ * is not the manager's: a proxy's page, a sign-in of the network.
  */
-export function apiErrorOf(status: number, text: string): ApiError {
+export function readAnswer(head: AnswerHead, text: string): unknown {
+  const { status } = head;
+  if (status === 204) return undefined;
   try {
-    const value: unknown = JSON.parse(text);
-    if (isProblem(value)) return new ApiError(status, value);
+    if (status >= 200 && status < 300) return JSON.parse(text) as unknown;
   } catch {
-    // Not JSON: the status is all there is.
+    // A page with 200: nobody but the manager says that something was done.
   }
-  return new ApiError(status, { code: "unknown", detail: `The manager answered ${status}.` });
+  const problem = ownProblem(head, text);
+  if (problem) throw new ApiError(status, problem);
+  const detail = foreignAnswerText(head, text, "this page and the manager");
+  throw new ApiError(0, { code: "foreign", detail: `${detail[0]!.toUpperCase()}${detail.slice(1)}.` });
 }
 
 /** The text to show for anything that was thrown. */

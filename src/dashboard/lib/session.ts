@@ -48,8 +48,8 @@ session.subscribe((who) => {
 });
 
 /**
- * Ask the manager who is signed in. Throws `ApiError` only when the manager cannot be reached or
- * fails.
+ * Ask the manager who is signed in. Throws `ApiError` unless the manager itself says who, or that
+ * nobody is.
  */
 export async function loadSession(): Promise<void> {
   if (!mayBeSignedIn()) {
@@ -59,7 +59,7 @@ export async function loadSession(): Promise<void> {
   try {
     session.value = await get<Session>("/auth/session");
   } catch (thrown) {
-    if (!(thrown instanceof ApiError) || thrown.status === 0 || thrown.status >= 500) throw thrown;
+    if (!(thrown instanceof ApiError) || (thrown.status !== 401 && thrown.status !== 403)) throw thrown;
     session.value = null;
   }
 }

@@ -12,7 +12,7 @@ import { PART_BYTES } from "../../protocol/constants.ts";
 import type { Input } from "../../protocol/plan.ts";
 import type { AssetsMissing, AssetsStored, ArrivedParts } from "../lib/answers.ts";
 import { call, get } from "../lib/api.ts";
-import { ApiError, apiErrorOf } from "../lib/problem.ts";
+import { ApiError, readAnswer } from "../lib/problem.ts";
 import { Hasher, type Hashed } from "./hasher.ts";
 import type { Chosen } from "./files.ts";
 
@@ -39,18 +39,18 @@ export interface SendProgress {
 }
 
 /**
- * A request that reports progress, which `fetch` cannot do for uploads. Answers the text of the
+ * A request that reports progress, which `fetch` cannot do for uploads. Answers the JSON of the
  * response. Rejects with `ApiError`, or with an AbortError when it was stopped.
  */
-async function transfer(
+async function transfer<T>(
   method: "PUT" | "POST",
   path: string,
   body: Blob,
   headers: Record<string, string>,
   onProgress: (sent: number) => void,
   signal: AbortSignal,
-): Promise<string> {
-  return await new Promise((resolve, reject) => {
+): Promise<T> {
+  return await new Promise<T>((resolve, reject) => {
     const request = new XMLHttpRequest();
     const abort = (): void => request.abort();
     request.open(method, path);
@@ -58,8 +58,12 @@ async function transfer(
     request.setRequestHeader("Content-Type", "application/octet-stream");
     request.upload.addEventListener("progress", (event) => onProgress(event.loaded));
     request.addEventListener("load", () => {
-      if (request.status < 300) resolve(request.responseText);
-      else reject(apiErrorOf(request.status, request.responseText));
+      try {
+        const header = (name: string): string | null => request.getResponseHeader(name);
+        resolve(readAnswer({ status: request.status, header }, request.responseText) as T);
+      } catch (thrown) {
+        reject(thrown as ApiError);
+      }
     });
     request.addEventListener("error", () =>
       reject(new ApiError(0, { code: "unreachable", detail: "The manager cannot be reached." })),
@@ -175,10 +179,16 @@ export class Sender {
   async #sendBatch(batch: readonly Sending[]): Promise<Sending[]> {
     const key = batchList(batch);
     const body = new Blob(batch.map(({ file }) => file));
-    const text = await this.#again(() =>
-      transfer("POST", "/assets", body, { [BATCH_HEADER]: key }, (sent) => this.#count(key, sent), this.#abort.signal),
+    const { assets } = await this.#again(() =>
+      transfer<AssetsStored>(
+        "POST",
+        "/assets",
+        body,
+        { [BATCH_HEADER]: key },
+        (sent) => this.#count(key, sent),
+        this.#abort.signal,
+      ),
     );
-    const { assets } = JSON.parse(text) as AssetsStored;
     const there = new Set(assets.filter(({ status }) => status < 300).map(({ sha256 }) => sha256));
     const left = batch.filter(({ sha256 }) => !there.has(sha256));
     this.#count(key, body.size - left.reduce((sum, { size }) => sum + size, 0));

@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { fromBase64Url } from "../../lib/bytes.ts";
+import { ApiError, messageOf } from "../lib/problem.ts";
 import { go } from "../lib/router.ts";
 import { session, signIn } from "../lib/session.ts";
 import { Logo } from "../parts/icons.tsx";
@@ -27,8 +28,18 @@ function sharedTask(token: string): number | null {
 export function ShareView() {
   const t = text.share;
   const wrong = useSignal<string | null>(null);
+  /** The manager did not answer, which says nothing about the link. */
+  const unanswered = useSignal<string | null>(null);
   const who = session.value;
   const token = location.hash.slice(1);
+  const enter = (): void => {
+    unanswered.value = null;
+    signIn(token).catch((thrown: unknown) => {
+      const status = thrown instanceof ApiError ? thrown.status : 0;
+      if (status >= 400 && status < 500 && status !== 429) wrong.value = t.bad;
+      else unanswered.value = messageOf(thrown);
+    });
+  };
   useEffect(() => {
     const task = sharedTask(token);
     // A person who is signed in may see more than the link shows, and must stay signed in.
@@ -42,7 +53,7 @@ export function ShareView() {
       wrong.value = t.empty;
       return;
     }
-    signIn(token).catch(() => (wrong.value = t.bad));
+    enter();
     // The effect runs again when the session ends: signing in anew shows whether the link is still
     // valid.
   }, [token, who === null]);
@@ -64,6 +75,13 @@ export function ShareView() {
           <div class="empty">
             <h1>{wrong.value}</h1>
             <p>{t.badHint}</p>
+          </div>
+        ) : unanswered.value !== null ? (
+          <div class="empty">
+            <p>{unanswered.value}</p>
+            <button type="button" class="button" onClick={enter}>
+              {text.retry}
+            </button>
           </div>
         ) : shown?.task_id == null ? (
           <p class="empty">{text.loading}</p>
