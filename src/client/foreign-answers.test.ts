@@ -93,7 +93,11 @@ for (const name of FOREIGN_NAMES) {
       takeUploads(manager);
       const file = join(folder, "f.png");
       await writeFile(file, "picture");
-      const receipt = await uploadOutput(client, file, { taskId: 1, name: "f.png", grant: "g" });
+      const receipt = await uploadOutput(client, file, {
+        taskId: 1,
+        name: "f.png",
+        grant: { "tablao-grant-token": "g" },
+      });
       expect(receipt).toMatchObject({ sha256: sha256("picture") });
       expect(manager.to(/outputs/)).toHaveLength(3);
     }),
