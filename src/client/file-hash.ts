@@ -1,14 +1,26 @@
 /** Hashes of a file: a small one is read at once, a large one as a stream. */
 import { createHash, hash } from "node:crypto";
 import { open, type FileHandle } from "node:fs/promises";
+import zlib from "node:zlib";
+import { crc32, crc32Text } from "../lib/crc32.ts";
 import { PART_BYTES } from "../protocol/file.ts";
 
-/** A file's size and SHA-256 (hex): of the whole, and of each part of `PART_BYTES`. */
+/**
+ * A file's size, its CRC-32 and its SHA-256 (hexadecimal), and the SHA-256 of each part of
+ * `PART_BYTES`.
+ */
 export interface FileHash {
   size: number;
   sha256: string;
+  crc32: string;
   parts: string[];
 }
+
+/**
+ * Node's own CRC-32 where it has one (20.15, 22.2 and newer): it takes a tenth of the time of the
+ * hash. Ours takes as long as the hash.
+ */
+const crc = (zlib as { crc32?: typeof crc32 }).crc32 ?? crc32;
 
 /**
  * A file of up to this size is read at once: setting up and ending a stream takes six times as long
@@ -23,7 +35,7 @@ export async function hashFile(path: string, signal?: AbortSignal): Promise<File
     if ((await file.stat()).size > AT_ONCE_BYTES) return await hashStream(file, signal);
     const bytes = await file.readFile({ ...(signal && { signal }) });
     const sha256 = hash("sha256", bytes);
-    return { size: bytes.length, sha256, parts: [sha256] };
+    return { size: bytes.length, sha256, crc32: crc32Text(crc(bytes, 0)), parts: [sha256] };
   } finally {
     await file.close();
   }
@@ -34,6 +46,7 @@ async function hashStream(file: FileHandle, signal: AbortSignal | undefined): Pr
   const parts: string[] = [];
   let part = createHash("sha256");
   let size = 0;
+  let sum = 0;
   for await (const chunk of file.createReadStream({
     highWaterMark: 1024 * 1024,
     autoClose: false,
@@ -41,6 +54,7 @@ async function hashStream(file: FileHandle, signal: AbortSignal | undefined): Pr
   })) {
     let bytes = chunk as Buffer;
     whole.update(bytes);
+    sum = crc(bytes, sum);
     while (bytes.length > 0) {
       const room = PART_BYTES - (size % PART_BYTES);
       const here = bytes.subarray(0, room);
@@ -54,5 +68,5 @@ async function hashStream(file: FileHandle, signal: AbortSignal | undefined): Pr
     }
   }
   if (size % PART_BYTES !== 0 || size === 0) parts.push(part.digest("hex"));
-  return { size, sha256: whole.digest("hex"), parts };
+  return { size, sha256: whole.digest("hex"), crc32: crc32Text(sum), parts };
 }

@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
@@ -177,8 +178,33 @@ describe("upload", () => {
     expect(manager.to(/outputs/)[0]!.headers).toMatchObject({
       "tablao-grant-token": "g",
       "tablao-sha256": sha256("mine"),
+      "tablao-crc32": crc32("mine").toString(16).padStart(8, "0"),
       "content-length": "4",
     });
+  });
+
+  test("an output in parts has the CRC-32 of the whole with the request that puts it together", async () => {
+    const bytes = Buffer.alloc(PART_BYTES + 1_000, "xyz");
+    const file = join(folder.path, "f.exr");
+    await writeFile(file, bytes);
+    const sum = sha256(bytes);
+    manager
+      .on("GET", /\/parts$/, () => ({ status: 200, json: { part_bytes: PART_BYTES, parts: [] } }))
+      .on("PUT", /\/parts\/\d$/, () => ({ status: 204 }))
+      .on("POST", /\/assemble$/, () => ({
+        status: 201,
+        json: { receipt: "r", name: "f.exr", size: bytes.length, sha256: sum },
+      }));
+    await uploadOutput(client, file, { taskId: 1, name: "f.exr", grant: "g" });
+    const sent = manager.to(/outputs/).map(({ method, headers }) => [method, headers["tablao-crc32"]]);
+    expect(sent).toEqual([
+      ["GET", undefined],
+      ["PUT", undefined],
+      ["PUT", undefined],
+      ["POST", crc32(bytes).toString(16).padStart(8, "0")],
+    ]);
+    // A manager of an earlier release refuses fields that it does not know, and ignores headers.
+    expect(manager.to(/\/assemble$/)[0]!.json).toEqual({ size: bytes.length, sha256: sum });
   });
 });
 

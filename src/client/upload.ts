@@ -7,7 +7,7 @@ import { openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { mapConcurrent } from "../lib/concurrency.ts";
-import { assetSchema, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
+import { assetSchema, CRC_HEADER, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
 import { hashFile, type FileHash } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 
@@ -39,6 +39,8 @@ export class FileChanged extends Error {
 interface Destination<S extends z.ZodType> {
   path: string;
   headers?: Record<string, string>;
+  /** More headers of the request that completes the file: its PUT, or `assemble`. */
+  completing?: Record<string, string>;
   answer: S;
 }
 
@@ -78,7 +80,12 @@ export async function uploadOutput(
     client,
     file,
     hash,
-    { path, headers: target.grant, answer: receiptSchema },
+    {
+      path,
+      headers: target.grant,
+      completing: { [CRC_HEADER.toLowerCase()]: hash.crc32 },
+      answer: receiptSchema,
+    },
     options,
   );
   if (answer.sha256 !== hash.sha256 || answer.size !== hash.size) {
@@ -144,7 +151,7 @@ async function uploadFile<S extends z.ZodType>(
     },
   });
   if (size <= PART_BYTES) {
-    const request = put(to.path, 0, size, sha256, to.headers);
+    const request = put(to.path, 0, size, sha256, { ...to.headers, ...to.completing });
     return { answer: await client.call(to.answer, "PUT", request.path, request.options), sent: size };
   }
   const there = await client.call(partsSchema, "GET", `${to.path}/parts`, { ...common, headers: to.headers ?? {} });
@@ -178,7 +185,7 @@ async function uploadFile<S extends z.ZodType>(
   // The manager reads and hashes the whole file here.
   const answer = await client.call(to.answer, "POST", `${to.path}/assemble`, {
     ...common,
-    headers: to.headers ?? {},
+    headers: { ...to.headers, ...to.completing },
     json: { size, sha256 },
     timeoutMs: PART_TIMEOUT_MS,
   });

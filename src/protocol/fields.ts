@@ -9,6 +9,12 @@ import { parseFrameList } from "./frame-list.ts";
 export const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 lower-case hexadecimal digits");
 
 /**
+ * A CRC-32 (the one of zip and gzip) in lower-case hexadecimal. The manager does not verify it: a
+ * zip tool does, when it unpacks the file.
+ */
+export const crc32Schema = z.string().regex(/^[0-9a-f]{8}$/, "must be 8 lower-case hexadecimal digits");
+
+/**
  * A frame list in the grammar of `frame-list.ts`. Its limit of characters is above that of the
  * parser.
  */

@@ -1,7 +1,7 @@
 /** Files: the assets that submitters upload, and the outputs that workers upload. */
 import { z } from "zod";
 import { PART_BYTES } from "./constants.ts";
-import { sha256Schema } from "./fields.ts";
+import { crc32Schema, instantSchema, sha256Schema } from "./fields.ts";
 import { problemSchema } from "./problem-schema.ts";
 
 export { PART_BYTES };
@@ -15,6 +15,13 @@ export const MAX_PUT_BYTES = PART_BYTES;
  * parts would no longer be in order (`files/keys.ts`).
  */
 export const MAX_FILE_BYTES = 1_000 * PART_BYTES;
+
+/**
+ * Header of the request that completes an output (its PUT, or `assemble`): the CRC-32 of the file.
+ * With another name, the manager would not find the CRC-32s of agents of other versions, and make a
+ * tar where it could make a zip.
+ */
+export const CRC_HEADER = "Tablao-CRC32";
 
 /** POST /assets/missing: hashes of the files that a submitter has. */
 export const missingSchema = z
@@ -64,12 +71,21 @@ export const receiptSchema = z
 
 /**
  * GET /tasks/N/files: committed files in frame order, with the attempt under which each is stored.
- * `cursor` is null on the last page.
+ * `cursor` is null on the last page. `crc32` is absent where the agent sent none, and older managers
+ * send no `committed_ms`.
  */
 export const fileListSchema = z
   .object({
     files: z.array(
-      z.object({ frame: z.int(), name: z.string(), size: z.int(), sha256: sha256Schema, attempt: z.int() }),
+      z.object({
+        frame: z.int(),
+        name: z.string(),
+        size: z.int(),
+        sha256: sha256Schema,
+        crc32: crc32Schema.optional(),
+        attempt: z.int(),
+        committed_ms: instantSchema.optional(),
+      }),
     ),
     cursor: z.string().nullable(),
   })
@@ -120,7 +136,8 @@ export const OLD_GRANT_HEADER = "Tablao-Grant";
 
 /**
  * Claims of a receipt: a file with this name, size (bytes) and hash was stored under that attempt,
- * and R2 confirmed the hash.
+ * and R2 confirmed the hash. Nobody has confirmed `crc32`: it is what the agent said, and absent
+ * where the agent said nothing.
  */
 export interface ReceiptClaims {
   task: number;
@@ -128,4 +145,5 @@ export interface ReceiptClaims {
   name: string;
   size: number;
   sha256: string;
+  crc32?: string;
 }

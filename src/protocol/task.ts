@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { MAX_LEASE_FRAMES, TASK_STATUSES } from "./constants.ts";
 import {
+  crc32Schema,
   framesSchema,
   idSchema,
   instantSchema,
@@ -210,6 +211,8 @@ export const outputFileSchema = z
     name: z.string(),
     size: z.int().min(0),
     sha256: sha256Schema,
+    /** Absent where the agent sent none. Only a zip needs it. */
+    crc32: crc32Schema.optional(),
     /**
      * `preview`: a small picture of the frame, made by the agent. Absent for the frame's own file,
      * which comes first.

@@ -3,6 +3,7 @@
  * as users build theirs.
  */
 import { vi } from "vitest";
+import { crc32, crc32Text } from "../../src/lib/crc32.ts";
 import { leaseSchema, type Lease } from "../../src/protocol/lease.ts";
 import { receiptSchema } from "../../src/protocol/file.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
@@ -42,6 +43,7 @@ export async function uploadOf(lease: Pick<Lease, "grant">, content: string | Ui
   const headers = {
     "Content-Length": String(body.length),
     "Tablao-SHA256": await sha256(body),
+    "Tablao-CRC32": crc32Text(crc32(body)),
     "Tablao-Grant-Token": lease.grant,
   };
   return { body, headers };

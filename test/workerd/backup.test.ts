@@ -6,6 +6,8 @@ import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
 import { taskStub, type TaskStub } from "../../src/rpc/stubs.ts";
 import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
+import { crc32, crc32Text } from "../../src/lib/crc32.ts";
+import { inRestoreOrder } from "../../src/protocol/task-snapshot.ts";
 import { verifiedReceipts } from "../../src/http/receipts.ts";
 import { RESTORE_GAP } from "../../src/task/rules/restore.ts";
 import { ring } from "./alarms.ts";
@@ -135,6 +137,20 @@ describe("backup", () => {
     await send("PUT", `/assets/${asset.headers!["Tablao-SHA256"]}`, asset);
     expect(JSON.stringify(await rowsOf("of=assets"))).toContain(asset.headers!["Tablao-SHA256"]);
     await problem(await send("GET", "/backup/rows?of=task&id=999"), 404, "not_found");
+  });
+
+  it("holds what a restored task says of its files, their CRC-32s included", async () => {
+    const worker = await newWorker("archivist");
+    const task = await newRender();
+    await finish(worker.secret, await claim(worker.secret, task), "kept");
+    const fresh = env.TASK.getByName(`restored files of ${task}`) as TaskStub;
+    expect(await fresh.restoreRows(inRestoreOrder(await rowsOf(`of=task&id=${task}`)), true)).toMatchObject({
+      ok: true,
+    });
+    const files = await fresh.files({ limit: 10 });
+    expect(files).toEqual(await taskStub(env, task).files({ limit: 10 }));
+    const sum = crc32Text(crc32(new TextEncoder().encode("kept 1")));
+    expect(files).toMatchObject({ value: { files: [{ name: "frame_0001.png", crc32: sum }] } });
   });
 
   it("P7: a page of rows shows by its version that history has gone to D1 since the page before", async () => {

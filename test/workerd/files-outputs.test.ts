@@ -43,6 +43,26 @@ describe("outputs", () => {
     expect(await (await env.FILES.get("tasks/3/2/f_0001.png"))!.text()).toBe("pixels");
   });
 
+  test("the receipt carries the CRC-32 that the agent sent, which must be one", async () => {
+    const name = "crc.png";
+    const bytes = text("pixels");
+    for (const crc of ["", "0123456", "012345678", "0123456G", "0123456A", "0x123456"]) {
+      const refused = await upload(bytes, { name, headers: { "Tablao-CRC32": crc } });
+      expect(await problem(refused), crc).toMatchObject({ status: 422, fields: ["Tablao-CRC32"] });
+    }
+    expect(await keys(`tasks/3/2/${name}`)).toEqual([]);
+    const stored = await upload(bytes, { name, headers: { "Tablao-CRC32": "01234567" } });
+    const { receipt } = await stored.json<{ receipt: string }>();
+    expect(await verifyReceipt(key, receipt)).toEqual({
+      task: 3,
+      attempt: 2,
+      name,
+      size: 6,
+      sha256: await sha256(bytes),
+      crc32: "01234567",
+    });
+  });
+
   test("P3: the same bytes may come again; other bytes under the same attempt and name may not", async () => {
     expect((await upload(text("first"), { name: "g.png" })).status).toBe(201);
     expect((await upload(text("first"), { name: "g.png" })).status).toBe(201);
@@ -132,6 +152,11 @@ describe("outputs", () => {
       const { receipt } = await done.json<{ receipt: string }>();
       expect(await verifyReceipt(key, receipt)).toEqual({ ...whole, task: 3, attempt: 2, name: "big.exr" });
     }
+    const withCrc = (crc: string) =>
+      post(assembleOutput, whole, { params, principal: WORKER, headers: { ...headers, "Tablao-CRC32": crc } });
+    const { receipt: also } = await (await withCrc("89abcdef")).json<{ receipt: string }>();
+    expect(await verifyReceipt(key, also)).toMatchObject({ ...whole, name: "big.exr", crc32: "89abcdef" });
+    expect(await problem(await withCrc("none"))).toMatchObject({ status: 422, fields: ["Tablao-CRC32"] });
     const other = await post(
       assembleOutput,
       { ...whole, sha256: "0".repeat(64) },

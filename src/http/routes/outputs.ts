@@ -9,7 +9,8 @@ import { outputKey } from "../../files/keys.ts";
 import { storeOnce } from "../../files/store.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import { signingKey } from "../../platform/signing-key.ts";
-import { assembleSchema, GRANT_HEADER, receiptSchema, type Grant } from "../../protocol/file.ts";
+import { crc32Schema } from "../../protocol/fields.ts";
+import { assembleSchema, CRC_HEADER, GRANT_HEADER, receiptSchema, type Grant } from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import { refuse, type ProblemCode, type Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";
@@ -29,6 +30,11 @@ import {
 } from "../uploads.ts";
 
 const grantHeader: HeaderDescription = { name: GRANT_HEADER, description: "The grant of the lease", required: true };
+const crcHeader: HeaderDescription = {
+  name: CRC_HEADER,
+  description: "CRC-32 of the whole file, for the zip; not checked on arrival",
+  pattern: "^[0-9a-f]{8}$",
+};
 const receiptAnswers = { 201: { description: "Stored; the receipt commits it", schema: receiptSchema } } as const;
 const problems: readonly ProblemCode[] = [...UPLOAD_PROBLEMS, "lease_lost"];
 
@@ -45,15 +51,30 @@ async function targetOf(context: GrantHolder & { id: number; name: string }): Pr
   return grant.ok ? ok({ key: outputKey(id, grant.value.attempt, name), name, grant: grant.value }) : grant;
 }
 
+/** The CRC-32 that the request names, if it names one. Refusal: `invalid`. */
+function readCrc(request: Request): Result<{ crc32?: string }, Refusal> {
+  const text = request.headers.get(CRC_HEADER);
+  if (text === null) return ok({});
+  const crc32 = crc32Schema.safeParse(text);
+  if (crc32.success) return ok({ crc32: crc32.data });
+  return refuse("invalid", `${CRC_HEADER} must be a CRC-32: 8 lower-case hexadecimal digits.`, CRC_HEADER);
+}
+
 type Receipt = z.infer<typeof receiptSchema>;
 
 async function receiptFor(
   env: Env,
   { name, grant }: Target,
-  size: number,
-  sha256: string,
+  { size, sha256, crc32 }: { size: number; sha256: string; crc32?: string },
 ): Promise<Result<Reply<201, Receipt>, Refusal>> {
-  const claims = { task: grant.task, attempt: grant.attempt, name, size, sha256 };
+  const claims = {
+    task: grant.task,
+    attempt: grant.attempt,
+    name,
+    size,
+    sha256,
+    ...(crc32 !== undefined && { crc32 }),
+  };
   const receipt = await signReceipt(await signingKey(env), claims);
   return reply(201, { receipt, name, size, sha256 });
 }
@@ -67,7 +88,7 @@ export const putOutput = defineRoute({
   summary: "Upload an output",
   description: "At most 32 MiB; anything larger goes in parts.",
   who: WORKERS,
-  headers: [grantHeader, HASH_HEADER, LENGTH_HEADER],
+  headers: [grantHeader, HASH_HEADER, LENGTH_HEADER, crcHeader],
   params: { id: taskId, name: outputName },
   upload: true,
   answers: receiptAnswers,
@@ -78,8 +99,10 @@ export const putOutput = defineRoute({
     if (!upload.ok) return upload;
     const { size, sha256 } = upload.value;
     if (size === 0) return refuse("invalid", "A frame's file must not be empty.", "Content-Length");
+    const crc = readCrc(request);
+    if (!crc.ok) return crc;
     const stored = await storeOnce(env.FILES, { ...upload.value, key: target.key });
-    return stored.ok ? await receiptFor(env, target, size, sha256) : stored;
+    return stored.ok ? await receiptFor(env, target, { size, sha256, ...crc.value }) : stored;
   },
 });
 
@@ -121,15 +144,17 @@ export const assembleOutput = defineRoute({
   tag: "files",
   summary: "Put an output's parts together",
   who: WORKERS,
-  headers: [grantHeader],
+  headers: [grantHeader, crcHeader],
   params: { id: taskId, name: outputName },
   body: assembleSchema,
   answers: receiptAnswers,
   problems: ["conflict", "lease_lost"],
   admit: targetOf,
-  handle: async ({ env, body, admitted: target }) => {
+  handle: async ({ request, env, body, admitted: target }) => {
+    const crc = readCrc(request);
+    if (!crc.ok) return crc;
     const whole = await assembleUpload(env.FILES, target.key, body);
-    return whole.ok ? await receiptFor(env, target, whole.value.size, whole.value.sha256) : whole;
+    return whole.ok ? await receiptFor(env, target, { ...whole.value, ...crc.value }) : whole;
   },
 });
 

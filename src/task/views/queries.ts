@@ -44,7 +44,8 @@ function filesPage(entries: Iterable<[number, FrameEntry]>, wanted: FrameList | 
     if (last !== null && (files.length >= limit || scanned++ >= SCAN_LIMIT)) return { files, cursor: String(last) };
     last = frame;
     if (entry.state !== "done" || (wanted && indexOfFrame(wanted, frame) < 0)) continue;
-    for (const { kind, ...file } of entry.files) if (!kind) files.push({ frame, ...file, attempt: entry.attempt });
+    for (const { kind, ...file } of entry.files)
+      if (!kind) files.push({ frame, ...file, attempt: entry.attempt, committed_ms: entry.at_ms });
   }
   return { files, cursor: null };
 }
