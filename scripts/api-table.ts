@@ -66,7 +66,7 @@ function takenBy({ body, upload, headers = [] }: RouteDescription): string {
 
 function contentOf({ schema, media }: AnswerDescription): string {
   if (schema) return ` ${nameOf(schema)}`;
-  return media === undefined ? "" : ` ${media === "application/octet-stream" ? "bytes" : media}`;
+  return media === undefined ? "" : ` ${media === "application/octet-stream" ? "bytes" : [media].flat().join(" or ")}`;
 }
 
 /** A schema's name in `/openapi.json`. */

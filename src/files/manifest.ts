@@ -91,18 +91,19 @@ export class PartGone extends Error {
 }
 
 /**
- * Write the bytes of a large file, or a range of them, to `to` and close it. On failure, `to` is
- * aborted and the error thrown.
+ * Write the bytes of a large file, or a range of them, to `to`, and close it unless `preventClose`
+ * is set. On failure, `to` is aborted and the error thrown.
  */
 export async function pipeParts(
   bucket: R2Bucket,
   manifest: PartsManifest,
   range: { offset: number; length: number },
   to: WritableStream<Uint8Array>,
+  { preventClose = false }: { preventClose?: boolean } = {},
 ): Promise<void> {
   try {
     for await (const body of readParts(bucket, manifest, range)) await body.pipeTo(to, { preventClose: true });
-    await to.close();
+    if (!preventClose) await to.close();
   } catch (error) {
     await to.abort(error).catch(() => undefined);
     throw error;

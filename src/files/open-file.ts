@@ -1,5 +1,6 @@
 /** Reading a stored file, which is a single object or in parts. */
-import { MAX_PUT_BYTES, PART_BYTES } from "../protocol/file.ts";
+import { MAX_PUT_BYTES } from "../protocol/file.ts";
+import type { ByteRange } from "./content.ts";
 import { pipeParts, readManifest, uploadIn, type PartsManifest } from "./manifest.ts";
 import { hashOf, sizeOf } from "./store.ts";
 
@@ -9,16 +10,14 @@ export interface StoredFile {
   sha256: string;
 }
 
-/** An open file. Its bytes can be read once, by one of the two methods. */
+/** An open file. It is read once, or canceled. */
 export interface OpenedFile {
-  uploaded: Date;
-  pipeTo(to: WritableStream<Uint8Array>): Promise<void>;
-  readable(): ReadableStream<Uint8Array>;
-}
-
-/** How many requests to the bucket it takes to read a file of this size. */
-export function readsOf(size: number): number {
-  return size > MAX_PUT_BYTES ? 1 + Math.ceil(size / PART_BYTES) : 1;
+  /**
+   * Write the bytes to `to`, and close it unless `preventClose` is set. On failure, `to` is aborted
+   * and the error thrown.
+   */
+  pipeTo(to: WritableStream<Uint8Array>, options?: { preventClose?: boolean }): Promise<void>;
+  cancel(): Promise<void>;
 }
 
 /**
@@ -28,7 +27,7 @@ export function readsOf(size: number): number {
 export async function openFile(
   bucket: R2Bucket,
   file: StoredFile,
-  range: { offset: number; length: number } | null,
+  range: ByteRange | null,
 ): Promise<OpenedFile | null> {
   const mayHaveParts = file.size > MAX_PUT_BYTES;
   const object = await bucket.get(file.key, range && !mayHaveParts ? { range } : {});
@@ -37,7 +36,7 @@ export async function openFile(
     return null;
   }
   const upload = uploadIn(object);
-  if (upload !== null) return inParts(bucket, await readManifest(object, upload), object.uploaded, range);
+  if (upload !== null) return inParts(bucket, await readManifest(object, upload), range);
   if (!range || !mayHaveParts) return inOne(object);
   // Large, and yet a single object: it was stored before there were manifests.
   await object.body.cancel();
@@ -45,25 +44,14 @@ export async function openFile(
   return again && inOne(again);
 }
 
-function inOne({ body, uploaded }: R2ObjectBody): OpenedFile {
-  return { uploaded, pipeTo: (to) => body.pipeTo(to), readable: () => body };
+function inOne({ body }: R2ObjectBody): OpenedFile {
+  return { pipeTo: (to, options) => body.pipeTo(to, options), cancel: () => body.cancel() };
 }
 
-function inParts(
-  bucket: R2Bucket,
-  manifest: PartsManifest,
-  uploaded: Date,
-  range: { offset: number; length: number } | null,
-): OpenedFile {
-  const pipeTo = (to: WritableStream<Uint8Array>): Promise<void> =>
-    pipeParts(bucket, manifest, range ?? { offset: 0, length: manifest.size }, to);
-  // Do not pipe this on: the runtime stalls when one of its own streams is piped into another. Use
-  // `pipeTo` for that.
-  const readable = (): ReadableStream<Uint8Array> => {
-    const through = new IdentityTransformStream();
-    // The reader gets the error from the stream.
-    pipeTo(through.writable).catch(() => undefined);
-    return through.readable;
+function inParts(bucket: R2Bucket, manifest: PartsManifest, range: ByteRange | null): OpenedFile {
+  return {
+    pipeTo: (to, options) => pipeParts(bucket, manifest, range ?? { offset: 0, length: manifest.size }, to, options),
+    // No part is open before the first is written.
+    cancel: () => Promise.resolve(),
   };
-  return { uploaded, pipeTo, readable };
 }

@@ -1,5 +1,5 @@
-/** A stored object as an HTTP answer: whole, one range, only its headers, or 304. */
-import { contentHeaders, etagOf, hasMatch, parseRange } from "../files/content.ts";
+/** Stored bytes as an HTTP answer: whole, one range, only their headers, or 304. */
+import { contentHeaders, etagOf, hasMatch, parseRange, type ByteRange } from "../files/content.ts";
 import { openFile } from "../files/open-file.ts";
 import { problemResponse } from "../platform/problem-response.ts";
 import type { HeaderDescription } from "../protocol/openapi.ts";
@@ -33,42 +33,64 @@ export interface Content {
 export async function answerContent(
   request: Request,
   bucket: R2Bucket,
-  content: Content,
+  { key, size, sha256, name, cacheControl }: Content,
   ctx: ExecutionContext,
 ): Promise<Response> {
-  const etag = etagOf(content.sha256);
-  const headers = new Headers({ ETag: etag, "Cache-Control": content.cacheControl, "Accept-Ranges": "bytes" });
+  const open = (range: ByteRange | null): Promise<Pipeable | null> => openFile(bucket, { key, size, sha256 }, range);
+  const headers = contentHeaders(name);
+  return await answerRange(request, { size, etag: etagOf(sha256), cacheControl, headers, open }, ctx);
+}
+
+/** Bytes that can be piped once. `pipeTo` closes its target. */
+type Pipeable = Pick<ReadableStream<Uint8Array>, "pipeTo">;
+
+/** Bytes of which any range can be read. */
+export interface Rangeable {
+  /** In bytes. */
+  size: number;
+  /** Strong: the same tag means the same bytes. */
+  etag: string;
+  cacheControl: string;
+  /** The type and name of the body. */
+  headers: Record<string, string>;
+  /** The bytes of the range, or all; null when they are not there any more. */
+  open(range: ByteRange | null): Promise<Pipeable | null>;
+}
+
+/**
+ * Answer GET or HEAD: whole, one range, only the headers, or 304. Refusals: `not_found`,
+ * `range_not_satisfiable`.
+ */
+export async function answerRange(request: Request, content: Rangeable, ctx: ExecutionContext): Promise<Response> {
+  const { size, etag, cacheControl } = content;
+  const headers = new Headers({ ETag: etag, "Cache-Control": cacheControl, "Accept-Ranges": "bytes" });
   if (hasMatch(request.headers.get("If-None-Match"), etag)) return new Response(null, { status: 304, headers });
 
   const ifRange = request.headers.get("If-Range");
   const asked = ifRange === null || ifRange === etag ? request.headers.get("Range") : null;
-  const range = request.method === "HEAD" ? null : parseRange(asked, content.size);
+  const range = request.method === "HEAD" ? null : parseRange(asked, size);
   if (range === "unsatisfiable") {
     return problemResponse(
-      { code: "range_not_satisfiable", detail: `The file has ${content.size} bytes.` },
-      { headers: { "Content-Range": `bytes */${content.size}` } },
+      { code: "range_not_satisfiable", detail: `There are ${size} bytes.` },
+      { headers: { "Content-Range": `bytes */${size}` } },
     );
   }
-  const { offset, length } = range ?? { offset: 0, length: content.size };
-  for (const [name, value] of Object.entries(contentHeaders(content.name))) headers.set(name, value);
+  const { offset, length } = range ?? { offset: 0, length: size };
+  for (const [name, value] of Object.entries(content.headers)) headers.set(name, value);
   headers.set("Content-Length", String(length));
-  if (range) headers.set("Content-Range", `bytes ${offset}-${offset + length - 1}/${content.size}`);
+  if (range) headers.set("Content-Range", `bytes ${offset}-${offset + length - 1}/${size}`);
   if (request.method === "HEAD") return new Response(null, { headers });
 
-  const file = await openFile(bucket, content, range);
-  if (!file) return problemResponse({ code: "not_found", detail: "The file is not there any more." });
-  return new Response(ofLength(file, length, ctx), { status: range ? 206 : 200, headers });
+  const bytes = await content.open(range);
+  if (!bytes) return problemResponse({ code: "not_found", detail: "The file is not there any more." });
+  return new Response(ofLength(bytes, length, ctx), { status: range ? 206 : 200, headers });
 }
 
 /**
  * The same bytes with a length that the runtime knows: it then sends a Content-Length, by which a
  * client notices that the answer was cut short.
  */
-export function ofLength(
-  body: Pick<ReadableStream<Uint8Array>, "pipeTo">,
-  length: number | bigint,
-  ctx: ExecutionContext,
-): ReadableStream {
+function ofLength(body: Pipeable, length: number, ctx: ExecutionContext): ReadableStream {
   const fixed = new FixedLengthStream(length);
   // The pipe fails when the client closes the connection; there is then no answer to send.
   ctx.waitUntil(body.pipeTo(fixed.writable).catch(() => undefined));

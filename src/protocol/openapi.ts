@@ -19,8 +19,8 @@ export interface AnswerDescription {
   description: string;
   /** The JSON body; absent when there is none. */
   schema?: z.ZodType;
-  /** Media type of a body that is not JSON. */
-  media?: string;
+  /** Media type of a body that is not JSON, or the types that it may have. */
+  media?: string | readonly string[];
 }
 
 /** A request header that a route reads. */
@@ -220,7 +220,7 @@ function responses(route: RouteDescription, components: Components): Json {
       ? { "application/json": { schema: components.schema(answer.schema, "output") } }
       : answer.media === undefined
         ? undefined
-        : { [answer.media]: { schema: {} } };
+        : Object.fromEntries([answer.media].flat().map((media) => [media, { schema: {} }]));
     all[status] = { description: answer.description, ...(content ? { content } : {}) };
   }
   const byStatus = Map.groupBy(problemsOf(route), (code) => PROBLEMS[code].status);

@@ -78,6 +78,14 @@ const STEPS: Step[] = [
     env: { TABLAO_LARGE_MB: String(largeMb) },
     result: /\d+ passed/,
   },
+  {
+    name: "large-download",
+    what: `a task of ${largeMb} MB: downloaded as a zip, cut, resumed, and as a tar`,
+    script: VITEST,
+    args: [...config, "--project", "e2e", "test/e2e/download.test.ts"],
+    env: { TABLAO_LARGE_MB: String(largeMb) },
+    result: /\d+ passed/,
+  },
 ];
 
 /** Run a step to its end and show its output; returns the exit code and the output. */

@@ -5,14 +5,18 @@
 import { createExecutionContext } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
 import { signGrant } from "../../src/files/grant.ts";
-import { MAX_ZIP_FILES } from "../../src/files/zip.ts";
 import { downloadFrame, downloadZip, listFiles } from "../../src/http/routes/downloads.ts";
 import { runRoute } from "../../src/http/server/run-route.ts";
+import { crc32, crc32Text } from "../../src/lib/crc32.ts";
 import { importKey } from "../../src/platform/signing-key.ts";
-import type { FileList, Grant } from "../../src/protocol/file.ts";
+import { MAX_ARCHIVE_READS } from "../../src/protocol/archive.ts";
+import { PART_BYTES, type FileList, type Grant } from "../../src/protocol/file.ts";
+import { readerOf, readTar, readZip } from "../support/archive-readers.ts";
 import { ARTIST, call, env, GRANT, problem, SECRET, sha256, text, WORKER, type Call } from "./files-call.ts";
 
 type File = FileList["files"][number];
+
+const COMMITTED_MS = Date.UTC(2026, 10, 27, 10, 30, 1, 234);
 
 /** The files of task 20; no other task exists. */
 let committed: File[] = [];
@@ -44,7 +48,9 @@ function fakeTask(id: number): object {
 const taskOnly = { getByName: (name: string) => fakeTask(Number(name)) };
 
 async function commit(frame: number, name: string, content: string, attempt = 1): Promise<File> {
-  const file = { frame, name, size: text(content).length, sha256: await sha256(text(content)), attempt };
+  const bytes = text(content);
+  const hashes = { sha256: await sha256(bytes), crc32: crc32Text(crc32(bytes)) };
+  const file = { frame, name, size: bytes.length, ...hashes, attempt, committed_ms: COMMITTED_MS };
   await env.FILES.put(`tasks/20/${attempt}/${name}`, content, { customMetadata: { sha256: file.sha256 } });
   committed.push(file);
   return file;
@@ -143,114 +149,193 @@ test("the list pages, and an invalid parameter is named", async () => {
   });
 });
 
-describe("the zip", () => {
-  const zip = (query = "") => call(downloadZip, { params: { id: "20" }, query });
+describe("the archive", () => {
+  const archive = (query = "", more: Call = {}) => call(downloadZip, { params: { id: "20" }, query, ...more });
+  const bytesOf = async (response: Response) => new Uint8Array(await response.arrayBuffer());
+  const CONTENTS = {
+    "f_0001.png": "first frame",
+    "f_0002.png": "second frame",
+    "é 絵.exr": "before the start",
+    "9/f_0001.png": "same name, other attempt",
+  };
+  let clash: File;
 
-  test("holds every committed file as it is, with an exact length", async () => {
-    const clash = await commit(9, "f_0001.png", "same name, other attempt", 5);
-    const response = await zip();
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    expect(Object.fromEntries(response.headers)).toMatchObject({
-      "content-type": "application/zip",
-      "content-length": String(bytes.length),
-      "content-disposition": 'attachment; filename="task-20.zip"',
-    });
-    expect(unzip(bytes)).toEqual({
-      "f_0001.png": "first frame",
-      "f_0002.png": "second frame",
-      "é 絵.exr": "before the start",
-      "9/f_0001.png": "same name, other attempt",
-    });
-    committed.splice(committed.indexOf(clash), 1);
+  beforeAll(async () => {
+    clash = await commit(9, "f_0001.png", "same name, other attempt", 5);
   });
 
-  test("of many files pages through the task, and opens each file only when it is next", async () => {
-    const before = committed;
+  test("is a zip of every committed file as it is, with an exact length", async () => {
+    const response = await archive();
+    const bytes = await bytesOf(response);
+    expect([response.status, Object.fromEntries(response.headers)]).toMatchObject([
+      200,
+      {
+        "content-type": "application/zip",
+        "content-length": String(bytes.length),
+        "content-disposition": 'attachment; filename="task-20.zip"',
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        etag: expect.stringMatching(/^"[0-9a-f]{64}"$/),
+      },
+    ]);
+    expect(unzip(bytes)).toEqual(CONTENTS);
+    expect(readZip(bytes.length, readerOf(bytes)).files.map(({ modifiedMs }) => modifiedMs)).toEqual(
+      Array(4).fill(Math.floor(COMMITTED_MS / 1_000) * 1_000),
+    );
+  });
+
+  test("is a tar on request, and where the CRC-32 of a file is not known; a zip is then refused", async () => {
+    const untar = async (response: Response): Promise<Record<string, string>> => {
+      const bytes = await bytesOf(response);
+      expect(Object.fromEntries(response.headers)).toMatchObject({
+        "content-type": "application/x-tar",
+        "content-length": String(bytes.length),
+        "content-disposition": 'attachment; filename="task-20.tar"',
+      });
+      return Object.fromEntries(
+        readTar(bytes.length, readerOf(bytes)).map(({ path, at, size }) => [path, decode(bytes, at, size)]),
+      );
+    };
+    expect(await untar(await archive("format=tar"))).toEqual(CONTENTS);
+    // As an agent of an earlier release uploads it.
+    const { crc32: known, ...older } = clash;
+    expect(known).toMatch(/^[0-9a-f]{8}$/);
+    committed[committed.indexOf(clash)] = older;
+    expect(await untar(await archive())).toEqual(CONTENTS);
+    expect(await problem(await archive("format=zip"))).toMatchObject({ status: 422, fields: ["format"] });
+    expect(await problem(await archive("format=rar"))).toMatchObject({ status: 422, fields: ["format"] });
+    committed[committed.indexOf(older)] = clash;
+  });
+
+  test.each(["zip", "tar"])("as a %s answers any range with the bytes that the whole has there", async (format) => {
+    const whole = await bytesOf(await archive(`format=${format}`));
+    const size = whole.length;
+    const ranges: [number, number][] = [
+      [0, 0],
+      [0, size - 1],
+      [size - 1, size - 1],
+      [3, size - 40],
+    ];
+    for (let from = 0; from < size; from += 97) ranges.push([from, Math.min(size - 1, from + (from % 150))]);
+    for (const [from, to] of ranges) {
+      const answer = await archive(`format=${format}`, { headers: { Range: `bytes=${from}-${to}` } });
+      expect([answer.status, answer.headers.get("Content-Range"), answer.headers.get("Content-Length")]).toEqual([
+        206,
+        `bytes ${from}-${to}/${size}`,
+        String(to - from + 1),
+      ]);
+      expect(await bytesOf(answer), `${from}-${to}`).toEqual(whole.slice(from, to + 1));
+    }
+  });
+
+  test("resumes only while it is the same archive, and refuses a range beyond its end", async () => {
+    const first = await archive();
+    const etag = first.headers.get("ETag")!;
+    const whole = await bytesOf(first);
+    const resumed = (tag: string) => archive("", { headers: { Range: "bytes=100-", "If-Range": tag } });
+    const rest = await resumed(etag);
+    expect([rest.status, await bytesOf(rest)]).toEqual([206, whole.slice(100)]);
+    expect(rest.headers.get("ETag")).toBe(etag);
+    expect([(await resumed(`W/${etag}`)).status, (await resumed('"other"')).status]).toEqual([200, 200]);
+    const beyond = await archive("", { headers: { Range: `bytes=${whole.length}-` } });
+    expect(beyond.headers.get("Content-Range")).toBe(`bytes */${whole.length}`);
+    expect(await problem(beyond)).toMatchObject({ status: 416, code: "range_not_satisfiable" });
+    expect((await archive("", { headers: { "If-None-Match": etag } })).status).toBe(304);
+    const head = await archive("", { method: "HEAD" });
+    expect([head.status, head.headers.get("Content-Length"), head.headers.get("ETag")]).toEqual([
+      200,
+      String(whole.length),
+      etag,
+    ]);
+
+    // The frame was rendered again, and by chance has a file of the same size: another archive.
+    const index = committed.indexOf(clash);
+    committed.splice(index, 1);
+    const again = await commit(9, "f_0001.png", "same name, 3rd   attempt", 6);
+    expect(again.size).toBe(clash.size);
+    const changed = await resumed(etag);
+    expect(changed.status).toBe(200);
+    expect(unzip(await bytesOf(changed))["9/f_0001.png"]).toBe("same name, 3rd   attempt");
+    expect(new Set([etag, changed.headers.get("ETag"), (await archive("format=tar")).headers.get("ETag")]).size).toBe(
+      3,
+    );
+    committed.splice(committed.indexOf(again), 1, clash);
+  });
+
+  /** Ask with a bucket that says what is opened. */
+  async function watched(headers: Record<string, string> = {}): Promise<{ opened: string[]; response: Response }> {
     const opened: string[] = [];
     const bucket = env.FILES;
-    const watched = new Proxy(bucket, {
-      get: (real, name) => (name === "get" ? (key: string) => (opened.push(key), real.get(key)) : undefined),
-    });
+    const get = (key: string, options: R2GetOptions) => (opened.push(key), bucket.get(key, options));
+    const watching = new Proxy(bucket, { get: (_, name) => (name === "get" ? get : undefined) });
+    const url = new URL("https://farm.example/tasks/20/zip");
+    const request = new Request(url, { headers });
+    const context = { request, url, env: { ...env, FILES: watching }, ctx: createExecutionContext() };
+    const caller = { principal: ARTIST, credential: "access", untilMs: null } as const;
+    return { opened, response: await runRoute(downloadZip, context, { id: "20" }, caller) };
+  }
+
+  test("of many files pages through the task, and opens each file once, and few ahead", async () => {
+    const before = committed;
     committed = [];
     pageFiles = 7;
     for (let frame = 1; frame <= 30; frame++) await commit(frame, `m_${frame}.txt`, "x".repeat(200_000));
-
-    const url = new URL("https://farm.example/tasks/20/zip");
-    const context = { request: new Request(url), url, env: { ...env, FILES: watched }, ctx: createExecutionContext() };
-    const caller = { principal: ARTIST, credential: "access", untilMs: null } as const;
-    const response = await runRoute(downloadZip, context, { id: "20" }, caller);
+    const { opened, response } = await watched();
     const chunks: Uint8Array[] = [];
     for await (const chunk of response.body as ReadableStream<Uint8Array>) {
-      if (chunks.length === 0) expect(opened.length).toBeLessThan(5);
+      if (chunks.length === 0) expect(opened.length).toBeLessThanOrEqual(4);
       chunks.push(chunk);
     }
     expect(opened).toEqual(committed.map((one) => `tasks/20/1/${one.name}`));
-    const files = unzip(new Uint8Array(await new Blob(chunks).arrayBuffer()));
-    expect(files).toEqual(Object.fromEntries(committed.map((one) => [one.name, "x".repeat(200_000)])));
+    const bytes = new Uint8Array(await new Blob(chunks).arrayBuffer());
+    expect(unzip(bytes)).toEqual(Object.fromEntries(committed.map((one) => [one.name, "x".repeat(200_000)])));
+
+    // A range of the 20th file opens that file.
+    const { at } = readZip(bytes.length, readerOf(bytes)).files[19]!;
+    const part = await watched({ Range: `bytes=${at + 5}-${at + 9}` });
+    expect([await part.response.text(), part.opened]).toEqual(["xxxxx", ["tasks/20/1/m_20.txt"]]);
     committed = before;
     pageFiles = Infinity;
   });
 
-  test("a file that disappears in between cuts the stream instead of inventing bytes", async () => {
+  test("P3: a file that disappears or is replaced in between cuts the stream instead of inventing bytes", async () => {
     const gone = await commit(10, "vanished.png", "soon gone");
     await env.FILES.delete("tasks/20/1/vanished.png");
-    await expect(zip().then((response) => response.arrayBuffer())).rejects.toThrow();
+    await expect(archive().then((response) => response.arrayBuffer())).rejects.toThrow();
+    await env.FILES.put("tasks/20/1/vanished.png", "otherwise", {
+      customMetadata: { sha256: await sha256(text("otherwise")) },
+    });
+    for (const format of ["zip", "tar"])
+      await expect(archive(`format=${format}`).then((response) => response.arrayBuffer())).rejects.toThrow();
     committed.splice(committed.indexOf(gone), 1);
   });
 
   test("P10: without files, with too many, or with an unreadable frame list it is refused with the reason", async () => {
     const before = committed;
     committed = [];
-    expect(await problem(await zip())).toMatchObject({ status: 404 });
-    committed = Array.from({ length: MAX_ZIP_FILES + 1 }, (_, i) => ({
-      frame: i,
-      name: `${i}.png`,
-      size: 1,
-      sha256: "",
-      attempt: 1,
-    }));
-    expect(await problem(await zip())).toMatchObject({ status: 422, fields: ["frames"] });
-    expect(await problem(await zip("frames=x"))).toMatchObject({ status: 422, fields: ["frames"] });
+    expect(await problem(await archive())).toMatchObject({ status: 404 });
+    const many = (frames: number, size: number): File[] =>
+      Array.from({ length: frames }, (_, i) => ({ frame: i, name: `${i}.png`, size, sha256: "", attempt: 1 }));
+    committed = many(2 * MAX_ARCHIVE_READS, 1);
+    const refused = await archive();
+    expect(await refused.clone().text()).toContain("the first with ?frames=0-899.");
+    expect(await problem(refused)).toMatchObject({ status: 422, fields: ["frames"] });
+    committed = many(1, (MAX_ARCHIVE_READS + 1) * PART_BYTES);
+    const huge = await archive();
+    expect(await huge.clone().text()).toContain("/tasks/20/frames/0/file");
+    expect(await problem(huge)).toMatchObject({ status: 422, fields: ["frames"] });
+    expect(await problem(await archive("frames=x"))).toMatchObject({ status: 422, fields: ["frames"] });
     committed = before;
   });
 });
 
-/**
- * Read a stored zip by its central directory, checking every CRC, size and signature on the way.
- */
-function unzip(bytes: Uint8Array): Record<string, string> {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const end = bytes.length - 22;
-  expect(view.getUint32(end, true)).toBe(0x06054b50);
-  const count = view.getUint16(end + 10, true);
-  let at = view.getUint32(end + 16, true);
-  const files: Record<string, string> = {};
-  for (let i = 0; i < count; i++) {
-    expect(view.getUint32(at, true)).toBe(0x02014b50);
-    expect(view.getUint16(at + 10, true)).toBe(0);
-    const [crc, size, local] = [
-      view.getUint32(at + 16, true),
-      view.getUint32(at + 24, true),
-      view.getUint32(at + 42, true),
-    ];
-    const nameLength = view.getUint16(at + 28, true);
-    const name = new TextDecoder().decode(bytes.subarray(at + 46, at + 46 + nameLength));
-    expect(view.getUint32(local, true)).toBe(0x04034b50);
-    const start = local + 30 + view.getUint16(local + 26, true) + view.getUint16(local + 28, true);
-    const data = bytes.subarray(start, start + size);
-    expect(crc32(data)).toBe(crc);
-    files[name] = new TextDecoder().decode(data);
-    at += 46 + nameLength + view.getUint16(at + 30, true) + view.getUint16(at + 32, true);
-  }
-  expect(at).toBe(end);
-  return files;
+function decode(bytes: Uint8Array, at: number, size: number): string {
+  return new TextDecoder().decode(bytes.subarray(at, at + size));
 }
 
-function crc32(data: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of data) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return (crc ^ 0xffffffff) >>> 0;
+/** The files of a zip by their paths, each checked against its CRC-32. */
+function unzip(bytes: Uint8Array): Record<string, string> {
+  const { files } = readZip(bytes.length, readerOf(bytes));
+  for (const { at, size, crc32: sum } of files) expect(crc32(bytes.subarray(at, at + size))).toBe(sum);
+  return Object.fromEntries(files.map(({ path, at, size }) => [path, decode(bytes, at, size)]));
 }

@@ -4,17 +4,19 @@
  */
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createExecutionContext } from "cloudflare:test";
+import { archiveOf } from "../../src/files/archive/archive.ts";
+import { pipeArchive } from "../../src/files/archive/pipe.ts";
 import { signGrant, verifyReceipt } from "../../src/files/grant.ts";
 import { assemble, listParts, storePart, type Part } from "../../src/files/parts.ts";
 import { sweepStaleUploads } from "../../src/files/sweep.ts";
 import { STALE_UPLOAD_MS } from "../../src/files/upload-record.ts";
-import { fitsZip, zipFiles } from "../../src/files/zip.ts";
 import { assembleAsset, getAsset, listAssetParts, putAssetPart } from "../../src/http/routes/assets.ts";
 import { readBackupRows } from "../../src/http/routes/backup.ts";
-import { answerContent, ofLength } from "../../src/http/stored-content.ts";
+import { answerContent } from "../../src/http/stored-content.ts";
 import { assembleOutput, putOutput, putOutputPart } from "../../src/http/routes/outputs.ts";
 import { importKey } from "../../src/platform/signing-key.ts";
 import { PART_BYTES } from "../../src/protocol/file.ts";
+import { readerOf, readTar, readZip } from "../support/archive-readers.ts";
 import { call, env, GRANT, keys, post, problem, put, SECRET, sha256, text, WORKER } from "./files-call.ts";
 
 const DAY_MS = 86_400_000;
@@ -135,20 +137,31 @@ describe("a large file", () => {
     await expect(answer.arrayBuffer()).rejects.toThrow();
   });
 
-  test("goes into a zip whole, and counts there as the number of reads it takes", async () => {
+  test("goes into a zip or a tar whole, or a range of it, across the ends of its parts", async () => {
     for (const number of [1, 2, 3]) await store(number);
     await join();
-    const file = { frame: 1, name: target.slice("tasks/70/1/".length), attempt: 1, ...whole };
-    const { length, stream } = zipFiles(env.FILES, 70, [file]);
-    const zipped = new Uint8Array(await new Response(ofLength(stream, length, createExecutionContext())).arrayBuffer());
-    expect(BigInt(zipped.length)).toBe(length);
-    // Stored uncompressed: after a local header and the name.
-    const start = 30 + file.name.length + new DataView(zipped.buffer).getUint16(28, true);
-    expect(await sha256(zipped.slice(start, start + SIZE))).toBe(whole.sha256);
-    const many = (n: number, size: number): { size: number }[] => Array.from({ length: n }, () => ({ size }));
-    expect([7_500, 7_501].map((n) => fitsZip(many(n, PART_BYTES)))).toEqual([true, false]);
-    // Each file takes three reads: its manifest and two parts.
-    expect([2_500, 2_501].map((n) => fitsZip(many(n, PART_BYTES + 1)))).toEqual([true, false]);
+    const file = { frame: 1, name: target.slice("tasks/70/1/".length), attempt: 1, ...whole, crc32: "00c0ffee" };
+    const after = { ...file, frame: 2, name: "after.txt", size: 5, sha256: await sha256(text("after")) };
+    await env.FILES.put("tasks/70/1/after.txt", "after", { customMetadata: { sha256: after.sha256 } });
+    for (const format of ["zip", "tar"] as const) {
+      const archive = await archiveOf(70, [file, after], format);
+      if (!archive.ok) throw new Error(archive.error.detail);
+      const { size } = archive.value.layout;
+      const read = async (offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> => {
+        const through = new FixedLengthStream(length);
+        const piped = pipeArchive(env.FILES, archive.value, { offset, length }, through.writable);
+        const got = new Uint8Array(await new Response(through.readable).arrayBuffer());
+        await piped;
+        return got;
+      };
+      const all = await read(0, size);
+      expect(all.length).toBe(size);
+      const { at } = format === "zip" ? readZip(size, readerOf(all)).files[0]! : readTar(size, readerOf(all))[0]!;
+      expect(await sha256(all.slice(at, at + SIZE))).toBe(whole.sha256);
+      expect(await sha256(await read(at - 10, SIZE + 20))).toBe(await sha256(all.slice(at - 10, at + SIZE + 10)));
+      const seam = at + PART_BYTES - 3;
+      expect(await read(seam, 9)).toEqual(all.slice(seam, seam + 9));
+    }
   });
 
   test("that was stored before manifests existed is read as it is", async () => {

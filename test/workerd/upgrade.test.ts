@@ -14,6 +14,7 @@ import beforeJournal from "../chaos/fixtures/before-journal.json";
 import beforeLeases from "../chaos/fixtures/before-leases.json";
 import beforeWebhooks from "../chaos/fixtures/before-webhooks.json";
 import release9991c53 from "../chaos/fixtures/release-9991c53.json";
+import { readerOf, readTar } from "../support/archive-readers.ts";
 import { ring as ringAlarm } from "./alarms.ts";
 import { admin, claim, complete, files, history, later, object, ring, stubOf, view } from "./chaos-tasks.ts";
 import { sha256, text as encoded } from "./files-call.ts";
@@ -201,6 +202,17 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
     expect(done["frames"]).toHaveLength(130);
     const file = await send("GET", "/tasks/1/frames/3/file", { token: artist });
     expect([file.status, await file.text()]).toEqual([200, "pixels of frame_0003.png"]);
+  });
+
+  test("its finished frames are downloaded as a tar, because their agents sent no CRC-32", async () => {
+    const answer = await send("GET", "/tasks/1/zip", { token: taken.credentials.artist });
+    expect([answer.status, answer.headers.get("Content-Type")]).toEqual([200, "application/x-tar"]);
+    const bytes = new Uint8Array(await answer.arrayBuffer());
+    const texts = readTar(bytes.length, readerOf(bytes)).map(({ path, at, size }) => {
+      return [path, new TextDecoder().decode(bytes.subarray(at, at + size))];
+    });
+    expect(texts).toContainEqual(["frame_0003.png", "pixels of frame_0003.png"]);
+    expect(texts).toHaveLength(2);
   });
 
   test("a share link that was made then gives access to its task and no other; a revoked one stays revoked", async () => {

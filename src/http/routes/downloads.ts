@@ -1,9 +1,11 @@
-/** A task's committed files: their list, one of them, all of them as a zip. */
+/** A task's committed files: their list, one of them, all of them as one archive. */
 import { z } from "zod";
-import { disposition } from "../../files/content.ts";
+import { ARCHIVE_TYPES, archiveOf } from "../../files/archive/archive.ts";
+import { pipeArchive } from "../../files/archive/pipe.ts";
+import { disposition, type ByteRange } from "../../files/content.ts";
 import { outputKey } from "../../files/keys.ts";
-import { fitsZip, MAX_ZIP_FILES, zipFiles } from "../../files/zip.ts";
 import { ok, type Result } from "../../lib/result.ts";
+import { ARCHIVE_FORMATS, archiveParts, MAX_ARCHIVE_READS } from "../../protocol/archive.ts";
 import { framesSchema } from "../../protocol/fields.ts";
 import { fileListSchema, GRANT_HEADER, type FileList } from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
@@ -14,7 +16,7 @@ import { mayRead } from "../grants.ts";
 import { pageCursor, pageLimit } from "../server/paging.ts";
 import { frameNumber, taskId } from "../server/path-parameters.ts";
 import { defineRoute, PEOPLE, TASK_READERS, VIEWERS, type Route } from "../server/route.ts";
-import { answerContent, CONTENT_ANSWERS, ofLength, RANGE_HEADER } from "../stored-content.ts";
+import { answerContent, answerRange, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
 
 const tag = "files";
 const readGrant: HeaderDescription = {
@@ -118,31 +120,56 @@ export const downloadZip = defineRoute({
   path: "/tasks/{id}/zip",
   operationId: "downloadZip",
   tag,
-  summary: "The committed files as one zip",
+  summary: "The committed files as one zip or tar",
+  description:
+    "Not compressed. A tar where an agent sent no CRC-32 of a file, which a zip needs. A download that broke off can go on by `Range` " +
+    `with the \`ETag\` in \`If-Range\`. At most ${MAX_ARCHIVE_READS} files, fewer where they are larger than 32 MiB: \`frames\` chooses.`,
   who: PEOPLE,
   params: { id: taskId },
-  query: z.strictObject({ frames: framesSchema.optional() }),
-  answers: { 200: { description: "A stored zip, streamed", media: "application/zip" } },
-  handle: async ({ env, ctx, id, query }) => {
+  query: z.strictObject({
+    frames: framesSchema.optional(),
+    format: z
+      .enum(ARCHIVE_FORMATS)
+      .optional()
+      .meta({ description: "By default a zip where the CRC-32 of each file is known, else a tar" }),
+  }),
+  headers: [RANGE_HEADER],
+  answers: {
+    200: { description: "The archive", media: ARCHIVE_TYPES },
+    206: { description: "The range", media: ARCHIVE_TYPES },
+    304: { description: "Unchanged" },
+  },
+  problems: ["range_not_satisfiable"],
+  handle: async ({ request, env, ctx, id, query }) => {
     const files = await allFiles(env, id, query.frames);
     if (!files.ok) return files;
     if (files.value.length === 0) return refuse("not_found", "No files are committed yet.");
-    const { length, stream } = zipFiles(env.FILES, id, files.value);
-    return new Response(ofLength(stream, length, ctx), {
+    const archive = await archiveOf(id, files.value, query.format);
+    if (!archive.ok) return archive;
+    const { layout, etag, format, mediaType } = archive.value;
+    const content = {
+      size: layout.size,
+      etag,
+      // A requeued frame gets other bytes under the same address, so a cache must ask each time.
+      cacheControl: "private, no-cache",
       headers: {
-        "Content-Type": "application/zip",
-        "Content-Length": String(length),
-        "Content-Disposition": disposition("attachment", `task-${id}.zip`),
-        "Cache-Control": "private, no-store",
+        "Content-Type": mediaType,
+        "Content-Disposition": disposition("attachment", `task-${id}.${format}`),
         "X-Content-Type-Options": "nosniff",
       },
-    });
+      open: async (range: ByteRange | null) => ({
+        pipeTo: (to: WritableStream<Uint8Array>) =>
+          pipeArchive(env.FILES, archive.value, range ?? { offset: 0, length: layout.size }, to),
+      }),
+    };
+    return await answerRange(request, content, ctx);
   },
 });
 
 /**
- * Every committed file. The list must be complete before the first byte is sent: the zip's length
- * is a header.
+ * Every committed file of the frames asked for. The list must be complete before the first byte is
+ * sent: the length of the archive is a header. Refusal: `invalid`, for more files than one archive
+ * takes.
  */
 async function allFiles(env: Env, id: number, frames: string | undefined): Promise<Result<FileList["files"], Refusal>> {
   const files: FileList["files"] = [];
@@ -152,10 +179,17 @@ async function allFiles(env: Env, id: number, frames: string | undefined): Promi
     const page = await callTask(env, id, (task) => task.files(query));
     if (!page.ok) return page;
     files.push(...page.value.files);
-    if (!fitsZip(files))
+    const [part, ...more] = archiveParts(files);
+    if (part && !part.fits)
       return refuse(
         "invalid",
-        `One zip holds ${MAX_ZIP_FILES} files at most, and fewer when they are larger than 32 MiB; choose frames, such as ?frames=1-100.`,
+        `The file of frame ${part.first} is too large for an archive; fetch it alone: /tasks/${id}/frames/${part.first}/file.`,
+        "frames",
+      );
+    if (part && more.length > 0)
+      return refuse(
+        "invalid",
+        `One archive takes ${MAX_ARCHIVE_READS} files at most, and fewer when they are larger than 32 MiB; fetch these in several, the first with ?frames=${part.frames}.`,
         "frames",
       );
     cursor = page.value.cursor ?? undefined;
