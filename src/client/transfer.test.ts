@@ -195,7 +195,7 @@ describe("upload", () => {
         status: 201,
         json: { receipt: "r", name: "f.exr", size: bytes.length, sha256: sum },
       }));
-    await uploadOutput(client, file, { taskId: 1, name: "f.exr", grant: "g" });
+    await uploadOutput(client, file, { taskId: 1, name: "f.exr", grant: { "tablao-grant-token": "g" } });
     const sent = manager.to(/outputs/).map(({ method, headers }) => [method, headers["tablao-crc32"]]);
     expect(sent).toEqual([
       ["GET", undefined],

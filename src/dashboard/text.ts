@@ -3,7 +3,7 @@
  * docs. Values that vary are arguments.
  */
 import type { FrameCounts } from "../protocol/task.ts";
-import { count, counted, duration, instant, roughly } from "./lib/format.ts";
+import { bytes, count, counted, duration, instant, roughly } from "./lib/format.ts";
 
 export const text = {
   product: "Tablao",
@@ -125,7 +125,7 @@ export const text = {
     noSuch: "The task has none of these frames.",
     requeue: "Requeue",
     skip: "Skip",
-    zip: "Download",
+    download: "Download",
     clear: "Clear",
     requeued: (n: number) => `${counted(n, "frame")} requeued.`,
     skipped: (n: number) => `${counted(n, "frame")} skipped.`,
@@ -150,7 +150,7 @@ export const text = {
     gone: "This task has been removed.",
     unknown: "There is no task with this number.",
     share: "Share",
-    zip: "Download all",
+    download: "Download all",
     priority: "Priority",
     eta: "Ready in",
     etaAt: (low: string, high: string) => {
@@ -182,6 +182,34 @@ export const text = {
     attemptsFail: "The history cannot be read right now.",
     kind: { done: "done", error: "render failure", lost: "lost worker" },
     progress: (p: number) => `${Math.round(p * 100)} %`,
+  },
+
+  download: {
+    title: "Download",
+    listing: (n: number) => `Reading the list: ${counted(n, "file")} so far …`,
+    none: "None of these frames has a finished file.",
+    all: (n: number, size: number) => `${counted(n, "file")}, ${bytes(size)}`,
+    folder: "Save into a folder",
+    folderLead:
+      "Each file by itself, under its own name. A download that was stopped goes on when the same folder is chosen again.",
+    noFolder:
+      "Chromium, Chrome and Edge can also save the files one by one into a folder. On the command line: npx tablao download.",
+    archive: "As one file",
+    archiveLead: "A zip, or a tar where an older agent made a frame. A browser can resume it.",
+    archivesLead: (n: number) => `One request cannot read all of it, so it comes in ${counted(n, "archive")}:`,
+    part: (first: number, last: number, size: number) =>
+      `${first === last ? `Frame ${first}` : `Frames ${first} to ${last}`} · ${bytes(size)}`,
+    bar: "Download",
+    saving: (done: number, total: number, files: number, all: number) =>
+      `Saving ${bytes(done)} of ${bytes(total)} · ${files} of ${counted(all, "file")}`,
+    retrying: "the network failed; trying again …",
+    stop: "Stop",
+    stopped: "Stopped. Files that were finished are in the folder.",
+    broken: (why: string) => `Stopped: ${why} Files that were finished are in the folder. Save into it again to go on.`,
+    done: (saved: number, present: number) =>
+      `${counted(saved, "file")} saved${present > 0 ? `, ${count(present)} already there` : ""}.`,
+    failed: (n: number) => `${counted(n, "file")} could not be saved:`,
+    more: (n: number) => `and ${counted(n, "more file")}`,
   },
 
   viewer: {

@@ -96,7 +96,7 @@ browserTest("a range drawn with the pointer is requeued and rendered again, anot
   await drawRange(admin, 11, 15);
   await page.getByText("5 frames selected").waitFor();
   // This type makes no files.
-  expect(await page.getByRole("link", { name: "Download" }).count()).toBe(0);
+  expect(await page.getByRole("button", { name: "Download" }).count()).toBe(0);
   await page.getByRole("button", { name: "Requeue", exact: true }).click();
   await page.getByText("5 frames requeued.").waitFor();
   await until(async () => (await taskOf(manager, id)).frames.done === 60, { what: "done again" });

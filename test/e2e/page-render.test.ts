@@ -23,13 +23,14 @@ import {
   startAgent,
   startManager,
   submit,
+  tablao,
   taskOf,
   untilStatus,
   type Agent,
   type Manager,
 } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
-import { numbersIn } from "../support/history.ts";
+import { filesOf, numbersIn } from "../support/history.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
 import { makeScenes, writeTexture } from "../support/scenes.ts";
 import { until } from "../support/wait.ts";
@@ -279,13 +280,100 @@ testWith("chromium", "ffmpeg")("a range drawn with the pointer is downloaded as 
   await page.goto(`${manager.url}/app/tasks/${id}`);
   await page.locator(".legend").getByText("done 4").waitFor();
   await drawRange(admin, 2, 3);
-  const zip = await download("Download");
+  await page.getByRole("button", { name: "Download", exact: true }).click();
+  await page.getByText("2 files, ").waitFor();
+  const zip = await download("As one file");
   const names = [1, 2, 3, 4].map((frame) => `frame_000${frame}.png`);
   expect(names.filter((name) => zip.includes(name))).toEqual(["frame_0002.png", "frame_0003.png"]);
   await page.goto(`${manager.url}/app/tasks/${video}`);
   expect((await download("Video")).subarray(4, 8).toString()).toBe("ftyp");
   expect(readdirSync(folder).toSorted()).toEqual([`task-${id}.zip`, "video.mp4"]);
   expect(admin.complaints).toEqual([]);
+});
+
+/** What the folder has that the page chose, by name: the SHA-256 of each file. */
+async function filesInFolder({ page }: Visitor): Promise<Record<string, string>> {
+  return await page.evaluate(async () => {
+    const found: Record<string, string> = {};
+    const folder = await navigator.storage.getDirectory();
+    for await (const [name, handle] of folder.entries()) {
+      const bytes = await (await (handle as FileSystemFileHandle).getFile()).arrayBuffer();
+      const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+      found[name] = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    }
+    return found;
+  });
+}
+
+browserTest("files are saved one by one into a folder, and again only those that are missing or changed", async () => {
+  const settings = JSON.stringify({ width: 32, height: 18, samples: 1 });
+  const id = await submit(manager, "--type", "demo_render", "--settings", settings, "--frames", "1-6");
+  await untilStatus(manager, id, ["completed"]);
+  // A visitor of its own: the browser writes failed requests on the console.
+  const visitor = await newVisitor();
+  const { page, requests } = visitor;
+  await signIn(visitor, manager);
+  // Nobody can answer the browser's own dialog here. This folder is the page's own, with the same
+  // interface.
+  await page.addInitScript(() => {
+    Object.assign(globalThis, { showDirectoryPicker: async () => await navigator.storage.getDirectory() });
+  });
+  const open = async (): Promise<void> => {
+    await page.goto(`${manager.url}/app/tasks/${id}`);
+    await page.getByRole("button", { name: "Download all" }).click();
+  };
+  const save = async (outcome: string): Promise<string[]> => {
+    const from = requests.length;
+    await page.getByRole("button", { name: "Save into a folder" }).click();
+    await page.getByText(outcome, { exact: true }).waitFor();
+    return requests
+      .slice(from)
+      .filter((request) => request.endsWith("/file"))
+      .toSorted();
+  };
+  const fetched = (...frames: number[]): string[] => frames.map((frame) => `GET /tasks/${id}/frames/${frame}/file`);
+  const committed = async (): Promise<Record<string, string>> =>
+    Object.fromEntries((await filesOf(manager, id)).map(({ name, sha256 }) => [name, sha256]));
+
+  await open();
+  await page.getByText("6 files, ").waitFor();
+  expect(await violations(visitor)).toEqual([]);
+  expect(await save("6 files saved.")).toEqual(fetched(1, 2, 3, 4, 5, 6));
+  expect(await filesInFolder(visitor)).toEqual(await committed());
+  expect(await save("0 files saved, 6 already there.")).toEqual([]);
+
+  // One is missing, one is not whole, and one is rendered again, to the same size.
+  await page.evaluate(async () => {
+    const folder = await navigator.storage.getDirectory();
+    await folder.removeEntry("frame_0002.png");
+    const part = await (await folder.getFileHandle("frame_0003.png")).createWritable();
+    await part.write("half");
+    await part.close();
+  });
+  expect(await tablao(manager, "requeue", String(id), "--frames", "5")).toMatchObject({ code: 0 });
+  await untilStatus(manager, id, ["completed"]);
+  await open();
+  expect(await save("3 files saved, 3 already there.")).toEqual(fetched(2, 3, 5));
+  expect(await filesInFolder(visitor)).toEqual(await committed());
+
+  // A file that the manager does not give is named, and the others are saved. A request that gets no
+  // answer is made again.
+  await page.evaluate(async () => {
+    const folder = await navigator.storage.getDirectory();
+    for (const frame of [4, 5, 6]) await folder.removeEntry(`frame_000${frame}.png`);
+  });
+  const gone = { type: "/problems/not_found", title: "t", status: 404, code: "not_found", detail: "It is gone." };
+  await page.route(/\/frames\/4\/file$/, (route) =>
+    route.fulfill({ status: 404, contentType: "application/problem+json", body: JSON.stringify(gone) }),
+  );
+  await page.route(/\/frames\/6\/file$/, (route) => route.abort(), { times: 1 });
+  expect(await save("2 files saved, 3 already there.")).toEqual(fetched(4, 5, 6, 6));
+  await page.getByText("1 file could not be saved:").waitFor();
+  await page.getByText("frame_0004.png: It is gone.").waitFor();
+  const { "frame_0004.png": missing, ...others } = await committed();
+  expect(missing).toBeDefined();
+  expect(await filesInFolder(visitor)).toEqual(others);
+  await visitor.close();
 });
 
 browserTest("a link shows its task to another person and nothing more, until it is voided", async () => {

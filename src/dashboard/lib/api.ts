@@ -2,7 +2,8 @@
  * Calls to the manager. The session is a cookie that no script can read. The types of answers are
  * the protocol's own; the page does not check answers, because that would need zod.
  */
-import { ApiError, readAnswer } from "./problem.ts";
+import { isNoFile, type AnswerHead } from "../../protocol/answer-origin.ts";
+import { ApiError, errorOf, readAnswer } from "./problem.ts";
 import { noteTrouble } from "./trouble.ts";
 
 export type Method = "GET" | "POST" | "PATCH" | "PUT" | "DELETE";
@@ -27,23 +28,41 @@ export function whenUnauthorized(listener: () => void): void {
 export async function call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
-  let response: Response;
-  let text: string;
+  const response = await ask(path, {
+    method,
+    headers,
+    ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
+    ...(options.signal && { signal: options.signal }),
+  });
+  const text = await reached(response.text(), options.signal);
+  return noted(response, text, () => readAnswer(headOf(response), text) as T);
+}
+
+/**
+ * GET of bytes, which the caller reads. They are not put into the browser's cache. Throws as `call`
+ * does.
+ */
+export async function fetchBytes(path: string, options: Omit<CallOptions, "body">): Promise<Response> {
+  const response = await ask(path, { ...options, cache: "no-store" });
+  if (response.ok && !isNoFile(headOf(response))) return response;
+  const text = await reached(response.text(), options.signal);
+  return noted(response, text, () => {
+    throw errorOf(headOf(response), text);
+  });
+}
+
+async function ask(path: string, init: RequestInit & { signal?: AbortSignal }): Promise<Response> {
+  return await reached(fetch(path, { ...init, credentials: "same-origin" }), init.signal);
+}
+
+function headOf({ status, headers }: Response): AnswerHead {
+  return { status, header: (name) => headers.get(name) };
+}
+
+/** What `read` makes of an answer. An error concerns the session or the whole manager, too. */
+function noted<T>(response: Response, text: string, read: () => T): T {
   try {
-    response = await fetch(path, {
-      method,
-      headers,
-      credentials: "same-origin",
-      ...(options.body !== undefined && { body: JSON.stringify(options.body) }),
-      ...(options.signal && { signal: options.signal }),
-    });
-    text = await response.text();
-  } catch (thrown) {
-    if (options.signal?.aborted) throw thrown;
-    throw new ApiError(0, { code: "unreachable", detail: "The manager cannot be reached." });
-  }
-  try {
-    return readAnswer({ status: response.status, header: (name) => response.headers.get(name) }, text) as T;
+    return read();
   } catch (thrown) {
     if (thrown instanceof ApiError) {
       noteTrouble(thrown, response, text);
@@ -51,6 +70,16 @@ export async function call<T>(method: Method, path: string, options: CallOptions
       if (thrown.status === 401) onUnauthorized();
     }
     throw thrown;
+  }
+}
+
+/** What the network brought. Its failure becomes an `ApiError`, unless `signal` ended it. */
+async function reached<T>(what: Promise<T>, signal?: AbortSignal): Promise<T> {
+  try {
+    return await what;
+  } catch (thrown) {
+    if (signal?.aborted) throw thrown;
+    throw new ApiError(0, { code: "unreachable", detail: "The manager cannot be reached." });
   }
 }
 

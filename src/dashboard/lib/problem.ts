@@ -32,10 +32,15 @@ export function readAnswer(head: AnswerHead, text: string): unknown {
   } catch {
     // A page with 200: nobody but the manager says that something was done.
   }
+  throw errorOf(head, text);
+}
+
+/** The error of an answer that is no success, or no answer of the manager. */
+export function errorOf(head: AnswerHead, text: string): ApiError {
   const problem = ownProblem(head, text);
-  if (problem) throw new ApiError(status, problem);
+  if (problem) return new ApiError(head.status, problem);
   const detail = foreignAnswerText(head, text, "this page and the manager");
-  throw new ApiError(0, { code: "foreign", detail: `${detail[0]!.toUpperCase()}${detail.slice(1)}.` });
+  return new ApiError(0, { code: "foreign", detail: `${detail[0]!.toUpperCase()}${detail.slice(1)}.` });
 }
 
 /** The text to show for anything that was thrown. */

@@ -13,6 +13,7 @@ import type { Input } from "../../protocol/plan.ts";
 import type { AssetsMissing, AssetsStored, ArrivedParts } from "../lib/answers.ts";
 import { call, get } from "../lib/api.ts";
 import { ApiError, readAnswer } from "../lib/problem.ts";
+import { tryAgain } from "../lib/try-again.ts";
 import { Hasher, type Hashed } from "./hasher.ts";
 import type { Chosen } from "./files.ts";
 
@@ -20,13 +21,6 @@ import type { Chosen } from "./files.ts";
 const LANES = 3;
 /** The most hashes that `POST /assets/missing` takes. */
 const ASKED_AT_ONCE = 1_000;
-/**
- * With the pauses below, a request is given up after half a minute to a minute of pauses between
- * its tries.
- */
-const TRIES = 8;
-const PAUSE_MS = 1_000;
-const PAUSE_MAX_MS = 15_000;
 
 export interface SendProgress {
   phase: "hashing" | "uploading";
@@ -73,21 +67,6 @@ async function transfer<T>(
     signal.addEventListener("abort", abort);
     signal.throwIfAborted();
     request.send(body);
-  });
-}
-
-/** Whether an error may be gone at the next try. */
-function mayPass(thrown: unknown): boolean {
-  return thrown instanceof ApiError && (thrown.status === 0 || thrown.status === 429 || thrown.status >= 500);
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(new DOMException("stopped", "AbortError"));
-    });
   });
 }
 
@@ -221,21 +200,13 @@ export class Sender {
     await this.#again(() => call("POST", `${path}/assemble`, { body: { size, sha256 }, signal: this.#abort.signal }));
   }
 
-  /** Try a request until it succeeds, is refused, or has failed `TRIES` times. */
+  /** Try a request again while its failures may pass. */
   async #again<T>(what: () => Promise<T>): Promise<T> {
-    for (let tries = 1, wait = PAUSE_MS; ; tries++, wait = Math.min(PAUSE_MAX_MS, wait * 2)) {
-      this.#abort.signal.throwIfAborted();
-      try {
-        const answer = await what();
-        this.#progress.retrying = false;
-        return answer;
-      } catch (thrown) {
-        if (!mayPass(thrown) || tries === TRIES) throw thrown;
-        this.#progress.retrying = true;
-        this.#tell();
-        await pause(wait * (0.5 + Math.random() / 2), this.#abort.signal);
-      }
-    }
+    return await tryAgain(what, this.#abort.signal, (retrying) => {
+      if (this.#progress.retrying === retrying) return;
+      this.#progress.retrying = retrying;
+      this.#tell();
+    });
   }
 
   #count(key: string, sent: number): void {

@@ -262,7 +262,7 @@ export function Submit() {
           </button>
         ) : (
           <>
-            <div class="upload-bar">
+            <div class="transfer">
               <progress aria-label={t.uploadBar} max={Math.max(1, shown.total)} value={shown.done} />
               <span>
                 {(shown.phase === "hashing" ? t.hashing : t.uploading)(bytes(shown.done), bytes(shown.total))}

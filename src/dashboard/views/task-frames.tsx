@@ -5,7 +5,7 @@ import { FrameGrid } from "../grid/frame-grid.tsx";
 import { STATES } from "../lib/frame-map.ts";
 import { fittingPitch, PITCHES } from "../grid/layout.ts";
 import type { Selection } from "../lib/selection.ts";
-import { call, withQuery } from "../lib/api.ts";
+import { call } from "../lib/api.ts";
 import { count } from "../lib/format.ts";
 import type { LiveTask } from "../lib/live-task.ts";
 import { Icon } from "../parts/icons.tsx";
@@ -13,6 +13,7 @@ import { Mark } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { attempt, say } from "../parts/messages.tsx";
 import { text } from "../text.ts";
+import { DownloadDialog } from "./download-dialog.tsx";
 
 interface Props {
   live: LiveTask;
@@ -20,15 +21,18 @@ interface Props {
   selection: Selection;
   /** Whether the frames may be changed. */
   mayChange: boolean;
-  mayZip: boolean;
+  /** Whether the viewer may download many files at once. */
+  mayDownload: boolean;
   onOpen: () => void;
 }
 
-export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen }: Props) {
+export function TaskFrames({ live, taskId, selection, mayChange, mayDownload, onOpen }: Props) {
   const t = text.grid;
   const filter = useSignal<ReadonlySet<FrameState>>(new Set());
   const pitch = useSignal<number | null>(null);
   const list = useSignal("");
+  /** The frames whose download is open. */
+  const downloading = useSignal<readonly string[] | null>(null);
   const map = live.map.value;
   void live.version.value;
   const act = async (status: "requeue" | "skip"): Promise<void> => {
@@ -55,7 +59,6 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
     filter.value = next;
   };
   const selected = selection.size.value;
-  const zipList = mayZip && selected > 0 && map?.anyIn("done", selection.mask) ? map.lists(selection.mask) : [];
   const hiddenAll =
     filter.value.size > 0 &&
     map !== null &&
@@ -113,7 +116,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
           <span aria-hidden="true">{narrow.value ? t.keysTouch : t.keysShort}</span>
           <span class="hidden-text">{t.keys}</span>
         </p>
-        {(mayChange || mayZip) && (
+        {(mayChange || mayDownload) && (
           <div class="selection-bar">
             <form
               class="list-field"
@@ -152,10 +155,10 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
                   </button>
                 </>
               )}
-              {zipList.length === 1 && (
-                <a class="button" href={withQuery(`/tasks/${taskId}/zip`, { frames: zipList[0]! })} download>
-                  {t.zip}
-                </a>
+              {mayDownload && selected > 0 && map?.anyIn("done", selection.mask) && (
+                <button type="button" class="button" onClick={() => (downloading.value = map.lists(selection.mask))}>
+                  {t.download}
+                </button>
               )}
               {selected > 0 && (
                 <button type="button" class="button plain" onClick={() => selection.clear()}>
@@ -164,6 +167,9 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayZip, onOpen 
               )}
             </div>
           </div>
+        )}
+        {downloading.value !== null && (
+          <DownloadDialog taskId={taskId} frames={downloading.value} onClose={() => (downloading.value = null)} />
         )}
       </div>
     </section>

@@ -13,6 +13,7 @@ import { TaskStateMark } from "../parts/marks.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { Strip } from "../parts/progress.tsx";
 import { spread, text } from "../text.ts";
+import { DownloadDialog } from "./download-dialog.tsx";
 import { framesPerHour, isOpen, nameOfTask } from "./farm-rules.ts";
 import { HistoryNotes } from "./history-notes.tsx";
 import { ShareDialog } from "./share-dialog.tsx";
@@ -27,7 +28,7 @@ interface Props {
 
 function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
   const t = text.task;
-  const open = useSignal<"share" | "cancel" | "remove" | "why" | null>(null);
+  const open = useSignal<"share" | "cancel" | "remove" | "why" | "download" | null>(null);
   const close = (): void => {
     open.value = null;
   };
@@ -41,12 +42,11 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
   const running = isOpen(task);
   const makesFiles = task.format !== "";
   useEffect(() => {
-    // If this fails, a video is offered as a zip with one file, which works, too.
+    // If this fails, a video is offered as a download of one file, which works, too.
     if (makesFiles && taskTypes.peek() === null) loadTaskTypes().catch(() => undefined);
   }, [makesFiles]);
   const isVideo = makesVideo(task.type);
-  // A video is one file and needs no zip.
-  const download = isVideo ? `/tasks/${task.id}/frames/${task.frame_list}/file` : `/tasks/${task.id}/zip`;
+  const isReady = task.frames.done > 0;
   return (
     <div class="actions">
       {running && (
@@ -54,18 +54,26 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
           {t.why}
         </button>
       )}
-      {makesFiles && (
-        // Until the first frame is done the link has no address: it takes its place, so nothing
-        // moves, and does nothing.
-        <a
-          class="button"
-          {...(task.frames.done > 0 ? { href: download, download: true } : { "aria-disabled": true })}
-          role="link"
-        >
-          <Icon name="down" />
-          {isVideo ? t.video : t.zip}
-        </a>
-      )}
+      {makesFiles &&
+        // Until the first frame is done these do nothing, and take their place, so that nothing
+        // moves.
+        (isVideo ? (
+          <a
+            class="button"
+            {...(isReady
+              ? { href: `/tasks/${task.id}/frames/${task.frame_list}/file`, download: true }
+              : { "aria-disabled": true })}
+            role="link"
+          >
+            <Icon name="down" />
+            {t.video}
+          </a>
+        ) : (
+          <button type="button" class="button" disabled={!isReady} onClick={() => (open.value = "download")}>
+            <Icon name="down" />
+            {t.download}
+          </button>
+        ))}
       {mayChange && (
         <>
           <button type="button" class="button" onClick={() => (open.value = "share")}>
@@ -104,6 +112,7 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
           )}
         </>
       )}
+      {open.value === "download" && <DownloadDialog taskId={task.id} frames={null} onClose={close} />}
       {open.value === "share" && <ShareDialog taskId={task.id} onClose={close} />}
       {open.value === "why" && <WhyDialog of="tasks" id={task.id} onClose={close} />}
       {open.value === "cancel" && (

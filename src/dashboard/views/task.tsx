@@ -90,7 +90,7 @@ export function TaskSheet({ id, full }: SheetProps) {
       taskId={id}
       selection={selection}
       mayChange={allowed}
-      mayZip={full && makesFiles}
+      mayDownload={full && makesFiles}
       onOpen={() => document.querySelector("#frame-title")?.scrollIntoView({ block: "nearest" })}
     />
   );
