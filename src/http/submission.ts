@@ -117,7 +117,6 @@ function definitionOf(compiled: Compiled, tags: readonly string[]): CompiledDefi
     frame_list: formatFrameList(description.frames),
     format: description.format,
     needs: needsOf(compiled, tags),
-    inputs: description.inputs,
     input_task: description.inputTask,
     files_per_frame: description.filesPerFrame,
   };

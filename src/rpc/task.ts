@@ -23,7 +23,6 @@ import type {
 } from "../protocol/lease.ts";
 import type { Timings } from "../protocol/live.ts";
 import type { Needs } from "../protocol/needs.ts";
-import type { Input } from "../protocol/plan.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import type { Dependency, Frame, FrameState, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
@@ -42,7 +41,6 @@ export interface TaskDefinition {
   frame_list: string;
   format: string;
   needs: Needs;
-  inputs: Input[];
   input_task: number | null;
   /** The files that every rendered frame must have (P11). */
   files_per_frame: 0 | 1;
@@ -64,7 +62,7 @@ export interface TaskDefinition {
  */
 export type CompiledDefinition = Pick<
   TaskDefinition,
-  "settings" | "frame_list" | "format" | "needs" | "inputs" | "input_task" | "files_per_frame"
+  "settings" | "frame_list" | "format" | "needs" | "input_task" | "files_per_frame"
 >;
 
 /** The calling worker; `id` comes from its token. */

@@ -311,7 +311,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
 
   #acceptsRestore(): boolean {
     const empty = this.#transactor.committed === null;
-    if (empty) this.#store.migrate();
+    if (empty) this.#store.acceptRows();
     return empty;
   }
 

@@ -22,7 +22,6 @@ export function definitionOf(
     frame_list: formatFrameList(description.frames),
     format: description.format,
     needs: needsOf(compiled.value, []),
-    inputs: description.inputs,
     input_task: description.inputTask,
     files_per_frame: description.filesPerFrame,
     priority: 50,

@@ -10,7 +10,6 @@ const COMPILED: CompiledDefinition = {
   frame_list: "1-20",
   format: "PNG",
   needs: { type: "demo_render", programs: [], tags: [], allow_exec: false, allow_autoexec: false },
-  inputs: [],
   input_task: null,
   files_per_frame: 1,
 };

@@ -1,6 +1,7 @@
 /**
  * SQL of one task's object. Its tables:
- *   definition  one row: the submission, compiled
+ *   definition  one row: the submission, compiled (`definition-store.ts`)
+ *   definition_parts  the settings of a submission that is too long for one row
  *   record      one row: the ledger, the deferred work, and the recent history events that are not
  *               in D1 yet
  *   leases      live leases for which the record's row has no room, many to a row; empty with less
@@ -19,9 +20,11 @@
 import { usedUpQuota } from "../../platform/quota.ts";
 import { all, first, migrate, run, schemaStep } from "../../platform/sql.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
+import { deleteDefinition, makePartsTable, readDefinition, saveDefinition } from "./definition-store.ts";
 import { apply, DirtyTracker, type Delta } from "./write-ahead-log.ts";
 import { termsOf, type FrameTable, type FrameEntry } from "../rules/ledger.ts";
 import { PAGE_FRAMES, FramePages } from "./frame-pages.ts";
+import { inRows, MAX_ROW_CHARS } from "./long-values.ts";
 import { recordFrom } from "./record.ts";
 import type { TaskRecord } from "../rules/record.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
@@ -49,11 +52,6 @@ const MAX_WAL_CHARS = 4_000_000;
  * checkpoint costs what they cost.
  */
 const WAL_ROW_CHARS = 2_048;
-/**
- * Longer values are put into several rows. A row may hold 2 MB on Cloudflare, and a character may
- * take 4 bytes.
- */
-const MAX_ROW_CHARS = 500_000;
 /**
  * Above so many changed frames per transition, a checkpoint is written: a delta would write the
  * same entries twice.
@@ -124,8 +122,8 @@ export class TaskStore {
       return true;
     } catch (error) {
       if (usedUpQuota(error)) throw error;
-      for (const table of ["definition", "record", "leases", "pages", "journal"])
-        run(this.#sql, `DELETE FROM ${table}`);
+      deleteDefinition(this.#sql);
+      for (const table of ["record", "leases", "pages", "journal"]) run(this.#sql, `DELETE FROM ${table}`);
       return false;
     }
   }
@@ -135,16 +133,19 @@ export class TaskStore {
     migrate(this.#storage, SCHEMA);
   }
 
-  definition(): TaskDefinition {
-    return JSON.parse(first<{ json: string }>(this.#sql, "SELECT json FROM definition")!.json) as TaskDefinition;
+  /** Make every table that a backup may have rows of. */
+  acceptRows(): void {
+    this.migrate();
+    makePartsTable(this.#sql);
   }
 
+  definition(): TaskDefinition {
+    return readDefinition(this.#sql);
+  }
+
+  /** Call inside one `transactionSync`. */
   saveDefinition(definition: TaskDefinition): void {
-    run(
-      this.#sql,
-      "INSERT INTO definition (id, json) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET json = excluded.json",
-      JSON.stringify(definition),
-    );
+    saveDefinition(this.#sql, definition);
   }
 
   /**
@@ -347,20 +348,6 @@ export class TaskStore {
 function inParts({ ledger, ...rest }: TaskRecord): [string, string[]] {
   const parts = inRows(ledger.leases).map(({ json }) => json);
   return [JSON.stringify({ ...rest, ledger: { ...ledger, leases: [] } }), parts];
-}
-
-/** Items in their order, as JSON lists that fit into a row each. */
-function inRows<T>(items: Iterable<T>): { items: T[]; json: string }[] {
-  const rows: { items: T[]; texts: string[]; chars: number }[] = [];
-  for (const item of items) {
-    const text = JSON.stringify(item);
-    let row = rows.at(-1);
-    if (!row || row.chars + text.length > MAX_ROW_CHARS) rows.push((row = { items: [], texts: [], chars: 0 }));
-    row.items.push(item);
-    row.texts.push(text);
-    row.chars += text.length + 1;
-  }
-  return rows.map((row) => ({ items: row.items, json: `[${row.texts.join()}]` }));
 }
 
 /**

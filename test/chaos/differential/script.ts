@@ -184,8 +184,8 @@ export class CallScript {
   #settings(): [object, typeof ADMIN, object] {
     const frames = this.rng.pick(LISTS)[0];
     const { type } = this.definition;
-    const { settings, frame_list, format, needs, inputs, input_task, files_per_frame } = defined(type, frames);
-    const compiled = { settings, frame_list, format, needs, inputs, input_task, files_per_frame };
+    const { settings, frame_list, format, needs, input_task, files_per_frame } = defined(type, frames);
+    const compiled = { settings, frame_list, format, needs, input_task, files_per_frame };
     const action = this.rng.pick([{}, { status: "skip", frames: "999" }, { status: "pause" }]);
     return [{ settings: { frames }, ...action }, ADMIN, compiled];
   }
