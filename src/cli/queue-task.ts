@@ -5,9 +5,26 @@ import { videoInput, videoSubmission } from "../compilers/ffmpeg-video.ts";
 import { taskSchema, type Task } from "../protocol/task.ts";
 import { CliError, EXIT } from "./failure.ts";
 
-/** The call is repeated when its reply is lost; the key keeps that from queueing the task twice. */
-export async function queueTask(client: ManagerClient, body: Record<string, unknown>): Promise<Task> {
-  return await client.call(taskSchema, "POST", "/tasks", { json: body, headers: { "idempotency-key": randomUUID() } });
+/**
+ * How long the manager may take to answer. It looks up every input; a manager of an earlier release
+ * does so one by one, six at a time, which takes 17 ms each where a look-up takes 100. A shorter
+ * time would give up a submission whose files have all been sent.
+ */
+const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS_PER_INPUT = 30;
+/** How long a submission with files is tried: their upload may have taken hours. */
+const RETRY_FOR_MS = 2 * 60_000;
+
+/**
+ * The call is repeated when its reply is lost; the key keeps that from queueing the task twice.
+ * `inputs`: how many files the body names.
+ */
+export async function queueTask(client: ManagerClient, body: Record<string, unknown>, inputs = 0): Promise<Task> {
+  return await client.call(taskSchema, "POST", "/tasks", {
+    json: body,
+    headers: { "idempotency-key": randomUUID() },
+    ...(inputs > 0 && { timeoutMs: TIMEOUT_MS + inputs * TIMEOUT_MS_PER_INPUT, retryForMs: RETRY_FOR_MS }),
+  });
 }
 
 /**

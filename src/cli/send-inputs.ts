@@ -5,9 +5,11 @@
 import { hashFile, type FileHash } from "../client/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { FileChanged, sendAsset } from "../client/upload.ts";
+import { chunksOf } from "../lib/chunks.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { SumBy } from "../lib/sum-by.ts";
 import { batchesOf } from "../protocol/asset-batch.ts";
+import { ASKED_AT_ONCE } from "../protocol/constants.ts";
 import { missingResultSchema } from "../protocol/file.ts";
 import type { Input } from "../protocol/plan.ts";
 import { CliError, EXIT } from "./failure.ts";
@@ -21,9 +23,7 @@ import { bytes, count } from "./text.ts";
  * connections already.
  */
 const CONCURRENCY = 3;
-/** Hashes in one request; the most that the manager takes. */
-const ASKED_AT_ONCE = 1_000;
-/** How long a call is tried: an upload of hours must survive a short outage. */
+/** How long a call is tried: hashing or an upload of hours must survive a short outage. */
 const RETRY_FOR_MS = 2 * 60_000;
 
 export interface Sent {
@@ -142,10 +142,10 @@ async function hashAll(inputs: readonly LocalInput[], quiet: boolean): Promise<F
 
 async function missingOf(client: ManagerClient, hashes: string[]): Promise<Set<string>> {
   const missing = new Set<string>();
-  for (let i = 0; i < hashes.length; i += ASKED_AT_ONCE) {
-    const json = { sha256: hashes.slice(i, i + ASKED_AT_ONCE) };
-    const answer = await client.call(missingResultSchema, "POST", "/assets/missing", { json });
-    for (const sha256 of answer.missing) missing.add(sha256);
+  for (const sha256 of chunksOf(hashes, ASKED_AT_ONCE)) {
+    const options = { json: { sha256 }, retryForMs: RETRY_FOR_MS };
+    const answer = await client.call(missingResultSchema, "POST", "/assets/missing", options);
+    for (const one of answer.missing) missing.add(one);
   }
   return missing;
 }

@@ -1,18 +1,16 @@
 /** Settings about files: the assets that a submitter sends for a task. */
 import { z } from "zod";
+import { MAX_INPUTS } from "../protocol/constants.ts";
 import { inputSchema, type Input } from "../protocol/plan.ts";
 import { complain, type IssueSink } from "./frame-settings.ts";
 
 /**
- * The limit is our own. The list is stored with the task and sent with every lease, so a longer
- * list would slow down every claim; a scene with more files should be packed.
- */
-const MAX_ASSETS = 10_000;
-
-/**
  * The files that a submitter sends for a task: paths in the input folder, with hashes and sizes.
  */
-export const assetsSchema = z.array(inputSchema).max(MAX_ASSETS).default([]);
+export const assetsSchema = z
+  .array(inputSchema)
+  .max(MAX_INPUTS, `must have at most ${MAX_INPUTS} files: pack textures into the scene, or send fewer folders`)
+  .default([]);
 
 /**
  * The form of a path by which Windows and macOS compare it: two paths with the same form are one

@@ -369,6 +369,7 @@ export const text = {
     main: "Scene",
     mainHint: (extension: string) => `There are several ${extension} files. Which one should be rendered?`,
     noFile: (extension: string) => `Drop a ${extension} file first.`,
+    tooMany: (what: string, advice: string) => `Too many files: ${what}. ${advice}`,
     clear: "Remove all",
     name: "Name",
     priority: "Priority",

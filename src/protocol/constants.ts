@@ -32,6 +32,26 @@ export type ParserName = (typeof PARSER_NAMES)[number];
 export const PART_BYTES = 32 * 1024 * 1024;
 
 /**
+ * The most inputs of a task. The limit is our own. The list is stored with the task and sent with
+ * every lease, so a longer list would slow down every claim.
+ */
+export const MAX_INPUTS = 10_000;
+
+/**
+ * The most hashes that our clients put into one `POST /assets/missing`; the manager takes 1,000.
+ * Where the index of inputs cannot answer, it looks each of them up in R2, and a request of the
+ * free plan may make 1,000 calls to Cloudflare's services
+ * (https://developers.cloudflare.com/workers/platform/limits/#subrequests).
+ */
+export const ASKED_AT_ONCE = 900;
+
+/**
+ * The most bytes of a JSON or form body. The log of a lease (1 MB) with its receipts fits; a lower
+ * value would refuse such a completion. Files have routes of their own.
+ */
+export const MAX_BODY_BYTES = 2 * 1024 * 1024;
+
+/**
  * Close code of a live socket: the session is over or its token was revoked. The page must sign in
  * again before it connects again; with another code, pages of other versions would connect again at
  * once.

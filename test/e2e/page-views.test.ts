@@ -20,6 +20,7 @@ import {
   violations,
   type Visitor,
 } from "../support/browser.ts";
+import { MAX_INPUTS } from "../../src/protocol/constants.ts";
 import { assetsStoredSchema } from "../../src/protocol/file.ts";
 import { timingsSchema } from "../../src/protocol/live.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
@@ -407,6 +408,29 @@ browserTest("many small files travel together; one that a batch does not store i
   const sent = requests.slice(from).filter((request) => /^(PUT|POST) \/assets/.test(request));
   expect(sent.toSorted()).toEqual(["POST /assets", "POST /assets", "POST /assets/missing", `PUT /assets/${refused}`]);
   await page.getByRole("heading", { name: "small" }).waitFor();
+  expect(admin.complaints).toEqual([]);
+});
+
+browserTest("P10: more files than a task takes are refused before one is read or sent", async () => {
+  const { page, requests } = admin;
+  await page.goto(`${manager.url}/app/submit`);
+  await page.getByLabel("Frames", { exact: true }).waitFor();
+  const input = page.locator(".drop input").first();
+  await input.evaluate((element: HTMLInputElement, count) => {
+    const chosen = new DataTransfer();
+    chosen.items.add(new File(["BLENDER"], "many.blend"));
+    for (let i = 0; i < count; i++) chosen.items.add(new File([], `${i}.vdb`));
+    element.files = chosen.files;
+    element.dispatchEvent(new Event("change", { bubbles: true }));
+  }, MAX_INPUTS);
+  await page.getByText(`+ ${MAX_INPUTS + 1 - 8}`).waitFor();
+  const from = requests.length;
+  await page.getByRole("button", { name: "Submit" }).click();
+  const told = page
+    .getByRole("alert")
+    .getByText("Too many files: a task takes at most 10000 files, and these are 10001.");
+  await told.waitFor();
+  expect(requests.slice(from).filter((request) => /^(PUT|POST) /.test(request))).toEqual([]);
   expect(admin.complaints).toEqual([]);
 });
 

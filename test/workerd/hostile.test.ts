@@ -4,7 +4,7 @@
  */
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { MAX_FAILURES } from "../../src/http/server/auth.ts";
-import { MAX_BODY_BYTES } from "../../src/http/server/input.ts";
+import { MAX_BODY_BYTES } from "../../src/protocol/constants.ts";
 import { ROUTES } from "../../src/http/routes/index.ts";
 import { claim, finish, fresh, freshAddress, newRender, upload, uploadOf } from "./api-farm.ts";
 import { ADMIN_TOKEN, HOST, newTask, newToken, newWorker, okJson, problem, send, type Sent } from "./http-client.ts";

@@ -3,9 +3,11 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { uploadTo } from "../../client/upload.ts";
+import { chunksOf } from "../../lib/chunks.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { batchesOf } from "../../protocol/asset-batch.ts";
 import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
+import { ASKED_AT_ONCE } from "../../protocol/constants.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
 import { snapshotOf } from "../../protocol/task-snapshot.ts";
 import { BackupFolder, type BackupManifest } from "../backup-folder.ts";
@@ -18,8 +20,6 @@ const RETRY_FOR_MS = 2 * 60_000;
 /** Since this format, backups have the part `totals`. */
 const TOTALS_FORMAT = 2;
 const CONCURRENCY = 4;
-/** Hashes in one request; the most that the manager takes. */
-const ASKED_AT_ONCE = 1_000;
 /**
  * Characters of rows in one request: far below what a manager takes, even at four bytes a
  * character.
@@ -97,14 +97,12 @@ class Restore {
       const { sha256, size } = backupAssetSchema.parse(row);
       assets.set(sha256, { sha256, size, file: this.#folder.file(sha256) });
     }
-    const hashes = [...assets.keys()];
-    for (let at = 0; at < hashes.length; at += ASKED_AT_ONCE) {
-      const json = { sha256: hashes.slice(at, at + ASKED_AT_ONCE) };
+    for (const sha256 of chunksOf([...assets.keys()], ASKED_AT_ONCE)) {
       const { missing } = await this.#client.call(missingResultSchema, "POST", "/assets/missing", {
-        json,
+        json: { sha256 },
         retryForMs: RETRY_FOR_MS,
       });
-      const { batches, single } = batchesOf(missing.flatMap((sha256) => assets.get(sha256) ?? []));
+      const { batches, single } = batchesOf(missing.flatMap((one) => assets.get(one) ?? []));
       await mapConcurrent([...single.map((file) => [file]), ...batches], CONCURRENCY, (files) => this.#files(files));
     }
   }

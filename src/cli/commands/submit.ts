@@ -6,6 +6,7 @@ import { ManagerError } from "../../client/manager-client.ts";
 import { compileResolved, findCompiler, resolveSubmission, typeForFile } from "../../compilers/index.ts";
 import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
+import { whyTooManyInputs } from "../../protocol/input-limits.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
 import { decimal, flagsOf, frameList, collect, idArgument, contextOf, whole, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
@@ -112,6 +113,7 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
   const type = flags.type ?? (file === undefined ? undefined : typeForFile(file));
   checkFlags(file, type, flags);
   const inputs = file === undefined ? [] : await collectInputs(file, flags.include ?? []);
+  mustBeFewEnough(inputs);
   if (file !== undefined && findCompiler(type!)?.takesFile === ".blend") await mustBeBlend(file);
   const { client, out } = contextOf(command);
 
@@ -124,7 +126,8 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
     settings["assets"] = sent.assets;
   }
   const name = flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)));
-  const task = await queueTask(client, { ...submission(flags), type, settings, ...(name !== undefined && { name }) });
+  const body = { ...submission(flags), type, settings, ...(name !== undefined && { name }) };
+  const task = await queueTask(client, body, inputs.length);
   const video = flags.video === true ? await submitVideo(client, task, flags.fps, name) : undefined;
   if (!out.json) printQueued(out, task, video, flags.wait === true);
   if (flags.wait !== true) {
@@ -156,6 +159,12 @@ function checkFlags(file: string | undefined, type: string | undefined, flags: S
     throw usage("--frames says which frames to render", "For example: --frames 1-250");
   if (file === undefined && flags.include !== undefined) throw usage("--include goes with a .blend");
   if (flags.fps !== undefined && flags.video !== true) throw usage("--fps goes with --video");
+}
+
+/** Throws `CliError` for more files than a task can have, before any of them is hashed or sent. */
+function mustBeFewEnough(inputs: readonly LocalInput[]): void {
+  const tooMany = whyTooManyInputs(inputs.map((input) => input.path));
+  if (tooMany) throw new CliError(EXIT.usage, tooMany.what, tooMany.advice);
 }
 
 /**

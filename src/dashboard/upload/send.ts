@@ -5,10 +5,11 @@
  * - Large files travel in parts. A part that has arrived is not sent again, so a stop or a network
  *   failure costs the parts that were under way, and no more.
  */
+import { chunksOf } from "../../lib/chunks.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
-import { PART_BYTES } from "../../protocol/constants.ts";
+import { ASKED_AT_ONCE, PART_BYTES } from "../../protocol/constants.ts";
 import type { Input } from "../../protocol/plan.ts";
 import type { AssetsMissing, AssetsStored, ArrivedParts } from "../lib/answers.ts";
 import { call, get } from "../lib/api.ts";
@@ -19,8 +20,6 @@ import type { Chosen } from "./files.ts";
 
 /** Requests at a time: enough to hide the time between a request and its answer on a fast line. */
 const LANES = 3;
-/** The most hashes that `POST /assets/missing` takes. */
-const ASKED_AT_ONCE = 1_000;
 
 export interface SendProgress {
   phase: "hashing" | "uploading";
@@ -141,12 +140,11 @@ export class Sender {
 
   async #missingOf(hashes: readonly string[]): Promise<Set<string>> {
     const missing = new Set<string>();
-    for (let at = 0; at < hashes.length; at += ASKED_AT_ONCE) {
-      const body = { sha256: hashes.slice(at, at + ASKED_AT_ONCE) };
+    for (const sha256 of chunksOf(hashes, ASKED_AT_ONCE)) {
       const answer = await this.#again(() =>
-        call<AssetsMissing>("POST", "/assets/missing", { body, signal: this.#abort.signal }),
+        call<AssetsMissing>("POST", "/assets/missing", { body: { sha256 }, signal: this.#abort.signal }),
       );
-      for (const sha256 of answer.missing) missing.add(sha256);
+      for (const one of answer.missing) missing.add(one);
     }
     return missing;
   }

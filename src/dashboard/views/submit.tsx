@@ -4,6 +4,7 @@
  */
 import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { whyTooManyInputs } from "../../protocol/input-limits.ts";
 import type { Task } from "../../protocol/task.ts";
 import type { SettingsFiles } from "../lib/answers.ts";
 import { call } from "../lib/api.ts";
@@ -142,10 +143,18 @@ export function Submit() {
     }
     return settings;
   };
+  /** Why these files cannot be submitted; null when they can. */
+  const whyNotThese = (): string | null => {
+    if (!takesFile) return null;
+    if (scene.value === "") return t.noFile(extension.value!);
+    const tooMany = whyTooManyInputs(files.value.map(({ path }) => path));
+    return tooMany && t.tooMany(tooMany.what, tooMany.advice);
+  };
   const send = async (): Promise<void> => {
     problem.value = null;
-    if (takesFile && scene.value === "") {
-      problem.value = new Error(t.noFile(extension.value!));
+    const refusal = whyNotThese();
+    if (refusal !== null) {
+      problem.value = new Error(refusal);
       return;
     }
     try {

@@ -1,9 +1,10 @@
 import { describe, expect, it, vi } from "vitest";
 import { z } from "zod";
+import { MAX_BODY_BYTES } from "../../protocol/constants.ts";
 import { taskSubmitSchema } from "../../protocol/task.ts";
 import { workerPatchSchema, workerRegisterSchema } from "../../protocol/worker.ts";
 import { MAX_BODY_MS } from "./body.ts";
-import { MAX_BODY_BYTES, readBody, readQuery } from "./input.ts";
+import { readBody, readQuery } from "./input.ts";
 
 const FORM = "application/x-www-form-urlencoded";
 

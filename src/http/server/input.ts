@@ -4,16 +4,11 @@
  */
 import { z } from "zod";
 import { err, ok, type Result } from "../../lib/result.ts";
+import { MAX_BODY_BYTES } from "../../protocol/constants.ts";
 import { fieldErrors } from "../../protocol/field-errors.ts";
 import type { FieldError, Refusal } from "../../protocol/problem.ts";
 import { readTextWithin } from "./body.ts";
 import { invalidFields } from "../../platform/problem-response.ts";
-
-/**
- * Largest JSON or form body. The log of a lease (1 MB) with its receipts fits; a lower value would
- * refuse such a completion. Files have routes of their own.
- */
-export const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
 /**
  * Schemas walk a value by recursion: without a limit, a body of 100,000 brackets would exhaust the
