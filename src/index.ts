@@ -2,6 +2,7 @@
  * The manager's Worker: it takes requests and the daily cron trigger (`triggers` in wrangler.toml),
  * and exports the classes of the Durable Objects.
  */
+import { tendInputIndex } from "./files/fill-input-index.ts";
 import { sweepStaleUploads } from "./files/sweep.ts";
 import { tidyHistory } from "./history/retention.ts";
 import { buildRouter } from "./http/server/router.ts";
@@ -19,9 +20,9 @@ const fetch = buildRouter(ROUTES);
 export default {
   fetch,
   /**
-   * Once a day: deletes uploads that were begun and never finished, and takes care of the history.
-   * A job that fails keeps no other from its work. Throws in the end, so that the platform shows
-   * it.
+   * Once a day: deletes uploads that were begun and never finished, takes care of the history, and
+   * completes the index of inputs. A job that fails keeps no other from its work. Throws in the end,
+   * so that the platform shows it.
    */
   async scheduled(controller, env) {
     const nowMs = controller.scheduledTime;
@@ -31,6 +32,7 @@ export default {
         const days = await callRegistry(env, (registry) => registry.getSetting("history_days"));
         return await tidyHistory(env.HISTORY, days.ok ? keepDaysOf(days.value) : null, nowMs);
       }),
+      await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
     ].filter((failure) => failure !== null);
     if (failures.length > 0) throw new Error(failures.join("; "));
   },

@@ -5,6 +5,7 @@
  * - `tasks/<id>/<attempt>/<name>`: an output
  * - `parts/<key>/<upload>/…`: the parts of the large file with that key
  * - `uploads/<key>`: the record of an upload in parts that is not finished
+ * - `unindexed/<sha256>`: an input whose row in the index of inputs could not be written yet
  */
 
 /** Records of unfinished uploads, which the daily sweep lists. */
@@ -16,6 +17,14 @@ export const ASSETS_PREFIX = "assets/";
 /** An input, by its content. */
 export function assetKey(sha256: string): string {
   return `${ASSETS_PREFIX}${sha256}`;
+}
+
+/** Markers of inputs that are stored and not in the index (`stored-inputs.ts`). */
+export const UNINDEXED_PREFIX = "unindexed/";
+
+/** The marker of an input that is not in the index. */
+export function unindexedKey(sha256: string): string {
+  return `${UNINDEXED_PREFIX}${sha256}`;
 }
 
 /** An output of one attempt. The name has passed `fileNameSchema`: it holds no slash. */

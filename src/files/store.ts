@@ -1,8 +1,6 @@
 /** Storing one object, whole or not at all. R2 checks the hash while the bytes stream through. */
-import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
-import { ASSETS_PREFIX } from "./keys.ts";
 
 export interface Upload {
   key: string;
@@ -148,39 +146,4 @@ function whyRefused(error: unknown, broken: unknown, upload: Upload): Refusal {
 export function storageRefusal(verb: string, error: unknown): Refusal {
   console.warn(`R2 ${verb} failed: ${error instanceof Error ? error.message : String(error)}`);
   return { code: "overloaded", detail: "The file storage did not answer as it should; try again shortly." };
-}
-
-/**
- * Existence checks in flight. A Worker has six connections; with more checks waiting, none of them
- * is idle.
- */
-const HEADS_AT_ONCE = 20;
-/**
- * A page of a listing is worth it for this many keys: it costs twelve checks in money, and thirty
- * (six at a time) in time.
- */
-const LIST_FOR = 40;
-
-/**
- * Which of these assets' keys have no object, in the order given. The bucket is listed page by page
- * for as long as a page decides enough of the keys; the rest is checked one by one. Most buckets
- * fit into a few pages, and in a large one the first page shows that listing does not pay.
- */
-export async function missingKeys(bucket: R2Bucket, keys: readonly string[]): Promise<string[]> {
-  const present = new Set<string>();
-  let open = keys.toSorted();
-  while (open.length >= LIST_FOR) {
-    // A listing begins after `startAfter`, so that is a text just before the first key.
-    const page = await bucket.list({ prefix: ASSETS_PREFIX, startAfter: open[0]!.slice(0, -1) });
-    for (const { key } of page.objects) present.add(key);
-    const last = page.truncated ? (page.objects.at(-1)?.key ?? "") : null;
-    const left = last === null ? [] : open.filter((key) => key > last);
-    const decided = open.length - left.length;
-    open = left;
-    if (decided < LIST_FOR) break;
-  }
-  await mapConcurrent(open, HEADS_AT_ONCE, async (key) => {
-    if (await bucket.head(key)) present.add(key);
-  });
-  return keys.filter((key) => !present.has(key));
 }

@@ -3,8 +3,7 @@
  * object.
  */
 import { compileResolved, needsOf, resolveSubmission, type Compiled, type Submission } from "../compilers/index.ts";
-import { assetKey } from "../files/keys.ts";
-import { sizeOf } from "../files/store.ts";
+import { sizesOfInputs } from "../files/stored-inputs.ts";
 import type { Env } from "../rpc/env.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { err, ok, type Result } from "../lib/result.ts";
@@ -22,8 +21,8 @@ import { invalidFields } from "../platform/problem-response.ts";
 /** Name of the setting that holds the lease of tasks that ask for none, in seconds. */
 const LEASE_SETTING = "lease_s";
 /**
- * The platform lets one request keep six connections open. More look-ups at a time would only wait
- * for each other.
+ * Tasks that are looked up at a time. The platform lets one request keep six connections open; more
+ * look-ups would only wait for each other.
  */
 const LOOK_UPS = 6;
 
@@ -106,7 +105,9 @@ async function compileFor(env: Env, submission: Submission): Promise<Result<Comp
   if (!compiled.ok) return compiled;
   const { inputs, inputTask } = compiled.value.description;
   const wanted = inputTask === null ? [] : [{ task: inputTask, field: "settings.task" }];
-  const missing = (await Promise.all([missingByField(env, wanted), missingAssets(env, inputs)])).flat();
+  const [tasks, assets] = await Promise.all([missingByField(env, wanted), missingAssets(env, inputs)]);
+  if (!assets.ok) return assets;
+  const missing = [...tasks, ...assets.value];
   return missing.length > 0 ? err(invalidFields(missing)) : compiled;
 }
 
@@ -158,13 +159,13 @@ async function missingByField(env: Env, wanted: readonly { task: number; field: 
   );
 }
 
-async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldError[]> {
-  const bySha = new Map(inputs.map((input) => [input.sha256, input]));
-  const hashes = [...bySha.keys()];
-  const heads = await mapConcurrent(hashes, LOOK_UPS, async (sha256) => await env.FILES.head(assetKey(sha256)));
-  const sizes = new Map(heads.flatMap((head, index) => (head ? [[hashes[index]!, sizeOf(head)]] : [])));
-  return inputs.flatMap((input, index): FieldError[] => {
-    const size = sizes.get(input.sha256);
+/** Refusal: `overloaded`, when it cannot be known at present which inputs are stored. */
+async function missingAssets(env: Env, inputs: readonly Input[]): Promise<Result<FieldError[], Refusal>> {
+  const hashes = [...new Set(inputs.map(({ sha256 }) => sha256))];
+  const sizes = await sizesOfInputs(env, hashes, Date.now());
+  if (!sizes.ok) return sizes;
+  const errors = inputs.flatMap((input, index): FieldError[] => {
+    const size = sizes.value.get(input.sha256);
     const field = `settings.assets.${index}`;
     if (size === undefined)
       return [{ field, message: `asset ${input.sha256} of '${input.path}' has not been uploaded` }];
@@ -172,6 +173,7 @@ async function missingAssets(env: Env, inputs: readonly Input[]): Promise<FieldE
       ? []
       : [{ field, message: `asset ${input.sha256} has ${size} bytes, not ${input.size}` }];
   });
+  return ok(errors);
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -12,9 +12,10 @@ import type { FieldError } from "./problem.ts";
  */
 export const BATCH_HEADER = "Tablao-Assets";
 /**
- * The most files of a batch. A file takes at most two calls to R2, and the free plan allows 50
- * calls in one request, of which one may look up the caller. With more files such a request would
- * break off in the middle.
+ * The most files of a batch. The platform would allow hundreds: a file takes at most three calls to
+ * R2, and the free plan allows 1,000 calls to Cloudflare's services in one request
+ * (https://developers.cloudflare.com/workers/platform/limits/#subrequests). But managers of earlier
+ * releases refuse batches of more than 24, and a client does not know which it talks to.
  */
 export const MAX_BATCH_FILES = 24;
 /**

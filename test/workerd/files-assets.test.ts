@@ -3,8 +3,8 @@ import { createScheduledController } from "cloudflare:test";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { storeBatch } from "../../src/files/batch.ts";
+import { lookInBucket, MAX_HEADS } from "../../src/files/bucket-look-up.ts";
 import { assemble } from "../../src/files/parts.ts";
-import { missingKeys } from "../../src/files/store.ts";
 import { sweepStaleUploads } from "../../src/files/sweep.ts";
 import { STALE_UPLOAD_MS } from "../../src/files/upload-record.ts";
 import { putAssets } from "../../src/http/routes/asset-batch.ts";
@@ -322,7 +322,7 @@ describe("a batch of assets", () => {
   });
 });
 
-describe("which assets are missing", () => {
+describe("which assets a bucket holds", () => {
   /** Answers as R2 does, with these keys only; `asked` counts the calls. */
   function bucketOf(
     keysThere: string[],
@@ -331,17 +331,24 @@ describe("which assets are missing", () => {
     const there = keysThere.toSorted();
     const asked = { lists: 0, heads: 0 };
     const bucket = {
-      head: async (key: string) => (asked.heads++, there.includes(key) ? { key } : null),
+      head: async (key: string) => (asked.heads++, there.includes(key) ? { key, size: 7 } : null),
       list: async ({ prefix, startAfter }: { prefix: string; startAfter: string }) => {
         asked.lists++;
         const found = there.filter((key) => key.startsWith(prefix) && key > startAfter);
-        return { objects: found.slice(0, pageSize).map((key) => ({ key })), truncated: found.length > pageSize };
+        const objects = found.slice(0, pageSize).map((key) => ({ key, size: 7 }));
+        return { objects, truncated: found.length > pageSize };
       },
     };
     return { bucket: bucket as unknown as R2Bucket, asked };
   }
   const numbered = (n: number, step = 1) =>
     Array.from({ length: n }, (_, i) => `assets/${(i * step).toString(16).padStart(64, "0")}`);
+  const hashOf = (key: string): string => key.slice("assets/".length);
+  const missingKeys = async (bucket: R2Bucket, wanted: readonly string[]): Promise<string[]> => {
+    const { sizes, undecided } = await lookInBucket(bucket, "assets/", wanted.map(hashOf));
+    expect([undecided, [...sizes.values()].every((size) => size === 7)]).toEqual([0, true]);
+    return wanted.filter((key) => !sizes.has(hashOf(key)));
+  };
 
   test("one page of a listing answers for a thousand where the bucket holds few", async () => {
     const { bucket, asked } = bucketOf(["assets/zz", "parts/x", ...numbered(400, 2)]);
@@ -367,6 +374,12 @@ describe("which assets are missing", () => {
     const odd = bucketOf(numbered(100), 0);
     expect(await missingKeys(odd.bucket, numbered(100))).toEqual([]);
     expect(odd.asked).toEqual({ lists: 1, heads: 100 });
+  });
+
+  test("more than a request may look up one by one are left, and said to be", async () => {
+    const { bucket, asked } = bucketOf(numbered(4_000), 0);
+    const found = await lookInBucket(bucket, "assets/", numbered(MAX_HEADS + 300).map(hashOf));
+    expect([found.sizes.size, found.undecided, asked.heads]).toEqual([MAX_HEADS, 300, MAX_HEADS]);
   });
 });
 

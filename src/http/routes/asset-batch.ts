@@ -5,6 +5,7 @@
 import type { z } from "zod";
 import { storeBatch, type Stored } from "../../files/batch.ts";
 import { assetKey } from "../../files/keys.ts";
+import { noteStored } from "../../files/stored-inputs.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { invalidFields, problemOf } from "../../platform/problem-response.ts";
 import {
@@ -18,6 +19,7 @@ import {
 import { assetsStoredSchema } from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import { PROBLEMS, refuse, type Refusal } from "../../protocol/problem.ts";
+import type { Env } from "../../rpc/env.ts";
 import { defineRoute, SUBMITTERS } from "../server/route.ts";
 import { LENGTH_HEADER, readLength } from "../uploads.ts";
 
@@ -55,9 +57,20 @@ export const putAssets = defineRoute({
     }));
     const stored = await storeBatch(env.FILES, request.body as ReadableStream<Uint8Array> | null, uploads);
     if (!stored.ok) return stored;
-    return ok({ assets: files.value.map((file, index) => ({ ...file, ...answerOf(stored.value[index]!) })) });
+    const outcomes = await noteEach(env, files.value, stored.value);
+    return ok({ assets: files.value.map((file, index) => ({ ...file, ...answerOf(outcomes[index]!) })) });
   },
 });
+
+/** Note the files that are stored, all in one statement. Answers with the outcome for each file. */
+async function noteEach(env: Env, files: readonly BatchFile[], stored: readonly Stored[]): Promise<Stored[]> {
+  const there = files.filter((_, index) => stored[index]!.ok);
+  const refused = await noteStored(env, there, Date.now());
+  return files.map(({ sha256 }, index) => {
+    const refusal = refused.get(sha256);
+    return refusal ? err(refusal) : stored[index]!;
+  });
+}
 
 /**
  * The files that the body is made of, from its headers: what is wrong with them is found before the

@@ -2,13 +2,16 @@
  * Inputs by content: `/assets/{sha256}`. The hash is the name, so equal files of different senders
  * are stored once.
  */
+import type { StoredInput } from "../../files/input-index.ts";
 import { assetKey } from "../../files/keys.ts";
-import { missingKeys, sizeOf, storeOnce } from "../../files/store.ts";
-import { ok } from "../../lib/result.ts";
+import { sizeOf, storeOnce } from "../../files/store.ts";
+import { noteStored, sizesOfInputs } from "../../files/stored-inputs.ts";
+import { err, ok, type Result } from "../../lib/result.ts";
 import { assembleSchema, missingResultSchema, missingSchema } from "../../protocol/file.ts";
-import { refuse } from "../../protocol/problem.ts";
+import { refuse, type Refusal } from "../../protocol/problem.ts";
+import type { Env } from "../../rpc/env.ts";
 import { assetHash, noSuch, partNumber } from "../server/path-parameters.ts";
-import { reply } from "../server/responses.ts";
+import { reply, type Reply } from "../server/responses.ts";
 import { defineRoute, SUBMITTERS, type Route } from "../server/route.ts";
 import { answerContent, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
 import {
@@ -38,8 +41,8 @@ export const findMissingAssets = defineRoute({
   answers: { 200: { description: "Those to upload", schema: missingResultSchema } },
   handle: async ({ env, body }) => {
     const hashes = [...new Set(body.sha256)];
-    const missing = new Set(await missingKeys(env.FILES, hashes.map(assetKey)));
-    return ok({ missing: hashes.filter((sha256) => missing.has(assetKey(sha256))) });
+    const sizes = await sizesOfInputs(env, hashes, Date.now());
+    return sizes.ok ? ok({ missing: hashes.filter((sha256) => !sizes.value.has(sha256)) }) : sizes;
   },
 });
 
@@ -60,7 +63,7 @@ export const putAsset = defineRoute({
     const upload = readUpload(request, { value: sha256, field: "sha256" });
     if (!upload.ok) return upload;
     const stored = await storeOnce(env.FILES, { ...upload.value, key: assetKey(sha256) });
-    return stored.ok ? reply(stored.value.created ? 201 : 200, { sha256, size: upload.value.size }) : stored;
+    return stored.ok ? await answerStored(env, { sha256, size: upload.value.size }, stored.value.created) : stored;
   },
 });
 
@@ -132,9 +135,19 @@ export const assembleAsset = defineRoute({
   handle: async ({ env, sha256, body }) => {
     if (body.sha256 !== sha256) return refuse("invalid", "sha256 must be the one in the path.", "sha256");
     const whole = await assembleUpload(env.FILES, assetKey(sha256), body);
-    return whole.ok ? reply(whole.value.created ? 201 : 200, { sha256, size: whole.value.size }) : whole;
+    return whole.ok ? await answerStored(env, { sha256, size: whole.value.size }, whole.value.created) : whole;
   },
 });
+
+/** The answer to the upload of an input that is in the bucket now. Refusal: `overloaded`. */
+async function answerStored(
+  env: Env,
+  input: StoredInput,
+  created: boolean,
+): Promise<Result<Reply<200 | 201, StoredInput>, Refusal>> {
+  const refusal = (await noteStored(env, [input], Date.now())).get(input.sha256);
+  return refusal ? err(refusal) : reply(created ? 201 : 200, input);
+}
 
 export const assetRoutes: readonly Route[] = [
   findMissingAssets,
