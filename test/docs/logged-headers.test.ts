@@ -29,6 +29,7 @@ const CREDENTIALS = new Set(["authorization", "cookie", "set-cookie", "tablao-gr
 const PLAIN: Record<string, string> = {
   "tablao-assets": "hashes and sizes of files",
   "tablao-backup": "the id of a backup; an admin's token must come with it",
+  "tablao-crc32": "a checksum of a file",
   "tablao-delivery": "a number",
   "tablao-event": "a word",
   "tablao-sha256": "the hash of a body",
@@ -48,6 +49,7 @@ const PLAIN: Record<string, string> = {
   "content-type": "a media type",
   "cross-origin-opener-policy": "a policy",
   "cross-origin-resource-policy": "a policy",
+  etag: "a hash",
   "idempotency-key": "a submitter's own text; it gives no access",
   "if-none-match": "hashes",
   "if-range": "a hash",
@@ -68,6 +70,7 @@ const PLAIN: Record<string, string> = {
 /** Texts in the form of a header's name that are none. */
 const NO_HEADERS = new Set([
   "tablao-demo-",
+  "tablao-download",
   "tablao-history",
   "tablao-reloaded-for",
   "tablao-signed-in",

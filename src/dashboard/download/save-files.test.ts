@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { refusal } from "../../../test/support/refusals.ts";
 import type { TaskFile } from "./list-files.ts";
 import { FileSaver, type Saved, type SaveProgress } from "./save-files.ts";
 
@@ -171,7 +172,7 @@ describe("files saved into a folder", () => {
     folder.put("changed.png", "before", 1);
     answer((path, range) => {
       if (path.includes("/frames/1/")) return content(range, undefined, '"another hash"');
-      if (path.includes("/frames/2/")) return Response.json({ code: "not_found", detail: "Gone." }, { status: 404 });
+      if (path.includes("/frames/2/")) return refusal("not_found", "Gone.");
       return content(range);
     });
     const files = [fileOf(1, "changed.png"), fileOf(2, "gone.png"), fileOf(3, "a:b.png"), fileOf(4, "good.png")];
@@ -192,7 +193,7 @@ describe("files saved into a folder", () => {
     await expect(save(folder, files)).rejects.toThrow("No room.");
     expect(asked.length).toBeLessThan(20);
     expect(folder.files.has(NO_ROOM)).toBe(false);
-    answer(() => Response.json({ code: "unauthorized", detail: "Sign in." }, { status: 401 }));
+    answer(() => refusal("unauthorized", "Sign in."));
     await expect(save(folder, files)).rejects.toThrow("Sign in.");
   });
 

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { now } from "./clock.ts";
-import { PROBLEMS, problemType, type ProblemCode } from "../../protocol/problem.ts";
+import { refusal } from "../../../test/support/refusals.ts";
+import type { ProblemCode } from "../../protocol/problem.ts";
 import { readAnswer, type ApiError } from "./problem.ts";
 import { dismissTrouble, noteTrouble, trouble } from "./trouble.ts";
 
@@ -12,19 +13,17 @@ function at(ms: number): string | null {
   return trouble.value;
 }
 
-/** A refusal by the manager. */
-function refused(code: ProblemCode, detail: string, retryAfter: string | null): void {
-  const { status, title } = PROBLEMS[code];
-  const type = "application/problem+json";
-  answered(status, type, JSON.stringify({ type: problemType(code), title, status, code, detail }), retryAfter);
+/** The manager refuses. */
+async function refused(code: ProblemCode, detail: string, retryAfter: string | null): Promise<void> {
+  await answered(refusal(code, detail, retryAfter === null ? {} : { "Retry-After": retryAfter }));
 }
 
-function answered(status: number, type: string, body: string, retryAfter: string | null): void {
-  const headers = new Headers({ "Content-Type": type, ...(retryAfter !== null && { "Retry-After": retryAfter }) });
+async function answered(response: Response): Promise<void> {
+  const body = await response.text();
   try {
-    readAnswer({ status, header: (name) => headers.get(name) }, body);
+    readAnswer({ status: response.status, header: (name) => response.headers.get(name) }, body);
   } catch (thrown) {
-    noteTrouble(thrown as ApiError, { status, headers }, body);
+    noteTrouble(thrown as ApiError, response, body);
   }
 }
 
@@ -37,29 +36,29 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-it("P13: a used-up quota is shown until it starts anew", () => {
-  refused("quota_exceeded", "used up until 00:00 UTC", "7200");
+it("P13: a used-up quota is shown until it starts anew", async () => {
+  await refused("quota_exceeded", "used up until 00:00 UTC", "7200");
   expect(trouble.value).toBe("used up until 00:00 UTC");
   expect([at(EVENING + 7_199_000), at(EVENING + 7_200_000)]).toEqual(["used up until 00:00 UTC", null]);
 });
 
-it("Cloudflare's own page about used-up requests is shown until 00:00 UTC", () => {
-  answered(429, "text/html", "<html><h2>Error 1027</h2></html>", null);
+it("Cloudflare's own page about used-up requests is shown until 00:00 UTC", async () => {
+  await answered(new Response("<html><h2>Error 1027</h2></html>", { status: 429 }));
   expect(trouble.value).toMatch(/requests.*00:00 UTC/);
   expect(at(EVENING + 2 * 3_600_000)).toBeNull();
 });
 
-it("data of a newer version is shown for as long as calls are refused for it", () => {
-  refused("manager_outdated", "deploy the newer version", "60");
+it("data of a newer version is shown for as long as calls are refused for it", async () => {
+  await refused("manager_outdated", "deploy the newer version", "60");
   expect([at(EVENING + 59_000), at(EVENING + 60_000)]).toEqual(["deploy the newer version", null]);
 });
 
-it("other refusals say nothing of the manager as a whole, and the banner can be put away", () => {
-  refused("overloaded", "busy", "2");
-  answered(429, "text/plain", "too many requests", null);
-  refused("not_found", "1027", null);
+it("other refusals say nothing of the manager as a whole, and the banner can be put away", async () => {
+  await refused("overloaded", "busy", "2");
+  await answered(new Response("too many requests", { status: 429 }));
+  await refused("not_found", "1027", null);
   expect(trouble.value).toBeNull();
-  refused("quota_exceeded", "used up", null);
+  await refused("quota_exceeded", "used up", null);
   dismissTrouble();
   expect(trouble.value).toBeNull();
 });
