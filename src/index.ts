@@ -1,51 +1,15 @@
 /**
- * The manager's Worker: it takes requests and the daily cron trigger (`triggers` in wrangler.toml),
- * and exports the classes of the Durable Objects.
+ * The manager's Worker: it takes requests and the cron triggers, and exports the classes of the
+ * Durable Objects.
  */
-import { tendInputIndex } from "./files/fill-input-index.ts";
-import { sweepStaleUploads } from "./files/sweep.ts";
-import { tidyHistory } from "./history/retention.ts";
 import { buildRouter } from "./http/server/router.ts";
 import { ROUTES } from "./http/routes/index.ts";
-import { messageOf } from "./lib/errors.ts";
-import { keepDaysOf } from "./protocol/setting-rules.ts";
 import type { Env } from "./rpc/env.ts";
-import { callRegistry } from "./rpc/stubs.ts";
+import { scheduled } from "./scheduled.ts";
 
 export { WorkerRegistry } from "./registry/worker-registry.ts";
 export { TaskDO } from "./task/task-do.ts";
 
 const fetch = buildRouter(ROUTES);
 
-export default {
-  fetch,
-  /**
-   * Once a day: deletes uploads that were begun and never finished, takes care of the history, and
-   * completes the index of inputs. A job that fails keeps no other from its work. Throws in the end,
-   * so that the platform shows it.
-   */
-  async scheduled(controller, env) {
-    const nowMs = controller.scheduledTime;
-    const failures = [
-      await failureOf("uploads", () => sweepStaleUploads(env, nowMs)),
-      await failureOf("history", async () => {
-        const days = await callRegistry(env, (registry) => registry.getSetting("history_days"));
-        return await tidyHistory(env.HISTORY, days.ok ? keepDaysOf(days.value) : null, nowMs);
-      }),
-      await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
-    ].filter((failure) => failure !== null);
-    if (failures.length > 0) throw new Error(failures.join("; "));
-  },
-} satisfies ExportedHandler<Env>;
-
-/**
- * Run a daily job and log what it did: what is deleted is named. Answers why it failed, or null.
- */
-async function failureOf(job: string, work: () => Promise<object>): Promise<string | null> {
-  try {
-    console.log(JSON.stringify({ at: "daily", job, ...(await work()) }));
-    return null;
-  } catch (error) {
-    return `${job}: ${messageOf(error)}`;
-  }
-}
+export default { fetch, scheduled } satisfies ExportedHandler<Env>;

@@ -6,6 +6,7 @@
  * - `parts/<key>/<upload>/…`: the parts of the large file with that key
  * - `uploads/<key>`: the record of an upload in parts that is not finished
  * - `unindexed/<sha256>`: an input whose row in the index of inputs could not be written yet
+ * - `farm/…`: what the watchdog looks for (`open-marker.ts`)
  */
 
 /** Records of unfinished uploads, which the daily sweep lists. */

@@ -12,6 +12,7 @@ import { messageOf, systemCode } from "../lib/errors.ts";
 import { readRecord } from "../cli/manager-record.ts";
 import { groupEnded, groupMembers, signalGroup } from "../client/process-group.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
+import { startCron } from "./cron.ts";
 import { adminToken, lockStateFolder, rotateLog, localSigningKey, type StateFolder } from "./state-folder.ts";
 import { applyMigrations, lastWords, logSince, logSize, startDev } from "./wrangler.ts";
 
@@ -157,6 +158,7 @@ async function launchOn(state: StateFolder, options: ManagerOptions): Promise<Ru
   const group = child.pid!;
 
   let stopping = false;
+  let stopCron = (): void => {};
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const ended = exited.then(async () => {
     signalGroup(group, "SIGKILL");
@@ -167,6 +169,7 @@ async function launchOn(state: StateFolder, options: ManagerOptions): Promise<Ru
   const stop = async (): Promise<void> => {
     if (!stopping) {
       stopping = true;
+      stopCron();
       signalGroup(group, "SIGTERM");
       if (!(await settlesWithin(exited, STOP_WITHIN_MS))) signalGroup(group, "SIGKILL");
       await ended;
@@ -180,6 +183,7 @@ async function launchOn(state: StateFolder, options: ManagerOptions): Promise<Ru
     await stop();
     throw thrown;
   }
+  stopCron = startCron(url);
   return { url, port: options.port, token, state, logFile, ended, stop };
 }
 

@@ -101,3 +101,9 @@ export function isEnded(status: TaskStatus): boolean {
  * million numbers.
  */
 export const MAX_LEASE_FRAMES = 10_000;
+
+/**
+ * The cron trigger of the watchdog: every five minutes. `wrangler.toml` names it, and the manager
+ * knows the trigger by this text; if they differed, the watchdog would never run.
+ */
+export const WATCH_CRON = "*/5 * * * *";

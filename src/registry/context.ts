@@ -10,6 +10,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { FarmLive } from "./farm-live.ts";
 import { Fleet } from "./fleet.ts";
 import { LiveLeases } from "./live-leases.ts";
+import { OpenMarker } from "./open-marker.ts";
 import { Preemptor } from "./preemptor.ts";
 import { ReservationStore } from "./reservation-store.ts";
 import { REGISTRY_SCHEMA } from "./schema.ts";
@@ -40,6 +41,7 @@ export class RegistryContext {
   readonly sockets: Sockets;
   readonly preemptor: Preemptor;
   readonly farmLive: FarmLive;
+  readonly marker: OpenMarker;
   #farm: Farm | undefined;
 
   /** `arm` sets the alarm for the earliest due time. */
@@ -54,7 +56,9 @@ export class RegistryContext {
     this.reservations = new ReservationStore(sql);
     this.totals = new DailyTotals(sql);
     this.sockets = new Sockets(ctx);
-    this.preemptor = new Preemptor(env, (work) => ctx.waitUntil(work), arm);
+    const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
+    this.preemptor = new Preemptor(env, waitUntil, arm);
+    this.marker = new OpenMarker({ bucket: env.FILES, waitUntil, onFailure: arm });
     this.farmLive = new FarmLive(ctx, {
       fleet: () => this.fleet,
       tasks: this.tasks,
@@ -99,11 +103,20 @@ export class RegistryContext {
     return this.#farm?.dispatcher.rescanMs ?? null;
   }
 
+  /**
+   * Whether the watchdog must look after the farm: a task has claimable frames or something due, or
+   * a delivery waits.
+   */
+  isOpen(): boolean {
+    return this.tasks.anyClaimable() || this.tasks.anyOwes() || this.webhooks.store.dueMs() !== null;
+  }
+
   /** Discard what was read from rows; it is read again when it is needed. */
   forget(): void {
     this.#farm = undefined;
     this.tasks.forget();
     this.reservations.forget();
+    this.webhooks.forget();
   }
 
   /**
@@ -121,20 +134,16 @@ export class RegistryContext {
 }
 
 /**
- * The parts, on rows of this version. On rows of a newer version (`newer`) every access to a part
- * throws, and the alarm is only set again, until that version is deployed. Throws when the rows
- * cannot be read or brought up to date.
+ * The parts, on rows of this version. On rows of a newer version every access to a part throws, and
+ * so the alarm is only set again, until that version is deployed. Throws when the rows cannot be
+ * read or brought up to date.
  */
-export function openContext(
-  ctx: DurableObjectState,
-  env: Env,
-  arm: () => void,
-): { context: RegistryContext; newer: boolean } {
+export function openContext(ctx: DurableObjectState, env: Env, arm: () => void): RegistryContext {
   try {
     migrate(ctx.storage, REGISTRY_SCHEMA);
-    return { context: new RegistryContext(ctx, env, arm), newer: false };
+    return new RegistryContext(ctx, env, arm);
   } catch (error) {
     if (newerSchemaRefusal(error) === null) throw error;
-    return { context: unusable(error) as RegistryContext, newer: true };
+    return unusable(error) as RegistryContext;
   }
 }

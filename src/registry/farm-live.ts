@@ -41,6 +41,8 @@ export interface FarmLiveDependencies {
 export class FarmLive implements Source<Name> {
   readonly #dependencies: FarmLiveDependencies;
   readonly feed: LiveFeed<Name>;
+  /** When this instance woke: what an instance before it has swept is not known. */
+  readonly #wokenMs = Date.now();
   #presenceSweepMs = 0;
 
   constructor(ctx: DurableObjectState, dependencies: FarmLiveDependencies) {
@@ -55,9 +57,13 @@ export class FarmLive implements Source<Name> {
     return this.feed.open(viewerOf(request), "farm", after === null ? undefined : Number(after));
   }
 
-  /** When to call `presenceSweep`; null while no page watches. */
+  /**
+   * When to call `presenceSweep`; null while no page watches. After a hibernation the alarm of the
+   * instance before it is set, so an instance must not set an earlier one each time it wakes.
+   */
   get presenceSweepMs(): number | null {
-    return this.feed.count === 0 ? null : this.#presenceSweepMs + PRESENCE_SWEEP_MS;
+    if (this.feed.count === 0) return null;
+    return Math.max(this.#presenceSweepMs, this.#wokenMs) + PRESENCE_SWEEP_MS;
   }
 
   /**

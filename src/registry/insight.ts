@@ -7,6 +7,7 @@ import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
 import type { FarmMetrics } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
+import { OVERDUE_MS } from "./task-service.ts";
 import { whyTaskWaits, whyWorkerWaits, type WorkerDispatchState } from "./why.ts";
 
 function dispatchStateOf({ fleet, dispatcher }: RegistryContext, id: number, nowMs: number): WorkerDispatchState {
@@ -68,5 +69,6 @@ export function farmMetrics({ tasks, fleet, totals, farmLive }: RegistryContext,
     }),
     ever: totals.ever(),
     watchers: farmLive.feed.count,
+    overdue: tasks.countOverdue(nowMs - OVERDUE_MS),
   };
 }

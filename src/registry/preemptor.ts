@@ -3,6 +3,7 @@
  * again when a call fails. On the wire this is the RPC method `outrank`.
  */
 import { mapConcurrent } from "../lib/concurrency.ts";
+import { within } from "../lib/within.ts";
 import type { Env } from "../rpc/env.ts";
 import { taskStub } from "../rpc/stubs.ts";
 
@@ -18,6 +19,8 @@ const RETRY_MS = 2_000;
  * registry when it has no frames left.
  */
 const TRIES = 5;
+/** A call that is not answered within this has failed. Without it, one that hangs is never repeated. */
+const ANSWER_MS = 10_000;
 
 interface PendingCall {
   epoch: number;
@@ -32,7 +35,7 @@ export class Preemptor {
   readonly #onFailure: () => void;
   readonly #pending = new Map<number, PendingCall>();
 
-  /** `onFailure` sees to it that `retry` is called at `retryMs`. */
+  /** `onFailure` sees to it that `retry` is called at `retryMs`; it does not throw. */
   constructor(env: Env, waitUntil: (work: Promise<unknown>) => void, onFailure: () => void) {
     this.#env = env;
     this.#waitUntil = waitUntil;
@@ -64,27 +67,18 @@ export class Preemptor {
     await mapConcurrent(tasks, CALLS, (task) => this.#callOne(task));
   }
 
-  /** Does not throw: the other tasks must still be told. */
-  #retryLater(): void {
-    try {
-      this.#onFailure();
-    } catch (error) {
-      console.warn("the alarm for repeated calls could not be set", error);
-    }
-  }
-
   async #callOne(task: number): Promise<void> {
     const call = this.#pending.get(task);
     if (!call) return;
     call.retryMs = Infinity;
     try {
-      await taskStub(this.#env, task).outrank(call.epoch);
+      await within(ANSWER_MS, taskStub(this.#env, task).outrank(call.epoch));
       if (this.#pending.get(task) === call) this.#pending.delete(task);
     } catch (error) {
       call.failures++;
       call.retryMs = Date.now() + RETRY_MS;
       if (call.failures < TRIES) {
-        this.#retryLater();
+        this.#onFailure();
         return;
       }
       console.warn(`task ${task} could not be told that it is preempted`, error);

@@ -118,6 +118,20 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   CREATE INDEX deliveries_due ON deliveries (next_ms) WHERE next_ms IS NOT NULL;
   CREATE INDEX deliveries_of ON deliveries (webhook, id);
   `,
+  `
+  -- wake_ms: when the task's object must wake next, as it last reported; NULL when nothing was due.
+  -- owes: wake_ms is not NULL. A task of an earlier release has not said: it counts as overdue, so
+  -- that it is asked.
+  ALTER TABLE tasks ADD COLUMN wake_ms INTEGER;
+  ALTER TABLE tasks ADD COLUMN owes INTEGER NOT NULL DEFAULT 0;
+  UPDATE tasks SET wake_ms = 0, owes = 1 WHERE busy = 1 OR status IN ('waiting', 'queued', 'rendering', 'paused');
+  CREATE INDEX owing_tasks ON tasks (id) WHERE owes = 1;
+
+  -- The same of a removed task: its object deletes files, then itself. NULL when that has ended.
+  ALTER TABLE removed_tasks ADD COLUMN wake_ms INTEGER;
+  UPDATE removed_tasks SET wake_ms = 0;
+  CREATE INDEX removals ON removed_tasks (id) WHERE wake_ms IS NOT NULL;
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

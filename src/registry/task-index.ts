@@ -10,7 +10,7 @@ import type { TaskStatus, TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { needsSignature, type BlocklistEntry, type Candidate } from "./dispatch.ts";
 import type { DispatchState } from "./epoch.ts";
-import type { FarmMetrics, TaskTotals, TaskQuery, TaskReport } from "../rpc/registry.ts";
+import type { FarmMetrics, OverdueTask, TaskTotals, TaskQuery, TaskReport, WokenTask } from "../rpc/registry.ts";
 import { difference, NOTHING } from "./daily-totals.ts";
 
 /** Workers with a live lease on the task, and since when. */
@@ -50,11 +50,13 @@ type StateRow = {
   kept_off: string;
   live: string;
   busy: number;
+  owes: number;
   tally: string;
   summary: string;
 };
 
-const STATE_COLUMNS = "version, status, needs_id, priority, claimable, open, kept_off, live, busy, tally, summary";
+const STATE_COLUMNS =
+  "version, status, needs_id, priority, claimable, open, kept_off, live, busy, owes, tally, summary";
 
 export class TaskIndex {
   readonly #sql: SqlStorage;
@@ -102,14 +104,14 @@ export class TaskIndex {
     const did = row ? difference(JSON.parse(row.tally) as TaskTotals, report.tally) : NOTHING;
     const change = { id, before, was, is: report.summary, did };
     if (report.gone) {
-      this.#remove(id, nowMs);
+      this.#remove(id, wakeOf(report, nowMs), nowMs);
       return { ...change, after: null };
     }
     const live: Live = new Map(report.live_workers.map((worker) => [worker, before?.live.get(worker) ?? nowMs]));
     const { summary, claimable, kept_off: blocklist } = report;
     const { priority } = summary;
     const after: ReportedState = { priority, claimable, blocklist, needsId: this.needsId(report.needs), live };
-    this.#write(report, after, row);
+    this.#write(report, after, row, wakeOf(report, nowMs));
     return { ...change, after };
   }
 
@@ -130,7 +132,7 @@ export class TaskIndex {
    * Sets only the columns that changed: SQLite rewrites the entries of every index whose columns a
    * statement names.
    */
-  #write(report: TaskReport, after: ReportedState, before: StateRow | undefined): void {
+  #write(report: TaskReport, after: ReportedState, before: StateRow | undefined, wakeMs: number | null): void {
     const { summary } = report;
     const always: Record<string, SqlParam> = {
       version: report.version,
@@ -139,6 +141,7 @@ export class TaskIndex {
       kept_off: JSON.stringify(after.blocklist),
       live: JSON.stringify([...after.live].sort(([a], [b]) => a - b)),
       tally: JSON.stringify(report.tally),
+      wake_ms: wakeMs,
     };
     const indexed: Record<string, SqlParam> = {
       status: summary.status,
@@ -146,6 +149,7 @@ export class TaskIndex {
       priority: after.priority,
       open: Number(after.claimable > 0),
       busy: Number(after.live.size > 0),
+      owes: Number(wakeMs !== null),
     };
     if (!before) {
       const values = { id: summary.id, type: summary.type, owner: summary.owner, ...always, ...indexed };
@@ -155,14 +159,14 @@ export class TaskIndex {
       return;
     }
     const changed = { ...always };
-    for (const name of ["status", "needs_id", "priority", "open", "busy"] as const) {
+    for (const name of ["status", "needs_id", "priority", "open", "busy", "owes"] as const) {
       if (before[name] !== indexed[name]) changed[name] = indexed[name]!;
     }
     const sets = Object.keys(changed).map((name) => `${name} = ?`);
     run(this.#sql, `UPDATE tasks SET ${sets.join(", ")} WHERE id = ?`, ...Object.values(changed), summary.id);
   }
 
-  #remove(id: number, nowMs: number): void {
+  #remove(id: number, wakeMs: number | null, nowMs: number): void {
     const row = first<{ summary: string }>(this.#sql, "SELECT summary FROM tasks WHERE id = ?", id);
     if (row) {
       const { owner, task_id } = JSON.parse(row.summary) as TaskSummary;
@@ -171,7 +175,54 @@ export class TaskIndex {
     run(this.#sql, "DELETE FROM tasks WHERE id = ?", id);
     // After a removal the same submission makes a new task.
     run(this.#sql, "DELETE FROM submit_keys WHERE id = ?", id);
-    run(this.#sql, "INSERT OR REPLACE INTO removed_tasks (id, at_ms) VALUES (?, ?)", id, nowMs);
+    run(this.#sql, "INSERT OR REPLACE INTO removed_tasks (id, at_ms, wake_ms) VALUES (?, ?, ?)", id, nowMs, wakeMs);
+  }
+
+  /** Whether a task has claimable frames. */
+  anyClaimable(): boolean {
+    return first(this.#sql, "SELECT id FROM tasks WHERE open = 1 LIMIT 1") !== undefined;
+  }
+
+  /** Whether a task, or one that is being removed, has something due. */
+  anyOwes(): boolean {
+    return (
+      first(this.#sql, "SELECT id FROM tasks WHERE owes = 1 LIMIT 1") !== undefined ||
+      first(this.#sql, "SELECT id FROM removed_tasks WHERE wake_ms IS NOT NULL LIMIT 1") !== undefined
+    );
+  }
+
+  /**
+   * Tasks that should have woken before this instant and have not reported since, the longest overdue
+   * first. Reads the tasks that have something due.
+   */
+  overdue(beforeMs: number, limit: number): OverdueTask[] {
+    return all<OverdueTask & Record<string, number>>(
+      this.#sql,
+      `SELECT id, wake_ms FROM tasks WHERE owes = 1 AND wake_ms < ?1
+       UNION ALL
+       SELECT id, wake_ms FROM removed_tasks WHERE wake_ms IS NOT NULL AND wake_ms < ?1
+       ORDER BY wake_ms LIMIT ?2`,
+      beforeMs,
+      limit,
+    );
+  }
+
+  /** How many tasks `overdue` would list without a limit. */
+  countOverdue(beforeMs: number): number {
+    return first<{ n: number }>(
+      this.#sql,
+      `SELECT (SELECT count(*) FROM tasks WHERE owes = 1 AND wake_ms < ?1)
+         + (SELECT count(*) FROM removed_tasks WHERE wake_ms IS NOT NULL AND wake_ms < ?1) AS n`,
+      beforeMs,
+    )!.n;
+  }
+
+  /** Store what an overdue task has answered, unless it has reported meanwhile. */
+  woken({ id, wake_ms, next_ms }: WokenTask): void {
+    const where = "WHERE id = ? AND wake_ms = ?";
+    if (next_ms === null) run(this.#sql, `UPDATE tasks SET wake_ms = NULL, owes = 0 ${where}`, id, wake_ms);
+    else run(this.#sql, `UPDATE tasks SET wake_ms = ? ${where}`, next_ms, id, wake_ms);
+    run(this.#sql, `UPDATE removed_tasks SET wake_ms = ? ${where}`, next_ms, id, wake_ms);
   }
 
   /** The groups that have claimable tasks; costs one step of the index for each. */
@@ -317,6 +368,11 @@ export class TaskIndex {
     const tasks = rows.slice(0, limit).map((row) => JSON.parse(row.summary) as TaskSummary);
     return ok({ tasks, cursor: rows.length > limit ? String(tasks.at(-1)!.id) : null });
   }
+}
+
+/** When the task must wake next. A report of an earlier release does not say: it is to be asked. */
+function wakeOf({ wake_ms }: TaskReport, nowMs: number): number | null {
+  return wake_ms === undefined ? nowMs : wake_ms;
 }
 
 function stateOf(row: StateRow): ReportedState {

@@ -1,10 +1,22 @@
 /** Tasks as the registry knows them: ids that are given out, and the reports of task objects. */
 import type { Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
-import type { ReportReply, Reservation, TaskReport } from "../rpc/registry.ts";
+import type { OverdueTask, ReportReply, Reservation, TaskReport, WokenTask } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
+
+/**
+ * A task whose object has not reported this long after it should have woken is asked. Shorter: tasks
+ * are asked whose alarm is merely late. Longer: with the five minutes between two runs of the
+ * watchdog, a lost alarm would show later than P13 allows.
+ */
+export const OVERDUE_MS = 45_000;
+/**
+ * Tasks that one run of the watchdog asks. More: the run would need more processor time than a
+ * Worker of the free plan has.
+ */
+const MAX_OVERDUE = 100;
 
 export class TaskService {
   readonly #registry: RegistryContext;
@@ -29,9 +41,22 @@ export class TaskService {
       return { ...change, totalsChanged: totals.add(change.did, nowMs) };
     });
     if (!change) return;
+    if (report.claimable > 0 || report.wake_ms !== null) this.#registry.marker.opened();
     dispatcher.changed(change, liveLeases.apply(change), nowMs);
     farmLive.changed(change, change.totalsChanged);
     if (change.after === null) reservations.forget();
+  }
+
+  /** Tasks whose objects should have woken and have not reported since, the longest overdue first. */
+  overdue(): OverdueTask[] {
+    return this.#registry.tasks.overdue(Date.now() - OVERDUE_MS, MAX_OVERDUE);
+  }
+
+  /** Store what overdue tasks have answered. */
+  woken(answers: readonly WokenTask[]): void {
+    this.#registry.inTransaction(() => {
+      for (const answer of answers) this.#registry.tasks.woken(answer);
+    });
   }
 
   /** What a report is answered with. */

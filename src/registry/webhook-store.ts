@@ -128,11 +128,17 @@ export class WebhookStore {
     )!.at;
   }
 
-  /** Deliveries that are due, the longest overdue first. */
+  /**
+   * Deliveries that are due: the longest overdue of each webhook, then the second of each, and so on.
+   * A receiver that is down must not hold back the deliveries of others (P13).
+   */
   due(nowMs: number, limit: number): DueDelivery[] {
     return all<DueDelivery & Record<string, SqlStorageValue>>(
       this.#sql,
-      "SELECT id, webhook, event, body, tries FROM deliveries WHERE next_ms <= ? ORDER BY next_ms LIMIT ?",
+      `SELECT id, webhook, event, body, tries
+       FROM (SELECT *, row_number() OVER (PARTITION BY webhook ORDER BY next_ms, id) AS place
+             FROM deliveries WHERE next_ms <= ?)
+       ORDER BY place, next_ms LIMIT ?`,
       nowMs,
       limit,
     );

@@ -26,6 +26,11 @@ const TIMEOUT_MS = 10_000;
  * alarm.
  */
 const AT_ONCE = 6;
+/**
+ * After an outcome could not be written down, nothing is sent for this long. Without it, a database
+ * that refuses writes would have the same deliveries sent again without a pause.
+ */
+const PAUSE_MS = 60_000;
 
 export class Webhooks {
   readonly store: WebhookStore;
@@ -35,6 +40,7 @@ export class Webhooks {
   /** When the next delivery is due; undefined: not read yet. */
   #dueMs: number | null | undefined;
   #sending = false;
+  #notBeforeMs = 0;
 
   constructor(sql: SqlStorage, env: Env) {
     this.store = new WebhookStore(sql);
@@ -75,10 +81,17 @@ export class Webhooks {
     }
   }
 
+  /** Read the rows again when they are needed: they have been written elsewhere, or discarded. */
+  forget(): void {
+    this.#hooks = null;
+    this.#dueMs = undefined;
+  }
+
   /** When to call `send`; null while no delivery waits, and while deliveries are in flight. */
   get dueMs(): number | null {
     if (this.#sending) return null;
-    return (this.#dueMs = this.#dueMs === undefined ? this.store.dueMs() : this.#dueMs);
+    this.#dueMs = this.#dueMs === undefined ? this.store.dueMs() : this.#dueMs;
+    return this.#dueMs === null ? null : Math.max(this.#dueMs, this.#notBeforeMs);
   }
 
   /**
@@ -97,6 +110,7 @@ export class Webhooks {
       );
     } catch (error) {
       console.error("webhooks could not be sent", error);
+      this.#notBeforeMs = Date.now() + PAUSE_MS;
     } finally {
       this.#sending = false;
       this.#dueMs = undefined;

@@ -25,11 +25,13 @@ import type { Env } from "../rpc/env.ts";
 import {
   WORKER_ID_HEADER,
   type FarmMetrics,
+  type OverdueTask,
   type RegistryRpc,
   type ReportReply,
   type Reservation,
   type TaskQuery,
   type TaskReport,
+  type WokenTask,
 } from "../rpc/registry.ts";
 import { AdminService } from "./admin-service.ts";
 import { checkRestoring, DERIVED_TABLES, endRestore, startRestore } from "./restore.ts";
@@ -39,12 +41,6 @@ import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
 import { TaskService } from "./task-service.ts";
 import { WorkerService, type RegisteredWorker } from "./worker-service.ts";
-
-/**
- * An alarm handler that failed is tried again this much later: without it, an error would end the
- * chain of alarms.
- */
-const RETRY_MS = 60_000;
 
 export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   readonly #context: RegistryContext;
@@ -56,17 +52,20 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
-    const { context, newer } = openContext(ctx, env, () => this.#alarm.arm());
+    const context = openContext(ctx, env, () => this.#alarm.arm());
     this.#context = context;
-    const due = {
-      rescan: () => context.rescanMs,
-      preempt: () => context.preemptor.retryMs,
-      sweep: () => context.reservations.sweepMs,
-      presence: () => context.farmLive.presenceSweepMs,
-      delivery: () => context.webhooks.dueMs,
-    };
-    // Nothing can be read of rows of a newer version, and its alarm must not be lost meanwhile.
-    this.#alarm = new AlarmScheduler(ctx, newer ? { newer: () => Date.now() + RETRY_MS } : due);
+    this.#alarm = new AlarmScheduler(
+      ctx,
+      { at: "registry" },
+      {
+        rescan: () => context.rescanMs,
+        preempt: () => context.preemptor.retryMs,
+        sweep: () => context.reservations.sweepMs,
+        presence: () => context.farmLive.presenceSweepMs,
+        delivery: () => context.webhooks.dueMs,
+        marker: () => context.marker.retryMs,
+      },
+    );
     this.#admin = new AdminService(context);
     this.#workers = new WorkerService(context);
     this.#tasks = new TaskService(context);
@@ -84,23 +83,28 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
       },
       inTransaction: (work) => context.inTransaction(work),
     });
+    // The marker may have been lost, or the work may be older than the marker.
+    const mark = async (): Promise<void> => {
+      if (context.isOpen()) await context.marker.set(true);
+    };
+    ctx.waitUntil(this.#alarm.attempt("open marker", mark));
   }
 
   // Who calls
 
   async authenticate(secretSha256: string): Promise<Principal | null> {
     const holder = this.#context.tokens.holderOfSecret(secretSha256, Date.now());
-    if (holder !== undefined) return holder;
+    if (holder !== undefined) return this.#settled(holder);
     const worker = this.#context.workers.idOfSecret(secretSha256);
-    return worker === undefined ? null : { role: "worker", id: worker, name: `worker:${worker}` };
+    return this.#settled(worker === undefined ? null : { role: "worker", id: worker, name: `worker:${worker}` });
   }
 
   async principalOfToken(id: number): Promise<Principal | null> {
-    return this.#context.tokens.holderOf(id, Date.now());
+    return this.#settled(this.#context.tokens.holderOf(id, Date.now()));
   }
 
   async livingTokens(ids: number[]): Promise<number[]> {
-    return this.#context.tokens.living(ids, Date.now());
+    return this.#settled(this.#context.tokens.living(ids, Date.now()));
   }
 
   // Workers
@@ -114,11 +118,11 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   }
 
   async listWorkers(): Promise<Record<string, Worker>> {
-    return this.#context.fleet.list(Date.now());
+    return this.#settled(this.#context.fleet.list(Date.now()));
   }
 
   async getWorker(id: number): Promise<Result<WorkerInfo, Refusal>> {
-    return this.#workers.get(id);
+    return this.#settled(this.#workers.get(id));
   }
 
   async patchWorker(
@@ -131,16 +135,17 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   }
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {
-    return this.#workers.remove(id);
+    return this.#settled(this.#workers.remove(id));
   }
 
   async ableWorkers(needs: Needs): Promise<number> {
-    return this.#context.fleet.countAble(needs, needsSignature(needs), Date.now());
+    return this.#settled(this.#context.fleet.countAble(needs, needsSignature(needs), Date.now()));
   }
 
   async pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void> {
     for (const { worker_id, task_id, lease_ids } of cancels)
       this.#context.sockets.push(worker_id, { type: "cancel", task_id, lease_ids });
+    this.#settle();
   }
 
   // Tasks
@@ -156,83 +161,96 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   }
 
   async listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {
-    return this.#context.tasks.page(query);
+    return this.#settled(this.#context.tasks.page(query));
   }
 
   async whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>> {
-    return explainTask(this.#context, id, waitsFor, Date.now());
+    return this.#settled(explainTask(this.#context, id, waitsFor, Date.now()));
   }
 
   async whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>> {
-    return explainWorker(this.#context, id, Date.now());
+    return this.#settled(explainWorker(this.#context, id, Date.now()));
   }
 
   async metrics(): Promise<FarmMetrics> {
-    return farmMetrics(this.#context, Date.now());
+    return this.#settled(farmMetrics(this.#context, Date.now()));
+  }
+
+  async overdueTasks(): Promise<OverdueTask[]> {
+    const context = this.#context;
+    // When an alarm was lost, nothing else wakes idle workers for what waits.
+    if (context.tasks.anyClaimable()) await this.#alarm.job("rescan", () => context.dispatcher.rescan(Date.now()));
+    if (!context.isOpen()) await context.marker.set(false);
+    return this.#settled(this.#tasks.overdue());
+  }
+
+  async tasksWoken(tasks: WokenTask[]): Promise<void> {
+    this.#tasks.woken(tasks);
+    this.#settle();
   }
 
   // Administration
 
   async createToken(create: TokenCreate): Promise<{ token: Token; secret: string }> {
-    return await this.#admin.createToken(create);
+    return this.#settled(await this.#admin.createToken(create));
   }
 
   async listTokens(): Promise<Token[]> {
-    return this.#context.tokens.list();
+    return this.#settled(this.#context.tokens.list());
   }
 
   async revokeToken(id: number): Promise<Result<Token, Refusal>> {
-    return this.#admin.revokeToken(id);
+    return this.#settled(this.#admin.revokeToken(id));
   }
 
   async listSettings(): Promise<Record<string, unknown>> {
-    return this.#context.settings.list();
+    return this.#settled(this.#context.settings.list());
   }
 
   async listPresets(): Promise<string[]> {
-    return this.#context.settings.presets();
+    return this.#settled(this.#context.settings.presets());
   }
 
   async getSetting(name: string): Promise<Result<unknown, Refusal>> {
-    return this.#admin.getSetting(name);
+    return this.#settled(this.#admin.getSetting(name));
   }
 
   async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal>> {
-    return this.#admin.setSettings(values);
+    return this.#settled(this.#admin.setSettings(values));
   }
 
   async createWebhook(create: WebhookCreate): Promise<WebhookCreated> {
-    return await this.#admin.createWebhook(create);
+    return this.#settled(await this.#admin.createWebhook(create));
   }
 
   async listWebhooks(): Promise<Webhook[]> {
-    return this.#context.webhooks.store.list();
+    return this.#settled(this.#context.webhooks.store.list());
   }
 
   async removeWebhook(id: number): Promise<Result<null, Refusal>> {
-    return this.#admin.removeWebhook(id);
+    return this.#settled(this.#admin.removeWebhook(id));
   }
 
   async listDeliveries(id: number): Promise<Result<Delivery[], Refusal>> {
-    return this.#admin.listDeliveries(id);
+    return this.#settled(this.#admin.listDeliveries(id));
   }
 
   // Backup and restore
 
   async beginRestore(backup: string): Promise<Result<null, Refusal>> {
-    return startRestore(this.#context.storage, backup);
+    return this.#settled(startRestore(this.#context.storage, backup));
   }
 
   async isRestoring(backup: string): Promise<Result<null, Refusal>> {
-    return checkRestoring(this.#context.storage, backup);
+    return this.#settled(checkRestoring(this.#context.storage, backup));
   }
 
   async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {
-    return this.#backup.page(cursor);
+    return this.#settled(this.#backup.page(cursor));
   }
 
   async restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>> {
-    return await this.#backup.restore(rows, last);
+    return this.#settled(await this.#backup.restore(rows, last));
   }
 
   // Sockets
@@ -279,23 +297,26 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   // The alarm
 
-  override async alarm(): Promise<void> {
-    this.#alarm.rang();
-    try {
-      const { reservations, dispatcher, farmLive, webhooks } = this.#context;
-      const nowMs = Date.now();
-      reservations.sweep(nowMs);
-      dispatcher.rescan(nowMs);
-      farmLive.presenceSweep(nowMs);
-      this.ctx.waitUntil(webhooks.send(nowMs).then(() => this.#alarm.arm()));
-      this.#settle();
-    } catch (error) {
-      console.error("the registry's alarm failed", error);
-      this.#alarm.armAt(Date.now() + RETRY_MS);
-    }
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    await this.#alarm.ring(info?.retryCount ?? 0, () => this.#doWhatIsDue());
   }
 
-  /** The end of every event that changes something: repeat calls that failed, and set the alarm. */
+  /** The work of the alarm. Each job by itself: one that fails must not hold back the others. */
+  async #doWhatIsDue(): Promise<void> {
+    const context = this.#context;
+    const nowMs = Date.now();
+    await this.#alarm.job("sweep", () => context.reservations.sweep(nowMs));
+    await this.#alarm.job("rescan", () => context.dispatcher.rescan(nowMs));
+    await this.#alarm.job("presence", () => context.farmLive.presenceSweep(nowMs));
+    await this.#alarm.job("preempt", () => context.preemptor.retry(nowMs));
+    await this.#alarm.job("open marker", () => context.marker.repair(context.isOpen()));
+    this.ctx.waitUntil(context.webhooks.send(nowMs).then(() => this.#alarm.arm()));
+  }
+
+  /**
+   * The end of every call, also of one that reads: repeat calls that failed, and look after the
+   * alarm.
+   */
   #settle(): void {
     this.#context.preemptor.retry(Date.now());
     this.#alarm.arm();

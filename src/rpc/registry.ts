@@ -54,6 +54,11 @@ export interface TaskReport {
   tally: TaskTotals;
   /** The task has been removed: delete its row. */
   gone: boolean;
+  /**
+   * When the task's object must wake next, for anything but reports; null when nothing is due. Absent
+   * in reports of earlier releases.
+   */
+  wake_ms?: number | null;
 }
 
 export interface ReportReply {
@@ -64,6 +69,20 @@ export interface ReportReply {
   able_workers: number;
   /** Pages watch the farm: the task reports its counters more often. */
   watched: boolean;
+}
+
+/**
+ * A task whose object should have woken at `wake_ms` and has not reported since: its alarm may be
+ * lost.
+ */
+export interface OverdueTask {
+  id: number;
+  wake_ms: number;
+}
+
+/** An overdue task that was called: when its object wakes next, as of `TaskRpc.nextWake`. */
+export interface WokenTask extends OverdueTask {
+  next_ms: number | null;
 }
 
 export interface Reservation {
@@ -97,6 +116,8 @@ export interface FarmMetrics {
    * registries of earlier releases.
    */
   history?: { refused: number; dropped: number };
+  /** Tasks whose objects should have woken and have not. Absent in answers of earlier releases. */
+  overdue?: number;
 }
 
 export interface RegistryRpc extends BackupRpc {
@@ -158,6 +179,13 @@ export interface RegistryRpc extends BackupRpc {
   ableWorkers(needs: Needs): Promise<number>;
   /** Newest first by id; the cursor is opaque. */
   listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>>;
+  /**
+   * From the watchdog: look after this object's own alarm and what idle workers wait for. Answers the
+   * tasks that are overdue, the longest first; at most 100.
+   */
+  overdueTasks(): Promise<OverdueTask[]>;
+  /** These overdue tasks were called. Ignored for a task that has reported meanwhile. */
+  tasksWoken(tasks: WokenTask[]): Promise<void>;
   /** Tell sockets that these leases are gone. Workers without one learn at their next renewal. */
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
 

@@ -174,4 +174,9 @@ export interface TaskRpc extends BackupRpc {
    * earlier epoch are sent back.
    */
   outrank(epoch: number): Promise<void>;
+  /**
+   * From the watchdog: set the alarm anew when it was lost. Answers when the object wakes next, in
+   * the past when that is overdue; null when nothing is due, or there is no such task.
+   */
+  nextWake(): Promise<number | null>;
 }

@@ -6,7 +6,9 @@
  * - What must not be forgotten is in the record, with the instant at which it is due. The one alarm
  *   does it.
  * - A job that fails is due again later. It stops neither the jobs after it nor the alarm.
- * - Jobs are idempotent: the alarm may run twice, and the object may be evicted after any await.
+ * - Jobs are idempotent: the alarm may run twice, and the object may be evicted after any await. One
+ *   run of each job at a time (`AlarmJobs`): two drains of one outbox that overlap could write an
+ *   event twice (P7).
  */
 import { deleteTaskObjects } from "../files/sweep.ts";
 import { DRAIN_AFTER_MS, drainOutbox, historyFailure } from "../history/outbox.ts";
@@ -33,15 +35,22 @@ import type { Participant } from "./transactor.ts";
  */
 const RETRY_MS = 5_000;
 /**
- * After a job threw, nothing that is overdue runs sooner than this. Without it, a database that is
- * full would be called without a pause.
+ * A removal that waits for others is tried again after a tenth of the time that it has waited, and
+ * after this at the latest. Longer: it ends late. Without it, each try costs three lists of R2, every
+ * RETRY_MS for as long as D1 is away.
  */
-const BACK_OFF_MS = 500;
+const REMOVE_RETRY_MAX_MS = 300_000;
 /**
  * R2 lists of 1,000 objects in one run, while a task's files are removed. More: the alarm may take
  * longer than it may run.
  */
 const REMOVE_LISTS = 20;
+/**
+ * What a removed task owes to D1 and to dependents is dropped this long after its last grant ended,
+ * with a line in the log. Longer: a full D1 or a broken dependent keeps the object, and wakes it all
+ * the time (P13). Shorter: an outage of D1 of some hours loses the task's last events (P7).
+ */
+const GIVE_UP_MS = 86_400_000;
 
 /** What the registry and dependents must hear of at once when a transition changes it. */
 interface Before {
@@ -53,8 +62,6 @@ interface Before {
 
 export class DeferredWork implements Observer<Before>, Participant {
   readonly #context: TaskContext;
-  /** Settles when the last run that was asked for is over. */
-  #running: Promise<void> = Promise.resolve();
   readonly dependents: Dependents;
   readonly #registry: RegistryReporter;
   readonly #history: PatientWriter<HistoryRow[]>;
@@ -103,7 +110,7 @@ export class DeferredWork implements Observer<Before>, Participant {
     if (this.#registry.takeTurn(task, Date.now())) ctx.waitUntil(this.report());
     if (canceled.length > 0) {
       const push = (): Promise<void> => this.#registry.pushCancels(task.definition.id, canceled);
-      ctx.waitUntil(this.#attempt("push cancel", push));
+      ctx.waitUntil(alarm.attempt("push cancel", push));
     }
     alarm.arm();
   }
@@ -119,60 +126,24 @@ export class DeferredWork implements Observer<Before>, Participant {
    */
   async countAbleWorkers(): Promise<void> {
     const task = this.#context.transactor.committed;
-    if (task) await this.#attempt("count workers", () => this.#registry.countAbleWorkers(task));
+    const { alarm } = this.#context;
+    if (task) await alarm.attempt("count workers", () => this.#registry.countAbleWorkers(task));
   }
 
-  /**
-   * The alarm: do what is due, whatever set it. One run at a time, even if the platform starts two:
-   * two drains of one outbox that overlap could write an event twice (P7).
-   */
+  /** The work of the alarm: do what is due, whatever set it. */
   async run(): Promise<void> {
-    const before = this.#running;
-    const mine = Promise.withResolvers<void>();
-    this.#running = mine.promise;
-    try {
-      await before;
-      await this.#doWhatIsDue();
-    } finally {
-      mine.resolve();
-    }
-  }
-
-  async #doWhatIsDue(): Promise<void> {
     const { alarm, transactor } = this.#context;
-    alarm.rang();
     if (!transactor.committed) return;
-    await this.#attempt("expire", async () => void transactor.transact(expireLeases));
+    await alarm.job("expire", () => void transactor.transact(expireLeases));
     const due = (atMs: number | null | undefined): boolean => atMs !== null && atMs !== undefined && atMs <= Date.now();
     // Read again before each job: the one before may have changed the record, or removed the task.
     const state = (): DeferredState | undefined => transactor.committed?.record.chores;
-    if (due(state()?.outbox_due_ms)) await this.#attempt("history", () => this.#drain());
+    if (due(state()?.outbox_due_ms)) await alarm.job("history", () => this.#drain());
     if (transactor.committed?.record.ledger.sweeps.some((garbage) => due(garbage.due_ms)))
-      await this.#attempt("sweep", () => this.#collectGarbage());
-    if (due(state()?.report_due_ms)) await this.report();
-    if (due(state()?.news_due_ms)) await this.#attempt("news", () => this.#updateDependents());
-    if (due(state()?.remove?.due_ms)) await this.#attempt("remove", () => this.#remove());
-    alarm.arm();
-  }
-
-  /**
-   * Run one job. A throw is logged, under the name that `chore` has in the logs, and delays what is
-   * overdue.
-   */
-  async #attempt(chore: string, work: () => Promise<void>): Promise<void> {
-    try {
-      await work();
-    } catch (error) {
-      this.#context.alarm.holdOff(Date.now() + BACK_OFF_MS);
-      console.error(
-        JSON.stringify({
-          at: "task",
-          task: this.#context.transactor.committed?.definition.id,
-          chore,
-          error: error instanceof Error ? error.message : "unknown",
-        }),
-      );
-    }
+      await alarm.job("sweep", () => this.#collectGarbage());
+    if (due(state()?.report_due_ms)) await alarm.job("report", () => this.report());
+    if (due(state()?.news_due_ms)) await alarm.job("news", () => this.#updateDependents());
+    if (due(state()?.remove?.due_ms)) await alarm.job("remove", () => this.#remove());
   }
 
   /** Write waiting history events to D1. */
@@ -253,26 +224,38 @@ export class DeferredWork implements Observer<Before>, Participant {
 
   /**
    * One step of the removal, in this order: the files, the files once more when the last grant has
-   * run out, what is owed to D1, the registry and dependents, and the object's own storage.
+   * run out, what is owed to D1, the registry and dependents, and the object's own storage. What is
+   * owed to D1 and dependents is dropped in the end; a report is not, because without it the registry
+   * would list the task for ever.
    */
   async #remove(): Promise<void> {
-    const { ctx, env, transactor } = this.#context;
+    const { ctx, env, transactor, alarm } = this.#context;
     const { definition, record } = transactor.committed!;
     const nowMs = Date.now();
-    record.chores.remove!.due_ms = nowMs + RETRY_MS;
+    const { until_ms: untilMs } = record.chores.remove!;
+    const retryMs = nowMs + Math.min(Math.max(Math.ceil((nowMs - untilMs) / 10), RETRY_MS), REMOVE_RETRY_MAX_MS);
+    record.chores.remove!.due_ms = retryMs;
     const deleted = await deleteTaskObjects(env.FILES, definition.id, REMOVE_LISTS);
     const { tail, chores } = transactor.committed!.record;
-    const remove = chores.remove!;
-    const owes =
-      tail.length > 0 || chores.outbox_due_ms !== null || chores.report_due_ms !== null || chores.news_due_ms !== null;
-    if (deleted && nowMs >= remove.until_ms && !owes) {
+    const owes = tail.length > 0 || chores.outbox_due_ms !== null || chores.news_due_ms !== null;
+    const over = deleted && nowMs >= untilMs && chores.report_due_ms === null;
+    if (over && (!owes || nowMs >= untilMs + GIVE_UP_MS)) {
+      if (owes) this.#logLoss(transactor.committed!);
       await ctx.storage.deleteAll();
+      alarm.emptied();
       transactor.removed();
       return;
     }
-    const dueMs = !deleted ? nowMs : nowMs < remove.until_ms ? remove.until_ms : nowMs + RETRY_MS;
+    const dueMs = !deleted ? nowMs : nowMs < untilMs ? untilMs : retryMs;
     transactor.persist((record) => {
-      record.chores.remove = { ...remove, due_ms: dueMs };
+      record.chores.remove = { due_ms: dueMs, until_ms: untilMs };
     });
+  }
+
+  /** A removal ends although something is owed: the log is all that is left of it. */
+  #logLoss({ definition: { id }, record: { tail, chores } }: LoadedTask): void {
+    const events = this.#context.store.countWaiting(tail);
+    const dependents = chores.news_due_ms !== null;
+    console.error(JSON.stringify({ at: "task", task: id, chore: "remove", dropped: { events, dependents } }));
   }
 }

@@ -3,6 +3,7 @@
  * that wait for this one.
  */
 import { callTask } from "../rpc/stubs.ts";
+import { within } from "../lib/within.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { whyNotFrameByFrame } from "./rules/dependencies.ts";
@@ -23,6 +24,11 @@ export const UPDATE_INTERVAL_MS = 1_000;
  * Sooner: one whose creation is slow would miss its updates and wait for ever.
  */
 const FORGET_MS = 3_600_000;
+/**
+ * A dependent that does not answer within this is told again later. Without it, one that hangs would
+ * hold back the news of those after it.
+ */
+const ANSWER_MS = 10_000;
 
 export class Dependents {
   readonly #context: TaskContext;
@@ -122,7 +128,7 @@ export class Dependents {
     let missed = false;
     for (const { dependent, progress } of each) {
       const call = callTask(env, dependent.task, (object) => object.dependencyMoved(progress));
-      const answer = await call.catch(() => "failed" as const);
+      const answer = await within(ANSWER_MS, call).catch(() => "failed" as const);
       const forgotten = answer === "unknown" && Date.now() - dependent.since_ms > FORGET_MS;
       if (answer === "gone" || forgotten) store.removeDependent(dependent.task);
       else if (answer !== "taken") missed = true;

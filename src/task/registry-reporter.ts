@@ -1,6 +1,9 @@
 /**
  * What a task's object tells the registry, and asks of it. Rendering waits for none of the answers.
  */
+import { noteUnreported } from "../files/open-marker.ts";
+import { messageOf } from "../lib/errors.ts";
+import { within } from "../lib/within.ts";
 import type { TaskReport } from "../rpc/registry.ts";
 import { callRegistry } from "../rpc/stubs.ts";
 import type { Effects, Transition } from "./rules/ledger.ts";
@@ -18,6 +21,11 @@ const REPORT_MIN_MS = 1_000;
 const REPORT_CHANGES = 6;
 /** Otherwise this often: a report costs a request and two rows. */
 const REPORT_MAX_MS = 10_000;
+/**
+ * A report that is not answered within this is made again. Without it, one call that hangs would hold
+ * back all later reports.
+ */
+const ANSWER_MS = 30_000;
 
 /** What of the context it needs. */
 export interface ReporterContext extends Pick<TaskContext, "env"> {
@@ -41,6 +49,8 @@ export class RegistryReporter {
    * after.
    */
   #era = 0;
+  /** The watchdog has been told that reports fail. */
+  #noted = false;
   /** The report that is under way, and the one after it. */
   #reporting: Promise<void> | null = null;
   #next: Promise<void> | null = null;
@@ -107,15 +117,35 @@ export class RegistryReporter {
     const era = this.#era;
     const report = taskReport(task, Date.now());
     try {
-      const reply = await callRegistry(this.#context.env, (registry) => registry.report(report));
+      const reply = await within(
+        ANSWER_MS,
+        callRegistry(this.#context.env, (registry) => registry.report(report)),
+      );
       const { chores } = this.#context.transactor.committed?.record ?? task.record;
       chores.able_workers = Math.max(1, reply.able_workers);
       this.#farmWatched = reply.watched;
+      this.#noted = false;
       if (this.#settles(report, era)) chores.report_due_ms = null;
     } catch {
       const { chores } = this.#context.transactor.committed?.record ?? task.record;
       chores.report_due_ms = Date.now() + REPORT_RETRY_MS;
       this.#context.alarm.arm();
+      await this.#note(report.summary.id);
+    }
+  }
+
+  /**
+   * If the alarm that repeats the report is lost as well, nobody but the watchdog would ever call
+   * this object: what the registry does not know of gets no worker.
+   */
+  async #note(task: number): Promise<void> {
+    if (this.#noted) return;
+    this.#noted = true;
+    try {
+      await within(ANSWER_MS, noteUnreported(this.#context.env.FILES, task));
+    } catch (error) {
+      this.#noted = false;
+      console.error(JSON.stringify({ at: "task", task, chore: "note for the watchdog", error: messageOf(error) }));
     }
   }
 

@@ -28,7 +28,7 @@ import { preempt } from "./rules/lease-calls.ts";
 import { noteTask, termsOf } from "./rules/ledger.ts";
 import { amend } from "./rules/patch.ts";
 import { dueOf, nextWakeMs } from "./rules/next-alarm.ts";
-import { newRecord } from "./rules/record.ts";
+import { newRecord, type LoadedTask } from "./rules/record.ts";
 import { continueTask, definitionIn } from "./rules/restore.ts";
 import { cancelLeases, lastGrantEndMs } from "./rules/settle.ts";
 import { changed } from "./rules/transition.ts";
@@ -54,12 +54,6 @@ import { taskView } from "./views/task.ts";
 
 type Answer<T> = Promise<Result<T, Refusal>>;
 
-/**
- * An alarm that failed, because the rows cannot be read, rings again this much later. Without it,
- * an error would end the chain of alarms: the platform tries only a few times.
- */
-const RETRY_MS = 60_000;
-
 export class TaskDO extends DurableObject<Env> implements TaskRpc {
   readonly #context: TaskContext;
   readonly #store: TaskStore;
@@ -81,7 +75,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
       store: this.#store,
       log: this.#log,
       transactor: this.#transactor,
-      alarm: new AlarmScheduler(ctx, { task: () => this.#nextWakeMs() }),
+      alarm: new AlarmScheduler(ctx, { at: "task", task: Number(ctx.id.name) }, { task: () => this.#nextWakeMs() }),
       progress: new Map(),
     };
     const live = new TaskLive(this.#context);
@@ -105,6 +99,16 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   #nextWakeMs(): number | null {
     const task = this.#transactor.committed;
     return task && nextWakeMs(dueOf(task.record));
+  }
+
+  /**
+   * The task as every read sees it; null when there is none, or it is being removed. A read also
+   * looks after the alarm, because nothing else may ever call this object again (P13).
+   */
+  #present(): LoadedTask | null {
+    const task = this.#transactor.present();
+    this.#context.alarm.arm();
+    return task;
   }
 
   async create(definition: TaskDefinition, actor: Principal): Answer<Task> {
@@ -133,7 +137,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   async view(): Answer<Task> {
-    const task = this.#transactor.present();
+    const task = this.#present();
     return task ? ok(taskView(task, Date.now(), this.#context.progress)) : NOT_FOUND;
   }
 
@@ -160,7 +164,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Answer<null> {
-    if (!this.#transactor.present()) return NOT_FOUND;
+    if (!this.#present()) return NOT_FOUND;
     const allFrames = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#clearFrames() };
     return this.#transactor.transact((t, task) => {
       const definition = amend(t, allFrames, task.definition, patch, compiled, actor.name);
@@ -199,35 +203,35 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   async frames(query: FramesQuery): Answer<{ frames: Frame[]; cursor: string | null }> {
-    const task = this.#transactor.present();
+    const task = this.#present();
     return task ? readFrames({ ...task, ledger: task.record.ledger, table: this.#store.frameTable }, query) : NOT_FOUND;
   }
 
   async files(query: FilesQuery): Answer<FileList> {
-    return this.#transactor.present() ? readFiles((from) => this.#store.entries(from), query) : NOT_FOUND;
+    return this.#present() ? readFiles((from) => this.#store.entries(from), query) : NOT_FOUND;
   }
 
   async file(frame: number): Answer<ReceiptClaims & { frame: number }> {
-    const task = this.#transactor.present();
+    const task = this.#present();
     return task ? readFile(task, this.#store.frameTable, frame) : NOT_FOUND;
   }
 
   async preview(frame: number): Answer<ReceiptClaims & { frame: number }> {
-    const task = this.#transactor.present();
+    const task = this.#present();
     return task ? readFile(task, this.#store.frameTable, frame, "preview") : NOT_FOUND;
   }
 
   async timings(query: FilesQuery): Answer<Timings> {
-    return this.#transactor.present() ? readTimings((from) => this.#store.entries(from), query) : NOT_FOUND;
+    return this.#present() ? readTimings((from) => this.#store.entries(from), query) : NOT_FOUND;
   }
 
   async shareGeneration(): Promise<number | null> {
-    const task = this.#transactor.present();
+    const task = this.#present();
     return task && (task.record.shares ?? 0);
   }
 
   async revokeShares(): Answer<null> {
-    if (!this.#transactor.present()) return NOT_FOUND;
+    if (!this.#present()) return NOT_FOUND;
     this.#live.feed.close(CLOSE_SIGNED_OUT, "the link has been revoked", ({ share }) => share !== null);
     return this.#transactor.transact((_t, { record }) => {
       record.shares = (record.shares ?? 0) + 1;
@@ -236,17 +240,17 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   async appendLog(workerId: number | null, attempt: number | null, text: string): Answer<null> {
-    if (!this.#transactor.present()) return NOT_FOUND;
+    if (!this.#present()) return NOT_FOUND;
     this.#log.append(Date.now(), workerId, attempt, text);
     return ok(null);
   }
 
   async log(query: { after?: number; tail?: number; limit: number }): Answer<LogPage> {
-    return this.#transactor.present() ? ok(this.#log.read(query, Date.now())) : NOT_FOUND;
+    return this.#present() ? ok(this.#log.read(query, Date.now())) : NOT_FOUND;
   }
 
   async watch(dependent: number, mode: Dependency["frames"]): Answer<DependencyProgress> {
-    const task = this.#transactor.present();
+    const task = this.#present();
     if (!task) return NOT_FOUND;
     this.#deferred.dependents.add({ task: dependent, frames: mode, since_ms: Date.now() });
     return ok(
@@ -256,7 +260,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
 
   async dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone"> {
     if (!this.#transactor.committed) return "unknown";
-    if (!this.#transactor.present()) return "gone";
+    if (!this.#present()) return "gone";
     this.#transactor.transact((t) => {
       applyDependencyProgress(t, progress);
       return changed(null);
@@ -269,14 +273,14 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
    * of the RPC method.
    */
   async outrank(epoch: number): Promise<void> {
-    const task = this.#transactor.present();
+    const task = this.#present();
     // The registry may say an epoch again: that must cost no report and no alarm.
     if (task && task.record.ledger.outranked < epoch) this.#transactor.transact((t) => preempt(t, epoch));
   }
 
   /** The upgrade of `/tasks/<id>/live`; the Worker has checked the viewer and the query. */
   override async fetch(request: Request): Promise<Response> {
-    return this.#transactor.present() ? this.#live.open(request) : problemResponse(NOT_FOUND.error);
+    return this.#present() ? this.#live.open(request) : problemResponse(NOT_FOUND.error);
   }
 
   override async webSocketMessage(): Promise<void> {}
@@ -303,7 +307,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
    * backed up.
    */
   #backupVersion(): number | null {
-    const record = this.#transactor.present()?.record;
+    const record = this.#present()?.record;
     if (record && !this.#store.isCheckpointed(record))
       this.#transactor.inTransaction(() => this.#store.checkpoint(record));
     return record?.ledger.version ?? null;
@@ -333,12 +337,12 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     };
   }
 
-  override async alarm(): Promise<void> {
-    try {
-      await this.#deferred.run();
-    } catch (error) {
-      console.error("the task's alarm failed", error);
-      this.#context.alarm.armAt(Date.now() + RETRY_MS);
-    }
+  async nextWake(): Promise<number | null> {
+    this.#context.alarm.arm();
+    return this.#nextWakeMs();
+  }
+
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
+    await this.#context.alarm.ring(info?.retryCount ?? 0, () => this.#deferred.run());
   }
 }

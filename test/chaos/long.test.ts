@@ -18,11 +18,12 @@ async function long(runs: number, seed: number, ...more: string[]): Promise<stri
   return stdout.trim().split("\n");
 }
 
-test("P1–P7, P11: nothing twice, nothing lost in 300 cheap runs: resets, late and doubled alarms, clock jumps, lost messages", async () => {
+test("P1–P7, P11, P13: nothing twice, nothing lost, nothing stuck in 300 cheap runs: resets, late, doubled and lost alarms, clock jumps, lost messages", async () => {
   const [totals, summary] = await long(300, 1);
   expect(summary).toMatch(/^300 runs, 0 failed/);
   const counts = JSON.parse(totals!) as Record<string, number>;
-  for (const what of ["drop request", "drop reply", "double", "late", "half open", "kill manager", "abort", "clock"])
+  const network = ["drop request", "drop reply", "double", "late", "half open"];
+  for (const what of [...network, "kill manager", "abort", "clock", "lost alarms", "watchdog"])
     expect(counts[what], what).toBeGreaterThan(100);
 });
 

@@ -60,6 +60,12 @@ export function worldText(world: World, tickMs: number): string {
   parts.push(
     `${alarm};${world.epoch};${world.failuresLeft};${world.actsLeft};${world.preemptionsLeft};${world.noted ? 1 : 0}`,
   );
+  if (world.lossesLeft !== null) {
+    // How late an alarm is matters where it may be lost.
+    const late = (atMs: number | null): string =>
+      atMs === null ? "-" : String(Math.max(-1, (atMs - world.nowMs) / tickMs));
+    parts.push(`A${world.lossesLeft},${late(world.alarmMs)},${late(world.armedMs)}`);
+  }
   if (world.objects) {
     // Where objects are followed, the number of leases is bounded.
     parts.push(`${world.memory.ledger.attempt}`);

@@ -29,6 +29,7 @@ const BASE: Configuration = {
   failures: 0,
   acts: { times: 0, kinds: [], frames: [] },
   preemptions: 0,
+  lostAlarms: 0,
   objects: false,
   leases: Infinity,
   maxStates: 5_000_000,
@@ -68,6 +69,7 @@ export const QUICK: Configuration[] = [
   { ...BASE, name: "old messages, no renewals", oldMessages: 1, renews: false },
   { ...BASE, name: "group commit, one frame", frames: "1", sharesRows: true, lateReplies: true },
   { ...BASE, name: "group commit, two frames", sharesRows: true, renews: false },
+  { ...BASE, name: "lost alarms", frames: "1", lostAlarms: 2, releases: false },
 ];
 
 /** Up to a minute each: part of `npm run test:all`. */

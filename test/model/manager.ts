@@ -22,7 +22,7 @@ import {
 } from "../../src/task/rules/lease-calls.ts";
 import { Leases, type LiveLease } from "../../src/task/rules/lease-index.ts";
 import type { Effects, FrameEntry, FrameTable, Terms, Transition } from "../../src/task/rules/ledger.ts";
-import { alarmToSet } from "../../src/platform/alarm.ts";
+import { alarmToSet, LATE_MS } from "../../src/platform/alarm.ts";
 import { dueOf, nextWakeMs } from "../../src/task/rules/next-alarm.ts";
 import { newRecord, type DeferredState, type LoadedTask } from "../../src/task/rules/record.ts";
 import type { RenderedFrame } from "../../src/task/rules/settle.ts";
@@ -141,8 +141,14 @@ export class Manager {
 
   /** The alarm: expiry, and the garbage that is due. */
   alarm(world: World): Step<null> {
-    const step = this.#transact({ ...this.write(world), alarmMs: null }, this.configuration.able[0]!, expireLeases);
+    const rung = { ...this.write(world), alarmMs: null, armedMs: null };
+    const step = this.#transact(rung, this.configuration.able[0]!, expireLeases);
     return { ...step, before: this.write(world) };
+  }
+
+  /** Somebody reads the task. That changes nothing, but the object looks after its alarm. */
+  read(world: World): World {
+    return this.#armed(this.write(world));
   }
 
   garbageDue({ memory, nowMs, objects }: World): boolean {
@@ -170,8 +176,7 @@ export class Manager {
       ledger.sweeps = withoutDeleted(ledger.sweeps, [garbage]);
     }
     ledger.leases.drainChanges();
-    const after: World = { ...world, memory, stored: memory, objects };
-    return { ...after, alarmMs: this.#armed(after) };
+    return this.#armed({ ...world, memory, stored: memory, objects });
   }
 
   /** The registry's word that work of higher priority waits. */
@@ -188,18 +193,19 @@ export class Manager {
       worker.waits ? { ...worker, carriedOut: worker.carriedOut || worker.waits.carriedOut, waits: null } : worker,
     );
     const after = { ...world, memory, stored: memory, pending: false, workers, notedStored: world.noted };
-    return { ...after, alarmMs: this.#armed(after) };
+    return this.#armed(after);
   }
 
   /**
    * The object is gone from memory, for whatever reason; the next call finds what was stored. Calls
-   * that waited get no answer.
+   * that waited get no answer. The new instance reads when its alarm rings, and looks after it.
    */
   evict(world: World): World {
     const workers = world.workers.map((worker) => (worker.waits ? { ...worker, waits: null, reply: null } : worker));
     const { ledger, entries } = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
     const stored = { ledger: { ...ledger, leases: new Leases(ledger.leases) }, entries };
-    return { ...world, memory: stored, stored, pending: false, workers, noted: world.notedStored };
+    const after = { ...world, memory: stored, stored, pending: false, workers, noted: world.notedStored };
+    return this.#armed({ ...after, armedMs: world.alarmMs });
   }
 
   /** A transition of the committed view: what is pending is written before it. */
@@ -234,14 +240,20 @@ export class Manager {
       ledger.leases.drainChanges();
       after.stored = memory;
     }
-    if (!after.pending) after.alarmMs = this.#armed(after);
-    return { before: world, after, result: decision.result, effects: this.#effects };
+    const armed = after.pending ? after : this.#armed(after);
+    return { before: world, after: armed, result: decision.result, effects: this.#effects };
   }
 
-  /** The alarm as it is set after the object looked at what is due. */
-  #armed({ memory: { ledger }, alarmMs, nowMs }: World): number | null {
+  /**
+   * The world after the object looked at what is due. Where no alarm is lost, a late one rings, too:
+   * whether it is set anew makes no difference.
+   */
+  #armed(world: World): World {
+    const { ledger } = world.memory;
     const nextMs = nextWakeMs(dueOf({ ledger, chores: this.#owesNothing, tail: [] }));
-    return nextMs === null ? alarmMs : (alarmToSet(nextMs, alarmMs, nowMs) ?? alarmMs);
+    const lateMs = world.lossesLeft === null ? Infinity : LATE_MS;
+    const atMs = nextMs === null ? null : alarmToSet(nextMs, world.armedMs, world.nowMs, lateMs);
+    return atMs === null ? world : { ...world, alarmMs: atMs, armedMs: atMs };
   }
 }
 

@@ -14,7 +14,7 @@ import { DOC, mutationTable, reportTable, worldRows } from "./tables.ts";
 const LIMIT_MS = 1_200_000;
 
 test(
-  "P1–P6, P8: in every reachable world of the lease protocol the promises hold and the task can still finish",
+  "P1–P6, P8, P13: in every reachable world of the lease protocol the promises hold and the task can still finish",
   async () => {
     const answers = await exploreAll(QUICK);
     const { text, broken } = reportTable(answers);
@@ -53,7 +53,11 @@ const COPIED = [
   "if (decision.changed) this.#store.flush(task.record);",
   "if (changed) return { result, committed: this.#becomePending() };",
   // The alarm is set, or left as it is: `Manager.#armed`.
-  "if (atMs === null) return; this.#armedMs = atMs; void this.#storage.setAlarm(atMs);",
+  "if (atMs !== null) this.#taken = this.#set(atMs);",
+  "this.#armedMs = atMs; try { await this.#storage.setAlarm(atMs);",
+  // A new instance looks after the alarm, and so does every read: `Manager.evict`, `Manager.read`.
+  'this.#armedMs = await object.storage.getAlarm(); } catch (error) { logFailure(this.#about, "read the alarm", error); } this.arm();',
+  "const task = this.#transactor.present(); this.#context.alarm.arm(); return task;",
 ];
 
 test("the object's own steps are those that the model check imitates", () => {

@@ -238,20 +238,28 @@ export const MUTATIONS: Mutation[] = [
   one(
     "object: restore a longer lease",
     SHELL,
-    "    return { ...world, memory: stored, stored, pending",
-    "    for (const lease of stored.ledger.leases) lease.until_ms += this.terms.leaseMs;\n    return { ...world, memory: stored, stored, pending",
+    "    const after = { ...world, memory: stored, stored, pending",
+    "    for (const lease of stored.ledger.leases) lease.until_ms += this.terms.leaseMs;\n    const after = { ...world, memory: stored, stored, pending",
   ),
   one(
     "object: keep a later alarm",
     SCHEDULER,
-    "armedMs > nowMs && armedMs <= atMs ? null : atMs",
-    "armedMs > nowMs ? null : atMs",
+    "armedMs > nowMs - lateMs && armedMs <= atMs;",
+    "armedMs > nowMs - lateMs;",
+  ),
+  one("object: arm no alarm", SCHEDULER, "return isSet ? null : atMs;", "return null;"),
+  one("object: wait for a lost alarm for ever", SCHEDULER, "armedMs > nowMs - lateMs && ", ""),
+  one(
+    "object: read without looking after the alarm",
+    SHELL,
+    "return this.#armed(this.write(world));",
+    "return this.write(world);",
   ),
   one(
-    "object: arm no alarm",
-    SCHEDULER,
-    "return armedMs !== null && armedMs > nowMs && armedMs <= atMs ? null : atMs;",
-    "return null;",
+    "object: restart without looking after the alarm",
+    SHELL,
+    "return this.#armed({ ...after, armedMs: world.alarmMs });",
+    "return { ...after, armedMs: world.alarmMs };",
   ),
   one("group commit: answer before it is written", PROTOCOL, "after.pending ? { carriedOut: done } : null", "null"),
   one(
@@ -263,7 +271,7 @@ export const MUTATIONS: Mutation[] = [
   one(
     "group commit: arm no alarm for it",
     SHELL,
-    "return { ...after, alarmMs: this.#armed(after) };\n  }\n\n  /**\n   * The object is gone",
+    "return this.#armed(after);\n  }\n\n  /**\n   * The object is gone",
     "return after;\n  }\n\n  /**\n   * The object is gone",
   ),
   one(

@@ -3,6 +3,7 @@
  * outside, written without the functions of the rules. Every check compares the task before and
  * after one move; `states.ts` checks single states.
  */
+import { LATE_MS } from "../../src/platform/alarm.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
 import { has, minus, size } from "../../src/task/rules/frame-set.ts";
 import { statusOf, type Terms } from "../../src/task/rules/ledger.ts";
@@ -128,12 +129,20 @@ export class Promises {
     this.#change(step, { registry: true });
   }
 
-  /** What is stored wakes the object when it is due. */
-  written({ memory, nowMs, alarmMs }: World): void {
-    const { leases, sweeps } = memory.ledger;
-    const due = [...[...leases].map((lease) => lease.until_ms), ...sweeps.map((garbage) => garbage.due_ms)];
-    if (due.some((dueMs) => alarmMs === null || alarmMs > Math.max(dueMs, nowMs + 1)))
+  /**
+   * What is stored wakes the object when it is due. An object cannot know that its alarm was lost
+   * before the alarm is late.
+   */
+  written(world: World): void {
+    const { lossesLeft, armedMs, nowMs } = world;
+    const mayBeLost = lossesLeft !== null && armedMs !== null && armedMs > nowMs - LATE_MS;
+    if (!isArmed(world, mayBeLost ? armedMs : world.alarmMs))
       throw new Broken("P5", "something is due and no alarm is set for it");
+  }
+
+  /** P13: an alarm that was lost is set anew. */
+  wakes(world: World, when: string): void {
+    if (!isArmed(world, world.alarmMs)) throw new Broken("P13", `something is due, and ${when} no alarm is set for it`);
   }
 
   /**
@@ -349,6 +358,13 @@ export class Promises {
     if (size(minus(is.open, lease.open)) > 0 || is.attempt !== lease.attempt || is.worker !== lease.worker)
       throw new Broken("P2", `the live lease of attempt ${lease.attempt} changed`);
   }
+}
+
+/** Whether an alarm that is set for `alarmMs` rings for everything that is due. */
+function isArmed({ memory, nowMs }: World, alarmMs: number | null): boolean {
+  const { leases, sweeps } = memory.ledger;
+  const due = [...[...leases].map((lease) => lease.until_ms), ...sweeps.map((garbage) => garbage.due_ms)];
+  return due.every((dueMs) => alarmMs !== null && alarmMs <= Math.max(dueMs, nowMs + 1));
 }
 
 function liveLease({ memory, nowMs }: World, call: LeaseCall): LiveLease | undefined {

@@ -1,6 +1,6 @@
 /**
  * Every move that can follow a world: what workers may do by the agent's protocol, what the network
- * may do to a message, time, the alarm, eviction, people.
+ * may do to a message, time, the alarm and its loss, eviction, people.
  *
  * - A delay needs no move of its own: a worker that sleeps or has a wrong clock, an alarm that is
  *   late, a message on its way are not moved while time passes. So workers need no clocks: each may
@@ -9,6 +9,7 @@
  *   are one move. A message that arrives after its sender has gone on comes from `old`, as every
  *   duplicate does.
  */
+import { LATE_MS } from "../../src/platform/alarm.ts";
 import { framesOf } from "../../src/protocol/frame-list.ts";
 import { Promises } from "./promises.ts";
 import { Manager } from "./manager.ts";
@@ -54,12 +55,14 @@ export class Protocol {
       emit("the alarm runs", after);
       if (manager.garbageDue(after)) emit("the alarm runs and deletes garbage", manager.collectGarbage(after));
     }
-    if (world.memory !== world.stored) {
+    if (world.memory !== world.stored || world.armedMs !== world.alarmMs) {
       this.trying = "the manager restarts";
       const after = manager.evict(world);
       promises.eviction(world, after);
+      promises.wakes(after, "after a restart");
       emit("the manager restarts", after);
     }
+    if (world.lossesLeft !== null) this.#lostAlarms(world, world.lossesLeft, emit);
     if (world.pending) {
       this.trying = "what is pending is written";
       const after = manager.write(world);
@@ -80,6 +83,15 @@ export class Protocol {
       emit("the task is preempted", promises.noted(step, step.after));
     }
     if (world.actsLeft > 0) this.#people(world, emit);
+  }
+
+  #lostAlarms(world: World, lossesLeft: number, emit: Emit): void {
+    if (lossesLeft > 0 && world.alarmMs !== null)
+      emit("the alarm is lost", { ...world, alarmMs: null, lossesLeft: lossesLeft - 1 });
+    this.trying = "somebody reads the task";
+    const after = this.manager.read(world);
+    if (after.armedMs === null || after.armedMs <= after.nowMs - LATE_MS) this.promises.wakes(after, "after a read");
+    emit("somebody reads the task", after);
   }
 
   #people(world: World, emit: Emit): void {

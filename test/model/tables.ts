@@ -82,6 +82,7 @@ const ABOUT: Record<string, string> = {
   P9: "identity",
   P10: "refusals",
   P11: "files",
+  P13: "lost alarms",
 };
 const EXAMPLES = 4;
 

@@ -46,6 +46,8 @@ export interface Configuration {
   acts: { times: number; kinds: TaskAction[]; frames: number[] };
   /** Times that the registry may raise its epoch. */
   preemptions: number;
+  /** Alarms that the platform may lose. Where there are none, every alarm rings in the end. */
+  lostAlarms: number;
   /** Follow every uploaded object, and the deletion of garbage. */
   objects: boolean;
   /**
@@ -130,7 +132,10 @@ export interface World {
   stored: Snapshot;
   /** Memory holds changes of lease calls that are not written, and not answered. */
   pending: boolean;
+  /** When the platform will ring … */
   alarmMs: number | null;
+  /** … and when the object believes that it will: the same unless an alarm was lost. */
+  armedMs: number | null;
   workers: readonly Worker[];
   /**
    * Uploaded objects: `attempt/frame` → the lease under which the bytes were made. Null when they
@@ -144,6 +149,8 @@ export interface World {
   failuresLeft: number;
   actsLeft: number;
   preemptionsLeft: number;
+  /** Null where no alarm can be lost. */
+  lossesLeft: number | null;
   /** The history holds the end of the task: as in memory, and as last stored. */
   noted: boolean;
   notedStored: boolean;
@@ -175,6 +182,7 @@ export function firstWorld(configuration: Configuration): World {
     stored: snapshot,
     pending: false,
     alarmMs: null,
+    armedMs: null,
     workers: Array.from({ length: configuration.workers }, () => IDLE),
     objects: configuration.objects ? {} : null,
     epoch: 0,
@@ -182,6 +190,7 @@ export function firstWorld(configuration: Configuration): World {
     failuresLeft: configuration.failures,
     actsLeft: configuration.acts.times,
     preemptionsLeft: configuration.preemptions,
+    lossesLeft: configuration.lostAlarms === 0 ? null : configuration.lostAlarms,
     noted: false,
     notedStored: false,
   };

@@ -9,10 +9,10 @@ import { TaskDO } from "../../src/task/task-do.ts";
 /** By object: settles when every alarm run that has begun so far has ended. */
 const rung = new WeakMap<object, Promise<unknown>>();
 
-function listen(prototype: { alarm: (this: object) => Promise<void> }): void {
+function listen(prototype: { alarm: (this: object, info?: AlarmInvocationInfo) => Promise<void> }): void {
   const { alarm } = prototype;
-  prototype.alarm = async function () {
-    const run = alarm.call(this);
+  prototype.alarm = async function (info) {
+    const run = alarm.call(this, info);
     rung.set(this, Promise.allSettled([rung.get(this), run]));
     await run;
   };

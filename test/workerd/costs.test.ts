@@ -44,26 +44,27 @@ function above(costs: Record<string, number>, limits: Record<string, number>): R
   return Object.fromEntries(Object.entries(costs).filter(([name, value]) => value > limits[name]!));
 }
 
+// A put more than one a frame: a farm that begins to work puts the open marker (decision 016).
 test.each([
   {
     what: "short frames, one to a lease: at most 1.2 object requests and 4 rows a frame",
     work: { ...LIGHT, chunk: 1 },
-    limits: { objectRequests: 1.2, requests: 2.15, rowsWritten: 2.7, rowsRead: 3.2, puts: 1, dollars: 8.1 },
+    limits: { objectRequests: 1.2, requests: 2.15, rowsWritten: 2.7, rowsRead: 3.4, puts: 1.005, dollars: 8.1 },
   },
   {
     what: "short frames, ten to a lease: at most 1 row a frame, and $8 per million",
     work: { ...LIGHT, chunk: 10 },
-    limits: { objectRequests: 0.33, requests: 1.3, rowsWritten: 0.75, rowsRead: 1.4, puts: 1, dollars: 6 },
+    limits: { objectRequests: 0.33, requests: 1.3, rowsWritten: 0.75, rowsRead: 1.5, puts: 1.005, dollars: 6 },
   },
   {
     what: "short frames, as many to a lease as is best",
     work: { ...LIGHT, chunk: "auto" as const },
-    limits: { objectRequests: 0.33, requests: 1.3, rowsWritten: 0.75, rowsRead: 1.4, puts: 1, dollars: 6 },
+    limits: { objectRequests: 0.33, requests: 1.3, rowsWritten: 0.75, rowsRead: 1.5, puts: 1.005, dollars: 6 },
   },
   {
     what: "frames of half a minute pay for their renewals, and for nothing else",
     work: { ...SLOW, chunk: 1 },
-    limits: { objectRequests: 3.4, requests: 3.8, rowsWritten: 6.9, rowsRead: 16.5, puts: 1, dollars: 14 },
+    limits: { objectRequests: 3.4, requests: 3.8, rowsWritten: 6.9, rowsRead: 16.5, puts: 1.005, dollars: 14 },
   },
 ])("$what", async ({ work, limits }) => {
   const costs = await costsOf(work);

@@ -38,6 +38,8 @@ test("P13: with the day's written rows used up, all that reads works, also on ob
   const worker = await newWorker("reader");
   const { token } = await newToken("artist");
   const task = await newRender(token);
+  // A token that was not used yet: its first use is written down.
+  const reader = await newToken("artist");
   for (const stub of [registryStub(env), taskStub(env, task)]) await evictDurableObject(stub);
   const database = await runInDurableObject(newRegistry(), (_instance, { storage }) => storage.sql);
 
@@ -49,7 +51,7 @@ test("P13: with the day's written rows used up, all that reads works, also on ob
   const answers: [string, number][] = [];
   const refused = await writesRefused(database, ROWS_WRITTEN, async () => {
     for (const path of reading) {
-      const answer = await send("GET", path, { token });
+      const answer = await send("GET", path, { token: reader.token });
       await answer.arrayBuffer();
       answers.push([path, answer.status]);
     }
@@ -65,7 +67,7 @@ test("P13: with the day's written rows used up, all that reads works, also on ob
   ]);
   // No table is made again, whatever else was tried.
   expect(refused.filter((statement) => /^(CREATE|ALTER)/.test(statement))).toEqual([]);
-  expect(refused.length).toBeGreaterThan(0);
+  expect(refused.filter((statement) => statement.startsWith("UPDATE tokens"))).not.toEqual([]);
   expect((await send("PATCH", `/tasks/${task}`, { token, json: { priority: 7 } })).status).toBe(204);
 });
 

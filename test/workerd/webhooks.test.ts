@@ -10,7 +10,8 @@ import { WebhookStore } from "../../src/registry/webhook-store.ts";
 import { Webhooks } from "../../src/registry/webhooks.ts";
 import { ring as ringAlarm } from "./alarms.ts";
 import { okJson, problem, send } from "./http-client.ts";
-import { report } from "./registry-client.ts";
+import { newRegistry, report } from "./registry-client.ts";
+import { refusing } from "./statements.ts";
 import { until } from "./wait.ts";
 
 const env = bindings as unknown as Env;
@@ -186,6 +187,54 @@ it("an event is written with the report that made it, and the alarm is set for i
     () => "what the alarm sends",
   );
   expect(received).toHaveLength(2);
+});
+
+it("P13: a receiver that is down does not hold back the deliveries of others", async () => {
+  await runInDurableObject(newRegistry(), (_instance, { storage }) => {
+    const store = new WebhookStore(storage.sql);
+    const [down, up] = ["down", "up"].map((name) =>
+      store.create({ url: `https://${name}.example`, events: ["task.completed"] }, name, 1),
+    );
+    for (let n = 1; n <= 20; n++) store.enqueue(down!.id, "task.completed", n, String, n);
+    for (let n = 51; n <= 52; n++) store.enqueue(up!.id, "task.completed", n, String, n);
+    const due = store.due(100, 6);
+    expect(due.map(({ webhook }) => webhook).toSorted((a, b) => a - b)).toEqual(
+      [down, down, down, down, up, up].map((h) => h!.id),
+    );
+    expect(due.filter(({ webhook }) => webhook === down!.id).map(({ id }) => id)).toEqual([1, 2, 3, 4]);
+    expect(store.due(10, 6)).toHaveLength(6);
+  });
+});
+
+it("P13: a delivery whose outcome cannot be written down is sent again, but not without a pause", async () => {
+  vi.spyOn(console, "error").mockImplementation(() => {});
+  await runInDurableObject(newRegistry(), async (_instance, { storage }) => {
+    const webhooks = new Webhooks(storage.sql, env);
+    const { webhook } = await webhooks.create({ url: "https://up.example", events: ["task.completed"] }, 1);
+    webhooks.store.enqueue(webhook.id, "task.completed", 1, String, 1);
+    await refusing(storage, /^UPDATE deliveries/, async () => await webhooks.send(Date.now()));
+    expect(webhooks.dueMs).toBeGreaterThan(Date.now() + 30_000);
+    await webhooks.send(Date.now());
+    expect(received).toHaveLength(1);
+    await webhooks.send(Date.now() + 60_001);
+    expect(received).toHaveLength(2);
+  });
+});
+
+it("P13: deliveries that waited when a backup was made are sent by the manager that it is restored into", async () => {
+  const dueMs = Date.now() + 86_400_000;
+  const [from, into] = [newRegistry(), newRegistry()];
+  await runInDurableObject(from, (_instance, { storage }) => {
+    const store = new WebhookStore(storage.sql);
+    const { id } = store.create({ url: "https://up.example", events: ["task.completed"] }, "salt", 1);
+    store.enqueue(id, "task.completed", 1, String, dueMs);
+  });
+  // The empty manager has looked, and found that nothing is due.
+  await into.listTokens();
+  const page = await from.backupPage(null);
+  if (!page.ok) throw new Error(page.error.detail);
+  expect(await into.restoreRows(page.value.rows, true)).toMatchObject({ ok: true });
+  expect(await runInDurableObject(into, (_instance, { storage }) => storage.getAlarm())).toBe(dueMs);
 });
 
 it("a removed hook receives nothing more; other hooks do", async () => {

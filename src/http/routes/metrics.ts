@@ -30,7 +30,7 @@ type Sample = [labels: Record<string, string>, value: number];
  * The numbers as text. Every status and state is listed, with 0 where there is none: a series must
  * not disappear.
  */
-function metricsText({ tasks, frames, workers, ever, watchers, history }: FarmMetrics): string {
+function metricsText({ tasks, frames, workers, ever, watchers, overdue = 0, history }: FarmMetrics): string {
   const connections = ["online", "offline"].flatMap((connection) =>
     ["enabled", "rendering", "disabled"].map((status): Sample => {
       const found = workers.find((row) => row.connection === connection && row.status === status);
@@ -60,6 +60,7 @@ function metricsText({ tasks, frames, workers, ever, watchers, history }: FarmMe
       [{}, ever.lost],
     ]),
     ...metric("tablao_render_seconds_total", "counter", "Render seconds of committed frames.", [[{}, ever.seconds]]),
+    ...metric("tablao_tasks_overdue", "gauge", "Tasks whose objects should have woken and have not.", [[{}, overdue]]),
     ...metric("tablao_watchers", "gauge", "Pages that watch the farm.", [[{}, watchers]]),
     ...metric("tablao_history_refused_tasks", "gauge", "Tasks whose events D1 refuses: it is full, or away.", [
       [{}, history?.refused ?? 0],

@@ -301,6 +301,12 @@ export class TaskStore {
       .bytes;
   }
 
+  /** How many events wait for D1. `tail`: the recent events of the record. */
+  countWaiting(tail: readonly HistoryEvent[]): number {
+    const { n } = first<{ n: number }>(this.#sql, "SELECT coalesce(sum(json_array_length(json)), 0) AS n FROM outbox")!;
+    return n + tail.length;
+  }
+
   /** Drop events up to `throughSeq`, and return what is left of the recent events. */
   dropEvents(tail: readonly HistoryEvent[], throughSeq: number): HistoryEvent[] {
     run(this.#sql, "DELETE FROM outbox WHERE last_seq <= ?", throughSeq);

@@ -7,6 +7,7 @@ import { etaOf } from "../rules/eta.ts";
 import { blocklisted } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
 import { claimable, countsOf, holderOf, stateOf, statusOf, type Ledger, type Transition } from "../rules/ledger.ts";
+import { dueOf, nextWakeMs } from "../rules/next-alarm.ts";
 import type { LoadedTask } from "../rules/record.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
 
@@ -99,6 +100,7 @@ export function taskReport(task: LoadedTask, nowMs: number): TaskReport {
       seconds: Math.round(ledger.tally.seconds * 1000) / 1000,
     },
     gone,
+    wake_ms: nextWakeMs({ ...dueOf(record), reportMs: null }),
   };
 }
 

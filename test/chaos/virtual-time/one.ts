@@ -2,13 +2,14 @@
  * One cheap run: the product's objects, four agents and the scenario of a seed, in one process and
  * in virtual time.
  */
+import { WATCH_CRON } from "../../../src/protocol/constants.ts";
 import type { TaskPatch } from "../../../src/protocol/task.ts";
 import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
 import type { TaskRpc } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
 import { SimulatedAgent } from "../agent.ts";
-import { audit, storedTask, watchProblems, type Facts } from "../audit.ts";
+import { audit, storedTask, watchProblems, type Facts, type StoredTask } from "../audit.ts";
 import { Rng } from "../rng.ts";
 import { Journal } from "../event-journal.ts";
 import { HOW, NO_FAULTS } from "../manager-faults.ts";
@@ -25,6 +26,13 @@ const FINISH_WITHIN_MS = 10 * 60_000;
  * again.
  */
 const QUIET_MS = 10 * 60_000;
+/** How often the platform runs the watchdog's cron trigger. */
+const WATCHDOG_MS = 5 * 60_000;
+/**
+ * P13: what is due is done within six minutes, also after a lost alarm. The rest is for retries of
+ * what failed until then.
+ */
+const STUCK_MS = 6.5 * 60_000;
 
 export interface OneResult {
   problems: string[];
@@ -69,6 +77,9 @@ class One {
     await this.#during(this.#prepare(), 60_000);
     this.#network.rate = this.#scenario.networkRate;
     const watch = this.#watch();
+    this.#platform.loses = 0.04;
+    this.#runWatchdog();
+    this.#watchOverdue();
     for (const event of this.#scenario.events)
       this.#world.after(event.atMs, () => {
         this.journal.count(event.kind);
@@ -81,6 +92,7 @@ class One {
     for (const stored of this.#platform.stored.values()) {
       this.journal.count("refused writes", stored.refusedWrites);
       stored.writesLeft = null;
+      stored.alarmsToRefuse = 0;
     }
     // Events that last longer have their own end; the network works from now on.
     this.#network.rate = 0;
@@ -97,12 +109,16 @@ class One {
     await this.#world.run(() => false, 20_000);
     for (const agent of this.#agents) agent.kill();
     this.#platform.reset();
+    // From now on nobody calls the objects but the watchdog.
+    this.#loseAlarms(this.#rng.fork("lost"));
     // Deferred work is due now, and D1 and R2 fail or are slow in half of the calls.
     const hard = { rate: 0.5, how: HOW, slowMs: 1_000 };
     this.#platform.faults = { ...NO_FAULTS, d1: hard, r2: hard };
     await this.#world.run(() => false, 100_000);
     this.#platform.faults = NO_FAULTS;
+    this.#platform.loses = 0;
     await this.#world.run(() => false, QUIET_MS);
+    this.journal.count("lost alarms", this.#platform.lost);
     return audit(await this.#during(this.#facts(), 60_000));
   }
 
@@ -113,10 +129,49 @@ class One {
     const names = ["registry/registry", ...this.#scenario.tasks.map((_, i) => `task/${i + 1}`)];
     const fill = (): void => {
       if (this.#world.nowMs >= untilMs) return;
-      this.#platform.storedOf(rng.pick(names)).writesLeft = rng.int(0, 4);
+      const stored = this.#platform.storedOf(rng.pick(names));
+      stored.writesLeft = rng.int(0, 4);
+      stored.alarmsToRefuse = rng.pick([0, 0, 1, 2]);
       this.#world.after(rng.int(50, 1_000), fill);
     };
     fill();
+  }
+
+  /** A third of the alarms that are set are lost at once. */
+  #loseAlarms(rng: Rng): void {
+    for (const stored of this.#platform.stored.values()) {
+      if (stored.alarmMs === null || !rng.chance(1 / 3)) continue;
+      stored.setAlarm(null);
+      this.#platform.lost++;
+    }
+  }
+
+  #runWatchdog(): void {
+    const run = (): void => {
+      this.#world.after(WATCHDOG_MS, run);
+      void this.#product.scheduled({ cron: WATCH_CRON }, this.#platform.env).then(
+        () => this.journal.count("watchdog"),
+        () => this.journal.count("watchdog failed"),
+      );
+    };
+    this.#world.after(this.#rng.fork("watchdog").int(0, WATCHDOG_MS), run);
+  }
+
+  /** P13: while nothing fails, nothing stays due for long. */
+  #watchOverdue(): void {
+    let calmMs = this.#world.nowMs;
+    const check = (): void => {
+      this.#world.after(5_000, check);
+      if (this.#platform.faults !== NO_FAULTS) calmMs = this.#world.nowMs;
+      for (const [i] of this.#scenario.tasks.entries()) {
+        const rows = this.#tables(i + 1);
+        if (!rows["record"]?.[0]) continue;
+        const dueMs = Math.max(dueOf(storedTask(i + 1, rows)) - this.#world.offsetMs, calmMs);
+        if (this.#world.nowMs - dueMs > STUCK_MS)
+          this.journal.surprise(`P13: task ${i + 1} should have woken ${this.#world.nowMs - dueMs} ms ago`);
+      }
+    };
+    check();
   }
 
   close(): void {
@@ -291,4 +346,16 @@ class One {
       journal,
     };
   }
+}
+
+/**
+ * When the object must wake next, by its rows; Infinity when nothing is due. That a report was made
+ * is not stored, so reports are left out.
+ */
+function dueOf({ ledger, chores }: StoredTask): number {
+  const remove = chores.remove as { due_ms: number } | null;
+  const times = [chores.outbox_due_ms, chores.news_due_ms, remove?.due_ms ?? null];
+  for (const { until_ms } of ledger.leases) times.push(until_ms);
+  for (const { due_ms } of ledger.sweeps) times.push(due_ms);
+  return Math.min(...times.map((atMs) => atMs ?? Infinity));
 }

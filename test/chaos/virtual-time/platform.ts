@@ -1,7 +1,7 @@
 /**
  * The platform in one process: objects that are created, reset and restored from their storage,
- * alarms that are late or run twice, D1 and R2 that fail. The classes that run on it are the
- * product's own.
+ * alarms that are late, run twice or are lost, D1 and R2 that fail. The classes that run on it are
+ * the product's own.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -38,8 +38,11 @@ export class Platform {
   faults: ManagerFaults = NO_FAULTS;
   /** Alarms may be late, early or doubled. */
   unpunctual = true;
-  /** How often alarms ran. */
+  /** The probability that an alarm is lost: it is deleted, and never rings. */
+  loses = 0;
+  /** How often alarms ran, and how many were lost or given up after their retries. */
   rings = 0;
+  lost = 0;
   /** The longest time of a call between objects, or to a service. */
   travelMs = 3;
   /** The longest time until writes are on the disk. */
@@ -84,6 +87,9 @@ export class Platform {
           gate("r2", async () => {
             for (const key of [keys].flat()) this.objects.delete(key);
           }),
+        head: (key: string) => gate("r2", async () => (this.objects.has(key) ? { key } : null)),
+        put: (key: string, text: string) =>
+          gate("r2", async () => void this.objects.set(key, { text, uploadedMs: Date.now() })),
       },
     };
   }
@@ -201,6 +207,10 @@ export class Platform {
     this.#world.after(waitMs, () => {
       if (stored.alarmMs !== at) return;
       stored.alarmMs = null;
+      if (this.#rng.chance(this.loses)) {
+        this.lost++;
+        return;
+      }
       void this.#ring(kind, name, 0);
       if (this.unpunctual && this.#rng.chance(0.05)) void this.#ring(kind, name, ALARM_RETRIES);
     });
@@ -209,9 +219,12 @@ export class Platform {
   async #ring(kind: "task" | "registry", name: string, retries: number): Promise<void> {
     this.rings++;
     try {
-      await this.call(kind, name, "alarm", []);
+      await this.call(kind, name, "alarm", [{ retryCount: retries, isRetry: retries > 0 }]);
     } catch {
-      if (retries >= ALARM_RETRIES) return;
+      if (retries >= ALARM_RETRIES) {
+        this.lost++;
+        return;
+      }
       await this.#world.sleep(2_000 * 2 ** retries);
       // An alarm that was set meanwhile replaces the retry.
       if (this.stored.get(`${kind}/${name}`)?.alarmMs === null) await this.#ring(kind, name, retries + 1);

@@ -20,6 +20,8 @@ export interface Product {
   /** As HTTP handlers call objects: a fresh stub for each try. */
   callTask: <T>(env: object, id: number, call: (task: TaskRpc) => Promise<T>) => Promise<T>;
   callRegistry: <T>(env: object, call: (registry: RegistryRpc) => Promise<T>) => Promise<T>;
+  /** A run of a cron trigger. */
+  scheduled: (controller: { cron: string }, env: object) => Promise<void>;
   signingKey: (env: object) => Promise<unknown>;
   verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
   verifiedReceipts: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Verified<T>, Refusal>>;
@@ -45,7 +47,8 @@ export async function loadProduct(): Promise<Product> {
   takeOver();
   Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
   const objects = ["task/task-do", "registry/worker-registry"];
-  const modules = [...objects, "rpc/stubs", "http/receipts", "http/grants", "platform/signing-key", "files/grant"];
+  const http = ["http/receipts", "http/grants"];
+  const modules = [...objects, "scheduled", "rpc/stubs", ...http, "platform/signing-key", "files/grant"];
   const loaded: unknown[] = [];
   for (const name of modules) {
     const file = path.resolve(import.meta.dirname, "../../../src", `${name}.ts`);

@@ -28,6 +28,8 @@ export class Stored {
    */
   writesLeft: number | null = null;
   refusedWrites = 0;
+  /** How many of the next calls of `setAlarm` are refused. */
+  alarmsToRefuse = 0;
 
   exec(query: string, params: SQLInputValue[]): Cursor {
     if (this.writesLeft !== null && /^\s*(INSERT|UPDATE|DELETE)/i.test(query) && this.writesLeft-- <= 0) {
@@ -118,6 +120,10 @@ export class Access {
   }
 
   async setAlarm(at: number): Promise<void> {
+    if (this.#stored.alarmsToRefuse > 0) {
+      this.#stored.alarmsToRefuse--;
+      throw new Error(FULL);
+    }
     if (!this.ended) this.#stored.setAlarm(at);
   }
 

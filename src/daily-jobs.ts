@@ -1,0 +1,37 @@
+/** What the daily cron trigger does (`triggers` in wrangler.toml). */
+import { tendInputIndex } from "./files/fill-input-index.ts";
+import { sweepStaleUploads } from "./files/sweep.ts";
+import { tidyHistory } from "./history/retention.ts";
+import { messageOf } from "./lib/errors.ts";
+import { keepDaysOf } from "./protocol/setting-rules.ts";
+import type { Env } from "./rpc/env.ts";
+import { callRegistry } from "./rpc/stubs.ts";
+
+/**
+ * Delete uploads that were begun and never finished, take care of the history, and complete the
+ * index of inputs. A job that fails keeps no other from its work. Throws in the end, so that the
+ * platform shows it.
+ */
+export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
+  const failures = [
+    await failureOf("uploads", () => sweepStaleUploads(env, nowMs)),
+    await failureOf("history", async () => {
+      const days = await callRegistry(env, (registry) => registry.getSetting("history_days"));
+      return await tidyHistory(env.HISTORY, days.ok ? keepDaysOf(days.value) : null, nowMs);
+    }),
+    await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
+  ].filter((failure) => failure !== null);
+  if (failures.length > 0) throw new Error(failures.join("; "));
+}
+
+/**
+ * Run a daily job and log what it did: what is deleted is named. Answers why it failed, or null.
+ */
+async function failureOf(job: string, work: () => Promise<object>): Promise<string | null> {
+  try {
+    console.log(JSON.stringify({ at: "daily", job, ...(await work()) }));
+    return null;
+  } catch (error) {
+    return `${job}: ${messageOf(error)}`;
+  }
+}
