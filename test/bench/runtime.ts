@@ -8,9 +8,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { build } from "vite";
-import { COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare, type Miniflare } from "../support/runtime.ts";
-import { schemaStatements } from "../support/schema.ts";
+import { bundle } from "../support/bundle.ts";
+import { applySchema, COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare } from "../support/runtime.ts";
 import type { CountedOrder, Order } from "./order.ts";
 
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
@@ -30,28 +29,6 @@ export interface Runtime {
   /** Submit a task; returns its id. */
   submit(body: Record<string, unknown>): Promise<number>;
   stop(): Promise<void>;
-}
-
-/** Bundle an entry for workerd, as one module. */
-async function bundle(entry: string): Promise<string> {
-  const built = await build({
-    configFile: false,
-    root: CHECKOUT,
-    logLevel: "error",
-    ssr: { noExternal: true, target: "webworker" },
-    build: {
-      ssr: entry,
-      write: false,
-      minify: false,
-      target: "esnext",
-      rolldownOptions: { external: [/^cloudflare:/], output: { format: "es" } },
-    },
-  });
-  const output = Array.isArray(built) ? built[0]! : built;
-  if (!("output" in output)) throw new Error("vite watches instead of building");
-  const chunks = output.output.filter((chunk) => chunk.type === "chunk");
-  if (chunks.length !== 1) throw new Error(`${entry} became ${chunks.length} modules`);
-  return chunks[0]!.code;
 }
 
 /**
@@ -112,7 +89,7 @@ export async function startRuntime(options: { manager?: string; folder?: string 
   };
   try {
     await miniflare.ready;
-    await migrate(miniflare);
+    await applySchema(miniflare, "manager");
     const [managerUrl, bareUrl, driverUrl] = await Promise.all(
       ["manager", "bare", "driver"].map((name) => miniflare.unsafeGetDirectURL(name)),
     );
@@ -138,11 +115,6 @@ export async function startRuntime(options: { manager?: string; folder?: string 
     await stop();
     throw error;
   }
-}
-
-async function migrate(miniflare: Miniflare): Promise<void> {
-  const database = await miniflare.getD1Database("HISTORY", "manager");
-  for (const statement of schemaStatements()) await database.prepare(statement).run();
 }
 
 /** One JSON call. Throws when it is refused, with the answer's text. */

@@ -7,8 +7,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
-
-export type { Miniflare };
+import { schemaStatements } from "./schema.ts";
 
 /**
  * The Workers of one process, in the options of Miniflare 4, which wrangler's configuration has,
@@ -16,9 +15,11 @@ export type { Miniflare };
  */
 type Options = Parameters<typeof convertV4MiniflareOptions>[0];
 
+const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+
 /** The date of a deployment, read from wrangler.toml, so that it is written in one place. */
 export const COMPATIBILITY_DATE = /^compatibility_date = "(.*)"$/m.exec(
-  readFileSync(path.resolve(import.meta.dirname, "../../wrangler.toml"), "utf8"),
+  readFileSync(path.join(CHECKOUT, "wrangler.toml"), "utf8"),
 )![1]!;
 
 /** The manager's objects as a Worker binds them. */
@@ -34,4 +35,10 @@ export const MANAGER_OBJECTS = {
 export function startMiniflare(options: Options): Miniflare {
   const quiet = { host: "127.0.0.1", log: new Log(LogLevel.ERROR), logRequests: false, cf: false } as const;
   return new Miniflare(convertV4MiniflareOptions({ ...quiet, telemetry: { enabled: false }, ...options }));
+}
+
+/** Create the tables of the history in the D1 of a Worker, as the migrations of a deployment do. */
+export async function applySchema(miniflare: Miniflare, worker?: string): Promise<void> {
+  const database = await miniflare.getD1Database("HISTORY", worker);
+  for (const statement of schemaStatements()) await database.prepare(statement).run();
 }

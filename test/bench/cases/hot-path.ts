@@ -4,7 +4,7 @@
  * per call. In one process, alternately, in many short rounds.
  */
 import { existsSync } from "node:fs";
-import { childrenOf, cpuMs } from "../cpu.ts";
+import { childrenOf, cpuMs } from "../../support/cpu.ts";
 import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { startRuntime } from "../runtime.ts";

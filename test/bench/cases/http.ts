@@ -5,7 +5,7 @@
  */
 import http from "node:http";
 import type { Claimed, Lease, Settled } from "../../../src/protocol/lease.ts";
-import { childrenOf, cpuMs } from "../cpu.ts";
+import { childrenOf, cpuMs } from "../../support/cpu.ts";
 import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { request } from "../request.ts";

@@ -2,7 +2,7 @@
  * The registry, which is one object for the whole farm: task switches a second, compared with the
  * bare object. See `docs/scaling.md`.
  */
-import { childrenOf, cpuMs } from "../cpu.ts";
+import { childrenOf, cpuMs } from "../../support/cpu.ts";
 import type { Case, Row } from "../case.ts";
 import { median, percent, short } from "../numbers.ts";
 import { startRuntime } from "../runtime.ts";
