@@ -14,6 +14,7 @@ import { SEED } from "../test/support/seed.ts";
  * - `demo`: a manager and an agent as a new user starts them, with the built-in renderer.
  * - `e2e`: managers, agents, renderers and browsers as processes.
  * - `chaos`: runtimes that are killed, networks that fail.
+ * - `platform`: the main journeys in a runtime that has Cloudflare's limits.
  * - `fuzz`: the one test that `npm run fuzz` runs with more requests than `workerd` has.
  */
 
@@ -40,6 +41,9 @@ const LARGE_WORKERD = ["authz-matrix", "costs", "files-parts", "many-inputs"].ma
  * none run with `e2e`.
  */
 const DEMO = "test/e2e/demo.test.ts";
+
+/** The tests of `test/platform` that start runtimes. The others are unit tests of the limits. */
+const PLATFORM = ["platform", "cpu"].map((name) => `test/platform/${name}.test.ts`);
 
 const migrations = await readD1Migrations("./schema");
 
@@ -72,7 +76,8 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "test/{docs,examples}/**/*.test.ts"],
+          include: ["src/**/*.test.ts", "test/{docs,examples,platform}/**/*.test.ts"],
+          exclude: PLATFORM,
           setupFiles: ["./test/support/seeded.ts"],
           provide: { seed: SEED },
           ...BOUNDS,
@@ -114,6 +119,18 @@ export default defineConfig({
           include: ["test/chaos/**/*.test.ts"],
           maxConcurrency: 4,
           sequence: { groupOrder: 2 },
+          ...PROCESS_BOUNDS,
+        },
+      },
+      {
+        // One file after the other, so that CPU time is measured alone. Journeys overlap, because most
+        // of a journey is waiting.
+        test: {
+          name: "platform",
+          include: PLATFORM,
+          fileParallelism: false,
+          maxConcurrency: 3,
+          sequence: { groupOrder: 3 },
           ...PROCESS_BOUNDS,
         },
       },

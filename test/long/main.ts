@@ -86,6 +86,13 @@ const STEPS: Step[] = [
     env: { TABLAO_LARGE_MB: String(largeMb) },
     result: /\d+ passed/,
   },
+  {
+    name: "platform",
+    what: "every journey on every emulated platform",
+    script: "test/platform/main.ts",
+    args: ["--large-mb", String(Math.max(70, Math.round(300 * scale)))],
+    result: /Tests +\d+ passed/,
+  },
 ];
 
 /** Run a step to its end and show its output; returns the exit code and the output. */

@@ -3,8 +3,8 @@
  * middle of an upload.
  */
 import http from "node:http";
-import type { AddressInfo } from "node:net";
-import { Transform } from "node:stream";
+import net, { type AddressInfo } from "node:net";
+import { Transform, type Duplex } from "node:stream";
 
 export interface Seen {
   method: string;
@@ -36,8 +36,20 @@ export interface CountingProxy {
   close(): Promise<void>;
 }
 
+/** An answer in the place of the manager's, which the request then does not reach. */
+export interface ForeignAnswer {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+}
+
+export interface ProxyOptions {
+  /** Asked for each request, WebSockets included; undefined when the manager is to answer. */
+  foreign?: (request: http.IncomingMessage) => ForeignAnswer | undefined;
+}
+
 /** Start a proxy to the manager at `target`. */
-export async function startCountingProxy(target: string): Promise<CountingProxy> {
+export async function startCountingProxy(target: string, options: ProxyOptions = {}): Promise<CountingProxy> {
   const seen: Seen[] = [];
   const bytes = (): number => seen.reduce((sum, request) => sum + request.bytes, 0);
   const held: (() => void)[] = [];
@@ -51,6 +63,15 @@ export async function startCountingProxy(target: string): Promise<CountingProxy>
       over: false,
     };
     seen.push(entry);
+    const foreign = options.foreign?.(request);
+    if (foreign) {
+      entry.status = foreign.status;
+      response.on("close", () => (entry.over = true));
+      // The body is not read, as by a server that refuses a request for its head.
+      response.writeHead(foreign.status, { ...foreign.headers, connection: "close" }).end(foreign.body);
+      request.resume();
+      return;
+    }
     const through = new Transform({
       transform: (chunk: Buffer, _encoding, pass) => {
         const go = (): void => {
@@ -81,6 +102,11 @@ export async function startCountingProxy(target: string): Promise<CountingProxy>
     });
     request.pipe(through).pipe(upstream);
   });
+  const sockets = new Set<Duplex>();
+  server.on("upgrade", (request, socket, head) => {
+    sockets.add(socket.on("close", () => sockets.delete(socket)));
+    tunnel(new URL(target), request, socket, head, options.foreign?.(request));
+  });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
@@ -95,8 +121,35 @@ export async function startCountingProxy(target: string): Promise<CountingProxy>
       server.closeAllConnections();
     },
     close: async () => {
+      for (const socket of sockets) socket.destroy();
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+/** Pass a WebSocket on, or refuse it with a foreign answer. */
+function tunnel(
+  target: URL,
+  request: http.IncomingMessage,
+  client: Duplex,
+  head: Buffer,
+  foreign: ForeignAnswer | undefined,
+): void {
+  client.on("error", () => client.destroy());
+  if (foreign) {
+    const lines = Object.entries(foreign.headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    const { status, body } = foreign;
+    client.end(`HTTP/1.1 ${status} ${http.STATUS_CODES[status]}\r\n${lines.join("")}connection: close\r\n\r\n${body}`);
+    return;
+  }
+  const server = net.connect(Number(target.port), target.hostname);
+  server.on("error", () => client.destroy());
+  server.on("close", () => client.destroy());
+  client.on("close", () => server.destroy());
+  const { rawHeaders: raw } = request;
+  const headers = raw.flatMap((name, i) => (i % 2 === 0 ? [`${name}: ${raw[i + 1]}\r\n`] : []));
+  server.write(`${request.method} ${request.url} HTTP/1.1\r\n${headers.join("")}\r\n`);
+  server.write(head);
+  server.pipe(client).pipe(server);
 }

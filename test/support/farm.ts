@@ -148,6 +148,8 @@ export interface AgentOptions {
 }
 
 let agents = 0;
+/** In the place of an agent's id. */
+const ENDED = -1;
 
 /** Start an agent and wait until the manager sees it online. */
 export async function startAgent(manager: Pick<Manager, "url" | "client">, options: AgentOptions = {}): Promise<Agent> {
@@ -169,12 +171,14 @@ export async function startAgent(manager: Pick<Manager, "url" | "client">, optio
   const child = startChild(process.execPath, args, { env });
   const id = await until(
     async () => {
-      if (!child.running()) throw new Error(`the agent ended: ${child.stderr()}`);
+      // A throw would count as a try that failed, and be waited out.
+      if (!child.running()) return ENDED;
       const workers = Object.values(await manager.client.call(workersSchema, "GET", "/workers"));
       return workers.find((worker) => worker.name === name && worker.connection === "online")?.id;
     },
     { what: `agent ${name} is online` },
   );
+  if (id === ENDED) throw new Error(`the agent ended: ${child.stdout()}${child.stderr()}`);
   return {
     name,
     id,
@@ -232,20 +236,20 @@ export async function tablao(manager: Manager | CommandOptions, ...args: string[
 const submitted = z.object({ id: z.int(), status: z.string() });
 
 /** Submit with the command line; returns the task's id. */
-export async function submit(manager: Manager, ...args: string[]): Promise<number> {
-  const result = await tablao(manager, "submit", ...args, "--json");
+export async function submit(manager: Pick<Manager, "url" | "token">, ...args: string[]): Promise<number> {
+  const result = await tablao({ manager }, "submit", ...args, "--json");
   if (result.code !== 0) throw new Error(`submit ended with ${result.code}: ${result.stderr}`);
   return submitted.parse(result.json()).id;
 }
 
 /** The task as the manager has it now. */
-export async function taskOf(manager: Manager, id: number): Promise<Task> {
+export async function taskOf(manager: Pick<Manager, "client">, id: number): Promise<Task> {
   return await manager.client.call(taskSchema, "GET", `/tasks/${id}`);
 }
 
 /** Wait until a task has one of these statuses. */
 export async function untilStatus(
-  manager: Manager,
+  manager: Pick<Manager, "client">,
   id: number,
   statuses: TaskStatus[],
   withinMs = HANG_MS,

@@ -61,6 +61,6 @@ export function range(from: number, to: number): number[] {
 }
 
 /** Committed files of a task (up to 500), in frame order. */
-export async function filesOf(manager: Manager, taskId: number): Promise<FileList["files"]> {
+export async function filesOf(manager: Pick<Manager, "client">, taskId: number): Promise<FileList["files"]> {
   return (await manager.client.call(fileListSchema, "GET", `/tasks/${taskId}/files?limit=500`)).files;
 }
