@@ -88,6 +88,14 @@ describe("the alarm", () => {
     expect(set).toEqual([NOW - 10 + LATE_MS + 1]);
   });
 
+  it("is set anew by a call, but not by the constructor, when it is about to ring too early", async () => {
+    const { alarm, set } = await object(NOW - 10, { sweep: NOW + 50 });
+    expect(set).toEqual([]);
+    alarm.arm();
+    alarm.arm();
+    expect(set).toEqual([NOW + 50]);
+  });
+
   it("P13: a refused alarm is logged once, and does not count as set", async () => {
     const { alarm, due, set, platform } = await object(null);
     due.sweep = NOW + 3;

@@ -52,12 +52,14 @@ const BACK_OFF_MS = 500;
 
 /**
  * The instant to set the alarm for so that it rings at `dueMs` or before; null when the one that is
- * set does. One that is late by `lateMs` or more does not count as set. Pure.
+ * set does. One whose instant has passed is about to ring: that is enough for what is overdue until
+ * it is late by `lateMs`, and too early for anything else. Pure.
  */
 export function alarmToSet(dueMs: number, armedMs: number | null, nowMs: number, lateMs = LATE_MS): number | null {
   const atMs = Math.max(dueMs, nowMs + 1);
-  const isSet = armedMs !== null && armedMs > nowMs - lateMs && armedMs <= atMs;
-  return isSet ? null : atMs;
+  if (armedMs === null || armedMs > atMs) return atMs;
+  const aboutToRing = dueMs <= nowMs && armedMs > nowMs - lateMs;
+  return armedMs > nowMs || aboutToRing ? null : atMs;
 }
 
 export class AlarmScheduler {
@@ -88,7 +90,8 @@ export class AlarmScheduler {
       } catch (error) {
         logFailure(this.#about, "read the alarm", error);
       }
-      this.arm();
+      // The object may have been constructed because its alarm rings.
+      if (!this.#isAboutToRing()) this.arm();
     });
   }
 
@@ -108,6 +111,11 @@ export class AlarmScheduler {
     const atMs = alarmToSet(dueMs, this.#armedMs, nowMs);
     if (atMs !== null) this.#taken = this.#set(atMs);
     return this.#taken;
+  }
+
+  #isAboutToRing(): boolean {
+    const nowMs = Date.now();
+    return this.#armedMs !== null && this.#armedMs <= nowMs && this.#armedMs > nowMs - LATE_MS;
   }
 
   #dueMs(nowMs: number): number {

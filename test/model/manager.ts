@@ -204,8 +204,10 @@ export class Manager {
     const workers = world.workers.map((worker) => (worker.waits ? { ...worker, waits: null, reply: null } : worker));
     const { ledger, entries } = JSON.parse(JSON.stringify(world.stored)) as World["stored"];
     const stored = { ledger: { ...ledger, leases: new Leases(ledger.leases) }, entries };
-    const after = { ...world, memory: stored, stored, pending: false, workers, noted: world.notedStored };
-    return this.#armed({ ...after, armedMs: world.alarmMs });
+    const { alarmMs: armedMs, notedStored: noted, nowMs } = world;
+    const after = { ...world, memory: stored, stored, pending: false, workers, noted, armedMs };
+    const aboutToRing = armedMs !== null && armedMs <= nowMs && armedMs > nowMs - lateMsIn(world);
+    return aboutToRing ? after : this.#armed(after);
   }
 
   /** A transition of the committed view: what is pending is written before it. */
@@ -244,17 +246,21 @@ export class Manager {
     return { before: world, after: armed, result: decision.result, effects: this.#effects };
   }
 
-  /**
-   * The world after the object looked at what is due. Where no alarm is lost, a late one rings, too:
-   * whether it is set anew makes no difference.
-   */
+  /** The world after the object looked at what is due. */
   #armed(world: World): World {
     const { ledger } = world.memory;
     const nextMs = nextWakeMs(dueOf({ ledger, chores: this.#owesNothing, tail: [] }));
-    const lateMs = world.lossesLeft === null ? Infinity : LATE_MS;
-    const atMs = nextMs === null ? null : alarmToSet(nextMs, world.armedMs, world.nowMs, lateMs);
+    const atMs = nextMs === null ? null : alarmToSet(nextMs, world.armedMs, world.nowMs, lateMsIn(world));
     return atMs === null ? world : { ...world, alarmMs: atMs, armedMs: atMs };
   }
+}
+
+/**
+ * When an alarm counts as lost. Where none is lost, a late one rings, too: whether it is set anew
+ * makes no difference.
+ */
+function lateMsIn({ lossesLeft }: World): number {
+  return lossesLeft === null ? Infinity : LATE_MS;
 }
 
 /** The frame table over a map of entries. */

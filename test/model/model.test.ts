@@ -56,7 +56,7 @@ const COPIED = [
   "if (atMs !== null) this.#taken = this.#set(atMs);",
   "this.#armedMs = atMs; try { await this.#storage.setAlarm(atMs);",
   // A new instance looks after the alarm, and so does every read: `Manager.evict`, `Manager.read`.
-  'this.#armedMs = await object.storage.getAlarm(); } catch (error) { logFailure(this.#about, "read the alarm", error); } this.arm();',
+  "if (!this.#isAboutToRing()) this.arm();",
   "const task = this.#transactor.present(); this.#context.alarm.arm(); return task;",
 ];
 

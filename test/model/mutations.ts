@@ -244,11 +244,21 @@ export const MUTATIONS: Mutation[] = [
   one(
     "object: keep a later alarm",
     SCHEDULER,
-    "armedMs > nowMs - lateMs && armedMs <= atMs;",
-    "armedMs > nowMs - lateMs;",
+    "if (armedMs === null || armedMs > atMs) return atMs;",
+    "if (armedMs === null) return atMs;",
   ),
-  one("object: arm no alarm", SCHEDULER, "return isSet ? null : atMs;", "return null;"),
-  one("object: wait for a lost alarm for ever", SCHEDULER, "armedMs > nowMs - lateMs && ", ""),
+  one(
+    "object: arm no alarm",
+    SCHEDULER,
+    "if (armedMs === null || armedMs > atMs) return atMs;",
+    "if (armedMs === null || armedMs > atMs) return null;",
+  ),
+  one(
+    "object: wait for a lost alarm for ever",
+    SCHEDULER,
+    "dueMs <= nowMs && armedMs > nowMs - lateMs",
+    "dueMs <= nowMs",
+  ),
   one(
     "object: read without looking after the alarm",
     SHELL,
@@ -258,8 +268,8 @@ export const MUTATIONS: Mutation[] = [
   one(
     "object: restart without looking after the alarm",
     SHELL,
-    "return this.#armed({ ...after, armedMs: world.alarmMs });",
-    "return { ...after, armedMs: world.alarmMs };",
+    "return aboutToRing ? after : this.#armed(after);",
+    "return after;",
   ),
   one("group commit: answer before it is written", PROTOCOL, "after.pending ? { carriedOut: done } : null", "null"),
   one(
