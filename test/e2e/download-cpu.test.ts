@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { crc32Text } from "../../src/lib/crc32.ts";
 import { receiptSchema } from "../../src/protocol/file.ts";
 import { claimedSchema } from "../../src/protocol/lease.ts";
-import { childrenOf, cpuMs } from "../bench/cpu.ts";
+import { childrenOf, cpuMs } from "../support/cpu.ts";
 import { ADMIN_TOKEN, startRuntime, type Runtime } from "../bench/runtime.ts";
 import { signed } from "../bench/sign.ts";
 

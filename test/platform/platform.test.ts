@@ -8,7 +8,7 @@ import { endFarm } from "../support/farm.ts";
 import { until } from "../support/wait.ts";
 import { Ground, type Scale } from "./ground.ts";
 import { JOURNEYS, type JourneyName } from "./journeys/index.ts";
-import { knownOf } from "./known.ts";
+import { knownOf, type Known } from "./known.ts";
 import { TOO_LARGE, type Rule } from "./order.ts";
 import type { LimitName } from "./limits/index.ts";
 import { missingMethod } from "./limits/old-object.ts";
@@ -34,15 +34,21 @@ function isChosen(row: PlatformRow, journey: JourneyName): boolean {
   return (name === "" || name === row.name) && (only === "" || only === journey);
 }
 
-/** Make a journey under the conditions of a row. Throws when it fails, or when 500 was answered. */
-async function make(row: PlatformRow, journey: JourneyName, withinMs?: number): Promise<void> {
-  const ground = await Ground.start(row, SCALE, withinMs);
+/**
+ * Make a journey under the conditions of a row. Throws when it fails, or when 500 was answered. What
+ * the manager logged is shown when the failure is not known.
+ */
+async function make(row: PlatformRow, journey: JourneyName, known?: Known): Promise<void> {
+  const ground = await Ground.start(row, SCALE, known?.never ? NEVER_MS : undefined);
   try {
     await row.before?.(ground);
     await JOURNEYS[journey](ground);
     const bugs = ground.bugs();
     if (bugs.length > 0) throw new Error(`the manager answered 500 to ${bugs.slice(0, 5).join(", ")}`);
     if (row.acts) await until(() => hasActed(ground), { what: `the limits of ${row.name} have acted` });
+  } catch (error) {
+    if (!known) process.stderr.write(`${row.name}, ${journey}; the manager's log:\n${ground.platform.log()}\n`);
+    throw error;
   } finally {
     await ground.stop();
   }
@@ -60,7 +66,7 @@ for (const row of ROWS)
       test.concurrent(`${row.name}: ${journey} fails, as known (${known.why})`, async () => {
         // When this fails because nothing was thrown: the fault is mended, and the entry goes out of
         // known.ts.
-        await expect(make(row, journey, known.never ? NEVER_MS : undefined)).rejects.toThrow(known.fails);
+        await expect(make(row, journey, known)).rejects.toThrow(known.fails);
       });
   }
 

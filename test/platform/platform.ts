@@ -4,6 +4,7 @@
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { ManagerClient } from "../../src/client/manager-client.ts";
@@ -45,10 +46,20 @@ export interface Platform {
   keys(prefix: string): Promise<string[]>;
   /** Break a rule of the platform on purpose: the error, or null when nothing refused it. */
   breakRule(rule: Rule): Promise<string | null>;
+  /** The last lines that the manager and the runtime have logged. */
+  log(): string;
   stop(): Promise<void>;
 }
 
+/** Lines of the log that are kept: enough for the requests around a failure. */
+const LOG_LINES = 200;
+
 let bundled: Promise<string> | undefined;
+
+/** Addresses that the Worker answers before the files of the page, from wrangler.toml. */
+const WORKER_FIRST = JSON.parse(
+  /^run_worker_first = (\[.*\])$/m.exec(readFileSync(path.join(CHECKOUT, "wrangler.toml"), "utf8"))![1]!,
+) as string[];
 
 /** Build the page and the Worker; once for all platforms of this process. */
 async function build(): Promise<string> {
@@ -62,8 +73,13 @@ export async function startPlatform(): Promise<Platform> {
   const state = temporaryFolder("platform");
   const token = `test-${randomBytes(16).toString("hex")}`;
   const before = new Set(childrenOf(process.pid, "workerd"));
+  const lines: string[] = [];
   const miniflare = startMiniflare({
     port: 0,
+    handleStructuredLogs: ({ message }) => {
+      lines.push(message);
+      lines.splice(0, lines.length - LOG_LINES);
+    },
     resourcePersistencePath: state.path,
     workers: [
       {
@@ -79,8 +95,7 @@ export async function startPlatform(): Promise<Platform> {
         assets: {
           directory: path.join(CHECKOUT, "public"),
           binding: "ASSETS",
-          run_worker_first: true,
-          routerConfig: { has_user_worker: true },
+          routerConfig: { has_user_worker: true, static_routing: { user_worker: WORKER_FIRST } },
           assetConfig: { html_handling: "none", not_found_handling: "none" },
         },
       },
@@ -113,6 +128,7 @@ export async function startPlatform(): Promise<Platform> {
       task: (id) => order({ do: "task", id }),
       keys: (prefix) => order({ do: "keys", prefix }),
       breakRule: (rule) => order({ do: "break", rule }),
+      log: () => lines.join("\n"),
       stop,
     };
   } catch (error) {

@@ -9,6 +9,8 @@ import path from "node:path";
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from "miniflare";
 import { schemaStatements } from "./schema.ts";
 
+export type { Miniflare };
+
 /**
  * The Workers of one process, in the options of Miniflare 4, which wrangler's configuration has,
  * too.

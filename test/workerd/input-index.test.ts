@@ -170,8 +170,8 @@ describe("P13: while D1 is", () => {
     const hashes = await uploadAll();
     expect(await missing([...hashes, hashOfNumber(1)])).toEqual([hashOfNumber(1)]);
     expect(await keys("unindexed/")).toHaveLength(hashes.length);
-    // The cron finds D1 as it is, and does its other work.
-    await cron();
+    // The cron finds D1 as it is, and says so.
+    await expect(cron()).rejects.toThrow("index of inputs:");
     expect(await keys("unindexed/")).toHaveLength(hashes.length);
 
     env.HISTORY = HISTORY;
