@@ -69,7 +69,7 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, continues where i
 
   proxy.reset();
   const second = await tablao(through, ...args);
-  expect(second.code).toBe(0);
+  expect(second).toMatchObject({ code: 0 });
   const puts = proxy.seen.filter((request) => request.method === "PUT" && request.path.includes(sha256));
   const numbers = puts.map((request) => Number(/parts\/(\d+)$/.exec(request.path)?.[1])).toSorted((a, b) => a - b);
   const known = new Set(there.map((part) => part.number));
