@@ -139,7 +139,10 @@ async function assembleSmall(
   if (part.sha256 !== whole.sha256) return refuse("invalid", NOT_THIS_HASH, "sha256");
   const object = await bucket.get(part.key);
   if (!object) throw new PartGone(part.number);
-  return await storeOnce(bucket, { ...whole, key: target, body: object.body, hashField: "sha256" });
+  const stored = await storeOnce(bucket, { ...whole, key: target, body: object.body, hashField: "sha256" });
+  // The bytes came from the bucket: when they broke off, it is no fault of the client's request.
+  if (!stored.ok && stored.error.code === "invalid_request") return err(storageRefusal("get", stored.error.detail));
+  return stored;
 }
 
 const NOT_THIS_HASH = "The parts together do not have this SHA-256; they count no more, send them again.";

@@ -3,6 +3,7 @@ import { PROBLEMS, type ProblemCode } from "../protocol/problem.ts";
 import { problemSchema } from "../protocol/problem-schema.ts";
 import { newerSchema } from "./newer-schema.ts";
 import { failureOf, problemResponse } from "./problem-response.ts";
+import { storageFailure } from "./storage-failure.ts";
 
 describe("problemResponse", () => {
   it.each(Object.keys(PROBLEMS) as ProblemCode[])("%s has its own status and is a problem document", async (code) => {
@@ -53,6 +54,33 @@ describe("failureOf", () => {
     const error = new TypeError('The RPC receiver does not implement the method "nextVersion".');
     const { response, incident } = failureOf(error);
     expect([response.status, response.headers.get("Retry-After"), incident]).toEqual([503, "2", null]);
+  });
+
+  it.each([
+    ["R2", "Network connection lost."],
+    ["R2", "get: We encountered an internal error. Please try again. (10001)"],
+    ["D1", "D1_ERROR: D1 DB is overloaded. Requests queued for too long."],
+    ["D1", "D1_ERROR: database or disk is full: SQLITE_FULL"],
+  ] as const)("P13: a failure of %s that may pass is a 503: %s", async (service, text) => {
+    const { response, incident, message } = failureOf(storageFailure(service, "get", new Error(text)));
+    expect([response.status, response.headers.get("Retry-After"), incident]).toEqual([503, "2", null]);
+    expect(await response.text()).not.toContain(text);
+    expect(message).toBe(`${service} get: ${text}`);
+  });
+
+  it("a used-up quota of D1 is still told as one", async () => {
+    const text = "D1_ERROR: Your account has exceeded D1's free tier daily row write limit.";
+    const { response } = failureOf(storageFailure("D1", "batch", new Error(text)));
+    expect(problemSchema.parse(await response.json())).toMatchObject({ code: "quota_exceeded" });
+  });
+
+  it.each([
+    new Error("D1_ERROR: no such column: x: SQLITE_ERROR"),
+    new Error("D1_ERROR: UNIQUE constraint failed: a.b: SQLITE_CONSTRAINT"),
+    new Error("Too many API requests by single Worker invocation."),
+    new TypeError("Incorrect type for the argument"),
+  ])("P10: %s of the storage is a fault of ours", (error) => {
+    expect(failureOf(storageFailure("D1", "batch", error)).response.status).toBe(500);
   });
 
   it("P10: any other error is a 500 that says only where to look", async () => {

@@ -14,6 +14,7 @@ import {
 } from "../protocol/problem.ts";
 import { newerSchemaRefusal } from "./newer-schema.ts";
 import { quotaRefusal, usedUpQuota } from "./quota.ts";
+import { storageFailureRefusal } from "./storage-failure.ts";
 
 /**
  * `Retry-After` in seconds, unless the caller sets it. An overloaded object recovers in seconds;
@@ -74,8 +75,10 @@ export interface Failure {
 }
 
 /**
- * The answer to a thrown error. Most errors of objects pass, and are a 503 with `Retry-After`:
+ * The answer to a thrown error. Most errors of objects and of the storage pass, and are a 503 with
+ * `Retry-After`:
  * - a quota of the platform is used up;
+ * - R2 or D1 could not be reached, or failed (`storage-failure.ts`);
  * - the object's rows were written by a newer version of the manager;
  * - the object runs the code of before a deploy, and lacks the method;
  * - the error is marked `overloaded` or `retryable` (those have been retried by then).
@@ -90,7 +93,7 @@ export function failureOf(error: unknown, nowMs = Date.now()): Failure {
     const response = problemResponse(refusal, { headers: { "Retry-After": String(retryAfterS) } });
     return { response, message, incident: null };
   }
-  const passing = newerSchemaRefusal(error) ?? passingRefusal(error);
+  const passing = newerSchemaRefusal(error) ?? storageFailureRefusal(error) ?? passingRefusal(error);
   if (passing) return { response: problemResponse(passing), message, incident: null };
   const incident = crypto.randomUUID();
   const refusal: Refusal = {

@@ -4,6 +4,7 @@
  */
 import { Router, type IRequest } from "itty-router";
 import { failureOf, problemResponse, type Failure } from "../../platform/problem-response.ts";
+import { withStorageFailures } from "../../platform/storage-env.ts";
 import type { Env } from "../../rpc/env.ts";
 import { wrongLocation } from "../../rpc/location.ts";
 import { authenticate } from "./auth.ts";
@@ -55,7 +56,8 @@ export function buildRouter(routes: readonly Route[]): Fetch {
     try {
       const url = new URL(request.url);
       const asked = { method: request.method, url: url.href };
-      response = refuseEarly(url, env, deepPrefixes) ?? (await router.fetch(asked, request, url, env, ctx));
+      const bindings = withStorageFailures(env);
+      response = refuseEarly(url, env, deepPrefixes) ?? (await router.fetch(asked, request, url, bindings, ctx));
     } catch (error) {
       failure = failureOf(error);
       response = failure.response;
