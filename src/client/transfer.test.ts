@@ -1,4 +1,5 @@
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { truncateSync } from "node:fs";
+import { open, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -163,6 +164,69 @@ describe("upload", () => {
     expect(manager.to(/\/assemble$/)[0]!.json).toEqual({ size: bytes.length, sha256: sum });
     expect(progress[0]).toBe(PART_BYTES);
     expect(progress.at(-1)).toBe(bytes.length);
+  });
+
+  test("the parts of a file beyond 2 and 4 GiB are its own bytes, whole", async () => {
+    const size = 2 ** 32 + 2 * PART_BYTES + 500;
+    const count = Math.ceil(size / PART_BYTES);
+    const file = join(folder.path, "sparse");
+    const marked = await open(file, "w");
+    await marked.truncate(size);
+    const sentParts = [1, 2 ** 31 / PART_BYTES, 2 ** 31 / PART_BYTES + 1, 2 ** 32 / PART_BYTES + 1, count];
+    for (const number of sentParts) await marked.write(`part ${number}`, (number - 1) * PART_BYTES + 100);
+    await marked.close();
+    const hash = {
+      size,
+      sha256: "0a".repeat(32),
+      crc32: "00000000",
+      parts: Array<string>(count).fill("0b".repeat(32)),
+    };
+    const parts = Array.from({ length: count }, (_, i) => ({
+      number: i + 1,
+      size: PART_BYTES,
+      sha256: hash.parts[i]!,
+    }));
+    manager
+      .on("GET", /\/parts$/, () => ({
+        status: 200,
+        json: { part_bytes: PART_BYTES, parts: parts.filter(({ number }) => !sentParts.includes(number)) },
+      }))
+      .on("PUT", /\/parts\/\d+$/, () => ({ status: 204 }))
+      .on("POST", /\/assemble$/, () => ({ status: 201, json: { sha256: hash.sha256, size } }));
+    const once = new ManagerClient({ url: manager.url, secret: "s", retryForMs: 0 });
+    expect(await sendAsset(once, file, hash)).toEqual({ sent: 4 * PART_BYTES + 500 });
+    const arrived = manager
+      .to(/\/parts\/\d+$/)
+      .map(({ path, body }) => [Number(/\d+$/.exec(path)![0]), body.length, String(body.subarray(100, 108))])
+      .toSorted((a, b) => Number(a[0]) - Number(b[0]));
+    expect(arrived).toEqual(
+      sentParts.map((number) => [
+        number,
+        number === count ? 500 : PART_BYTES,
+        `part ${number}`.padEnd(8, "\0").slice(0, 8),
+      ]),
+    );
+  });
+
+  test("an empty file is sent as an empty body", async () => {
+    takePuts();
+    const file = join(folder.path, "empty");
+    await writeFile(file, "");
+    expect(await sendAsset(client, file, await hashFile(file))).toEqual({ sent: 0 });
+    expect(manager.to(/^\/assets\//).map(({ body, headers }) => [body.length, headers["content-length"]])).toEqual([
+      [0, "0"],
+    ]);
+  });
+
+  test("a file that becomes shorter while it is sent fails the upload, and is named", async () => {
+    const file = join(folder.path, "shrinks");
+    await writeFile(file, Buffer.alloc(3_000_000, "x"));
+    const hash = await hashFile(file);
+    let sent = 0;
+    const onProgress = (): void => {
+      if (sent++ === 1) truncateSync(file, 1_000);
+    };
+    await expect(sendAsset(client, file, hash, { onProgress })).rejects.toThrow(/shrinks was changed while/);
   });
 
   test("P11: a receipt for other bytes is not accepted", async () => {

@@ -3,12 +3,12 @@
  * lacks are sent. Memory use does not depend on the size of a file. Used by the agent (outputs) and
  * the command line (inputs).
  */
-import { openAsBlob } from "node:fs";
 import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { assetSchema, CRC_HEADER, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
 import { hashFile, type FileHash } from "./file-hash.ts";
+import { fileRange } from "./file-range.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 
 /** Bytes that are done, and all bytes. Bytes that the manager had already count as done. */
@@ -121,13 +121,11 @@ async function uploadFile<S extends z.ZodType>(
   options: TransferOptions,
 ): Promise<{ answer: z.output<S>; sent: number }> {
   const { size, sha256 } = hash;
-  // A blob reads the file when it is sent, and again for another try.
-  const blob = await openAsBlob(file);
   const { mtimeMs } = await stat(file);
+  const changed = () => new FileChanged(`${file} was changed while it was being sent`);
   const unchanged = async () => {
     const now = await stat(file).catch(() => undefined);
-    if (now?.size !== size || now.mtimeMs !== mtimeMs)
-      throw new FileChanged(`${file} was changed while it was being sent`);
+    if (now?.size !== size || now.mtimeMs !== mtimeMs) throw changed();
   };
   await unchanged();
   const { signal, retryForMs, onRetry } = options;
@@ -146,7 +144,8 @@ async function uploadFile<S extends z.ZodType>(
       },
       body: async () => {
         await unchanged();
-        return meter.count(path, blob.slice(from, to));
+        // The file is read anew for each try.
+        return fileRange(file, { from, to }, { shortened: changed, onChunk: meter.count(path) });
       },
     },
   });
@@ -209,18 +208,16 @@ class Meter {
     this.#report();
   }
 
-  count(key: string, blob: Blob): Blob | ReadableStream<Uint8Array> {
-    if (!this.#onProgress) return blob;
+  /** Begin a part anew; what it returns is told the bytes of each chunk. */
+  count(key: string): ((bytes: number) => void) | undefined {
+    if (!this.#onProgress) return undefined;
+    let sent = 0;
     this.#parts.set(key, 0);
-    return blob.stream().pipeThrough(
-      new TransformStream<Uint8Array, Uint8Array>({
-        transform: (chunk, controller) => {
-          this.#parts.set(key, (this.#parts.get(key) ?? 0) + chunk.byteLength);
-          this.#report();
-          controller.enqueue(chunk);
-        },
-      }),
-    );
+    return (bytes) => {
+      sent += bytes;
+      this.#parts.set(key, sent);
+      this.#report();
+    };
   }
 
   #report(): void {

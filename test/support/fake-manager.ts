@@ -63,7 +63,12 @@ export class FakeManager {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const parts: Buffer[] = [];
-    for await (const part of request) parts.push(part as Buffer);
+    try {
+      for await (const part of request) parts.push(part as Buffer);
+    } catch {
+      // The client broke off: there is no call to answer.
+      return;
+    }
     const body = Buffer.concat(parts);
     const call: Call = {
       method: request.method ?? "",
