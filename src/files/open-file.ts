@@ -35,13 +35,20 @@ export async function openFile(
     await object?.body.cancel();
     return null;
   }
-  const upload = uploadIn(object);
-  if (upload !== null) return inParts(bucket, await readManifest(object, upload), range);
-  if (!range || !mayHaveParts) return inOne(object);
+  if (uploadIn(object) !== null || !range || !mayHaveParts) return await openObject(bucket, object, range);
   // Large, and yet a single object: it was stored before there were manifests.
   await object.body.cancel();
   const again = await bucket.get(file.key, { range });
   return again && inOne(again);
+}
+
+/**
+ * Open a file of which the object at its key has been read: the whole object, or of a single object
+ * the range. `range` is that of the file.
+ */
+export async function openObject(bucket: R2Bucket, object: R2ObjectBody, range: ByteRange | null): Promise<OpenedFile> {
+  const upload = uploadIn(object);
+  return upload === null ? inOne(object) : inParts(bucket, await readManifest(object, upload), range);
 }
 
 function inOne({ body }: R2ObjectBody): OpenedFile {

@@ -1,6 +1,7 @@
 /** Stored bytes as an HTTP answer: whole, one range, only their headers, or 304. */
 import { contentHeaders, etagOf, hasMatch, parseRange, type ByteRange } from "../files/content.ts";
-import { openFile } from "../files/open-file.ts";
+import { openFile, openObject } from "../files/open-file.ts";
+import { hashOf, sizeOf } from "../files/store.ts";
 import { problemResponse } from "../platform/problem-response.ts";
 import type { HeaderDescription } from "../protocol/openapi.ts";
 
@@ -39,6 +40,38 @@ export async function answerContent(
   const open = (range: ByteRange | null): Promise<Pipeable | null> => openFile(bucket, { key, size, sha256 }, range);
   const headers = contentHeaders(name);
   return await answerRange(request, { size, etag: etagOf(sha256), cacheControl, headers, open }, ctx);
+}
+
+/**
+ * Answer GET or HEAD for an object of which only the key is known; its metadata says size and hash.
+ * A whole file is one read of R2, or that and one for each part. A range needs one read more: before
+ * its bytes are asked for, the size must be known. Null when there is no such object, or one with
+ * another hash than `sha256`. Refusal:
+ * `range_not_satisfiable`.
+ */
+export async function answerObject(
+  request: Request,
+  bucket: R2Bucket,
+  { key, name, cacheControl, sha256 }: Pick<Content, "key" | "name" | "cacheControl"> & { sha256?: string },
+  ctx: ExecutionContext,
+): Promise<Response | null> {
+  const { method, headers: asked } = request;
+  const whole = method === "GET" && !asked.has("Range") && !asked.has("If-None-Match");
+  const read = whole ? await bucket.get(key) : null;
+  const object = whole ? read : await bucket.head(key);
+  if (!object || (sha256 !== undefined && hashOf(object) !== sha256)) {
+    await read?.body.cancel();
+    return null;
+  }
+  const content = { key, size: sizeOf(object), sha256: hashOf(object), name, cacheControl };
+  if (!read) return await answerContent(request, bucket, content, ctx);
+  const open = (): Promise<Pipeable> => openObject(bucket, read, null);
+  const { size } = content;
+  return await answerRange(
+    request,
+    { size, etag: etagOf(content.sha256), cacheControl, headers: contentHeaders(name), open },
+    ctx,
+  );
 }
 
 /** Bytes that can be piped once. `pipeTo` closes its target. */

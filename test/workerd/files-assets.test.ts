@@ -19,7 +19,7 @@ import {
 import worker from "../../src/index.ts";
 import { batchList, MAX_BATCH_BYTES, MAX_BATCH_FILES } from "../../src/protocol/asset-batch.ts";
 import { assetsStoredSchema, MAX_PUT_BYTES, PART_BYTES } from "../../src/protocol/file.ts";
-import { call, env, keys, post, problem, put, sha256, text, WORKER } from "./files-call.ts";
+import { call, env, keys, post, problem, put, sha256, text, WORKER, type Call } from "./files-call.ts";
 
 describe("assets", () => {
   test("are stored once, under their hash, and are answered whole, in ranges, or as not modified", async () => {
@@ -549,5 +549,51 @@ describe("parts", () => {
     expect([await keys("uploads/"), await keys(`parts/assets/${params["sha256"]}`)]).toEqual([[], []]);
     expect([finished.length, await keys(`parts/assets/${sha}/`)]).toEqual([3, finished]);
     expect(await keys(`assets/${whole}`)).toEqual([`assets/${whole}`]);
+  });
+});
+
+describe("reads of R2 for an asset", () => {
+  /** What a request asks of R2, and its answer. */
+  async function asked(init: Call, key = "known"): Promise<[string[], number, Record<string, string>]> {
+    const sha = await sha256(text(key));
+    const calls: string[] = [];
+    const real = env.FILES;
+    env.FILES = new Proxy(real, {
+      get: (bucket, name: keyof R2Bucket) => {
+        return (...args: unknown[]) => {
+          calls.push(name);
+          return (bucket[name] as (...of: unknown[]) => unknown).apply(bucket, args);
+        };
+      },
+    });
+    try {
+      const answer = await call(getAsset, { params: { sha256: sha }, ...init });
+      return [calls, answer.status, Object.fromEntries(answer.headers)];
+    } finally {
+      env.FILES = real;
+    }
+  }
+
+  beforeAll(async () => {
+    await put(putAsset, text("known"), { params: { sha256: await sha256(text("known")) } });
+  });
+
+  test("are one for the whole, for its headers, and for one that is unchanged or not there; two for a range", async () => {
+    const etag = `"${await sha256(text("known"))}"`;
+    const [whole, head] = [await asked({}), await asked({ method: "HEAD" })];
+    expect([whole.slice(0, 2), head.slice(0, 2)]).toEqual([
+      [["get"], 200],
+      [["head"], 200],
+    ]);
+    // A HEAD names the same headers.
+    expect(head[2]).toEqual(whole[2]);
+    expect((await asked({ headers: { "If-None-Match": etag } })).slice(0, 2)).toEqual([["head"], 304]);
+    expect((await asked({}, "never stored")).slice(0, 2)).toEqual([["get"], 404]);
+    expect((await asked({ headers: { Range: "bytes=1-2" } })).slice(0, 2)).toEqual([["head", "get"], 206]);
+    expect((await asked({ headers: { Range: "bytes=5-" } })).slice(0, 2)).toEqual([["head"], 416]);
+    expect((await asked({ headers: { Range: "bytes=1-2", "If-Range": '"x"' } })).slice(0, 2)).toEqual([
+      ["head", "get"],
+      200,
+    ]);
   });
 });

@@ -449,6 +449,27 @@ test("a large asset reports its own size in an asset query and in a backup", asy
   }
   expect((await post(assembleAsset, whole, { params })).status).toBe(201);
   expect(await (await call(listAssetParts, { params })).json()).toMatchObject({ parts: [] });
+  // The whole of it is read by the manifest and each part once; a range, once the size is known.
+  const reads: string[] = [];
+  const real = env.FILES;
+  const counted = <K extends "get" | "head">(name: K): R2Bucket[K] =>
+    ((...args: unknown[]) => {
+      reads.push(name);
+      return (real[name] as (...of: unknown[]) => unknown).apply(real, args);
+    }) as R2Bucket[K];
+  try {
+    env.FILES = new Proxy(bucketWith("get", counted("get")), {
+      get: (bucket, name) => (name === "head" ? counted("head") : Reflect.get(bucket, name)),
+    });
+    const answer = await call(getAsset, { params });
+    expect(await sha256(new Uint8Array(await answer.arrayBuffer()))).toBe(whole.sha256);
+    expect(reads.splice(0)).toEqual(["get", "get", "get", "get"]);
+    const end = await call(getAsset, { params, headers: { Range: "bytes=-5" } });
+    expect([end.status, new Uint8Array(await end.arrayBuffer())]).toEqual([206, bytes.slice(-5)]);
+    expect(reads).toEqual(["head", "get", "get"]);
+  } finally {
+    env.FILES = real;
+  }
   const head = await call(getAsset, { params, method: "HEAD" });
   expect(head.headers.get("Content-Length")).toBe(String(SIZE));
   const page = await (await call(readBackupRows, { query: "of=assets" })).json<{ rows: unknown[] }>();

@@ -4,7 +4,7 @@
  */
 import type { StoredInput } from "../../files/input-index.ts";
 import { assetKey } from "../../files/keys.ts";
-import { sizeOf, storeOnce } from "../../files/store.ts";
+import { storeOnce } from "../../files/store.ts";
 import { noteStored, sizesOfInputs } from "../../files/stored-inputs.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { assembleSchema, missingResultSchema, missingSchema } from "../../protocol/file.ts";
@@ -13,7 +13,7 @@ import type { Env } from "../../rpc/env.ts";
 import { assetHash, noSuch, partNumber } from "../server/path-parameters.ts";
 import { reply, type Reply } from "../server/responses.ts";
 import { defineRoute, SUBMITTERS, type Route } from "../server/route.ts";
-import { answerContent, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
+import { answerObject, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
 import {
   arrivedParts,
   assembleUpload,
@@ -79,16 +79,9 @@ export const getAsset = defineRoute({
   answers: CONTENT_ANSWERS,
   problems: ["invalid", "range_not_satisfiable"],
   handle: async ({ request, env, ctx, sha256 }) => {
-    const object = await env.FILES.head(assetKey(sha256));
-    if (!object) return noSuch("asset");
-    const content = {
-      key: object.key,
-      size: sizeOf(object),
-      sha256,
-      name: sha256,
-      cacheControl: "private, max-age=31536000, immutable",
-    };
-    return await answerContent(request, env.FILES, content, ctx);
+    const cacheControl = "private, max-age=31536000, immutable";
+    const object = { key: assetKey(sha256), name: sha256, cacheControl, sha256 };
+    return (await answerObject(request, env.FILES, object, ctx)) ?? noSuch("asset");
   },
 });
 

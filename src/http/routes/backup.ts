@@ -20,7 +20,7 @@ import type { Env } from "../../rpc/env.ts";
 import { callRegistry, callTask } from "../../rpc/stubs.ts";
 import { idOf, noSuch, storedName } from "../server/path-parameters.ts";
 import { ADMINS, defineRoute, type Route } from "../server/route.ts";
-import { answerContent, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
+import { answerObject, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
 
 /** `of=task` needs an id, and no other part takes one. */
 export const ID_RULE = { path: ["id"], message: "goes with `of=task`, and `of=task` with it" };
@@ -89,11 +89,9 @@ const readBackupOutput = defineRoute({
   answers: CONTENT_ANSWERS,
   problems: ["range_not_satisfiable"],
   handle: async ({ request, env, ctx, id, attempt, name }) => {
-    const object = await env.FILES.head(outputKey(id, attempt, name));
-    if (!object) return noSuch("file");
-    const { key } = object;
-    const content = { key, size: sizeOf(object), sha256: hashOf(object), name, cacheControl: "private, no-store" };
-    return await answerContent(request, env.FILES, content, ctx);
+    const key = outputKey(id, attempt, name);
+    const object = { key, name, cacheControl: "private, no-store" };
+    return (await answerObject(request, env.FILES, object, ctx)) ?? noSuch("file");
   },
 });
 
