@@ -6,11 +6,12 @@ import { messageOf } from "./lib/errors.ts";
 import { keepDaysOf } from "./protocol/setting-rules.ts";
 import type { Env } from "./rpc/env.ts";
 import { callRegistry } from "./rpc/stubs.ts";
+import { wakeTasks } from "./wake-tasks.ts";
 
 /**
- * Delete uploads that were begun and never finished, take care of the history, and complete the
- * index of inputs. A job that fails keeps no other from its work. Throws in the end, so that the
- * platform shows it.
+ * Delete uploads that were begun and never finished, take care of the history, complete the index of
+ * inputs, and have tasks of earlier releases count what they store. A job that fails keeps no other
+ * from its work. Throws in the end, so that the platform shows it.
  */
 export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
   const failures = [
@@ -20,8 +21,19 @@ export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
       return await tidyHistory(env.HISTORY, days.ok ? keepDaysOf(days.value) : null, nowMs);
     }),
     await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
+    await failureOf("stored bytes", () => countOldTasks(env)),
   ].filter((failure) => failure !== null);
   if (failures.length > 0) throw new Error(failures.join("; "));
+}
+
+/**
+ * Call tasks that have not said what they store, at most 100 a day. Any call has the object count by
+ * its own alarm, and then report.
+ */
+async function countOldTasks(env: Env): Promise<{ called: number; unanswered: number }> {
+  const ids = await callRegistry(env, (registry) => registry.uncountedTasks());
+  const answers = await wakeTasks(env, ids, "daily");
+  return { called: ids.length, unanswered: answers.filter((answer) => answer === undefined).length };
 }
 
 /**

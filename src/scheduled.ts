@@ -7,20 +7,11 @@
  */
 import { runDailyJobs } from "./daily-jobs.ts";
 import { forgetUnreported, isMarkedOpen, markOpen, unreportedTasks } from "./files/open-marker.ts";
-import { mapConcurrent } from "./lib/concurrency.ts";
 import { messageOf } from "./lib/errors.ts";
-import { within } from "./lib/within.ts";
 import { WATCH_CRON } from "./protocol/constants.ts";
 import type { Env } from "./rpc/env.ts";
-import { callRegistry, callTask } from "./rpc/stubs.ts";
-
-/** Tasks that are called at once: a Worker may wait for six answers. More would queue. */
-const AT_ONCE = 6;
-/**
- * A task that does not answer within this is called again in the next run. Without it, one that hangs
- * would hold back the others.
- */
-const ANSWER_MS = 10_000;
+import { callRegistry } from "./rpc/stubs.ts";
+import { wakeTasks } from "./wake-tasks.ts";
 
 /** Rejects when the trigger's work failed as a whole; the platform shows it as a failed run. */
 export async function scheduled(
@@ -55,36 +46,22 @@ async function isOpen(env: Env): Promise<boolean> {
 async function watchOverdue(env: Env): Promise<void> {
   const overdue = await callRegistry(env, (registry) => registry.overdueTasks());
   if (overdue.length === 0) return;
-  const woken = await mapConcurrent(overdue, AT_ONCE, async (task) => {
-    const next_ms = await wake(env, task.id);
-    // One that did not answer is overdue from now on, so that it comes after the others next time.
-    return { ...task, next_ms: next_ms === undefined ? Date.now() : next_ms };
-  });
+  const answers = await wakeTasks(
+    env,
+    overdue.map(({ id }) => id),
+    "watchdog",
+  );
+  // One that did not answer is overdue from now on, so that it comes after the others next time.
+  const woken = overdue.map((task, i) => ({ ...task, next_ms: answers[i] === undefined ? Date.now() : answers[i] }));
   await callRegistry(env, (registry) => registry.tasksWoken(woken));
 }
 
 /** The tasks that the registry has not heard of. */
 async function watchUnreported(env: Env): Promise<void> {
   const noted = await unreportedTasks(env.FILES);
-  const answers = await mapConcurrent(noted, AT_ONCE, (id) => wake(env, id));
+  const answers = await wakeTasks(env, noted, "watchdog");
   const woken = noted.filter((_, i) => answers[i] !== undefined);
   if (woken.length > 0) await forgetUnreported(env.FILES, woken);
   // The registry may have removed the marker, because it knows of nothing.
   if (woken.length < noted.length) await markOpen(env.FILES);
-}
-
-/**
- * Call one task, so that it sets its alarm anew. Undefined when it does not answer: the others must
- * be called all the same.
- */
-async function wake(env: Env, id: number): Promise<number | null | undefined> {
-  try {
-    return await within(
-      ANSWER_MS,
-      callTask(env, id, (task) => task.nextWake()),
-    );
-  } catch (error) {
-    console.error(JSON.stringify({ at: "watchdog", task: id, error: messageOf(error) }));
-    return undefined;
-  }
 }

@@ -196,6 +196,10 @@ export const taskSummarySchema = z
     seconds: z.number().meta({ description: "Render seconds of the frames that are done" }),
     errors: z.int().meta({ description: "Render failures so far, tries that went well later included" }),
     lost: z.int().meta({ description: "Frames given back unblamed so far: lost, stopped or canceled workers" }),
+    stored_bytes: z.int().min(0).nullish().meta({
+      description:
+        "Bytes of the files of its done frames, previews included. Null or absent while they are not counted: in tasks of 0.1",
+    }),
     eta: etaSchema.nullable().meta({ description: "Null while nobody works on it, or nothing has been measured" }),
     history_failure: historyFailureSchema
       .optional()

@@ -310,10 +310,10 @@ export class TaskIndex {
   }
 
   /**
-   * How many tasks there are by status, how many frames by state those have that have not ended, and
-   * what is wrong with the history of any.
+   * How many tasks there are by status, how many frames by state those have that have not ended, what
+   * is wrong with the history of any, and what they store.
    */
-  census(): Required<Pick<FarmMetrics, "tasks" | "frames" | "history">> {
+  census(): Required<Pick<FarmMetrics, "tasks" | "frames" | "history" | "stored">> {
     const statuses = all<{ status: string; n: number }>(
       this.#sql,
       "SELECT status, count(*) AS n FROM tasks GROUP BY status",
@@ -326,12 +326,14 @@ export class TaskIndex {
       `SELECT ${sums} FROM tasks WHERE status IN ('waiting', 'queued', 'rendering', 'paused')`,
     );
     const failure = "summary ->> '$.history_failure";
-    const history = first<{ refused: number; dropped: number }>(
+    const stored = "summary ->> '$.stored_bytes'";
+    const { refused, dropped, bytes, uncounted } = first<Record<string, number>>(
       this.#sql,
-      `SELECT count(${failure}.since_ms') AS refused, coalesce(sum(${failure}.dropped'), 0) AS dropped FROM tasks`,
-    )!;
+      `SELECT count(${failure}.since_ms') AS refused, coalesce(sum(${failure}.dropped'), 0) AS dropped,
+         coalesce(sum(${stored}), 0) AS bytes, count(*) - count(${stored}) AS uncounted FROM tasks`,
+    ) as { refused: number; dropped: number; bytes: number; uncounted: number };
     const tasks = Object.fromEntries(statuses.map(({ status, n }) => [status, n]));
-    return { tasks, frames: { ...frames }, history: { ...history } };
+    return { tasks, frames: { ...frames }, history: { refused, dropped }, stored: { bytes, uncounted } };
   }
 
   /** The last report of one task: its state for dispatch, and its summary. */

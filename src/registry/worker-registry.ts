@@ -25,10 +25,12 @@ import type { Env } from "../rpc/env.ts";
 import {
   WORKER_ID_HEADER,
   type FarmMetrics,
+  type LargestQuery,
   type OverdueTask,
   type RegistryRpc,
   type ReportReply,
   type Reservation,
+  type StorageFigures,
   type TaskQuery,
   type TaskReport,
   type WokenTask,
@@ -39,6 +41,7 @@ import { openContext, type RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
 import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
+import { largestTasks, storageFigures, uncountedTasks } from "./storage-figures.ts";
 import { TaskService } from "./task-service.ts";
 import { WorkerService, type RegisteredWorker } from "./worker-service.ts";
 
@@ -182,6 +185,18 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     if (context.tasks.anyClaimable()) await this.#alarm.job("rescan", () => context.dispatcher.rescan(Date.now()));
     if (!context.isOpen()) await context.marker.set(false);
     return this.#settled(this.#tasks.overdue());
+  }
+
+  async storage(owner: string | null): Promise<StorageFigures> {
+    return this.#settled(storageFigures(this.#context.storage.sql, owner));
+  }
+
+  async largestTasks(query: LargestQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {
+    return this.#settled(largestTasks(this.#context.storage.sql, query));
+  }
+
+  async uncountedTasks(): Promise<number[]> {
+    return this.#settled(uncountedTasks(this.#context.storage.sql));
   }
 
   async tasksWoken(tasks: WokenTask[]): Promise<void> {

@@ -5,6 +5,7 @@
 import type { BackupRpc } from "./backup.ts";
 import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
+import type { Storage } from "../protocol/storage.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
@@ -99,6 +100,11 @@ export interface TaskQuery {
   cursor?: string;
 }
 
+/** What the tasks store, as they last reported. */
+export type StorageFigures = Pick<Storage, "outputs" | "owners" | "owners_left_out">;
+
+export type LargestQuery = Pick<TaskQuery, "owner" | "limit" | "cursor">;
+
 /** The numbers of `GET /metrics`. */
 export interface FarmMetrics {
   /** Tasks by status. */
@@ -116,6 +122,11 @@ export interface FarmMetrics {
    * registries of earlier releases.
    */
   history?: { refused: number; dropped: number };
+  /**
+   * Bytes of the committed files of all tasks, and how many tasks have not counted theirs. Absent in
+   * answers of earlier releases.
+   */
+  stored?: { bytes: number; uncounted: number };
   /** Tasks whose objects should have woken and have not. Absent in answers of earlier releases. */
   overdue?: number;
 }
@@ -186,6 +197,12 @@ export interface RegistryRpc extends BackupRpc {
   overdueTasks(): Promise<OverdueTask[]>;
   /** These overdue tasks were called. Ignored for a task that has reported meanwhile. */
   tasksWoken(tasks: WokenTask[]): Promise<void>;
+  /** What the tasks store, by owner; `owner`: only this one. Reads the rows of all tasks, and so do the next two. */
+  storage(owner: string | null): Promise<StorageFigures>;
+  /** Tasks that store something, the largest first; the cursor is opaque. */
+  largestTasks(query: LargestQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>>;
+  /** Tasks that have not said what they store, because an earlier release made them; at most 100. */
+  uncountedTasks(): Promise<number[]>;
   /** Tell sockets that these leases are gone. Workers without one learn at their next renewal. */
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
 

@@ -24,8 +24,10 @@ import { minus } from "./rules/frame-set.ts";
 import { withoutDeleted } from "./rules/garbage.ts";
 import { expireLeases } from "./rules/lease-calls.ts";
 import { claimable, statusOf, type Effects, type Transition } from "./rules/ledger.ts";
+import { isUncounted } from "./rules/next-alarm.ts";
 import type { DeferredState, LoadedTask, TaskRecord } from "./rules/record.ts";
-import type { Observer } from "./rules/transition.ts";
+import { countStep } from "./rules/stored-bytes.ts";
+import { changed, type Observer } from "./rules/transition.ts";
 import type { TaskContext } from "./task-context.ts";
 import type { Participant } from "./transactor.ts";
 
@@ -52,12 +54,21 @@ const REMOVE_LISTS = 20;
  */
 const GIVE_UP_MS = 86_400_000;
 
+/**
+ * Frames whose files are counted in one run of the alarm: some megabytes of rows. More: lease calls
+ * wait for as long as it takes. Fewer: a task of a million frames needs more runs, each with a
+ * checkpoint.
+ */
+const COUNT_FRAMES = 20_000;
+
 /** What the registry and dependents must hear of at once when a transition changes it. */
 interface Before {
   hasWork: boolean;
   status: TaskStatus;
   priority: number;
   name: string;
+  /** Whether the stored bytes are still to be counted. */
+  uncounted: boolean;
 }
 
 export class DeferredWork implements Observer<Before>, Participant {
@@ -79,6 +90,7 @@ export class DeferredWork implements Observer<Before>, Participant {
       status: statusOf(terms, record.ledger),
       priority: definition.priority,
       name: definition.name,
+      uncounted: isUncounted(record.ledger, record.chores),
     };
   }
 
@@ -93,7 +105,8 @@ export class DeferredWork implements Observer<Before>, Participant {
       now.hasWork !== was.hasWork ||
       now.status !== was.status ||
       now.priority !== was.priority ||
-      now.name !== was.name;
+      now.name !== was.name ||
+      now.uncounted !== was.uncounted;
     this.#registry.note(task, t, urgent);
     const flipped = (now.status === "completed") !== (was.status === "completed");
     this.dependents.note(chores, t, flipped || chores.remove !== null);
@@ -141,6 +154,9 @@ export class DeferredWork implements Observer<Before>, Participant {
     if (due(state()?.outbox_due_ms)) await alarm.job("history", () => this.#drain());
     if (transactor.committed?.record.ledger.sweeps.some((garbage) => due(garbage.due_ms)))
       await alarm.job("sweep", () => this.#collectGarbage());
+    const task = transactor.committed;
+    if (task && isUncounted(task.record.ledger, task.record.chores))
+      await alarm.job("count stored bytes", () => this.#countStored());
     if (due(state()?.report_due_ms)) await alarm.job("report", () => this.report());
     if (due(state()?.news_due_ms)) await alarm.job("news", () => this.#updateDependents());
     if (due(state()?.remove?.due_ms)) await alarm.job("remove", () => this.#remove());
@@ -203,6 +219,15 @@ export class DeferredWork implements Observer<Before>, Participant {
       failed: (garbage) => {
         for (const one of garbage) one.due_ms = Date.now() + RETRY_MS;
       },
+    });
+  }
+
+  /** Count the files of a task of an earlier release, or of some of its frames: the alarm rings again for the rest. */
+  #countStored(): void {
+    const { store, transactor } = this.#context;
+    transactor.transact((t) => {
+      countStep(t.ledger, (frame) => store.entries(frame), COUNT_FRAMES);
+      return changed(null);
     });
   }
 

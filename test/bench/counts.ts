@@ -1,6 +1,7 @@
 /**
  * Counts of what the platform bills, and their price. Pure: both sides of the runtime import it.
  */
+import { PRICES } from "../../src/protocol/prices.ts";
 
 export interface Counts {
   /** Requests of the Worker. */
@@ -64,21 +65,6 @@ export const LIGHT: Omit<WholeTask, "chunk"> = {
   previews: false,
 };
 export const SLOW: Omit<WholeTask, "chunk"> = { ...LIGHT, frames: 200, frameMs: 30_000 };
-
-/**
- * List prices beyond the included amounts, in dollars per million (Workers Paid, Nov 2026; CPU per
- * million ms, duration per GB-s).
- */
-export const PRICES = {
-  requests: 0.3,
-  cpuMs: 0.02,
-  objectRequests: 0.15,
-  objectGbS: 12.5,
-  rowsWritten: 1,
-  rowsRead: 0.001,
-  classA: 4.5,
-  classB: 0.36,
-} as const;
 
 /** CPU milliseconds of a Worker request: above what `npm run bench` measures. */
 const CPU_MS = 2;

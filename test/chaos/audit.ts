@@ -17,6 +17,7 @@ import {
 } from "../../src/task/rules/ledger.ts";
 import { Leases, type LiveLease } from "../../src/task/rules/lease-index.ts";
 import { frames as framesOfSet, has } from "../../src/task/rules/frame-set.ts";
+import { storedBytes } from "../../src/task/rules/stored-bytes.ts";
 import { outputId, type Journal } from "./event-journal.ts";
 
 /** One task, as the rows of its object have it. */
@@ -49,7 +50,13 @@ export interface Facts {
   /** The rows of the totals. */
   totals: { open: { day: number; task_id: number; entries: string }[]; packed: { day: number; entries: string }[] };
   /** The registry's summaries. */
-  listed: { id: number; status: string; frames: Record<string, number>; seconds: number }[];
+  listed: {
+    id: number;
+    status: string;
+    frames: Record<string, number>;
+    seconds: number;
+    stored_bytes?: number | null;
+  }[];
   journal: Journal;
 }
 
@@ -99,6 +106,7 @@ function auditFrames(task: StoredTask, report: Report): void {
   const { ledger, entries } = task;
   const counted = { total: terms.total, pending: 0, leased: 0, done: 0, failed: 0, skipped: 0 };
   let seconds = 0;
+  let bytes = 0;
   for (const frame of framesOf(terms.list)) {
     const entry = entries.get(frame);
     const places: FrameState[] = [];
@@ -107,7 +115,10 @@ function auditFrames(task: StoredTask, report: Report): void {
     if (has(ledger.skipped, frame)) places.push("skipped");
     if (places.length > 1) report(`P1: frame ${frame} of task ${task.id} is ${places.join(" and ")}`);
     counted[places[0] ?? "pending"]++;
-    if (entry?.state === "done") seconds += entry.seconds;
+    if (entry?.state === "done") {
+      seconds += entry.seconds;
+      for (const { size } of entry.files) bytes += size;
+    }
   }
   for (const frame of entries.keys())
     if (![...framesOf(terms.list)].includes(frame))
@@ -117,6 +128,8 @@ function auditFrames(task: StoredTask, report: Report): void {
     report(`P1: task ${task.id} counts ${JSON.stringify(claimed)}, its rows say ${JSON.stringify(counted)}`);
   if (Math.abs(seconds - ledger.seconds) > 1e-6)
     report(`P1: task ${task.id} says ${ledger.seconds} s, its rows ${seconds} s`);
+  if (storedBytes(ledger) !== bytes)
+    report(`P1: task ${task.id} says ${storedBytes(ledger)} stored bytes, its rows ${bytes}`);
   const status = statusOf(terms, ledger);
   if (status !== "completed") report(`task ${task.id} is stuck: ${status}, ${JSON.stringify(claimed)}`);
 }
@@ -284,6 +297,8 @@ function auditRegistry(task: StoredTask, listed: Facts["listed"], report: Report
     report(
       `the registry lists task ${task.id} with ${JSON.stringify(summary.frames)}, it has ${JSON.stringify(counts)}`,
     );
+  if (summary && summary.stored_bytes !== storedBytes(task.ledger))
+    report(`the registry lists ${summary.stored_bytes} bytes of task ${task.id}, it has ${storedBytes(task.ledger)}`);
 }
 
 /**

@@ -151,6 +151,7 @@ export const MUTATIONS: Mutation[] = [
     "",
   ),
   one("give back: do not count", SETTLE, "  t.ledger.counts.leased -= size(lease.open);\n  noteLease", "  noteLease"),
+  one("commit: keep no sum of the stored bytes", SETTLE, "  noteStored(t.ledger, bytes);\n", ""),
   one("close: leave the lease live", SETTLE, "  t.ledger.leases.end(lease);\n", ""),
   one(
     "close: end every lease",
@@ -183,6 +184,13 @@ export const MUTATIONS: Mutation[] = [
   one("requeue: give a frame out twice", ACTIONS, "setOf(again.filter((frame) => wasReached(t, frame)))", "set"),
   one("requeue: delete the whole attempt", ACTIONS, "      only: true as const,\n", ""),
   one("requeue: leave the garbage", ACTIONS, "    ledger.sweeps = [...ledger.sweeps, ...garbage];\n", ""),
+  one(
+    "requeue: keep the bytes of given-up frames",
+    ACTIONS,
+    "      bytes -= countedBytes(ledger, frame, entry.files);\n",
+    "",
+  ),
+  one("requeue: keep the bytes of a completed task", ACTIONS, "    noteStored(ledger, 0, null);\n", ""),
   one("requeue: stay canceled", ACTIONS, "  ledger.canceled = false;\n", ""),
   one("requeue: lose the failed frames", ACTIONS, "    ledger.ready = union(ledger.ready, all);\n", ""),
   one(

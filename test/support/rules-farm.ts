@@ -15,6 +15,7 @@ import {
   type Terms,
   type Transition,
 } from "../../src/task/rules/ledger.ts";
+import { countOf } from "../../src/task/rules/stored-bytes.ts";
 import type { Dependency } from "../../src/protocol/task.ts";
 import { framesOf } from "../../src/protocol/frame-list.ts";
 
@@ -66,6 +67,17 @@ export const allFrames = (task: FarmTask) => ({
   clear: () => task.entries.clear(),
 });
 
+/** The sum of the stored bytes equals the frame table's, as far as it is counted. */
+function auditStored({ ledger, entries }: FarmTask): void {
+  const { bytes, below } = ledger.stored;
+  const counted = [...entries].filter(([frame]) => below === null || frame < below);
+  const files = counted.flatMap(([, entry]) => (entry.state === "done" ? entry.files : []));
+  const sum = files.reduce((all, { size }) => all + size, 0);
+  if (bytes !== sum) throw new Error(`P1: ${bytes} bytes are said to be stored, and the rows say ${sum}`);
+  if (JSON.stringify(countOf(ledger)) !== JSON.stringify(ledger.stored))
+    throw new Error("P1: the sum of the stored bytes would be taken for that of a release that does not keep it");
+}
+
 /**
  * P1 and P2 from the rows: every frame in one state, counters equal rows, no frame under two live
  * leases. Throws what is wrong.
@@ -90,6 +102,7 @@ export function audit(task: FarmTask): void {
   if (JSON.stringify(counts) !== JSON.stringify(counted))
     throw new Error(`P1: counters ${JSON.stringify(counts)} differ from rows ${JSON.stringify(counted)}`);
   if (total !== task.terms.total) throw new Error("P1: the total moved");
+  auditStored(task);
   for (const lease of task.ledger.leases) {
     for (const frame of frames(lease.open))
       if (!has(lease.frames, frame)) throw new Error(`frame ${frame} is open but not in its lease`);

@@ -124,6 +124,8 @@ const TABLE: Record<string, Row> = {
     who: "admin",
     ask: async () => ({ path: `/tokens/${(await newToken("viewer", "goes")).id}` }),
   },
+  "GET /storage": { ok: 200, who: SUBMITTERS, ask: at("/storage") },
+  "GET /storage/tasks": { ok: 200, who: SUBMITTERS, ask: at("/storage/tasks") },
   "GET /settings": { ok: 200, who: PEOPLE, ask: at("/settings") },
   "POST /settings": { ok: 204, who: "admin", ask: () => ({ path: "/settings", json: { lease_s: 60 } }) },
   "GET /settings/{name}": { ok: 200, who: PEOPLE, ask: at("/settings/lease_s") },

@@ -76,6 +76,13 @@ async function restore(taken: Taken): Promise<void> {
 const rowsOf = async (id: number, sql: string): Promise<Row[]> =>
   await runInDurableObject(stubOf(id), (_, { storage }) => storage.sql.exec<Row>(sql).toArray());
 
+/** The bytes of a task's committed files, added up from its frames. */
+async function bytesOfFrames(id: number): Promise<number> {
+  const done = await object(id).frames({ limit: 1_000, states: ["done"] });
+  if (!done.ok || done.value.cursor !== null) throw new Error("not all frames");
+  return done.value.frames.flatMap(({ files }) => files).reduce((sum, { size }) => sum + size, 0);
+}
+
 /** Render all remaining frames of a task, one lease after the other. */
 async function finish(id: number, worker: number): Promise<void> {
   for (let given = (await claim(id, worker)).lease; given; given = (await claim(id, worker)).lease)
@@ -110,6 +117,18 @@ describe.each([
     for (const one of given) expect((await complete(one, 2)).ok).toBe(true);
     await evictDurableObject(stubOf(4));
     expect(await view(4)).toMatchObject({ frames: { done: 136, leased: 0, pending: 14 } });
+  });
+
+  test("P1: what its tasks store is counted when they are next called, and reported, and is exact", async () => {
+    for (const id of [1, 2, 3, 4, 5]) {
+      await view(id);
+      await ring(id);
+      const { stored_bytes } = await view(id);
+      expect([id, stored_bytes]).toEqual([id, await bytesOfFrames(id)]);
+      const listed = await registry().listTasks({ limit: 10 });
+      expect(listed.ok && listed.value.tasks.find((task) => task.id === id)?.stored_bytes).toBe(stored_bytes);
+    }
+    expect((await view(1)).stored_bytes).toBeGreaterThan(0);
   });
 
   test("P9: knows its workers, tokens and settings, and those made since", async () => {
@@ -175,6 +194,10 @@ describe.each([
     expect((await files(1)).toSorted()).toEqual(committed.toSorted());
     const listed = await registry().listTasks({ limit: 10, status: "completed" });
     expect(listed.ok && listed.value.tasks).toHaveLength(5);
+    const bytes = await Promise.all([1, 2, 3, 4, 5].map((id) => bytesOfFrames(id)));
+    expect(await registry().storage(null)).toMatchObject({
+      outputs: { tasks: 5, uncounted_tasks: 0, bytes: bytes.reduce((sum, one) => sum + one, 0) },
+    });
   });
 });
 

@@ -19,6 +19,7 @@ import { restoreRoutes } from "./restore.ts";
 import { sessionRoutes } from "./sessions.ts";
 import { settingRoutes } from "./settings.ts";
 import { shareRoutes } from "./shares.ts";
+import { storageRoutes } from "./storage.ts";
 import { taskRoutes } from "./tasks.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { typeRoutes } from "./types.ts";
@@ -47,6 +48,7 @@ export const ROUTES: readonly Route[] = [
   ...sessionRoutes,
   ...shareRoutes,
   ...settingRoutes,
+  ...storageRoutes,
   ...tokenRoutes,
   ...backupRoutes,
   ...restoreRoutes,

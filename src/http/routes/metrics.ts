@@ -30,7 +30,7 @@ type Sample = [labels: Record<string, string>, value: number];
  * The numbers as text. Every status and state is listed, with 0 where there is none: a series must
  * not disappear.
  */
-function metricsText({ tasks, frames, workers, ever, watchers, overdue = 0, history }: FarmMetrics): string {
+function metricsText({ tasks, frames, workers, ever, watchers, overdue = 0, history, stored }: FarmMetrics): string {
   const connections = ["online", "offline"].flatMap((connection) =>
     ["enabled", "rendering", "disabled"].map((status): Sample => {
       const found = workers.find((row) => row.connection === connection && row.status === status);
@@ -71,6 +71,17 @@ function metricsText({ tasks, frames, workers, ever, watchers, overdue = 0, hist
       "Events that the present tasks dropped, because D1 took none.",
       [[{}, history?.dropped ?? 0]],
     ),
+    // Without a word of the registry there is no figure: 0 would be wrong.
+    ...(stored === undefined
+      ? []
+      : [
+          ...metric("tablao_stored_bytes", "gauge", "Bytes of the files of done frames, previews included.", [
+            [{ of: "outputs" }, stored.bytes],
+          ]),
+          ...metric("tablao_tasks_uncounted", "gauge", "Tasks whose files are not in tablao_stored_bytes yet.", [
+            [{}, stored.uncounted],
+          ]),
+        ]),
     "",
   ].join("\n");
 }

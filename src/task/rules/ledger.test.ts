@@ -6,7 +6,8 @@ import { frames, take } from "./frame-set.ts";
 import { claim } from "./claim.ts";
 import { complete, expire, fail, release, renew, type RenderedFrame } from "./settle.ts";
 import { SWEEP_AFTER_MS } from "../../protocol/constants.ts";
-import { countsOf, statusOf } from "./ledger.ts";
+import { countsOf, statusOf, type FrameEntry } from "./ledger.ts";
+import { countOf, countStep, storedBytes } from "./stored-bytes.ts";
 import { at, audit, newTask, terms, allFrames, type FarmTask } from "../../../test/support/rules-farm.ts";
 
 const file = (frame: number, attempt: number) => ({ name: `f${frame}`, size: 1 + attempt, sha256: "a".repeat(64) });
@@ -16,7 +17,10 @@ type Step =
   | { do: "renew" | "complete" | "fail" | "release"; lease: number; stale: boolean; part: number }
   | { do: "wait"; ms: number }
   | { do: "act"; action: "pause" | "resume" | "cancel" | "requeue" }
-  | { do: "frames"; action: "requeue" | "skip"; frame: number };
+  | { do: "frames"; action: "requeue" | "skip"; frame: number }
+  /** An earlier release had the task, which keeps no sum of the stored bytes; or they are counted. */
+  | { do: "forget" }
+  | { do: "count"; frames: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
@@ -52,6 +56,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       frame: fc.integer({ min: 1, max: 12 }),
     }),
   },
+  { weight: 1, arbitrary: fc.constant({ do: "forget" as const }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("count" as const), frames: fc.integer({ min: 1, max: 5 }) }) },
 );
 
 interface UnsignedClaimed {
@@ -59,6 +65,11 @@ interface UnsignedClaimed {
   leaseId: string;
   attempt: number;
   frames: number[];
+}
+
+/** The entries of a task's frames from `from` on, as the store reads them. */
+function entriesFrom(task: FarmTask, from: number): [number, FrameEntry][] {
+  return [...task.entries].filter(([frame]) => frame >= from).toSorted(([a], [b]) => a - b);
 }
 
 function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void): number {
@@ -80,6 +91,8 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
       }
     } else if (s.do === "act") act(t, allFrames(task), s.action, undefined, "test");
     else if (s.do === "frames") act(t, allFrames(task), s.action, String(s.frame), "test");
+    else if (s.do === "forget") task.ledger.stored = countOf({ ...task.ledger, stored: undefined });
+    else if (s.do === "count") countStep(task.ledger, (from) => entriesFrom(task, from), s.frames);
     else if (given.length > 0) {
       const lease = given[s.lease % given.length]!;
       const ref = {
@@ -135,6 +148,46 @@ test("P1, P2: after any sequence of calls every frame is in one state, counters 
     fc.property(shapes, fc.array(step, { maxLength: 60 }), (shape, steps) => {
       const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
       drive(task, steps, () => audit(task));
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("P1: the stored bytes are the sum over the frame table, also when they are counted while the task goes on", () => {
+  fc.assert(
+    fc.property(shapes, fc.array(step, { maxLength: 60 }), (shape, steps) => {
+      const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
+      const sum = (): number => {
+        const files = [...task.entries.values()].flatMap((entry) => (entry.state === "done" ? entry.files : []));
+        return files.reduce((all, { size }) => all + size, 0);
+      };
+      let known = 0;
+      drive(task, steps, () => {
+        const bytes = storedBytes(task.ledger);
+        if (bytes !== null) known++;
+        if (bytes !== null && bytes !== sum()) throw new Error(`P1: ${bytes} bytes are told, ${sum()} are stored`);
+      });
+      for (let i = 0; i < 20 && storedBytes(task.ledger) === null; i++)
+        countStep(task.ledger, (from) => entriesFrom(task, from), 1);
+      expect(storedBytes(task.ledger)).toBe(sum());
+      if (!steps.some((s) => s.do === "forget")) expect(known).toBe(steps.length);
+    }),
+    { numRuns: 2_000 },
+  );
+});
+
+test("P1: after a rollback, a sum of stored bytes is trusted only if no frame was committed or given up meanwhile", () => {
+  fc.assert(
+    fc.property(shapes, fc.array(step, { maxLength: 40 }), fc.array(step, { maxLength: 40 }), (shape, steps, later) => {
+      const task = newTask(terms(shape.text, { chunk: shape.chunk, order: shape.order }));
+      const plain = (all: Step[]): Step[] => all.filter((s) => s.do !== "forget" && s.do !== "count");
+      drive(task, plain(steps), () => undefined);
+      // The earlier release keeps the value that it does not know, and changes the rest.
+      const { stored } = task.ledger;
+      drive(task, plain(later), () => undefined);
+      const read = countOf({ ...task.ledger, stored });
+      if (read.below === null) expect(read.bytes).toBe(storedBytes(task.ledger));
+      else expect(read.bytes).toBe(0);
     }),
     { numRuns: 2_000 },
   );

@@ -25,6 +25,7 @@ import type { ChunkStats } from "./chunking.ts";
 import { EMPTY, format, has, intersect, size, union, type FrameSet } from "./frame-set.ts";
 import { Leases, type LiveLease } from "./lease-index.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
+import { NOTHING_STORED, type StoredCount } from "./stored-bytes.ts";
 import { addFrames, NO_TALLY, type Tally } from "./tally.ts";
 import type { Order } from "./visit-order.ts";
 
@@ -122,6 +123,8 @@ export interface Ledger {
   updated_ms: number;
   stats: ChunkStats;
   tally: Tally;
+  /** Bytes of the committed files. */
+  stored: StoredCount;
   /** Garbage that waits to be deleted. */
   sweeps: Garbage[];
   /** Sequence of the last history event. */
@@ -228,6 +231,7 @@ export function newLedger(dependencies: readonly Dependency[], paused: boolean, 
     updated_ms: nowMs,
     stats: { frames: 0, frameMs: 0, loadMs: 0 },
     tally: NO_TALLY,
+    stored: NOTHING_STORED,
     sweeps: [],
     event_seq: 0,
   };

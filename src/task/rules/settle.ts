@@ -16,6 +16,7 @@ import type { OutputFile } from "../../protocol/task.ts";
 import { measured } from "./chunking.ts";
 import { recordFailures, resetFailures } from "./failure.ts";
 import { format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
+import { countedBytes, noteStored } from "./stored-bytes.ts";
 import { addSeconds } from "./tally.ts";
 import type { LiveLease } from "./lease-index.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
@@ -205,6 +206,7 @@ function checkDone(t: Transition, lease: LiveLease, done: readonly RenderedFrame
 
 function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): void {
   if (done.length === 0) return;
+  let { bytes } = t.ledger.stored;
   for (const { frame, seconds, files } of done) {
     const failures = t.table.get(frame)?.failures ?? [];
     t.table.set(frame, {
@@ -218,6 +220,7 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
       error: null,
     });
     t.ledger.seconds += seconds;
+    bytes += countedBytes(t.ledger, frame, files);
     t.ledger.frame_current = frame;
   }
   const frames = setOf(done.map((d) => d.frame));
@@ -229,6 +232,7 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
   resetFailures(t.ledger, lease.worker);
   const seconds = times.reduce((sum, one) => sum + one, 0);
   noteLease(t, "done", lease, frames, seconds, null);
+  noteStored(t.ledger, bytes);
 }
 
 /**

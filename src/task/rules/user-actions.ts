@@ -19,6 +19,7 @@ import {
   type Transition,
 } from "./ledger.ts";
 import { cancelLeases, expire, lastGrantEndMs, noteEnd } from "./settle.ts";
+import { countedBytes, noteStored } from "./stored-bytes.ts";
 import { positionOf } from "./visit-order.ts";
 
 /**
@@ -116,6 +117,7 @@ function requeueTask(t: Transition, allFrames: AllFrames, actor: string): Result
     ledger.skipped = EMPTY;
     ledger.counts = { leased: 0, done: 0, failed: 0, skipped: 0 };
     ledger.seconds = 0;
+    noteStored(ledger, 0, null);
     ledger.frame_current = null;
   } else {
     const all = union(again, ledger.retry);
@@ -153,10 +155,12 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
   if (Math.max(skipped.length, ready.length) > MAX_INTERVALS)
     return tooScattered("frames asked for again or skipped", "frames");
   const uncommitted = new Map<number, number[]>();
+  let { bytes } = ledger.stored;
   for (const frame of again) {
     const entry = table.get(frame);
     if (entry?.state === "done") {
       ledger.counts.done--;
+      bytes -= countedBytes(ledger, frame, entry.files);
       ledger.seconds = Math.max(0, ledger.seconds - entry.seconds);
       uncommitted.set(entry.attempt, [...(uncommitted.get(entry.attempt) ?? []), frame]);
     } else if (entry?.state === "failed") ledger.counts.failed--;
@@ -173,6 +177,7 @@ function requeueFrames(t: Transition, text: string, actor: string): Result<null,
     }));
     ledger.sweeps = [...ledger.sweeps, ...garbage];
   }
+  noteStored(ledger, bytes);
   ledger.skipped = skipped;
   ledger.ready = ready;
   restart(t);

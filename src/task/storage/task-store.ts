@@ -26,6 +26,7 @@ import { termsOf, type FrameTable, type FrameEntry } from "../rules/ledger.ts";
 import { PAGE_FRAMES, FramePages } from "./frame-pages.ts";
 import { inRows, MAX_ROW_CHARS } from "./long-values.ts";
 import { recordFrom } from "./record.ts";
+import { countOf } from "../rules/stored-bytes.ts";
 import type { TaskRecord } from "../rules/record.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
 
@@ -165,6 +166,7 @@ export class TaskStore {
       version,
     );
     for (const row of rows) apply(record, this.frameTable, JSON.parse(row.json) as Delta);
+    record.ledger.stored = countOf(record.ledger);
     // An earlier release put rows into other slots; the next rows would overwrite them, so the next
     // write is a checkpoint.
     this.#checkpointed = rows.every((row, i) => row.slot === i + 1) ? version : null;

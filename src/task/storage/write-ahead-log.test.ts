@@ -174,7 +174,7 @@ test("a delta holds exactly the changes", () => {
   expect(delta.leases.map((lease) => lease.lease_id)).toEqual(["lease-4"]);
   expect(delta.ended).toEqual(["lease-2"]);
   expect(Object.keys(delta.ledger).toSorted()).toEqual(
-    ["attempt", "counts", "cursor", "frame_current", "seconds", "stats", "tally"].toSorted(),
+    ["attempt", "counts", "cursor", "frame_current", "seconds", "stats", "stored", "tally"].toSorted(),
   );
   expect(delta.chores).toEqual({});
   expect(JSON.stringify(delta).length).toBeLessThan(1_000);

@@ -9,6 +9,7 @@ import { format } from "../rules/frame-set.ts";
 import { claimable, countsOf, holderOf, stateOf, statusOf, type Ledger, type Transition } from "../rules/ledger.ts";
 import { dueOf, nextWakeMs } from "../rules/next-alarm.ts";
 import type { LoadedTask } from "../rules/record.ts";
+import { storedBytes } from "../rules/stored-bytes.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
 
 /** A task in lists. The first eight fields are those of the original API. */
@@ -40,6 +41,7 @@ function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): 
     seconds: Math.round(ledger.seconds * 1000) / 1000,
     errors: ledger.tally.errors,
     lost: ledger.tally.lost,
+    stored_bytes: storedBytes(ledger),
     eta: etaOf(terms, ledger, nowMs),
     ...(chores.history_failure && { history_failure: chores.history_failure }),
   };
@@ -100,7 +102,7 @@ export function taskReport(task: LoadedTask, nowMs: number): TaskReport {
       seconds: Math.round(ledger.tally.seconds * 1000) / 1000,
     },
     gone,
-    wake_ms: nextWakeMs({ ...dueOf(record), reportMs: null }),
+    wake_ms: nextWakeMs({ ...dueOf(record), reportMs: null, countMs: null }),
   };
 }
 

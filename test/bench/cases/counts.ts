@@ -2,16 +2,8 @@
  * Rows, requests and dollars per frame, counted over whole tasks as agents do them.
  * `test/workerd/costs.test.ts` guards them.
  */
-import {
-  billOf,
-  LIGHT,
-  objectRequests,
-  PRICES,
-  rowsWritten,
-  SLOW,
-  type TaskCounts,
-  type WholeTask,
-} from "../counts.ts";
+import { billOf, LIGHT, objectRequests, rowsWritten, SLOW, type TaskCounts, type WholeTask } from "../counts.ts";
+import { PRICES, STORAGE_PRICE } from "../../../src/protocol/prices.ts";
 import type { Case, Row } from "../case.ts";
 import { short } from "../numbers.ts";
 import { startCounted } from "../runtime.ts";
@@ -31,6 +23,8 @@ const KINDS: readonly Kind[] = [
 ];
 /** The most per million frames, at chunk 10. */
 const DOLLARS = 8;
+/** An OpenEXR frame in HD, to say what its storage costs. */
+const FRAME_GB = 0.01;
 
 export const counts: Case = {
   name: "counts",
@@ -77,10 +71,10 @@ function billRow(frames: number, plain: TaskCounts, withPreviews: TaskCounts): R
   const { dollars, items } = billOf(plain.counts, frames);
   const parts = items.filter((item) => item.dollars >= 0.005).map((item) => `${item.what} ${item.dollars.toFixed(2)}`);
   return {
-    what: "bill per million frames, ten to a lease",
+    what: "bill per million frames, ten to a lease, without their storage",
     figure: `$${dollars.toFixed(2)}`,
     goal: `≤ $${DOLLARS}`,
     reached: dollars <= DOLLARS,
-    detail: `${parts.join(", ")}; the floor, one PUT a frame, is $${PRICES.classA.toFixed(2)}; list prices, nothing included; with a preview of each frame $${billOf(withPreviews.counts, frames).dollars.toFixed(2)}`,
+    detail: `${parts.join(", ")}; the floor, one PUT a frame, is $${PRICES.classA.toFixed(2)}; storing them is $${(1e6 * FRAME_GB * STORAGE_PRICE.dollarsPerGb).toFixed(0)} a month beside it with frames of ${FRAME_GB * 1_000} MB, for as long as they stay; list prices, nothing included; with a preview of each frame $${billOf(withPreviews.counts, frames).dollars.toFixed(2)}`,
   };
 }
