@@ -11,6 +11,7 @@ import { addRestore } from "./commands/restore.ts";
 import { addResults } from "./commands/results.ts";
 import { addSettings } from "./commands/settings.ts";
 import { addSignIn } from "./commands/sign-in.ts";
+import { addStorage } from "./commands/storage.ts";
 import { addSubmit } from "./commands/submit.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addWorker } from "./commands/worker.ts";
@@ -45,6 +46,7 @@ function program(): Command {
   addExplain(tablao);
   addControl(tablao);
   addHistory(tablao);
+  addStorage(tablao);
   addWorker(tablao);
   addTokens(tablao);
   addSettings(tablao);

@@ -13,6 +13,9 @@ import {
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { z } from "zod";
+import { fileListSchema } from "../../src/protocol/file.ts";
+import { storageSchema } from "../../src/protocol/storage.ts";
+import { taskSchema } from "../../src/protocol/task.ts";
 import { cleanEnvironment, startChild } from "../support/child.ts";
 import {
   CHECKOUT,
@@ -339,4 +342,32 @@ test("output in a pipe that closes early is no error", async () => {
   const child = startChild("bash", ["-c", shell], { cwd: CHECKOUT, env: cleanEnvironment() });
   await child.ended;
   expect(child.stdout()).toBe("Usage: tablao [options] [command]\n0\n");
+});
+
+test("tablao storage tells what frames and inputs take, by owner and by task, and what a month costs; a wrong limit is refused", async () => {
+  const [small, large] = [await submit(manager, ...demo("1-2")), await submit(manager, ...demo("1-4", { width: 200 }))];
+  for (const id of [small, large]) await untilStatus(manager, id, ["completed"]);
+  const sizes = new Map<number, number>();
+  for (const id of [small, large]) {
+    const { files } = await manager.client.call(fileListSchema, "GET", `/tasks/${id}/files`);
+    sizes.set(
+      id,
+      files.reduce((sum, { size }) => sum + size, 0),
+    );
+  }
+  const told = await tablao(manager, "storage", "--json", "--limit", "500");
+  expect(told).toMatchObject({ code: 0, stderr: "" });
+  const { largest, ...storage } = storageSchema.extend({ largest: z.array(taskSchema.partial()) }).parse(told.json());
+  const listed = new Map(largest.map(({ id, stored_bytes }) => [id, stored_bytes]));
+  // The list of files has no previews, so a task may store more.
+  for (const [id, size] of sizes) expect(listed.get(id)).toBeGreaterThanOrEqual(size);
+  expect(largest.map(({ stored_bytes }) => stored_bytes)).toEqual(
+    largest.map(({ stored_bytes }) => stored_bytes).toSorted((a, b) => b! - a!),
+  );
+  expect(storage.outputs.bytes).toBe(largest.reduce((sum, { stored_bytes }) => sum + (stored_bytes ?? 0), 0));
+  const { stdout, code } = await tablao(manager, "storage");
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^frames +\S+ \S+ in \d+ tasks\ninputs +.*\na month +\$0\.00 on Cloudflare R2/);
+  expect(stdout).toMatch(/\nOWNER +STORED +TASKS\nadmin +/);
+  expect(await tablao(manager, "storage", "--limit", "0")).toMatchObject({ code: 2, stdout: "" });
 });

@@ -14,7 +14,7 @@ import type { HistoryFailure } from "../../protocol/history.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
-import { ago, count, duration, harmless, instant, table, timeLeft } from "../text.ts";
+import { ago, bytes, count, duration, harmless, instant, table, timeLeft } from "../text.ts";
 
 /** What a screen shows without much scrolling; `--json` and `--all` list everything. */
 const SHOWN = 50;
@@ -151,6 +151,9 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
     ["owner", `${task.owner}, ${ago(task.created_ms, nowMs)} ago`],
     ["work", duration(task.seconds)],
   ];
+  // A manager of 0.1 says nothing of it.
+  if (task.stored_bytes !== undefined)
+    lines.push(["stored", task.stored_bytes === null ? "not counted yet" : bytes(task.stored_bytes)]);
   const left = task.eta && timeLeft(task.eta.low_ms, task.eta.high_ms, nowMs);
   if (left !== null) lines.push(["left", left]);
   for (const lease of task.leases) {
