@@ -4,14 +4,16 @@ import { sweepStaleUploads } from "./files/sweep.ts";
 import { tidyHistory } from "./history/retention.ts";
 import { messageOf } from "./lib/errors.ts";
 import { keepDaysOf } from "./protocol/setting-rules.ts";
+import { deleteExpired } from "./retention-job.ts";
 import type { Env } from "./rpc/env.ts";
 import { callRegistry } from "./rpc/stubs.ts";
 import { wakeTasks } from "./wake-tasks.ts";
 
 /**
  * Delete uploads that were begun and never finished, take care of the history, complete the index of
- * inputs, and have tasks of earlier releases count what they store. A job that fails keeps no other
- * from its work. Throws in the end, so that the platform shows it.
+ * inputs, have tasks of earlier releases count what they store, and delete the tasks that have
+ * expired. A job that fails keeps no other from its work. Throws in the end, so that the platform
+ * shows it.
  */
 export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
   const failures = [
@@ -22,6 +24,7 @@ export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
     }),
     await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
     await failureOf("stored bytes", () => countOldTasks(env)),
+    await failureOf("retention", () => deleteExpired(env)),
   ].filter((failure) => failure !== null);
   if (failures.length > 0) throw new Error(failures.join("; "));
 }

@@ -76,6 +76,10 @@ export async function submitTask(
     lease_ms: leaseMs,
     tries: submit.tries,
     paused: submit.paused,
+    ...(submit.retention_days != null && { retention_days: submit.retention_days }),
+    ...(submit.retention_after_download_days != null && {
+      retention_after_download_days: submit.retention_after_download_days,
+    }),
   };
   const created = await callTask(env, id, (object) => object.create(definition, caller));
   if (created.ok || created.error.code !== "not_found") return created;

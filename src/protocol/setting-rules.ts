@@ -2,9 +2,8 @@
 import { PRESET_PREFIX } from "./constants.ts";
 import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "./problem.ts";
+import { FOREVER, isRetentionDays, RETENTION_RULE, RETENTION_SETTINGS } from "./retention.ts";
 
-/** The value of `history_days` with which events are never deleted. */
-const FOREVER = "forever";
 /**
  * For how many days events are kept when nobody says otherwise: the D1 of a paid plan (10 GB) then
  * holds 240 workers at work all day, and that of the free plan (500 MB) the ten that it can serve.
@@ -19,13 +18,16 @@ const MAX_HISTORY_DAYS = 36_500;
 
 /**
  * The values of known names that are not set. `lease_s` is in seconds. `history_days`: for how many
- * days single events are kept, or `forever`; totals are always kept. The paths are settings of
+ * days single events are kept, or `forever`; totals are always kept. The two of retention: after how
+ * many days tasks that have ended are deleted (`retention.ts`). The paths are settings of
  * the 2015 protocol; an empty path means that each worker uses the path that it found itself.
  * Without a name here, `GET /settings` of a new farm does not list it.
  */
 export const DEFAULTS: Readonly<Record<string, unknown>> = {
   lease_s: 60,
   history_days: HISTORY_DAYS,
+  retention_days: FOREVER,
+  retention_after_download_days: FOREVER,
   blender_path_linux: "",
   blender_path_win: "",
   blender_path_osx: "",
@@ -56,6 +58,8 @@ export function checkSetting(
     const rule = `a whole number of days from ${MIN_HISTORY_DAYS} to ${MAX_HISTORY_DAYS}`;
     return [{ field: name, message: `must be ${rule}, or "${FOREVER}"` }];
   }
+  if (RETENTION_SETTINGS.some((setting) => setting === name) && !isRetentionDays(value))
+    return [{ field: name, message: RETENTION_RULE }];
   if (name.startsWith("blender_path_") && Object.hasOwn(DEFAULTS, name) && typeof value !== "string") {
     return [{ field: name, message: "must be a text" }];
   }

@@ -6,10 +6,18 @@
 import type { Frame, Task } from "./task.ts";
 
 /**
- * The task without its settings, owner, newest error, the submitter's own id, and failures of D1.
+ * The task without its settings, owner, newest error, the submitter's own id, failures of D1, and what
+ * its makers have said of its retention. When it is deleted is shown.
  */
 export function sharedTask(task: Task): Task {
-  const { history_failure: _, ...shown } = task;
+  const {
+    history_failure: _failure,
+    retention_days: _days,
+    retention_after_download_days: _afterDownload,
+    retention_set_ms: _set,
+    downloaded_ms: _downloaded,
+    ...shown
+  } = task;
   return { ...shown, settings: {}, owner: "", error: null, task_id: null };
 }
 

@@ -13,6 +13,7 @@ import {
   tagSchema,
 } from "./fields.ts";
 import { historyFailureSchema } from "./history.ts";
+import { FOREVER, MAX_RETENTION_DAYS, RETENTION_RULE } from "./retention.ts";
 
 /** A status of a task. */
 export const taskStatusSchema = z.enum(TASK_STATUSES);
@@ -60,6 +61,23 @@ const settingsSchema = z
       }),
   ])
   .meta({ description: "Settings for the task, interpreted by the compiler: an object, or a JSON string as in 2015" });
+
+/** After how many days a task is deleted, or `forever`. */
+const retentionDaysSchema = z.union([
+  z.int(RETENTION_RULE).min(1, RETENTION_RULE).max(MAX_RETENTION_DAYS, RETENTION_RULE),
+  z.literal(FOREVER, RETENTION_RULE),
+]);
+
+/** A task's own values of the two settings; null: the farm's counts. */
+const ownRetention = {
+  retention_days: retentionDaysSchema.nullable().optional().meta({
+    description:
+      "Deleted so many days after its end; `forever`: kept, whatever the farm's rules say; null: as the farm's setting says",
+  }),
+  retention_after_download_days: retentionDaysSchema.nullable().optional().meta({
+    description: "Deleted so many days after all its files were downloaded; null: as the farm's setting says",
+  }),
+};
 
 /** A task that must be done first. */
 export const dependencySchema = z
@@ -114,6 +132,8 @@ export const taskSubmitSchema = z
       .default(3)
       .meta({ description: "Render failures after which a frame stops as failed (P6)" }),
     paused: z.boolean().default(false).meta({ description: "Submit, but do not start" }),
+    // Without a default: it would change the hash of the body, by which a repeated submission is known.
+    ...ownRetention,
   })
   .meta({ id: "TaskSubmit" });
 /** A submitted task, with its defaults filled in. */
@@ -135,6 +155,7 @@ export const taskPatchSchema = z
     frames: framesSchema.optional().meta({ description: "With `requeue` or `skip`: only these frames" }),
     settings: settingsSchema.optional().meta({ description: "Only before the first lease" }),
     name: lineSchema(200).optional(),
+    ...ownRetention,
     log: z.string().max(1_000_000).optional().meta({ description: "From a worker: lines for the task's log" }),
     activity: machineTextSchema(4_096).optional().meta({ description: "From a worker: what it does now" }),
     time_cost: z.number().min(0).max(1e9).optional().meta({ description: "From a worker: seconds spent" }),
@@ -204,6 +225,25 @@ export const taskSummarySchema = z
     history_failure: historyFailureSchema
       .optional()
       .meta({ description: "Absent while its history is written, and whole" }),
+    stored_bytes: z.int().nullable().optional(),
+    ...ownRetention,
+    retention_set_ms: instantSchema
+      .nullable()
+      .optional()
+      .meta({ description: "When the two fields above were last changed after the submission" }),
+    ended_ms: instantSchema
+      .nullable()
+      .optional()
+      .meta({ description: "When it became completed, failed or canceled; absent while it has not ended" }),
+    downloaded_ms: instantSchema
+      .nullable()
+      .optional()
+      .meta({ description: "When all its files were said to be downloaded; absent again when a file changes" }),
+    expires_ms: instantSchema.nullable().optional().meta({
+      description:
+        "When a rule deletes it at the earliest; null: never. In lists and `GET /tasks/{id}`, when it has ended",
+    }),
+    expires_by: z.enum(["task", "farm"]).nullable().optional().meta({ description: "Whose rule that is" }),
   })
   .meta({ id: "TaskSummary" });
 /** What every list shows of a task. */
@@ -260,10 +300,21 @@ export const taskSchema = taskSummarySchema
      */
     kept_off: z.array(z.object({ worker_id: z.int(), until_ms: instantSchema })),
     waits_for: z.array(z.int()).meta({ description: "Tasks it still waits for" }),
+    files_version: z
+      .string()
+      .optional()
+      .meta({ description: "Another one whenever a frame is committed or a committed frame is given up" }),
   })
   .meta({ id: "Task" });
 /** A task with all its fields. */
 export type Task = z.infer<typeof taskSchema>;
+
+/** POST /tasks/N/downloaded: the caller has all committed files of this version. */
+export const downloadedSchema = z
+  .strictObject({
+    files_version: z.string().min(1).max(64).meta({ description: "As `GET /tasks/{id}` said before the download" }),
+  })
+  .meta({ id: "Downloaded" });
 
 /**
  * One frame. `attempt` and `worker_id` are null when it was never leased or was put back; `seconds`

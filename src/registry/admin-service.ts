@@ -36,7 +36,11 @@ export class AdminService {
 
   /** Writes all values or none. */
   setSettings(values: Record<string, unknown>): Result<null, Refusal> {
-    return this.#registry.inTransaction(() => this.#registry.settings.update(values));
+    const before = this.#registry.settings.retention();
+    const written = this.#registry.inTransaction(() => this.#registry.settings.update(values, Date.now()));
+    // Every task that has ended may expire at another instant now.
+    if (written.ok && this.#registry.settings.retention() !== before) this.#registry.farmLive.feed.reset();
+    return written;
   }
 
   async createWebhook(create: WebhookCreate): Promise<WebhookCreated> {

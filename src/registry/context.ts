@@ -52,7 +52,7 @@ export class RegistryContext {
     this.settings = new SettingStore(sql);
     this.webhooks = new Webhooks(sql, env);
     this.workers = new WorkerStore(sql);
-    this.tasks = new TaskIndex(sql);
+    this.tasks = new TaskIndex(sql, () => this.settings.retention());
     this.reservations = new ReservationStore(sql);
     this.totals = new DailyTotals(sql);
     this.sockets = new Sockets(ctx);
@@ -115,6 +115,7 @@ export class RegistryContext {
   forget(): void {
     this.#farm = undefined;
     this.tasks.forget();
+    this.settings.forget();
     this.reservations.forget();
     this.webhooks.forget();
   }

@@ -6,7 +6,8 @@
 export const REGISTRY_SCHEMA: readonly string[] = [
   `
   -- The last id of each kind, such as 'task', 'worker' and 'token'. An id is never used again,
-  -- whatever is deleted. 'epoch' is the dispatch epoch.
+  -- whatever is deleted. 'epoch' is the dispatch epoch. 'retention_from_ms' is an instant: when the rule of
+  -- retention was last set or shortened.
   CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
   CREATE TABLE tokens (

@@ -4,10 +4,19 @@ import { all, first, run } from "../platform/sql.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import { checkPreset } from "../compilers/presets.ts";
 import { PRESET_PREFIX } from "../protocol/constants.ts";
+import { isRetentionDays, isStricter, FOREVER, RETENTION_SETTINGS, type FarmRetention } from "../protocol/retention.ts";
 import { checkSetting, DEFAULTS } from "../protocol/setting-rules.ts";
+
+/**
+ * The counter that holds when the rule of retention was last set or shortened. It is no setting: a
+ * person who could write it could take the day away in which a mistake can be mended.
+ */
+const RETENTION_FROM = "retention_from_ms";
 
 export class SettingStore {
   readonly #sql: SqlStorage;
+  /** The rule of retention as the rows have it; null while it is to be read. Every list needs it. */
+  #retention: FarmRetention | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -46,15 +55,52 @@ export class SettingStore {
    * Write all values, or none when one breaks a rule (`invalid`, with every field that does). Null
    * deletes a setting. Call inside a transaction.
    */
-  update(values: Record<string, unknown>): Result<null, Refusal> {
+  update(values: Record<string, unknown>, nowMs: number): Result<null, Refusal> {
     const entries = Object.entries(values);
     const errors = entries.flatMap(([name, value]) => checkSetting(name, value, checkPreset));
     const worst = errors[0];
     if (worst) return { ok: false, error: { code: "invalid", detail: `${worst.field}: ${worst.message}`, errors } };
+    const before = this.retention();
+    this.forget();
     for (const [name, value] of entries) {
       if (value === null) run(this.#sql, "DELETE FROM settings WHERE name = ?", name);
       else run(this.#sql, "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", name, JSON.stringify(value));
     }
+    if (isStricter(before, this.retention())) this.#noteRetention(nowMs);
     return ok(null);
+  }
+
+  /** The farm's rule of retention. A stored value that breaks its rule deletes nothing. */
+  retention(): FarmRetention {
+    if (this.#retention) return this.#retention;
+    const [days, afterDownload] = RETENTION_SETTINGS.map((name) => this.get(name)).map((value) =>
+      isRetentionDays(value) ? value : FOREVER,
+    );
+    const from = first<{ value: number }>(this.#sql, "SELECT value FROM counters WHERE name = ?", RETENTION_FROM);
+    return (this.#retention = {
+      retention_days: days!,
+      retention_after_download_days: afterDownload!,
+      from_ms: from?.value ?? null,
+    });
+  }
+
+  /**
+   * The rows were restored from a backup: its rule counts from now on, so that a task that was brought
+   * back on purpose does not go in the first night. Call inside a transaction.
+   */
+  restored(nowMs: number): void {
+    this.forget();
+    const { retention_days, retention_after_download_days } = this.retention();
+    if (retention_days !== FOREVER || retention_after_download_days !== FOREVER) this.#noteRetention(nowMs);
+  }
+
+  #noteRetention(nowMs: number): void {
+    run(this.#sql, "INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)", RETENTION_FROM, nowMs);
+    this.forget();
+  }
+
+  /** Discard what was read from rows. */
+  forget(): void {
+    this.#retention = null;
   }
 }

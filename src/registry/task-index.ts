@@ -6,6 +6,7 @@ import { ENDED, isEnded } from "../protocol/constants.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { all, first, run, type SqlParam } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
+import { FOREVER, RETENTION_SETTINGS, withExpiry, type FarmRetention } from "../protocol/retention.ts";
 import type { TaskStatus, TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { needsSignature, type BlocklistEntry, type Candidate } from "./dispatch.ts";
@@ -36,6 +37,8 @@ export interface OpenTask extends Candidate {
   claimable: number;
 }
 
+/** The statuses of tasks that have ended, as SQL texts. */
+const ENDED_TEXTS = ENDED.map((status) => `'${status}'`).join(", ");
 const CURSOR = /^[1-9]\d{0,14}$/;
 /** The longest page of a list: summaries are read and sent whole. */
 const MAX_PAGE = 500;
@@ -61,9 +64,17 @@ const STATE_COLUMNS =
 export class TaskIndex {
   readonly #sql: SqlStorage;
   readonly #needsIds = new Map<string, number>();
+  readonly #retention: () => FarmRetention;
 
-  constructor(sql: SqlStorage) {
+  /** `retention`: the farm's rule, by which summaries say when their task is deleted. */
+  constructor(sql: SqlStorage, retention: () => FarmRetention) {
     this.#sql = sql;
+    this.#retention = retention;
+  }
+
+  /** A stored summary as lists show it. */
+  #shown({ summary }: { summary: string }): TaskSummary {
+    return withExpiry(JSON.parse(summary) as TaskSummary, this.#retention());
   }
 
   /** The id of the group with these needs; a new group is stored. */
@@ -276,7 +287,7 @@ export class TaskIndex {
 
   summary(id: number): TaskSummary | undefined {
     const row = first<{ summary: string }>(this.#sql, "SELECT summary FROM tasks WHERE id = ?", id);
-    return row && (JSON.parse(row.summary) as TaskSummary);
+    return row && this.#shown(row);
   }
 
   /**
@@ -292,7 +303,7 @@ export class TaskIndex {
     );
     const count =
       rows.length < limit ? rows.length : first<{ n: number }>(this.#sql, `SELECT count(*) AS n ${open}`)!.n;
-    return { summaries: rows.map((row) => JSON.parse(row.summary) as TaskSummary), leftOut: count - rows.length };
+    return { summaries: rows.map((row) => this.#shown(row)), leftOut: count - rows.length };
   }
 
   /**
@@ -300,13 +311,35 @@ export class TaskIndex {
    * would sort all of them.
    */
   endedSummaries(limit: number): TaskSummary[] {
-    const ended = `+status IN (${ENDED.map((status) => `'${status}'`).join(", ")})`;
+    const ended = `+status IN (${ENDED_TEXTS})`;
     const rows = all<{ summary: string }>(
       this.#sql,
       `SELECT summary FROM tasks WHERE ${ended} ORDER BY id DESC LIMIT ?`,
       limit,
     );
-    return rows.map((row) => JSON.parse(row.summary) as TaskSummary);
+    return rows.map((row) => this.#shown(row));
+  }
+
+  /**
+   * A page of the tasks that a rule deletes by now, in the order of their ids. `limit`: how many rows
+   * are read, of the tasks that have ended; `next`: where to go on.
+   */
+  expired(after: number, limit: number, nowMs: number): { tasks: TaskSummary[]; next: number | null } {
+    const farm = this.#retention();
+    const anyFarmRule = RETENTION_SETTINGS.some((name) => farm[name] !== FOREVER);
+    const own = RETENTION_SETTINGS.map((name) => `summary ->> '$.${name}' IS NOT NULL`).join(" OR ");
+    const rows = all<{ id: number; summary: string }>(
+      this.#sql,
+      `SELECT id, summary FROM tasks
+       WHERE id > ? AND +status IN (${ENDED_TEXTS}) ${anyFarmRule ? "" : `AND (${own})`} ORDER BY id LIMIT ?`,
+      after,
+      limit,
+    );
+    const summaries = rows.map((row) => this.#shown(row));
+    return {
+      tasks: summaries.filter(({ expires_ms }) => (expires_ms ?? Infinity) <= nowMs),
+      next: rows.length === limit ? rows.at(-1)!.id : null,
+    };
   }
 
   /**
@@ -367,7 +400,7 @@ export class TaskIndex {
       ...used.map(([, value]) => value),
       limit + 1,
     );
-    const tasks = rows.slice(0, limit).map((row) => JSON.parse(row.summary) as TaskSummary);
+    const tasks = rows.slice(0, limit).map((row) => this.#shown(row));
     return ok({ tasks, cursor: rows.length > limit ? String(tasks.at(-1)!.id) : null });
   }
 }

@@ -16,6 +16,7 @@ import { problemResponse } from "../platform/problem-response.ts";
 import type { BackupPage, BackupRefusal, BackupRow } from "../protocol/backup.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { Refusal } from "../protocol/problem.ts";
+import type { FarmRetention } from "../protocol/retention.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
@@ -24,6 +25,7 @@ import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } f
 import type { Env } from "../rpc/env.ts";
 import {
   WORKER_ID_HEADER,
+  type ExpiredTasks,
   type FarmMetrics,
   type LargestQuery,
   type OverdueTask,
@@ -82,6 +84,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
       activate: async () => () => {
         endRestore(context.storage);
         context.forget();
+        context.settings.restored(Date.now());
         return ok(null);
       },
       inTransaction: (work) => context.inTransaction(work),
@@ -232,6 +235,14 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   async setSettings(values: Record<string, unknown>): Promise<Result<null, Refusal>> {
     return this.#settled(this.#admin.setSettings(values));
+  }
+
+  async retention(): Promise<FarmRetention> {
+    return this.#settled(this.#context.settings.retention());
+  }
+
+  async expiredTasks(after: number): Promise<ExpiredTasks> {
+    return this.#settled(this.#tasks.expired(after));
   }
 
   async createWebhook(create: WebhookCreate): Promise<WebhookCreated> {

@@ -6,6 +6,7 @@ import type { BackupRpc } from "./backup.ts";
 import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import type { Storage } from "../protocol/storage.ts";
+import type { FarmRetention } from "../protocol/retention.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
@@ -84,6 +85,14 @@ export interface OverdueTask {
 /** An overdue task that was called: when its object wakes next, as of `TaskRpc.nextWake`. */
 export interface WokenTask extends OverdueTask {
   next_ms: number | null;
+}
+
+/** Tasks that a rule deletes by now, as they last reported. */
+export interface ExpiredTasks {
+  tasks: TaskSummary[];
+  /** Where to go on; null after the last task. */
+  next: number | null;
+  farm: FarmRetention;
 }
 
 export interface Reservation {
@@ -203,6 +212,10 @@ export interface RegistryRpc extends BackupRpc {
   largestTasks(query: LargestQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>>;
   /** Tasks that have not said what they store, because an earlier release made them; at most 100. */
   uncountedTasks(): Promise<number[]>;
+  /** The farm's rule of retention. */
+  retention(): Promise<FarmRetention>;
+  /** From the daily job: the tasks with ids above `after` that have expired, a page of them. */
+  expiredTasks(after: number): Promise<ExpiredTasks>;
   /** Tell sockets that these leases are gone. Workers without one learn at their next renewal. */
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
 

@@ -24,6 +24,7 @@ import type {
 import type { Timings } from "../protocol/live.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { Refusal } from "../protocol/problem.ts";
+import type { RemovalTerms, RetentionDays } from "../protocol/retention.ts";
 import type { Dependency, Frame, FrameState, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 
@@ -54,6 +55,11 @@ export interface TaskDefinition {
   lease_ms: number;
   tries: number;
   paused: boolean;
+  /** The task's own retention; absent: as the farm's settings say. */
+  retention_days?: RetentionDays;
+  retention_after_download_days?: RetentionDays;
+  /** When it was last changed after the submission. */
+  retention_set_ms?: number;
 }
 
 /**
@@ -144,6 +150,18 @@ export interface TaskRpc extends BackupRpc {
    * Cancel what runs, and begin to delete the task's files and then its own storage. Idempotent.
    */
   remove(actor: Principal): Promise<Result<Task, Refusal>>;
+  /**
+   * The same, if the task has ended, nothing uses it, and the terms hold. The object decides by itself,
+   * in one step with the removal. Refused with `conflict`, and the reason.
+   */
+  removeEnded(terms: RemovalTerms, actor: Principal): Promise<Result<Task, Refusal>>;
+  /** Whether the task has ended; null when there is none. From the tasks that this one depends on. */
+  hasEnded(): Promise<boolean | null>;
+  /**
+   * A person has all committed files of this `files_version`. Refused with `conflict` when another one
+   * counts now. Idempotent: the first download of a version counts.
+   */
+  downloaded(filesVersion: string, actor: Principal): Promise<Result<null, Refusal>>;
   frames(query: FramesQuery): Promise<Result<{ frames: Frame[]; cursor: string | null }, Refusal>>;
   /** Committed files in frame order. */
   files(query: FilesQuery): Promise<Result<FileList, Refusal>>;

@@ -17,6 +17,7 @@ import { writeRows } from "../history/store.ts";
 import { isEnded } from "../protocol/constants.ts";
 import type { HistoryRow } from "../protocol/history-rows.ts";
 import type { TaskStatus } from "../protocol/task.ts";
+import type { TaskDefinition } from "../rpc/task.ts";
 import { Dependents, UPDATE_INTERVAL_MS } from "./dependents.ts";
 import { deleteGarbage } from "./garbage-collector.ts";
 import { RegistryReporter } from "./registry-reporter.ts";
@@ -69,6 +70,9 @@ interface Before {
   name: string;
   /** Whether the stored bytes are still to be counted. */
   uncounted: boolean;
+  /** What the registry tells the expiry by. */
+  retention: Pick<TaskDefinition, "retention_days" | "retention_after_download_days">;
+  downloaded: DeferredState["downloaded"];
 }
 
 export class DeferredWork implements Observer<Before>, Participant {
@@ -91,6 +95,8 @@ export class DeferredWork implements Observer<Before>, Participant {
       priority: definition.priority,
       name: definition.name,
       uncounted: isUncounted(record.ledger, record.chores),
+      retention: definition,
+      downloaded: record.chores.downloaded,
     };
   }
 
@@ -106,7 +112,11 @@ export class DeferredWork implements Observer<Before>, Participant {
       now.status !== was.status ||
       now.priority !== was.priority ||
       now.name !== was.name ||
-      now.uncounted !== was.uncounted;
+      now.uncounted !== was.uncounted ||
+      now.downloaded !== was.downloaded ||
+      now.retention.retention_days !== was.retention.retention_days ||
+      now.retention.retention_after_download_days !== was.retention.retention_after_download_days;
+    if (now.status !== was.status) chores.ended_ms = isEnded(now.status) ? t.nowMs : null;
     this.#registry.note(task, t, urgent);
     const flipped = (now.status === "completed") !== (was.status === "completed");
     this.dependents.note(chores, t, flipped || chores.remove !== null);

@@ -3,6 +3,7 @@
  * that wait for this one.
  */
 import { callTask } from "../rpc/stubs.ts";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { within } from "../lib/within.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
@@ -29,6 +30,20 @@ const FORGET_MS = 3_600_000;
  * hold back the news of those after it.
  */
 const ANSWER_MS = 10_000;
+/**
+ * A dependent that asked this recently counts as one that has not ended: it may be about to begin
+ * again (`watchAgain`). Shorter than the time that it gives itself for that, it could begin on a task
+ * that is deleted.
+ */
+const BEGINS_WITHIN_MS = 60_000;
+/**
+ * A task that asks its dependencies because it begins again must do so within this. Half of the time
+ * above, because the clocks of two objects differ.
+ */
+const ASK_WITHIN_MS = 30_000;
+
+/** Dependents that are asked at a time; more would wait for each other. */
+const ASKED_AT_ONCE = 6;
 
 export class Dependents {
   readonly #context: TaskContext;
@@ -62,6 +77,49 @@ export class Dependents {
       return progress.ok ? progress.value : { id: task, version: Number.MAX_SAFE_INTEGER, state: "gone", done: null };
     });
     return await Promise.all(watched);
+  }
+
+  /**
+   * Before a task that has ended begins again: be remembered by its dependencies as one that uses them,
+   * so that none is deleted meanwhile. Refused when one that it needs is gone: its frames would wait
+   * for ever, or fail for want of their inputs.
+   */
+  async watchAgain({ definition, record }: LoadedTask): Promise<Result<null, Refusal>> {
+    const begunMs = Date.now();
+    for (const { task: id, frames } of definition.depends_on) {
+      const progress = await callTask(this.#context.env, id, (task) => task.watch(definition.id, frames));
+      const known = record.ledger.dependencies.find(({ task }) => task === id);
+      const isNeeded = id === definition.input_task || known?.state !== "completed";
+      if (!progress.ok && isNeeded)
+        return refuse("conflict", `task ${id}, which this task needs, was deleted`, "status");
+    }
+    if (Date.now() - begunMs > ASK_WITHIN_MS)
+      return refuse("overloaded", "the tasks that this one depends on took too long to answer; try again");
+    return ok(null);
+  }
+
+  /**
+   * The dependents that have not ended, or may be about to begin, and the list that this was asked of.
+   * Refused when one of them does not answer: it may use this task.
+   */
+  async users(): Promise<Result<{ asked: readonly Dependent[]; users: number[] }, Refusal>> {
+    const asked = this.#all();
+    const answers = await mapConcurrent(asked, ASKED_AT_ONCE, async ({ task }) => {
+      const call = callTask(this.#context.env, task, (object) => object.hasEnded());
+      return await within(ANSWER_MS, call).catch(() => undefined);
+    });
+    const silent = asked.find((_, i) => answers[i] === undefined);
+    if (silent) return refuse("overloaded", `task ${silent.task}, which depends on it, does not answer; try again`);
+    const nowMs = Date.now();
+    const uses = ({ since_ms }: Dependent, ended: boolean | null): boolean =>
+      ended === false || nowMs - since_ms <= (ended === null ? FORGET_MS : BEGINS_WITHIN_MS);
+    return ok({ asked, users: asked.filter((one, i) => uses(one, answers[i]!)).map(({ task }) => task) });
+  }
+
+  /** The dependents that have asked since this list was read. */
+  newSince(asked: readonly Dependent[]): number[] {
+    const known = new Set(asked.map(({ task, since_ms }) => `${task} ${since_ms}`));
+    return this.#all().flatMap(({ task, since_ms }) => (known.has(`${task} ${since_ms}`) ? [] : [task]));
   }
 
   add(dependent: Dependent): void {

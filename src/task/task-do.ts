@@ -17,7 +17,9 @@ import type { BackupRow } from "../protocol/backup.ts";
 import type { FileList, ReceiptClaims } from "../protocol/file.ts";
 import { CLOSE_GONE, CLOSE_SIGNED_OUT, type Timings } from "../protocol/live.ts";
 import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts";
-import type { Refusal } from "../protocol/problem.ts";
+import { isEnded } from "../protocol/constants.ts";
+import { refuse, type Refusal } from "../protocol/problem.ts";
+import { whyKept, type RemovalTerms } from "../protocol/retention.ts";
 import type { Dependency, Frame, LogPage, Task, TaskPatch } from "../protocol/task.ts";
 import type { Principal } from "../protocol/token.ts";
 import { DeferredWork } from "./deferred-work.ts";
@@ -25,12 +27,13 @@ import { LeaseService } from "./lease-service.ts";
 import { TaskLive } from "./live.ts";
 import { applyDependencyProgress } from "./rules/dependencies.ts";
 import { preempt } from "./rules/lease-calls.ts";
-import { noteTask, termsOf } from "./rules/ledger.ts";
+import { noteTask, statusOf, termsOf, type Transition } from "./rules/ledger.ts";
 import { amend } from "./rules/patch.ts";
 import { dueOf, nextWakeMs } from "./rules/next-alarm.ts";
-import { newRecord, type LoadedTask } from "./rules/record.ts";
+import { newRecord, type LoadedTask, type TaskRecord } from "./rules/record.ts";
 import { continueTask, definitionIn } from "./rules/restore.ts";
-import { cancelLeases, lastGrantEndMs } from "./rules/settle.ts";
+import { noteDownload, retained } from "./rules/retention.ts";
+import { cancelLeases, expire, lastGrantEndMs } from "./rules/settle.ts";
 import { changed } from "./rules/transition.ts";
 import type {
   CompiledDefinition,
@@ -164,7 +167,13 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Answer<null> {
-    if (!this.#present()) return NOT_FOUND;
+    const present = this.#present();
+    if (!present) return NOT_FOUND;
+    if (patch.status === "requeue" && isEnded(statusOf(present.terms, present.record.ledger))) {
+      const watched = await this.#deferred.dependents.watchAgain(present);
+      if (!watched.ok) return watched;
+      if (!this.#present()) return NOT_FOUND;
+    }
     const allFrames = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#clearFrames() };
     return this.#transactor.transact((t, task) => {
       const definition = amend(t, allFrames, task.definition, patch, compiled, actor.name);
@@ -191,15 +200,54 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     const view = await this.view();
     if (!view.ok) return view;
     this.#transactor.transact((t, { record }) => {
-      cancelLeases(t, "deleted");
-      t.ledger.canceled = true;
-      noteTask(t, "deleted", actor.name);
-      record.chores.remove = { due_ms: t.nowMs, until_ms: lastGrantEndMs(t) };
+      beginRemoval(t, record, actor.name);
       return changed(null);
     });
+    return await this.#removed(view);
+  }
+
+  /** The removal has begun: tell pages and the registry. */
+  async #removed(view: Result<Task, Refusal>): Answer<Task> {
     this.#live.feed.close(CLOSE_GONE, "this task has been removed");
     await this.#deferred.report();
     return view;
+  }
+
+  async removeEnded(terms: RemovalTerms, actor: Principal): Answer<Task> {
+    const view = await this.view();
+    if (!view.ok) return view;
+    const { id } = view.value;
+    const whyNot = (t: Pick<Transition, "ledger" | "terms" | "nowMs">, task: LoadedTask, users: number[]) => {
+      const state = { ...retained(task.definition, t.terms, task.record), leases: t.ledger.leases.size };
+      return whyKept(state, terms, users, t.nowMs);
+    };
+    // Without asking the dependents first: most of what is refused is refused here.
+    const { terms: frames, record } = this.#present()!;
+    const early = whyNot({ terms: frames, ledger: record.ledger, nowMs: Date.now() }, this.#present()!, []);
+    if (early !== null) return refuse("conflict", `task ${id} ${early}`);
+    const dependents = await this.#deferred.dependents.users();
+    if (!dependents.ok) return dependents;
+    const { asked, users } = dependents.value;
+    if (!this.#present()) return NOT_FOUND;
+    const removed = this.#transactor.transact((t, task) => {
+      expire(t);
+      // Whoever has asked since then was told that this task is there.
+      const why = whyNot(t, task, [...new Set([...users, ...this.#deferred.dependents.newSince(asked)])]);
+      if (why !== null) return refuse("conflict", `task ${id} ${why}`);
+      beginRemoval(t, task.record, actor.name);
+      return changed(null);
+    });
+    return removed.ok ? await this.#removed(view) : removed;
+  }
+
+  async hasEnded(): Promise<boolean | null> {
+    const task = this.#present();
+    return task && isEnded(statusOf(task.terms, task.record.ledger));
+  }
+
+  async downloaded(filesVersion: string, actor: Principal): Answer<null> {
+    if (!this.#present()) return NOT_FOUND;
+    return this.#transactor.transact((t, { record }) => noteDownload(t, record.chores, filesVersion, actor.name));
   }
 
   async frames(query: FramesQuery): Answer<{ frames: Frame[]; cursor: string | null }> {
@@ -345,4 +393,12 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     await this.#context.alarm.ring(info?.retryCount ?? 0, () => this.#deferred.run());
   }
+}
+
+/** Stop what runs, and let the alarm delete the files and then the object. `actor`: who asked for it. */
+function beginRemoval(t: Transition, record: TaskRecord, actor: string): void {
+  cancelLeases(t, "deleted");
+  t.ledger.canceled = true;
+  noteTask(t, "deleted", actor);
+  record.chores.remove = { due_ms: t.nowMs, until_ms: lastGrantEndMs(t) };
 }

@@ -160,6 +160,12 @@ const TABLE: Record<string, Row> = {
     ask: (scene) => ({ path: `/tasks/${scene.task}`, json: { priority: 51 } }),
   },
   "DELETE /tasks/{id}": { ok: 202, who: "owner admin", ask: ofTask("") },
+  // A join token and a link of a share never say that files were downloaded: a deletion may follow from it.
+  "POST /tasks/{id}/downloaded": {
+    ok: 204,
+    who: "owner admin",
+    ask: (scene) => ({ path: `/tasks/${scene.task}/downloaded`, json: { files_version: "1.1" } }),
+  },
   "GET /tasks/{id}/frames": { ok: 200, who: `${READERS} share`, ask: ofTask("/frames") },
   "GET /tasks/{id}/files": { ok: 200, who: "viewer owner artist worker admin share", ask: granted("/files") },
   "GET /tasks/{id}/frames/{frame}/file": {

@@ -730,6 +730,8 @@ describe("settings", () => {
     expect(await registry.listSettings()).toEqual({
       lease_s: 60,
       history_days: 90,
+      retention_days: "forever",
+      retention_after_download_days: "forever",
       blender_path_linux: "",
       blender_path_win: "",
       blender_path_osx: "",

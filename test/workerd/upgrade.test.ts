@@ -109,6 +109,19 @@ describe.each([
     expect(failed).toMatchObject({ ok: true, value: { frames: [{ frame: 2, error: "no camera", failures: 1 }] } });
   });
 
+  test("P14: tasks that had ended expire by their last change, with a day of notice", async () => {
+    const page = await registry().listTasks({ limit: 10, status: "completed" });
+    expect(page).toMatchObject({ ok: true, value: { tasks: [{ id: 5, expires_ms: null, expires_by: null }] } });
+    expect((await registry().setSettings({ retention_days: 1 })).ok).toBe(true);
+    const { updated_ms: updated } = await view(5);
+    const expires = Math.max(updated, Date.now()) + 86_400_000;
+    const listed = await registry().listTasks({ limit: 10, status: "completed" });
+    expect(listed).toMatchObject({ ok: true, value: { tasks: [{ id: 5, expires_ms: expires, expires_by: "farm" }] } });
+    const terms = { farm: await registry().retention(), ended_before_ms: null, downloaded: false };
+    expect(await object(5).removeEnded(terms, admin)).toMatchObject({ error: { detail: "task 5 has not expired" } });
+    expect((await registry().setSettings({ retention_days: null })).ok).toBe(true);
+  });
+
   test("P4: what its journal says is not overwritten by later changes", async () => {
     const given = [];
     for (let i = 0; i < 6; i++) given.push((await claim(4, 2)).lease!);

@@ -2,9 +2,18 @@
 import { z } from "zod";
 import { ok, type Result } from "../../lib/result.ts";
 import type { Refusal } from "../../protocol/problem.ts";
+import { instantSchema } from "../../protocol/fields.ts";
+import { withExpiry } from "../../protocol/retention.ts";
 import { sharedTask } from "../../protocol/shared-view.ts";
-import { TASK_STATUSES } from "../../protocol/constants.ts";
-import { taskListSchema, taskPatchSchema, taskSchema, taskSubmitSchema, type TaskPatch } from "../../protocol/task.ts";
+import { isEnded, TASK_STATUSES } from "../../protocol/constants.ts";
+import {
+  downloadedSchema,
+  taskListSchema,
+  taskPatchSchema,
+  taskSchema,
+  taskSubmitSchema,
+  type TaskPatch,
+} from "../../protocol/task.ts";
 import type { Principal } from "../../protocol/token.ts";
 import type { Env } from "../../rpc/env.ts";
 import { callRegistry, callTask } from "../../rpc/stubs.ts";
@@ -80,7 +89,12 @@ const showTask = defineRoute({
   answers: { 200: { description: "The task", schema: taskSchema } },
   handle: async ({ env, id, principal }) => {
     const task = await callTask(env, id, (object) => object.view());
-    return task.ok && principal.role === "share" ? ok(sharedTask(task.value)) : task;
+    if (!task.ok) return task;
+    // The task does not know the farm's rule, and only one that has ended expires.
+    const shown = isEnded(task.value.status)
+      ? withExpiry(task.value, await callRegistry(env, (registry) => registry.retention()))
+      : task.value;
+    return ok(principal.role === "share" ? sharedTask(shown) : shown);
   },
 });
 
@@ -125,15 +139,47 @@ const deleteTask = defineRoute({
   operationId: "deleteTask",
   tag,
   summary: "Cancel a task and remove it with its files",
-  description: "Its owner and admins. History stays.",
+  description:
+    "Its owner and admins. History stays. With a condition, only when the task has ended, no task that has not ended depends on it or reads " +
+    "its files, and the condition holds; otherwise 409.",
   who: SUBMITTERS,
   params,
+  query: z.strictObject({
+    if_ended_before: instantSchema
+      .optional()
+      .meta({ description: "Only if it ended before this instant, in milliseconds since 1970" }),
+    if_downloaded: z.literal("1").optional().meta({ description: "`1`: only if all its files were downloaded" }),
+  }),
   answers: { 202: { description: "The task as it was", schema: taskSchema } },
-  handle: async ({ env, id, principal }) => {
+  problems: ["conflict"],
+  handle: async ({ env, id, principal, query: { if_ended_before, if_downloaded } }) => {
     const allowed = await mayChange(env, id, principal);
     if (!allowed.ok) return allowed;
-    return await callTask(env, id, (task) => task.remove(principal));
+    if (if_ended_before === undefined && if_downloaded === undefined)
+      return await callTask(env, id, (task) => task.remove(principal));
+    const terms = { farm: null, ended_before_ms: if_ended_before ?? null, downloaded: if_downloaded === "1" };
+    return await callTask(env, id, (task) => task.removeEnded(terms, principal));
   },
+});
+
+const markDownloaded = defineRoute({
+  method: "POST",
+  path: "/tasks/{id}/downloaded",
+  operationId: "markDownloaded",
+  tag,
+  summary: "Say that all files of a task were downloaded",
+  description:
+    "Its owner and admins, after all files were there and verified; `retention_after_download_days` counts from then on. 409 when a frame was " +
+    "committed or requeued since `files_version` was read. The first download of a version counts.",
+  who: SUBMITTERS,
+  params,
+  body: downloadedSchema,
+  example: { files_version: "24.24" },
+  answers: { 204: { description: "Done" } },
+  problems: ["conflict"],
+  admit: async ({ env, id, principal }) => await mayChange(env, id, principal),
+  handle: async ({ env, id, body, principal }) =>
+    await callTask(env, id, (task) => task.downloaded(body.files_version, principal)),
 });
 
 /** The patch's settings, compiled for the task's own type; null when it has none. */
@@ -185,4 +231,4 @@ async function reportOnTask(
   return ok(null);
 }
 
-export const taskRoutes: readonly Route[] = [createTask, listTasks, showTask, patchTask, deleteTask];
+export const taskRoutes: readonly Route[] = [createTask, listTasks, showTask, patchTask, deleteTask, markDownloaded];

@@ -1,6 +1,7 @@
 /** A person's patch of a task: its definition and its state, all or nothing. Pure. */
 import { ok, type Result } from "../../lib/result.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
+import { RETENTION_SETTINGS } from "../../protocol/retention.ts";
 import type { TaskPatch } from "../../protocol/task.ts";
 import { act, changeFrames, type AllFrames } from "./user-actions.ts";
 import { noteTask, termsOf, type Transition } from "./ledger.ts";
@@ -34,10 +35,24 @@ export function amend(
   }
   if (patch.priority !== undefined) definition.priority = patch.priority;
   if (patch.name !== undefined) definition.name = patch.name;
+  changeRetention(definition, patch, t.nowMs);
   if (JSON.stringify(definition) === JSON.stringify(before)) return ok(before);
-  const fields = (["priority", "name", "settings"] as const).filter((field) => patch[field] !== undefined);
+  const fields = (["priority", "name", "settings", ...RETENTION_SETTINGS] as const).filter(
+    (field) => patch[field] !== undefined,
+  );
   noteTask(t, "changed", `${fields.join(", ")} by ${actor}`);
   return ok(definition);
+}
+
+/** The instant is stored, because nothing is deleted within a day after the change. */
+function changeRetention(definition: TaskDefinition, patch: TaskPatch, nowMs: number): void {
+  for (const name of RETENTION_SETTINGS) {
+    const days = patch[name];
+    if (days === undefined || days === (definition[name] ?? null)) continue;
+    if (days === null) delete definition[name];
+    else definition[name] = days;
+    definition.retention_set_ms = nowMs;
+  }
 }
 
 function changeSettings(

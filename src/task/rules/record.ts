@@ -40,6 +40,16 @@ export interface DeferredState {
    * once more at `until_ms`.
    */
   remove: { due_ms: number; until_ms: number } | null;
+  /**
+   * When the task became completed, failed or canceled; null while it has not ended. Absent in records
+   * of releases before 0.2, until the status changes.
+   */
+  ended_ms?: number | null;
+  /**
+   * The last download of all files, and the version of the files that it was of. It counts while that
+   * is still the version, so no call that commits a frame has to void it. Replaced, never changed in place.
+   */
+  downloaded?: { files_version: string; at_ms: number };
 }
 
 export interface TaskRecord {

@@ -340,7 +340,7 @@ export class TaskStore {
   addDependent(dependent: Dependent): void {
     run(
       this.#sql,
-      "INSERT INTO dependents (task, frames, since_ms) VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE SET frames = excluded.frames",
+      "INSERT INTO dependents (task, frames, since_ms) VALUES (?, ?, ?) ON CONFLICT (task) DO UPDATE SET frames = excluded.frames, since_ms = excluded.since_ms",
       dependent.task,
       dependent.frames,
       dependent.since_ms,

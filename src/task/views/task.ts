@@ -6,10 +6,11 @@ import { waitsFor } from "../rules/dependencies.ts";
 import { etaOf } from "../rules/eta.ts";
 import { blocklisted } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
-import { claimable, countsOf, holderOf, stateOf, statusOf, type Ledger, type Transition } from "../rules/ledger.ts";
+import { claimable, countsOf, holderOf, stateOf, type Ledger, type Transition } from "../rules/ledger.ts";
 import { dueOf, nextWakeMs } from "../rules/next-alarm.ts";
 import type { LoadedTask } from "../rules/record.ts";
 import { storedBytes } from "../rules/stored-bytes.ts";
+import { filesVersion, retained } from "../rules/retention.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
 
 /** A task in lists. The first eight fields are those of the original API. */
@@ -24,7 +25,7 @@ function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): 
     frame_start: start,
     frame_end: frameAt(terms.list, terms.total - 1)!,
     frame_current: ledger.frame_current ?? start,
-    status: statusOf(terms, ledger),
+    ...retainedView({ definition, terms, record }),
     format: definition.format,
     name: definition.name,
     type: definition.type,
@@ -37,7 +38,6 @@ function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): 
         ? `${ledger.error} (${ledger.stopped})`
         : (ledger.stopped ?? ledger.error),
     created_ms: chores.created_ms,
-    updated_ms: ledger.updated_ms,
     seconds: Math.round(ledger.seconds * 1000) / 1000,
     errors: ledger.tally.errors,
     lost: ledger.tally.lost,
@@ -45,6 +45,12 @@ function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): 
     eta: etaOf(terms, ledger, nowMs),
     ...(chores.history_failure && { history_failure: chores.history_failure }),
   };
+}
+
+/** The fields of retention; those that say nothing are left out, because every list has them. */
+function retainedView({ definition, terms, record }: LoadedTask): Pick<TaskSummary, "status" | "updated_ms"> {
+  const fields = Object.entries(retained(definition, terms, record)).filter(([, value]) => value !== null);
+  return Object.fromEntries(fields) as Pick<TaskSummary, "status" | "updated_ms">;
 }
 
 /** Everything about a task except its frames. `progressOf`: how far each lease is, by its id. */
@@ -72,6 +78,7 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
     })),
     kept_off: blocklist(ledger, nowMs),
     waits_for: waitsFor(ledger),
+    files_version: filesVersion(ledger),
   };
 }
 
