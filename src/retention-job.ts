@@ -57,7 +57,7 @@ export async function deleteExpired(env: Env): Promise<RetentionRun> {
 
 async function deleteOne(env: Env, { id, stored_bytes }: TaskSummary, farm: FarmRetention, run: RetentionRun) {
   try {
-    const terms = { farm, ended_before_ms: null, downloaded: false };
+    const terms = { farm, ended_before_ms: null, ended_for_ms: null, downloaded: false };
     const removed = await callTask(env, id, (task) => task.removeEnded(terms, ACTOR));
     if (removed.ok) {
       run.deleted.push(id);

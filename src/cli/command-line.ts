@@ -2,6 +2,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { ManagerClient } from "../client/manager-client.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
+import { isRetentionDays, RETENTION_RULE, type RetentionDays } from "../protocol/retention.ts";
 import { connect, type AddressFlags } from "./connection.ts";
 import { secondsOf } from "./text.ts";
 
@@ -88,6 +89,13 @@ export function frameList(text: string): string {
   const parsed = parseFrameList(text);
   if (!parsed.ok) throw new InvalidArgumentError(`The list ${parsed.error}. It looks like 1-250, 1-10:2 or 1,5,9-12.`);
   return text;
+}
+
+/** Read a number of days, or `forever`. */
+export function retentionDays(text: string): RetentionDays {
+  const days = /^\d{1,6}$/.test(text) ? Number(text) : text;
+  if (!isRetentionDays(days)) throw new InvalidArgumentError(`It ${RETENTION_RULE}.`);
+  return days;
 }
 
 /** Read a span of time; answers with seconds. */

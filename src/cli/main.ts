@@ -7,6 +7,7 @@ import { addControl } from "./commands/control.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addHistory } from "./commands/history.ts";
 import { addList } from "./commands/list.ts";
+import { addPrune } from "./commands/prune.ts";
 import { addRestore } from "./commands/restore.ts";
 import { addResults } from "./commands/results.ts";
 import { addSettings } from "./commands/settings.ts";
@@ -45,6 +46,7 @@ function program(): Command {
   addResults(tablao);
   addExplain(tablao);
   addControl(tablao);
+  addPrune(tablao);
   addHistory(tablao);
   addStorage(tablao);
   addWorker(tablao);

@@ -160,7 +160,12 @@ describe("P14: a task expires", () => {
 
 describe("P14: a task stays", () => {
   const leases = fc.integer({ min: 0, max: 2 });
-  const terms = fc.record({ farm: fc.option(farms, { nil: null }), ended_before_ms: maybe, downloaded: fc.boolean() });
+  const terms = fc.record({
+    farm: fc.option(farms, { nil: null }),
+    ended_before_ms: maybe,
+    ended_for_ms: maybe,
+    downloaded: fc.boolean(),
+  });
 
   it("unless it has ended, nothing uses it, and all terms hold", () => {
     fc.assert(
@@ -179,6 +184,7 @@ describe("P14: a task stays", () => {
             users.length === 0 &&
             (on.farm === null || atOf(task, on.farm) <= now) &&
             (on.ended_before_ms === null || end < on.ended_before_ms) &&
+            (on.ended_for_ms === null || now - end >= on.ended_for_ms) &&
             (!on.downloaded || task.downloaded_ms !== null);
           expect(why === null).toBe(goes);
         },

@@ -131,6 +131,8 @@ export interface RemovalTerms {
   farm: FarmRetention | null;
   /** It must have ended before this instant; null: whenever it ended. */
   ended_before_ms: number | null;
+  /** So long ago it must have ended; null: however short. The clock is that of whoever decides. */
+  ended_for_ms: number | null;
   /** Its files must have been downloaded. */
   downloaded: boolean;
 }
@@ -150,6 +152,8 @@ export function whyKept(
   if (terms.farm !== null && !((expiryOf(task, terms.farm)?.at_ms ?? Infinity) <= nowMs)) return "has not expired";
   if (terms.ended_before_ms !== null && endedMs >= terms.ended_before_ms)
     return `has ended later: ${new Date(endedMs).toISOString()}`;
+  if (terms.ended_for_ms !== null && nowMs - endedMs < terms.ended_for_ms)
+    return `has not ended long enough ago: ${new Date(endedMs).toISOString()}`;
   if (terms.downloaded && (task.downloaded_ms ?? null) === null) return "has not been downloaded as it is now";
   if (users.length > 0) return `is used by task ${users.join(", ")}`;
   return null;

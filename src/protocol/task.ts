@@ -225,7 +225,6 @@ export const taskSummarySchema = z
     history_failure: historyFailureSchema
       .optional()
       .meta({ description: "Absent while its history is written, and whole" }),
-    stored_bytes: z.int().nullable().optional(),
     ...ownRetention,
     retention_set_ms: instantSchema
       .nullable()

@@ -22,7 +22,7 @@ const MAX_OVERDUE = 100;
  * Rows of tasks that have ended which one call reads to find those that have expired. More: the
  * registry serves nobody else meanwhile; a page of these takes it about 30 ms.
  */
-export const EXPIRED_PAGE = 5_000;
+const EXPIRED_PAGE = 5_000;
 
 export class TaskService {
   readonly #registry: RegistryContext;

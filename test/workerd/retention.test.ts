@@ -318,7 +318,10 @@ describe("P14: a task that is used stays", () => {
   }
   const expired = async (id: number) => {
     const rule = { retention_days: 1, retention_after_download_days: "forever", from_ms: null } as const;
-    return await object(id).removeEnded({ farm: rule, ended_before_ms: null, downloaded: false }, admin);
+    return await object(id).removeEnded(
+      { farm: rule, ended_before_ms: null, ended_for_ms: null, downloaded: false },
+      admin,
+    );
   };
 
   test("while a task that depends on it has not ended; then it goes", async () => {
@@ -464,6 +467,8 @@ describe("P14: a deletion on a condition", () => {
     await problem(await at(`if_ended_before=${ended! + 1}`), 409, "conflict");
     expect(await files(id)).toHaveLength(3);
 
+    const soon = await problem(await at("if_ended_for=600"), 409, "conflict");
+    expect(soon.detail).toContain(`task ${id} has not ended long enough ago: `);
     await download(id);
     const task = (await okJson(await at("if_downloaded=1"), 202)) as unknown as Task;
     expect(task).toMatchObject({ id, status: "completed" });

@@ -117,7 +117,7 @@ describe.each([
     const expires = Math.max(updated, Date.now()) + 86_400_000;
     const listed = await registry().listTasks({ limit: 10, status: "completed" });
     expect(listed).toMatchObject({ ok: true, value: { tasks: [{ id: 5, expires_ms: expires, expires_by: "farm" }] } });
-    const terms = { farm: await registry().retention(), ended_before_ms: null, downloaded: false };
+    const terms = { farm: await registry().retention(), ended_before_ms: null, ended_for_ms: null, downloaded: false };
     expect(await object(5).removeEnded(terms, admin)).toMatchObject({ error: { detail: "task 5 has not expired" } });
     expect((await registry().setSettings({ retention_days: null })).ok).toBe(true);
   });

@@ -1,15 +1,25 @@
-/** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `delete`. */
+/** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `retention`, `delete`. */
 import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { taskSchema, type Task, type TaskAction } from "../../protocol/task.ts";
-import { flagsOf, frameList, idArgument, contextOf, whole, type Output } from "../command-line.ts";
+import type { RetentionDays } from "../../protocol/retention.ts";
+import { flagsOf, frameList, idArgument, contextOf, retentionDays, whole, type Output } from "../command-line.ts";
+import { CliError, EXIT } from "../failure.ts";
+import { retentionLines } from "../retention-text.ts";
 
 const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, [summary: string, description: string]> = {
   pause: ["take no new frames of a task", "Take no new frames of a task; what runs is finished."],
   resume: ["go on with a paused task", "Go on with a paused task."],
   cancel: ["stop a task", "Stop a task, and what runs of it. Finished frames stay."],
 };
+
+type OwnDays = RetentionDays | "farm";
+
+/** A task's own rule: days, `forever`, or `farm`. */
+function ownDays(text: string): OwnDays {
+  return text === "farm" ? text : retentionDays(text);
+}
 
 function gatherId(text: string, before: number[] | undefined): number[] {
   return [...(before ?? []), idArgument(text)];
@@ -57,6 +67,30 @@ export function addControl(program: Command): void {
       await patchAll(command, ids, { priority });
     });
   program
+    .command("retention")
+    .summary("change when a task is deleted by itself")
+    .description(
+      "Change when a task is deleted by itself: a number of days, forever, or farm for the farm's rule. A change counts after a day.",
+    )
+    .argument("<id...>", "ids of tasks", gatherId)
+    .option("--days <n|forever|farm>", "after its end", ownDays)
+    .option("--after-download <n|forever|farm>", "after all its files were downloaded", ownDays)
+    .action(async (ids: number[], _: unknown, command: Command) => {
+      const { days, afterDownload } = flagsOf<{ days?: OwnDays; afterDownload?: OwnDays }>(command);
+      if (days === undefined && afterDownload === undefined)
+        throw new CliError(
+          EXIT.usage,
+          "retention needs --days or --after-download",
+          "For example: npx tablao retention 7 --days 30",
+        );
+      const valueOf = (own: OwnDays | undefined): RetentionDays | null | undefined => (own === "farm" ? null : own);
+      const patch = { retention_days: valueOf(days), retention_after_download_days: valueOf(afterDownload) };
+      await patchAll(command, ids, patch, (out, task) => {
+        const told = retentionLines(task).map(([key, text]) => `${key} ${text}`);
+        out.line(`task ${task.id}: ${told.join("; ") || "kept for ever"}`);
+      });
+    });
+  program
     .command("delete")
     .summary("remove a task and its files")
     .description("Cancel a task and remove it with all its files. The history stays.")
@@ -72,7 +106,12 @@ export function addControl(program: Command): void {
     });
 }
 
-async function patchAll(command: Command, ids: number[], patch: Record<string, unknown>): Promise<void> {
+async function patchAll(
+  command: Command,
+  ids: number[],
+  patch: Record<string, unknown>,
+  say: (out: Output, task: Task) => void = sayStatus,
+): Promise<void> {
   const { client, out } = contextOf(command);
   const tasks: Task[] = [];
   for (const id of ids) {
@@ -89,6 +128,6 @@ async function patchOne(client: ManagerClient, id: number, patch: Record<string,
   return await client.call(taskSchema, "GET", `/tasks/${id}`);
 }
 
-function say(out: Output, { id, status, priority, frames }: Task): void {
+function sayStatus(out: Output, { id, status, priority, frames }: Task): void {
   out.line(`task ${id} ${status}: ${frames.done} of ${frames.total} done, priority ${priority}`);
 }

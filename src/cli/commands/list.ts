@@ -13,6 +13,7 @@ import {
 import type { HistoryFailure } from "../../protocol/history.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
+import { retentionLines } from "../retention-text.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
 import { ago, bytes, count, duration, harmless, instant, table, timeLeft } from "../text.ts";
 
@@ -154,6 +155,7 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
   // A manager of 0.1 says nothing of it.
   if (task.stored_bytes !== undefined)
     lines.push(["stored", task.stored_bytes === null ? "not counted yet" : bytes(task.stored_bytes)]);
+  lines.push(...retentionLines(task));
   const left = task.eta && timeLeft(task.eta.low_ms, task.eta.high_ms, nowMs);
   if (left !== null) lines.push(["left", left]);
   for (const lease of task.leases) {

@@ -4,14 +4,15 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
-import type { ManagerClient } from "../../client/manager-client.ts";
+import { z } from "zod";
+import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { isEnded } from "../../protocol/constants.ts";
 import { whyUnsafePath } from "../../protocol/fields.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
-import { logPageSchema, taskSchema, type LogPage } from "../../protocol/task.ts";
-import { flagsOf, frameList, idArgument, queryString, contextOf, whole } from "../command-line.ts";
+import { logPageSchema, taskSchema, type LogPage, type Task } from "../../protocol/task.ts";
+import { flagsOf, frameList, idArgument, queryString, contextOf, whole, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { showProgress } from "../progress.ts";
@@ -140,7 +141,8 @@ async function download(command: Command, id: number, dir: string): Promise<void
   }
   progress.end();
   results.sort((a, b) => a.frame - b.frame);
-  if (out.json) return out.value({ id, dir, status: task.status, files: results });
+  const counts = frames === undefined && (await tellDownloaded(client, task, results.length, out));
+  if (out.json) return out.value({ id, dir, status: task.status, files: results, counts_as_downloaded: counts });
   const fetched = results.filter((file) => file.state === "downloaded");
   const wanted = frames === undefined ? ` of ${count(task.frames.total, "frame")}` : "";
   if (results.length === 0) {
@@ -155,6 +157,30 @@ async function download(command: Command, id: number, dir: string): Promise<void
   );
   if (frames === undefined && !isEnded(task.status))
     out.note(`the task is ${task.status}; run this again for the rest`);
+}
+
+/**
+ * Tell the manager that all files are here and verified: a rule of retention may count from now on.
+ * Answers whether it counts. It does not when frames were committed meanwhile, or when the task is
+ * somebody else's; the download is as good as any then.
+ */
+async function tellDownloaded(
+  client: ManagerClient,
+  { id, files_version }: Task,
+  files: number,
+  out: Output,
+): Promise<boolean> {
+  // A manager of an earlier release has no versions of files.
+  if (files === 0 || files_version === undefined) return false;
+  try {
+    await client.call(z.null(), "POST", `/tasks/${id}/downloaded`, { json: { files_version } });
+    return true;
+  } catch (thrown) {
+    if (!(thrown instanceof ManagerError)) throw thrown;
+    if (!["conflict", "forbidden", "not_found"].includes(thrown.code))
+      out.note(`the manager could not be told that the files are here: ${thrown.message}`);
+    return false;
+  }
 }
 
 async function listFiles(client: ManagerClient, id: number, frames: string | undefined): Promise<TaskFile[]> {

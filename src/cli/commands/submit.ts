@@ -8,7 +8,18 @@ import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
 import { whyTooManyInputs } from "../../protocol/input-limits.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
-import { decimal, flagsOf, frameList, collect, idArgument, contextOf, whole, type Output } from "../command-line.ts";
+import type { RetentionDays } from "../../protocol/retention.ts";
+import {
+  decimal,
+  flagsOf,
+  frameList,
+  collect,
+  idArgument,
+  contextOf,
+  retentionDays,
+  whole,
+  type Output,
+} from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { collectInputs, mustBeBlend, type LocalInput } from "../inputs.ts";
 import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
@@ -43,6 +54,8 @@ interface SubmitFlags {
   tries?: number;
   lease?: number;
   paused?: boolean;
+  retentionDays?: RetentionDays;
+  retentionAfterDownloadDays?: RetentionDays;
   wait?: boolean;
 }
 
@@ -101,6 +114,16 @@ export function addSubmit(program: Command): void {
     .option("--tries <n>", "failures after which a frame is given up (3)", whole(1, 20))
     .option("--lease <seconds>", "silence after which a worker's frames go to another (60)", whole(5, 86_400))
     .option("--paused", "queue it, but do not start")
+    .option(
+      "--retention-days <n|forever>",
+      "delete it so many days after its end; forever: keep it, whatever the farm's rules say",
+      retentionDays,
+    )
+    .option(
+      "--retention-after-download-days <n|forever>",
+      "delete it so many days after all its files were downloaded",
+      retentionDays,
+    )
     .option("--type <type>", "another compiler than blender_render: demo_render, print_string, ffmpeg_video, exec …")
     .option("--settings <json>", "the compiler's settings as a JSON object", settingsObject)
     .option("-w, --wait", "wait for the end; exit 1 unless the task is completed")
@@ -220,6 +243,8 @@ function submission(flags: SubmitFlags): Record<string, unknown> {
     tries: flags.tries,
     lease_s: flags.lease,
     paused: flags.paused,
+    retention_days: flags.retentionDays,
+    retention_after_download_days: flags.retentionAfterDownloadDays,
     depends_on: [...all, ...same],
   };
 }

@@ -148,16 +148,27 @@ const deleteTask = defineRoute({
     if_ended_before: instantSchema
       .optional()
       .meta({ description: "Only if it ended before this instant, in milliseconds since 1970" }),
+    if_ended_for: z
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: "Only if it ended so many seconds ago or more, by the manager's clock" }),
     if_downloaded: z.literal("1").optional().meta({ description: "`1`: only if all its files were downloaded" }),
   }),
   answers: { 202: { description: "The task as it was", schema: taskSchema } },
   problems: ["conflict"],
-  handle: async ({ env, id, principal, query: { if_ended_before, if_downloaded } }) => {
+  handle: async ({ env, id, principal, query }) => {
     const allowed = await mayChange(env, id, principal);
     if (!allowed.ok) return allowed;
-    if (if_ended_before === undefined && if_downloaded === undefined)
+    const { if_ended_before: before, if_ended_for: seconds, if_downloaded: downloaded } = query;
+    if (before === undefined && seconds === undefined && downloaded === undefined)
       return await callTask(env, id, (task) => task.remove(principal));
-    const terms = { farm: null, ended_before_ms: if_ended_before ?? null, downloaded: if_downloaded === "1" };
+    const terms = {
+      farm: null,
+      ended_before_ms: before ?? null,
+      ended_for_ms: seconds === undefined ? null : seconds * 1_000,
+      downloaded: downloaded === "1",
+    };
     return await callTask(env, id, (task) => task.removeEnded(terms, principal));
   },
 });
