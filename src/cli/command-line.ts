@@ -2,7 +2,7 @@
 import { InvalidArgumentError, type Command } from "commander";
 import type { ManagerClient } from "../client/manager-client.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
-import { isRetentionDays, RETENTION_RULE, type RetentionDays } from "../protocol/retention.ts";
+import { daysOfText, RETENTION_RULE, type RetentionDays } from "../protocol/retention.ts";
 import { connect, type AddressFlags } from "./connection.ts";
 import { secondsOf } from "./text.ts";
 
@@ -93,8 +93,8 @@ export function frameList(text: string): string {
 
 /** Read a number of days, or `forever`. */
 export function retentionDays(text: string): RetentionDays {
-  const days = /^\d{1,6}$/.test(text) ? Number(text) : text;
-  if (!isRetentionDays(days)) throw new InvalidArgumentError(`It ${RETENTION_RULE}.`);
+  const days = daysOfText(text);
+  if (days == null) throw new InvalidArgumentError(`It ${RETENTION_RULE}.`);
   return days;
 }
 

@@ -212,6 +212,24 @@ export const text = {
     more: (n: number) => `and ${counted(n, "more file")}`,
   },
 
+  retention: {
+    title: "Retention",
+    expires: (on: string, own: boolean) =>
+      `This task and its files are deleted after ${on}, by ${own ? "its own" : "the farm's"} rule.`,
+    keep: "Keep it",
+    keptNow: "The task is kept.",
+    saved: "Saved. It counts after a day.",
+    days: "Days after its end",
+    afterDownload: "Days after the download",
+    hint: "Then it is deleted. Empty: as the farm's rule says. forever: kept",
+    rule: 'A whole number of days from 1 to 36500, or "forever".',
+    haveFiles: "I have the files",
+    haveFilesLead:
+      "A browser does not tell this page whether an archive was saved. Rules that count from the download need your word.",
+    told: "Noted: you have all files.",
+    downloaded: (at: string) => `All files were downloaded on ${at}, as somebody has said or the page has seen.`,
+  },
+
   viewer: {
     title: "Preview",
     none: "No preview yet.",

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { TASK_STATUSES, isEnded } from "./constants.ts";
 import {
+  daysOfText,
   endOf,
   expiryOf,
   FOREVER,
@@ -194,6 +195,16 @@ describe("P14: a task stays", () => {
   });
 });
 
+it.each([
+  ["", null],
+  [" 30 ", 30],
+  ["Forever", FOREVER],
+  ["0", undefined],
+  ["1.5", undefined],
+  ["36501", undefined],
+  ["-1", undefined],
+  ["never", undefined],
+])("P10: the text %j is %j", (typed, value) => expect(daysOfText(typed)).toBe(value));
 it.each([1, 36_500, FOREVER])("P10: %j is a number of days", (value) => expect(isRetentionDays(value)).toBe(true));
 it.each([0, 36_501, 1.5, "1", "never", null, true, -1])("P10: %j is none", (value) =>
   expect(isRetentionDays(value)).toBe(false),

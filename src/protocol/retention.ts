@@ -67,6 +67,17 @@ export function isRetentionDays(value: unknown): value is RetentionDays {
 }
 
 /**
+ * The value that a person has typed: a number of days, `forever`, or null for nothing; undefined where
+ * it is none of these.
+ */
+export function daysOfText(text: string): RetentionDays | null | undefined {
+  const typed = text.trim();
+  if (typed === "") return null;
+  const days = /^\d{1,6}$/.test(typed) ? Number(typed) : typed.toLowerCase();
+  return isRetentionDays(days) ? days : undefined;
+}
+
+/**
  * When the task became completed, failed or canceled; null when it has not ended. Tasks that ended
  * under an earlier release did not store it: for those it is their last change.
  */

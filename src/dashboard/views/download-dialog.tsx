@@ -5,6 +5,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { archiveParts, type ArchivePart } from "../../protocol/archive.ts";
+import type { Task } from "../../protocol/task.ts";
 import { canPickFolder, pickFolder } from "../download/folder.ts";
 import { listFiles, type TaskFile } from "../download/list-files.ts";
 import { FileSaver, type Saved, type SaveProgress } from "../download/save-files.ts";
@@ -12,20 +13,26 @@ import { withQuery } from "../lib/api.ts";
 import { messageOf } from "../lib/problem.ts";
 import { Dialog } from "../parts/controls.tsx";
 import { text } from "../text.ts";
+import { HaveFiles, tellDownloaded } from "./task-retention.tsx";
 import "./download-dialog.css";
 
 /** Failures that are named; more than these are counted. */
 const NAMED_FAILURES = 20;
 
 interface Props {
-  taskId: number;
+  task: Task;
   /** Ascending frame lists; null for all frames. */
   frames: readonly string[] | null;
+  /** Whether the viewer may say that all files were downloaded. */
+  mayTell: boolean;
   onClose: () => void;
 }
 
-export function DownloadDialog({ taskId, frames, onClose }: Props) {
+export function DownloadDialog({ task, frames, mayTell, onClose }: Props) {
   const t = text.download;
+  const taskId = task.id;
+  // Of the files that are listed below. Those of a part of the frames are never all.
+  const version = useRef(mayTell && frames === null ? task.files_version : undefined).current;
   const listed = useSignal(0);
   const files = useSignal<readonly TaskFile[] | null>(null);
   const wrong = useSignal<string | null>(null);
@@ -58,8 +65,13 @@ export function DownloadDialog({ taskId, frames, onClose }: Props) {
               all.reduce((sum, { size }) => sum + size, 0),
             )}
           </p>
-          {canPickFolder() ? <IntoFolder taskId={taskId} files={all} /> : <p class="quiet small">{t.noFolder}</p>}
+          {canPickFolder() ? (
+            <IntoFolder taskId={taskId} files={all} version={version} />
+          ) : (
+            <p class="quiet small">{t.noFolder}</p>
+          )}
           <Archives taskId={taskId} parts={archiveParts(all)} />
+          <HaveFiles task={task} version={version} />
         </div>
       )}
       <div class="actions">
@@ -72,7 +84,15 @@ export function DownloadDialog({ taskId, frames, onClose }: Props) {
 }
 
 /** A button that saves the files into a folder, with the progress and the outcome. */
-function IntoFolder({ taskId, files }: { taskId: number; files: readonly TaskFile[] }) {
+function IntoFolder({
+  taskId,
+  files,
+  version,
+}: {
+  taskId: number;
+  files: readonly TaskFile[];
+  version: string | undefined;
+}) {
   const t = text.download;
   const progress = useSignal<SaveProgress | null>(null);
   const outcome = useSignal<Saved | string | null>(null);
@@ -84,7 +104,11 @@ function IntoFolder({ taskId, files }: { taskId: number; files: readonly TaskFil
       const folder = await pickFolder();
       if (!folder) return;
       saver.current = new FileSaver((now) => (progress.value = now));
-      outcome.value = await saver.current.save(folder, taskId, files);
+      const saved = await saver.current.save(folder, taskId, files);
+      outcome.value = saved;
+      // Files that were there already were not read again, so only a person can say that they are right.
+      if (version !== undefined && saved.failures.length === 0 && saved.present === 0)
+        await tellDownloaded(taskId, version).catch(() => undefined);
     } catch (thrown) {
       const stopped = thrown instanceof DOMException && thrown.name === "AbortError";
       outcome.value = stopped ? t.stopped : t.broken(messageOf(thrown));

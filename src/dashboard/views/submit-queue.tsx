@@ -58,6 +58,13 @@ export function QueueFields({ queue, paused, errors, placeholder }: Props) {
         {queued("tags", t.tags)}
         {queued("tries", t.tries, undefined, "number")}
       </div>
+      <details open={errors.has("retention_days") || errors.has("retention_after_download_days")}>
+        <summary>{text.retention.title}</summary>
+        <div class="fields">
+          {queued("retention_days", text.retention.days, text.retention.hint)}
+          {queued("retention_after_download_days", text.retention.afterDownload, text.retention.hint)}
+        </div>
+      </details>
       <label class="check">
         <input
           type="checkbox"

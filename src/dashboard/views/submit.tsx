@@ -5,6 +5,7 @@
 import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { whyTooManyInputs } from "../../protocol/input-limits.ts";
+import { daysOfText, RETENTION_SETTINGS } from "../../protocol/retention.ts";
 import type { Task } from "../../protocol/task.ts";
 import type { SettingsFiles } from "../lib/answers.ts";
 import { call } from "../lib/api.ts";
@@ -58,6 +59,14 @@ function stem(path: string): string {
   return (path.split("/").at(-1) ?? path).replace(/(.)\.[^.]*$/, "$1");
 }
 
+/** The task's own rule; what is not a number of days is left to the manager, whose refusal names the field. */
+function retentionOf(queue: Texts): Record<string, unknown> {
+  const typed = RETENTION_SETTINGS.map((name) => [name, queue[name] ?? ""] as const);
+  return Object.fromEntries(
+    typed.flatMap(([name, value]) => (value.trim() === "" ? [] : [[name, daysOfText(value) ?? value]])),
+  );
+}
+
 function SettingFields({
   fields,
   texts,
@@ -89,7 +98,16 @@ export function Submit() {
   const files = useSignal<readonly Chosen[]>([]);
   const scene = useSignal("");
   const texts = useSignal<Texts>({ frames: "1-24" });
-  const queue = useSignal<Texts>({ name: "", priority: "50", chunk: "1", order: "ascending", tags: "", tries: "3" });
+  const queue = useSignal<Texts>({
+    name: "",
+    priority: "50",
+    chunk: "1",
+    order: "ascending",
+    tags: "",
+    tries: "3",
+    retention_days: "",
+    retention_after_download_days: "",
+  });
   const paused = useSignal(false);
   const progress = useSignal<SendProgress | null>(null);
   const problem = useSignal<ApiError | Error | null>(null);
@@ -175,6 +193,7 @@ export function Submit() {
         tags: tagsOf(q["tags"] ?? ""),
         tries: Number(q["tries"]),
         paused: paused.value,
+        ...retentionOf(q),
       };
       const task = await call<Task>("POST", "/tasks", { body, headers: { "Idempotency-Key": key.current } });
       say(t.done(task.id));

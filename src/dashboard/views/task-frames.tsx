@@ -168,8 +168,13 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayDownload, on
             </div>
           </div>
         )}
-        {downloading.value !== null && (
-          <DownloadDialog taskId={taskId} frames={downloading.value} onClose={() => (downloading.value = null)} />
+        {downloading.value !== null && live.task.value && (
+          <DownloadDialog
+            task={live.task.value}
+            frames={downloading.value}
+            mayTell={false}
+            onClose={() => (downloading.value = null)}
+          />
         )}
       </div>
     </section>

@@ -17,6 +17,7 @@ import { DownloadDialog } from "./download-dialog.tsx";
 import { framesPerHour, isOpen, nameOfTask } from "./farm-rules.ts";
 import { HistoryNotes } from "./history-notes.tsx";
 import { ShareDialog } from "./share-dialog.tsx";
+import { ExpiryNote } from "./task-retention.tsx";
 import { WhyDialog } from "./why.tsx";
 
 interface Props {
@@ -112,7 +113,7 @@ function Actions({ task, mayChange }: { task: Task; mayChange: boolean }) {
           )}
         </>
       )}
-      {open.value === "download" && <DownloadDialog taskId={task.id} frames={null} onClose={close} />}
+      {open.value === "download" && <DownloadDialog task={task} frames={null} mayTell={mayChange} onClose={close} />}
       {open.value === "share" && <ShareDialog taskId={task.id} onClose={close} />}
       {open.value === "why" && <WhyDialog of="tasks" id={task.id} onClose={close} />}
       {open.value === "cancel" && (
@@ -203,6 +204,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
           </p>
         )}
         {task.error && <p class="note bad-note">{task.error}</p>}
+        <ExpiryNote task={task} mayChange={mayChange} />
         <HistoryNotes tasks={[task]} />
       </div>
     </>

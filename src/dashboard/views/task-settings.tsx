@@ -7,6 +7,7 @@ import type { Task } from "../../protocol/task.ts";
 import { get } from "../lib/api.ts";
 import { duration, instant } from "../lib/format.ts";
 import { text } from "../text.ts";
+import { TaskRetention } from "./task-retention.tsx";
 
 /**
  * A command as a person would type it, with `$IN` and `$OUT` for the folders of the lease. It is
@@ -19,7 +20,7 @@ function commandText({ program, args }: Pick<Command, "program" | "args">): stri
     .join(" ");
 }
 
-export function TaskSettings({ task }: { task: Task }) {
+export function TaskSettings({ task, mayChange }: { task: Task; mayChange: boolean }) {
   const t = text.settings;
   const plan = useSignal<TaskPlan | null>(null);
   useEffect(() => {
@@ -55,6 +56,7 @@ export function TaskSettings({ task }: { task: Task }) {
           </>
         ))}
       </dl>
+      {mayChange && <TaskRetention task={task} />}
       <div class="stack close">
         <h3>
           {t.own} {files > 0 && <span class="quiet">({t.files(files)})</span>}

@@ -102,7 +102,7 @@ export function TaskSheet({ id, full }: SheetProps) {
         {tab.value === "log" && <TaskLogView live={live} taskId={id} attempt={logAttempt} />}
         {tab.value === "times" && facts.value && <TaskTimes facts={facts.value} onFrame={onFrame} />}
         {tab.value === "timeline" && facts.value && <TaskTimeline facts={facts.value} onFrame={onFrame} />}
-        {tab.value === "settings" && <TaskSettings task={task} />}
+        {tab.value === "settings" && <TaskSettings task={task} mayChange={allowed} />}
       </div>
     </div>
   );
