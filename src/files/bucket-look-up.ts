@@ -1,5 +1,7 @@
 /** Which of many inputs the bucket holds, asked of the bucket itself. */
 import { mapConcurrent } from "../lib/concurrency.ts";
+import type { InputSizes } from "./input-index.ts";
+import { wholeIn } from "./piece-lists.ts";
 import { sizeOf } from "./store.ts";
 
 /**
@@ -21,8 +23,11 @@ const LIST_FOR = 40;
 export const MAX_HEADS = 1_000;
 
 export interface Found {
-  /** The sizes of the inputs that have an object under the prefix, in bytes. */
-  sizes: Map<string, number>;
+  /**
+   * The sizes of the inputs that have an object under the prefix. `whole` is what the object says:
+   * its pieces were stored once.
+   */
+  sizes: Map<string, InputSizes>;
   /** How many of the inputs were left, because they would have taken more than MAX_HEADS look-ups. */
   undecided: number;
 }
@@ -33,8 +38,9 @@ export interface Found {
  * and in a large one the first page shows that listing does not pay. Throws when R2 does.
  */
 export async function lookInBucket(bucket: R2Bucket, prefix: string, hashes: readonly string[]): Promise<Found> {
-  const sizes = new Map<string, number>();
-  const note = (object: R2Object): void => void sizes.set(object.key.slice(prefix.length), sizeOf(object));
+  const sizes = new Map<string, InputSizes>();
+  const note = (object: R2Object): void =>
+    void sizes.set(object.key.slice(prefix.length), { size: sizeOf(object), whole: wholeIn(object) });
   const asked = new Set(hashes);
   let open = hashes.map((sha256) => prefix + sha256).toSorted();
   while (open.length >= LIST_FOR) {

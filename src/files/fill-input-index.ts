@@ -5,6 +5,7 @@
  */
 import { fillPage, readFill, recordInputs, type Fill, type InputStorage, type StoredInput } from "./input-index.ts";
 import { assetKey, ASSETS_PREFIX, UNINDEXED_PREFIX } from "./keys.ts";
+import { readPieceLists, wholeIn } from "./piece-lists.ts";
 import { sizeOf } from "./store.ts";
 
 /**
@@ -13,6 +14,10 @@ import { sizeOf } from "./store.ts";
  * one invocation (https://developers.cloudflare.com/workers/platform/limits/#subrequests).
  */
 const FILL_PAGES = 300;
+/** The listing, and the statements of D1. */
+const CALLS_OF_PAGE = 2;
+/** Piece lists that are read for one page; each is a call more. */
+const LISTS_AT_ONCE = 50;
 /** The same for the markers under `unindexed/`, where a page takes three calls. */
 const MARKER_PAGES = 50;
 
@@ -35,12 +40,15 @@ export async function fillInputIndex(
   maxPages: number,
 ): Promise<boolean> {
   let fill = await readFill(HISTORY);
-  for (let pages = 0; pages < maxPages && !fill.complete; pages++) {
+  for (let calls = CALLS_OF_PAGE * maxPages; calls > 0 && !fill.complete;) {
     const startAfter = assetKey(fill.after);
     const page = await FILES.list({ prefix: ASSETS_PREFIX, include: ["customMetadata"], startAfter });
-    const inputs = page.objects.map((object) => ({ ...inputIn(object, ASSETS_PREFIX), stored_ms: storedMs(object) }));
-    const to: Fill = { after: inputs.at(-1)?.sha256 ?? fill.after, complete: !page.truncated };
+    const objects = upToLists(page.objects);
+    const inputs = await inputsIn(FILES, objects, ASSETS_PREFIX);
+    const complete = !page.truncated && objects.length === page.objects.length;
+    const to: Fill = { after: objects.at(-1)?.key.slice(ASSETS_PREFIX.length) ?? fill.after, complete };
     fill = await fillPage(HISTORY, inputs, fill, to, nowMs);
+    calls -= CALLS_OF_PAGE + inputs.filter(({ pieces }) => pieces).length;
   }
   return fill.complete;
 }
@@ -50,17 +58,40 @@ async function recordMarked({ FILES, HISTORY }: InputStorage, nowMs: number): Pr
   for (let pages = 0; pages < MARKER_PAGES; pages++) {
     const page = await FILES.list({ prefix: UNINDEXED_PREFIX, include: ["customMetadata"] });
     if (page.objects.length === 0) return;
-    const inputs = page.objects.map((object) => inputIn(object, UNINDEXED_PREFIX));
+    const objects = upToLists(page.objects);
+    const inputs = await inputsIn(FILES, objects, UNINDEXED_PREFIX);
     await recordInputs(HISTORY, inputs, nowMs);
-    await FILES.delete(page.objects.map(({ key }) => key));
-    if (!page.truncated) return;
+    await FILES.delete(objects.map(({ key }) => key));
+    if (!page.truncated && objects.length === page.objects.length) return;
   }
 }
 
-function inputIn(object: R2Object, prefix: string): StoredInput {
-  return { sha256: object.key.slice(prefix.length), size: sizeOf(object) };
+/** The objects before the one that would be one piece list too many for one step. */
+function upToLists(objects: readonly R2Object[]): readonly R2Object[] {
+  let lists = 0;
+  const end = objects.findIndex((object) => wholeIn(object) !== null && ++lists > LISTS_AT_ONCE);
+  return end === -1 ? objects : objects.slice(0, end);
 }
 
-function storedMs(object: R2Object): number {
-  return object.uploaded.getTime();
+/**
+ * The inputs that these objects are or stand for. Each piece list is read: its row must name its
+ * pieces, or a sweep would take them.
+ */
+async function inputsIn(
+  bucket: R2Bucket,
+  objects: readonly R2Object[],
+  prefix: typeof ASSETS_PREFIX | typeof UNINDEXED_PREFIX,
+): Promise<StoredInput[]> {
+  const nameOf = ({ key }: R2Object): string => key.slice(prefix.length);
+  const lists = await readPieceLists(bucket, objects.filter((object) => wholeIn(object) !== null).map(nameOf));
+  return objects.map((object): StoredInput => {
+    const pieces = lists.get(nameOf(object))?.map(({ sha256 }) => sha256);
+    const stored_ms = prefix === ASSETS_PREFIX ? object.uploaded.getTime() : undefined;
+    return {
+      sha256: nameOf(object),
+      size: sizeOf(object),
+      ...(stored_ms !== undefined && { stored_ms }),
+      ...(pieces && { pieces }),
+    };
+  });
 }

@@ -1,5 +1,5 @@
 /**
- * SQL of the index of inputs in D1 (`schema/0003_inputs.sql`). An input is written to R2 first, and
+ * SQL of the index of inputs in D1 (`schema/0003_inputs.sql`, `0004_piece_lists.sql`). An input is written to R2 first, and
  * then to the index. So the index may lack an input that is stored, and never names one that is
  * not.
  *
@@ -9,6 +9,7 @@
 import { chunksOf } from "../lib/chunks.ts";
 import { messageOf } from "../lib/errors.ts";
 import { within } from "../lib/within.ts";
+import { bytesOfPieces, type Piece } from "../protocol/piece-list.ts";
 
 /** The bindings in which inputs and their index are. */
 export interface InputStorage {
@@ -22,6 +23,19 @@ export interface StoredInput {
   size: number;
   /** When it was stored, where that is not now. */
   stored_ms?: number;
+  /**
+   * Of a piece list: the hashes of its pieces. The row then keeps them from being swept. It does not
+   * say that they are stored: `recordPieceList` does.
+   */
+  pieces?: readonly string[];
+}
+
+/** What is known of a stored input. */
+export interface InputSizes {
+  /** Bytes of its object. */
+  size: number;
+  /** Of a piece list: bytes of the whole file. Null when it is not known to be one. */
+  whole: number | null;
 }
 
 /**
@@ -44,28 +58,59 @@ const REFRESH_AFTER_MS = 86_400_000;
 // The cross join keeps the order: for each hash one look-up by the primary key. The other way round
 // it would read the whole index.
 const LOOK_UP = `
-  SELECT inputs.sha256, inputs.size, inputs.used_ms, inputs.deleting_until_ms
+  SELECT inputs.sha256, inputs.size, inputs.whole_size, inputs.used_ms, inputs.deleting_until_ms
   FROM json_each(?1) AS asked CROSS JOIN inputs ON inputs.sha256 = asked.value`;
 
 const READ_FILL = "SELECT after, complete FROM inputs_fill WHERE id = 1";
 
 // A row that is being deleted stays as it is until the sweep may not delete any more. Rows that are
-// not returned are those.
-const RECORD = `
-  INSERT INTO inputs (sha256, size, stored_ms, used_ms)
-  SELECT value ->> 'sha256', value ->> 'size', coalesce(value ->> 'stored_ms', ?2), ?2 FROM json_each(?1) WHERE true
-  ON CONFLICT (sha256) DO UPDATE SET size = excluded.size, used_ms = excluded.used_ms, deleting_until_ms = NULL
+// not returned are those. When its time is over, nobody knows whether its pieces are there.
+const ON_CONFLICT = `
+  ON CONFLICT (sha256) DO UPDATE SET size = excluded.size, used_ms = excluded.used_ms, deleting_until_ms = NULL,
+    whole_size = coalesce(excluded.whole_size, iif(inputs.deleting_until_ms IS NULL, inputs.whole_size, NULL)),
+    pieces = coalesce(excluded.pieces, iif(inputs.deleting_until_ms IS NULL, inputs.pieces, NULL))
   WHERE inputs.deleting_until_ms IS NULL OR inputs.deleting_until_ms < ?2
   RETURNING sha256`;
 
+// A piece is never unused for longer than a list that names it: a sweep would take it from the list.
+// So the pieces of the lists among these inputs are written, too.
+const RECORD = `
+  INSERT INTO inputs (sha256, size, stored_ms, used_ms, pieces)
+  SELECT value ->> 'sha256', value ->> 'size', coalesce(value ->> 'stored_ms', ?2), ?2, value -> 'pieces'
+  FROM json_each(?1)
+  UNION ALL
+  SELECT piece.sha256, piece.size, piece.stored_ms, ?2, NULL
+  FROM json_each(?1) AS asked
+  CROSS JOIN inputs AS list ON list.sha256 = asked.value ->> 'sha256' AND list.deleting_until_ms IS NULL
+  CROSS JOIN json_each(list.pieces) AS named
+  CROSS JOIN inputs AS piece ON piece.sha256 = named.value AND piece.deleting_until_ms IS NULL
+  WHERE true ${ON_CONFLICT}`;
+
+const LACKS_A_PIECE = (pieces: string): string => `
+  EXISTS (SELECT 1 FROM json_each(${pieces}) AS named LEFT JOIN inputs AS piece ON piece.sha256 = named.value
+    WHERE piece.sha256 IS NULL OR piece.deleting_until_ms IS NOT NULL)`;
+
+// Only while all its pieces have live rows.
+const RECORD_LIST = `
+  INSERT INTO inputs (sha256, size, stored_ms, used_ms, whole_size, pieces)
+  SELECT ?1, ?3, ?2, ?2, ?4, ?5 WHERE NOT ${LACKS_A_PIECE("?5")} ${ON_CONFLICT}`;
+
+// Of a list all pieces, or not even the list. The table names the pieces of a list that was found in
+// the bucket before they are in the table themselves.
 const REFRESH = `
   UPDATE inputs SET used_ms = ?2
-  WHERE sha256 IN (SELECT value FROM json_each(?1)) AND deleting_until_ms IS NULL
+  WHERE deleting_until_ms IS NULL AND sha256 IN (
+    SELECT value FROM json_each(?1)
+    UNION
+    SELECT named.value FROM json_each(?1) AS asked
+    CROSS JOIN inputs AS list ON list.sha256 = asked.value AND list.deleting_until_ms IS NULL
+    CROSS JOIN json_each(list.pieces) AS named
+  ) AND (pieces IS NULL OR NOT ${LACKS_A_PIECE("inputs.pieces")})
   RETURNING sha256`;
 
 const FILL = `
-  INSERT OR IGNORE INTO inputs (sha256, size, stored_ms, used_ms)
-  SELECT value ->> 'sha256', value ->> 'size', value ->> 'stored_ms', ?2 FROM json_each(?1)`;
+  INSERT OR IGNORE INTO inputs (sha256, size, stored_ms, used_ms, pieces)
+  SELECT value ->> 'sha256', value ->> 'size', value ->> 'stored_ms', ?2, value -> 'pieces' FROM json_each(?1)`;
 
 // The condition keeps two runs at once from moving the mark back.
 const MOVE_FILL = "UPDATE inputs_fill SET after = ?2, complete = ?3 WHERE id = 1 AND after = ?1 AND complete = 0";
@@ -73,7 +118,7 @@ const MOVE_FILL = "UPDATE inputs_fill SET after = ?2, complete = ?3 WHERE id = 1
 /** What the index says of the inputs that were asked for. */
 export interface IndexAnswer {
   /** The sizes of those that are stored. */
-  sizes: Map<string, number>;
+  sizes: Map<string, InputSizes>;
   /** Those that a sweep may be deleting at this moment. */
   deleting: Set<string>;
   /** Those of `sizes` whose `used_ms` is old. */
@@ -85,6 +130,7 @@ export interface IndexAnswer {
 interface LookUpRow {
   sha256: string;
   size: number;
+  whole_size: number | null;
   used_ms: number;
   deleting_until_ms: number | null;
 }
@@ -105,7 +151,7 @@ export async function lookUpInputs(db: D1Database, hashes: readonly string[], no
       if (row.deleting_until_ms >= nowMs) answer.deleting.add(row.sha256);
       continue;
     }
-    answer.sizes.set(row.sha256, row.size);
+    answer.sizes.set(row.sha256, { size: row.size, whole: row.whole_size });
     if (row.used_ms < nowMs - REFRESH_AFTER_MS) answer.toRefresh.push(row.sha256);
   }
   return answer;
@@ -120,14 +166,30 @@ export async function recordInputs(
   inputs: readonly StoredInput[],
   nowMs: number,
 ): Promise<Set<string>> {
-  const statements = chunksOf(inputs, INPUTS_PER_STATEMENT).map((some) =>
-    db.prepare(RECORD).bind(JSON.stringify(some), nowMs),
-  );
-  return await hashesFrom(db, statements);
+  const statements = boundTexts(inputs).map((some) => db.prepare(RECORD).bind(some, nowMs));
+  return await hashesFrom(db, [...statements, ...refreshOfLists(db, inputs, nowMs)]);
 }
 
 /**
- * Note that these inputs are used. Answers with the hashes of those that are still there: a sweep
+ * Put a piece list into the index, whose pieces are stored. Answers whether it is in it now: not
+ * when a sweep may be deleting it, or one of its pieces. Rejects when D1 does not answer.
+ */
+export async function recordPieceList(
+  db: D1Database,
+  list: { sha256: string; size: number; pieces: readonly Piece[] },
+  nowMs: number,
+): Promise<boolean> {
+  const { sha256, size, pieces } = list;
+  const names = JSON.stringify(pieces.map((piece) => piece.sha256));
+  const recorded = await hashesFrom(db, [
+    db.prepare(RECORD).bind(JSON.stringify(pieces), nowMs),
+    db.prepare(RECORD_LIST).bind(sha256, nowMs, size, bytesOfPieces(pieces), names),
+  ]);
+  return recorded.has(sha256);
+}
+
+/**
+ * Note that these inputs, and the pieces of the lists among them, are used. Answers with the hashes of those that are still there: a sweep
  * may have begun to delete one since it was looked up. Rejects when D1 does not answer.
  */
 export async function refreshInputs(db: D1Database, hashes: readonly string[], nowMs: number): Promise<Set<string>> {
@@ -135,6 +197,31 @@ export async function refreshInputs(db: D1Database, hashes: readonly string[], n
     db.prepare(REFRESH).bind(JSON.stringify(some), nowMs),
   );
   return await hashesFrom(db, statements);
+}
+
+/**
+ * The inputs as JSON, in texts that D1 takes as one bound value each. A piece list may take 67 kB.
+ */
+function boundTexts(inputs: readonly StoredInput[]): string[] {
+  const weight = ({ pieces }: StoredInput): number => 1 + (pieces?.length ?? 0) / 2;
+  const texts: string[] = [];
+  let some: StoredInput[] = [];
+  let left = INPUTS_PER_STATEMENT;
+  for (const input of inputs) {
+    if (some.length > 0 && left < weight(input)) {
+      texts.push(JSON.stringify(some));
+      [some, left] = [[], INPUTS_PER_STATEMENT];
+    }
+    some.push(input);
+    left -= weight(input);
+  }
+  return [...texts, JSON.stringify(some)];
+}
+
+/** The pieces of new lists among these inputs may have had rows for a long time. */
+function refreshOfLists(db: D1Database, inputs: readonly StoredInput[], nowMs: number): D1PreparedStatement[] {
+  const lists = inputs.filter(({ pieces }) => pieces !== undefined).map(({ sha256 }) => sha256);
+  return lists.length > 0 ? [db.prepare(REFRESH).bind(JSON.stringify(lists), nowMs)] : [];
 }
 
 /** The hashes that the statements return. */
@@ -162,13 +249,14 @@ export async function readFill(db: D1Database): Promise<Fill> {
  */
 export async function fillPage(
   db: D1Database,
-  page: readonly Required<StoredInput>[],
+  page: readonly StoredInput[],
   from: Fill,
   to: Fill,
   nowMs: number,
 ): Promise<Fill> {
   const results = await db.batch([
-    db.prepare(FILL).bind(JSON.stringify(page), nowMs),
+    ...boundTexts(page).map((some) => db.prepare(FILL).bind(some, nowMs)),
+    ...refreshOfLists(db, page, nowMs),
     db.prepare(MOVE_FILL).bind(from.after, to.after, Number(to.complete)),
     db.prepare(READ_FILL),
   ]);

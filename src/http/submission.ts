@@ -3,6 +3,7 @@
  * object.
  */
 import { compileResolved, needsOf, resolveSubmission, type Compiled, type Submission } from "../compilers/index.ts";
+import type { InputSizes } from "../files/input-index.ts";
 import { sizesOfInputs } from "../files/stored-inputs.ts";
 import type { Env } from "../rpc/env.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
@@ -166,18 +167,22 @@ async function missingByField(env: Env, wanted: readonly { task: number; field: 
 /** Refusal: `overloaded`, when it cannot be known at present which inputs are stored. */
 async function missingAssets(env: Env, inputs: readonly Input[]): Promise<Result<FieldError[], Refusal>> {
   const hashes = [...new Set(inputs.map(({ sha256 }) => sha256))];
-  const sizes = await sizesOfInputs(env, hashes, Date.now());
+  const lists = new Set(inputs.filter(({ pieces }) => pieces).map(({ sha256 }) => sha256));
+  const sizes = await sizesOfInputs(env, hashes, Date.now(), lists);
   if (!sizes.ok) return sizes;
   const errors = inputs.flatMap((input, index): FieldError[] => {
-    const size = sizes.value.get(input.sha256);
-    const field = `settings.assets.${index}`;
-    if (size === undefined)
-      return [{ field, message: `asset ${input.sha256} of '${input.path}' has not been uploaded` }];
-    return size === input.size
-      ? []
-      : [{ field, message: `asset ${input.sha256} has ${size} bytes, not ${input.size}` }];
+    const message = whyNotThere(input, sizes.value.get(input.sha256));
+    return message === null ? [] : [{ field: `settings.assets.${index}`, message }];
   });
   return ok(errors);
+}
+
+/** Why an input cannot be used, given what is stored under its hash; null when it can. */
+function whyNotThere({ path, sha256, size, pieces }: Input, stored: InputSizes | undefined): string | null {
+  if (stored === undefined) return `${pieces ? "piece list" : "asset"} ${sha256} of '${path}' has not been uploaded`;
+  if (pieces && stored.whole === null) return `asset ${sha256} of '${path}' has not been uploaded as a piece list`;
+  const [what, bytes] = pieces ? ["the file of piece list", stored.whole] : ["asset", stored.size];
+  return bytes === size ? null : `${what} ${sha256} has ${bytes} bytes, not ${size}`;
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -30,6 +30,11 @@ export type ParserName = (typeof PARSER_NAMES)[number];
  * so with another value stored files would be read wrongly.
  */
 export const PART_BYTES = 32 * 1024 * 1024;
+/**
+ * The most bytes of a file: 1,000 parts. The limit is our own. Above 9,999 parts, a listing of
+ * parts would no longer be in order (`files/keys.ts`).
+ */
+export const MAX_FILE_BYTES = 1_000 * PART_BYTES;
 
 /**
  * The most inputs of a task. The limit is our own. The list is stored with the task and sent with

@@ -1,20 +1,15 @@
 /** Files: the assets that submitters upload, and the outputs that workers upload. */
 import { z } from "zod";
-import { PART_BYTES } from "./constants.ts";
+import { MAX_FILE_BYTES, PART_BYTES } from "./constants.ts";
 import { crc32Schema, instantSchema, sha256Schema } from "./fields.ts";
 import { problemSchema } from "./problem-schema.ts";
 
-export { PART_BYTES };
+export { MAX_FILE_BYTES, PART_BYTES };
 /**
  * The most bytes of one PUT; a larger file goes in parts. A reader tells by its size whether a file
  * may be stored in parts, so with another value stored files would be read wrongly.
  */
 export const MAX_PUT_BYTES = PART_BYTES;
-/**
- * The most bytes of a file: 1,000 parts. The limit is our own. Above 9,999 parts, a listing of
- * parts would no longer be in order (`files/keys.ts`).
- */
-export const MAX_FILE_BYTES = 1_000 * PART_BYTES;
 
 /**
  * Header of the request that completes an output (its PUT, or `assemble`): the CRC-32 of the file.
@@ -23,11 +18,30 @@ export const MAX_FILE_BYTES = 1_000 * PART_BYTES;
  */
 export const CRC_HEADER = "Tablao-CRC32";
 
-/** POST /assets/missing: hashes of the files that a submitter has. */
+/**
+ * POST /assets/missing: hashes of the files that a submitter has. A manager up to version 0.1
+ * refuses `piece_lists`.
+ */
 export const missingSchema = z
-  .strictObject({ sha256: z.array(sha256Schema).min(1).max(1_000) })
+  .strictObject({
+    sha256: z.array(sha256Schema).min(1).max(1_000),
+    piece_lists: z
+      .array(sha256Schema)
+      .max(1_000)
+      .optional()
+      .meta({ description: "Those of `sha256` that must be piece lists, with all their pieces stored" }),
+  })
+  .superRefine(({ sha256, piece_lists = [] }, context) => {
+    const all = new Set(sha256);
+    for (const [index, list] of piece_lists.entries())
+      if (!all.has(list))
+        context.addIssue({ code: "custom", path: ["piece_lists", index], message: "must be in `sha256`, too" });
+  })
   .meta({ id: "AssetsWanted" });
-/** The answer: those of the hashes whose files are not stored yet. */
+/**
+ * The answer: those of the hashes whose files are not stored yet, or not as the piece lists that
+ * they must be.
+ */
 export const missingResultSchema = z.object({ missing: z.array(sha256Schema) }).meta({ id: "AssetsMissing" });
 
 /**
@@ -48,6 +62,14 @@ export const assembleSchema = z
 
 /** The answer to an upload of an asset: its hash and its size in bytes. */
 export const assetSchema = z.object({ sha256: sha256Schema, size: z.int() }).meta({ id: "Asset" });
+
+/**
+ * The answer to PUT …/pieces: the hash of the piece list, the size of its text, and that of the file
+ * it stands for (`whole`), in bytes.
+ */
+export const pieceListSchema = z
+  .object({ sha256: sha256Schema, size: z.int(), whole: z.int(), pieces: z.int() })
+  .meta({ id: "PieceList" });
 
 /**
  * POST /assets: for each file, in the order of the list, the status that a PUT of this file alone

@@ -37,7 +37,19 @@ export type Command = z.infer<typeof commandSchema>;
  * `size` is in bytes.
  */
 export const inputSchema = z
-  .strictObject({ path: relativePathSchema, sha256: sha256Schema, size: z.int().min(0) })
+  .strictObject({
+    path: relativePathSchema,
+    sha256: sha256Schema,
+    size: z.int().min(0),
+    /**
+     * `sha256` is that of a piece list (`piece-list.ts`), and `size` that of the whole file. Agents
+     * of 0.1 refuse a plan with this field.
+     */
+    pieces: z
+      .literal(true)
+      .optional()
+      .meta({ description: "The hash is that of a piece list, and `size` that of the file it stands for" }),
+  })
   .meta({ id: "Input" });
 /** One input of a lease. */
 export type Input = z.infer<typeof inputSchema>;

@@ -6,6 +6,7 @@
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { ROUTES } from "../../src/http/routes/index.ts";
 import type { Lease } from "../../src/protocol/lease.ts";
+import { pieceListText, type Piece } from "../../src/protocol/piece-list.ts";
 import type { ProblemCode } from "../../src/protocol/problem.ts";
 import { ACCESS_TOKEN_MS } from "../../src/protocol/token.ts";
 import {
@@ -98,6 +99,20 @@ async function newHook(): Promise<number> {
 async function newAsset(): Promise<Sent & { path: string }> {
   const sent = await uploadOf({ grant: "" }, fresh("asset"));
   return { path: `/assets/${sent.headers!["Tablao-SHA256"]}`, ...sent };
+}
+
+/** A piece list whose pieces are stored. */
+async function newPieceList(): Promise<Sent & { path: string }> {
+  const pieces: Piece[] = [];
+  for (const content of [fresh("first piece"), fresh("last piece")]) {
+    const sent = await uploadOf({ grant: "" }, content);
+    const hash = sent.headers!["Tablao-SHA256"]!;
+    await send("PUT", `/assets/${hash}`, sent);
+    pieces.push({ sha256: hash, size: content.length });
+  }
+  const list = pieceListText(pieces);
+  const headers = { "Content-Length": String(list.length) };
+  return { path: `/assets/${await sha256(text(list))}/pieces`, body: list, headers };
 }
 
 const TABLE: Record<string, Row> = {
@@ -265,6 +280,7 @@ const TABLE: Record<string, Row> = {
       return { path };
     },
   },
+  "PUT /assets/{sha256}/pieces": { ok: 201, who: SUBMITTERS, ask: newPieceList },
   "GET /assets/{sha256}/parts": { ok: 200, who: SUBMITTERS, ask: at(`/assets/${HASH}/parts`) },
   "PUT /assets/{sha256}/parts/{n}": {
     ok: 204,

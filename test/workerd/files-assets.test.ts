@@ -346,7 +346,7 @@ describe("which assets a bucket holds", () => {
   const hashOf = (key: string): string => key.slice("assets/".length);
   const missingKeys = async (bucket: R2Bucket, wanted: readonly string[]): Promise<string[]> => {
     const { sizes, undecided } = await lookInBucket(bucket, "assets/", wanted.map(hashOf));
-    expect([undecided, [...sizes.values()].every((size) => size === 7)]).toEqual([0, true]);
+    expect([undecided, [...sizes.values()].every(({ size }) => size === 7)]).toEqual([0, true]);
     return wanted.filter((key) => !sizes.has(hashOf(key)));
   };
 

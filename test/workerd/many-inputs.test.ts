@@ -21,6 +21,7 @@ interface Asset {
   path: string;
   sha256: string;
   size: number;
+  pieces?: boolean;
 }
 
 const bindings = env as unknown as Env;
@@ -42,10 +43,16 @@ async function post(path: string, other: Partial<Env>, json: unknown): Promise<R
 }
 
 /** Which of these the manager says are missing, asked as a client asks. */
-async function missingOf(other: Partial<Env>, wanted: readonly Asset[]): Promise<string[]> {
+async function missingOf(
+  other: Partial<Env>,
+  wanted: readonly Asset[],
+  lists?: ReadonlySet<string>,
+): Promise<string[]> {
   const missing: string[] = [];
   for (const some of chunksOf(wanted, ASKED_AT_ONCE)) {
-    const answer = await post("/assets/missing", other, { sha256: some.map(({ sha256 }) => sha256) });
+    const sha256 = some.map((asset) => asset.sha256);
+    const asked = lists ? { piece_lists: sha256.filter((hash) => lists.has(hash)) } : {};
+    const answer = await post("/assets/missing", other, { sha256, ...asked });
     missing.push(...missingResultSchema.parse(await okJson(answer, 200)).missing);
   }
   return missing;
@@ -81,6 +88,38 @@ describe("10,000 inputs, a million stored", () => {
     expect(calls.calls).toBeLessThan(60);
     // More would wait for each other on the platform, and the chain would be longer.
     expect(calls.most).toBeLessThanOrEqual(6);
+  });
+
+  test("of which a thousand are piece lists are submitted in as many calls as without", async () => {
+    const inputs = there.map((input, i) => (i % 10 === 5 ? { ...input, size: 64_000_000, pieces: true } : input));
+    const lists = inputs.filter((input) => "pieces" in input).map(({ sha256 }) => sha256);
+    await bindings.HISTORY.prepare(
+      `UPDATE inputs SET whole_size = 64000000, pieces = json_array(?2, ?3)
+       WHERE sha256 IN (SELECT value FROM json_each(?1))`,
+    )
+      .bind(JSON.stringify(lists), there[0]!.sha256, there[1]!.sha256)
+      .run();
+    const calls = counted();
+    expect(await missingOf(calls.env, inputs, new Set(lists))).toEqual([]);
+    await okJson(await submit(calls.env, inputs), 202);
+    expect(calls.calls).toBeLessThan(60);
+    expect(calls.chain * CALL_MS).toBeLessThan(MOST_MS);
+    expect(calls.d1RowsWritten).toBe(0);
+    const { errors } = await problem(
+      await submit(bindings, [...inputs.slice(0, 5), { ...inputs[5]!, size: 1 }]),
+      422,
+      "invalid",
+    );
+    expect(errors![0]).toMatchObject({
+      field: "settings.assets.5",
+      message: expect.stringContaining("64000000 bytes, not 1"),
+    });
+    const plain = { ...there[6]!, pieces: true };
+    const refused = await problem(await submit(bindings, [there[0]!, plain]), 422, "invalid");
+    expect(refused.errors![0]).toMatchObject({
+      field: "settings.assets.1",
+      message: expect.stringContaining("as a piece list"),
+    });
   });
 
   test("cost two rows read for each that is there, and one for each that is not, however many are stored", async () => {

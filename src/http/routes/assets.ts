@@ -5,11 +5,14 @@
 import type { StoredInput } from "../../files/input-index.ts";
 import { assetKey } from "../../files/keys.ts";
 import { storeOnce } from "../../files/store.ts";
-import { noteStored, sizesOfInputs } from "../../files/stored-inputs.ts";
+import { noteStored, sizesOfInputs, takePieceList } from "../../files/stored-inputs.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
-import { assembleSchema, missingResultSchema, missingSchema } from "../../protocol/file.ts";
+import { sha256Hex } from "../../platform/secrets.ts";
+import { assembleSchema, missingResultSchema, missingSchema, pieceListSchema } from "../../protocol/file.ts";
+import { bytesOfPieces, MAX_PIECE_LIST_BYTES, readPieceList } from "../../protocol/piece-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";
+import { readTextWithin } from "../server/body.ts";
 import { assetHash, noSuch, partNumber } from "../server/path-parameters.ts";
 import { reply, type Reply } from "../server/responses.ts";
 import { defineRoute, SUBMITTERS, type Route } from "../server/route.ts";
@@ -20,6 +23,7 @@ import {
   HASH_HEADER,
   LENGTH_HEADER,
   PARTS_ANSWERS,
+  readLength,
   readUpload,
   receivePart,
   STORED_ANSWERS,
@@ -41,8 +45,14 @@ export const findMissingAssets = defineRoute({
   answers: { 200: { description: "Those to upload", schema: missingResultSchema } },
   handle: async ({ env, body }) => {
     const hashes = [...new Set(body.sha256)];
-    const sizes = await sizesOfInputs(env, hashes, Date.now());
-    return sizes.ok ? ok({ missing: hashes.filter((sha256) => !sizes.value.has(sha256)) }) : sizes;
+    const lists = new Set(body.piece_lists);
+    const sizes = await sizesOfInputs(env, hashes, Date.now(), lists);
+    if (!sizes.ok) return sizes;
+    const isThere = (sha256: string): boolean => {
+      const stored = sizes.value.get(sha256);
+      return stored !== undefined && (stored.whole !== null || !lists.has(sha256));
+    };
+    return ok({ missing: hashes.filter((sha256) => !isThere(sha256)) });
   },
 });
 
@@ -82,6 +92,47 @@ export const getAsset = defineRoute({
     const cacheControl = "private, max-age=31536000, immutable";
     const object = { key: assetKey(sha256), name: sha256, cacheControl, sha256 };
     return (await answerObject(request, env.FILES, object, ctx)) ?? noSuch("asset");
+  },
+});
+
+export const putPieceList = defineRoute({
+  method: "PUT",
+  path: "/assets/{sha256}/pieces",
+  operationId: "putPieceList",
+  tag,
+  summary: "Upload the list of the pieces of a large file",
+  description:
+    "For a file above 32 MiB, after its pieces, each of which is an asset. The body is the line `tablao-pieces 1` and a line " +
+    "`<size> <sha256>` for each piece in order; its SHA-256 is in the path. An input with `pieces` names it.",
+  who: SUBMITTERS,
+  headers: [LENGTH_HEADER],
+  params,
+  upload: true,
+  answers: {
+    200: { description: "It was there", schema: pieceListSchema },
+    201: { description: "Stored", schema: pieceListSchema },
+  },
+  problems: ["invalid_request", ...UPLOAD_PROBLEMS],
+  handle: async ({ request, env, sha256 }) => {
+    const tooLarge = `A piece list has at most ${MAX_PIECE_LIST_BYTES} bytes.`;
+    const length = readLength(request, MAX_PIECE_LIST_BYTES, tooLarge);
+    if (!length.ok) return length;
+    const text = await readTextWithin(request, MAX_PIECE_LIST_BYTES);
+    if (!text.ok) return text;
+    // The text is without a byte order mark that may have come.
+    if (text.value.length !== length.value || (await sha256Hex(text.value)) !== sha256)
+      return refuse(
+        "invalid",
+        "The bytes that came do not have the SHA-256 in the path; nothing was stored.",
+        "sha256",
+      );
+    const pieces = readPieceList(text.value);
+    if (!pieces.ok) return refuse("invalid", pieces.error, "body");
+    const taken = await takePieceList(env, sha256, pieces.value, Date.now());
+    if (!taken.ok) return taken;
+    const whole = bytesOfPieces(pieces.value);
+    const answer = { sha256, size: text.value.length, whole, pieces: pieces.value.length };
+    return reply(taken.value.created ? 201 : 200, answer);
   },
 });
 
@@ -147,6 +198,7 @@ export const assetRoutes: readonly Route[] = [
   putAssets,
   putAsset,
   getAsset,
+  putPieceList,
   listAssetParts,
   putAssetPart,
   assembleAsset,
