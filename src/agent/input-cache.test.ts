@@ -6,6 +6,8 @@ import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { until } from "../../test/support/wait.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
+import { PART_BYTES } from "../protocol/constants.ts";
+import { piecesOfParts, pieceListText } from "../protocol/piece-list.ts";
 import { DOWNLOADS_IN_FLIGHT } from "../client/download.ts";
 import { hashFile } from "../client/file-hash.ts";
 import { InputCache, type CachedInput } from "./input-cache.ts";
@@ -196,5 +198,68 @@ describe("the input cache", () => {
     await expect(cache.place(input, target("a"), forever)).rejects.toMatchObject({ status: 404 });
     asset("later");
     await cache.place(input, target("a"), forever);
+  });
+});
+
+describe("a file above 32 MiB in the input cache", () => {
+  /** The file of these pieces, as an input; its pieces and list are on the manager. */
+  function large(...parts: string[]): CachedInput {
+    const list = pieceListText(parts.map((text) => ({ size: text.length, sha256: asset(text).sha256 })));
+    return { ...asset(list), size: parts.join("").length, list: true };
+  }
+
+  test("is put together from its pieces; its list is another file of the same hash", async () => {
+    const cache = await open();
+    const input = large("one,", "two,", "one,", "end");
+    const list = { ...input, list: false, size: contents.get(input.sha256)!.length };
+    await Promise.all([cache.place(input, target("a"), forever), cache.place(list, target("list"), forever)]);
+    await cache.place(input, target("b"), forever);
+    for (const name of ["a", "b"]) expect(await readFile(target(name), "utf8")).toBe("one,two,one,end");
+    expect(await readFile(target("list"), "utf8")).toBe(contents.get(input.sha256));
+    expect(cache.bytes).toBe(15 + list.size);
+    // The list for either, and each piece at each place.
+    expect(fetches()).toBe(6);
+    expect(await cache.evict("all")).toBe(15 + list.size);
+    expect(await readdir(join(folder.path, "cache"))).toEqual([]);
+  });
+
+  test("of an earlier run is checked by its list before it is used, and fetched again where it is wrong", async () => {
+    const input = large("aaaa", "bbbb");
+    await (await open()).place(input, target("a"), forever);
+    await (await open()).place(input, target("b"), forever);
+    expect(fetches()).toBe(4);
+    await chmod(target("a"), 0o644);
+    await writeFile(target("a"), "aaaaxbbb");
+    await (await open()).place(input, target("c"), forever);
+    expect(await readFile(target("c"), "utf8")).toBe("aaaabbbb");
+  });
+
+  test("P11: with a list that is none, or of another size, is refused, and nothing is left of it", async () => {
+    const cache = await open();
+    const right = large("aaaa", "bbbb");
+    for (const wrong of [
+      { ...asset("no list"), list: true },
+      { ...right, size: 9 },
+    ])
+      await expect(cache.place(wrong, target("a"), forever)).rejects.toMatchObject({ code: "bad_answer" });
+    contents.set(right.sha256, contents.get(right.sha256)!.replace("4 ", "5 "));
+    await expect(cache.place(right, target("a"), forever)).rejects.toMatchObject({ code: "bad_answer" });
+    expect(await readdir(join(folder.path, "cache"))).toEqual([]);
+    expect(cache.bytes).toBe(0);
+  });
+
+  test("P3: an output whose worker named the hash of another file does not take that file's place", async () => {
+    const victim = asset("what everybody else wants");
+    const bytes = Buffer.alloc(PART_BYTES + 5, "frame");
+    const parts = [bytes.subarray(0, PART_BYTES), bytes.subarray(PART_BYTES)];
+    const pieces = sha256(pieceListText(piecesOfParts(bytes.length, parts.map(sha256))));
+    manager.handlers.unshift(({ path }) => (path === "/frame" ? { status: 200, bytes } : undefined));
+    const cache = await open(2 * bytes.length);
+    const frame = { sha256: victim.sha256, size: bytes.length, url: "/frame", pieces };
+    await cache.place(frame, target("frame"), forever);
+    await cache.place(victim, target("victim"), forever);
+    expect(sha256(await readFile(target("frame")))).toBe(sha256(bytes));
+    expect(await readFile(target("victim"), "utf8")).toBe("what everybody else wants");
+    await expect(cache.place({ ...frame, pieces: "0".repeat(64) }, target("x"), forever)).rejects.toThrow(/wrong hash/);
   });
 });

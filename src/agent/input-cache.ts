@@ -6,7 +6,7 @@
 import { constants, rmSync } from "node:fs";
 import { chmod, copyFile, link, mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { downloadTo } from "../client/download.ts";
+import { downloadPieces, downloadTo, fetchPieceList } from "../client/download.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
 
 /**
@@ -16,8 +16,16 @@ import type { ManagerClient } from "../client/manager-client.ts";
 export const INPUT_RETRY_MS = 90_000;
 
 export interface CachedInput {
+  /** Of the file; with `list`, of its piece list. */
   sha256: string;
   size: number;
+  /** The input is the file that the piece list `sha256` stands for. */
+  list?: boolean;
+  /**
+   * Of a file in parts: the hash of the list of its parts, by which it is verified. `sha256` is then
+   * the word of the worker that made it, and may be that of another file.
+   */
+  pieces?: string | undefined;
   /** Path on the manager, e.g. `/assets/<sha256>`. */
   url: string;
   headers?: Record<string, string>;
@@ -41,6 +49,14 @@ interface Fetching {
   stop: AbortController;
 }
 
+/** What a file in the cache is called. It says of which content the file is, and how it is verified. */
+const NAME = /^[0-9a-f]{64}(-whole)?$/;
+
+/** A piece list and the file it stands for have the same hash, and are different files. */
+function nameOf({ sha256, list, pieces }: CachedInput): string {
+  return list || pieces !== undefined ? `${pieces ?? sha256}-whole` : sha256;
+}
+
 export class InputCache {
   readonly #dir: string;
   readonly #maxBytes: number;
@@ -62,7 +78,7 @@ export class InputCache {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     const cache = new InputCache(dir, maxBytes, client);
     for (const name of await readdir(dir)) {
-      if (!/^[0-9a-f]{64}$/.test(name)) continue;
+      if (!NAME.test(name)) continue;
       const info = await stat(join(dir, name));
       cache.#entries.set(name, { size: info.size, usedMs: info.atimeMs, pins: 0, checkedMtimeMs: undefined });
     }
@@ -83,11 +99,11 @@ export class InputCache {
   async place(input: CachedInput, target: string, signal: AbortSignal): Promise<void> {
     await mkdir(dirname(target), { recursive: true });
     await this.#obtain(input, signal);
-    const source = join(this.#dir, input.sha256);
+    const source = join(this.#dir, nameOf(input));
     try {
       await linkOrCopy(source, target);
     } finally {
-      this.#entries.get(input.sha256)!.pins--;
+      this.#entries.get(nameOf(input))!.pins--;
     }
     const now = new Date();
     await utimes(source, now, (await stat(source)).mtime).catch(() => undefined);
@@ -100,19 +116,19 @@ export class InputCache {
   async evict(reason: "bound" | "all", room = 0): Promise<number> {
     let freed = 0;
     const idle = [...this.#entries]
-      .filter(([sha256, entry]) => entry.pins === 0 && !this.#fetching.has(sha256))
+      .filter(([name, entry]) => entry.pins === 0 && !this.#fetching.has(name))
       .toSorted(([, a], [, b]) => a.usedMs - b.usedMs);
-    for (const [sha256, entry] of idle) {
+    for (const [name, entry] of idle) {
       if (reason === "bound" && this.bytes + room <= this.#maxBytes) break;
       // Entry and file go in one step: a lease that asked in between would be given a file that is
       // about to be removed.
-      this.#entries.delete(sha256);
-      rmSync(join(this.#dir, sha256), { force: true });
+      this.#entries.delete(name);
+      rmSync(join(this.#dir, name), { force: true });
       freed += entry.size;
     }
     if (reason === "all") {
       for (const name of await readdir(this.#dir)) {
-        if (name.endsWith(".part") && !this.#fetching.has(name.slice(0, 64)))
+        if (name.endsWith(".part") && !this.#fetching.has(name.slice(0, -".part".length)))
           await rm(join(this.#dir, name), { force: true });
       }
     }
@@ -121,33 +137,33 @@ export class InputCache {
 
   /** Download the input where needed, and pin its entry. */
   async #obtain(input: CachedInput, signal: AbortSignal): Promise<void> {
-    const { sha256 } = input;
+    const name = nameOf(input);
     signal.throwIfAborted();
-    const entry = this.#entries.get(sha256);
+    const entry = this.#entries.get(name);
     if (entry?.checkedMtimeMs !== undefined) {
-      const info = await stat(join(this.#dir, sha256)).catch(() => undefined);
-      if (info && wholeMs(info.mtimeMs) === entry.checkedMtimeMs && this.#entries.get(sha256) === entry) {
+      const info = await stat(join(this.#dir, name)).catch(() => undefined);
+      if (info && wholeMs(info.mtimeMs) === entry.checkedMtimeMs && this.#entries.get(name) === entry) {
         entry.usedMs = Date.now();
         entry.pins++;
         return;
       }
     }
-    let fetching = this.#fetching.get(sha256);
+    let fetching = this.#fetching.get(name);
     while (fetching?.stop.signal.aborted) {
       // A download that was given up must have closed the half file before a new one resumes it.
       await fetching.done.catch(() => undefined);
-      fetching = this.#fetching.get(sha256);
+      fetching = this.#fetching.get(name);
     }
     if (!fetching) {
       const stop = new AbortController();
       fetching = {
         waiters: 0,
         stop,
-        done: this.#fetch(input, stop.signal).finally(() => this.#fetching.delete(sha256)),
+        done: this.#fetch(input, stop.signal).finally(() => this.#fetching.delete(name)),
       };
       // It may fail when no call waits for it any more.
       fetching.done.catch(() => undefined);
-      this.#fetching.set(sha256, fetching);
+      this.#fetching.set(name, fetching);
     }
     fetching.waiters++;
     const abandoned = Promise.withResolvers<never>();
@@ -156,7 +172,7 @@ export class InputCache {
     try {
       signal.throwIfAborted();
       await Promise.race([fetching.done, abandoned.promise]);
-      const fetched = this.#entries.get(sha256);
+      const fetched = this.#entries.get(name);
       // It was removed at once, to make room for another input.
       if (!fetched) return await this.#obtain(input, signal);
       fetched.usedMs = Date.now();
@@ -169,19 +185,23 @@ export class InputCache {
   }
 
   async #fetch(input: CachedInput, signal: AbortSignal): Promise<void> {
-    const { sha256, size, url, headers } = input;
-    const file = join(this.#dir, sha256);
-    if (!this.#entries.has(sha256)) await this.evict("bound", size);
+    const { sha256, size, pieces, list, url, headers } = input;
+    const name = nameOf(input);
+    const file = join(this.#dir, name);
+    if (!this.#entries.has(name)) await this.evict("bound", size);
     // An entry of an earlier run is hashed here before it is used, and downloaded again when its
     // content is wrong.
     const options = { headers: headers ?? {}, size, signal, retryForMs: INPUT_RETRY_MS };
-    await downloadTo(this.#client, file, url, sha256, options);
+    if (list) {
+      const listed = await fetchPieceList(this.#client, sha256, size, options);
+      await downloadPieces(this.#client, file, listed, options);
+    } else await downloadTo(this.#client, file, url, { sha256, pieces }, options);
     if (process.platform !== "win32") await chmod(file, 0o444);
     const info = await stat(file);
-    this.#entries.set(sha256, {
+    this.#entries.set(name, {
       size: info.size,
       usedMs: Date.now(),
-      pins: this.#entries.get(sha256)?.pins ?? 0,
+      pins: this.#entries.get(name)?.pins ?? 0,
       checkedMtimeMs: wholeMs(info.mtimeMs),
     });
   }

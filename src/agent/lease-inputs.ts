@@ -28,7 +28,9 @@ export async function listInputs(
   grant: Record<string, string>,
   signal: AbortSignal,
 ): Promise<WantedInput[]> {
-  const assets = plan.inputs.map(({ path, sha256, size }) => ({ path, sha256, size, url: `/assets/${sha256}` }));
+  const assets = plan.inputs.map(({ path, sha256, size, pieces }) => {
+    return { path, sha256, size, url: `/assets/${sha256}`, list: pieces === true };
+  });
   if (plan.input_task === null) return assets;
   const files: FileList["files"] = [];
   for (let cursor: string | null = ""; cursor !== null;) {
@@ -41,11 +43,12 @@ export async function listInputs(
     files.push(...page.files);
     cursor = page.cursor;
   }
-  const frames = files.map(({ frame, name, sha256, size }, index) => ({
+  const frames = files.map(({ frame, name, sha256, size, pieces }, index) => ({
     // Numbered without gaps, whatever the frames were: ffmpeg reads a sequence.
     path: `${String(index + 1).padStart(6, "0")}${extname(name)}`,
     sha256,
     size,
+    pieces,
     url: `/tasks/${plan.input_task}/frames/${frame}/file`,
     headers: grant,
   }));

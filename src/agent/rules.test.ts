@@ -150,6 +150,12 @@ describe("what this agent may run", () => {
     ["a program that is not here", command({ program: "ffmpeg" }), "no ffmpeg"],
     ["a parser of the future", { parser: "houdini" }, "older than the manager"],
     [
+      // As an agent of 0.1 finds `pieces` in an input: it never renders without the file.
+      "an input of a form that it does not know",
+      { inputs: [{ path: "x", sha256: "0".repeat(64), size: 1, cut_by_content: true }] },
+      "breaks a rule: inputs.0 Unrecognized key",
+    ],
+    [
       "an input outside the folder",
       { inputs: [{ path: "../x", sha256: "0".repeat(64), size: 1 }] },
       "breaks a rule: inputs.0.path",

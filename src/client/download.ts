@@ -3,11 +3,22 @@
  * they are whole and verified. Memory use does not depend on the size of a file. Used by the agent
  * (inputs) and the command line (results).
  */
-import { mkdir, open, rename, rm, stat } from "node:fs/promises";
+import { createHash, hash } from "node:crypto";
+import { constants } from "node:fs";
+import { mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { mapConcurrent } from "../lib/concurrency.ts";
 import { backoffMs } from "../lib/retry.ts";
-import { hashFile } from "./file-hash.ts";
+import {
+  bytesOfPieces,
+  MAX_PIECE_LIST_BYTES,
+  piecesOfParts,
+  pieceListText,
+  readPieceList,
+  type Piece,
+} from "../protocol/piece-list.ts";
+import { hashFile, type FileHash } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
 
@@ -23,6 +34,9 @@ const RETRY_FOR_MS = 60_000;
  */
 export const DOWNLOADS_IN_FLIGHT = 12;
 
+/** Pieces of one file at a time: enough to hide the round trip of each. */
+const PIECES_IN_FLIGHT = 3;
+
 export interface DownloadOptions extends TransferOptions {
   headers?: Record<string, string>;
   /** The announced size: a longer answer is cut off, so that it cannot fill the disk. */
@@ -30,45 +44,239 @@ export interface DownloadOptions extends TransferOptions {
 }
 
 /**
+ * What a file must be. With `pieces`, the hash of the list of its parts (decision 020), that is what
+ * counts: the manager has checked it, and `sha256` is then only what the worker said.
+ */
+export interface ExpectedContent {
+  sha256: string;
+  pieces?: string | undefined;
+}
+
+/** Whether a file has the content. */
+export function isContent(hashed: FileHash, { sha256, pieces }: ExpectedContent): boolean {
+  if (pieces === undefined) return hashed.sha256 === sha256;
+  return hash("sha256", pieceListText(piecesOfParts(hashed.size, hashed.parts))) === pieces;
+}
+
+/**
  * Download to `file` and verify; answers with its size and the bytes that came. A file with the
- * right hash is kept as it is. A half download stands beside it under `.part` and is resumed.
+ * right content is kept as it is. A half download stands beside it under `.part` and is resumed.
  * Throws `ManagerError`, the signal's reason, or the error of the disk.
  */
 export async function downloadTo(
   client: ManagerClient,
   file: string,
   path: string,
-  sha256: string,
+  expected: ExpectedContent,
   options: DownloadOptions = {},
 ): Promise<{ size: number; received: number }> {
   const present = await hashFile(file, options.signal).catch(ignoreMissing);
-  if (present?.sha256 === sha256) {
+  if (present && isContent(present, expected)) {
     options.onProgress?.(present.size, present.size);
     return { size: present.size, received: 0 };
   }
   await mkdir(dirname(file), { recursive: true });
   const part = `${file}.part`;
+  let size = 0;
+  const received = await fetchUntilRight(client, path, expected.pieces ?? expected.sha256, options, {
+    have: async () => (await stat(part).catch(ignoreMissing))?.size ?? 0,
+    open: async (resumed) => {
+      const target = await open(part, resumed ? "a" : "w");
+      return { write: async (bytes) => await target.appendFile(bytes), close: async () => await target.close() };
+    },
+    isRight: async () => {
+      const whole = await hashFile(part, options.signal);
+      size = whole.size;
+      return isContent(whole, expected);
+    },
+    clear: async () => await rm(part, { force: true }),
+  });
+  await rename(part, file);
+  return { size, received };
+}
+
+/**
+ * Download a file by its pieces, of which each is the asset of its hash: several at a time, each
+ * into its place in `<file>.part`. Pieces that are there and right are kept, in an unfinished file
+ * of an earlier run as well. The file appears under its name when all are right; answers with its
+ * size and the bytes that came. Throws as `downloadTo`.
+ */
+export async function downloadPieces(
+  client: ManagerClient,
+  file: string,
+  pieces: readonly Piece[],
+  options: DownloadOptions = {},
+): Promise<{ size: number; received: number }> {
+  const size = bytesOfPieces(pieces);
+  if ((await stat(file).catch(ignoreMissing))?.size === size) {
+    const present = await open(file);
+    try {
+      if ((await wrongPieces(present, pieces, options.signal)).length === 0) return { size, received: 0 };
+    } finally {
+      await present.close();
+    }
+  }
+  await mkdir(dirname(file), { recursive: true });
+  const part = `${file}.part`;
+  // Not emptied: what is right in it stays.
+  const target = await open(part, constants.O_RDWR | constants.O_CREAT, 0o600);
+  let received = 0;
+  const failed = new AbortController();
+  const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
+  try {
+    if ((await target.stat()).size > size) await target.truncate(size);
+    await mapConcurrent(await wrongPieces(target, pieces, signal), PIECES_IN_FLIGHT, async (piece) => {
+      try {
+        const came = await fetchPiece(client, target, piece, { ...options, signal });
+        received += came;
+      } catch (error) {
+        // The other pieces would be fetched in vain.
+        failed.abort(error);
+        throw error;
+      }
+    });
+  } finally {
+    await target.close();
+  }
+  await rename(part, file);
+  return { size, received };
+}
+
+/**
+ * The piece list with this name, of a file of `size` bytes. Throws `ManagerError`: `bad_answer` when
+ * what comes is not that list.
+ */
+export async function fetchPieceList(
+  client: ManagerClient,
+  sha256: string,
+  size: number,
+  options: DownloadOptions = {},
+): Promise<Piece[]> {
+  const path = `/assets/${sha256}`;
+  let chunks: Uint8Array[] = [];
+  const bounded = { ...options, size: MAX_PIECE_LIST_BYTES };
+  await fetchUntilRight(client, path, sha256, bounded, {
+    have: () => chunks.reduce((sum, { length }) => sum + length, 0),
+    open: (resumed) => {
+      if (!resumed) chunks = [];
+      return { write: (bytes) => void chunks.push(bytes), close: () => undefined };
+    },
+    isRight: () => hash("sha256", Buffer.concat(chunks)) === sha256,
+    clear: () => void (chunks = []),
+  });
+  const pieces = readPieceList(Buffer.concat(chunks).toString("latin1"));
+  if (!pieces.ok) throw new ManagerError(0, "bad_answer", `${path} is no piece list: ${pieces.error}`);
+  const bytes = bytesOfPieces(pieces.value);
+  if (bytes !== size) throw new ManagerError(0, "bad_answer", `${path} lists ${bytes} bytes and not ${size}`);
+  return pieces.value;
+}
+
+/** A piece, and where it begins in its file. */
+interface PlacedPiece extends Piece {
+  from: number;
+}
+
+/** Those of the pieces that are not in the file as they should be. */
+async function wrongPieces(
+  file: FileHandle,
+  pieces: readonly Piece[],
+  signal: AbortSignal | undefined,
+): Promise<PlacedPiece[]> {
+  const { size } = await file.stat();
+  const wrong: PlacedPiece[] = [];
+  let from = 0;
+  for (const piece of pieces) {
+    const placed = { ...piece, from };
+    from += piece.size;
+    if (size < from || !(await isPiece(file, placed, signal))) wrong.push(placed);
+  }
+  return wrong;
+}
+
+async function isPiece(file: FileHandle, { from, size, sha256 }: PlacedPiece, signal?: AbortSignal): Promise<boolean> {
+  const digest = createHash("sha256");
+  const bytes = file.createReadStream({
+    start: from,
+    end: from + size - 1,
+    highWaterMark: 1024 * 1024,
+    autoClose: false,
+    ...(signal && { signal }),
+  });
+  for await (const chunk of bytes) digest.update(chunk as Buffer);
+  return digest.digest("hex") === sha256;
+}
+
+/** Fetch a piece into its place; answers with the bytes that came. */
+async function fetchPiece(
+  client: ManagerClient,
+  file: FileHandle,
+  piece: PlacedPiece,
+  options: DownloadOptions,
+): Promise<number> {
+  let have = 0;
+  const bounded = { ...options, size: piece.size };
+  return await fetchUntilRight(client, `/assets/${piece.sha256}`, piece.sha256, bounded, {
+    have: () => have,
+    open: (resumed) => {
+      if (!resumed) have = 0;
+      const write = async (bytes: Uint8Array): Promise<void> => {
+        await writeAll(file, bytes, piece.from + have);
+        have += bytes.length;
+      };
+      return { write, close: () => undefined };
+    },
+    // Read back from the disk, which may have failed.
+    isRight: async () => have === piece.size && (await isPiece(file, piece, options.signal)),
+    clear: () => void (have = 0),
+  });
+}
+
+async function writeAll(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let at = 0; at < bytes.length;)
+    at += (await file.write(bytes, at, bytes.length - at, position + at)).bytesWritten;
+}
+
+/** Where fetched bytes go. */
+interface Target {
+  /** Bytes that are there already. */
+  have(): Promise<number> | number;
+  /** Take more bytes; from the beginning unless `resumed`. */
+  open(resumed: boolean): Promise<OpenTarget> | OpenTarget;
+  /** Whether what is there is what was wanted. */
+  isRight(): Promise<boolean> | boolean;
+  /** Forget what is there. */
+  clear(): Promise<void> | void;
+}
+
+interface OpenTarget {
+  write(bytes: Uint8Array): Promise<void> | void;
+  close(): Promise<void> | void;
+}
+
+/** Fetch until the content is right, over broken connections; answers with the bytes that came. */
+async function fetchUntilRight(
+  client: ManagerClient,
+  path: string,
+  wanted: string,
+  options: DownloadOptions,
+  target: Target,
+): Promise<number> {
   let received = 0;
   let spoiled = 0;
   let deadlineMs = performance.now() + (options.retryForMs ?? RETRY_FOR_MS);
   for (let tries = 1; ; tries++) {
     try {
-      const got = await fetchInto(client, part, path, options);
-      received += got;
-      const hash = await hashFile(part, options.signal);
-      if (hash.sha256 === sha256) {
-        await rename(part, file);
-        return { size: hash.size, received };
-      }
+      received += await fetchInto(client, path, options, target);
+      if (await target.isRight()) return received;
       // The half download was of other bytes, or a disk or connection flipped bits: start again,
       // once.
-      await rm(part, { force: true });
+      await target.clear();
       if (++spoiled === 2)
-        throw new ManagerError(0, "bad_answer", `${path} arrived twice with the wrong hash; expected ${sha256}`);
+        throw new ManagerError(0, "bad_answer", `${path} arrived twice with the wrong hash; expected ${wanted}`);
     } catch (error) {
       options.signal?.throwIfAborted();
       // Not after an answer of somebody else, who says nothing about the bytes that are here.
-      if (error instanceof ManagerError && error.code === "bad_answer") await rm(part, { force: true });
+      if (error instanceof ManagerError && error.code === "bad_answer") await target.clear();
       if (!(error instanceof Interrupted)) throw error;
       received += error.received;
       const now = performance.now();
@@ -79,7 +287,7 @@ export async function downloadTo(
   }
 }
 
-/** The answer's body broke off; the bytes before that are on disk. */
+/** The answer's body broke off; the bytes before that were taken. */
 class Interrupted extends Error {
   readonly received: number;
   constructor(received: number) {
@@ -88,8 +296,13 @@ class Interrupted extends Error {
   }
 }
 
-async function fetchInto(client: ManagerClient, part: string, path: string, options: DownloadOptions): Promise<number> {
-  const have = (await stat(part).catch(ignoreMissing))?.size ?? 0;
+async function fetchInto(
+  client: ManagerClient,
+  path: string,
+  options: DownloadOptions,
+  target: Target,
+): Promise<number> {
+  const have = await target.have();
   const stall = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, stall.signal]) : stall.signal;
   let response: Response;
@@ -110,7 +323,7 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
   const resumed = response.status === 206;
   const length = Number(response.headers.get("content-length") ?? NaN);
   const total = Number.isNaN(length) ? 0 : length + (resumed ? have : 0);
-  const file = await open(part, resumed ? "a" : "w");
+  const file = await target.open(resumed);
   let received = 0;
   let timer = setTimeout(() => stall.abort(), STALL_MS);
   const reader = response.body?.getReader();
@@ -125,7 +338,7 @@ async function fetchInto(client: ManagerClient, part: string, path: string, opti
         received += read.value.byteLength;
         if ((resumed ? have : 0) + received > (options.size ?? Infinity))
           throw new ManagerError(0, "bad_answer", `${path} has more than the ${options.size} bytes it should have`);
-        await file.appendFile(read.value);
+        await file.write(read.value);
         options.onProgress?.((resumed ? have : 0) + received, total);
       }
   } finally {

@@ -4,6 +4,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import zlib from "node:zlib";
 import { crc32, crc32Text } from "../lib/crc32.ts";
 import { PART_BYTES } from "../protocol/file.ts";
+import { piecesOfParts, type Piece } from "../protocol/piece-list.ts";
 
 /**
  * A file's size, its CRC-32 and its SHA-256 (hexadecimal), and the SHA-256 of each part of
@@ -28,6 +29,20 @@ const crc = (zlib as { crc32?: typeof crc32 }).crc32 ?? crc32;
  */
 const AT_ONCE_BYTES = 256 * 1024;
 
+/**
+ * The pieces of a file, read once: cut every `PART_BYTES`. Takes half as long as `hashFile` for a
+ * large file, because the hash of the whole is not needed.
+ */
+export async function hashPieces(path: string, signal?: AbortSignal): Promise<Piece[]> {
+  const file = await open(path);
+  try {
+    const { size, parts } = await hashParts(file, signal, () => undefined);
+    return piecesOfParts(size, parts);
+  } finally {
+    await file.close();
+  }
+}
+
 /** Hash a file, read once. */
 export async function hashFile(path: string, signal?: AbortSignal): Promise<FileHash> {
   const file = await open(path);
@@ -43,18 +58,30 @@ export async function hashFile(path: string, signal?: AbortSignal): Promise<File
 
 async function hashStream(file: FileHandle, signal: AbortSignal | undefined): Promise<FileHash> {
   const whole = createHash("sha256");
+  let sum = 0;
+  const { size, parts } = await hashParts(file, signal, (bytes) => {
+    whole.update(bytes);
+    sum = crc(bytes, sum);
+  });
+  return { size, sha256: whole.digest("hex"), crc32: crc32Text(sum), parts };
+}
+
+/** The hash of each part; `onBytes` gets all bytes in order. */
+async function hashParts(
+  file: FileHandle,
+  signal: AbortSignal | undefined,
+  onBytes: (bytes: Buffer) => void,
+): Promise<{ size: number; parts: string[] }> {
   const parts: string[] = [];
   let part = createHash("sha256");
   let size = 0;
-  let sum = 0;
   for await (const chunk of file.createReadStream({
     highWaterMark: 1024 * 1024,
     autoClose: false,
     ...(signal && { signal }),
   })) {
     let bytes = chunk as Buffer;
-    whole.update(bytes);
-    sum = crc(bytes, sum);
+    onBytes(bytes);
     while (bytes.length > 0) {
       const room = PART_BYTES - (size % PART_BYTES);
       const here = bytes.subarray(0, room);
@@ -68,5 +95,5 @@ async function hashStream(file: FileHandle, signal: AbortSignal | undefined): Pr
     }
   }
   if (size % PART_BYTES !== 0 || size === 0) parts.push(part.digest("hex"));
-  return { size, sha256: whole.digest("hex"), crc32: crc32Text(sum), parts };
+  return { size, parts };
 }

@@ -114,7 +114,10 @@ for (const name of FOREIGN_NAMES) {
       });
       const file = join(folder, "input");
       await writeFile(`${file}.part`, bytes.subarray(0, 9_000));
-      expect(await downloadTo(client, file, "/file", sha256(bytes))).toEqual({ size: 10_000, received: 1_000 });
+      expect(await downloadTo(client, file, "/file", { sha256: sha256(bytes) })).toEqual({
+        size: 10_000,
+        received: 1_000,
+      });
     }),
   );
 }
@@ -153,7 +156,9 @@ test(
   "a 304 that nobody asked for is no file",
   withManager(async ({ manager, client, folder }) => {
     manager.on("GET", /^\/file$/, () => ({ status: 304 }));
-    const error = await errorOf(downloadTo(client, join(folder, "f"), "/file", sha256("x"), { retryForMs: 0 }));
+    const error = await errorOf(
+      downloadTo(client, join(folder, "f"), "/file", { sha256: sha256("x") }, { retryForMs: 0 }),
+    );
     expect(error).toMatchObject({ code: "foreign", answered: 304 });
   }),
 );

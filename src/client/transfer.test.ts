@@ -290,10 +290,13 @@ describe("download", () => {
   test("a partial download continues where it ended", async () => {
     serve(undefined);
     const file = join(folder.path, "sub", "x");
-    await downloadTo(client, file, "/file", sha256(bytes));
+    await downloadTo(client, file, "/file", { sha256: sha256(bytes) });
     const other = join(folder.path, "y");
     await writeFile(`${other}.part`, bytes.subarray(0, 4_000));
-    expect(await downloadTo(client, other, "/file", sha256(bytes))).toEqual({ size: 10_000, received: 6_000 });
+    expect(await downloadTo(client, other, "/file", { sha256: sha256(bytes) })).toEqual({
+      size: 10_000,
+      received: 6_000,
+    });
     expect(await readFile(other)).toEqual(bytes);
     await expect(stat(`${other}.part`)).rejects.toThrow("ENOENT");
     expect(manager.calls.at(-1)!.headers.range).toBe("bytes=4000-");
@@ -304,7 +307,7 @@ describe("download", () => {
     for (const start of [Buffer.from("garbage"), Buffer.alloc(20_000)]) {
       const file = join(folder.path, `z${start.length}`);
       await writeFile(`${file}.part`, start);
-      await downloadTo(client, file, "/file", sha256(bytes));
+      await downloadTo(client, file, "/file", { sha256: sha256(bytes) });
       expect(await readFile(file)).toEqual(bytes);
     }
   });
@@ -313,16 +316,19 @@ describe("download", () => {
     serve(undefined);
     const file = join(folder.path, "w");
     await writeFile(file, bytes);
-    expect(await downloadTo(client, file, "/file", sha256(bytes))).toEqual({ size: 10_000, received: 0 });
+    expect(await downloadTo(client, file, "/file", { sha256: sha256(bytes) })).toEqual({ size: 10_000, received: 0 });
     expect(manager.calls).toEqual([]);
     await writeFile(file, "spoiled");
-    expect(await downloadTo(client, file, "/file", sha256(bytes))).toEqual({ size: 10_000, received: 10_000 });
+    expect(await downloadTo(client, file, "/file", { sha256: sha256(bytes) })).toEqual({
+      size: 10_000,
+      received: 10_000,
+    });
   });
 
   test("P11: bytes with the wrong hash never get the file's name", async () => {
     serve(100);
     const file = join(folder.path, "v");
-    await expect(downloadTo(client, file, "/file", sha256("something else"))).rejects.toThrow(/wrong hash/);
+    await expect(downloadTo(client, file, "/file", { sha256: sha256("something else") })).rejects.toThrow(/wrong hash/);
     await expect(stat(file)).rejects.toThrow("ENOENT");
     await expect(stat(`${file}.part`)).rejects.toThrow("ENOENT");
   });
@@ -344,7 +350,7 @@ describe("download", () => {
       }
     });
     const file = join(folder.path, "u");
-    await downloadTo(client, file, "/file", sha256(bytes));
+    await downloadTo(client, file, "/file", { sha256: sha256(bytes) });
     expect(await readFile(file)).toEqual(bytes);
     expect(broken).toBe(2);
   });

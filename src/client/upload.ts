@@ -1,15 +1,18 @@
 /**
- * Uploads: one PUT for a small file; parts for a large one, of which only those that the manager
+ * Uploads: one PUT for a small file, or for a piece of a large one; parts for a large output, of which only those that the manager
  * lacks are sent. Memory use does not depend on the size of a file. Used by the agent (outputs) and
  * the command line (inputs).
  */
 import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { mapConcurrent } from "../lib/concurrency.ts";
-import { assetSchema, CRC_HEADER, partsSchema, PART_BYTES, receiptSchema } from "../protocol/file.ts";
+import { assetSchema, CRC_HEADER, partsSchema, PART_BYTES, pieceListSchema, receiptSchema } from "../protocol/file.ts";
+import { healthSchema } from "../protocol/health.ts";
+import { PIECES_SINCE, pieceListText, type Piece } from "../protocol/piece-list.ts";
+import { isAtLeast } from "../protocol/version.ts";
 import { hashFile, type FileHash } from "./file-hash.ts";
 import { fileRange } from "./file-range.ts";
-import { ManagerError, type ManagerClient } from "./manager-client.ts";
+import { ManagerError, type CallOptions, type ManagerClient } from "./manager-client.ts";
 
 /** Bytes that are done, and all bytes. Bytes that the manager had already count as done. */
 export type OnProgress = (doneBytes: number, totalBytes: number) => void;
@@ -45,8 +48,8 @@ interface Destination<S extends z.ZodType> {
 }
 
 /**
- * Upload an asset that the manager lacks and whose hash is known: a request for each file, or for
- * each part of it.
+ * Upload an asset that the manager lacks and whose hash is known: a request for each file. A file
+ * above 32 MiB goes in parts, which a manager of 0.1 needs: it knows no piece lists.
  */
 export async function sendAsset(
   client: ManagerClient,
@@ -62,6 +65,49 @@ export async function sendAsset(
     options,
   );
   return { sent };
+}
+
+/** Whether the manager knows piece lists. Throws `ManagerError`. */
+export async function takesPieceLists(client: ManagerClient, options: TransferOptions = {}): Promise<boolean> {
+  const { version } = await client.call(healthSchema, "GET", "/healthz", callOptions(options));
+  return isAtLeast(version, PIECES_SINCE);
+}
+
+/** Where a piece is on this machine. */
+export interface LocalPiece extends Piece {
+  file: string;
+  /** The first byte of the piece in the file. */
+  from: number;
+}
+
+/**
+ * Upload a piece that the manager lacks; it is an asset of its own. Throws `ManagerError` and
+ * `FileChanged`.
+ */
+export async function sendPiece(
+  client: ManagerClient,
+  { file, from, size, sha256 }: LocalPiece,
+  options: TransferOptions = {},
+): Promise<void> {
+  const source = await openSource(file);
+  if (source.size < from + size) throw new FileChanged(`${file} was changed while it was being sent`);
+  const request = putRequest(source, new Meter(size, options.onProgress), options);
+  const path = `/assets/${sha256}`;
+  await client.call(assetSchema, "PUT", path, request(path, from, from + size, sha256));
+}
+
+/**
+ * Upload the piece list of a file whose pieces the manager has. Throws `ManagerError`.
+ */
+export async function putPieceList(
+  client: ManagerClient,
+  { sha256, pieces }: { sha256: string; pieces: readonly Piece[] },
+  options: TransferOptions = {},
+): Promise<void> {
+  const text = pieceListText(pieces);
+  const headers = { "content-type": "application/octet-stream", "content-length": String(text.length) };
+  const body = (): string => text;
+  await client.call(pieceListSchema, "PUT", `/assets/${sha256}/pieces`, { ...callOptions(options), headers, body });
 }
 
 /**
@@ -121,37 +167,15 @@ async function uploadFile<S extends z.ZodType>(
   options: TransferOptions,
 ): Promise<{ answer: z.output<S>; sent: number }> {
   const { size, sha256 } = hash;
-  const { mtimeMs } = await stat(file);
-  const changed = () => new FileChanged(`${file} was changed while it was being sent`);
-  const unchanged = async () => {
-    const now = await stat(file).catch(() => undefined);
-    if (now?.size !== size || now.mtimeMs !== mtimeMs) throw changed();
-  };
-  await unchanged();
-  const { signal, retryForMs, onRetry } = options;
-  const common = { signal, onRetry, ...(retryForMs !== undefined && { retryForMs }) };
+  const source = await openSource(file);
+  if (source.size !== size) throw new FileChanged(`${file} was changed while it was being sent`);
+  const { signal } = options;
+  const common = callOptions(options);
   const meter = new Meter(size, options.onProgress);
-  const put = (path: string, from: number, to: number, part: string, headers: Record<string, string> = {}) => ({
-    path,
-    options: {
-      ...common,
-      timeoutMs: PART_TIMEOUT_MS,
-      headers: {
-        ...headers,
-        "content-type": "application/octet-stream",
-        "content-length": String(to - from),
-        "tablao-sha256": part,
-      },
-      body: async () => {
-        await unchanged();
-        // The file is read anew for each try.
-        return fileRange(file, { from, to }, { shortened: changed, onChunk: meter.count(path) });
-      },
-    },
-  });
+  const put = putRequest(source, meter, options);
   if (size <= PART_BYTES) {
     const request = put(to.path, 0, size, sha256, { ...to.headers, ...to.completing });
-    return { answer: await client.call(to.answer, "PUT", request.path, request.options), sent: size };
+    return { answer: await client.call(to.answer, "PUT", to.path, request), sent: size };
   }
   const there = await client.call(partsSchema, "GET", `${to.path}/parts`, { ...common, headers: to.headers ?? {} });
   if (there.part_bytes !== PART_BYTES)
@@ -172,9 +196,9 @@ async function uploadFile<S extends z.ZodType>(
   const failed = new AbortController();
   const partSignal = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
   await mapConcurrent(missing, PARTS_IN_FLIGHT, async ({ number, part, from, to: end }) => {
-    const request = put(`${to.path}/parts/${number}`, from, end, part, to.headers);
+    const path = `${to.path}/parts/${number}`;
     try {
-      await client.call(z.null(), "PUT", request.path, { ...request.options, signal: partSignal });
+      await client.call(z.null(), "PUT", path, { ...put(path, from, end, part, to.headers), signal: partSignal });
     } catch (error) {
       // The other parts would be sent in vain.
       failed.abort(error);
@@ -189,6 +213,53 @@ async function uploadFile<S extends z.ZodType>(
     timeoutMs: PART_TIMEOUT_MS,
   });
   return { answer, sent: missing.reduce((sum, { from, to }) => sum + to - from, 0) };
+}
+
+/** A file that is being sent, as it was when it was opened. */
+interface Source {
+  size: number;
+  /**
+   * Bytes of the file, read as they are wanted; `onChunk` is told the bytes of each chunk. Throws
+   * `FileChanged`, and so does the stream.
+   */
+  range(from: number, to: number, onChunk: ((bytes: number) => void) | undefined): Promise<ReadableStream<Uint8Array>>;
+}
+
+async function openSource(file: string): Promise<Source> {
+  const { size, mtimeMs } = await stat(file);
+  const changed = (): FileChanged => new FileChanged(`${file} was changed while it was being sent`);
+  return {
+    size,
+    range: async (from, to, onChunk) => {
+      const now = await stat(file).catch(() => undefined);
+      if (now?.size !== size || now.mtimeMs !== mtimeMs) throw changed();
+      return fileRange(file, { from, to }, { shortened: changed, onChunk });
+    },
+  };
+}
+
+function callOptions({ signal, retryForMs, onRetry }: TransferOptions): CallOptions {
+  return { signal, onRetry, ...(retryForMs !== undefined && { retryForMs }) };
+}
+
+/** Makes the requests that put bytes of a file; `key` names them for the progress. */
+function putRequest(
+  source: Source,
+  meter: Meter,
+  options: TransferOptions,
+): (key: string, from: number, to: number, sha256: string, headers?: Record<string, string>) => CallOptions {
+  return (key, from, to, sha256, headers = {}) => ({
+    ...callOptions(options),
+    timeoutMs: PART_TIMEOUT_MS,
+    headers: {
+      ...headers,
+      "content-type": "application/octet-stream",
+      "content-length": String(to - from),
+      "tablao-sha256": sha256,
+    },
+    // The file is read anew for each try.
+    body: async () => await source.range(from, to, meter.count(key)),
+  });
 }
 
 /** Adds up the progress of all parts; a part that is sent again counts from 0. */

@@ -183,7 +183,7 @@ describe("what workers can do", () => {
 
   it("P8: a task goes to workers that have all of its programs and tags, and allow what it needs", () => {
     const blender = needsOf(compiled("blender_render", { ...SMALLEST.blender_render, autoexec: true }), ["gpu"]);
-    const able = { ...everything, allow_exec: false, allow_autoexec: true };
+    const able = { ...everything, allow_exec: false, allow_autoexec: true, version: "0.1.0" };
     expect(canDo(blender, able)).toBe(true);
     expect(canDo(blender, { ...able, tags: ["fast"] })).toBe(false);
     expect(canDo(blender, { ...able, programs: { ffmpeg: "5.1" } })).toBe(false);
@@ -194,6 +194,16 @@ describe("what workers can do", () => {
     expect(
       canDo(needsOf(compiled("print_string", SMALLEST.print_string!), []), { ...able, allow_autoexec: false }),
     ).toBe(true);
+  });
+
+  it("P8: a task with a piece list among its files needs an agent that reads it, and no other task does", () => {
+    const file = { path: "shot.blend", sha256: "a".repeat(64), size: 50_000_000 };
+    const of = (more: object): object =>
+      needsOf(compiled("blender_render", { file: "shot.blend", frames: "1", assets: [{ ...file, ...more }] }), []);
+    expect(of({})).not.toHaveProperty("agent");
+    expect(of({ pieces: true })).toMatchObject({ agent: "0.2.0" });
+    const settings = { file: "shot.blend", frames: "1", assets: [{ ...file, pieces: false }] };
+    expect(compileSubmission({ type: "blender_render", settings })).toMatchObject({ ok: false });
   });
 });
 

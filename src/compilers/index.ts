@@ -4,6 +4,7 @@
  */
 import { err, ok, type Result } from "../lib/result.ts";
 import { PARSER_NAMES } from "../protocol/constants.ts";
+import { PIECES_SINCE } from "../protocol/piece-list.ts";
 import type { Plan, Platform } from "../protocol/plan.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Needs } from "../protocol/needs.ts";
@@ -145,13 +146,14 @@ export function planFor(
 
 /** What a compiled task needs of its workers. `tags` are the submission's. */
 export function needsOf(compiled: Compiled, tags: readonly string[]): Needs {
-  const { programs, needsExec, needsAutoexec } = compiled.description;
+  const { programs, needsExec, needsAutoexec, inputs } = compiled.description;
   return {
     type: compiled.type,
     programs: [...programs],
     tags: [...tags],
     allow_exec: needsExec,
     allow_autoexec: needsAutoexec,
+    ...(inputs.some(({ pieces }) => pieces) && { agent: PIECES_SINCE }),
   };
 }
 

@@ -94,7 +94,9 @@ export const receiptSchema = z
 /**
  * GET /tasks/N/files: committed files in frame order, with the attempt under which each is stored.
  * `cursor` is null on the last page. `crc32` is absent where the agent sent none, and older managers
- * send no `committed_ms`.
+ * send no `committed_ms`. `pieces` is the hash of the list of the parts of a file above 32 MiB
+ * (`piece-list.ts`), which the manager has checked; where it is there, `sha256` is only what the
+ * worker said.
  */
 export const fileListSchema = z
   .object({
@@ -105,6 +107,7 @@ export const fileListSchema = z
         size: z.int(),
         sha256: sha256Schema,
         crc32: crc32Schema.optional(),
+        pieces: sha256Schema.optional(),
         attempt: z.int(),
         committed_ms: instantSchema.optional(),
       }),

@@ -36,6 +36,13 @@ export const MAX_PIECES = 1_000;
 /** The most bytes of a list: its head, and for each piece a size of 8 digits and a hash. */
 export const MAX_PIECE_LIST_BYTES = HEAD.length + MAX_PIECES * (8 + 1 + 64 + 1);
 
+/**
+ * The first version of manager and agent that know piece lists. A command line cuts files only for
+ * such a manager, and a task with such an input names the version in its needs: with a lower one,
+ * dispatch would offer the task to agents that refuse its plan.
+ */
+export const PIECES_SINCE = "0.2.0";
+
 /** The text of a list. The pieces are right: else `readPieceList` refuses the text. */
 export function pieceListText(pieces: readonly Piece[]): string {
   return HEAD + pieces.map(({ size, sha256 }) => `${size} ${sha256}\n`).join("");

@@ -49,8 +49,12 @@ const WORKER_RULES = [
 export const missingNeedSchema = z
   .object({
     kind: z.enum(["program", "tag", "exec", "autoexec"]),
-    /** The program's or the tag's name; empty for permissions. */
+    /** The program's or the tag's name; `tablao` for the agent itself; empty for permissions. */
     name: z.string(),
+    /** Of the agent: the oldest version that can do the task. */
+    at_least: z.string().optional(),
+    /** Of the agent: its version; empty when it reported none. */
+    is: z.string().optional(),
   })
   .meta({ id: "Missing" });
 /** One thing that a worker lacks for a task. */

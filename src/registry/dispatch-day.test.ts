@@ -20,9 +20,15 @@ const DAY_S = 86_400;
 const CALLS_PER_S = 333;
 
 const OFFERS: Offer[] = [
-  { programs: { blender: "4.5" }, tags: [], allow_exec: false, allow_autoexec: false },
-  { programs: { blender: "4.5" }, tags: ["gpu"], allow_exec: false, allow_autoexec: false },
-  { programs: { blender: "4.5", ffmpeg: "7" }, tags: ["gpu", "big"], allow_exec: true, allow_autoexec: false },
+  { programs: { blender: "4.5" }, tags: [], allow_exec: false, allow_autoexec: false, version: "0.2.0" },
+  { programs: { blender: "4.5" }, tags: ["gpu"], allow_exec: false, allow_autoexec: false, version: "0.2.0" },
+  {
+    programs: { blender: "4.5", ffmpeg: "7" },
+    tags: ["gpu", "big"],
+    allow_exec: true,
+    allow_autoexec: false,
+    version: "0.2.0",
+  },
 ];
 const NEEDS: Needs[] = [
   { type: "blender_render", programs: ["blender"], tags: [], allow_exec: false, allow_autoexec: false },

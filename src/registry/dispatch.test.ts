@@ -30,19 +30,23 @@ const task = (id: number, priority: number, blocklist: Candidate["blocklist"] = 
 });
 const workerView = (change: Partial<WorkerView> = {}): WorkerView => ({
   id: ME,
-  offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false },
+  offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false, version: "0.1.0" },
   takesWork: true,
   declined: new Map(),
   ...change,
 });
 
-const anyNeeds = fc.record({
-  type: fc.constantFrom("blender_render", "exec"),
-  programs: fc.subarray(["blender", "ffmpeg"]),
-  tags: fc.subarray(["gpu", "big"]),
-  allow_exec: fc.boolean(),
-  allow_autoexec: fc.boolean(),
-});
+const anyVersion = fc.constantFrom("", "0.1.0", "0.2.0", "0.3.0");
+const anyNeeds = fc
+  .record({
+    type: fc.constantFrom("blender_render", "exec"),
+    programs: fc.subarray(["blender", "ffmpeg"]),
+    tags: fc.subarray(["gpu", "big"]),
+    allow_exec: fc.boolean(),
+    allow_autoexec: fc.boolean(),
+    agent: fc.constantFrom(null, null, "0.2.0"),
+  })
+  .map(({ agent, ...rest }): Needs => ({ ...rest, ...(agent !== null && { agent }) }));
 const anyTask = fc.record({
   priority: fc.integer({ min: 0, max: 3 }),
   needs: anyNeeds,
@@ -57,11 +61,18 @@ const anyWorker = fc
     tags: fc.subarray(["gpu", "big"]),
     allow_exec: fc.boolean(),
     allow_autoexec: fc.boolean(),
+    version: anyVersion,
     declined: fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: NOW - 5, max: NOW + 5 }))),
   })
-  .map(({ programs, tags, allow_exec, allow_autoexec, declined }) =>
+  .map(({ programs, tags, allow_exec, allow_autoexec, version, declined }) =>
     workerView({
-      offer: { programs: Object.fromEntries(programs.map((name) => [name, "1"])), tags, allow_exec, allow_autoexec },
+      offer: {
+        programs: Object.fromEntries(programs.map((name) => [name, "1"])),
+        tags,
+        allow_exec,
+        allow_autoexec,
+        version,
+      },
       declined: new Map(declined),
     }),
   );
@@ -137,6 +148,26 @@ describe("dispatch", () => {
     expect(chooseTask(workerView({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, excluded: null });
   });
 
+  it("gives a task with a piece list only to agents that read it, and never to one without a version", () => {
+    const tasks = [{ ...task(1, 50), needs: needs({ agent: "0.2.0" }) }];
+    const gets = (version: string): number | undefined =>
+      chooseTask(workerView({ offer: { ...workerView().offer, version } }), grouped(tasks), NOW).task?.id;
+    expect(["", "0.1.0", "0.1.9", "0.2.0", "0.2.1", "1.0.0"].map(gets)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      1,
+      1,
+      1,
+    ]);
+  });
+
+  it("keeps the text of needs of earlier releases, which name no version", () => {
+    expect(needsSignature(needs())).toBe(
+      '{"type":"blender_render","programs":["blender"],"tags":[],"allow_exec":false,"allow_autoexec":false}',
+    );
+  });
+
   it("groups tasks by what they need, in whatever order it is listed", () => {
     const one = needs({ programs: ["blender", "ffmpeg"], tags: ["b", "a"] });
     expect(needsSignature(one)).toBe(
@@ -149,6 +180,7 @@ describe("dispatch", () => {
       { tags: [] },
       { allow_exec: true },
       { allow_autoexec: true },
+      { agent: "0.2.0" },
     ]) {
       expect(needsSignature({ ...one, ...other })).not.toBe(needsSignature(one));
     }

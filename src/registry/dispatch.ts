@@ -100,12 +100,13 @@ export function chooseTask<C extends Candidate>(
  * the needs again.
  */
 export function needsSignature(needs: Needs): string {
-  const { type, allow_exec, allow_autoexec } = needs;
+  const { type, allow_exec, allow_autoexec, agent } = needs;
   return JSON.stringify({
     type,
     programs: [...new Set(needs.programs)].sort(),
     tags: [...new Set(needs.tags)].sort(),
     allow_exec,
     allow_autoexec,
+    ...(agent !== undefined && { agent }),
   } satisfies Needs);
 }

@@ -232,7 +232,7 @@ export class Dispatcher {
     if (!offer)
       return {
         id,
-        offer: { programs: {}, tags: [], allow_exec: false, allow_autoexec: false },
+        offer: { programs: {}, tags: [], allow_exec: false, allow_autoexec: false, version: "" },
         takesWork: false,
         declined,
       };

@@ -40,7 +40,7 @@ const CONTACT_EVERY_MS = 30_000;
 const MEASURED_EVERY_MS = 60_000;
 
 /** The fields that decide whether a worker counts as able: a change of one discards the counts. */
-const ABLE_FIELDS = ["offered", "enabled", "draining", "leftMs"] as const;
+const ABLE_FIELDS = ["offered", "version", "enabled", "draining", "leftMs"] as const;
 /** The other fields whose change makes the row due. */
 const OTHER_FIELDS = ["hostname", "saidRendering", "assignedTask"] as const;
 
@@ -143,6 +143,7 @@ export class Fleet {
     const worker = {
       hostname: report.hostname,
       offered: offeredWith(blank, report),
+      version: report.version ?? "",
       grantedTags,
       enabled: true,
       draining: false,
@@ -181,6 +182,7 @@ export class Fleet {
       ...change,
       hostname: report.hostname ?? record.hostname,
       offered: offeredWith(record.offered, report),
+      version: report.version ?? record.version,
     };
     const differs = (field: keyof WorkerRecord) => JSON.stringify(record[field]) !== JSON.stringify(next[field]);
     if (ABLE_FIELDS.some(differs)) this.#counts.clear();

@@ -16,7 +16,13 @@ function idleWorker(id: number, change: Partial<IdleWorker> & { able?: boolean }
   const { able = true, ...rest } = change;
   return {
     id,
-    offer: { programs: able ? { blender: "3.4.1" } : {}, tags: [], allow_exec: false, allow_autoexec: false },
+    offer: {
+      programs: able ? { blender: "3.4.1" } : {},
+      tags: [],
+      allow_exec: false,
+      allow_autoexec: false,
+      version: "0.1.0",
+    },
     takesWork: true,
     declined: new Map(),
     online: true,

@@ -23,7 +23,7 @@ export function workerText(
     case "draining":
       return "It finishes what it has and takes nothing more.";
     case "cannot":
-      return `It lacks ${list(hold.missing.map(what))}${task === null ? `, which ${which} needs` : ""}.`;
+      return lackText(hold.missing, task === null ? which : null);
     case "kept_off":
       return `It failed ${task === null ? which : "this task"} again and again and is blocklisted for ${span(hold.until_ms, nowMs)}.`;
     case "refused":
@@ -83,6 +83,21 @@ const STATE: Record<WorkerRule, string> = {
   busy: "busy",
   nothing_pending: "idle",
 };
+
+/** `needed`: the task that needs it; null where that is said already. */
+function lackText(missing: readonly Missing[], needed: string | null): string {
+  const others = missing.filter(({ at_least }) => at_least === undefined);
+  const sentences =
+    others.length > 0 ? [`It lacks ${list(others.map(what))}${needed === null ? "" : `, which ${needed} needs`}.`] : [];
+  for (const { at_least, is } of missing) {
+    if (at_least === undefined) continue;
+    const own = is === undefined || is === "" ? "this one did not say its version" : `this one is ${is}`;
+    sentences.push(
+      `${needed === null ? "The task" : capital(needed)} needs an agent of version ${at_least} or newer; ${own}.`,
+    );
+  }
+  return sentences.join(" ");
+}
 
 function what({ kind, name }: Missing): string {
   switch (kind) {

@@ -19,7 +19,7 @@ const needs = (change: Partial<Needs> = {}): Needs => ({
 const worker = (id: number, change: Partial<WorkerDispatchState> = {}): WorkerDispatchState => ({
   id,
   hostname: `box${id}`,
-  offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false },
+  offer: { programs: { blender: "3.4.1" }, tags: [], allow_exec: false, allow_autoexec: false, version: "0.1.0" },
   takesWork: true,
   declined: new Map(),
   online: true,
@@ -55,17 +55,22 @@ const stateOf = (task: Open, change: Partial<TaskDispatchState> = {}): TaskDispa
   ...change,
 });
 
+const anyVersion = fc.constantFrom("0.1.0", "0.2.0");
+
 const anyTasks = fc
   .array(
     fc.record({
       priority: fc.integer({ min: 0, max: 2 }),
-      needs: fc.record({
-        type: fc.constant("blender_render"),
-        programs: fc.subarray(["blender", "ffmpeg"]),
-        tags: fc.subarray(["gpu"]),
-        allow_exec: fc.boolean(),
-        allow_autoexec: fc.boolean(),
-      }),
+      needs: fc
+        .record({
+          type: fc.constant("blender_render"),
+          programs: fc.subarray(["blender", "ffmpeg"]),
+          tags: fc.subarray(["gpu"]),
+          allow_exec: fc.boolean(),
+          allow_autoexec: fc.boolean(),
+          agent: fc.constantFrom(null, null, "0.2.0"),
+        })
+        .map(({ agent, ...rest }): Needs => ({ ...rest, ...(agent !== null && { agent }) })),
       blocklist: fc.array(
         fc.record({ worker_id: fc.integer({ min: 1, max: 3 }), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
         { maxLength: 2 },
@@ -82,6 +87,7 @@ const anyWorkers = fc
       tags: fc.subarray(["gpu"]),
       allow_exec: fc.boolean(),
       allow_autoexec: fc.boolean(),
+      version: anyVersion,
       whyNoWork: fc.constantFrom(null, null, null, "disabled" as const, "draining" as const, "offline" as const),
       online: fc.constantFrom(true, true, true, false),
       declined: fc.array(fc.tuple(fc.integer({ min: 1, max: 8 }), fc.integer({ min: NOW - 5, max: NOW + 5 })), {
@@ -91,9 +97,15 @@ const anyWorkers = fc
     { maxLength: 3 },
   )
   .map((workers): WorkerDispatchState[] =>
-    workers.map(({ programs, tags, allow_exec, allow_autoexec, whyNoWork, online, declined }, i) =>
+    workers.map(({ programs, tags, allow_exec, allow_autoexec, version, whyNoWork, online, declined }, i) =>
       worker(i + 1, {
-        offer: { programs: Object.fromEntries(programs.map((name) => [name, "1"])), tags, allow_exec, allow_autoexec },
+        offer: {
+          programs: Object.fromEntries(programs.map((name) => [name, "1"])),
+          tags,
+          allow_exec,
+          allow_autoexec,
+          version,
+        },
         takesWork: whyNoWork === null,
         whyNoWork,
         online,
@@ -171,6 +183,26 @@ describe("why", () => {
     ]);
     expect(lacking.workers[0]!.text).toBe(
       "It lacks the program blender, the tag gpu and permission to run commands (--allow-exec).",
+    );
+    const newer: Open = { ...mine, needs: needs({ agent: "0.2.0", tags: ["gpu"] }) };
+    const old = whyTaskWaits(
+      stateOf(newer),
+      [worker(1), worker(2, { offer: { ...worker(2).offer, tags: ["gpu"], version: "" } })],
+      groupsOf([newer]),
+      NOW,
+    );
+    expect(old.workers.map(({ missing, text }) => [missing.at(-1), text])).toEqual([
+      [
+        { kind: "program", name: "tablao", at_least: "0.2.0", is: "0.1.0" },
+        "It lacks the tag gpu. The task needs an agent of version 0.2.0 or newer; this one is 0.1.0.",
+      ],
+      [
+        { kind: "program", name: "tablao", at_least: "0.2.0", is: "" },
+        "The task needs an agent of version 0.2.0 or newer; this one did not say its version.",
+      ],
+    ]);
+    expect(whyWorkerWaits(worker(1), groupsOf([{ ...newer, needs: needs({ agent: "0.2.0" }) }]), NOW).text).toMatch(
+      /^Task \d+ needs an agent of version 0\.2\.0 or newer; this one is 0\.1\.0\.$/,
     );
     const kept: Open = { ...mine, needs: needs(), blocklist: [{ worker_id: 1, until_ms: NOW + 90_000 }] };
     const first: Open = { id: 9, priority: 60, needs: needs(), blocklist: [] };

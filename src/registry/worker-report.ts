@@ -41,7 +41,11 @@ export const MEASURED_FIELDS = ["update_frequent", "update_less_frequent"] as co
 export const REPORTED_FIELDS = [...INFO_FIELDS, ...MEASURED_FIELDS] as const;
 
 /** The offer of a worker, which dispatch compares with the needs of tasks. */
-export function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" | "grantedTags">): Offer {
+export function offerOf({
+  offered,
+  grantedTags,
+  version,
+}: Pick<WorkerRecord, "offered" | "grantedTags" | "version">): Offer {
   // A client of the 2015 protocol does not report its programs: it counts as having all of them.
   // Every agent has its own tool.
   const programs = offered.programs
@@ -52,6 +56,7 @@ export function offerOf({ offered, grantedTags }: Pick<WorkerRecord, "offered" |
     tags: [...grantedTags, ...offered.tags],
     allow_exec: offered.allow_exec,
     allow_autoexec: offered.allow_autoexec,
+    version,
   };
 }
 

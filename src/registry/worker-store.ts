@@ -39,6 +39,8 @@ export interface WorkerRecord {
   id: number;
   hostname: string;
   offered: Offered;
+  /** The version of its agent, as its info says; empty when it reported none. */
+  version: string;
   /** The tags of its join token; they stay whatever the worker reports. */
   grantedTags: string[];
   enabled: boolean;
@@ -58,6 +60,7 @@ type WorkerRow = {
   id: number;
   hostname: string;
   offer: string;
+  version: string | null;
   granted_tags: string;
   enabled: number;
   draining: number;
@@ -73,6 +76,7 @@ function recordOf(row: WorkerRow): WorkerRecord {
     id: row.id,
     hostname: row.hostname,
     offered: JSON.parse(row.offer) as Offered,
+    version: row.version ?? "",
     grantedTags: JSON.parse(row.granted_tags) as string[],
     enabled: row.enabled === 1,
     draining: row.draining === 1,
@@ -93,7 +97,7 @@ export class WorkerStore {
 
   loadAll(): WorkerRecord[] {
     const columns =
-      "id, hostname, offer, granted_tags, enabled, draining, said_rendering, assigned_task, registered_ms, contact_ms, left_ms";
+      "id, hostname, offer, info ->> '$.version' AS version, granted_tags, enabled, draining, said_rendering, assigned_task, registered_ms, contact_ms, left_ms";
     return all<WorkerRow>(this.#sql, `SELECT ${columns} FROM workers ORDER BY id`).map(recordOf);
   }
 

@@ -1,12 +1,13 @@
 /**
- * Uploads of inputs: many small ones, and a large one on a bad connection. Parts that have arrived
- * are not sent again.
+ * Uploads of inputs: many small ones, and a large one on a bad connection. Pieces that have
+ * arrived are not sent again.
  */
 import { createHash, randomFillSync } from "node:crypto";
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { PART_BYTES, partsSchema } from "../../src/protocol/file.ts";
+import { missingResultSchema, PART_BYTES } from "../../src/protocol/file.ts";
+import { piecesOfParts, pieceListText, type Piece } from "../../src/protocol/piece-list.ts";
 import { startCountingProxy } from "../support/counting-proxy.ts";
 import { endFarm, startAgent, startManager, startTablao, submit, tablao, untilStatus } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
@@ -15,27 +16,33 @@ import { until } from "../support/wait.ts";
 afterAll(endFarm);
 
 const MIB = 1024 * 1024;
-/** By default nine parts of 32 MiB and one of 12; `npm run test:long` uses a larger file. */
+/** By default nine pieces of 32 MiB and one of 12; `npm run test:long` uses a larger file. */
 const SIZE_MIB = Number(process.env["TABLAO_LARGE_MB"] ?? 300);
 const SIZE = SIZE_MIB * MIB;
-const PARTS = Math.ceil(SIZE / PART_BYTES);
 /** Time for an agent to fetch and hash these bytes: only ends a hang. */
 const FETCHED_WITHIN_MS = 120_000 + SIZE_MIB * 1_000;
 /** Bytes of all calls besides the file: hashes, settings, tokens. */
 const TALK_BYTES = 64 * 1024;
 
-/** A file of random bytes: no two parts are the same. Returns its hash. */
-function writeNoise(file: string): string {
+/** A file of random bytes: no two pieces are the same. Returns its hash and its pieces. */
+function writeNoise(file: string): { sha256: string; pieces: Piece[] } {
   const hash = createHash("sha256");
   const block = Buffer.alloc(4 * MIB);
   const to = openSync(file, "w");
+  const pieces: string[] = [];
+  let piece = createHash("sha256");
   for (let at = 0; at < SIZE; at += block.length) {
     randomFillSync(block);
-    hash.update(block);
-    writeSync(to, block);
+    const bytes = block.subarray(0, SIZE - at);
+    hash.update(bytes);
+    piece.update(bytes);
+    writeSync(to, bytes);
+    if ((at + block.length) % PART_BYTES !== 0 && at + block.length < SIZE) continue;
+    pieces.push(piece.digest("hex"));
+    piece = createHash("sha256");
   }
   closeSync(to);
-  return hash.digest("hex");
+  return { sha256: hash.digest("hex"), pieces: piecesOfParts(SIZE, pieces) };
 }
 
 test(`a ${SIZE_MIB} MB input, its upload killed in the middle, continues where it was; the same file again sends no bytes`, async () => {
@@ -43,45 +50,51 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, continues where i
   const blend = path.join(folder, "shot.blend");
   writeFileSync(blend, "BLENDER; it is the cache beside it that matters here");
   mkdirSync(path.join(folder, "cache"));
-  const sha256 = writeNoise(path.join(folder, "cache", "smoke.vdb"));
+  const { sha256, pieces } = writeNoise(path.join(folder, "cache", "smoke.vdb"));
   const manager = await startManager();
   const proxy = await startCountingProxy(manager.url);
   const through = { manager: { url: proxy.url, token: manager.token } };
   const args = ["submit", blend, "--include", path.join(folder, "cache"), "--frames", "1", "--paused"];
-  const arrived = async (): Promise<{ number: number; size: number }[]> =>
-    (await manager.client.call(partsSchema, "GET", `/assets/${sha256}/parts`)).parts;
+  const list = createHash("sha256").update(pieceListText(pieces)).digest("hex");
+  const arrived = async (): Promise<Piece[]> => {
+    const json = { sha256: pieces.map((piece) => piece.sha256) };
+    const { missing } = await manager.client.call(missingResultSchema, "POST", "/assets/missing", { json });
+    return pieces.filter((piece) => !missing.includes(piece.sha256));
+  };
 
-  // Three parts travel at a time: after five and a half, at least two of them are complete, and
+  // Three pieces travel at a time: after five and a half, at least two of them are complete, and
   // none of the next three.
   proxy.holdAfter(5.5 * PART_BYTES);
   const first = startTablao(through, ...args);
   await until(() => proxy.holding(), { what: "the upload is in the middle" });
-  await until(async () => (await arrived()).length >= 2, { what: "parts have arrived" });
+  await until(async () => (await arrived()).length >= 2, { what: "pieces have arrived" });
   expect((await first.end("SIGKILL")).signal).toBe("SIGKILL");
   // A proxy whose buffers are full does not notice the end of its client.
   proxy.cut();
   await until(() => proxy.seen.every((request) => request.over), { what: "every call has ended" });
-  // A part that was cut off does not count as arrived.
+  // A piece that was cut off does not count as arrived.
   const there = await arrived();
   expect(there.length).toBeGreaterThanOrEqual(2);
   expect(there.length).toBeLessThanOrEqual(5);
-  expect(there.every((part) => part.size === PART_BYTES)).toBe(true);
+  expect(there.every((piece) => piece.size === PART_BYTES)).toBe(true);
 
   proxy.reset();
   const second = await tablao(through, ...args);
   expect(second).toMatchObject({ code: 0 });
-  const puts = proxy.seen.filter((request) => request.method === "PUT" && request.path.includes(sha256));
-  const numbers = puts.map((request) => Number(/parts\/(\d+)$/.exec(request.path)?.[1])).toSorted((a, b) => a - b);
-  const known = new Set(there.map((part) => part.number));
-  // Each part at most once, and none that had arrived. The agent's hash below shows that the parts
-  // make the whole file.
-  expect(numbers).toEqual([...new Set(numbers)]);
-  expect(numbers.filter((number) => known.has(number))).toEqual([]);
-  const sizes = numbers.map((number) => (number === PARTS ? SIZE - (PARTS - 1) * PART_BYTES : PART_BYTES));
-  const missing = sizes.reduce((sum, size) => sum + size, 0);
-  expect(puts.reduce((sum, request) => sum + request.bytes, 0)).toBe(missing);
-  expect(proxy.bytes()).toBeLessThan(missing + TALK_BYTES);
-  expect(await arrived()).toEqual([]);
+  const puts = proxy.seen.filter((request) => request.method === "PUT");
+  const sent = puts.filter((request) => pieces.some((piece) => request.path === `/assets/${piece.sha256}`));
+  // Each piece once, and none that had arrived; then their list. The agent's hash below shows that
+  // the pieces make the whole file.
+  const missing = pieces.filter((piece) => !there.includes(piece));
+  expect(sent.map((request) => request.path).toSorted()).toEqual(
+    missing.map((piece) => `/assets/${piece.sha256}`).toSorted(),
+  );
+  const bytes = missing.reduce((sum, { size }) => sum + size, 0);
+  expect(sent.reduce((sum, request) => sum + request.bytes, 0)).toBe(bytes);
+  expect(puts.at(-1)!.path).toBe(`/assets/${list}/pieces`);
+  expect(proxy.bytes()).toBeLessThan(bytes + TALK_BYTES);
+  expect(proxy.seen.filter(({ path: at }) => /parts|assemble/.test(at))).toEqual([]);
+  expect(await arrived()).toEqual(pieces);
 
   proxy.reset();
   const third = await tablao(through, ...args);
@@ -93,7 +106,7 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, continues where i
 
   // The file is usable: an agent that has none of it gets all of it, undamaged.
   await startAgent(manager, { name: "fetcher", args: ["--allow-exec"] });
-  const assets = [{ path: "cache/smoke.vdb", sha256, size: SIZE }];
+  const assets = [{ path: "cache/smoke.vdb", sha256: list, size: SIZE, pieces: true }];
   const settings = { program: "sha256sum", args: ["{in:cache/smoke.vdb}"], assets };
   const id = await submit(manager, "--type", "exec", "--settings", JSON.stringify(settings));
   expect(await untilStatus(manager, id, ["completed", "failed"], FETCHED_WITHIN_MS)).toMatchObject({

@@ -226,6 +226,25 @@ describe("workers", () => {
     expect(await written(3)).toBe(1);
   });
 
+  it("P8: are given a task with a piece list only in a version that reads it, over evictions and an update of the agent", async () => {
+    const registry = newRegistry();
+    const evicted = evicting(registry);
+    await evicted.report(report(1, { needs: { ...BLENDER, agent: "0.2.0" } }));
+    await evicted.report(report(2, { priority: 10 }));
+    const silent = await newWorker(evicted, "silent");
+    const old = await newWorker(evicted, "old", { version: "0.1.0" });
+    const current = await newWorker(evicted, "current", { version: "0.2.0" });
+    expect([await ask(evicted, silent.id), await ask(evicted, old.id), await ask(evicted, current.id)]).toEqual([
+      2, 2, 1,
+    ]);
+    const why = await evicted.whyTask(1, []);
+    expect(why.ok && why.value.workers.find((hold) => hold.worker_id === old.id)!.text).toBe(
+      "The task needs an agent of version 0.2.0 or newer; this one is 0.1.0.",
+    );
+    await patch(evicted, old.id, { version: "0.2.1" });
+    expect(await ask(evicted, old.id)).toBe(1);
+  });
+
   it("of 2015 say `rendering` and `available`, report no programs, and are shown correctly", async () => {
     const registry = newRegistry();
     const registered = await registry.registerWorker({ hostname: "old", system: "Darwin 14.1.0" }, ADMIN, "127.0.0.1");

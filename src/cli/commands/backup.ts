@@ -193,10 +193,16 @@ class Backup {
 
   async #fetch(from: string, sha256: string, size: number): Promise<void> {
     if (this.#have.has(sha256)) return;
-    const { received } = await downloadTo(this.#client, this.#folder.file(sha256), from, sha256, {
-      size,
-      retryForMs: RETRY_FOR_MS,
-    });
+    const { received } = await downloadTo(
+      this.#client,
+      this.#folder.file(sha256),
+      from,
+      { sha256 },
+      {
+        size,
+        retryForMs: RETRY_FOR_MS,
+      },
+    );
     this.#received += received;
     this.#have.set(sha256, size);
   }

@@ -126,7 +126,7 @@ async function download(command: Command, id: number, dir: string): Promise<void
           `${results.length} of ${count(files.length, "file")}, ${bytes(moved.total)} of ${bytes(total)}`,
         );
       };
-      const { received } = await downloadTo(client, to, `/tasks/${id}/frames/${file.frame}/file`, file.sha256, {
+      const { received } = await downloadTo(client, to, `/tasks/${id}/frames/${file.frame}/file`, file, {
         onProgress,
         retryForMs: RETRY_FOR_MS,
       });

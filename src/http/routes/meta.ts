@@ -3,6 +3,7 @@
  */
 import { z } from "zod";
 import { ok } from "../../lib/result.ts";
+import { healthSchema } from "../../protocol/health.ts";
 import { openApiDocument } from "../../protocol/openapi.ts";
 import { PROBLEMS, problemType, type ProblemCode } from "../../protocol/problem.ts";
 import { VERSION } from "../../protocol/version.ts";
@@ -11,7 +12,6 @@ import { defineRoute, type Route } from "../server/route.ts";
 
 const common = { method: "GET", tag: "manager", who: "anyone" } as const;
 
-const healthSchema = z.object({ status: z.literal("ok"), version: z.string() }).meta({ id: "Health" });
 const problemKindSchema = z
   .object({ type: z.string(), code: z.string(), status: z.int(), title: z.string() })
   .meta({ id: "ProblemKind" });
