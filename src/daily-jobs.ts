@@ -1,7 +1,9 @@
 /** What the daily cron trigger does (`triggers` in wrangler.toml). */
 import { tendInputIndex } from "./files/fill-input-index.ts";
+import { sweepAtNight, type SweepProgress } from "./files/input-sweep.ts";
 import { sweepStaleUploads } from "./files/sweep.ts";
 import { tidyHistory } from "./history/retention.ts";
+import { sweepDependencies, unusedInputsDays } from "./http/unused-inputs.ts";
 import { messageOf } from "./lib/errors.ts";
 import { keepDaysOf } from "./protocol/setting-rules.ts";
 import { deleteExpired } from "./retention-job.ts";
@@ -11,9 +13,9 @@ import { wakeTasks } from "./wake-tasks.ts";
 
 /**
  * Delete uploads that were begun and never finished, take care of the history, complete the index of
- * inputs, have tasks of earlier releases count what they store, and delete the tasks that have
- * expired. A job that fails keeps no other from its work. Throws in the end, so that the platform
- * shows it.
+ * inputs, have tasks of earlier releases count what they store, and delete tasks that have expired and
+ * inputs that nothing uses. A job that fails keeps no other from its work. Throws in the end, so that
+ * the platform shows it.
  */
 export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
   const failures = [
@@ -25,8 +27,17 @@ export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
     await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
     await failureOf("stored bytes", () => countOldTasks(env)),
     await failureOf("retention", () => deleteExpired(env)),
+    await failureOf("unused inputs", () => sweepUnusedInputs(env)),
   ].filter((failure) => failure !== null);
   if (failures.length > 0) throw new Error(failures.join("; "));
+}
+
+/** Delete inputs that nothing has used for as long as the farm's setting says. */
+async function sweepUnusedInputs(env: Env): Promise<Partial<SweepProgress>> {
+  const days = await unusedInputsDays(env);
+  if (days === null) return { held: "the setting keeps them for ever" };
+  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+  return await sweepAtNight(sweepDependencies(env), { days, deletes: true }, sleep);
 }
 
 /**

@@ -53,6 +53,7 @@ function program(): Command {
   addTokens(tablao);
   addSettings(tablao);
   addSignIn(tablao);
+  addPrune(tablao);
   addBackup(tablao);
   addRestore(tablao);
   return tablao;

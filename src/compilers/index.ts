@@ -5,7 +5,7 @@
 import { err, ok, type Result } from "../lib/result.ts";
 import { PARSER_NAMES } from "../protocol/constants.ts";
 import { PIECES_SINCE } from "../protocol/piece-list.ts";
-import type { Plan, Platform } from "../protocol/plan.ts";
+import type { Input, Plan, Platform } from "../protocol/plan.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { blenderRender } from "./blender-render.ts";
@@ -142,6 +142,13 @@ export function planFor(
   const compiler = findCompiler(type);
   if (!compiler) throw new Error(`no compiler for the stored task type '${type}'`);
   return Object.assign(compiler.plan(settings, frames, platform), { parser });
+}
+
+/** The inputs that stored settings name. Throws for a type without a compiler: that is a bug. */
+export function inputsOf(type: string, settings: Record<string, unknown>): readonly Input[] {
+  const compiler = findCompiler(type);
+  if (!compiler) throw new Error(`no compiler for the stored task type '${type}'`);
+  return compiler.describe(settings).inputs;
 }
 
 /** What a compiled task needs of its workers. `tags` are the submission's. */

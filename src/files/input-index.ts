@@ -1,10 +1,14 @@
 /**
- * SQL of the index of inputs in D1 (`schema/0003_inputs.sql`, `0004_piece_lists.sql`). An input is written to R2 first, and
- * then to the index. So the index may lack an input that is stored, and never names one that is
- * not.
+ * SQL of the index of inputs in D1 (`schema/0003_inputs.sql`, `0004_piece_lists.sql`). An input is
+ * written to R2 first, and then to the index. So the index may lack an input that is stored.
  *
- * A row whose input a sweep is about to delete says so by `deleting_until_ms`. This release deletes
- * no inputs; it reads the column, so that a manager can be rolled back to it from one that does.
+ * A row is live, and then its input is stored, or it is being deleted: `deleting_until_ms` says
+ * until when a sweep may delete the object (decision 021), or, in the past, when it last could.
+ * Statements of the sweep itself are in `input-sweep-store.ts`.
+ *
+ * The row of a piece list names its pieces (decision 020). A piece is never less recently used than a
+ * live list that names it: the sweep relies on it, and so whatever writes `used_ms` of a list writes
+ * that of its pieces.
  */
 import { chunksOf } from "../lib/chunks.ts";
 import { messageOf } from "../lib/errors.ts";
@@ -21,8 +25,6 @@ export interface InputStorage {
 export interface StoredInput {
   sha256: string;
   size: number;
-  /** When it was stored, where that is not now. */
-  stored_ms?: number;
   /**
    * Of a piece list: the hashes of its pieces. The row then keeps them from being swept. It does not
    * say that they are stored: `recordPieceList` does.
@@ -36,6 +38,15 @@ export interface InputSizes {
   size: number;
   /** Of a piece list: bytes of the whole file. Null when it is not known to be one. */
   whole: number | null;
+}
+
+/** An input that was seen in the bucket, or put there. */
+export interface SeenInput extends StoredInput {
+  /**
+   * The object was there at this instant, or later. A deletion that may have come after it counts
+   * more.
+   */
+  stored_ms: number;
 }
 
 /**
@@ -54,6 +65,11 @@ const INPUTS_PER_STATEMENT = 5_000;
  * their rows again; a sweep must spare inputs for longer than this.
  */
 const REFRESH_AFTER_MS = 86_400_000;
+/**
+ * How far the clocks of two Workers may differ. Without it, an object that was seen just before its
+ * deletion could count as seen after it.
+ */
+export const CLOCK_MS = 5_000;
 
 // The cross join keeps the order: for each hash one look-up by the primary key. The other way round
 // it would read the whole index.
@@ -63,21 +79,21 @@ const LOOK_UP = `
 
 const READ_FILL = "SELECT after, complete FROM inputs_fill WHERE id = 1";
 
-// A row that is being deleted stays as it is until the sweep may not delete any more. Rows that are
-// not returned are those. When its time is over, nobody knows whether its pieces are there.
+// A row that is being deleted becomes live again only when the object was seen after the last
+// instant at which it could be deleted. Rows that are not returned are the others. Nobody knows then
+// whether its pieces are there, so it is no piece list until somebody has looked.
 const ON_CONFLICT = `
-  ON CONFLICT (sha256) DO UPDATE SET size = excluded.size, used_ms = excluded.used_ms, deleting_until_ms = NULL,
+  ON CONFLICT (sha256) DO UPDATE
+  SET size = excluded.size, used_ms = max(inputs.used_ms, excluded.used_ms), deleting_until_ms = NULL,
     whole_size = coalesce(excluded.whole_size, iif(inputs.deleting_until_ms IS NULL, inputs.whole_size, NULL)),
     pieces = coalesce(excluded.pieces, iif(inputs.deleting_until_ms IS NULL, inputs.pieces, NULL))
-  WHERE inputs.deleting_until_ms IS NULL OR inputs.deleting_until_ms < ?2
+  WHERE inputs.deleting_until_ms IS NULL OR inputs.deleting_until_ms < excluded.stored_ms - ${CLOCK_MS}
   RETURNING sha256`;
 
-// A piece is never unused for longer than a list that names it: a sweep would take it from the list.
-// So the pieces of the lists among these inputs are written, too.
+// The second part are the pieces of the lists among these inputs.
 const RECORD = `
   INSERT INTO inputs (sha256, size, stored_ms, used_ms, pieces)
-  SELECT value ->> 'sha256', value ->> 'size', coalesce(value ->> 'stored_ms', ?2), ?2, value -> 'pieces'
-  FROM json_each(?1)
+  SELECT value ->> 'sha256', value ->> 'size', value ->> 'stored_ms', ?2, value -> 'pieces' FROM json_each(?1)
   UNION ALL
   SELECT piece.sha256, piece.size, piece.stored_ms, ?2, NULL
   FROM json_each(?1) AS asked
@@ -86,31 +102,38 @@ const RECORD = `
   CROSS JOIN inputs AS piece ON piece.sha256 = named.value AND piece.deleting_until_ms IS NULL
   WHERE true ${ON_CONFLICT}`;
 
-const LACKS_A_PIECE = (pieces: string): string => `
-  EXISTS (SELECT 1 FROM json_each(${pieces}) AS named LEFT JOIN inputs AS piece ON piece.sha256 = named.value
-    WHERE piece.sha256 IS NULL OR piece.deleting_until_ms IS NOT NULL)`;
-
-// Only while all its pieces have live rows.
+// Only while all its pieces have live rows. ?6: when the list was seen in the bucket.
 const RECORD_LIST = `
   INSERT INTO inputs (sha256, size, stored_ms, used_ms, whole_size, pieces)
-  SELECT ?1, ?3, ?2, ?2, ?4, ?5 WHERE NOT ${LACKS_A_PIECE("?5")} ${ON_CONFLICT}`;
+  SELECT ?1, ?3, ?6, ?2, ?4, ?5 WHERE NOT EXISTS (
+    SELECT 1 FROM json_each(?5) AS named LEFT JOIN inputs AS piece ON piece.sha256 = named.value
+    WHERE piece.sha256 IS NULL OR piece.deleting_until_ms IS NOT NULL
+  ) ${ON_CONFLICT}`;
 
-// Of a list all pieces, or not even the list. The table names the pieces of a list that was found in
-// the bucket before they are in the table themselves.
+// ?3: inputs that were used since then stay as they are. ?4: when the inputs were seen in the bucket;
+// a row that could be deleted until before then is live again.
 const REFRESH = `
-  UPDATE inputs SET used_ms = ?2
-  WHERE deleting_until_ms IS NULL AND sha256 IN (
-    SELECT value FROM json_each(?1)
-    UNION
-    SELECT named.value FROM json_each(?1) AS asked
-    CROSS JOIN inputs AS list ON list.sha256 = asked.value AND list.deleting_until_ms IS NULL
-    CROSS JOIN json_each(list.pieces) AS named
-  ) AND (pieces IS NULL OR NOT ${LACKS_A_PIECE("inputs.pieces")})
+  UPDATE inputs SET used_ms = max(used_ms, ?2), deleting_until_ms = NULL
+  WHERE (deleting_until_ms IS NULL OR deleting_until_ms < ?4 - ${CLOCK_MS}) AND sha256 IN (
+    SELECT old.sha256 FROM json_each(?1) AS asked CROSS JOIN inputs AS old ON old.sha256 = asked.value
+      WHERE old.used_ms < ?3
+    UNION ALL
+    SELECT piece.value FROM json_each(?1) AS asked CROSS JOIN inputs AS list ON list.sha256 = asked.value
+      CROSS JOIN json_each(list.pieces) AS piece
+      WHERE list.used_ms < ?3 AND (list.deleting_until_ms IS NULL OR list.deleting_until_ms < ?4 - ${CLOCK_MS})
+  )
   RETURNING sha256`;
+/** As a bound value of REFRESH: no row is too recently used, or no input was seen. */
+const ALL = Number.MAX_SAFE_INTEGER;
+const UNSEEN = 0;
 
 const FILL = `
   INSERT OR IGNORE INTO inputs (sha256, size, stored_ms, used_ms, pieces)
   SELECT value ->> 'sha256', value ->> 'size', value ->> 'stored_ms', ?2, value -> 'pieces' FROM json_each(?1)`;
+
+const WITHOUT_PIECES = `
+  SELECT asked.value AS sha256 FROM json_each(?1) AS asked LEFT JOIN inputs ON inputs.sha256 = asked.value
+  WHERE inputs.pieces IS NULL`;
 
 // The condition keeps two runs at once from moving the mark back.
 const MOVE_FILL = "UPDATE inputs_fill SET after = ?2, complete = ?3 WHERE id = 1 AND after = ?1 AND complete = 0";
@@ -121,6 +144,10 @@ export interface IndexAnswer {
   sizes: Map<string, InputSizes>;
   /** Those that a sweep may be deleting at this moment. */
   deleting: Set<string>;
+  /**
+   * Those whose deletion is over, or was given up: the index does not know whether they are there.
+   */
+  unsure: Set<string>;
   /** Those of `sizes` whose `used_ms` is old. */
   toRefresh: string[];
   /** Whether every input of the bucket had a row when the index was filled. */
@@ -142,13 +169,13 @@ export async function lookUpInputs(db: D1Database, hashes: readonly string[], no
   const answer: IndexAnswer = {
     sizes: new Map(),
     deleting: new Set(),
+    unsure: new Set(),
     toRefresh: [],
     complete: fillOf(fill!).complete,
   };
   for (const row of found.flatMap(({ results }) => results as LookUpRow[])) {
     if (row.deleting_until_ms !== null) {
-      // When that time is over, the index does not know whether the input is there.
-      if (row.deleting_until_ms >= nowMs) answer.deleting.add(row.sha256);
+      (row.deleting_until_ms < nowMs - CLOCK_MS ? answer.unsure : answer.deleting).add(row.sha256);
       continue;
     }
     answer.sizes.set(row.sha256, { size: row.size, whole: row.whole_size });
@@ -158,50 +185,55 @@ export async function lookUpInputs(db: D1Database, hashes: readonly string[], no
 }
 
 /**
- * Put inputs that are stored into the index. Answers with the hashes of those that are in it now:
- * all but those that a sweep may be deleting. Rejects when D1 does not answer.
+ * Put inputs that are stored into the index. Answers with the hashes of those that are live in it
+ * now: all but those that may have been deleted since they were seen. Rejects when D1 does not
+ * answer.
  */
-export async function recordInputs(
-  db: D1Database,
-  inputs: readonly StoredInput[],
-  nowMs: number,
-): Promise<Set<string>> {
-  const statements = boundTexts(inputs).map((some) => db.prepare(RECORD).bind(some, nowMs));
-  return await hashesFrom(db, [...statements, ...refreshOfLists(db, inputs, nowMs)]);
+export async function recordInputs(db: D1Database, inputs: readonly SeenInput[], nowMs: number): Promise<Set<string>> {
+  const recording = boundTexts(inputs).map((some) => db.prepare(RECORD).bind(some, nowMs));
+  const answers = await within(D1_TIMEOUT_MS, db.batch([...recording, ...refreshmentsOfLists(db, inputs, nowMs)]));
+  return hashesIn(answers.slice(0, recording.length));
+}
+
+/** A piece list whose pieces are stored. */
+export interface StoredPieceList {
+  sha256: string;
+  /** Bytes of the list. */
+  size: number;
+  pieces: readonly Piece[];
 }
 
 /**
- * Put a piece list into the index, whose pieces are stored. Answers whether it is in it now: not
- * when a sweep may be deleting it, or one of its pieces. Rejects when D1 does not answer.
+ * Put a piece list into the index; it and its pieces were seen in the bucket at `seenMs` or later.
+ * Answers whether it is in it now: not when it or one of its pieces may have been deleted since then.
+ * Rejects when D1 does not answer.
  */
 export async function recordPieceList(
   db: D1Database,
-  list: { sha256: string; size: number; pieces: readonly Piece[] },
+  { sha256, size, pieces }: StoredPieceList,
+  seenMs: number,
   nowMs: number,
 ): Promise<boolean> {
-  const { sha256, size, pieces } = list;
+  const seen = JSON.stringify(pieces.map((piece) => ({ ...piece, stored_ms: seenMs })));
   const names = JSON.stringify(pieces.map((piece) => piece.sha256));
-  const recorded = await hashesFrom(db, [
-    db.prepare(RECORD).bind(JSON.stringify(pieces), nowMs),
-    db.prepare(RECORD_LIST).bind(sha256, nowMs, size, bytesOfPieces(pieces), names),
-  ]);
-  return recorded.has(sha256);
-}
-
-/**
- * Note that these inputs, and the pieces of the lists among them, are used. Answers with the hashes of those that are still there: a sweep
- * may have begun to delete one since it was looked up. Rejects when D1 does not answer.
- */
-export async function refreshInputs(db: D1Database, hashes: readonly string[], nowMs: number): Promise<Set<string>> {
-  const statements = chunksOf(hashes, INPUTS_PER_STATEMENT).map((some) =>
-    db.prepare(REFRESH).bind(JSON.stringify(some), nowMs),
+  const [, recorded] = await within(
+    D1_TIMEOUT_MS,
+    db.batch([
+      db.prepare(RECORD).bind(seen, nowMs),
+      db.prepare(RECORD_LIST).bind(sha256, nowMs, size, bytesOfPieces(pieces), names, seenMs),
+    ]),
   );
-  return await hashesFrom(db, statements);
+  return hashesIn([recorded!]).has(sha256);
 }
 
-/**
- * The inputs as JSON, in texts that D1 takes as one bound value each. A piece list may take 67 kB.
- */
+/** Those of these piece lists whose rows do not name their pieces. Rejects when D1 does. */
+export async function listsWithoutPieces(db: D1Database, lists: readonly string[]): Promise<string[]> {
+  if (lists.length === 0) return [];
+  const [answer] = await db.batch([db.prepare(WITHOUT_PIECES).bind(JSON.stringify(lists))]);
+  return [...hashesIn([answer!])];
+}
+
+/** The inputs as JSON, in texts that D1 takes as one bound value each. A piece list may take 67 kB. */
 function boundTexts(inputs: readonly StoredInput[]): string[] {
   const weight = ({ pieces }: StoredInput): number => 1 + (pieces?.length ?? 0) / 2;
   const texts: string[] = [];
@@ -219,15 +251,54 @@ function boundTexts(inputs: readonly StoredInput[]): string[] {
 }
 
 /** The pieces of new lists among these inputs may have had rows for a long time. */
-function refreshOfLists(db: D1Database, inputs: readonly StoredInput[], nowMs: number): D1PreparedStatement[] {
+function refreshmentsOfLists(db: D1Database, inputs: readonly StoredInput[], nowMs: number): D1PreparedStatement[] {
   const lists = inputs.filter(({ pieces }) => pieces !== undefined).map(({ sha256 }) => sha256);
-  return lists.length > 0 ? [db.prepare(REFRESH).bind(JSON.stringify(lists), nowMs)] : [];
+  return refreshments(db, lists, nowMs, ALL, UNSEEN);
 }
 
-/** The hashes that the statements return. */
-async function hashesFrom(db: D1Database, statements: D1PreparedStatement[]): Promise<Set<string>> {
-  const answers = await within(D1_TIMEOUT_MS, db.batch<{ sha256: string }>(statements));
-  return new Set(answers.flatMap(({ results }) => results.map(({ sha256 }) => sha256)));
+/**
+ * Note that these inputs are used, and the pieces of those that are piece lists. Answers with the
+ * hashes of those that are still there: a sweep may have begun to delete one since it was looked
+ * up. Rejects when D1 does not answer.
+ */
+export async function refreshInputs(db: D1Database, hashes: readonly string[], nowMs: number): Promise<Set<string>> {
+  return hashesIn(await within(D1_TIMEOUT_MS, db.batch(refreshments(db, hashes, nowMs, ALL, UNSEEN))));
+}
+
+/** The same late: of inputs that were seen in the bucket, and used, at `seenMs`. */
+export async function refreshSeen(
+  db: D1Database,
+  hashes: readonly string[],
+  seenMs: number,
+  nowMs: number,
+): Promise<void> {
+  await db.batch(refreshments(db, hashes, nowMs, ALL, seenMs));
+}
+
+/** Statements that note that a task names these inputs, where that was last noted more than a day ago. */
+export function markings(db: D1Database, hashes: readonly string[], nowMs: number): D1PreparedStatement[] {
+  return refreshments(db, hashes, nowMs, nowMs - REFRESH_AFTER_MS, UNSEEN);
+}
+
+function refreshments(
+  db: D1Database,
+  hashes: readonly string[],
+  nowMs: number,
+  beforeMs: number,
+  seenMs: number,
+): D1PreparedStatement[] {
+  return chunksOf(hashes, INPUTS_PER_STATEMENT).map((some) =>
+    db.prepare(REFRESH).bind(JSON.stringify(some), nowMs, beforeMs, seenMs),
+  );
+}
+
+interface HashRow {
+  sha256: string;
+}
+
+/** The hashes that statements have returned. */
+function hashesIn(answers: readonly D1Result[]): Set<string> {
+  return new Set(answers.flatMap(({ results }) => (results as HashRow[]).map(({ sha256 }) => sha256)));
 }
 
 /** How far the index is filled: see `inputs_fill`. */
@@ -249,14 +320,14 @@ export async function readFill(db: D1Database): Promise<Fill> {
  */
 export async function fillPage(
   db: D1Database,
-  page: readonly StoredInput[],
+  page: readonly SeenInput[],
   from: Fill,
   to: Fill,
   nowMs: number,
 ): Promise<Fill> {
   const results = await db.batch([
     ...boundTexts(page).map((some) => db.prepare(FILL).bind(some, nowMs)),
-    ...refreshOfLists(db, page, nowMs),
+    ...refreshmentsOfLists(db, page, nowMs),
     db.prepare(MOVE_FILL).bind(from.after, to.after, Number(to.complete)),
     db.prepare(READ_FILL),
   ]);

@@ -6,7 +6,9 @@
  * - `parts/<key>/<upload>/…`: the parts of the large file with that key
  * - `uploads/<key>`: the record of an upload in parts that is not finished
  * - `unindexed/<sha256>`: an input whose row in the index of inputs could not be written yet
- * - `farm/…`: what the watchdog looks for (`open-marker.ts`)
+ * - `used/…`: a note that inputs are used, which the index could not take (`use-notes.ts`)
+ * - `farm/…`: what the watchdog looks for (`open-marker.ts`), and whether a sweep may be deleting
+ *   inputs (`sweep-marker.ts`)
  */
 
 /** Records of unfinished uploads, which the daily sweep lists. */
@@ -22,6 +24,9 @@ export function assetKey(sha256: string): string {
 
 /** Markers of inputs that are stored and not in the index (`stored-inputs.ts`). */
 export const UNINDEXED_PREFIX = "unindexed/";
+
+/** Notes of use that the index could not take. */
+export const USED_PREFIX = "used/";
 
 /** The marker of an input that is not in the index. */
 export function unindexedKey(sha256: string): string {

@@ -5,7 +5,7 @@
 import { attemptPrefix, partPlace, partsPrefix, taskPrefix, uploadKey, UPLOADS_PREFIX } from "./keys.ts";
 import { uploadIn } from "./manifest.ts";
 import { deleteKeys } from "./store.ts";
-import { STALE_UPLOAD_MS, SWEEP_MARGIN_MS } from "./upload-record.ts";
+import { currentUpload, STALE_UPLOAD_MS, SWEEP_MARGIN_MS } from "./upload-record.ts";
 
 /** R2 lists and deletes at most 1,000 objects a call. */
 const PAGE = 1_000;
@@ -112,6 +112,21 @@ async function sweepUpload(
   const record = await bucket.head(key);
   if (record && record.uploaded.getTime() < nowMs - STALE_UPLOAD_MS) await bucket.delete(key);
   return { ...parts, deleted: parts.deleted + 1 };
+}
+
+/**
+ * Delete the parts of a large file that is deleted. Parts of an upload that is under way stay, and
+ * those of a file that has come again.
+ */
+export async function sweepOldParts(bucket: R2Bucket, target: string, nowMs: number): Promise<void> {
+  // In this order, because a call that finishes a file deletes the record last.
+  const current = await currentUpload(bucket, target, nowMs);
+  const file = await bucket.head(target);
+  const keep = new Set([current?.upload, file ? uploadIn(file) : undefined]);
+  // The parts of an upload that has begun since are younger.
+  const isOrphan = ({ key, uploaded }: R2Object): boolean =>
+    !keep.has(partPlace(key).upload) && uploaded.getTime() < nowMs - (STALE_UPLOAD_MS - SWEEP_MARGIN_MS);
+  await sweepPrefix(bucket, partsPrefix(target), Infinity, isOrphan);
 }
 
 /**

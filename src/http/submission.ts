@@ -168,7 +168,7 @@ async function missingByField(env: Env, wanted: readonly { task: number; field: 
 async function missingAssets(env: Env, inputs: readonly Input[]): Promise<Result<FieldError[], Refusal>> {
   const hashes = [...new Set(inputs.map(({ sha256 }) => sha256))];
   const lists = new Set(inputs.filter(({ pieces }) => pieces).map(({ sha256 }) => sha256));
-  const sizes = await sizesOfInputs(env, hashes, Date.now(), lists);
+  const sizes = await sizesOfInputs(env, hashes, Date.now, lists);
   if (!sizes.ok) return sizes;
   const errors = inputs.flatMap((input, index): FieldError[] => {
     const message = whyNotThere(input, sizes.value.get(input.sha256));

@@ -9,8 +9,8 @@ const TRIGGERS = [
   { cron: WATCH_CRON, everyMs: 5 * 60_000 },
   { cron: "daily", everyMs: 86_400_000 },
 ];
-/** A run that hangs must not keep a connection for ever. */
-const WITHIN_MS = 60_000;
+/** A run that hangs must not keep a connection for ever. A night with a sweep of inputs waits for two minutes. */
+const WITHIN_MS = 15 * 60_000;
 
 /** Run the triggers of the manager at `url` until the answered function is called. */
 export function startCron(url: string): () => void {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { checkPreset } from "../compilers/presets.ts";
-import { checkSetting, DEFAULTS, keepDaysOf } from "./setting-rules.ts";
+import { checkSetting, DEFAULTS, keepDaysOf, unusedInputsDaysOf } from "./setting-rules.ts";
 
 const fieldsOf = (name: string, value: unknown) => checkSetting(name, value, checkPreset).map((error) => error.field);
 
@@ -17,6 +17,8 @@ describe("settings", () => {
     ["history_days", 36_500],
     ["history_days", "forever"],
     ["history_days", null],
+    ["unused_inputs_days", 7],
+    ["unused_inputs_days", "forever"],
   ])("take %s = %j", (name, value) => {
     expect(fieldsOf(name, value)).toEqual([]);
   });
@@ -32,6 +34,9 @@ describe("settings", () => {
     ["history_days", "30"],
     ["history_days", 0],
     ["history_days", false],
+    ["unused_inputs_days", 6],
+    ["unused_inputs_days", 36_501],
+    ["unused_inputs_days", "never"],
     ["blender_path_win", 3],
     ["blender_path_osx", {}],
     ["render.final", "fast"],
@@ -40,7 +45,7 @@ describe("settings", () => {
     expect(fieldsOf(name, value)).toEqual([name]);
   });
 
-  it("P14: delete events after the days that they say, and never for a value that is no rule", () => {
+  it("P14: delete events and inputs after the days that they say, and never for a value that is no rule", () => {
     expect([7, 365, "forever", 0, 3, null, undefined, "30"].map(keepDaysOf)).toEqual([
       7,
       365,
@@ -52,6 +57,8 @@ describe("settings", () => {
       null,
     ]);
     expect(keepDaysOf(DEFAULTS["history_days"])).toBe(90);
+    expect([7, 6, "forever", null, 30.5].map(unusedInputsDaysOf)).toEqual([7, null, null, null, null]);
+    expect(unusedInputsDaysOf(DEFAULTS["unused_inputs_days"])).toBe(30);
   });
 
   it("P10: name the wrong field of a preset", () => {

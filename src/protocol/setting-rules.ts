@@ -15,11 +15,20 @@ const HISTORY_DAYS = 90;
  */
 const MIN_HISTORY_DAYS = 7;
 const MAX_HISTORY_DAYS = 36_500;
+/** For how many days inputs are kept that no task names. A scene is often rendered again after weeks. */
+const UNUSED_INPUTS_DAYS = 30;
+/**
+ * That an input is used is noted once a day, and a submission is checked before its task exists. With
+ * fewer days than these a sweep could take what was just asked about (decision 021).
+ */
+export const MIN_UNUSED_INPUTS_DAYS = 7;
+export const MAX_UNUSED_INPUTS_DAYS = 36_500;
 
 /**
  * The values of known names that are not set. `lease_s` is in seconds. `history_days`: for how many
  * days single events are kept, or `forever`; totals are always kept. The two of retention: after how
- * many days tasks that have ended are deleted (`retention.ts`). The paths are settings of
+ * many days tasks that have ended are deleted (`retention.ts`). `unused_inputs_days`: inputs that no
+ * task names are deleted when nothing has used them for so many days, or `forever`. The paths are settings of
  * the 2015 protocol; an empty path means that each worker uses the path that it found itself.
  * Without a name here, `GET /settings` of a new farm does not list it.
  */
@@ -28,9 +37,21 @@ export const DEFAULTS: Readonly<Record<string, unknown>> = {
   history_days: HISTORY_DAYS,
   retention_days: FOREVER,
   retention_after_download_days: FOREVER,
+  unused_inputs_days: UNUSED_INPUTS_DAYS,
   blender_path_linux: "",
   blender_path_win: "",
   blender_path_osx: "",
+};
+
+interface Limits {
+  min: number;
+  max: number;
+}
+
+/** Settings that are days, or `forever`. */
+const DAYS: Readonly<Record<string, Limits>> = {
+  history_days: { min: MIN_HISTORY_DAYS, max: MAX_HISTORY_DAYS },
+  unused_inputs_days: { min: MIN_UNUSED_INPUTS_DAYS, max: MAX_UNUSED_INPUTS_DAYS },
 };
 
 /**
@@ -54,8 +75,9 @@ export function checkSetting(
   if (name === "lease_s" && !(Number.isInteger(value) && (value as number) >= 5 && (value as number) <= 86_400)) {
     return [{ field: name, message: "must be a whole number of seconds from 5 to 86400" }];
   }
-  if (name === "history_days" && value !== FOREVER && !isDays(value)) {
-    const rule = `a whole number of days from ${MIN_HISTORY_DAYS} to ${MAX_HISTORY_DAYS}`;
+  const days = DAYS[name];
+  if (days && value !== FOREVER && !isDays(value, days)) {
+    const rule = `a whole number of days from ${days.min} to ${days.max}`;
     return [{ field: name, message: `must be ${rule}, or "${FOREVER}"` }];
   }
   if (RETENTION_SETTINGS.some((setting) => setting === name) && !isRetentionDays(value))
@@ -71,9 +93,14 @@ export function checkSetting(
  * breaks the rule deletes nothing.
  */
 export function keepDaysOf(value: unknown): number | null {
-  return isDays(value) ? value : null;
+  return isDays(value, DAYS["history_days"]!) ? value : null;
 }
 
-function isDays(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) >= MIN_HISTORY_DAYS && (value as number) <= MAX_HISTORY_DAYS;
+/** The same of unused inputs, by the value of `unused_inputs_days`. */
+export function unusedInputsDaysOf(value: unknown): number | null {
+  return isDays(value, DAYS["unused_inputs_days"]!) ? value : null;
+}
+
+function isDays(value: unknown, { min, max }: Limits): value is number {
+  return Number.isInteger(value) && (value as number) >= min && (value as number) <= max;
 }

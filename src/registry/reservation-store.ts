@@ -9,6 +9,9 @@ import type { Reservation } from "../rpc/registry.ts";
 import { KEEP_MS, sweepDueMs } from "./retention.ts";
 import { NEXT_VALUE } from "./schema.ts";
 
+/** A submission that has its id creates its task within this, or never. */
+const EXPECTED_MS = 86_400_000;
+
 /** What identifies a submission. */
 export interface SubmissionIdentity {
   owner: string;
@@ -50,7 +53,7 @@ export class ReservationStore {
           "Idempotency-Key",
         );
       }
-      if (row) return { ok: true, value: { id: row.id, existing: true } };
+      if (row) return this.#again(row.id, nowMs);
     }
     if (task_id !== null) {
       const row = first<{ id: number }>(
@@ -59,7 +62,7 @@ export class ReservationStore {
         owner,
         task_id,
       );
-      if (row) return { ok: true, value: { id: row.id, existing: true } };
+      if (row) return this.#again(row.id, nowMs);
     }
     const id = first<{ value: number }>(this.#sql, NEXT_VALUE, "task")!.value;
     if (task_id !== null)
@@ -76,7 +79,38 @@ export class ReservationStore {
       );
       if (this.#oldestMs === null) this.#oldestMs = undefined;
     }
+    this.expect(id, nowMs);
     return { ok: true, value: { id, existing: false } };
+  }
+
+  /** The submission came before. Its task may have been removed, or never been created. */
+  #again(id: number, nowMs: number): Result<Reservation, Refusal> {
+    this.expect(id, nowMs);
+    return { ok: true, value: { id, existing: true } };
+  }
+
+  /** The object of this id may hold a task from now on: see `unreported_tasks`. */
+  expect(id: number, nowMs: number): void {
+    run(
+      this.#sql,
+      `INSERT INTO unreported_tasks (id, at_ms) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE id = ?1)
+       ON CONFLICT (id) DO UPDATE SET at_ms = excluded.at_ms`,
+      id,
+      nowMs,
+    );
+  }
+
+  /**
+   * These objects hold no task. Those whose id was given out just now stay: the task may be created
+   * in a moment.
+   */
+  notThere(ids: readonly number[], nowMs: number): void {
+    run(
+      this.#sql,
+      "DELETE FROM unreported_tasks WHERE id IN (SELECT value FROM json_each(?)) AND at_ms < ?",
+      JSON.stringify(ids),
+      nowMs - EXPECTED_MS,
+    );
   }
 
   /**

@@ -11,7 +11,7 @@ import { refuse, type Refusal } from "../protocol/problem.ts";
  * Tables that are not backed up: they are derived from the reports of tasks, and each restored task
  * reports again.
  */
-export const DERIVED_TABLES: readonly string[] = ["tasks", "needs", "removed_tasks"];
+export const DERIVED_TABLES: readonly string[] = ["tasks", "needs", "removed_tasks", "unreported_tasks"];
 
 /** Key under which the id of the backup that is being restored is stored. */
 const RESTORING = "restoring";
@@ -52,6 +52,11 @@ export function startRestore({ kv, sql }: DurableObjectStorage, backup: string):
 export function checkRestoring({ kv }: DurableObjectStorage, backup: string): Result<null, Refusal> {
   if (kv.get<string>(RESTORING) === backup) return ok(null);
   return err({ code: "conflict", detail: "this backup is not being restored here: begin with POST /restore" });
+}
+
+/** Whether a backup is being restored. */
+export function isRestoring({ kv }: DurableObjectStorage): boolean {
+  return kv.get<string>(RESTORING) !== undefined;
 }
 
 /**

@@ -133,6 +133,20 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   UPDATE removed_tasks SET wake_ms = 0;
   CREATE INDEX removals ON removed_tasks (id) WHERE wake_ms IS NOT NULL;
   `,
+  `
+  -- Ids that were given out and have no row in tasks yet: their objects may hold a task all the same,
+  -- whose report has not come. A sweep of inputs asks them, too. at_ms: when the id was last given out.
+  CREATE TABLE unreported_tasks (id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL);
+  -- Those of the release before: among the newest 1,000 ids, because all others are of removed tasks.
+  INSERT INTO unreported_tasks (id, at_ms)
+  WITH RECURSIVE newest (id, last) AS (
+    SELECT value, value FROM counters WHERE name = 'task' AND value > 0
+    UNION ALL
+    SELECT id - 1, last FROM newest WHERE id > 1 AND id > last - 999
+  )
+  SELECT id, 0 FROM newest
+  WHERE id NOT IN (SELECT id FROM tasks) AND id NOT IN (SELECT id FROM removed_tasks);
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

@@ -167,6 +167,7 @@ export class TaskIndex {
       const names = Object.keys(values);
       const marks = names.map(() => "?").join(", ");
       run(this.#sql, `INSERT INTO tasks (${names.join(", ")}) VALUES (${marks})`, ...Object.values(values));
+      run(this.#sql, "DELETE FROM unreported_tasks WHERE id = ?", summary.id);
       return;
     }
     const changed = { ...always };
@@ -184,9 +185,23 @@ export class TaskIndex {
       if (task_id !== null) run(this.#sql, "DELETE FROM submitted_ids WHERE owner = ? AND task_id = ?", owner, task_id);
     }
     run(this.#sql, "DELETE FROM tasks WHERE id = ?", id);
+    run(this.#sql, "DELETE FROM unreported_tasks WHERE id = ?", id);
     // After a removal the same submission makes a new task.
     run(this.#sql, "DELETE FROM submit_keys WHERE id = ?", id);
     run(this.#sql, "INSERT OR REPLACE INTO removed_tasks (id, at_ms, wake_ms) VALUES (?, ?, ?)", id, nowMs, wakeMs);
+  }
+
+  /** Ids after this one, ascending, of all tasks that exist, and of others that may be created. */
+  ids(after: number, limit: number): number[] {
+    const rows = all<{ id: number }>(
+      this.#sql,
+      `SELECT id FROM (SELECT id FROM tasks WHERE id > ?1 ORDER BY id LIMIT ?2)
+       UNION SELECT id FROM (SELECT id FROM unreported_tasks WHERE id > ?1 ORDER BY id LIMIT ?2)
+       ORDER BY id LIMIT ?2`,
+      after,
+      limit,
+    );
+    return rows.map(({ id }) => id);
   }
 
   /** Whether a task has claimable frames. */

@@ -1,10 +1,11 @@
 /** Tasks as the registry knows them: ids that are given out, and the reports of task objects. */
-import type { Result } from "../lib/result.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import type { ExpiredTasks, OverdueTask, ReportReply, Reservation, TaskReport, WokenTask } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
+import { isRestoring } from "./restore.ts";
 
 /**
  * A task whose object has not reported this long after it should have woken is asked. Shorter: tasks
@@ -34,6 +35,22 @@ export class TaskService {
   /** The id of this submission: a new one, or the one it got before. */
   reserve(submission: SubmissionIdentity): Result<Reservation, Refusal> {
     return this.#registry.inTransaction(() => this.#registry.reservations.reserve(submission, Date.now()));
+  }
+
+  /** A task with this id is about to be restored. */
+  expect(id: number): void {
+    this.#registry.inTransaction(() => this.#registry.reservations.expect(id, Date.now()));
+  }
+
+  /** Ids of all tasks that exist, and of some that do not. Refusal: `conflict` during a restore. */
+  ids(after: number, limit: number): Result<number[], Refusal> {
+    if (isRestoring(this.#registry.storage)) return err({ code: "conflict", detail: "a backup is being restored" });
+    return ok(this.#registry.tasks.ids(after, limit));
+  }
+
+  /** The objects of these ids hold no task. */
+  notThere(ids: readonly number[]): void {
+    this.#registry.inTransaction(() => this.#registry.reservations.notThere(ids, Date.now()));
   }
 
   /** Stores a report, then lets dispatch and the live view act on what has changed. */

@@ -207,6 +207,15 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     this.#settle();
   }
 
+  async taskIds(after: number, limit: number): Promise<Result<number[], Refusal>> {
+    return this.#settled(this.#tasks.ids(after, limit));
+  }
+
+  async tasksNotThere(ids: number[]): Promise<void> {
+    this.#tasks.notThere(ids);
+    this.#settle();
+  }
+
   // Administration
 
   async createToken(create: TokenCreate): Promise<{ token: Token; secret: string }> {
@@ -267,8 +276,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return this.#settled(startRestore(this.#context.storage, backup));
   }
 
-  async isRestoring(backup: string): Promise<Result<null, Refusal>> {
-    return this.#settled(checkRestoring(this.#context.storage, backup));
+  async isRestoring(backup: string, task = 0): Promise<Result<null, Refusal>> {
+    const restoring = checkRestoring(this.#context.storage, backup);
+    if (restoring.ok && task > 0) this.#tasks.expect(task);
+    return this.#settled(restoring);
   }
 
   async backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>> {

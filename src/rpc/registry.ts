@@ -146,8 +146,8 @@ export interface RegistryRpc extends BackupRpc {
    * names what is there.
    */
   beginRestore(backup: string): Promise<Result<null, Refusal>>;
-  /** Ok while this backup is being restored. */
-  isRestoring(backup: string): Promise<Result<null, Refusal>>;
+  /** Ok while this backup is being restored. `task`: the task whose rows come, 0 for others. */
+  isRestoring(backup: string, task?: number): Promise<Result<null, Refusal>>;
 
   /**
    * Look a secret up by its SHA-256 (hex). Updates last use at most once a minute. Never counts a
@@ -216,6 +216,13 @@ export interface RegistryRpc extends BackupRpc {
   retention(): Promise<FarmRetention>;
   /** From the daily job: the tasks with ids above `after` that have expired, a page of them. */
   expiredTasks(after: number): Promise<ExpiredTasks>;
+  /**
+   * Ids after this one, ascending: of all tasks that exist, and of some that do not. Refusal:
+   * `conflict` while a backup is being restored, because its tasks are not all known.
+   */
+  taskIds(after: number, limit: number): Promise<Result<number[], Refusal>>;
+  /** These of them do not exist, as their objects say. */
+  tasksNotThere(ids: number[]): Promise<void>;
   /** Tell sockets that these leases are gone. Workers without one learn at their next renewal. */
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
 

@@ -126,6 +126,13 @@ export type UnsignedSettled = Omit<Settled, "next"> & { next: UnsignedClaimed | 
 /** A renewal as the object answers it, with what the Worker needs for the new grant. */
 export type UnsignedRenewed = Omit<Renewed, "grant" | "grant_header"> & { input_task: number | null };
 
+/** The inputs that a task names, by their hashes. */
+export interface InputsNamed {
+  inputs: string[];
+  /** Those of them that are piece lists. */
+  lists: string[];
+}
+
 export interface TaskRpc extends BackupRpc {
   /**
    * Create the task, and report it to the registry. Idempotent: for a task that exists, the answer
@@ -192,6 +199,8 @@ export interface TaskRpc extends BackupRpc {
    * earlier epoch are sent back.
    */
   outrank(epoch: number): Promise<void>;
+  /** From a sweep of inputs: what the task names; null when there is no such task, or it is being removed. */
+  inputsNamed(): Promise<InputsNamed | null>;
   /**
    * From the watchdog: set the alarm anew when it was lost. Answers when the object wakes next, in
    * the past when that is overdue; null when nothing is due, or there is no such task.

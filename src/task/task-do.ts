@@ -8,6 +8,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { problemResponse } from "../platform/problem-response.ts";
 import { closeQuietly } from "../live/close.ts";
+import { inputsOf } from "../compilers/index.ts";
 import { AlarmScheduler } from "../platform/alarm.ts";
 import { BackupService } from "../platform/backup-service.ts";
 import type { BackupPage, BackupRefusal } from "../protocol/backup.ts";
@@ -41,6 +42,7 @@ import type {
   UnsignedRenewed,
   FilesQuery,
   FramesQuery,
+  InputsNamed,
   UnsignedClaimed,
   UnsignedSettled,
   Verified,
@@ -383,6 +385,14 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
       });
       return ok(null);
     };
+  }
+
+  async inputsNamed(): Promise<InputsNamed | null> {
+    const definition = this.#present()?.definition;
+    if (!definition) return null;
+    const named = inputsOf(definition.type, definition.settings);
+    const lists = named.filter(({ pieces }) => pieces);
+    return { inputs: named.map(({ sha256 }) => sha256), lists: lists.map(({ sha256 }) => sha256) };
   }
 
   async nextWake(): Promise<number | null> {

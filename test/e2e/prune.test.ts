@@ -110,7 +110,7 @@ test("P14: prune names and leaves a task that another one needs, and what is you
   expect([await isThere(first), await isThere(second)]).toEqual([true, true]);
 
   for (const [args, says] of [
-    [[], "prune needs --older-than, --downloaded, --owner or --status"],
+    [[], "prune needs --older-than, --downloaded, --owner, --status or --inputs"],
     [["--status", "failed"], "prune asks before it deletes, and this is no terminal"],
     [["--status", "queued", "--yes"], "It must be one of completed, failed, canceled"],
     [["--older-than", "soon", "--yes"], "It looks like 90s"],

@@ -324,6 +324,12 @@ const TABLE: Record<string, Row> = {
     ask: ({ task }) => ({ path: `/backup/outputs/${task}/1/frame_0001.png` }),
   },
   // The manager of this test is in use, so a restore is a conflict.
+  "GET /storage/unused-inputs": { ok: 200, who: "admin", ask: at("/storage/unused-inputs") },
+  "POST /storage/unused-inputs": {
+    ok: 200,
+    who: "admin",
+    ask: () => ({ path: "/storage/unused-inputs", json: { dry_run: true } }),
+  },
   "POST /restore": { ok: 409, who: "admin", ask: () => ({ path: "/restore", json: { backup: BACKUP, format: 1 } }) },
   "POST /restore/rows": { ok: 409, who: "admin", ask: restoring("/restore/rows?of=registry&last=true") },
   "PUT /restore/outputs/{id}/{attempt}/{name}": { ok: 409, who: "admin", ask: restoring("/restore/outputs/1/1/x.png") },

@@ -117,7 +117,7 @@ export function failing(database: D1Database, which: "all" | "writes"): D1Databa
 
 /**
  * A bucket with `count` inputs of ten bytes, of which none is stored: their hashes are the multiples
- * of `step`. It also takes markers.
+ * of `step`. It takes markers and notes, and forgets them.
  */
 export class VirtualBucket {
   lists = 0;
@@ -132,6 +132,7 @@ export class VirtualBucket {
     this.bucket = {
       head: async (key: string) => this.#head(key),
       list: async (query: { prefix: string; startAfter: string }) => this.#list(query),
+      put: async (key: string) => objectOf(key),
     } as unknown as R2Bucket;
   }
 

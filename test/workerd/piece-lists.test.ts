@@ -188,11 +188,10 @@ describe("a piece list", () => {
     }
   });
 
-  test("P14: counts as missing when a piece is being deleted, and is not stored before that is over", async () => {
+  // The sweep gives a list up before its pieces (decision 021).
+  test("P14: that was given up to deletion is missing, and is not stored before its pieces are there again", async () => {
     const list = await stored("half deleted");
-    const all = [...new Set([list.sha256, ...list.pieces.map((piece) => piece.sha256)])];
-    await setRows(`used_ms = used_ms - ${20 * DAY_MS}`, ...all);
-    await setRows(`deleting_until_ms = ${Date.now() + 60_000}`, list.pieces[2]!.sha256);
+    await setRows(`deleting_until_ms = ${Date.now() + 60_000}`, list.sha256, list.pieces[2]!.sha256);
     expect(await missing([list.sha256], [list.sha256])).toEqual([list.sha256]);
     expect(await problem(await putList(list))).toMatchObject({ status: 409 });
   });
@@ -294,7 +293,7 @@ describe("an index that was lost", () => {
       Array.from({ length: 120 }, (_, i) => listOf([...Array.from({ length: i + 1 }, () => a), b])),
     );
     for (const { sha256: hash, pieces } of lists)
-      expect((await takePieceList(env, hash, pieces, Date.now())).ok).toBe(true);
+      expect((await takePieceList(env, hash, pieces, Date.now)).ok).toBe(true);
     await loseIndex(0);
     expect(await fillInputIndex(env, Date.now(), 1)).toBe(false);
     let runs = 1;
@@ -303,7 +302,7 @@ describe("an index that was lost", () => {
     for (const { sha256: hash, pieces } of lists)
       expect(JSON.parse((await rowOf(hash))!.pieces!)).toHaveLength(pieces.length);
     const hashes = lists.map((list) => list.sha256);
-    const sizes = await sizesOfInputs(env, hashes.slice(0, 24), Date.now(), new Set(hashes));
+    const sizes = await sizesOfInputs(env, hashes.slice(0, 24), Date.now, new Set(hashes));
     expect(sizes.ok && [...sizes.value.values()].every(({ whole }) => whole! > 0)).toBe(true);
   });
 });

@@ -751,6 +751,7 @@ describe("settings", () => {
       history_days: 90,
       retention_days: "forever",
       retention_after_download_days: "forever",
+      unused_inputs_days: 30,
       blender_path_linux: "",
       blender_path_win: "",
       blender_path_osx: "",

@@ -1,4 +1,7 @@
-/** `tablao prune`: delete tasks that have ended, by their age, status or owner, or because they were downloaded. */
+/**
+ * `tablao prune`: delete tasks that have ended, by their age, status or owner, or because they were
+ * downloaded; or inputs that no task uses (`prune-inputs.ts`).
+ */
 import { createInterface } from "node:readline/promises";
 import { InvalidArgumentError, type Command } from "commander";
 import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
@@ -7,9 +10,11 @@ import { ENDED } from "../../protocol/constants.ts";
 import { endOf } from "../../protocol/retention.ts";
 import { sessionSchema } from "../../protocol/session.ts";
 import { taskListSchema, taskSchema, type TaskSummary } from "../../protocol/task.ts";
-import { contextOf, flagsOf, queryString, span, type Output } from "../command-line.ts";
+import { MAX_UNUSED_INPUTS_DAYS, MIN_UNUSED_INPUTS_DAYS } from "../../protocol/setting-rules.ts";
+import { contextOf, flagsOf, queryString, span, whole, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { ago, bytes, count, table } from "../text.ts";
+import { pruneInputs } from "./prune-inputs.ts";
 
 const PAGE = 500;
 /** Deletions at a time: enough to hide the time between a request and its answer. */
@@ -20,6 +25,8 @@ interface PruneFlags {
   downloaded?: boolean;
   owner?: string;
   status?: string;
+  inputs?: boolean;
+  days?: number;
   dryRun?: boolean;
   yes?: boolean;
 }
@@ -40,28 +47,49 @@ function endedStatus(text: string): string {
 export function addPrune(program: Command): void {
   program
     .command("prune")
-    .summary("delete tasks that have ended, with their files")
+    .summary("delete tasks that have ended, with their files, or unused inputs")
     .description(
       "Delete tasks that have ended, with their files. At least one option says which; with several, all of them must hold. " +
-        "A task that another one still needs stays, and so does one that has changed since it was listed. The history stays.",
+        "A task that another one still needs stays, and so does one that has changed since it was listed. The history stays. With --inputs: delete inputs that no task names and " +
+        "that nothing has used for as many days as the setting unused_inputs_days says, as the farm does each night.",
     )
     .option("--older-than <span>", "those that ended so long ago: 90d, 12h, 2w", span)
     .option("--downloaded", "those whose files were all downloaded, as they are now")
     .option("--owner <name>", "those that this token submitted")
     .option("--status <status>", ENDED.join(", "), endedStatus)
+    .option("--inputs", "no tasks, but inputs that no task uses (admins only)")
+    .option(
+      "--days <n>",
+      `with --inputs: unused for so many days, at least ${MIN_UNUSED_INPUTS_DAYS}, instead of the setting's`,
+      whole(MIN_UNUSED_INPUTS_DAYS, MAX_UNUSED_INPUTS_DAYS),
+    )
     .option("--dry-run", "list what would be deleted, and delete nothing")
     .option("-y, --yes", "do not ask")
     .action(async (_: unknown, command: Command) => {
-      await prune(command, flagsOf<PruneFlags>(command));
+      const flags = flagsOf<PruneFlags>(command);
+      if (!flags.inputs) return await prune(command, flags);
+      if (choosesTasks(flags))
+        throw new CliError(
+          EXIT.usage,
+          "--inputs goes with --days, --dry-run and --yes only",
+          "Prune tasks by themselves.",
+        );
+      await pruneInputs(contextOf(command), { days: flags.days, dryRun: flags.dryRun === true });
     });
+}
+
+function choosesTasks({ olderThan, downloaded, owner, status }: PruneFlags): boolean {
+  return olderThan !== undefined || downloaded === true || owner !== undefined || status !== undefined;
 }
 
 async function prune(command: Command, flags: PruneFlags): Promise<void> {
   const { olderThan, downloaded, owner, status, dryRun = false, yes = false } = flags;
-  if (olderThan === undefined && !downloaded && owner === undefined && status === undefined)
+  if (flags.days !== undefined)
+    throw new CliError(EXIT.usage, "--days goes with --inputs", "Of tasks: --older-than 60d");
+  if (!choosesTasks(flags))
     throw new CliError(
       EXIT.usage,
-      "prune needs --older-than, --downloaded, --owner or --status",
+      "prune needs --older-than, --downloaded, --owner, --status or --inputs",
       "For example: npx tablao prune --older-than 60d --dry-run",
     );
   const { client, out } = contextOf(command);

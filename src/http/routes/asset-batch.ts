@@ -55,17 +55,26 @@ export const putAssets = defineRoute({
       sha256,
       hashField: batchField(index),
     }));
+    const beganMs = Date.now();
     const stored = await storeBatch(env.FILES, request.body as ReadableStream<Uint8Array> | null, uploads);
     if (!stored.ok) return stored;
-    const outcomes = await noteEach(env, files.value, stored.value);
+    const outcomes = await noteEach(env, files.value, stored.value, beganMs);
     return ok({ assets: files.value.map((file, index) => ({ ...file, ...answerOf(outcomes[index]!) })) });
   },
 });
 
-/** Note the files that are stored, all in one statement. Answers with the outcome for each file. */
-async function noteEach(env: Env, files: readonly BatchFile[], stored: readonly Stored[]): Promise<Stored[]> {
+/**
+ * Note the files that are stored, all in one statement. The batch began at `beganMs`. Answers with the
+ * outcome for each file.
+ */
+async function noteEach(
+  env: Env,
+  files: readonly BatchFile[],
+  stored: readonly Stored[],
+  beganMs: number,
+): Promise<Stored[]> {
   const there = files.filter((_, index) => stored[index]!.ok);
-  const refused = await noteStored(env, there, Date.now());
+  const refused = await noteStored(env, there, beganMs, Date.now);
   return files.map(({ sha256 }, index) => {
     const refusal = refused.get(sha256);
     return refusal ? err(refusal) : stored[index]!;

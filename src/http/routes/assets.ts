@@ -46,7 +46,7 @@ export const findMissingAssets = defineRoute({
   handle: async ({ env, body }) => {
     const hashes = [...new Set(body.sha256)];
     const lists = new Set(body.piece_lists);
-    const sizes = await sizesOfInputs(env, hashes, Date.now(), lists);
+    const sizes = await sizesOfInputs(env, hashes, Date.now, lists);
     if (!sizes.ok) return sizes;
     const isThere = (sha256: string): boolean => {
       const stored = sizes.value.get(sha256);
@@ -72,8 +72,11 @@ export const putAsset = defineRoute({
   handle: async ({ request, env, sha256 }) => {
     const upload = readUpload(request, { value: sha256, field: "sha256" });
     if (!upload.ok) return upload;
+    const beganMs = Date.now();
     const stored = await storeOnce(env.FILES, { ...upload.value, key: assetKey(sha256) });
-    return stored.ok ? await answerStored(env, { sha256, size: upload.value.size }, stored.value.created) : stored;
+    return stored.ok
+      ? await answerStored(env, { sha256, size: upload.value.size }, stored.value.created, beganMs)
+      : stored;
   },
 });
 
@@ -128,7 +131,7 @@ export const putPieceList = defineRoute({
       );
     const pieces = readPieceList(text.value);
     if (!pieces.ok) return refuse("invalid", pieces.error, "body");
-    const taken = await takePieceList(env, sha256, pieces.value, Date.now());
+    const taken = await takePieceList(env, sha256, pieces.value, Date.now);
     if (!taken.ok) return taken;
     const whole = bytesOfPieces(pieces.value);
     const answer = { sha256, size: text.value.length, whole, pieces: pieces.value.length };
@@ -178,18 +181,23 @@ export const assembleAsset = defineRoute({
   problems: ["conflict"],
   handle: async ({ env, sha256, body }) => {
     if (body.sha256 !== sha256) return refuse("invalid", "sha256 must be the one in the path.", "sha256");
+    const beganMs = Date.now();
     const whole = await assembleUpload(env.FILES, assetKey(sha256), body);
-    return whole.ok ? await answerStored(env, { sha256, size: whole.value.size }, whole.value.created) : whole;
+    return whole.ok ? await answerStored(env, { sha256, size: whole.value.size }, whole.value.created, beganMs) : whole;
   },
 });
 
-/** The answer to the upload of an input that is in the bucket now. Refusal: `overloaded`. */
+/**
+ * The answer to an upload that began at `beganMs`, and whose input has been in the bucket since. Refusal:
+ * `overloaded`.
+ */
 async function answerStored(
   env: Env,
   input: StoredInput,
   created: boolean,
+  beganMs: number,
 ): Promise<Result<Reply<200 | 201, StoredInput>, Refusal>> {
-  const refusal = (await noteStored(env, [input], Date.now())).get(input.sha256);
+  const refusal = (await noteStored(env, [input], beganMs, Date.now)).get(input.sha256);
   return refusal ? err(refusal) : reply(created ? 201 : 200, input);
 }
 

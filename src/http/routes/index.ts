@@ -23,6 +23,7 @@ import { storageRoutes } from "./storage.ts";
 import { taskRoutes } from "./tasks.ts";
 import { tokenRoutes } from "./tokens.ts";
 import { typeRoutes } from "./types.ts";
+import { unusedInputRoutes } from "./unused-inputs.ts";
 import { webhookRoutes } from "./webhooks.ts";
 import { whyRoutes } from "./why.ts";
 import { workerRoutes } from "./workers.ts";
@@ -53,6 +54,7 @@ export const ROUTES: readonly Route[] = [
   ...backupRoutes,
   ...restoreRoutes,
   ...historyRoutes,
+  ...unusedInputRoutes,
   ...metaRoutes(() => ROUTES),
   ...pageRoutes,
 ];

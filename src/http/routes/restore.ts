@@ -56,12 +56,12 @@ const backupHeader: HeaderDescription = {
 const place = "place for a file";
 const placeParams = { id: idOf(place), attempt: idOf(place), name: storedName(place) };
 
-/** Ok while the backup that the request names is being restored here. */
-async function isUnderWay({ request, env }: { request: Request; env: Env }): Promise<Result<null, Refusal>> {
+/** Ok while the backup that the request names is being restored here. `task`: the task that comes. */
+async function isUnderWay({ request, env }: { request: Request; env: Env }, task = 0): Promise<Result<null, Refusal>> {
   const backup = request.headers.get(BACKUP_HEADER);
   if (backup === null)
     return refuse("invalid", `Say which backup it is in the header ${BACKUP_HEADER}.`, BACKUP_HEADER);
-  return await callRegistry(env, (registry) => registry.isRestoring(backup));
+  return await callRegistry(env, (registry) => registry.isRestoring(backup, task));
 }
 
 const beginRestore = defineRoute({
@@ -108,7 +108,7 @@ const restoreRows = defineRoute({
   answers: { 204: { description: "Done" } },
   problems: ["invalid_request", "invalid", "too_large", "conflict"],
   handle: async ({ request, env, query: { of, id = 0, last } }) => {
-    const allowed = await isUnderWay({ request, env });
+    const allowed = await isUnderWay({ request, env }, id);
     if (!allowed.ok) return allowed;
     const rows = await readRows(request);
     if (!rows.ok) return rows;

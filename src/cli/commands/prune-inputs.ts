@@ -1,0 +1,57 @@
+/**
+ * `tablao prune --inputs`: has the manager delete inputs that nothing uses. The manager does a part at
+ * a time, so the command asks again until it is done. To stop it does no harm: the next run, or the
+ * next night, goes on.
+ */
+import { unusedInputsSchema, type UnusedInputs } from "../../protocol/unused-inputs.ts";
+import type { CommandContext } from "../command-line.ts";
+import { CliError, EXIT } from "../failure.ts";
+import { bytes, count, instant } from "../text.ts";
+
+export interface PruneInputs {
+  /** Undefined: the farm's setting. */
+  days: number | undefined;
+  dryRun: boolean;
+}
+
+type Sum = UnusedInputs["unused"];
+
+/** Do it, and say what was deleted, or what would be. Throws when the manager holds it back. */
+export async function pruneInputs(
+  { client, out }: CommandContext,
+  { days, dryRun }: PruneInputs,
+  sleep: (ms: number) => Promise<void> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+): Promise<void> {
+  const json = { ...(dryRun && { dry_run: true }), ...(days !== undefined && { days }) };
+  let answer: UnusedInputs;
+  let told = "";
+  const deleted: Sum = { inputs: 0, bytes: 0 };
+  for (;;) {
+    answer = await client.call(unusedInputsSchema, "POST", "/storage/unused-inputs", { json });
+    deleted.inputs += answer.deleted.inputs;
+    deleted.bytes += answer.deleted.bytes;
+    if (answer.held !== null) throw new CliError(EXIT.failed, `nothing is deleted: ${answer.held}`);
+    if (answer.done) break;
+    const line = stateOf(answer);
+    if (line !== told) out.note(line);
+    told = line;
+    if (answer.wait_ms > 0) await sleep(answer.wait_ms);
+  }
+  if (out.json) return out.value({ ...answer, deleted });
+  const rule = `unused for ${count(answer.days ?? 0, "day")} or longer`;
+  if (dryRun) out.line(`would delete ${sumOf(answer.unused)}, ${rule}; nothing was deleted`);
+  else if (deleted.inputs > 0) out.line(`deleted ${sumOf(deleted)}, ${rule}`);
+  else out.line(`no input is ${rule}`);
+}
+
+/** What the manager is about, for people who wait. */
+function stateOf({ phase, asked_task, wait_ms, run_deleted }: UnusedInputs): string {
+  if (phase === "mark") return `asking the tasks what they use; up to task ${asked_task}`;
+  const deleted = run_deleted.inputs > 0 ? `; ${sumOf(run_deleted)} deleted so far` : "";
+  if (wait_ms > 0) return `the manager goes on at ${instant(Date.now() + wait_ms)} UTC${deleted}`;
+  return `deleting${deleted}`;
+}
+
+function sumOf({ inputs, bytes: size }: Sum): string {
+  return `${count(inputs, "input")} (${bytes(size)})`;
+}
