@@ -162,6 +162,7 @@ export const text = {
     perFrame: "Time per frame",
     rate: "Frames/h",
     errors: "Errors",
+    stored: "Stored",
     frames: "Frames",
     why: "Why?",
     whyTitle: "Why is this not running?",
@@ -472,7 +473,7 @@ export const text = {
   manage: {
     title: "Manage",
     views: "What to manage",
-    tabs: { workers: "Workers", tokens: "Tokens", settings: "Settings", webhooks: "Webhooks" },
+    tabs: { workers: "Workers", tokens: "Tokens", settings: "Settings", webhooks: "Webhooks", storage: "Storage" },
     adminOnly: "This is for admins.",
     joinTitle: "Add workers",
     joinLead:
@@ -532,6 +533,33 @@ export const text = {
     tries: (n: number) => (n === 1 ? "1 try" : `${n} tries`),
     hookRemove: "Remove webhook",
     hookRemoveSure: "Deliveries that are still waiting are dropped, too.",
+    storage: {
+      outputs: "Frames and previews",
+      inputs: "Inputs",
+      month: "A month on Cloudflare R2",
+      inTasks: (n: number) => `in ${counted(n, "task")}`,
+      inFiles: (n: number) => `in ${counted(n, "file")}`,
+      atLeast: (what: string) => `at least ${what}`,
+      unknown: (n: number) => `(${count(n)} unknown)`,
+      uncounted: (n: number) =>
+        `What ${counted(n, "task")} of an earlier release store is not known yet. A task is counted when somebody looks at it, or at night, 100 tasks a night.`,
+      incomplete: "The index of inputs is not complete yet: there are more inputs than these.",
+      notCounted: "Not counted: uploads that are not finished, files that wait to be deleted, the databases.",
+      price: (dollars: number, free: number, month: string) =>
+        `R2 takes $${dollars} for each GB and month beyond ${free} GB, which are free once for the whole account (price of ${month}).`,
+      prices: "Prices of R2",
+      owners: "By owner",
+      owner: "Owner",
+      stored: "Stored",
+      tasks: "Tasks",
+      leftOut: (n: number) => `… and ${counted(n, "owner")} with less.`,
+      largest: "Largest tasks",
+      task: "Task",
+      frames: "Frames",
+      status: "Status",
+      changed: "Changed",
+      nothing: "No task stores anything.",
+    },
   },
 };
 

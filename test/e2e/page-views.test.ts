@@ -22,7 +22,10 @@ import {
 } from "../support/browser.ts";
 import { MAX_INPUTS } from "../../src/protocol/constants.ts";
 import { assetsStoredSchema } from "../../src/protocol/file.ts";
+import { bytes, counted } from "../../src/dashboard/lib/format.ts";
 import { timingsSchema } from "../../src/protocol/live.ts";
+import { storageSchema } from "../../src/protocol/storage.ts";
+import { taskListSchema } from "../../src/protocol/task.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
 import { CHECKOUT, endFarm, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
 import { temporaryFolder, testFolder } from "../support/folders.ts";
@@ -202,6 +205,7 @@ const VIEWS: [address: string, shows: Shows, tabs?: Record<string, Shows>][] = [
       Tokens: words("No tokens yet"),
       Settings: (page) => page.locator(".setting-row").first(),
       Webhooks: words("No webhooks yet"),
+      Storage: (page) => page.getByRole("group", { name: "Largest tasks" }),
     },
   ],
   ["/app/nowhere", heading],
@@ -253,6 +257,41 @@ browserTest.each(["light", "dark"] as const)(
       expect(visitor.complaints.filter((words) => !words.includes("404"))).toEqual([]);
       await visitor.close();
     }
+  },
+);
+
+browserTest(
+  "Manage shows what is stored as the API tells it, the largest tasks first, and a task's head its bytes",
+  async () => {
+    const { page } = admin;
+    const { outputs, owners } = await manager.client.call(storageSchema, "GET", "/storage");
+    const { tasks } = await manager.client.call(taskListSchema, "GET", "/storage/tasks");
+    expect(outputs.bytes).toBeGreaterThan(0);
+    await page.goto(`${manager.url}/app/manage?view=storage`);
+    const largest = page.getByRole("group", { name: "Largest tasks" });
+    await largest.waitFor();
+    const figures = await page.locator(".storage-figures dd").allInnerTexts();
+    expect(figures).toEqual([
+      `${bytes(outputs.bytes)} in ${counted(outputs.tasks, "task")}`,
+      expect.stringMatching(/ in \d+ files?$/),
+      "$0.00",
+    ]);
+    const cells = async (of: Locator): Promise<string[][]> =>
+      await of
+        .locator("tbody tr")
+        .evaluateAll((rows) =>
+          rows.map((row) => [...row.children].map((cell) => (cell as HTMLElement).innerText.trim())),
+        );
+    expect(await cells(page.getByRole("group", { name: "By owner" }))).toEqual(
+      owners.map((owner) => [owner.owner, bytes(owner.bytes), String(owner.tasks)]),
+    );
+    const shown = await cells(largest);
+    expect(shown.map((row) => row[1])).toEqual(tasks.map((task) => bytes(task.stored_bytes!)));
+    await largest.getByRole("link").first().click();
+    await page.waitForURL(`${manager.url}/app/tasks/${tasks[0]!.id}`);
+    const stored = page.locator(".figure").filter({ hasText: "Stored" }).locator("dd");
+    await expect.poll(async () => await stored.innerText()).toBe(bytes(tasks[0]!.stored_bytes!));
+    expect(admin.complaints).toEqual([]);
   },
 );
 

@@ -80,6 +80,13 @@ function shotsOf({ scene, dance, spheres, stuck }: Studio): Shot[] {
     { name: "history", go: async (_, at) => await at("/app/history") },
     { name: "manage", go: async (_, at) => await at("/app/manage") },
     {
+      name: "storage",
+      go: async ({ page }, at) => {
+        await at("/app/manage?view=storage");
+        await page.getByRole("group", { name: "Largest tasks" }).waitFor();
+      },
+    },
+    {
       name: "share",
       go: async ({ page }, at) => {
         await at(`/app/tasks/${dance}`);

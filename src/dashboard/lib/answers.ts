@@ -3,11 +3,12 @@ import type { z } from "zod";
 import type { dayTotalsSchema, historyPageSchema, workerTotalsSchema } from "../../protocol/history.ts";
 import type { assetsStoredSchema, missingResultSchema, partsSchema } from "../../protocol/file.ts";
 import type { settingsFilesSchema, settingsListSchema } from "../../protocol/setting.ts";
-import type { framesPageSchema } from "../../protocol/task.ts";
+import type { framesPageSchema, taskListSchema } from "../../protocol/task.ts";
 import type { tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
 import type { deliveryListSchema, webhookListSchema } from "../../protocol/webhook.ts";
 
 export type FramesPage = z.infer<typeof framesPageSchema>;
+export type TaskList = z.infer<typeof taskListSchema>;
 export type HistoryPage = z.infer<typeof historyPageSchema>;
 export type DayTotals = z.infer<typeof dayTotalsSchema>;
 export type WorkerTotals = z.infer<typeof workerTotalsSchema>;

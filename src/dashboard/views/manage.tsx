@@ -1,16 +1,17 @@
-/** The view for admins: join commands, tokens, settings, webhooks. */
+/** The view for admins: join commands, tokens, settings, webhooks, storage. */
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { isAdmin } from "../lib/session.ts";
 import { query, setQuery } from "../lib/router.ts";
 import { Tabs } from "../parts/tabs.tsx";
 import { text } from "../text.ts";
 import { ManageSettings } from "./manage-settings.tsx";
+import { ManageStorage } from "./manage-storage.tsx";
 import { ManageTokens } from "./manage-tokens.tsx";
 import { ManageWebhooks } from "./manage-webhooks.tsx";
 import { ManageWorkers } from "./manage-workers.tsx";
 import "./manage.css";
 
-const TABS = ["workers", "tokens", "settings", "webhooks"] as const;
+const TABS = ["workers", "tokens", "settings", "webhooks", "storage"] as const;
 type Tab = (typeof TABS)[number];
 
 function tabOf(value: string | null): Tab {
@@ -37,6 +38,7 @@ export function Manage() {
           {tab.value === "tokens" && <ManageTokens />}
           {tab.value === "settings" && <ManageSettings />}
           {tab.value === "webhooks" && <ManageWebhooks />}
+          {tab.value === "storage" && <ManageStorage />}
         </div>
       </div>
     </>

@@ -4,7 +4,7 @@ import { useEffect } from "preact/hooks";
 import type { Task, TaskAction } from "../../protocol/task.ts";
 import { call } from "../lib/api.ts";
 import { managerNow } from "../lib/farm.ts";
-import { count, duration, percent } from "../lib/format.ts";
+import { bytes, count, duration, percent } from "../lib/format.ts";
 import { go } from "../lib/router.ts";
 import { loadTaskTypes, makesVideo, taskTypes } from "../lib/task-types.ts";
 import { Confirm } from "../parts/controls.tsx";
@@ -164,6 +164,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
         {count(task.errors)} {task.lost > 0 && <small>{text.farm.lost(task.lost)}</small>}
       </>,
     ],
+    [t.stored, typeof task.stored_bytes === "number" ? bytes(task.stored_bytes) : "–"],
   ];
   return (
     <>
