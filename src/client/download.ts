@@ -53,7 +53,7 @@ export interface ExpectedContent {
 }
 
 /** Whether a file has the content. */
-export function isContent(hashed: FileHash, { sha256, pieces }: ExpectedContent): boolean {
+function isContent(hashed: FileHash, { sha256, pieces }: ExpectedContent): boolean {
   if (pieces === undefined) return hashed.sha256 === sha256;
   return hash("sha256", pieceListText(piecesOfParts(hashed.size, hashed.parts))) === pieces;
 }

@@ -4,31 +4,37 @@
  * interrupted at any point and called again.
  */
 import {
+  FILLED_AT_ONCE,
   fillPage,
   readFill,
   recordInputs,
   refreshSeen,
-  type Fill,
   type InputStorage,
   type SeenInput,
 } from "./input-index.ts";
 import { assetKey, ASSETS_PREFIX, UNINDEXED_PREFIX } from "./keys.ts";
 import { readPieceLists, wholeIn } from "./piece-lists.ts";
-import { sizeOf } from "./store.ts";
+import { deleteKeys, sizeOf } from "./store.ts";
 import { readUseNotes } from "./use-notes.ts";
 
 /**
- * Pages of a listing, 1,000 inputs each, of one run of the cron; each page takes two calls. With
- * the other work of the cron, more would not fit into the 1,000 calls that the free plan allows in
- * one invocation (https://developers.cloudflare.com/workers/platform/limits/#subrequests).
+ * Pages of a listing, 1,000 inputs each, of one run of the cron. A written row for each input is half
+ * of the rows that the free plan of D1 allows a day
+ * (https://developers.cloudflare.com/d1/platform/pricing/).
  */
-const FILL_PAGES = 300;
-/** The listing, and the statements of D1. */
-const CALLS_OF_PAGE = 2;
-/** Piece lists that are read for one page; each is a call more. */
-const LISTS_AT_ONCE = 50;
-/** The same for the markers under `unindexed/`, where a page takes four calls. */
-const MARKER_PAGES = 50;
+const FILL_PAGES = 50;
+/** Objects of a page. */
+const PAGE = 1_000;
+/** Pages that are written together. */
+const PAGES_AT_ONCE = FILLED_AT_ONCE / PAGE;
+/**
+ * Piece lists that are read for what is written together; each is a call of R2 more. With more, the
+ * lists would need statements of their own.
+ */
+const LISTS_AT_ONCE = 10;
+/** The same for the markers under `unindexed/`. */
+const MARKER_PAGES = 20;
+const MARKER_PAGES_AT_ONCE = 5;
 
 /**
  * The daily work on the index. `complete`: all inputs of the bucket are in it. Throws when D1 or R2
@@ -61,36 +67,58 @@ export async function fillInputIndex(
   maxPages: number,
 ): Promise<boolean> {
   let fill = await readFill(HISTORY);
-  for (let calls = CALLS_OF_PAGE * maxPages; calls > 0 && !fill.complete;) {
-    const startAfter = assetKey(fill.after);
-    const page = await FILES.list({ prefix: ASSETS_PREFIX, include: ["customMetadata"], startAfter });
-    const objects = upToLists(page.objects);
-    const inputs = await inputsIn(FILES, objects, ASSETS_PREFIX);
-    const complete = !page.truncated && objects.length === page.objects.length;
-    const to: Fill = { after: inputs.at(-1)?.sha256 ?? fill.after, complete };
+  for (let left = maxPages; left > 0 && !fill.complete; left -= PAGES_AT_ONCE) {
+    const inputs: SeenInput[] = [];
+    const to = { ...fill };
+    let lists = LISTS_AT_ONCE;
+    for (let pages = 0; pages < Math.min(left, PAGES_AT_ONCE) && !to.complete && lists > 0; pages++) {
+      const startAfter = assetKey(to.after);
+      const page = await FILES.list({ prefix: ASSETS_PREFIX, include: ["customMetadata"], startAfter });
+      const objects = upToLists(page.objects, lists);
+      inputs.push(...(await inputsIn(FILES, objects, ASSETS_PREFIX)));
+      lists -= countLists(objects);
+      to.after = inputs.at(-1)?.sha256 ?? to.after;
+      to.complete = !page.truncated && objects.length === page.objects.length;
+    }
     fill = await fillPage(HISTORY, inputs, fill, to, nowMs);
-    calls -= CALLS_OF_PAGE + inputs.filter(({ pieces }) => pieces).length;
   }
   return fill.complete;
 }
 
 /** Put the inputs that have a marker into the index, and delete their markers. False: some are left. */
 async function recordMarked({ FILES, HISTORY }: InputStorage, nowMs: number): Promise<boolean> {
-  for (let pages = 0; pages < MARKER_PAGES; pages++) {
-    const page = await FILES.list({ prefix: UNINDEXED_PREFIX, include: ["customMetadata"] });
-    if (page.objects.length === 0) return true;
-    const objects = upToLists(page.objects);
-    await recordInputs(HISTORY, await inputsIn(FILES, objects, UNINDEXED_PREFIX), nowMs);
-    await FILES.delete(objects.map(({ key }) => key));
-    if (!page.truncated && objects.length === page.objects.length) return true;
+  let cursor: string | undefined;
+  for (let pages = 0; pages < MARKER_PAGES; pages += MARKER_PAGES_AT_ONCE) {
+    const listed: R2Object[] = [];
+    do {
+      const page: R2Objects = await FILES.list({ prefix: UNINDEXED_PREFIX, include: ["customMetadata"], cursor });
+      listed.push(...page.objects);
+      cursor = page.truncated ? page.cursor : undefined;
+    } while (cursor !== undefined && listed.length < MARKER_PAGES_AT_ONCE * PAGE);
+    const marked = upToLists(listed, LISTS_AT_ONCE);
+    if (marked.length > 0) await recordInputs(HISTORY, await inputsIn(FILES, marked, UNINDEXED_PREFIX), nowMs);
+    await deleteKeys(
+      FILES,
+      marked.map(({ key }) => key),
+    );
+    if (marked.length < listed.length) cursor = undefined;
+    else if (cursor === undefined) return true;
   }
   return false;
 }
 
-/** The objects before the one that would be one piece list too many for one step. */
-function upToLists(objects: readonly R2Object[]): readonly R2Object[] {
+function isList(object: R2Object): boolean {
+  return wholeIn(object) !== null;
+}
+
+function countLists(objects: readonly R2Object[]): number {
+  return objects.filter(isList).length;
+}
+
+/** The objects before the one that would be the piece list after `limit` others. */
+function upToLists(objects: readonly R2Object[], limit: number): readonly R2Object[] {
   let lists = 0;
-  const end = objects.findIndex((object) => wholeIn(object) !== null && ++lists > LISTS_AT_ONCE);
+  const end = objects.findIndex((object) => isList(object) && ++lists > limit);
   return end === -1 ? objects : objects.slice(0, end);
 }
 
@@ -104,7 +132,7 @@ async function inputsIn(
   prefix: typeof ASSETS_PREFIX | typeof UNINDEXED_PREFIX,
 ): Promise<SeenInput[]> {
   const nameOf = ({ key }: R2Object): string => key.slice(prefix.length);
-  const lists = await readPieceLists(bucket, objects.filter((object) => wholeIn(object) !== null).map(nameOf));
+  const lists = await readPieceLists(bucket, objects.filter(isList).map(nameOf));
   return objects.map((object): SeenInput => {
     const pieces = lists.get(nameOf(object))?.map(({ sha256 }) => sha256);
     const stored_ms = prefix === ASSETS_PREFIX ? object.uploaded.getTime() : seenMs(object);

@@ -61,6 +61,11 @@ export const D1_TIMEOUT_MS = 5_000;
  */
 const INPUTS_PER_STATEMENT = 5_000;
 /**
+ * Inputs that are filled in with one statement: 1.3 MB of text. With fewer, the daily run would need
+ * more queries (`daily-jobs.ts`).
+ */
+export const FILLED_AT_ONCE = 10_000;
+/**
  * How old `used_ms` may get. With a shorter time, asking about the same inputs again would write
  * their rows again; a sweep must spare inputs for longer than this.
  */
@@ -136,7 +141,8 @@ const WITHOUT_PIECES = `
   WHERE inputs.pieces IS NULL`;
 
 // The condition keeps two runs at once from moving the mark back.
-const MOVE_FILL = "UPDATE inputs_fill SET after = ?2, complete = ?3 WHERE id = 1 AND after = ?1 AND complete = 0";
+const MOVE_FILL =
+  "UPDATE inputs_fill SET after = ?2, complete = ?3 WHERE id = 1 AND after = ?1 AND complete = 0 RETURNING after, complete";
 
 /** What the index says of the inputs that were asked for. */
 export interface IndexAnswer {
@@ -234,15 +240,15 @@ export async function listsWithoutPieces(db: D1Database, lists: readonly string[
 }
 
 /** The inputs as JSON, in texts that D1 takes as one bound value each. A piece list may take 67 kB. */
-function boundTexts(inputs: readonly StoredInput[]): string[] {
+function boundTexts(inputs: readonly StoredInput[], perStatement = INPUTS_PER_STATEMENT): string[] {
   const weight = ({ pieces }: StoredInput): number => 1 + (pieces?.length ?? 0) / 2;
   const texts: string[] = [];
   let some: StoredInput[] = [];
-  let left = INPUTS_PER_STATEMENT;
+  let left = perStatement;
   for (const input of inputs) {
     if (some.length > 0 && left < weight(input)) {
       texts.push(JSON.stringify(some));
-      [some, left] = [[], INPUTS_PER_STATEMENT];
+      [some, left] = [[], perStatement];
     }
     some.push(input);
     left -= weight(input);
@@ -325,13 +331,13 @@ export async function fillPage(
   to: Fill,
   nowMs: number,
 ): Promise<Fill> {
-  const results = await db.batch([
-    ...boundTexts(page).map((some) => db.prepare(FILL).bind(some, nowMs)),
+  const answers = await db.batch([
+    ...boundTexts(page, FILLED_AT_ONCE).map((some) => db.prepare(FILL).bind(some, nowMs)),
     ...refreshmentsOfLists(db, page, nowMs),
     db.prepare(MOVE_FILL).bind(from.after, to.after, Number(to.complete)),
-    db.prepare(READ_FILL),
   ]);
-  return fillOf(results.at(-1)!);
+  const moved = answers.at(-1)!;
+  return moved.results.length > 0 ? fillOf(moved) : await readFill(db);
 }
 
 /** Log that D1 or R2 failed where the work goes on without. */

@@ -132,7 +132,7 @@ export async function sweepInputs(dependencies: SweepDependencies, order: SweepO
 }
 
 /** Inputs that were used later than this are kept by the run that began then. */
-export function cutoffMs(startedMs: number, { days }: Pick<SweepOrder, "days">): number {
+function cutoffMs(startedMs: number, { days }: Pick<SweepOrder, "days">): number {
   return startedMs - days * DAY_MS;
 }
 

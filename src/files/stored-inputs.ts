@@ -125,7 +125,7 @@ interface CheckedLists {
   /** How many cannot be decided at present. */
   undecided: number;
   /** What is known of an input that was found. `size`: the bytes of its object. */
-  sizesOf(sha256: string, size: number): InputSizes;
+  sizesOf: (sha256: string, size: number) => InputSizes;
 }
 
 /**

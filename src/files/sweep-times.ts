@@ -11,7 +11,7 @@ import { CLOCK_MS } from "./input-index.ts";
  * A check or upload that goes on without the index must have left its note so long after it looked
  * for the marker, or it is answered 503.
  */
-export const CHECK_MS = 60_000;
+const CHECK_MS = 60_000;
 /**
  * How long the marker must have been there before the first deletion. Shorter: a check that did not
  * see the marker may leave its note after the sweep has read the notes.

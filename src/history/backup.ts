@@ -6,6 +6,7 @@
  * that are then neither stored nor counted (`store.ts`).
  */
 import type { BackupRow, PackedDayRow } from "../protocol/backup.ts";
+import { chunksOfJson } from "./store.ts";
 import { KEPT_FROM } from "./totals-store.ts";
 import { dayOf } from "./totals.ts";
 
@@ -78,6 +79,12 @@ export async function totalsPage(db: D1Database, cursor: string | null): Promise
   return { rows, cursor: last ? String(last["day"]) : null };
 }
 
+const RESTORE_DAYS = `
+  INSERT OR REPLACE INTO history_days (day, frames, errors, lost, seconds, workers, tasks, entries)
+  SELECT value ->> 'day', value ->> 'frames', value ->> 'errors', value ->> 'lost', value ->> 'seconds',
+    value ->> 'workers', value ->> 'tasks', value -> 'entries'
+  FROM json_each(?1)`;
+
 /** Rows of the totals of a backup, as `totalsPage` gave them. */
 export interface RestoredTotals {
   /** Where the history begins, when the rows say so. */
@@ -94,15 +101,6 @@ export async function restoreTotals(db: D1Database, { keptFromMs, days }: Restor
       db.prepare("DELETE FROM history_open_days WHERE day < ?1").bind(dayOf(keptFromMs)),
     );
   }
-  for (const { day, frames, errors, lost, seconds, workers, tasks, entries } of days) {
-    statements.push(
-      db
-        .prepare(
-          `INSERT OR REPLACE INTO history_days (day, frames, errors, lost, seconds, workers, tasks, entries)
-           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)`,
-        )
-        .bind(day, frames, errors, lost, seconds, workers, tasks, JSON.stringify(entries)),
-    );
-  }
+  statements.push(...chunksOfJson(days).map((json) => db.prepare(RESTORE_DAYS).bind(json)));
   if (statements.length > 0) await db.batch(statements);
 }

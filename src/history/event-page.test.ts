@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import type { HistoryEvent } from "../protocol/history.ts";
-import { decodeCursor, encodeCursor, NEWEST, readPage, type EventKey, type ReadRow } from "./event-page.ts";
+import { decodeCursor, encodeCursor, NEWEST, readAll, readPage, type EventKey, type ReadRow } from "./event-page.ts";
 import { batchRows, type HistoryRow } from "../protocol/history-rows.ts";
 
 const START_MS = Date.UTC(2026, 10, 2, 23, 58);
@@ -86,6 +86,41 @@ test("no event is skipped, repeated or out of order at any page size, also while
     ),
     { numRuns: 150 },
   );
+});
+
+test("all events come once and in order, however many rows a query reads", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      tasksArbitrary,
+      fc.record({
+        rows: fc.integer({ min: 1, max: 6 }),
+        mostRows: fc.constant(24),
+        events: fc.integer({ min: 1, max: 40 }),
+      }),
+      async (tasks, reading) => {
+        const rows = rowsOf(tasks, 1, START_MS);
+        const expected = rows.flatMap((row) => row.events).toSorted(order);
+        const seen: HistoryEvent[] = [];
+        for await (const events of readAll(reader(rows, NEWEST), reading)) seen.push(...events);
+        expect(seen).toEqual(expected);
+      },
+    ),
+    { numRuns: 150 },
+  );
+});
+
+test("a page of rare events asks for as many rows as seem to be needed", async () => {
+  const all = rowsOf([Array.from({ length: 20_000 }, () => ({ worker: 1, stepMs: 61_000 }))], 1, START_MS);
+  const asked: number[] = [];
+  const rare: typeof all = all.map((row, i) => ({ ...row, events: i % 100 === 0 ? row.events : [] }));
+  const read = reader(rare, NEWEST);
+  const page = await readPage(NEWEST, 100, async (after, rows) => {
+    asked.push(rows);
+    return await read(after, rows);
+  });
+  expect(page.events).toHaveLength(100);
+  expect(asked.slice(0, 4)).toEqual([100, 400, 1_600, 3_200]);
+  expect(asked.length).toBeLessThan(10);
 });
 
 test("many rows that overlap in time come in the order of their events, not of their rows", async () => {

@@ -44,7 +44,7 @@ export const NEWEST: EventKey = {
 const READING = {
   /** Rows of the first query. */
   rows: 100,
-  /** After a query that found nothing the next asks for four times as many, up to this. */
+  /** The most rows of a query. */
   mostRows: 3_200,
   /**
    * The most rows that one page reads: a search for a rare kind in a long history gives short pages
@@ -88,7 +88,58 @@ export async function readPage(
     // Only with progress: otherwise a client would ask for the same page for ever.
     if (seen >= reading.pageRows && newestFirst(start, horizon) < 0) return { events: ready, next: horizon };
     after = last;
-    if (found.length === foundBefore) size = Math.min(size * 4, reading.mostRows);
+    size = nextSize(size, found.length - foundBefore, limit - ready.length, reading.mostRows);
+  }
+}
+
+/**
+ * How many rows the next query asks for, after one of `rows` has found so many events: as many as
+ * seem to hold `wanted` events, but at most four times as many and never fewer. Without it, a page of
+ * a rare kind would need more queries than a request may make.
+ */
+function nextSize(rows: number, found: number, wanted: number, mostRows: number): number {
+  const needed = found === 0 ? Infinity : Math.ceil((rows * wanted) / found);
+  return Math.min(Math.max(rows, Math.min(needed, rows * 4)), mostRows);
+}
+
+/** How much a query reads where all events are wanted, and not a page. */
+const READING_ALL = {
+  rows: 500,
+  /** With more, a query over rows that hold nothing would keep D1 from others for a second. */
+  mostRows: 20_000,
+  /** About so many events are read at once: 1.5 MB. */
+  events: 5_000,
+};
+
+/**
+ * All events from the newest on, in portions. `read` is that of `readPage`. A portion is read with
+ * one query: with 100,000 events of a row each these are 23, and the free plan allows 50.
+ */
+export async function* readAll(
+  read: (after: EventKey, rows: number) => Promise<ReadRow[]>,
+  reading = READING_ALL,
+): AsyncGenerator<HistoryEvent[]> {
+  let after = NEWEST;
+  let size = reading.rows;
+  let held: HistoryEvent[] = [];
+  for (;;) {
+    const rows = await read(after, size);
+    const events = rows.flatMap((row) => row.events);
+    held = [...held, ...events].toSorted(newestFirst);
+    const last = rows.at(-1);
+    if (!last || rows.length < size) {
+      yield held;
+      return;
+    }
+    // An unread row starts at or before `last`, so none of its events is later than this.
+    const horizonMs = last.at_ms + ROW_SPAN_MS;
+    const ready = held.filter((event) => event.at_ms > horizonMs);
+    if (ready.length > 0) yield ready;
+    held = held.slice(ready.length);
+    after = last;
+    // Rows may hold more events than those before, so the next query asks for fewer, too.
+    const needed = events.length === 0 ? Infinity : Math.ceil((rows.length * reading.events) / events.length);
+    size = Math.min(needed, size * 4, reading.mostRows);
   }
 }
 

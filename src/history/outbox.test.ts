@@ -278,6 +278,20 @@ describe("drainOutbox", () => {
     });
   });
 
+  test("stops after a number of tries, so that the queries of one event of the object stay few, and goes on at once", async () => {
+    const events = Array.from({ length: 20 * DRAIN_EVENTS }, (_, i) => event(i + 1));
+    const d1 = new Table();
+    let writes = 0;
+    const state = outbox(events, async (rows) => {
+      writes++;
+      d1.write(rows);
+    });
+    const first = await drainOutbox({ failures: 0 }, state);
+    expect([writes, first.drained, first.retryAtMs]).toEqual([12, 12 * DRAIN_EVENTS, NOON_MS]);
+    expect(await drainOutbox(first, state)).toMatchObject({ drained: 8 * DRAIN_EVENTS, retryAtMs: null });
+    expect(d1.seqs()).toHaveLength(20 * DRAIN_EVENTS);
+  });
+
   test("events that come during a write wait for the next run, so that they share a row", async () => {
     const waiting = [event(1)];
     const deps = outbox(waiting, async () => void waiting.push(event(waiting.length + 1)));

@@ -65,6 +65,12 @@ const REASON_CHARS = 200;
  * leases.
  */
 const RUN_MS = 10_000;
+/**
+ * Tries of one drain. Each takes two to four queries to D1, and the free plan allows 50 in an event of
+ * an object (https://developers.cloudflare.com/d1/platform/limits/); with more tries, the drain of a
+ * long outbox would end in a refusal.
+ */
+const RUN_TRIES = 12;
 
 /** What a drain needs from its object. */
 export interface OutboxDependencies {
@@ -102,14 +108,14 @@ export interface DrainResult {
 }
 
 /**
- * Move the outbox to D1, in tries of DRAIN_EVENTS, for at most RUN_MS. The caller runs one drain at
+ * Move the outbox to D1, in at most RUN_TRIES tries of DRAIN_EVENTS, for at most RUN_MS. The caller runs one drain at
  * a time per object.
  */
 export async function drainOutbox(state: { failures: number }, outbox: OutboxDependencies): Promise<DrainResult> {
   const startMs = outbox.nowMs();
   const empty = { failures: 0, retryAtMs: null, refusal: null };
   let drained = 0;
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     const events = outbox.read(DRAIN_EVENTS);
     const last = events.at(-1);
     if (!last) return { ...empty, drained };
@@ -123,7 +129,8 @@ export async function drainOutbox(state: { failures: number }, outbox: OutboxDep
     drained += events.length;
     state = { failures: 0 };
     if (events.length < DRAIN_EVENTS) return { ...empty, drained };
-    if (outbox.nowMs() - startMs >= RUN_MS) return { ...empty, retryAtMs: outbox.nowMs(), drained };
+    if (tries === RUN_TRIES || outbox.nowMs() - startMs >= RUN_MS)
+      return { ...empty, retryAtMs: outbox.nowMs(), drained };
   }
 }
 

@@ -8,6 +8,7 @@
  * - A run is bounded, and may break off at any point: the next one goes on.
  * - Deleting comes first: in a database that is full, nothing else is sure to have room.
  */
+import { isOutOfCalls } from "../platform/storage-failure.ts";
 import { packDays } from "./totals-store.ts";
 import { dayOf, startOfDay } from "./totals.ts";
 
@@ -23,11 +24,16 @@ const RUN_ROWS = 20_000;
  * would wait longer than they do.
  */
 const SLICE_ROWS = 5_000;
-/** Statements of one run: a Worker may make 1,000 queries to D1 in a run, and has 15 minutes. */
-const RUN_SLICES = 200;
+/**
+ * Statements with which a run deletes before its other work: `daily-jobs.ts` adds up what a run of
+ * the free plan may do.
+ */
+const RUN_SLICES = 10;
+/** Statements of `deleteOn`: a run has 15 minutes, and 1,000 queries to D1 on the paid plan. */
+const MORE_SLICES = 190;
 
 export interface Tidied {
-  /** Rows of events that were deleted. */
+  /** Rows of events that were deleted. More may be left: `deleteOn`. */
   deleted: number;
   /** The instant at which the kept events begin; 0 when none were ever deleted. */
   kept_from_ms: number;
@@ -50,14 +56,32 @@ export async function tidyHistory(db: D1Database, keepDays: number | null, nowMs
     deleted = slice!.meta.changes;
   }
   // An earlier run may have broken off, so that something is left although nothing moves now.
-  if (untilMs > 0) {
-    for (let slice = 0; slice < RUN_SLICES; slice++) {
-      const { meta } = await deletionBefore(db, untilMs).run();
-      deleted += meta.changes;
-      if (meta.changes < SLICE_ROWS) break;
-    }
+  const slices = untilMs === 0 ? 0 : untilMs > fromMs ? RUN_SLICES - 1 : RUN_SLICES;
+  for (let slice = 0; slice < slices; slice++) {
+    const { meta } = await deletionBefore(db, untilMs).run();
+    deleted += meta.changes;
+    if (meta.changes < SLICE_ROWS) break;
   }
   return { deleted, kept_from_ms: untilMs, packed: await packDays(db, nowMs) };
+}
+
+/**
+ * Delete on where `tidyHistory` stopped, for farms with more rows a day than it deletes. It must be
+ * the last work of a run: it goes on until the platform allows no more queries, which is no failure.
+ * `complete`: nothing before the instant is left. Throws when D1 does.
+ */
+export async function deleteOn(db: D1Database, keptFromMs: number): Promise<{ deleted: number; complete: boolean }> {
+  let deleted = 0;
+  try {
+    for (let slice = 0; slice < MORE_SLICES; slice++) {
+      const { meta } = await deletionBefore(db, keptFromMs).run();
+      deleted += meta.changes;
+      if (meta.changes < SLICE_ROWS) return { deleted, complete: true };
+    }
+  } catch (error) {
+    if (!isOutOfCalls(error)) throw error;
+  }
+  return { deleted, complete: false };
 }
 
 /** Where the history begins now, and where it begins after this run. */

@@ -1,6 +1,6 @@
 /** SQL of the table `history` in D1: the outboxes of tasks write it, people read it. */
 import type { EventKind, HistoryEvent } from "../protocol/history.ts";
-import { readPage, type EventKey, type EventPage, type ReadRow } from "./event-page.ts";
+import { NEWEST, readAll, readPage, type EventKey, type EventPage, type ReadRow } from "./event-page.ts";
 import { isAboutFrames, ROW_SPAN_MS, type HistoryRow } from "../protocol/history-rows.ts";
 import { COUNT, KEPT_FROM } from "./totals-store.ts";
 
@@ -52,10 +52,10 @@ function longestOfEach(rows: readonly HistoryRow[]): HistoryRow[] {
 }
 
 /**
- * JSON arrays that hold the rows in order, each below STATEMENT_BYTES unless a single row is
+ * Texts for one bound value each: JSON arrays that hold the rows in order, each below STATEMENT_BYTES unless a single row is
  * larger.
  */
-function chunksOfJson(rows: readonly object[]): string[] {
+export function chunksOfJson(rows: readonly object[]): string[] {
   const chunks: string[][] = [];
   let bytes = Infinity;
   for (const row of rows) {
@@ -147,6 +147,11 @@ export async function queryEvents(
   limit: number,
 ): Promise<EventPage> {
   return await readPage(start, limit, (after, rows) => readRows(db, filter, { after, before: start, limit: rows }));
+}
+
+/** All events from the newest on, in portions of some thousands. */
+export function queryAllEvents(db: D1Database, filter: EventFilter): AsyncGenerator<HistoryEvent[]> {
+  return readAll((after, limit) => readRows(db, filter, { after, before: NEWEST, limit }));
 }
 
 /** The instant before which events were deleted, or are about to be; null when all are kept. */

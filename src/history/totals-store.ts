@@ -126,10 +126,10 @@ const PACK = `
     seconds = excluded.seconds, workers = excluded.workers, tasks = excluded.tasks, entries = excluded.entries`;
 
 /**
- * Days that one run packs. A farm that was upgraded has many; D1 allows 50 queries in a run on the
- * free plan, and packing is not urgent: until then their totals are read from more rows.
+ * Days that one run packs, with two queries each (`daily-jobs.ts` adds up). A farm that was upgraded
+ * has many, and packing is not urgent: until then their totals are read from more rows.
  */
-const PACK_DAYS = 10;
+const PACK_DAYS = 5;
 
 /**
  * Pack the oldest days that are over at `nowMs`. Each is packed in a transaction: interrupted at

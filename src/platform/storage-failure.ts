@@ -36,13 +36,21 @@ export function storageFailureRefusal(error: unknown): Refusal | null {
  * out are failures of the machine.
  */
 const WRONG_STATEMENT = /: SQLITE_(?!FULL|BUSY|LOCKED|IOERR|NOMEM|INTERRUPT|CANTOPEN|PROTOCOL)/;
-/** The request has made more calls than it may: it would again. */
+/** Of R2 and D1 alike, as users report it. */
 const TOO_MANY_CALLS = /Too many API requests/i;
+
+/**
+ * Whether the request, or the run of a trigger, has made as many calls as the platform allows it
+ * (https://developers.cloudflare.com/workers/platform/limits/#subrequests,
+ * https://developers.cloudflare.com/d1/platform/limits/). It would again.
+ */
+export function isOutOfCalls(error: unknown): boolean {
+  return TOO_MANY_CALLS.test(messageOf(error));
+}
 
 /** Whether the error is a bug of ours, so that the same call would fail again. */
 function isBug(error: unknown): boolean {
-  const message = messageOf(error);
-  return error instanceof TypeError || WRONG_STATEMENT.test(message) || TOO_MANY_CALLS.test(message);
+  return error instanceof TypeError || WRONG_STATEMENT.test(messageOf(error)) || isOutOfCalls(error);
 }
 
 /** What the caller of a service is to see of its error: a `StorageFailure`, unless it is a bug of ours. */

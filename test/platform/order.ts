@@ -22,7 +22,7 @@ export type PlatformOrder =
   | { do: "break"; rule: Rule };
 
 /** Rules of the platform that a farm on it need not meet, so that a test breaks them on purpose. */
-export type Rule = "calls" | "writes to a key" | "row" | "rpc" | "method";
+export type Rule = "calls" | "queries" | "writes to a key" | "row" | "rpc" | "method";
 
 /**
  * What the runtime says of an argument or answer above 32 MiB between Workers and objects

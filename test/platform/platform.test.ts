@@ -72,6 +72,7 @@ for (const row of ROWS)
 
 const RULES: [Rule, LimitName[], string][] = [
   ["calls", ["subrequests-free"], TOO_MANY_CALLS],
+  ["queries", ["d1-queries"], TOO_MANY_CALLS],
   ["writes to a key", ["write-rate"], TOO_FAST],
   ["row", ["row-size"], ROW_TOO_BIG],
   // The runtime itself keeps the last two.

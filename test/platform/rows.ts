@@ -88,6 +88,14 @@ export const ROWS: readonly PlatformRow[] = [
     seldom: ["many inputs", "zip"],
   },
   {
+    name: "d1-queries",
+    what: "50 queries of D1 in a request, or in an event of an object (free plan)",
+    limits: ["d1-queries"],
+    acts: false,
+    often: ["backup"],
+    seldom: ["many inputs", "render", "page"],
+  },
+  {
     name: "write-rate",
     what: "a second put of one R2 key within a second is refused (10058)",
     limits: ["write-rate"],

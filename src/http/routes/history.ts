@@ -3,8 +3,8 @@
  * and nothing else.
  */
 import { z } from "zod";
-import { decodeCursor, encodeCursor, NEWEST, type EventKey, type EventPage } from "../../history/event-page.ts";
-import { queryEvents, queryKeptFrom, type EventFilter } from "../../history/store.ts";
+import { decodeCursor, encodeCursor, NEWEST } from "../../history/event-page.ts";
+import { queryAllEvents, queryEvents, queryKeptFrom, type EventFilter } from "../../history/store.ts";
 import { queryDays, queryWorkers } from "../../history/totals-store.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { invalidFields } from "../../platform/problem-response.ts";
@@ -177,19 +177,17 @@ const EVENT_COLUMNS = [
  * history.
  */
 const MAX_CSV_EVENTS = 100_000;
-/** Events per query. A higher value holds more of them in memory at once. */
-const CSV_PAGE = 500;
 
-/** Matching events, newest first, page by page. */
+/** Matching events, newest first, in portions. */
 async function* eventPages(db: D1Database, filter: EventFilter): AsyncGenerator<(string | number | null)[][]> {
-  let start: EventKey | null = NEWEST;
-  for (let count = 0; start !== null && count < MAX_CSV_EVENTS;) {
-    const { events, next }: EventPage = await queryEvents(db, filter, start, CSV_PAGE);
-    count += events.length;
-    start = next;
-    yield events.map((event) =>
+  let left = MAX_CSV_EVENTS;
+  for await (const events of queryAllEvents(db, filter)) {
+    const some = events.slice(0, left);
+    left -= some.length;
+    yield some.map((event) =>
       EVENT_COLUMNS.map((column) => (column === "at" ? new Date(event.at_ms).toISOString() : event[column])),
     );
+    if (left === 0) return;
   }
 }
 

@@ -4,6 +4,7 @@ import { alarmsLost } from "./alarms-lost.ts";
 import { connections } from "./connections.ts";
 import { cutStreams } from "./cut-streams.ts";
 import { d1Full } from "./d1-full.ts";
+import { d1Queries } from "./d1-queries.ts";
 import { d1Stalled } from "./d1-stalled.ts";
 import { frozenClock } from "./frozen-clock.ts";
 import { latency } from "./latency.ts";
@@ -30,6 +31,7 @@ export const LIMITS = {
   "row-size": rowSize,
   "alarms-dropped": alarmsDropped,
   "alarms-lost": alarmsLost,
+  "d1-queries": d1Queries,
   "d1-full": d1Full,
   "d1-stalled": d1Stalled,
   quota,

@@ -5,6 +5,7 @@ import { alarmsLost, LOST } from "./alarms-lost.ts";
 import { connections, CONNECTIONS } from "./connections.ts";
 import { CONNECTION_LOST, CUT_EVERY, cutStreams } from "./cut-streams.ts";
 import { d1Full, DATABASE_FULL } from "./d1-full.ts";
+import { d1Queries, FREE_QUERIES } from "./d1-queries.ts";
 import { d1Stalled, STALL_MS } from "./d1-stalled.ts";
 import { frozenClock } from "./frozen-clock.ts";
 import { latency, LEAST_MS } from "./latency.ts";
@@ -85,6 +86,20 @@ test("calls beyond the limit are refused, until an object's next event; each inv
   limit.event!(task);
   expect(await carry(limit, select)).toBe("answer");
   expect(bites).toBe(1);
+});
+
+test("queries to D1 beyond the limit are refused, each statement of a batch counts, and other calls do not", async () => {
+  const limit = d1Queries(context);
+  const batch = call("d1", "batch", ...Array<string>(FREE_QUERIES - 1).fill("SELECT 1"));
+  expect(await carry(limit, batch)).toBe("answer");
+  expect(await carry(limit, put("a"))).toBe("answer");
+  expect(await carry(limit, select)).toBe("answer");
+  await expect(carry(limit, select)).rejects.toThrow(TOO_MANY_CALLS);
+  expect(await carry(limit, select, {})).toBe("answer");
+  limit.event!(task);
+  expect(await carry(limit, batch)).toBe("answer");
+  await expect(carry(limit, batch)).rejects.toThrow(TOO_MANY_CALLS);
+  expect(bites).toBe(2);
 });
 
 test("a second put of a key within a second is refused with 10058; another key and a later put are not", async () => {

@@ -16,6 +16,8 @@ takeOverClock();
 const DAY_MS = 86_400_000;
 /** One call more than the free plan allows. */
 const TOO_MANY_CALLS = 1_001;
+/** One query of D1 more than the free plan allows. */
+const TOO_MANY_QUERIES = 51;
 /** More than the 2 MB that a row holds, and less than workerd itself refuses. */
 const TOO_LARGE_ROW = 2_000_001;
 /** More than the 32 MiB of a call between Workers and objects. */
@@ -94,6 +96,9 @@ async function breakRule(rule: Rule, env: Env): Promise<void> {
   switch (rule) {
     case "calls":
       for (let i = 0; i < TOO_MANY_CALLS; i++) await env.FILES.head("none");
+      return;
+    case "queries":
+      for (let i = 0; i < TOO_MANY_QUERIES; i++) await env.HISTORY.prepare("SELECT 1").first();
       return;
     case "writes to a key":
       for (let i = 0; i < 2; i++) await env.FILES.put("platform", "twice");
