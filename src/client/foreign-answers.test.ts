@@ -2,7 +2,7 @@
  * An answer that is not the manager's is nobody's word: whatever its status, it ends no call, and
  * the same call is made again.
  */
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { z } from "zod";
@@ -160,6 +160,17 @@ test(
       downloadTo(client, join(folder, "f"), "/file", { sha256: sha256("x") }, { retryForMs: 0 }),
     );
     expect(error).toMatchObject({ code: "foreign", answered: 304 });
+  }),
+);
+
+test(
+  "a page in place of a file, to every try: what is here of the file stays, for the next download",
+  withManager(async ({ manager, client, folder }) => {
+    manager.on("GET", /^\/file$/, () => foreign("200 page of a hotel"));
+    const file = join(folder, "input");
+    await writeFile(`${file}.part`, "half of it");
+    await errorOf(downloadTo(client, file, "/file", sha256("x"), { retryForMs: 0 }));
+    expect(await readFile(`${file}.part`, "utf8")).toBe("half of it");
   }),
 );
 
