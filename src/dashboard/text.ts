@@ -389,6 +389,7 @@ export const text = {
     mainHint: (extension: string) => `There are several ${extension} files. Which one should be rendered?`,
     noFile: (extension: string) => `Drop a ${extension} file first.`,
     tooMany: (what: string, advice: string) => `Too many files: ${what}. ${advice}`,
+    tooLarge: (path: string, why: string) => `${path} ${why}. Divide it into several files.`,
     clear: "Remove all",
     name: "Name",
     priority: "Priority",

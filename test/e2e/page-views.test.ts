@@ -2,6 +2,7 @@
  * Every view of the page: how soon it is painted, on a phone, for a screen reader, in light and
  * dark, and its actions.
  */
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
@@ -23,6 +24,7 @@ import {
 import { MAX_INPUTS } from "../../src/protocol/constants.ts";
 import { assetsStoredSchema } from "../../src/protocol/file.ts";
 import { bytes, counted } from "../../src/dashboard/lib/format.ts";
+import { piecesOfParts, pieceListText } from "../../src/protocol/piece-list.ts";
 import { timingsSchema } from "../../src/protocol/live.ts";
 import { storageSchema } from "../../src/protocol/storage.ts";
 import { taskListSchema } from "../../src/protocol/task.ts";
@@ -366,12 +368,14 @@ browserTest("a click on an outlier among the times of a task leads to its frame"
   expect(admin.complaints).toEqual([]);
 });
 
-browserTest("an upload that is stopped continues with the missing parts", async () => {
+browserTest("an upload of a large file that is stopped continues with the missing pieces", async () => {
   const { page, requests } = admin;
   const folder = testFolder("large");
   const file = path.join(folder, "large.blend");
-  // Two whole parts and a third, small one, each different from the others.
-  writeFileSync(file, Buffer.concat([1, 2, 3].map((byte) => Buffer.alloc(byte < 3 ? 32 * 1_048_576 : 1_000, byte))));
+  // Two whole pieces and a third, small one, each different from the others.
+  const pieces = [1, 2, 3].map((byte) => Buffer.alloc(byte < 3 ? 32 * 1_048_576 : 1_000, byte));
+  const hashes = pieces.map((piece) => createHash("sha256").update(piece).digest("hex"));
+  writeFileSync(file, Buffer.concat(pieces));
   // The page cannot be submitted before it knows the settings of the type.
   const types = Promise.withResolvers<void>();
   let asked = 0;
@@ -391,23 +395,28 @@ browserTest("an upload that is stopped continues with the missing parts", async 
   await dropOn(admin, ".drop", [file]);
   await page.getByText("large.blend").first().waitFor();
   await page.getByLabel("Submit paused").check();
-  // The second part hangs, as on a dead connection.
+  // The second piece hangs, as on a dead connection.
   const hangs = Promise.withResolvers<void>();
-  await page.route(/\/parts\/2$/, () => hangs.resolve());
+  const second = new RegExp(`/assets/${hashes[1]}$`);
+  await page.route(second, () => hangs.resolve());
   await page.getByRole("button", { name: "Submit" }).click();
-  // Stop only when the first part has arrived and the second was requested: a request that is
+  // Stop only when the other pieces have arrived and the second was requested: a request that is
   // reported later would count as new.
   await hangs.promise;
   await page.getByText(/Uploading 3\d\.\d MB of 67.1 MB/).waitFor();
   expect(await page.getByRole("progressbar", { name: "Upload" }).getAttribute("max")).toBe("67109864");
   await page.getByRole("button", { name: "Stop" }).click();
   await page.getByText("Stopped. The manager keeps what has arrived").waitFor();
-  await page.unroute(/\/parts\/2$/);
+  await page.unroute(second);
   const from = requests.length;
   await page.getByRole("button", { name: "Submit" }).click();
   await page.waitForURL(/\/app\/tasks\/\d+$/);
-  const sent = requests.slice(from).flatMap((request) => /^PUT \S+\/parts\/(\d)$/.exec(request)?.[1] ?? []);
-  expect(sent).toEqual(["2", "3"]);
+  const list = pieceListText(piecesOfParts(67_109_864, hashes));
+  const name = createHash("sha256").update(list).digest("hex");
+  const sent = requests.slice(from).flatMap((request) => /^PUT \S*(\/assets\/.*)$/.exec(request)?.[1] ?? []);
+  expect(sent).toEqual([`/assets/${hashes[1]}`, `/assets/${name}/pieces`]);
+  const stored = await manager.client.send("GET", `/assets/${name}`);
+  expect(await stored.text()).toBe(list);
   await page.getByRole("heading", { name: "large" }).waitFor();
   await page.getByRole("button", { name: "Cancel task" }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Cancel task" }).click();

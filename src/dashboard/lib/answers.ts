@@ -1,7 +1,7 @@
 /** Types of answers for which the protocol exports a schema and no type. */
 import type { z } from "zod";
 import type { dayTotalsSchema, historyPageSchema, workerTotalsSchema } from "../../protocol/history.ts";
-import type { assetsStoredSchema, missingResultSchema, partsSchema } from "../../protocol/file.ts";
+import type { assetsStoredSchema, missingResultSchema } from "../../protocol/file.ts";
 import type { settingsFilesSchema, settingsListSchema } from "../../protocol/setting.ts";
 import type { framesPageSchema, taskListSchema } from "../../protocol/task.ts";
 import type { tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
@@ -14,7 +14,6 @@ export type DayTotals = z.infer<typeof dayTotalsSchema>;
 export type WorkerTotals = z.infer<typeof workerTotalsSchema>;
 export type AssetsMissing = z.infer<typeof missingResultSchema>;
 export type AssetsStored = z.infer<typeof assetsStoredSchema>;
-export type ArrivedParts = z.infer<typeof partsSchema>;
 export type SettingsFiles = z.infer<typeof settingsFilesSchema>;
 export type Settings = z.infer<typeof settingsListSchema>;
 export type TokenList = z.infer<typeof tokenListSchema>;

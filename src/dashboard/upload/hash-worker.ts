@@ -1,8 +1,11 @@
 /**
- * A web worker that hashes files: the whole file and each part of it, in one pass over a stream.
+ * A web worker that hashes files, in one pass over a stream: a small one as a whole, a large one
+ * piece by piece.
  */
 import { sha256 } from "@noble/hashes/sha2.js";
-import { bytesToHex } from "@noble/hashes/utils.js";
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
+import { PART_BYTES } from "../../protocol/constants.ts";
+import { isCut, piecesOfParts, pieceListText } from "../../protocol/piece-list.ts";
 import type { HashAnswer, HashRequest } from "./hasher.ts";
 
 /** Bytes between two reports of progress. More reports would slow the page down. */
@@ -11,31 +14,28 @@ const TELL_EVERY = 8 * 1024 * 1024;
 /** `postMessage` of a web worker. The types are those of a window, which would require a target. */
 const answer = (message: HashAnswer): void => (postMessage as (message: HashAnswer) => void)(message);
 
-async function hash({ id, file, partBytes }: HashRequest): Promise<void> {
-  const whole = sha256.create();
-  const parts: string[] = [];
-  let part = sha256.create();
-  let inPart = 0;
+async function hash({ id, file }: HashRequest): Promise<void> {
+  const inPieces = isCut(file.size);
+  const hashes: string[] = [];
+  let piece = sha256.create();
+  let inPiece = 0;
   let done = 0;
   let told = 0;
+  const end = (): void => {
+    hashes.push(bytesToHex(piece.digest()));
+    piece = sha256.create();
+    inPiece = 0;
+  };
   const reader = file.stream().getReader();
   for (;;) {
     const { done: ended, value } = await reader.read();
     if (ended) break;
-    whole.update(value);
-    // A file that is sent in one piece needs no hashes of parts.
-    if (file.size > partBytes) {
-      for (let at = 0; at < value.length;) {
-        const take = Math.min(value.length - at, partBytes - inPart);
-        part.update(value.subarray(at, at + take));
-        at += take;
-        inPart += take;
-        if (inPart === partBytes) {
-          parts.push(bytesToHex(part.digest()));
-          part = sha256.create();
-          inPart = 0;
-        }
-      }
+    for (let at = 0; at < value.length;) {
+      const take = Math.min(value.length - at, PART_BYTES - inPiece);
+      piece.update(value.subarray(at, at + take));
+      at += take;
+      inPiece += take;
+      if (inPieces && inPiece === PART_BYTES) end();
     }
     done += value.length;
     if (done - told >= TELL_EVERY) {
@@ -43,8 +43,11 @@ async function hash({ id, file, partBytes }: HashRequest): Promise<void> {
       answer({ id, type: "progress", done });
     }
   }
-  if (inPart > 0) parts.push(bytesToHex(part.digest()));
-  answer({ id, type: "done", sha256: bytesToHex(whole.digest()), size: done, parts });
+  if (inPiece > 0 || hashes.length === 0) end();
+  if (!inPieces) return answer({ id, type: "done", sha256: hashes[0]!, size: done });
+  const pieces = piecesOfParts(done, hashes);
+  const list = bytesToHex(sha256(utf8ToBytes(pieceListText(pieces))));
+  answer({ id, type: "done", sha256: list, size: done, pieces });
 }
 
 addEventListener("message", (event: MessageEvent<HashRequest>) => {

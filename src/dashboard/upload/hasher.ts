@@ -1,24 +1,24 @@
 /** Hashing in a web worker, as a function that answers a promise. */
+import type { Piece } from "../../protocol/piece-list.ts";
 import { isReplaced } from "../lib/page-version.ts";
 import { text } from "../text.ts";
 
 export interface HashRequest {
   id: number;
   file: Blob;
-  /** Size of a part. Only files above it get hashes of their parts. */
-  partBytes: number;
 }
 
 export type HashAnswer =
   | { id: number; type: "progress"; done: number }
-  | { id: number; type: "done"; sha256: string; size: number; parts: string[] }
+  | ({ id: number; type: "done" } & Hashed)
   | { id: number; type: "failed"; reason: string };
 
 export interface Hashed {
+  /** Of the file; of a file above 32 MiB, of its piece list. */
   sha256: string;
   size: number;
-  /** The hash of each part, in order; empty for a file of one part. */
-  parts: string[];
+  /** Of a file above 32 MiB. */
+  pieces?: readonly Piece[];
 }
 
 interface Waiting {
@@ -57,13 +57,13 @@ export class Hasher {
    * Hash a file. Rejects when the file cannot be read, which happens when it was changed after it
    * was chosen.
    */
-  async hash(file: Blob, partBytes: number, onProgress: (done: number) => void): Promise<Hashed> {
+  async hash(file: Blob, onProgress: (done: number) => void): Promise<Hashed> {
     const id = ++this.#last;
     return await new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject, onProgress });
       // Only a window's postMessage takes a target; a web worker's does not.
       // oxlint-disable-next-line unicorn/require-post-message-target-origin
-      this.#worker.postMessage({ id, file, partBytes } satisfies HashRequest);
+      this.#worker.postMessage({ id, file } satisfies HashRequest);
     });
   }
 

@@ -2,17 +2,18 @@
  * Uploads of files: hash them, ask the manager which are missing, and send only those.
  *
  * - Small files travel many to a request.
- * - Large files travel in parts. A part that has arrived is not sent again, so a stop or a network
- *   failure costs the parts that were under way, and no more.
+ * - Files above 32 MiB travel in pieces, and then a list of them. A piece that has arrived is not sent
+ *   again, so a stop or a network failure costs the pieces that were under way, and no more.
  */
 import { chunksOf } from "../../lib/chunks.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { batchesOf, batchList, BATCH_HEADER } from "../../protocol/asset-batch.ts";
-import { ASKED_AT_ONCE, PART_BYTES } from "../../protocol/constants.ts";
+import { ASKED_AT_ONCE } from "../../protocol/constants.ts";
+import { pieceListText, type Piece } from "../../protocol/piece-list.ts";
 import type { Input } from "../../protocol/plan.ts";
-import type { AssetsMissing, AssetsStored, ArrivedParts } from "../lib/answers.ts";
-import { call, get } from "../lib/api.ts";
+import type { AssetsMissing, AssetsStored } from "../lib/answers.ts";
+import { call } from "../lib/api.ts";
 import { ApiError, readAnswer } from "../lib/problem.ts";
 import { tryAgain } from "../lib/try-again.ts";
 import { Hasher, type Hashed } from "./hasher.ts";
@@ -69,9 +70,19 @@ async function transfer<T>(
   });
 }
 
-/** A file to send, with its hashes. */
-interface Sending extends Hashed {
-  file: File;
+/** A file to send, or a piece of one, with its hash. */
+interface Sending {
+  bytes: Blob;
+  sha256: string;
+  size: number;
+  isPiece: boolean;
+}
+
+/** What has to be sent of a file. */
+function unitsOf(file: File, { sha256, size, pieces }: Hashed): Sending[] {
+  if (!pieces) return [{ bytes: file, sha256, size, isPiece: false }];
+  let at = 0;
+  return pieces.map((piece) => ({ ...piece, bytes: file.slice(at, (at += piece.size)), isPiece: true }));
 }
 
 export class Sender {
@@ -94,24 +105,35 @@ export class Sender {
    */
   async send(files: readonly Chosen[]): Promise<Input[]> {
     const hashed = await this.#hashAll(files);
-    const inputs = files.map(({ path }, index) => ({ path, sha256: hashed[index]!.sha256, size: hashed[index]!.size }));
-    const missing = await this.#missingOf([...new Set(inputs.map((input) => input.sha256))]);
+    const lists = new Map(hashed.flatMap(({ sha256, pieces }) => (pieces ? [[sha256, pieces]] : [])));
+    const missing = await this.#missingOf([...new Set(hashed.map(({ sha256 }) => sha256))], lists);
+    const missingLists = [...lists].filter(([sha256]) => missing.has(sha256));
+    const pieces = new Set(missingLists.flatMap(([, list]) => list.map(({ sha256 }) => sha256)));
+    const missingPieces = await this.#missingOf([...pieces]);
     const todo = new Map<string, Sending>();
     for (const [index, { file }] of files.entries()) {
-      const one = { file, ...hashed[index]! };
-      if (missing.has(one.sha256)) todo.set(one.sha256, one);
+      const one = hashed[index]!;
+      if (!missing.has(one.sha256)) continue;
+      for (const unit of unitsOf(file, one))
+        if (!unit.isPiece || missingPieces.has(unit.sha256)) todo.set(unit.sha256, unit);
     }
+    const all = [...todo.values()];
     this.#progress.phase = "uploading";
     this.#progress.done = 0;
-    this.#progress.total = [...todo.values()].reduce((sum, { size }) => sum + size, 0);
-    this.#progress.known = inputs.filter((input) => !missing.has(input.sha256)).length;
+    this.#progress.total = all.reduce((sum, { size }) => sum + size, 0);
+    this.#progress.known = hashed.filter(({ sha256 }) => !missing.has(sha256)).length;
     this.#tell();
-    const { batches, single } = batchesOf([...todo.values()]);
-    await mapConcurrent([...single.map((one) => [one]), ...batches], LANES, async (some) => {
+    const { batches, single } = batchesOf(all.filter(({ isPiece }) => !isPiece));
+    const alone = [...all.filter(({ isPiece }) => isPiece), ...single];
+    await mapConcurrent([...alone.map((one) => [one]), ...batches], LANES, async (some) => {
       const left = some.length > 1 ? await this.#sendBatch(some) : some;
-      for (const one of left) await this.#sendFile(one);
+      for (const one of left) await this.#sendOne(one);
     });
-    return inputs;
+    await mapConcurrent(missingLists, LANES, async ([sha256, list]) => await this.#sendList(sha256, list));
+    return files.map(({ path }, index): Input => {
+      const { sha256, size, pieces: list } = hashed[index]!;
+      return { path, sha256, size, ...(list && { pieces: true as const }) };
+    });
   }
 
   async #hashAll(files: readonly Chosen[]): Promise<Hashed[]> {
@@ -128,7 +150,7 @@ export class Sender {
           this.#progress.done = before + done;
           this.#tell();
         };
-        hashed.push(await hasher.hash(file, PART_BYTES, told));
+        hashed.push(await hasher.hash(file, told));
         before += file.size;
         told(0);
       }
@@ -138,11 +160,13 @@ export class Sender {
     }
   }
 
-  async #missingOf(hashes: readonly string[]): Promise<Set<string>> {
+  /** Which of these the manager lacks; `lists` are asked for as piece lists. */
+  async #missingOf(hashes: readonly string[], lists: ReadonlyMap<string, unknown> = new Map()): Promise<Set<string>> {
     const missing = new Set<string>();
     for (const sha256 of chunksOf(hashes, ASKED_AT_ONCE)) {
+      const body = { sha256, piece_lists: sha256.filter((one) => lists.has(one)) };
       const answer = await this.#again(() =>
-        call<AssetsMissing>("POST", "/assets/missing", { body: { sha256 }, signal: this.#abort.signal }),
+        call<AssetsMissing>("POST", "/assets/missing", { body, signal: this.#abort.signal }),
       );
       for (const one of answer.missing) missing.add(one);
     }
@@ -155,7 +179,7 @@ export class Sender {
    */
   async #sendBatch(batch: readonly Sending[]): Promise<Sending[]> {
     const key = batchList(batch);
-    const body = new Blob(batch.map(({ file }) => file));
+    const body = new Blob(batch.map(({ bytes }) => bytes));
     const { assets } = await this.#again(() =>
       transfer<AssetsStored>(
         "POST",
@@ -172,30 +196,16 @@ export class Sender {
     return left;
   }
 
-  async #sendFile({ file, sha256, size, parts }: Sending): Promise<void> {
+  async #sendOne({ bytes, sha256, size }: Sending): Promise<void> {
     const path = `/assets/${sha256}`;
-    if (size <= PART_BYTES) {
-      await this.#again(() => transfer("PUT", path, file, {}, (sent) => this.#count(path, sent), this.#abort.signal));
-      this.#count(path, size);
-      return;
-    }
-    const arrived = await this.#again(() => get<ArrivedParts>(`${path}/parts`, this.#abort.signal));
-    if (arrived.part_bytes !== PART_BYTES)
-      throw new ApiError(0, { code: "changed", detail: "The manager is newer than this page: load it again." });
-    const there = new Set(
-      arrived.parts.filter((part) => part.sha256 === parts[part.number - 1]).map((part) => part.number),
-    );
-    for (const [index, hash] of parts.entries()) {
-      const number = index + 1;
-      const key = `${path}/parts/${number}`;
-      const part = file.slice(index * PART_BYTES, number * PART_BYTES);
-      if (!there.has(number))
-        await this.#again(() =>
-          transfer("PUT", key, part, { "Tablao-SHA256": hash }, (sent) => this.#count(key, sent), this.#abort.signal),
-        );
-      this.#count(key, part.size);
-    }
-    await this.#again(() => call("POST", `${path}/assemble`, { body: { size, sha256 }, signal: this.#abort.signal }));
+    await this.#again(() => transfer("PUT", path, bytes, {}, (sent) => this.#count(path, sent), this.#abort.signal));
+    this.#count(path, size);
+  }
+
+  async #sendList(sha256: string, pieces: readonly Piece[]): Promise<void> {
+    const list = new Blob([pieceListText(pieces)]);
+    const path = `/assets/${sha256}/pieces`;
+    await this.#again(() => transfer("PUT", path, list, {}, () => undefined, this.#abort.signal));
   }
 
   /** Try a request again while its failures may pass. */

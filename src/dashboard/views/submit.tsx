@@ -6,6 +6,7 @@ import { batch, useComputed, useSignal, useSignalEffect, type Signal } from "@pr
 import { useEffect, useRef } from "preact/hooks";
 import { whyTooManyInputs } from "../../protocol/input-limits.ts";
 import { daysOfText, RETENTION_SETTINGS } from "../../protocol/retention.ts";
+import { whyTooLarge } from "../../protocol/piece-list.ts";
 import type { Task } from "../../protocol/task.ts";
 import type { SettingsFiles } from "../lib/answers.ts";
 import { call } from "../lib/api.ts";
@@ -166,7 +167,9 @@ export function Submit() {
     if (!takesFile) return null;
     if (scene.value === "") return t.noFile(extension.value!);
     const tooMany = whyTooManyInputs(files.value.map(({ path }) => path));
-    return tooMany && t.tooMany(tooMany.what, tooMany.advice);
+    if (tooMany) return t.tooMany(tooMany.what, tooMany.advice);
+    const tooLarge = files.value.find(({ file }) => whyTooLarge(file.size) !== null);
+    return tooLarge ? t.tooLarge(tooLarge.path, whyTooLarge(tooLarge.file.size)!) : null;
   };
   const send = async (): Promise<void> => {
     problem.value = null;

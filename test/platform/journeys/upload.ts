@@ -1,13 +1,15 @@
-/** A large file goes up in parts, and an agent gets it whole. */
+/** A large file goes up in pieces, and an agent gets it whole. */
 import { createHash, randomFillSync } from "node:crypto";
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from "node:fs";
 import path from "node:path";
 import { expect } from "vitest";
+import { hashPieces } from "../../../src/client/file-hash.ts";
+import { pieceListText } from "../../../src/protocol/piece-list.ts";
 import type { Ground } from "../ground.ts";
 
 const MIB = 1024 * 1024;
 
-/** Random bytes, so that no two parts are the same. Returns their hash. */
+/** Random bytes, so that no two pieces are the same. Returns their hash. */
 function writeNoise(file: string, mib: number): string {
   const hash = createHash("sha256");
   const block = Buffer.alloc(MIB);
@@ -27,11 +29,15 @@ export async function upload(ground: Ground): Promise<void> {
   const cache = path.join(ground.folder, "cache");
   writeFileSync(blend, "BLENDER; it is the cache beside it that matters here");
   mkdirSync(cache);
-  const sha256 = writeNoise(path.join(cache, "smoke.vdb"), largeMb);
+  const smoke = path.join(cache, "smoke.vdb");
+  const sha256 = writeNoise(smoke, largeMb);
+  const list = createHash("sha256")
+    .update(pieceListText(await hashPieces(smoke)))
+    .digest("hex");
   await ground.command("submit", blend, "--include", cache, "--frames", "1", "--paused");
   await ground.midway();
   await ground.agent("fetcher", "--allow-exec");
-  const assets = [{ path: "cache/smoke.vdb", sha256, size: largeMb * MIB }];
+  const assets = [{ path: "cache/smoke.vdb", sha256: list, size: largeMb * MIB, pieces: true }];
   const settings = { program: "sha256sum", args: ["{in:cache/smoke.vdb}"], assets };
   const id = await ground.submit("--type", "exec", "--settings", JSON.stringify(settings), "--lease", "600");
   await ground.untilCompleted(id);
