@@ -7,6 +7,7 @@
  *   totals.ndjson    totals of days whose events were deleted; absent in backups of format 1
  *   assets.ndjson    hashes and sizes of the inputs
  *   files/<sha256>   inputs and committed outputs, by content
+ *   files/<sha256>-whole   outputs above 32 MiB, by the list of their parts (format 3)
  */
 import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
@@ -16,6 +17,7 @@ import { z } from "zod";
 import { BACKUP_FORMAT, backupRowSchema, type BackupRow } from "../protocol/backup.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf } from "../lib/errors.ts";
+import type { ExpectedContent } from "../client/file-hash.ts";
 import { writePrivateFile } from "../client/private-file.ts";
 
 const MANIFEST = "backup.json";
@@ -38,6 +40,14 @@ export type BackupManifest = z.infer<typeof manifestSchema>;
 
 /** A file of rows: by its part, or by the id of its task. */
 type BackupFile = "registry" | "history" | "totals" | "assets" | number;
+
+/**
+ * The name of a content. A file that is known by the list of its parts is not called by its SHA-256:
+ * that is the word of a worker, and may be that of another file.
+ */
+export function contentName({ sha256, pieces }: ExpectedContent): string {
+  return pieces === undefined ? sha256 : `${pieces}-whole`;
+}
 
 export class BackupFolder {
   readonly path: string;
@@ -77,8 +87,8 @@ export class BackupFolder {
   }
 
   /** The path of the file with this content, whether it is there yet or not. */
-  file(sha256: string): string {
-    return this.#at("files", sha256);
+  file(content: ExpectedContent): string {
+    return this.#at("files", contentName(content));
   }
 
   manifest(): BackupManifest {

@@ -10,15 +10,8 @@ import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { backoffMs } from "../lib/retry.ts";
-import {
-  bytesOfPieces,
-  MAX_PIECE_LIST_BYTES,
-  piecesOfParts,
-  pieceListText,
-  readPieceList,
-  type Piece,
-} from "../protocol/piece-list.ts";
-import { hashFile, type FileHash } from "./file-hash.ts";
+import { bytesOfPieces, MAX_PIECE_LIST_BYTES, readPieceList, type Piece } from "../protocol/piece-list.ts";
+import { hashFile, isContent, type ExpectedContent } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
 
@@ -41,21 +34,6 @@ export interface DownloadOptions extends TransferOptions {
   headers?: Record<string, string>;
   /** The announced size: a longer answer is cut off, so that it cannot fill the disk. */
   size?: number;
-}
-
-/**
- * What a file must be. With `pieces`, the hash of the list of its parts (decision 020), that is what
- * counts: the manager has checked it, and `sha256` is then only what the worker said.
- */
-export interface ExpectedContent {
-  sha256: string;
-  pieces?: string | undefined;
-}
-
-/** Whether a file has the content. */
-function isContent(hashed: FileHash, { sha256, pieces }: ExpectedContent): boolean {
-  if (pieces === undefined) return hashed.sha256 === sha256;
-  return hash("sha256", pieceListText(piecesOfParts(hashed.size, hashed.parts))) === pieces;
 }
 
 /**

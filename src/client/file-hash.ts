@@ -4,7 +4,7 @@ import { open, type FileHandle } from "node:fs/promises";
 import zlib from "node:zlib";
 import { crc32, crc32Text } from "../lib/crc32.ts";
 import { PART_BYTES } from "../protocol/file.ts";
-import { piecesOfParts, type Piece } from "../protocol/piece-list.ts";
+import { pieceListText, piecesOfParts, type Piece } from "../protocol/piece-list.ts";
 
 /**
  * A file's size, its CRC-32 and its SHA-256 (hexadecimal), and the SHA-256 of each part of
@@ -15,6 +15,25 @@ export interface FileHash {
   sha256: string;
   crc32: string;
   parts: string[];
+}
+
+/** The hash of the list of the parts. */
+export function listName({ size, parts }: Pick<FileHash, "size" | "parts">): string {
+  return hash("sha256", pieceListText(piecesOfParts(size, parts)));
+}
+
+/**
+ * What a file must be. With `pieces`, the hash of the list of its parts (decision 020), that is what
+ * counts: the manager has checked it, and `sha256` is then only what the worker said.
+ */
+export interface ExpectedContent {
+  sha256: string;
+  pieces?: string | undefined;
+}
+
+/** Whether a file has the content. */
+export function isContent(hashed: FileHash, { sha256, pieces }: ExpectedContent): boolean {
+  return pieces === undefined ? hashed.sha256 === sha256 : listName(hashed) === pieces;
 }
 
 /**

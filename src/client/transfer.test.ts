@@ -7,6 +7,7 @@ import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { MAX_BATCHED_FILE_BYTES, readBatchList } from "../protocol/asset-batch.ts";
 import { PART_BYTES } from "../protocol/file.ts";
+import { piecesOfParts, pieceListText } from "../protocol/piece-list.ts";
 import { sendInputs } from "../cli/send-inputs.ts";
 import { downloadTo } from "./download.ts";
 import { ManagerClient } from "./manager-client.ts";
@@ -247,7 +248,7 @@ describe("upload", () => {
     });
   });
 
-  test("an output in parts has the CRC-32 of the whole with the request that puts it together", async () => {
+  test("an output in parts has the CRC-32 of the whole, and the name of the list of its parts, with the request that puts it together", async () => {
     const bytes = Buffer.alloc(PART_BYTES + 1_000, "xyz");
     const file = join(folder.path, "f.exr");
     await writeFile(file, bytes);
@@ -260,12 +261,16 @@ describe("upload", () => {
         json: { receipt: "r", name: "f.exr", size: bytes.length, sha256: sum },
       }));
     await uploadOutput(client, file, { taskId: 1, name: "f.exr", grant: { "tablao-grant-token": "g" } });
-    const sent = manager.to(/outputs/).map(({ method, headers }) => [method, headers["tablao-crc32"]]);
+    const sent = manager
+      .to(/outputs/)
+      .map(({ method, headers }) => [method, headers["tablao-crc32"], headers["tablao-pieces"]]);
+    const parts = [bytes.subarray(0, PART_BYTES), bytes.subarray(PART_BYTES)].map(sha256);
+    const list = sha256(pieceListText(piecesOfParts(bytes.length, parts)));
     expect(sent).toEqual([
-      ["GET", undefined],
-      ["PUT", undefined],
-      ["PUT", undefined],
-      ["POST", crc32(bytes).toString(16).padStart(8, "0")],
+      ["GET", undefined, undefined],
+      ["PUT", undefined, undefined],
+      ["PUT", undefined, undefined],
+      ["POST", crc32(bytes).toString(16).padStart(8, "0"), list],
     ]);
     // A manager of an earlier release refuses fields that it does not know, and ignores headers.
     expect(manager.to(/\/assemble$/)[0]!.json).toEqual({ size: bytes.length, sha256: sum });
@@ -331,6 +336,19 @@ describe("download", () => {
     await expect(downloadTo(client, file, "/file", { sha256: sha256("something else") })).rejects.toThrow(/wrong hash/);
     await expect(stat(file)).rejects.toThrow("ENOENT");
     await expect(stat(`${file}.part`)).rejects.toThrow("ENOENT");
+  });
+
+  test("P11: a file that is known by its parts is right by them, whatever SHA-256 its worker named", async () => {
+    const large = Buffer.alloc(PART_BYTES + 9, "frame");
+    const parts = [large.subarray(0, PART_BYTES), large.subarray(PART_BYTES)].map(sha256);
+    const pieces = sha256(pieceListText(piecesOfParts(large.length, parts)));
+    manager.on("GET", /^\/large$/, () => ({ status: 200, bytes: large }));
+    const file = join(folder.path, "large");
+    const wrong = { sha256: sha256("another file"), pieces };
+    expect(await downloadTo(client, file, "/large", wrong)).toEqual({ size: large.length, received: large.length });
+    expect(await downloadTo(client, file, "/large", wrong)).toEqual({ size: large.length, received: 0 });
+    const other = { sha256: sha256(large), pieces: sha256("another list") };
+    await expect(downloadTo(client, file, "/large", other)).rejects.toThrow(/wrong hash/);
   });
 
   test("a connection that breaks in the middle is continued without the caller", async () => {

@@ -8,9 +8,9 @@ import { z } from "zod";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { assetSchema, CRC_HEADER, partsSchema, PART_BYTES, pieceListSchema, receiptSchema } from "../protocol/file.ts";
 import { healthSchema } from "../protocol/health.ts";
-import { PIECES_SINCE, pieceListText, type Piece } from "../protocol/piece-list.ts";
+import { PIECES_HEADER, PIECES_SINCE, pieceListText, type Piece } from "../protocol/piece-list.ts";
 import { isAtLeast } from "../protocol/version.ts";
-import { hashFile, type FileHash } from "./file-hash.ts";
+import { hashFile, isContent, listName, type ExpectedContent, type FileHash } from "./file-hash.ts";
 import { fileRange } from "./file-range.ts";
 import { ManagerError, type CallOptions, type ManagerClient } from "./manager-client.ts";
 
@@ -44,6 +44,8 @@ interface Destination<S extends z.ZodType> {
   headers?: Record<string, string>;
   /** More headers of the request that completes the file: its PUT, or `assemble`. */
   completing?: Record<string, string>;
+  /** It checks a file in parts by the list of its parts, if it is a manager of 0.2 or newer. */
+  pieces?: boolean;
   answer: S;
 }
 
@@ -128,13 +130,15 @@ export async function uploadOutput(
     hash,
     {
       path,
+      pieces: true,
       headers: target.grant,
       completing: { [CRC_HEADER.toLowerCase()]: hash.crc32 },
       answer: receiptSchema,
     },
     options,
   );
-  if (answer.sha256 !== hash.sha256 || answer.size !== hash.size) {
+  const others = answer.pieces !== undefined && answer.pieces !== listName(hash);
+  if (answer.sha256 !== hash.sha256 || answer.size !== hash.size || others) {
     throw new ManagerError(
       0,
       "bad_answer",
@@ -145,18 +149,20 @@ export async function uploadOutput(
 }
 
 /**
- * Upload a file whose hash is known to an address that takes whole files and parts; `headers` go
- * with every request.
+ * Upload a file to an address that takes whole files and parts, as what it was stored as before;
+ * `headers` go with every request. Throws `FileChanged` when it is not that file.
  */
 export async function uploadTo(
   client: ManagerClient,
-  file: string,
-  path: string,
-  headers: Record<string, string>,
+  { file, ...stored }: ExpectedContent & { file: string },
+  to: { path: string; headers: Record<string, string>; pieces?: boolean },
   options: TransferOptions = {},
 ): Promise<{ sent: number }> {
   const hash = await hashFile(file, options.signal);
-  return { sent: (await uploadFile(client, file, hash, { path, headers, answer: assetSchema }, options)).sent };
+  if (!isContent(hash, stored)) throw new FileChanged(`${file} is not what it was stored as`);
+  // Where the list of the parts counts, the SHA-256 was the word of a worker, and stays that.
+  const whole = { ...hash, sha256: stored.sha256 };
+  return { sent: (await uploadFile(client, file, whole, { ...to, answer: assetSchema }, options)).sent };
 }
 
 async function uploadFile<S extends z.ZodType>(
@@ -205,10 +211,11 @@ async function uploadFile<S extends z.ZodType>(
       throw error;
     }
   });
-  // The manager reads and hashes the whole file here.
+  // A manager of 0.1 ignores the header, and reads and hashes the whole file here.
+  const list = to.pieces && { [PIECES_HEADER.toLowerCase()]: listName(hash) };
   const answer = await client.call(to.answer, "POST", `${to.path}/assemble`, {
     ...common,
-    headers: { ...to.headers, ...to.completing },
+    headers: { ...to.headers, ...to.completing, ...list },
     json: { size, sha256 },
     timeoutMs: PART_TIMEOUT_MS,
   });

@@ -57,9 +57,9 @@ export function disposition(kind: "inline" | "attachment", name: string): string
   return `${simple}; filename*=UTF-8''${encoded}`;
 }
 
-/** The strong entity tag of content with this hash. */
-export function etagOf(sha256: string): string {
-  return `"${sha256}"`;
+/** The strong entity tag of content with this hash, or `contentTag`. */
+export function etagOf(tag: string): string {
+  return `"${tag}"`;
 }
 
 /** Whether If-None-Match names this tag, which means that the client has these bytes. */

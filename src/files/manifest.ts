@@ -1,10 +1,13 @@
 /**
  * A file of more than one part. Its bytes stay in the objects in which the parts arrived, whose
  * keys contain their hashes. The object at the file's own key is the manifest: the hashes of the
- * parts, in order. It is written once, after the SHA-256 of the whole was checked. So a file exists
- * when its manifest exists, and a manifest never stands for other bytes.
+ * parts, in order. It is written once, after the hash of the list of the parts, or the SHA-256 of
+ * the whole, was checked. So a file exists when its manifest exists, and a manifest never stands for
+ * other bytes.
  */
+import { sha256Hex } from "../platform/secrets.ts";
 import { PART_BYTES } from "../protocol/file.ts";
+import { piecesOfParts, pieceListText } from "../protocol/piece-list.ts";
 import { partKey } from "./keys.ts";
 import { hashOf } from "./store.ts";
 
@@ -14,6 +17,11 @@ export interface PartsManifest {
   upload: string;
   size: number;
   sha256: string;
+  /**
+   * The hash of the list of the parts, where that was checked and not `sha256`, which is then only
+   * what the worker said.
+   */
+  pieces?: string | undefined;
   /** The SHA-256 of each part, in order. Every part has PART_BYTES, except the last. */
   parts: readonly string[];
 }
@@ -23,10 +31,20 @@ export function uploadIn(object: R2Object): string | null {
   return object.customMetadata?.["upload"] ?? null;
 }
 
+/** The hash of the list of the parts, where it was checked instead of that of the whole. */
+export function piecesIn(object: R2Object): string | undefined {
+  return object.customMetadata?.["pieces"];
+}
+
+/** The hash of the list of these parts (`protocol/piece-list.ts`). */
+export async function piecesOf({ size, parts }: Pick<PartsManifest, "size" | "parts">): Promise<string> {
+  return await sha256Hex(pieceListText(piecesOfParts(size, parts)));
+}
+
 /** Write a manifest unless an object exists at its key. False when one does. */
 export async function storeManifest(bucket: R2Bucket, manifest: PartsManifest): Promise<boolean> {
-  const { target, upload, size, sha256, parts } = manifest;
-  const customMetadata = { sha256, size: String(size), upload };
+  const { target, upload, size, sha256, pieces, parts } = manifest;
+  const customMetadata = { sha256, size: String(size), upload, ...(pieces !== undefined && { pieces }) };
   const onlyIf = { etagDoesNotMatch: "*" };
   return (await bucket.put(target, parts.join("\n"), { onlyIf, customMetadata })) !== null;
 }
@@ -35,7 +53,7 @@ export async function storeManifest(bucket: R2Bucket, manifest: PartsManifest): 
 export async function readManifest(object: R2ObjectBody, upload: string): Promise<PartsManifest> {
   const parts = (await object.text()).split("\n");
   const size = Number(object.customMetadata?.["size"]);
-  return { target: object.key, upload, size, sha256: hashOf(object), parts };
+  return { target: object.key, upload, size, sha256: hashOf(object), pieces: piecesIn(object), parts };
 }
 
 /**

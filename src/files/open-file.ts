@@ -1,13 +1,15 @@
 /** Reading a stored file, which is a single object or in parts. */
 import { MAX_PUT_BYTES } from "../protocol/file.ts";
 import type { ByteRange } from "./content.ts";
-import { pipeParts, readManifest, uploadIn, type PartsManifest } from "./manifest.ts";
+import { piecesIn, pipeParts, readManifest, uploadIn, type PartsManifest } from "./manifest.ts";
 import { hashOf, sizeOf } from "./store.ts";
 
 export interface StoredFile {
   key: string;
   size: number;
   sha256: string;
+  /** The hash of the list of its parts, where the file is known by that. */
+  pieces?: string | undefined;
 }
 
 /** An open file. It is read once, or canceled. */
@@ -31,7 +33,7 @@ export async function openFile(
 ): Promise<OpenedFile | null> {
   const mayHaveParts = file.size > MAX_PUT_BYTES;
   const object = await bucket.get(file.key, range && !mayHaveParts ? { range } : {});
-  if (!object || hashOf(object) !== file.sha256 || sizeOf(object) !== file.size) {
+  if (!object || !isFile(object, file)) {
     await object?.body.cancel();
     return null;
   }
@@ -49,6 +51,16 @@ export async function openFile(
 export async function openObject(bucket: R2Bucket, object: R2ObjectBody, range: ByteRange | null): Promise<OpenedFile> {
   const upload = uploadIn(object);
   return upload === null ? inOne(object) : inParts(bucket, await readManifest(object, upload), range);
+}
+
+/**
+ * Whether an object is this file. An older object or row knows nothing of `pieces`, and is right by
+ * its `sha256`.
+ */
+function isFile(object: R2Object, { size, sha256, pieces }: StoredFile): boolean {
+  const stored = piecesIn(object);
+  if (pieces !== undefined && stored !== undefined && pieces !== stored) return false;
+  return hashOf(object) === sha256 && sizeOf(object) === size;
 }
 
 function inOne({ body }: R2ObjectBody): OpenedFile {

@@ -1,16 +1,27 @@
 /**
  * Large files in resumable parts. Each part is an object under `parts/`, whose hash R2 checks on
- * arrival. To assemble a file, the parts are read once to check the SHA-256 of the whole, and the
- * manifest is written; the parts stay where they are. Memory stays at one small buffer. Decision
- * 012 lists the races, and why each ends well.
+ * arrival. To assemble a file, the manifest is written, and the parts stay where they are. Before,
+ * the hash of the list of the parts is compared with what the client says (decision 020). A client
+ * of 0.1 says the SHA-256 of the whole alone: the parts are then read once to check that. Memory
+ * stays at one small buffer. Decision 012 lists the races, and why each ends well.
  */
 import { toHex } from "../lib/bytes.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { MAX_FILE_BYTES, PART_BYTES } from "../protocol/file.ts";
+import { PIECES_HEADER } from "../protocol/piece-list.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { partKey, partPlace, partsPrefix, uploadKey, type PartPlace } from "./keys.ts";
-import { PartGone, readParts, storeManifest, uploadIn, type PartsManifest } from "./manifest.ts";
-import { deleteKeys, sameContent, storageRefusal, storeOnce, storeOver, whatIsThere, type Upload } from "./store.ts";
+import {
+  PartGone,
+  piecesIn,
+  piecesOf,
+  readManifest,
+  readParts,
+  storeManifest,
+  uploadIn,
+  type PartsManifest,
+} from "./manifest.ts";
+import { deleteKeys, OTHER_CONTENT, sameContent, storageRefusal, storeOnce, storeOver, type Upload } from "./store.ts";
 import {
   currentUpload,
   ensureRecord,
@@ -57,27 +68,42 @@ export async function listParts(bucket: R2Bucket, target: string, nowMs: number)
   return record ? partsOf(record, await storedParts(bucket, target)) : [];
 }
 
+/** What a whole file must be. */
+export interface Whole {
+  size: number;
+  /** Checked unless `pieces` is there: then it is stored as what the client said. */
+  sha256: string;
+  /** The hash of the list of the parts; only for a file of more than one. */
+  pieces?: string | undefined;
+}
+
+/** An assembled file. `pieces`: what was checked of it, where that was not its `sha256`. */
+export interface Assembled {
+  created: boolean;
+  pieces?: string | undefined;
+}
+
 /**
  * Assemble the parts of `target`. Idempotent: when the file exists, that is the answer. `now`:
  * epoch milliseconds. Refusals:
  *
  * - `conflict`: a part is missing, or other content is stored at the key
- * - `invalid`: the whole has another size or hash. Nothing is stored, and the upload is given up
+ * - `invalid`: the whole has another size or hash, or its parts another list. Nothing is stored, and the upload is given up
  * - `overloaded`: the storage failed. The parts stay, the client may try again
  */
 export async function assemble(
   bucket: R2Bucket,
   target: string,
-  whole: { size: number; sha256: string },
+  whole: Whole,
   now: () => number,
-): Promise<Result<{ created: boolean }, Refusal>> {
+): Promise<Result<Assembled, Refusal>> {
   // The record is read before the file. A concurrent call that finishes deletes the record last, so
   // when there is no record because of it, the file is found.
   const record = await currentUpload(bucket, target, now());
   const stored = record ? await storedParts(bucket, target) : [];
   const present = await bucket.head(target);
   if (present) {
-    const same = sameContent(present, whole);
+    const same = await sameFile(bucket, present, whole);
     // The parts of the file's own upload stay: they are the file, and are deleted with it.
     if (same.ok && record) await deleteOrphans(bucket, target, stored, ({ upload }) => upload === uploadIn(present));
     return same;
@@ -99,9 +125,9 @@ async function assembleParts(
   target: string,
   parts: readonly StoredPart[],
   { upload, ...record }: UploadRecord,
-  whole: { size: number; sha256: string },
+  whole: Whole,
   now: () => number,
-): Promise<Result<{ created: boolean }, Refusal>> {
+): Promise<Result<Assembled, Refusal>> {
   const checked = checkParts(parts, whole.size);
   if (!checked.ok) return checked;
   try {
@@ -113,20 +139,25 @@ async function assembleParts(
   }
 }
 
-/** Check the hash of the whole, and write the manifest. */
+/** Check the list of the parts, or the hash of the whole, and write the manifest. */
 async function assembleLarge(
   bucket: R2Bucket,
   manifest: PartsManifest,
   writtenMs: number,
   now: () => number,
-): Promise<Result<{ created: boolean }, Refusal>> {
-  if ((await hashWhole(bucket, manifest)) !== manifest.sha256) return refuse("invalid", NOT_THIS_HASH, "sha256");
+): Promise<Result<Assembled, Refusal>> {
+  const { target, pieces } = manifest;
+  if (pieces !== undefined) {
+    if ((await piecesOf(manifest)) !== pieces) return refuse("invalid", NOT_THIS_LIST, PIECES_HEADER);
+  } else if ((await hashWhole(bucket, manifest)) !== manifest.sha256) return refuse("invalid", NOT_THIS_HASH, "sha256");
   // Reading takes minutes, and a day is left. Checked all the same: a file must not have parts that
   // the sweep may delete.
   if (!mayAssemble(writtenMs, now() - SWEEP_MARGIN_MS / 2))
     return refuse("conflict", "The parts are too old by now; send them again.");
-  if (await storeManifest(bucket, manifest)) return ok({ created: true });
-  return await whatIsThere(bucket, manifest.target, manifest);
+  if (await storeManifest(bucket, manifest)) return ok({ created: true, pieces });
+  const present = await bucket.head(target);
+  if (!present) return refuse("overloaded", "The file was being deleted; send it again.");
+  return await sameFile(bucket, present, manifest);
 }
 
 /** A file of one part becomes a single object, as if it had been uploaded in one request. */
@@ -145,6 +176,20 @@ async function assembleSmall(
   return stored;
 }
 
+/** Whether the stored file is the one that is announced; else `conflict`. Throws when R2 does. */
+async function sameFile(bucket: R2Bucket, present: R2Object, whole: Whole): Promise<Result<Assembled, Refusal>> {
+  const same = sameContent(present, whole);
+  if (!same.ok) return same;
+  const pieces = piecesIn(present);
+  if (whole.pieces === undefined || whole.pieces === pieces) return ok({ created: false, pieces });
+  // Its `sha256` was checked, and that of the announced file was not.
+  const object = pieces === undefined ? await bucket.get(present.key) : null;
+  const upload = object && uploadIn(object);
+  const isSame = upload && (await piecesOf(await readManifest(object, upload))) === whole.pieces;
+  return isSame ? ok({ created: false }) : refuse("conflict", OTHER_CONTENT);
+}
+
+const NOT_THIS_LIST = "The parts that arrived are not those of this piece list; they count no more, send them again.";
 const NOT_THIS_HASH = "The parts together do not have this SHA-256; they count no more, send them again.";
 
 /**
@@ -154,12 +199,12 @@ const NOT_THIS_HASH = "The parts together do not have this SHA-256; they count n
 async function afterFailure(
   bucket: R2Bucket,
   target: string,
-  whole: { size: number; sha256: string },
+  whole: Whole,
   error: unknown,
-): Promise<Result<{ created: boolean }, Refusal>> {
+): Promise<Result<Assembled, Refusal>> {
   try {
     const finished = await bucket.head(target);
-    if (finished) return sameContent(finished, whole);
+    if (finished) return await sameFile(bucket, finished, whole);
   } catch {
     // The first failure is the one to report.
   }

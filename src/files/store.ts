@@ -30,7 +30,7 @@ export async function storeOnce(bucket: R2Bucket, upload: Upload): Promise<Resul
 }
 
 /** After a write that found an object at its key: whether that object has the announced content. */
-export async function whatIsThere(
+async function whatIsThere(
   bucket: R2Bucket,
   key: string,
   announced: { size: number; sha256: string },
@@ -52,18 +52,21 @@ export async function storeOver(bucket: R2Bucket, upload: Upload): Promise<Resul
   return stored.ok ? ok(null) : stored;
 }
 
+/** Why a file is refused where another one is. */
+export const OTHER_CONTENT = "Another content is already stored under this name and attempt; it stays.";
+
 /** Whether a stored file has the announced content; else `conflict`. */
 export function sameContent(
   present: R2Object,
   announced: { size: number; sha256: string },
 ): Result<{ created: false }, Refusal> {
   if (sizeOf(present) === announced.size && hashOf(present) === announced.sha256) return ok({ created: false });
-  return err({ code: "conflict", detail: "Another content is already stored under this name and attempt; it stays." });
+  return err({ code: "conflict", detail: OTHER_CONTENT });
 }
 
 /**
  * The SHA-256 of a stored file. It is in our own metadata, because R2 has no hash of a file in
- * parts.
+ * parts. Of a file that is known by the list of its parts, it is what the worker said.
  */
 export function hashOf(object: R2Object): string {
   return object.customMetadata?.["sha256"] ?? "";

@@ -1,8 +1,10 @@
 /** Stored bytes as an HTTP answer: whole, one range, only their headers, or 304. */
 import { contentHeaders, etagOf, hasMatch, parseRange, type ByteRange } from "../files/content.ts";
+import { piecesIn } from "../files/manifest.ts";
 import { openFile, openObject } from "../files/open-file.ts";
 import { hashOf, sizeOf } from "../files/store.ts";
 import { problemResponse } from "../platform/problem-response.ts";
+import { contentTag } from "../protocol/piece-list.ts";
 import type { HeaderDescription } from "../protocol/openapi.ts";
 
 /** Media type of bytes whose type the route does not know. */
@@ -22,6 +24,8 @@ export interface Content {
   /** In bytes. */
   size: number;
   sha256: string;
+  /** As in `StoredFile`. */
+  pieces?: string | undefined;
   /** The name a browser saves it under; its extension gives the media type. */
   name: string;
   cacheControl: string;
@@ -34,20 +38,20 @@ export interface Content {
 export async function answerContent(
   request: Request,
   bucket: R2Bucket,
-  { key, size, sha256, name, cacheControl }: Content,
+  { name, cacheControl, ...file }: Content,
   ctx: ExecutionContext,
 ): Promise<Response> {
-  const open = (range: ByteRange | null): Promise<Pipeable | null> => openFile(bucket, { key, size, sha256 }, range);
+  const open = (range: ByteRange | null): Promise<Pipeable | null> => openFile(bucket, file, range);
   const headers = contentHeaders(name);
-  return await answerRange(request, { size, etag: etagOf(sha256), cacheControl, headers, open }, ctx);
+  const etag = etagOf(contentTag(file));
+  return await answerRange(request, { size: file.size, etag, cacheControl, headers, open }, ctx);
 }
 
 /**
  * Answer GET or HEAD for an object of which only the key is known; its metadata says size and hash.
  * A whole file is one read of R2, or that and one for each part. A range needs one read more: before
  * its bytes are asked for, the size must be known. Null when there is no such object, or one with
- * another hash than `sha256`. Refusal:
- * `range_not_satisfiable`.
+ * another hash than `sha256`. Refusal: `range_not_satisfiable`.
  */
 export async function answerObject(
   request: Request,
@@ -63,13 +67,14 @@ export async function answerObject(
     await read?.body.cancel();
     return null;
   }
-  const content = { key, size: sizeOf(object), sha256: hashOf(object), name, cacheControl };
+  const file = { key, size: sizeOf(object), sha256: hashOf(object), pieces: piecesIn(object) };
+  const content = { ...file, name, cacheControl };
   if (!read) return await answerContent(request, bucket, content, ctx);
   const open = (): Promise<Pipeable> => openObject(bucket, read, null);
   const { size } = content;
   return await answerRange(
     request,
-    { size, etag: etagOf(content.sha256), cacheControl, headers: contentHeaders(name), open },
+    { size, etag: etagOf(contentTag(file)), cacheControl, headers: contentHeaders(name), open },
     ctx,
   );
 }

@@ -3,12 +3,13 @@
  * parts.
  */
 import type { z } from "zod";
-import { MAX_PARTS, assemble, listParts, storePart } from "../files/parts.ts";
+import { MAX_PARTS, assemble, listParts, storePart, type Assembled } from "../files/parts.ts";
 import type { Upload } from "../files/store.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { sha256Schema } from "../protocol/fields.ts";
 import { assembleSchema, assetSchema, MAX_PUT_BYTES, PART_BYTES, partsSchema } from "../protocol/file.ts";
 import type { HeaderDescription } from "../protocol/openapi.ts";
+import { isCut, PIECES_HEADER } from "../protocol/piece-list.ts";
 import { refuse, type ProblemCode, type Refusal } from "../protocol/problem.ts";
 
 /** Header with the SHA-256 of a body. */
@@ -26,6 +27,12 @@ export const LENGTH_HEADER: HeaderDescription = {
   description: "Bytes of this body",
   required: true,
   pattern: "^[0-9]+$",
+};
+
+export const PIECES_OF_FILE: HeaderDescription = {
+  name: PIECES_HEADER,
+  description: "SHA-256 of the piece list of the parts: checked instead of `sha256`, without reading the file",
+  pattern: "^[0-9a-f]{64}$",
 };
 
 /** Refusals of every upload. */
@@ -130,8 +137,18 @@ export async function receivePart(
 export async function assembleUpload(
   bucket: R2Bucket,
   target: string,
-  whole: z.output<typeof assembleSchema>,
-): Promise<Result<{ created: boolean; size: number; sha256: string }, Refusal>> {
+  whole: z.output<typeof assembleSchema> & { pieces?: string },
+): Promise<Result<Assembled & { size: number; sha256: string }, Refusal>> {
   const assembled = await assemble(bucket, target, whole, Date.now);
-  return assembled.ok ? ok({ ...whole, created: assembled.value.created }) : err(assembled.error);
+  return assembled.ok ? ok({ size: whole.size, sha256: whole.sha256, ...assembled.value }) : err(assembled.error);
+}
+
+/** The name of the list of the parts, if the request has one. Refusal: `invalid`. */
+export function readPieces(request: Request, { size }: { size: number }): Result<{ pieces?: string }, Refusal> {
+  const text = request.headers.get(PIECES_HEADER);
+  if (text === null) return ok({});
+  if (!isCut(size)) return refuse("invalid", `${PIECES_HEADER} is for files of more than one part.`, PIECES_HEADER);
+  const pieces = sha256Schema.safeParse(text);
+  if (pieces.success) return ok({ pieces: pieces.data });
+  return refuse("invalid", `${PIECES_HEADER} must be a SHA-256: 64 lower-case hexadecimal digits.`, PIECES_HEADER);
 }

@@ -12,8 +12,9 @@ import { eventSchema } from "./history.ts";
  * backup and refuse some of its rows hours later.
  * - 1: until totals of deleted events were kept.
  * - 2: with the part `totals`.
+ * - 3: with piece lists among the inputs, and files that are known by the list of their parts.
  */
-export const BACKUP_FORMAT = 2;
+export const BACKUP_FORMAT = 3;
 /**
  * Header of the requests of a restore: the id of the backup. The manager refuses another id than
  * that of the restore under way, so that the rows of two backups never mix.
@@ -96,8 +97,15 @@ export const packedDaySchema = z.strictObject({
 /** A row of the part `totals`. */
 export type PackedDayRow = z.infer<typeof packedDaySchema>;
 
-/** A stored input: its hash and its size in bytes. */
-export const backupAssetSchema = z.object({ sha256: sha256Schema, size: z.int().min(0) });
+/**
+ * A stored input: its hash and its size in bytes. `whole`: it was stored as a piece list, of a file
+ * of so many bytes.
+ */
+export const backupAssetSchema = z.object({
+  sha256: sha256Schema,
+  size: z.int().min(0),
+  whole: z.int().min(1).optional(),
+});
 /** A stored input, as a row of the part `assets` says. */
 export type BackupAsset = z.infer<typeof backupAssetSchema>;
 

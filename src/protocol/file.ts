@@ -85,10 +85,16 @@ export const assetsStoredSchema = z
 
 /**
  * The answer to an upload of an output. `receipt` is the signed text that goes into
- * `done[].receipts`.
+ * `done[].receipts`. `pieces`: what the manager has checked of a file in parts, instead of `sha256`.
  */
 export const receiptSchema = z
-  .object({ receipt: z.string(), name: z.string(), size: z.int(), sha256: sha256Schema })
+  .object({
+    receipt: z.string(),
+    name: z.string(),
+    size: z.int(),
+    sha256: sha256Schema,
+    pieces: sha256Schema.optional(),
+  })
   .meta({ id: "Receipt" });
 
 /**
@@ -160,9 +166,10 @@ export const GRANT_HEADER = "Tablao-Grant-Token";
 export const OLD_GRANT_HEADER = "Tablao-Grant";
 
 /**
- * Claims of a receipt: a file with this name, size (bytes) and hash was stored under that attempt,
- * and R2 confirmed the hash. Nobody has confirmed `crc32`: it is what the agent said, and absent
- * where the agent said nothing.
+ * Claims of a receipt: a file with this name, size (bytes) and hash was stored under that attempt.
+ * R2 confirmed the hash: `sha256`, or where it is there, `pieces`, the hash of the list of the parts
+ * of the file, of which R2 confirmed each. Nobody has confirmed `sha256` then, nor ever `crc32`:
+ * they are what the agent said. `crc32` is absent where the agent said nothing.
  */
 export interface ReceiptClaims {
   task: number;
@@ -171,4 +178,5 @@ export interface ReceiptClaims {
   size: number;
   sha256: string;
   crc32?: string;
+  pieces?: string;
 }

@@ -37,6 +37,13 @@ export const MAX_PIECES = 1_000;
 export const MAX_PIECE_LIST_BYTES = HEAD.length + MAX_PIECES * (8 + 1 + 64 + 1);
 
 /**
+ * Header of the `assemble` of an output: the name of the piece list of its parts. The manager then
+ * compares it with what R2 has checked of each part, and does not read the file. Under another name
+ * the manager would not find it, and would hash every large file as it does for agents of 0.1.
+ */
+export const PIECES_HEADER = "Tablao-Pieces";
+
+/**
  * The first version of manager and agent that know piece lists. A command line cuts files only for
  * such a manager, and a task with such an input names the version in its needs: with a lower one,
  * dispatch would offer the task to agents that refuse its plan.
@@ -79,6 +86,15 @@ export function bytesOfPieces(pieces: readonly Piece[]): number {
  */
 export function piecesOfParts(size: number, hashes: readonly string[]): Piece[] {
   return hashes.map((sha256, index) => ({ sha256, size: Math.min(PART_BYTES, size - index * PART_BYTES) }));
+}
+
+/**
+ * What an entity tag says of a file: the hash that the manager has checked. `pieces` is that of the
+ * list of its parts, `sha256` then only the word of a worker; with it in the tag, two files of one
+ * wrong hash would have one tag.
+ */
+export function contentTag({ sha256, pieces }: { sha256: string; pieces?: string | undefined }): string {
+  return pieces === undefined ? sha256 : `pieces-${pieces}`;
 }
 
 /** Whether a file of this size is stored as pieces. */

@@ -257,6 +257,11 @@ export const outputFileSchema = z
     /** Absent where the agent sent none. Only a zip needs it. */
     crc32: crc32Schema.optional(),
     /**
+     * Of a file above 32 MiB: the hash of the list of its parts, which the manager has checked.
+     * `sha256` is then only what the worker said. Absent where the manager has checked `sha256`.
+     */
+    pieces: sha256Schema.optional(),
+    /**
      * `preview`: a small picture of the frame, made by the agent. Absent for the frame's own file,
      * which comes first.
      */

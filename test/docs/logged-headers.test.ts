@@ -32,6 +32,7 @@ const PLAIN: Record<string, string> = {
   "tablao-crc32": "a checksum of a file",
   "tablao-delivery": "a number",
   "tablao-event": "a word",
+  "tablao-pieces": "the hash of a list of parts",
   "tablao-sha256": "the hash of a body",
   "tablao-signature": "a MAC of a body and its time, sent to a receiver and never received",
   "tablao-viewer": "from the Worker to an object: ids, no secret",

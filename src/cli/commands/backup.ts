@@ -5,6 +5,7 @@
 import { randomUUID } from "node:crypto";
 import type { Command } from "commander";
 import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
+import type { ExpectedContent } from "../../client/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
 import { batchRows } from "../../protocol/history-rows.ts";
 import {
@@ -19,7 +20,7 @@ import type { HistoryEvent } from "../../protocol/history.ts";
 import { taskListSchema } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../protocol/task-snapshot.ts";
-import { BackupFolder } from "../backup-folder.ts";
+import { BackupFolder, contentName } from "../backup-folder.ts";
 import { queryString, contextOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
@@ -58,7 +59,7 @@ class Backup {
   readonly #client: ManagerClient;
   readonly #folder: BackupFolder;
   readonly #out: Output;
-  /** Sizes of the contents that are here and verified, by SHA-256. */
+  /** Sizes of the contents that are here and verified, by name. */
   readonly #have = new Map<string, number>();
   /** By task: the last event that the history has. Later events are in the rows of the task. */
   readonly #historyThrough = new Map<number, number>();
@@ -187,31 +188,24 @@ class Backup {
     } while (cursor !== undefined);
   }
 
-  async #output(id: number, { attempt, name, sha256, size }: BackedUpFile): Promise<void> {
-    await this.#fetch(`/backup/outputs/${id}/${attempt}/${encodeURIComponent(name)}`, sha256, size);
+  async #output(id: number, { attempt, name, sha256, pieces, size }: BackedUpFile): Promise<void> {
+    await this.#fetch(`/backup/outputs/${id}/${attempt}/${encodeURIComponent(name)}`, { sha256, pieces }, size);
   }
 
-  async #fetch(from: string, sha256: string, size: number): Promise<void> {
-    if (this.#have.has(sha256)) return;
-    const { received } = await downloadTo(
-      this.#client,
-      this.#folder.file(sha256),
-      from,
-      { sha256 },
-      {
-        size,
-        retryForMs: RETRY_FOR_MS,
-      },
-    );
+  async #fetch(from: string, content: ExpectedContent, size: number): Promise<void> {
+    const name = contentName(content);
+    if (this.#have.has(name)) return;
+    const options = { size, retryForMs: RETRY_FOR_MS };
+    const { received } = await downloadTo(this.#client, this.#folder.file(content), from, content, options);
     this.#received += received;
-    this.#have.set(sha256, size);
+    this.#have.set(name, size);
   }
 
   async #assets(): Promise<void> {
     const assets: BackupAsset[] = [];
     for await (const rows of this.#pages("assets")) assets.push(...rows.map(([, row]) => backupAssetSchema.parse(row)));
     await mapConcurrent(assets, DOWNLOADS_IN_FLIGHT, ({ sha256, size }) =>
-      this.#fetch(`/assets/${sha256}`, sha256, size),
+      this.#fetch(`/assets/${sha256}`, { sha256 }, size),
     );
     await this.#folder.write("assets", [assets.map((asset): BackupRow => ["assets", asset])]);
   }

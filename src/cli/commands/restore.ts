@@ -1,20 +1,24 @@
 /** `tablao restore DIR`: put a backup into an empty manager. */
 import type { Command } from "commander";
 import { z } from "zod";
-import type { ManagerClient } from "../../client/manager-client.ts";
-import { uploadTo } from "../../client/upload.ts";
+import { readFile } from "node:fs/promises";
+import type { ExpectedContent } from "../../client/file-hash.ts";
+import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
+import { FileChanged, putPieceList, uploadTo } from "../../client/upload.ts";
 import { chunksOf } from "../../lib/chunks.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { batchesOf } from "../../protocol/asset-batch.ts";
 import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
 import { ASKED_AT_ONCE } from "../../protocol/constants.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
+import { readPieceList } from "../../protocol/piece-list.ts";
 import { snapshotOf } from "../../protocol/task-snapshot.ts";
 import { BackupFolder, type BackupManifest } from "../backup-folder.ts";
 import { queryString, contextOf, type Output } from "../command-line.ts";
+import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
 import { sendBatch, type SmallFile } from "../send-batch.ts";
-import { bytes, count } from "../text.ts";
+import { bytes, count, harmless } from "../text.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;
 /** Since this format, backups have the part `totals`. */
@@ -40,6 +44,10 @@ export function addRestore(program: Command): void {
       const { client, out } = contextOf(command);
       await new Restore(client, new BackupFolder(dir), out).run();
     });
+}
+
+function damaged(file: string): CliError {
+  return new CliError(EXIT.failed, `${file} is not what was backed up`, "The backup is damaged; restore another one.");
 }
 
 class Restore {
@@ -93,9 +101,12 @@ class Restore {
 
   async #assets(): Promise<void> {
     const assets = new Map<string, SmallFile>();
+    const lists: SmallFile[] = [];
     for await (const [, row] of this.#folder.read("assets")) {
-      const { sha256, size } = backupAssetSchema.parse(row);
-      assets.set(sha256, { sha256, size, file: this.#folder.file(sha256) });
+      const { sha256, size, whole } = backupAssetSchema.parse(row);
+      const asset = { sha256, size, file: this.#folder.file({ sha256 }) };
+      if (whole === undefined) assets.set(sha256, asset);
+      else lists.push(asset);
     }
     for (const sha256 of chunksOf([...assets.keys()], ASKED_AT_ONCE)) {
       const { missing } = await this.#client.call(missingResultSchema, "POST", "/assets/missing", {
@@ -105,12 +116,28 @@ class Restore {
       const { batches, single } = batchesOf(missing.flatMap((one) => assets.get(one) ?? []));
       await mapConcurrent([...single.map((file) => [file]), ...batches], CONCURRENCY, (files) => this.#files(files));
     }
+    await mapConcurrent(lists, CONCURRENCY, (list) => this.#pieceList(list));
+  }
+
+  /** A list whose pieces are not all in the backup is of use to nobody, but may be a file, too. */
+  async #pieceList(list: SmallFile): Promise<void> {
+    const pieces = readPieceList(await readFile(list.file, "latin1"));
+    if (!pieces.ok) throw damaged(list.file);
+    try {
+      const options = { retryForMs: RETRY_FOR_MS };
+      await putPieceList(this.#client, { sha256: list.sha256, pieces: pieces.value }, options);
+      this.#sent += list.size;
+    } catch (thrown) {
+      if (!(thrown instanceof ManagerError && thrown.status === 409)) throw thrown;
+      this.#out.note(`piece list ${list.sha256} is restored as a plain file: ${harmless(thrown.message)}`);
+      await this.#files([list]);
+    }
   }
 
   async #files(files: SmallFile[]): Promise<void> {
     const left = new Set(files.length > 1 ? await sendBatch(this.#client, files, { retryForMs: RETRY_FOR_MS }) : files);
     for (const file of files) {
-      if (left.has(file)) await this.#upload(file.sha256, `/assets/${file.sha256}`);
+      if (left.has(file)) await this.#upload(file, { path: `/assets/${file.sha256}` });
       else this.#sent += file.size;
     }
   }
@@ -119,16 +146,22 @@ class Restore {
     const rows: BackupRow[] = [];
     for await (const row of this.#folder.read(id)) rows.push(row);
     const { files } = snapshotOf(rows);
-    await mapConcurrent(files, CONCURRENCY, ({ attempt, name, sha256 }) =>
-      this.#upload(sha256, `/restore/outputs/${id}/${attempt}/${encodeURIComponent(name)}`),
-    );
+    await mapConcurrent(files, CONCURRENCY, ({ attempt, name, ...content }) => {
+      const path = `/restore/outputs/${id}/${attempt}/${encodeURIComponent(name)}`;
+      return this.#upload(content, { path, pieces: true });
+    });
   }
 
-  async #upload(sha256: string, path: string): Promise<void> {
-    const { sent } = await uploadTo(this.#client, this.#folder.file(sha256), path, this.#headers, {
-      retryForMs: RETRY_FOR_MS,
-    });
-    this.#sent += sent;
+  async #upload({ sha256, pieces }: ExpectedContent, to: { path: string; pieces?: boolean }): Promise<void> {
+    const file = this.#folder.file({ sha256, pieces });
+    try {
+      const stored = { file, sha256, pieces };
+      const options = { retryForMs: RETRY_FOR_MS };
+      const { sent } = await uploadTo(this.#client, stored, { ...to, headers: this.#headers }, options);
+      this.#sent += sent;
+    } catch (thrown) {
+      throw thrown instanceof FileChanged ? damaged(file) : thrown;
+    }
   }
 
   /**

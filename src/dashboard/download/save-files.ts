@@ -5,6 +5,7 @@
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { downloadPaths } from "../../protocol/archive.ts";
+import { contentTag } from "../../protocol/piece-list.ts";
 import { fetchBytes } from "../lib/api.ts";
 import { ApiError, messageOf } from "../lib/problem.ts";
 import { tryAgain } from "../lib/try-again.ts";
@@ -115,13 +116,13 @@ export class FileSaver {
     to: FileSystemWritableFileStream,
     path: string,
     taskId: number,
-    { frame, size, sha256 }: TaskFile,
+    { frame, size, ...content }: TaskFile,
     from: number,
   ): Promise<number> {
     const headers: Record<string, string> = from > 0 ? { Range: `bytes=${from}-` } : {};
     const response = await fetchBytes(`/tasks/${taskId}/frames/${frame}/file`, { headers, signal: this.#abort.signal });
     // A proxy that compresses an answer makes its tag weak.
-    if (response.headers.get("ETag")?.replace(/^W\//, "") !== `"${sha256}"`) {
+    if (response.headers.get("ETag")?.replace(/^W\//, "") !== `"${contentTag(content)}"`) {
       await response.body?.cancel();
       throw new ApiError(409, { code: "changed", detail: "It was rendered again meanwhile." });
     }

@@ -3,6 +3,7 @@ import { ok, type Result } from "../../lib/result.ts";
 import { sha256Hex } from "../../platform/secrets.ts";
 import { downloadPaths, type ArchiveFormat } from "../../protocol/archive.ts";
 import type { FileList } from "../../protocol/file.ts";
+import { contentTag } from "../../protocol/piece-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import { etagOf } from "../content.ts";
 import { outputKey } from "../keys.ts";
@@ -60,7 +61,9 @@ export async function archiveOf(
     format: chosen,
     mediaType: MEDIA_TYPES[chosen],
     layout: chosen === "zip" ? zipLayout(entries) : tarLayout(entries),
-    files: files.map(({ attempt, name, size, sha256 }) => ({ key: outputKey(task, attempt, name), size, sha256 })),
+    files: files.map(({ attempt, name, size, sha256, pieces }) => {
+      return { key: outputKey(task, attempt, name), size, sha256, pieces };
+    }),
     etag: await etagOfEntries(chosen, entries, files),
   });
 }
@@ -72,7 +75,7 @@ async function etagOfEntries(
   files: readonly CommittedFile[],
 ): Promise<string> {
   const all = entries.map(({ path, size, crc32, modifiedMs }, index) => {
-    return [path, size, crc32, modifiedMs, files[index]!.sha256];
+    return [path, size, crc32, modifiedMs, contentTag(files[index]!)];
   });
   return etagOf(await sha256Hex(JSON.stringify([LAYOUT_VERSION, format, all])));
 }

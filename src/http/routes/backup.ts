@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { assetKey, ASSETS_PREFIX, outputKey } from "../../files/keys.ts";
+import { wholeIn } from "../../files/piece-lists.ts";
 import { hashOf, sizeOf } from "../../files/store.ts";
 import { historyPage, totalsPage, type HistoryBackupPage } from "../../history/backup.ts";
 import { ok, type Result } from "../../lib/result.ts";
@@ -72,7 +73,10 @@ async function assetsPage(env: Env, cursor: string | null): Promise<Result<Backu
   // R2 throws for a cursor that is not its own. It takes any key as the key to list after.
   const startAfter = cursor === null ? undefined : assetKey(cursor);
   const page = await env.FILES.list({ prefix: ASSETS_PREFIX, include: ["customMetadata"], startAfter });
-  const rows = page.objects.map((object): BackupRow => ["assets", { sha256: hashOf(object), size: sizeOf(object) }]);
+  const rows = page.objects.map((object): BackupRow => {
+    const whole = wholeIn(object);
+    return ["assets", { sha256: hashOf(object), size: sizeOf(object), ...(whole !== null && { whole }) }];
+  });
   const last = page.objects.at(-1)?.key.slice(ASSETS_PREFIX.length);
   return ok({ rows, version: 0, cursor: page.truncated && last !== undefined ? last : null });
 }

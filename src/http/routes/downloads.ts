@@ -65,12 +65,12 @@ export const downloadFrame = defineRoute({
     if (!allowed.ok) return allowed;
     const file = await callTask(env, id, (task) => task.file(frame));
     if (!file.ok) return file;
-    const { attempt, name, size, sha256 } = file.value;
+    const { attempt, name, size, sha256, pieces } = file.value;
     // A requeued frame gets other bytes under the same address, so a cache must ask each time.
     return await answerContent(
       request,
       env.FILES,
-      { key: outputKey(id, attempt, name), name, size, sha256, cacheControl: "private, no-cache" },
+      { key: outputKey(id, attempt, name), name, size, sha256, pieces, cacheControl: "private, no-cache" },
       ctx,
     );
   },

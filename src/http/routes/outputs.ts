@@ -10,7 +10,14 @@ import { storeOnce } from "../../files/store.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import { signingKey } from "../../platform/signing-key.ts";
 import { crc32Schema } from "../../protocol/fields.ts";
-import { assembleSchema, CRC_HEADER, GRANT_HEADER, receiptSchema, type Grant } from "../../protocol/file.ts";
+import {
+  assembleSchema,
+  CRC_HEADER,
+  GRANT_HEADER,
+  receiptSchema,
+  type Grant,
+  type ReceiptClaims,
+} from "../../protocol/file.ts";
 import type { HeaderDescription } from "../../protocol/openapi.ts";
 import { refuse, type ProblemCode, type Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";
@@ -24,6 +31,8 @@ import {
   HASH_HEADER,
   LENGTH_HEADER,
   PARTS_ANSWERS,
+  PIECES_OF_FILE,
+  readPieces,
   readUpload,
   receivePart,
   UPLOAD_PROBLEMS,
@@ -65,18 +74,20 @@ type Receipt = z.infer<typeof receiptSchema>;
 async function receiptFor(
   env: Env,
   { name, grant }: Target,
-  { size, sha256, crc32 }: { size: number; sha256: string; crc32?: string },
+  { size, sha256, crc32, pieces }: Pick<ReceiptClaims, "size" | "sha256" | "crc32"> & { pieces?: string | undefined },
 ): Promise<Result<Reply<201, Receipt>, Refusal>> {
-  const claims = {
+  const checked = pieces !== undefined && { pieces };
+  const claims: ReceiptClaims = {
     task: grant.task,
     attempt: grant.attempt,
     name,
     size,
     sha256,
     ...(crc32 !== undefined && { crc32 }),
+    ...checked,
   };
   const receipt = await signReceipt(await signingKey(env), claims);
-  return reply(201, { receipt, name, size, sha256 });
+  return reply(201, { receipt, name, size, sha256, ...checked });
 }
 
 /** The same bytes may come again; other bytes under the same attempt and name are a conflict. */
@@ -144,7 +155,7 @@ export const assembleOutput = defineRoute({
   tag: "files",
   summary: "Put an output's parts together",
   who: WORKERS,
-  headers: [grantHeader, crcHeader],
+  headers: [grantHeader, PIECES_OF_FILE, crcHeader],
   params: { id: taskId, name: outputName },
   body: assembleSchema,
   answers: receiptAnswers,
@@ -153,7 +164,9 @@ export const assembleOutput = defineRoute({
   handle: async ({ request, env, body, admitted: target }) => {
     const crc = readCrc(request);
     if (!crc.ok) return crc;
-    const whole = await assembleUpload(env.FILES, target.key, body);
+    const pieces = readPieces(request, body);
+    if (!pieces.ok) return pieces;
+    const whole = await assembleUpload(env.FILES, target.key, { ...body, ...pieces.value });
     return whole.ok ? await receiptFor(env, target, { ...whole.value, ...crc.value }) : whole;
   },
 });

@@ -38,6 +38,8 @@ import {
   HASH_HEADER,
   LENGTH_HEADER,
   PARTS_ANSWERS,
+  PIECES_OF_FILE,
+  readPieces,
   readUpload,
   receivePart,
   STORED_ANSWERS,
@@ -258,14 +260,16 @@ const assembleRestored = defineRoute({
   tag,
   summary: "Put the parts of a large file together",
   who,
-  headers: [backupHeader],
+  headers: [backupHeader, PIECES_OF_FILE],
   params: placeParams,
   body: assembleSchema,
   answers: STORED_ANSWERS,
   problems,
   admit: isUnderWay,
-  handle: async ({ env, id, attempt, name, body }) => {
-    const whole = await assembleUpload(env.FILES, outputKey(id, attempt, name), body);
+  handle: async ({ request, env, id, attempt, name, body }) => {
+    const pieces = readPieces(request, body);
+    if (!pieces.ok) return pieces;
+    const whole = await assembleUpload(env.FILES, outputKey(id, attempt, name), { ...body, ...pieces.value });
     if (!whole.ok) return whole;
     const { sha256, size, created } = whole.value;
     return reply(created ? 201 : 200, { sha256, size });

@@ -27,7 +27,7 @@ export function checkReceipts(
   const out: RenderedFrame[] = [];
   for (const [i, item] of done.entries()) {
     const files: OutputFile[] = [];
-    for (const [j, { task, attempt: under, name, size, sha256, crc32 }] of item.receipts.entries()) {
+    for (const [j, { task, attempt: under, name, size, sha256, crc32, pieces }] of item.receipts.entries()) {
       const field = `done.${i}.receipts.${j}`;
       if (task !== definition.id || under !== attempt)
         return refuse("invalid", "is for another task or attempt", field);
@@ -39,7 +39,10 @@ export function checkReceipts(
       if (isPreview && size > MAX_PREVIEW_BYTES)
         return refuse("invalid", `'${name}' is larger than the ${MAX_PREVIEW_BYTES} bytes of a preview`, field);
       if (isPreview) files.push({ name, size, sha256, kind: "preview" });
-      else files.unshift({ name, size, sha256, ...(crc32 !== undefined && { crc32 }) });
+      else {
+        const optional = { ...(crc32 !== undefined && { crc32 }), ...(pieces !== undefined && { pieces }) };
+        files.unshift({ name, size, sha256, ...optional });
+      }
     }
     const previews = files.filter((file) => file.kind === "preview").length;
     if (previews > 1 || files.length - previews > definition.files_per_frame)

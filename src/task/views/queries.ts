@@ -61,8 +61,9 @@ export function readFile(
   const entry = table.get(frame);
   const found = entry?.state === "done" ? entry.files.find((file) => file.kind === kind) : undefined;
   if (!entry || !found) return refuse("not_found", `frame ${frame} has no ${kind ?? "file yet"}`);
-  const { name, size, sha256 } = found;
-  return ok({ name, size, sha256, frame, task: task.definition.id, attempt: entry.attempt });
+  const { name, size, sha256, pieces } = found;
+  const checked = pieces !== undefined && { pieces };
+  return ok({ name, size, sha256, ...checked, frame, task: task.definition.id, attempt: entry.attempt });
 }
 
 /**
