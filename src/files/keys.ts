@@ -1,9 +1,10 @@
 /**
  * Keys of objects in the bucket. Each kind of object is found by its prefix:
  *
- * - `assets/<sha256>`: an input
+ * - `assets/<sha256>`: an input: a file, a piece of a file above 32 MiB, or a list of such pieces
  * - `tasks/<id>/<attempt>/<name>`: an output
- * - `parts/<key>/<upload>/…`: the parts of the large file with that key
+ * - `parts/<key>/<upload>/…`: the parts of the large file with that key: an output, or an input of
+ *   a client of 0.1
  * - `uploads/<key>`: the record of an upload in parts that is not finished
  * - `unindexed/<sha256>`: an input whose row in the index of inputs could not be written yet
  * - `used/…`: a note that inputs are used, which the index could not take (`use-notes.ts`)
