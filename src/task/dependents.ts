@@ -59,6 +59,7 @@ export class Dependents {
    * exist.
    */
   async watch(definition: TaskDefinition): Promise<Result<DependencyProgress[], Refusal>> {
+    const begunMs = Date.now();
     const updates: DependencyProgress[] = [];
     for (const [i, { task: id, frames }] of definition.depends_on.entries()) {
       const scattered = frames === "same" ? whyNotFrameByFrame(definition.frame_list) : null;
@@ -67,6 +68,9 @@ export class Dependents {
       if (!progress.ok) return refuse("invalid", `task ${id} does not exist`, `depends_on.${i}`);
       updates.push(progress.value);
     }
+    // A dependency that has forgotten this task by now may be deleted, and nobody would tell it.
+    if (Date.now() - begunMs > FORGET_MS / 2)
+      return refuse("overloaded", "the tasks that this one depends on took too long to answer; try again");
     return ok(updates);
   }
 

@@ -18,13 +18,20 @@ async function long(runs: number, seed: number, ...more: string[]): Promise<stri
   return stdout.trim().split("\n");
 }
 
-test("P1–P7, P11, P13: nothing twice, nothing lost, nothing stuck in 300 cheap runs: resets, late, doubled and lost alarms, clock jumps, lost messages", async () => {
+test("P1–P7, P11, P13, P14: nothing twice, nothing lost, nothing stuck, nothing in use deleted in 300 cheap runs: resets, late, doubled and lost alarms, clock jumps, lost messages", async () => {
   const [totals, summary] = await long(300, 1);
   expect(summary).toMatch(/^300 runs, 0 failed/);
   const counts = JSON.parse(totals!) as Record<string, number>;
   const network = ["drop request", "drop reply", "double", "late", "half open"];
   for (const what of [...network, "kill manager", "abort", "clock", "lost alarms", "watchdog"])
     expect(counts[what], what).toBeGreaterThan(100);
+  for (const what of [
+    "deleted by a rule",
+    "kept by a task",
+    "retention: submit",
+    "retention: refused for a deleted task",
+  ])
+    expect(counts[what], what).toBeGreaterThan(30);
 });
 
 test("a seed replays: the same runs, to the last message", async () => {

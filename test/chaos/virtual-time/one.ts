@@ -3,6 +3,7 @@
  * in virtual time.
  */
 import { WATCH_CRON } from "../../../src/protocol/constants.ts";
+import type { HistoryEvent } from "../../../src/protocol/history.ts";
 import type { TaskPatch } from "../../../src/protocol/task.ts";
 import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
@@ -17,6 +18,8 @@ import { scenarioOf, type Event, type Scenario } from "../scenario.ts";
 import { DirectPort, type Network } from "./direct-port.ts";
 import { Platform } from "./platform.ts";
 import type { Product } from "./product.ts";
+import { auditRetention } from "../retention-audit.ts";
+import { RetentionPhase } from "./retention.ts";
 import { enter, World } from "./world.ts";
 
 const ADMIN = { role: "admin", id: 0, name: "admin" } as const;
@@ -65,6 +68,10 @@ class One {
   readonly #network: Network = { rate: 0, inFlight: 0 };
   readonly #agents: SimulatedAgent[] = [];
   readonly #deleted = new Set<number>();
+  /** The ids of all tasks. */
+  readonly #ids: number[] = [];
+  /** In some runs, rules of retention delete tasks. */
+  #retention: RetentionPhase | null = null;
   /** Events that have not ended: a user's request may take its time. */
   #happening = 0;
 
@@ -109,6 +116,7 @@ class One {
     this.#platform.loses = 0;
     await this.#finish();
     this.#platform.faults = NO_FAULTS;
+    const overstayed = await this.#retain(this.#rng.fork("retention"));
     watch.stop();
     for (const agent of this.#agents) agent.stop();
     await this.#world.run(() => false, 20_000);
@@ -125,7 +133,44 @@ class One {
     this.#platform.loses = 0;
     await this.#world.run(() => false, QUIET_MS);
     this.journal.count("lost alarms", this.#platform.lost);
-    return audit(await this.#during(this.#facts(), 60_000));
+    const facts = await this.#during(this.#facts(), 60_000);
+    const { log } = this.#retention ?? {};
+    const historyOf = (id: number): HistoryEvent[] =>
+      facts.history
+        .filter((row) => row.task_id === id)
+        .flatMap((row) => JSON.parse(row.events) as HistoryEvent[])
+        .toSorted((a, b) => a.seq - b.seq);
+    return [...audit(facts), ...overstayed, ...(log ? auditRetention(log, this.#everSubmitted, historyOf) : [])];
+  }
+
+  get #everSubmitted(): number[] {
+    return [...new Set([...this.#ids, ...this.#deleted])];
+  }
+
+  /** In a third of the runs, days pass. Answers the tasks that a rule should have deleted and did not. */
+  async #retain(rng: Rng): Promise<string[]> {
+    if (!rng.chance(1 / 3)) return [];
+    const { journal } = this;
+    const options = {
+      product: this.#product,
+      platform: this.#platform,
+      world: this.#world,
+      rng,
+      journal,
+      ids: this.#ids,
+      ask: <T>(call: (task: TaskRpc) => Promise<T>, id: number): Promise<T> => this.#ask(call, id),
+      leaseMs: 5_000,
+    };
+    journal.count("retention");
+    const phase = new RetentionPhase(options);
+    this.#retention = phase;
+    await this.#during(phase.run(), FINISH_WITHIN_MS);
+    await this.#finish();
+    if (!rng.chance(0.5)) return [];
+    return await this.#during(
+      phase.last(async () => undefined),
+      FINISH_WITHIN_MS,
+    );
   }
 
   /** In half of the runs, a database refuses a write now and then. */
@@ -169,12 +214,12 @@ class One {
     const check = (): void => {
       this.#world.after(5_000, check);
       if (this.#platform.faults !== NO_FAULTS) calmMs = this.#world.nowMs;
-      for (const [i] of this.#scenario.tasks.entries()) {
-        const rows = this.#tables(i + 1);
+      for (const id of this.#ids) {
+        const rows = this.#tables(id);
         if (!rows["record"]?.[0]) continue;
-        const dueMs = Math.max(dueOf(storedTask(i + 1, rows)) - this.#world.offsetMs, calmMs);
+        const dueMs = Math.max(dueOf(storedTask(id, rows)) - this.#world.offsetMs, calmMs);
         if (this.#world.nowMs - dueMs > STUCK_MS)
-          this.journal.surprise(`P13: task ${i + 1} should have woken ${this.#world.nowMs - dueMs} ms ago`);
+          this.journal.surprise(`P13: task ${id} should have woken ${this.#world.nowMs - dueMs} ms ago`);
       }
     };
     check();
@@ -209,7 +254,10 @@ class One {
       const agent = new SimulatedAgent({ worker, rng, port, journal, habits, sleep, now: () => world.nowMs });
       this.#agents.push(agent);
     }
-    for (const [i, task] of this.#scenario.tasks.entries()) await this.#submit(i + 1, task);
+    for (const [i, task] of this.#scenario.tasks.entries()) {
+      await this.#submit(i + 1, task);
+      this.#ids.push(i + 1);
+    }
     for (const agent of this.#agents) agent.start();
   }
 
@@ -263,7 +311,7 @@ class One {
 
   async #admin(call: (task: TaskRpc) => Promise<Result<unknown, Refusal>>, id: number): Promise<void> {
     const result = await this.#ask(call, id);
-    if (!result.ok && result.error.code !== "conflict" && result.error.code !== "not_found")
+    if (!result.ok && !["conflict", "not_found", "overloaded"].includes(result.error.code))
       this.journal.surprise(`an admin was answered ${JSON.stringify(result)}`);
   }
 
@@ -289,10 +337,10 @@ class One {
     let on = true;
     const check = (): void => {
       if (!on) return;
-      for (const [i] of this.#scenario.tasks.entries()) {
-        const rows = this.#tables(i + 1);
+      for (const id of this.#ids) {
+        const rows = this.#tables(id);
         if (!rows["record"]?.[0]) continue;
-        for (const problem of watchProblems(storedTask(i + 1, rows))) this.journal.surprise(problem);
+        for (const problem of watchProblems(storedTask(id, rows))) this.journal.surprise(problem);
       }
       this.#world.after(100, check);
     };
@@ -305,7 +353,7 @@ class One {
   }
 
   async #finish(): Promise<void> {
-    const open = new Set(this.#scenario.tasks.map((_, i) => i + 1));
+    const open = new Set(this.#ids);
     const limitMs = this.#world.nowMs + FINISH_WITHIN_MS;
     while ((open.size > 0 || this.#pending) && this.#world.nowMs < limitMs) {
       for (const id of open) await this.#during(this.#goOn(id, open), 60_000);
@@ -316,6 +364,11 @@ class One {
   async #goOn(id: number, open: Set<number>): Promise<void> {
     if (this.#deleted.has(id)) return void open.delete(id);
     const view = await this.#ask((task) => task.view(), id);
+    // What a rule deleted is checked in the end.
+    if (!view.ok && this.#retention) {
+      this.#deleted.add(id);
+      return void open.delete(id);
+    }
     if (!view.ok) throw new Error(`task ${id}: ${view.error.detail}`);
     const { status } = view.value;
     if (status === "completed" && !this.#pending) open.delete(id);
@@ -325,7 +378,9 @@ class One {
   }
 
   async #facts(): Promise<Facts> {
-    const ids = this.#scenario.tasks.map((_, i) => i + 1);
+    const ids = this.#ids;
+    if (this.#retention)
+      for (const id of ids) if (!(await this.#ask((task) => task.view(), id)).ok) this.#deleted.add(id);
     const kept = ids.filter((id) => !this.#deleted.has(id));
     const tasks = kept.map((id) => storedTask(id, this.#tables(id)));
     const deleted = [...this.#deleted].map((id) => ({ id, rows: Object.values(this.#tables(id)).flat().length }));

@@ -22,6 +22,8 @@ export interface Product {
   callRegistry: <T>(env: object, call: (registry: RegistryRpc) => Promise<T>) => Promise<T>;
   /** A run of a cron trigger. */
   scheduled: (controller: { cron: string }, env: object) => Promise<void>;
+  /** The daily job of retention. */
+  deleteExpired: (env: object) => Promise<{ deleted: number[]; kept: string[] }>;
   signingKey: (env: object) => Promise<unknown>;
   verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
   verifiedReceipts: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Verified<T>, Refusal>>;
@@ -48,7 +50,15 @@ export async function loadProduct(): Promise<Product> {
   Object.assign(globalThis, { WebSocketRequestResponsePair: Object });
   const objects = ["task/task-do", "registry/worker-registry"];
   const http = ["http/receipts", "http/grants"];
-  const modules = [...objects, "scheduled", "rpc/stubs", ...http, "platform/signing-key", "files/grant"];
+  const modules = [
+    ...objects,
+    "scheduled",
+    "retention-job",
+    "rpc/stubs",
+    ...http,
+    "platform/signing-key",
+    "files/grant",
+  ];
   const loaded: unknown[] = [];
   for (const name of modules) {
     const file = path.resolve(import.meta.dirname, "../../../src", `${name}.ts`);
