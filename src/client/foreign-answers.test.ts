@@ -169,7 +169,7 @@ test(
     manager.on("GET", /^\/file$/, () => foreign("200 page of a hotel"));
     const file = join(folder, "input");
     await writeFile(`${file}.part`, "half of it");
-    await errorOf(downloadTo(client, file, "/file", sha256("x"), { retryForMs: 0 }));
+    await errorOf(downloadTo(client, file, "/file", { sha256: sha256("x") }, { retryForMs: 0 }));
     expect(await readFile(`${file}.part`, "utf8")).toBe("half of it");
   }),
 );
