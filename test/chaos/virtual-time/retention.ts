@@ -55,14 +55,18 @@ export class RetentionPhase {
 
   /** Days under faults. Afterwards faults have ended, and all that was begun is over. */
   async run(): Promise<void> {
-    const { world, rng, platform } = this.#o;
+    const { world, rng, platform, ids } = this.#o;
     for (let day = 0; day < DAYS; day++) {
       const faults = rng.fork(`faults/${day}`);
       const plan = (): (typeof NO_FAULTS)["task"] =>
         faults.chance(0.5) ? { rate: faults.pick([0.1, 0.3]), how: [...HOW], slowMs: 1_000 } : null;
       platform.faults = { d1: plan(), r2: plan(), task: plan(), registry: plan() };
       for (let n = rng.int(1, 4); n > 0; n--) this.#later(rng.int(0, 4_000), rng.fork(`person/${day}/${n}`));
-      this.#at(rng.int(0, 3_000), () => this.#job());
+      const jobMs = rng.int(0, 3_000);
+      this.#at(jobMs, () => this.#job());
+      // While the job asks the tasks: a task is submitted for each of some, or one begins again.
+      for (const id of ids.filter(() => rng.chance(0.5)))
+        this.#at(jobMs + rng.int(0, 15), () => (rng.chance(0.6) ? this.#submit(id, true) : this.#requeue(id, rng)));
       if (rng.chance(0.4)) world.after(rng.int(0, 4_000), () => platform.reset());
       if (rng.chance(0.3)) world.after(rng.int(0, 4_000), () => platform.reset("registry/registry"));
       await world.sleep(5_000);
@@ -137,13 +141,16 @@ export class RetentionPhase {
         return await this.#setOwn(id, rng.pick([days(), null]), rng.pick([days(), null]));
       case "download":
         return await this.#download(id);
-      case "requeue": {
-        const frames = rng.chance(0.5) ? undefined : "1";
-        return this.#expected(await this.#o.ask((task) => task.patch({ status: "requeue", frames }, ADMIN, null), id));
-      }
+      case "requeue":
+        return await this.#requeue(id, rng);
       case "submit":
         return await this.#submit(id, rng.chance(0.5));
     }
+  }
+
+  async #requeue(id: number, rng: Rng): Promise<void> {
+    const frames = rng.chance(0.5) ? undefined : "1";
+    this.#expected(await this.#o.ask((task) => task.patch({ status: "requeue", frames }, ADMIN, null), id));
   }
 
   /** The refusals that a person may get at any time. */
