@@ -509,7 +509,8 @@ export const text = {
     showEnded: "Show ended tokens",
     settingsLead:
       "They apply to the whole farm. A setting named render.NAME is a render preset: it holds settings of Blender. " +
-      'history_days: events that are older are deleted each night ("forever": never); totals of days and workers stay.',
+      'history_days: events that are older are deleted each night ("forever": never); totals of days and workers stay. ' +
+      'unused_inputs_days: inputs that no task names are deleted when nothing has used them for so many days ("forever": never).',
     newSetting: "New setting",
     settingName: "Name",
     settingValue: "Value (JSON)",

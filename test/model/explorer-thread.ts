@@ -5,12 +5,16 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parentPort, workerData } from "node:worker_threads";
 import type { Report } from "./explore.ts";
 import type { Mutation } from "./mutations.ts";
-import type { Configuration } from "./world.ts";
 
 export interface Job {
-  configurations: Configuration[];
+  /** The module whose `explore` is called with each configuration. */
+  explorer: Explorer;
+  configurations: readonly { name: string }[];
   mutation: Mutation | null;
 }
+
+/** The lease protocol, and the sweep of inputs. */
+export type Explorer = "explore.ts" | "inputs/explore.ts";
 
 /**
  * A job's answer: reports up to the first broken promise; `error` says why the job could not be
@@ -33,7 +37,23 @@ function mutated(mutation: Mutation): Map<string, string> {
   return sources;
 }
 
-async function work({ configurations, mutation }: Job): Promise<Answer> {
+type Explore = (configuration: { name: string }) => Report | Promise<Report>;
+
+/** Loaded after the faults are planted. */
+async function explorerOf(explorer: Explorer): Promise<Explore> {
+  if (explorer === "explore.ts") {
+    const { explore } = (await import(
+      pathToFileURL(fileURLToPath(new URL("./explore.ts", import.meta.url))).href
+    )) as typeof import("./explore.ts");
+    return explore as Explore;
+  }
+  const { explore } = (await import(
+    pathToFileURL(fileURLToPath(new URL("./inputs/explore.ts", import.meta.url))).href
+  )) as typeof import("./inputs/explore.ts");
+  return explore as Explore;
+}
+
+async function work({ explorer, configurations, mutation }: Job): Promise<Answer> {
   const reports: Report[] = [];
   try {
     if (mutation) {
@@ -47,11 +67,9 @@ async function work({ configurations, mutation }: Job): Promise<Answer> {
         },
       });
     }
-    const { explore } = (await import(
-      pathToFileURL(fileURLToPath(new URL("./explore.ts", import.meta.url))).href
-    )) as typeof import("./explore.ts");
+    const explore = await explorerOf(explorer);
     for (const configuration of configurations) {
-      const report = explore(configuration);
+      const report = await explore(configuration);
       reports.push(report);
       if (report.broken) break;
     }

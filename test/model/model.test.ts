@@ -6,6 +6,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { tableIn } from "../support/doc-block.ts";
 import { QUICK } from "./configurations.ts";
+import * as inputs from "./inputs/configurations.ts";
+import { MUTATIONS as INPUT_MUTATIONS } from "./inputs/mutations.ts";
 import { MUTATIONS } from "./mutations.ts";
 import { exploreAll, hunt } from "./pool.ts";
 import { DOC, mutationTable, reportTable, worldRows } from "./tables.ts";
@@ -33,6 +35,29 @@ test(
   async () => {
     const third = MUTATIONS.filter((_, index) => index % 3 === 0);
     const { survivors, errors } = mutationTable(third, await hunt(third));
+    expect(errors).toEqual([]);
+    expect(survivors).toEqual([]);
+  },
+  LIMIT_MS,
+);
+
+test(
+  "P14: in every reachable world of checks, uploads, tasks and sweeps, what is used or called stored is there, and what nothing uses can go",
+  async () => {
+    const answers = await exploreAll(inputs.QUICK, "inputs/explore.ts");
+    const { text, broken } = reportTable(answers);
+    console.log(text);
+    expect(broken, text).toBe(false);
+    expect(tableIn(DOC, "model-inputs"), "npm run model -- --write-docs").toEqual(worldRows(answers));
+  },
+  LIMIT_MS,
+);
+
+test(
+  "every sixth deliberate fault of the sweep is found",
+  async () => {
+    const sixth = INPUT_MUTATIONS.filter((_, index) => index % 6 === 0);
+    const { survivors, errors } = mutationTable(sixth, await hunt(sixth, inputs.HUNT, "inputs/explore.ts"));
     expect(errors).toEqual([]);
     expect(survivors).toEqual([]);
   },

@@ -1,8 +1,8 @@
 /** Runs explorations, each in a thread of its own, so that a mutation of the source stays in its thread. */
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
-import { HUNT, type Configuration } from "./configurations.ts";
-import type { Answer, Job } from "./explorer-thread.ts";
+import { HUNT } from "./configurations.ts";
+import type { Answer, Explorer, Job } from "./explorer-thread.ts";
 import type { Mutation } from "./mutations.ts";
 
 /** A mutation that is not found by then is an error: with it the rules may run for ever. A found one takes seconds. */
@@ -27,14 +27,21 @@ function run(job: Job): Promise<Answer> {
 }
 
 /** Explore each configuration to its end; answers in their order. The last ones, which take longest, are begun first. */
-export async function exploreAll(configurations: readonly Configuration[]): Promise<Answer[]> {
-  const jobs = configurations.map((configuration) => ({ configurations: [configuration], mutation: null }));
+export async function exploreAll(
+  configurations: readonly { name: string }[],
+  explorer: Explorer = "explore.ts",
+): Promise<Answer[]> {
+  const jobs = configurations.map((configuration) => ({ explorer, configurations: [configuration], mutation: null }));
   return (await runAll(jobs.toReversed())).toReversed();
 }
 
 /** Explore with each mutation planted, until a promise is broken; answers in their order. */
-export async function hunt(mutations: readonly Mutation[]): Promise<Answer[]> {
-  return await runAll(mutations.map((mutation) => ({ configurations: HUNT, mutation })));
+export async function hunt(
+  mutations: readonly Mutation[],
+  configurations: readonly { name: string }[] = HUNT,
+  explorer: Explorer = "explore.ts",
+): Promise<Answer[]> {
+  return await runAll(mutations.map((mutation) => ({ explorer, configurations, mutation })));
 }
 
 /** Every job's answer, in order. Jobs are started in order. */

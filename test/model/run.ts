@@ -1,12 +1,15 @@
 /**
- * The model check from the command line: `npm run model [-- --deep] [-- --mutations] [-- --write-docs]`. Prints a table; exits
+ * The model check from the command line: `npm run model [-- --deep] [-- --mutations] [-- --inputs] [-- --write-docs]`. Prints a table; exits
  * with 1 when a promise is broken or a mutation is not found. `--deep` adds the larger and deepest worlds, `--mutations` looks for the
- * planted faults instead of exploring the worlds, `--write-docs` explores the worlds of `npm test` and `test:all`, does both and writes the tables of docs/reliability.md.
+ * planted faults instead of exploring the worlds, `--inputs` leaves the lease protocol out and explores the sweep of inputs alone, `--write-docs` explores the worlds of `npm test` and `test:all`, does both and writes the tables of docs/reliability.md.
  */
 import { parseArgs } from "node:util";
 import { today, writeBlock } from "../support/doc-block.ts";
-import { DEEP, LARGE, QUICK, type Configuration } from "./configurations.ts";
-import { MUTATIONS } from "./mutations.ts";
+import { DEEP, LARGE, QUICK } from "./configurations.ts";
+import type { Explorer } from "./explorer-thread.ts";
+import * as inputs from "./inputs/configurations.ts";
+import { MUTATIONS as INPUT_MUTATIONS } from "./inputs/mutations.ts";
+import { MUTATIONS, type Mutation } from "./mutations.ts";
 import { exploreAll, hunt } from "./pool.ts";
 import { DOC, mutationRows, mutationTable, reportTable, worldRows } from "./tables.ts";
 
@@ -14,14 +17,19 @@ const { values: flags } = parseArgs({
   options: {
     deep: { type: "boolean", default: false },
     mutations: { type: "boolean", default: false },
+    inputs: { type: "boolean", default: false },
     "write-docs": { type: "boolean", default: false },
   },
 });
 const writes = flags["write-docs"];
 let failed = false;
 
-async function worlds(configurations: readonly Configuration[], block: string): Promise<void> {
-  const answers = await exploreAll(configurations);
+async function worlds(
+  configurations: readonly { name: string }[],
+  block: string,
+  explorer: Explorer = "explore.ts",
+): Promise<void> {
+  const answers = await exploreAll(configurations, explorer);
   const { text, broken } = reportTable(answers);
   console.log(text);
   failed ||= broken;
@@ -33,16 +41,24 @@ function write(block: string, rows: readonly string[]): void {
 }
 
 const startedMs = performance.now();
-if (writes || !flags.mutations) await worlds(QUICK, "model-worlds");
-if (writes) await worlds(LARGE, "model-large");
+const leases = !flags.inputs;
+if (leases && (writes || !flags.mutations)) await worlds(QUICK, "model-worlds");
+if (leases && writes) await worlds(LARGE, "model-large");
+if (writes || !flags.mutations) await worlds(inputs.QUICK, "model-inputs", "inputs/explore.ts");
+if (writes) await worlds(inputs.LARGE, "model-inputs-large", "inputs/explore.ts");
 if (flags.deep) await worlds(writes ? DEEP : [...LARGE, ...DEEP], "model-deep");
-if (writes || flags.mutations) {
-  const answers = await hunt(MUTATIONS);
-  const { text, survivors, errors } = mutationTable(MUTATIONS, answers);
+async function planted(mutations: readonly Mutation[], block: string, answers: Awaited<ReturnType<typeof hunt>>) {
+  const { text, survivors, errors } = mutationTable(mutations, answers);
   console.log(text);
   const missed = survivors.length + errors.length > 0;
   failed ||= missed;
-  if (writes && !missed) write("model-mutations", mutationRows(MUTATIONS, answers));
+  if (writes && !missed) write(block, mutationRows(mutations, answers));
+}
+
+if (writes || flags.mutations) {
+  if (leases) await planted(MUTATIONS, "model-mutations", await hunt(MUTATIONS));
+  const found = await hunt(INPUT_MUTATIONS, inputs.HUNT, "inputs/explore.ts");
+  await planted(INPUT_MUTATIONS, "model-inputs-mutations", found);
 }
 console.log(`${((performance.now() - startedMs) / 1_000).toFixed(1)} s in all`);
 process.exitCode = failed ? 1 : 0;

@@ -83,6 +83,7 @@ const ABOUT: Record<string, string> = {
   P10: "refusals",
   P11: "files",
   P13: "lost alarms",
+  P14: "inputs in use",
 };
 const EXAMPLES = 4;
 
