@@ -7,7 +7,7 @@ import type { Result } from "../../../src/lib/result.ts";
 import type { Statement } from "./database.ts";
 
 type Clock = () => number;
-type Sizes = Result<Map<string, number>, unknown>;
+type Sizes = Result<Map<string, { size: number }>, unknown>;
 
 /** The functions that are explored. Their own types need the runtime's declarations, which conflict with Node's. */
 interface Product {

@@ -19,7 +19,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation("sweep: do not note what tasks name", [
     SWEEP,
-    "named.flatMap((inputs) => inputs ?? [])",
+    "named.flatMap((task) => task?.inputs ?? [])",
     "named.flatMap(() => [] as string[])",
   ]),
   mutation("sweep: delete without asking the tasks", [
@@ -81,8 +81,8 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation("upload: leave a marker without looking again", [
     STORED,
-    "if (!(await bucket.head(assetKey(sha256)))) refused",
-    "if (await Promise.resolve(false)) refused",
+    "if (await bucket.head(assetKey(sha256))) await",
+    "if (await Promise.resolve(true)) await",
   ]),
   mutation("upload: leave a marker while a sweep deletes", [
     STORED,
@@ -111,26 +111,22 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation("check: leave no note", [
     STORED,
-    "if (sizes.size > 0) await putUseNote(FILES, [...sizes.keys()], lookedMs);",
-    "",
+    "if (sizes.size > 0) await putUseNote(",
+    "if (sizes.size < 0) await putUseNote(",
   ]),
   mutation("check: answer although its note may be too late", [
     STORED,
     "    if (isTooLate(lookedMs, now())) return err(UNKNOWN);\n",
     "",
   ]),
-  mutation(
-    "check: call stored what was found and could not be recorded",
-    [
-      STORED,
-      "(recorded ? recorded.has(sha256) : !index.unsure.has(sha256))",
-      "(recorded ? recorded.has(sha256) : true)",
-    ],
-    [STORED, "return recorded ? [] : [...found.keys()].filter((sha256) => index.unsure.has(sha256));", "return [];"],
-  ),
+  mutation("check: call stored what was found and could not be recorded", [
+    STORED,
+    "const stays = isLive ?? !index.unsure.has(sha256);",
+    "const stays = isLive ?? true;",
+  ]),
   mutation("check: call stored what was found, although it is deleted now", [
     STORED,
-    "(recorded ? recorded.has(sha256) : ",
-    "(recorded ? true : ",
+    "const stays = isLive ?? !index.unsure.has(sha256);",
+    "const stays = isLive === null ? !index.unsure.has(sha256) : true;",
   ]),
 ];

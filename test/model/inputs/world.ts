@@ -92,7 +92,7 @@ function carryOut(world: World, effect: Effect, effectId: number): { after: Worl
       return { after: world, value: world.tasks.map((_, i) => i + 1).filter((id) => id > effect.after) };
     case "task": {
       const { inputs, removed } = world.tasks[effect.id - 1]!;
-      return { after: world, value: removed ? null : inputs };
+      return { after: world, value: removed ? null : { inputs, lists: [] } };
     }
     case "create":
       return { after: { ...world, tasks: [...world.tasks, { inputs: effect.inputs, removed: false }] }, value: null };
