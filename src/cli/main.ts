@@ -53,7 +53,6 @@ function program(): Command {
   addTokens(tablao);
   addSettings(tablao);
   addSignIn(tablao);
-  addPrune(tablao);
   addBackup(tablao);
   addRestore(tablao);
   return tablao;
