@@ -107,27 +107,35 @@ const RECORD = `
   CROSS JOIN inputs AS piece ON piece.sha256 = named.value AND piece.deleting_until_ms IS NULL
   WHERE true ${ON_CONFLICT}`;
 
-// Only while all its pieces have live rows. ?6: when the list was seen in the bucket.
+// Only while all its pieces have live rows, and are as recently used as it: a use of its text may have
+// been noted later than ?2 by then. ?6: when the list was seen in the bucket.
 const RECORD_LIST = `
   INSERT INTO inputs (sha256, size, stored_ms, used_ms, whole_size, pieces)
   SELECT ?1, ?3, ?6, ?2, ?4, ?5 WHERE NOT EXISTS (
     SELECT 1 FROM json_each(?5) AS named LEFT JOIN inputs AS piece ON piece.sha256 = named.value
     WHERE piece.sha256 IS NULL OR piece.deleting_until_ms IS NOT NULL
+      OR piece.used_ms < (SELECT used_ms FROM inputs WHERE sha256 = ?1 AND deleting_until_ms IS NULL)
   ) ${ON_CONFLICT}`;
 
 // ?3: inputs that were used since then stay as they are. ?4: when the inputs were seen in the bucket;
-// a row that could be deleted until before then is live again.
+// a row that could be deleted until before then is live again, and as in ON_CONFLICT no piece list. A
+// piece was not seen because its list was: it becomes live again only where it is asked for itself.
 const REFRESH = `
-  UPDATE inputs SET used_ms = max(used_ms, ?2), deleting_until_ms = NULL
-  WHERE (deleting_until_ms IS NULL OR deleting_until_ms < ?4 - ${CLOCK_MS}) AND sha256 IN (
+  UPDATE inputs SET used_ms = max(used_ms, ?2), deleting_until_ms = NULL,
+    whole_size = iif(deleting_until_ms IS NULL, whole_size, NULL),
+    pieces = iif(deleting_until_ms IS NULL, pieces, NULL)
+  WHERE (
+    deleting_until_ms IS NULL
+    OR (deleting_until_ms < ?4 - ${CLOCK_MS} AND sha256 IN (SELECT value FROM json_each(?1)))
+  ) AND sha256 IN (
     SELECT old.sha256 FROM json_each(?1) AS asked CROSS JOIN inputs AS old ON old.sha256 = asked.value
       WHERE old.used_ms < ?3
     UNION ALL
     SELECT piece.value FROM json_each(?1) AS asked CROSS JOIN inputs AS list ON list.sha256 = asked.value
       CROSS JOIN json_each(list.pieces) AS piece
-      WHERE list.used_ms < ?3 AND (list.deleting_until_ms IS NULL OR list.deleting_until_ms < ?4 - ${CLOCK_MS})
+      WHERE list.used_ms < ?3 AND list.deleting_until_ms IS NULL
   )
-  RETURNING sha256`;
+  RETURNING sha256, whole_size`;
 /** As a bound value of REFRESH: no row is too recently used, or no input was seen. */
 const ALL = Number.MAX_SAFE_INTEGER;
 const UNSEEN = 0;
@@ -138,7 +146,7 @@ const FILL = `
 
 const WITHOUT_PIECES = `
   SELECT asked.value AS sha256 FROM json_each(?1) AS asked LEFT JOIN inputs ON inputs.sha256 = asked.value
-  WHERE inputs.pieces IS NULL`;
+  WHERE inputs.pieces IS NULL OR inputs.deleting_until_ms IS NOT NULL`;
 
 // The condition keeps two runs at once from moving the mark back.
 const MOVE_FILL =
@@ -232,11 +240,11 @@ export async function recordPieceList(
   return hashesIn([recorded!]).has(sha256);
 }
 
-/** Those of these piece lists whose rows do not name their pieces. Rejects when D1 does. */
+/** Those of these piece lists without a live row that names their pieces. Rejects when D1 does. */
 export async function listsWithoutPieces(db: D1Database, lists: readonly string[]): Promise<string[]> {
   if (lists.length === 0) return [];
-  const [answer] = await db.batch([db.prepare(WITHOUT_PIECES).bind(JSON.stringify(lists))]);
-  return [...hashesIn([answer!])];
+  const some = chunksOf(lists, INPUTS_PER_STATEMENT);
+  return [...hashesIn(await db.batch(some.map((asked) => db.prepare(WITHOUT_PIECES).bind(JSON.stringify(asked)))))];
 }
 
 /** The inputs as JSON, in texts that D1 takes as one bound value each. A piece list may take 67 kB. */
@@ -263,12 +271,19 @@ function refreshmentsOfLists(db: D1Database, inputs: readonly StoredInput[], now
 }
 
 /**
- * Note that these inputs are used, and the pieces of those that are piece lists. Answers with the
- * hashes of those that are still there: a sweep may have begun to delete one since it was looked
- * up. Rejects when D1 does not answer.
+ * Note that these inputs are used, and the pieces of those that are piece lists. Answers with those
+ * that are still there, and the bytes of the whole file of those that are still piece lists, else null:
+ * since it was looked up, one may have been given up to deletion, and may have come again as an
+ * ordinary input. Rejects when D1 does not answer.
  */
-export async function refreshInputs(db: D1Database, hashes: readonly string[], nowMs: number): Promise<Set<string>> {
-  return hashesIn(await within(D1_TIMEOUT_MS, db.batch(refreshments(db, hashes, nowMs, ALL, UNSEEN))));
+export async function refreshInputs(
+  db: D1Database,
+  hashes: readonly string[],
+  nowMs: number,
+): Promise<Map<string, number | null>> {
+  const answers = await within(D1_TIMEOUT_MS, db.batch(refreshments(db, hashes, nowMs, ALL, UNSEEN)));
+  const rows = answers.flatMap(({ results }) => results as Pick<LookUpRow, "sha256" | "whole_size">[]);
+  return new Map(rows.map(({ sha256, whole_size }) => [sha256, whole_size]));
 }
 
 /** The same late: of inputs that were seen in the bucket, and used, at `seenMs`. */

@@ -162,8 +162,8 @@ async function askTasks(dependencies: SweepDependencies, state: SweepState): Pro
 }
 
 /**
- * The pieces of those of these lists whose rows do not name them, which the statement that notes the
- * lists would miss: D1 did not take the row when a list was stored. Throws when D1 or R2 does.
+ * The pieces of those of these lists of which no live row names them, which the statement that notes
+ * the lists would miss: D1 did not take the row when a list was stored. Throws when D1 or R2 does.
  */
 async function piecesUnnamed({ FILES, HISTORY }: InputStorage, lists: readonly string[]): Promise<string[]> {
   const read = await readPieceLists(FILES, await listsWithoutPieces(HISTORY, lists));

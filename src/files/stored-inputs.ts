@@ -192,12 +192,17 @@ async function recordEach(
 
 /**
  * Note that inputs are used whose rows are old, and take those out of the answer that are being
- * deleted by now. Answers with those that could not be noted; they are taken out as well.
+ * deleted by now, or say that they are no piece lists any more. Answers with those that could not be noted; they are taken out as well.
  */
 async function refreshEach({ HISTORY }: InputStorage, index: IndexAnswer, nowMs: number): Promise<string[]> {
   if (index.toRefresh.length === 0) return [];
   const refreshed = await orWarn(refreshInputs(HISTORY, index.toRefresh, nowMs));
-  for (const sha256 of index.toRefresh) if (!refreshed?.has(sha256)) index.sizes.delete(sha256);
+  for (const sha256 of index.toRefresh) {
+    const known = index.sizes.get(sha256);
+    const whole = refreshed?.get(sha256);
+    if (known && whole !== undefined) index.sizes.set(sha256, { ...known, whole });
+    else index.sizes.delete(sha256);
+  }
   return refreshed ? [] : index.toRefresh;
 }
 

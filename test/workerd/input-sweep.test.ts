@@ -4,11 +4,12 @@
  */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, test } from "vitest";
+import { listsWithoutPieces } from "../../src/files/input-index.ts";
 import { sweepAtNight } from "../../src/files/input-sweep.ts";
 import { noteStored, sizesOfInputs } from "../../src/files/stored-inputs.ts";
 import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { unusedInputsSchema } from "../../src/protocol/unused-inputs.ts";
-import { failing } from "./input-storage.ts";
+import { failing, hashOfNumber } from "./input-storage.ts";
 import { okJson, problem, send } from "./http-client.ts";
 import { DAY_MS, env, FILES, HISTORY, submitWith, SweepFarm } from "./sweep-farm.ts";
 
@@ -83,6 +84,24 @@ describe("P14: a sweep of inputs", () => {
     expect(order.map((hashes) => new Set(hashes))).toEqual([new Set([dead.list, both]), new Set(dead.pieces)]);
     expect(await farm.stored()).toEqual(new Set([live.list, ...live.pieces]));
     await farm.expectTruth([live.list, ...live.pieces]);
+  });
+
+  test("P10: asks about more piece lists at a time than D1 takes in one value", async () => {
+    const named = await farm.storeList(["piece of a named list"]);
+    const lists = [named.list, ...Array.from({ length: 40_000 }, (_, number) => hashOfNumber(number))];
+    const bytes: number[] = [];
+    const measured = {
+      prepare: (sql: string) => ({
+        bind: (text: string) => {
+          bytes.push(text.length);
+          return HISTORY.prepare(sql).bind(text);
+        },
+      }),
+      batch: async (statements: D1PreparedStatement[]) => await HISTORY.batch(statements),
+    } as unknown as D1Database;
+    expect(new Set(await listsWithoutPieces(measured, lists))).toEqual(new Set(lists.slice(1)));
+    // https://developers.cloudflare.com/d1/platform/limits/
+    expect(Math.max(...bytes)).toBeLessThan(2_000_000);
   });
 
   test("deletes the parts of a large input, and none of an upload that is under way", async () => {

@@ -6,6 +6,7 @@
 import { createScheduledController } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { fillInputIndex } from "../../src/files/fill-input-index.ts";
+import { recordInputs, recordPieceList } from "../../src/files/input-index.ts";
 import { sizesOfInputs, takePieceList } from "../../src/files/stored-inputs.ts";
 import { findMissingAssets, getAsset, putAsset, putPieceList } from "../../src/http/routes/assets.ts";
 import worker from "../../src/index.ts";
@@ -21,6 +22,7 @@ const { FILES, HISTORY } = REAL;
 
 interface Row {
   sha256: string;
+  deleting_until_ms: number | null;
   size: number;
   used_ms: number;
   whole_size: number | null;
@@ -219,6 +221,53 @@ describe("a piece list", () => {
     await upload(list.text);
     expect(await rowOf(list.sha256)).toMatchObject({ whole_size: null, pieces: null });
     expect(await missing([list.sha256], [list.sha256])).toEqual([list.sha256]);
+  });
+
+  test("P14: is missing when it was deleted, and its text came again, between the look-up and the refresh", async () => {
+    const list = await stored("deleted meanwhile");
+    await setRows(`used_ms = used_ms - ${2 * DAY_MS}`, list.sha256, ...list.pieces.map((piece) => piece.sha256));
+    let batches = 0;
+    env.HISTORY = {
+      prepare: (sql: string) => HISTORY.prepare(sql),
+      batch: async (statements: D1PreparedStatement[]) => {
+        if (++batches === 2) {
+          await setRows("deleting_until_ms = 1", list.sha256);
+          const seen = [{ sha256: list.sha256, size: list.text.length, stored_ms: Date.now() }];
+          await recordInputs(HISTORY, seen, Date.now());
+          await setRows(`deleting_until_ms = ${Date.now() + 60_000}`, list.pieces[2]!.sha256);
+        }
+        return await HISTORY.batch(statements);
+      },
+    } as unknown as D1Database;
+    expect(await missing([list.sha256], [list.sha256])).toEqual([list.sha256]);
+  });
+
+  test("P14: that was deleted is no list any more when a check without D1 has found its text again", async () => {
+    const list = await stored("deleted, and noted");
+    const pieces = [...new Set(list.pieces.map((piece) => piece.sha256))];
+    const deleting_until_ms = Date.now() - 60_000;
+    await setRows(`deleting_until_ms = ${deleting_until_ms}, deleted = 1`, list.sha256, ...pieces);
+    await FILES.delete(pieces.map((piece) => `assets/${piece}`));
+    env.HISTORY = failing(HISTORY, "all");
+    expect(await missing([list.sha256])).toEqual([]);
+    env.HISTORY = HISTORY;
+    await cron();
+    expect(await keys("used/")).toEqual([]);
+    expect(await rowOf(list.sha256)).toMatchObject({ deleting_until_ms: null, whole_size: null, pieces: null });
+    for (const piece of pieces) expect(await rowOf(piece)).toMatchObject({ deleting_until_ms });
+    expect(await missing([list.sha256, ...pieces], [list.sha256])).toEqual([list.sha256, ...pieces]);
+  });
+
+  test("P14: is not noted late, after a later use of its text: its pieces would be older than it", async () => {
+    const list = await listOf([await upload("late: the first piece"), await upload("late: the last")]);
+    const noted = { sha256: list.sha256, size: list.text.length, pieces: list.pieces };
+    const nowMs = Date.now();
+    await upload(list.text);
+    await setRows(`used_ms = ${nowMs + 3_600_000}`, list.sha256);
+    expect(await recordPieceList(HISTORY, noted, nowMs, nowMs)).toBe(false);
+    expect(await rowOf(list.sha256)).toMatchObject({ whole_size: null, pieces: null });
+    expect(await recordPieceList(HISTORY, noted, nowMs, nowMs + 3_600_000)).toBe(true);
+    await expectPiecesAsUsed(list);
   });
 });
 

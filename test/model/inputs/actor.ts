@@ -4,14 +4,27 @@
  * call. So a world can hold an actor at any point, and be copied.
  */
 import type { Result } from "../../../src/lib/result.ts";
+import type { Piece } from "../../../src/protocol/piece-list.ts";
 import type { Statement } from "./database.ts";
+import { bodyOf, hashOf, pieceNamesOf, piecesOf } from "./names.ts";
 
 type Clock = () => number;
-type Sizes = Result<Map<string, { size: number }>, unknown>;
+type Sizes = Result<Map<string, { size: number; whole: number | null }>, unknown>;
 
 /** The functions that are explored. Their own types need the runtime's declarations, which conflict with Node's. */
 interface Product {
-  sizesOfInputs: (storage: Storage, hashes: readonly string[], now: Clock) => Promise<Sizes>;
+  sizesOfInputs: (
+    storage: Storage,
+    hashes: readonly string[],
+    now: Clock,
+    lists: ReadonlySet<string>,
+  ) => Promise<Sizes>;
+  takePieceList: (
+    storage: Storage,
+    sha256: string,
+    pieces: readonly Piece[],
+    now: Clock,
+  ) => Promise<Result<unknown, unknown>>;
   noteStored: (
     storage: Storage,
     inputs: { sha256: string; size: number }[],
@@ -29,7 +42,7 @@ async function load(): Promise<Product> {
   return Object.assign({}, ...modules) as Product;
 }
 
-const { sizesOfInputs, noteStored, storeOnce, sweepInputs } = await load();
+const { sizesOfInputs, takePieceList, noteStored, storeOnce, sweepInputs } = await load();
 
 /** A call of a binding. */
 export type Effect =
@@ -41,15 +54,23 @@ export type Effect =
       keys?: string[];
       body?: string;
       custom?: Record<string, string>;
-      once?: boolean;
+      /** Put only when an object with these bytes is there; null: only when none is. */
+      onlyOver?: string | null;
     }
   | { to: "registry"; after: number }
   | { to: "task"; id: number }
-  | { to: "create"; inputs: string[] }
+  | { to: "create"; named: Named[] }
   | { to: "pause" };
 
 /** What a call was answered; `failed`: it threw. */
 export type Answer = { value: unknown } | { failed: true };
+
+/** An input that somebody names. */
+export interface Named {
+  input: string;
+  /** As a piece list. A list may be named as an ordinary input, too: it is the file that has its text. */
+  asList: boolean;
+}
 
 export interface Actor {
   /** The same for actors that have been answered the same at the same times. */
@@ -58,7 +79,7 @@ export interface Actor {
   /** Which of its role. */
   number: number;
   /** The inputs that a submitter names. */
-  inputs: string[];
+  named: Named[];
   answers: Answer[];
   /** What it has read from its clock. */
   clock: number[];
@@ -69,14 +90,11 @@ export interface Actor {
   claims: Claim[];
 }
 
-/** What an actor has said: inputs that it called stored, and when it began to find out. */
+/** What an actor has said: what it called stored, and when it began to find out. */
 export interface Claim {
-  inputs: string[];
+  named: Named[];
   atMs: number;
 }
-
-/** The name of the piece list. */
-export const LIST = "list";
 
 const never = new Promise<never>(() => undefined);
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
@@ -91,9 +109,9 @@ const remembered = new Map<string, Actor>();
 const effectIds = new Map<string, number>();
 
 /** An actor at its first call. */
-export async function newActor(role: Actor["role"], number: number, inputs: string[], nowMs: number): Promise<Actor> {
-  return await remember(`${role} ${number} ${inputs.join()} ${nowMs}`, () =>
-    run({ role, number, inputs, answers: [], clock: [] }, nowMs),
+export async function newActor(role: Actor["role"], number: number, named: Named[], nowMs: number): Promise<Actor> {
+  return await remember(`${role} ${number} ${JSON.stringify(named)} ${nowMs}`, () =>
+    run({ role, number, named, answers: [], clock: [] }, nowMs),
   );
 }
 
@@ -140,19 +158,23 @@ async function run(actor: Omit<Begun, "effect" | "claims">, nowMs: number): Prom
   const uuid = { randomUUID: () => `${actor.role}${actor.number}-${ids++}` };
   Object.defineProperty(globalThis, "crypto", { value: uuid, configurable: true });
   const { storage } = bindings(call);
-  const claim = (inputs: string[]): void => {
-    if (inputs.length > 0) claims.push({ inputs, atMs: clock.at(-1)! });
+  const claim = (named: Named[]): void => {
+    if (named.length > 0) claims.push({ named, atMs: clock.at(-1)! });
   };
   const work = actor.role === "sweep" ? sweeping(call, storage, now) : submitting(actor, call, storage, now, claim);
   let thrown: unknown;
   work.catch((error: unknown) => (thrown = error));
   await settled();
   if (thrown instanceof TypeError || thrown instanceof ReferenceError) throw thrown;
-  const { role, number, inputs, answers } = actor;
-  return { role, number, inputs, answers, clock, effect, claims };
+  const { role, number, named, answers } = actor;
+  return { role, number, named, answers, clock, effect, claims };
 }
 
 type Call = (made: Effect) => Promise<unknown>;
+interface PutOptions {
+  customMetadata?: Record<string, string>;
+  onlyIf?: { etagMatches?: string; etagDoesNotMatch?: "*" };
+}
 interface Storage {
   FILES: object;
   HISTORY: object;
@@ -166,6 +188,7 @@ function bindings(call: Call): { storage: Storage } {
         key: made.key,
         size: made.body.length,
         uploaded: new Date(made.uploadedMs),
+        etag: made.body,
         customMetadata: made.custom,
         text: async () => made.body,
       }
@@ -179,10 +202,11 @@ function bindings(call: Call): { storage: Storage } {
       const found = (await call({ to: "r2", call: "list", key: prefix })) as unknown[];
       return { objects: found.map(object), truncated: false };
     },
-    put: async (key: string, body: unknown, options: { customMetadata?: Record<string, string>; onlyIf?: object }) => {
-      const custom = options.customMetadata ?? {};
-      const text = typeof body === "string" ? body : "1";
-      return object(await call({ to: "r2", call: "put", key, body: text, custom, once: options.onlyIf !== undefined }));
+    put: async (key: string, bytes: string | Uint8Array, { customMetadata: custom = {}, onlyIf }: PutOptions) => {
+      const body = typeof bytes === "string" ? bytes : new TextDecoder().decode(bytes);
+      // An etag of R2 is the MD5 of the bytes: here it is the bytes.
+      const condition = onlyIf && { onlyOver: onlyIf.etagMatches ?? null };
+      return object(await call({ to: "r2", call: "put", key, body, custom, ...condition }));
     },
   };
   const HISTORY = {
@@ -206,32 +230,41 @@ async function sweeping(call: Call, storage: Storage, now: () => number): Promis
 
 /** A client: it asks what is missing, sends it, and submits a task, whose check asks again. */
 async function submitting(
-  { inputs }: Pick<Actor, "inputs">,
+  { named }: Pick<Actor, "named">,
   call: Call,
   storage: Storage,
   now: () => number,
-  claim: (inputs: string[]) => void,
+  claim: (named: Named[]) => void,
 ): Promise<void> {
-  const ask = async (): Promise<string[] | null> => {
-    const sizes = await sizesOfInputs(storage, inputs, now);
+  const ask = async (asked: Named[]): Promise<Named[] | null> => {
+    const lists = asked.filter(({ asList }) => asList).map(({ input }) => hashOf(input));
+    const hashes = asked.map(({ input }) => hashOf(input));
+    const sizes = await sizesOfInputs(storage, hashes, now, new Set(lists));
     if (!sizes.ok) return null;
-    claim([...sizes.value.keys()]);
-    return inputs.filter((hash) => !sizes.value.has(hash));
+    const isStored = ({ input, asList }: Named): boolean => {
+      const known = sizes.value.get(hashOf(input));
+      return known !== undefined && (!asList || known.whole !== null);
+    };
+    claim(asked.filter(isStored));
+    return asked.filter((one) => !isStored(one));
   };
-  const missing = await ask();
-  if (!missing) return;
-  for (const sha256 of missing) {
-    // How a piece list is taken in is not explored here (decision 020).
-    if (sha256 === LIST) return;
+  const send = async ({ input, asList }: Named): Promise<boolean> => {
+    if (asList) return (await takePieceList(storage, hashOf(input), piecesOf(input)!, now)).ok;
+    const sha256 = hashOf(input);
     const beganMs = now();
-    const upload = { key: `assets/${sha256}`, body: new Uint8Array(1), size: 1, sha256, hashField: "sha256" };
+    const body = new TextEncoder().encode(bodyOf(input));
+    const upload = { key: `assets/${sha256}`, body, size: body.length, sha256, hashField: "sha256" };
     const stored = await storeOnce(storage.FILES, upload);
-    if (!stored.ok) return;
-    const refused = await noteStored(storage, [{ sha256, size: 1 }], beganMs, now);
-    if (refused.size > 0) return;
-    claim([sha256]);
+    return stored.ok && (await noteStored(storage, [{ sha256, size: body.length }], beganMs, now)).size === 0;
+  };
+  const pieces = named.flatMap(({ input, asList }) => (asList ? pieceNamesOf(input) : []));
+  const missing = await ask([...pieces.map((input) => ({ input, asList: false })), ...named]);
+  if (!missing) return;
+  for (const one of missing) {
+    if (!(await send(one))) return;
+    claim([one]);
   }
   await call({ to: "pause" });
-  const gone = await ask();
-  if (gone?.length === 0) await call({ to: "create", inputs });
+  const gone = await ask(named);
+  if (gone?.length === 0) await call({ to: "create", named });
 }

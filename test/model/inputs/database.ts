@@ -69,6 +69,7 @@ export interface State {
 export interface InputRow {
   sha256: string;
   deleting_until_ms: number | null;
+  whole_size: number | null;
   pieces: string | null;
 }
 

@@ -1,8 +1,10 @@
 /** Breadth-first exploration of a configuration: checks every world that can be reached, each once. */
 import { createHash } from "node:crypto";
+import { bytesOfPieces } from "../../../src/protocol/piece-list.ts";
 import type { Report } from "../explore.ts";
 import { stateWith } from "./database.ts";
 import { takeOver } from "./actor.ts";
+import { bodyOf, hashOf, piecesOf } from "./names.ts";
 import {
   begin,
   Broken,
@@ -21,15 +23,35 @@ const digest = (text: string): string => createHash("sha1").update(text).digest(
 
 async function firstWorld(configuration: Configuration): Promise<World> {
   const { inputs, tasks, submitters, sweeps, removals, crashes, faults, slow, steps, isDeleting } = configuration;
-  const rows = Object.entries(inputs).map(([sha256, { usedDaysAgo, pieces, givenUp }]) => {
-    const used_ms = START_MS - usedDaysAgo * DAY;
-    const deleting_until_ms = givenUp ? START_MS - 10 * MINUTE : null;
-    const of = pieces ? JSON.stringify(pieces) : null;
-    return { sha256, size: 1, stored_ms: used_ms, used_ms, deleting_until_ms, pieces: of, deleted: 0 };
-  });
-  const objects = Object.keys(inputs).map((input): [string, StoredObject] => {
-    const key = `assets/${input}`;
-    return [key, { key, body: "1", custom: { sha256: input }, uploadedMs: 0 }];
+  const present = Object.entries(inputs);
+  const rows = present
+    .filter(([, { marked }]) => !marked)
+    .map(([name, { usedDaysAgo, asList, givenUp, deleted }]) => {
+      const used_ms = START_MS - usedDaysAgo * DAY;
+      const deleting_until_ms = givenUp || deleted ? START_MS - 10 * MINUTE : null;
+      const pieces = asList ? piecesOf(name)! : null;
+      return {
+        sha256: hashOf(name),
+        size: bodyOf(name).length,
+        stored_ms: used_ms,
+        used_ms,
+        deleting_until_ms,
+        whole_size: pieces && bytesOfPieces(pieces),
+        pieces: pieces && JSON.stringify(pieces.map(({ sha256 }) => sha256)),
+        deleted: Number(deleted ?? false),
+      };
+    });
+  const objects = present.flatMap(([name, { asList, deleted, cameAgain, marked }]): [string, StoredObject][] => {
+    const whole: Record<string, string> = asList ? { whole: String(bytesOfPieces(piecesOf(name)!)) } : {};
+    const body = bodyOf(name);
+    const put = (key: string, text: string, custom: Record<string, string>): [string, StoredObject] => [
+      key,
+      { key, body: text, custom: { ...custom, ...whole }, uploadedMs: START_MS - DAY },
+    ];
+    if (deleted && !cameAgain) return [];
+    const object = put(`assets/${hashOf(name)}`, body, { sha256: hashOf(name) });
+    const mark = { size: String(body.length), seen_ms: String(START_MS - DAY) };
+    return marked ? [object, put(`unindexed/${hashOf(name)}`, "", mark)] : [object];
   });
   const marker = { key: "farm/sweeping", body: "", custom: { until_ms: String(START_MS + 18 * MINUTE) } };
   if (isDeleting) objects.push([marker.key, { ...marker, uploadedMs: START_MS - 2 * MINUTE }]);
@@ -37,7 +59,7 @@ async function firstWorld(configuration: Configuration): Promise<World> {
     nowMs: START_MS,
     d1: stateWith(rows, isDeleting ? { run: 1, phase: "delete", started_ms: START_MS } : {}),
     objects: Object.fromEntries(objects),
-    tasks: tasks.map((named) => ({ inputs: named, removed: false })),
+    tasks: tasks.map((named) => ({ named, removed: false })),
     running: [],
     orphans: [],
     promised: {},

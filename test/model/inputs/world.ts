@@ -2,8 +2,9 @@
  * The world in which inputs are checked, stored, used and swept: D1, R2, tasks, actors, and time in
  * coarse steps. A world is never changed: every move makes a new one.
  */
-import { answered, newActor, type Actor, type Answer, type Effect } from "./actor.ts";
+import { answered, newActor, type Actor, type Answer, type Effect, type Named } from "./actor.ts";
 import { batch, type State } from "./database.ts";
+import { hashOf, pieceNamesOf, readable } from "./names.ts";
 
 export const SECOND = 1_000;
 export const MINUTE = 60_000;
@@ -16,12 +17,12 @@ const PROMISED_MS = 6 * DAY;
 
 export interface Configuration {
   name: string;
-  /** The inputs that are stored: when each was last used, in days ago; its pieces; a sweep that died had begun to delete it. */
-  inputs: Record<string, { usedDaysAgo: number; pieces?: string[]; givenUp?: boolean }>;
+  /** The inputs that are there, by name. */
+  inputs: Record<string, Present>;
   /** What the tasks that exist name. */
-  tasks: string[][];
+  tasks: Named[][];
   /** What the submitters name. */
-  submitters: string[][];
+  submitters: Named[][];
   /** Sweeps at a time, and in all. */
   sweepsAtOnce: number;
   sweeps: number;
@@ -36,6 +37,20 @@ export interface Configuration {
   /** How often time passes, and how much of it: any of these. */
   steps: number;
   stepsMs: number[];
+}
+
+export interface Present {
+  usedDaysAgo: number;
+  /** It came as a piece list; else as an ordinary input, whatever its text is. */
+  asList?: boolean;
+  /** A sweep that died had begun to delete it. */
+  givenUp?: boolean;
+  /** It was deleted just now: there is its row alone. */
+  deleted?: boolean;
+  /** Of a deleted one: its object has come again since, and its sender has died before D1 knew. */
+  cameAgain?: boolean;
+  /** D1 did not take its row: a marker stands in for it. */
+  marked?: boolean;
 }
 
 export interface StoredObject {
@@ -64,7 +79,7 @@ export interface World {
   nowMs: number;
   d1: State;
   objects: Record<string, StoredObject>;
-  tasks: { inputs: string[]; removed: boolean }[];
+  tasks: { named: Named[]; removed: boolean }[];
   running: Running[];
   orphans: Orphan[];
   /** Input → until when it must be there. */
@@ -91,11 +106,13 @@ function carryOut(world: World, effect: Effect, effectId: number): { after: Worl
     case "registry":
       return { after: world, value: world.tasks.map((_, i) => i + 1).filter((id) => id > effect.after) };
     case "task": {
-      const { inputs, removed } = world.tasks[effect.id - 1]!;
-      return { after: world, value: removed ? null : { inputs, lists: [] } };
+      const { named, removed } = world.tasks[effect.id - 1]!;
+      const hashes = (some: Named[]): string[] => some.map(({ input }) => hashOf(input));
+      const answer = { inputs: hashes(named), lists: hashes(named.filter(({ asList }) => asList)) };
+      return { after: world, value: removed ? null : answer };
     }
     case "create":
-      return { after: { ...world, tasks: [...world.tasks, { inputs: effect.inputs, removed: false }] }, value: null };
+      return { after: { ...world, tasks: [...world.tasks, { named: effect.named, removed: false }] }, value: null };
     case "pause":
       return { after: world, value: null };
   }
@@ -114,8 +131,9 @@ function bucket(world: World, effect: Extract<Effect, { to: "r2" }>): { after: W
       return { after: { ...world, objects: Object.fromEntries(left) }, value: null };
     }
     case "put": {
-      if (effect.once && objects[effect.key]) return { after: world, value: null };
-      const { key, body = "", custom = {} } = effect;
+      const { key, body = "", custom = {}, onlyOver } = effect;
+      const isThis = onlyOver === undefined || onlyOver === (objects[key]?.body ?? null);
+      if (!isThis) return { after: world, value: null };
       const stored = { key, body, custom, uploadedMs: world.nowMs };
       return { after: { ...world, objects: { ...objects, [key]: stored } }, value: stored };
     }
@@ -212,15 +230,15 @@ function isInTime({ nowMs }: Pick<World, "nowMs">, effect: Effect, beganMs: numb
 async function advance(world: World, { actor: before }: Running, answer: Answer): Promise<World> {
   const actor = await answered(before, answer, world.nowMs);
   const promised = { ...world.promised };
-  for (const { inputs, atMs } of actor.claims.slice(before.claims.length))
-    for (const input of inputs) promised[input] = Math.max(promised[input] ?? 0, atMs + PROMISED_MS);
+  for (const { named, atMs } of actor.claims.slice(before.claims.length))
+    for (const input of named.flatMap(withPieces)) promised[input] = Math.max(promised[input] ?? 0, atMs + PROMISED_MS);
   const on = actor.effect ? [{ actor, beganMs: world.nowMs }] : [];
   return { ...world, promised, running: [...world.running, ...on] };
 }
 
 /** An actor begins. */
-export async function begin(world: World, role: Actor["role"], number: number, inputs: string[]): Promise<World> {
-  const actor = await newActor(role, number, inputs, world.nowMs);
+export async function begin(world: World, role: Actor["role"], number: number, named: Named[]): Promise<World> {
+  const actor = await newActor(role, number, named, world.nowMs);
   return { ...world, running: [...world.running, { actor, beganMs: world.nowMs }] };
 }
 
@@ -229,7 +247,7 @@ function nameOf(effect: Effect): string {
     case "d1":
       return effect.batch.map(({ sql }) => sql.trim().split(/\s+/).slice(0, 3).join(" ")).join(" + ");
     case "r2":
-      return `${effect.call} ${effect.key || effect.keys!.join(", ")}`;
+      return `${effect.call} ${readable(effect.key || effect.keys!.join(", "))}`;
     case "task":
       return `ask task ${effect.id}`;
     case "registry":
@@ -239,20 +257,28 @@ function nameOf(effect: Effect): string {
   }
 }
 
-/** P14: what is in use, or was called stored, is there; and whatever the index calls live is. */
+/** What must be there for this to be. */
+function withPieces({ input, asList }: Named): string[] {
+  return asList ? [input, ...pieceNamesOf(input)] : [input];
+}
+
+/**
+ * P14: what is in use, or was called stored, is there, of a list also its pieces; and whatever the
+ * index calls live, or a list, is.
+ */
 export function check(world: World): void {
-  const isThere = (input: string): boolean => world.objects[`assets/${input}`] !== undefined;
-  const rows = world.d1.inputs;
-  const piecesOf = (input: string): string[] =>
-    JSON.parse(rows.find(({ sha256 }) => sha256 === input)?.pieces ?? "[]") as string[];
-  const whole = (input: string): boolean => isThere(input) && piecesOf(input).every(isThere);
-  for (const [i, { inputs, removed }] of world.tasks.entries())
-    for (const input of inputs)
-      if (!removed && !whole(input)) throw new Broken(`task ${i + 1} names ${input}, which is not there`);
+  const isThere = (input: string): boolean => world.objects[`assets/${hashOf(input)}`] !== undefined;
+  for (const [i, { named, removed }] of world.tasks.entries())
+    for (const input of removed ? [] : named.flatMap(withPieces))
+      if (!isThere(input)) throw new Broken(`task ${i + 1} needs ${input}, which is not there`);
   for (const [input, untilMs] of Object.entries(world.promised))
-    if (world.nowMs <= untilMs && !whole(input)) throw new Broken(`${input} was called stored, and is not there`);
-  for (const { sha256, deleting_until_ms } of rows)
-    if (deleting_until_ms === null && !isThere(sha256)) throw new Broken(`${sha256} is live, and not there`);
+    if (world.nowMs <= untilMs && !isThere(input)) throw new Broken(`${input} was called stored, and is not there`);
+  for (const { sha256, deleting_until_ms, whole_size } of world.d1.inputs) {
+    if (deleting_until_ms !== null) continue;
+    const row = { input: readable(sha256), asList: whole_size !== null };
+    for (const input of withPieces(row))
+      if (!isThere(input)) throw new Broken(`${row.input} is live, and ${input} is not there`);
+  }
 }
 
 /** From here, once all else has ended, sweeps alone bring the farm to where nothing unused is left. */
@@ -283,12 +309,13 @@ export async function checkEnd(world: World): Promise<void> {
 
 /** An input that nothing uses, and that is not deleted; null when there is none. */
 function unusedIn({ tasks, d1, objects }: World): string | null {
-  const used = new Set(tasks.flatMap(({ inputs, removed }) => (removed ? [] : inputs)));
+  const used = new Set(tasks.flatMap(({ named, removed }) => (removed ? [] : named.flatMap(withPieces).map(hashOf))));
+  // Who names a list as an ordinary input keeps its pieces as well, for as long as the row names them.
   for (const { sha256, pieces } of d1.inputs)
     if (used.has(sha256)) for (const piece of JSON.parse(pieces ?? "[]") as string[]) used.add(piece);
   const left = d1.inputs.find(
     ({ sha256, deleting_until_ms }) =>
       !used.has(sha256) && (deleting_until_ms === null || objects[`assets/${sha256}`] !== undefined),
   );
-  return left?.sha256 ?? null;
+  return left ? readable(left.sha256) : null;
 }
