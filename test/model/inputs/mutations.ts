@@ -66,8 +66,37 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation("index: do not refresh the pieces of a list", [
     INDEX,
-    "WHERE list.used_ms < ?3 AND (",
-    "WHERE 0 AND list.used_ms < ?3 AND (",
+    "WHERE list.used_ms < ?3 AND list.deleting_until_ms IS NULL\n",
+    "WHERE 0 AND list.used_ms < ?3 AND list.deleting_until_ms IS NULL\n",
+  ]),
+  mutation("sweep: do not read the pieces of lists that no row names", [
+    SWEEP,
+    "const pieces = await piecesUnnamed(storage, lists);",
+    "const pieces: string[] = await Promise.resolve([]);",
+  ]),
+  mutation("index: let a list that was given up be a list again when its text comes", [
+    INDEX,
+    "whole_size = coalesce(excluded.whole_size, iif(inputs.deleting_until_ms IS NULL, inputs.whole_size, NULL))",
+    "whole_size = coalesce(excluded.whole_size, inputs.whole_size)",
+  ]),
+  mutation("index: let a list that was given up be a list again when a note names it", [
+    INDEX,
+    "whole_size = iif(deleting_until_ms IS NULL, whole_size, NULL)",
+    "whole_size = whole_size",
+  ]),
+  mutation(
+    "index: take it that pieces are there because a note names their list",
+    [
+      INDEX,
+      "OR (deleting_until_ms < ?4 - ${CLOCK_MS} AND sha256 IN (SELECT value FROM json_each(?1)))\n  ) AND",
+      "OR deleting_until_ms < ?4 - ${CLOCK_MS}\n  ) AND",
+    ],
+    [INDEX, "WHERE list.used_ms < ?3 AND list.deleting_until_ms IS NULL\n", "WHERE list.used_ms < ?3\n"],
+  ),
+  mutation("check: call a list what the refresh found to be none", [
+    STORED,
+    "index.sizes.set(sha256, { ...known, whole });",
+    "index.sizes.set(sha256, known);",
   ]),
   mutation("upload: take any row over", [
     INDEX,
