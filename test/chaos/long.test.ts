@@ -30,6 +30,11 @@ test("P1–P7, P11, P13, P14: nothing twice, nothing lost, nothing stuck, nothin
     "kept by a task",
     "retention: submit",
     "retention: refused for a deleted task",
+    "tasks with inputs",
+    "inputs deleted",
+    "inputs: wanted while given up",
+    "daily jobs failed",
+    "dead Workers",
   ])
     expect(counts[what], what).toBeGreaterThan(30);
 });

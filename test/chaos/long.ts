@@ -45,7 +45,7 @@ else await share();
 async function work(report: (run: RunReport) => void): Promise<void> {
   const product = await loadProduct();
   // The objects log failures; in these runs failures are planned.
-  if (!values.loud) console.error = console.warn = () => undefined;
+  if (!values.loud) console.error = console.warn = console.log = () => undefined;
   for (
     let seed = Number(process.env["CHAOS_FIRST"]);
     seed < number("seed") + number("runs");

@@ -19,6 +19,7 @@ import { DirectPort, type Network } from "./direct-port.ts";
 import { Platform } from "./platform.ts";
 import type { Product } from "./product.ts";
 import { auditRetention } from "../retention-audit.ts";
+import { InputsPhase } from "./inputs.ts";
 import { RetentionPhase } from "./retention.ts";
 import { enter, World } from "./world.ts";
 
@@ -72,6 +73,8 @@ class One {
   readonly #ids: number[] = [];
   /** In some runs, rules of retention delete tasks. */
   #retention: RetentionPhase | null = null;
+  /** In others, inputs are deleted that nothing uses. */
+  #inputs: InputsPhase | null = null;
   /** Events that have not ended: a user's request may take its time. */
   #happening = 0;
 
@@ -121,6 +124,7 @@ class One {
     for (const agent of this.#agents) agent.stop();
     await this.#world.run(() => false, 20_000);
     for (const agent of this.#agents) agent.kill();
+    await this.#sweepInputs(this.#rng.fork("inputs"));
     this.#platform.reset();
     // From now on nobody calls the objects but the watchdog.
     this.#loseAlarms(this.#rng.fork("lost"));
@@ -171,6 +175,27 @@ class One {
       phase.last(async () => undefined),
       FINISH_WITHIN_MS,
     );
+  }
+
+  /** In a third of the runs, none of them with retention, days pass in which inputs come and go. */
+  async #sweepInputs(rng: Rng): Promise<void> {
+    if (this.#retention || !rng.chance(1 / 2)) return;
+    const { journal } = this;
+    journal.count("inputs");
+    this.#inputs = new InputsPhase({
+      product: this.#product,
+      platform: this.#platform,
+      world: this.#world,
+      rng,
+      journal,
+      tasks: Math.max(...this.#ids),
+      stored: (id) => {
+        const rows = this.#tables(id);
+        return rows["record"]?.[0] ? storedTask(id, rows) : null;
+      },
+    });
+    await this.#during(this.#inputs.run(), FINISH_WITHIN_MS);
+    for (const id of this.#inputs.tasks) this.#deleted.add(id);
   }
 
   /** In half of the runs, a database refuses a write now and then. */

@@ -3,9 +3,10 @@
  * alarms that are late, run twice or are lost, D1 and R2 that fail. The classes that run on it are
  * the product's own.
  */
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Rng } from "../rng.ts";
 import { NO_FAULTS, type ManagerFaults, type Service } from "../manager-faults.ts";
 import { Access, Stored } from "./storage.ts";
@@ -23,6 +24,39 @@ interface Instance {
   end: () => void;
 }
 
+/** An object in the bucket. `etag`: another one after each put. */
+export interface StoredObject {
+  text: string;
+  uploadedMs: number;
+  custom?: Record<string, string>;
+  etag?: string;
+}
+
+interface PutOptions {
+  onlyIf?: { etagMatches?: string; etagDoesNotMatch?: string };
+  sha256?: string;
+  customMetadata?: Record<string, string>;
+}
+
+interface ListQuery {
+  prefix?: string;
+  limit?: number;
+  cursor?: string;
+  startAfter?: string;
+}
+
+/** A statement of D1, with its values. */
+interface Statement {
+  sql: string;
+  values: SQLInputValue[];
+}
+
+interface D1Answer {
+  results: unknown[];
+  meta: { changes: number };
+}
+
+const WRITES = /^\s*(INSERT|UPDATE|DELETE)/i;
 /** Retries of an alarm whose handler threw: six, as on the platform. */
 const ALARM_RETRIES = 6;
 
@@ -32,7 +66,7 @@ export class Platform {
   readonly #classes: Record<"task" | "registry", ObjectClass>;
   readonly #instances = new Map<string, Instance>();
   readonly stored = new Map<string, Stored>();
-  readonly objects = new Map<string, { text: string; uploadedMs: number }>();
+  readonly objects = new Map<string, StoredObject>();
   readonly history = new DatabaseSync(":memory:");
   readonly env: object;
   faults: ManagerFaults = NO_FAULTS;
@@ -45,6 +79,13 @@ export class Platform {
   lost = 0;
   /** The longest time of a call between objects, or to a service. */
   travelMs = 3;
+  /** The longest time of a call to D1 or R2 beyond that: so that more comes in between. */
+  storageMs = 0;
+  /** D1 takes no writes: it is full. */
+  isFull = false;
+  /** Called when objects have been deleted from the bucket, and when a batch of D1 took effect. */
+  onDeleted: (keys: readonly string[]) => void = () => undefined;
+  onBatch: () => void = () => undefined;
   /** The longest time until writes are on the disk. */
   syncMs = 20;
 
@@ -52,10 +93,18 @@ export class Platform {
     this.#world = world;
     this.#rng = rng;
     this.#classes = classes;
+    // The schema reads the clock: without this, a run would depend on the day on which it is made.
+    this.history.function("unixepoch", () => BigInt(Math.floor(Date.now() / 1_000)));
     const folder = path.resolve(import.meta.dirname, "../../../schema");
     for (const name of readdirSync(folder).toSorted())
       if (name.endsWith(".sql")) this.history.exec(readFileSync(path.join(folder, name), "utf8"));
     this.env = this.#envOf(() => true);
+  }
+
+  /** Bindings of one request or run of a cron trigger, which may die: from `end` on, no call of it is answered. */
+  invocation(): { env: object; end: () => void } {
+    let alive = true;
+    return { env: this.#envOf(() => alive), end: () => void (alive = false) };
   }
 
   /** Bindings; those of an ended instance never answer. */
@@ -80,17 +129,7 @@ export class Platform {
       TASK: namespace("task"),
       REGISTRY: namespace("registry"),
       HISTORY: this.#d1(gate),
-      FILES: {
-        list: (query: { prefix?: string; limit?: number; cursor?: string }) =>
-          gate("r2", async () => this.#list(query)),
-        delete: (keys: string | string[]) =>
-          gate("r2", async () => {
-            for (const key of [keys].flat()) this.objects.delete(key);
-          }),
-        head: (key: string) => gate("r2", async () => (this.objects.has(key) ? { key } : null)),
-        put: (key: string, text: string) =>
-          gate("r2", async () => void this.objects.set(key, { text, uploadedMs: Date.now() })),
-      },
+      FILES: this.#r2(gate),
     };
   }
 
@@ -98,6 +137,8 @@ export class Platform {
     const plan = this.faults[service];
     // A call between objects takes time, so that other calls come in between.
     await this.#world.sleep(this.#rng.int(0, this.travelMs));
+    if (this.storageMs > 0 && (service === "d1" || service === "r2"))
+      await this.#world.sleep(this.#rng.int(0, this.storageMs));
     if (!plan || !this.#rng.chance(plan.rate)) return await call();
     const error = Object.assign(new Error(`chaos: ${service}`), { retryable: true });
     switch (this.#rng.pick(plan.how)) {
@@ -113,27 +154,93 @@ export class Platform {
   }
 
   #d1(gate: <T>(service: Service, call: () => Promise<T>) => Promise<T>): object {
-    interface Statement {
-      sql: string;
-      values: string[];
-    }
-    const run = ({ sql, values }: Statement): unknown[] => this.history.prepare(sql).all(...values);
+    const batch = (statements: Statement[]): Promise<D1Answer[]> => gate("d1", async () => this.#batch(statements));
+    const one = async (statement: Statement): Promise<D1Answer> => (await batch([statement]))[0]!;
+    const bound = (sql: string, values: SQLInputValue[]): object => {
+      const statement: Statement = { sql, values };
+      const first = async (): Promise<unknown> => (await one(statement)).results[0] ?? null;
+      return { ...statement, all: () => one(statement), run: () => one(statement), first };
+    };
     return {
-      prepare: (sql: string) => ({ bind: (...values: string[]): Statement => ({ sql, values }) }),
-      batch: (statements: Statement[]) =>
-        gate("d1", async () => {
-          this.history.exec("BEGIN");
-          for (const statement of statements) run(statement);
-          this.history.exec("COMMIT");
-        }),
+      prepare: (sql: string) => ({ ...bound(sql, []), bind: (...values: SQLInputValue[]) => bound(sql, values) }),
+      batch,
     };
   }
 
-  #list({ prefix = "", limit = 1_000, cursor = "" }: { prefix?: string; limit?: number; cursor?: string }): object {
-    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > cursor).toSorted();
+  readonly #statements = new Map<string, StatementSync>();
+
+  /** All statements of a batch, or none. */
+  #batch(statements: readonly Statement[]): D1Answer[] {
+    if (this.isFull && statements.some(({ sql }) => WRITES.test(sql))) throw new Error("chaos: D1 is full");
+    this.history.exec("BEGIN");
+    let answers: D1Answer[];
+    try {
+      answers = statements.map((statement) => this.#execute(statement));
+    } catch (error) {
+      this.history.exec("ROLLBACK");
+      throw error;
+    }
+    this.history.exec("COMMIT");
+    this.onBatch();
+    return answers;
+  }
+
+  #execute({ sql, values }: Statement): D1Answer {
+    let statement = this.#statements.get(sql);
+    if (!statement) this.#statements.set(sql, (statement = this.history.prepare(sql)));
+    if (statement.columns().length === 0)
+      return { results: [], meta: { changes: Number(statement.run(...values).changes) } };
+    const results = statement.all(...values);
+    const changes = WRITES.test(sql) ? Number(this.history.prepare("SELECT changes() AS n").get()!["n"]) : 0;
+    return { results, meta: { changes } };
+  }
+
+  #r2(gate: <T>(service: Service, call: () => Promise<T>) => Promise<T>): object {
+    return {
+      list: (query: ListQuery) => gate("r2", async () => this.#list(query)),
+      delete: (keys: string | string[]) =>
+        gate("r2", async () => {
+          for (const key of [keys].flat()) this.objects.delete(key);
+          this.onDeleted([keys].flat());
+        }),
+      head: (key: string) => gate("r2", async () => this.#head(key)),
+      get: (key: string) =>
+        gate("r2", async () => {
+          const head = this.#head(key);
+          const text = this.objects.get(key)?.text;
+          return head && { ...head, text: async () => text, body: { cancel: async () => undefined } };
+        }),
+      put: (key: string, body: string | Uint8Array, options: PutOptions = {}) =>
+        gate("r2", async () => this.#put(key, body, options)),
+    };
+  }
+
+  #head(key: string): object | null {
+    const object = this.objects.get(key);
+    if (!object) return null;
+    const { text, uploadedMs, custom, etag } = object;
+    return { key, size: Buffer.byteLength(text), uploaded: new Date(uploadedMs), customMetadata: custom ?? {}, etag };
+  }
+
+  #put(key: string, body: string | Uint8Array, { onlyIf, sha256, customMetadata }: PutOptions): object | null {
+    const present = this.objects.get(key);
+    if (onlyIf?.etagDoesNotMatch === "*" && present) return null;
+    if (onlyIf?.etagMatches !== undefined && present?.etag !== onlyIf.etagMatches) return null;
+    const text = typeof body === "string" ? body : Buffer.from(body).toString();
+    if (sha256 !== undefined && createHash("sha256").update(text).digest("hex") !== sha256)
+      throw new Error("put: the SHA-256 does not match (10037)");
+    const etag = String(++this.#etags);
+    this.objects.set(key, { text, uploadedMs: Date.now(), etag, ...(customMetadata && { custom: customMetadata }) });
+    return this.#head(key);
+  }
+
+  #etags = 0;
+
+  #list({ prefix = "", limit = 1_000, cursor = "", startAfter = "" }: ListQuery): object {
+    const after = cursor > startAfter ? cursor : startAfter;
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(prefix) && key > after).toSorted();
     const page = keys.slice(0, limit);
-    const objects = page.map((key) => ({ key, uploaded: new Date(this.objects.get(key)!.uploadedMs) }));
-    return { objects, truncated: keys.length > limit, cursor: page.at(-1) };
+    return { objects: page.map((key) => this.#head(key)), truncated: keys.length > limit, cursor: page.at(-1) };
   }
 
   /** Call a method of an object; the object is created if necessary. Values are copied. */

@@ -18,6 +18,7 @@ interface Cursor {
 
 export class Stored {
   readonly db = new DatabaseSync(":memory:");
+  readonly kv = new Map<string, unknown>();
   readonly #statements = new Map<string, StatementSync>();
   /** When the alarm is set for, on the manager's clock. */
   alarmMs: number | null = null;
@@ -55,6 +56,7 @@ export class Stored {
 
   deleteAll(): void {
     this.#statements.clear();
+    this.kv.clear();
     const tables = this.db.prepare("SELECT name FROM sqlite_master WHERE type = 'table'").all();
     for (const { name } of tables) this.db.exec(`DROP TABLE "${String(name)}"`);
     this.setAlarm(null);
@@ -85,6 +87,12 @@ export class Access {
   ended = false;
   readonly sql = { exec: (query: string, ...params: SQLInputValue[]): Cursor => this.#exec(query, params) };
 
+  readonly kv = {
+    get: (key: string): unknown => structuredClone(this.#kv().get(key)),
+    put: (key: string, value: unknown): void => void this.#kv().set(key, structuredClone(value)),
+    delete: (key: string): boolean => this.#kv().delete(key),
+  };
+
   readonly #busy: () => Promise<void>;
 
   /** `busy`: settles when pending writes are on the disk. */
@@ -95,6 +103,11 @@ export class Access {
 
   async sync(): Promise<void> {
     await this.#busy();
+  }
+
+  #kv(): Map<string, unknown> {
+    if (this.ended) throw new Error("this instance has ended");
+    return this.#stored.kv;
   }
 
   #exec(query: string, params: SQLInputValue[]): Cursor {
