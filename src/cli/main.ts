@@ -27,7 +27,7 @@ Exit codes: 0 done · 1 the task or the operation failed · 2 wrong usage · 3 n
 In a checkout with a running \`npm start\` nothing needs setting. Elsewhere: npx tablao login URL`;
 
 /** The program with all its commands. */
-function program(): Command {
+export function program(): Command {
   const tablao = new Command("tablao")
     .description("Render on a farm of your own machines.")
     .version(VERSION, "-V, --version", "print the version")
