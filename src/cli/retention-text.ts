@@ -1,4 +1,5 @@
 /** What the command line says of a task's retention. Pure. */
+import { isEnded } from "../protocol/constants.ts";
 import type { Task } from "../protocol/task.ts";
 import { FOREVER, type RetentionDays } from "../protocol/retention.ts";
 import { count, instant } from "./text.ts";
@@ -16,6 +17,13 @@ export function retentionLines(task: Task): [key: string, text: string][] {
   if (expires != null)
     lines.push(["deleted", `after ${instant(expires)} UTC, by ${by === "task" ? "its own" : "the farm's"} rule`]);
   return lines;
+}
+
+/** The same in one line, for a person who has just changed it. The farm's rules are not known here. */
+export function retentionText(task: Task): string {
+  const told = retentionLines(task).map(([key, text]) => `${key} ${text}`);
+  if (isEnded(task.status) && task.expires_ms == null) told.push("no rule deletes it at present");
+  return told.join("; ") || "no rule of its own; the farm's rules count when it has ended";
 }
 
 function ownText(days: RetentionDays | null | undefined, after: string): string | null {

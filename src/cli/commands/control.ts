@@ -1,12 +1,12 @@
 /** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `retention`, `delete`. */
-import type { Command } from "commander";
+import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { taskSchema, type Task, type TaskAction } from "../../protocol/task.ts";
-import type { RetentionDays } from "../../protocol/retention.ts";
-import { flagsOf, frameList, idArgument, contextOf, retentionDays, whole, type Output } from "../command-line.ts";
+import { daysOfText, RETENTION_RULE, type RetentionDays } from "../../protocol/retention.ts";
+import { flagsOf, frameList, idArgument, contextOf, whole, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { retentionLines } from "../retention-text.ts";
+import { retentionText } from "../retention-text.ts";
 
 const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, [summary: string, description: string]> = {
   pause: ["take no new frames of a task", "Take no new frames of a task; what runs is finished."],
@@ -18,7 +18,10 @@ type OwnDays = RetentionDays | "farm";
 
 /** A task's own rule: days, `forever`, or `farm`. */
 function ownDays(text: string): OwnDays {
-  return text === "farm" ? text : retentionDays(text);
+  if (text === "farm") return text;
+  const days = daysOfText(text);
+  if (days == null) throw new InvalidArgumentError(`It ${RETENTION_RULE}, or "farm".`);
+  return days;
 }
 
 function gatherId(text: string, before: number[] | undefined): number[] {
@@ -86,8 +89,7 @@ export function addControl(program: Command): void {
       const valueOf = (own: OwnDays | undefined): RetentionDays | null | undefined => (own === "farm" ? null : own);
       const patch = { retention_days: valueOf(days), retention_after_download_days: valueOf(afterDownload) };
       await patchAll(command, ids, patch, (out, task) => {
-        const told = retentionLines(task).map(([key, text]) => `${key} ${text}`);
-        out.line(`task ${task.id}: ${told.join("; ") || "kept for ever"}`);
+        out.line(`task ${task.id}: ${retentionText(task)}`);
       });
     });
   program
