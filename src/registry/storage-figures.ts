@@ -6,6 +6,7 @@
 import { ok, type Result } from "../lib/result.ts";
 import { all } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
+import { withExpiry, type FarmRetention } from "../protocol/retention.ts";
 import type { OwnerStorage } from "../protocol/storage.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { LargestQuery, StorageFigures } from "../rpc/registry.ts";
@@ -40,10 +41,14 @@ export function storageFigures(sql: SqlStorage, owner: string | null): StorageFi
   };
 }
 
-/** A page of the tasks that store something, the largest first. The cursor names the last of the page before. */
+/**
+ * A page of the tasks that store something, the largest first. The cursor names the last of the page
+ * before. `retention`: the farm's rule, by which summaries say when their task is deleted.
+ */
 export function largestTasks(
   sql: SqlStorage,
   { owner, limit, cursor }: LargestQuery,
+  retention: FarmRetention,
 ): Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal> {
   const [, bytes, id] = (cursor === undefined ? null : CURSOR.exec(cursor)) ?? [];
   if (cursor !== undefined && id === undefined) return refuse("invalid", "is not a cursor of this list", "cursor");
@@ -57,7 +62,7 @@ export function largestTasks(
     id === undefined ? null : Number(id),
     limit + 1,
   );
-  const tasks = rows.slice(0, limit).map((row) => JSON.parse(row.summary) as TaskSummary);
+  const tasks = rows.slice(0, limit).map((row) => withExpiry(JSON.parse(row.summary) as TaskSummary, retention));
   const last = tasks.at(-1);
   return ok({ tasks, cursor: rows.length > limit && last ? `${last.stored_bytes}-${last.id}` : null });
 }

@@ -195,7 +195,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   }
 
   async largestTasks(query: LargestQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {
-    return this.#settled(largestTasks(this.#context.storage.sql, query));
+    return this.#settled(largestTasks(this.#context.storage.sql, query, this.#context.settings.retention()));
   }
 
   async uncountedTasks(): Promise<number[]> {

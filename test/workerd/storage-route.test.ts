@@ -64,6 +64,17 @@ test("admins see all of it, artists see their own tasks and no inputs, and nobod
   await problem(await send("GET", "/storage/tasks?cursor=x"), 422, "invalid");
 });
 
+test("P14: the list of the largest tasks says when a rule deletes them, as the list of tasks does", async () => {
+  const eve = await newToken("artist", "eve");
+  const id = await rendered(eve.token, 1);
+  expect((await largest(eve.token))[0]).toMatchObject({ id, expires_ms: null, expires_by: null });
+  expect((await send("PATCH", `/tasks/${id}`, { token: eve.token, json: { retention_days: 3 } })).status).toBe(204);
+  await ring(stubOf(id));
+  const [told] = await largest(eve.token);
+  const { tasks } = taskListSchema.parse(await okJson(await send("GET", `/tasks?owner=eve%23${eve.id}`), 200));
+  expect(told).toMatchObject({ id, expires_by: "task", expires_ms: tasks[0]!.expires_ms });
+});
+
 const asAdmin = { headers: { Authorization: `Bearer ${ADMIN_TOKEN}` } };
 
 test("while D1 does not answer, the inputs are null with the reason, and the rest is told", async () => {
