@@ -1,9 +1,7 @@
 /** What the daily cron trigger does (`triggers` in wrangler.toml). */
 import { tendInputIndex } from "./files/fill-input-index.ts";
-import { sweepAtNight, type SweepProgress } from "./files/input-sweep.ts";
 import { sweepStaleUploads } from "./files/sweep.ts";
 import { deleteOn, tidyHistory } from "./history/retention.ts";
-import { sweepDependencies, unusedInputsDays } from "./http/unused-inputs.ts";
 import { messageOf } from "./lib/errors.ts";
 import { keepDaysOf } from "./protocol/setting-rules.ts";
 import { deleteExpired } from "./retention-job.ts";
@@ -13,15 +11,15 @@ import { wakeTasks } from "./wake-tasks.ts";
 
 /**
  * Delete uploads that were begun and never finished, take care of the history, complete the index of
- * inputs, have tasks of earlier releases count what they store, and delete tasks that have expired and
- * inputs that nothing uses. A job that fails keeps no other from its work. Throws in the end, so that
- * the platform shows it.
+ * inputs, have tasks of earlier releases count what they store, and delete tasks that have expired. A
+ * job that fails keeps no other from its work. Throws in the end, so that the platform shows it. (Inputs
+ * that nothing uses are deleted by a run of their own: `sweep-job.ts`.)
  *
  * All together may make 50 queries to D1, which is what the free plan allows in a run
  * (https://developers.cloudflare.com/d1/platform/limits/, "Queries per Worker invocation"; each
  * statement of a batch counts). With everything behind these are at most:
  * - history: 2 questions, 10 deletions and a mark, 1 question and 10 statements to pack: 24
- * - index of inputs: 4 statements for markers, 1 question and 10 statements to fill: 15
+ * - index of inputs: 24 (TEND_QUERIES in `fill-input-index.ts`)
  * - the rest is for deleting on, which takes what is left.
  */
 export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
@@ -37,19 +35,10 @@ export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
     await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
     await failureOf("stored bytes", () => countOldTasks(env)),
     await failureOf("retention", () => deleteExpired(env)),
-    await failureOf("unused inputs", () => sweepUnusedInputs(env)),
     // The last: it ends when the platform allows no more queries.
     keptFromMs > 0 ? await failureOf("old events", () => deleteOn(env.HISTORY, keptFromMs)) : null,
   ].filter((failure) => failure !== null);
   if (failures.length > 0) throw new Error(failures.join("; "));
-}
-
-/** Delete inputs that nothing has used for as long as the farm's setting says. */
-async function sweepUnusedInputs(env: Env): Promise<Partial<SweepProgress>> {
-  const days = await unusedInputsDays(env);
-  if (days === null) return { held: "the setting keeps them for ever" };
-  const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-  return await sweepAtNight(sweepDependencies(env), { days, deletes: true }, sleep);
 }
 
 /**

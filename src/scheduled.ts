@@ -1,5 +1,6 @@
 /**
- * The cron triggers (`triggers` in wrangler.toml): the daily jobs, and the watchdog.
+ * The cron triggers (`triggers` in wrangler.toml): the daily jobs, the sweep of unused inputs
+ * (`sweep-job.ts`), and the watchdog.
  *
  * The watchdog is for alarms that were lost: nothing else may ever call an object whose alarm is
  * gone. It calls the registry, which sets its own alarm anew, and says which tasks should have woken
@@ -8,9 +9,10 @@
 import { runDailyJobs } from "./daily-jobs.ts";
 import { forgetUnreported, isMarkedOpen, markOpen, unreportedTasks } from "./files/open-marker.ts";
 import { messageOf } from "./lib/errors.ts";
-import { WATCH_CRON } from "./protocol/constants.ts";
+import { SWEEP_CRON, WATCH_CRON } from "./protocol/constants.ts";
 import type { Env } from "./rpc/env.ts";
 import { callRegistry } from "./rpc/stubs.ts";
+import { sweepUnusedInputs } from "./sweep-job.ts";
 import { wakeTasks } from "./wake-tasks.ts";
 
 /** Rejects when the trigger's work failed as a whole; the platform shows it as a failed run. */
@@ -19,6 +21,7 @@ export async function scheduled(
   env: Env,
 ): Promise<void> {
   if (cron === WATCH_CRON) await watch(env);
+  else if (cron === SWEEP_CRON) await sweepUnusedInputs(env);
   else await runDailyJobs(env, scheduledTime);
 }
 

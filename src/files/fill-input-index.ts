@@ -8,12 +8,13 @@ import {
   fillPage,
   readFill,
   recordInputs,
-  refreshSeen,
+  refreshmentsOfNoted,
   type InputStorage,
   type SeenInput,
 } from "./input-index.ts";
 import { assetKey, ASSETS_PREFIX, UNINDEXED_PREFIX } from "./keys.ts";
 import { readPieceLists, wholeIn } from "./piece-lists.ts";
+import { QueryBudget } from "./query-budget.ts";
 import { deleteKeys, sizeOf } from "./store.ts";
 import { readUseNotes } from "./use-notes.ts";
 
@@ -35,25 +36,47 @@ const LISTS_AT_ONCE = 10;
 /** The same for the markers under `unindexed/`. */
 const MARKER_PAGES = 20;
 const MARKER_PAGES_AT_ONCE = 5;
+/**
+ * Queries of the daily run; `daily-jobs.ts` adds up. Of these, FILL_QUERIES are not used for what was noted, or
+ * the index of a farm with many notes would never be complete.
+ */
+const TEND_QUERIES = 24;
+const FILL_QUERIES = 12;
+/**
+ * Queries that a group of markers needs at most: 5,000 inputs and 10 lists of 1,000 pieces weigh 10,000 inputs,
+ * which are three statements, and one refreshes the pieces.
+ */
+const MARKERS_QUERIES = 4;
+/** The same for pages that are filled in together: two statements, one for pieces, the mark, and a question. */
+const PAGES_QUERIES = 5;
 
 /**
  * The daily work on the index. `complete`: all inputs of the bucket are in it. Throws when D1 or R2
  * does; the next run goes on from where this one was.
  */
 export async function tendInputIndex(storage: InputStorage, nowMs: number): Promise<{ complete: boolean }> {
-  await recordNotes(storage, nowMs);
-  return { complete: await fillInputIndex(storage, nowMs, FILL_PAGES) };
+  const queries = new QueryBudget(storage.HISTORY, TEND_QUERIES);
+  await recordNotes(storage, queries, nowMs, FILL_QUERIES);
+  return { complete: await fillInputIndex(storage, nowMs, FILL_PAGES, queries) };
 }
 
 /**
- * Write into the index what was noted in R2 while D1 did not take it. False when some is left. Throws
- * when D1 or R2 does.
+ * Write into the index what was noted in R2 while D1 did not take it. `keep`: of the queries, so many are not
+ * used. False when some is left. Throws when D1 or R2 does.
  */
-export async function recordNotes(storage: InputStorage, nowMs: number): Promise<boolean> {
-  const marked = await recordMarked(storage, nowMs);
-  const { notes, complete } = await readUseNotes(storage.FILES);
-  for (const { hashes, seenMs } of notes) await refreshSeen(storage.HISTORY, hashes, seenMs, nowMs);
-  if (notes.length > 0) await storage.FILES.delete(notes.map(({ key }) => key));
+export async function recordNotes(
+  { FILES }: Pick<InputStorage, "FILES">,
+  queries: QueryBudget,
+  nowMs: number,
+  keep = 0,
+): Promise<boolean> {
+  const marked = await recordMarked(FILES, queries, nowMs, keep);
+  const { notes, complete } = await readUseNotes(FILES);
+  if (notes.length === 0) return marked;
+  const refreshments = refreshmentsOfNoted(queries.db, notes, nowMs);
+  if (!queries.has(refreshments.length + keep)) return false;
+  if (refreshments.length > 0) await queries.db.batch(refreshments);
+  await FILES.delete(notes.map(({ key }) => key));
   return marked && complete;
 }
 
@@ -65,9 +88,10 @@ export async function fillInputIndex(
   { FILES, HISTORY }: InputStorage,
   nowMs: number,
   maxPages: number,
+  queries = new QueryBudget(HISTORY, Infinity),
 ): Promise<boolean> {
-  let fill = await readFill(HISTORY);
-  for (let left = maxPages; left > 0 && !fill.complete; left -= PAGES_AT_ONCE) {
+  let fill = await readFill(queries.db);
+  for (let left = maxPages; left > 0 && !fill.complete && queries.has(PAGES_QUERIES); left -= PAGES_AT_ONCE) {
     const inputs: SeenInput[] = [];
     const to = { ...fill };
     let lists = LISTS_AT_ONCE;
@@ -80,13 +104,13 @@ export async function fillInputIndex(
       to.after = inputs.at(-1)?.sha256 ?? to.after;
       to.complete = !page.truncated && objects.length === page.objects.length;
     }
-    fill = await fillPage(HISTORY, inputs, fill, to, nowMs);
+    fill = await fillPage(queries.db, inputs, fill, to, nowMs);
   }
   return fill.complete;
 }
 
 /** Put the inputs that have a marker into the index, and delete their markers. False: some are left. */
-async function recordMarked({ FILES, HISTORY }: InputStorage, nowMs: number): Promise<boolean> {
+async function recordMarked(FILES: R2Bucket, queries: QueryBudget, nowMs: number, keep: number): Promise<boolean> {
   let cursor: string | undefined;
   for (let pages = 0; pages < MARKER_PAGES; pages += MARKER_PAGES_AT_ONCE) {
     const listed: R2Object[] = [];
@@ -96,7 +120,10 @@ async function recordMarked({ FILES, HISTORY }: InputStorage, nowMs: number): Pr
       cursor = page.truncated ? page.cursor : undefined;
     } while (cursor !== undefined && listed.length < MARKER_PAGES_AT_ONCE * PAGE);
     const marked = upToLists(listed, LISTS_AT_ONCE);
-    if (marked.length > 0) await recordInputs(HISTORY, await inputsIn(FILES, marked, UNINDEXED_PREFIX), nowMs);
+    if (marked.length > 0) {
+      if (!queries.has(MARKERS_QUERIES + keep)) return false;
+      await recordInputs(queries.db, await inputsIn(FILES, marked, UNINDEXED_PREFIX), nowMs);
+    }
     await deleteKeys(
       FILES,
       marked.map(({ key }) => key),

@@ -14,11 +14,12 @@ import { chunksOf } from "../lib/chunks.ts";
 import { messageOf } from "../lib/errors.ts";
 import { within } from "../lib/within.ts";
 import { bytesOfPieces, type Piece } from "../protocol/piece-list.ts";
+import type { Queryable } from "./query-budget.ts";
 
 /** The bindings in which inputs and their index are. */
 export interface InputStorage {
   FILES: R2Bucket;
-  HISTORY: D1Database;
+  HISTORY: Queryable;
 }
 
 /** An input: its hash, and its size in bytes. */
@@ -65,6 +66,11 @@ const INPUTS_PER_STATEMENT = 5_000;
  * more queries (`daily-jobs.ts`).
  */
 export const FILLED_AT_ONCE = 10_000;
+/**
+ * Hashes that one statement of a sweep takes: 67 bytes each, 1.3 MB of text. With fewer, a run would
+ * need more queries (SWEEP_QUERIES in `input-sweep.ts`).
+ */
+export const NOTED_AT_ONCE = 20_000;
 /**
  * How old `used_ms` may get. With a shorter time, asking about the same inputs again would write
  * their rows again; a sweep must spare inputs for longer than this.
@@ -117,17 +123,10 @@ const RECORD_LIST = `
       OR piece.used_ms < (SELECT used_ms FROM inputs WHERE sha256 = ?1 AND deleting_until_ms IS NULL)
   ) ${ON_CONFLICT}`;
 
-// ?3: inputs that were used since then stay as they are. ?4: when the inputs were seen in the bucket;
-// a row that could be deleted until before then is live again, and as in ON_CONFLICT no piece list. A
-// piece was not seen because its list was: it becomes live again only where it is asked for itself.
+// ?3: inputs that were used since then stay as they are.
 const REFRESH = `
-  UPDATE inputs SET used_ms = max(used_ms, ?2), deleting_until_ms = NULL,
-    whole_size = iif(deleting_until_ms IS NULL, whole_size, NULL),
-    pieces = iif(deleting_until_ms IS NULL, pieces, NULL)
-  WHERE (
-    deleting_until_ms IS NULL
-    OR (deleting_until_ms < ?4 - ${CLOCK_MS} AND sha256 IN (SELECT value FROM json_each(?1)))
-  ) AND sha256 IN (
+  UPDATE inputs SET used_ms = max(used_ms, ?2)
+  WHERE deleting_until_ms IS NULL AND sha256 IN (
     SELECT old.sha256 FROM json_each(?1) AS asked CROSS JOIN inputs AS old ON old.sha256 = asked.value
       WHERE old.used_ms < ?3
     UNION ALL
@@ -136,9 +135,29 @@ const REFRESH = `
       WHERE list.used_ms < ?3 AND list.deleting_until_ms IS NULL
   )
   RETURNING sha256, whole_size`;
-/** As a bound value of REFRESH: no row is too recently used, or no input was seen. */
+
+// The same late, of inputs that were seen in the bucket at different times: [{seen_ms, hashes}]. A row that
+// could be deleted until before then is live again, and as in ON_CONFLICT no piece list. A piece was not
+// seen because its list was: it becomes live again only where it is noted itself.
+const REFRESH_NOTED = `
+  WITH noted (sha256, seen_ms) AS MATERIALIZED (
+    SELECT hash.value, note.value ->> 'seen_ms'
+    FROM json_each(?1) AS note CROSS JOIN json_each(note.value, '$.hashes') AS hash
+  )
+  UPDATE inputs SET used_ms = max(used_ms, ?2), deleting_until_ms = NULL,
+    whole_size = iif(deleting_until_ms IS NULL, whole_size, NULL),
+    pieces = iif(deleting_until_ms IS NULL, pieces, NULL)
+  WHERE sha256 IN (
+    SELECT old.sha256 FROM noted CROSS JOIN inputs AS old ON old.sha256 = noted.sha256
+      WHERE old.deleting_until_ms IS NULL OR old.deleting_until_ms < noted.seen_ms - ${CLOCK_MS}
+    UNION ALL
+    SELECT piece.sha256 FROM noted
+      CROSS JOIN inputs AS list ON list.sha256 = noted.sha256 AND list.deleting_until_ms IS NULL
+      CROSS JOIN json_each(list.pieces) AS named CROSS JOIN inputs AS piece ON piece.sha256 = named.value
+      WHERE piece.deleting_until_ms IS NULL
+  )`;
+/** As a bound value of REFRESH: no row is too recently used. */
 const ALL = Number.MAX_SAFE_INTEGER;
-const UNSEEN = 0;
 
 const FILL = `
   INSERT OR IGNORE INTO inputs (sha256, size, stored_ms, used_ms, pieces)
@@ -177,7 +196,7 @@ interface LookUpRow {
 }
 
 /** Look these inputs up: one call of D1 however many they are. Rejects when D1 does not answer. */
-export async function lookUpInputs(db: D1Database, hashes: readonly string[], nowMs: number): Promise<IndexAnswer> {
+export async function lookUpInputs(db: Queryable, hashes: readonly string[], nowMs: number): Promise<IndexAnswer> {
   const lookUps = chunksOf(hashes, INPUTS_PER_STATEMENT).map((some) => db.prepare(LOOK_UP).bind(JSON.stringify(some)));
   const [fill, ...found] = await within(D1_TIMEOUT_MS, db.batch([db.prepare(READ_FILL), ...lookUps]));
   const answer: IndexAnswer = {
@@ -203,7 +222,7 @@ export async function lookUpInputs(db: D1Database, hashes: readonly string[], no
  * now: all but those that may have been deleted since they were seen. Rejects when D1 does not
  * answer.
  */
-export async function recordInputs(db: D1Database, inputs: readonly SeenInput[], nowMs: number): Promise<Set<string>> {
+export async function recordInputs(db: Queryable, inputs: readonly SeenInput[], nowMs: number): Promise<Set<string>> {
   const recording = boundTexts(inputs).map((some) => db.prepare(RECORD).bind(some, nowMs));
   const answers = await within(D1_TIMEOUT_MS, db.batch([...recording, ...refreshmentsOfLists(db, inputs, nowMs)]));
   return hashesIn(answers.slice(0, recording.length));
@@ -223,7 +242,7 @@ export interface StoredPieceList {
  * Rejects when D1 does not answer.
  */
 export async function recordPieceList(
-  db: D1Database,
+  db: Queryable,
   { sha256, size, pieces }: StoredPieceList,
   seenMs: number,
   nowMs: number,
@@ -241,10 +260,10 @@ export async function recordPieceList(
 }
 
 /** Those of these piece lists without a live row that names their pieces. Rejects when D1 does. */
-export async function listsWithoutPieces(db: D1Database, lists: readonly string[]): Promise<string[]> {
+export async function listsWithoutPieces(db: Queryable, lists: readonly string[]): Promise<string[]> {
   if (lists.length === 0) return [];
-  const some = chunksOf(lists, INPUTS_PER_STATEMENT);
-  return [...hashesIn(await db.batch(some.map((asked) => db.prepare(WITHOUT_PIECES).bind(JSON.stringify(asked)))))];
+  const some = chunksOf(lists, NOTED_AT_ONCE).map((part) => db.prepare(WITHOUT_PIECES).bind(JSON.stringify(part)));
+  return [...hashesIn(await db.batch(some))];
 }
 
 /** The inputs as JSON, in texts that D1 takes as one bound value each. A piece list may take 67 kB. */
@@ -265,9 +284,9 @@ function boundTexts(inputs: readonly StoredInput[], perStatement = INPUTS_PER_ST
 }
 
 /** The pieces of new lists among these inputs may have had rows for a long time. */
-function refreshmentsOfLists(db: D1Database, inputs: readonly StoredInput[], nowMs: number): D1PreparedStatement[] {
+function refreshmentsOfLists(db: Queryable, inputs: readonly StoredInput[], nowMs: number): D1PreparedStatement[] {
   const lists = inputs.filter(({ pieces }) => pieces !== undefined).map(({ sha256 }) => sha256);
-  return refreshments(db, lists, nowMs, ALL, UNSEEN);
+  return refreshments(db, lists, nowMs, ALL);
 }
 
 /**
@@ -277,40 +296,56 @@ function refreshmentsOfLists(db: D1Database, inputs: readonly StoredInput[], now
  * ordinary input. Rejects when D1 does not answer.
  */
 export async function refreshInputs(
-  db: D1Database,
+  db: Queryable,
   hashes: readonly string[],
   nowMs: number,
 ): Promise<Map<string, number | null>> {
-  const answers = await within(D1_TIMEOUT_MS, db.batch(refreshments(db, hashes, nowMs, ALL, UNSEEN)));
+  const answers = await within(D1_TIMEOUT_MS, db.batch(refreshments(db, hashes, nowMs, ALL)));
   const rows = answers.flatMap(({ results }) => results as Pick<LookUpRow, "sha256" | "whole_size">[]);
   return new Map(rows.map(({ sha256, whole_size }) => [sha256, whole_size]));
 }
 
-/** The same late: of inputs that were seen in the bucket, and used, at `seenMs`. */
-export async function refreshSeen(
-  db: D1Database,
-  hashes: readonly string[],
-  seenMs: number,
-  nowMs: number,
-): Promise<void> {
-  await db.batch(refreshments(db, hashes, nowMs, ALL, seenMs));
+/** Inputs that were seen in the bucket, and used, at an instant. */
+export interface NotedUse {
+  hashes: readonly string[];
+  seenMs: number;
+}
+
+/**
+ * The same late: of uses that were noted elsewhere. At most a statement for each NOTED_AT_ONCE / 2 hashes,
+ * where no use has more, and one more.
+ */
+export function refreshmentsOfNoted(db: Queryable, uses: readonly NotedUse[], nowMs: number): D1PreparedStatement[] {
+  const statements: D1PreparedStatement[] = [];
+  let some: { seen_ms: number; hashes: readonly string[] }[] = [];
+  let hashes = 0;
+  const end = (): void => {
+    if (some.length > 0) statements.push(db.prepare(REFRESH_NOTED).bind(JSON.stringify(some), nowMs));
+    [some, hashes] = [[], 0];
+  };
+  for (const use of uses)
+    for (const part of chunksOf(use.hashes, NOTED_AT_ONCE)) {
+      if (hashes + part.length > NOTED_AT_ONCE) end();
+      some.push({ seen_ms: use.seenMs, hashes: part });
+      hashes += part.length;
+    }
+  end();
+  return statements;
 }
 
 /** Statements that note that a task names these inputs, where that was last noted more than a day ago. */
-export function markings(db: D1Database, hashes: readonly string[], nowMs: number): D1PreparedStatement[] {
-  return refreshments(db, hashes, nowMs, nowMs - REFRESH_AFTER_MS, UNSEEN);
+export function markings(db: Queryable, hashes: readonly string[], nowMs: number): D1PreparedStatement[] {
+  return refreshments(db, hashes, nowMs, nowMs - REFRESH_AFTER_MS, NOTED_AT_ONCE);
 }
 
 function refreshments(
-  db: D1Database,
+  db: Queryable,
   hashes: readonly string[],
   nowMs: number,
   beforeMs: number,
-  seenMs: number,
+  perStatement = INPUTS_PER_STATEMENT,
 ): D1PreparedStatement[] {
-  return chunksOf(hashes, INPUTS_PER_STATEMENT).map((some) =>
-    db.prepare(REFRESH).bind(JSON.stringify(some), nowMs, beforeMs, seenMs),
-  );
+  return chunksOf(hashes, perStatement).map((some) => db.prepare(REFRESH).bind(JSON.stringify(some), nowMs, beforeMs));
 }
 
 interface HashRow {
@@ -329,7 +364,7 @@ export interface Fill {
 }
 
 /** Rejects when D1 does not answer. */
-export async function readFill(db: D1Database): Promise<Fill> {
+export async function readFill(db: Queryable): Promise<Fill> {
   const [fill] = await db.batch([db.prepare(READ_FILL)]);
   return fillOf(fill!);
 }
@@ -340,7 +375,7 @@ export async function readFill(db: D1Database): Promise<Fill> {
  * Rejects when D1 does.
  */
 export async function fillPage(
-  db: D1Database,
+  db: Queryable,
   page: readonly SeenInput[],
   from: Fill,
   to: Fill,

@@ -4,14 +4,21 @@
  * under which it is right.
  */
 import { CLOCK_MS, markings, type StoredInput } from "./input-index.ts";
+import type { Queryable } from "./query-budget.ts";
 import { KEEP_ROWS_MS } from "./sweep-times.ts";
 
 /** Rows that one statement looks at: D1 runs one at a time, and uploads wait for it. */
 const SCANNED_ROWS = 50_000;
-/** R2 deletes at most this many objects in a call. */
-const SLICE_INPUTS = 1_000;
-/** An input in parts takes four calls of R2, so a slice has few of them. */
-const SLICE_LARGE = 10;
+/**
+ * Inputs that are given up together. Each such slice takes five queries: with smaller ones, a night would delete
+ * fewer (SWEEP_QUERIES in `input-sweep.ts`). With larger ones, deleting the objects might take longer than the lease.
+ */
+export const SLICE_INPUTS = 5_000;
+/**
+ * An input in parts takes four calls of R2, of which an invocation has 1,000 on the free plan
+ * (https://developers.cloudflare.com/workers/platform/limits/#subrequests), so a slice has few of them.
+ */
+const SLICE_LARGE = 25;
 /** Larger inputs of earlier releases are in parts. */
 export const LARGE_BYTES = 32 * 1024 * 1024;
 
@@ -51,7 +58,7 @@ const ANY_HALF_DELETED = `SELECT 1 FROM inputs WHERE ${IS_HALF_DELETED} LIMIT 1`
 const BEGIN = `
   UPDATE input_sweep SET run = run + 1, phase = 'mark', started_ms = ?2, asked_task = 0, seen_input = '',
     deleted = 0, deleted_bytes = 0
-  WHERE run = ?1 AND phase = 'idle'`;
+  WHERE run = ?1 AND phase = 'idle' RETURNING *`;
 const MOVE_ASKED = "UPDATE input_sweep SET asked_task = ?3 WHERE run = ?1 AND phase = 'mark' AND asked_task = ?2";
 const ALL_ASKED = "UPDATE input_sweep SET phase = 'delete' WHERE run = ?1 AND phase = 'mark' AND asked_task = ?2";
 const MOVE_SEEN = "UPDATE input_sweep SET seen_input = ?2, seen_before_ms = ?3 WHERE run = ?1 AND phase = 'delete'";
@@ -82,33 +89,33 @@ const FORGET_DELETED = `
   DELETE FROM inputs WHERE sha256 IN (
     SELECT sha256 FROM inputs WHERE deleted = 1 AND deleting_until_ms < ?1 LIMIT 20000)`;
 
-export async function readSweep(db: D1Database): Promise<SweepState> {
+export async function readSweep(db: Queryable): Promise<SweepState> {
   return (await firstOf<SweepState>(db, db.prepare(READ)))!;
 }
 
 /** Inputs that no check and no task has named since then, as far as is known. */
-export async function countUnused(db: D1Database, beforeMs: number): Promise<InputSum> {
+export async function countUnused(db: Queryable, beforeMs: number): Promise<InputSum> {
   return (await firstOf<InputSum>(db, db.prepare(COUNT_OLD).bind(beforeMs)))!;
 }
 
 /** Whether there is something to delete, if no task names it. */
-export async function hasUnused(db: D1Database, beforeMs: number): Promise<boolean> {
+export async function hasUnused(db: Queryable, beforeMs: number): Promise<boolean> {
   return (await firstOf(db, db.prepare(ANY_OLD).bind(beforeMs))) !== undefined;
 }
 
 /** Whether piece lists are left that must be deleted before any piece. */
-export async function hasUnusedLists(db: D1Database, beforeMs: number): Promise<boolean> {
+export async function hasUnusedLists(db: Queryable, beforeMs: number): Promise<boolean> {
   return (await firstOf(db, db.prepare(ANY_LIST).bind(beforeMs))) !== undefined;
 }
 
 /** Whether there are inputs that somebody has begun to delete. */
-export async function hasHalfDeleted(db: D1Database): Promise<boolean> {
+export async function hasHalfDeleted(db: Queryable): Promise<boolean> {
   return (await firstOf(db, db.prepare(ANY_HALF_DELETED))) !== undefined;
 }
 
-/** Begin the run after this one. False: somebody else has. */
-export async function beginRun(db: D1Database, { run }: SweepState, nowMs: number): Promise<boolean> {
-  return await changes(db, db.prepare(BEGIN).bind(run, nowMs));
+/** Begin the run after this one. Undefined: somebody else has. */
+export async function beginRun(db: Queryable, { run }: SweepState, nowMs: number): Promise<SweepState | undefined> {
+  return await firstOf<SweepState>(db, db.prepare(BEGIN).bind(run, nowMs));
 }
 
 /**
@@ -116,7 +123,7 @@ export async function beginRun(db: D1Database, { run }: SweepState, nowMs: numbe
  * else goes on with this run.
  */
 export async function noteAsked(
-  db: D1Database,
+  db: Queryable,
   { run, asked_task }: SweepState,
   task: number,
   hashes: readonly string[],
@@ -128,12 +135,12 @@ export async function noteAsked(
 }
 
 /** There is no task after the last one that was asked. False: somebody else goes on with this run. */
-export async function allAsked(db: D1Database, { run, asked_task }: SweepState): Promise<boolean> {
+export async function allAsked(db: Queryable, { run, asked_task }: SweepState): Promise<boolean> {
   return await changes(db, db.prepare(ALL_ASKED).bind(run, asked_task));
 }
 
 /** The run has ended. */
-export async function endRun(db: D1Database, { run }: SweepState, nowMs: number): Promise<void> {
+export async function endRun(db: Queryable, { run }: SweepState, nowMs: number): Promise<void> {
   await changes(db, db.prepare(END).bind(run, nowMs));
 }
 
@@ -144,9 +151,9 @@ export interface Slice {
   seen: string | null;
 }
 
-/** Give old piece lists up to deletion, as many as one call of R2 deletes. */
+/** Give old piece lists up to deletion, at most SLICE_INPUTS. */
 export async function takeLists(
-  db: D1Database,
+  db: Queryable,
   beforeMs: number,
   leaseMs: number,
   nowMs: number,
@@ -155,9 +162,9 @@ export async function takeLists(
   return taken!.results as StoredInput[];
 }
 
-/** Give old inputs after `seen` up to deletion, as many as one call of R2 deletes. */
+/** Give old inputs after `seen` up to deletion, at most SLICE_INPUTS. */
 export async function takeInputs(
-  db: D1Database,
+  db: Queryable,
   beforeMs: number,
   leaseMs: number,
   nowMs: number,
@@ -176,13 +183,13 @@ export async function takeInputs(
 }
 
 /** How far the scan of this run is. */
-export async function moveSeen(db: D1Database, { run }: SweepState, seen: string, beforeMs: number): Promise<void> {
+export async function moveSeen(db: Queryable, { run }: SweepState, seen: string, beforeMs: number): Promise<void> {
   await changes(db, db.prepare(MOVE_SEEN).bind(run, seen, beforeMs));
 }
 
 /** The objects of these rows are gone. Answers how many rows still had this lease. */
 export async function noteDeleted(
-  db: D1Database,
+  db: Queryable,
   { run }: SweepState,
   inputs: readonly StoredInput[],
   leaseMs: number,
@@ -197,16 +204,16 @@ export async function noteDeleted(
 }
 
 /** Delete rows of inputs that were deleted so long ago that no upload can remember their objects. */
-export async function forgetDeleted(db: D1Database, nowMs: number): Promise<void> {
+export async function forgetDeleted(db: Queryable, nowMs: number): Promise<void> {
   await changes(db, db.prepare(FORGET_DELETED).bind(nowMs - KEEP_ROWS_MS));
 }
 
-async function firstOf<T>(db: D1Database, statement: D1PreparedStatement): Promise<T | undefined> {
+async function firstOf<T>(db: Queryable, statement: D1PreparedStatement): Promise<T | undefined> {
   const [answer] = await db.batch([statement]);
   return answer!.results[0] as T | undefined;
 }
 
-async function changes(db: D1Database, statement: D1PreparedStatement): Promise<boolean> {
+async function changes(db: Queryable, statement: D1PreparedStatement): Promise<boolean> {
   const [answer] = await db.batch([statement]);
   return answer!.meta.changes > 0;
 }

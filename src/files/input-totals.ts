@@ -3,6 +3,7 @@ import { within } from "../lib/within.ts";
 import type { InputTotals } from "../protocol/storage.ts";
 import { fillInputIndex } from "./fill-input-index.ts";
 import { D1_TIMEOUT_MS, warnOfIndex, type InputStorage } from "./input-index.ts";
+import type { Queryable } from "./query-budget.ts";
 
 // Reads every row of the index: a million inputs are a million read rows ($0.001). Inputs that a sweep
 // is deleting are left out.
@@ -27,7 +28,7 @@ export async function inputTotals(storage: InputStorage, nowMs: number): Promise
   return await readTotals(storage.HISTORY);
 }
 
-async function readTotals(db: D1Database): Promise<InputTotals> {
+async function readTotals(db: Queryable): Promise<InputTotals> {
   const [answer] = await within(
     D1_TIMEOUT_MS,
     db.batch<{ files: number; bytes: number; complete: number }>([db.prepare(TOTALS)]),

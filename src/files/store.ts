@@ -81,7 +81,7 @@ export function sizeOf(object: R2Object): number {
 }
 
 /** R2 deletes at most this many objects a call. */
-const DELETED_AT_ONCE = 1_000;
+export const DELETED_AT_ONCE = 1_000;
 
 /** Delete these objects. */
 export async function deleteKeys(bucket: R2Bucket, keys: readonly string[]): Promise<void> {

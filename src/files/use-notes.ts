@@ -21,15 +21,21 @@ export async function putUseNote(bucket: R2Bucket, hashes: readonly string[], se
   await bucket.put(`${USED_PREFIX}${crypto.randomUUID()}`, JSON.stringify(hashes), { customMetadata });
 }
 
+/** Hashes that are read at a time, if that is fewer notes: they are held in memory, and D1 takes them in few queries. */
+const HASHES_AT_ONCE = 40_000;
+
 /** Some of the notes; `complete`: they are all. */
 export async function readUseNotes(bucket: R2Bucket): Promise<{ notes: UseNote[]; complete: boolean }> {
   const page = await bucket.list({ prefix: USED_PREFIX, limit: READ_AT_ONCE });
   const notes: UseNote[] = [];
+  let left = HASHES_AT_ONCE;
   for (const { key } of page.objects) {
+    if (left <= 0) return { notes, complete: false };
     const object = await bucket.get(key);
     // Another run may have read it, and deleted it.
     if (!object) continue;
     const hashes = JSON.parse(await object.text()) as string[];
+    left -= hashes.length;
     notes.push({ key, hashes, seenMs: Number(object.customMetadata?.["seen_ms"]) });
   }
   return { notes, complete: !page.truncated };

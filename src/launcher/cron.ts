@@ -2,14 +2,15 @@
  * The cron triggers of a local manager. Wrangler's development server runs none by itself; it runs
  * one when its address for scheduled events is called.
  */
-import { WATCH_CRON } from "../protocol/constants.ts";
+import { SWEEP_CRON, WATCH_CRON } from "../protocol/constants.ts";
 
-/** The manager takes every other trigger for the daily one. */
+/** The manager takes any other trigger than the first two for the daily one. */
 const TRIGGERS = [
   { cron: WATCH_CRON, everyMs: 5 * 60_000 },
+  { cron: SWEEP_CRON, everyMs: 86_400_000 },
   { cron: "daily", everyMs: 86_400_000 },
 ];
-/** A run that hangs must not keep a connection for ever. A night with a sweep of inputs waits for two minutes. */
+/** A run that hangs must not keep a connection for ever. A sweep of inputs waits for two minutes. */
 const WITHIN_MS = 15 * 60_000;
 
 /** Run the triggers of the manager at `url` until the answered function is called. */

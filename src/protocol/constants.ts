@@ -112,3 +112,9 @@ export const MAX_LEASE_FRAMES = 10_000;
  * knows the trigger by this text; if they differed, the watchdog would never run.
  */
 export const WATCH_CRON = "*/5 * * * *";
+
+/**
+ * The cron trigger of the sweep of unused inputs (decision 021): once a day, after the daily jobs.
+ * `wrangler.toml` names it, too; if they differed, nothing would be swept.
+ */
+export const SWEEP_CRON = "53 4 * * *";

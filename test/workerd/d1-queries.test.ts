@@ -5,15 +5,19 @@
  */
 import { createExecutionContext } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { runDailyJobs } from "../../src/daily-jobs.ts";
+import { sweepAtNight, type SweepProgress } from "../../src/files/input-sweep.ts";
 import { sizesOfInputs } from "../../src/files/stored-inputs.ts";
+import { putUseNote } from "../../src/files/use-notes.ts";
+import { sweepDependencies } from "../../src/http/unused-inputs.ts";
 import worker from "../../src/index.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
 import type { Env } from "../../src/rpc/env.ts";
 import { limitedEnv } from "../platform/workerd/bindings.ts";
 import { beginEvent, bites, switchTo } from "../platform/workerd/switches.ts";
-import { ADMIN_TOKEN, HOST, okJson } from "./http-client.ts";
+import { sha256, text } from "./files-call.ts";
+import { ADMIN_TOKEN, HOST, okJson, send } from "./http-client.ts";
 import { hashOfNumber, VirtualBucket } from "./input-storage.ts";
 
 const env = bindings as unknown as Env;
@@ -130,6 +134,116 @@ describe("the daily run", () => {
     switchTo([]);
     await runDailyJobs(free({ FILES }), nowMs + DAY_MS);
     expect(await count("history")).toBe(0);
+  });
+});
+
+describe("the sweep of unused inputs", () => {
+  const { FILES } = env;
+  const TASKS = 400;
+  const INPUTS_OF_A_TASK = 100;
+  const USED = TASKS * INPUTS_OF_A_TASK;
+  const UNUSED = 12_000;
+  /** Far above the hashes of the used ones. */
+  const UNUSED_FROM = 1_000_000;
+  const tasks: number[] = [];
+  let aheadMs = 0;
+
+  /** Rows of inputs of ten bytes. */
+  async function fillInputs(from: number, rows: number): Promise<void> {
+    await HISTORY.prepare(
+      `WITH RECURSIVE n (i) AS (SELECT ?1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + ?2 - 1)
+       INSERT INTO inputs (sha256, size, stored_ms, used_ms) SELECT printf('%064x', i), 10, 0, 0 FROM n`,
+    )
+      .bind(from, rows)
+      .run();
+  }
+
+  /** A piece list of the first 500 used inputs and of `own`; `named`: its row names them. */
+  async function storeList(own: string, named: boolean): Promise<{ sha256: string; size: number }> {
+    const pieces = [...Array.from({ length: 500 }, (_, i) => hashOfNumber(i)), own];
+    const list = `tablao-pieces 1\n${pieces.map((piece) => `10 ${piece}\n`).join("")}`;
+    const hash = await sha256(text(list));
+    await FILES.put(`assets/${hash}`, list, { customMetadata: { sha256: hash, whole: String(pieces.length * 10) } });
+    await HISTORY.prepare(
+      "INSERT INTO inputs (sha256, size, stored_ms, used_ms, whole_size, pieces) VALUES (?, ?, 0, 0, ?, ?)",
+    )
+      .bind(hash, list.length, pieces.length * 10, named ? JSON.stringify(pieces) : null)
+      .run();
+    return { sha256: hash, size: pieces.length * 10 };
+  }
+
+  async function submit(inputs: readonly object[]): Promise<number> {
+    const assets = inputs.map((input, i) => ({ path: i === 0 ? "shot.blend" : `textures/${i}.png`, ...input }));
+    const json = { type: "blender_render", settings: { file: "shot.blend", frames: "1", assets } };
+    return (await okJson(await send("POST", "/tasks", { json }), 202))["id"] as number;
+  }
+
+  /** A run of the trigger; the wait for the marker passes at once. */
+  async function night(): Promise<SweepProgress> {
+    const dependencies = { ...sweepDependencies(free()), now: () => Date.now() + aheadMs };
+    return await sweepAtNight(dependencies, { days: 30, deletes: true }, async (ms) => void (aheadMs += ms));
+  }
+
+  const live = async (): Promise<number> =>
+    (await HISTORY.prepare("SELECT count(*) AS n FROM inputs WHERE deleting_until_ms IS NULL").first<{ n: number }>())!
+      .n;
+
+  afterAll(async () => {
+    switchTo([]);
+    for (const task of tasks) await send("DELETE", `/tasks/${task}`);
+    for (const prefix of ["assets/", "unindexed/", "used/", "farm/sweeping"]) {
+      for (;;) {
+        const { objects } = await FILES.list({ prefix });
+        if (objects.length === 0) break;
+        await FILES.delete(objects.map(({ key }) => key));
+      }
+    }
+  });
+
+  test("P14: with 400 tasks, lists, notes, markers and 12,000 unused inputs ends well, and the next runs go on", async () => {
+    switchTo([]);
+    await HISTORY.batch([
+      HISTORY.prepare("UPDATE inputs_fill SET complete = 1"),
+      HISTORY.prepare("DELETE FROM input_sweep"),
+      HISTORY.prepare("INSERT INTO input_sweep (id, deletes_after_ms) VALUES (1, 0)"),
+    ]);
+    await fillInputs(0, USED);
+    await fillInputs(UNUSED_FROM, UNUSED);
+    // Two pieces that only a list in use names; of the second, only the list's object does.
+    await fillInputs(USED, 2);
+    const lists = [await storeList(hashOfNumber(USED), true), await storeList(hashOfNumber(USED + 1), false)];
+    await storeList(hashOfNumber(UNUSED_FROM), true);
+    for (let task = 0; task < TASKS; task++) {
+      const own = Array.from({ length: INPUTS_OF_A_TASK }, (_, i) => ({
+        sha256: hashOfNumber(task * INPUTS_OF_A_TASK + i),
+        size: 10,
+      }));
+      const list = task < 100 ? [{ ...lists[task % 2]!, pieces: true }] : [];
+      tasks.push(await submit([...own, ...list]));
+    }
+    await HISTORY.prepare("UPDATE inputs SET used_ms = 0").run();
+    // Uses and uploads that D1 did not take.
+    const noted = Array.from({ length: 60 }, (_, i) => hashOfNumber(UNUSED_FROM + 1 + i));
+    for (const hash of noted) await putUseNote(FILES, [hash], Date.now());
+    const marked = Array.from({ length: 60 }, (_, i) => hashOfNumber(UNUSED_FROM + UNUSED + i));
+    for (const hash of marked)
+      await FILES.put(`unindexed/${hash}`, "", { customMetadata: { size: "10", seen_ms: String(Date.now()) } });
+    switchTo(["d1-queries"]);
+
+    const nights = [await night()];
+    expect(bites["d1-queries"]).toBe(0);
+    expect(nights[0]!.asked).toBeGreaterThan(350);
+    while (!nights.at(-1)!.done && nights.length < 10) nights.push(await night());
+    expect(bites["d1-queries"]).toBe(0);
+    expect(nights.at(-1)).toMatchObject({ done: true, held: null });
+    expect(nights.length).toBeLessThanOrEqual(3);
+    const deleted = nights.map((progress) => progress.deleted.inputs);
+    expect(Math.max(...deleted)).toBeGreaterThan(4_000);
+    // The unused, but those that were noted, and a list.
+    expect(deleted.reduce((sum, inputs) => sum + inputs, 0)).toBe(UNUSED - noted.length + 1);
+    expect(await live()).toBe(USED + 2 + lists.length + noted.length + marked.length);
+    expect((await FILES.list({ prefix: "used/" })).objects).toEqual([]);
+    expect((await FILES.list({ prefix: "unindexed/" })).objects).toEqual([]);
   });
 });
 

@@ -180,7 +180,9 @@ export class InputsPhase {
     this.#happening++;
     this.#o.world.after(ms, () => {
       what()
-        .catch((error: unknown) => this.#o.journal.surprise(`inputs: ${error instanceof Error ? error.stack : String(error)}`))
+        .catch((error: unknown) =>
+          this.#o.journal.surprise(`inputs: ${error instanceof Error ? error.stack : String(error)}`),
+        )
         .finally(() => this.#happening--);
     });
   }

@@ -19,8 +19,8 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation("sweep: do not note what tasks name", [
     SWEEP,
-    "named.flatMap((task) => task?.inputs ?? [])",
-    "named.flatMap(() => [] as string[])",
+    "for (const hash of task?.inputs ?? []) inputs.add(hash);",
+    "",
   ]),
   mutation("sweep: delete without asking the tasks", [
     SWEEP,
@@ -35,12 +35,12 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation("sweep: begin to delete when the lease is over", [
     SWEEP,
-    "  if (!mayDelete(leaseMs, now())) return NOTHING;\n",
+    "    if (!mayDelete(leaseMs, now())) break;\n",
     "",
   ]),
   mutation("sweep: note as deleted what was not deleted", [
     SWEEP,
-    "    inputs.map(({ sha256 }) => assetKey(sha256)),",
+    "      some.map(({ sha256 }) => assetKey(sha256)),",
     "    [],",
   ]),
   mutation("sweep: do not wait for checks without the index", [
@@ -50,7 +50,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation("sweep: do not read the notes of checks", [
     SWEEP,
-    "if (!(await recordNotes(storage, now())))",
+    "if (!(await recordNotes(storage, queries, now())))",
     "if (!(await Promise.resolve(true)))",
   ]),
   mutation("sweep: put no marker", [
@@ -66,12 +66,12 @@ export const MUTATIONS: readonly Mutation[] = [
   ),
   mutation("index: do not refresh the pieces of a list", [
     INDEX,
-    "WHERE list.used_ms < ?3 AND list.deleting_until_ms IS NULL\n",
-    "WHERE 0 AND list.used_ms < ?3 AND list.deleting_until_ms IS NULL\n",
+    "WHERE list.used_ms < ?3 AND list",
+    "WHERE 0 AND list.used_ms < ?3 AND list",
   ]),
   mutation("sweep: do not read the pieces of lists that no row names", [
     SWEEP,
-    "const pieces = await piecesUnnamed(storage, lists);",
+    "const pieces = await piecesUnnamed(storage.FILES, queries, group.lists);",
     "const pieces: string[] = await Promise.resolve([]);",
   ]),
   mutation("index: let a list that was given up be a list again when its text comes", [
@@ -86,12 +86,8 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation(
     "index: take it that pieces are there because a note names their list",
-    [
-      INDEX,
-      "OR (deleting_until_ms < ?4 - ${CLOCK_MS} AND sha256 IN (SELECT value FROM json_each(?1)))\n  ) AND",
-      "OR deleting_until_ms < ?4 - ${CLOCK_MS}\n  ) AND",
-    ],
-    [INDEX, "WHERE list.used_ms < ?3 AND list.deleting_until_ms IS NULL\n", "WHERE list.used_ms < ?3\n"],
+    [INDEX, "ON list.sha256 = noted.sha256 AND list.deleting_until_ms IS NULL", "ON list.sha256 = noted.sha256"],
+    [INDEX, "WHERE piece.deleting_until_ms IS NULL\n  )`;", "WHERE 1\n  )`;"],
   ),
   mutation("check: call a list what the refresh found to be none", [
     STORED,
