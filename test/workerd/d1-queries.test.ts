@@ -62,10 +62,11 @@ async function fillHistory(rows: number, { nth = rows + 1, stepMs = 1_000 } = {}
     .run();
 }
 
-/** A bucket with a million inputs, and so many markers of inputs that the index did not take. */
-function bucketWith(inputs: number, markers: string[]): R2Bucket {
+/** A bucket with so many inputs, these markers of inputs that the index did not take, and notes of their use. */
+function bucketWith(inputs: number, markers: string[], notes: string[] = []): R2Bucket {
   const { bucket } = new VirtualBucket(inputs);
   const list = async (query: R2ListOptions): Promise<object> => {
+    if (query.prefix === "used/") return { objects: notes.map((key) => ({ key })), truncated: false };
     if (query.prefix !== "unindexed/") return await bucket.list({ startAfter: "", ...query });
     // As in R2, a cursor goes on after a key, whatever was deleted meanwhile.
     const left = markers.filter((sha256) => sha256 > (query.cursor ?? ""));
@@ -79,10 +80,13 @@ function bucketWith(inputs: number, markers: string[]): R2Bucket {
     return { objects, truncated: left.length > page.length, cursor: page.at(-1) };
   };
   const remove = async (keys: string[]): Promise<void> => {
+    if (keys[0]?.startsWith("used/")) return void notes.splice(0, Infinity);
     const gone = new Set(keys.map((key) => key.slice("unindexed/".length)));
     markers.splice(0, Infinity, ...markers.filter((sha256) => !gone.has(sha256)));
   };
-  return { head: async () => null, list, delete: remove } as unknown as R2Bucket;
+  const note = { text: async () => JSON.stringify([hashOfNumber(0)]), customMetadata: { seen_ms: String(START_MS) } };
+  const get = async (key: string): Promise<object | null> => (key.startsWith("used/") ? note : null);
+  return { head: async () => null, get, list, delete: remove } as unknown as R2Bucket;
 }
 
 beforeEach(async () => {
@@ -111,11 +115,12 @@ describe("the daily run", () => {
       .run();
     // Above all that the bucket lists.
     const markers = Array.from({ length: 20_000 }, (_, i) => hashOfNumber(2_000_000 + i));
-    const FILES = bucketWith(1_000_000, markers);
+    const notes = Array.from({ length: 100 }, (_, i) => `used/${i}`);
+    const FILES = bucketWith(1_000_000, markers, notes);
     const nowMs = START_MS + 500 * DAY_MS;
     await runDailyJobs(free({ FILES }), nowMs);
     expect(bites["d1-queries"]).toBe(0);
-    expect([markers.length, await count("inputs")]).toEqual([0, 20_000 + 50_000]);
+    expect([markers.length, notes.length, await count("inputs")]).toEqual([0, 0, 20_000 + 50_000]);
     expect([await count("history"), await count("history_open_days")]).toEqual([0, 360]);
     await runDailyJobs(free({ FILES }), nowMs + DAY_MS);
     expect(await count("inputs")).toBe(20_000 + 100_000);

@@ -2,11 +2,13 @@
  * P14: inputs that nothing uses are deleted, and no others, whatever breaks off where. On the real
  * objects, D1 and R2 of workerd; the sweep's clock is set 40 days ahead.
  */
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { beforeEach, describe, expect, test } from "vitest";
+import { createScheduledController, evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import { listsWithoutPieces } from "../../src/files/input-index.ts";
 import { sweepAtNight } from "../../src/files/input-sweep.ts";
 import { noteStored, sizesOfInputs } from "../../src/files/stored-inputs.ts";
+import worker from "../../src/index.ts";
+import { SWEEP_CRON } from "../../src/protocol/constants.ts";
 import { registryStub, taskStub } from "../../src/rpc/stubs.ts";
 import { unusedInputsSchema } from "../../src/protocol/unused-inputs.ts";
 import { failing, hashOfNumber } from "./input-storage.ts";
@@ -296,6 +298,36 @@ describe("P14: at every call that a sweep makes", () => {
       await remove(tasks.pop()!);
     }
   });
+});
+
+test("P14: the trigger of the sweep deletes, and the daily trigger of a wrangler.toml without it does not", async () => {
+  const log = vi.spyOn(console, "log").mockImplementation(() => {});
+  await farm.store("unused", { used_ms: 0 });
+  // The marker has been there for long enough, as the real clock has it.
+  const since_ms = Date.now() - 2 * 60_000;
+  const head = async (key: string): Promise<unknown> =>
+    key === "farm/sweeping"
+      ? { uploaded: new Date(since_ms), customMetadata: { until_ms: String(since_ms + 20 * 60_000) } }
+      : await FILES.head(key);
+  const run = async (cron: string): Promise<void> => {
+    const bucket = new Proxy(FILES, {
+      get: (target, name) => {
+        if (name === "head") return head;
+        const member = (target as unknown as Record<PropertyKey, unknown>)[name];
+        return typeof member === "function" ? member.bind(target) : member;
+      },
+    });
+    await worker.scheduled(createScheduledController({ cron }), { ...env, FILES: bucket });
+  };
+  await run("23 4 * * *");
+  expect((await farm.stored()).size).toBe(1);
+  await run(SWEEP_CRON);
+  expect((await farm.stored()).size).toBe(0);
+  const lines = log.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>);
+  expect(lines.filter(({ job }) => job === "unused inputs")).toMatchObject([
+    { at: "sweep", done: true, deleted: { inputs: 1, bytes: 6 } },
+  ]);
+  log.mockRestore();
 });
 
 describe("P14: /storage/unused-inputs", () => {
