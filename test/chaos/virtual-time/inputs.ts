@@ -224,8 +224,8 @@ export class InputsPhase {
   }
 
   /**
-   * What a Worker answers. Null when it dies, which it does after so long; undefined: by chance. What it
-   * has begun until then takes effect.
+   * What a Worker answers. Null when it dies, which it does after so long; null for `diesAfterMs`: never.
+   * What it has begun until then takes effect.
    */
   async #request<T>(work: (env: object) => Promise<T>, diesAfterMs: number | null = null): Promise<T | null> {
     const { platform, world, journal } = this.#o;
