@@ -76,7 +76,7 @@ describe("tablao prune --inputs", () => {
   });
 
   test("fails with the reason when the manager deletes nothing", async () => {
-    const held = "nothing is deleted before 2026-12-04T15:20:13.000Z";
+    const held = "the first week of this farm or release ends at 2026-12-04T15:20:13.000Z";
     await expect(prune([{ held }])).rejects.toMatchObject({
       exitCode: EXIT.failed,
       message: expect.stringContaining(held),

@@ -75,7 +75,8 @@ const TAKE = `
       ) WHERE (${IS_OLD}) OR (${IS_HALF_DELETED} AND deleting_until_ms < ?3 - ${CLOCK_MS})
     ) WHERE large <= ${SLICE_LARGE} ORDER BY sha256 LIMIT ${SLICE_INPUTS}
   ) RETURNING sha256, size`;
-const TAKE_LISTS = TAKE.replace("/* which */", "pieces IS NOT NULL");
+// Only those that may be old: a farm may have more lists in use than a statement looks at.
+const TAKE_LISTS = TAKE.replace("/* which */", `pieces IS NOT NULL AND ((${IS_OLD}) OR (${IS_HALF_DELETED}))`);
 const TAKE_INPUTS = TAKE.replace("/* which */", "sha256 > ?4");
 const SCAN_END = `
   SELECT count(*) AS rows, max(sha256) AS last FROM (

@@ -151,7 +151,10 @@ export async function sweepInputs(
     return held("idle", "not all inputs are in the index yet; the next night goes on");
   let state = await readSweep(db);
   if (order.deletes && now() < state.deletes_after_ms)
-    return held(state.phase, `nothing is deleted before ${new Date(state.deletes_after_ms).toISOString()}`);
+    return held(
+      state.phase,
+      `the first week of this farm or release ends at ${new Date(state.deletes_after_ms).toISOString()}`,
+    );
   if (state.phase === "idle") {
     const startedMs = now();
     if (!(await hasUnused(db, cutoffMs(startedMs, order)))) return progress("idle", { done: true });

@@ -8,6 +8,7 @@ import { env as bindings } from "cloudflare:workers";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { runDailyJobs } from "../../src/daily-jobs.ts";
 import { sweepAtNight, type SweepProgress } from "../../src/files/input-sweep.ts";
+import { sweepInputs } from "../../src/files/input-sweep.ts";
 import { sizesOfInputs } from "../../src/files/stored-inputs.ts";
 import { putUseNote } from "../../src/files/use-notes.ts";
 import { sweepDependencies } from "../../src/http/unused-inputs.ts";
@@ -322,5 +323,41 @@ describe("a restore", () => {
     const answer = await post("history", rows);
     expect([answer.status, await answer.text()]).toEqual([204, ""]);
     expect([await count("history"), bites["d1-queries"]]).toEqual([6_500, 0]);
+  });
+});
+
+test("P14: a sweep finds the old piece list among more than fifty thousand that are in use", async () => {
+  const nowMs = START_MS + 500 * DAY_MS;
+  const old = hashOfNumber(50_009);
+  await HISTORY.batch([
+    HISTORY.prepare("UPDATE inputs_fill SET complete = 1"),
+    HISTORY.prepare("DELETE FROM input_sweep"),
+    HISTORY.prepare("INSERT INTO input_sweep (id, deletes_after_ms) VALUES (1, 0)"),
+    HISTORY.prepare(
+      `WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 50009)
+       INSERT INTO inputs (sha256, size, stored_ms, used_ms, pieces) SELECT printf('%064x', i), 10, 1, iif(i = 50009, 1, ?1), '[]' FROM n`,
+    ).bind(nowMs),
+  ]);
+  const marker = { uploaded: new Date(nowMs - 300_000), customMetadata: { until_ms: String(nowMs + 900_000) } };
+  const FILES = {
+    head: async () => marker,
+    list: async () => ({ objects: [], truncated: false }),
+    get: async () => null,
+    delete: async () => {},
+  } as unknown as R2Bucket;
+  let done = false;
+  for (let calls = 0; calls < 5 && !done; calls++) {
+    const dependencies = {
+      storage: free({ FILES }),
+      taskIds: async () => [],
+      inputsNamed: async () => null,
+      notThere: async () => {},
+      now: () => nowMs,
+    };
+    done = (await sweepInputs(dependencies, { days: 30, deletes: true })).done;
+  }
+  expect([done, bites["d1-queries"]]).toEqual([true, 0]);
+  expect(await HISTORY.prepare("SELECT deleted FROM inputs WHERE sha256 = ?1").bind(old).first()).toEqual({
+    deleted: 1,
   });
 });

@@ -220,7 +220,7 @@ describe("P14: a sweep of inputs", () => {
       .run();
     expect(await farm.sweep()).toMatchObject({
       done: true,
-      held: expect.stringContaining("nothing is deleted before"),
+      held: expect.stringContaining("the first week of this farm or release ends at"),
     });
     farm.nowMs += 8 * DAY_MS;
     await HISTORY.prepare("UPDATE inputs_fill SET complete = 0").run();

@@ -8,6 +8,7 @@
  * names must go.
  */
 import { createHash } from "node:crypto";
+import { SWEEP_CRON } from "../../../src/protocol/constants.ts";
 import { pieceListText, type Piece } from "../../../src/protocol/piece-list.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
 import type { Result } from "../../../src/lib/result.ts";
@@ -192,17 +193,19 @@ export class InputsPhase {
     await this.#o.world.sleep(LATE_MS);
   }
 
-  /** One run of the cron, which may die after so long. */
+  /** The triggers of a night, one after the other; each run may die after so long. */
   async #night(diesAfterMs: number | null): Promise<void> {
     const { product, journal } = this.#o;
-    journal.count("daily jobs");
-    await this.#request(
-      (env) =>
-        product
-          .scheduled({ cron: "daily", scheduledTime: Date.now() }, env)
-          .catch((error: unknown) => this.#nightFailed(error)),
-      diesAfterMs,
-    );
+    for (const cron of ["daily", SWEEP_CRON]) {
+      journal.count("daily jobs");
+      await this.#request(
+        (env) =>
+          product
+            .scheduled({ cron, scheduledTime: Date.now() }, env)
+            .catch((error: unknown) => this.#nightFailed(error)),
+        diesAfterMs,
+      );
+    }
   }
 
   #nightFailed(error: unknown): void {

@@ -60,7 +60,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation(
     "sweep: delete pieces before their list",
-    [STORE, '"/* which */", "pieces IS NOT NULL"', '"/* which */", "pieces IS NOT NULL AND 0"'],
+    [STORE, "`pieces IS NOT NULL AND ((", "`0 AND pieces IS NOT NULL AND (("],
     [SWEEP, "if (await hasUnusedLists(db, beforeMs))", "if (await Promise.resolve(false))"],
     [STORE, "ORDER BY sha256 LIMIT ${SLICE_INPUTS}", "ORDER BY sha256 DESC LIMIT 1"],
   ),
