@@ -23,6 +23,8 @@ export interface BackedUpFile extends OutputFile {
 export interface BackedUpTask {
   /** Committed files, which are objects of the bucket. */
   files: BackedUpFile[];
+  /** The SHA-256 of each input that the task names; also of types that this command line does not know. */
+  inputs: string[];
   /** Events with a `seq` up to this one are in D1; later events are in the rows. */
   historyThrough: number;
 }
@@ -39,7 +41,16 @@ export function snapshotOf(rows: readonly BackupRow[]): BackedUpTask {
   const [record] = json("record") as StoredRecord[];
   if (!record) throw new Error("the rows hold no record");
   const waiting = [...(json("outbox") as { seq: number }[][]).flat(), ...record.tail].map((event) => event.seq);
-  return { files, historyThrough: Math.min(record.ledger.event_seq + 1, ...waiting) - 1 };
+  return { files, inputs: inputsIn(rows), historyThrough: Math.min(record.ledger.event_seq + 1, ...waiting) - 1 };
+}
+
+/** Settings name an input by its path, `sha256` and size, wherever they do. */
+function inputsIn(rows: readonly BackupRow[]): string[] {
+  const texts = rows.filter(([of]) => of === "definition" || of === "definition_parts");
+  // The settings of a long definition are one text in several rows, which may end anywhere.
+  const parts = texts.toSorted(([, a], [, b]) => Number(a["part"] ?? 0) - Number(b["part"] ?? 0));
+  const text = parts.map(([, row]) => String(row["json"])).join("");
+  return [...text.matchAll(/"sha256":"([0-9a-f]{64})"/g)].map(([, sha256]) => sha256!);
 }
 
 /**

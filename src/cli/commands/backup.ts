@@ -3,6 +3,7 @@
  * on working.
  */
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
 import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
 import type { ExpectedContent } from "../../client/file-hash.ts";
@@ -17,6 +18,7 @@ import {
 } from "../../protocol/backup.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
+import { readPieceList } from "../../protocol/piece-list.ts";
 import { taskListSchema } from "../../protocol/task.ts";
 import { VERSION } from "../../protocol/version.ts";
 import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../protocol/task-snapshot.ts";
@@ -63,6 +65,8 @@ class Backup {
   readonly #have = new Map<string, number>();
   /** By task: the last event that the history has. Later events are in the rows of the task. */
   readonly #historyThrough = new Map<number, number>();
+  /** By the SHA-256 of an input: a task of the backup that names it. */
+  readonly #named = new Map<string, number>();
   #received = 0;
 
   constructor(client: ManagerClient, folder: BackupFolder, out: Output) {
@@ -134,7 +138,7 @@ class Backup {
         this.#folder.forget(id);
         return false;
       }
-      const { files, historyThrough } = snapshotOf(rows);
+      const { files, inputs, historyThrough } = snapshotOf(rows);
       try {
         await mapConcurrent(files, DOWNLOADS_IN_FLIGHT, (file) => this.#output(id, file));
       } catch (thrown) {
@@ -143,6 +147,7 @@ class Backup {
       }
       await this.#folder.write(id, [inRestoreOrder(rows)]);
       this.#historyThrough.set(id, historyThrough);
+      for (const sha256 of inputs) this.#named.set(sha256, id);
       return true;
     }
   }
@@ -204,10 +209,42 @@ class Backup {
   async #assets(): Promise<void> {
     const assets: BackupAsset[] = [];
     for await (const rows of this.#pages("assets")) assets.push(...rows.map(([, row]) => backupAssetSchema.parse(row)));
-    await mapConcurrent(assets, DOWNLOADS_IN_FLIGHT, ({ sha256, size }) =>
-      this.#fetch(`/assets/${sha256}`, { sha256 }, size),
-    );
-    await this.#folder.write("assets", [assets.map((asset): BackupRow => ["assets", asset])]);
+    const gone = new Set<string>();
+    await mapConcurrent(assets, DOWNLOADS_IN_FLIGHT, async ({ sha256, size }) => {
+      try {
+        await this.#fetch(`/assets/${sha256}`, { sha256 }, size);
+      } catch (thrown) {
+        if (!(thrown instanceof ManagerError && thrown.status === 404)) throw thrown;
+        gone.add(sha256);
+      }
+    });
+    const kept = assets.filter(({ sha256 }) => !gone.has(sha256));
+    if (gone.size > 0) await this.#checkUnused(gone, kept);
+    await this.#folder.write("assets", [kept.map((asset): BackupRow => ["assets", asset])]);
+  }
+
+  /**
+   * The farm deletes inputs that no task names, also after they were listed: the backup goes on without
+   * them. Throws when a task in the backup needs one, by its name or as a piece of a file.
+   */
+  async #checkUnused(gone: ReadonlySet<string>, kept: readonly BackupAsset[]): Promise<void> {
+    const named = new Map(this.#named);
+    for (const { sha256, whole } of kept) {
+      const task = named.get(sha256);
+      if (task === undefined || whole === undefined) continue;
+      const pieces = readPieceList(await readFile(this.#folder.file({ sha256 }), "latin1"));
+      if (pieces.ok) for (const piece of pieces.value) named.set(piece.sha256, task);
+    }
+    for (const sha256 of gone) {
+      const task = named.get(sha256);
+      if (task === undefined) continue;
+      throw new CliError(
+        EXIT.failed,
+        `task ${task} is in the backup, and its input ${sha256} is gone from the manager`,
+        "If the task was removed meanwhile, run the backup again: what is here is kept",
+      );
+    }
+    this.#out.note(`${count(gone.size, "input")} that no task uses, deleted meanwhile, not in the backup`);
   }
 
   /** Without what the tasks' own rows hold and will tell again. */
