@@ -13,6 +13,9 @@ type Method = (...args: unknown[]) => unknown;
 export class CountedCalls {
   /** R2, Durable Objects, and each statement of D1. */
   calls = 0;
+  /** Of these: calls of R2 and of Durable Objects; the others are statements of D1. */
+  r2Calls = 0;
+  objectCalls = 0;
   chain = 0;
   /** Calls that waited for their answer at the same time. */
   most = 0;
@@ -47,7 +50,12 @@ export class CountedCalls {
 
   #counting<T extends object>(binding: T, names: readonly string[]): T {
     return replacing(binding, (name, method) =>
-      names.includes(name) ? (...args) => this.#call(1, async () => await method(...args)) : method,
+      names.includes(name)
+        ? (...args) => {
+            this.r2Calls++;
+            return this.#call(1, async () => await method(...args));
+          }
+        : method,
     );
   }
 
@@ -70,12 +78,10 @@ export class CountedCalls {
     return replacing(namespace, (name, method) => {
       if (name !== "getByName") return method;
       return (...args) =>
-        replacing(
-          method(...args) as object,
-          (_, call) =>
-            (...values) =>
-              this.#call(1, async () => await call(...values)),
-        );
+        replacing(method(...args) as object, (_, call) => (...values) => {
+          this.objectCalls++;
+          return this.#call(1, async () => await call(...values));
+        });
     });
   }
 }
