@@ -121,13 +121,13 @@ export const MUTATIONS: readonly Mutation[] = [
   ]),
   mutation("check: ignore that a refresh failed", [
     STORED,
-    "if (!refreshed?.has(sha256)) index.sizes.delete(sha256);\n  return refreshed ? [] : index.toRefresh;",
-    "if (refreshed?.has(sha256) === false) index.sizes.delete(sha256);\n  return [];",
+    "else index.sizes.delete(sha256);\n  }\n  return refreshed ? [] : index.toRefresh;",
+    "else if (refreshed) index.sizes.delete(sha256);\n  }\n  return [];",
   ]),
   mutation("check: ignore that a refresh found a deletion", [
     STORED,
-    "if (!refreshed?.has(sha256)) index.sizes.delete(sha256);",
-    "if (!refreshed) index.sizes.delete(sha256);",
+    "else index.sizes.delete(sha256);",
+    "else if (!refreshed) index.sizes.delete(sha256);",
   ]),
   mutation("check: go on without the index while a sweep deletes", [
     STORED,
