@@ -180,7 +180,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
         <div class="task-strip">
           <Strip frames={frames} />
         </div>
-        <dl class="figures">
+        <dl class="figures changing">
           {figures.map(([label, value]) => (
             <div class="figure" key={label}>
               <dt>{label}</dt>
