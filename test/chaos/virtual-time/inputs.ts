@@ -150,9 +150,10 @@ export class InputsPhase {
     for (const id of this.tasks)
       if (rng.chance(0.1)) this.#at(rng.int(0, RUN_MS), async () => platform.reset(`task/${id}`));
     await world.sleep(RUN_MS);
-    platform.faults = NO_FAULTS;
-    platform.isFull = false;
+    this.#endFaults();
     await this.#quiet();
+    // A time of no answers may have ended since, and with it the other faults have begun again.
+    this.#endFaults();
     this.#audit("after a day");
   }
 
@@ -175,6 +176,11 @@ export class InputsPhase {
       this.#at(fromMs, async () => void (platform.isFull = true));
       this.#at(fromMs + rng.int(5_000, 100_000), async () => void (platform.isFull = false));
     }
+  }
+
+  #endFaults(): void {
+    this.#o.platform.faults = NO_FAULTS;
+    this.#o.platform.isFull = false;
   }
 
   #at(ms: number, what: () => Promise<void>): void {
