@@ -72,7 +72,7 @@ export async function recordNotes(
 ): Promise<boolean> {
   const marked = await recordMarked(FILES, queries, nowMs, keep);
   const { notes, complete } = await readUseNotes(FILES);
-  if (notes.length === 0) return marked;
+  if (notes.length === 0) return marked && complete;
   const refreshments = refreshmentsOfNoted(queries.db, notes, nowMs);
   if (!queries.has(refreshments.length + keep)) return false;
   if (refreshments.length > 0) await queries.db.batch(refreshments);

@@ -8,7 +8,9 @@ import { env as bindings } from "cloudflare:workers";
 import { afterAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { runDailyJobs } from "../../src/daily-jobs.ts";
 import { sweepAtNight, type SweepProgress } from "../../src/files/input-sweep.ts";
+import { recordNotes } from "../../src/files/fill-input-index.ts";
 import { sweepInputs } from "../../src/files/input-sweep.ts";
+import { QueryBudget } from "../../src/files/query-budget.ts";
 import { sizesOfInputs } from "../../src/files/stored-inputs.ts";
 import { putUseNote } from "../../src/files/use-notes.ts";
 import { sweepDependencies } from "../../src/http/unused-inputs.ts";
@@ -324,6 +326,15 @@ describe("a restore", () => {
     expect([answer.status, await answer.text()]).toEqual([204, ""]);
     expect([await count("history"), bites["d1-queries"]]).toEqual([6_500, 0]);
   });
+});
+
+test("P14: notes of uses that were listed and are gone do not hide those that were not listed", async () => {
+  const FILES = {
+    list: async ({ prefix }: { prefix: string }) =>
+      prefix === "used/" ? { objects: [{ key: "used/1" }], truncated: true } : { objects: [], truncated: false },
+    get: async () => null,
+  } as unknown as R2Bucket;
+  expect(await recordNotes({ FILES }, new QueryBudget(HISTORY, 10), START_MS)).toBe(false);
 });
 
 test("P14: a sweep finds the old piece list among more than fifty thousand that are in use", async () => {
