@@ -1,5 +1,6 @@
 /** The farm: figures of the day, tasks by priority, workers. */
 import { CopyBox, JoinMaker } from "../parts/controls.tsx";
+import { Figures, type Figure } from "../parts/figures.tsx";
 import { count, duration } from "../lib/format.ts";
 import { known, tasks, tasksLeftOut, today, workers } from "../lib/farm.ts";
 import { isAdmin, maySubmit } from "../lib/session.ts";
@@ -9,32 +10,32 @@ import { Tasks } from "./farm-tasks.tsx";
 import { Workers } from "./farm-workers.tsx";
 import "./farm.css";
 
-function Figures() {
+function FarmFigures() {
   const all = [...workers.value.values()];
   const online = all.filter((worker) => worker.connection === "online");
   const rendering = online.filter((worker) => worker.status === "rendering").length;
   const open = [...tasks.value.values()].filter(isOpen).length + tasksLeftOut.value;
   const day = today.value;
-  const figures = [
-    [text.farm.figures.workers, count(online.length), text.farm.of(all.length)],
-    [text.farm.figures.rendering, count(rendering), null],
-    [text.farm.figures.open, count(open), null],
-    [text.farm.figures.frames, count(day?.frames ?? 0), null],
-    [text.farm.figures.hours, duration(day?.seconds ?? 0), null],
-    [text.farm.figures.errors, count(day?.errors ?? 0), day && day.lost > 0 ? text.farm.lost(day.lost) : null],
-  ] as const;
-  return (
-    <dl class="figures">
-      {figures.map(([label, value, more]) => (
-        <div class="figure" key={label}>
-          <dt>{label}</dt>
-          <dd>
-            {value} {more !== null && <small>{more}</small>}
-          </dd>
-        </div>
-      ))}
-    </dl>
-  );
+  const t = text.farm.figures;
+  const figures: Figure[] = [
+    [
+      t.workers,
+      <>
+        {count(online.length)} <small>{text.farm.of(all.length)}</small>
+      </>,
+    ],
+    [t.rendering, count(rendering)],
+    [t.open, count(open)],
+    [t.frames, count(day?.frames ?? 0)],
+    [t.hours, duration(day?.seconds ?? 0)],
+    [
+      t.errors,
+      <>
+        {count(day?.errors ?? 0)} {day && day.lost > 0 && <small>{text.farm.lost(day.lost)}</small>}
+      </>,
+    ],
+  ];
+  return <Figures figures={figures} />;
 }
 
 /** The first steps, shown until there are a worker and a task. */
@@ -81,7 +82,7 @@ export function Farm() {
   return (
     <div class="stack">
       <h1 class="hidden-text">{text.farm.title}</h1>
-      <Figures />
+      <FarmFigures />
       {empty && <FirstSteps />}
       {tasks.value.size > 0 && <Tasks />}
       {workers.value.size > 0 && <Workers />}

@@ -9,6 +9,7 @@ import { managerNow } from "../lib/farm.ts";
 import { ago, bytes, count } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import { useList } from "../lib/use-list.ts";
+import { Figures, type Figure } from "../parts/figures.tsx";
 import { TaskStateMark } from "../parts/marks.tsx";
 import { Table, type TableColumn } from "../parts/table.tsx";
 import { text } from "../text.ts";
@@ -87,7 +88,7 @@ function Largest() {
 }
 
 function Totals({ storage: { outputs, inputs, inputs_problem, cost } }: { storage: Storage }) {
-  const figures: [string, preact.ComponentChildren][] = [
+  const figures: Figure[] = [
     [
       t.outputs,
       <>
@@ -112,14 +113,7 @@ function Totals({ storage: { outputs, inputs, inputs_problem, cost } }: { storag
   }
   return (
     <div class="stack close">
-      <dl class="figures storage-figures">
-        {figures.map(([label, value]) => (
-          <div class="figure" key={label}>
-            <dt>{label}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <Figures figures={figures} class="storage-figures" />
       {outputs.uncounted_tasks > 0 && <p class="note">{t.uncounted(outputs.uncounted_tasks)}</p>}
       {inputs_problem !== null && <p class="note">{inputs_problem}</p>}
       {inputs?.complete === false && <p class="note">{t.incomplete}</p>}

@@ -8,6 +8,7 @@ import { bytes, count, duration, percent } from "../lib/format.ts";
 import { go } from "../lib/router.ts";
 import { loadTaskTypes, makesVideo, taskTypes } from "../lib/task-types.ts";
 import { Confirm } from "../parts/controls.tsx";
+import { Figures, type Figure } from "../parts/figures.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { TaskStateMark } from "../parts/marks.tsx";
 import { attempt } from "../parts/messages.tsx";
@@ -146,7 +147,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
   const t = text.task;
   const rate = framesPerHour(task);
   const { frames } = task;
-  const figures: [string, preact.ComponentChildren][] = [
+  const figures: Figure[] = [
     [
       text.farm.progress,
       <>
@@ -166,6 +167,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
     ],
     [t.stored, typeof task.stored_bytes === "number" ? bytes(task.stored_bytes) : "–"],
   ];
+  if (full) figures.push([t.priority, mayChange ? <Priority task={task} /> : task.priority]);
   return (
     <>
       <div class="head">
@@ -180,20 +182,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
         <div class="task-strip">
           <Strip frames={frames} />
         </div>
-        <dl class="figures changing">
-          {figures.map(([label, value]) => (
-            <div class="figure" key={label}>
-              <dt>{label}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-          {full && (
-            <div class="figure">
-              <dt>{t.priority}</dt>
-              <dd>{mayChange ? <Priority task={task} /> : task.priority}</dd>
-            </div>
-          )}
-        </dl>
+        <Figures figures={figures} class="changing" />
         {task.waits_for?.length > 0 && (
           <p class="note">
             {t.dependsOn}{" "}

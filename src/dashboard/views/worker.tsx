@@ -13,6 +13,7 @@ import { isAdmin } from "../lib/session.ts";
 import { tagsOf } from "../lib/tags.ts";
 import { Confirm, Dialog } from "../parts/controls.tsx";
 import { TextField } from "../parts/fields.tsx";
+import { Figures, type Figure } from "../parts/figures.tsx";
 import { WorkerStateMark } from "../parts/marks.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
@@ -113,25 +114,16 @@ function Actions({ worker, reload }: { worker: WorkerInfo; reload: () => void })
   );
 }
 
-function Figures({ total }: { total: WorkerTotal | undefined }) {
+function Stats({ total }: { total: WorkerTotal | undefined }) {
   const t = text.worker;
-  const figures = [
+  const figures: Figure[] = [
     [t.frames, count(total?.frames ?? 0)],
     [t.rate, total?.frames_per_hour == null ? "–" : count(total.frames_per_hour)],
     [t.time, duration(total?.seconds ?? 0)],
     [t.errors, count(total?.errors ?? 0)],
     [t.lost, count(total?.lost ?? 0)],
-  ] as const;
-  return (
-    <dl class="figures" aria-label={t.stats}>
-      {figures.map(([label, value]) => (
-        <div class="figure" key={label}>
-          <dt>{label}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
-  );
+  ];
+  return <Figures figures={figures} label={t.stats} />;
 }
 
 function Machine({ worker }: { worker: WorkerInfo }) {
@@ -242,7 +234,7 @@ function WorkerSheet({ id }: { id: number }) {
           <Actions worker={{ ...worker, status: now.status, draining: now.draining }} reload={reload} />
         </div>
         <p class="quiet small worker-span">{t.stats}</p>
-        <Figures total={totals.value?.workers.find((total) => total.worker_id === id)} />
+        <Stats total={totals.value?.workers.find((total) => total.worker_id === id)} />
       </div>
       <div class="pair">
         <section class="sheet" aria-labelledby="events-title">
