@@ -4,6 +4,7 @@
  */
 import { mapConcurrent } from "./lib/concurrency.ts";
 import { messageOf } from "./lib/errors.ts";
+import { RandomSample } from "./lib/sample.ts";
 import type { FarmRetention } from "./protocol/retention.ts";
 import type { TaskSummary } from "./protocol/task.ts";
 import type { Env } from "./rpc/env.ts";
@@ -14,7 +15,8 @@ const ACTOR = { role: "admin", id: 0, name: "retention" } as const;
 /**
  * Tasks that one run asks to go; the others wait for the next day. More: on the free plan, where a run
  * may make 1,000 calls (https://developers.cloudflare.com/workers/platform/limits/#subrequests), the
- * other daily jobs would lack theirs.
+ * other daily jobs would lack theirs. If more have expired, chance says which: otherwise tasks that
+ * something uses would take the turn of the others, day after day.
  */
 export const MAX_TASKS = 300;
 /** Pages of the registry's index that one run reads: 500,000 tasks that have ended. */
@@ -39,18 +41,16 @@ export interface RetentionRun {
 /** One run. Rejects when the registry does not answer; what was deleted until then stays deleted. */
 export async function deleteExpired(env: Env): Promise<RetentionRun> {
   const run: RetentionRun = { deleted: [], bytes: 0, unknown: 0, kept: [], failed: [], gone: [], more: false };
+  const expired = new RandomSample<{ task: TaskSummary; farm: FarmRetention }>(MAX_TASKS);
   let after: number | null = 0;
-  let asked = 0;
-  for (let pages = 0; after !== null && pages < MAX_PAGES && asked < MAX_TASKS; pages++) {
+  for (let pages = 0; after !== null && pages < MAX_PAGES; pages++) {
     const from: number = after;
     const { tasks, next, farm } = await callRegistry(env, (registry) => registry.expiredTasks(from));
-    const now = tasks.slice(0, MAX_TASKS - asked);
-    await mapConcurrent(now, AT_ONCE, async (task) => await deleteOne(env, task, farm, run));
-    asked += now.length;
-    if (now.length < tasks.length) run.more = true;
+    for (const task of tasks) expired.offer({ task, farm });
     after = next;
   }
-  run.more ||= after !== null;
+  await mapConcurrent(expired.items, AT_ONCE, async ({ task, farm }) => await deleteOne(env, task, farm, run));
+  run.more = after !== null || expired.offered > expired.items.length;
   run.deleted.sort((a, b) => a - b);
   return run;
 }

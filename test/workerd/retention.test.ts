@@ -286,6 +286,24 @@ describe("P14: the daily job", () => {
     expect(run).toMatchObject({ deleted: [], more: true });
     expect(run.gone).toHaveLength(MAX_TASKS);
   });
+
+  test("expired tasks that stay do not take the turn of those behind them", async () => {
+    await setRule({ retention_days: 1 });
+    const id = await rendered();
+    const summary = (await listed(id))!;
+    const rule = await registry.retention();
+    // As many again as one run asks, all before the task itself: a run has it with a chance of a half.
+    const before = Array.from({ length: MAX_TASKS }, (_, i) => ({ ...summary, id: 900_000 + i }));
+    vi.spyOn(WorkerRegistry.prototype, "expiredTasks").mockImplementation(async (after) =>
+      after === 0
+        ? { tasks: before, next: 950_000, farm: rule }
+        : { tasks: before.map((task) => ({ ...task, id: task.id + 50_000 })), next: null, farm: rule },
+    );
+    const asked = (await deleteExpired(farm)).gone;
+    expect(asked).toHaveLength(MAX_TASKS);
+    expect(asked.some((gone) => gone < 950_000)).toBe(true);
+    expect(asked.some((gone) => gone >= 950_000)).toBe(true);
+  });
 });
 
 /** The farm's bindings, where one call of an object is answered with an error: before it, or after it. */
