@@ -63,18 +63,23 @@ function serve(definition: readonly BackupRow[], lists: readonly string[] = []):
     manager.on("GET", new RegExp(`^/assets/${sha256(content)}$`), () => ({ status: 200, bytes: Buffer.from(content) }));
 }
 
-/** Answers with the folder. */
-async function backup(): Promise<string> {
+const said: string[] = [];
+
+/** Answers with the folder. What it says is in `said`. */
+async function backup(json = true): Promise<string> {
   const dir = path.join(testFolder("backup"), "saved");
-  vi.spyOn(process.stdout, "write").mockReturnValue(true);
-  vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  said.length = 0;
+  const hear = (text: unknown): boolean => said.push(String(text)) > 0;
+  vi.spyOn(process.stdout, "write").mockImplementation(hear);
+  vi.spyOn(process.stderr, "write").mockImplementation(hear);
   const program = new Command("tablao")
     .option("--manager <url>")
     .option("--token <token>")
     .option("--json")
     .exitOverride();
   addBackup(program);
-  await program.parseAsync(["--manager", manager.url, "--token", "s", "--json", "backup", dir], { from: "user" });
+  const flags = json ? ["--json"] : [];
+  await program.parseAsync(["--manager", manager.url, "--token", "s", ...flags, "backup", dir], { from: "user" });
   return dir;
 }
 
@@ -127,4 +132,14 @@ describe("P14: an input that is gone when it is fetched", () => {
     expect(rows).toContain(sha256(list));
     expect(rows).not.toContain(sha256(GONE));
   });
+});
+
+test("P14: an input that a task names and the manager does not list is named, and the backup is made", async () => {
+  const never = sha256("deleted before the inputs were listed");
+  serve([definition({ assets: [input(KEPT), { path: "b.png", sha256: never, size: 3 }] })]);
+  const dir = await backup();
+  expect(JSON.parse(readFileSync(path.join(dir, "backup.json"), "utf8"))).toMatchObject({ tasks: [7], files: 1 });
+  expect(JSON.parse(said.join(""))).toMatchObject({ lacking_inputs: [never] });
+  await backup(false);
+  expect(said.join("")).toContain(`task 7 names the input ${never}, which the manager does not have`);
 });

@@ -67,6 +67,8 @@ class Backup {
   readonly #historyThrough = new Map<number, number>();
   /** By the SHA-256 of an input: a task of the backup that names it. */
   readonly #named = new Map<string, number>();
+  /** Inputs that tasks of the backup name, and that the manager did not list. */
+  readonly #lacking: string[] = [];
   #received = 0;
 
   constructor(client: ManagerClient, folder: BackupFolder, out: Output) {
@@ -110,7 +112,7 @@ class Backup {
       bytes: [...this.#have.values()].reduce((sum, size) => sum + size, 0),
     } as const;
     this.#folder.finish(manifest);
-    if (this.#out.json) return this.#out.value({ dir: this.#folder.path, ...manifest });
+    if (this.#out.json) return this.#out.value({ dir: this.#folder.path, ...manifest, lacking_inputs: this.#lacking });
     this.#out.line(
       `${this.#folder.path}: ${count(kept.length, "task")} and ${count(manifest.files, "file")} (${bytes(manifest.bytes)}) saved; ${bytes(this.#received)} fetched`,
     );
@@ -219,15 +221,19 @@ class Backup {
       }
     });
     const kept = assets.filter(({ sha256 }) => !gone.has(sha256));
-    if (gone.size > 0) await this.#checkUnused(gone, kept);
+    const named = await this.#namedWithPieces(kept);
+    if (gone.size > 0) this.#checkUnused(gone, named);
+    const listed = new Set(assets.map(({ sha256 }) => sha256));
+    for (const [sha256, task] of named)
+      if (!listed.has(sha256)) {
+        this.#lacking.push(sha256);
+        this.#out.note(`task ${task} names the input ${sha256}, which the manager does not have: nor has the backup`);
+      }
     await this.#folder.write("assets", [kept.map((asset): BackupRow => ["assets", asset])]);
   }
 
-  /**
-   * The farm deletes inputs that no task names, also after they were listed: the backup goes on without
-   * them. Throws when a task in the backup needs one, by its name or as a piece of a file.
-   */
-  async #checkUnused(gone: ReadonlySet<string>, kept: readonly BackupAsset[]): Promise<void> {
+  /** By the SHA-256 of an input that a task of the backup needs, by its name or as a piece of a file: the task. */
+  async #namedWithPieces(kept: readonly BackupAsset[]): Promise<Map<string, number>> {
     const named = new Map(this.#named);
     for (const { sha256, whole } of kept) {
       const task = named.get(sha256);
@@ -235,6 +241,14 @@ class Backup {
       const pieces = readPieceList(await readFile(this.#folder.file({ sha256 }), "latin1"));
       if (pieces.ok) for (const piece of pieces.value) named.set(piece.sha256, task);
     }
+    return named;
+  }
+
+  /**
+   * The farm deletes inputs that no task names, also after they were listed: the backup goes on without
+   * them. Throws when a task in the backup needs one.
+   */
+  #checkUnused(gone: ReadonlySet<string>, named: ReadonlyMap<string, number>): void {
     for (const sha256 of gone) {
       const task = named.get(sha256);
       if (task === undefined) continue;
