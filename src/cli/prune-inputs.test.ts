@@ -29,7 +29,10 @@ beforeEach(async () => void (manager = await FakeManager.start()));
 afterEach(async () => await manager.stop());
 
 /** Run the command against these answers; the last one is repeated. */
-async function prune(answers: Partial<UnusedInputs>[], order: { days?: number; dryRun?: boolean } = {}) {
+async function prune(
+  answers: Partial<UnusedInputs>[],
+  order: { days?: number; dryRun?: boolean; confirms?: (question: string) => Promise<boolean> } = {},
+) {
   let at = 0;
   manager.on("POST", /^\/storage\/unused-inputs$/, () => ({
     status: 200,
@@ -47,8 +50,9 @@ async function prune(answers: Partial<UnusedInputs>[], order: { days?: number; d
   const waits: number[] = [];
   const sleep = async (ms: number): Promise<void> => void waits.push(ms);
   const context: CommandContext = { client, out };
-  await pruneInputs(context, { days: order.days, dryRun: order.dryRun === true }, sleep);
-  return { lines, waits, bodies: manager.to(/unused/).map(({ json }) => json) };
+  const { days, dryRun = false, confirms } = order;
+  await pruneInputs(context, { days, dryRun, confirms }, sleep);
+  return { lines, waits, notes: out.note.mock.calls.flat(), bodies: manager.to(/unused/).map(({ json }) => json) };
 }
 
 describe("tablao prune --inputs", () => {
@@ -70,6 +74,25 @@ describe("tablao prune --inputs", () => {
     expect(bodies).toEqual([{ dry_run: true, days: 7 }]);
   });
 
+  test.each([
+    [false, [], [{ dry_run: true }]],
+    [true, ["deleted 2 inputs (5 B), unused for 30 days or longer"], [{ dry_run: true }, {}]],
+  ])("says what would go and asks, and deletes only what was agreed to: %s", async (agreed, expected, calls) => {
+    const asked: string[] = [];
+    const confirms = async (question: string): Promise<boolean> => asked.push(question) > 0 && agreed;
+    const unused = { inputs: 2, bytes: 5 };
+    const answers = [{ unused, phase: "delete" as const }, { deleted: unused }];
+    const { lines, notes, bodies } = await prune(answers, { confirms });
+    expect(asked).toEqual(["Delete 2 inputs (5 B), unused for 30 days or longer? [y/N] "]);
+    expect([lines, notes, bodies]).toEqual([expected, agreed ? [] : ["nothing was deleted"], calls]);
+  });
+
+  test("asks nothing where there is nothing to delete", async () => {
+    const confirms = (): Promise<boolean> => Promise.reject(new Error("it asked"));
+    const { notes, bodies } = await prune([{}], { confirms });
+    expect([notes, bodies]).toEqual([["no input is unused for 30 days or longer"], [{ dry_run: true }]]);
+  });
+
   test("does not call an earlier run's deletions its own", async () => {
     const { lines } = await prune([{ run_deleted: { inputs: 3, bytes: 2048 } }]);
     expect(lines).toEqual(["no input is unused for 30 days or longer"]);
@@ -85,12 +108,15 @@ describe("tablao prune --inputs", () => {
 
   test.each([
     [["prune"], "--inputs"],
+    [["prune", "--inputs"], "prune asks before it deletes, and this is no terminal"],
     [["prune", "--inputs", "--days", "6"], "from 7 to 36500"],
   ])("P10: %j is refused by the name of what is wrong", async (args, what) => {
     const program = new Command("tablao").option("--manager <url>").option("--token <token>").exitOverride();
     addPrune(program.configureOutput({ writeErr: () => undefined }));
     for (const command of program.commands) command.exitOverride().configureOutput({ writeErr: () => undefined });
-    await expect(program.parseAsync(["--manager", manager.url, ...args], { from: "user" })).rejects.toThrow(what);
+    await expect(
+      program.parseAsync(["--manager", manager.url, "--token", "s", ...args], { from: "user" }),
+    ).rejects.toThrow(what);
     expect(manager.calls).toEqual([]);
   });
 });

@@ -43,6 +43,6 @@ it("what the command line says of a task's retention", () => {
   ]);
   expect(lines({ retention_days: "forever", retention_after_download_days: 1, downloaded_ms: 0 })).toEqual([
     "downloaded: 1970-01-01 00:00:00 UTC",
-    "retention: forever after its end, 1 day after the download",
+    "retention: not deleted for its age, deleted 1 day after the download",
   ]);
 });

@@ -17,9 +17,9 @@ test("P14: a task that a rule may still delete is never called kept for ever", (
 });
 
 test("own rules and the instant are said", () => {
-  expect(said({ status: "paused", retention_days: 1 })).toBe("retention 1 day after its end");
+  expect(said({ status: "paused", retention_days: 1 })).toBe("retention deleted 1 day after its end");
   expect(said({ status: "failed", retention_days: "forever", expires_ms: null })).toBe(
-    "retention forever after its end; no rule deletes it at present",
+    "retention not deleted for its age; no rule deletes it at present",
   );
   expect(said({ status: "canceled", expires_ms: 86_400_000, expires_by: "farm" })).toBe(
     "deleted after 1970-01-02 00:00:00 UTC, by the farm's rule",

@@ -10,8 +10,8 @@ export function retentionLines(task: Task): [key: string, text: string][] {
   const { downloaded_ms: downloaded, expires_ms: expires, expires_by: by } = task;
   if (downloaded != null) lines.push(["downloaded", `${instant(downloaded)} UTC`]);
   const own = [
-    ownText(task.retention_days, "its end"),
-    ownText(task.retention_after_download_days, "the download"),
+    ownText(task.retention_days, "its age", "its end"),
+    ownText(task.retention_after_download_days, "the download", "the download"),
   ].filter((text) => text !== null);
   if (own.length > 0) lines.push(["retention", own.join(", ")]);
   if (expires != null)
@@ -26,7 +26,7 @@ export function retentionText(task: Task): string {
   return told.join("; ") || "no rule of its own; the farm's rules count when it has ended";
 }
 
-function ownText(days: RetentionDays | null | undefined, after: string): string | null {
+function ownText(days: RetentionDays | null | undefined, reason: string, after: string): string | null {
   if (days == null) return null;
-  return days === FOREVER ? `forever after ${after}` : `${count(days, "day")} after ${after}`;
+  return days === FOREVER ? `not deleted for ${reason}` : `deleted ${count(days, "day")} after ${after}`;
 }

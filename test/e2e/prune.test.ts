@@ -139,7 +139,7 @@ test("P14: the farm's rule and a task's own are set, shown and refused by the co
   const id = await rendered("--retention-days", "40");
   expect((await tablao(manager, "settings", "set", "retention_days", "30")).code).toBe(0);
   const own = await tablao(manager, "task", String(id));
-  expect(own.stdout).toMatch(/retention +40 days after its end/);
+  expect(own.stdout).toMatch(/retention +deleted 40 days after its end/);
   expect(own.stdout).toMatch(/deleted +after 20\d\d-\S+ \S+ UTC, by its own rule/);
   const farm = await tablao(manager, "retention", String(id), "--days", "farm");
   expect(farm.stdout).toMatch(
@@ -149,7 +149,7 @@ test("P14: the farm's rule and a task's own are set, shown and refused by the co
   const { ended_ms: ended } = await show(id);
   expect(listed.find((task) => task.id === id)).toMatchObject({ expires_ms: ended! + 30 * 86_400_000 });
   const kept = await tablao(manager, "retention", String(id), "--days", "forever");
-  expect(kept.stdout).toContain(`task ${id}: retention forever after its end`);
+  expect(kept.stdout).toContain(`task ${id}: retention not deleted for its age`);
   expect((await show(id)).expires_ms).toBeNull();
 
   const refused = await tablao(manager, "settings", "set", "retention_days", "0");

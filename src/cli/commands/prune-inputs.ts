@@ -12,6 +12,8 @@ export interface PruneInputs {
   /** Undefined: the farm's setting. */
   days: number | undefined;
   dryRun: boolean;
+  /** Called with what would be deleted, before anything is; undefined: nobody is asked. */
+  confirms: ((question: string) => Promise<boolean>) | undefined;
 }
 
 type Sum = UnusedInputs["unused"];
@@ -19,10 +21,35 @@ type Sum = UnusedInputs["unused"];
 /** Do it, and say what was deleted, or what would be. Throws when the manager holds it back. */
 export async function pruneInputs(
   { client, out }: CommandContext,
-  { days, dryRun }: PruneInputs,
+  { days, dryRun, confirms }: PruneInputs,
   sleep: (ms: number) => Promise<void> = (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
 ): Promise<void> {
-  const json = { ...(dryRun && { dry_run: true }), ...(days !== undefined && { days }) };
+  const run = async (json: object) => await runToEnd({ client, out }, json, sleep);
+  const order = days !== undefined ? { days } : {};
+  const wouldDelete = dryRun || confirms ? await run({ ...order, dry_run: true }) : null;
+  const rule = (days: number | null): string => `unused for ${count(days ?? 0, "day")} or longer`;
+  if (wouldDelete && (dryRun || wouldDelete.unused.inputs === 0)) {
+    if (out.json) return out.value(wouldDelete);
+    const { unused, days } = wouldDelete;
+    if (!dryRun) return out.note(`no input is ${rule(days)}`);
+    return out.line(`would delete ${sumOf(unused)}, ${rule(days)}; nothing was deleted`);
+  }
+  if (wouldDelete && confirms) {
+    const question = `Delete ${sumOf(wouldDelete.unused)}, ${rule(wouldDelete.days)}? [y/N] `;
+    if (!(await confirms(question))) return out.note("nothing was deleted");
+  }
+  const answer = await run(order);
+  if (out.json) return out.value(answer);
+  if (answer.deleted.inputs > 0) out.line(`deleted ${sumOf(answer.deleted)}, ${rule(answer.days)}`);
+  else out.line(`no input is ${rule(answer.days)}`);
+}
+
+/** Have the manager go on until it is done. The last answer, with the sum of what was deleted. */
+async function runToEnd(
+  { client, out }: CommandContext,
+  json: object,
+  sleep: (ms: number) => Promise<void>,
+): Promise<UnusedInputs> {
   let answer: UnusedInputs;
   let told = "";
   const deleted: Sum = { inputs: 0, bytes: 0 };
@@ -37,11 +64,7 @@ export async function pruneInputs(
     told = line;
     if (answer.wait_ms > 0) await sleep(answer.wait_ms);
   }
-  if (out.json) return out.value({ ...answer, deleted });
-  const rule = `unused for ${count(answer.days ?? 0, "day")} or longer`;
-  if (dryRun) out.line(`would delete ${sumOf(answer.unused)}, ${rule}; nothing was deleted`);
-  else if (deleted.inputs > 0) out.line(`deleted ${sumOf(deleted)}, ${rule}`);
-  else out.line(`no input is ${rule}`);
+  return { ...answer, deleted };
 }
 
 /** What the manager is about, for people who wait. */

@@ -74,7 +74,9 @@ export function addPrune(program: Command): void {
           "--inputs goes with --days, --dry-run and --yes only",
           "Prune tasks by themselves.",
         );
-      await pruneInputs(contextOf(command), { days: flags.days, dryRun: flags.dryRun === true });
+      const context = contextOf(command);
+      const confirms = asksFirst(context.out, flags) ? confirmed : undefined;
+      await pruneInputs(context, { days: flags.days, dryRun: flags.dryRun === true, confirms });
     });
 }
 
@@ -82,8 +84,19 @@ function choosesTasks({ olderThan, downloaded, owner, status }: PruneFlags): boo
   return olderThan !== undefined || downloaded === true || owner !== undefined || status !== undefined;
 }
 
+/** Whether to ask before anything is deleted. Throws `CliError` where nobody can answer. */
+function asksFirst(out: Output, { dryRun, yes }: PruneFlags): boolean {
+  if (dryRun || yes) return false;
+  if (!out.json && process.stdin.isTTY && process.stderr.isTTY) return true;
+  throw new CliError(
+    EXIT.usage,
+    "prune asks before it deletes, and this is no terminal",
+    "Look with --dry-run, then delete with --yes.",
+  );
+}
+
 async function prune(command: Command, flags: PruneFlags): Promise<void> {
-  const { olderThan, downloaded, owner, status, dryRun = false, yes = false } = flags;
+  const { olderThan, downloaded, owner, status, dryRun = false } = flags;
   if (flags.days !== undefined)
     throw new CliError(EXIT.usage, "--days goes with --inputs", "Of tasks: --older-than 60d");
   if (!choosesTasks(flags))
@@ -93,13 +106,7 @@ async function prune(command: Command, flags: PruneFlags): Promise<void> {
       "For example: npx tablao prune --older-than 60d --dry-run",
     );
   const { client, out } = contextOf(command);
-  const asks = !dryRun && !yes;
-  if (asks && (out.json || !process.stdin.isTTY || !process.stderr.isTTY))
-    throw new CliError(
-      EXIT.usage,
-      "prune asks before it deletes, and this is no terminal",
-      "Look with --dry-run, then delete with --yes.",
-    );
+  const asks = asksFirst(out, flags);
   const choice = { olderThan, downloaded };
   const listed = await endedTasks(client, await ownerFor(client, owner), status);
   const tasks = chosen(listed, choice, Date.now());
