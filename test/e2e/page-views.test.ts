@@ -297,6 +297,23 @@ browserTest(
   },
 );
 
+browserTest("on a phone, the chosen tab of Manage is in view, however the page was opened", async () => {
+  const visitor = await newVisitor({ viewport: PHONE });
+  const { page } = visitor;
+  await signIn(visitor, manager);
+  for (const name of ["Storage", "Workers"]) {
+    await page.goto(`${manager.url}/app/manage?view=${name.toLowerCase()}`);
+    const tab = page.getByRole("tab", { name, selected: true });
+    await tab.waitFor();
+    const isInView = async (): Promise<boolean> => {
+      const box = (await tab.boundingBox())!;
+      return box.x >= 0 && box.x + box.width <= PHONE.width;
+    };
+    await until(isInView, { what: `the tab ${name} in view` });
+  }
+  await visitor.close();
+});
+
 browserTest("no dialog violates a rule of axe-core, in light and in dark colours", async () => {
   const { page } = admin;
   const dialog = page.getByRole("dialog");

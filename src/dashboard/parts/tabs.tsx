@@ -3,6 +3,7 @@
  * only.
  */
 import type { Signal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 
 interface TabsProps<T extends string> {
   label: string;
@@ -11,6 +12,15 @@ interface TabsProps<T extends string> {
 }
 
 export function Tabs<T extends string>({ label, tabs, chosen }: TabsProps<T>) {
+  const list = useRef<HTMLDivElement>(null);
+  // On a phone not all tabs have room. The list alone is scrolled: `scrollIntoView` moves the page, too.
+  useEffect(() => {
+    const tab = list.current?.querySelector<HTMLElement>('[aria-selected="true"]');
+    if (!list.current || !tab) return;
+    const [box, own] = [list.current.getBoundingClientRect(), tab.getBoundingClientRect()];
+    if (own.left < box.left) list.current.scrollLeft -= box.left - own.left;
+    else if (own.right > box.right) list.current.scrollLeft += own.right - box.right;
+  }, [chosen.value]);
   const onKeyDown = (event: KeyboardEvent & { currentTarget: HTMLElement }): void => {
     const at = tabs.findIndex(([name]) => name === chosen.value);
     const steps: Record<string, number> = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: tabs.length - 1 };
@@ -22,7 +32,7 @@ export function Tabs<T extends string>({ label, tabs, chosen }: TabsProps<T>) {
     event.currentTarget.querySelector<HTMLElement>(`#tab-${name}`)?.focus();
   };
   return (
-    <div class="tabs" role="tablist" aria-label={label} onKeyDown={onKeyDown}>
+    <div ref={list} class="tabs" role="tablist" aria-label={label} onKeyDown={onKeyDown}>
       {tabs.map(([name, words]) => (
         <button
           type="button"
