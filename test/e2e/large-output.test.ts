@@ -1,6 +1,6 @@
 /**
- * Outputs of more than 64 MiB whose worker names a wrong SHA-256, the same for two files: what counts
- * is the list of the parts, in a download, a backup and a restore.
+ * Outputs of more than 64 MiB: an agent's, and two whose worker names a wrong SHA-256, the same for
+ * both. What counts is the list of the parts, in a download, a backup and a restore.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ import { receiptSchema } from "../../src/protocol/file.ts";
 import { claimedSchema, settledSchema } from "../../src/protocol/lease.ts";
 import { piecesOfParts, pieceListText } from "../../src/protocol/piece-list.ts";
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
-import { endFarm, startManager, submit, tablao, type Manager } from "../support/farm.ts";
+import { endFarm, startAgent, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
 import { filesOf } from "../support/history.ts";
 
@@ -71,4 +71,30 @@ test("P3, P11: two outputs of 67 MB with one wrong SHA-256 are downloaded, saved
   const second = await startManager({ token: first.token });
   expect(await tablao(second, "restore", saved)).toMatchObject({ code: 0 });
   await expectRight(second, path.join(folder, "after"));
+});
+
+test("P11: an agent sends an output of 70 MB in parts; it is named by their list, and downloaded as it was made", async () => {
+  const manager = await startManager();
+  await startAgent(manager, { name: "maker", args: ["--allow-exec"] });
+  const script =
+    "const made = require('crypto').randomBytes(70e6);" +
+    "require('fs').writeFileSync(process.argv[1], made);" +
+    "console.log('made ' + require('crypto').createHash('sha256').update(made).digest('hex'));";
+  const args = ["-e", script, "{out:noise_0001.bin}"];
+  const settings = { program: process.execPath, args, outputs: "noise_####.bin" };
+  const id = await submit(manager, "--type", "exec", "--settings", JSON.stringify(settings));
+  expect(await untilStatus(manager, id, ["completed", "failed"])).toMatchObject({ status: "completed" });
+
+  const [, made] = /made ([0-9a-f]{64})/.exec((await tablao(manager, "logs", String(id))).stdout)!;
+  const folder = path.join(testFolder("noise"), "to");
+  expect(await tablao(manager, "download", String(id), folder)).toMatchObject({ code: 0 });
+  const bytes = readFileSync(path.join(folder, "noise_0001.bin"));
+  expect(sha256(bytes)).toBe(made);
+  const parts = [0, 1, 2].map((i) => bytes.subarray(i * PART, (i + 1) * PART));
+  const [file] = await filesOf(manager, id);
+  expect(file).toMatchObject({
+    sha256: made,
+    size: 70e6,
+    pieces: sha256(pieceListText(piecesOfParts(bytes.length, parts.map(sha256)))),
+  });
 });
