@@ -53,6 +53,19 @@ describe("access tokens", () => {
 });
 
 describe("retries", () => {
+  test("a first answer that took longer than the time of the retries is tried once more, and no other", async () => {
+    const late = async () => {
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      return problem(503, "overloaded");
+    };
+    manager.on("GET", /^\/thing$/, late);
+    const started = new ManagerClient({ url: manager.url, secret: SECRET });
+    await errorOf(started.call(thing, "GET", "/thing", { retryForMs: 500 }));
+    expect(manager.to(/^\/thing$/)).toHaveLength(2);
+    await errorOf(started.call(thing, "GET", "/thing", { retryForMs: 0 }));
+    expect(manager.to(/^\/thing$/)).toHaveLength(3);
+  });
+
   test("a call that broke off, or met a busy manager, is repeated with the same body", async () => {
     let tries = 0;
     manager.on("POST", /^\/thing$/, () => {

@@ -4,7 +4,8 @@
  * - The long-lived secret is traded for a short-lived access token when that is first needed. The
  *   token is kept in memory only. Nothing here puts a token into an error or a log line.
  * - Failures that may pass (no answer of the manager, 429, 5xx) are tried again with full jitter
- *   until `retryForMs` is over. That is safe: every call of the protocol is idempotent.
+ *   until `retryForMs` is over, and once more where the first answer took that long. That is safe:
+ *   every call of the protocol is idempotent.
  * - An answer that is not the manager's counts as none (`ForeignAnswer`), whatever its status is.
  */
 import { setTimeout as delay } from "node:timers/promises";
@@ -199,7 +200,8 @@ export class ManagerClient {
   }
 
   async #untilAnswered<T>(call: object, options: CallOptions, attempt: () => Promise<T>): Promise<T> {
-    const untilMs = performance.now() + (options.retryForMs ?? this.#options.retryForMs ?? RETRY_FOR_MS);
+    const forMs = options.retryForMs ?? this.#options.retryForMs ?? RETRY_FOR_MS;
+    const untilMs = performance.now() + forMs;
     for (let tries = 1; ; tries++) {
       options.signal?.throwIfAborted();
       try {
@@ -208,7 +210,9 @@ export class ManagerClient {
         options.signal?.throwIfAborted();
         if (!(error instanceof ManagerError) || !error.transient) throw error;
         const waitMs = Math.max(backoffMs(tries, RETRY), error.retryAfterMs ?? 0);
-        if (performance.now() + waitMs >= untilMs) throw error;
+        // A first answer that took longer than the time itself is no reason to give up: somebody is there.
+        const triesOnceMore = tries === 1 && error.status !== 0 && waitMs < forMs;
+        if (!triesOnceMore && performance.now() + waitMs >= untilMs) throw error;
         this.outage?.failed(call, error);
         options.onRetry?.(error);
         await delay(waitMs, undefined, { signal: options.signal });
