@@ -39,6 +39,7 @@ const none: BlenderOverrides = {
   resolution_percentage: null,
   denoise: null,
   allow_missing_files: false,
+  scripts: false,
   below_zero: false,
 };
 
@@ -140,7 +141,7 @@ describe("the script", () => {
       scene: "S",
     };
     const script = argsOf({ ...BASE, ...settings, allow_missing_files: true })[6] as string;
-    expect(valuesIn(script)).toEqual({ ...settings, allow_missing_files: true, below_zero: false });
+    expect(valuesIn(script)).toEqual({ ...settings, allow_missing_files: true, scripts: false, below_zero: false });
     expect(valuesIn(argsOf(BASE)[6] as string)).toEqual(none);
   });
 });

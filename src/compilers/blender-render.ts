@@ -76,6 +76,7 @@ export const blenderRender: Compiler<BlenderSettings> = {
       resolution_percentage: s.resolution_percentage ?? null,
       denoise: s.denoise ?? null,
       allow_missing_files: s.allow_missing_files,
+      scripts: s.autoexec,
       below_zero: frames.some((frame) => frame < 0),
     });
     // Blender acts on its arguments in order: the script must follow the file, and the output

@@ -16,6 +16,8 @@ export interface BlenderOverrides {
   resolution_percentage: number | null;
   denoise: boolean | null;
   allow_missing_files: boolean;
+  /** Whether scripts in the file may run. */
+  scripts: boolean;
   /** The lease has frames below 0: see `frameArgument`. */
   below_zero: boolean;
 }
@@ -146,22 +148,101 @@ def reach_below_zero(scene):
         scene.frame_start, scene.frame_end = kept
     bpy.app.handlers.render_init.append(restore)
 
-def mute_file_outputs():
+def trees_of(scene):
+    trees = [getattr(scene, name, None) for name in ("node_tree", "compositing_node_group")]
+    return [tree for tree in trees if tree is not None]
+
+def remove_file_outputs():
     # File Output nodes write wherever the scene says, also outside the lease's folder, and do so
-    # even where scripts are not allowed.
-    trees = [getattr(scene, name, None) for scene in bpy.data.scenes for name in ("node_tree", "compositing_node_group")]
+    # even where scripts are not allowed. A node that is only muted comes back: an F-curve or a simple
+    # driver may set its property in each frame.
+    trees = [tree for scene in bpy.data.scenes for tree in trees_of(scene)] + list(bpy.data.node_groups)
     found = 0
-    for tree in [tree for tree in trees if tree is not None] + list(bpy.data.node_groups):
-        for node in tree.nodes:
-            if node.type == "OUTPUT_FILE" and not node.mute:
-                node.mute = True
-                found += 1
+    for tree in trees:
+        for node in [node for node in tree.nodes if node.type == "OUTPUT_FILE"]:
+            tree.nodes.remove(node)
+            found += 1
     if found:
-        print("%d File Output nodes are switched off: a task's result is the frame itself" % found)
+        print("%d File Output nodes are left out: a task's result is the frame itself" % found)
+
+def rendered_scenes(scene):
+    # The scene, and those that its compositor and its sequencer take pictures of.
+    found = []
+    def add(one):
+        if one is None or one in found:
+            return
+        found.append(one)
+        groups = []
+        def look(tree):
+            for node in tree.nodes:
+                if node.type == "R_LAYERS":
+                    add(node.scene)
+                group = getattr(node, "node_tree", None)
+                if group is not None and group not in groups:
+                    groups.append(group)
+                    look(group)
+        for tree in trees_of(one):
+            look(tree)
+        editor = one.sequence_editor
+        strips = getattr(editor, "strips_all", None) or getattr(editor, "sequences_all", None) or []
+        for strip in strips:
+            if strip.type == "SCENE":
+                add(strip.scene)
+    add(scene)
+    return found
+
+def is_used(thing):
+    return thing.users - (1 if thing.use_fake_user else 0) > 0
+
+def refuse_script(who, name):
+    stop('%s needs the script "%s" of the file, and scripts are off: submit it with --autoexec' % (who, name))
+
+def freestyle_scripts(scene, layer):
+    settings = layer.freestyle_settings
+    # Both switches can be animated.
+    is_on = layer.use_freestyle and settings.mode == "SCRIPT" or scene.animation_data is not None
+    if not (scene.render.use_freestyle and layer.use and is_on):
+        return []
+    return [module.script for module in settings.modules if module.use and module.script]
+
+def shader_trees():
+    for kind, collection in [("material", "materials"), ("world", "worlds"), ("light", "lights")]:
+        for thing in getattr(bpy.data, collection):
+            if thing.node_tree is not None:
+                yield '%s "%s"' % (kind, thing.name), is_used(thing), thing.node_tree
+    for group in bpy.data.node_groups:
+        yield 'node group "%s"' % group.name, is_used(group), group
+
+def keep_scripts_off(scene):
+    # Blender's switch for scripts does not hold for Freestyle, which runs text blocks during the render
+    # (Blender's manual, "Scripting & Security"), and is not meant for OSL. A scene whose picture needs
+    # one is refused: rendered without it, it would be wrong. Otherwise all text blocks go, because what is off
+    # now may be switched on by an F-curve.
+    scenes = rendered_scenes(scene)
+    for one in scenes:
+        for layer in one.view_layers:
+            scripts = freestyle_scripts(one, layer)
+            if scripts:
+                refuse_script('Freestyle of view layer "%s"' % layer.name, scripts[0].name)
+    osl = any(getattr(getattr(one, "cycles", None), "shading_system", False) for one in scenes)
+    for who, used, tree in shader_trees():
+        for node in [node for node in tree.nodes if node.type == "SCRIPT"]:
+            name = node.script.name if node.script else os.path.basename(node.filepath.replace("\\", "/"))
+            if osl and used and (name or node.bytecode):
+                refuse_script(who, name or node.name)
+            # Without OSL, Cycles renders as if the node were not there.
+            tree.nodes.remove(node)
+    for one in bpy.data.scenes:
+        for layer in one.view_layers:
+            layer.freestyle_settings.mode = "EDITOR"
+    for text in reversed(list(bpy.data.texts)):
+        bpy.data.texts.remove(text)
 
 def prepare():
-    mute_file_outputs()
+    remove_file_outputs()
     scene = named(bpy.data.scenes, wanted["scene"], "scene") if wanted["scene"] else bpy.context.scene
+    if not wanted["scripts"]:
+        keep_scripts_off(scene)
     if not wanted["allow_missing_files"]:
         missing = list(missing_files())
         for text in missing[:20]:

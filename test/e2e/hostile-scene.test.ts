@@ -37,6 +37,18 @@ driver = bpy.data.objects["Cube"].driver_add("location", 0).driver
 driver.expression = "(__import__('os').close(__import__('os').open('{folder}/driver-MARK', 65)) or 1) and 1"
 `;
 
+/** Freestyle draws the lines by a script of the file; when that runs, it leaves this mark. */
+const freestyle = (mark: string): string => `
+text = bpy.data.texts.new("run.py")
+text.from_string("open('{folder}/ran-${mark}', 'w').close()")
+scene.render.use_freestyle = True
+layer = scene.view_layers[0]
+layer.use_freestyle = True
+layer.freestyle_settings.mode = "SCRIPT"
+layer.freestyle_settings.modules.new().script = text
+`;
+const hasRun = (mark: string): boolean => existsSync(path.join(folder, `ran-${mark}`));
+
 describe("P9: a scene", () => {
   for (const autoexec of [false, true]) {
     blenderTest(`runs its text blocks and drivers only when scripts are on: ${autoexec}`, () => {
@@ -48,30 +60,137 @@ describe("P9: a scene", () => {
     });
   }
 
-  blenderTest("writes no file beside its frames: File Output nodes are switched off, also those in groups", () => {
+  describe("that draws its lines by a script", () => {
+    blenderTest("is refused by the name of the script while scripts are off, and runs it when they are on", () => {
+      const off = render("freestyle-off", freestyle("off"));
+      expect(off).toMatchObject({ status: 12, files: [] });
+      expect(off.reason).toBe(
+        'Freestyle of view layer "ViewLayer" needs the script "run.py" of the file, and scripts are off: submit it with --autoexec',
+      );
+      expect(hasRun("off")).toBe(false);
+      const on = render("freestyle-on", freestyle("on"), { autoexec: true });
+      expect(on).toMatchObject({ status: 0, files: on.names });
+      expect(hasRun("on")).toBe(true);
+    });
+
+    blenderTest("is refused, too, when it is another scene that is rendered for it", () => {
+      const within = `
+${freestyle("within")}
+other = scene
+scene = bpy.context.window.scene = bpy.data.scenes.new("Main")
+scene.render.engine = "BLENDER_WORKBENCH"
+scene.sequence_editor_create().sequences.new_scene("strip", other, 1, 1)
+`;
+      const { status, reason } = render("freestyle-within", within);
+      expect(status).toBe(12);
+      expect(reason).toContain('needs the script "run.py"');
+      expect(hasRun("within")).toBe(false);
+    });
+
+    blenderTest.each([
+      ["the layer", "layer.use_freestyle = False", "use_freestyle"],
+      ["its script mode", 'layer.freestyle_settings.mode = "EDITOR"', "freestyle_settings.mode"],
+    ])("is refused, too, when an F-curve switches %s on", (_, off, property) => {
+      const name = `freestyle-curve-${property}`;
+      const later = `
+${freestyle(property)}
+${off}
+scene.keyframe_insert('view_layers["ViewLayer"].${property}', frame=0)
+for curve in scene.animation_data.action.fcurves:
+    curve.keyframe_points.insert(1, 1 if curve.data_path.endswith("use_freestyle") else 0)
+    for point in curve.keyframe_points:
+        point.interpolation = "CONSTANT"
+`;
+      expect(render(name, later).status).toBe(12);
+      expect(hasRun(property)).toBe(false);
+    });
+
+    blenderTest("is rendered when no layer uses the script; the text is gone before the render", () => {
+      const unused = `
+${freestyle("unused")}
+layer.use_freestyle = False
+`;
+      const { status, files, names } = render("freestyle-unused", unused);
+      expect({ status, files }).toEqual({ status: 0, files: names });
+      expect(hasRun("unused")).toBe(false);
+    });
+  });
+
+  blenderTest("runs no text block of a linked library", () => {
+    const linked = `
+scene.name = "Linked"
+${freestyle("linked")}
+`;
+    const scenes = path.join(folder, "linking");
+    mkdirSync(scenes, { recursive: true });
+    makeBlend(scenes, "library.blend", linked.replaceAll("{folder}", folder));
+    const { status, reason } = render(
+      "linking",
+      `
+with bpy.data.libraries.load("{folder}/linking/library.blend", link=True, relative=False) as (there, here):
+    here.scenes = ["Linked"]
+scene = bpy.context.window.scene = bpy.data.scenes["Linked"]
+`,
+      { scene: "Linked" },
+    );
+    expect(status).toBe(12);
+    expect(reason).toContain('needs the script "run.py"');
+    expect(hasRun("linked")).toBe(false);
+  });
+
+  blenderTest("with an OSL script is refused by its name while scripts are off", () => {
+    const osl = (on: boolean): string => `
+scene.cycles.shading_system = ${on ? "True" : "False"}
+text = bpy.data.texts.new("red.osl")
+text.from_string("shader red(output color Out = color(1, 0, 0)) {}")
+material = bpy.data.materials.new("Paint")
+material.use_nodes = True
+node = material.node_tree.nodes.new("ShaderNodeScript")
+node.script = text
+bpy.data.objects["Cube"].data.materials.append(material)
+`;
+    const { status, reason } = render("osl-on", osl(true));
+    expect(status).toBe(12);
+    expect(reason).toBe(
+      'material "Paint" needs the script "red.osl" of the file, and scripts are off: submit it with --autoexec',
+    );
+    // Cycles does not look at it where OSL is off.
+    expect(render("osl-off", osl(false)).status).toBe(0);
+  });
+
+  blenderTest.each([
+    ["as it is", ""],
+    ["that an F-curve switches on", 'node.keyframe_insert("mute", frame=1)'],
+    [
+      "that a driver switches on",
+      'driver = node.driver_add("mute").driver\ndriver.type, driver.expression = "SCRIPTED", "0"',
+    ],
+  ])("writes no file beside its frames: a File Output node %s is left out, also in groups", (what, more) => {
+    const mark = what.replaceAll(" ", "-");
     const { status, files, names } = render(
-      "file-outputs",
+      `file-outputs-${mark}`,
       `
 scene.use_nodes = True
 def file_output(tree, name):
     node = tree.nodes.new("CompositorNodeOutputFile")
     node.base_path = "{folder}/elsewhere"
     node.file_slots[0].path = "../" + name
+    ${more.replaceAll("\n", "\n    ") || "pass"}
     return node
 layers = next(node for node in scene.node_tree.nodes if node.type == "R_LAYERS")
-scene.node_tree.links.new(layers.outputs[0], file_output(scene.node_tree, "plain_").inputs[0])
+scene.node_tree.links.new(layers.outputs[0], file_output(scene.node_tree, "plain_${mark}_").inputs[0])
 group = bpy.data.node_groups.new("Group", "CompositorNodeTree")
 group.inputs.new("NodeSocketColor", "Image")
 entry = group.nodes.new("NodeGroupInput")
-group.links.new(entry.outputs[0], file_output(group, "grouped_").inputs[0])
+group.links.new(entry.outputs[0], file_output(group, "grouped_${mark}_").inputs[0])
 user = scene.node_tree.nodes.new("CompositorNodeGroup")
 user.node_tree = group
 scene.node_tree.links.new(layers.outputs[0], user.inputs[0])
 `,
     );
     expect({ status, files }).toEqual({ status: 0, files: names });
-    expect(existsSync(path.join(folder, "plain_0001.png"))).toBe(false);
-    expect(existsSync(path.join(folder, "grouped_0001.png"))).toBe(false);
+    expect(existsSync(path.join(folder, `plain_${mark}_0001.png`))).toBe(false);
+    expect(existsSync(path.join(folder, `grouped_${mark}_0001.png`))).toBe(false);
     expect(existsSync(path.join(folder, "elsewhere"))).toBe(false);
   });
 });
