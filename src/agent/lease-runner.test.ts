@@ -320,6 +320,39 @@ describe("a lease that is released", () => {
     expect(manager.to(/\/fail$/)).toEqual([]);
   });
 
+  test("P6: a frame whose upload is refused is released with the cause and the frame, without this machine's paths", async () => {
+    manager.handlers.unshift(({ path }) =>
+      /outputs\/f_2/.test(path) ? problem(413, "too_large", `no room for ${path}`) : undefined,
+    );
+    manager.on("POST", /\/release$/, () => settled);
+    expect(await run(lease("write(1); write(2);"))).toMatchObject({ kind: "released", declineMs: 60_000 });
+    expect(bodies("release")).toMatchObject([{ cause: "transfer", frames: "2", done: [{ frame: 1 }] }]);
+    expect(bodies("release")[0]!["reason"]).not.toContain(folder.path);
+    expect(manager.to(/\/fail$/)).toEqual([]);
+  });
+
+  test("P6: a manager of release 0.1, which does not know the cause, is told without it", async () => {
+    manager.on("POST", /\/release$/, ({ json }) => ("cause" in json! ? problem(422, "invalid") : settled));
+    const outcome = await run(lease("", { plan: { autoexec: true } }));
+    expect(outcome).toMatchObject({ kind: "released" });
+    expect(bodies("release").map((body) => body["cause"])).toEqual(["unable", undefined]);
+  });
+
+  test("P6: a program that ends before its file is whole has failed the frame: it is not given back for ever", async () => {
+    manager.on("POST", /\/fail$/, () => settled);
+    const grow =
+      "const fs = require('node:fs'); const end = Date.now() + 20_000; const more = () => { try { fs.appendFileSync(process.argv[1], 'more', { flag: 'r+' }); fs.appendFileSync(process.argv[1], 'x'); } catch { process.exit(); } if (Date.now() < end) setImmediate(more); }; more();";
+    const script = `write(1); fs.writeFileSync(out + "/f_2", Buffer.alloc(8e6));
+      require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(grow)}, out + "/f_2"], { detached: true, stdio: "ignore" }).unref();
+      await sleep(300);`;
+    expect(await run(lease(script))).toMatchObject({ kind: "settled", failed: true });
+    expect(bodies("fail")).toMatchObject([{ frames: "2", done: [{ frame: 1 }] }]);
+    expect(bodies("fail")[0]!["error"]).toContain(
+      "f_2 was changed while it was being sent, after the program had ended",
+    );
+    expect(bodies("fail")[0]!["error"]).not.toContain(folder.path);
+  });
+
   test("P9: the process sees no token of the agent, and its temporary files stay in the lease's folder", async () => {
     manager.on("POST", /\/complete$/, () => settled);
     process.env["TABLAO_TOKEN"] = "tablao_admin_xxxxxxxxxxxxxxxx";

@@ -8,7 +8,7 @@
  * - the lease is settled, released, or left to run out; no call about it is under way.
  */
 import { sep } from "node:path";
-import { MAX_ERROR_CHARS } from "../protocol/lease.ts";
+import { MAX_ERROR_CHARS, type ReleaseCause } from "../protocol/lease.ts";
 import { formatFrameList, framesOf, listOfFrames, parseFrameList } from "../protocol/frame-list.ts";
 import { framesToFail, failureText } from "./failure-report.ts";
 import { asRelease, DISK_LOW_BYTES, diskFull, ReleaseLease, POLICY_DECLINE_MS } from "./release-lease.ts";
@@ -33,6 +33,7 @@ import type { Plan } from "../protocol/plan.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import { childEnvironment, type Exit } from "./process.ts";
+import { FileChanged } from "../client/upload.ts";
 import { bytesText, type Logger } from "./log.ts";
 import { messageOf } from "../lib/errors.ts";
 
@@ -86,6 +87,7 @@ export class LeaseRunner {
   readonly #halt: AbortSignal;
   #outputs: Outputs | undefined;
   #process: LeaseProcess | undefined;
+  #folder: LeaseFolder | undefined;
   #finishing = false;
   /**
    * The agent ended the process after a frame, before the other frames of the lease
@@ -157,8 +159,8 @@ export class LeaseRunner {
     this.#renewer.start();
     try {
       const checked = checkPlan(this.lease.plan, frames, this.#deps.allowed);
-      if (!checked.ok) throw new ReleaseLease(checked.error, { declineMs: POLICY_DECLINE_MS });
-      folder = await makeLeaseFolder(this.#deps.work, task_id, attempt);
+      if (!checked.ok) throw new ReleaseLease(checked.error, "unable", { declineMs: POLICY_DECLINE_MS });
+      folder = this.#folder = await makeLeaseFolder(this.#deps.work, task_id, attempt);
       const exit = await this.#render(checked.value, folder);
       return await this.#settle(checked.value, exit, folder, next);
     } catch (error) {
@@ -180,7 +182,8 @@ export class LeaseRunner {
     const { log } = this.#deps;
     const { task_id, frames: list } = this.lease;
     const args = resolveArguments(plan.command.args, folder);
-    if (!args.ok) throw new ReleaseLease(`the plan breaks a rule: ${args.error}`, { declineMs: POLICY_DECLINE_MS });
+    if (!args.ok)
+      throw new ReleaseLease(`the plan breaks a rule: ${args.error}`, "unable", { declineMs: POLICY_DECLINE_MS });
     await this.#fetchInputs(plan, folder);
     this.#halt.throwIfAborted();
     const now = () => performance.now();
@@ -225,10 +228,10 @@ export class LeaseRunner {
       await Promise.race([this.#outputs.settled(), whenAborted(this.#halt)]);
       await this.#outputs.previewed();
       this.#halt.throwIfAborted();
-      if (this.#outputs.unfinished.length > 0) throw new ReleaseLease(STOPPING);
+      if (this.#outputs.unfinished.length > 0) throw new ReleaseLease(STOPPING, "stopping");
     }
     if (exit.kind === "not_started" && !plan.needs_exec) {
-      throw new ReleaseLease(`${plan.command.program} could not be started: ${exit.reason}`, {
+      throw new ReleaseLease(`${plan.command.program} could not be started: ${exit.reason}`, "unable", {
         declineMs: POLICY_DECLINE_MS,
       });
     }
@@ -256,7 +259,8 @@ export class LeaseRunner {
     const saidDone = exit.kind === "exit" && exit.code === 0 && killed === undefined && !fatal;
     const verdict = saidDone ? await outputs.verify() : { missing: [], uploadError: await outputs.settled() };
     this.#halt.throwIfAborted();
-    if (verdict.uploadError !== undefined) throw verdict.uploadError;
+    const changed = verdict.uploadError instanceof FileChanged;
+    if (verdict.uploadError !== undefined && !changed) throw verdict.uploadError;
     await outputs.previewed();
     const { unfinished } = outputs;
     if (unfinished.length === 0) {
@@ -270,9 +274,10 @@ export class LeaseRunner {
     }
     if ((await freeBytes(folder.root)) < DISK_LOW_BYTES) throw diskFull();
     const missing = verdict.missing.map((file) => file.why);
+    // A program that ends before its file is whole has failed, whatever its exit code says.
+    if (changed && saidDone) missing.push(`${messageOf(verdict.uploadError)}, after the program had ended`);
     const said = failureText({ program: plan.command.program, exit, killed, errors, missing, lastLines });
-    // Paths are shown to people as the task knows them, without this machine's lease folder.
-    const error = said.replaceAll(`${folder.in}${sep}`, "").replaceAll(`${folder.out}${sep}`, "");
+    const error = this.#withoutFolders(said);
     return await this.#fail(framesToFail({ unfinished, current: outputs.current, saidDone }), error, next);
   }
 
@@ -311,16 +316,13 @@ export class LeaseRunner {
     const stopping = this.#stop.signal.aborted;
     if (stopping) void this.#process?.running.kill(STOP_GRACE_MS);
     else await this.#process?.running.kill();
-    const back = stopping ? new ReleaseLease(STOPPING) : asRelease(error);
+    const back = stopping ? new ReleaseLease(STOPPING, "stopping") : asRelease(error);
+    const reason = this.#withoutFolders(back.message);
     const left = this.#outputs?.unfinished ?? [];
     const which = left.length > 0 ? framesText(left) : `frames ${this.lease.frames}`;
-    log(`task ${task_id}: giving ${which} back: ${back.message}`, { task: task_id });
+    log(`task ${task_id}: giving ${which} back: ${reason}`, { task: task_id });
     try {
-      await this.#renewer.settle(
-        "release",
-        () => ({ ...this.#body(), reason: back.message.slice(0, 200) }),
-        this.#late.signal,
-      );
+      await this.#release(back.cause, reason);
     } catch (refused) {
       log(`task ${task_id}: could not give the lease back (${messageOf(refused)}); it runs out by itself`, {
         task: task_id,
@@ -328,6 +330,25 @@ export class LeaseRunner {
       return { kind: "lost" };
     }
     return { kind: "released", declineMs: back.declineMs, pauseMs: back.pauseMs };
+  }
+
+  async #release(cause: ReleaseCause, reason: string): Promise<void> {
+    const undelivered = this.#outputs?.undelivered ?? [];
+    const frames = undelivered.length > 0 ? { frames: formatFrameList(listOfFrames(undelivered)) } : {};
+    const old = () => ({ ...this.#body(), reason: reason.slice(0, 200) });
+    try {
+      await this.#renewer.settle("release", () => ({ ...old(), cause, ...frames }), this.#late.signal);
+    } catch (refused) {
+      // A manager up to 0.1 does not know the cause, and refuses what it does not know.
+      if (!(refused instanceof ManagerError && refused.code === "invalid")) throw refused;
+      await this.#renewer.settle("release", old, this.#late.signal);
+    }
+  }
+
+  /** Paths are shown to people as the task knows them, without this machine's lease folder. */
+  #withoutFolders(text: string): string {
+    if (!this.#folder) return text;
+    return text.replaceAll(`${this.#folder.in}${sep}`, "").replaceAll(`${this.#folder.out}${sep}`, "");
   }
 
   #body(): { attempt: number; done: Batch["done"]; log?: string } {

@@ -7,6 +7,7 @@ import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { FileChanged, uploadOutput } from "../client/upload.ts";
 import type { LeaseRenewer } from "./lease-renewer.ts";
 import type { LogBuffer } from "./log-buffer.ts";
+import { undeliverable } from "./release-lease.ts";
 
 /**
  * An upload that fails for this long is told in the task's log. Longer, and with the wait for the
@@ -54,7 +55,7 @@ export class LeaseUploads {
   /**
    * Upload one file, and answer with its receipt. A refused grant may only be an old one: a renewal
    * brings the newest, or tells that the lease is lost. Throws the signal's reason, `ManagerError`,
-   * `FileChanged`, or an `Error` when it is given up.
+   * `FileChanged`, or a `ReleaseLease` when it is given up.
    */
   async upload(path: string, name: string): Promise<string> {
     const { client, taskId, renewer, signal } = this.#options;
@@ -96,6 +97,6 @@ export class LeaseUploads {
     }
     if (renewer.renewedMs > failing.sinceMs) failing.aloneSinceMs ??= now;
     if (now - (failing.aloneSinceMs ?? now) >= (limits?.giveUpAfterMs ?? GIVE_UP_AFTER_MS))
-      givenUp.abort(new Error(text));
+      givenUp.abort(undeliverable(text));
   }
 }

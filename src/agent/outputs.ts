@@ -5,6 +5,7 @@
  */
 import { stat } from "node:fs/promises";
 import { relative, resolve, sep } from "node:path";
+import { FileChanged } from "../client/upload.ts";
 import type { DoneFrame } from "../protocol/lease.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { Semaphore } from "../lib/concurrency.ts";
@@ -110,6 +111,11 @@ export class Outputs {
   /** Frames that cannot be committed yet, ascending. */
   get unfinished(): number[] {
     return [...this.#frames.values()].filter((work) => !isFinished(work)).map((work) => work.frame);
+  }
+
+  /** Frames of which an upload failed, ascending. */
+  get undelivered(): number[] {
+    return [...this.#frames.values()].filter((work) => work.error !== undefined).map((work) => work.frame);
   }
 
   /**
@@ -243,7 +249,8 @@ export class Outputs {
     await this.#uploads.run(async () => {
       const receipt = await this.#options.upload(file.value.path, name);
       const after = await stat(file.value.path);
-      if (after.size !== file.value.size || after.mtimeMs !== file.value.mtimeMs) return;
+      if (after.size !== file.value.size || after.mtimeMs !== file.value.mtimeMs)
+        throw new FileChanged(`${name} was changed while it was being sent`);
       work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt });
       work.uploadedMs = this.#options.now();
     });

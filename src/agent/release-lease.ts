@@ -1,19 +1,27 @@
 /**
  * Reasons to release a lease: the machine's or the network's, never the render's, so no frame's
- * retries are used up (P6).
+ * tries are used up (P6). What the manager does with each cause is in `task/rules/verdicts.ts`.
  */
+import { ManagerError } from "../client/manager-client.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
+import type { ReleaseCause } from "../protocol/lease.ts";
 
 /** Throw to release the lease with this reason. */
 export class ReleaseLease extends Error {
   override name = "ReleaseLease";
+  override readonly cause: ReleaseCause;
   /** For how long not to ask for this task again. */
   readonly declineMs: number;
   /** For how long to take no work at all. */
   readonly pauseMs: number;
 
-  constructor(reason: string, { declineMs = 0, pauseMs = 0 }: { declineMs?: number; pauseMs?: number } = {}) {
+  constructor(
+    reason: string,
+    cause: ReleaseCause,
+    { declineMs = 0, pauseMs = 0 }: { declineMs?: number; pauseMs?: number } = {},
+  ) {
     super(reason);
+    this.cause = cause;
     this.declineMs = declineMs;
     this.pauseMs = pauseMs;
   }
@@ -48,7 +56,12 @@ export function isDiskFull(error: unknown): boolean {
 
 /** The reason to release a lease for want of room. */
 export function diskFull(): ReleaseLease {
-  return new ReleaseLease("the worker's disk is full", { pauseMs: DISK_PAUSE_MS });
+  return new ReleaseLease("the worker's disk is full", "disk", { pauseMs: DISK_PAUSE_MS });
+}
+
+/** The reason to release a lease whose inputs or outputs do not get through. */
+export function undeliverable(reason: string): ReleaseLease {
+  return new ReleaseLease(reason, "transfer", { declineMs: TROUBLE_DECLINE_MS });
 }
 
 /**
@@ -58,5 +71,6 @@ export function diskFull(): ReleaseLease {
 export function asRelease(error: unknown): ReleaseLease {
   if (error instanceof ReleaseLease) return error;
   if (isDiskFull(error)) return diskFull();
-  return new ReleaseLease(messageOf(error), { declineMs: TROUBLE_DECLINE_MS });
+  if (error instanceof ManagerError) return undeliverable(error.message);
+  return new ReleaseLease(messageOf(error), "other", { declineMs: TROUBLE_DECLINE_MS });
 }

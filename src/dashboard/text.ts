@@ -320,7 +320,7 @@ export const text = {
       disabled: "disabled",
       draining: "draining",
       cannot: "without what it needs",
-      kept_off: "blocklisted after failures",
+      kept_off: "blocklisted or held off",
       refused: "sent away a moment ago",
       outranked: "with something more urgent to do",
       busy: "busy",

@@ -99,12 +99,28 @@ export const failSchema = z
 /** A render failure, with its defaults filled in and its error cut to MAX_ERROR_CHARS. */
 export type Fail = z.infer<typeof failSchema>;
 
+/**
+ * Why an agent gives a lease back. What follows from each is in `src/task/rules/verdicts.ts` (P6).
+ * - `stopping`: the agent stops, or finishes one frame and gives back the others.
+ * - `unable`: it cannot run the plan: a program is missing, or its owner does not allow it.
+ * - `disk`: its disk is full.
+ * - `transfer`: inputs or outputs do not get through between it and the manager.
+ * - `other`: any other trouble of its machine.
+ */
+export const RELEASE_CAUSES = ["stopping", "unable", "disk", "transfer", "other"] as const;
+/** One of those causes. */
+export type ReleaseCause = (typeof RELEASE_CAUSES)[number];
+
 /** POST …/release: give the frames back, which ends the lease. */
 export const releaseSchema = z
   .strictObject({
     ...settleFields,
     /** Why the frames come back. It is infrastructure, never a render failure (P6). */
     reason: machineTextSchema(200).default("released"),
+    /** Agents up to 0.1 name none: the manager takes it from the reason. */
+    cause: z.enum(RELEASE_CAUSES).optional(),
+    /** The frames that could not be delivered; absent: all that are not done. */
+    frames: framesSchema.optional(),
   })
   .meta({ id: "Release" });
 /** A release, with its defaults filled in. */

@@ -299,10 +299,10 @@ export const taskSchema = taskSummarySchema
     tries: z.int(),
     leases: z.array(liveLeaseSchema),
     /**
-     * The task's blocklist: workers that failed it repeatedly get no frames of it before
-     * `until_ms`.
+     * Workers that get no frames of the task before `until_ms`: they failed it repeatedly, or their
+     * machines were at fault; then `reason` is what they reported.
      */
-    kept_off: z.array(z.object({ worker_id: z.int(), until_ms: instantSchema })),
+    kept_off: z.array(z.object({ worker_id: z.int(), until_ms: instantSchema, reason: z.string().optional() })),
     waits_for: z.array(z.int()).meta({ description: "Tasks it still waits for" }),
     files_version: z
       .string()

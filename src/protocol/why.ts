@@ -71,6 +71,8 @@ export const workerHoldSchema = z
     missing: z.array(missingNeedSchema),
     /** kept_off, refused: the instant at which the rule ends. */
     until_ms: instantSchema.nullable(),
+    /** kept_off: what its machine reported; absent when it failed the task again and again. */
+    reason: z.string().optional(),
     /** outranked: the task that goes first. busy: the task that it renders. */
     task_id: idSchema.nullable(),
   })

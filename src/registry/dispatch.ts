@@ -14,6 +14,8 @@ import { canDo, type Needs, type Offer } from "../protocol/needs.ts";
 export interface BlocklistEntry {
   worker_id: number;
   until_ms: number;
+  /** What its machine reported; absent when it failed the task again and again. */
+  reason?: string;
 }
 
 /** A task with frames that can be claimed now. */

@@ -6,7 +6,7 @@ export type WorkerRule = WorkerHold["rule"];
 
 /** What keeps a worker from the task with id `task`, or from all work (null). */
 export function workerText(
-  hold: Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id">,
+  hold: Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id" | "reason">,
   task: number | null,
   nowMs: number,
 ): string {
@@ -25,6 +25,8 @@ export function workerText(
     case "cannot":
       return lackText(hold.missing, task === null ? which : null);
     case "kept_off":
+      if (hold.reason !== undefined)
+        return `It gave ${task === null ? which : "this task"} back (${hold.reason}) and is held off for ${span(hold.until_ms, nowMs)}.`;
       return `It failed ${task === null ? which : "this task"} again and again and is blocklisted for ${span(hold.until_ms, nowMs)}.`;
     case "refused":
       return `${task === null ? capital(which) : "The task"} had nothing for it; it is offered again in ${span(hold.until_ms, nowMs)} at the latest.`;
@@ -77,7 +79,7 @@ const STATE: Record<WorkerRule, string> = {
   disabled: "disabled",
   draining: "draining",
   cannot: "without what it needs",
-  kept_off: "blocklisted",
+  kept_off: "blocklisted or held off",
   refused: "sent away a moment ago",
   outranked: "with something more urgent to do",
   busy: "busy",

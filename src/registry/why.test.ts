@@ -218,13 +218,20 @@ describe("why", () => {
       [1, "kept_off", NOW + 90_000, null],
     ]);
     expect(why.text).toBe(
-      "No worker can take it: 1 worker blocklisted, 1 worker with something more urgent to do and 1 worker sent away a moment ago.",
+      "No worker can take it: 1 worker blocklisted or held off, 1 worker with something more urgent to do and 1 worker sent away a moment ago.",
     );
     expect(why.workers.map(({ text }) => text)).toEqual([
       "Task 9 goes first: it has a higher priority or is older.",
       "The task had nothing for it; it is offered again in 3 s at the latest.",
       "It failed this task again and again and is blocklisted for 90 s.",
     ]);
+    const disk = [{ worker_id: 1, until_ms: NOW + 60_000, reason: "the worker's disk is full" }];
+    const [only] = whyTaskWaits(stateOf({ ...kept, blocklist: disk }), [worker(1)], groupsOf([]), NOW).workers;
+    expect(only).toMatchObject({
+      rule: "kept_off",
+      reason: "the worker's disk is full",
+      text: "It gave this task back (the worker's disk is full) and is held off for 60 s.",
+    });
   });
 
   it("separates the task's own rules from the workers', and says how many workers would fit without them", () => {

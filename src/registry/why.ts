@@ -34,7 +34,7 @@ export interface WorkerDispatchState extends WorkerView {
 
 /** Without the worker's name: that is stored apart, and read only for the workers in the answer. */
 type Hold = Omit<WorkerHold, "name">;
-type Held = Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id">;
+type Held = Pick<WorkerHold, "rule" | "missing" | "until_ms" | "task_id" | "reason">;
 
 function held(rule: WorkerRule, more: Partial<Held> = {}): Held {
   return { rule, missing: [], until_ms: null, task_id: null, ...more };
@@ -49,7 +49,9 @@ function exclusion(worker: WorkerView, needs: Group["needs"], task: Candidate, n
   if (missing.length > 0) return held("cannot", { missing });
   const untilMs = excludedUntilMs(worker, task, nowMs);
   if (untilMs === 0) return null;
-  return held(exclusionRule(worker, task.id, untilMs), { until_ms: untilMs });
+  const rule = exclusionRule(worker, task.id, untilMs);
+  const entry = rule === "kept_off" ? task.blocklist.find(({ worker_id }) => worker_id === worker.id) : undefined;
+  return held(rule, { until_ms: untilMs, ...(entry?.reason !== undefined && { reason: entry.reason }) });
 }
 
 /**

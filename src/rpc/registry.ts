@@ -48,10 +48,10 @@ export interface TaskReport {
    */
   live_workers: number[];
   /**
-   * The blocklist: workers that failed the task again and again, and until when they must not be
-   * offered it.
+   * Workers that failed the task again and again, or whose machines were at fault (`reason`), and until
+   * when they must not be offered it.
    */
-  kept_off: { worker_id: number; until_ms: number }[];
+  kept_off: { worker_id: number; until_ms: number; reason?: string }[];
   /** What it has done so far. */
   tally: TaskTotals;
   /** The task has been removed: delete its row. */

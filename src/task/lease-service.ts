@@ -6,7 +6,7 @@
 import { planFor } from "../compilers/index.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
-import type { Claim, Complete, Fail, Renew } from "../protocol/lease.ts";
+import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type {
   UnsignedRenewed,
@@ -33,6 +33,7 @@ import type { Transition } from "./rules/ledger.ts";
 import { checkReceipts, leaseFrames } from "./rules/receipts.ts";
 import type { LoadedTask } from "./rules/record.ts";
 import type { Outcome } from "./rules/transition.ts";
+import { causeOfReason } from "./rules/verdicts.ts";
 import type { TaskContext } from "./task-context.ts";
 import { NOT_FOUND, type Enqueued } from "./transactor.ts";
 
@@ -74,9 +75,7 @@ export class LeaseService {
   }
 
   async fail(worker: WorkerRef, leaseId: string, body: Verified<Fail>): Answer<UnsignedSettled> {
-    const named = parseFrameList(body.frames);
-    if (!named.ok) return refuse("invalid", named.error, "frames");
-    const failed = leaseFrames(named.value);
+    const failed = framesOfText(body.frames);
     if (!failed.ok) return failed;
     return await this.settle(
       worker,
@@ -85,6 +84,13 @@ export class LeaseService {
       { verb: "fail", failed: failed.value, error: body.error },
       body.next,
     );
+  }
+
+  async release(worker: WorkerRef, leaseId: string, body: Verified<Release>): Answer<UnsignedSettled> {
+    const { reason, cause = causeOfReason(reason) } = body;
+    const frames = body.frames === undefined ? ok(null) : framesOfText(body.frames);
+    if (!frames.ok) return frames;
+    return await this.settle(worker, leaseId, body, { verb: "release", cause, reason, frames: frames.value }, null);
   }
 
   /**
@@ -137,6 +143,11 @@ export class LeaseService {
     const { input_task } = definition;
     return { lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#live.logWatched() };
   }
+}
+/** The frames of a list that a worker names. */
+function framesOfText(text: string): Result<number[], Refusal> {
+  const named = parseFrameList(text);
+  return named.ok ? leaseFrames(named.value) : refuse("invalid", named.error, "frames");
 }
 
 function requestOf(worker: WorkerRef, { key, epoch }: Claim): ClaimRequest {

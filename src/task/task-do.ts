@@ -165,7 +165,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   }
 
   release(worker: WorkerRef, leaseId: string, release: Verified<Release>): Answer<UnsignedSettled> {
-    return this.#leases.settle(worker, leaseId, release, { verb: "release", reason: release.reason }, null);
+    return this.#leases.release(worker, leaseId, release);
   }
 
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Answer<null> {

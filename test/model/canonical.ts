@@ -4,7 +4,7 @@
  * order of those that a worker, a message or a row still names. Workers are named by what they are
  * and hold. What no rule reads (versions, seconds, error texts) is left out.
  */
-import type { Ledger } from "../../src/task/rules/ledger.ts";
+import type { FailureRecord, Ledger } from "../../src/task/rules/ledger.ts";
 import type { Message, Reply, Snapshot, Worker, World } from "./world.ts";
 
 /**
@@ -58,7 +58,7 @@ export function worldText(world: World, tickMs: number): string {
   if (world.pending) parts.push(world.notedStored ? "G!" : "G");
   const alarm = world.alarmMs === null ? "-" : Math.max(0, world.alarmMs - world.nowMs) / tickMs;
   parts.push(
-    `${alarm};${world.epoch};${world.failuresLeft};${world.actsLeft};${world.preemptionsLeft};${world.noted ? 1 : 0}`,
+    `${alarm};${world.epoch};${world.failuresLeft};${world.refusalsLeft};${world.actsLeft};${world.preemptionsLeft};${world.noted ? 1 : 0}`,
   );
   if (world.lossesLeft !== null) {
     // How late an alarm is matters where it may be lost.
@@ -125,8 +125,8 @@ function placeOf<T>(list: readonly T[] | undefined, item: T): number {
 function messageText(message: Message, names: Names): string {
   const keys = names.keys[message.worker];
   if (message.verb === "claim") return `k${placeOf(keys, message.key)}e${message.epoch}`;
-  const { verb, worker, attempt, done, failed, next, epoch } = message;
-  return `${verb.slice(0, 3)}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
+  const { verb, worker, attempt, done, failed, cause = "", next, epoch } = message;
+  return `${verb.slice(0, 3)}${cause}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
 }
 
 function replyText(reply: Reply, worker: number, names: Names): string {
@@ -150,12 +150,13 @@ function workerText(world: World, worker: Worker, id: number, names: Names): str
   // ledger, too.
   for (const lease of ledger.leases) if (lease.worker === id) text += `l${lease.frames.join()}`;
   const record = ledger.blames.find((b) => b.worker === id);
-  if (record) text += `B${record.streak},${record.times},${Math.max(0, record.kept_off_until_ms - world.nowMs)}`;
+  if (record) text += `B${recordText(record, world.nowMs, 1)}`;
   if (ledger.streak.workers.includes(id)) text += "S";
   for (const [frame, entry] of Object.entries(entries)) {
     if (entry.state === "done" && entry.worker === id && placeOf(names.attempts[id], entry.attempt) >= 0)
       text += `D${frame}`;
     for (const [who, count] of entry.failures) if (who === id) text += `F${frame}x${count}`;
+    if (entry.refusals?.includes(id)) text += `R${frame}`;
   }
   return text;
 }
@@ -180,12 +181,19 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
     if (place >= 0) text += `${workers[entry.worker]}a${place}`;
     for (const [who, count] of [...entry.failures].sort((a, b) => workers[a[0]]! - workers[b[0]]!))
       text += `F${workers[who]}x${count}`;
+    for (const who of (entry.refusals ?? []).map((id) => workers[id]!).toSorted((a, b) => a - b)) text += `R${who}`;
   }
   for (const b of [...ledger.blames].sort((a, b) => workers[a.worker]! - workers[b.worker]!))
-    text += `;B${workers[b.worker]}:${b.streak}:${b.times}:${Math.max(0, b.kept_off_until_ms - nowMs) / tickMs}`;
+    text += `;B${workers[b.worker]}:${recordText(b, nowMs, tickMs)}`;
   for (const garbage of ledger.sweeps)
     text += `;X${placeOf(attempts[1], garbage.attempt)}${garbage.only ? "o" : ""}f${garbage.frames.join()}d${Math.max(0, garbage.due_ms - nowMs) / tickMs}`;
   return text;
+}
+
+function recordText(record: FailureRecord, nowMs: number, tickMs: number): string {
+  const { streak, times, kept_off_until_ms, holds = 0, held_until_ms = 0 } = record;
+  const left = (untilMs: number): number => Math.max(0, untilMs - nowMs) / tickMs;
+  return `${streak}:${times}:${left(kept_off_until_ms)}:${holds}:${left(held_until_ms)}`;
 }
 
 function flags(ledger: Ledger): string {

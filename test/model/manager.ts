@@ -275,9 +275,9 @@ function gives<T>(outcome: Outcome<T>, what: (value: T) => Gives): Outcome<Gives
   return outcome.ok ? { ...outcome, value: what(outcome.value) } : outcome;
 }
 
-function endingOf({ verb, failed }: LeaseCall): Ending {
+function endingOf({ verb, failed, cause = "stopping" }: LeaseCall): Ending {
   if (verb === "fail") return { verb, failed, error: "broken" };
-  return verb === "release" ? { verb, reason: "released" } : { verb: "complete" };
+  return verb === "release" ? { verb, cause, reason: cause, frames: null } : { verb: "complete" };
 }
 
 function heldOf(lease: LiveLease): Held {

@@ -19,6 +19,7 @@ const ACTIONS = "src/task/rules/user-actions.ts";
 const ALARM = "src/task/rules/next-alarm.ts";
 const SCHEDULER = "src/platform/alarm.ts";
 const GARBAGE = "src/task/rules/garbage.ts";
+const VERDICT = "src/task/rules/verdicts.ts";
 const TRANSITION = "src/task/rules/transition.ts";
 const CALLS = "src/task/rules/lease-calls.ts";
 /** The check's imitation of the platform, and of when the object answers. */
@@ -134,6 +135,77 @@ export const MUTATIONS: Mutation[] = [
     SETTLE,
     "  giveBack(t, lease.value, reason);\n  close(t, lease.value);",
     "  close(t, lease.value);",
+  ),
+  one("release: hold nobody off", SETTLE, "if (verdict.holdMs > 0 && open.length > 0)", "if (verdict.holdMs < 0)"),
+  one("release: count no refusal", SETTLE, 'verdict.counts === "refusal" ?', 'verdict.counts === "failure" ?'),
+  one(
+    "release: count refused frames as leased",
+    SETTLE,
+    "    t.ledger.counts.leased -= size(refused);\n    t.ledger.leases.change(lease.value, { open: minus(open, refused) });\n    recordRefusals",
+    "    t.ledger.leases.change(lease.value, { open: minus(open, refused) });\n    recordRefusals",
+  ),
+  one(
+    "verdicts: count a stop as a refusal",
+    VERDICT,
+    'stopping: { blames: "nobody", counts: "nothing",',
+    'stopping: { blames: "nobody", counts: "refusal",',
+  ),
+  one(
+    "verdicts: fail a frame that one worker refused",
+    VERDICT,
+    "export const REFUSED_BY = 2;",
+    "export const REFUSED_BY = 1;",
+  ),
+  one(
+    "verdicts: let a frame be refused for ever",
+    VERDICT,
+    "export const REFUSED_BY = 2;",
+    "export const REFUSED_BY = 9;",
+  ),
+  one("verdicts: hold off for as long each time", VERDICT, "firstMs * 2 ** Math.min(times, 30)", "firstMs"),
+  one(
+    "verdicts: blame a frame for what a worker cannot run",
+    VERDICT,
+    'unable: { blames: "worker", counts: "nothing",',
+    'unable: { blames: "worker", counts: "refusal",',
+  ),
+  one(
+    "refusals: count a worker twice",
+    FAILURE,
+    "[...new Set([...(before?.refusals ?? []), lease.worker])]",
+    "[...(before?.refusals ?? []), lease.worker]",
+  ),
+  one(
+    "refusals: forget those of other workers",
+    FAILURE,
+    "[...new Set([...(before?.refusals ?? []), lease.worker])]",
+    "[lease.worker]",
+  ),
+  one(
+    "refusals: forget the failures before",
+    FAILURE,
+    "      failures: before?.failures ?? [],\n      refusals,",
+    "      failures: [],\n      refusals,",
+  ),
+  one("failures: forget the refusals before", FAILURE, "...(before?.refusals && { refusals: before.refusals }),", ""),
+  one(
+    "refusals: do not try again",
+    FAILURE,
+    "  ledger.retry = union(ledger.retry, setOf(again));\n  ledger.error = reason;",
+    "  ledger.error = reason;",
+  ),
+  one("refusals: do not count the failed", FAILURE, "  ledger.counts.failed += final.length;\n", ""),
+  one(
+    "held off: not when all are",
+    FAILURE,
+    "Math.max(all ? 0 : record.kept_off_until_ms, record.held_until_ms ?? 0)",
+    "all ? 0 : Math.max(record.kept_off_until_ms, record.held_until_ms ?? 0)",
+  ),
+  one(
+    "held off: forgotten by a failure",
+    FAILURE,
+    "if (streak < BLOCKLIST_AFTER) return setRecord(ledger, { ...before, streak });",
+    "if (streak < BLOCKLIST_AFTER) return setRecord(ledger, { ...before, streak, held_until_ms: 0 });",
   ),
   one("expire: never", SETTLE, "overdue(t.nowMs)", "overdue(-1)"),
   one("expire: late", SETTLE, "overdue(t.nowMs)", "overdue(t.nowMs - t.terms.leaseMs)"),

@@ -4,9 +4,10 @@
  * after one move; `states.ts` checks single states.
  */
 import { LATE_MS } from "../../src/platform/alarm.ts";
+import type { ReleaseCause } from "../../src/protocol/lease.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
 import { has, minus, size } from "../../src/task/rules/frame-set.ts";
-import { statusOf, type Terms } from "../../src/task/rules/ledger.ts";
+import { statusOf, type FailureRecord, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
 import type { LiveLease } from "../../src/task/rules/lease-index.ts";
 import type { Step } from "./manager.ts";
 import type { LeaseCall, Message, Reply, Snapshot, Worker, World } from "./world.ts";
@@ -29,6 +30,8 @@ export interface FrameView {
   /** The bytes of the frame, with the worker and attempt that made them; null unless it is done. */
   bytes: string | null;
   failures: number;
+  /** Workers that have refused it. */
+  refusals: readonly number[];
 }
 
 /** The state of a frame as P1 defines it. */
@@ -40,7 +43,28 @@ function viewOf({ ledger, entries }: Snapshot, frame: number): FrameView {
   const bytes = done ? JSON.stringify([entry.attempt, entry.worker, entry.files]) : null;
   const stopped = entry && entry.state !== "retry" ? entry.state : undefined;
   const state = lease ? "leased" : (stopped ?? (has(ledger.skipped, frame) ? "skipped" : "pending"));
-  return { state, lease, bytes, failures };
+  return { state, lease, bytes, failures, refusals: entry?.refusals ?? [] };
+}
+
+/** What a release leads to, by its cause: whether its frames are refused, and for how long the worker is held off. */
+const RELEASES: Readonly<Record<ReleaseCause, { refuses: boolean; holdMs: number }>> = {
+  stopping: { refuses: false, holdMs: 0 },
+  unable: { refuses: false, holdMs: 600_000 },
+  disk: { refuses: true, holdMs: 60_000 },
+  transfer: { refuses: true, holdMs: 60_000 },
+  other: { refuses: true, holdMs: 60_000 },
+};
+
+interface Counts {
+  done: number;
+  lost: number;
+  error: number;
+  refused: number;
+}
+
+/** Records of the workers that are blocklisted or held off. */
+function keptOff(ledger: Ledger, nowMs: number): FailureRecord[] {
+  return ledger.blames.filter((one) => Math.max(one.kept_off_until_ms, one.held_until_ms ?? 0) > nowMs);
 }
 
 /** Why a move was made. */
@@ -154,7 +178,8 @@ export class Promises {
     const { leaseMs } = this.#terms;
     for (const frame of this.#frames) {
       const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
-      if (was.state !== is.state || was.bytes !== is.bytes || was.failures !== is.failures)
+      const isSame = was.failures === is.failures && was.refusals.join() === is.refusals.join();
+      if (was.state !== is.state || was.bytes !== is.bytes || !isSame)
         throw new Broken("P4", `frame ${frame} was ${was.state} before the restart and is ${is.state}`);
       if (was.lease?.lease_id !== is.lease?.lease_id)
         throw new Broken("P4", `frame ${frame} has another lease after the restart`);
@@ -236,9 +261,11 @@ export class Promises {
 
   #fresh({ before, after }: Step<unknown>, lease: LiveLease, message: Message, able: number): void {
     const { ledger } = before.memory;
-    const off = after.memory.ledger.blames.filter((record) => record.kept_off_until_ms > before.nowMs);
-    if (off.length < able && off.some((record) => record.worker === message.worker))
-      throw new Broken("P6", `worker ${message.worker} is blocklisted and got a lease`);
+    const off = keptOff(after.memory.ledger, before.nowMs);
+    const record = off.find(({ worker }) => worker === message.worker);
+    if (off.length < able && record) throw new Broken("P6", `worker ${message.worker} is kept off and got a lease`);
+    if ((record?.held_until_ms ?? 0) > before.nowMs)
+      throw new Broken("P6", `worker ${message.worker} is held off and got a lease`);
     const { chunk, leaseMs } = this.#terms;
     if (lease.attempt <= ledger.attempt) throw new Broken("P2", `attempt ${lease.attempt} was given out a second time`);
     if (lease.worker !== message.worker) throw new Broken("P9", "a lease went to another worker");
@@ -251,7 +278,7 @@ export class Promises {
 
   #change(step: Step<unknown>, cause: Cause): void {
     const { before, after, effects } = step;
-    const counts = { done: 0, lost: 0, error: 0 };
+    const counts: Counts = { done: 0, lost: 0, error: 0, refused: 0 };
     for (const frame of this.#frames) this.#frame(step, cause, frame, counts);
     for (const kind of ["done", "lost", "error"] as const) {
       const noted = effects.events.filter((e) => e.kind === kind).reduce((sum, e) => sum + e.frame_count, 0);
@@ -259,9 +286,12 @@ export class Promises {
         throw new Broken("P7", `the history says ${noted} ${kind}, and it was ${counts[kind]}`);
     }
     for (const lease of before.memory.ledger.leases) this.#lease(step, cause, lease);
+    this.#held(step, cause);
     if (counts.done > 0 && counts.error === 0) {
       const { streak, blames } = after.memory.ledger;
-      if (streak.failures > 0 || blames.some((record) => record.worker === cause.live?.worker))
+      // The call that brought the frame may also have given others back.
+      const counts = ({ streak: own, times, holds = 0 }: FailureRecord): boolean => own + times > 0 || holds > 1;
+      if (streak.failures > 0 || blames.some((record) => record.worker === cause.live?.worker && counts(record)))
         throw new Broken("P6", "a frame came out, and earlier failures still count");
     }
     if (!after.pending) this.written(after);
@@ -270,18 +300,16 @@ export class Promises {
     if (over) throw new Broken("P5", `attempt ${over.attempt} is over and was not ended`);
   }
 
-  #frame(
-    { before, after, result }: Step<unknown>,
-    cause: Cause,
-    frame: number,
-    counts: { done: number; lost: number; error: number },
-  ): void {
+  #frame({ before, after, result }: Step<unknown>, cause: Cause, frame: number, counts: Counts): void {
     const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
     const { message, act, live } = cause;
     const call = message && message.verb !== "claim" ? message : undefined;
     const asked = act?.kind === "requeue" && (act.named === undefined || Number(act.named) === frame);
     const skipped = act?.kind === "skip" && Number(act.named) === frame;
     const failed = result.ok && live !== undefined && call?.verb === "fail" && call.failed.includes(frame);
+    const release = call?.verb === "release" && result.ok ? call : undefined;
+    const refuses = release !== undefined && RELEASES[release.cause ?? "stopping"].refuses;
+    const refused = refuses && live !== undefined && has(live.open, frame) && !release.done.includes(frame);
     const over = was.lease !== undefined && was.lease.until_ms <= before.nowMs;
 
     if (was.state === "done" && is.state === "done" && was.bytes !== is.bytes)
@@ -308,7 +336,15 @@ export class Promises {
       throw new Broken("P6", `frame ${frame} lost ${more} of its tries by ${call?.verb ?? act?.kind ?? "time"}`);
     if (more < 0 && !asked && !skipped) throw new Broken("P6", `a failure of frame ${frame} was forgotten`);
     if (failed) this.#final(after, frame, is, cause.able!);
-    if (is.state === "failed" && was.state !== "failed" && !failed)
+    const by = refused ? [...new Set([...was.refusals, live.worker])] : was.refusals;
+    if (is.refusals.join() !== by.join() && !asked && !skipped && is.state !== "done")
+      throw new Broken("P6", `frame ${frame} was refused by ${by.join()}, and ${is.refusals.join()} are recorded`);
+    if (refused) {
+      counts.refused++;
+      if ((is.state === "failed") !== is.refusals.length > 1)
+        throw new Broken("P6", `frame ${frame} is ${is.state} after ${is.refusals.length} workers refused it`);
+      if (is.state === "failed") counts.error++;
+    } else if (is.state === "failed" && was.state !== "failed" && !failed)
       throw new Broken("P6", `frame ${frame} failed without a failure`);
     if (was.state === "failed" && is.state !== "failed" && !asked && !skipped)
       throw new Broken("P1", `frame ${frame} had failed and is ${is.state}`);
@@ -317,7 +353,7 @@ export class Promises {
     if (was.state === "skipped" && is.state !== "skipped" && !asked)
       throw new Broken("P1", `frame ${frame} was skipped and is ${is.state}`);
     if (was.lease && is.lease?.lease_id !== was.lease.lease_id && is.state !== "done" && !failed) {
-      counts.lost++;
+      if (!(refused && is.state === "failed")) counts.lost++;
       const given = result.ok && was.lease === live && (call?.verb === "release" || call?.verb === "fail");
       const canceled = result.ok && act?.kind === "cancel";
       if (!over && !given && !canceled)
@@ -325,6 +361,26 @@ export class Promises {
     }
     if (is.lease && is.lease.lease_id !== was.lease?.lease_id && was.state !== "pending" && was.state !== "leased")
       throw new Broken("P2", `frame ${frame} was ${was.state} and was given out`);
+  }
+
+  /** P6: a worker whose machine was at fault is held off, each time for twice as long; nobody else is. */
+  #held({ before, after, result }: Step<unknown>, { message, act, live }: Cause): void {
+    const release = message?.verb === "release" && result.ok ? message : undefined;
+    for (let worker = 1; worker <= before.workers.length; worker++) {
+      const [was, is] = [before, after].map(({ memory }) => memory.ledger.blames.find((one) => one.worker === worker));
+      const [heldWas, heldIs] = [was?.held_until_ms ?? 0, is?.held_until_ms ?? 0];
+      const done = result.ok && live?.worker === worker && message && message.verb !== "claim" ? message.done : [];
+      const isReset = done.some((frame) => has(live!.open, frame));
+      const isAtFault = release !== undefined && live?.worker === worker;
+      const { holdMs } = RELEASES[isAtFault ? (release.cause ?? "stopping") : "stopping"];
+      const left = isAtFault && size(live.open) > release.done.filter((frame) => has(live.open, frame)).length;
+      if (holdMs > 0 && left) {
+        const times = isReset ? 0 : (was?.holds ?? 0);
+        if (heldIs !== before.nowMs + holdMs * 2 ** times)
+          throw new Broken("P6", `worker ${worker} is held off for ${heldIs - before.nowMs} ms`);
+      } else if (heldIs !== heldWas && !(heldIs === 0 && (isReset || act?.kind === "requeue")))
+        throw new Broken("P6", `worker ${worker} is held off by ${message?.verb ?? act?.kind ?? "time"}`);
+    }
   }
 
   /**
@@ -336,7 +392,7 @@ export class Promises {
     const workers = memory.entries[frame]!.failures.length;
     if (workers >= tries && is.state !== "failed")
       throw new Broken("P6", `frame ${frame} failed on ${workers} workers and goes on`);
-    const off = memory.ledger.blames.filter((record) => record.kept_off_until_ms > nowMs).length;
+    const off = keptOff(memory.ledger, nowMs).length;
     const enough = workers >= Math.min(tries, Math.max(1, able - off));
     if (is.state === "failed" && (is.failures < tries || !enough))
       throw new Broken("P6", `frame ${frame} stopped after ${is.failures} failures on ${workers} workers`);

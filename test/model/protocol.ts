@@ -145,7 +145,12 @@ export class Protocol {
         if (left.length > 0 && (world.objects === null || world.nowMs < held.grantMs))
           emit(`${who} renders and uploads frame ${left[0]}`, this.#uploaded(world, index, left[0]!));
         for (const message of this.#settlements(world, worker, index + 1, left)) {
-          const from = message.verb === "fail" ? { ...world, failuresLeft: world.failuresLeft - 1 } : world;
+          const from =
+            message.verb === "fail"
+              ? { ...world, failuresLeft: world.failuresLeft - 1 }
+              : message.cause !== undefined
+                ? { ...world, refusalsLeft: world.refusalsLeft - 1 }
+                : world;
           if (message.verb === "renew") this.#renew(world, index, message, emit);
           else this.#send(from, index, "settling", message, emit);
           if (configuration.oldMessages > 0 && message.verb !== "fail")
@@ -170,6 +175,10 @@ export class Protocol {
       if (next === "both") yield { ...base, verb: "fail", failed: [left[0]!] };
     }
     if (releases && left.length > 0) yield { ...base, verb: "release" };
+    if (world.refusalsLeft > 0 && left.length > 0) {
+      yield { ...base, verb: "release", cause: "disk" };
+      yield { ...base, verb: "release", cause: "unable" };
+    }
     if (renews) yield { ...base, verb: "renew" };
   }
 
@@ -250,7 +259,7 @@ export class Protocol {
 
   #able(world: World): number[] {
     const { able } = this.configuration;
-    return world.memory.ledger.error !== null || world.failuresLeft > 0 ? able : able.slice(0, 1);
+    return world.memory.ledger.error !== null || world.failuresLeft + world.refusalsLeft > 0 ? able : able.slice(0, 1);
   }
 }
 
@@ -271,5 +280,5 @@ function keyOf(kind: "c" | "n", serial: number): string {
 function nameOf(message: Message): string {
   if (message.verb === "claim") return "claim";
   const done = message.done.length > 0 ? ` with ${message.done.join(" and ")} done` : "";
-  return `${message.verb} of attempt ${message.attempt}${done}${message.next === null ? "" : " and the next claim"}`;
+  return `${message.verb}${message.cause === undefined ? "" : ` (${message.cause})`} of attempt ${message.attempt}${done}${message.next === null ? "" : " and the next claim"}`;
 }

@@ -12,6 +12,7 @@ import {
   fail,
   release,
   renew,
+  type GivenBack,
   type RenderedFrame,
   type LeaseRef,
 } from "../../src/task/rules/settle.ts";
@@ -23,6 +24,7 @@ import { fileOf } from "./manager.ts";
 import { Broken } from "./promises.ts";
 import { copyOf, type Configuration, type Snapshot, type World } from "./world.ts";
 
+const GIVEN_BACK: GivenBack = { cause: "stopping", reason: "x", frames: null };
 /** No continuation needs more leases than this for a frame. */
 const LEASES_PER_FRAME = 3;
 
@@ -87,7 +89,7 @@ export class States {
       const open = [...frames(lease.open)];
       for (const [what, ref] of wrong) {
         this.#refused(snapshot, nowMs, "lease_lost", `renew by ${what}`, (t) => renew(t, ref, done));
-        this.#refused(snapshot, nowMs, "lease_lost", `release by ${what}`, (t) => release(t, ref, [], "x"));
+        this.#refused(snapshot, nowMs, "lease_lost", `release by ${what}`, (t) => release(t, ref, [], GIVEN_BACK));
         this.#refused(snapshot, nowMs, "lease_lost", `fail by ${what}`, (t) => fail(t, ref, [], open.slice(0, 1), "x"));
         if (open.length > 0)
           this.#refused(snapshot, nowMs, "lease_lost", `complete by ${what}`, (t) => complete(t, ref, done));
@@ -135,7 +137,7 @@ export class States {
     }
     const foreign = doneOf(99, lease.lease_id);
     invalid("renew with a frame of somebody else", (t) => renew(t, ref, [...done, foreign]));
-    invalid("release with a frame of somebody else", (t) => release(t, ref, [...done, foreign], "x"));
+    invalid("release with a frame of somebody else", (t) => release(t, ref, [...done, foreign], GIVEN_BACK));
     invalid("fail of a frame of somebody else", (t) => fail(t, ref, [], [99], "x"));
   }
 

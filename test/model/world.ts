@@ -3,6 +3,7 @@
  * agent's protocol, a network that may delay, lose and repeat messages, and time in ticks. A world
  * is never changed: every move makes a new one.
  */
+import type { ReleaseCause } from "../../src/protocol/lease.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
 import { newLedger, type FrameEntry, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
 import { Leases } from "../../src/task/rules/lease-index.ts";
@@ -42,6 +43,8 @@ export interface Configuration {
   releases: boolean;
   /** Render failures that may happen in all. */
   failures: number;
+  /** Leases that workers may give back for a fault of their machines, in all. */
+  refusals: number;
   /** What people may do, in all so many times. */
   acts: { times: number; kinds: TaskAction[]; frames: number[] };
   /** Times that the registry may raise its epoch. */
@@ -92,6 +95,8 @@ export interface LeaseCall {
    */
   done: readonly number[];
   failed: readonly number[];
+  /** Of a release: why. */
+  cause?: ReleaseCause;
   /** Key of the claim that rides along. */
   next: string | null;
   epoch: number;
@@ -147,6 +152,7 @@ export interface World {
   /** Makes lease ids and keys that were never used. */
   serial: number;
   failuresLeft: number;
+  refusalsLeft: number;
   actsLeft: number;
   preemptionsLeft: number;
   /** Null where no alarm can be lost. */
@@ -188,6 +194,7 @@ export function firstWorld(configuration: Configuration): World {
     epoch: 0,
     serial: 0,
     failuresLeft: configuration.failures,
+    refusalsLeft: configuration.refusals,
     actsLeft: configuration.acts.times,
     preemptionsLeft: configuration.preemptions,
     lossesLeft: configuration.lostAlarms === 0 ? null : configuration.lostAlarms,

@@ -262,6 +262,27 @@ test("renewals are kept in memory and written when less than half of the lease i
   expect((await view(id)).frames.leased).toBe(1);
 });
 
+test("P6: a worker that cannot deliver a frame is held off with its reason, also after an eviction; two refusals fail the frame", async () => {
+  const id = await submit({ frames: "1" });
+  const [first, second] = await threeWorkers();
+  const refuse = async (worker: number, more: object): Promise<void> => {
+    const given = await lease(id, worker);
+    const body = { attempt: given.attempt, done: [], reason: "the worker's disk is full", ...more };
+    expect(await object(id).release({ id: worker }, given.lease_id, body)).toMatchObject({ ok: true });
+    await evictDurableObject(taskStub(env, id));
+  };
+  await refuse(first!, { cause: "disk", frames: "1" });
+  const held = { worker_id: first, reason: "the worker's disk is full" };
+  expect(await view(id)).toMatchObject({ status: "queued", error: held.reason, kept_off: [held] });
+  expect(await claim(id, first!)).toMatchObject({ lease: null, reason: "kept_off" });
+  await audit(id);
+  // An agent of release 0.1 says it in words only.
+  await refuse(second!, {});
+  expect(await view(id)).toMatchObject({ status: "failed", error: held.reason, frames: { failed: 1 } });
+  expect((await frames(id))[0]).toMatchObject({ state: "failed", failures: 0, error: held.reason });
+  await audit(id);
+});
+
 test("P6: a frame fails after three workers failed it, and the task shows the renderer's own words", async () => {
   const id = await submit({ frames: "1-2" });
   const good = await lease(id, 9);

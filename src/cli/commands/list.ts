@@ -168,7 +168,9 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
   for (const kept of task.kept_off)
     lines.push([
       `worker ${kept.worker_id}`,
-      `blocklisted for ${ago(nowMs, kept.until_ms)}: it failed this task too often`,
+      kept.reason === undefined
+        ? `blocklisted for ${ago(nowMs, kept.until_ms)}: it failed this task too often`
+        : `held off for ${ago(nowMs, kept.until_ms)}: ${kept.reason}`,
     ]);
   if (task.error !== null) lines.push(["error", task.error]);
   if (task.history_failure) lines.push(["history", historyText(task.history_failure)]);

@@ -3,7 +3,7 @@ import { isEnded } from "../../protocol/constants.ts";
 import { frameAt } from "../../protocol/frame-list.ts";
 import type { NoLeaseReason } from "../../protocol/lease.ts";
 import { chunkSize } from "./chunking.ts";
-import { blocklistedUntil, trustedWorkers } from "./failure.ts";
+import { keptOffUntil, trustedWorkers } from "./failure.ts";
 import { has, minus, setOf, take } from "./frame-set.ts";
 import type { LiveLease } from "./lease-index.ts";
 import { expire } from "./settle.ts";
@@ -78,7 +78,7 @@ function whyNoLease(
   }
   if (waitsForWhole(t.ledger)) return { reason: "waiting", retryAfterMs: null };
   if (request.epoch < t.ledger.outranked) return { reason: "outranked", retryAfterMs: 0 };
-  const until = blocklistedUntil(t.ledger, request.worker, t.ableWorkers, t.nowMs);
+  const until = keptOffUntil(t.ledger, request.worker, t.ableWorkers, t.nowMs);
   if (until !== null) return { reason: "kept_off", retryAfterMs: until - t.nowMs };
   if (claimable(t.terms, t.ledger) === 0) {
     const closed = countsOf(t.terms, t.ledger).pending > 0;
@@ -122,15 +122,16 @@ function takeRetries(t: Transition, worker: number, want: number): number[] {
 }
 
 /**
- * Failed frames that this worker may try. A frame goes to a worker that has not failed it, while
- * there is one left.
+ * Failed and refused frames that this worker may try. A frame goes to a worker that has neither failed
+ * nor refused it, while there is one left.
  */
 function retries(t: Transition, worker: number, want: number): number[] {
   const trusted = trustedWorkers(t);
   const out: number[] = [];
   for (const frame of take(t.ledger.retry, RETRY_SCAN_LIMIT)) {
-    const failures = t.table.get(frame)?.failures ?? [];
-    if (failures.length < trusted && failures.some(([id]) => id === worker)) continue;
+    const { failures = [], refusals = [] } = t.table.get(frame) ?? {};
+    const had = new Set([...failures.map(([id]) => id), ...refusals]);
+    if (had.size < trusted && had.has(worker)) continue;
     out.push(frame);
     if (out.length === want) break;
   }

@@ -1,9 +1,10 @@
 /**
- * What a render failure leads to (P6): new tries of the frame, a blocklisted worker, a stopped
- * task. Lost leases are not failures: an expired or released lease puts its frames back and counts
- * against neither frame nor worker. Pure; time is an argument.
+ * What failures and refusals lead to (P6): new tries of the frame, a worker that is blocklisted or held
+ * off, a stopped task. Which of them a lease's end is says the table of `verdicts.ts`. Pure; time is
+ * an argument.
  */
 import { format, setOf, union, type FrameSet } from "./frame-set.ts";
+import { holdMs, LONGEST_MS, REFUSED_BY } from "./verdicts.ts";
 import { noteLease, type FailureRecord, type FrameEntry, type Ledger, type Transition } from "./ledger.ts";
 import type { LiveLease } from "./lease-index.ts";
 
@@ -12,9 +13,8 @@ import type { LiveLease } from "./lease-index.ts";
  * frame blocks good workers.
  */
 const BLOCKLIST_AFTER = 3;
-/** How long the first time. It doubles each time, up to the longest, which is what Afanasy uses. */
+/** How long the first time. It doubles each time, up to LONGEST_MS. */
 const BLOCKLIST_MS = 5 * 60_000;
-const BLOCKLIST_MAX_MS = 5 * 3_600_000;
 /**
  * Once frames have been rendered, so many consecutive failures of any frames stop the task, and a
  * person must look. Fewer: a few bad frames stop a good task; more: a broken scene uses up the
@@ -55,6 +55,7 @@ export function recordFailures(
       at_ms: nowMs,
       files: [],
       failures,
+      ...(before?.refusals && { refusals: before.refusals }),
       error,
     };
     table.set(frame, entry);
@@ -73,24 +74,64 @@ function withFailure(failures: readonly [number, number][], worker: number): [nu
   return known ? failures.map(([id, count]) => [id, id === worker ? count + 1 : count]) : [...failures, [worker, 1]];
 }
 
+/**
+ * Record that the worker's machine could not get or deliver these frames of the lease, for this
+ * reason; all are still open.
+ */
+export function recordRefusals(
+  transition: Transition,
+  lease: LiveLease,
+  frames: readonly number[],
+  reason: string,
+): void {
+  const { ledger, table, nowMs } = transition;
+  const [again, final]: [number[], number[]] = [[], []];
+  for (const frame of frames) {
+    const before = table.get(frame);
+    const refusals = [...new Set([...(before?.refusals ?? []), lease.worker])];
+    const isFinal = refusals.length >= REFUSED_BY;
+    table.set(frame, {
+      state: isFinal ? "failed" : "retry",
+      attempt: lease.attempt,
+      worker: lease.worker,
+      seconds: 0,
+      at_ms: nowMs,
+      files: [],
+      failures: before?.failures ?? [],
+      refusals,
+      error: reason,
+    });
+    (isFinal ? final : again).push(frame);
+  }
+  ledger.counts.failed += final.length;
+  ledger.retry = union(ledger.retry, setOf(again));
+  ledger.error = reason;
+  if (again.length > 0) noteLease(transition, "lost", lease, setOf(again), null, reason);
+  if (final.length > 0) noteLease(transition, "error", lease, setOf(final), null, reason);
+}
+
+/** Hold the worker off the task, each time for twice as long; `firstMs`: how long the first time. */
+export function holdOff(ledger: Ledger, worker: number, firstMs: number, reason: string, nowMs: number): void {
+  const before = recordOf(ledger, worker);
+  const holds = before.holds ?? 0;
+  setRecord(ledger, { ...before, holds: holds + 1, held_until_ms: nowMs + holdMs(firstMs, holds), reason });
+}
+
+function recordOf(ledger: Ledger, worker: number): FailureRecord {
+  const known = ledger.blames.find((record) => record.worker === worker);
+  return known ?? { worker, streak: 0, times: 0, kept_off_until_ms: 0 };
+}
+
+function setRecord(ledger: Ledger, after: FailureRecord): void {
+  ledger.blames = [...ledger.blames.filter((record) => record.worker !== after.worker), after];
+}
+
 function recordWorkerFailure(ledger: Ledger, worker: number, nowMs: number): void {
-  const before = ledger.blames.find((record) => record.worker === worker) ?? {
-    worker,
-    streak: 0,
-    times: 0,
-    kept_off_until_ms: 0,
-  };
+  const before = recordOf(ledger, worker);
   const streak = before.streak + 1;
-  const after: FailureRecord =
-    streak >= BLOCKLIST_AFTER
-      ? {
-          worker,
-          streak: 0,
-          times: before.times + 1,
-          kept_off_until_ms: nowMs + Math.min(BLOCKLIST_MAX_MS, BLOCKLIST_MS * 2 ** before.times),
-        }
-      : { ...before, streak };
-  ledger.blames = [...ledger.blames.filter((record) => record.worker !== worker), after];
+  if (streak < BLOCKLIST_AFTER) return setRecord(ledger, { ...before, streak });
+  const untilMs = nowMs + Math.min(LONGEST_MS, BLOCKLIST_MS * 2 ** before.times);
+  setRecord(ledger, { ...before, streak: 0, times: before.times + 1, kept_off_until_ms: untilMs });
 }
 
 /**
@@ -119,23 +160,40 @@ export function resetFailures(ledger: Ledger, worker: number): void {
     ledger.blames = ledger.blames.filter((record) => record.worker !== worker);
 }
 
+/** A worker that gets nothing of a task for a while. */
+export interface KeptOff {
+  worker: number;
+  untilMs: number;
+  /** Why its machine is at fault; null when it is blocklisted. */
+  reason: string | null;
+}
+
+/** The workers that are blocklisted or held off at this time. */
+export function keptOff(ledger: Ledger, nowMs: number): KeptOff[] {
+  return ledger.blames.flatMap((record): KeptOff[] => {
+    const heldUntilMs = record.held_until_ms ?? 0;
+    const untilMs = Math.max(record.kept_off_until_ms, heldUntilMs);
+    if (untilMs <= nowMs) return [];
+    const reason = heldUntilMs > nowMs ? (record.reason ?? null) : null;
+    return [{ worker: record.worker, untilMs, reason }];
+  });
+}
+
 /**
- * Until when this worker is blocklisted, or null. When every able worker is blocklisted, none
- * counts as such: the tries of the frames and the rule that stops a task bound what they can waste.
+ * Until when this worker gets nothing of the task, or null. When every able worker is kept off, none
+ * counts as blocklisted: the tries of the frames and the rule that stops a task bound what they can
+ * waste. A worker that is held off stays so: nothing else bounds what it would waste.
  */
-export function blocklistedUntil(ledger: Ledger, worker: number, ableWorkers: number, nowMs: number): number | null {
-  const blocked = blocklisted(ledger, nowMs);
-  if (blocked.length >= ableWorkers) return null;
-  return blocked.find((record) => record.worker === worker)?.kept_off_until_ms ?? null;
+export function keptOffUntil(ledger: Ledger, worker: number, ableWorkers: number, nowMs: number): number | null {
+  const record = ledger.blames.find((one) => one.worker === worker);
+  if (!record) return null;
+  const all = keptOff(ledger, nowMs).length >= ableWorkers;
+  const untilMs = Math.max(all ? 0 : record.kept_off_until_ms, record.held_until_ms ?? 0);
+  return untilMs > nowMs ? untilMs : null;
 }
 
-/** Able workers that are not blocklisted: how many can still try a frame. At least 1. */
+/** Able workers that are not kept off: how many can still try a frame. At least 1. */
 export function trustedWorkers(transition: Transition): number {
-  const blocked = blocklisted(transition.ledger, transition.nowMs).length;
-  return blocked >= transition.ableWorkers ? transition.ableWorkers : Math.max(1, transition.ableWorkers - blocked);
-}
-
-/** Failure records of the workers that are blocklisted at this time. */
-export function blocklisted(ledger: Ledger, nowMs: number): FailureRecord[] {
-  return ledger.blames.filter((record) => record.kept_off_until_ms > nowMs);
+  const off = keptOff(transition.ledger, transition.nowMs).length;
+  return off >= transition.ableWorkers ? transition.ableWorkers : Math.max(1, transition.ableWorkers - off);
 }

@@ -6,7 +6,7 @@
 import { claim, type ClaimOutcome, type ClaimRequest } from "./claim.ts";
 import type { LiveLease } from "./lease-index.ts";
 import type { Transition } from "./ledger.ts";
-import { complete, expire, fail, release, renew, type LeaseRef, type RenderedFrame } from "./settle.ts";
+import { complete, expire, fail, release, renew, type GivenBack, type LeaseRef, type RenderedFrame } from "./settle.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
 
 /** A call that extends a lease. */
@@ -19,7 +19,7 @@ export interface Renewal {
 export type Ending =
   | { verb: "complete" }
   | { verb: "fail"; failed: readonly number[]; error: string }
-  | { verb: "release"; reason: string };
+  | ({ verb: "release" } & GivenBack);
 
 /** A call that ends a lease, and may claim the next one. */
 export interface Settlement {
@@ -65,7 +65,7 @@ export function settleLease(t: Transition, { lease, done, ending, next }: Settle
         ? complete(t, lease, done)
         : ending.verb === "fail"
           ? fail(t, lease, done, ending.failed, ending.error)
-          : release(t, lease, done, ending.reason);
+          : release(t, lease, done, ending);
     if (!ended.ok) return ended;
     ({ committed } = ended.value);
   }

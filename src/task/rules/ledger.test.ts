@@ -121,7 +121,7 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
           : s.do === "complete"
             ? complete(t, ref, all)
             : s.do === "release"
-              ? release(t, ref, part, "test")
+              ? release(t, ref, part, { cause: "stopping", reason: "test", frames: null })
               : fail(t, ref, part, open.slice(0, 1).length > 0 ? open.slice(0, 1) : lease.frames.slice(0, 1), "broken");
       if (!live && [...task.ledger.leases].every((l) => l.until_ms > nowMs)) {
         // P2: a call by a worker that does not hold the lease changes nothing, except that overdue

@@ -47,7 +47,7 @@ export interface Terms {
   filesPerFrame: 0 | 1;
 }
 
-/** What a worker has failed on this task. */
+/** What a worker has failed on this task, and what its machine has refused. */
 export interface FailureRecord {
   worker: number;
   /** Consecutive failures. */
@@ -56,6 +56,12 @@ export interface FailureRecord {
   times: number;
   /** The worker is blocklisted until then. */
   kept_off_until_ms: number;
+  /** How often it has been held off since its last good frame: each time is longer. Absent: never. */
+  holds?: number;
+  /** The worker is held off until then, because its machine was at fault. */
+  held_until_ms?: number;
+  /** The reason that it gave. */
+  reason?: string;
 }
 
 export interface DependencyState {
@@ -144,6 +150,8 @@ export interface FrameEntry {
   files: OutputFile[];
   /** Render failures by worker: `[worker, count]`. */
   failures: [number, number][];
+  /** Workers whose machines could not get or deliver the frame. Absent: none. */
+  refusals?: number[];
   error: string | null;
 }
 

@@ -11,15 +11,29 @@
  */
 import { ok, type Result } from "../../lib/result.ts";
 import { grantEndMs } from "../../protocol/constants.ts";
+import type { ReleaseCause } from "../../protocol/lease.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { OutputFile } from "../../protocol/task.ts";
 import { measured } from "./chunking.ts";
-import { recordFailures, resetFailures } from "./failure.ts";
-import { format, has, minus, setOf, size, take, union, type FrameSet } from "./frame-set.ts";
+import { holdOff, recordFailures, recordRefusals, resetFailures } from "./failure.ts";
+import {
+  EMPTY,
+  frames as framesIn,
+  format,
+  has,
+  intersect,
+  minus,
+  setOf,
+  size,
+  take,
+  union,
+  type FrameSet,
+} from "./frame-set.ts";
 import { countedBytes, noteStored } from "./stored-bytes.ts";
 import { addSeconds } from "./tally.ts";
 import type { LiveLease } from "./lease-index.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
+import { VERDICTS } from "./verdicts.ts";
 import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
 
 /**
@@ -114,24 +128,45 @@ export function fail(
   return ok({ committed: size(lease.value.frames) - size(left) });
 }
 
+/** Why a lease comes back. */
+export interface GivenBack {
+  cause: ReleaseCause;
+  /** The agent's words, for people. */
+  reason: string;
+  /** The frames that it could not deliver; null: all that are not done. */
+  frames: readonly number[] | null;
+}
+
 /**
- * Give a lease back without a failure: the worker stops, its disk is full, a program is missing.
+ * Give a lease back without a render failure: the worker stops, its disk is full, a program is
+ * missing. What follows says the table of `verdicts.ts`.
  */
 export function release(
   t: Transition,
   ref: LeaseRef,
   done: readonly RenderedFrame[],
-  reason: string,
+  { cause, reason, frames }: GivenBack,
 ): Result<{ committed: number }, Refusal> {
   expire(t);
   const lease = liveLease(t, ref);
   if (!lease.ok) return lease;
   const checked = checkDone(t, lease.value, done);
   if (!checked.ok) return checked;
+  const foreign = minus(setOf(frames ?? []), lease.value.frames);
+  if (foreign.length > 0) return refuse("invalid", `names ${format(foreign)}, which is not in this lease`, "frames");
   commit(t, lease.value, checked.value);
-  const committed = size(lease.value.frames) - size(lease.value.open);
+  const { open } = lease.value;
+  const committed = size(lease.value.frames) - size(open);
+  const verdict = VERDICTS[cause];
+  const refused = verdict.counts === "refusal" ? intersect(open, frames ? setOf(frames) : open) : EMPTY;
+  if (verdict.holdMs > 0 && open.length > 0) holdOff(t.ledger, ref.worker, verdict.holdMs, reason, t.nowMs);
+  if (refused.length > 0) {
+    t.ledger.counts.leased -= size(refused);
+    t.ledger.leases.change(lease.value, { open: minus(open, refused) });
+    recordRefusals(t, lease.value, [...framesIn(refused)], reason);
+  }
   giveBack(t, lease.value, reason);
-  close(t, lease.value);
+  close(t, lease.value, refused.length > 0);
   return ok({ committed });
 }
 
@@ -250,13 +285,13 @@ function giveBack(t: Transition, lease: LiveLease, reason: string): void {
 
 function* framesWithFailures(t: Transition, frames: FrameSet): Generator<number> {
   if (t.ledger.error === null) return;
-  for (const frame of take(frames, Infinity)) if ((t.table.get(frame)?.failures.length ?? 0) > 0) yield frame;
+  for (const frame of take(frames, Infinity)) if (t.table.get(frame)?.state === "retry") yield frame;
 }
 
 /**
  * End the lease. Where a frame was not committed, its upload may be stored, or still be on its way:
- * the attempt becomes garbage that is deleted when the grant has run out. `failed`: frames failed,
- * which are no longer open.
+ * the attempt becomes garbage that is deleted when the grant has run out. `failed`: frames failed or
+ * were refused, which are no longer open.
  */
 function close(t: Transition, lease: LiveLease, failed = false): void {
   if ((failed || lease.open.length > 0) && t.terms.filesPerFrame > 0) {

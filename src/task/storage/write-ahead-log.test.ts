@@ -92,7 +92,7 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
     const left = [...frames(lease.open)].filter((frame) => !part.some((d) => d.frame === frame));
     if (s.do === "renew") renew(t, ref, part);
     else if (s.do === "complete") complete(t, ref, done);
-    else if (s.do === "release") release(t, ref, part, "test");
+    else if (s.do === "release") release(t, ref, part, { cause: "stopping", reason: "test", frames: null });
     else fail(t, ref, part, left.slice(0, 1), "broken");
   }
 }

@@ -4,7 +4,7 @@ import type { Frame, FrameState, Task, TaskSummary } from "../../protocol/task.t
 import type { TaskReport } from "../../rpc/registry.ts";
 import { waitsFor } from "../rules/dependencies.ts";
 import { etaOf } from "../rules/eta.ts";
-import { blocklisted } from "../rules/failure.ts";
+import { keptOff } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
 import { claimable, countsOf, holderOf, stateOf, type Ledger, type Transition } from "../rules/ledger.ts";
 import { dueOf, nextWakeMs } from "../rules/next-alarm.ts";
@@ -76,17 +76,18 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
       until_ms: lease.until_ms,
       progress: progressOf.get(lease.lease_id) ?? null,
     })),
-    kept_off: blocklist(ledger, nowMs),
+    kept_off: keptOffView(ledger, nowMs),
     waits_for: waitsFor(ledger),
     files_version: filesVersion(ledger),
   };
 }
 
-/** Blocklisted workers, under the protocol's name `kept_off`. */
-function blocklist(ledger: Ledger, nowMs: number): Task["kept_off"] {
-  return blocklisted(ledger, nowMs).map(({ worker, kept_off_until_ms }) => ({
+/** Workers that are blocklisted or held off, under the protocol's name `kept_off`. */
+function keptOffView(ledger: Ledger, nowMs: number): Task["kept_off"] {
+  return keptOff(ledger, nowMs).map(({ worker, untilMs, reason }) => ({
     worker_id: worker,
-    until_ms: kept_off_until_ms,
+    until_ms: untilMs,
+    ...(reason !== null && { reason }),
   }));
 }
 
@@ -101,7 +102,7 @@ export function taskReport(task: LoadedTask, nowMs: number): TaskReport {
     needs: definition.needs,
     claimable: gone ? 0 : claimable(terms, ledger),
     live_workers: gone ? [] : [...new Set([...ledger.leases].map((lease) => lease.worker))],
-    kept_off: blocklist(ledger, nowMs),
+    kept_off: keptOffView(ledger, nowMs),
     tally: {
       done: ledger.tally.done,
       errors: ledger.tally.errors,
