@@ -27,6 +27,7 @@ import { DeferredWork } from "./deferred-work.ts";
 import { LeaseService } from "./lease-service.ts";
 import { TaskLive } from "./live.ts";
 import { applyDependencyProgress } from "./rules/dependencies.ts";
+import { take } from "./rules/frame-set.ts";
 import { preempt } from "./rules/lease-calls.ts";
 import { noteTask, statusOf, termsOf, type Transition } from "./rules/ledger.ts";
 import { amend } from "./rules/patch.ts";
@@ -57,6 +58,9 @@ import { NOT_FOUND, Transactor } from "./transactor.ts";
 import { readFile, readFiles, readFrames, readTimings } from "./views/queries.ts";
 import { taskView } from "./views/task.ts";
 
+/** Failed frames whose logs are looked after: each takes a look-up whenever the log is cut down. */
+const MAX_FAILED_LOGS = 200;
+
 type Answer<T> = Promise<Result<T, Refusal>>;
 
 export class TaskDO extends DurableObject<Env> implements TaskRpc {
@@ -72,7 +76,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new TaskStore(ctx.storage);
-    this.#log = new TaskLog(ctx.storage.sql);
+    this.#log = new TaskLog(ctx.storage.sql, () => this.#failedAttempts());
     this.#transactor = new Transactor(ctx.storage, this.#store);
     this.#context = {
       ctx,
@@ -98,6 +102,14 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
       activate: (rows) => this.#activate(rows),
       inTransaction: (work) => this.#transactor.inTransaction(work),
     });
+  }
+
+  /** The attempts under which frames failed that were not rendered since; of the first frames, if there are many. */
+  #failedAttempts(): Set<number> {
+    const retried = this.#transactor.uncommitted()?.record.ledger.retry ?? [];
+    const failed = [...this.#store.failedFrames().slice(0, MAX_FAILED_LOGS), ...take(retried, MAX_FAILED_LOGS)];
+    const attempts = failed.map((frame) => this.#store.frameTable.get(frame)?.attempt);
+    return new Set(attempts.filter((attempt) => attempt !== undefined));
   }
 
   /** When the object must wake next; null while it holds no task, or nothing is due. */

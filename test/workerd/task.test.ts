@@ -467,6 +467,29 @@ test("the log is bounded, has no control characters, and comes with the lease ca
   expect(clean.ok && clean.value.lines[0]!.text).toBe("Fra:1[2J\nSaved\n");
 });
 
+test("the log of a failed attempt is kept while other attempts print without end", async () => {
+  const id = await submit({ frames: "1-9" });
+  const failed = await lease(id, 1);
+  await object(id).appendLog(1, failed.attempt, "Error: there is no texture\n");
+  await object(id).appendLog(1, failed.attempt, "x".repeat(200_000));
+  const body = { attempt: failed.attempt, done: [], frames: "1", error: "exit code 1", next: null };
+  expect((await object(id).fail({ id: 1 }, failed.lease_id, body)).ok).toBe(true);
+  const other = await lease(id, 2);
+  for (let i = 0; i < 9; i++) {
+    await object(id).appendLog(2, other.attempt, `${i}`.repeat(900_000));
+    await evictDurableObject(taskStub(env, id));
+  }
+  const page = await object(id).log({ limit: 100 });
+  if (!page.ok) throw new Error("refused");
+  const { lines, dropped } = page.value;
+  expect(dropped).toBe(true);
+  expect(lines.filter(({ attempt }) => attempt === failed.attempt).map(({ text }) => text.length)).toEqual([
+    27, 200_000,
+  ]);
+  expect(lines.at(-1)!.text[0]).toBe("8");
+  expect(lines.reduce((sum, { text }) => sum + text.length, 0)).toBeLessThanOrEqual(4_000_000);
+});
+
 test("a chunk of one frame costs two rows: the record and one page", async () => {
   const id = await submit({ frames: "1-1000" });
   let given = await lease(id, 1);
