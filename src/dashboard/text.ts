@@ -10,7 +10,7 @@ export const text = {
   skip: "Skip to the content",
   copy: "Copy",
   copied: "Copied",
-  copyFailed: "The browser does not let this page copy. Select the text and copy it yourself.",
+  copyFailed: "The browser does not let this page copy. The text is selected: copy it with Ctrl+C, or Cmd+C.",
   dismiss: "Dismiss",
   cancel: "Cancel",
   close: "Close",
@@ -26,6 +26,8 @@ export const text = {
   reload: "Load the page again",
   newerPage: "A newer version of this page has been deployed. Load the page again.",
   requestsUsedUp: "Today's quota of Cloudflare's free plan is used up (Worker requests). It starts anew at 00:00 UTC.",
+  stopped: "This view has stopped because of an error.",
+  stoppedHint: "Nothing on the farm is affected. If it happens again, report the words above.",
   more: "Show more",
   theme: { dark: "Use dark colours", light: "Use light colours" },
   nav: { label: "Main", farm: "Farm", submit: "Submit", history: "History", manage: "Manage" },
@@ -204,6 +206,9 @@ export const text = {
     saving: (done: number, total: number, files: number, all: number) =>
       `Saving ${bytes(done)} of ${bytes(total)} · ${files} of ${counted(all, "file")}`,
     retrying: "the network failed; trying again …",
+    noFolderPlain:
+      "This page was opened over plain http. Browsers let a page save into a folder over https or on localhost only. " +
+      "The command line does it from anywhere: npx tablao download.",
     stop: "Stop",
     stopped: "Stopped. Files that were finished are in the folder.",
     broken: (why: string) => `Stopped: ${why} Files that were finished are in the folder. Save into it again to go on.`,

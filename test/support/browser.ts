@@ -11,6 +11,11 @@ import { HANG_MS } from "./wait.ts";
 
 export const DESKTOP: ViewportSize = { width: 1280, height: 860 };
 export const PHONE: ViewportSize = { width: 360, height: 740 };
+/**
+ * A host name that the browser resolves to this machine. Unlike `localhost`, it is no secure context over http: pages
+ * lack what browsers offer in secure contexts only.
+ */
+export const PLAIN_HOST = "farm.lan";
 
 let browser: Browser | undefined;
 
@@ -19,7 +24,7 @@ async function startBrowser(): Promise<Browser> {
   browser ??= await chromium.launch({
     executablePath: execFileSync("sh", ["-c", "command -v chromium"], { encoding: "utf8" }).trim(),
     // Chromium's sandbox does not start as root, which containers are.
-    args: process.getuid?.() === 0 ? ["--no-sandbox"] : [],
+    args: [`--host-resolver-rules=MAP ${PLAIN_HOST} 127.0.0.1`, ...(process.getuid?.() === 0 ? ["--no-sandbox"] : [])],
   });
   return browser;
 }

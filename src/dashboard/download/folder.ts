@@ -10,7 +10,10 @@ function picker(): Pick | undefined {
   return (globalThis as { showDirectoryPicker?: Pick }).showDirectoryPicker;
 }
 
-/** Whether the browser can write into a folder that the viewer chooses. */
+/**
+ * Whether the browser can write into a folder that the viewer chooses. Browsers that have the API have
+ * it in secure contexts only: over https, or on localhost.
+ */
 export function canPickFolder(): boolean {
   return picker() !== undefined;
 }

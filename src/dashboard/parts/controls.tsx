@@ -3,6 +3,7 @@ import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { call } from "../lib/api.ts";
+import { copyTextOf } from "../lib/copy.ts";
 import { text } from "../text.ts";
 import { attempt, covers, Messages, say } from "./messages.tsx";
 
@@ -14,19 +15,14 @@ export function CopyBox({ value, label }: { value: string; label: string }) {
     const timer = setTimeout(() => (copied.value = false), 2_000);
     return () => clearTimeout(timer);
   });
+  const shown = useRef<HTMLElement>(null);
   const copy = async (): Promise<void> => {
-    try {
-      await navigator.clipboard.writeText(value);
-      copied.value = true;
-    } catch {
-      // Without permission, or without https, browsers refuse: the message says how to copy by
-      // hand.
-      say(text.copyFailed);
-    }
+    copied.value = await copyTextOf(shown.current!);
+    if (!copied.value) say(text.copyFailed);
   };
   return (
     <div class="copy">
-      <code tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
+      <code ref={shown} tabIndex={0} role="textbox" aria-readonly="true" aria-label={label}>
         {value}
       </code>
       <button type="button" class="button" onClick={() => void copy()} aria-label={`${text.copy}: ${label}`}>

@@ -68,7 +68,7 @@ export function DownloadDialog({ task, frames, mayTell, onClose }: Props) {
           {canPickFolder() ? (
             <IntoFolder taskId={taskId} files={all} version={version} />
           ) : (
-            <p class="quiet small">{t.noFolder}</p>
+            <p class="quiet small">{isSecureContext ? t.noFolder : t.noFolderPlain}</p>
           )}
           <Archives taskId={taskId} parts={archiveParts(all)} />
           <HaveFiles task={task} version={version} />

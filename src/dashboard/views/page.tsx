@@ -6,6 +6,7 @@ import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentType } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Banner } from "../parts/banner.tsx";
+import { Boundary } from "../parts/boundary.tsx";
 import { Icon, Logo } from "../parts/icons.tsx";
 import { attempt, Messages } from "../parts/messages.tsx";
 import { ThemeButton } from "../parts/theme-button.tsx";
@@ -152,18 +153,20 @@ function SignedIn() {
         </div>
       </header>
       <main id="main" ref={main} tabIndex={-1}>
-        {found === null ? (
-          <div class="empty">
-            <h1>{text.notThere}</h1>
-            <p>
-              <a href="/app">{text.toFarm}</a>
-            </p>
-          </div>
-        ) : "load" in found.route ? (
-          <Lazy load={found.route.load} params={found.params} />
-        ) : (
-          <found.route.view params={found.params} />
-        )}
+        <Boundary key={path.value}>
+          {found === null ? (
+            <div class="empty">
+              <h1>{text.notThere}</h1>
+              <p>
+                <a href="/app">{text.toFarm}</a>
+              </p>
+            </div>
+          ) : "load" in found.route ? (
+            <Lazy load={found.route.load} params={found.params} />
+          ) : (
+            <found.route.view params={found.params} />
+          )}
+        </Boundary>
       </main>
     </>
   );
@@ -172,6 +175,18 @@ function SignedIn() {
 export function Page() {
   const unreachable = useSignal<string | null>(null);
   const who = session.value;
+  return (
+    <>
+      <Boundary whole>
+        <Inside />
+      </Boundary>
+      <Messages />
+    </>
+  );
+}
+
+/** What a visitor sees: a share link, the farm when signed in, or else the form for that. */
+function Inside() {
   const sharing = path.value === "/app/share";
   const reload = (): void => {
     unreachable.value = null;
@@ -201,7 +216,6 @@ export function Page() {
       ) : (
         <SignIn />
       )}
-      <Messages />
     </>
   );
 }

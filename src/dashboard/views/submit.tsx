@@ -12,6 +12,7 @@ import type { SettingsFiles } from "../lib/answers.ts";
 import { call } from "../lib/api.ts";
 import { bytes, counted } from "../lib/format.ts";
 import { ApiError, messageOf } from "../lib/problem.ts";
+import { randomKey } from "../lib/random-key.ts";
 import { useList } from "../lib/use-list.ts";
 import { go } from "../lib/router.ts";
 import { maySubmit } from "../lib/session.ts";
@@ -115,7 +116,7 @@ export function Submit() {
   const sender = useRef<Sender | null>(null);
   // A second submission after a lost answer has the same key, so that the manager makes one task of
   // both.
-  const key = useRef(crypto.randomUUID());
+  const key = useRef(randomKey());
 
   const readTypes = (): void => {
     problem.value = null;
@@ -206,7 +207,7 @@ export function Submit() {
         if (thrown instanceof DOMException && thrown.name === "AbortError") say(t.stopped);
         else problem.value = thrown instanceof Error ? thrown : new Error(messageOf(thrown));
         // The manager keeps no refusal under the key, so the next try is a submission of its own.
-        if (thrown instanceof ApiError && thrown.status !== 0) key.current = crypto.randomUUID();
+        if (thrown instanceof ApiError && thrown.status !== 0) key.current = randomKey();
       });
     } finally {
       progress.value = null;
