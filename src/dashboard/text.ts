@@ -40,6 +40,15 @@ export const text = {
     hint: "npm start stores the admin token in .tablao/state/admin-token. Admins create other tokens under Manage.",
     go: "Sign in",
     out: "Sign out",
+    linkTitle: (who: string) => `Sign in as ${who}?`,
+    linkLead: (who: string) => `This link has the token of ${who}.`,
+    linkInstead: (now: string, who: string) => `You are signed in as ${now}. This link has the token of ${who}.`,
+    linkHint:
+      "What you submit and change is then done in that name, and whoever made the link can see it. Go on only if the link is meant for you.",
+    linkGo: (who: string) => `Sign in as ${who}`,
+    linkFails: "The token of this link does not sign in.",
+    stay: (now: string) => `Stay ${now}`,
+    otherToken: "Use another token",
   },
 
   taskStatus: {
@@ -197,6 +206,9 @@ export const text = {
       "Each file by itself, under its own name. A download that was stopped goes on when the same folder is chosen again.",
     noFolder:
       "Chromium, Chrome and Edge can also save the files one by one into a folder. On the command line: npx tablao download.",
+    noFolderPlain:
+      "This page was opened over plain http. Browsers let a page save into a folder over https or on localhost only. " +
+      "The command line does it from anywhere: npx tablao download.",
     archive: "As one file",
     archiveLead: "A zip, or a tar where an older agent made a frame. A browser can resume it.",
     archivesLead: (n: number) => `One request cannot read all of it, so it comes in ${counted(n, "archive")}:`,
@@ -206,9 +218,6 @@ export const text = {
     saving: (done: number, total: number, files: number, all: number) =>
       `Saving ${bytes(done)} of ${bytes(total)} · ${files} of ${counted(all, "file")}`,
     retrying: "the network failed; trying again …",
-    noFolderPlain:
-      "This page was opened over plain http. Browsers let a page save into a folder over https or on localhost only. " +
-      "The command line does it from anywhere: npx tablao download.",
     stop: "Stop",
     stopped: "Stopped. Files that were finished are in the folder.",
     broken: (why: string) => `Stopped: ${why} Files that were finished are in the folder. Save into it again to go on.`,

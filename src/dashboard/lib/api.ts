@@ -12,6 +12,8 @@ export interface CallOptions {
   body?: unknown;
   headers?: Record<string, string>;
   signal?: AbortSignal;
+  /** Call by this token and not by the session. A refusal then says nothing about the session. */
+  token?: string;
 }
 
 let onUnauthorized: () => void = () => undefined;
@@ -28,6 +30,7 @@ export function whenUnauthorized(listener: () => void): void {
 export async function call<T>(method: Method, path: string, options: CallOptions = {}): Promise<T> {
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
+  if (options.token !== undefined) headers["Authorization"] = `Bearer ${options.token}`;
   const response = await ask(path, {
     method,
     headers,
@@ -35,7 +38,7 @@ export async function call<T>(method: Method, path: string, options: CallOptions
     ...(options.signal && { signal: options.signal }),
   });
   const text = await reached(response.text(), options.signal);
-  return noted(response, text, () => readAnswer(headOf(response), text) as T);
+  return noted(response, text, () => readAnswer(headOf(response), text) as T, options.token !== undefined);
 }
 
 /**
@@ -60,14 +63,14 @@ function headOf({ status, headers }: Response): AnswerHead {
 }
 
 /** What `read` makes of an answer. An error concerns the session or the whole manager, too. */
-function noted<T>(response: Response, text: string, read: () => T): T {
+function noted<T>(response: Response, text: string, read: () => T, byToken = false): T {
   try {
     return read();
   } catch (thrown) {
     if (thrown instanceof ApiError) {
       noteTrouble(thrown, response, text);
       // The status is the manager's own: with an answer of something else it is 0.
-      if (thrown.status === 401) onUnauthorized();
+      if (thrown.status === 401 && !byToken) onUnauthorized();
     }
     throw thrown;
   }

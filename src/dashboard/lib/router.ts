@@ -3,7 +3,10 @@
  * package would be larger than this file and would still leave query signals and `replace` to us.
  */
 import { computed, signal } from "@preact/signals";
+import { takeLinkToken } from "./sign-in-link.ts";
 
+// Before anything else reads the address.
+takeLinkToken();
 const place = signal(location.pathname + location.search + location.hash);
 
 /** The path without a slash at its end; `/` counts as `/app`, the farm. */
@@ -11,6 +14,7 @@ export const path = computed(() => new URL(place.value, location.origin).pathnam
 export const query = computed(() => new URL(place.value, location.origin).searchParams);
 
 function sync(): void {
+  takeLinkToken();
   place.value = location.pathname + location.search + location.hash;
 }
 

@@ -72,6 +72,18 @@ export async function signIn(token: string): Promise<void> {
   session.value = await call<Session>("POST", "/auth/session", { body: { token } });
 }
 
+/**
+ * Whose token this is; nobody is signed in by it. Throws `ApiError`, also for a token that does not work.
+ */
+export async function holderOf(token: string): Promise<Session> {
+  return await call<Session>("GET", "/auth/session", { token });
+}
+
+/** Whether both are surely one person. Viewers have no owner, and two may have the same name. */
+export function isSamePerson(a: Session, b: Session): boolean {
+  return a.role === b.role && a.owner !== "" && a.owner === b.owner;
+}
+
 export async function signOut(): Promise<void> {
   await call("DELETE", "/auth/session");
   session.value = null;

@@ -13,11 +13,13 @@ import { ThemeButton } from "../parts/theme-button.tsx";
 import { closeFarm, farmState, openFarm } from "../lib/farm.ts";
 import { isReplaced, loadPart } from "../lib/page-version.ts";
 import { messageOf } from "../lib/problem.ts";
-import { match, path } from "../lib/router.ts";
+import { go, match, path } from "../lib/router.ts";
 import { isAdmin, loadSession, maySubmit, session, signOut } from "../lib/session.ts";
+import { linkToken, SIGN_IN } from "../lib/sign-in-link.ts";
 import { text } from "../text.ts";
 import { Farm } from "./farm.tsx";
 import { SignIn } from "./sign-in.tsx";
+import { SignInLink } from "./sign-in-link.tsx";
 
 type Params = Record<string, string>;
 type View = ComponentType<{ params: Params }>;
@@ -173,8 +175,6 @@ function SignedIn() {
 }
 
 export function Page() {
-  const unreachable = useSignal<string | null>(null);
-  const who = session.value;
   return (
     <>
       <Boundary whole>
@@ -187,6 +187,9 @@ export function Page() {
 
 /** What a visitor sees: a share link, the farm when signed in, or else the form for that. */
 function Inside() {
+  const unreachable = useSignal<string | null>(null);
+  const who = session.value;
+  const link = linkToken.value;
   const sharing = path.value === "/app/share";
   const reload = (): void => {
     unreachable.value = null;
@@ -194,6 +197,10 @@ function Inside() {
   };
   useEffect(reload, []);
   const inside = who != null && who.role !== "share" && !sharing;
+  const nothingToAsk = inside && link === null && path.value === SIGN_IN;
+  useEffect(() => {
+    if (nothingToAsk) go("/app", true);
+  }, [nothingToAsk]);
   useEffect(() => {
     if (!inside) return;
     openFarm();
@@ -209,7 +216,9 @@ function Inside() {
             {text.retry}
           </button>
         </main>
-      ) : who === undefined ? null : sharing ? (
+      ) : who === undefined ? null : link !== null ? (
+        <SignInLink key={link} token={link} />
+      ) : sharing ? (
         <Lazy load={loadShare} params={{}} />
       ) : inside ? (
         <SignedIn />

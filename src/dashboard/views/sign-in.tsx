@@ -1,14 +1,32 @@
-/** Sign in with a token. The link that `npm start` prints has the token after its `#`. */
+/** Sign in with a token that is pasted. `sign-in-link.tsx` does it with the token of a link. */
 import { useSignal } from "@preact/signals";
+import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
 import { Field } from "../parts/controls.tsx";
 import { Logo } from "../parts/icons.tsx";
 import { messageOf } from "../lib/problem.ts";
-import { go, path } from "../lib/router.ts";
 import { signIn } from "../lib/session.ts";
 import { text } from "../text.ts";
 import { ThemeButton } from "../parts/theme-button.tsx";
 import "./sign-in.css";
+
+/** The sheet that is shown to who is not inside. */
+export function DoorSheet({ children }: { children: ComponentChildren }) {
+  return (
+    <main class="door">
+      <div class="sheet">
+        <div class="door-head">
+          <span class="brand">
+            <Logo />
+            {text.product}
+          </span>
+          <ThemeButton />
+        </div>
+        {children}
+      </div>
+    </main>
+  );
+}
 
 export function SignIn() {
   const token = useSignal("");
@@ -19,7 +37,6 @@ export function SignIn() {
     error.value = undefined;
     try {
       await signIn(secret.trim());
-      if (path.value === "/app/sign-in") go("/app", true);
     } catch (thrown) {
       error.value = messageOf(thrown);
       busy.value = false;
@@ -27,28 +44,16 @@ export function SignIn() {
   };
   useEffect(() => {
     document.title = `${text.signIn.title} · ${text.product}`;
-    const inLink = path.value === "/app/sign-in" ? location.hash.slice(1) : "";
-    if (inLink === "") return;
-    // The token must not stay in the address bar or in the browser's history.
-    history.replaceState(null, "", "/app/sign-in");
-    void enter(inLink);
   }, []);
   return (
-    <main class="door">
+    <DoorSheet>
       <form
-        class="sheet"
+        class="door-form"
         onSubmit={(event) => {
           event.preventDefault();
           void enter(token.value);
         }}
       >
-        <div class="door-head">
-          <span class="brand">
-            <Logo />
-            {text.product}
-          </span>
-          <ThemeButton />
-        </div>
         <h1>{text.signIn.title}</h1>
         <p class="quiet">{text.signIn.lead}</p>
         <Field label={text.signIn.token} error={error.value} hint={text.signIn.hint}>
@@ -68,6 +73,6 @@ export function SignIn() {
           {text.signIn.go}
         </button>
       </form>
-    </main>
+    </DoorSheet>
   );
 }
