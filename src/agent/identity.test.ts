@@ -1,4 +1,4 @@
-import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, foreign, problem } from "../../test/support/fake-manager.ts";
@@ -6,6 +6,7 @@ import { FOREIGN_NAMES } from "../../test/support/foreign-answers.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { CannotStart, register, readIdentity, writeIdentity, type Registration } from "./identity.ts";
+import { checkWorkerOptions } from "./options.ts";
 import { identityOf } from "../client/process-stat.ts";
 import { lockName } from "./name-lock.ts";
 
@@ -108,6 +109,22 @@ describe("the identity of a worker", () => {
   test("a worker unknown to its manager, with a join token, registers anew", async () => {
     writeIdentity(file, { manager: manager.url, worker_id: 4, secret: "old-secret" });
     expect(await register(registration({ join: "join" }))).toMatchObject({ workerId: 5, created: true });
+  });
+
+  test("P10: an identity that is a folder, or holds a secret with a line break, is told with its path", async () => {
+    writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "own\nsecret" });
+    await expect(readIdentity(file)).rejects.toThrow(CannotStart);
+    await expect(readIdentity(file)).rejects.toThrow(file);
+    await expect(readIdentity(file)).rejects.not.toThrow("own");
+    const folderThere = join(folder.path, "folder.json");
+    await mkdir(folderThere, { mode: 0o700 });
+    await expect(readIdentity(folderThere)).rejects.toThrow(`${folderThere} cannot be read: it is a folder`);
+  });
+
+  test("P9: a join token that no header can hold is refused and not shown", () => {
+    const checked = checkWorkerOptions({ join: "tablao_join_A\ntablao_join_B" });
+    expect(checked).toMatchObject({ ok: false, error: expect.stringMatching(/^join: .*line break/) as string });
+    expect(JSON.stringify(checked)).not.toContain("tablao_join");
   });
 
   test("an error in a broken file names the file", async () => {

@@ -2,13 +2,19 @@
  * The identity of this worker: it trades a join token once for a secret of its own, and keeps that
  * in a private file.
  */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { workerRegisteredSchema, type WorkerRegister } from "../protocol/worker.ts";
-import { writePrivateFile } from "../client/private-file.ts";
+import { readPrivateJson, UnreadableFile, writePrivateFile } from "../client/private-file.ts";
+import { tokenFault } from "../client/secret-text.ts";
+import { systemCode } from "../lib/errors.ts";
 import { ManagerClient, ManagerError, type ManagerClientOptions } from "../client/manager-client.ts";
 
-const identitySchema = z.object({ manager: z.string(), worker_id: z.int(), secret: z.string().min(1) });
+const identitySchema = z.object({
+  manager: z.string(),
+  worker_id: z.int(),
+  secret: z.string().refine((text) => tokenFault(text) === undefined),
+});
 export type Identity = z.infer<typeof identitySchema>;
 
 /** The agent cannot start or go on; the message tells the owner of the machine what to do. */
@@ -21,7 +27,6 @@ export class CannotStart extends Error {
  * can read, or a broken one.
  */
 export async function readIdentity(file: string): Promise<Identity | undefined> {
-  let text: string;
   try {
     const { mode } = await stat(file);
     if (process.platform !== "win32" && (mode & 0o077) !== 0) {
@@ -29,15 +34,16 @@ export async function readIdentity(file: string): Promise<Identity | undefined> 
         `${file} holds this worker's secret and others can read it: run 'chmod 600 ${file}', and register anew if someone may have`,
       );
     }
-    text = await readFile(file, "utf8");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
+    if (systemCode(error) === "ENOENT") return undefined;
+    // Whatever else is wrong with the path, reading the file tells it.
+    if (error instanceof CannotStart) throw error;
   }
   try {
-    return identitySchema.parse(JSON.parse(text));
-  } catch {
-    throw new CannotStart(`${file} is not an identity of a worker: remove it and start again with --join TOKEN`);
+    return readPrivateJson(file, identitySchema, "it is not an identity of a worker, or its secret is broken");
+  } catch (error) {
+    if (!(error instanceof UnreadableFile)) throw error;
+    throw new CannotStart(`${error.message}. Remove it and start again with --join TOKEN`);
   }
 }
 
@@ -124,8 +130,12 @@ async function registerWithToken(registration: Registration, manager: string, jo
     throw error;
   }
   const mine = Object.values(answer).find((worker) => worker.secret !== undefined);
-  if (!mine?.secret)
-    throw new ManagerError(0, "bad_answer", `the manager at ${manager} registered this worker but gave it no secret`);
+  if (!mine?.secret || tokenFault(mine.secret) !== undefined)
+    throw new ManagerError(
+      0,
+      "bad_answer",
+      `the manager at ${manager} registered this worker but gave it no secret that can be used`,
+    );
   writeIdentity(registration.file, { manager, worker_id: mine.id, secret: mine.secret });
   return {
     client: new ManagerClient({ ...registration.client, url: manager, secret: mine.secret }),

@@ -7,6 +7,7 @@ import { err, ok, type Result } from "../lib/result.ts";
 import { lineSchema, tagSchema } from "../protocol/fields.ts";
 import { PROGRAMS, type ProgramFlag } from "../protocol/programs.ts";
 import { managerUrl } from "../client/manager-client.ts";
+import { tokenFault } from "../client/secret-text.ts";
 
 const url = z.string().transform((text, context) => {
   try {
@@ -32,7 +33,13 @@ export const workerOptionsSchema = z.strictObject({
   /** The manager's address; by default the one this worker registered with. */
   manager: url.optional(),
   /** Join token: needed once, to register. */
-  join: z.string().min(1).optional(),
+  join: z
+    .string()
+    .superRefine((text, context) => {
+      const fault = tokenFault(text);
+      if (fault !== undefined) context.addIssue({ code: "custom", message: `the join token cannot be used: ${fault}` });
+    })
+    .optional(),
   name: lineSchema(200)
     .min(1)
     .default(() => hostname()),

@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { ManagerError } from "../client/manager-client.ts";
-import { explain, findAddress, writeConfig } from "./connection.ts";
-import { EXIT } from "./failure.ts";
+import { configFile, connect, explain, findAddress, findUrl, writeConfig } from "./connection.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { writeRecord } from "./manager-record.ts";
 
 let home: string;
 let env: NodeJS.ProcessEnv;
@@ -41,6 +42,72 @@ test("P9: a token stored for one manager is never sent to another", () => {
   expect(findAddress({ manager: "https://evil.example.com" }, named).token).toBeUndefined();
   // Without an address of its own, TABLAO_TOKEN is used with any address.
   expect(findAddress({ manager: "http://127.0.0.1:2" }, { ...env, TABLAO_TOKEN: "of-env" }).token).toBe("of-env");
+});
+
+/** What a call throws: text and advice, on one line. */
+function failureOf(act: () => unknown): { exitCode: number; text: string } {
+  try {
+    act();
+  } catch (thrown) {
+    expect(thrown).toBeInstanceOf(CliError);
+    const { exitCode, message, hint } = thrown as CliError;
+    return { exitCode, text: `${message}. ${hint ?? ""}` };
+  }
+  throw new Error("nothing was thrown");
+}
+
+/** Faults of a file, and what is said of each. */
+const FAULTS: [name: string, make: (file: string) => void, why: string][] = [
+  ["a folder", (file) => mkdirSync(file, { recursive: true }), "it is a folder"],
+  ["no JSON", (file) => writeFileSync(file, "{"), "it is no JSON"],
+  ["JSON of something else", (file) => writeFileSync(file, '{"url":1}'), "it holds no address and token"],
+];
+
+describe.each(FAULTS)("a file that is %s", (_, make, why) => {
+  test("P10: as the file of login: named where it is needed; flags and variables work without it", () => {
+    const file = configFile(env);
+    mkdirSync(path.dirname(file), { recursive: true });
+    make(file);
+    const failure = failureOf(() => findAddress({}, env));
+    expect(failure.text).toContain(file);
+    expect(failure.text).toContain(why);
+    expect(failure.exitCode).toBe(EXIT.usage);
+    const variables = { ...env, TABLAO_URL: FARM.url, TABLAO_TOKEN: "of-env" };
+    expect(findAddress({}, variables)).toEqual({ url: FARM.url, token: "of-env" });
+    expect(findAddress({ manager: FARM.url, token: "of-flag" }, env)).toEqual({ url: FARM.url, token: "of-flag" });
+    // `tablao login URL` writes the file anew.
+    expect(findUrl({ manager: FARM.url }, env)).toBe(FARM.url);
+  });
+
+  test("P10: as the record of npm start: named where it is needed; flags, variables and login work without it", () => {
+    const record = path.join(home, "manager.json");
+    make(record);
+    const failure = failureOf(() => findAddress({}, env, record));
+    expect(failure.text).toContain(record);
+    expect(failure.text).toContain(why);
+    const variables = { ...env, TABLAO_URL: FARM.url, TABLAO_TOKEN: "of-env" };
+    expect(findAddress({}, variables, record)).toEqual({ url: FARM.url, token: "of-env" });
+    writeConfig(env, FARM);
+    expect(findAddress({}, env, record)).toEqual(FARM);
+    expect(() => writeRecord(record, { ...FARM, pid: 1, state: home, started_ms: 1 }, false)).not.toThrow(SyntaxError);
+  });
+});
+
+test.each(["one\ntwo", "one\r", "one two", "", "ü", "\u0000"])("P9: the token %j is refused and not shown", (text) => {
+  const secret = `tablao_artist_A${text}B`;
+  const bad = text === "" ? " " : secret;
+  const where: [string, () => unknown][] = [
+    ["--token", () => connect({ manager: FARM.url, token: bad }, env)],
+    ["TABLAO_TOKEN", () => connect({}, { ...env, TABLAO_URL: FARM.url, TABLAO_TOKEN: bad })],
+    [configFile(env), () => connect({}, (writeConfig(env, { url: FARM.url, token: bad }), env))],
+  ];
+  for (const [door, act] of where) {
+    const failure = failureOf(act);
+    expect(failure.text).toContain(door);
+    expect(failure.text).toMatch(/line break|blank|character/);
+    expect(failure.text).not.toContain("tablao_artist");
+    expect(failure.exitCode).toBe(EXIT.usage);
+  }
 });
 
 test("an invalid address is a usage error", () => {

@@ -11,8 +11,9 @@ import { ManagerClient, managerUrl, type ManagerError } from "../client/manager-
 import { VERSION } from "../protocol/version.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf } from "../lib/errors.ts";
-import { isLive, readRecord, recordFile } from "./manager-record.ts";
-import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
+import { isLive, readRecord, recordFile, type ManagerRecord } from "./manager-record.ts";
+import { readPrivateJson, UnreadableFile, writePrivateFile } from "../client/private-file.ts";
+import { tokenFault } from "../client/secret-text.ts";
 
 /** How long a call is tried while a person waits; commands that run for hours set a longer time. */
 const RETRY_FOR_MS = 2_000;
@@ -43,40 +44,98 @@ export function writeConfig(env: NodeJS.ProcessEnv, address: { url: string; toke
   return file;
 }
 
-function readConfig(env: NodeJS.ProcessEnv): { url: string; token: string } | undefined {
-  const file = configFile(env);
-  const text = readPrivateFile(file);
-  if (text === undefined) return undefined;
-  try {
-    return configSchema.parse(JSON.parse(text));
-  } catch {
-    throw new CliError(EXIT.usage, `${file} cannot be read`, "Write it anew with: npx tablao login URL");
+/** An address and the token that belongs to it. */
+interface KnownManager {
+  url: string;
+  token: string;
+}
+
+/**
+ * Files that name managers, each read when it is first needed: one that cannot be used must not stop
+ * a command that is told everything by flags and variables.
+ */
+class ManagerFiles {
+  readonly configFile: string;
+  readonly recordFile: string;
+  #config: KnownManager | null | undefined;
+  #record: ManagerRecord | null | undefined;
+
+  constructor(env: NodeJS.ProcessEnv, record: string) {
+    this.configFile = configFile(env);
+    this.recordFile = record;
+  }
+
+  /** What `tablao login` wrote. */
+  get config(): KnownManager | null {
+    this.#config ??=
+      usable(
+        () => readPrivateJson(this.configFile, configSchema, "it holds no address and token"),
+        "Write it anew with: npx tablao login URL",
+      ) ?? null;
+    return this.#config;
+  }
+
+  /** The manager of `npm start`, also one that has stopped. */
+  get record(): ManagerRecord | null {
+    this.#record ??=
+      usable(
+        () => readRecord(this.recordFile),
+        "Name the manager: --manager URL, TABLAO_URL, or `npx tablao login URL`.",
+      ) ?? null;
+    return this.#record;
+  }
+
+  get running(): ManagerRecord | null {
+    return this.record && isLive(this.record) ? this.record : null;
   }
 }
 
-/** The manager's address and, where known, its token. */
-export function findAddress(flags: AddressFlags, env: NodeJS.ProcessEnv): Address {
-  const config = readConfig(env);
-  const record = readRecord(recordFile());
-  const running = record && isLive(record) ? record : undefined;
-  const url = flags.manager ?? (env["TABLAO_URL"] || undefined) ?? config?.url ?? running?.url;
-  if (url === undefined) {
-    throw new CliError(
-      EXIT.unreachable,
-      record ? `no manager is running here (the one at ${record.url} has stopped)` : "no manager is known",
-      "Start one with `npm start`, or name one: --manager URL, TABLAO_URL, or `npx tablao login URL`.",
-    );
+function usable<T>(read: () => T, advice: string): T {
+  try {
+    return read();
+  } catch (thrown) {
+    throw thrown instanceof UnreadableFile ? new CliError(EXIT.usage, thrown.message, advice) : thrown;
   }
-  const address = checkedUrl(url);
-  const sources = [
-    { url: (env["TABLAO_URL"] || undefined) ?? address, token: env["TABLAO_TOKEN"] || undefined },
-    { url: config?.url, token: config?.token },
-    { url: running?.url, token: running?.token },
-  ];
-  const found = sources.find(
-    (source) => source.token !== undefined && source.url !== undefined && sameManager(source.url, address),
+}
+
+/** The manager's address. Files are read only when no flag and no variable names it. */
+export function findUrl(flags: AddressFlags, env: NodeJS.ProcessEnv, record: string = recordFile()): string {
+  return urlFrom(flags, env, new ManagerFiles(env, record));
+}
+
+function urlFrom(flags: AddressFlags, env: NodeJS.ProcessEnv, files: ManagerFiles): string {
+  const url = flags.manager ?? (env["TABLAO_URL"] || undefined) ?? files.config?.url ?? files.running?.url;
+  if (url !== undefined) return checkedUrl(url);
+  throw new CliError(
+    EXIT.unreachable,
+    files.record ? `no manager is running here (the one at ${files.record.url} has stopped)` : "no manager is known",
+    "Start one with `npm start`, or name one: --manager URL, TABLAO_URL, or `npx tablao login URL`.",
   );
-  return { url: address, token: flags.token ?? found?.token };
+}
+
+/**
+ * The manager's address and, where known, its token. Throws `CliError` for a token that cannot be one,
+ * and names where it stands.
+ */
+export function findAddress(flags: AddressFlags, env: NodeJS.ProcessEnv, record: string = recordFile()): Address {
+  const files = new ManagerFiles(env, record);
+  const url = urlFrom(flags, env, files);
+  const own = env["TABLAO_TOKEN"] || undefined;
+  if (flags.token !== undefined) return { url, token: usableToken(flags.token, "--token") };
+  if (own !== undefined && sameManager((env["TABLAO_URL"] || undefined) ?? url, url))
+    return { url, token: usableToken(own, "TABLAO_TOKEN") };
+  if (files.config && sameManager(files.config.url, url))
+    return { url, token: usableToken(files.config.token, files.configFile) };
+  if (files.running && sameManager(files.running.url, url))
+    return { url, token: usableToken(files.running.token, files.recordFile) };
+  return { url, token: undefined };
+}
+
+/** A token as it was given; throws `CliError`, which names the place and not the token. */
+export function usableToken(token: string, where: string): string {
+  const fault = tokenFault(token);
+  if (fault === undefined) return token;
+  throw new CliError(EXIT.usage, `the token in ${where} cannot be used: ${fault}`, "Copy it again, whole and alone.");
 }
 
 function checkedUrl(url: string): string {

@@ -7,7 +7,7 @@ import { rmSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
 import { isAlive } from "../client/process-stat.ts";
-import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
+import { readPrivateJson, writePrivateFile } from "../client/private-file.ts";
 
 const recordSchema = z.object({
   url: z.string(),
@@ -27,12 +27,15 @@ export function recordFile(checkout: string = CHECKOUT): string {
   return path.join(checkout, ".tablao", "manager.json");
 }
 
-/** Read a record; undefined when there is none or it cannot be read. */
+/** Read a record; undefined when there is none. Throws `UnreadableFile`. */
 export function readRecord(file: string): ManagerRecord | undefined {
-  const text = readPrivateFile(file);
-  if (text === undefined) return undefined;
+  return readPrivateJson(file, recordSchema, "it holds no address and token of a manager");
+}
+
+/** Read a record for a launcher: one that cannot be used is as good as none, and is replaced. */
+function presentRecord(file: string): ManagerRecord | undefined {
   try {
-    return recordSchema.parse(JSON.parse(text));
+    return readRecord(file);
   } catch {
     return undefined;
   }
@@ -48,12 +51,12 @@ export function isLive(record: ManagerRecord): boolean {
 
 /** Write the record. Unless `evenIfTaken`, a live record of another state folder stays. */
 export function writeRecord(file: string, record: ManagerRecord, evenIfTaken: boolean): void {
-  const present = readRecord(file);
+  const present = presentRecord(file);
   if (present && !evenIfTaken && present.state !== record.state && isLive(present)) return;
   writePrivateFile(file, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** Remove the record if it is the one of this process. */
 export function removeRecord(file: string, pid: number): void {
-  if (readRecord(file)?.pid === pid) rmSync(file, { force: true });
+  if (presentRecord(file)?.pid === pid) rmSync(file, { force: true });
 }

@@ -50,6 +50,29 @@ describe("access tokens", () => {
     expect(error.message).toContain("ECONNREFUSED");
     expect(JSON.stringify(error) + error.message + error.stack).not.toContain(SECRET);
   });
+
+  test.each(["a\nb", "a b", "a\u00e9", ""])(
+    "P9: a secret that no header can hold is refused and not shown: %j",
+    (bad) => {
+      expect(() => new ManagerClient({ url: manager.url, secret: bad && SECRET + bad })).toThrow(
+        expect.objectContaining({ message: expect.not.stringContaining(SECRET) as string }),
+      );
+    },
+  );
+
+  test("P9: what a manager names for a header, and no header can hold, is not shown, and no network fault", async () => {
+    manager.on("POST", /^\/auth\/access$/, () => ({
+      status: 200,
+      json: { access_token: "of the\nmanager", expires_ms: Date.now() + 60_000, expires_in_ms: 60_000 },
+    }));
+    const options = { url: manager.url, secret: SECRET, retryForMs: 0 };
+    const error = await errorOf(new ManagerClient(options).call(thing, "GET", "/thing"));
+    expect(error).toMatchObject({ code: "bad_answer", message: expect.not.stringContaining("of the") as string });
+    const bare = new ManagerClient({ url: manager.url });
+    await expect(bare.call(thing, "GET", "/thing", { headers: { "tablao-grant": "of\nit" } })).rejects.toThrow(
+      /^the header tablao-grant cannot be sent: (?!.*of it)/,
+    );
+  });
 });
 
 describe("retries", () => {

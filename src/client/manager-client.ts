@@ -14,6 +14,7 @@ import { backoffMs } from "../lib/retry.ts";
 import { isNoFile } from "../protocol/answer-origin.ts";
 import { accessSchema } from "../protocol/token.ts";
 import { headOf, managerUrl, ManagerError, readJson, refusalOf, whyUnreachable } from "./manager-answer.ts";
+import { tokenFault } from "./secret-text.ts";
 
 export { managerUrl, ManagerError } from "./manager-answer.ts";
 
@@ -91,9 +92,14 @@ export class ManagerClient {
   #access: { token: string; untilMs: number } | undefined;
   #exchange: Promise<string> | undefined;
 
-  /** Throws a `TypeError` with a clear sentence when the address is not an http(s) URL. */
+  /**
+   * Throws a `TypeError` with a clear sentence when the address is not an http(s) URL, or the secret
+   * cannot be one.
+   */
   constructor(options: ManagerClientOptions) {
     this.url = managerUrl(options.url);
+    const fault = options.secret === undefined ? undefined : tokenFault(options.secret);
+    if (fault !== undefined) throw new TypeError(`the token cannot be used: ${fault}`);
     this.userAgent = options.userAgent ?? "tablao";
     this.outage = options.outage;
     this.#options = options;
@@ -177,7 +183,7 @@ export class ManagerClient {
       AbortSignal.timeout(TIMEOUT_MS),
     );
     const access = accessSchema.safeParse(await readJson(response, this.url));
-    if (!access.success)
+    if (!access.success || tokenFault(access.data.access_token) !== undefined)
       throw new ManagerError(0, "bad_answer", `POST /auth/access at ${this.url} did not answer as a manager does`);
     const { access_token: token, expires_in_ms } = access.data;
     this.#access = { token, untilMs: before + expires_in_ms - Math.min(TOKEN_MARGIN_MS, expires_in_ms / 2) };
@@ -255,7 +261,7 @@ export class ManagerClient {
       method,
       signal,
       redirect: "manual",
-      headers: { accept: "application/json", "user-agent": this.userAgent, ...headers },
+      headers: headersOf({ accept: "application/json", "user-agent": this.userAgent, ...headers }),
     };
     if (body !== undefined) Object.assign(init, { body, duplex: "half" });
     let response: Response;
@@ -267,4 +273,20 @@ export class ManagerClient {
     if (response.ok) return response;
     throw await refusalOf(response, this.url);
   }
+}
+
+/**
+ * The headers of a request. A value that no header can hold is a fault of ours, or of the manager that
+ * named it, and not of the connection; the error does not show it, since it may be a secret.
+ */
+function headersOf(values: Record<string, string>): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(values)) {
+    try {
+      headers.set(name, value);
+    } catch {
+      throw new TypeError(`the header ${name} cannot be sent: a character in its value is none of a header`);
+    }
+  }
+  return headers;
 }

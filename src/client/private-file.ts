@@ -11,10 +11,12 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import path from "node:path";
-import { systemCode } from "../lib/errors.ts";
+import type { z } from "zod";
+import { messageOf, systemCode } from "../lib/errors.ts";
 
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
@@ -54,12 +56,54 @@ export function writePrivateFile(file: string, text: string): void {
   writeFileAtomic(file, text, OWNER_ONLY);
 }
 
-/** The file's text, or undefined when there is none. */
+/** A file that is there and cannot be used. The message names its path and the fault. */
+export class UnreadableFile extends Error {
+  override name = "UnreadableFile";
+
+  constructor(file: string, fault: string) {
+    super(`${file} cannot be read: ${fault}`);
+  }
+}
+
+/** Faults of the system in words; others are told as the system tells them. */
+const FAULTS: Record<string, string> = {
+  EACCES: "this account may not read it",
+  EPERM: "this account may not read it",
+  EISDIR: "it is a folder",
+  ENOTDIR: "a part of its path is no folder",
+  ELOOP: "its links go in a circle",
+};
+
+/** The file's text, or undefined when there is none. Throws `UnreadableFile`. */
 export function readPrivateFile(file: string): string | undefined {
   try {
+    const found = statSync(file);
+    // A pipe would be waited for, and a device need not end.
+    if (!found.isFile())
+      throw new UnreadableFile(file, found.isDirectory() ? FAULTS["EISDIR"]! : "it is no regular file");
     return readFileSync(file, "utf8");
   } catch (thrown) {
-    if (systemCode(thrown) === "ENOENT") return undefined;
-    throw thrown;
+    const code = systemCode(thrown);
+    if (code === "ENOENT") return undefined;
+    throw code === undefined ? thrown : new UnreadableFile(file, FAULTS[code] ?? messageOf(thrown));
   }
+}
+
+/**
+ * The value of a JSON file, or undefined when there is none. Throws `UnreadableFile`, also when its
+ * value does not fit: `lacks` says what is wrong then, as in "it holds no address".
+ */
+export function readPrivateJson<S extends z.ZodType>(file: string, schema: S, lacks: string): z.output<S> | undefined {
+  const text = readPrivateFile(file);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    // Not the parser's words: they quote the text, which may hold a secret.
+    throw new UnreadableFile(file, "it is no JSON");
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new UnreadableFile(file, lacks);
+  return parsed.data;
 }

@@ -4,7 +4,7 @@ import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import type { Command } from "commander";
 import { flagsOf, outputFor, type GlobalFlags } from "../command-line.ts";
-import { clientFor, configFile, findAddress, writeConfig } from "../connection.ts";
+import { clientFor, configFile, findUrl, usableToken, writeConfig } from "../connection.ts";
 import { CliError, EXIT } from "../failure.ts";
 
 /** Add the commands to the program. */
@@ -17,9 +17,12 @@ export function addSignIn(program: Command): void {
     .action(async (given: string | undefined, _: unknown, command: Command) => {
       const flags = flagsOf<object>(command);
       const out = outputFor(flags);
-      const { url } = findAddress({ manager: given ?? flags.manager }, process.env);
+      const url = findUrl({ manager: given ?? flags.manager }, process.env);
       const token = flags.token ?? (process.env["TABLAO_TOKEN"] || (await askToken(url)));
       if (token === "") throw new CliError(EXIT.usage, "no token was given", "Paste it, pipe it in, or pass --token.");
+      const where =
+        flags.token === undefined ? (process.env["TABLAO_TOKEN"] ? "TABLAO_TOKEN" : "what was entered") : "--token";
+      usableToken(token, where);
       // Trade the token for an access token, which shows that it works.
       await clientFor(url, token).authorization();
       const file = writeConfig(process.env, { url, token });
@@ -45,7 +48,7 @@ export function addSignIn(program: Command): void {
     .action(async (_: unknown, command: Command) => {
       const flags: GlobalFlags = flagsOf<object>(command);
       const out = outputFor(flags);
-      const { url } = findAddress(flags, process.env);
+      const url = findUrl(flags, process.env);
       const opened = await openBrowser(url);
       if (out.json) out.value({ url, opened });
       else out.line(opened ? `opened ${url}` : url);

@@ -1,12 +1,14 @@
 /** `tablao worker`: run an agent on this machine. */
 import path from "node:path";
 import type { Command } from "commander";
+import { z } from "zod";
 import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/options.ts";
 import { PROGRAMS } from "../../protocol/programs.ts";
 import { decimal, flagsOf, collect, whole } from "../command-line.ts";
 import { EXIT } from "../failure.ts";
 import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
-import { readPrivateFile } from "../../client/private-file.ts";
+import { usableToken } from "../connection.ts";
+import { readPrivateFile, readPrivateJson } from "../../client/private-file.ts";
 
 /** Add the command to the program. */
 export function addWorker(program: Command): void {
@@ -32,13 +34,14 @@ export function addWorker(program: Command): void {
     .option("--quiet", "say nothing but problems")
     .action(async (_: unknown, command: Command) => {
       const { AGENT_EXIT, runWorker } = await import("../../agent/worker.ts");
-      const code = await runWorker(workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord()));
+      const code = await runWorker(workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord));
       process.exit(code === AGENT_EXIT.ok ? EXIT.ok : code === AGENT_EXIT.usage ? EXIT.usage : EXIT.failed);
     });
 }
 
 type WorkerFlags = WorkerOptions & { token?: string };
 
+/** The manager that `npm start` runs from this checkout. Throws `UnreadableFile`. */
 function liveRecord(): ManagerRecord | undefined {
   const record = readRecord(recordFile());
   return record && isLive(record) ? record : undefined;
@@ -46,16 +49,30 @@ function liveRecord(): ManagerRecord | undefined {
 
 /**
  * The agent's options. A worker in a checkout that has no address and no identity registers with
- * the manager that `npm start` runs there.
+ * the manager that `npm start` runs there. Its record is read only where it is needed, and one that
+ * cannot be used does not stop a worker that knows its manager.
  */
-function workerOptions(flags: WorkerFlags, env: NodeJS.ProcessEnv, running: ManagerRecord | undefined): WorkerOptions {
+function workerOptions(
+  flags: WorkerFlags,
+  env: NodeJS.ProcessEnv,
+  findRunning: () => ManagerRecord | undefined,
+): WorkerOptions {
   const { token: _, ...options } = flags;
   const manager = options.manager ?? (env["TABLAO_URL"] || undefined);
-  const join = options.join ?? (env["TABLAO_JOIN"] || undefined);
-  if (running && join === undefined && (manager === undefined ? !isRegistered(options) : manager === running.url)) {
-    return { ...options, manager: running.url, join: keptJoinToken(running) };
+  const where = options.join === undefined ? "TABLAO_JOIN" : "--join";
+  const given = options.join ?? (env["TABLAO_JOIN"] || undefined);
+  const join = given === undefined ? undefined : usableToken(given, where);
+  if (join !== undefined && manager !== undefined) return { ...options, manager, join };
+  if (manager === undefined && isRegistered(options)) return { ...options, join };
+  let running: ManagerRecord | undefined;
+  try {
+    running = findRunning();
+  } catch (error) {
+    if (manager === undefined) throw error;
   }
-  return { ...options, manager: manager ?? (isRegistered(options) ? undefined : running?.url), join };
+  if (running && join === undefined && (manager === undefined || manager === running.url))
+    return { ...options, manager: running.url, join: keptJoinToken(running) };
+  return { ...options, manager: manager ?? running?.url, join };
 }
 
 function isRegistered(options: WorkerOptions): boolean {
@@ -64,8 +81,6 @@ function isRegistered(options: WorkerOptions): boolean {
 }
 
 function keptJoinToken(running: ManagerRecord): string | undefined {
-  const kept: unknown = JSON.parse(readPrivateFile(path.join(running.state, "join-token")) ?? "null");
-  return typeof kept === "object" && kept !== null && "token" in kept && typeof kept.token === "string"
-    ? kept.token
-    : undefined;
+  const file = path.join(running.state, "join-token");
+  return readPrivateJson(file, z.object({ token: z.string() }), "it holds no join token")?.token;
 }
