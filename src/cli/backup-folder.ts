@@ -9,16 +9,20 @@
  *   files/<sha256>   inputs and committed outputs, by content
  *   files/<sha256>-whole   outputs above 32 MiB, by the list of their parts (format 3)
  */
-import { createReadStream, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createReadStream, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
 import { BACKUP_FORMAT, backupRowSchema, type BackupRow } from "../protocol/backup.ts";
+import { idSchema } from "../protocol/fields.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { ExpectedContent } from "../client/file-hash.ts";
 import { writePrivateFile } from "../client/private-file.ts";
+
+/** Advice for a backup that is not what was saved. */
+export const DAMAGED = "The backup is damaged; restore another one.";
 
 const MANIFEST = "backup.json";
 const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "totals.ndjson", "assets.ndjson", "tasks", "files"];
@@ -32,7 +36,7 @@ const manifestSchema = z.object({
   url: z.string(),
   made_ms: z.int(),
   /** Ascending. */
-  tasks: z.array(z.int()),
+  tasks: z.array(idSchema),
   files: z.int(),
   bytes: z.int(),
 });
@@ -91,10 +95,18 @@ export class BackupFolder {
     return this.#at("files", contentName(content));
   }
 
+  /**
+   * The path of a content that is there. Throws `CliError` when it is none of the backup's own files: a
+   * link would lead out of the folder, and a pipe would be waited for.
+   */
+  contentFile(content: ExpectedContent): string {
+    return regularFile(this.file(content));
+  }
+
   manifest(): BackupManifest {
     let text: string;
     try {
-      text = readFileSync(this.#at(MANIFEST), "utf8");
+      text = readFileSync(regularFile(this.#at(MANIFEST)), "utf8");
     } catch {
       throw new CliError(
         EXIT.usage,
@@ -141,13 +153,20 @@ export class BackupFolder {
     let number = 0;
     try {
       // JSON escapes line ends, so a row is one line. This reader does not split at U+2028.
-      for await (const line of createInterface({ input: createReadStream(file), crlfDelay: Infinity })) {
+      for await (const line of createInterface({ input: createReadStream(regularFile(file)), crlfDelay: Infinity })) {
         number++;
         yield backupRowSchema.parse(JSON.parse(line));
       }
     } catch (thrown) {
+      if (thrown instanceof CliError) throw thrown;
       const where = number > 0 ? `, line ${number}` : "";
       throw new CliError(EXIT.failed, `${file}${where} cannot be read: ${messageOf(thrown).split("\n")[0]}`);
     }
   }
+}
+
+function regularFile(file: string): string {
+  const found = lstatSync(file, { throwIfNoEntry: false });
+  if (found?.isFile()) return file;
+  throw new CliError(EXIT.failed, `${file} ${found ? "is no regular file" : "is missing"}`, DAMAGED);
 }

@@ -1,4 +1,5 @@
 /** Sends small files to the manager, many in one request. */
+import { hash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Body, ManagerClient } from "../client/manager-client.ts";
 import { batchList, BATCH_HEADER, type BatchFile } from "../protocol/asset-batch.ts";
@@ -37,7 +38,8 @@ export async function sendBatch<T extends SmallFile>(
   const contents = await Promise.all(batch.map(async ({ file }) => await readFile(file).catch(() => undefined)));
   const going = batch.flatMap((file, index) => {
     const bytes = contents[index];
-    return bytes?.length === file.size ? [{ file, bytes }] : [];
+    // Other bytes than those that were hashed are not sent, whatever they are.
+    return bytes?.length === file.size && hash("sha256", bytes) === file.sha256 ? [{ file, bytes }] : [];
   });
   if (going.length === 0) return [...batch];
   function* counted(): Generator<Uint8Array> {

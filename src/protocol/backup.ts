@@ -57,6 +57,11 @@ export const restoreSchema = z.strictObject({ backup: z.uuid(), format: z.int() 
   description: "Which backup comes; the manager must be empty, or have begun to restore this one",
 });
 
+/** DELETE /restore: how many tasks of the restore had arrived and stay. */
+export const restoreAbandonedSchema = z.object({ tasks: z.int().min(0) }).meta({ id: "RestoreAbandoned" });
+/** The answer to DELETE /restore. */
+export type RestoreAbandoned = z.infer<typeof restoreAbandonedSchema>;
+
 /**
  * A row of the history as D1 holds it, with `events` as an array and not as JSON text. `from_ms` is
  * an instant; `seconds` are render seconds.

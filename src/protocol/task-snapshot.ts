@@ -1,18 +1,33 @@
 /** Reads a task's rows in a backup, for the command line. Pure. */
+import { z } from "zod";
+import { err, ok, type Result } from "../lib/result.ts";
 import type { BackupRow } from "./backup.ts";
-import type { OutputFile } from "./task.ts";
+import { fieldErrors } from "./field-errors.ts";
+import { fileNameSchema, idSchema } from "./fields.ts";
+import { outputFileSchema, type OutputFile } from "./task.ts";
 
-/** The part of a frame's stored entry (`task/rules/ledger.ts`) that is needed here. */
-export type StoredFrame = { state: "done"; attempt: number; files: readonly OutputFile[] } | { state: "failed" };
+/**
+ * The part of a frame's stored entry (`task/rules/ledger.ts`) that is needed here. Names, hashes and
+ * attempts become paths on this machine and of requests, and a backup is a file like any other: so
+ * each is checked, and an entry with one that is none is refused.
+ */
+const storedFrameSchema = z.discriminatedUnion("state", [
+  z.object({
+    state: z.literal("done"),
+    attempt: idSchema,
+    files: z.array(outputFileSchema.extend({ name: fileNameSchema })),
+  }),
+  // Files of these are not backed up.
+  z.object({ state: z.enum(["failed", "retry"]) }),
+]);
+const pageSchema = z.record(z.string().regex(/^-?\d{1,16}$/), storedFrameSchema);
 
 /**
  * The part of a task's stored record (`task/rules/record.ts`) that is needed here. The stored key
  * `tail` holds the recent events.
  */
-interface StoredRecord {
-  ledger: { event_seq: number };
-  tail: { seq: number }[];
-}
+const eventsSchema = z.array(z.object({ seq: z.int() }));
+const recordSchema = z.object({ ledger: z.object({ event_seq: z.int() }), tail: eventsSchema });
 
 /** A committed file, with the attempt under which it is stored. */
 export interface BackedUpFile extends OutputFile {
@@ -29,19 +44,52 @@ export interface BackedUpTask {
   historyThrough: number;
 }
 
-/** Read a task's rows. Throws when they have no record, or hold text that is not JSON. */
-export function snapshotOf(rows: readonly BackupRow[]): BackedUpTask {
-  const json = (table: string): unknown[] =>
-    rows.filter(([of]) => of === table).map(([, row]) => JSON.parse(row["json"] as string) as unknown);
-  const files = json("pages").flatMap((page) =>
-    Object.values(page as Record<string, StoredFrame>).flatMap((entry) =>
+/**
+ * Read a task's rows. The error is a sentence that names the table, the place in its row, and the
+ * rule that is broken there.
+ */
+export function snapshotOf(rows: readonly BackupRow[]): Result<BackedUpTask, string> {
+  const pages = parsed(rows, "pages", pageSchema);
+  if (!pages.ok) return pages;
+  const records = parsed(rows, "record", recordSchema);
+  if (!records.ok) return records;
+  const outbox = parsed(rows, "outbox", eventsSchema);
+  if (!outbox.ok) return outbox;
+  const [record] = records.value;
+  if (!record) return err("the rows hold no record");
+  const files = pages.value.flatMap((page) =>
+    Object.values(page).flatMap((entry) =>
       entry.state === "done" ? entry.files.map((file) => ({ ...file, attempt: entry.attempt })) : [],
     ),
   );
-  const [record] = json("record") as StoredRecord[];
-  if (!record) throw new Error("the rows hold no record");
-  const waiting = [...(json("outbox") as { seq: number }[][]).flat(), ...record.tail].map((event) => event.seq);
-  return { files, inputs: inputsIn(rows), historyThrough: Math.min(record.ledger.event_seq + 1, ...waiting) - 1 };
+  const waiting = [...outbox.value.flat(), ...record.tail].map((event) => event.seq);
+  const historyThrough = Math.min(record.ledger.event_seq + 1, ...waiting) - 1;
+  return ok({ files, inputs: inputsIn(rows), historyThrough });
+}
+
+/** The `json` of a table's rows. */
+function parsed<S extends z.ZodType>(
+  rows: readonly BackupRow[],
+  table: string,
+  schema: S,
+): Result<z.output<S>[], string> {
+  const values: z.output<S>[] = [];
+  for (const [of, row] of rows) {
+    if (of !== table) continue;
+    let value: unknown;
+    try {
+      value = JSON.parse(String(row["json"]));
+    } catch {
+      return err(`a row of '${table}' is no JSON`);
+    }
+    const read = schema.safeParse(value);
+    if (!read.success) {
+      const [{ field, message } = { field: "", message: "does not fit" }] = fieldErrors(read.error.issues, [table]);
+      return err(`${field}: ${message}`);
+    }
+    values.push(read.data);
+  }
+  return ok(values);
 }
 
 /** Settings name an input by its path, `sha256` and size, wherever they do. */

@@ -5,6 +5,7 @@
 import { countRows } from "../platform/dump.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { first, run } from "../platform/sql.ts";
+import type { RestoreAbandoned } from "../protocol/backup.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 
 /**
@@ -41,7 +42,8 @@ export function startRestore({ kv, sql }: DurableObjectStorage, backup: string):
     const n = counts[table] ?? 0;
     return n === 0 ? [] : [`${n} ${noun}${n === 1 ? "" : "s"}`];
   });
-  if (underWay !== undefined) return refuse("conflict", "another backup is being restored here");
+  if (underWay !== undefined)
+    return refuse("conflict", "another backup is being restored here; to end that: tablao restore --abandon");
   if (there.length > 0)
     return refuse("conflict", `a backup goes into an empty manager only, and here are ${there.join(", ")}`);
   kv.put(RESTORING, backup);
@@ -52,6 +54,19 @@ export function startRestore({ kv, sql }: DurableObjectStorage, backup: string):
 export function checkRestoring({ kv }: DurableObjectStorage, backup: string): Result<null, Refusal> {
   if (kv.get<string>(RESTORING) === backup) return ok(null);
   return err({ code: "conflict", detail: "this backup is not being restored here: begin with POST /restore" });
+}
+
+/**
+ * End the restore that is under way without completing it. Answers with the number of tasks that have
+ * arrived: they stay, and so does every other row, because a manager does not delete what nobody named
+ * (P14). Refusal: `conflict`, when none is under way.
+ */
+export function abandonRestore(storage: DurableObjectStorage): Result<RestoreAbandoned, Refusal> {
+  if (!isRestoring(storage)) return refuse("conflict", "no backup is being restored here");
+  const { n } = first<{ n: number }>(storage.sql, "SELECT count(*) AS n FROM tasks")!;
+  // Rows that have arrived hold ids, which must not be given out again.
+  endRestore(storage);
+  return ok({ tasks: n });
 }
 
 /** Whether a backup is being restored. */

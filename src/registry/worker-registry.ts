@@ -13,7 +13,7 @@ import { VIEWER_HEADER } from "../live/viewer.ts";
 import { AlarmScheduler } from "../platform/alarm.ts";
 import { BackupService } from "../platform/backup-service.ts";
 import { problemResponse } from "../platform/problem-response.ts";
-import type { BackupPage, BackupRefusal, BackupRow } from "../protocol/backup.ts";
+import type { BackupPage, BackupRefusal, BackupRow, RestoreAbandoned } from "../protocol/backup.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { Refusal } from "../protocol/problem.ts";
 import type { FarmRetention } from "../protocol/retention.ts";
@@ -38,7 +38,7 @@ import {
   type WokenTask,
 } from "../rpc/registry.ts";
 import { AdminService } from "./admin-service.ts";
-import { checkRestoring, DERIVED_TABLES, endRestore, startRestore } from "./restore.ts";
+import { abandonRestore, checkRestoring, DERIVED_TABLES, endRestore, startRestore } from "./restore.ts";
 import { openContext, type RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
 import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
@@ -274,6 +274,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   async beginRestore(backup: string): Promise<Result<null, Refusal>> {
     return this.#settled(startRestore(this.#context.storage, backup));
+  }
+
+  async abandonRestore(): Promise<Result<RestoreAbandoned, Refusal>> {
+    return this.#settled(this.#context.inTransaction(() => abandonRestore(this.#context.storage)));
   }
 
   async isRestoring(backup: string, task = 0): Promise<Result<null, Refusal>> {

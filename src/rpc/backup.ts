@@ -11,6 +11,9 @@ export interface BackupRpc {
    * the versions.
    */
   backupPage(cursor: string | null): Promise<Result<BackupPage, BackupRefusal>>;
-  /** Write all of these rows or none. `last`: the rows are complete, activate the object. */
-  restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>>;
+  /**
+   * Write all of these rows or none. `last`: the rows are complete, activate the object. `backup`: the
+   * id of the backup; rows of another one, whose restore was abandoned, are deleted first.
+   */
+  restoreRows(rows: BackupRow[], last: boolean, backup?: string): Promise<Result<null, BackupRefusal>>;
 }

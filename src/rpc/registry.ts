@@ -8,6 +8,7 @@ import type { FieldError, Refusal } from "../protocol/problem.ts";
 import type { Storage } from "../protocol/storage.ts";
 import type { FarmRetention } from "../protocol/retention.ts";
 import type { TaskSummary } from "../protocol/task.ts";
+import type { RestoreAbandoned } from "../protocol/backup.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
@@ -146,6 +147,8 @@ export interface RegistryRpc extends BackupRpc {
    * names what is there.
    */
   beginRestore(backup: string): Promise<Result<null, Refusal>>;
+  /** End a restore that is not to be completed. `conflict` when none is under way. */
+  abandonRestore(): Promise<Result<RestoreAbandoned, Refusal>>;
   /** Ok while this backup is being restored. `task`: the task whose rows come, 0 for others. */
   isRestoring(backup: string, task?: number): Promise<Result<null, Refusal>>;
 

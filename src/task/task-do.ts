@@ -360,7 +360,8 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return this.#backup.page(cursor);
   }
 
-  async restoreRows(rows: BackupRow[], last: boolean): Promise<Result<null, BackupRefusal>> {
+  async restoreRows(rows: BackupRow[], last: boolean, backup?: string): Promise<Result<null, BackupRefusal>> {
+    if (backup !== undefined && this.#transactor.committed === null) this.#store.restoring(backup);
     return await this.#backup.restore(rows, last);
   }
 

@@ -331,6 +331,7 @@ const TABLE: Record<string, Row> = {
     ask: () => ({ path: "/storage/unused-inputs", json: { dry_run: true } }),
   },
   "POST /restore": { ok: 409, who: "admin", ask: () => ({ path: "/restore", json: { backup: BACKUP, format: 1 } }) },
+  "DELETE /restore": { ok: 409, who: "admin", ask: at("/restore") },
   "POST /restore/rows": { ok: 409, who: "admin", ask: restoring("/restore/rows?of=registry&last=true") },
   "PUT /restore/outputs/{id}/{attempt}/{name}": { ok: 409, who: "admin", ask: restoring("/restore/outputs/1/1/x.png") },
   "GET /restore/outputs/{id}/{attempt}/{name}/parts": {

@@ -4,7 +4,7 @@
  */
 import { env, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
-import { taskStub, type TaskStub } from "../../src/rpc/stubs.ts";
+import { taskStub, type RegistryStub, type TaskStub } from "../../src/rpc/stubs.ts";
 import { backupRowsSchema, type BackupRow } from "../../src/protocol/backup.ts";
 import { crc32, crc32Text } from "../../src/lib/crc32.ts";
 import { inRestoreOrder } from "../../src/protocol/task-snapshot.ts";
@@ -109,6 +109,45 @@ describe("restore", () => {
     await problem(await put("of=registry", [setting]), 409, "conflict");
     const used = await problem(await begin(OTHER), 409, "conflict");
     expect(used.detail).toContain("1 setting");
+  });
+});
+
+describe("a restore that is abandoned", () => {
+  it("L4, P13: no longer locks the manager; whole tasks of it stay, and rows of two backups never mix", async () => {
+    await problem(await send("DELETE", "/restore"), 409, "conflict");
+    const worker = await newWorker("painter");
+    const task = await newRender();
+    await finish(worker.secret, await claim(worker.secret, task));
+    const rows = inRestoreOrder(await rowsOf(`of=task&id=${task}`));
+    // Restored under the same id in objects that have stored nothing, as on a new manager.
+    const half = env.TASK.getByName(`half of ${task}`) as TaskStub;
+    const stray: BackupRow = ["pages", { page: 777, failed: 0, json: "{}" }];
+    expect(await half.restoreRows([stray], false, BACKUP)).toMatchObject({ ok: true });
+    expect(await half.restoreRows([stray], false, BACKUP)).toMatchObject({ ok: true });
+    expect(await half.restoreRows(rows.slice(0, 1), false, OTHER)).toMatchObject({ ok: true });
+    expect(await half.restoreRows(rows.slice(1), true, OTHER)).toMatchObject({ ok: true });
+    const pages = await runInDurableObject(half, (_, { storage: { sql } }) =>
+      sql.exec<{ page: number }>("SELECT page FROM pages").toArray(),
+    );
+    expect(pages.map(({ page }) => page)).not.toContain(777);
+    expect(pages.length).toBeGreaterThan(0);
+  });
+
+  it("L4: lets another restore begin, when nothing has arrived", async () => {
+    const registry = env.REGISTRY.getByName("abandoned") as unknown as RegistryStub;
+    expect(await registry.beginRestore(BACKUP)).toMatchObject({ ok: true });
+    expect(await registry.beginRestore(OTHER)).toMatchObject({
+      ok: false,
+      error: { code: "conflict", detail: expect.stringContaining("tablao restore --abandon") as string },
+    });
+    expect(await registry.abandonRestore()).toMatchObject({ ok: true, value: { tasks: 0 } });
+    expect(await registry.isRestoring(BACKUP)).toMatchObject({ ok: false, error: { code: "conflict" } });
+    expect(await registry.beginRestore(OTHER)).toMatchObject({ ok: true });
+    // Rows that have arrived stay: nothing is deleted that nobody named (P14).
+    const setting: BackupRow = ["settings", { name: "lease_s", value: "30" }];
+    expect(await registry.restoreRows([setting], false)).toMatchObject({ ok: true });
+    expect(await registry.abandonRestore()).toMatchObject({ ok: true, value: { tasks: 0 } });
+    expect(await registry.beginRestore(BACKUP)).toMatchObject({ ok: false, error: { code: "conflict" } });
   });
 });
 

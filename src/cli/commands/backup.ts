@@ -57,6 +57,10 @@ export function addBackup(program: Command): void {
     });
 }
 
+function unusableRows(of: string, why: string): CliError {
+  return new CliError(EXIT.unreachable, `the manager's rows of ${of} cannot be backed up: ${why}`);
+}
+
 class Backup {
   readonly #client: ManagerClient;
   readonly #folder: BackupFolder;
@@ -140,7 +144,9 @@ class Backup {
         this.#folder.forget(id);
         return false;
       }
-      const { files, inputs, historyThrough } = snapshotOf(rows);
+      const snapshot = snapshotOf(rows);
+      if (!snapshot.ok) throw unusableRows(`task ${id}`, snapshot.error);
+      const { files, inputs, historyThrough } = snapshot.value;
       try {
         await mapConcurrent(files, DOWNLOADS_IN_FLIGHT, (file) => this.#output(id, file));
       } catch (thrown) {
@@ -210,7 +216,13 @@ class Backup {
 
   async #assets(): Promise<void> {
     const assets: BackupAsset[] = [];
-    for await (const rows of this.#pages("assets")) assets.push(...rows.map(([, row]) => backupAssetSchema.parse(row)));
+    for await (const rows of this.#pages("assets")) {
+      for (const [, row] of rows) {
+        const asset = backupAssetSchema.safeParse(row);
+        if (!asset.success) throw unusableRows("the inputs", "a row without a hash and a size");
+        assets.push(asset.data);
+      }
+    }
     const gone = new Set<string>();
     await mapConcurrent(assets, DOWNLOADS_IN_FLIGHT, async ({ sha256, size }) => {
       try {

@@ -1,4 +1,5 @@
 /** `tablao restore DIR`: put a backup into an empty manager. */
+import { hash } from "node:crypto";
 import type { Command } from "commander";
 import { z } from "zod";
 import { readFile } from "node:fs/promises";
@@ -8,17 +9,25 @@ import { FileChanged, putPieceList, uploadTo } from "../../client/upload.ts";
 import { chunksOf } from "../../lib/chunks.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { batchesOf } from "../../protocol/asset-batch.ts";
-import { BACKUP_HEADER, backupAssetSchema, type BackupRow } from "../../protocol/backup.ts";
+import {
+  BACKUP_HEADER,
+  backupAssetSchema,
+  restoreAbandonedSchema,
+  type BackupAsset,
+  type BackupRow,
+} from "../../protocol/backup.ts";
 import { ASKED_AT_ONCE } from "../../protocol/constants.ts";
+import { fieldErrors } from "../../protocol/field-errors.ts";
 import { missingResultSchema } from "../../protocol/file.ts";
 import { readPieceList } from "../../protocol/piece-list.ts";
-import { snapshotOf } from "../../protocol/task-snapshot.ts";
-import { BackupFolder, type BackupManifest } from "../backup-folder.ts";
-import { queryString, contextOf, type Output } from "../command-line.ts";
+import type { FieldError } from "../../protocol/problem.ts";
+import { snapshotOf, type BackedUpFile } from "../../protocol/task-snapshot.ts";
+import { BackupFolder, DAMAGED, type BackupManifest } from "../backup-folder.ts";
+import { queryString, contextOf, flagsOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
 import { sendBatch, type SmallFile } from "../send-batch.ts";
-import { bytes, count, harmless } from "../text.ts";
+import { bytes, count, harmless, instant } from "../text.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;
 /** Since this format, backups have the part `totals`. */
@@ -39,28 +48,74 @@ export function addRestore(program: Command): void {
       "Put a backup into an empty manager: tasks go on where they stood, workers and tokens are known again by their secrets. " +
         "What was being rendered is rendered anew. A restore that broke off is taken up again by the same command.",
     )
-    .argument("<dir>", "the folder that tablao backup made")
-    .action(async (dir: string, _: unknown, command: Command) => {
+    .argument("[dir]", "the folder that tablao backup made")
+    .option("--revoke-tokens", "let no token and no share link of the backup work again")
+    .option("--abandon", "end a restore that is not to be completed; what has arrived stays")
+    .action(async (dir: string | undefined, _: unknown, command: Command) => {
+      const { revokeTokens, abandon } = flagsOf<{ revokeTokens?: true; abandon?: true }>(command);
+      if ((dir === undefined) === (abandon === undefined) || (abandon && revokeTokens))
+        throw new CliError(
+          EXIT.usage,
+          "restore takes the folder of a backup, or --abandon alone",
+          "For example: npx tablao restore DIR",
+        );
       const { client, out } = contextOf(command);
-      await new Restore(client, new BackupFolder(dir), out).run();
+      if (dir === undefined) return await abandonRestore(client, out);
+      await new Restore(client, new BackupFolder(dir), out, revokeTokens === true).run();
     });
 }
 
+async function abandonRestore(client: ManagerClient, out: Output): Promise<void> {
+  const ended = await client.call(restoreAbandonedSchema, "DELETE", "/restore");
+  if (out.json) return out.value(ended);
+  out.line(
+    ended.tasks === 0
+      ? "the restore is abandoned; no task of it has arrived"
+      : `the restore is abandoned; ${count(ended.tasks, "task")} of it have arrived and stay until you delete them`,
+  );
+}
+
 function damaged(file: string): CliError {
-  return new CliError(EXIT.failed, `${file} is not what was backed up`, "The backup is damaged; restore another one.");
+  return new CliError(EXIT.failed, `${file} is not what was backed up`, DAMAGED);
+}
+
+/**
+ * Generations of a task's share links go on this much higher when links are revoked: the old manager
+ * may have voided links, and given out newer ones, after the backup was made.
+ */
+const SHARES_GAP = 1_000_000;
+
+/** A row as it is restored when no token and no share link may work again. */
+function revoked([table, row]: BackupRow): BackupRow {
+  if (table === "tokens") return [table, { ...row, revoked: 1 }];
+  if (table !== "record") return [table, row];
+  const record = recordSchema.parse(JSON.parse(String(row["json"])));
+  return [table, { ...row, json: JSON.stringify({ ...record, shares: (record.shares ?? 0) + SHARES_GAP }) }];
+}
+
+const recordSchema = z.looseObject({ shares: z.int().min(0).optional() });
+
+/** Whether a row is a token that works again. */
+function isLiveToken([table, row]: BackupRow, nowMs: number): boolean {
+  return table === "tokens" && row["revoked"] !== 1 && (row["expires_ms"] == null || Number(row["expires_ms"]) > nowMs);
 }
 
 class Restore {
   readonly #client: ManagerClient;
   readonly #folder: BackupFolder;
   readonly #out: Output;
+  readonly #revoke: boolean;
   #headers: Record<string, string> = {};
   #sent = 0;
+  /** Tokens of the backup that work again. */
+  #liveTokens = 0;
 
-  constructor(client: ManagerClient, folder: BackupFolder, out: Output) {
+  /** `revoke`: no token and no share link of the backup works again. */
+  constructor(client: ManagerClient, folder: BackupFolder, out: Output, revoke: boolean) {
     this.#client = client;
     this.#folder = folder;
     this.#out = out;
+    this.#revoke = revoke;
   }
 
   /**
@@ -72,6 +127,7 @@ class Restore {
     const manifest = this.#folder.manifest();
     const { backup, format, tasks } = manifest;
     this.#headers = { [BACKUP_HEADER]: backup };
+    await this.#check(manifest);
     await this.#client.call(z.null(), "POST", "/restore", { json: { backup, format } });
     const progress = showProgress("restoring", { quiet: this.#out.json });
     try {
@@ -93,18 +149,54 @@ class Restore {
     this.#say(manifest);
   }
 
+  /**
+   * Read all rows that name files, before the manager is asked for anything: a name in them becomes a
+   * path on this machine. Throws `CliError`, which names the file and the field.
+   */
+  async #check({ tasks }: BackupManifest): Promise<void> {
+    for await (const asset of this.#assetRows()) this.#folder.contentFile(asset);
+    for (const id of tasks) for (const file of await this.#filesOf(id)) this.#folder.contentFile(file);
+  }
+
+  async *#assetRows(): AsyncGenerator<BackupAsset> {
+    for await (const [, row] of this.#folder.read("assets")) {
+      const asset = backupAssetSchema.safeParse(row);
+      if (!asset.success) throw this.#unusable("assets", fieldErrors(asset.error.issues));
+      yield asset.data;
+    }
+  }
+
+  async #filesOf(id: number): Promise<BackedUpFile[]> {
+    const rows: BackupRow[] = [];
+    for await (const row of this.#folder.read(id)) rows.push(row);
+    const snapshot = snapshotOf(rows);
+    if (snapshot.ok) return snapshot.value.files;
+    throw new CliError(EXIT.failed, `${this.#folder.rowsFile(id)}: ${snapshot.error}`, DAMAGED);
+  }
+
+  #unusable(of: "assets", [first]: FieldError[]): CliError {
+    return new CliError(EXIT.failed, `${this.#folder.rowsFile(of)}: ${first?.field}: ${first?.message}`, DAMAGED);
+  }
+
   #say(manifest: BackupManifest): void {
-    const { backup, tasks, files } = manifest;
-    if (this.#out.json) return this.#out.value({ backup, tasks, files, sent_bytes: this.#sent });
+    const { backup, tasks, files, made_ms: madeMs } = manifest;
+    const live = this.#liveTokens;
+    if (this.#out.json)
+      return this.#out.value({ backup, tasks, files, sent_bytes: this.#sent, live_tokens: live, made_ms: madeMs });
     this.#out.line(`${count(tasks.length, "task")} and ${count(files, "file")} restored (${bytes(this.#sent)} sent)`);
+    this.#out.note(
+      this.#revoke
+        ? "no token and no share link of the backup works; its workers do (npx tablao workers)"
+        : `${count(live, "token")}, workers and share links work as when the backup was made (${instant(madeMs)} UTC), also those ` +
+            "that were revoked or removed since: see `npx tablao token list`, `npx tablao token revoke ID`, `npx tablao workers`",
+    );
   }
 
   async #assets(): Promise<void> {
     const assets = new Map<string, SmallFile>();
     const lists: SmallFile[] = [];
-    for await (const [, row] of this.#folder.read("assets")) {
-      const { sha256, size, whole } = backupAssetSchema.parse(row);
-      const asset = { sha256, size, file: this.#folder.file({ sha256 }) };
+    for await (const { sha256, size, whole } of this.#assetRows()) {
+      const asset = { sha256, size, file: this.#folder.contentFile({ sha256 }) };
       if (whole === undefined) assets.set(sha256, asset);
       else lists.push(asset);
     }
@@ -121,8 +213,9 @@ class Restore {
 
   /** A list whose pieces are not all in the backup is of use to nobody, but may be a file, too. */
   async #pieceList(list: SmallFile): Promise<void> {
-    const pieces = readPieceList(await readFile(list.file, "latin1"));
-    if (!pieces.ok) throw damaged(list.file);
+    const text = await readFile(list.file, "latin1");
+    const pieces = readPieceList(text);
+    if (!pieces.ok || hash("sha256", text, "hex") !== list.sha256) throw damaged(list.file);
     try {
       const options = { retryForMs: RETRY_FOR_MS };
       await putPieceList(this.#client, { sha256: list.sha256, pieces: pieces.value }, options);
@@ -143,17 +236,14 @@ class Restore {
   }
 
   async #outputs(id: number): Promise<void> {
-    const rows: BackupRow[] = [];
-    for await (const row of this.#folder.read(id)) rows.push(row);
-    const { files } = snapshotOf(rows);
-    await mapConcurrent(files, CONCURRENCY, ({ attempt, name, ...content }) => {
+    await mapConcurrent(await this.#filesOf(id), CONCURRENCY, ({ attempt, name, ...content }) => {
       const path = `/restore/outputs/${id}/${attempt}/${encodeURIComponent(name)}`;
       return this.#upload(content, { path, pieces: true });
     });
   }
 
   async #upload({ sha256, pieces }: ExpectedContent, to: { path: string; pieces?: boolean }): Promise<void> {
-    const file = this.#folder.file({ sha256, pieces });
+    const file = this.#folder.contentFile({ sha256, pieces });
     try {
       const stored = { file, sha256, pieces };
       const options = { retryForMs: RETRY_FOR_MS };
@@ -183,16 +273,14 @@ class Restore {
       lines = [];
       chars = 0;
     };
-    for await (const row of this.#source(of, id)) {
+    for await (const stored of this.#folder.read(of === "task" ? id! : of)) {
+      const row = this.#revoke ? revoked(stored) : stored;
+      if (isLiveToken(row, Date.now())) this.#liveTokens++;
       const line = `${JSON.stringify(row)}\n`;
       if (chars > 0 && chars + line.length > ROWS_CHARS) await send(false);
       lines.push(line);
       chars += line.length;
     }
     await send(true);
-  }
-
-  #source(of: "registry" | "history" | "totals" | "task", id: number | undefined): AsyncGenerator<BackupRow> {
-    return this.#folder.read(of === "task" ? id! : of);
   }
 }

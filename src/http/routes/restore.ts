@@ -18,6 +18,7 @@ import {
   historyRowSchema,
   MAX_ROWS_BYTES,
   packedDaySchema,
+  restoreAbandonedSchema,
   restoreSchema,
   type BackupRow,
 } from "../../protocol/backup.ts";
@@ -85,6 +86,21 @@ const beginRestore = defineRoute({
   },
 });
 
+const abandonRestore = defineRoute({
+  method: "DELETE",
+  path: "/restore",
+  operationId: "abandonRestore",
+  tag,
+  summary: "End a restore that is not to be completed",
+  description:
+    "What has arrived stays: whole tasks with their files, events and totals of the history, rows of the registry. A task of which rows are " +
+    "missing does not exist. Refused when no restore is under way.",
+  who,
+  answers: { 200: { description: "How many tasks have arrived", schema: restoreAbandonedSchema } },
+  problems: ["conflict"],
+  handle: async ({ env }) => await callRegistry(env, (registry) => registry.abandonRestore()),
+});
+
 const restoreRows = defineRoute({
   method: "POST",
   path: "/restore/rows",
@@ -120,11 +136,12 @@ const restoreRows = defineRoute({
       return refuse("invalid", "A task's definition comes with the last of its rows.", "last");
     if (of === "task" && rows.value.some(([table, row]) => table === "definition" && !isOf(row, id)))
       return refuse("invalid", `These are the rows of another task than ${id}.`, "id");
+    const backup = request.headers.get(BACKUP_HEADER)!;
     switch (of) {
       case "registry":
         return toRefusal("registry", await callRegistry(env, (registry) => registry.restoreRows(rows.value, last)));
       case "task":
-        return toRefusal(`task ${id}`, await callTask(env, id, (task) => task.restoreRows(rows.value, last)));
+        return toRefusal(`task ${id}`, await callTask(env, id, (task) => task.restoreRows(rows.value, last, backup)));
       case "history":
         return await restoreHistory(env, rows.value);
       case "totals":
@@ -278,6 +295,7 @@ const assembleRestored = defineRoute({
 
 export const restoreRoutes: readonly Route[] = [
   beginRestore,
+  abandonRestore,
   restoreRows,
   restoreOutput,
   listRestoredParts,

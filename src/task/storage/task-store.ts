@@ -77,6 +77,11 @@ const SCHEMA = [
   "CREATE TABLE leases (part INTEGER PRIMARY KEY, json TEXT NOT NULL);",
 ];
 
+/** Key under which the id of the backup is stored whose rows come, or came last. */
+const RESTORING = "restoring";
+/** Tables that a restore fills, the definition's aside. */
+const RESTORED_TABLES = ["record", "pages", "outbox", "dependents", "log", "journal", "leases"];
+
 export class TaskStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
@@ -127,6 +132,24 @@ export class TaskStore {
       for (const table of ["record", "leases", "pages", "journal"]) run(this.#sql, `DELETE FROM ${table}`);
       return false;
     }
+  }
+
+  /**
+   * Rows of this backup come. Those of another one, whose restore was abandoned before the task was
+   * complete, are deleted: a task of two backups must not exist.
+   */
+  restoring(backup: string): void {
+    const { kv } = this.#storage;
+    const before = kv.get<string>(RESTORING);
+    if (before === backup) return;
+    this.#storage.transactionSync(() => {
+      if (before !== undefined) {
+        this.acceptRows();
+        deleteDefinition(this.#sql);
+        for (const table of RESTORED_TABLES) run(this.#sql, `DELETE FROM ${table}`);
+      }
+      kv.put(RESTORING, backup);
+    });
   }
 
   /** Make the tables, or bring them up to date. */
