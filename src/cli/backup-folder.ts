@@ -14,6 +14,7 @@ import { open } from "node:fs/promises";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { z } from "zod";
+import { arrayOf } from "../protocol/bounded.ts";
 import { BACKUP_FORMAT, backupRowSchema, type BackupRow } from "../protocol/backup.ts";
 import { idSchema } from "../protocol/fields.ts";
 import { CliError, EXIT } from "./failure.ts";
@@ -27,16 +28,20 @@ export const DAMAGED = "The backup is damaged; restore another one.";
 const MANIFEST = "backup.json";
 const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "totals.ndjson", "assets.ndjson", "tasks", "files"];
 
-const manifestSchema = z.object({
+/** The most tasks of a backup: their ids fit into memory. */
+const MAX_TASKS = 10_000_000;
+
+/** `backup.json`. */
+export const manifestSchema = z.object({
   format: z.int().min(1).max(BACKUP_FORMAT),
   /** The id of this backup. */
   backup: z.uuid(),
   /** The version of the manager. */
-  version: z.string(),
-  url: z.string(),
+  version: z.string().max(200),
+  url: z.string().max(2_000),
   made_ms: z.int(),
   /** Ascending. */
-  tasks: z.array(idSchema),
+  tasks: arrayOf(idSchema, MAX_TASKS),
   files: z.int(),
   bytes: z.int(),
 });

@@ -16,21 +16,20 @@
  * program exits 0.
  */
 import { z } from "zod";
+import { arrayOf, recordOf, textOf } from "../protocol/bounded.ts";
 import { relativePathSchema, whyUnsafePath } from "../protocol/fields.ts";
 import { formatFrameList, listOfFrames } from "../protocol/frame-list.ts";
 import type { Argument } from "../protocol/plan.ts";
 import { quoted } from "./check.ts";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
-import { assetsSchema, checkAssets, isBrought } from "./file-settings.ts";
+import { assetsSchema, checkAssets, notBrought } from "./file-settings.ts";
 import { nameOfFrame } from "./frame-name.ts";
 import { FRAME_KEYS, complain, frameFields, frameSettingsOf, isOneFrame, listOf } from "./frame-settings.ts";
 
 const PLACEHOLDER = /^\{(frame|frames|(in|out):(.*))\}$/s;
 const ANYWHERE = /\{(?:frames?\}|in:|out:)/;
 
-const argument = z
-  .string()
-  .max(8_192)
+const argument = textOf(8_192)
   .refine((value) => !value.includes("\0"), "must not contain NUL")
   .superRefine((value, context) => {
     const match = PLACEHOLDER.exec(value);
@@ -44,29 +43,30 @@ const argument = z
     }
   });
 
-const environment = z.record(
+/** The most variables: Linux holds them and the arguments in 2 MB. */
+const MAX_VARIABLES = 1_000;
+
+const environment = recordOf(
   z
     .string()
     .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, "must be letters, digits and '_'")
     .refine((name) => !/^tablao_/i.test(name), "must not start with TABLAO_: those are the agent's own"),
-  z
-    .string()
-    .max(8_192)
-    .refine((value) => !value.includes("\0"), "must not contain NUL"),
+  textOf(8_192).refine((value) => !value.includes("\0"), "must not contain NUL"),
+  MAX_VARIABLES,
 );
 
 // A file name has at most 255 bytes, and the longest frame number (ten digits and a sign) must fit
 // into it.
-const pattern = relativePathSchema.max(180).refine((name) => !name.includes("/"), "must be a file name without '/'");
+const pattern = relativePathSchema
+  .max(180, { abort: true })
+  .refine((name) => !name.includes("/"), "must be a file name without '/'");
 
 const fields = {
-  program: z
-    .string()
+  program: textOf(1_024)
     .min(1)
-    .max(1_024)
     // oxlint-disable-next-line no-control-regex
     .refine((value) => !/[\u0000-\u001f\u007f]/.test(value), "must not contain control characters"),
-  args: z.array(argument).max(1_000).default([]),
+  args: arrayOf(argument, 1_000).default([]),
   env: environment.default({}),
   outputs: pattern.nullish(),
   assets: assetsSchema,
@@ -76,12 +76,18 @@ const settings = z.strictObject({ ...frameFields, ...fields }).transform((input,
   const { program, args, env, outputs = null, assets } = input;
   const frames = frameSettingsOf(input, context, "1");
   if (!frames || !checkAssets(assets, context)) return z.NEVER;
-  for (const [index, arg] of args.entries()) {
+  const read = args.flatMap((arg, index) => {
     const match = PLACEHOLDER.exec(arg);
-    if (match?.[2] === "in" && !isBrought(assets, match[3] ?? "")) {
-      complain(context, `names ${quoted(match[3] ?? "")}, which is not in \`assets\``, "args", index);
-      return z.NEVER;
-    }
+    return match?.[2] === "in" ? [{ path: match[3] ?? "", index }] : [];
+  });
+  const missing = notBrought(
+    assets,
+    read.map(({ path }) => path),
+  );
+  const wrong = read.find(({ path }) => missing.has(path));
+  if (wrong !== undefined) {
+    complain(context, `names ${quoted(wrong.path)}, which is not in \`assets\``, "args", wrong.index);
+    return z.NEVER;
   }
   if (outputs !== null && !outputs.includes("#") && !isOneFrame(frames.frames)) {
     complain(context, "must have '#' where the frame number goes: more than one frame is asked for", "outputs");

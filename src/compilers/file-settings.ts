@@ -1,16 +1,18 @@
 /** Settings about files: the assets that a submitter sends for a task. */
-import { z } from "zod";
+import { arrayOf } from "../protocol/bounded.ts";
 import { MAX_INPUTS } from "../protocol/constants.ts";
-import { inputSchema, type Input } from "../protocol/plan.ts";
+import { inputSchema, plainInput, type Input } from "../protocol/plan.ts";
 import { complain, type IssueSink } from "./frame-settings.ts";
 
 /**
  * The files that a submitter sends for a task: paths in the input folder, with hashes and sizes.
  */
-export const assetsSchema = z
-  .array(inputSchema)
-  .max(MAX_INPUTS, `must have at most ${MAX_INPUTS} files: pack textures into the scene, or send fewer folders`)
-  .default([]);
+export const assetsSchema = arrayOf(
+  inputSchema,
+  MAX_INPUTS,
+  `must have at most ${MAX_INPUTS} files: pack textures into the scene, or send fewer folders`,
+  plainInput,
+).default([]);
 
 /**
  * The form of a path by which Windows and macOS compare it: two paths with the same form are one
@@ -26,29 +28,58 @@ function folded(path: string): string {
  * otherwise an issue in `sink` names the entry.
  */
 export function checkAssets(assets: readonly Input[], sink: IssueSink): boolean {
-  const seen = new Map<string, string>();
-  for (const [index, { path }] of assets.entries()) {
-    const other = seen.get(folded(path));
-    if (other !== undefined) {
+  const seen = new Map<string, number>();
+  for (let index = 0; index < assets.length; index++) {
+    const { path } = assets[index]!;
+    const form = folded(path);
+    const before = seen.get(form);
+    if (before !== undefined) {
+      const other = assets[before]!.path;
       const why = other === path ? `'${path}' is there twice` : `'${path}' and '${other}' are one file on some systems`;
       complain(sink, why, "assets", index, "path");
       return false;
     }
-    seen.set(folded(path), path);
+    seen.set(form, index);
   }
-  for (const [index, { path }] of assets.entries()) {
-    for (let slash = path.indexOf("/"); slash !== -1; slash = path.indexOf("/", slash + 1)) {
-      const folder = seen.get(folded(path.slice(0, slash)));
-      if (folder !== undefined) {
-        complain(sink, `needs a folder where '${folder}' is a file`, "assets", index, "path");
-        return false;
-      }
-    }
+  const bad = fileAsFolder([...seen.keys()]);
+  if (bad === undefined) return true;
+  const [file, under] = bad.map((form) => seen.get(form)!) as [number, number];
+  complain(sink, `needs a folder where '${assets[file]!.path}' is a file`, "assets", under, "path");
+  return false;
+}
+
+/**
+ * A path that is also the folder of another one, and that other one; undefined when there is none.
+ * The paths are sorted, so it costs no look-up of each folder of each path: with 256 folders in a
+ * path, those took seconds.
+ */
+function fileAsFolder(paths: readonly string[]): [file: string, under: string] | undefined {
+  /** Each is the beginning of the next one. */
+  const beginnings: string[] = [];
+  for (const path of paths.toSorted()) {
+    while (beginnings.length > 0 && !path.startsWith(beginnings.at(-1)!)) beginnings.pop();
+    // If a shorter beginning were a folder of this path, it would be one of the last beginning, too.
+    const file = beginnings.at(-1);
+    if (file !== undefined && path[file.length] === "/") return [file, path];
+    beginnings.push(path);
   }
-  return true;
+  return undefined;
+}
+
+/** Those of `paths` that are none of the assets, nor a folder that holds one. */
+export function notBrought(assets: readonly Input[], paths: readonly string[]): Set<string> {
+  const missing = new Set(paths);
+  const lengths = new Set(paths.map((path) => path.length));
+  for (const { path } of assets) {
+    if (missing.size === 0) break;
+    missing.delete(path);
+    for (let slash = path.indexOf("/"); slash !== -1; slash = path.indexOf("/", slash + 1))
+      if (lengths.has(slash)) missing.delete(path.slice(0, slash));
+  }
+  return missing;
 }
 
 /** True when `path` is one of the assets, or a folder that holds one. */
 export function isBrought(assets: readonly Input[], path: string): boolean {
-  return assets.some((asset) => asset.path === path || asset.path.startsWith(`${path}/`));
+  return notBrought(assets, [path]).size === 0;
 }

@@ -3,6 +3,7 @@
  * line of the same version, and only admins may read or write them.
  */
 import { z } from "zod";
+import { arrayOf, recordOf } from "./bounded.ts";
 import { idSchema, instantSchema, sha256Schema } from "./fields.ts";
 import { eventSchema } from "./history.ts";
 
@@ -32,10 +33,19 @@ export const BACKUP_PARTS = ["registry", "task", "history", "totals", "assets"] 
  */
 export const MAX_ROWS_BYTES = 16 * 1024 * 1024;
 
+/** The most columns of a row; our tables have at most twenty. */
+const MAX_COLUMNS = 100;
+/** The most items of a list in a row: a row has 2 MB at most, and an item two characters at least. */
+const MAX_ROW_ITEMS = 1_000_000;
+
 /** A row of a backup: `[table, columns]`. `columns` has a value for each name of a column. */
 export const backupRowSchema = z.tuple([
   z.string().max(100),
-  z.record(z.string().regex(/^[a-z][a-z0-9_]{0,63}$/), z.union([z.string(), z.number(), z.null()])),
+  recordOf(
+    z.string().regex(/^[a-z][a-z0-9_]{0,63}$/),
+    z.union([z.string().max(MAX_ROWS_BYTES), z.number(), z.null()]),
+    MAX_COLUMNS,
+  ),
 ]);
 /** A row as `backupRowSchema` has checked it. */
 export type BackupRow = z.infer<typeof backupRowSchema>;
@@ -77,7 +87,7 @@ export const historyRowSchema = z.strictObject({
   frames_error: z.int().min(0),
   frames_lost: z.int().min(0),
   seconds: z.number(),
-  events: z.array(eventSchema),
+  events: arrayOf(eventSchema, MAX_ROW_ITEMS),
 });
 
 /** The row of the part `totals` that says where the events of the history begin. */
@@ -97,7 +107,10 @@ export const packedDaySchema = z.strictObject({
   workers: count,
   tasks: count,
   /** For each worker: worker, frames, errors, lost, seconds, the instant of its last row, tasks. */
-  entries: z.array(z.tuple([count, count, count, count, z.number(), instantSchema, z.array(idSchema)])),
+  entries: arrayOf(
+    z.tuple([count, count, count, count, z.number(), instantSchema, arrayOf(idSchema, MAX_ROW_ITEMS)]),
+    MAX_ROW_ITEMS,
+  ),
 });
 /** A row of the part `totals`. */
 export type PackedDayRow = z.infer<typeof packedDaySchema>;

@@ -1,12 +1,15 @@
 /** Turns the issues that a schema found into field errors that a person can act on. Pure. */
 import type { z } from "zod";
+import { MAX_ERRORS } from "./bounded.ts";
 import type { FieldError } from "./problem.ts";
 
 /**
- * The most fields that are named. Without it, a body with a million mistakes would get an answer of
- * the same size.
+ * Longer names in a path are cut. A name is the sender's own text: without this, an answer would
+ * repeat one of a megabyte.
  */
-const MAX_ERRORS = 50;
+const MAX_NAME_CHARS = 100;
+/** Longer messages are cut, for the same reason. */
+const MAX_MESSAGE_CHARS = 500;
 
 /** The message for a key that the schema does not have; `path` leads to the object that has it. */
 export type UnknownKey = (key: string, path: readonly PropertyKey[]) => string;
@@ -14,7 +17,8 @@ export type UnknownKey = (key: string, path: readonly PropertyKey[]) => string;
 const notAField: UnknownKey = () => "is not a field of this request";
 
 /**
- * Every offending field with the rule that it broke, 50 at most.
+ * Every offending field with the rule that it broke, MAX_ERRORS at most. The cost is bounded by
+ * that as well: it does not grow with the number of issues or unknown keys.
  * - Paths are dotted (`depends_on.0`) and begin with `prefix`; an error about the whole body has
  *   the empty path.
  * - For a union, the errors are those of the first branch whose type fits the value. Where no
@@ -30,7 +34,7 @@ export function fieldErrors(
     if (errors.length >= MAX_ERRORS) break;
     const path = [...prefix, ...issue.path];
     if (issue.code === "unrecognized_keys") {
-      for (const key of issue.keys)
+      for (const key of issue.keys.slice(0, MAX_ERRORS - errors.length))
         errors.push({ field: dotted([...path, key]), message: unknownKey(key, issue.path) });
     } else if (issue.code === "invalid_union" && issue.errors.length > 0) {
       errors.push(...unionErrors(issue.errors, path, unknownKey));
@@ -55,7 +59,7 @@ function unionErrors(
   const best = fitting[0];
   if (best) return fieldErrors(best, path, unknownKey);
   const messages = new Set(branches.flatMap((issues) => issues.map(messageOf)));
-  return [{ field: dotted(path), message: [...messages].join("; or ") }];
+  return [{ field: dotted(path), message: cut([...messages].join("; or "), MAX_MESSAGE_CHARS) }];
 }
 
 function messageOf(issue: z.core.$ZodIssue): string {
@@ -63,9 +67,13 @@ function messageOf(issue: z.core.$ZodIssue): string {
   const inner = issue.code === "invalid_key" ? issue.issues[0] : undefined;
   if (inner) return messageOf(inner);
   if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) return "is required";
-  return issue.message.replace(/^Invalid (input|option): /, "");
+  return cut(issue.message, MAX_MESSAGE_CHARS).replace(/^Invalid (input|option): /, "");
 }
 
 function dotted(path: readonly PropertyKey[]): string {
-  return path.map(String).join(".");
+  return path.map((name) => cut(String(name), MAX_NAME_CHARS)).join(".");
+}
+
+function cut(text: string, chars: number): string {
+  return text.length > chars ? `${text.slice(0, chars)}…` : text;
 }

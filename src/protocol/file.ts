@@ -1,5 +1,6 @@
 /** Files: the assets that submitters upload, and the outputs that workers upload. */
 import { z } from "zod";
+import { arrayOf } from "./bounded.ts";
 import { MAX_FILE_BYTES, PART_BYTES } from "./constants.ts";
 import { crc32Schema, instantSchema, sha256Schema } from "./fields.ts";
 import { problemSchema } from "./problem-schema.ts";
@@ -24,10 +25,8 @@ export const CRC_HEADER = "Tablao-CRC32";
  */
 export const missingSchema = z
   .strictObject({
-    sha256: z.array(sha256Schema).min(1).max(1_000),
-    piece_lists: z
-      .array(sha256Schema)
-      .max(1_000)
+    sha256: arrayOf(sha256Schema, 1_000).min(1),
+    piece_lists: arrayOf(sha256Schema, 1_000)
       .optional()
       .meta({ description: "Those of `sha256` that must be piece lists, with all their pieces stored" }),
   })

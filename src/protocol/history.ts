@@ -30,6 +30,12 @@ export const eventKindSchema = z.enum(EVENT_KINDS);
 export type EventKind = z.infer<typeof eventKindSchema>;
 
 /**
+ * The most characters of a text of an event. Events have at most about 5,000 (`history-rows.ts`), and
+ * those of a backup are refused above this.
+ */
+const MAX_EVENT_CHARS = 100_000;
+
+/**
  * One event. `seconds` are the render seconds of done frames. `worker_id`, `attempt` and `frames`
  * are null where they do not apply.
  */
@@ -39,13 +45,13 @@ export const eventSchema = z
     seq: z.int().meta({ description: "Rises within a task; (task_id, seq) is the event's key" }),
     at_ms: instantSchema,
     kind: eventKindSchema,
-    type: z.string().meta({ description: "The task's compiler" }),
+    type: z.string().max(64).meta({ description: "The task's compiler" }),
     worker_id: z.int().nullable(),
     attempt: z.int().nullable(),
-    frames: z.string().nullable().meta({ description: "Frame list the event is about" }),
+    frames: z.string().max(MAX_EVENT_CHARS).nullable().meta({ description: "Frame list the event is about" }),
     frame_count: z.int(),
     seconds: z.number().nullable(),
-    detail: z.string().nullable().meta({ description: "Error text, reason, or who did it" }),
+    detail: z.string().max(MAX_EVENT_CHARS).nullable().meta({ description: "Error text, reason, or who did it" }),
   })
   .meta({ id: "Event" });
 /** One event, as it is stored and sent. */

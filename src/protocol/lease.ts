@@ -7,7 +7,8 @@
  *   stored the bytes under that attempt (P3).
  */
 import { z } from "zod";
-import { MAX_LEASE_FRAMES } from "./constants.ts";
+import { arrayOf, textOf } from "./bounded.ts";
+import { MAX_BODY_BYTES, MAX_LEASE_FRAMES } from "./constants.ts";
 import { framesSchema, instantSchema, machineTextSchema, plainText } from "./fields.ts";
 import { OLD_GRANT_HEADER } from "./file.ts";
 import { planSchema, PLATFORMS } from "./plan.ts";
@@ -47,7 +48,7 @@ export const doneFrameSchema = z
     /** Wall-clock seconds that this frame took. */
     seconds: z.number().min(0).max(1e8),
     /** Receipts of its uploads; empty only for task types that make no files. */
-    receipts: z.array(z.string().max(2_000)).max(8).default([]),
+    receipts: arrayOf(textOf(2_000), 8).default([]),
   })
   .meta({ id: "DoneFrame" });
 /** A done frame, as a call about a lease names it. */
@@ -60,7 +61,7 @@ const settleFields = {
    * name every done frame of the lease, also those that a renewal has committed, so that the
    * manager recognises a repeated call.
    */
-  done: z.array(doneFrameSchema).max(MAX_LEASE_FRAMES).default([]),
+  done: arrayOf(doneFrameSchema, MAX_LEASE_FRAMES).default([]),
   /** Log lines since the last call. */
   log: z.string().max(1_000_000).optional(),
 };
@@ -93,7 +94,7 @@ export const failSchema = z
      * lease are pending again, without a failure.
      */
     frames: framesSchema,
-    error: z.string().transform((text) => plainText(text.slice(0, MAX_ERROR_CHARS))),
+    error: textOf(MAX_BODY_BYTES).transform((text) => plainText(text.slice(0, MAX_ERROR_CHARS))),
   })
   .meta({ id: "Fail" });
 /** A render failure, with its defaults filled in and its error cut to MAX_ERROR_CHARS. */

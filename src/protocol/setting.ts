@@ -1,5 +1,6 @@
 /** Settings of the farm, with those of the block that is commented out in the 2015 protocol. */
 import { z } from "zod";
+import { isLarger, jsonValueSchema, recordOf } from "./bounded.ts";
 
 /**
  * The name of a setting: words with dots or underscores, such as `lease_s`, `blender_path_linux`,
@@ -9,14 +10,23 @@ export const settingNameSchema = z
   .string()
   .regex(/^[a-z][a-z0-9_.-]{0,99}$/, "must be lower-case letters, digits, '.', '_' or '-', starting with a letter");
 
-const settingValueSchema = z
-  .json()
-  .refine((value) => JSON.stringify(value).length <= 65_536, "must be at most 64 KiB of JSON");
+/** Presets and paths are a few hundred characters; a farm has all its settings in one answer. */
+const MAX_VALUE_CHARS = 65_536;
+
+const settingValueSchema = jsonValueSchema.refine(
+  (value) => !isLarger(value, MAX_VALUE_CHARS) && JSON.stringify(value).length <= MAX_VALUE_CHARS,
+  "must be at most 64 KiB of JSON",
+);
+
+/** The most settings of one change. Without it, one body would be as many writes as it has names. */
+const MAX_CHANGES = 200;
 
 /**
  * POST /settings: name → value. Names that are not sent keep their value; null deletes a setting.
  */
-export const settingsUpdateSchema = z.record(settingNameSchema, settingValueSchema).meta({ id: "SettingsUpdate" });
+export const settingsUpdateSchema = recordOf(settingNameSchema, settingValueSchema, MAX_CHANGES).meta({
+  id: "SettingsUpdate",
+});
 
 /** PATCH /settings/{name}: the new value; null deletes the setting. */
 export const settingPatchSchema = z.strictObject({ value: settingValueSchema }).meta({ id: "SettingPatch" });

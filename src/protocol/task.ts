@@ -1,5 +1,6 @@
 /** Tasks: what is submitted, what is shown, and what may be changed. */
 import { z } from "zod";
+import { arrayOf, recordOf, textOf } from "./bounded.ts";
 import { MAX_LEASE_FRAMES, TASK_STATUSES } from "./constants.ts";
 import {
   crc32Schema,
@@ -37,28 +38,34 @@ const DEFAULT_PRIORITY = 50;
  */
 export const DEFAULT_LEASE_MS = 60_000;
 
+/** More than any task type has, so that a mistyped one can still be named. */
+const MAX_TASK_SETTINGS = 200;
+/** Longer than any name; what is not known is refused by its name. */
+const MAX_SETTING_NAME_CHARS = 200;
+
 /**
  * The compiler interprets the settings. The 2015 protocol sends them as a JSON string; we take an
  * object as well.
  */
 const settingsSchema = z
   .union([
-    z.record(z.string(), z.json()),
-    z
-      .string()
-      .max(1_000_000)
-      .transform((text, context): Record<string, unknown> => {
-        if (text.trim() === "") return {};
-        try {
-          const value: unknown = JSON.parse(text);
-          if (typeof value === "object" && value !== null && !Array.isArray(value))
-            return value as Record<string, unknown>;
-        } catch {
-          // The message below is for this case, too.
+    // The compiler checks the values, and refuses what it does not know.
+    recordOf(z.string().max(MAX_SETTING_NAME_CHARS), z.unknown(), MAX_TASK_SETTINGS),
+    textOf(1_000_000).transform((text, context): Record<string, unknown> => {
+      if (text.trim() === "") return {};
+      try {
+        const value: unknown = JSON.parse(text);
+        if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+          if (Object.keys(value).length <= MAX_TASK_SETTINGS) return value as Record<string, unknown>;
+          context.addIssue({ code: "custom", message: `must have at most ${MAX_TASK_SETTINGS} entries` });
+          return z.NEVER;
         }
-        context.addIssue({ code: "custom", message: "must be an object, or a string that holds a JSON object" });
-        return z.NEVER;
-      }),
+      } catch {
+        // The message below is for this case, too.
+      }
+      context.addIssue({ code: "custom", message: "must be an object, or a string that holds a JSON object" });
+      return z.NEVER;
+    }),
   ])
   .meta({ description: "Settings for the task, interpreted by the compiler: an object, or a JSON string as in 2015" });
 
@@ -115,15 +122,13 @@ export const taskSubmitSchema = z
     order: z.enum(["ascending", "preview"]).default("ascending").meta({
       description: "`preview`: first, last, middle, then bisecting",
     }),
-    depends_on: z
-      .array(
-        z
-          .union([idSchema, dependencySchema])
-          .transform((d): Dependency => (typeof d === "number" ? { task: d, frames: "all" } : d)),
-      )
-      .max(32)
-      .default([]),
-    tags: z.array(tagSchema).max(16).default([]).meta({ description: "Only workers that have all of these tags" }),
+    depends_on: arrayOf(
+      z
+        .union([idSchema, dependencySchema])
+        .transform((d): Dependency => (typeof d === "number" ? { task: d, frames: "all" } : d)),
+      32,
+    ).default([]),
+    tags: arrayOf(tagSchema, 16).default([]).meta({ description: "Only workers that have all of these tags" }),
     lease_s: z.int().min(5).max(86_400).optional().meta({ description: "Lease in seconds; 60 by default" }),
     tries: z
       .int()

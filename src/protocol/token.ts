@@ -1,5 +1,6 @@
 /** Tokens and their roles. */
 import { z } from "zod";
+import { arrayOf } from "./bounded.ts";
 import { instantSchema, lineSchema, tagSchema } from "./fields.ts";
 
 /**
@@ -26,7 +27,7 @@ export const tokenCreateSchema = z
     /** Join tokens only: how many workers the token can register; absent for any number. */
     uses: z.int().min(1).max(1_000_000).optional(),
     /** Join tokens only: tags that its workers get. */
-    tags: z.array(tagSchema).max(16).default([]),
+    tags: arrayOf(tagSchema, 16).default([]),
   })
   .refine(
     (t) => t.role === "join" || (t.uses === undefined && t.tags.length === 0),

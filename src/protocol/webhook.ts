@@ -13,6 +13,7 @@
  * tries again, with growing waits, for about a day.
  */
 import { z } from "zod";
+import { arrayOf } from "./bounded.ts";
 import { idSchema, instantSchema } from "./fields.ts";
 import { taskSummarySchema } from "./task.ts";
 
@@ -25,7 +26,7 @@ export type WebhookEvent = z.infer<typeof webhookEventSchema>;
 /** Where a hook may point: https anywhere, http only to this machine (for a trial). */
 const webhookUrlSchema = z
   .string()
-  .max(2_000)
+  .max(2_000, { abort: true })
   .superRefine((text, context) => {
     const bad = whyBadUrl(text);
     if (bad) context.addIssue({ code: "custom", message: bad });
@@ -46,10 +47,8 @@ function whyBadUrl(text: string): string | undefined {
 export const webhookCreateSchema = z
   .strictObject({
     url: webhookUrlSchema,
-    events: z
-      .array(webhookEventSchema)
+    events: arrayOf(webhookEventSchema, WEBHOOK_EVENTS.length)
       .min(1)
-      .max(WEBHOOK_EVENTS.length)
       .default([...WEBHOOK_EVENTS]),
   })
   .meta({ id: "WebhookCreate" });

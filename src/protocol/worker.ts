@@ -1,10 +1,17 @@
 /** Workers: what an agent reports, what lists show, and what the manager pushes. */
 import { z } from "zod";
+import { arrayOf, recordOf } from "./bounded.ts";
 import { idSchema, instantSchema, lineSchema, machineTextSchema, tagSchema } from "./fields.ts";
 import { PLATFORMS } from "./plan.ts";
 
+/**
+ * The most programs of a worker; agents look for three. Every list of workers has them, so without a
+ * bound one worker could make the list larger than an answer can be.
+ */
+export const MAX_PROGRAMS = 32;
+
 /** Programs that the agent found: their names in plans, with the versions that they printed. */
-const programsSchema = z.record(z.string().regex(/^[a-z0-9_-]{1,32}$/), lineSchema(200));
+const programsSchema = recordOf(z.string().regex(/^[a-z0-9_-]{1,32}$/), lineSchema(200), MAX_PROGRAMS);
 
 const load = z.number().min(0).max(1e6);
 const percent = z.number().min(0).max(1e6);
@@ -33,7 +40,7 @@ const reportFields = {
     .optional(),
   name: lineSchema(200).optional(),
   slots: z.int().min(1).max(1_024).optional(),
-  tags: z.array(tagSchema).max(16).optional(),
+  tags: arrayOf(tagSchema, 16).optional(),
   programs: programsSchema
     .optional()
     .meta({ description: "Programs found, with versions; decides which task types it can do" }),
@@ -166,7 +173,7 @@ export const pushSchema = z.discriminatedUnion("type", [
   /** There may be work: ask with PATCH, status `available`. */
   z.object({ type: z.literal("work") }),
   /** These leases have ended: kill their processes. */
-  z.object({ type: z.literal("cancel"), task_id: idSchema, lease_ids: z.array(z.string()) }),
+  z.object({ type: z.literal("cancel"), task_id: idSchema, lease_ids: arrayOf(z.string().max(100), 10_000) }),
   /** Finish what runs, and take nothing more. */
   z.object({ type: z.literal("drain") }),
   /** Take work again. */

@@ -2,6 +2,7 @@
  * `/tasks/{id}/frames` and `/tasks/{id}/timings`: the state of each frame, and how long it took.
  */
 import { z } from "zod";
+import { arrayOf } from "../../protocol/bounded.ts";
 import { ok } from "../../lib/result.ts";
 import { framesSchema } from "../../protocol/fields.ts";
 import { timingsSchema } from "../../protocol/live.ts";
@@ -21,7 +22,7 @@ const states = z
     `must be one or more of ${FRAME_STATES.join(", ")}, comma-separated`,
   )
   .transform((text) => text.split(","))
-  .pipe(z.array(z.enum(FRAME_STATES)))
+  .pipe(arrayOf(z.enum(FRAME_STATES), 100))
   .meta({ description: `One or more, comma-separated: ${FRAME_STATES.join(", ")}` });
 
 const listFrames = defineRoute({
