@@ -138,6 +138,10 @@ export const text = {
     skip: "Skip",
     download: "Download",
     clear: "Clear",
+    requeueFinished: "Render finished frames again",
+    requeueSure: (n: number, hasFiles: boolean) =>
+      `${counted(n, "finished frame")} ${n === 1 ? "is" : "are"} rendered again.${hasFiles ? " Their files are deleted now." : ""}`,
+    requeueAgain: "Render again",
     requeued: (n: number) => `${counted(n, "frame")} requeued.`,
     skipped: (n: number) => `${counted(n, "frame")} skipped.`,
     larger: "Larger cells",

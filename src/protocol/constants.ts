@@ -118,3 +118,6 @@ export const WATCH_CRON = "*/5 * * * *";
  * `wrangler.toml` names it, too; if they differed, nothing would be swept.
  */
 export const SWEEP_CRON = "53 4 * * *";
+
+/** `frames` of a requeue of all frames, whatever their state. On the wire. */
+export const ALL_FRAMES = "all";

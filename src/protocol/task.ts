@@ -1,7 +1,7 @@
 /** Tasks: what is submitted, what is shown, and what may be changed. */
 import { z } from "zod";
 import { arrayOf, recordOf, textOf } from "./bounded.ts";
-import { MAX_LEASE_FRAMES, TASK_STATUSES } from "./constants.ts";
+import { ALL_FRAMES, MAX_LEASE_FRAMES, TASK_STATUSES } from "./constants.ts";
 import {
   crc32Schema,
   framesSchema,
@@ -157,7 +157,24 @@ export const taskPatchSchema = z
   .strictObject({
     priority: prioritySchema.optional(),
     status: z.enum(TASK_ACTIONS).optional(),
-    frames: framesSchema.optional().meta({ description: "With `requeue` or `skip`: only these frames" }),
+    frames: z
+      .union([z.literal(ALL_FRAMES), framesSchema])
+      .optional()
+      .meta({
+        description:
+          "With `requeue` or `skip`: only these frames, finished ones included; `all` (with `requeue`): all frames. " +
+          "Without it, `requeue` takes what failed or was canceled",
+      }),
+    files_version: z
+      .string()
+      .min(1)
+      .max(64)
+      .optional()
+      .meta({
+        description:
+          "With `requeue` and `frames`, needed when finished frames are among them: the `files_version` of the task as " +
+          "the caller saw it. 409 when frames were finished since",
+      }),
     settings: settingsSchema.optional().meta({ description: "Only before the first lease" }),
     name: lineSchema(200).optional(),
     ...ownRetention,
@@ -170,9 +187,13 @@ export const taskPatchSchema = z
     path: ["frames"],
     message: "goes with status `requeue` or `skip` only",
   })
-  .refine((patch) => patch.status !== "skip" || patch.frames !== undefined, {
+  .refine((patch) => patch.status !== "skip" || (patch.frames !== undefined && patch.frames !== ALL_FRAMES), {
     path: ["frames"],
     message: "says which frames to skip",
+  })
+  .refine((patch) => patch.files_version === undefined || (patch.status === "requeue" && patch.frames !== undefined), {
+    path: ["files_version"],
+    message: "goes with status `requeue` and `frames` only",
   })
   .meta({ id: "TaskPatch" });
 /** A change of a task, or a report on it. */

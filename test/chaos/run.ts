@@ -15,7 +15,7 @@ import { Journal } from "./event-journal.ts";
 import { NO_FAULTS, type ManagerFaults } from "./manager-faults.ts";
 import { Manager } from "./manager.ts";
 import { FaultyNetwork } from "./proxy.ts";
-import { scenarioOf, type Event, type Scenario } from "./scenario.ts";
+import { mayTakeFinished, scenarioOf, type Event, type Scenario } from "./scenario.ts";
 
 /**
  * From the end of all faults: a lease, the waits of agents and deferred work, and a slow machine.
@@ -178,7 +178,9 @@ class Run {
       case "freeze agent":
         return this.#agents[event.agent]!.freeze(event.forMs);
       case "patch": {
-        const { status, body } = await this.#manager.admin("PATCH", `/tasks/${event.task}`, event.body);
+        const seen = mayTakeFinished(event.body) ? await this.#task(event.task).catch(() => undefined) : undefined;
+        const patch = { ...event.body, ...(seen && { files_version: seen.files_version }) };
+        const { status, body } = await this.#manager.admin("PATCH", `/tasks/${event.task}`, patch);
         if (status !== 204 && status !== 409)
           this.journal.surprise(`PATCH ${JSON.stringify(event.body)} was answered ${status} ${JSON.stringify(body)}`);
         return;

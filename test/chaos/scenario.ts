@@ -124,6 +124,11 @@ function agentEvents(rng: Rng, forMs: number, agents: number): Event[] {
   return events;
 }
 
+/** Whether finished frames may be among what this patch names: then it must say which files it saw. */
+export function mayTakeFinished(patch: Record<string, unknown>): boolean {
+  return patch["status"] === "requeue" && patch["frames"] !== undefined;
+}
+
 /** Frames that users requeue, by the task's frame list. */
 const ASKED: Record<string, string[]> = {
   "1-10": ["1", "2-5", "3,7"],
@@ -147,6 +152,7 @@ function peopleEvents(rng: Rng, forMs: number, tasks: { frames: string }[]): Eve
       { status: "cancel" },
       { status: "requeue" },
       { status: "requeue", frames },
+      { status: "requeue", frames: "all" },
       { priority: rng.int(1, 99) },
     ]);
     events.push({ atMs: at(), kind: "patch", task, body });

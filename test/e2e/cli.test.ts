@@ -233,7 +233,16 @@ test("pause, resume, requeue, skip, priority, cancel and delete do what they say
   expect((await taskOf(manager, Number(id))).priority).toBe(-5);
   await act("resume", id);
   await untilStatus(manager, Number(id), ["completed"]);
-  await act("requeue", id, "--frames", "2");
+  // Finished frames are rendered again only when they are named, and somebody has said yes (P14).
+  const whole = await tablao(manager, "requeue", id);
+  expect(whole).toMatchObject({ code: 6 });
+  expect(whole.stderr).toMatch(/no frame of this task failed or was canceled.*`--frames 1-5`, or all with `--all`/);
+  const unasked = await tablao(manager, "requeue", id, "--all");
+  expect(unasked).toMatchObject({ code: 2 });
+  expect(unasked.stderr).toContain("requeue asks before it renders finished frames again, and this is no terminal");
+  expect((await taskOf(manager, Number(id))).frames).toMatchObject({ done: 3, skipped: 1 });
+  expect((await tablao(manager, "requeue", id, "--all", "--frames", "2")).code).toBe(2);
+  await act("requeue", id, "--frames", "2", "--yes");
   expect((await untilStatus(manager, Number(id), ["completed"])).frames).toMatchObject({ done: 3, skipped: 1 });
   const other = String(await submit(manager, ...print("never"), "--paused"));
   expect(await act("cancel", other)).toMatchObject({ status: "canceled" });

@@ -77,6 +77,9 @@ browserTest("with keys alone: sign in, go to a task, choose frames, and requeue 
   await page.getByText("3 frames selected").waitFor();
   await tabTo(page, { role: "button", name: /^Requeue$/ });
   await page.keyboard.press("Enter");
+  await page.getByText("3 finished frames are rendered again.").waitFor();
+  await tabTo(page, { role: "button", name: /^Render again$/ });
+  await page.keyboard.press("Enter");
   await page.getByText("3 frames requeued.").waitFor();
   const requeued = async (): Promise<string | null | undefined> => {
     const address = `/history?task_id=${id}&kind=requeued`;
@@ -98,6 +101,9 @@ browserTest("a range drawn with the pointer is requeued and rendered again, anot
   // This type makes no files.
   expect(await page.getByRole("button", { name: "Download" }).count()).toBe(0);
   await page.getByRole("button", { name: "Requeue", exact: true }).click();
+  await page.getByRole("button", { name: "Cancel", exact: true }).click();
+  await page.getByRole("button", { name: "Requeue", exact: true }).click();
+  await page.getByRole("button", { name: "Render again" }).click();
   await page.getByText("5 frames requeued.").waitFor();
   await until(async () => (await taskOf(manager, id)).frames.done === 60, { what: "done again" });
   await page.locator(".legend").getByText("done 60").waitFor();

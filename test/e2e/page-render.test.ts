@@ -350,7 +350,7 @@ browserTest("files are saved one by one into a folder, and again only those that
     await part.write("half");
     await part.close();
   });
-  expect(await tablao(manager, "requeue", String(id), "--frames", "5")).toMatchObject({ code: 0 });
+  expect(await tablao(manager, "requeue", String(id), "--frames", "5", "--yes")).toMatchObject({ code: 0 });
   await untilStatus(manager, id, ["completed"]);
   await open();
   expect(await save("3 files saved, 3 already there.")).toEqual(fetched(2, 3, 5));

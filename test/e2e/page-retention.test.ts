@@ -118,7 +118,7 @@ browserTest(
     await page.getByText(/All files were downloaded on/).waitFor();
 
     // Rendered again: what was downloaded is not what counts now.
-    await tablao(manager, "requeue", String(id), "--frames", "2");
+    await tablao(manager, "requeue", String(id), "--frames", "2", "--yes");
     await until(async () => (await show()).status === "completed", { what: "the frame is there again" });
     expect((await show()).downloaded_ms).toBeUndefined();
     await page.reload();

@@ -75,7 +75,7 @@ test("P14: a whole download is told to the manager, a part of it is not; prune -
   expect(await isThere(whole)).toBe(true);
 
   // The frames that were downloaded are not those that count any more.
-  await tablao(manager, "requeue", String(whole), "--frames", "2");
+  await tablao(manager, "requeue", String(whole), "--frames", "2", "--yes");
   await until(async () => (await show(whole)).status === "completed", { what: "the frame is there again" });
   expect(dryRun.parse((await tablao(manager, "prune", "--downloaded", "--dry-run", "--json")).json()).tasks).toEqual(
     [],

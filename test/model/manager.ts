@@ -27,7 +27,7 @@ import { dueOf, nextWakeMs } from "../../src/task/rules/next-alarm.ts";
 import { newRecord, type DeferredState, type LoadedTask } from "../../src/task/rules/record.ts";
 import type { RenderedFrame } from "../../src/task/rules/settle.ts";
 import { changed, decide, type Observer, type Outcome } from "../../src/task/rules/transition.ts";
-import { act } from "../../src/task/rules/user-actions.ts";
+import { act, type Named } from "../../src/task/rules/user-actions.ts";
 import { definitionOf } from "../support/definition.ts";
 import { ledgerText } from "./canonical.ts";
 import {
@@ -123,7 +123,7 @@ export class Manager {
   }
 
   /** A person's action. */
-  act(world: World, action: TaskAction, named: string | undefined): Step<null> {
+  act(world: World, action: TaskAction, named: Named): Step<null> {
     return this.#transact(world, this.configuration.able[0]!, (t, entries) => {
       const allFrames = {
         failedFrames: () =>

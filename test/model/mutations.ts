@@ -16,6 +16,7 @@ const LEASE_INDEX = "src/task/rules/lease-index.ts";
 const LEDGER = "src/task/rules/ledger.ts";
 const FAILURE = "src/task/rules/failure.ts";
 const ACTIONS = "src/task/rules/user-actions.ts";
+const VERSION = "src/task/rules/files-version.ts";
 const ALARM = "src/task/rules/next-alarm.ts";
 const SCHEDULER = "src/platform/alarm.ts";
 const GARBAGE = "src/task/rules/garbage.ts";
@@ -252,7 +253,7 @@ export const MUTATIONS: Mutation[] = [
     "    table.set(frame, undefined);\n  }\n  if (t.terms.filesPerFrame",
     "  }\n  if (t.terms.filesPerFrame",
   ),
-  one("requeue: leave all entries", ACTIONS, "    allFrames.clear();\n", ""),
+  one("requeue: leave all entries", ACTIONS, "  allFrames.clear();\n", ""),
   one("requeue: give a frame out twice", ACTIONS, "setOf(again.filter((frame) => wasReached(t, frame)))", "set"),
   one("requeue: delete the whole attempt", ACTIONS, "      only: true as const,\n", ""),
   one("requeue: leave the garbage", ACTIONS, "    ledger.sweeps = [...ledger.sweeps, ...garbage];\n", ""),
@@ -262,9 +263,52 @@ export const MUTATIONS: Mutation[] = [
     "      bytes -= countedBytes(ledger, frame, entry.files);\n",
     "",
   ),
-  one("requeue: keep the bytes of a completed task", ACTIONS, "    noteStored(ledger, 0, null);\n", ""),
-  one("requeue: stay canceled", ACTIONS, "  ledger.canceled = false;\n", ""),
-  one("requeue: lose the failed frames", ACTIONS, "    ledger.ready = union(ledger.ready, all);\n", ""),
+  one("requeue: keep the bytes of all frames", ACTIONS, "  noteStored(ledger, 0, null);\n", ""),
+  one(
+    "requeue: stay canceled",
+    ACTIONS,
+    'return tooScattered("failed frames", "status");\n  ledger.canceled = false;',
+    'return tooScattered("failed frames", "status");',
+  ),
+  one(
+    "requeue all: stay canceled",
+    ACTIONS,
+    "  if (!allowed.ok) return allowed;\n  ledger.canceled = false;\n",
+    "  if (!allowed.ok) return allowed;\n",
+  ),
+  one("requeue: lose the failed frames", ACTIONS, "  ledger.retry = EMPTY;\n  ledger.ready = ready;\n", ""),
+  one(
+    "requeue: take finished frames without a word of them",
+    ACTIONS,
+    "  if (!hasFailed(t))",
+    '  if (statusOf(t.terms, ledger) === "completed") return requeueAll(t, allFrames, filesVersion(ledger), actor);\n  if (!hasFailed(t))',
+  ),
+  one("requeue: carry out what there is nothing of", ACTIONS, "if (!hasFailed(t))", "if (t.nowMs < 0)"),
+  one("requeue: refuse a canceled task", ACTIONS, 'return status !== "completed";', 'return status === "failed";'),
+  one(
+    "requeue: take named frames that were not seen",
+    ACTIONS,
+    "  const allowed = mayGiveUp(t, finished, seen);\n  if (!allowed.ok) return allowed;\n",
+    "",
+  ),
+  one(
+    "requeue: take all frames that were not seen",
+    ACTIONS,
+    "  const allowed = mayGiveUp(t, ledger.counts.done, seen);\n  if (!allowed.ok) return allowed;\n",
+    "",
+  ),
+  one(
+    "requeue: believe a stale page",
+    VERSION,
+    'version.split(".")[0] === String(tally.done)',
+    "version !== String(tally.done)",
+  ),
+  one(
+    "requeue: need no version",
+    ACTIONS,
+    "(seen !== undefined && hasSeenAll(ledger, seen))",
+    "seen === undefined || hasSeenAll(ledger, seen)",
+  ),
   one(
     "requeue: take leased frames, too",
     ACTIONS,

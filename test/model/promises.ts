@@ -67,10 +67,19 @@ function keptOff(ledger: Ledger, nowMs: number): FailureRecord[] {
   return ledger.blames.filter((one) => Math.max(one.kept_off_until_ms, one.held_until_ms ?? 0) > nowMs);
 }
 
+/** What a person asked for. `isStale`: frames were finished since the version that it names. */
+export interface Asked {
+  kind: TaskAction;
+  /** One frame, or `all`. */
+  frames?: string;
+  version?: string;
+  isStale?: boolean;
+}
+
 /** Why a move was made. */
 interface Cause {
   message?: Message;
-  act?: { kind: TaskAction; named: string | undefined };
+  act?: Asked;
   /** The lease that the call names, if it was the caller's and live. */
   live?: LiveLease;
   /** A call of the registry, which expires no lease. */
@@ -133,16 +142,32 @@ export class Promises {
       );
   }
 
-  act(step: Step<null>, kind: TaskAction, named: string | undefined): void {
-    this.#change(step, { act: { kind, named } });
+  act(step: Step<null>, asked: Asked): void {
+    this.#change(step, { act: asked });
     const { before, after, result, effects } = step;
-    if (!result.ok || kind !== "cancel") return;
+    if (asked.kind === "requeue") this.#requeue(step, asked);
+    if (!result.ok || asked.kind !== "cancel") return;
     if (after.memory.ledger.leases.size > 0) throw new Broken("P2", "a lease outlived the task's cancellation");
     for (const lease of before.memory.ledger.leases) {
       const told = effects.canceled.some((c) => c.lease_id === lease.lease_id && c.worker_id === lease.worker);
       if (!told && lease.until_ms > before.nowMs)
         throw new Broken("P2", `worker ${lease.worker} is not told that attempt ${lease.attempt} is canceled`);
     }
+  }
+
+  /** A requeued task goes on. A requeue without frames needs something that failed or was canceled. */
+  #requeue({ before, after, result }: Step<null>, { frames }: Asked): void {
+    if (result.ok && (after.memory.ledger.canceled || after.memory.ledger.stopped !== null))
+      throw new Broken("P1", "a requeued task is still canceled or stopped");
+    if (frames !== undefined) return;
+    const was = this.#frames.map((frame) => viewOf(before.memory, frame));
+    const { canceled, stopped } = before.memory.ledger;
+    const failed =
+      canceled || stopped !== null || was.some(({ state, failures }) => state === "failed" || failures > 0);
+    if (!result.ok && (canceled || stopped !== null || was.some(({ state }) => state === "failed")))
+      throw new Broken("P6", "what failed or was canceled cannot be requeued");
+    if (result.ok && !failed && before.memory.ledger.blames.length === 0)
+      throw new Broken("P14", "a requeue without frames was carried out on a task of which nothing failed");
   }
 
   alarm(step: Step<null>): void {
@@ -304,8 +329,11 @@ export class Promises {
     const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
     const { message, act, live } = cause;
     const call = message && message.verb !== "claim" ? message : undefined;
-    const asked = act?.kind === "requeue" && (act.named === undefined || Number(act.named) === frame);
-    const skipped = act?.kind === "skip" && Number(act.named) === frame;
+    const requeues = act?.kind === "requeue";
+    const named = requeues && (act.frames === "all" || Number(act.frames) === frame);
+    const asked = named || (requeues && act.frames === undefined);
+    const seen = named && act.version !== undefined && !act.isStale;
+    const skipped = act?.kind === "skip" && Number(act.frames) === frame;
     const failed = result.ok && live !== undefined && call?.verb === "fail" && call.failed.includes(frame);
     const release = call?.verb === "release" && result.ok ? call : undefined;
     const refuses = release !== undefined && RELEASES[release.cause ?? "stopping"].refuses;
@@ -314,8 +342,12 @@ export class Promises {
 
     if (was.state === "done" && is.state === "done" && was.bytes !== is.bytes)
       throw new Broken("P3", `frame ${frame} was committed twice: ${was.bytes}, then ${is.bytes}`);
-    if (was.state === "done" && is.state !== "done" && !asked)
+    if (was.state === "done" && is.state !== "done" && !named)
       throw new Broken("P3", `frame ${frame} was done and is ${is.state}`);
+    if (was.state === "done" && is.state !== "done" && !seen)
+      throw new Broken("P14", `frame ${frame} was given up by somebody who had not seen it`);
+    if (was.state === "done" && is.state === "done" && seen && result.ok)
+      throw new Broken("P14", `frame ${frame} was to be rendered again and is still done`);
     if (was.state !== "done" && is.state === "done") {
       counts.done++;
       const bytes =
@@ -350,7 +382,7 @@ export class Promises {
       throw new Broken("P1", `frame ${frame} had failed and is ${is.state}`);
     if (is.state === "skipped" && was.state !== "skipped" && !skipped)
       throw new Broken("P1", `frame ${frame} was skipped by nobody`);
-    if (was.state === "skipped" && is.state !== "skipped" && !asked)
+    if (was.state === "skipped" && is.state !== "skipped" && !named)
       throw new Broken("P1", `frame ${frame} was skipped and is ${is.state}`);
     if (was.lease && is.lease?.lease_id !== was.lease.lease_id && is.state !== "done" && !failed) {
       if (!(refused && is.state === "failed")) counts.lost++;

@@ -11,7 +11,8 @@
  */
 import { LATE_MS } from "../../src/platform/alarm.ts";
 import { framesOf } from "../../src/protocol/frame-list.ts";
-import { Promises } from "./promises.ts";
+import type { TaskAction } from "../../src/protocol/task.ts";
+import { Promises, type Asked } from "./promises.ts";
 import { Manager } from "./manager.ts";
 import {
   forgetful,
@@ -97,12 +98,10 @@ export class Protocol {
   #people(world: World, emit: Emit): void {
     const { kinds, frames } = this.configuration.acts;
     for (const kind of kinds) {
-      const named: (string | undefined)[] = kind === "skip" ? [] : [undefined];
-      if (kind === "skip" || kind === "requeue") named.push(...frames.map(String));
-      for (const name of named) {
-        this.trying = `somebody asks to ${kind} ${name === undefined ? "the task" : `frame ${name}`}`;
-        const step = this.manager.act(world, kind, name);
-        this.promises.act(step, kind, name);
+      for (const asked of whatPeopleAsk(world, kind, frames)) {
+        this.trying = `somebody asks to ${nameOfAct(asked)}`;
+        const step = this.manager.act(world, kind, { frames: asked.frames, files_version: asked.version });
+        this.promises.act(step, asked);
         if (!step.result.ok) continue;
         // A call that is repeated after this may rightly be refused.
         const workers = step.after.workers.map((worker) => ({ ...worker, carriedOut: false }));
@@ -270,6 +269,25 @@ function isCommitted({ memory }: World, message: Message): boolean {
     const entry = memory.entries[frame];
     return entry?.state === "done" && entry.attempt === message.attempt;
   });
+}
+
+/** What people may ask for: `version` is what a page says it has seen, which may be stale or missing. */
+function* whatPeopleAsk(world: World, kind: TaskAction, frames: readonly number[]): Generator<Asked> {
+  if (kind !== "skip") yield { kind };
+  if (kind === "skip") for (const frame of frames) yield { kind, frames: String(frame) };
+  if (kind !== "requeue") return;
+  const { tally, counts } = world.memory.ledger;
+  for (const named of [...frames.map(String), "all"]) {
+    yield { kind, frames: named };
+    yield { kind, frames: named, version: `${tally.done}.${counts.done}`, isStale: false };
+    if (tally.done > 0) yield { kind, frames: named, version: `${tally.done - 1}.${counts.done}`, isStale: true };
+  }
+}
+
+function nameOfAct({ kind, frames, version, isStale }: Asked): string {
+  if (frames === undefined) return `${kind} the task`;
+  const seen = version === undefined ? "" : isStale ? ", having seen older files" : ", having seen its files";
+  return `${kind} ${frames === "all" ? "all frames" : `frame ${frames}`}${seen}`;
 }
 
 /** Names that sort in the order of their making. */

@@ -187,9 +187,8 @@ export class States {
       const able = this.#configuration.able.at(-1)!;
       if (stuck) {
         const status = statusOf(this.#terms, ledger);
-        if (status === "canceled" || status === "failed")
-          act(at(task, nowMs), allFrames(task), "requeue", undefined, "x");
-        if (ledger.paused) act(at(task, nowMs), allFrames(task), "resume", undefined, "x");
+        if (status === "canceled" || status === "failed") act(at(task, nowMs), allFrames(task), "requeue", {}, "x");
+        if (ledger.paused) act(at(task, nowMs), allFrames(task), "resume", {}, "x");
       }
       if (statusOf(this.#terms, ledger) === "completed") break;
       let waitMs = Infinity;

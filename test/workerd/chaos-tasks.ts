@@ -6,9 +6,11 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
+import type { Result } from "../../src/lib/result.ts";
 import { taskStub } from "../../src/rpc/stubs.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
 import type { HistoryEvent } from "../../src/protocol/history.ts";
+import type { Refusal } from "../../src/protocol/problem.ts";
 import type { Task } from "../../src/protocol/task.ts";
 import type { UnsignedClaimed, UnsignedLease, VerifiedFrame, TaskDefinition, TaskRpc } from "../../src/rpc/task.ts";
 import { definitionOf } from "../support/definition.ts";
@@ -72,6 +74,12 @@ export async function view(id: number): Promise<Task> {
   const task = await object(id).view();
   if (!task.ok) throw new Error(task.error.detail);
   return task.value;
+}
+
+/** Have these frames rendered again, finished ones included, by somebody who has seen the files of now. */
+export async function requeue(id: number, frames: string): Promise<Result<null, Refusal>> {
+  const { files_version } = await view(id);
+  return await object(id).patch({ status: "requeue", frames, files_version }, admin, null);
 }
 
 /** Move the manager's clock forward by this much. */

@@ -21,6 +21,7 @@ import {
   lease,
   object,
   rendered,
+  requeue,
   ring,
   stubOf,
   submit,
@@ -215,7 +216,7 @@ describe("deferred work that fails", () => {
         given = settled.value.next!.lease;
       }
     });
-    expect(await object(id).patch({ status: "requeue", frames: "1-1999" }, admin, null)).toMatchObject({ ok: true });
+    expect(await requeue(id, "1-1999")).toMatchObject({ ok: true });
     const kept = outputKey(id, 2_000, "frame_2000.png");
     for (const n of [1, 700, 1_999])
       await env.FILES.put(outputKey(id, n, `frame_${String(n).padStart(4, "0")}.png`), "x");

@@ -58,6 +58,11 @@ class Path {
     return { status: answer.status, body };
   }
 
+  async #filesVersion(at: string): Promise<string> {
+    const { body } = await this.#ask("GET", at);
+    return (body as { files_version: string }).files_version;
+  }
+
   async walk(): Promise<void> {
     const { token: join } = await newToken("join");
     const { token: artist } = await newToken("artist");
@@ -95,7 +100,7 @@ class Path {
       { status: "pause" },
       { status: "resume", priority: 98 },
       { status: "skip", frames: "9" },
-      { status: "requeue", frames: "1,9" },
+      { status: "requeue", frames: "1,9", files_version: await this.#filesVersion(at) },
       { name: "walked" },
       { status: "skip", frames: "1" },
     ])

@@ -61,6 +61,12 @@ async function complete(id: number, { lease_id, attempt, frames }: Lease, log?: 
 const act = async (id: number, json: object): Promise<void> =>
   expect((await send("PATCH", `/tasks/${id}`, { json })).status).toBe(204);
 
+/** Have these frames rendered again, finished ones included. */
+const renderAgain = async (id: number, frames: string): Promise<void> => {
+  const { files_version } = await okJson(await send("GET", `/tasks/${id}`), 200);
+  await act(id, { status: "requeue", frames, files_version });
+};
+
 /**
  * States by frame, as a page has them after all messages; every message is checked against its
  * schema.
@@ -134,7 +140,7 @@ describe("a task's live socket", () => {
       200,
     );
     await caughtUp(id, page);
-    await act(id, { status: "requeue", frames: "1,24" });
+    await renderAgain(id, "1,24");
     await claim(id);
     await act(id, { status: "cancel" });
     await caughtUp(id, page);
@@ -344,7 +350,7 @@ describe("a task's live socket", () => {
     await claim(id);
     await act(id, { status: "skip", frames: "900-1000" });
     await caughtUp(id, page);
-    await act(id, { status: "requeue", frames: "10-290" });
+    await renderAgain(id, "10-290");
     await caughtUp(id, page);
     const last = page.messages.at(-1)!;
     expect(last).toMatchObject({ type: "delta", moved: { pending: ["10-290"], previews: [] } });

@@ -87,9 +87,9 @@ it("a frame that is rendered again has a new preview under a new address, and th
   await okJson(await complete(made, [made.main, made.preview]), 200);
   const key = `tasks/${made.id}/${made.lease.attempt}/${made.name}.preview.jpg`;
   expect(await env.FILES.head(key)).not.toBeNull();
-  expect(
-    (await send("PATCH", `/tasks/${made.id}`, { json: { status: "requeue", frames: String(made.frame) } })).status,
-  ).toBe(204);
+  const { files_version } = await okJson(await send("GET", `/tasks/${made.id}`), 200);
+  const json = { status: "requeue", frames: String(made.frame), files_version };
+  expect((await send("PATCH", `/tasks/${made.id}`, { json })).status).toBe(204);
   const again = await rendered(made.id);
   expect(again.frame).toBe(made.frame);
   await okJson(await complete(again, [again.main, again.preview]), 200);

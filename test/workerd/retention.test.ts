@@ -15,7 +15,20 @@ import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import { registryStub } from "../../src/rpc/stubs.ts";
 import { TaskDO } from "../../src/task/task-do.ts";
 import { definitionOf } from "../support/definition.ts";
-import { admin, complete, files, history, later, lease, object, ring, stubOf, submit, view } from "./chaos-tasks.ts";
+import {
+  admin,
+  complete,
+  files,
+  history,
+  later,
+  lease,
+  object,
+  requeue,
+  ring,
+  stubOf,
+  submit,
+  view,
+} from "./chaos-tasks.ts";
 import { newTask, newToken, okJson, problem, send } from "./http-client.ts";
 import { until } from "./wait.ts";
 
@@ -188,7 +201,7 @@ describe("P14: a download", () => {
     await download(id);
     expect((await view(id)).downloaded_ms).toBe(downloadedMs);
 
-    expect((await object(id).patch({ status: "requeue", frames: "2" }, admin, null)).ok).toBe(true);
+    expect((await requeue(id, "2")).ok).toBe(true);
     expect(await view(id)).not.toHaveProperty("downloaded_ms");
     expect((await complete(await lease(id, 1), 1)).ok).toBe(true);
     expect((await reported(id)).expires_ms).toBeNull();
@@ -375,7 +388,7 @@ describe("P14: a task that is used stays", () => {
     expect((await complete(await lease(second, 1), 1)).ok).toBe(true);
     later(3 * DAY);
     vi.spyOn(TaskDO.prototype, "hasEnded").mockImplementationOnce(async () => {
-      expect((await object(first).patch({ status: "requeue", frames: "1" }, admin, null)).ok).toBe(true);
+      expect((await requeue(first, "1")).ok).toBe(true);
       return true;
     });
     expect(await expired(first)).toMatchObject({ error: { code: "conflict" } });
@@ -439,7 +452,7 @@ describe("P14: a task that is used stays", () => {
       between = await expired(first);
       return answer;
     });
-    expect((await object(second).patch({ status: "requeue" }, admin, null)).ok).toBe(true);
+    expect((await requeue(second, "all")).ok).toBe(true);
     expect(between).toMatchObject({ error: { detail: `task ${first} is used by task ${second}` } });
     expect((await view(second)).status).toBe("queued");
   });
@@ -478,7 +491,7 @@ describe("P14: a deletion on a condition", () => {
     expect(not.detail).toBe(`task ${id} has not been downloaded as it is now`);
     // Requeued and completed again between the list and the deletion: it is not what was listed.
     later(1_000);
-    expect((await object(id).patch({ status: "requeue", frames: "1" }, admin, null)).ok).toBe(true);
+    expect((await requeue(id, "1")).ok).toBe(true);
     const open = await problem(await at(`if_ended_before=${ended! + 1}`), 409, "conflict");
     expect(open.detail).toBe(`task ${id} has not ended: it is queued`);
     expect((await complete(await lease(id, 1), 1)).ok).toBe(true);

@@ -30,6 +30,7 @@ import {
   lease,
   object,
   rendered,
+  requeue,
   ring,
   submit,
   view,
@@ -286,7 +287,7 @@ describe("dependents", () => {
     const body = { attempt: given.attempt, done, next: null };
     await object(id).complete({ id: 1 }, given.lease_id, body);
     await ring(id);
-    await object(id).patch({ status: "requeue", frames: "1" }, admin, null);
+    await requeue(id, "1");
     const again = await lease(id, 1);
     const { begun, go, told } = delayFirstUpdate();
     const rings = ring(id);

@@ -9,14 +9,13 @@ import { runDailyJobs } from "../../src/daily-jobs.ts";
 import { registryStub } from "../../src/rpc/stubs.ts";
 import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import {
-  admin,
   alarmOf,
   claim,
   complete,
   later,
   lease,
-  object,
   rendered,
+  requeue,
   ring,
   stubOf,
   submit,
@@ -93,7 +92,7 @@ test("P1: what a task stores is told with every commit and requeue, and survives
   expect((await view(id)).stored_bytes).toBe(27);
   await evictDurableObject(stubOf(id));
   expect((await view(id)).stored_bytes).toBe(27);
-  expect(await object(id).patch({ status: "requeue", frames: "2" }, admin, null)).toMatchObject({ ok: true });
+  expect(await requeue(id, "2")).toMatchObject({ ok: true });
   await evictDurableObject(stubOf(id));
   expect((await view(id)).stored_bytes).toBe(18);
   for (let given = (await claim(id, 1)).lease; given; given = (await claim(id, 1)).lease) {
@@ -104,7 +103,7 @@ test("P1: what a task stores is told with every commit and requeue, and survives
   expect(await view(id)).toMatchObject({ status: "completed", stored_bytes: 2_018 });
   await ring(id);
   expect(await listed(id)).toBe(2_018);
-  expect(await object(id).patch({ status: "requeue" }, admin, null)).toMatchObject({ ok: true });
+  expect(await requeue(id, "all")).toMatchObject({ ok: true });
   await evictDurableObject(stubOf(id));
   expect((await view(id)).stored_bytes).toBe(0);
 });
@@ -151,7 +150,7 @@ test("P1: a long task is counted 20,000 frames at a time, and frames that are co
   // A page is a row of 16 frames; reading begins with a few rows and ends within 64 of the last one.
   expect(await alarm()).toBeLessThan(20_000 / 16 + 200);
   // Frame 5 is counted already, frame 45,000 is not.
-  expect(await object(id).patch({ status: "requeue", frames: "5,45000" }, admin, null)).toMatchObject({ ok: true });
+  expect(await requeue(id, "5,45000")).toMatchObject({ ok: true });
   for (let i = 0; i < 2; i++) expect((await complete(await lease(id, 1), 1)).ok).toBe(true);
   await evictDurableObject(stubOf(id));
   expect((await view(id)).stored_bytes).toBeNull();

@@ -16,7 +16,7 @@ import beforeWebhooks from "../chaos/fixtures/before-webhooks.json";
 import release9991c53 from "../chaos/fixtures/release-9991c53.json";
 import { readerOf, readTar } from "../support/archive-readers.ts";
 import { ring as ringAlarm } from "./alarms.ts";
-import { admin, claim, complete, files, history, later, object, ring, stubOf, view } from "./chaos-tasks.ts";
+import { admin, claim, complete, files, history, later, object, requeue, ring, stubOf, view } from "./chaos-tasks.ts";
 import { sha256, text as encoded } from "./files-call.ts";
 import { ask, okJson, problem, send } from "./http-client.ts";
 import { until } from "./wait.ts";
@@ -175,7 +175,7 @@ describe.each([
 
   test("P3, P7: finishes: every frame and every event once, no unreferenced file left", async () => {
     expect(await object(3).patch({ status: "resume" }, admin, null)).toMatchObject({ ok: true });
-    expect(await object(1).patch({ status: "requeue", frames: "2" }, admin, null)).toMatchObject({ ok: true });
+    expect(await requeue(1, "2")).toMatchObject({ ok: true });
     await finish(1, 1);
     for (let i = 0; i < 3; i++) {
       later(60_000);

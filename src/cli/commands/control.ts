@@ -1,12 +1,14 @@
 /** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `retention`, `delete`. */
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
-import type { ManagerClient } from "../../client/manager-client.ts";
+import { ALL_FRAMES } from "../../protocol/constants.ts";
 import { taskSchema, type Task, type TaskAction } from "../../protocol/task.ts";
 import { daysOfText, RETENTION_RULE, type RetentionDays } from "../../protocol/retention.ts";
-import { flagsOf, frameList, idArgument, contextOf, whole, type Output } from "../command-line.ts";
+import { flagsOf, frameList, idArgument, contextOf, whole, type CommandContext, type Output } from "../command-line.ts";
+import { canAsk, confirmed } from "../confirm.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { retentionText } from "../retention-text.ts";
+import { requeueNamed } from "./requeue.ts";
 
 const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, [summary: string, description: string]> = {
   pause: ["take no new frames of a task", "Take no new frames of a task; what runs is finished."],
@@ -43,12 +45,23 @@ export function addControl(program: Command): void {
   program
     .command("requeue")
     .summary("render failed or canceled frames again")
-    .description("Render again what failed or was canceled; with --frames exactly those frames, also finished ones.")
+    .description(
+      "Render again what failed or was canceled. Finished frames only when they are named: with --frames or --all, after a question, because their files are deleted.",
+    )
     .argument("<id...>", "ids of tasks", gatherId)
-    .option("-f, --frames <list>", "only these frames", frameList)
+    .option("-f, --frames <list>", "exactly these frames, finished and skipped ones too", frameList)
+    .option("--all", "all frames, finished and skipped ones too")
+    .option("-y, --yes", "do not ask")
     .action(async (ids: number[], _: unknown, command: Command) => {
-      const { frames } = flagsOf<{ frames?: string }>(command);
-      await patchAll(command, ids, { status: "requeue", frames });
+      const flags = flagsOf<{ frames?: string; all?: boolean; yes?: boolean }>(command);
+      if (flags.frames !== undefined && flags.all)
+        throw new CliError(EXIT.usage, "--frames goes without --all", "Name the frames, or take all.");
+      const frames = flags.all ? ALL_FRAMES : flags.frames;
+      if (frames === undefined) return await patchAll(command, ids, { status: "requeue" });
+      await changeAll(command, ids, async ({ client, out }, id) => {
+        const asks = async (question: string): Promise<boolean> => flags.yes === true || (await asked(out, question));
+        if (!(await requeueNamed(client, id, frames, asks))) out.note(`task ${id}: nothing was changed`);
+      });
     });
   program
     .command("skip")
@@ -108,26 +121,44 @@ export function addControl(program: Command): void {
     });
 }
 
+/** Ask before finished frames are given up. Throws `CliError` where nobody can answer. */
+async function asked(out: Output, question: string): Promise<boolean> {
+  if (canAsk(out)) return await confirmed(question);
+  throw new CliError(
+    EXIT.usage,
+    "requeue asks before it renders finished frames again, and this is no terminal",
+    "Say it with --yes.",
+  );
+}
+
 async function patchAll(
   command: Command,
   ids: number[],
   patch: Record<string, unknown>,
   say: (out: Output, task: Task) => void = sayStatus,
 ): Promise<void> {
-  const { client, out } = contextOf(command);
+  const change = async ({ client }: CommandContext, id: number): Promise<void> =>
+    void (await client.call(z.null(), "PATCH", `/tasks/${id}`, { json: patch }));
+  await changeAll(command, ids, change, say);
+}
+
+async function changeAll(
+  command: Command,
+  ids: number[],
+  change: (context: CommandContext, id: number) => Promise<void>,
+  say: (out: Output, task: Task) => void = sayStatus,
+): Promise<void> {
+  const context = contextOf(command);
+  const { client, out } = context;
   const tasks: Task[] = [];
   for (const id of ids) {
-    const task = await patchOne(client, id, patch);
+    await change(context, id);
+    const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
     tasks.push(task);
     if (!out.json) say(out, task);
   }
   // One id, one object, as everywhere; several make an array.
   if (out.json) out.value(ids.length === 1 ? tasks[0] : tasks);
-}
-
-async function patchOne(client: ManagerClient, id: number, patch: Record<string, unknown>): Promise<Task> {
-  await client.call(z.null(), "PATCH", `/tasks/${id}`, { json: patch });
-  return await client.call(taskSchema, "GET", `/tasks/${id}`);
 }
 
 function sayStatus(out: Output, { id, status, priority, frames }: Task): void {

@@ -2,7 +2,6 @@
  * `tablao prune`: delete tasks that have ended, by their age, status or owner, or because they were
  * downloaded; or inputs that no task uses (`prune-inputs.ts`).
  */
-import { createInterface } from "node:readline/promises";
 import { InvalidArgumentError, type Command } from "commander";
 import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
@@ -12,6 +11,7 @@ import { sessionSchema } from "../../protocol/session.ts";
 import { taskListSchema, taskSchema, type TaskSummary } from "../../protocol/task.ts";
 import { MAX_UNUSED_INPUTS_DAYS, MIN_UNUSED_INPUTS_DAYS } from "../../protocol/setting-rules.ts";
 import { contextOf, flagsOf, queryString, span, whole, type Output } from "../command-line.ts";
+import { canAsk, confirmed } from "../confirm.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { ago, bytes, count, table } from "../text.ts";
 import { pruneInputs } from "./prune-inputs.ts";
@@ -87,7 +87,7 @@ function choosesTasks({ olderThan, downloaded, owner, status }: PruneFlags): boo
 /** Whether to ask before anything is deleted. Throws `CliError` where nobody can answer. */
 function asksFirst(out: Output, { dryRun, yes }: PruneFlags): boolean {
   if (dryRun || yes) return false;
-  if (!out.json && process.stdin.isTTY && process.stderr.isTTY) return true;
+  if (canAsk(out)) return true;
   throw new CliError(
     EXIT.usage,
     "prune asks before it deletes, and this is no terminal",
@@ -197,15 +197,6 @@ function listText(tasks: readonly TaskSummary[], nowMs: number, width: number | 
     ]),
     width,
   );
-}
-
-async function confirmed(question: string): Promise<boolean> {
-  const reader = createInterface({ input: process.stdin, output: process.stderr });
-  try {
-    return /^y(es)?$/i.test((await reader.question(question)).trim());
-  } finally {
-    reader.close();
-  }
 }
 
 /**

@@ -1,13 +1,16 @@
 /** The frames of a task: the grid, its filter and zoom, and the actions on the selected frames. */
 import { useSignal } from "@preact/signals";
+import { NamedRequeue } from "../../protocol/named-requeue.ts";
 import type { FrameState } from "../../protocol/task.ts";
 import { FrameGrid } from "../grid/frame-grid.tsx";
 import { STATES } from "../lib/frame-map.ts";
 import { fittingPitch, PITCHES } from "../grid/layout.ts";
 import type { Selection } from "../lib/selection.ts";
 import { call } from "../lib/api.ts";
+import { requeueCalls } from "../lib/requeue-calls.ts";
 import { count } from "../lib/format.ts";
 import type { LiveTask } from "../lib/live-task.ts";
+import { Confirm } from "../parts/controls.tsx";
 import { Icon } from "../parts/icons.tsx";
 import { Mark } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
@@ -35,16 +38,34 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayDownload, on
   const downloading = useSignal<readonly string[] | null>(null);
   const map = live.map.value;
   void live.version.value;
-  const act = async (status: "requeue" | "skip"): Promise<void> => {
+  /** The requeue of finished frames that waits for a yes. */
+  const asked = useSignal<{ requeue: NamedRequeue; size: number } | null>(null);
+  const skip = async (): Promise<void> => {
     if (!map) return;
     const size = selection.size.value;
     const lists = map.lists(selection.mask);
     const done = await attempt(async () => {
-      for (const frames of lists) await call("PATCH", `/tasks/${taskId}`, { body: { status, frames } });
+      for (const frames of lists) await call("PATCH", `/tasks/${taskId}`, { body: { status: "skip", frames } });
     });
     if (!done) return;
-    say(status === "requeue" ? t.requeued(size) : t.skipped(size));
+    say(t.skipped(size));
     selection.clear();
+  };
+  const send = async (requeue: NamedRequeue, size: number): Promise<void> => {
+    if (!(await attempt(async () => await requeue.send()))) return;
+    say(t.requeued(size));
+    selection.clear();
+  };
+  const requeue = async (): Promise<void> => {
+    if (!map) return;
+    const size = selection.size.value;
+    const lists = map.lists(selection.mask);
+    await attempt(async () => {
+      // The manager is asked which frames are finished: this page may be older than it looks.
+      const requeue = await NamedRequeue.read(requeueCalls(taskId), lists);
+      if (requeue.finished > 0) asked.value = { requeue, size };
+      else await send(requeue, size);
+    });
   };
   const zoom = (step: 1 | -1): void => {
     if (!map) return;
@@ -58,6 +79,7 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayDownload, on
     if (!next.delete(state)) next.add(state);
     filter.value = next;
   };
+  const confirmed = (of: { requeue: NamedRequeue; size: number }) => () => void send(of.requeue, of.size);
   const selected = selection.size.value;
   const hiddenAll =
     filter.value.size > 0 &&
@@ -147,10 +169,10 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayDownload, on
             <div class="actions">
               {mayChange && (
                 <>
-                  <button type="button" class="button" disabled={selected === 0} onClick={() => void act("requeue")}>
+                  <button type="button" class="button" disabled={selected === 0} onClick={() => void requeue()}>
                     {t.requeue}
                   </button>
-                  <button type="button" class="button" disabled={selected === 0} onClick={() => void act("skip")}>
+                  <button type="button" class="button" disabled={selected === 0} onClick={() => void skip()}>
                     {t.skip}
                   </button>
                 </>
@@ -167,6 +189,15 @@ export function TaskFrames({ live, taskId, selection, mayChange, mayDownload, on
               )}
             </div>
           </div>
+        )}
+        {asked.value !== null && (
+          <Confirm
+            title={t.requeueFinished}
+            words={t.requeueSure(asked.value.requeue.finished, live.task.value?.format !== "")}
+            action={t.requeueAgain}
+            onClose={() => (asked.value = null)}
+            onYes={confirmed(asked.value)}
+          />
         )}
         {downloading.value !== null && live.task.value && (
           <DownloadDialog

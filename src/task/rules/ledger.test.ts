@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { framesOf, parseFrameList } from "../../protocol/frame-list.ts";
 import { act } from "./user-actions.ts";
+import { filesVersion } from "./files-version.ts";
 import { frames, take } from "./frame-set.ts";
 import { claim } from "./claim.ts";
 import { complete, expire, fail, release, renew, type RenderedFrame } from "./settle.ts";
@@ -17,7 +18,7 @@ type Step =
   | { do: "renew" | "complete" | "fail" | "release"; lease: number; stale: boolean; part: number }
   | { do: "wait"; ms: number }
   | { do: "act"; action: "pause" | "resume" | "cancel" | "requeue" }
-  | { do: "frames"; action: "requeue" | "skip"; frame: number }
+  | { do: "frames"; action: "requeue" | "skip"; frame: number | "all" }
   /** An earlier release had the task, which keeps no sum of the stored bytes; or they are counted. */
   | { do: "forget" }
   | { do: "count"; frames: number };
@@ -53,7 +54,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("frames" as const),
       action: fc.constantFrom("requeue" as const, "skip" as const),
-      frame: fc.integer({ min: 1, max: 12 }),
+      frame: fc.oneof(
+        { weight: 5, arbitrary: fc.integer({ min: 1, max: 12 }) },
+        { weight: 1, arbitrary: fc.constant("all" as const) },
+      ),
     }),
   },
   { weight: 1, arbitrary: fc.constant({ do: "forget" as const }) },
@@ -89,8 +93,9 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
           frames: [...frames(outcome.lease.frames)],
         });
       }
-    } else if (s.do === "act") act(t, allFrames(task), s.action, undefined, "test");
-    else if (s.do === "frames") act(t, allFrames(task), s.action, String(s.frame), "test");
+    } else if (s.do === "act") act(t, allFrames(task), s.action, {}, "test");
+    else if (s.do === "frames")
+      act(t, allFrames(task), s.action, { frames: String(s.frame), files_version: filesVersion(task.ledger) }, "test");
     else if (s.do === "forget") task.ledger.stored = countOf({ ...task.ledger, stored: undefined });
     else if (s.do === "count") countStep(task.ledger, (from) => entriesFrom(task, from), s.frames);
     else if (given.length > 0) {
@@ -223,8 +228,8 @@ test("P6: from any state, once users let it run, workers that succeed finish the
       let nowMs = drive(task, steps, () => undefined) + 6 * 3_600_000;
       expire(at(task, nowMs));
       if (statusOf(task.terms, task.ledger) !== "completed")
-        act(at(task, nowMs), allFrames(task), "requeue", undefined, "test");
-      act(at(task, nowMs), allFrames(task), "resume", undefined, "test");
+        act(at(task, nowMs), allFrames(task), "requeue", {}, "test");
+      act(at(task, nowMs), allFrames(task), "resume", {}, "test");
       for (let i = 0; i < 50 && statusOf(task.terms, task.ledger) !== "completed"; i++) {
         nowMs += 1_000;
         const outcome = claim(at(task, nowMs), {
@@ -295,8 +300,8 @@ test.each(["ascending", "preview"] as const)(
   (order) => {
     const task = newTask(terms("1-12", { order }));
     for (let frame = 1; frame <= 12; frame++) {
-      act(at(task, 0), allFrames(task), "skip", String(frame), "test");
-      act(at(task, 0), allFrames(task), "requeue", String(frame), "test");
+      act(at(task, 0), allFrames(task), "skip", { frames: String(frame) }, "test");
+      act(at(task, 0), allFrames(task), "requeue", { frames: String(frame) }, "test");
     }
     const given = Array.from({ length: 12 }, (_, i) =>
       claim(at(task, 0), { worker: 1, key: `k${i}`, epoch: 0, leaseId: `l${i}` }),
@@ -309,15 +314,15 @@ test.each(["ascending", "preview"] as const)(
 
 test("a canceled task whose frames were all skipped ends when it is requeued", () => {
   const task = newTask(terms("7"));
-  act(at(task, 0), allFrames(task), "cancel", undefined, "test");
-  act(at(task, 0), allFrames(task), "skip", "7", "test");
-  act(at(task, 0), allFrames(task), "requeue", undefined, "test");
+  act(at(task, 0), allFrames(task), "cancel", {}, "test");
+  act(at(task, 0), allFrames(task), "skip", { frames: "7" }, "test");
+  act(at(task, 0), allFrames(task), "requeue", {}, "test");
   expect(statusOf(task.terms, task.ledger)).toBe("completed");
   expect(task.events.map((e) => e.kind)).toEqual(["canceled", "skipped", "requeued", "completed"]);
 });
 
 test("P3: the files of a requeued frame are swept when no earlier grant is valid any more, and an earlier sweep is not brought forward", () => {
-  for (const named of [undefined, "1"]) {
+  for (const frames of ["all", "1"]) {
     const task = newTask(terms("1-2", { chunk: 2 }));
     const first = claim(at(task, 0), { worker: 1, key: "key-1", epoch: 0, leaseId: "lease-1" }).lease!;
     const { leaseMs } = task.terms;
@@ -336,7 +341,9 @@ test("P3: the files of a requeued frame are swept when no earlier grant is valid
       files: [{ name: `f${frame}`, size: 1, sha256: "a".repeat(64) }],
     }));
     expect(complete(t, { worker: 2, leaseId: "lease-2", attempt: second.attempt }, done).ok).toBe(true);
-    expect(act(t, allFrames(task), "requeue", named, "test").ok).toBe(true);
+    expect(act(t, allFrames(task), "requeue", { frames, files_version: filesVersion(task.ledger) }, "test").ok).toBe(
+      true,
+    );
     const { sweeps } = task.ledger;
     const of = (attempt: number): number =>
       Math.max(...sweeps.filter((one) => one.attempt === attempt || one.frames.length === 0).map((one) => one.due_ms));

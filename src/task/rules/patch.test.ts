@@ -16,7 +16,7 @@ const COMPILED: CompiledDefinition = {
 
 test("P10: other settings with a refused action change nothing, not even skipped frames", () => {
   const task = newTask(terms("1-10"));
-  act(at(task, 0), allFrames(task), "skip", "2-5", "ana");
+  act(at(task, 0), allFrames(task), "skip", { frames: "2-5" }, "ana");
   const before = JSON.stringify(task.ledger);
   const definition = definitionOf("demo_render", { frames: "1-10" }, { id: 1, owner: "ana" });
   const patch = { settings: { frames: "1-20" }, status: "skip", frames: "999" } as const;

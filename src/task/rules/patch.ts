@@ -26,7 +26,7 @@ export function amend(
     if (!changed.ok) return changed;
   }
   if (patch.status !== undefined) {
-    const acted = act(t, allFrames, patch.status, patch.frames, actor);
+    const acted = act(t, allFrames, patch.status, patch, actor);
     if (!acted.ok) {
       // A refused patch changes nothing, but the settings may have moved the cursor already.
       if (patch.settings !== undefined) Object.assign(t.ledger, ledger);

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { at, newTask, terms } from "../../../test/support/rules-farm.ts";
 import { setOf } from "./frame-set.ts";
-import { downloadedMs, filesVersion, noteDownload } from "./retention.ts";
+import { filesVersion } from "./files-version.ts";
+import { downloadedMs, noteDownload } from "./retention.ts";
 import { claim } from "./claim.ts";
 import { complete } from "./settle.ts";
 import { act } from "./user-actions.ts";
@@ -56,9 +57,12 @@ describe("P14: files_version", () => {
               t,
               NOBODY,
               "requeue",
-              setOf(step.requeue)
-                .map(([from, to]) => `${from}-${to}`)
-                .join(","),
+              {
+                frames: setOf(step.requeue)
+                  .map(([from, to]) => `${from}-${to}`)
+                  .join(","),
+                files_version: filesVersion(task.ledger),
+              },
               "anna",
             );
           const files = filesOf(task.entries);

@@ -5,18 +5,10 @@
 import type { Retained } from "../../protocol/retention.ts";
 import { refuse } from "../../protocol/problem.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
+import { filesVersion } from "./files-version.ts";
 import { noteTask, statusOf, type Ledger, type Terms, type Transition } from "./ledger.ts";
 import type { DeferredState, TaskRecord } from "./record.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
-
-/**
- * Names the set of committed files: another text after each commit and each requeue of a committed
- * frame. The number of commits ever made never falls; between two commits, the number of done frames
- * only falls. So a pair of both never comes back for other files, and nothing needs to be stored.
- */
-export function filesVersion({ tally, counts }: Pick<Ledger, "tally" | "counts">): string {
-  return `${tally.done}.${counts.done}`;
-}
 
 /** When the files as they are now were downloaded; null when they were not. */
 export function downloadedMs(chores: Pick<DeferredState, "downloaded">, ledger: Ledger): number | null {

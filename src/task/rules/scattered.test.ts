@@ -13,7 +13,7 @@ const every2nd = (from: number, to: number): string => `${from}-${to}:2`;
 
 test("P10: skips that would split a set into more ranges than its row should hold are refused, and change nothing", () => {
   const task = newTask(terms("1-1000000"));
-  const skip = (frames: string) => act(at(task, 0), allFrames(task), "skip", frames, "ana");
+  const skip = (frames: string) => act(at(task, 0), allFrames(task), "skip", { frames }, "ana");
   expect(skip(every2nd(1, 39_997))).toMatchObject({ ok: true });
   const before = JSON.stringify(task.ledger);
   expect(skip(every2nd(40_001, 79_999))).toMatchObject({ ok: false, error: { code: "conflict" } });
@@ -26,8 +26,8 @@ test("P10: skips that would split a set into more ranges than its row should hol
 test("P10: frames that are requeued one by one may not split a skipped range into too many, either", () => {
   const task = newTask(terms("1-80000"));
   for (let from = 1; from < 80_000; from += 20_000)
-    act(at(task, 0), allFrames(task), "skip", `${from}-${from + 19_999}`, "ana");
-  const requeue = (frames: string) => act(at(task, 0), allFrames(task), "requeue", frames, "ana");
+    act(at(task, 0), allFrames(task), "skip", { frames: `${from}-${from + 19_999}` }, "ana");
+  const requeue = (frames: string) => act(at(task, 0), allFrames(task), "requeue", { frames }, "ana");
   expect(requeue(every2nd(2, 39_998))).toMatchObject({ ok: true });
   const before = JSON.stringify(task.ledger);
   expect(requeue(every2nd(40_002, 79_998))).toMatchObject({ ok: false, error: { code: "conflict" } });

@@ -3,10 +3,11 @@
  * nothing.
  */
 import { ok, type Result } from "../../lib/result.ts";
-import { isEnded } from "../../protocol/constants.ts";
-import { countFrames, framesOf, indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
+import { ALL_FRAMES, isEnded } from "../../protocol/constants.ts";
+import { countFrames, formatFrameList, framesOf, indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
-import type { TaskAction } from "../../protocol/task.ts";
+import type { TaskAction, TaskPatch } from "../../protocol/task.ts";
+import { filesVersion, hasSeenAll } from "./files-version.ts";
 import { EMPTY, format, frames, intersect, MAX_INTERVALS, minus, setOf, setOfList, size, union } from "./frame-set.ts";
 import {
   isOfTask,
@@ -42,14 +43,15 @@ export interface AllFrames {
   clear(): void;
 }
 
-/**
- * Carry out one action. `named`: a frame list, for requeue and skip. `actor` goes into the history.
- */
+/** Which frames a requeue or skip is for, as a patch says it. */
+export type Named = Pick<TaskPatch, "frames" | "files_version">;
+
+/** Carry out one action. `actor` goes into the history. */
 export function act(
   t: Transition,
   allFrames: AllFrames,
   action: TaskAction,
-  named: string | undefined,
+  named: Named,
   actor: string,
 ): Result<null, Refusal> {
   expire(t);
@@ -61,9 +63,11 @@ export function act(
     case "cancel":
       return cancel(t, actor);
     case "requeue":
-      return named === undefined ? requeueTask(t, allFrames, actor) : requeueFrames(t, named, actor);
+      if (named.frames === undefined) return requeueUnfinished(t, allFrames, actor);
+      if (named.frames === ALL_FRAMES) return requeueAll(t, allFrames, named.files_version, actor);
+      return requeueFrames(t, named.frames, named.files_version, actor);
     case "skip":
-      return skipFrames(t, named ?? "", actor);
+      return skipFrames(t, named.frames ?? "", actor);
   }
 }
 
@@ -98,48 +102,106 @@ function cancel(t: Transition, actor: string): Result<null, Refusal> {
 }
 
 /**
- * Requeue the task. A completed task renders all frames again. Otherwise failed frames get new
- * tries, a canceled or stopped task goes on, and done frames stay done.
+ * Requeue what failed or was canceled: failed frames get new tries, a canceled or stopped task goes
+ * on, and done frames stay done. Refused when there is nothing of that kind (P14).
  */
-function requeueTask(t: Transition, allFrames: AllFrames, actor: string): Result<null, Refusal> {
-  const { ledger, terms } = t;
-  const again = statusOf(terms, ledger) === "completed" ? null : setOf(allFrames.failedFrames());
-  if (again && union(union(ledger.ready, ledger.retry), again).length > MAX_INTERVALS)
-    return tooScattered("failed frames", "status");
+function requeueUnfinished(t: Transition, allFrames: AllFrames, actor: string): Result<null, Refusal> {
+  const { ledger, table } = t;
+  if (!hasFailed(t))
+    return refuse(
+      "conflict",
+      "no frame of this task failed or was canceled. Finished frames are rendered again only when they are named: " +
+        "with `--frames 1-5`, or all with `--all`",
+      "frames",
+    );
+  const failed = setOf(allFrames.failedFrames());
+  const again = union(failed, ledger.retry);
+  const ready = union(ledger.ready, again);
+  if (ready.length > MAX_INTERVALS) return tooScattered("failed frames", "status");
   ledger.canceled = false;
   restart(t);
-  if (again === null) {
-    if (terms.filesPerFrame > 0) discardAllDone(t);
-    allFrames.clear();
-    ledger.cursor = openedFrames(ledger) === null ? 0 : Number.MAX_SAFE_INTEGER;
-    ledger.ready = openedFrames(ledger) ?? EMPTY;
-    ledger.retry = EMPTY;
-    ledger.skipped = EMPTY;
-    ledger.counts = { leased: 0, done: 0, failed: 0, skipped: 0 };
-    ledger.seconds = 0;
-    noteStored(ledger, 0, null);
-    ledger.frame_current = null;
-  } else {
-    const all = union(again, ledger.retry);
-    for (const frame of frames(all)) t.table.set(frame, undefined);
-    ledger.counts.failed = 0;
-    ledger.retry = EMPTY;
-    ledger.ready = union(ledger.ready, all);
-  }
-  // A completed task gives up its done frames. Without this event a reader of the history would see
-  // frames done twice (P3, P7).
-  if (again === null) noteAllFrames(t, "requeued", actor);
-  else noteTask(t, "requeued", actor, again);
+  for (const frame of frames(again)) table.set(frame, undefined);
+  ledger.counts.failed = 0;
+  ledger.retry = EMPTY;
+  ledger.ready = ready;
+  noteTask(t, "requeued", actor, failed);
   noteEnd(t);
   return ok(null);
 }
 
-/** Give these frames new tries, in whatever state they are. Leased ones are left alone. */
-function requeueFrames(t: Transition, text: string, actor: string): Result<null, Refusal> {
+/**
+ * Whether the task, or frames of it, failed or were canceled. Of a task that goes on, a failure that
+ * was tried again, or keeps a worker off it, counts too.
+ */
+function hasFailed({ terms, ledger }: Transition): boolean {
+  const status = statusOf(terms, ledger);
+  if (isEnded(status)) return status !== "completed";
+  return ledger.counts.failed > 0 || ledger.retry.length > 0 || ledger.blames.length > 0;
+}
+
+/** Render all frames again, except those that are being rendered. `seen`: the version of the files. */
+function requeueAll(
+  t: Transition,
+  allFrames: AllFrames,
+  seen: string | undefined,
+  actor: string,
+): Result<null, Refusal> {
+  const { ledger, terms } = t;
+  if (ledger.counts.leased > 0) return requeueFrames(t, formatFrameList(terms.list), seen, actor);
+  const allowed = mayGiveUp(t, ledger.counts.done, seen);
+  if (!allowed.ok) return allowed;
+  ledger.canceled = false;
+  restart(t);
+  if (terms.filesPerFrame > 0) discardAllDone(t);
+  allFrames.clear();
+  const opened = openedFrames(ledger);
+  ledger.cursor = opened === null ? 0 : Number.MAX_SAFE_INTEGER;
+  ledger.ready = opened ?? EMPTY;
+  ledger.retry = EMPTY;
+  ledger.skipped = EMPTY;
+  ledger.counts = { leased: 0, done: 0, failed: 0, skipped: 0 };
+  ledger.seconds = 0;
+  noteStored(ledger, 0, null);
+  ledger.frame_current = null;
+  // Without the frames in this event a reader of the history would see frames done twice (P3, P7).
+  noteAllFrames(t, "requeued", actor);
+  noteEnd(t);
+  return ok(null);
+}
+
+/**
+ * Whether so many finished frames may be rendered again, whose files are then deleted: the caller must
+ * have seen all files that are there now (P14).
+ */
+function mayGiveUp({ terms, ledger }: Transition, finished: number, seen: string | undefined): Result<null, Refusal> {
+  if (finished === 0 || (seen !== undefined && hasSeenAll(ledger, seen))) return ok(null);
+  return seen === undefined
+    ? refuse(
+        "conflict",
+        `takes ${finished} finished frames, whose files would be deleted: send the \`files_version\` of the task that ` +
+          "you saw. Command lines of Tablao 0.1 cannot do this",
+        "files_version",
+      )
+    : refuse(
+        "conflict",
+        `frames of task ${terms.id} have been finished since (files version ${filesVersion(ledger)}, not ${seen}): ` +
+          "look at them, and ask again",
+        "files_version",
+      );
+}
+
+/**
+ * Give these frames new tries, in whatever state they are. Leased ones are left alone. `seen`: the
+ * version of the files that the caller saw, which finished frames need.
+ */
+function requeueFrames(t: Transition, text: string, seen: string | undefined, actor: string): Result<null, Refusal> {
   const { ledger, table } = t;
   if (ledger.canceled) return refuse("conflict", "the task is canceled: requeue the task first", "status");
   const named = namedFrames(t, text);
   if (!named.ok) return named;
+  const finished = named.value.filter((frame) => table.get(frame)?.state === "done").length;
+  const allowed = mayGiveUp(t, finished, seen);
+  if (!allowed.ok) return allowed;
   const attempts = new Set(named.value.map((frame) => table.get(frame)?.attempt));
   if (t.terms.filesPerFrame > 0 && ledger.sweeps.length + attempts.size > MAX_GARBAGE)
     return refuse(

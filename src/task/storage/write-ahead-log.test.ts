@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { claim } from "../rules/claim.ts";
 import { act } from "../rules/user-actions.ts";
 import { applyDependencyProgress } from "../rules/dependencies.ts";
+import { filesVersion } from "../rules/files-version.ts";
 import { frames, setOf, union } from "../rules/frame-set.ts";
 import { apply, DirtyTracker, type Delta } from "./write-ahead-log.ts";
 import type { FrameTable, FrameEntry } from "../rules/ledger.ts";
@@ -27,7 +28,7 @@ type Step =
   | { do: "renew" | "complete" | "fail" | "release"; lease: number; part: number }
   | { do: "wait"; ms: number }
   | { do: "act"; action: "pause" | "resume" | "cancel" | "requeue" }
-  | { do: "frames"; action: "requeue" | "skip"; frame: number }
+  | { do: "frames"; action: "requeue" | "skip"; frame: number | "all" }
   | { do: "news"; state: "open" | "completed" | "gone"; through: number };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -53,7 +54,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant("frames" as const),
       action: fc.constantFrom("requeue" as const, "skip" as const),
-      frame: fc.integer({ min: 1, max: 12 }),
+      frame: fc.oneof(
+        { weight: 5, arbitrary: fc.integer({ min: 1, max: 12 }) },
+        { weight: 1, arbitrary: fc.constant("all" as const) },
+      ),
     }),
   },
   {
@@ -70,8 +74,9 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
   const t = at(task, nowMs);
   if (s.do === "wait") expire(t);
   else if (s.do === "claim") claim(t, { worker: s.worker, key: `key-${i}`, epoch: 0, leaseId: `lease-${i}` });
-  else if (s.do === "act") act(t, allFrames(task), s.action, undefined, "test");
-  else if (s.do === "frames") act(t, allFrames(task), s.action, String(s.frame), "test");
+  else if (s.do === "act") act(t, allFrames(task), s.action, {}, "test");
+  else if (s.do === "frames")
+    act(t, allFrames(task), s.action, { frames: String(s.frame), files_version: filesVersion(t.ledger) }, "test");
   else if (s.do === "news") {
     applyDependencyProgress(t, { id: 7, version: i, state: s.state, done: `1-${s.through}` });
     record.chores.news = union(record.chores.news, setOf([s.through]));

@@ -10,7 +10,8 @@ import { claimable, countsOf, holderOf, stateOf, type Ledger, type Transition } 
 import { dueOf, nextWakeMs } from "../rules/next-alarm.ts";
 import type { LoadedTask } from "../rules/record.ts";
 import { storedBytes } from "../rules/stored-bytes.ts";
-import { filesVersion, retained } from "../rules/retention.ts";
+import { filesVersion } from "../rules/files-version.ts";
+import { retained } from "../rules/retention.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
 
 /** A task in lists. The first eight fields are those of the original API. */

@@ -4,6 +4,7 @@
  */
 import { framesOf, parseFrameList } from "../../../src/protocol/frame-list.ts";
 import type { Result } from "../../../src/lib/result.ts";
+import type { Task } from "../../../src/protocol/task.ts";
 import type { UnsignedClaimed, UnsignedLease, VerifiedFrame, TaskDefinition } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
 import type { Rng } from "../rng.ts";
@@ -54,6 +55,8 @@ export class CallScript {
    * come.
    */
   #version = 1_000_000;
+  /** The call that follows from the answer of the last one. */
+  #then: ScriptedCall | null = null;
 
   constructor(rng: Rng) {
     this.rng = rng;
@@ -80,6 +83,9 @@ export class CallScript {
 
   next(nowMs: number): ScriptedCall {
     const { rng } = this;
+    const then = this.#then;
+    this.#then = null;
+    if (then) return then;
     const held = this.#held[this.#held.length - 1 - rng.int(0, 4)];
     const roll = rng.int(0, 99);
     if (roll < 20 || (!held && roll < 60)) return this.#claim();
@@ -87,7 +93,7 @@ export class CallScript {
     if (held && roll < 52) return this.#settle(held, "fail");
     if (held && roll < 58) return this.#settle(held, "release");
     if (held && roll < 66 && nowMs - held.renewedMs >= RENEW_AFTER_MS) return this.#renew(held);
-    if (roll < 82) return call("patch", this.#patch(), ADMIN, null);
+    if (roll < 82) return this.#patch();
     if (roll < 85) return call("patch", ...this.#settings());
     return this.#other(rng.int(0, 7));
   }
@@ -163,10 +169,21 @@ export class CallScript {
     });
   }
 
-  #patch(): object {
+  #patch(): ScriptedCall {
+    const patch = this.#anyPatch();
+    if (patch["status"] !== "requeue" || patch["frames"] === undefined) return call("patch", patch, ADMIN, null);
+    // Finished frames may be among them: it says which files it has seen.
+    const learn: ScriptedCall["learn"] = (answer) => {
+      const view = answer as Result<Task, unknown> | undefined;
+      if (view?.ok) this.#then = call("patch", { ...patch, files_version: view.value.files_version }, ADMIN, null);
+    };
+    return { ...call("view"), learn };
+  }
+
+  #anyPatch(): Record<string, unknown> {
     const { rng } = this;
     const frames = rng.pick([...this.#parts, "1", "999"]);
-    return rng.pick([
+    return rng.pick<Record<string, unknown>>([
       { status: "pause" },
       { status: "resume" },
       { status: "resume" },
@@ -174,6 +191,7 @@ export class CallScript {
       { status: "requeue" },
       { status: "requeue" },
       { status: "requeue", frames },
+      { status: "requeue", frames: "all" },
       { status: "skip", frames },
       { status: "skip", frames, priority: 7 },
       { priority: rng.int(1, 99) },

@@ -14,7 +14,7 @@ import { audit, storedTask, watchProblems, type Facts, type StoredTask } from ".
 import { Rng } from "../rng.ts";
 import { Journal } from "../event-journal.ts";
 import { HOW, NO_FAULTS } from "../manager-faults.ts";
-import { scenarioOf, type Event, type Scenario } from "../scenario.ts";
+import { mayTakeFinished, scenarioOf, type Event, type Scenario } from "../scenario.ts";
 import { DirectPort, type Network } from "./direct-port.ts";
 import { Platform } from "./platform.ts";
 import type { Product } from "./product.ts";
@@ -327,11 +327,17 @@ class One {
       case "freeze agent":
         return this.#agents[event.agent]!.freeze(event.forMs);
       case "patch":
-        return await this.#admin((task) => task.patch(event.body as TaskPatch, ADMIN, null), event.task);
+        return await this.#patch(event.task, event.body as TaskPatch);
       case "delete":
         this.#deleted.add(event.task);
         return await this.#admin((task) => task.remove(ADMIN), event.task);
     }
+  }
+
+  async #patch(id: number, body: TaskPatch): Promise<void> {
+    const seen = mayTakeFinished(body) ? await this.#ask((task) => task.view(), id) : undefined;
+    const patch = seen?.ok ? { ...body, files_version: seen.value.files_version } : body;
+    await this.#admin((task) => task.patch(patch, ADMIN, null), id);
   }
 
   async #admin(call: (task: TaskRpc) => Promise<Result<unknown, Refusal>>, id: number): Promise<void> {

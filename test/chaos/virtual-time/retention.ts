@@ -149,8 +149,12 @@ export class RetentionPhase {
   }
 
   async #requeue(id: number, rng: Rng): Promise<void> {
-    const frames = rng.chance(0.5) ? undefined : "1";
-    this.#expected(await this.#o.ask((task) => task.patch({ status: "requeue", frames }, ADMIN, null), id));
+    const frames = rng.pick([undefined, "1", "1", "all"]);
+    const view = await this.#o.ask((task) => task.view(), id);
+    if (!view.ok) return this.#expected(view);
+    const files_version = frames === undefined ? undefined : view.value.files_version;
+    const patch = { status: "requeue" as const, frames, files_version };
+    this.#expected(await this.#o.ask((task) => task.patch(patch, ADMIN, null), id));
   }
 
   /** The refusals that a person may get at any time. */
