@@ -89,6 +89,28 @@ describe("P9: a malicious program", () => {
   });
 });
 
+describe("P12: a program that changes its input", () => {
+  /** Reads the input `a`, writes it into the frame, and spoils it without a trace. */
+  const spoil = `
+    const file = require("node:path").join(out, "..", "in", "a"), was = fs.statSync(file);
+    fs.writeFileSync(out + "/f_1", fs.readFileSync(file)); say("tablao: saved 1 " + out + "/f_1");
+    fs.chmodSync(file, 0o644); fs.writeFileSync(file, "poison"); fs.utimesSync(file, was.atime, was.mtime);`;
+
+  test("and puts its time back changes only its own: the next lease, and one beside it, get the true bytes", async () => {
+    manager.on("GET", /^\/assets\//, () => ({ status: 200, bytes: Buffer.from("scene!") }));
+    manager.on("PUT", /\/outputs\//, ({ body }) => {
+      return { status: 201, json: { receipt: "r", name: "f_1", size: body.length, sha256: sha256(body) } };
+    });
+    const inputs = [{ path: "a", sha256: sha256("scene!"), size: 6 }];
+    const next = () => lease(spoil, { frames: "1", outputs: [1], plan: { inputs } });
+    await Promise.all([run({ ...next(), attempt: 4 }), run({ ...next(), attempt: 5 })]);
+    expect(await run(next())).toBe("settled");
+    const frames = manager.calls.filter(({ method }) => method === "PUT").map(({ body }) => body.toString());
+    expect(frames).toEqual(["scene!", "scene!", "scene!"]);
+    expect(manager.to(/^\/assets\//).length).toBe(1);
+  });
+});
+
 describe("P9: a malicious manager", () => {
   const input = (content: string, path = "a", size = content.length) => ({ path, sha256: sha256(content), size });
 

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, readdir, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, readdir, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -58,16 +58,49 @@ describe("the input cache", () => {
     for (const name of ["a", "b", "c", "sub/d", "e"]) expect(await readFile(target(name), "utf8")).toBe("scene");
   });
 
-  test("a file that a process changed through its link is noticed, and fetched again", async () => {
+  test.each(["never", "if full"] as const)(
+    "P12: a lease whose links are wanted %s gets a file of its own: what it does to it, no other lease gets",
+    async (links) => {
+      const cache = await open();
+      const input = asset("scene");
+      await cache.place(input, target("a"), forever, links);
+      const { mtime, nlink } = await stat(target("a"));
+      expect(nlink).toBe(1);
+      await chmod(target("a"), 0o644);
+      await writeFile(target("a"), "graff");
+      await utimes(target("a"), new Date(), mtime);
+      await cache.place(input, target("b"), forever, links);
+      expect(await readFile(target("b"), "utf8")).toBe("scene");
+      expect(fetches()).toBe(1);
+    },
+  );
+
+  test("a copy of a file above 64 MiB is whole, read-only as the cached one, and never over another file", async () => {
+    const bytes = Buffer.alloc(65 * 1024 ** 2, "scene");
+    const hash = sha256(bytes);
+    manager.handlers.unshift(({ path }) => (path === `/assets/${hash}` ? { status: 200, bytes } : undefined));
+    const cache = await open(1e9);
+    const input = { sha256: hash, size: bytes.length, url: `/assets/${hash}` };
+    await cache.place(input, target("a"), forever);
+    expect(sha256(await readFile(target("a")))).toBe(hash);
+    const { mode, nlink } = await stat(target("a"));
+    expect([mode & 0o777, nlink]).toEqual([0o444, 1]);
+    await expect(cache.place(input, target("a"), forever)).rejects.toThrow(/EEXIST/);
+    expect(sha256(await readFile(target("a")))).toBe(hash);
+  });
+
+  test("a file that was given as a link and changed is noticed by its time, and fetched again", async () => {
     const cache = await open();
     const input = asset("scene");
-    await cache.place(input, target("a"), forever);
+    await cache.place(input, target("a"), forever, "rather");
+    // A clone, where the file system of the tests has them.
+    const linked = (await stat(target("a"))).nlink === 2;
     await chmod(target("a"), 0o644);
     await writeFile(target("a"), "graffiti");
     await utimes(target("a"), new Date(), new Date(Date.now() + 5_000));
-    await cache.place(input, target("b"), forever);
+    await cache.place(input, target("b"), forever, "rather");
     expect(await readFile(target("b"), "utf8")).toBe("scene");
-    expect(fetches()).toBe(2);
+    expect(fetches()).toBe(linked ? 2 : 1);
   });
 
   test("the size limit holds: the inputs that were not used for longest are deleted first", async () => {
@@ -105,6 +138,63 @@ describe("the input cache", () => {
     await second;
     expect(await readFile(target("b"), "utf8")).toBe("scene");
     expect(fetches()).toBe(1);
+  });
+
+  test("P9: each request goes out under the newest grant of a lease that still waits, and not of one that is over", async () => {
+    const cache = await open();
+    const under = (grant: () => string): CachedInput => ({ ...asset("scene"), headers: () => ({ grant: grant() }) });
+    const grants = () => manager.to(/^\/assets\//).map((call) => call.headers["grant"]);
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    // The first answer is wrong, so that the download asks again.
+    manager.handlers.unshift(async ({ path }) => {
+      if (!path.startsWith("/assets/") || fetches() > 1) return undefined;
+      await held;
+      return { status: 200, bytes: Buffer.from("wrong") };
+    });
+    const lost = new AbortController();
+    const first = cache.place(
+      under(() => "first"),
+      target("a"),
+      lost.signal,
+    );
+    let newest = "second";
+    const second = cache.place(
+      under(() => newest),
+      target("b"),
+      forever,
+    );
+    await until(() => fetches() === 1, { what: "the download began", everyMs: 1 });
+    lost.abort(new Error("lost"));
+    await expect(first).rejects.toThrow("lost");
+    newest = "renewed";
+    letGo();
+    await second;
+    expect(grants()).toEqual(["first", "renewed"]);
+    expect(await readFile(target("b"), "utf8")).toBe("scene");
+  });
+
+  test("P9: a lease that wants the same content from another task does not use the other's grant, nor waits in vain", async () => {
+    const cache = await open();
+    const frame = (task: number): CachedInput => {
+      return { ...asset("frame"), url: `/tasks/${task}/f`, headers: () => ({ grant: String(task) }) };
+    };
+    const held = Promise.withResolvers<void>();
+    manager.handlers.unshift(async ({ path, headers }) => {
+      if (path === "/tasks/1/f") await held.promise;
+      if (!path.startsWith("/tasks/")) return undefined;
+      return path.includes(String(headers["grant"]))
+        ? { status: 200, bytes: Buffer.from("frame") }
+        : problem(403, "no");
+    });
+    const lost = new AbortController();
+    const first = cache.place(frame(1), target("a"), lost.signal);
+    const second = cache.place(frame(2), target("b"), forever);
+    await until(() => manager.to(/^\/tasks\/1/).length === 1, { what: "the download began", everyMs: 1 });
+    lost.abort(new Error("lost"));
+    await expect(first).rejects.toThrow("lost");
+    await second;
+    held.resolve();
+    expect(await readFile(target("b"), "utf8")).toBe("frame");
   });
 
   test("when all waiting leases have ended, the next one that wants the input starts its download anew", async () => {
@@ -217,6 +307,9 @@ describe("a file above 32 MiB in the input cache", () => {
     for (const name of ["a", "b"]) expect(await readFile(target(name), "utf8")).toBe("one,two,one,end");
     expect(await readFile(target("list"), "utf8")).toBe(contents.get(input.sha256));
     expect(cache.bytes).toBe(15 + list.size);
+    // A piece is asked for by the list that the task names; the list itself is not.
+    const asked = manager.to(/^\/assets\//).map(({ path, headers }) => [path, headers["tablao-piece-list"]]);
+    for (const [path, by] of asked) expect(by).toBe(path === `/assets/${input.sha256}` ? undefined : input.sha256);
     // The list for either, and each piece at each place.
     expect(fetches()).toBe(6);
     expect(await cache.evict("all")).toBe(15 + list.size);

@@ -1,13 +1,21 @@
 /**
  * The cache of inputs, by content: each is downloaded once, verified by hash, and shared by all
- * slots; least recently used ones are removed at a bound. A lease gets a hard link, so that a scene
- * of gigabytes costs no copy; a copy where links are not possible.
+ * slots; least recently used ones are removed at a bound.
+ *
+ * A lease gets a file of its own: a clone where the file system shares blocks until they are written
+ * (APFS, Btrfs, XFS, ReFS), else a copy. Through a hard link, a program could change the bytes that
+ * later leases get. Only leases that run no code of a submitter get links, and only where a copy would
+ * take too long or does not fit: their programs open inputs for reading, and the files are read-only.
  */
-import { constants, rmSync } from "node:fs";
+import { constants, createReadStream, createWriteStream, rmSync } from "node:fs";
 import { chmod, copyFile, link, mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { downloadPieces, downloadTo, fetchPieceList } from "../client/download.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
+import { PIECE_LIST_HEADER } from "../protocol/piece-list.ts";
+import { whenAborted } from "./lease-renewer.ts";
+import { isDiskFull } from "./release-lease.ts";
 
 /**
  * How long an input is tried without a byte. Then the lease is released with the reason, although
@@ -28,13 +36,14 @@ export interface CachedInput {
   pieces?: string | undefined;
   /** Path on the manager, e.g. `/assets/<sha256>`. */
   url: string;
-  headers?: Record<string, string>;
+  /** With the grant of the lease that wants it, the newest one at each call. */
+  headers?: () => Record<string, string>;
 }
 
 interface Entry {
   size: number;
   usedMs: number;
-  /** How many calls are about to link it: it must not be removed meanwhile. */
+  /** How many calls are about to copy it: it must not be removed meanwhile. */
   pins: number;
   /**
    * Modification time in whole ms when its hash was last checked: a process that wrote through a
@@ -45,7 +54,11 @@ interface Entry {
 
 interface Fetching {
   done: Promise<void>;
-  waiters: number;
+  /**
+   * What the leases that wait for it want. Each request goes out under the grant of the first: the
+   * one that began may be over. All have the same content and the same `url`.
+   */
+  waiters: CachedInput[];
   stop: AbortController;
 }
 
@@ -53,11 +66,25 @@ interface Fetching {
 const NAME = /^[0-9a-f]{64}(-whole)?$/;
 
 /** A piece list and the file it stands for have the same hash, and are different files. */
-function nameOf({ sha256, list, pieces }: CachedInput): string {
+function nameOf({ sha256, list, pieces }: Pick<CachedInput, "sha256" | "list" | "pieces">): string {
   return list || pieces !== undefined ? `${pieces ?? sha256}-whole` : sha256;
 }
 
+/**
+ * Whether a lease may get a hard link to the cached file, where it cannot be cloned: never; when the
+ * disk has no room for a copy; or rather than a copy.
+ */
+export type Links = "never" | "if full" | "rather";
+
+/**
+ * A copy of a file above this size can be broken off. A stopping agent gives its frames back within 2 s
+ * (P5).
+ */
+const ABORTABLE_BYTES = 64 * 1024 ** 2;
+
 export class InputCache {
+  /** The file system has refused to clone a file. */
+  #clonesNot = false;
   readonly #dir: string;
   readonly #maxBytes: number;
   readonly #client: ManagerClient;
@@ -96,12 +123,12 @@ export class InputCache {
    * Put an input at `target`, which must not exist. Throws `ManagerError`, the signal's reason, or
    * a disk error (`ENOSPC`).
    */
-  async place(input: CachedInput, target: string, signal: AbortSignal): Promise<void> {
+  async place(input: CachedInput, target: string, signal: AbortSignal, links: Links = "never"): Promise<void> {
     await mkdir(dirname(target), { recursive: true });
     await this.#obtain(input, signal);
     const source = join(this.#dir, nameOf(input));
     try {
-      await linkOrCopy(source, target);
+      await this.#give(source, target, input.size, signal, links);
     } finally {
       this.#entries.get(nameOf(input))!.pins--;
     }
@@ -135,6 +162,25 @@ export class InputCache {
     return freed;
   }
 
+  /** Give a lease the file at `source`, as it was checked. */
+  async #give(source: string, target: string, size: number, signal: AbortSignal, links: Links): Promise<void> {
+    if (!this.#clonesNot) {
+      try {
+        return await copyFile(source, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+      } catch (error) {
+        if (codeOf(error) === "EEXIST" || isDiskFull(error)) throw error;
+        // The error differs by system (ENOTSUP, EXDEV, EINVAL, ENOSYS); any other is met again below.
+        this.#clonesNot = true;
+      }
+    }
+    if (links === "rather" && (await linked(source, target))) return;
+    try {
+      await copy(source, target, size, signal);
+    } catch (error) {
+      if (links === "never" || !isDiskFull(error) || !(await linked(source, target))) throw error;
+    }
+  }
+
   /** Download the input where needed, and pin its entry. */
   async #obtain(input: CachedInput, signal: AbortSignal): Promise<void> {
     const name = nameOf(input);
@@ -149,23 +195,26 @@ export class InputCache {
       }
     }
     let fetching = this.#fetching.get(name);
-    while (fetching?.stop.signal.aborted) {
-      // A download that was given up must have closed the half file before a new one resumes it.
-      await fetching.done.catch(() => undefined);
-      fetching = this.#fetching.get(name);
+    if (fetching && (fetching.stop.signal.aborted || fetching.waiters[0]?.url !== input.url)) {
+      // A download that was given up must have closed the half file before a new one resumes it. One
+      // from another address goes by the grant of another task, and may bring the content.
+      await Promise.race([fetching.done.catch(() => undefined), whenAborted(signal)]);
+      return await this.#obtain(input, signal);
     }
     if (!fetching) {
       const stop = new AbortController();
+      const waiters: CachedInput[] = [];
+      const headers = (): Record<string, string> => waiters[0]?.headers?.() ?? {};
       fetching = {
-        waiters: 0,
+        waiters,
         stop,
-        done: this.#fetch(input, stop.signal).finally(() => this.#fetching.delete(name)),
+        done: this.#fetch(input, headers, stop.signal).finally(() => this.#fetching.delete(name)),
       };
       // It may fail when no call waits for it any more.
       fetching.done.catch(() => undefined);
       this.#fetching.set(name, fetching);
     }
-    fetching.waiters++;
+    fetching.waiters.push(input);
     const abandoned = Promise.withResolvers<never>();
     const abandon = () => abandoned.reject(signal.reason as Error);
     signal.addEventListener("abort", abandon, { once: true });
@@ -180,21 +229,27 @@ export class InputCache {
     } finally {
       signal.removeEventListener("abort", abandon);
       // The download goes on while at least one call waits for it.
-      if (--fetching.waiters === 0) fetching.stop.abort();
+      fetching.waiters.splice(fetching.waiters.indexOf(input), 1);
+      if (fetching.waiters.length === 0) fetching.stop.abort();
     }
   }
 
-  async #fetch(input: CachedInput, signal: AbortSignal): Promise<void> {
-    const { sha256, size, pieces, list, url, headers } = input;
-    const name = nameOf(input);
+  async #fetch(
+    { sha256, size, pieces, list, url }: CachedInput,
+    headers: () => Record<string, string>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const name = nameOf({ sha256, list, pieces });
     const file = join(this.#dir, name);
     if (!this.#entries.has(name)) await this.evict("bound", size);
     // An entry of an earlier run is hashed here before it is used, and downloaded again when its
     // content is wrong.
-    const options = { headers: headers ?? {}, size, signal, retryForMs: INPUT_RETRY_MS };
+    const options = { headers, size, signal, retryForMs: INPUT_RETRY_MS };
     if (list) {
       const listed = await fetchPieceList(this.#client, sha256, size, options);
-      await downloadPieces(this.#client, file, listed, options);
+      // The task names the list, and not the pieces.
+      const ofList = () => ({ ...headers(), [PIECE_LIST_HEADER]: sha256 });
+      await downloadPieces(this.#client, file, listed, { ...options, headers: ofList });
     } else await downloadTo(this.#client, file, url, { sha256, pieces }, options);
     if (process.platform !== "win32") await chmod(file, 0o444);
     const info = await stat(file);
@@ -216,12 +271,31 @@ function wholeMs(mtimeMs: number): number {
   return Math.round(mtimeMs);
 }
 
-async function linkOrCopy(source: string, target: string): Promise<void> {
+/** Make a hard link; false where there can be none: another disk, or a file system without links. */
+async function linked(source: string, target: string): Promise<boolean> {
   try {
     await link(source, target);
+    return true;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw error;
-    // Another disk, or a file system without links.
-    await copyFile(source, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    if (codeOf(error) === "EEXIST") throw error;
+    return false;
   }
+}
+
+/** A copy with the same mode; `target` must not exist, and is removed when the copy fails. */
+async function copy(source: string, target: string, size: number, signal: AbortSignal): Promise<void> {
+  if (size <= ABORTABLE_BYTES) return await copyFile(source, target, constants.COPYFILE_EXCL);
+  const { mode } = await stat(source);
+  const to = createWriteStream(target, { flags: "wx", mode });
+  try {
+    await pipeline(createReadStream(source, { highWaterMark: 1024 * 1024 }), to, { signal });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") await rm(target, { force: true });
+    signal.throwIfAborted();
+    throw error;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code;
 }

@@ -241,11 +241,14 @@ export class LeaseRunner {
   async #fetchInputs(plan: Plan, folder: LeaseFolder): Promise<void> {
     const { client, cache, log } = this.#deps;
     try {
-      const inputs = await listInputs(client, plan, this.#renewer.grant, this.#halt);
+      const inputs = await listInputs(client, plan, () => this.#renewer.grant, this.#halt);
       const bytes = inputs.reduce((sum, input) => sum + input.size, 0);
       if (bytes > LOGGED_DOWNLOAD_BYTES)
         log(`task ${this.lease.task_id}: fetching ${inputs.length} inputs, ${bytesText(bytes)}`);
-      await placeInputs(cache, inputs, folder, this.#halt);
+      await placeInputs(cache, inputs, folder, this.#halt, {
+        runsCode: plan.needs_exec || plan.autoexec,
+        renew: () => this.#renewer.renewAndWait(),
+      });
     } catch (error) {
       if (error instanceof ManagerError && error.status === 404)
         throw new InputMissing(`an input is not on the manager: ${error.detail}`);

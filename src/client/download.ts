@@ -31,7 +31,8 @@ export const DOWNLOADS_IN_FLIGHT = 12;
 const PIECES_IN_FLIGHT = 3;
 
 export interface DownloadOptions extends TransferOptions {
-  headers?: Record<string, string>;
+  /** Asked for at each request: a grant is replaced while a large file is under way. */
+  headers?: () => Record<string, string>;
   /** The announced size: a longer answer is cut off, so that it cannot fill the disk. */
   size?: number;
 }
@@ -288,7 +289,7 @@ async function fetchInto(
     response = await client.send("GET", path, {
       // identity: a hash is of the bytes as they are, and ranges of a compressed answer mean
       // nothing.
-      headers: { ...options.headers, "accept-encoding": "identity", ...(have > 0 && { range: `bytes=${have}-` }) },
+      headers: { ...options.headers?.(), "accept-encoding": "identity", ...(have > 0 && { range: `bytes=${have}-` }) },
       signal,
       retryForMs: options.retryForMs ?? RETRY_FOR_MS,
       onRetry: options.onRetry,

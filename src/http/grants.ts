@@ -6,19 +6,27 @@ import { signGrant, verifyGrant } from "../files/grant.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { signingKey, type SigningEnv } from "../platform/signing-key.ts";
 import { GRANT_HEADER, OLD_GRANT_HEADER, type Grant } from "../protocol/file.ts";
-import type { Claimed, Lease, Renewed, Settled } from "../protocol/lease.ts";
+import type { Claimed, Lease, Renewed } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { grantEndMs } from "../protocol/constants.ts";
-import type { UnsignedRenewed, UnsignedClaimed, UnsignedLease, UnsignedSettled } from "../rpc/task.ts";
+import type { UnsignedRenewed, UnsignedClaimed, UnsignedLease } from "../rpc/task.ts";
 import type { CallerContext, RequestContext } from "./server/route.ts";
 
 /** The request and its caller, of which a grant is checked. */
 export type GrantHolder = Pick<RequestContext, "request" | "env"> & Pick<CallerContext, "principal">;
 
 /** The caller's own, unexpired grant. Refusals: `forbidden`, `lease_lost`. */
-async function ownGrant({ request, env, principal }: GrantHolder): Promise<Result<Grant, Refusal>> {
+async function ownGrant(holder: GrantHolder): Promise<Result<Grant, Refusal>> {
+  const grant = await grantIfSent(holder);
+  if (!grant.ok) return grant;
+  if (grant.value) return ok(grant.value);
+  return refuse("forbidden", `Send the lease's grant in the header ${GRANT_HEADER}.`, GRANT_HEADER);
+}
+
+/** The caller's own, unexpired grant; null when it sends none. Refusals: `forbidden`, `lease_lost`. */
+export async function grantIfSent({ request, env, principal }: GrantHolder): Promise<Result<Grant | null, Refusal>> {
   const text = request.headers.get(GRANT_HEADER) ?? request.headers.get(OLD_GRANT_HEADER);
-  if (text === null) return refuse("forbidden", `Send the lease's grant in the header ${GRANT_HEADER}.`, GRANT_HEADER);
+  if (text === null) return ok(null);
   const grant = await verifyGrant(await signingKey(env), text, Date.now());
   if (!grant.ok) return grant;
   if (principal.role !== "worker" || grant.value.worker !== principal.id)
@@ -49,11 +57,6 @@ export async function mayRead(holder: GrantHolder, taskId: number): Promise<Resu
 /** The answer to a claim, with the lease's grant. */
 export async function grantedClaim(env: SigningEnv, worker: number, given: UnsignedClaimed): Promise<Claimed> {
   return { ...given, lease: given.lease && (await grantedLease(env, worker, given.lease)) };
-}
-
-/** The answer to a settlement, with the grant of the lease that comes next. */
-export async function grantedNext(env: SigningEnv, worker: number, settled: UnsignedSettled): Promise<Settled> {
-  return { ...settled, next: settled.next && (await grantedClaim(env, worker, settled.next)) };
 }
 
 /** The answer to a renewal, with a grant that lasts as long as the lease now does. */

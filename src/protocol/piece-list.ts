@@ -44,6 +44,13 @@ export const MAX_PIECE_LIST_BYTES = HEAD.length + MAX_PIECES * (8 + 1 + 64 + 1);
 export const PIECES_HEADER = "Tablao-Pieces";
 
 /**
+ * Header of a worker's `GET /assets/{sha256}` of a piece: the name of the piece list that the input
+ * of its task is. Without it the manager would have to read all piece lists of the task to know
+ * whether the worker may read the piece.
+ */
+export const PIECE_LIST_HEADER = "Tablao-Piece-List";
+
+/**
  * The first version of manager and agent that know piece lists. A command line cuts files only for
  * such a manager, and a task with such an input names the version in its needs: with a lower one,
  * dispatch would offer the task to agents that refuse its plan.

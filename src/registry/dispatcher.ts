@@ -24,6 +24,8 @@ const DECLINED_MAX_MS = 3_600_000;
  * is read whole each time.
  */
 const SCAN_LIMIT = 1_000;
+/** Assignments of a worker that are remembered: one for each slot of a large machine. */
+const MAX_ASSIGNED = 64;
 const NONE: ReadonlyMap<number, number> = new Map();
 
 export interface DispatcherDependencies {
@@ -57,6 +59,8 @@ export class Dispatcher {
    * them, once is enough.
    */
   readonly #recalled = new Map<number, Set<number>>();
+  /** Worker → tasks that it was assigned lately, newest last. Lost on eviction. */
+  readonly #assigned = new Map<number, number[]>();
   #epoch: number;
   #rescanMs: number | null = null;
 
@@ -87,7 +91,16 @@ export class Dispatcher {
     if (excluded && task && !this.#recalled.get(excluded.id)?.has(worker))
       this.#excludedFromBetter.set(worker, excluded);
     if (excluded && (task === null || this.#excludedFromBetter.has(worker))) this.#rescanAt(excluded.untilMs);
+    if (task) {
+      const others = (this.#assigned.get(worker) ?? []).filter((id) => id !== task.id);
+      this.#assigned.set(worker, [...others, task.id].slice(-MAX_ASSIGNED));
+    }
     return task?.id ?? null;
+  }
+
+  /** Tasks that this worker was assigned lately. It may have a lease of one that has not reported it yet. */
+  assignedTo(worker: number): readonly number[] {
+    return this.#assigned.get(worker) ?? [];
   }
 
   /** The task had nothing for this worker after all: do not offer it again for this long. */
@@ -121,6 +134,7 @@ export class Dispatcher {
   forget(worker: number): void {
     this.#declined.delete(worker);
     this.#excludedFromBetter.delete(worker);
+    this.#assigned.delete(worker);
   }
 
   /** A task has reported. `joined`: workers that have a live lease on it and had none before. */

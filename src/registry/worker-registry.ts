@@ -131,6 +131,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return this.#settled(this.#workers.get(id));
   }
 
+  async tasksOfWorker(id: number): Promise<number[]> {
+    return this.#settled(this.#workers.tasksOf(id));
+  }
+
   async patchWorker(
     id: number,
     patch: WorkerPatch,

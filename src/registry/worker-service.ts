@@ -54,6 +54,14 @@ export class WorkerService {
     return ok({ ...this.#listed(added.value), secret, created: true });
   }
 
+  /** Tasks of which this worker may have a live lease, the likeliest first. Only their objects know. */
+  tasksOf(id: number): number[] {
+    const { fleet, dispatcher, liveLeases } = this.#registry;
+    const last = fleet.get(id)?.assignedTask ?? null;
+    const reported = liveLeases.tasksOf(id).map((task) => task.id);
+    return [...new Set([...(last === null ? [] : [last]), ...reported, ...dispatcher.assignedTo(id).toReversed()])];
+  }
+
   get(id: number): Result<WorkerInfo, Refusal> {
     const { fleet } = this.#registry;
     return fleet.get(id) ? ok(fleet.view(id, Date.now())) : NO_WORKER;

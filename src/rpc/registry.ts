@@ -177,6 +177,11 @@ export interface RegistryRpc extends BackupRpc {
   /** Key: hostname, or `hostname#id` from the second worker of that name on. Ordered by id. */
   listWorkers(): Promise<Record<string, Worker>>;
   getWorker(id: number): Promise<Result<WorkerInfo, Refusal>>;
+  /**
+   * Tasks of which this worker may have a live lease, the likeliest first; only their objects know. For
+   * agents up to version 0.1, which send no grant with inputs.
+   */
+  tasksOfWorker(id: number): Promise<number[]>;
   patchWorker(
     id: number,
     patch: WorkerPatch,

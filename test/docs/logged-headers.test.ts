@@ -32,6 +32,7 @@ const PLAIN: Record<string, string> = {
   "tablao-crc32": "a checksum of a file",
   "tablao-delivery": "a number",
   "tablao-event": "a word",
+  "tablao-piece-list": "the hash of a list of pieces, which opens nothing without a grant",
   "tablao-pieces": "the hash of a list of parts",
   "tablao-sha256": "the hash of a body",
   "tablao-signature": "a MAC of a body and its time, sent to a receiver and never received",

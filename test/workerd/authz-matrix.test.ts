@@ -26,7 +26,7 @@ import {
   type Caller,
   type Farm,
 } from "./api-farm.ts";
-import { HOST, newToken, newWorker, problem, send, type Sent } from "./http-client.ts";
+import { HOST, newTask, newToken, newWorker, problem, send, type Sent } from "./http-client.ts";
 import { sha256, text } from "./files-call.ts";
 
 /**
@@ -273,11 +273,19 @@ const TABLE: Record<string, Row> = {
   "PUT /assets/{sha256}": { ok: 201, who: SUBMITTERS, ask: newAsset },
   "GET /assets/{sha256}": {
     ok: 200,
-    who: "owner artist worker other admin",
-    ask: async () => {
+    who: "owner artist worker admin",
+    // A worker reads an input with the grant of a lease whose task names it.
+    ask: async (_scene, { tokens }) => {
       const { path, ...sent } = await newAsset();
       await send("PUT", path, sent);
-      return { path };
+      const input = {
+        path: "scene",
+        sha256: path.slice("/assets/".length),
+        size: Number(sent.headers!["Content-Length"]),
+      };
+      const settings = { program: "true", args: [], frames: "1-3", assets: [input] };
+      const lease = await claim(tokens.worker!, await newTask(tokens.owner!, { type: "exec", settings }));
+      return { path, headers: { "Tablao-Grant-Token": lease.grant } };
     },
   },
   "PUT /assets/{sha256}/pieces": { ok: 201, who: SUBMITTERS, ask: newPieceList },

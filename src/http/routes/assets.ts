@@ -8,14 +8,22 @@ import { storeOnce } from "../../files/store.ts";
 import { noteStored, sizesOfInputs, takePieceList } from "../../files/stored-inputs.ts";
 import { err, ok, type Result } from "../../lib/result.ts";
 import { sha256Hex } from "../../platform/secrets.ts";
-import { assembleSchema, missingResultSchema, missingSchema, pieceListSchema } from "../../protocol/file.ts";
-import { bytesOfPieces, MAX_PIECE_LIST_BYTES, readPieceList } from "../../protocol/piece-list.ts";
+import {
+  assembleSchema,
+  GRANT_HEADER,
+  missingResultSchema,
+  missingSchema,
+  pieceListSchema,
+} from "../../protocol/file.ts";
+import type { HeaderDescription } from "../../protocol/openapi.ts";
+import { bytesOfPieces, MAX_PIECE_LIST_BYTES, PIECE_LIST_HEADER, readPieceList } from "../../protocol/piece-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";
 import { readTextWithin } from "../server/body.ts";
 import { assetHash, noSuch, partNumber } from "../server/path-parameters.ts";
 import { reply, type Reply } from "../server/responses.ts";
 import { defineRoute, SUBMITTERS, type Route } from "../server/route.ts";
+import { mayReadInput } from "../input-rights.ts";
 import { answerObject, CONTENT_ANSWERS, RANGE_HEADER } from "../stored-content.ts";
 import {
   arrivedParts,
@@ -33,6 +41,15 @@ import { putAssets } from "./asset-batch.ts";
 
 const tag = "assets";
 const params = { sha256: assetHash };
+const readGrant: HeaderDescription = {
+  name: GRANT_HEADER,
+  description: "Workers only: a lease's grant whose task names the asset",
+};
+const pieceOf: HeaderDescription = {
+  name: PIECE_LIST_HEADER,
+  description: "Workers only, for a piece: the hash of the piece list that the task names",
+  pattern: "^[0-9a-f]{64}$",
+};
 
 export const findMissingAssets = defineRoute({
   method: "POST",
@@ -86,11 +103,15 @@ export const getAsset = defineRoute({
   operationId: "getAsset",
   tag,
   summary: "An asset's bytes",
+  description:
+    "A worker reads what the task of its grant names; a piece with the piece list that the task names. Without a grant, as agents " +
+    "up to version 0.1, what a task names of which it has a live lease; until version 0.3.",
   who: ["admin", "artist", "worker"],
-  headers: [RANGE_HEADER],
+  headers: [readGrant, pieceOf, RANGE_HEADER],
   params,
   answers: CONTENT_ANSWERS,
-  problems: ["invalid", "range_not_satisfiable"],
+  problems: ["invalid", "range_not_satisfiable", "lease_lost"],
+  admit: async ({ request, env, principal, sha256 }) => await mayReadInput({ request, env, principal }, sha256),
   handle: async ({ request, env, ctx, sha256 }) => {
     const cacheControl = "private, max-age=31536000, immutable";
     const object = { key: assetKey(sha256), name: sha256, cacheControl, sha256 };

@@ -12,13 +12,15 @@ import {
   renewedSchema,
   renewSchema,
   settledSchema,
+  type Claimed,
   type Settled,
 } from "../../protocol/lease.ts";
 import type { Refusal } from "../../protocol/problem.ts";
 import type { Env } from "../../rpc/env.ts";
 import { callTask } from "../../rpc/stubs.ts";
-import type { UnsignedSettled } from "../../rpc/task.ts";
-import { grantedClaim, grantedNext, grantedRenewal } from "../grants.ts";
+import type { UnsignedClaimed, UnsignedSettled } from "../../rpc/task.ts";
+import { grantedClaim, grantedRenewal } from "../grants.ts";
+import { noteInputs } from "../input-rights.ts";
 import { verifiedReceipts } from "../receipts.ts";
 import { taskId, textOf } from "../server/path-parameters.ts";
 import { defineRoute, WORKERS, type Route } from "../server/route.ts";
@@ -32,13 +34,21 @@ const settledAnswers = {
   200: { description: "Frames committed, and the next lease where one was asked for", schema: settledSchema },
 } as const;
 
+/** The answer to a claim, with the lease's grant. */
+async function withGrant(env: Env, worker: number, claimed: UnsignedClaimed): Promise<Claimed> {
+  if (claimed.lease) noteInputs(claimed.lease.task_id, claimed.lease.plan);
+  return await grantedClaim(env, worker, claimed);
+}
+
 /** The answer to a verb that ended a lease: the next lease in it gets its grant. */
 async function withNextGrant(
   env: Env,
   worker: number,
   settled: Result<UnsignedSettled, Refusal>,
 ): Promise<Result<Settled, Refusal>> {
-  return settled.ok ? ok(await grantedNext(env, worker, settled.value)) : settled;
+  if (!settled.ok) return settled;
+  const { next } = settled.value;
+  return ok({ ...settled.value, next: next && (await withGrant(env, worker, next)) });
 }
 
 const claimLease = defineRoute({
@@ -53,7 +63,7 @@ const claimLease = defineRoute({
   answers: { 200: { description: "A lease, or why there is none", schema: claimedSchema } },
   handle: async ({ env, id, body, principal }) => {
     const claimed = await callTask(env, id, (task) => task.claim({ id: principal.id }, body));
-    return claimed.ok ? ok(await grantedClaim(env, principal.id, claimed.value)) : claimed;
+    return claimed.ok ? ok(await withGrant(env, principal.id, claimed.value)) : claimed;
   },
 });
 

@@ -4,7 +4,7 @@ import { ok, type Result } from "../../lib/result.ts";
 import type { Refusal } from "../../protocol/problem.ts";
 import { instantSchema } from "../../protocol/fields.ts";
 import { withExpiry } from "../../protocol/retention.ts";
-import { sharedTask } from "../../protocol/shared-view.ts";
+import { sharedTask, workerTask } from "../../protocol/shared-view.ts";
 import { isEnded, TASK_STATUSES } from "../../protocol/constants.ts";
 import {
   downloadedSchema,
@@ -83,7 +83,7 @@ const showTask = defineRoute({
   operationId: "showTask",
   tag,
   summary: "One task",
-  description: "By a share link without settings, owner and error texts.",
+  description: "By a share link without settings, owner and error texts; for a worker without the hashes of inputs.",
   who: TASK_READERS,
   params,
   answers: { 200: { description: "The task", schema: taskSchema } },
@@ -94,7 +94,8 @@ const showTask = defineRoute({
     const shown = isEnded(task.value.status)
       ? withExpiry(task.value, await callRegistry(env, (registry) => registry.retention()))
       : task.value;
-    return ok(principal.role === "share" ? sharedTask(shown) : shown);
+    if (principal.role === "share") return ok(sharedTask(shown));
+    return ok(principal.role === "worker" ? workerTask(shown) : shown);
   },
 });
 
