@@ -11,7 +11,7 @@ import { constants, createReadStream, createWriteStream, rmSync } from "node:fs"
 import { chmod, copyFile, link, mkdir, readdir, rm, stat, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { downloadPieces, downloadTo, fetchPieceList } from "../client/download.ts";
+import { downloadPieces, downloadTo, fetchPieceList, keepHalfFiles } from "../client/download.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
 import { PIECE_LIST_HEADER } from "../protocol/piece-list.ts";
 import { whenAborted } from "./lease-renewer.ts";
@@ -103,6 +103,8 @@ export class InputCache {
    */
   static async open(dir: string, maxBytes: number, client: ManagerClient): Promise<InputCache> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
+    // The agent holds the lock of its name, and so of this folder.
+    await keepHalfFiles(dir);
     const cache = new InputCache(dir, maxBytes, client);
     for (const name of await readdir(dir)) {
       if (!NAME.test(name)) continue;

@@ -18,6 +18,7 @@ import { arrayOf } from "../protocol/bounded.ts";
 import { BACKUP_FORMAT, backupRowSchema, type BackupRow } from "../protocol/backup.ts";
 import { idSchema } from "../protocol/fields.ts";
 import { CliError, EXIT } from "./failure.ts";
+import { LOCK_NAME } from "./folder-lock.ts";
 import { messageOf } from "../lib/errors.ts";
 import type { ExpectedContent } from "../client/file-hash.ts";
 import { writePrivateFile } from "../client/private-file.ts";
@@ -27,6 +28,8 @@ export const DAMAGED = "The backup is damaged; restore another one.";
 
 const MANIFEST = "backup.json";
 const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "totals.ndjson", "assets.ndjson", "tasks", "files"];
+/** The lock is there while a backup is made, and its drafts for a moment. */
+const isOurs = (name: string): boolean => NAMES.includes(name) || name.startsWith(LOCK_NAME);
 
 /** The most tasks of a backup: their ids fit into memory. */
 const MAX_TASKS = 10_000_000;
@@ -77,7 +80,7 @@ export class BackupFolder {
           `${this.path} holds a backup already`,
           "Name another folder: npx tablao backup DIR",
         );
-      const foreign = existsSync(this.path) ? readdirSync(this.path).find((name) => !NAMES.includes(name)) : undefined;
+      const foreign = existsSync(this.path) ? readdirSync(this.path).find((name) => !isOurs(name)) : undefined;
       if (foreign !== undefined)
         throw new CliError(
           EXIT.usage,
@@ -89,6 +92,11 @@ export class BackupFolder {
       if (thrown instanceof CliError) throw thrown;
       throw new CliError(EXIT.failed, `cannot make the folder ${this.path}: ${messageOf(thrown)}`);
     }
+  }
+
+  /** The folder of the contents. */
+  get filesFolder(): string {
+    return this.#at("files");
   }
 
   #at(...names: string[]): string {

@@ -3,15 +3,15 @@
  * they are whole and verified. Memory use does not depend on the size of a file. Used by the agent
  * (inputs) and the command line (results).
  */
-import { createHash, hash } from "node:crypto";
+import { createHash, hash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, rename, rm, stat, type FileHandle } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { backoffMs } from "../lib/retry.ts";
 import { bytesOfPieces, MAX_PIECE_LIST_BYTES, readPieceList, type Piece } from "../protocol/piece-list.ts";
-import { hashFile, isContent, type ExpectedContent } from "./file-hash.ts";
+import { hashFile, hashOpenFile, isContent, type ExpectedContent } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
 
@@ -54,24 +54,75 @@ export async function downloadTo(
     options.onProgress?.(present.size, present.size);
     return { size: present.size, received: 0 };
   }
+  let size = 0;
+  const received = await intoUnfinished(file, 0o666, async (target) => {
+    let have = (await target.stat()).size;
+    return await fetchUntilRight(client, path, expected.pieces ?? expected.sha256, options, {
+      have: () => have,
+      open: async (resumed) => {
+        if (!resumed) await target.truncate(0);
+        have = resumed ? have : 0;
+        const write = async (bytes: Uint8Array): Promise<void> => {
+          await writeAll(target, bytes, have);
+          have += bytes.length;
+        };
+        return { write, close: () => undefined };
+      },
+      isRight: async () => {
+        const whole = await hashOpenFile(target, options.signal);
+        size = whole.size;
+        return isContent(whole, expected);
+      },
+      clear: async () => {
+        await target.truncate(0);
+        have = 0;
+      },
+    });
+  });
+  return { size, received };
+}
+
+/**
+ * Fill a file that appears under its name when `fill` is done. Until then it has a name that no other
+ * process uses, and is made or taken by this one alone: what `fill` has verified through the open file
+ * is what appears, whoever else fetches the same file meanwhile. A half file of an earlier run is
+ * `<file>.part`; when `fill` throws, it is left there again.
+ */
+async function intoUnfinished<T>(file: string, mode: number, fill: (target: FileHandle) => Promise<T>): Promise<T> {
   await mkdir(dirname(file), { recursive: true });
   const part = `${file}.part`;
-  let size = 0;
-  const received = await fetchUntilRight(client, path, expected.pieces ?? expected.sha256, options, {
-    have: async () => (await stat(part).catch(ignoreMissing))?.size ?? 0,
-    open: async (resumed) => {
-      const target = await open(part, resumed ? "a" : "w");
-      return { write: async (bytes) => await target.appendFile(bytes), close: async () => await target.close() };
-    },
-    isRight: async () => {
-      const whole = await hashFile(part, options.signal);
-      size = whole.size;
-      return isContent(whole, expected);
-    },
-    clear: async () => await rm(part, { force: true }),
-  });
-  await rename(part, file);
-  return { size, received };
+  const own = `${part}.${randomUUID()}`;
+  // Of two processes that take the half file, one finds none.
+  const taken = await rename(part, own).then(
+    () => true,
+    (error: unknown) => ignoreMissing(error) ?? false,
+  );
+  const exclusive = taken ? 0 : constants.O_CREAT | constants.O_EXCL;
+  const target = await open(own, constants.O_RDWR | exclusive, mode);
+  try {
+    const result = await fill(target);
+    await rename(own, file);
+    return result;
+  } catch (error) {
+    const { size } = await target.stat();
+    await (size > 0 ? rename(own, part) : rm(own, { force: true })).catch(() => undefined);
+    throw error;
+  } finally {
+    await target.close();
+  }
+}
+
+/**
+ * Give the half files in a folder, which processes left that were killed, the name under which the next
+ * download resumes them. Only for who holds the lock of the folder: those of a running process have
+ * names of the same kind.
+ */
+export async function keepHalfFiles(folder: string): Promise<void> {
+  const names = await readdir(folder).catch(ignoreMissing);
+  for (const name of names ?? []) {
+    const [, part] = /^(.+\.part)\.[0-9a-f-]{36}$/.exec(name) ?? [];
+    if (part !== undefined) await rename(join(folder, name), join(folder, part));
+  }
 }
 
 /**
@@ -95,14 +146,11 @@ export async function downloadPieces(
       await present.close();
     }
   }
-  await mkdir(dirname(file), { recursive: true });
-  const part = `${file}.part`;
-  // Not emptied: what is right in it stays.
-  const target = await open(part, constants.O_RDWR | constants.O_CREAT, 0o600);
-  let received = 0;
   const failed = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
-  try {
+  const received = await intoUnfinished(file, 0o600, async (target) => {
+    let received = 0;
+    // Not emptied: what is right in it stays.
     if ((await target.stat()).size > size) await target.truncate(size);
     await mapConcurrent(await wrongPieces(target, pieces, signal), PIECES_IN_FLIGHT, async (piece) => {
       try {
@@ -114,10 +162,8 @@ export async function downloadPieces(
         throw error;
       }
     });
-  } finally {
-    await target.close();
-  }
-  await rename(part, file);
+    return received;
+  });
   return { size, received };
 }
 

@@ -66,13 +66,24 @@ export async function hashPieces(path: string, signal?: AbortSignal): Promise<Pi
 export async function hashFile(path: string, signal?: AbortSignal): Promise<FileHash> {
   const file = await open(path);
   try {
-    if ((await file.stat()).size > AT_ONCE_BYTES) return await hashStream(file, signal);
-    const bytes = await file.readFile({ ...(signal && { signal }) });
-    const sha256 = hash("sha256", bytes);
-    return { size: bytes.length, sha256, crc32: crc32Text(crc(bytes, 0)), parts: [sha256] };
+    return await hashOpenFile(file, signal);
   } finally {
     await file.close();
   }
+}
+
+/** The same of a file that is open, from its beginning; it stays open. */
+export async function hashOpenFile(file: FileHandle, signal?: AbortSignal): Promise<FileHash> {
+  const { size } = await file.stat();
+  if (size > AT_ONCE_BYTES) return await hashStream(file, signal);
+  signal?.throwIfAborted();
+  const bytes = Buffer.alloc(size);
+  let read = 0;
+  for (let more = 1; more > 0 && read < size; read += more)
+    more = (await file.read(bytes, read, size - read, read)).bytesRead;
+  const content = bytes.subarray(0, read);
+  const sha256 = hash("sha256", content);
+  return { size: content.length, sha256, crc32: crc32Text(crc(content, 0)), parts: [sha256] };
 }
 
 async function hashStream(file: FileHandle, signal: AbortSignal | undefined): Promise<FileHash> {
@@ -95,6 +106,7 @@ async function hashParts(
   let part = createHash("sha256");
   let size = 0;
   for await (const chunk of file.createReadStream({
+    start: 0,
     highWaterMark: 1024 * 1024,
     autoClose: false,
     ...(signal && { signal }),

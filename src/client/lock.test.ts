@@ -79,6 +79,28 @@ describe("a stale lock is taken over", () => {
   });
 });
 
+describe("a holder whose process ids are counted elsewhere: in another container, on another machine", () => {
+  const other = { pid: 1, boot: "one-kernel", start: "5" };
+  const here = { ...other, start: "9" };
+
+  test("P2: keeps the lock while it lives, though both are process 1", async () => {
+    const file = lockFile();
+    const theirs = await takeLock(file, other, { space: "one-kernel pid:[1]" });
+    expect(theirs.ok).toBe(true);
+    expect(await takeLock(file, here, { space: "one-kernel pid:[2]" })).toMatchObject({ ok: false, error: other });
+    if (theirs.ok) theirs.value.release();
+    expect((await takeLock(file, here, { space: "one-kernel pid:[2]" })).ok).toBe(true);
+  }, 120_000);
+
+  test("P13: is taken over when it is silent: after a power cut, in a clone of its machine, in a new container", async () => {
+    const file = lockFile();
+    // A process of this id runs here, and says nothing of the holder.
+    const record = { id: crypto.randomUUID(), ...identityOf(process.pid), space: "another-kernel pid:[1]" };
+    writeFileSync(file, JSON.stringify(record));
+    expect((await takeLock(file, identityOf(process.pid), { silentMs: 100 })).ok).toBe(true);
+  });
+});
+
 test.skipIf(process.platform !== "linux")("a zombie does not count as running", async () => {
   // The shell's child ends at once; the shell becomes a sleep that never waits for it.
   const parent = spawn("sh", ["-c", "sh -c 'echo $$' & exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });

@@ -14,20 +14,35 @@
  *   if that record still stands there. No other process writes over that record, and a record never
  *   comes back.
  *
+ * - A holder in another container or on another machine that shares the folder is seen by its
+ *   heartbeat: it sets the time of its file again and again. A file that names another space of
+ *   process ids (`processSpace`) is watched for `SILENT_MS`, and is stale when its time stands still.
+ *   So a takeover after a power cut, or of a container's lock by its successor, takes that long.
+ *
  * Exceptions:
- * - Processes in other containers or on other machines that share the folder are not seen: their
- *   locks look stale.
+ * - A holder elsewhere that stands still for longer (suspended, or stopped by a signal) is taken for
+ *   dead.
  * - On file systems without hard links the file is made first and written then; a reader waits for
  *   the content.
  */
 import { createHash, randomUUID } from "node:crypto";
-import { linkSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { systemCode } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
-import { identityOf, isRunning, type ProcessIdentity } from "./process-stat.ts";
+import { identityOf, isRunning, processSpace, type ProcessIdentity } from "./process-stat.ts";
 
 /** A file without content is waited for this long; after that its writer has died in between. */
 const WRITTEN_WITHIN_MS = 2_000;
@@ -36,8 +51,22 @@ const WRITTEN_WITHIN_MS = 2_000;
  * millisecond.
  */
 const RETRY_MS = 5;
+/** Between two looks at a file whose holder may be elsewhere. */
+const WATCH_MS = 500;
 
-const recordSchema = z.object({ id: z.uuid(), pid: z.int(), boot: z.string(), start: z.string() });
+/** How often a holder sets the time of its file. */
+const HEARTBEAT_MS = 2_000;
+/** A holder elsewhere is dead when its file's time stands still for this long: five heartbeats. */
+const SILENT_MS = 10_000;
+
+const recordSchema = z.object({
+  id: z.uuid(),
+  pid: z.int(),
+  boot: z.string(),
+  start: z.string(),
+  /** Absent in records of 0.1: their holders have no heartbeat. */
+  space: z.string().optional(),
+});
 type LockRecord = z.infer<typeof recordSchema>;
 
 export interface Lock {
@@ -50,8 +79,14 @@ interface Found {
   /** Never the same for two records. */
   id: string;
   /** Undefined when the file names nobody: it is being written, or its writer died. */
-  owner: ProcessIdentity | undefined;
+  owner: (ProcessIdentity & { space?: string | undefined }) | undefined;
   modifiedMs: number;
+}
+
+/** Where the caller's process ids count, and how long a silent holder elsewhere is watched. */
+export interface LockOptions {
+  space?: string;
+  silentMs?: number;
 }
 
 /**
@@ -62,17 +97,45 @@ interface Found {
 export async function takeLock(
   file: string,
   owner: ProcessIdentity = identityOf(process.pid),
+  { space = processSpace(), silentMs = SILENT_MS }: LockOptions = {},
 ): Promise<Result<Lock, ProcessIdentity>> {
   mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  const record: LockRecord = { id: randomUUID(), ...owner };
-  const holder = await acquire(file, record);
+  const record: LockRecord = { id: randomUUID(), ...owner, space };
+  const holder = await acquire(file, record, silentMs);
   if (holder) return err(holder);
   removeLeftovers(file);
-  return ok({ release: () => removeOwn(file, record.id) });
+  const heartbeat = setInterval(() => beat(file, record.id), HEARTBEAT_MS).unref();
+  const release = (): void => {
+    clearInterval(heartbeat);
+    removeOwn(file, record.id);
+  };
+  return ok({ release });
+}
+
+/** Show processes elsewhere that the holder lives. */
+function beat(file: string, id: string): void {
+  try {
+    const now = new Date();
+    if (read(file)?.id === id) utimesSync(file, now, now);
+  } catch {
+    // The next one may get through.
+  }
+}
+
+/** Whether the holder of this record, in another space of process ids, lives: its file's time changes. */
+async function isBeating(file: string, found: Found, silentMs: number): Promise<boolean> {
+  const untilMs = performance.now() + silentMs;
+  while (performance.now() < untilMs) {
+    await delay(Math.min(silentMs / 10, WATCH_MS));
+    const now = read(file);
+    if (now?.id !== found.id) return false;
+    if (now.modifiedMs !== found.modifiedMs) return true;
+  }
+  return false;
 }
 
 /** Undefined when `record` stands in the file now; otherwise the process that holds it. */
-async function acquire(file: string, record: LockRecord): Promise<ProcessIdentity | undefined> {
+async function acquire(file: string, record: LockRecord, silentMs: number): Promise<ProcessIdentity | undefined> {
   const draft = `${file}.${record.id}.draft`;
   writeFileSync(draft, `${JSON.stringify(record)}\n`, { flag: "wx", mode: 0o600 });
   try {
@@ -81,13 +144,16 @@ async function acquire(file: string, record: LockRecord): Promise<ProcessIdentit
       const found = read(file);
       // Released between the two looks.
       if (!found) continue;
+      const elsewhere = found.owner?.space !== undefined && found.owner.space !== record.space;
       const held = found.owner
-        ? isOther(found.owner, record) && isRunning(found.owner)
+        ? elsewhere
+          ? await isBeating(file, found, silentMs)
+          : isOther(found.owner, record) && isRunning(found.owner)
         : Math.abs(Date.now() - found.modifiedMs) < WRITTEN_WITHIN_MS;
       if (held) {
         if (found.owner) return found.owner;
         await delay(RETRY_MS);
-      } else if (await takeOver(file, draft, found, record)) return undefined;
+      } else if (await takeOver(file, draft, found, record, silentMs)) return undefined;
       else await delay(RETRY_MS);
     }
   } finally {
@@ -105,10 +171,16 @@ function isOther(owner: ProcessIdentity, record: ProcessIdentity): boolean {
 }
 
 /** Replace a stale record by the draft. False when another process does so, or has done so. */
-async function takeOver(file: string, draft: string, stale: Found, owner: ProcessIdentity): Promise<boolean> {
+async function takeOver(
+  file: string,
+  draft: string,
+  stale: Found,
+  owner: LockRecord,
+  silentMs: number,
+): Promise<boolean> {
   const guardFile = `${file}.${stale.id}.guard`;
   const guard: LockRecord = { ...owner, id: randomUUID() };
-  if (await acquire(guardFile, guard)) return false;
+  if (await acquire(guardFile, guard, silentMs)) return false;
   try {
     if (read(file)?.id !== stale.id) return false;
     renameSync(draft, file);
@@ -183,6 +255,8 @@ function removeLeftovers(file: string): void {
     if (!name.startsWith(prefix) || !/\.(draft|guard)$/.test(name)) continue;
     const leftover = path.join(path.dirname(file), name);
     const owner = read(leftover)?.owner;
-    if (owner && !isRunning(owner)) rmSync(leftover, { force: true });
+    // Of a process elsewhere it cannot be told.
+    if (owner && (owner.space === undefined || owner.space === processSpace()) && !isRunning(owner))
+      rmSync(leftover, { force: true });
   }
 }

@@ -1,6 +1,6 @@
 /** What the system says of a process: whether it runs, and when it was started. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
 
 /**
  * Fields of `/proc/<pid>/stat`, counted from the state, which follows the name (proc_pid_stat(5)).
@@ -88,6 +88,19 @@ export function isRunning({ pid, boot, start }: ProcessIdentity): boolean {
   if (started === "ended") return false;
   // Unknown on either side: all that is known says that it runs.
   return start === "" || started === "" || start === started;
+}
+
+/**
+ * Where the process ids of this process count: the machine as it was started and, on Linux, the
+ * namespace of process ids, of which each container has one. "" where the system does not tell.
+ */
+export function processSpace(): string {
+  if (process.platform !== "linux") return bootId();
+  try {
+    return `${bootId()} ${readlinkSync("/proc/self/ns/pid")}`;
+  } catch {
+    return bootId();
+  }
 }
 
 let bootIdRead: string | undefined;

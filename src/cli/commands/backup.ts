@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
-import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
+import { downloadTo, DOWNLOADS_IN_FLIGHT, keepHalfFiles } from "../../client/download.ts";
 import type { ExpectedContent } from "../../client/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
 import { batchRows } from "../../protocol/history-rows.ts";
@@ -25,6 +25,7 @@ import { inRestoreOrder, snapshotOf, type BackedUpFile } from "../../protocol/ta
 import { BackupFolder, contentName } from "../backup-folder.ts";
 import { queryString, contextOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
+import { lockFolder } from "../folder-lock.ts";
 import { showProgress } from "../progress.ts";
 import { bytes, count } from "../text.ts";
 
@@ -88,6 +89,16 @@ class Backup {
    */
   async run(): Promise<void> {
     this.#folder.prepare();
+    const lock = await lockFolder(this.#folder.path);
+    try {
+      await keepHalfFiles(this.#folder.filesFolder);
+      await this.#save();
+    } finally {
+      lock.release();
+    }
+  }
+
+  async #save(): Promise<void> {
     const backup = randomUUID();
     const ids = await this.#taskIds();
     const progress = showProgress("backing up", { quiet: this.#out.json });

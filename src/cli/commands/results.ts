@@ -3,7 +3,8 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
-import { downloadTo, DOWNLOADS_IN_FLIGHT } from "../../client/download.ts";
+import { downloadTo, DOWNLOADS_IN_FLIGHT, keepHalfFiles } from "../../client/download.ts";
+import { lockFolder } from "../folder-lock.ts";
 import { z } from "zod";
 import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
@@ -109,11 +110,13 @@ async function download(command: Command, id: number, dir: string): Promise<void
   const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
   const files = await listFiles(client, id, frames);
   if (files.length > 0) makeFolder(dir);
+  const lock = files.length > 0 ? await lockFolder(dir) : undefined;
   const total = files.reduce((sum, file) => sum + file.size, 0);
   const progress = showProgress("downloading", { quiet: out.json });
   const moved = new SumBy<TaskFile>();
   const results: (TaskFile & { path: string; state: "downloaded" | "present" })[] = [];
   try {
+    await keepHalfFiles(dir);
     await mapConcurrent(files, DOWNLOADS_IN_FLIGHT, async (file) => {
       const bad = whyUnsafePath(file.name) ?? (file.name.includes("/") ? "must not have a folder" : undefined);
       if (bad) throw new CliError(EXIT.failed, `frame ${file.frame} has a file name that ${bad}`);
@@ -134,11 +137,13 @@ async function download(command: Command, id: number, dir: string): Promise<void
     });
   } catch (thrown) {
     progress.end();
+    lock?.release();
     const code = thrown instanceof Error && "syscall" in thrown ? messageOf(thrown) : undefined;
     if (code !== undefined)
       throw new CliError(EXIT.failed, `cannot write to ${dir}: ${code}`, "Run the same command again to go on.");
     throw thrown;
   }
+  lock?.release();
   progress.end();
   results.sort((a, b) => a.frame - b.frame);
   const counts = frames === undefined && (await tellDownloaded(client, task, results.length, out));
