@@ -4,6 +4,7 @@ import { ok, type Result } from "../lib/result.ts";
 import { all, first, run } from "../platform/sql.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
+import { SECRET_MARK_CHARS } from "../rpc/registry.ts";
 import { NEXT_VALUE } from "./schema.ts";
 import { expiryOf, principalOf, shouldNoteUse, whyDead } from "./tokens.ts";
 
@@ -58,6 +59,16 @@ export class TokenStore {
   bySecret(secretSha256: string): Token | undefined {
     const row = first<TokenRow>(this.#sql, `SELECT ${COLUMNS} FROM tokens WHERE secret_sha256 = ?`, secretSha256);
     return row && tokenOf(row);
+  }
+
+  /** As `RegistryRpc.secretMarks` says; those of workers are among them. */
+  secretMarks(): string {
+    const mark = `substr(secret_sha256, 1, ${SECRET_MARK_CHARS}) AS mark`;
+    const rows = all<{ mark: string }>(
+      this.#sql,
+      `SELECT ${mark} FROM tokens WHERE revoked = 0 UNION ALL SELECT ${mark} FROM workers`,
+    );
+    return rows.map(({ mark }) => mark).join("");
   }
 
   byId(id: number): Token | undefined {

@@ -105,6 +105,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return this.#settled(worker === undefined ? null : { role: "worker", id: worker, name: `worker:${worker}` });
   }
 
+  async secretMarks(): Promise<string> {
+    return this.#settled(this.#context.tokens.secretMarks());
+  }
+
   async principalOfToken(id: number): Promise<Principal | null> {
     return this.#settled(this.#context.tokens.holderOf(id, Date.now()));
   }

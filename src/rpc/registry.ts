@@ -141,6 +141,12 @@ export interface FarmMetrics {
   overdue?: number;
 }
 
+/**
+ * The digits of a hash that tell one secret from another: with 10,000 secrets, one of 400,000 made-up
+ * ones has the mark of another.
+ */
+export const SECRET_MARK_CHARS = 8;
+
 export interface RegistryRpc extends BackupRpc {
   /**
    * Begin to restore this backup, or go on with it. `conflict` when the manager is not empty; it
@@ -157,6 +163,11 @@ export interface RegistryRpc extends BackupRpc {
    * join token's use.
    */
   authenticate(secretSha256: string): Promise<Principal | null>;
+  /**
+   * The first SECRET_MARK_CHARS digits of the SHA-256 of every secret, one after the other: with
+   * them a Worker knows that a made-up secret is none of these, without asking.
+   */
+  secretMarks(): Promise<string>;
   /** The principal of the token with this id; null when it gives no access. */
   principalOfToken(id: number): Promise<Principal | null>;
   /** Those of these tokens that still give access. */

@@ -176,6 +176,40 @@ describe("tokens", () => {
     expect((await guess(100)).status).toBe(401);
   });
 
+  it("P9: guesses from one address cost the registry no more than the allowed look-ups, and put out no valid token", async () => {
+    const calls: string[] = [];
+    const counted = {
+      getByName: (name: string) =>
+        new Proxy(env.REGISTRY.getByName(name), {
+          get: (stub, method) => (calls.push(String(method)), Reflect.get(stub, method) as unknown),
+        }),
+    } as unknown as Env["REGISTRY"];
+    const address = { "CF-Connecting-IP": "203.0.113.77" };
+    const asks = async (token: string): Promise<number> =>
+      (await ask("/tasks/999999", { REGISTRY: counted }, { headers: { ...address, Authorization: `Bearer ${token}` } }))
+        .status;
+    const made = (n: number): string => `tablao_admin_${String(n).padStart(43, "x")}`;
+    const busy = await newToken("viewer", "known before");
+    expect(await asks(busy.token)).toBe(404);
+    calls.length = 0;
+    const statuses = await Promise.all(Array.from({ length: 1_000 }, async (_, n) => await asks(made(n))));
+    expect(statuses.filter((status) => status === 401)).toHaveLength(MAX_FAILURES);
+    expect(statuses.filter((status) => status === 429)).toHaveLength(1_000 - MAX_FAILURES);
+    expect(calls.filter((method) => method === "authenticate").length).toBeLessThanOrEqual(MAX_FAILURES);
+    expect(calls.filter((method) => method === "secretMarks")).toHaveLength(1);
+    for (let n = 1_000; n < 7_000; n += 500)
+      await Promise.all(Array.from({ length: 500 }, async (_, i) => await asks(made(n + i))));
+    calls.length = 0;
+    // Known to this Worker, known to the registry only, a worker's.
+    expect(await asks(busy.token)).toBe(404);
+    expect(calls).toEqual([]);
+    const cold = await newToken("viewer", "not seen by this Worker");
+    laterBy(10_001);
+    expect(await asks(cold.token)).toBe(404);
+    expect(await asks(machine.secret)).toBe(404);
+    expect(await asks(made(8_000))).toBe(429);
+  });
+
   it("shows a new secret once, never in the list", async () => {
     const { token } = await newToken("viewer", "shown once");
     expect(await (await send("GET", "/tokens")).text()).not.toContain(token);

@@ -13,6 +13,7 @@ import type { ShareClaims } from "../../protocol/share.ts";
 import { ACCESS_TOKEN_MS, type Access, type Principal } from "../../protocol/token.ts";
 import { BoundedCache } from "./bounded-cache.ts";
 import { cookieOf, isOurPage } from "./cookie.ts";
+import { SECRET_MARK_CHARS } from "../../rpc/registry.ts";
 import { callRegistry } from "../../rpc/stubs.ts";
 import { clientAddress } from "./request.ts";
 import type { CallerContext } from "./route.ts";
@@ -65,9 +66,26 @@ const SECRET = /^tablao_[a-z]+_[A-Za-z0-9_-]{43}$/;
  */
 export const MAX_FAILURES = 20;
 const FAILURE_WINDOW_MS = 60_000;
+/**
+ * For an address with so many bad tokens, the marks of all secrets are asked for again after this
+ * long. Shorter, guessing would cost the registry more reads; longer, a token that was created a
+ * moment ago would be refused there for longer.
+ */
+const MARKS_MS = 10_000;
+/**
+ * Another request that asks for them is waited for in such steps, and so often: 5 s. It may have
+ * been canceled, so without an end nobody from such an address would be let in any more.
+ */
+const [WAIT_MS, MAX_WAITS] = [20, 250];
 
-const known = new BoundedCache<Principal | null>(CACHE_SIZE);
+const known = new BoundedCache<Principal>(CACHE_SIZE);
+/** Secrets that the registry does not know. A cache of their own: made-up ones must not evict known ones. */
+const unknown = new BoundedCache<true>(CACHE_SIZE);
 const failures = new BoundedCache<number>(CACHE_SIZE);
+/** The marks of all secrets, which are only asked for while somebody guesses. */
+let marks: { texts: ReadonlySet<string>; untilMs: number } | null = null;
+/** A request is asking for them. */
+let marksAsked = false;
 /** Verified access tokens by the text of their claims. */
 const verified = new BoundedCache<{ key: CryptoKey; bytes: Uint8Array; claims: AccessClaims }>(CACHE_SIZE);
 const encoder = new TextEncoder();
@@ -115,11 +133,60 @@ export async function authenticateToken(
   nowMs: number,
   fresh: boolean,
 ): Promise<Result<Caller, Refusal>> {
-  const caller = token.length > MAX_TOKEN_CHARS ? null : await callerOf(token, env, nowMs, fresh);
+  const guess = new Guess(clientAddress(request), nowMs);
+  const caller = token.length > MAX_TOKEN_CHARS ? null : await callerOf(token, env, nowMs, fresh, guess);
   if (caller === "expired")
     return err({ code: "unauthorized", detail: "This access token has expired; trade your secret for a new one." });
   if (caller !== null) return ok(caller);
-  return err(countFailure(clientAddress(request), nowMs));
+  return err(guess.refusal());
+}
+
+/**
+ * A token that may be a bad one. It is counted before the registry is asked, and taken back when it
+ * was good: a thousand that come at once would all be looked up before the first of them counted.
+ */
+class Guess {
+  readonly #address: string;
+  readonly #nowMs: number;
+  #counted = false;
+
+  constructor(address: string, nowMs: number) {
+    this.#address = address;
+    this.#nowMs = nowMs;
+  }
+
+  /** Whether this address has sent so many bad tokens that no more of them are looked up. */
+  get tooMany(): boolean {
+    return !this.#counted && (failures.get(this.#address, this.#nowMs) ?? 0) >= MAX_FAILURES;
+  }
+
+  count(): void {
+    // Above the limit there is nothing to count: it ends with the window.
+    if (this.#counted || this.tooMany) return;
+    this.#counted = true;
+    this.#add(1);
+  }
+
+  /** It was a good one. */
+  takeBack(): void {
+    if (this.#counted) this.#add(-1);
+    this.#counted = false;
+  }
+
+  /** The answer to a bad one. A good token from the same address still works. */
+  refusal(): Refusal {
+    const isTooMany = this.tooMany;
+    this.count();
+    return isTooMany
+      ? { code: "rate_limited", detail: "Too many bad tokens from this address; wait a minute." }
+      : { code: "unauthorized", detail: "This token is not valid: unknown, expired or revoked." };
+  }
+
+  #add(change: number): void {
+    const count = failures.get(this.#address, this.#nowMs) ?? 0;
+    const endsMs = failures.expiryOf(this.#address, this.#nowMs) ?? this.#nowMs + FAILURE_WINDOW_MS;
+    failures.set(this.#address, Math.max(0, count + change), endsMs);
+  }
 }
 
 /**
@@ -139,7 +206,13 @@ async function authenticateCookie(
   return err({ code: "unauthorized", detail: "The session is over; sign in again." });
 }
 
-async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean): Promise<Caller | "expired" | null> {
+async function callerOf(
+  token: string,
+  env: Env,
+  nowMs: number,
+  fresh: boolean,
+  guess: Guess,
+): Promise<Caller | "expired" | null> {
   // Access tokens are tried first, since workers send one with every frame. An admin token may have
   // a dot in it, too.
   const dot = token.indexOf(".");
@@ -152,7 +225,7 @@ async function callerOf(token: string, env: Env, nowMs: number, fresh: boolean):
     return holder && { ...holder, credential: "share" };
   }
   if (!SECRET.test(token)) return null;
-  const principal = await lookUp(await sha256Hex(token), env, nowMs, fresh);
+  const principal = await lookUp(await sha256Hex(token), env, nowMs, fresh, guess);
   return principal && { principal, credential: "secret", untilMs: null };
 }
 
@@ -177,22 +250,49 @@ async function accessClaims(token: string, dot: number, key: CryptoKey, nowMs: n
   return claims;
 }
 
-async function lookUp(sha256: string, env: Env, nowMs: number, fresh: boolean): Promise<Principal | null> {
-  const cached = fresh ? undefined : known.get(sha256, nowMs);
-  if (cached !== undefined) return cached;
+/**
+ * The holder of a secret. From an address that guesses, only what may be a secret by its mark is
+ * looked up: then a good token works from there at any time, and guessing costs no look-up.
+ */
+async function lookUp(
+  sha256: string,
+  env: Env,
+  nowMs: number,
+  fresh: boolean,
+  guess: Guess,
+): Promise<Principal | null> {
+  if (!fresh) {
+    const cached = known.get(sha256, nowMs);
+    if (cached !== undefined) return cached;
+    if (unknown.get(sha256, nowMs)) return null;
+  }
+  if (guess.tooMany && !(await marksOfSecrets(env, nowMs)).has(sha256.slice(0, SECRET_MARK_CHARS))) return null;
+  guess.count();
   const principal = await callRegistry(env, (registry) => registry.authenticate(sha256));
-  known.set(sha256, principal, nowMs + (principal ? HIT_MS : MISS_MS));
+  if (principal) {
+    guess.takeBack();
+    known.set(sha256, principal, nowMs + HIT_MS);
+  } else unknown.set(sha256, true, nowMs + MISS_MS);
   return principal;
 }
 
-/** Count a bad token. A good token from the same address still works. */
-function countFailure(address: string, nowMs: number): Refusal {
-  const count = (failures.get(address, nowMs) ?? 0) + 1;
-  if (count > MAX_FAILURES)
-    return { code: "rate_limited", detail: "Too many bad tokens from this address; wait a minute." };
-  const endsMs = failures.expiryOf(address, nowMs) ?? nowMs + FAILURE_WINDOW_MS;
-  failures.set(address, count, endsMs);
-  return { code: "unauthorized", detail: "This token is not valid: unknown, expired or revoked." };
+/**
+ * The marks of all secrets. One request asks the registry, and the others wait for what it learns:
+ * a request cannot await the calls of another one.
+ */
+async function marksOfSecrets(env: Env, nowMs: number): Promise<ReadonlySet<string>> {
+  for (let waits = 0; marksAsked && waits < MAX_WAITS; waits++) await scheduler.wait(WAIT_MS);
+  if (marks !== null && marks.untilMs > nowMs) return marks.texts;
+  marksAsked = true;
+  try {
+    const text = await callRegistry(env, (registry) => registry.secretMarks());
+    const texts = new Set<string>();
+    for (let at = 0; at < text.length; at += SECRET_MARK_CHARS) texts.add(text.slice(at, at + SECRET_MARK_CHARS));
+    marks = { texts, untilMs: nowMs + MARKS_MS };
+    return texts;
+  } finally {
+    marksAsked = false;
+  }
 }
 
 /**
