@@ -39,6 +39,15 @@ const CONTACT_EVERY_MS = 30_000;
  */
 const MEASURED_EVERY_MS = 60_000;
 
+/**
+ * The most characters of a list of workers. The runtime refuses an answer of an object above 32 MiB,
+ * and a character may take two bytes there: without a bound, many workers with long texts would leave
+ * everybody without the list. 10,000 usual workers are 8 million characters.
+ */
+const MAX_LIST_CHARS = 14_000_000;
+/** Texts of a worker in lists are cut here; `GET /workers/{id}` has them whole. */
+const MAX_LISTED_CHARS = 1_000;
+
 /** The fields that decide whether a worker counts as able: a change of one discards the counts. */
 const ABLE_FIELDS = ["offered", "version", "enabled", "draining", "leftMs"] as const;
 /** The other fields whose change makes the row due. */
@@ -244,22 +253,23 @@ export class Fleet {
     return this.#view(member, this.#info(member), nowMs);
   }
 
-  /** All workers by their keys, ordered by id. */
+  /**
+   * All workers by their keys, ordered by id. Their longer texts are cut (`listedWorker`), and the
+   * list ends at MAX_LIST_CHARS: the newest workers are left out then.
+   */
   list(nowMs: number): Record<string, Worker> {
     const infos = this.#store.infos();
     const keys = this.keys();
-    return Object.fromEntries(
-      [...this.#members].map(([id, member]): [string, Worker] => {
-        const info = { ...infos.get(id)!, ...member.unsaved };
-        const {
-          mac_address: _mac,
-          update_frequent: _often,
-          update_less_frequent: _seldom,
-          ...worker
-        } = this.#view(member, info, nowMs);
-        return [keys.get(id)!, worker];
-      }),
-    );
+    const listed: [string, Worker][] = [];
+    let chars = 0;
+    for (const [id, member] of this.#members) {
+      const worker = listedWorker(this.#view(member, { ...infos.get(id)!, ...member.unsaved }, nowMs));
+      const key = keys.get(id)!;
+      chars += key.length + charsOf(worker);
+      if (chars > MAX_LIST_CHARS) break;
+      listed.push([key, worker]);
+    }
+    return Object.fromEntries(listed);
   }
 
   ids(): Iterable<number> {
@@ -322,6 +332,26 @@ export class Fleet {
       last_seen_ms: lastSeenMs(signs),
     };
   }
+}
+
+/** A worker as lists show it: without its measurements, and with the end of its log. */
+function listedWorker({
+  mac_address: _mac,
+  update_frequent: _often,
+  update_less_frequent: _seldom,
+  ...worker
+}: WorkerInfo): Worker {
+  return {
+    ...worker,
+    log: worker.log?.slice(-MAX_LISTED_CHARS) ?? null,
+    activity: worker.activity?.slice(0, MAX_LISTED_CHARS) ?? null,
+  };
+}
+
+/** About the length of the worker's JSON: what a worker can make longer, and a length for all else. */
+function charsOf({ hostname, system, name, tags, programs, log, activity }: Worker): number {
+  const texts = [hostname, system, name, ...tags, ...Object.entries(programs).flat(), log ?? "", activity ?? ""];
+  return texts.reduce((chars, text) => chars + text.length + 3, 500);
 }
 
 function memberOf(record: WorkerRecord): Member {

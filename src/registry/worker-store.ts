@@ -3,7 +3,8 @@
  * read (`Info`) stays in SQL.
  */
 import { all, first, run } from "../platform/sql.ts";
-import type { WorkerInfo } from "../protocol/worker.ts";
+import { isProgramName } from "../protocol/programs.ts";
+import { MAX_PROGRAMS, type WorkerInfo } from "../protocol/worker.ts";
 import { NEXT_VALUE } from "./schema.ts";
 
 /**
@@ -75,7 +76,7 @@ function recordOf(row: WorkerRow): WorkerRecord {
   return {
     id: row.id,
     hostname: row.hostname,
-    offered: JSON.parse(row.offer) as Offered,
+    offered: bounded(JSON.parse(row.offer) as Offered),
     version: row.version ?? "",
     grantedTags: JSON.parse(row.granted_tags) as string[],
     enabled: row.enabled === 1,
@@ -86,6 +87,18 @@ function recordOf(row: WorkerRow): WorkerRecord {
     contactMs: row.contact_ms,
     leftMs: row.left_ms,
   };
+}
+
+/**
+ * Releases up to 0.1 took any number of programs from a worker. What is beyond the present bound is
+ * left out, those that tasks can need last.
+ */
+function bounded(offered: Offered): Offered {
+  const programs = Object.entries(offered.programs ?? {});
+  if (programs.length <= MAX_PROGRAMS) return offered;
+  const isKnown = ([name]: [string, string]): boolean => isProgramName(name);
+  const kept = [...programs.filter(isKnown), ...programs.filter((program) => !isKnown(program))];
+  return { ...offered, programs: Object.fromEntries(kept.slice(0, MAX_PROGRAMS)) };
 }
 
 export class WorkerStore {
