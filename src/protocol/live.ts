@@ -32,7 +32,7 @@ export const LIVE_EVERY_MS = 250;
  * the object's time for each page.
  */
 export const LIVE_OPEN_TASKS = 2_000;
-/** The most tasks of a farm snapshot that have ended, the newest first. */
+/** The most tasks of a farm snapshot that have ended, the last ended first. */
 export const LIVE_ENDED_TASKS = 200;
 /** The most workers of a farm snapshot. */
 export const LIVE_WORKERS = 10_000;
@@ -104,6 +104,10 @@ export const farmSnapshotSchema = z
     tasks: z.array(taskSummarySchema),
     /** How many tasks have not ended and did not fit. */
     tasks_left_out: z.int(),
+    /** How many tasks have not ended, those that did not fit included. Absent before 0.2. */
+    open_tasks: z.int().optional(),
+    /** Whether there are ended tasks that did not fit. `GET /tasks?order=ended` has all. Absent before 0.2. */
+    ended_left_out: z.boolean().optional(),
     workers: z.array(liveWorkerSchema),
     today: todaySchema,
   })
@@ -123,6 +127,8 @@ export const farmDeltaSchema = z
     workers: z.array(liveWorkerSchema).optional(),
     workers_gone: z.array(idSchema).optional(),
     today: todaySchema.optional(),
+    /** How many tasks have not ended now, those that no message has named included. */
+    open_tasks: z.int().optional(),
   })
   .meta({ id: "FarmDelta" });
 

@@ -17,6 +17,7 @@ import { REGISTRY_SCHEMA } from "./schema.ts";
 import { SettingStore } from "./setting-store.ts";
 import { Sockets } from "./sockets.ts";
 import { TaskIndex } from "./task-index.ts";
+import { TaskList } from "./task-list.ts";
 import { TokenStore } from "./token-store.ts";
 import { DailyTotals } from "./daily-totals.ts";
 import { Webhooks } from "./webhooks.ts";
@@ -36,6 +37,7 @@ export class RegistryContext {
   readonly webhooks: Webhooks;
   readonly workers: WorkerStore;
   readonly tasks: TaskIndex;
+  readonly taskList: TaskList;
   readonly reservations: ReservationStore;
   readonly totals: DailyTotals;
   readonly sockets: Sockets;
@@ -53,6 +55,7 @@ export class RegistryContext {
     this.webhooks = new Webhooks(sql, env);
     this.workers = new WorkerStore(sql);
     this.tasks = new TaskIndex(sql, () => this.settings.retention());
+    this.taskList = new TaskList(sql, () => this.settings.retention());
     this.reservations = new ReservationStore(sql);
     this.totals = new DailyTotals(sql);
     this.sockets = new Sockets(ctx);
@@ -62,6 +65,7 @@ export class RegistryContext {
     this.farmLive = new FarmLive(ctx, {
       fleet: () => this.fleet,
       tasks: this.tasks,
+      taskList: this.taskList,
       totals: this.totals,
       living: (ids) => this.tokens.living(ids, Date.now()),
     });

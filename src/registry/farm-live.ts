@@ -15,9 +15,12 @@ import {
   type FarmSnapshot,
   type LiveWorker,
 } from "../protocol/live.ts";
+import { isEnded } from "../protocol/constants.ts";
+import type { TaskSummary } from "../protocol/task.ts";
 import type { WorkerInfo } from "../protocol/worker.ts";
 import type { Fleet } from "./fleet.ts";
 import type { TaskChange, TaskIndex } from "./task-index.ts";
+import type { TaskList } from "./task-list.ts";
 import type { DailyTotals } from "./daily-totals.ts";
 
 /**
@@ -33,6 +36,7 @@ type Name = `task ${number}` | `worker ${number}` | "today";
 export interface FarmLiveDependencies {
   fleet(): Fleet;
   tasks: TaskIndex;
+  taskList: TaskList;
   totals: DailyTotals;
   /** Those of these tokens that still give access. */
   living(ids: number[]): number[];
@@ -44,6 +48,8 @@ export class FarmLive implements Source<Name> {
   /** When this instance woke: what an instance before it has swept is not known. */
   readonly #wokenMs = Date.now();
   #presenceSweepMs = 0;
+  /** How many tasks have not ended; null when it is to be counted. */
+  #openTasks: number | null = null;
 
   constructor(ctx: DurableObjectState, dependencies: FarmLiveDependencies) {
     this.#dependencies = dependencies;
@@ -80,8 +86,12 @@ export class FarmLive implements Source<Name> {
   }
 
   /** A task has reported. `totalsChanged`: the day's totals changed with it. */
-  changed({ id, before, after }: TaskChange, totalsChanged: boolean): void {
-    if (!this.feed.watched) return;
+  changed({ id, before, after, was, is }: TaskChange, totalsChanged: boolean): void {
+    if (!this.feed.watched) {
+      this.#openTasks = null;
+      return;
+    }
+    if (this.#openTasks !== null) this.#openTasks += Number(after !== null && isOpen(is)) - Number(isOpen(was));
     this.feed.note(`task ${id}`);
     if (totalsChanged) this.feed.note("today");
     for (const worker of before?.live.keys() ?? []) if (!after?.live.has(worker)) this.worker(worker);
@@ -93,16 +103,24 @@ export class FarmLive implements Source<Name> {
     this.feed.note(`worker ${id}`);
   }
 
+  /** Counted once, and then kept up to date by what changes: a count reads a row for each open task. */
+  #countOpen(): number {
+    return (this.#openTasks ??= this.#dependencies.taskList.countOpen());
+  }
+
   snapshot(_kind: string, seq: number, nowMs: number): string {
-    const { tasks, totals } = this.#dependencies;
-    const open = tasks.openSummaries(LIVE_OPEN_TASKS);
+    const { taskList, totals } = this.#dependencies;
+    const open = taskList.openSummaries(LIVE_OPEN_TASKS);
+    const ended = taskList.endedSummaries(LIVE_ENDED_TASKS);
     const workers = this.#dependencies.fleet().infos(nowMs, LIVE_WORKERS);
     const snapshot: FarmSnapshot = {
       type: "snapshot",
       seq,
       now_ms: nowMs,
-      tasks: [...open.summaries, ...tasks.endedSummaries(LIVE_ENDED_TASKS)],
-      tasks_left_out: open.leftOut,
+      tasks: [...open, ...ended.summaries],
+      tasks_left_out: this.#countOpen() - open.length,
+      open_tasks: this.#countOpen(),
+      ended_left_out: ended.more,
       workers: workers.map(liveWorker),
       today: totals.today(nowMs),
     };
@@ -122,6 +140,7 @@ export class FarmLive implements Source<Name> {
       workers: [],
       workers_gone: [],
       today: totals.today(nowMs),
+      open_tasks: this.#countOpen(),
     };
     for (const name of names) {
       const [what, text] = name.split(" ");
@@ -143,6 +162,10 @@ export class FarmLive implements Source<Name> {
     const living = new Set([0, ...this.#dependencies.living([...new Set(ids)].filter((id) => id !== 0))]);
     return viewers.filter(({ token }) => token !== null && living.has(token));
   }
+}
+
+function isOpen(task: TaskSummary | null): boolean {
+  return task !== null && !isEnded(task.status);
 }
 
 function liveWorker(info: WorkerInfo): LiveWorker {

@@ -147,6 +147,14 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   SELECT id, 0 FROM newest
   WHERE id NOT IN (SELECT id FROM tasks) AND id NOT IN (SELECT id FROM removed_tasks);
   `,
+  `
+  -- ended_ms: when the task ended, for lists in that order; NULL while it has not. A task of 0.1 does
+  -- not say when: then the instant of its last change.
+  ALTER TABLE tasks ADD COLUMN ended_ms INTEGER;
+  UPDATE tasks SET ended_ms = coalesce(summary ->> '$.ended_ms', summary ->> '$.updated_ms')
+  WHERE status IN ('completed', 'failed', 'canceled');
+  CREATE INDEX ended_tasks ON tasks (ended_ms, id) WHERE ended_ms IS NOT NULL;
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

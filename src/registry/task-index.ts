@@ -3,16 +3,15 @@
  * themselves are in their objects.
  */
 import { ENDED, isEnded } from "../protocol/constants.ts";
-import { ok, type Result } from "../lib/result.ts";
 import { all, first, run, type SqlParam } from "../platform/sql.ts";
-import { refuse, type Refusal } from "../protocol/problem.ts";
 import { FOREVER, RETENTION_SETTINGS, withExpiry, type FarmRetention } from "../protocol/retention.ts";
 import type { TaskStatus, TaskSummary } from "../protocol/task.ts";
 import type { Needs } from "../protocol/needs.ts";
 import { needsSignature, type BlocklistEntry, type Candidate } from "./dispatch.ts";
 import type { DispatchState } from "./epoch.ts";
-import type { FarmMetrics, OverdueTask, TaskTotals, TaskQuery, TaskReport, WokenTask } from "../rpc/registry.ts";
+import type { FarmMetrics, OverdueTask, TaskTotals, TaskReport, WokenTask } from "../rpc/registry.ts";
 import { difference, NOTHING } from "./daily-totals.ts";
+import { endedMs } from "./task-list.ts";
 
 /** Workers with a live lease on the task, and since when. */
 export type Live = Map<number, number>;
@@ -39,9 +38,6 @@ export interface OpenTask extends Candidate {
 
 /** The statuses of tasks that have ended, as SQL texts. */
 const ENDED_TEXTS = ENDED.map((status) => `'${status}'`).join(", ");
-const CURSOR = /^[1-9]\d{0,14}$/;
-/** The longest page of a list: summaries are read and sent whole. */
-const MAX_PAGE = 500;
 
 type StateRow = {
   version: number;
@@ -54,12 +50,13 @@ type StateRow = {
   live: string;
   busy: number;
   owes: number;
+  ended_ms: number | null;
   tally: string;
   summary: string;
 };
 
 const STATE_COLUMNS =
-  "version, status, needs_id, priority, claimable, open, kept_off, live, busy, owes, tally, summary";
+  "version, status, needs_id, priority, claimable, open, kept_off, live, busy, owes, ended_ms, tally, summary";
 
 export class TaskIndex {
   readonly #sql: SqlStorage;
@@ -161,6 +158,7 @@ export class TaskIndex {
       open: Number(after.claimable > 0),
       busy: Number(after.live.size > 0),
       owes: Number(wakeMs !== null),
+      ended_ms: endedMs(summary),
     };
     if (!before) {
       const values = { id: summary.id, type: summary.type, owner: summary.owner, ...always, ...indexed };
@@ -171,7 +169,7 @@ export class TaskIndex {
       return;
     }
     const changed = { ...always };
-    for (const name of ["status", "needs_id", "priority", "open", "busy", "owes"] as const) {
+    for (const name of ["status", "needs_id", "priority", "open", "busy", "owes", "ended_ms"] as const) {
       if (before[name] !== indexed[name]) changed[name] = indexed[name]!;
     }
     const sets = Object.keys(changed).map((name) => `${name} = ?`);
@@ -306,36 +304,6 @@ export class TaskIndex {
   }
 
   /**
-   * Tasks that have not ended, in the order of dispatch; `leftOut`: how many there are beyond
-   * `limit`.
-   */
-  openSummaries(limit: number): { summaries: TaskSummary[]; leftOut: number } {
-    const open = "FROM tasks WHERE status IN ('waiting', 'queued', 'rendering', 'paused')";
-    const rows = all<{ summary: string }>(
-      this.#sql,
-      `SELECT summary ${open} ORDER BY priority DESC, id LIMIT ?`,
-      limit,
-    );
-    const count =
-      rows.length < limit ? rows.length : first<{ n: number }>(this.#sql, `SELECT count(*) AS n ${open}`)!.n;
-    return { summaries: rows.map((row) => this.#shown(row)), leftOut: count - rows.length };
-  }
-
-  /**
-   * The newest tasks that have ended. The `+` keeps SQLite off the index of `status`: with it, it
-   * would sort all of them.
-   */
-  endedSummaries(limit: number): TaskSummary[] {
-    const ended = `+status IN (${ENDED_TEXTS})`;
-    const rows = all<{ summary: string }>(
-      this.#sql,
-      `SELECT summary FROM tasks WHERE ${ended} ORDER BY id DESC LIMIT ?`,
-      limit,
-    );
-    return rows.map((row) => this.#shown(row));
-  }
-
-  /**
    * A page of the tasks that a rule deletes by now, in the order of their ids. `limit`: how many rows
    * are read, of the tasks that have ended; `next`: where to go on.
    */
@@ -388,35 +356,6 @@ export class TaskIndex {
   get(id: number): { state: ReportedState; summary: TaskSummary } | undefined {
     const row = this.#stateRow(id);
     return row && { state: stateOf(row), summary: JSON.parse(row.summary) as TaskSummary };
-  }
-
-  /**
-   * A page of the tasks that have reported, newest first. The cursor is the last id of the page
-   * before.
-   */
-  page(query: TaskQuery): Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal> {
-    const { limit, cursor } = query;
-    if (!Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE) {
-      return refuse("invalid", `must be a whole number from 1 to ${MAX_PAGE}`, "limit");
-    }
-    if (cursor !== undefined && !CURSOR.test(cursor))
-      return refuse("invalid", "is not a cursor of this list", "cursor");
-    const filters: [string, SqlParam | undefined][] = [
-      ["status = ?", query.status],
-      ["type = ?", query.type],
-      ["owner = ?", query.owner],
-      ["id < ?", cursor && Number(cursor)],
-    ];
-    const used = filters.filter((filter): filter is [string, SqlParam] => filter[1] !== undefined);
-    const where = used.length > 0 ? `WHERE ${used.map(([text]) => text).join(" AND ")}` : "";
-    const rows = all<{ summary: string }>(
-      this.#sql,
-      `SELECT summary FROM tasks ${where} ORDER BY id DESC LIMIT ?`,
-      ...used.map(([, value]) => value),
-      limit + 1,
-    );
-    const tasks = rows.slice(0, limit).map((row) => this.#shown(row));
-    return ok({ tasks, cursor: rows.length > limit ? String(tasks.at(-1)!.id) : null });
   }
 }
 

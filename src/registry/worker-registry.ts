@@ -33,6 +33,7 @@ import {
   type ReportReply,
   type Reservation,
   type StorageFigures,
+  type TaskPage,
   type TaskQuery,
   type TaskReport,
   type WokenTask,
@@ -174,8 +175,8 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return this.#tasks.replyTo(report);
   }
 
-  async listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>> {
-    return this.#settled(this.#context.tasks.page(query));
+  async listTasks(query: TaskQuery): Promise<Result<TaskPage, Refusal>> {
+    return this.#settled(this.#context.taskList.page(query));
   }
 
   async whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>> {

@@ -103,11 +103,26 @@ export interface Reservation {
 }
 
 export interface TaskQuery {
+  /** Words that must all be in the number, name, type, owner or status (`protocol/task-search.ts`). */
+  search?: string;
+  /** By default both. */
+  state?: "open" | "ended";
+  /** `id`, the default: the newest first. `ended`: only tasks that have ended, the last ended first. */
+  order?: "id" | "ended";
   status?: string;
   type?: string;
   owner?: string;
   limit: number;
   cursor?: string;
+}
+
+/**
+ * A page of a list. It may have fewer tasks than `limit`, also none, and a cursor all the same: a page
+ * reads a bounded number of tasks, however few of them match.
+ */
+export interface TaskPage {
+  tasks: TaskSummary[];
+  cursor: string | null;
 }
 
 /** What the tasks store, as they last reported. */
@@ -217,7 +232,7 @@ export interface RegistryRpc extends BackupRpc {
   /** How many workers are online, enabled and able. */
   ableWorkers(needs: Needs): Promise<number>;
   /** Newest first by id; the cursor is opaque. */
-  listTasks(query: TaskQuery): Promise<Result<{ tasks: TaskSummary[]; cursor: string | null }, Refusal>>;
+  listTasks(query: TaskQuery): Promise<Result<TaskPage, Refusal>>;
   /**
    * From the watchdog: look after this object's own alarm and what idle workers wait for. Answers the
    * tasks that are overdue, the longest first; at most 100.

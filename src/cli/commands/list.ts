@@ -12,6 +12,7 @@ import {
 } from "../../protocol/task.ts";
 import type { HistoryFailure } from "../../protocol/history.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
+import { MAX_SEARCH } from "../../protocol/task-search.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { retentionLines } from "../retention-text.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
@@ -23,6 +24,7 @@ const PAGE = 500;
 const FAILED_SHOWN = 5;
 
 interface TasksFlags {
+  search?: string;
   status?: string;
   type?: string;
   owner?: string;
@@ -35,12 +37,23 @@ function statusName(text: string): string {
   throw new InvalidArgumentError(`It must be one of ${TASK_STATUSES.join(", ")}.`);
 }
 
+function searchText(text: string): string {
+  if (text.trim() !== "" && text.length <= MAX_SEARCH) return text;
+  throw new InvalidArgumentError(`It must have 1 to ${MAX_SEARCH} characters, and not only spaces.`);
+}
+
+/** Whether a list is not of all tasks. */
+function narrowed({ search, status, type, owner }: TasksFlags): boolean {
+  return [search, status, type, owner].some((filter) => filter !== undefined);
+}
+
 /** Add the commands to the program. */
 export function addList(program: Command): void {
   program
     .command("tasks")
     .summary("list tasks")
     .description("List tasks, newest first.")
+    .option("--search <text>", "only with all these words in number, name, type, owner or status", searchText)
     .option("--status <status>", TASK_STATUSES.join(", "), statusName)
     .option("--type <type>", "only this compiler")
     .option("--owner <name>", "only what this token submitted")
@@ -52,6 +65,7 @@ export function addList(program: Command): void {
       const limit = flags.limit ?? (flags.all || out.json ? Infinity : SHOWN);
       const { tasks, more } = await listTasks(client, flags, limit);
       if (out.json) return out.value(tasks);
+      if (tasks.length === 0 && narrowed(flags)) return out.note("no task matches");
       if (tasks.length === 0) return out.note("no tasks; queue one with: npx tablao submit shot.blend --frames 1-24");
       const now = Date.now();
       const rows = tasks.map((task) => [
@@ -107,13 +121,13 @@ async function listTasks(
   limit: number,
 ): Promise<{ tasks: TaskSummary[]; more: boolean }> {
   const tasks: TaskSummary[] = [];
-  const { status, type, owner } = flags;
+  const { search, status, type, owner } = flags;
   let cursor: string | undefined;
   do {
     const page = await client.call(
       taskListSchema,
       "GET",
-      `/tasks${queryString({ status, type, owner, limit: Math.min(PAGE, limit - tasks.length), cursor })}`,
+      `/tasks${queryString({ search, status, type, owner, limit: Math.min(PAGE, limit - tasks.length), cursor })}`,
     );
     tasks.push(...page.tasks);
     cursor = page.cursor ?? undefined;

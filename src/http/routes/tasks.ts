@@ -14,6 +14,7 @@ import {
   taskSubmitSchema,
   type TaskPatch,
 } from "../../protocol/task.ts";
+import { MAX_SEARCH } from "../../protocol/task-search.ts";
 import type { Principal } from "../../protocol/token.ts";
 import type { Env } from "../../rpc/env.ts";
 import { callRegistry, callTask } from "../../rpc/stubs.ts";
@@ -64,9 +65,23 @@ const listTasks = defineRoute({
   path: "/tasks",
   operationId: "listTasks",
   tag,
-  summary: "Tasks, newest first",
+  summary: "Tasks, newest first or last ended first",
+  description:
+    "A page looks at 1,000 tasks at most, so it may have fewer than `limit`, also none, and a `cursor` all the same: the list is at its end " +
+    "when `cursor` is null.",
   who: READERS,
   query: z.strictObject({
+    search: z
+      .string()
+      .min(1)
+      .max(MAX_SEARCH)
+      .optional()
+      .meta({ description: "Words that must all be in number, name, type, owner or status, in upper or lower case" }),
+    state: z.enum(["open", "ended"]).optional().meta({ description: "`open`: tasks that have not ended" }),
+    order: z
+      .enum(["id", "ended"])
+      .optional()
+      .meta({ description: "`id`, the default: newest first. `ended`: only ended tasks, the last ended first" }),
     status: z.enum(TASK_STATUSES).optional(),
     type: z.string().min(1).max(64).optional().meta({ description: "Canonical type" }),
     owner: z.string().min(1).max(200).optional().meta({ description: "`admin`, or `name#id`" }),
