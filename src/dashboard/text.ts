@@ -91,7 +91,11 @@ export const text = {
     priority: "Priority",
     noOpen: "No task is waiting or rendering.",
     noMatch: "Nothing matches.",
-    leftOut: (n: number) => `${counted(n, "more task")} further down the queue.`,
+    leftOut: (n: number) => (n === 1 ? "1 active task is not listed." : `${count(n)} active tasks are not listed.`),
+    endedLeftOut: "Tasks that ended earlier are not listed.",
+    searching: "Asking the manager …",
+    searchedPart: "Not all tasks of the farm have been searched.",
+    searchOn: "Search on",
     figures: {
       workers: "Workers online",
       rendering: "Rendering now",

@@ -1,6 +1,7 @@
 /** The state of the farm. One socket keeps it up to date for all views. */
-import { computed, signal } from "@preact/signals";
-import type { FarmDelta, FarmMessage, LiveWorker, Today } from "../../protocol/live.ts";
+import { batch, computed, signal } from "@preact/signals";
+import { isEnded } from "../../protocol/constants.ts";
+import type { FarmDelta, FarmMessage, FarmSnapshot, LiveWorker, Today } from "../../protocol/live.ts";
 import type { TaskSummary } from "../../protocol/task.ts";
 import { now } from "./clock.ts";
 import { LiveSocket } from "./live.ts";
@@ -9,7 +10,18 @@ import { session } from "./session.ts";
 export const tasks = signal<ReadonlyMap<number, TaskSummary>>(new Map());
 export const workers = signal<ReadonlyMap<number, LiveWorker>>(new Map());
 export const today = signal<Today | null>(null);
-export const tasksLeftOut = signal(0);
+/** How many tasks have not ended, those that are not in `tasks` included. */
+export const openTasks = signal(0);
+/** How many of them are not in `tasks`. */
+export const tasksLeftOut = computed(() => {
+  let listed = 0;
+  for (const task of tasks.value.values()) if (!isEnded(task.status)) listed++;
+  return Math.max(0, openTasks.value - listed);
+});
+/** Whether tasks have ended that are not in `tasks`. */
+export const endedLeftOut = signal(false);
+/** Rises with each snapshot: `tasks` is then what the snapshot has, without what was added. */
+export const snapshots = signal(0);
 /**
  * Whether a snapshot has arrived. Before that, an empty list of tasks does not mean that there are
  * none.
@@ -48,14 +60,30 @@ function takeDelta(delta: FarmDelta): void {
   tasks.value = merged(tasks.value, delta.tasks, delta.tasks_gone);
   workers.value = merged(workers.value, delta.workers, delta.workers_gone);
   if (delta.today) today.value = delta.today;
+  if (delta.open_tasks !== undefined) openTasks.value = delta.open_tasks;
+}
+
+/**
+ * Add tasks that the snapshot has left out; deltas keep them up to date. Those that are there already
+ * are as new or newer, and stay. Answers how many were added.
+ */
+export function addTasks(more: readonly TaskSummary[]): number {
+  const added = more.filter(({ id }) => !tasks.value.has(id));
+  tasks.value = merged(tasks.value, added, []);
+  return added.length;
 }
 
 function take(message: FarmMessage): void {
-  if (message.type === "delta") return takeDelta(message);
+  batch(() => (message.type === "delta" ? takeDelta(message) : takeSnapshot(message)));
+}
+
+function takeSnapshot(message: FarmSnapshot): void {
   tasks.value = new Map(message.tasks.map((task) => [task.id, task]));
   workers.value = new Map(message.workers.map((worker) => [worker.id, worker]));
   today.value = message.today;
-  tasksLeftOut.value = message.tasks_left_out;
+  openTasks.value = message.open_tasks ?? message.tasks.filter((task) => !isEnded(task.status)).length;
+  endedLeftOut.value = message.ended_left_out ?? false;
+  snapshots.value++;
   known.value = true;
 }
 
@@ -79,5 +107,7 @@ export function closeFarm(): void {
   tasks.value = new Map();
   workers.value = new Map();
   today.value = null;
+  openTasks.value = 0;
+  endedLeftOut.value = false;
   known.value = false;
 }

@@ -3,6 +3,7 @@ import { isEnded } from "../../protocol/constants.ts";
 import type { HistoryFailure } from "../../protocol/history.ts";
 import type { LiveWorker } from "../../protocol/live.ts";
 import type { TaskSummary } from "../../protocol/task.ts";
+import { wordsOf } from "../../protocol/task-search.ts";
 import { text } from "../text.ts";
 
 export function isOpen(task: Pick<TaskSummary, "status">): boolean {
@@ -13,11 +14,16 @@ export function nameOfTask(task: Pick<TaskSummary, "id" | "name" | "type">): str
   return task.name === "" ? text.task.untitled(task.type, task.id) : task.name;
 }
 
-/** Open tasks first, in the order in which they get workers; then ended tasks, the newest first. */
+/** When a task ended. One of 0.1 does not say: then when it changed last. */
+function endOf({ ended_ms, updated_ms }: TaskSummary): number {
+  return ended_ms ?? updated_ms;
+}
+
+/** Open tasks first, in the order in which they get workers; then ended tasks, the last ended first. */
 export function byDispatch(a: TaskSummary, b: TaskSummary): number {
   const open = Number(isOpen(b)) - Number(isOpen(a));
   if (open !== 0) return open;
-  return isOpen(a) ? b.priority - a.priority || a.id - b.id : b.updated_ms - a.updated_ms || b.id - a.id;
+  return isOpen(a) ? b.priority - a.priority || a.id - b.id : endOf(b) - endOf(a) || b.id - a.id;
 }
 
 /** Online before offline, then by name, so that rows keep their places while workers work. */
@@ -51,12 +57,6 @@ export function historyFailureOf(tasks: Iterable<Pick<TaskSummary, "history_fail
   return { ...first, dropped: failures.reduce((sum, { dropped }) => sum + dropped, 0) };
 }
 
-/** Whether a task has all words of the search in it; `#12` and `12` find its number. */
-export function matchesTask(task: Pick<TaskSummary, "id" | "name" | "type" | "owner">, search: string): boolean {
-  const about = `#${task.id} ${task.name} ${task.type} ${task.owner}`.toLowerCase();
-  return wordsOf(search).every((word) => about.includes(word));
-}
-
 export function matchesWorker(
   worker: Pick<LiveWorker, "id" | "name" | "hostname" | "tags" | "system">,
   search: string,
@@ -64,8 +64,4 @@ export function matchesWorker(
   const about =
     `#${worker.id} ${worker.name} ${worker.hostname} ${worker.tags.join(" ")} ${worker.system}`.toLowerCase();
   return wordsOf(search).every((word) => about.includes(word));
-}
-
-function wordsOf(search: string): string[] {
-  return search.toLowerCase().split(/\s+/).filter(Boolean);
 }

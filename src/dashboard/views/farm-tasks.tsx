@@ -1,14 +1,17 @@
 /** The tasks of the farm, in the order in which they get workers. */
-import { useComputed, useSignal } from "@preact/signals";
+import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
 import type { TaskSummary } from "../../protocol/task.ts";
-import { managerNow, tasks, tasksLeftOut } from "../lib/farm.ts";
+import { hasWords, wordsOf } from "../../protocol/task-search.ts";
+import { endedLeftOut, managerNow, snapshots, tasks, tasksLeftOut } from "../lib/farm.ts";
+import { MoreTasks, type Shown } from "../lib/more-tasks.ts";
 import { count, percent } from "../lib/format.ts";
 import { LongList, type Column } from "../parts/long-list.tsx";
 import { NO_VALUE, TaskStateMark } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { Strip } from "../parts/progress.tsx";
 import { spread, text } from "../text.ts";
-import { byDispatch, framesPerHour, isOpen, matchesTask, nameOfTask } from "./farm-rules.ts";
+import { byDispatch, framesPerHour, isOpen, nameOfTask } from "./farm-rules.ts";
 
 function nameLink(task: TaskSummary) {
   const name = nameOfTask(task);
@@ -107,16 +110,57 @@ const PHONE_COLUMNS: readonly Column<TaskSummary>[] = [
   },
 ];
 
-export function Tasks() {
-  const show = useSignal<"open" | "ended" | "all">("open");
-  const search = useSignal("");
-  const rows = useComputed(() =>
-    [...tasks.value.values()]
-      .filter(
-        (task) => (show.value === "all" || isOpen(task) === (show.value === "open")) && matchesTask(task, search.value),
-      )
-      .sort(byDispatch),
+/** So long nobody has typed before the manager is asked: a word then costs one request, not one a letter. */
+const TYPED_MS = 300;
+
+/** What the live view has left out of a list, and the button that asks the manager for it. */
+function LeftOut({ more, shown, searched }: { more: MoreTasks; shown: Shown; searched: boolean }) {
+  const open = shown === "ended" ? 0 : tasksLeftOut.value;
+  const ended = shown !== "open" && endedLeftOut.value;
+  if (more.complete.value || (open === 0 && !ended)) return null;
+  const said = searched
+    ? t.searchedPart
+    : [open > 0 && t.leftOut(open), ended && t.endedLeftOut].filter(Boolean).join(" ");
+  return (
+    <div class="empty" role="status">
+      <p class={more.wrong.value === null ? "" : "bad"}>{more.wrong.value ?? (more.busy.value ? t.searching : said)}</p>
+      <button type="button" class="button" disabled={more.busy.value} onClick={() => void more.more()}>
+        {searched ? t.searchOn : text.more}
+      </button>
+    </div>
   );
+}
+
+/** The words of an empty list; none while the manager may know of tasks that belong into it. */
+function Nothing({ more, shown, searched }: { more: MoreTasks; shown: Shown; searched: boolean }) {
+  const isCut = (shown !== "ended" && tasksLeftOut.value > 0) || (shown !== "open" && endedLeftOut.value);
+  if (isCut && !more.complete.value) return null;
+  return <p class="empty">{!searched && shown === "open" ? t.noOpen : t.noMatch}</p>;
+}
+
+export function Tasks() {
+  const show = useSignal<Shown>("open");
+  const search = useSignal("");
+  const rows = useComputed(() => {
+    const words = wordsOf(search.value);
+    return [...tasks.value.values()]
+      .filter((task) => (show.value === "all" || isOpen(task) === (show.value === "open")) && hasWords(task, words))
+      .sort(byDispatch);
+  });
+  const more = useMemo(() => new MoreTasks(), []);
+  useEffect(() => () => more.close(), []);
+  useSignalEffect(() => {
+    // After a snapshot, what was found is to be asked for again.
+    void snapshots.value;
+    const [shown, words] = [show.value, search.value.trim()];
+    more.ask(shown, words);
+    if (words === "") return;
+    const timer = setTimeout(() => {
+      const isCut = (shown !== "ended" && tasksLeftOut.peek() > 0) || (shown !== "open" && endedLeftOut.peek());
+      if (isCut) void more.more();
+    }, TYPED_MS);
+    return () => clearTimeout(timer);
+  });
   return (
     <section class="sheet" aria-labelledby="tasks-title">
       <div class="sheet-head">
@@ -144,7 +188,7 @@ export function Tasks() {
         />
       </div>
       {rows.value.length === 0 ? (
-        <p class="empty">{search.value === "" && show.value === "open" ? t.noOpen : t.noMatch}</p>
+        <Nothing more={more} shown={show.value} searched={search.value.trim() !== ""} />
       ) : (
         <LongList
           items={rows.value}
@@ -154,7 +198,7 @@ export function Tasks() {
           columns={narrow.value ? PHONE_COLUMNS : COLUMNS}
         />
       )}
-      {tasksLeftOut.value > 0 && show.value !== "ended" && <p class="empty">{t.leftOut(tasksLeftOut.value)}</p>}
+      <LeftOut more={more} shown={show.value} searched={search.value.trim() !== ""} />
     </section>
   );
 }

@@ -2,10 +2,9 @@
 import { CopyBox, JoinMaker } from "../parts/controls.tsx";
 import { Figures, type Figure } from "../parts/figures.tsx";
 import { count, duration } from "../lib/format.ts";
-import { known, tasks, tasksLeftOut, today, workers } from "../lib/farm.ts";
+import { known, openTasks, tasks, today, workers } from "../lib/farm.ts";
 import { isAdmin, maySubmit } from "../lib/session.ts";
 import { text } from "../text.ts";
-import { isOpen } from "./farm-rules.ts";
 import { Tasks } from "./farm-tasks.tsx";
 import { Workers } from "./farm-workers.tsx";
 import "./farm.css";
@@ -14,7 +13,6 @@ function FarmFigures() {
   const all = [...workers.value.values()];
   const online = all.filter((worker) => worker.connection === "online");
   const rendering = online.filter((worker) => worker.status === "rendering").length;
-  const open = [...tasks.value.values()].filter(isOpen).length + tasksLeftOut.value;
   const day = today.value;
   const t = text.farm.figures;
   const figures: Figure[] = [
@@ -25,7 +23,7 @@ function FarmFigures() {
       </>,
     ],
     [t.rendering, count(rendering)],
-    [t.open, count(open)],
+    [t.open, count(openTasks.value)],
     [t.frames, count(day?.frames ?? 0)],
     [t.hours, duration(day?.seconds ?? 0)],
     [

@@ -61,6 +61,8 @@ function Events() {
   const cursor = useSignal<string | null>(null);
   const keptFromMs = useSignal<number | null>(null);
   const wrong = useSignal<string | null>(null);
+  /** What is typed into the fields and not entered yet. */
+  const typed = useSignal<Partial<Record<(typeof NAMES)[number], string>>>({});
   const filter = useComputed(() => JSON.stringify(apiQuery(query.value, NAMES)));
   const load = async (more: boolean, signal?: AbortSignal): Promise<void> => {
     const values = JSON.parse(filter.peek()) as Record<string, string | null>;
@@ -91,10 +93,14 @@ function Events() {
           kind={kind}
           min={kind === "number" ? 1 : undefined}
           list={known ? `known-${name}` : undefined}
-          value={query.value.get(name) ?? ""}
+          value={typed.value[name] ?? query.value.get(name) ?? ""}
+          // Each delta of the farm draws the view anew: what is typed must be in a signal, or it is gone.
+          onInput={(event) => (typed.value = { ...typed.value, [name]: event.currentTarget.value })}
           onChange={(event) => {
             const said = event.currentTarget.value;
             const named = known?.find(([, words]) => words.toLowerCase() === said.toLowerCase());
+            const { [name]: _, ...others } = typed.value;
+            typed.value = others;
             setQuery({ [name]: named?.[0] ?? said });
           }}
         />
