@@ -16,7 +16,7 @@ export const MAX_ERRORS = 50;
  * The deepest nesting of a value that no schema describes. Such values are walked by recursion
  * later; without a limit, one with 100,000 brackets would exhaust the stack.
  */
-export const MAX_DEPTH = 64;
+const MAX_DEPTH = 64;
 
 /** A schema's definition with the most entries that a record may have. */
 interface BoundedRecordDef extends z.core.$ZodRecordDef {
