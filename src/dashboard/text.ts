@@ -163,6 +163,8 @@ export const text = {
     cancelSure: "Finished frames are kept, and all others are canceled. You can requeue the task later.",
     requeue: "Requeue failed",
     requeueAll: "Requeue",
+    outdated: (source: number) =>
+      `Out of date: made from an older version of task ${source}. Select its frame and requeue it to make it again.`,
     remove: "Remove",
     removeSure: "The task and all its files are deleted for good. Its history is kept.",
     removed: "Task removed.",

@@ -330,6 +330,9 @@ export const taskSchema = taskSummarySchema
      */
     kept_off: z.array(z.object({ worker_id: z.int(), until_ms: instantSchema, reason: z.string().optional() })),
     waits_for: z.array(z.int()).meta({ description: "Tasks it still waits for" }),
+    outdated_source: idSchema.optional().meta({
+      description: "The task of whose files this one's were made, when those have changed since; absent otherwise",
+    }),
     files_version: z
       .string()
       .optional()

@@ -107,6 +107,8 @@ export interface DependencyProgress {
    * takes the union.
    */
   done: string | null;
+  /** Names its committed files as they are at `version`. Absent from objects of earlier releases. */
+  files_version?: string;
 }
 
 /**

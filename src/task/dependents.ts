@@ -8,6 +8,7 @@ import { within } from "../lib/within.ts";
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { whyNotFrameByFrame } from "./rules/dependencies.ts";
+import { filesVersion } from "./rules/files-version.ts";
 import { EMPTY, format, setOf, union, type FrameSet } from "./rules/frame-set.ts";
 import { statusOf, type Transition } from "./rules/ledger.ts";
 import type { DeferredState, LoadedTask } from "./rules/record.ts";
@@ -29,7 +30,7 @@ const FORGET_MS = 3_600_000;
  * A dependent that does not answer within this is told again later. Without it, one that hangs would
  * hold back the news of those after it.
  */
-const ANSWER_MS = 10_000;
+export const ANSWER_MS = 10_000;
 /**
  * A dependent that asked this recently counts as one that has not ended: it may be about to begin
  * again (`watchAgain`). Shorter than the time that it gives itself for that, it could begin on a task
@@ -78,7 +79,7 @@ export class Dependents {
   async watchExisting({ id, depends_on }: Pick<TaskDefinition, "id" | "depends_on">): Promise<DependencyProgress[]> {
     const watched = depends_on.map(async ({ task, frames }): Promise<DependencyProgress> => {
       const progress = await callTask(this.#context.env, task, (object) => object.watch(id, frames));
-      return progress.ok ? progress.value : { id: task, version: Number.MAX_SAFE_INTEGER, state: "gone", done: null };
+      return progress.ok ? progress.value : goneTask(task);
     });
     return await Promise.all(watched);
   }
@@ -162,7 +163,9 @@ export class Dependents {
   progress({ definition, terms, record }: LoadedTask, done: FrameSet | null): DependencyProgress {
     const completed = statusOf(terms, record.ledger) === "completed";
     const state = record.chores.remove ? "gone" : completed ? "completed" : "open";
-    return { id: definition.id, version: record.ledger.version, state, done: done && (format(done) || null) };
+    const { version } = record.ledger;
+    const files_version = filesVersion(record.ledger);
+    return { id: definition.id, version, state, done: done && (format(done) || null), files_version };
   }
 
   /** All frames that are done or skipped. */
@@ -198,6 +201,11 @@ export class Dependents {
     this.#known = null;
     return { sent: missed ? null : sent, state };
   }
+}
+
+/** What a task that does not exist any more would say of itself. */
+export function goneTask(id: number): DependencyProgress {
+  return { id, version: Number.MAX_SAFE_INTEGER, state: "gone", done: null };
 }
 
 /** Reads the frame list of an event back into a set. `format` made it, so it has no steps. */

@@ -9,6 +9,7 @@ import { parseFrameList } from "../protocol/frame-list.ts";
 import type { Claim, Complete, Fail, Release, Renew } from "../protocol/lease.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type {
+  DependencyProgress,
   UnsignedRenewed,
   UnsignedClaimed,
   UnsignedLease,
@@ -16,6 +17,9 @@ import type {
   Verified,
   WorkerRef,
 } from "../rpc/task.ts";
+import { within } from "../lib/within.ts";
+import { callTask } from "../rpc/stubs.ts";
+import { ANSWER_MS, goneTask } from "./dependents.ts";
 import type { ClaimOutcome, ClaimRequest } from "./rules/claim.ts";
 import { format, frames } from "./rules/frame-set.ts";
 import {
@@ -39,6 +43,9 @@ import { NOT_FOUND, type Enqueued } from "./transactor.ts";
 
 type Answer<T> = Promise<Result<T, Refusal>>;
 
+/** What a lease call of a task comes with that reads no other one's files. */
+const NO_SOURCE = ok<{ source?: DependencyProgress }>({});
+
 export class LeaseService {
   readonly #context: TaskContext;
   readonly #live: Pick<TaskLive, "logWatched" | "taskMoved">;
@@ -49,9 +56,14 @@ export class LeaseService {
   }
 
   async claim(worker: WorkerRef, claim: Claim): Answer<UnsignedClaimed> {
+    const source = this.#reads() ? await this.#source() : NO_SOURCE;
+    if (!source.ok) return source;
     const task = this.#context.transactor.uncommitted();
     if (!task) return NOT_FOUND;
-    const { result, committed } = this.#context.transactor.enqueue(claimLease, requestOf(worker, claim));
+    const { result, committed } = this.#context.transactor.enqueue(claimLease, {
+      ...requestOf(worker, claim),
+      ...source.value,
+    });
     const answer = result.ok ? ok(given(task, result.value, claim)) : result;
     await committed;
     return answer;
@@ -59,11 +71,14 @@ export class LeaseService {
 
   async renew(worker: WorkerRef, leaseId: string, body: Verified<Renew>): Answer<UnsignedRenewed> {
     const { transactor, progress } = this.#context;
+    const source = this.#reads() ? await this.#source() : NO_SOURCE;
+    if (!source.ok) return source;
     const task = transactor.uncommitted();
     if (!task) return NOT_FOUND;
     const done = checkReceipts(task.definition, body.attempt, body.done);
     if (!done.ok) return done;
-    const call: Renewal = { lease: { worker: worker.id, leaseId, attempt: body.attempt }, done: done.value };
+    const lease = { worker: worker.id, leaseId, attempt: body.attempt };
+    const call: Renewal = { lease, done: done.value, ...source.value };
     const { result, committed } = body.log
       ? this.#withLog(call, body.log, (t) => renewLease(t, call))
       : transactor.enqueue(renewLease, call);
@@ -105,6 +120,8 @@ export class LeaseService {
     next: Claim | null,
   ): Answer<UnsignedSettled> {
     const { transactor, progress } = this.#context;
+    const source = this.#reads() ? await this.#source() : NO_SOURCE;
+    if (!source.ok) return source;
     const task = transactor.uncommitted();
     if (!task) return NOT_FOUND;
     const done = checkReceipts(task.definition, body.attempt, body.done);
@@ -114,6 +131,7 @@ export class LeaseService {
       done: done.value,
       ending,
       next: next && requestOf(worker, next),
+      ...source.value,
     };
     const { result, committed } = body.log
       ? this.#withLog(call, body.log, (t) => settleLease(t, call))
@@ -122,6 +140,25 @@ export class LeaseService {
     const answer = result.ok ? ok(settled(task, result.value, next)) : result;
     await committed;
     return answer;
+  }
+
+  /** Whether this task reads the files of another one. Others must not wait for anything. */
+  #reads(): boolean {
+    return this.#context.transactor.uncommitted()?.definition.input_task != null;
+  }
+
+  /**
+   * How the task is now whose files this one reads. Refused when it does not answer: what was made of its files could not be trusted.
+   */
+  async #source(): Answer<{ source?: DependencyProgress }> {
+    const definition = this.#context.transactor.uncommitted()?.definition;
+    if (!definition || definition.input_task === null) return NO_SOURCE;
+    const { id, input_task: task } = definition;
+    const call = callTask(this.#context.env, task, (object) => object.watch(id, "all"));
+    const answer = await within(ANSWER_MS, call).catch(() => null);
+    if (answer === null)
+      return refuse("overloaded", `task ${task}, whose frames this task reads, does not answer; try again`);
+    return ok({ source: answer.ok ? answer.value : goneTask(task) });
   }
 
   /**

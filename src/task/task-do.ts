@@ -28,6 +28,7 @@ import { LeaseService } from "./lease-service.ts";
 import { TaskLive } from "./live.ts";
 import { applyDependencyProgress } from "./rules/dependencies.ts";
 import { take } from "./rules/frame-set.ts";
+import { takeProgress } from "./rules/input-task.ts";
 import { preempt } from "./rules/lease-calls.ts";
 import { noteTask, statusOf, termsOf, type Transition } from "./rules/ledger.ts";
 import { amend } from "./rules/patch.ts";
@@ -324,7 +325,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     if (!this.#transactor.committed) return "unknown";
     if (!this.#present()) return "gone";
     this.#transactor.transact((t) => {
-      applyDependencyProgress(t, progress);
+      takeProgress(t, progress);
       return changed(null);
     });
     return "taken";

@@ -97,6 +97,7 @@ function termsOf({ id, definition }: StoredTask): Terms {
     leaseMs: lease_ms,
     tries,
     filesPerFrame: files_per_frame,
+    inputTask: null,
   };
 }
 

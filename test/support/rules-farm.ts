@@ -38,6 +38,7 @@ export function terms(frameList: string, overrides: Partial<Terms> = {}): Terms 
     leaseMs: 60_000,
     tries: 3,
     filesPerFrame: 1,
+    inputTask: null,
     ...overrides,
   };
 }

@@ -30,7 +30,7 @@ describe("assets", () => {
     expect([first.status, await first.json()]).toEqual([201, { sha256: sha, size: 9 }]);
     expect((await put(putAsset, bytes, { params })).status).toBe(200);
 
-    const whole = await call(getAsset, { params, principal: WORKER });
+    const whole = await call(getAsset, { params });
     expect([whole.status, await whole.text(), whole.headers.get("ETag")]).toEqual([200, "a texture", `"${sha}"`]);
     expect([whole.headers.get("Content-Length"), whole.headers.get("X-Content-Type-Options")]).toEqual([
       "9",

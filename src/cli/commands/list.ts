@@ -187,6 +187,11 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
         : `held off for ${ago(nowMs, kept.until_ms)}: ${kept.reason}`,
     ]);
   if (task.error !== null) lines.push(["error", task.error]);
+  if (task.outdated_source !== undefined)
+    lines.push([
+      "out of date",
+      `made from an older version of task ${task.outdated_source}: npx tablao requeue ${task.id} --all`,
+    ]);
   if (task.history_failure) lines.push(["history", historyText(task.history_failure)]);
   for (const frame of failed) {
     if (frame.error !== null && frame.error !== task.error) lines.push([`frame ${frame.frame}`, frame.error]);

@@ -194,6 +194,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
           </p>
         )}
         {task.error && <p class="note bad-note">{task.error}</p>}
+        {task.outdated_source !== undefined && <p class="note bad-note">{t.outdated(task.outdated_source)}</p>}
         <ExpiryNote task={task} mayChange={mayChange} />
         <HistoryNotes tasks={[task]} />
       </div>

@@ -6,6 +6,7 @@ import { chunkSize } from "./chunking.ts";
 import { keptOffUntil, trustedWorkers } from "./failure.ts";
 import { has, minus, setOf, take } from "./frame-set.ts";
 import type { LiveLease } from "./lease-index.ts";
+import { sourceVersion } from "./input-task.ts";
 import { expire } from "./settle.ts";
 import { claimable, countsOf, statusOf, waitsForWhole, type Transition } from "./ledger.ts";
 import { indexAt, positions } from "./visit-order.ts";
@@ -63,6 +64,8 @@ export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
     until_ms: t.nowMs + t.terms.leaseMs,
     stored_ms: 0,
   };
+  const source = sourceVersion(t.terms, t.ledger);
+  if (source !== undefined) lease.source = source;
   t.ledger.leases.add(lease);
   t.ledger.counts.leased += chosen.length;
   return { lease, fresh: true };

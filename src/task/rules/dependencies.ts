@@ -23,8 +23,12 @@ export function applyDependencyProgress(t: Transition, progress: DependencyProgr
   }
   if (progress.version > dependency.version) {
     dependency.version = progress.version;
-    if (dependency.state !== "completed" || progress.state === "open") dependency.state = progress.state;
+    // A dependency that had completed is missed only by a task that still reads its files.
+    const isRead = dependency.task === t.terms.inputTask && statusOf(t.terms, t.ledger) !== "completed";
+    if (dependency.state !== "completed" || progress.state === "open" || isRead) dependency.state = progress.state;
   }
+  if (progress.version >= dependency.version && progress.files_version !== undefined)
+    dependency.files_version = progress.files_version;
   const opened = openedFrames(t.ledger);
   if (opened && openedBefore)
     t.ledger.ready = union(t.ledger.ready, minus(minus(opened, openedBefore), t.ledger.skipped));

@@ -3,14 +3,24 @@
  * transition: what of the rules it runs, and whether it leaves something to write. Pure; the object
  * and the model check run the same code.
  */
+import type { DependencyProgress } from "../../rpc/task.ts";
+import { takeProgress } from "./input-task.ts";
 import { claim, type ClaimOutcome, type ClaimRequest } from "./claim.ts";
 import type { LiveLease } from "./lease-index.ts";
 import type { Transition } from "./ledger.ts";
 import { complete, expire, fail, release, renew, type GivenBack, type LeaseRef, type RenderedFrame } from "./settle.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
 
+/** What a call of a task that reads another one's files comes with: how that one is now. */
+interface WithSource {
+  source?: DependencyProgress | undefined;
+}
+
+/** A claim, before the rules see it. */
+export interface ClaimCall extends ClaimRequest, WithSource {}
+
 /** A call that extends a lease. */
-export interface Renewal {
+export interface Renewal extends WithSource {
   lease: LeaseRef;
   done: readonly RenderedFrame[];
 }
@@ -22,7 +32,7 @@ export type Ending =
   | ({ verb: "release" } & GivenBack);
 
 /** A call that ends a lease, and may claim the next one. */
-export interface Settlement {
+export interface Settlement extends WithSource {
   lease: LeaseRef;
   done: readonly RenderedFrame[];
   ending: Ending;
@@ -39,7 +49,8 @@ export interface Settled {
 }
 
 /** A claim. Only a new lease must be written. */
-export function claimLease(t: Transition, request: ClaimRequest): Outcome<ClaimOutcome> {
+export function claimLease(t: Transition, { source, ...request }: ClaimCall): Outcome<ClaimOutcome> {
+  if (source) takeProgress(t, source);
   const claimed = claim(t, request);
   return claimed.lease !== null && claimed.fresh ? changed(claimed) : unchanged(claimed);
 }
@@ -48,7 +59,8 @@ export function claimLease(t: Transition, request: ClaimRequest): Outcome<ClaimO
  * Extend a lease. Must be written when frames were committed, or when less than half of the stored
  * lease is left.
  */
-export function renewLease(t: Transition, { lease, done }: Renewal): Outcome<LiveLease> {
+export function renewLease(t: Transition, { lease, done, source }: Renewal): Outcome<LiveLease> {
+  if (source) takeProgress(t, source);
   return renew(t, lease, done);
 }
 
@@ -56,7 +68,8 @@ export function renewLease(t: Transition, { lease, done }: Renewal): Outcome<Liv
  * End a lease, and claim the next one in the same transition. The call may be repeated when its
  * answer was lost: then its next lease is live already, and the answer is the first one (P3).
  */
-export function settleLease(t: Transition, { lease, done, ending, next }: Settlement): Outcome<Settled> {
+export function settleLease(t: Transition, { lease, done, ending, next, source }: Settlement): Outcome<Settled> {
+  if (source) takeProgress(t, source);
   const repeated = next !== null && t.ledger.leases.claimedWith(next.worker, next.key) !== undefined;
   let committed = done.length;
   if (!repeated) {

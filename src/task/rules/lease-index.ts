@@ -23,6 +23,8 @@ export interface LiveLease {
    * half of the lease is left.
    */
   stored_ms: number;
+  /** The version of the files of `inputTask` that its worker reads; absent without one. */
+  source?: string;
 }
 
 export class Leases implements Iterable<LiveLease> {

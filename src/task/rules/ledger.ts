@@ -45,6 +45,8 @@ export interface Terms {
   leaseMs: number;
   tries: number;
   filesPerFrame: 0 | 1;
+  /** The task whose files this one reads; null for none. */
+  inputTask: number | null;
 }
 
 /** What a worker has failed on this task, and what its machine has refused. */
@@ -71,6 +73,8 @@ export interface DependencyState {
   state: "open" | "completed" | "gone";
   /** The frames that this dependency has opened; only for `same`. */
   opened: FrameSet;
+  /** Names its committed files at `version`; absent until it has said so. */
+  files_version?: string;
 }
 
 /**
@@ -131,6 +135,8 @@ export interface Ledger {
   tally: Tally;
   /** Bytes of the committed files. */
   stored: StoredCount;
+  /** The files of `inputTask` of which the newest frame was made; absent when unknown. */
+  made_from?: string;
   /** Garbage that waits to be deleted. */
   sweeps: Garbage[];
   /** Sequence of the last history event. */
@@ -168,8 +174,8 @@ export interface Effects {
   /** Leases that were canceled while their worker renders: the worker must be told. */
   canceled: { worker_id: number; lease_id: string }[];
   /**
-   * Leases whose time was over have ended. This must be written even if the change itself is
-   * refused.
+   * Leases whose time was over have ended, or the task whose files are read has changed. This must be
+   * written even if the change itself is refused.
    */
   expired: boolean;
 }
@@ -209,6 +215,7 @@ export function termsOf(definition: TaskDefinition): Terms {
     leaseMs: definition.lease_ms,
     tries: definition.tries,
     filesPerFrame: definition.files_per_frame,
+    inputTask: definition.input_task,
   };
 }
 

@@ -194,6 +194,23 @@ export function cancelLeases(t: Transition, reason: string): void {
   }
 }
 
+/**
+ * End the leases that read another version of the input task's files than `source`: what they make
+ * would be made of files of two versions, or of too few. No failure is recorded (P6), and their workers
+ * must be told. Whether there were any.
+ */
+export function endStale(t: Transition, source: string | undefined, reason: string): boolean {
+  let ended = false;
+  for (const lease of t.ledger.leases) {
+    if (source !== undefined && lease.source === source) continue;
+    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
+    giveBack(t, lease, reason);
+    close(t, lease);
+    ended = true;
+  }
+  return ended;
+}
+
 function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
   const lease = t.ledger.leases.get(ref.leaseId);
   return lease?.attempt === ref.attempt && lease.worker === ref.worker
@@ -258,6 +275,7 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
     bytes += countedBytes(t.ledger, frame, files);
     t.ledger.frame_current = frame;
   }
+  if (t.terms.inputTask !== null && lease.source !== undefined) t.ledger.made_from = lease.source;
   const frames = setOf(done.map((d) => d.frame));
   const times = done.map((d) => d.seconds);
   t.ledger.tally = addSeconds(t.ledger.tally, times);

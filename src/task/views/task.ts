@@ -10,6 +10,7 @@ import { claimable, countsOf, holderOf, stateOf, type Ledger, type Transition } 
 import { dueOf, nextWakeMs } from "../rules/next-alarm.ts";
 import type { LoadedTask } from "../rules/record.ts";
 import { storedBytes } from "../rules/stored-bytes.ts";
+import { outdatedSource } from "../rules/input-task.ts";
 import { filesVersion } from "../rules/files-version.ts";
 import { retained } from "../rules/retention.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
@@ -56,8 +57,9 @@ function retainedView({ definition, terms, record }: LoadedTask): Pick<TaskSumma
 
 /** Everything about a task except its frames. `progressOf`: how far each lease is, by its id. */
 export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMap<string, number>): Task {
-  const { definition, record } = task;
+  const { definition, terms, record } = task;
   const { ledger } = record;
+  const outdated = outdatedSource(terms, ledger);
   return {
     ...taskSummary(task, nowMs),
     frame_list: definition.frame_list,
@@ -80,6 +82,7 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
     kept_off: keptOffView(ledger, nowMs),
     waits_for: waitsFor(ledger),
     files_version: filesVersion(ledger),
+    ...(outdated !== null && { outdated_source: outdated }),
   };
 }
 
