@@ -821,6 +821,24 @@ describe("cost", () => {
     expect(Math.max(...reads)).toBeLessThan(40);
   });
 
+  it("of a request, a connection and a rescan does not grow with tasks of tags that no such worker has", async () => {
+    const reads: number[][] = [];
+    for (const tasks of [1, 400]) {
+      const registry = newRegistry();
+      const { id } = await newWorker(registry, "box");
+      for (let task = 1; task <= tasks; task++)
+        await registry.report(report(task, { priority: 90, needs: { ...BLENDER, tags: [`artist-${task}`] } }));
+      await registry.report(report(1_000, { priority: 1 }));
+      const asked = await rowsOf(registry, async (r) => expect(await ask(r, id)).toBe(1_000));
+      await connect(registry, id);
+      const connected = await rowsOf(registry, (r) => patch(r, id, { status: "enabled" }));
+      const rung = await rowsOf(registry, (r) => (r as unknown as WorkerRegistry).alarm());
+      const reported = await rowsOf(registry, (r) => r.report(report(1_000, { priority: 1, live_workers: [id] })));
+      reads.push([asked.read, connected.read, rung.read, reported.read]);
+    }
+    expect(reads[1]).toEqual(reads[0]);
+  });
+
   it("of requests and reports is the same with 10 workers and with 10,000, except one walk over their rows after an eviction", async () => {
     const rows = [];
     for (const workers of [10, 10_000]) {
