@@ -13,7 +13,7 @@ import { problemResponse } from "../platform/problem-response.ts";
 import { CLOSE_SIGNED_OUT, LIVE_EVERY_MS } from "../protocol/live.ts";
 import { PING, PONG } from "../protocol/worker.ts";
 import { ChangeLog } from "./change-log.ts";
-import type { Viewer } from "./viewer.ts";
+import { holderOf, type Viewer } from "./viewer.ts";
 
 /** Tells these sockets from those of workers. */
 const TAG = "live";
@@ -42,6 +42,18 @@ const FULL_RATE_SOCKETS = 50;
  * leases need.
  */
 const MAX_SOCKETS = 2_000;
+/**
+ * The most sockets of one holder of one object: of a token, or of a share link, whose holder needs no
+ * account. Without it, one holder could open all that there are, and shut everybody else out. A
+ * studio's admin token is shared by many pages.
+ */
+export const MAX_SOCKETS_OF_TOKEN = 500;
+export const MAX_SOCKETS_OF_LINK = 100;
+/**
+ * A costly snapshot is sent to further sockets for this long, with what has changed since. Without it,
+ * opening sockets would cost the object a walk over all frames each time: 1.7 s with ten million.
+ */
+const SNAPSHOT_MS = 10_000;
 /** Close code: the manager could not send or check now; the page may reconnect at once. */
 const CLOSE_AGAIN = 1013;
 
@@ -56,6 +68,8 @@ interface Attachment {
 export interface Source<K> {
   /** The whole view, as JSON text. */
   snapshot(kind: string, seq: number, nowMs: number): string;
+  /** Whether a snapshot takes long to make; by default it does not. */
+  isCostly?(): boolean;
   /** These things as they are now, as JSON text; null when this kind of view shows none of them. */
   delta(names: readonly K[], kind: string, seq: number, nowMs: number): string | null;
   /** Those viewers that may still watch. */
@@ -77,6 +91,8 @@ export class LiveFeed<K> {
   #recordUntilMs = 0;
   /** The next message is a snapshot to all. */
   #snapshotDue = false;
+  /** The newest costly snapshots, by kind of view. */
+  readonly #snapshots = new Map<string, { text: string; seq: number; madeMs: number }>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sentMs = 0;
 
@@ -98,6 +114,7 @@ export class LiveFeed<K> {
     if (this.#recordUntilMs === 0) return false;
     if (Date.now() < this.#recordUntilMs) return true;
     this.#recordUntilMs = 0;
+    this.#snapshots.clear();
     this.#source.unwatched?.();
     return false;
   }
@@ -130,6 +147,12 @@ export class LiveFeed<K> {
   open(viewer: Viewer, kind: string, after: number | undefined): Response {
     if (this.#sockets.size >= MAX_SOCKETS)
       return problemResponse({ code: "overloaded", detail: `${MAX_SOCKETS} pages are watching this already.` });
+    const maxOfHolder = viewer.token === null ? MAX_SOCKETS_OF_LINK : MAX_SOCKETS_OF_TOKEN;
+    if (this.#socketsOf(holderOf(viewer)) >= maxOfHolder) {
+      const whose = viewer.token === null ? "link" : "token";
+      const detail = `${maxOfHolder} pages are watching this with this ${whose} already.`;
+      return problemResponse({ code: "overloaded", detail });
+    }
     const nowMs = Date.now();
     if (!this.watched) this.#changes.forget();
     this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
@@ -138,17 +161,42 @@ export class LiveFeed<K> {
     this.#ctx.acceptWebSocket(server, [TAG]);
     server.serializeAttachment(attachment);
     this.#sockets.set(server, attachment);
-    const { seq } = this.#changes;
     const since = after === undefined ? null : this.#changes.since(after);
     const missed = since?.filter((name) => this.#source.resumes?.(name) ?? true);
-    const text = missed
-      ? (this.#source.delta(missed, kind, seq, nowMs) ?? JSON.stringify({ type: "delta", seq, now_ms: nowMs }))
-      : this.#source.snapshot(kind, seq, nowMs);
-    this.#send(server, text);
+    if (missed) this.#send(server, this.#changesText(missed, kind, nowMs));
+    else this.#sendSnapshot(server, kind, nowMs);
     // Changes that were noted while no socket was open are sent once more, in a message with a
     // number of its own.
     if (this.#changes.waiting) this.#arm();
     return new Response(null, { status: 101, webSocket: client });
+  }
+
+  #socketsOf(holder: string): number {
+    let count = 0;
+    for (const { viewer } of this.#sockets.values()) if (holderOf(viewer) === holder) count++;
+    return count;
+  }
+
+  #changesText(names: readonly K[], kind: string, nowMs: number): string {
+    const { seq } = this.#changes;
+    return this.#source.delta(names, kind, seq, nowMs) ?? JSON.stringify({ type: "delta", seq, now_ms: nowMs });
+  }
+
+  /** A new snapshot, or a costly one that was made a moment ago and then what has changed since. */
+  #sendSnapshot(socket: WebSocket, kind: string, nowMs: number): void {
+    const { seq } = this.#changes;
+    const known = this.#snapshots.get(kind);
+    const missed = known && nowMs - known.madeMs < SNAPSHOT_MS ? this.#changes.since(known.seq) : null;
+    if (known && missed) {
+      this.#send(socket, known.text);
+      const names = missed.filter((name) => this.#source.resumes?.(name) ?? true);
+      this.#send(socket, this.#changesText(names, kind, nowMs));
+      return;
+    }
+    const text = this.#source.snapshot(kind, seq, nowMs);
+    if (this.#source.isCostly?.()) this.#snapshots.set(kind, { text, seq, madeMs: nowMs });
+    else this.#snapshots.delete(kind);
+    this.#send(socket, text);
   }
 
   /** A socket has closed. Answers whether it was one of this feed. */

@@ -18,8 +18,15 @@ export interface Viewer {
   token: number | null;
   /** The generation of the share link; null for a token. */
   share: number | null;
+  /** Which of the task's links: the instant at which it ends. Absent for a token. */
+  link?: number;
   /** When the session expires, in epoch milliseconds; null for never. */
   untilMs: number | null;
+}
+
+/** One text for all sockets of one holder: of a token, with the sessions that it bought, or of a share link. */
+export function holderOf({ token, link }: Viewer): string {
+  return token === null ? `link ${link ?? ""}` : `token ${token}`;
 }
 
 /**

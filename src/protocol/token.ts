@@ -91,4 +91,6 @@ export interface Principal {
   tags?: string[];
   /** The one task that a share link shows. */
   task?: number;
+  /** The instant at which the share link ends, which tells it from other links of its task. */
+  link?: number;
 }

@@ -52,6 +52,9 @@ interface Before {
   touched: Set<number>;
 }
 
+/** A snapshot walks over all frames: from this many on, that is worth to be remembered for a moment. */
+const COSTLY_FRAMES = 10_000;
+
 export class TaskLive implements Source<Name>, Observer<Before | null>, Participant {
   readonly #context: TaskContext;
   readonly feed: LiveFeed<Name>;
@@ -162,6 +165,10 @@ export class TaskLive implements Source<Name>, Observer<Before | null>, Particip
     if (!this.feed.has("log")) return;
     this.#logSeq ??= this.#context.log.read({ tail: 1, limit: 1 }).next;
     this.feed.note("log");
+  }
+
+  isCostly(): boolean {
+    return this.#view().frames.total >= COSTLY_FRAMES;
   }
 
   #view(): Task {

@@ -15,7 +15,8 @@ import {
 } from "../../src/protocol/live.ts";
 import type { Claimed, Lease, Settled } from "../../src/protocol/lease.ts";
 import { TaskLive } from "../../src/task/live.ts";
-import { newTask, newToken, newWorker, okJson, send } from "./http-client.ts";
+import { MAX_SOCKETS_OF_LINK, MAX_SOCKETS_OF_TOKEN } from "../../src/live/feed.ts";
+import { ADMIN_TOKEN, newTask, newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 import { watch, type Watch } from "./live-client.ts";
 import { rowsWhile } from "./statements.ts";
 
@@ -308,6 +309,51 @@ describe("a task's live socket", () => {
     await act(id, { name: "later" });
     await session.until(() => session.closed !== null, "the end of the session");
     expect(session.closed!.code).toBe(CLOSE_SIGNED_OUT);
+  });
+
+  it("P9: the holder of a link or token cannot shut out others: its sockets are bounded, whatever sessions it buys", async () => {
+    const id = await taskOfFrames("1-3");
+    const path = `/tasks/${id}/live`;
+    const link = async (expires_s: number): Promise<string> =>
+      (await okJson(await send("POST", `/tasks/${id}/share`, { json: { expires_s } }), 201))["token"] as string;
+    const open = async (headers: Record<string, string>): Promise<Response> => {
+      const response = await send("GET", path, { token: null, headers: { Upgrade: "websocket", ...headers } });
+      response.webSocket?.accept();
+      return response;
+    };
+    const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
+    const [greedy, other] = [await link(3_600), await link(7_200)];
+    const signedIn = await send("POST", "/auth/session", { token: null, json: { token: greedy } });
+    const session = { Cookie: signedIn.headers.get("Set-Cookie")!.split(";")[0]!, Origin: "https://farm.example" };
+    for (let i = 0; i < MAX_SOCKETS_OF_LINK; i++)
+      expect((await open(i % 2 === 0 ? bearer(greedy) : session)).status).toBe(101);
+    for (const headers of [bearer(greedy), session]) {
+      const { detail } = await problem(await open(headers), 503, "overloaded");
+      expect(detail).toContain("with this link");
+    }
+    const artist = await newToken("viewer", "greedy");
+    for (let i = 0; i < MAX_SOCKETS_OF_TOKEN; i++) expect((await open(bearer(artist.token))).status).toBe(101);
+    await problem(await open(bearer(artist.token)), 503, "overloaded");
+    for (const token of [other, ADMIN_TOKEN]) expect((await open(bearer(token))).status).toBe(101);
+  });
+
+  it("makes the snapshot of a large task once for many new pages, and each has all that changed since", async () => {
+    const id = await taskOfFrames("1-20000");
+    const snapshots = vi.spyOn(TaskLive.prototype, "snapshot");
+    const open = async () => await watch<TaskMessage>(`/tasks/${id}/live`);
+    const shows = async (page: Watch<TaskMessage>, state: string) =>
+      await page.until((messages) => statesOf(messages)[2] === state, `frame 2 as ${state}`);
+    const first = await open();
+    await shows(first, "pending");
+    const lease = await claim(id);
+    const pages = [first, ...(await Promise.all(Array.from({ length: 20 }, open)))];
+    for (const page of pages) await shows(page, "leased");
+    await complete(id, lease);
+    for (const page of [...pages, await open()]) await shows(page, "done");
+    expect(snapshots).toHaveBeenCalledTimes(1);
+    laterBy(10_001);
+    await shows(await open(), "done");
+    expect(snapshots).toHaveBeenCalledTimes(2);
   });
 
   it("ends with the task", async () => {

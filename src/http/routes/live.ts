@@ -55,6 +55,7 @@ function viewerFor({ principal, untilMs }: Pick<CallerContext, "principal" | "un
   const viewer: Viewer = {
     token: isShare ? null : principal.id,
     share: isShare ? principal.id : null,
+    ...(principal.link !== undefined && { link: principal.link }),
     untilMs,
   };
   return JSON.stringify(viewer);

@@ -99,7 +99,9 @@ async function sharePrincipal(env: Env, share: ShareClaims, nowMs: number, fresh
     generation = await callTask(env, share.task, (task) => task.shareGeneration());
     generations.set(key, generation, nowMs + (generation === share.generation ? HIT_MS : MISS_MS));
   }
-  return generation === share.generation ? { role: "share", id: generation, name: "", task: share.task } : null;
+  return generation === share.generation
+    ? { role: "share", id: generation, name: "", task: share.task, link: share.exp_ms }
+    : null;
 }
 
 async function tokenPrincipal(env: Env, id: number, nowMs: number): Promise<Principal | null> {
