@@ -112,7 +112,7 @@ export class RegistryContext {
    * a delivery waits.
    */
   isOpen(): boolean {
-    return this.tasks.anyClaimable() || this.tasks.anyOwes() || this.webhooks.store.dueMs() !== null;
+    return this.tasks.anyClaimable() || this.tasks.anyOwes() || this.webhooks.store.dueByHook().size > 0;
   }
 
   /** Discard what was read from rows; it is read again when it is needed. */

@@ -32,6 +32,18 @@ export function nextTryMs(tries: number, nowMs: number): number | null {
   return wait === undefined ? null : nowMs + wait;
 }
 
+/** The longest time for which a receiver that fails is left alone, whatever waits for it. */
+const MAX_HOLD_MS = 60_000;
+
+/**
+ * Until when a receiver is left alone that has failed so many times in a row. One that hangs takes a
+ * place among the connections for 10 s at each try: without a hold, a few such would leave no place
+ * to the others while much waits for them.
+ */
+export function holdUntilMs(times: number, nowMs: number): number {
+  return nowMs + Math.min(WAITS_MS[0] * 2 ** (times - 1), MAX_HOLD_MS);
+}
+
 /**
  * The value of `Tablao-Signature`: HMAC-SHA-256 of `<seconds>.<body>` with the hook's secret, in
  * hexadecimal.

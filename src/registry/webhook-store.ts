@@ -120,27 +120,23 @@ export class WebhookStore {
     );
   }
 
-  /** When the next delivery is due; null when none waits. */
-  dueMs(): number | null {
-    return first<{ at: number | null }>(
+  /** When the next delivery of each webhook is due, of those that have one waiting. */
+  dueByHook(): Map<number, number> {
+    const rows = all<{ webhook: number; at: number }>(
       this.#sql,
-      "SELECT min(next_ms) AS at FROM deliveries WHERE next_ms IS NOT NULL",
-    )!.at;
+      "SELECT webhook, min(next_ms) AS at FROM deliveries WHERE next_ms IS NOT NULL GROUP BY webhook",
+    );
+    return new Map(rows.map(({ webhook, at }) => [webhook, at]));
   }
 
-  /**
-   * Deliveries that are due: the longest overdue of each webhook, then the second of each, and so on.
-   * A receiver that is down must not hold back the deliveries of others (P13).
-   */
-  due(nowMs: number, limit: number): DueDelivery[] {
-    return all<DueDelivery & Record<string, SqlStorageValue>>(
+  /** The delivery of this webhook that is overdue for longest; undefined when none is due. */
+  firstDue(webhook: number, nowMs: number): DueDelivery | undefined {
+    return first<DueDelivery & Record<string, SqlStorageValue>>(
       this.#sql,
-      `SELECT id, webhook, event, body, tries
-       FROM (SELECT *, row_number() OVER (PARTITION BY webhook ORDER BY next_ms, id) AS place
-             FROM deliveries WHERE next_ms <= ?)
-       ORDER BY place, next_ms LIMIT ?`,
+      `SELECT id, webhook, event, body, tries FROM deliveries
+       WHERE webhook = ? AND next_ms <= ? ORDER BY next_ms, id LIMIT 1`,
+      webhook,
       nowMs,
-      limit,
     );
   }
 

@@ -13,7 +13,7 @@ import { signingKey } from "../platform/signing-key.ts";
 import type { Webhook, WebhookBody, WebhookCreate } from "../protocol/webhook.ts";
 import { VERSION } from "../protocol/version.ts";
 import type { TaskChange } from "./task-index.ts";
-import { eventsBetween, nextTryMs, signatureOf } from "./webhook-rules.ts";
+import { eventsBetween, holdUntilMs, nextTryMs, signatureOf } from "./webhook-rules.ts";
 import { WebhookStore, type DueDelivery, type Hook, type Outcome } from "./webhook-store.ts";
 
 /**
@@ -21,11 +21,13 @@ import { WebhookStore, type DueDelivery, type Hook, type Outcome } from "./webho
  * a slot for ever.
  */
 const TIMEOUT_MS = 10_000;
-/**
- * Deliveries in flight at once: a Worker may have six connections open. The rest waits for the next
- * alarm.
- */
+/** Receivers that are sent to at once: a Worker may have six connections open. */
 const AT_ONCE = 6;
+/**
+ * Deliveries that one receiver gets in a row, before the alarm is set again: with all receivers,
+ * fewer than the 50 requests that a run may make on the free plan.
+ */
+const IN_A_ROW = 6;
 /**
  * After an outcome could not be written down, nothing is sent for this long. Without it, a database
  * that refuses writes would have the same deliveries sent again without a pause.
@@ -37,9 +39,12 @@ export class Webhooks {
   readonly #env: Env;
   /** Read from rows when first needed; null: not read yet. */
   #hooks: Hook[] | null = null;
-  /** When the next delivery is due; undefined: not read yet. */
-  #dueMs: number | null | undefined;
-  #sending = false;
+  /** When the next delivery of each hook is due; null: not read yet. */
+  #due: ReadonlyMap<number, number> | null = null;
+  /** Hooks to which something is being sent. */
+  readonly #busy = new Set<number>();
+  /** Hooks whose receiver failed, how often in a row, and until when it is left alone. Lost on eviction. */
+  readonly #failing = new Map<number, { times: number; untilMs: number }>();
   #notBeforeMs = 0;
 
   constructor(sql: SqlStorage, env: Env) {
@@ -59,7 +64,7 @@ export class Webhooks {
   remove(id: number): boolean {
     const removed = this.store.remove(id);
     this.#hooks = null;
-    this.#dueMs = undefined;
+    this.#due = null;
     return removed;
   }
 
@@ -76,7 +81,7 @@ export class Webhooks {
         const body = (delivery: number): string =>
           JSON.stringify({ id: delivery, event, at_ms: nowMs, task: is } satisfies WebhookBody);
         this.store.enqueue(hook.id, event, id, body, nowMs);
-        this.#dueMs = undefined;
+        this.#due = null;
       }
     }
   }
@@ -84,45 +89,76 @@ export class Webhooks {
   /** Read the rows again when they are needed: they have been written elsewhere, or discarded. */
   forget(): void {
     this.#hooks = null;
-    this.#dueMs = undefined;
+    this.#due = null;
   }
 
-  /** When to call `send`; null while no delivery waits, and while deliveries are in flight. */
+  /** When to call `send`; null while no delivery waits, or all that wait are in flight. */
   get dueMs(): number | null {
-    if (this.#sending) return null;
-    this.#dueMs = this.#dueMs === undefined ? this.store.dueMs() : this.#dueMs;
-    return this.#dueMs === null ? null : Math.max(this.#dueMs, this.#notBeforeMs);
+    if (this.#busy.size >= AT_ONCE) return null;
+    this.#due ??= this.store.dueByHook();
+    let dueMs = Infinity;
+    for (const [hook, atMs] of this.#due)
+      if (!this.#busy.has(hook)) dueMs = Math.min(dueMs, Math.max(atMs, this.#heldUntilMs(hook)));
+    return dueMs === Infinity ? null : Math.max(dueMs, this.#notBeforeMs);
   }
 
   /**
-   * Send what is due. Never throws. Do not await it in an event, because receivers may be slow; set
-   * the alarm afterwards.
+   * Send what is due: to each receiver one delivery after the other, to several receivers at a time.
+   * A receiver that hangs holds up its own deliveries only. `free` is called when a receiver is
+   * done, before the others are. Never throws. Do not await it in an event, because receivers may be
+   * slow; set the alarm afterwards.
    */
-  async send(nowMs: number): Promise<void> {
+  async send(nowMs: number, free: () => void = () => {}): Promise<void> {
     const dueMs = this.dueMs;
     if (dueMs === null || dueMs > nowMs) return;
-    this.#sending = true;
-    try {
-      this.#hooks ??= this.store.hooks();
-      const hooks = new Map(this.#hooks.map((hook) => [hook.id, hook]));
-      await Promise.all(
-        this.store.due(nowMs, AT_ONCE).map((delivery) => this.#try(delivery, hooks.get(delivery.webhook))),
-      );
-    } catch (error) {
-      console.error("webhooks could not be sent", error);
-      this.#notBeforeMs = Date.now() + PAUSE_MS;
-    } finally {
-      this.#sending = false;
-      this.#dueMs = undefined;
+    this.#hooks ??= this.store.hooks();
+    const hooks = new Map(this.#hooks.map((hook) => [hook.id, hook]));
+    const ready = [...(this.#due ?? [])]
+      .filter(([id, atMs]) => !this.#busy.has(id) && Math.max(atMs, this.#heldUntilMs(id)) <= nowMs)
+      .toSorted(([, a], [, b]) => a - b)
+      .slice(0, AT_ONCE - this.#busy.size);
+    await Promise.all(
+      ready.map(async ([id]) => {
+        this.#busy.add(id);
+        try {
+          await this.#sendAll(id, hooks.get(id), nowMs);
+        } catch (error) {
+          console.error("webhooks could not be sent", error);
+          this.#notBeforeMs = Date.now() + PAUSE_MS;
+        } finally {
+          this.#busy.delete(id);
+          this.#due = null;
+          free();
+        }
+      }),
+    );
+  }
+
+  #heldUntilMs(hook: number): number {
+    return this.#failing.get(hook)?.untilMs ?? 0;
+  }
+
+  /** Send the deliveries of one hook that are due, until one fails. */
+  async #sendAll(id: number, hook: Hook | undefined, nowMs: number): Promise<void> {
+    for (let sent = 0; sent < IN_A_ROW; sent++) {
+      const delivery = this.store.firstDue(id, nowMs);
+      if (delivery === undefined || !(await this.#try(delivery, hook))) return;
     }
   }
 
-  async #try(delivery: DueDelivery, hook: Hook | undefined): Promise<void> {
+  /** Whether the receiver took it. */
+  async #try(delivery: DueDelivery, hook: Hook | undefined): Promise<boolean> {
     const outcome = hook ? await this.#post(delivery, hook) : { ok: false, status: null, error: "the hook is gone" };
     const nowMs = Date.now();
     const nextMs = outcome.ok ? null : nextTryMs(delivery.tries + 1, nowMs);
     const status: Outcome["status"] = outcome.ok ? "delivered" : nextMs === null ? "failed" : "waiting";
+    if (outcome.ok) this.#failing.delete(delivery.webhook);
+    else {
+      const times = (this.#failing.get(delivery.webhook)?.times ?? 0) + 1;
+      this.#failing.set(delivery.webhook, { times, untilMs: holdUntilMs(times, nowMs) });
+    }
     this.store.recordTry(delivery.id, { status, nextMs, responseStatus: outcome.status, error: outcome.error }, nowMs);
+    return outcome.ok;
   }
 
   async #post(

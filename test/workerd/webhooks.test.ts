@@ -57,8 +57,8 @@ async function ring(afterMs = 0): Promise<void> {
     await ringAlarm(registryStub(env));
     return await runInDurableObject(registryStub(env), async (_instance, { storage }) => {
       await Promise.all(sending.mock.results.map(({ value }) => value));
-      const dueMs = new WebhookStore(storage.sql).dueMs();
-      return dueMs === null || dueMs > Date.now();
+      const due = new WebhookStore(storage.sql).dueByHook();
+      return [...due.values()].every((dueMs) => dueMs > Date.now());
     });
   };
   await until(over, () => "the end of what is due");
@@ -189,20 +189,60 @@ it("an event is written with the report that made it, and the alarm is set for i
   expect(received).toHaveLength(2);
 });
 
-it("P13: a receiver that is down does not hold back the deliveries of others", async () => {
-  await runInDurableObject(newRegistry(), (_instance, { storage }) => {
-    const store = new WebhookStore(storage.sql);
-    const [down, up] = ["down", "up"].map((name) =>
-      store.create({ url: `https://${name}.example`, events: ["task.completed"] }, name, 1),
+it("P13: receivers that hang hold up their own deliveries only, and are left alone for longer and longer", async () => {
+  const hung: PromiseWithResolvers<Response>[] = [];
+  const urls = (): string[] => received.map(({ url }) => new URL(url).hostname);
+  answer = async () => {
+    if (urls().at(-1)!.startsWith("up")) return new Response(null, { status: 204 });
+    const never = Promise.withResolvers<Response>();
+    hung.push(never);
+    return await never.promise;
+  };
+  await runInDurableObject(newRegistry(), async (_instance, { storage }) => {
+    const webhooks = new Webhooks(storage.sql, env);
+    const make = async (name: string): Promise<number> =>
+      (await webhooks.create({ url: `https://${name}.example/`, events: ["task.completed"] }, 1)).webhook.id;
+    let tasks = 0;
+    const waiting = (hook: number, count: number): void => {
+      for (let i = 0; i < count; i++) webhooks.store.enqueue(hook, "task.completed", ++tasks, String, 1);
+      webhooks.forget();
+    };
+    const [down, worse, up] = [await make("down"), await make("worse"), await make("up")];
+    waiting(down, 30);
+    waiting(worse, 30);
+    waiting(up, 5);
+    let freed = 0;
+    const sending = webhooks.send(Date.now(), () => freed++);
+    await vi.waitUntil(() => freed === 1, { timeout: 120_000 });
+    expect(urls().toSorted()).toEqual(
+      ["down.example", ...Array<string>(5).fill("up.example"), "worse.example"].toSorted(),
     );
-    for (let n = 1; n <= 20; n++) store.enqueue(down!.id, "task.completed", n, String, n);
-    for (let n = 51; n <= 52; n++) store.enqueue(up!.id, "task.completed", n, String, n);
-    const due = store.due(100, 6);
-    expect(due.map(({ webhook }) => webhook).toSorted((a, b) => a - b)).toEqual(
-      [down, down, down, down, up, up].map((h) => h!.id),
-    );
-    expect(due.filter(({ webhook }) => webhook === down!.id).map(({ id }) => id)).toEqual([1, 2, 3, 4]);
-    expect(store.due(10, 6)).toHaveLength(6);
+    expect(webhooks.dueMs).toBeNull();
+    // What comes for the others meanwhile is sent at once.
+    waiting(up, 2);
+    expect(webhooks.dueMs).toBeLessThanOrEqual(Date.now());
+    await webhooks.send(Date.now());
+    expect(webhooks.store.deliveries(up).every(({ status }) => status === "delivered")).toBe(true);
+    expect(urls().filter((name) => name !== "up.example")).toHaveLength(2);
+    for (const { resolve } of hung) resolve(new Response(null, { status: 500 }));
+    await sending;
+    // 29 deliveries are due, but their receiver has just failed.
+    let dueMs = webhooks.dueMs!;
+    expect(dueMs).toBeGreaterThan(Date.now() + 3_000);
+    answer = async () => new Response(null, { status: 500 });
+    const waits: number[] = [];
+    for (let round = 0; round < 6; round++) {
+      vi.useFakeTimers({ toFake: ["Date"], now: dueMs + 100 });
+      await webhooks.send(Date.now());
+      waits.push(Math.round((webhooks.dueMs! - Date.now()) / 1_000));
+      dueMs = webhooks.dueMs!;
+    }
+    expect(waits).toEqual([10, 20, 40, 60, 60, 60]);
+    answer = async () => new Response(null, { status: 204 });
+    vi.setSystemTime(dueMs + 100);
+    await webhooks.send(Date.now());
+    expect(webhooks.dueMs).toBeLessThanOrEqual(Date.now());
+    expect(webhooks.store.deliveries(down).filter(({ status }) => status === "delivered").length).toBe(6);
   });
 });
 
