@@ -19,7 +19,7 @@ import {
 import worker from "../../src/index.ts";
 import { batchList, MAX_BATCH_BYTES, MAX_BATCH_FILES } from "../../src/protocol/asset-batch.ts";
 import { assetsStoredSchema, MAX_PUT_BYTES, PART_BYTES } from "../../src/protocol/file.ts";
-import { call, env, keys, post, problem, put, sha256, text, WORKER, type Call } from "./files-call.ts";
+import { call, env, keys, post, problem, put, sha256, text, type Call } from "./files-call.ts";
 
 describe("assets", () => {
   test("are stored once, under their hash, and are answered whole, in ranges, or as not modified", async () => {
