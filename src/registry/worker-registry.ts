@@ -360,7 +360,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     await this.#alarm.job("presence", () => context.farmLive.presenceSweep(nowMs));
     await this.#alarm.job("preempt", () => context.preemptor.retry(nowMs));
     await this.#alarm.job("open marker", () => context.marker.repair(context.isOpen()));
-    this.ctx.waitUntil(context.webhooks.send(nowMs, () => void this.#alarm.arm()).then(() => this.#alarm.arm()));
+    this.ctx.waitUntil(context.webhooks.send(nowMs, () => this.#alarm.arm()).then(() => this.#alarm.arm()));
   }
 
   /**
