@@ -4,7 +4,7 @@ import type { ManagerClient } from "../client/manager-client.ts";
 import { parseFrameList } from "../protocol/frame-list.ts";
 import { daysOfText, RETENTION_RULE, type RetentionDays } from "../protocol/retention.ts";
 import { connect, type AddressFlags } from "./connection.ts";
-import { secondsOf } from "./text.ts";
+import { harmless, safeJson, secondsOf } from "./text.ts";
 
 export interface GlobalFlags extends AddressFlags {
   json?: boolean;
@@ -12,7 +12,7 @@ export interface GlobalFlags extends AddressFlags {
 
 /**
  * Where a command writes: results to stdout, progress and notes to stderr, so that a pipe gets
- * results only.
+ * results only. Text is made harmless here, whoever wrote it: no command needs to think of it.
  */
 export interface Output {
   /** Whether the result is one JSON value instead of text. */
@@ -39,9 +39,9 @@ export function outputFor(flags: GlobalFlags): Output {
   return {
     json,
     width: tty ? process.stdout.columns : undefined,
-    line: (text) => void process.stdout.write(`${text}\n`),
-    value: (value) => void process.stdout.write(`${JSON.stringify(value, null, tty ? 2 : undefined)}\n`),
-    note: (text) => void (json || process.stderr.write(`${text}\n`)),
+    line: (text) => void process.stdout.write(`${harmless(text)}\n`),
+    value: (value) => void process.stdout.write(`${safeJson(value, tty ? 2 : undefined)}\n`),
+    note: (text) => void (json || process.stderr.write(`${harmless(text)}\n`)),
   };
 }
 

@@ -3,7 +3,7 @@
  * there with `--json`.
  */
 import { MultiBar, Presets } from "cli-progress";
-import { count } from "./text.ts";
+import { count, harmless } from "./text.ts";
 
 /** In a pipe, a line at most this often: more would fill a log. */
 const LINE_EVERY_MS = 5_000;
@@ -26,6 +26,11 @@ export interface ProgressOptions {
 export function showProgress(label: string, { quiet, eager = false }: ProgressOptions): Progress {
   if (process.stderr.isTTY) return new BarProgress(label);
   return quiet ? { update: () => undefined, end: () => undefined } : new LineProgress(label, eager);
+}
+
+/** The text may quote what a manager has said; a second line would break the bar. */
+function oneHarmlessLine(text: string): string {
+  return harmless(text).replaceAll(/\s+/g, " ");
 }
 
 class BarProgress implements Progress {
@@ -53,7 +58,7 @@ class BarProgress implements Progress {
 
   update(done: number, total: number, text: string): void {
     this.#bar.setTotal(Math.max(total, 1));
-    this.#bar.update(total === 0 ? 1 : done, { text });
+    this.#bar.update(total === 0 ? 1 : done, { text: oneHarmlessLine(text) });
   }
 
   end(): void {
@@ -72,7 +77,7 @@ class LineProgress implements Progress {
   }
 
   update(_done: number, _total: number, text: string): void {
-    const line = `${this.#label}: ${text}`;
+    const line = `${this.#label}: ${oneHarmlessLine(text)}`;
     const now = performance.now();
     if (line === this.#shown || now - this.#atMs < LINE_EVERY_MS) return;
     this.#shown = line;

@@ -4,6 +4,7 @@
  */
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf } from "../lib/errors.ts";
+import { harmless } from "./text.ts";
 
 /**
  * How often to look whether npm is gone: npm cannot pass on a SIGKILL, and `npx` passes SIGTERM to
@@ -50,7 +51,8 @@ export function reportAndExit(program: string, thrown: unknown): never {
     .trim()
     .replaceAll(/\s*\n\s*/g, " ")
     .replace(/\.$/, "");
-  process.stderr.write(`${program}: ${message}${hint}\n`);
-  if (process.env["TABLAO_DEBUG"] && thrown instanceof Error) process.stderr.write(`${thrown.stack ?? ""}\n`);
+  // The message may quote what a manager, or whatever answered in its place, has said.
+  process.stderr.write(`${harmless(`${program}: ${message}${hint}`)}\n`);
+  if (process.env["TABLAO_DEBUG"] && thrown instanceof Error) process.stderr.write(`${harmless(thrown.stack ?? "")}\n`);
   process.exit(thrown instanceof CliError ? thrown.exitCode : EXIT.failed);
 }

@@ -17,7 +17,7 @@ import { flagsOf, frameList, idArgument, queryString, contextOf, whole, type Out
 import { CliError, EXIT } from "../failure.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { showProgress } from "../progress.ts";
-import { bytes, count, harmless, instant } from "../text.ts";
+import { bytes, count, harmless, instant, safeJson } from "../text.ts";
 
 const FOLLOW_MS = 1_000;
 /**
@@ -63,7 +63,7 @@ async function logs(command: Command, id: number): Promise<void> {
   const show = (lines: LogLine[], last = Infinity): void => {
     if (!out.json)
       for (const line of lines.flatMap((entry) => logText(entry, flags.times === true)).slice(-last)) out.line(line);
-    else if (flags.follow) for (const line of lines) process.stdout.write(`${JSON.stringify(line)}\n`);
+    else if (flags.follow) for (const line of lines) process.stdout.write(`${safeJson(line)}\n`);
     else gathered.push(...lines);
   };
   const call = (values: Record<string, number | undefined>): Promise<LogPage> =>
