@@ -244,7 +244,7 @@ export const MUTATIONS: Mutation[] = [
   one(
     "cancel: tell nobody",
     SETTLE,
-    "    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });\n",
+    "  t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });\n",
     "",
   ),
   one(

@@ -188,9 +188,7 @@ export function expire(t: Transition): void {
  */
 export function cancelLeases(t: Transition, reason: string): void {
   for (const lease of t.ledger.leases) {
-    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
-    giveBack(t, lease, reason);
-    close(t, lease);
+    takeAway(t, lease, reason);
   }
 }
 
@@ -203,12 +201,17 @@ export function endStale(t: Transition, source: string | undefined, reason: stri
   let ended = false;
   for (const lease of t.ledger.leases) {
     if (source !== undefined && lease.source === source) continue;
-    t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
-    giveBack(t, lease, reason);
-    close(t, lease);
+    takeAway(t, lease, reason);
     ended = true;
   }
   return ended;
+}
+
+/** End a live lease while its worker renders, which must be told. */
+function takeAway(t: Transition, lease: LiveLease, reason: string): void {
+  t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
+  giveBack(t, lease, reason);
+  close(t, lease);
 }
 
 function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
