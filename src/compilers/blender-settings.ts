@@ -65,6 +65,10 @@ const ignored = z.string().max(4_096).optional();
 
 const fields = {
   ...z.object(presetFields).partial().shape,
+  // The form on the page shows this, because `transform` hides the default from the schema.
+  format: format
+    .optional()
+    .meta({ description: "Not set: PNG, whatever format the scene has, unless the preset says another" }),
   file: z.union([
     blendPath,
     z.strictObject({ linux: blendPath.optional(), darwin: blendPath.optional(), windows: blendPath.optional() }),

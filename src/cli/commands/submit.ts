@@ -84,7 +84,7 @@ export function addSubmit(program: Command): void {
     .argument("[file]", "the .blend to render; absent with --type for tasks without one")
     .option("-f, --frames <list>", "frames to render: 1-250, 1-10:2, 1,5,9-12", frameList)
     .option("--chunk <n|auto>", "frames a worker takes at a time (1); auto aims at a target runtime", chunkSize)
-    .option("--format <name>", "PNG, JPEG or OPEN_EXR")
+    .option("--format <name>", "PNG, JPEG or OPEN_EXR; PNG when not given, whatever format the scene has")
     .option("--samples <n>", "samples per pixel", whole(1))
     .option("--engine <name>", "CYCLES, BLENDER_EEVEE, BLENDER_EEVEE_NEXT or BLENDER_WORKBENCH")
     .option("--resolution <percent>", "percentage of the scene's resolution", whole(1, 1_000))
