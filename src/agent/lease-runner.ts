@@ -200,7 +200,7 @@ export class LeaseRunner {
       previews: previewsOf(this.#deps, task_id, folder.tmp, this.#halt, () => this.#renewer.grant),
     });
     log(
-      `task ${task_id}: ${plan.outputs.length > 0 ? "rendering" : "running"} ${framesText(frames)} (attempt ${this.lease.attempt})`,
+      `task ${task_id}: ${plan.outputs.length > 0 ? "rendering" : "running"} ${framesText(frames)} (lease ${this.lease.attempt})`,
       { task: task_id, frames: list },
     );
     this.#process = new LeaseProcess({

@@ -291,7 +291,10 @@ export class Fleet {
     const live = this.#live.newestOf(id);
     if (live !== null) return live;
     const assigned = this.get(id)?.assignedTask ?? null;
-    return assigned === null || !this.online(id, nowMs) || this.#hasEnded(assigned) ? null : assigned;
+    // What it was assigned and has not claimed, it does not get while it takes no work.
+    return assigned === null || !this.takesWork(id) || !this.online(id, nowMs) || this.#hasEnded(assigned)
+      ? null
+      : assigned;
   }
 
   status(id: number): "enabled" | "disabled" | "rendering" {

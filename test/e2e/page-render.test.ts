@@ -29,6 +29,8 @@ import {
   type Agent,
   type Manager,
 } from "../support/farm.ts";
+import { instant } from "../../src/dashboard/lib/format.ts";
+import type { ShareClaims } from "../../src/protocol/share.ts";
 import { testFolder } from "../support/folders.ts";
 import { filesOf, numbersIn } from "../support/history.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
@@ -257,8 +259,8 @@ rendering("the timeline leads to the frame that is clicked, and to its tries", a
     await page.getByRole("heading", { name }).waitFor();
     await page.locator(".attempts").getByText("done").waitFor();
   }
-  await page.getByRole("button", { name: "Log of the attempt" }).first().click();
-  await page.getByText(/Attempt \d+ only/).waitFor();
+  await page.getByRole("button", { name: "Log of the lease" }).first().click();
+  await page.getByText(/Lease \d+ only/).waitFor();
   await page.getByRole("log").getByText("Fra:1 ").first().waitFor();
   expect(admin.complaints).toEqual([]);
 });
@@ -482,6 +484,11 @@ browserTest("a link shows its task to another person and nothing more, until it 
   await guest.page.getByRole("heading", { name: "Sign in" }).waitFor();
   await guest.page.goto(link);
   await guest.page.getByRole("heading", { name: "shown" }).waitFor();
+  // The end is that of the link, a week away; that of the session is after 12 hours.
+  const claims = Buffer.from(link.split("#")[1]!.split(".")[0]!, "base64url").toString();
+  const { exp_ms } = JSON.parse(claims) as ShareClaims;
+  expect(exp_ms).toBeGreaterThan(Date.now() + 6 * 86_400_000);
+  await guest.page.getByText(`This link is valid until ${instant(exp_ms)}.`).waitFor();
 
   await page.getByRole("button", { name: "Share" }).click();
   await page.getByRole("button", { name: "Revoke all links" }).click();

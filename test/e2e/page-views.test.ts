@@ -228,13 +228,14 @@ browserTest("a waiting task and an idle worker show which rule holds them, as th
   await page.getByRole("heading", { name: "ana's workstation" }).waitFor();
   await untilStatus(manager, id, ["completed"]);
   for (const [act, state] of [
-    ["Drain", "Draining"],
+    ["Drain", "Drained"],
     ["Enable", "Idle"],
     ["Disable", "Disabled"],
     ["Enable", "Idle"],
   ] as const) {
     await page.getByRole("button", { name: act, exact: true }).click();
-    await page.locator(".head").getByText(state).waitFor();
+    await page.locator(".head").getByText(state, { exact: true }).waitFor();
+    if (act === "Drain") expect((await tablao(manager, "workers")).stdout).toContain("drained");
   }
   expect(admin.complaints).toEqual([]);
 });

@@ -65,7 +65,7 @@ function shotsOf({ scene, dance, spheres, stuck }: Studio): Shot[] {
       name: "failed",
       go: async ({ page }, at) => {
         await at("/app/tasks/1");
-        await page.getByRole("button", { name: "Log of the attempt" }).first().waitFor();
+        await page.getByRole("button", { name: "Log of the lease" }).first().waitFor();
       },
     },
     { name: "worker", go: async (_, at) => await at("/app/workers/1") },

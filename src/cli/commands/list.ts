@@ -1,7 +1,7 @@
 /** `tablao tasks`, `task`, `workers`: show the state of the farm. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { ManagerClient } from "../../client/manager-client.ts";
-import { TASK_STATUSES } from "../../protocol/constants.ts";
+import { isEnded, TASK_STATUSES } from "../../protocol/constants.ts";
 import {
   framesPageSchema,
   taskListSchema,
@@ -13,6 +13,7 @@ import {
 import type { HistoryFailure } from "../../protocol/history.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { MAX_SEARCH } from "../../protocol/task-search.ts";
+import { isDrained } from "../../protocol/worker-state.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { retentionLines } from "../retention-text.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
@@ -97,7 +98,9 @@ export function addList(program: Command): void {
   program
     .command("workers")
     .summary("list workers")
-    .description("List workers.")
+    .description(
+      "List workers. STATE: enabled (free), rendering, draining (finishes its frames and takes no more), drained (nothing runs any more), disabled, offline.",
+    )
     .action(async (_: unknown, command: Command) => {
       const { client, out } = contextOf(command);
       const keyed = await client.call(workersSchema, "GET", "/workers");
@@ -186,6 +189,11 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
         ? `blocklisted for ${ago(nowMs, kept.until_ms)}: it failed this task too often`
         : `held off for ${ago(nowMs, kept.until_ms)}: ${kept.reason}`,
     ]);
+  if (isEnded(task.status) && frames.pending > 0)
+    lines.push([
+      "ended",
+      `${count(frames.pending, "pending frame")} will not be rendered, unless the task is requeued`,
+    ]);
   if (task.error !== null) lines.push(["error", task.error]);
   if (task.outdated_source !== undefined)
     lines.push([
@@ -227,7 +235,8 @@ function settingsText(settings: Record<string, unknown>): string {
 }
 
 function workerRow(worker: Worker, nowMs: number): string[] {
-  const state = worker.connection === "offline" ? "offline" : worker.draining ? "draining" : worker.status;
+  const drain = isDrained(worker) ? "drained" : worker.draining ? "draining" : null;
+  const state = worker.connection === "offline" ? "offline" : (drain ?? worker.status);
   const programs = Object.entries(worker.programs)
     .filter(([name]) => name !== BUILT_IN_PROGRAM)
     .map(([name, version]) => `${name} ${version}`);

@@ -1,6 +1,7 @@
 /** Marks of states beside their words. They differ in shape and colour. */
 import type { FrameState, TaskStatus } from "../../protocol/task.ts";
 import type { LiveWorker } from "../../protocol/live.ts";
+import { isDrained } from "../../protocol/worker-state.ts";
 import { text } from "../text.ts";
 
 export type Kind = FrameState | "paused" | "offline";
@@ -78,13 +79,14 @@ export function FrameStateMark({ state }: { state: FrameState }) {
   return <State kind={state} word={text.frameState[state]} />;
 }
 
+type WorkerState = Pick<LiveWorker, "connection" | "status" | "draining" | "current_task">;
 type WorkerWord = keyof typeof text.workerState;
 
 /** The one word that says most about a worker: its connection, else its switch, else its work. */
-function workerWord(worker: Pick<LiveWorker, "connection" | "status" | "draining">): WorkerWord {
+function workerWord(worker: WorkerState): WorkerWord {
   if (worker.connection === "offline") return worker.status === "disabled" ? "offlineDisabled" : "offline";
   if (worker.status === "disabled") return "disabled";
-  if (worker.draining) return "draining";
+  if (worker.draining) return isDrained(worker) ? "drained" : "draining";
   return worker.status === "rendering" ? "rendering" : "idle";
 }
 
@@ -93,11 +95,12 @@ const WORKER_KIND: Record<WorkerWord, Kind> = {
   offlineDisabled: "offline",
   disabled: "paused",
   draining: "paused",
+  drained: "paused",
   rendering: "leased",
   idle: "pending",
 };
 
-export function WorkerStateMark({ worker }: { worker: Pick<LiveWorker, "connection" | "status" | "draining"> }) {
+export function WorkerStateMark({ worker }: { worker: WorkerState }) {
   const word = workerWord(worker);
   return <State kind={WORKER_KIND[word]} word={text.workerState[word]} />;
 }

@@ -218,6 +218,9 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
             </>
           )}
         </dl>
+        {known?.error && map.stateAt(index) === "pending" && (
+          <p class="note">{open.value ? t.triedOpen : t.triedEnded}</p>
+        )}
         {known?.error && <pre class="error-text">{known.error}</pre>}
         {full && (
           <>
@@ -225,13 +228,13 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
             {tries === null ? (
               <p class="quiet">{known ? t.attemptsFail : text.loading}</p>
             ) : tries.length === 0 ? (
-              <p class="quiet">{t.noAttempts}</p>
+              <p class="quiet">{map.stateAt(index) === "leased" ? t.firstTry : t.noAttempts}</p>
             ) : (
               <ul class="attempts">
                 {tries.map((event) => (
                   <li key={`${event.attempt}-${event.kind}-${event.at_ms}`}>
                     <span class={event.kind === "error" ? "bad" : ""}>
-                      {event.attempt ?? "–"} · {t.kind[event.kind as keyof typeof t.kind]}
+                      {t.lease(event.attempt)} · {t.kind[event.kind as keyof typeof t.kind]}
                     </span>
                     <span class="quiet attempt-by">
                       {event.worker_id !== null && <span class="clip">{workerName(event.worker_id)}</span>}

@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { fromBase64Url } from "../../lib/bytes.ts";
+import type { ShareClaims } from "../../protocol/share.ts";
 import { ApiError, messageOf } from "../lib/problem.ts";
 import { go } from "../lib/router.ts";
 import { session, signIn } from "../lib/session.ts";
@@ -11,15 +12,15 @@ import { ThemeButton } from "../parts/theme-button.tsx";
 import { TaskSheet } from "./task.tsx";
 
 /**
- * The task in the token of a link; null when it has none. The first part of the token is readable;
- * the second is the signature, which the manager checks.
+ * What the token of a link says: its task, and when the link ends; null when it is no such token. The
+ * first part of the token is readable; the second is the signature, which the manager checks.
  */
-function sharedTask(token: string): number | null {
+function claimsOf(token: string): Pick<ShareClaims, "task" | "exp_ms"> | null {
   try {
     const bytes = fromBase64Url(token.split(".")[0]!);
-    const claims: unknown = bytes && JSON.parse(new TextDecoder().decode(bytes));
-    if (typeof claims !== "object" || claims === null || !("task" in claims)) return null;
-    return typeof claims.task === "number" ? claims.task : null;
+    const claims = bytes && (JSON.parse(new TextDecoder().decode(bytes)) as Partial<ShareClaims> | null);
+    if (typeof claims?.task !== "number" || typeof claims.exp_ms !== "number") return null;
+    return { task: claims.task, exp_ms: claims.exp_ms };
   } catch {
     return null;
   }
@@ -32,6 +33,7 @@ export function ShareView() {
   const unanswered = useSignal<string | null>(null);
   const who = session.value;
   const token = location.hash.slice(1);
+  const claims = claimsOf(token);
   const enter = (): void => {
     unanswered.value = null;
     signIn(token).catch((thrown: unknown) => {
@@ -41,7 +43,7 @@ export function ShareView() {
     });
   };
   useEffect(() => {
-    const task = sharedTask(token);
+    const task = claims?.task ?? null;
     // A person who is signed in may see more than the link shows, and must stay signed in.
     if (who && who.role !== "share") {
       if (task !== null) go(`/app/tasks/${task}`, true);
@@ -88,7 +90,8 @@ export function ShareView() {
         ) : (
           <>
             <TaskSheet key={shown.task_id} id={shown.task_id} full={false} />
-            {shown.expires_ms !== null && <p class="empty small">{t.ends(shown.expires_ms)}</p>}
+            {/* The link's end. The session's is earlier: it is renewed by the link. */}
+            {claims?.task === shown.task_id && <p class="empty small">{t.ends(claims.exp_ms)}</p>}
           </>
         )}
       </main>

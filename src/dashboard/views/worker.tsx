@@ -92,7 +92,7 @@ function Actions({ worker, reload }: { worker: WorkerInfo; reload: () => void })
               <button type="button" class="button" title={t.drainHint} onClick={() => act("drain")}>
                 {t.drain}
               </button>
-              <button type="button" class="button" onClick={() => act("disabled")}>
+              <button type="button" class="button" title={t.disableHint} onClick={() => act("disabled")}>
                 {t.disable}
               </button>
             </>
