@@ -143,66 +143,6 @@ browserTest("a bad token is refused in words; the link of npm start signs in aft
   await visitor.close();
 });
 
-browserTest("P9: a sign-in link of somebody else asks first, and never leaves its token in the address", async () => {
-  const token = async (role: string, name: string): Promise<string> =>
-    (await manager.client.call(tokenCreatedSchema, "POST", "/tokens", { json: { role, name } })).token;
-  const [ana, bob] = [await token("artist", "ana"), await token("artist", "bob")];
-  const visitor = await newVisitor();
-  const { page } = visitor;
-  const live = page.getByRole("status").filter({ hasText: "Live" });
-  const whoAmI = async (): Promise<string> =>
-    await page.evaluate(async () => ((await (await fetch("/auth/session")).json()) as { name: string }).name);
-  const clean = async (address = "/app"): Promise<void> => {
-    expect(page.url()).toBe(manager.url + address);
-    const kept = await page.evaluate(() => JSON.stringify([history.state, Object.entries(localStorage), name]));
-    for (const secret of [ana, bob]) expect(kept).not.toContain(secret);
-  };
-  await signIn(visitor, { url: manager.url, token: ana });
-  // Somebody who is signed in stays so until they say otherwise, and the farm is not left behind.
-  await page.goto(`${manager.url}/app/sign-in#${bob}`);
-  await page.getByText("You are signed in as ana (artist). This link has the token of bob (artist).").waitFor();
-  await clean("/app/sign-in");
-  expect(await violations(visitor)).toEqual([]);
-  await page.getByRole("button", { name: "Stay ana (artist)" }).click();
-  await live.waitFor();
-  await clean();
-  expect(await whoAmI()).toBe("ana");
-  // The address is changed in the tab that is open: the page is not loaded again.
-  await page.goto(`${manager.url}/app/sign-in`);
-  await live.waitFor();
-  await clean();
-  await page.evaluate((to) => {
-    history.replaceState(null, "", "/app/sign-in");
-    location.hash = to;
-  }, bob);
-  await page.getByRole("heading", { name: "Sign in as bob (artist)?" }).waitFor();
-  await clean("/app/sign-in");
-  await page.getByRole("button", { name: "Sign in as bob (artist)" }).click();
-  await live.waitFor();
-  await clean();
-  expect(await whoAmI()).toBe("bob");
-  // One's own link asks nothing.
-  await page.goto(`${manager.url}/app/sign-in/#${bob}`);
-  await live.waitFor();
-  await clean();
-  // A link that does not work signs nobody out.
-  await page.goto(`${manager.url}/app/sign-in#${ana}x`);
-  await page.getByText("This token is not valid").waitFor();
-  await clean("/app/sign-in");
-  await page.getByRole("button", { name: "Stay bob (artist)" }).click();
-  await live.waitFor();
-  expect(await whoAmI()).toBe("bob");
-  // Signed out: it asks, too.
-  await page.getByRole("button", { name: "Sign out" }).click();
-  await page.getByLabel("Token").waitFor();
-  await page.goto(`${manager.url}/app/sign-in#${ana}`);
-  await page.getByText("This link has the token of ana (artist).").waitFor();
-  await page.getByRole("button", { name: "Use another token" }).click();
-  await page.getByLabel("Token").waitFor();
-  await clean();
-  await visitor.close();
-});
-
 browserTest("a waiting task and an idle worker show which rule holds them, as the command line does", async () => {
   const { page } = admin;
   const text = ["--type", "print_string", "--settings", '{"text":"x"}'];
@@ -613,4 +553,64 @@ browserTest("tokens, webhooks and workers are created and removed; history is sa
   await page.waitForURL(`${manager.url}/app`);
   await page.getByRole("table", { name: "Workers" }).waitFor({ state: "detached" });
   expect(admin.complaints).toEqual([]);
+});
+
+browserTest("P9: a sign-in link of somebody else asks first, and never leaves its token in the address", async () => {
+  const token = async (role: string, name: string): Promise<string> =>
+    (await manager.client.call(tokenCreatedSchema, "POST", "/tokens", { json: { role, name } })).token;
+  const [ana, bob] = [await token("artist", "ana"), await token("artist", "bob")];
+  const visitor = await newVisitor();
+  const { page } = visitor;
+  const live = page.getByRole("status").filter({ hasText: "Live" });
+  const whoAmI = async (): Promise<string> =>
+    await page.evaluate(async () => ((await (await fetch("/auth/session")).json()) as { name: string }).name);
+  const clean = async (address = "/app"): Promise<void> => {
+    expect(page.url()).toBe(manager.url + address);
+    const kept = await page.evaluate(() => JSON.stringify([history.state, Object.entries(localStorage), name]));
+    for (const secret of [ana, bob]) expect(kept).not.toContain(secret);
+  };
+  await signIn(visitor, { url: manager.url, token: ana });
+  // Somebody who is signed in stays so until they say otherwise, and the farm is not left behind.
+  await page.goto(`${manager.url}/app/sign-in#${bob}`);
+  await page.getByText("You are signed in as ana (artist). This link has the token of bob (artist).").waitFor();
+  await clean("/app/sign-in");
+  expect(await violations(visitor)).toEqual([]);
+  await page.getByRole("button", { name: "Stay ana (artist)" }).click();
+  await live.waitFor();
+  await clean();
+  expect(await whoAmI()).toBe("ana");
+  // The address is changed in the tab that is open: the page is not loaded again.
+  await page.goto(`${manager.url}/app/sign-in`);
+  await live.waitFor();
+  await clean();
+  await page.evaluate((to) => {
+    history.replaceState(null, "", "/app/sign-in");
+    location.hash = to;
+  }, bob);
+  await page.getByRole("heading", { name: "Sign in as bob (artist)?" }).waitFor();
+  await clean("/app/sign-in");
+  await page.getByRole("button", { name: "Sign in as bob (artist)" }).click();
+  await live.waitFor();
+  await clean();
+  expect(await whoAmI()).toBe("bob");
+  // One's own link asks nothing.
+  await page.goto(`${manager.url}/app/sign-in/#${bob}`);
+  await live.waitFor();
+  await clean();
+  // A link that does not work signs nobody out.
+  await page.goto(`${manager.url}/app/sign-in#${ana}x`);
+  await page.getByText("This token is not valid").waitFor();
+  await clean("/app/sign-in");
+  await page.getByRole("button", { name: "Stay bob (artist)" }).click();
+  await live.waitFor();
+  expect(await whoAmI()).toBe("bob");
+  // Signed out: it asks, too.
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByLabel("Token").waitFor();
+  await page.goto(`${manager.url}/app/sign-in#${ana}`);
+  await page.getByText("This link has the token of ana (artist).").waitFor();
+  await page.getByRole("button", { name: "Use another token" }).click();
+  await page.getByLabel("Token").waitFor();
+  await clean();
+  await visitor.close();
 });

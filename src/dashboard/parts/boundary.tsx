@@ -16,7 +16,7 @@ export function Boundary({ whole = false, children }: { whole?: boolean; childre
   const [error] = useErrorBoundary((thrown: unknown) => console.error(thrown));
   if (error === undefined) return <>{children}</>;
   const said = (
-    <div class="empty" role="alert">
+    <div class="empty stack close" role="alert">
       <h1>{text.stopped}</h1>
       <p class="note bad-note">{messageOf(error)}</p>
       <p>{text.stoppedHint}</p>
