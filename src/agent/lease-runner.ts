@@ -32,7 +32,8 @@ import { Outputs } from "./outputs.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
-import { childEnvironment, type Exit } from "./process.ts";
+import type { Exit } from "./process.ts";
+import { childEnvironment } from "./renderer-environment.ts";
 import { FileChanged } from "../client/upload.ts";
 import { bytesText, type Logger } from "./log.ts";
 import { messageOf } from "../lib/errors.ts";
@@ -44,6 +45,8 @@ export interface RunnerDependencies {
   /** The folder with the lease folders. */
   work: string;
   log: Logger;
+  /** Variables that the owner of the machine gives to renderers (`--env`). */
+  env?: readonly string[];
   /** Tests set lower ones. */
   uploadLimits?: LeaseUploadsOptions["limits"];
 }
@@ -207,12 +210,11 @@ export class LeaseRunner {
       command: [...program, ...args.value],
       // Files that a program leaves beside its outputs are removed with the folder.
       cwd: folder.out,
-      env: childEnvironment(process.env, {
-        ...plan.command.env,
-        TMPDIR: folder.tmp,
-        TMP: folder.tmp,
-        TEMP: folder.tmp,
-      }),
+      env: childEnvironment(
+        process.env,
+        { ...plan.command.env, TMPDIR: folder.tmp, TMP: folder.tmp, TEMP: folder.tmp },
+        this.#deps.env,
+      ),
       parser,
       frames,
       frameTimeoutMs: plan.frame_timeout_s === null ? null : plan.frame_timeout_s * 1_000,

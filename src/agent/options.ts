@@ -8,6 +8,7 @@ import { lineSchema, tagSchema } from "../protocol/fields.ts";
 import { PROGRAMS, type ProgramFlag } from "../protocol/programs.ts";
 import { managerUrl } from "../client/manager-client.ts";
 import { tokenFault } from "../client/secret-text.ts";
+import { whyNotPassed } from "./renderer-environment.ts";
 
 const url = z.string().transform((text, context) => {
   try {
@@ -53,6 +54,8 @@ export const workerOptionsSchema = z.strictObject({
   /** Take tasks that run the scripts inside their .blend files. */
   allowAutoexec: z.boolean().default(false),
   ...programPaths,
+  /** Variables that renderers get beside those of the list (`renderer-environment.ts`). */
+  env: z.array(z.string()).max(100).default([]),
   /** Identity files; and unless `workDir` says otherwise, the input cache and the lease folders. */
   stateDir: path.default(() => join(homedir(), ".tablao", "workers")),
   /** Bound of the input cache in GB; 0 keeps nothing between leases. */
@@ -72,7 +75,10 @@ export type WorkerSettings = z.output<typeof workerOptionsSchema>;
 /** Check options; the error is one sentence that names each offending option. */
 export function checkWorkerOptions(options: WorkerOptions): Result<WorkerSettings, string> {
   const parsed = workerOptionsSchema.safeParse(options);
-  if (parsed.success) return ok(parsed.data);
+  if (parsed.success) {
+    const why = parsed.data.env.map((name) => whyNotPassed(name, process.env)).find((reason) => reason !== null);
+    return why === undefined ? ok(parsed.data) : err(why);
+  }
   return err(parsed.error.issues.map((issue) => `${issue.path.join(".") || "options"}: ${issue.message}`).join("; "));
 }
 

@@ -11,7 +11,8 @@ import { constants, getPriority, setPriority } from "node:os";
 import path from "node:path";
 import { fileNameSchema } from "../protocol/fields.ts";
 import { MAX_PREVIEW_BYTES, PREVIEW_PIXELS, PREVIEW_SUFFIX } from "../protocol/file.ts";
-import { childEnvironment, runProcess } from "./process.ts";
+import { runProcess } from "./process.ts";
+import { childEnvironment } from "./renderer-environment.ts";
 
 /**
  * A frame, or the first picture of a video, takes a fraction of a second; beside a busy renderer,

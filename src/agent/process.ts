@@ -118,23 +118,3 @@ async function taskkill(pid: number): Promise<void> {
     execFile("taskkill", ["/PID", String(pid), "/T", "/F"], { windowsHide: true }, () => resolve());
   });
 }
-
-/**
- * Names of variables with secrets: Tablao's own, and those that the owner of a machine may keep in
- * a service's environment.
- */
-const SECRET_NAME =
-  /^TABLAO_|TOKEN|SECRET|PASS(WORD|WD|PHRASE|FILE|$)|PASSW|_PWD$|_PAT$|_AUTH$|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY|SSH_AUTH_SOCK|_DSN$/i;
-/**
- * Values that are secrets whatever the variable is called: a token of Tablao, or an address with a
- * password in it.
- */
-const SECRET_VALUE = /tablao_[a-z]+_[A-Za-z0-9_-]{8}|:\/\/[^/\s:@]*:[^/\s@]+@/;
-
-/** The environment of a process: `own` without what looks like a secret, and then `added`. */
-export function childEnvironment(own: NodeJS.ProcessEnv, added: Record<string, string>): NodeJS.ProcessEnv {
-  const harmless = Object.entries(own).filter(
-    ([name, value]) => !SECRET_NAME.test(name) && !SECRET_VALUE.test(value ?? ""),
-  );
-  return { ...Object.fromEntries(harmless), ...added };
-}

@@ -12,7 +12,7 @@ import {
   type ProgramRow,
 } from "../protocol/programs.ts";
 import { platformOf } from "./machine.ts";
-import { childEnvironment } from "./process.ts";
+import { childEnvironment } from "./renderer-environment.ts";
 
 /** A program that was found. */
 export interface Program {

@@ -9,6 +9,7 @@
  *   seconds after SIGTERM, most frames take longer, and a lease that is released goes to another
  *   worker within a second.
  */
+import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { VERSION } from "../protocol/version.ts";
 import { WorkNotifier } from "./work-notifier.ts";
@@ -18,6 +19,7 @@ import { register, readIdentity } from "./identity.ts";
 import { InputCache } from "./input-cache.ts";
 import { removeStaleLeaseFolders } from "./lease-folder.ts";
 import { LeaseRunner } from "./lease-runner.ts";
+import { ocioProblem } from "./renderer-environment.ts";
 import { lockName } from "./name-lock.ts";
 import { describeMachine, measureMachine, platformOf } from "./machine.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
@@ -89,6 +91,8 @@ export async function runWorker(
   const stop = new StopSignals(dependencies.signals, log);
   try {
     unlock = await lockName(folders.lock);
+    const colours = ocioProblem(process.env, existsSync);
+    if (colours !== null) problem(colours);
     return await new Agent(settings, folders, log, problem, stop).run();
   } catch (error) {
     if (stop.asked) return AGENT_EXIT.ok;
@@ -238,7 +242,14 @@ class Agent {
       claim: (taskId, claim) => calls.claim(taskId, claim, this.#stop.late),
       run: async (lease, claimedMs, next) => {
         const runner = new LeaseRunner(
-          { client, allowed: { exec, autoexec, programs }, cache, work: this.#folders.work, log: this.#log },
+          {
+            client,
+            allowed: { exec, autoexec, programs },
+            cache,
+            work: this.#folders.work,
+            log: this.#log,
+            env: this.#settings.env,
+          },
           lease,
           claimedMs,
         );
