@@ -75,8 +75,8 @@ describe("the identity of a worker", () => {
   });
 
   test.each([
-    ["unknown to its manager", "old-secret", undefined, /does not know this worker any more.*--join TOKEN/],
-    ["not registered, without a join token", undefined, undefined, /not registered yet.*--join TOKEN/],
+    ["unknown to its manager", "old-secret", undefined, /does not know this worker any more.*TABLAO_JOIN=TOKEN/],
+    ["not registered, without a join token", undefined, undefined, /not registered yet.*TABLAO_JOIN=TOKEN/],
     ["with a join token that is none", undefined, "bad", /does not take this join token.*make a new one/],
   ])("%s: it says what to do", async (_, secret, join, why) => {
     if (secret) writeIdentity(file, { manager: manager.url, worker_id: 5, secret });

@@ -43,7 +43,7 @@ export async function readIdentity(file: string): Promise<Identity | undefined> 
     return readPrivateJson(file, identitySchema, "it is not an identity of a worker, or its secret is broken");
   } catch (error) {
     if (!(error instanceof UnreadableFile)) throw error;
-    throw new CannotStart(`${error.message}. Remove it and start again with --join TOKEN`);
+    throw new CannotStart(`${error.message}. Remove it and start again with TABLAO_JOIN=TOKEN`);
   }
 }
 
@@ -84,18 +84,18 @@ export async function register(registration: Registration): Promise<RegisteredWo
       if (!(error instanceof ManagerError) || (error.status !== 401 && error.status !== 404)) throw error;
       if (join === undefined) {
         throw new CannotStart(
-          `the manager at ${identity.manager} does not know this worker any more (it was removed, or the manager is a new one). Make a join token ('npx tablao token create --role join') and start once with --join TOKEN`,
+          `the manager at ${identity.manager} does not know this worker any more (it was removed, or the manager is a new one). Make a join token ('node src/cli/tablao.js token create --role join') and start once with TABLAO_JOIN=TOKEN`,
         );
       }
     }
   } else if (identity && join === undefined) {
     throw new CannotStart(
-      `this worker is registered with ${identity.manager}, not ${manager}. To serve another manager use another --name; if it is the same one under a new address, start once with --join TOKEN`,
+      `this worker is registered with ${identity.manager}, not ${manager}. To serve another manager use another --name; if it is the same one under a new address, start once with TABLAO_JOIN=TOKEN`,
     );
   }
   if (join === undefined)
     throw new CannotStart(
-      "this worker is not registered yet: make a join token ('npx tablao token create --role join') and start once with --join TOKEN",
+      "this worker is not registered yet: make a join token ('node src/cli/tablao.js token create --role join') and start once with TABLAO_JOIN=TOKEN",
     );
   if (manager === undefined && identity === undefined)
     throw new CannotStart("which manager? Give its address with --manager URL");
@@ -122,7 +122,7 @@ async function registerWithToken(registration: Registration, manager: string, jo
   } catch (error) {
     if (error instanceof ManagerError && (error.status === 401 || error.status === 403)) {
       throw new CannotStart(
-        `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one with 'npx tablao token create --role join'`,
+        `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one with 'node src/cli/tablao.js token create --role join'`,
       );
     }
     if (error instanceof ManagerError && (error.code === "foreign" || error.code === "bad_answer"))

@@ -44,7 +44,7 @@ export class WorkerCalls {
     } catch (error) {
       if (error instanceof ManagerError && (error.status === 401 || error.status === 404)) {
         throw new CannotStart(
-          "the manager does not know this worker any more (it was removed): start it with --join TOKEN to register anew",
+          "the manager does not know this worker any more (it was removed): start it with TABLAO_JOIN=TOKEN to register anew",
         );
       }
       throw error;

@@ -152,7 +152,7 @@ describe("tablao worker", () => {
   test("a worker that was removed stops, and says what to do", async () => {
     manager.handlers.unshift((call) => (call.method === "PATCH" ? problem(404, "not_found") : undefined));
     expect(await start()).toBe(AGENT_EXIT.failed);
-    expect(said.at(-1)).toContain("--join TOKEN");
+    expect(said.at(-1)).toContain("TABLAO_JOIN=TOKEN");
   });
 
   test("signal handlers are removed when it ends", async () => {

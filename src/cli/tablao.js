@@ -9,6 +9,10 @@ import { existsSync } from "node:fs";
 import { constants } from "node:os";
 import { fileURLToPath } from "node:url";
 
+// Everybody on a machine can read the arguments of a process, for as long as it runs. The title takes
+// their place; it cannot do so for npm and npx, which have their own copy.
+if (process.argv.some((argument) => argument === "--join" || argument.startsWith("--join="))) process.title = "tablao";
+
 const [major, minor] = process.versions.node.split(".").map(Number);
 
 if (major > 22 || (major === 22 && minor >= 18)) {

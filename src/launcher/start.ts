@@ -6,6 +6,7 @@ import { ManagerClient } from "../client/manager-client.ts";
 import { tokenCreatedSchema, tokenListSchema } from "../protocol/token.ts";
 import { CliError, EXIT } from "../cli/failure.ts";
 import { messageOf } from "../lib/errors.ts";
+import { CHECKOUT_COMMAND, joinCommand } from "../protocol/join-command.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
 import { CHECKOUT, recordFile, removeRecord, writeRecord } from "../cli/manager-record.ts";
 import { buildPageIfNeeded } from "./page.ts";
@@ -15,13 +16,22 @@ import { reportAndExit, stopSignal, untilAborted } from "../cli/stop-signals.ts"
 const DEFAULT_PORT = 8787;
 const DEFAULT_HOST = "127.0.0.1";
 /**
- * The join token of a local manager works for a month. A new one is made when less than a day of it
- * is left: a token that is shown must still work tomorrow.
+ * The join token of a local manager works for a day. A new one is made when less than half of that is
+ * left: one that is shown or kept must still work for a while.
  */
-const JOIN_TOKEN_S = 30 * 86_400;
-const JOIN_TOKEN_LEFT_MS = 86_400_000;
+const JOIN_TOKEN_S = 86_400;
+const JOIN_TOKEN_LEFT_MS = 43_200_000;
+/** How often the kept token is looked after while the manager runs. */
+const JOIN_TOKEN_CHECK_MS = 3_600_000;
 
 const keptJoinSchema = z.object({ id: z.int(), token: z.string() });
+
+interface JoinToken {
+  token: string;
+  expiresMs: number;
+  /** It was made just now. */
+  fresh: boolean;
+}
 
 /** Read `PORT`; 0 picks a free one. */
 function portOf(text: string | undefined): number {
@@ -36,22 +46,28 @@ function stateFolderOf(text: string | undefined): string {
   return text === undefined || text === "" ? path.join(CHECKOUT, ".tablao", "state") : path.resolve(text);
 }
 
-/** The join token of this state folder, made when there is none that still works. */
-async function joinToken(manager: RunningManager): Promise<{ token: string; fresh: boolean }> {
+/**
+ * The join token of this state folder, made when there is none that still works for a while. One of an
+ * earlier release, which works for longer than a day, is revoked.
+ */
+async function joinToken(manager: RunningManager): Promise<JoinToken> {
   const client = new ManagerClient({ url: manager.url, secret: manager.token });
   const file = manager.state.file("join-token");
   const kept = keptJoinSchema.safeParse(JSON.parse(readPrivateFile(file) ?? "null"));
   if (kept.success) {
     const { tokens } = await client.call(tokenListSchema, "GET", "/tokens");
     const known = tokens.find((token) => token.id === kept.data.id);
-    if (known && !known.revoked && (known.expires_ms ?? Infinity) > Date.now() + JOIN_TOKEN_LEFT_MS) {
-      return { token: kept.data.token, fresh: false };
+    if (known && !known.revoked) {
+      const expiresMs = known.expires_ms ?? Infinity;
+      const leftMs = expiresMs - Date.now();
+      if (leftMs > JOIN_TOKEN_S * 1_000) await client.call(z.unknown(), "DELETE", `/tokens/${known.id}`);
+      else if (leftMs > JOIN_TOKEN_LEFT_MS) return { token: kept.data.token, expiresMs, fresh: false };
     }
   }
   const json = { role: "join", name: `npm start on ${hostname()}`.slice(0, 100), expires_s: JOIN_TOKEN_S };
   const created = await client.call(tokenCreatedSchema, "POST", "/tokens", { json });
   writePrivateFile(file, `${JSON.stringify({ id: created.id, token: created.token })}\n`);
-  return { token: created.token, fresh: true };
+  return { token: created.token, expiresMs: created.expires_ms!, fresh: true };
 }
 
 /** The address at which other machines reach a manager that listens on every address. */
@@ -66,7 +82,7 @@ function addressForOthers(manager: RunningManager, host: string): string {
 function welcome(
   manager: RunningManager,
   host: string,
-  join: { token: string; fresh: boolean },
+  join: JoinToken,
   seconds: number,
   noPage: string | undefined,
 ): string {
@@ -76,20 +92,25 @@ function welcome(
   const address = addressForOthers(manager, host);
   // Outside a terminal the output may be kept as a log: there the token is shown once, when it is
   // made.
-  const shown = join.fresh || process.stdout.isTTY ? join.token : `"$(cat ${path.join(where, "join-token")})"`;
+  const token = join.fresh || process.stdout.isTTY ? join.token : "TOKEN";
+  const kept = token === "TOKEN" ? `; TOKEN is in ${path.join(where, "join-token")}` : "";
+  const until = `${new Date(join.expiresMs).toISOString().slice(0, 16).replace("T", " ")} UTC`;
   // The link that signs in has the token in its fragment, which a browser sends to no server.
   const page = process.stdout.isTTY ? `${manager.url}/app/sign-in#${manager.token}` : `${manager.url}/`;
-  const token = shown.startsWith('"') ? `TOKEN, kept in ${path.join(where, "join-token")}` : shown;
   return [
     `Tablao serves at ${manager.url}  (ready in ${seconds.toFixed(1)} s)`,
     "",
     `  page       ${noPage === undefined ? page : `not there: it could not be built (${noPage})`}`,
     `  state      ${where}   log: ${path.join(where, "manager.log")}`,
     `  sign in    with the admin token in ${path.join(where, "admin-token")}; commands in this checkout find it by themselves`,
-    `  worker     npx tablao worker --manager ${address} --join ${token}`,
-    `  submit     npx tablao submit shot.blend --frames 1-24 --wait`,
-    `  look       npx tablao tasks · workers · task ID · logs ID · download ID`,
-    ...(local ? ["", "Only this machine can reach it; HOST=0.0.0.0 npm start opens it to your network."] : []),
+    `  submit     ${CHECKOUT_COMMAND} submit shot.blend --frames 1-24 --wait`,
+    `  look       ${CHECKOUT_COMMAND} tasks · workers · task ID · logs ID · download ID`,
+    `  worker     ${local ? "on this machine" : "on any machine"}, in a checkout of this project (git clone, then npm install):`,
+    `             ${joinCommand(address, token)}`,
+    `             The join token works until ${until}, for any number of machines${kept}.`,
+    ...(local
+      ? ["", "Only this machine can reach it, also its workers; HOST=0.0.0.0 npm start opens it to your network."]
+      : []),
     "Ctrl-C stops it.",
     "",
   ].join("\n");
@@ -122,6 +143,9 @@ async function main(): Promise<void> {
     const join = await joinToken(manager);
     writeRecord(files[0]!, record, options.stateFolder === stateFolderOf(undefined));
     writeRecord(files[1]!, record, true);
+    // A manager that runs for days must not be left with a token that has expired. A failure is no
+    // harm: the next round tries again.
+    setInterval(() => void joinToken(manager).catch(() => undefined), JOIN_TOKEN_CHECK_MS).unref();
     process.stdout.write(welcome(manager, host, join, (performance.now() - began) / 1000, noPage));
     const ended = await Promise.race([manager.ended, untilAborted(stop)]);
     if (ended) {

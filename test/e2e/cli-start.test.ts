@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { groupMembers } from "../../src/client/process-group.ts";
+import { tokenListSchema } from "../../src/protocol/token.ts";
 import { cleanEnvironment, startChild, type Child } from "../support/child.ts";
 import { CHECKOUT, endFarm, groupOf, startManager, submit, taskOf, untilGone, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
@@ -42,7 +43,18 @@ test("it serves, keeps its secrets to the owner, and SIGTERM ends every process 
     expect(statSync(path.join(manager.state, name)).mode & 0o777, name).toBe(0o600);
   }
   expect(manager.child.stdout()).not.toContain(manager.token);
-  expect(manager.child.stdout()).toMatch(/tablao worker --manager http:\/\/127\.0\.0\.1:\d+ --join tablao_join_/);
+  const shown = manager.child.stdout();
+  expect(shown).toMatch(
+    /TABLAO_JOIN=tablao_join_\S+ node src\/cli\/tablao\.js worker --manager http:\/\/127\.0\.0\.1:\d+\n/,
+  );
+  expect(shown).toMatch(/works until \d{4}-\d\d-\d\d \d\d:\d\d UTC, for any number of machines/);
+  expect(shown).toContain("Only this machine can reach it");
+  expect(shown).not.toContain("npx");
+  const { tokens } = tokenListSchema.parse(
+    await (await fetch(`${manager.url}/tokens`, { headers: { authorization: `Bearer ${manager.token}` } })).json(),
+  );
+  const [join] = tokens.filter(({ role }) => role === "join");
+  expect(join!.expires_ms! - join!.created_ms).toBe(86_400_000);
 
   expect(await manager.child.end("SIGTERM")).toEqual({ code: 0, signal: null });
   expect(manager.child.stderr()).toBe("");

@@ -97,16 +97,17 @@ browserTest("an empty farm says what to do, and its join command lets a machine 
   await page.getByRole("heading", { name: "Get started" }).waitFor();
   await page.getByRole("button", { name: "Make a join command" }).click();
   const command = await page.getByLabel("Join command", { exact: true }).innerText();
-  const [, url, token] = /^npx tablao worker --manager (\S+) --join (\S+)$/.exec(command)!;
+  const [, token, url] = /^TABLAO_JOIN=(\S+) node src\/cli\/tablao\.js worker --manager (\S+)$/.exec(command)!;
   expect(url).toBe(manager.url);
+  await page.getByText("Only this machine can reach 127.0.0.1").waitFor();
   await admin.context.grantPermissions(["clipboard-read", "clipboard-write"]);
   await page.getByRole("button", { name: "Copy: Join command" }).click();
   const copied = async (): Promise<boolean> => (await page.evaluate(() => navigator.clipboard.readText())) === command;
   await until(copied, { what: "the command in the clipboard" });
   const folder = joined.path;
-  const args = [path.join(CHECKOUT, "src/cli/tablao.js"), "worker", "--manager", url!, "--join", token!];
+  const args = [path.join(CHECKOUT, "src/cli/tablao.js"), "worker", "--manager", url!];
   startChild(process.execPath, [...args, "--name", "joined", "--state-dir", folder], {
-    env: cleanEnvironment({ HOME: folder }),
+    env: cleanEnvironment({ HOME: folder, TABLAO_JOIN: token! }),
   });
   // The page shows it without a reload.
   await page.getByText("1 worker joined.").waitFor();

@@ -106,7 +106,7 @@ export function addList(program: Command): void {
       const keyed = await client.call(workersSchema, "GET", "/workers");
       const workers = Object.values(keyed).toSorted((a, b) => a.id - b.id);
       if (out.json) return out.value(workers);
-      if (workers.length === 0) return out.note("no workers; start one with: npx tablao worker");
+      if (workers.length === 0) return out.note("no workers; start one with: node src/cli/tablao.js worker");
       const now = Date.now();
       out.line(
         table(

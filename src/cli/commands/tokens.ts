@@ -1,4 +1,5 @@
 /** `tablao token create|list|revoke`. */
+import { joinCommand } from "../../protocol/join-command.ts";
 import { Option, type Command } from "commander";
 import { z } from "zod";
 import { ROLES, tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
@@ -47,8 +48,7 @@ export function addTokens(program: Command): void {
       out.line(created.token);
       const until = created.expires_ms === null ? "until it is revoked" : `until ${instant(created.expires_ms)} UTC`;
       out.note(`token ${created.id} (${role}) works ${until}; it is shown this once`);
-      if (role === "join")
-        out.note(`start a worker with: npx tablao worker --manager ${client.url} --join ${created.token}`);
+      if (role === "join") out.note(`start a worker in a checkout with: ${joinCommand(client.url, created.token)}`);
     });
   token
     .command("list")

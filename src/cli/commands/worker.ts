@@ -1,11 +1,12 @@
 /** `tablao worker`: run an agent on this machine. */
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
 import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/options.ts";
 import { PROGRAMS } from "../../protocol/programs.ts";
 import { decimal, flagsOf, collect, whole } from "../command-line.ts";
-import { EXIT } from "../failure.ts";
+import { CliError, EXIT } from "../failure.ts";
 import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
 import { usableToken } from "../connection.ts";
 import { readPrivateFile, readPrivateJson } from "../../client/private-file.ts";
@@ -18,7 +19,10 @@ export function addWorker(program: Command): void {
     .description(
       "Render for the farm on this machine. Ctrl-C once: finish the frame, give back the rest, and stop; twice: stop at once.",
     )
-    .option("--join <token>", "join token; needed once, to register (or TABLAO_JOIN)")
+    .option(
+      "--join <token>",
+      "join token; needed once, to register. Better TABLAO_JOIN, or '-' to read it from standard input: arguments can be read by others",
+    )
     .option("--name <text>", "this worker's name; by default the machine's")
     .option("--slots <n>", "processes at a time (1)", whole(1, 64))
     .option("--tags <a,b>", "tags that tasks can ask for", collect(String))
@@ -28,6 +32,7 @@ export function addWorker(program: Command): void {
   for (const { flag, title } of PROGRAMS)
     worker.option(`--${flag} <path>`, `${title} to use; by default the one on the PATH`);
   worker
+    .option("--env <name>", "environment variable that renderers get, too; repeatable", collect(String, false))
     .option("--cache-gb <n>", "bound of the cache of inputs (20)", decimal(0, 1_000_000))
     .option("--state-dir <dir>", "where it keeps its secret and its cache (~/.tablao/workers)")
     .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
@@ -60,7 +65,7 @@ function workerOptions(
   const { token: _, ...options } = flags;
   const manager = options.manager ?? (env["TABLAO_URL"] || undefined);
   const where = options.join === undefined ? "TABLAO_JOIN" : "--join";
-  const given = options.join ?? (env["TABLAO_JOIN"] || undefined);
+  const given = options.join === "-" ? tokenOfInput() : (options.join ?? (env["TABLAO_JOIN"] || undefined));
   const join = given === undefined ? undefined : usableToken(given, where);
   if (join !== undefined && manager !== undefined) return { ...options, manager, join };
   if (manager === undefined && isRegistered(options)) return { ...options, join };
@@ -73,6 +78,14 @@ function workerOptions(
   if (running && join === undefined && (manager === undefined || manager === running.url))
     return { ...options, manager: running.url, join: keptJoinToken(running) };
   return { ...options, manager: manager ?? running?.url, join };
+}
+
+/** The first line of standard input. */
+function tokenOfInput(): string {
+  const [token = ""] = readFileSync(0, "utf8").split("\n", 1);
+  if (token.trim() === "")
+    throw new CliError(EXIT.usage, "--join - found no token: its first line of standard input is empty");
+  return token.trim();
 }
 
 function isRegistered(options: WorkerOptions): boolean {

@@ -2,6 +2,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { isLoopback, joinCommand } from "../../protocol/join-command.ts";
 import { call } from "../lib/api.ts";
 import { copyTextOf } from "../lib/copy.ts";
 import { text } from "../text.ts";
@@ -131,9 +132,15 @@ interface JoinCommand {
   expires_ms: number | null;
 }
 
-/** The command that makes a machine a worker of this manager. */
-export function joinCommandOf(token: string): string {
-  return `npx tablao worker --manager ${location.origin} --join ${token}`;
+/** The command that makes a machine a worker of this manager; it is shown once. */
+export function JoinCommandBox({ token, expires_ms }: JoinCommand) {
+  return (
+    <div class="stack close">
+      <CopyBox value={joinCommand(location.origin, token)} label={text.join.command} />
+      {isLoopback(location.origin) && <p class="wrong small">{text.join.loopback(location.hostname)}</p>}
+      <p class="quiet small">{text.join.once(expires_ms)}</p>
+    </div>
+  );
 }
 
 /** A button that makes a join token and then shows the join command. For admins. */
@@ -143,14 +150,7 @@ export function JoinMaker() {
     const body = { role: "join", name: text.join.tokenName };
     void attempt(async () => (made.value = await call<JoinCommand>("POST", "/tokens", { body })));
   };
-  if (made.value) {
-    return (
-      <div class="stack close">
-        <CopyBox value={joinCommandOf(made.value.token)} label={text.join.command} />
-        <p class="quiet small">{text.join.once(made.value.expires_ms)}</p>
-      </div>
-    );
-  }
+  if (made.value) return <JoinCommandBox {...made.value} />;
   return (
     <button type="button" class="button main" onClick={make}>
       {text.join.make}

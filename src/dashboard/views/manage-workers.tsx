@@ -6,7 +6,7 @@ import { managerNow } from "../lib/farm.ts";
 import { tagsOf } from "../lib/tags.ts";
 import { useList } from "../lib/use-list.ts";
 import { AdminTable } from "../parts/admin-table.tsx";
-import { CopyBox, joinCommandOf } from "../parts/controls.tsx";
+import { JoinCommandBox } from "../parts/controls.tsx";
 import { SelectField, TextField } from "../parts/fields.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
@@ -52,12 +52,7 @@ export function ManageWorkers() {
             <TextField label={t.tags} hint={text.worker.tagsHint} value={tags} />
           </div>
         ),
-        made: made.value && (
-          <div class="stack close">
-            <CopyBox value={joinCommandOf(made.value.token)} label={text.join.command} />
-            <p class="quiet small">{text.join.once(made.value.expires_ms)}</p>
-          </div>
-        ),
+        made: made.value && <JoinCommandBox token={made.value.token} expires_ms={made.value.expires_ms} />,
       }}
     />
   );
