@@ -2,6 +2,7 @@
 import { PRESET_PREFIX } from "./constants.ts";
 import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "./problem.ts";
+import { areWebhookHosts, WEBHOOK_HOSTS, WEBHOOK_HOSTS_RULE } from "./webhook-target.ts";
 import { FOREVER, isRetentionDays, RETENTION_RULE, RETENTION_SETTINGS } from "./retention.ts";
 
 /**
@@ -28,7 +29,8 @@ export const MAX_UNUSED_INPUTS_DAYS = 36_500;
  * The values of known names that are not set. `lease_s` is in seconds. `history_days`: for how many
  * days single events are kept, or `forever`; totals are always kept. The two of retention: after how
  * many days tasks that have ended are deleted (`retention.ts`). `unused_inputs_days`: inputs that no
- * task names are deleted when nothing has used them for so many days, or `forever`. The paths are settings of
+ * task names are deleted when nothing has used them for so many days, or `forever`. `webhook_hosts`: private hosts to
+ * which webhooks may point, none by default. The paths are settings of
  * the 2015 protocol; an empty path means that each worker uses the path that it found itself.
  * Without a name here, `GET /settings` of a new farm does not list it.
  */
@@ -38,6 +40,7 @@ export const DEFAULTS: Readonly<Record<string, unknown>> = {
   retention_days: FOREVER,
   retention_after_download_days: FOREVER,
   unused_inputs_days: UNUSED_INPUTS_DAYS,
+  webhook_hosts: [],
   blender_path_linux: "",
   blender_path_win: "",
   blender_path_osx: "",
@@ -82,6 +85,7 @@ export function checkSetting(
   }
   if (RETENTION_SETTINGS.some((setting) => setting === name) && !isRetentionDays(value))
     return [{ field: name, message: RETENTION_RULE }];
+  if (name === WEBHOOK_HOSTS && !areWebhookHosts(value)) return [{ field: name, message: WEBHOOK_HOSTS_RULE }];
   if (name.startsWith("blender_path_") && Object.hasOwn(DEFAULTS, name) && typeof value !== "string") {
     return [{ field: name, message: "must be a text" }];
   }

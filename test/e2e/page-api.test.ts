@@ -108,6 +108,12 @@ test("a page signs in, submits, sees every frame become done, and is told why a 
   try {
     const { port } = receiver.address() as AddressInfo;
     const cookie = await signIn(manager, manager.token);
+    const allowed = await fetch(`${manager.url}/settings/webhook_hosts`, {
+      method: "PATCH",
+      headers: { ...cookie, "Content-Type": "application/json" },
+      body: JSON.stringify({ value: ["127.0.0.1"] }),
+    });
+    expect(allowed.status).toBe(200);
     const hooked = await fetch(`${manager.url}/webhooks`, {
       method: "POST",
       headers: { ...cookie, "Content-Type": "application/json" },

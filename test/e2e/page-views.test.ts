@@ -28,6 +28,7 @@ import { piecesOfParts, pieceListText } from "../../src/protocol/piece-list.ts";
 import { timingsSchema } from "../../src/protocol/live.ts";
 import { storageSchema } from "../../src/protocol/storage.ts";
 import { taskListSchema } from "../../src/protocol/task.ts";
+import { settingSchema } from "../../src/protocol/setting.ts";
 import { tokenCreatedSchema } from "../../src/protocol/token.ts";
 import { CHECKOUT, endFarm, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
 import { temporaryFolder, testFolder } from "../support/folders.ts";
@@ -364,6 +365,7 @@ browserTest("no dialog violates a rule of axe-core, in light and in dark colours
   await checkDialog("Revoke axe");
   await dialog.getByRole("button", { name: "Revoke" }).click();
   await page.getByRole("button", { name: "Revoke axe" }).waitFor({ state: "detached" });
+  await manager.client.call(settingSchema, "PATCH", "/settings/webhook_hosts", { json: { value: ["127.0.0.1"] } });
   await page.getByRole("tab", { name: "Webhooks" }).click();
   await page.getByLabel("Address").fill("http://127.0.0.1:9/axe");
   await page.getByRole("button", { name: "Add webhook" }).click();
@@ -522,6 +524,7 @@ browserTest("tokens, webhooks and workers are created and removed; history is sa
   await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
   await page.getByRole("button", { name: "Revoke ben" }).waitFor({ state: "detached" });
 
+  await manager.client.call(settingSchema, "PATCH", "/settings/webhook_hosts", { json: { value: ["127.0.0.1"] } });
   await page.getByRole("tab", { name: "Webhooks" }).click();
   await page.getByLabel("Address").fill("http://127.0.0.1:9/hook");
   await page.getByRole("button", { name: "Add webhook" }).click();

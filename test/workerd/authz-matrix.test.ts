@@ -92,7 +92,9 @@ async function assetInParts(content: string): Promise<{ path: string; json: obje
 }
 
 async function newHook(): Promise<number> {
-  const answer = await send("POST", "/webhooks", { json: { url: "http://127.0.0.1:9/hook", events: ["task.failed"] } });
+  const answer = await send("POST", "/webhooks", {
+    json: { url: "https://hooks.example/matrix", events: ["task.failed"] },
+  });
   return ((await answer.json()) as { id: number }).id;
 }
 
@@ -369,7 +371,7 @@ const TABLE: Record<string, Row> = {
   "POST /webhooks": {
     ok: 201,
     who: "admin",
-    ask: () => ({ path: "/webhooks", json: { url: "http://127.0.0.1:9/hook", events: ["task.failed"] } }),
+    ask: () => ({ path: "/webhooks", json: { url: "https://hooks.example/matrix", events: ["task.failed"] } }),
   },
   "DELETE /webhooks/{id}": { ok: 204, who: "admin", ask: async () => ({ path: `/webhooks/${await newHook()}` }) },
   "GET /webhooks/{id}/deliveries": {

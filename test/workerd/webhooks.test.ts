@@ -303,8 +303,23 @@ it.each([
   expect(errors?.map(({ field }) => field)).toEqual(["url"]);
 });
 
-it("http is allowed for this machine only", async () => {
-  for (const url of ["http://localhost:9000/x", "http://127.0.0.1/x", "http://[::1]:1/x"])
-    expect((await hook({ url })).url).toBe(url);
+it("P9: private hosts are refused by name unless the admin has allowed them, with http then, too", async () => {
+  const refusals = [
+    "http://127.0.0.1:9000/x",
+    "https://2130706433/",
+    "https://nas.local/",
+    "https://[::ffff:10.0.0.1]/",
+  ];
+  for (const url of refusals) {
+    const { errors } = await problem(await send("POST", "/webhooks", { json: { url } }), 422, "invalid");
+    expect(errors).toEqual([{ field: "url", message: expect.stringContaining("webhook_hosts") }]);
+  }
+  const allow = async (value: unknown): Promise<Response> =>
+    await send("PATCH", "/settings/webhook_hosts", { json: { value } });
+  await problem(await allow(["http://127.0.0.1"]), 422, "invalid");
+  expect((await allow(["127.0.0.1"])).status).toBe(200);
+  expect((await hook({ url: "http://127.0.0.1:9000/x" })).url).toBe("http://127.0.0.1:9000/x");
   await problem(await send("POST", "/webhooks", { json: { url: "http://127.0.0.1.evil.example/" } }), 422, "invalid");
+  expect((await allow(null)).status).toBe(200);
+  await problem(await send("POST", "/webhooks", { json: { url: "http://127.0.0.1:9000/x" } }), 422, "invalid");
 });

@@ -6,6 +6,8 @@ import {
   webhookCreateSchema,
   webhookListSchema,
 } from "../../protocol/webhook.ts";
+import { refuse } from "../../protocol/problem.ts";
+import { areWebhookHosts, WEBHOOK_HOSTS, whyRefusedTarget } from "../../protocol/webhook-target.ts";
 import { callRegistry, callRegistryOnce } from "../../rpc/stubs.ts";
 import { idOf } from "../server/path-parameters.ts";
 import { reply } from "../server/responses.ts";
@@ -32,11 +34,16 @@ const createWebhook = defineRoute({
   summary: "Be told what becomes of tasks",
   description:
     "Each event is one POST, signed in `Tablao-Signature: t=<seconds>,v1=<hex>` (HMAC-SHA-256 of `<t>.<body>`), repeated with growing " +
-    "pauses for about a day until a 2xx comes within 10 s. Redirects are not followed.",
+    "pauses for about a day until a 2xx comes within 10 s. Redirects are not followed. The address is https and public; the setting " +
+    "`webhook_hosts` names hosts that may be private, or have http.",
   body: webhookCreateSchema,
   example: { url: "https://example.org/tablao", events: ["task.completed", "task.failed"] },
   answers: { 201: { description: "The webhook, with its secret in this one answer", schema: webhookCreatedSchema } },
   handle: async ({ env, body }) => {
+    const allowed = await callRegistry(env, (registry) => registry.getSetting(WEBHOOK_HOSTS));
+    const hosts = allowed.ok && areWebhookHosts(allowed.value) ? allowed.value : [];
+    const refused = whyRefusedTarget(body.url, hosts);
+    if (refused !== undefined) return refuse("invalid", refused, "url");
     const created = await callRegistryOnce(env, (registry) => registry.createWebhook(body));
     return reply(201, created, { Location: `/webhooks/${created.id}` });
   },

@@ -281,8 +281,8 @@ async function lookUp(
  * a request cannot await the calls of another one.
  */
 async function marksOfSecrets(env: Env, nowMs: number): Promise<ReadonlySet<string>> {
-  const isAsked = (): boolean => marksAsked;
-  for (let waits = 0; isAsked() && waits < MAX_WAITS; waits++) await scheduler.wait(WAIT_MS);
+  // oxlint-disable-next-line no-unmodified-loop-condition -- the request that asks changes it
+  for (let waits = 0; marksAsked && waits < MAX_WAITS; waits++) await scheduler.wait(WAIT_MS);
   if (marks !== null && marks.untilMs > nowMs) return marks.texts;
   marksAsked = true;
   try {
