@@ -3,13 +3,13 @@
  * first (`npm run build:page`). Nothing is done while the build is as new as its sources, which
  * takes some milliseconds to see.
  */
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { CliError, EXIT } from "../cli/failure.ts";
 import { messageOf } from "../lib/errors.ts";
 import { CHECKOUT } from "../cli/manager-record.ts";
 import { reportAndExit } from "../cli/stop-signals.ts";
+import { hashOfSources } from "./sources.ts";
 
 const PUBLIC = path.join(CHECKOUT, "public");
 /**
@@ -19,19 +19,6 @@ const PUBLIC = path.join(CHECKOUT, "public");
 const STAMP = ".sources";
 /** What the build depends on. From the protocol the page takes types, constants and frame lists. */
 const SOURCES = ["src/dashboard", "src/protocol", "src/lib", "package-lock.json"];
-
-function* filesOf(name: string): Generator<string> {
-  const full = path.join(CHECKOUT, name);
-  if (statSync(full).isFile()) yield name;
-  else for (const entry of readdirSync(full).toSorted()) yield* filesOf(path.join(name, entry));
-}
-
-function hashOfSources(): string {
-  const hash = createHash("sha256");
-  for (const source of SOURCES)
-    for (const name of filesOf(source)) hash.update(`${name}\0`).update(readFileSync(path.join(CHECKOUT, name)));
-  return hash.digest("hex");
-}
 
 function isBuiltFrom(sources: string): boolean {
   try {
@@ -43,7 +30,7 @@ function isBuiltFrom(sources: string): boolean {
 
 /** Whether there is a build of the sources as they are now. */
 export function isPageBuilt(): boolean {
-  return isBuiltFrom(hashOfSources());
+  return isBuiltFrom(hashOfSources(SOURCES));
 }
 
 /**
@@ -52,7 +39,7 @@ export function isPageBuilt(): boolean {
  * building it at this moment. Throws `CliError`.
  */
 async function buildPage(): Promise<boolean> {
-  const sources = hashOfSources();
+  const sources = hashOfSources(SOURCES);
   if (isBuiltFrom(sources)) return false;
   const aside = path.join(CHECKOUT, ".tablao", `page-${process.pid}`);
   const old = `${aside}-old`;

@@ -14,7 +14,7 @@ import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT } from "../cli/failure.ts";
 import { messageOf } from "../lib/errors.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
-import { buildPageIfNeeded } from "./page.ts";
+import { buildPageIfNeeded } from "./build-if-needed.ts";
 import { reportAndExit, stopSignal } from "../cli/stop-signals.ts";
 
 const FRAMES = 24;

@@ -1,9 +1,10 @@
 /**
- * The manager as a child process: `wrangler dev` on a state folder. Wrangler's entry file is
- * started directly and leads a process group of its own. A killed wrapper script would leave
- * workerd running, with the port and the databases.
+ * The manager as a child process (`manager-child.ts`) on a state folder. It is started directly and
+ * leads a process group of its own. A killed wrapper script would leave workerd running, with the
+ * port and the databases.
  */
 import type { ChildProcess } from "node:child_process";
+import { rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -12,16 +13,21 @@ import { messageOf, systemCode } from "../lib/errors.ts";
 import { readRecord } from "../cli/manager-record.ts";
 import { groupEnded, groupMembers, signalGroup } from "../client/process-group.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
-import { startCron } from "./cron.ts";
+import { buildIfNeeded } from "./build-if-needed.ts";
+import { workerBuild } from "./build-worker.ts";
+import { lastWords, logSize } from "./log.ts";
+import type { Outcome } from "./manager-child.ts";
+import { hashOfMigrations, migrations } from "./migrations.ts";
+import { startGroup } from "./node-child.ts";
+import type { Order } from "./serve.ts";
 import { adminToken, lockStateFolder, rotateLog, localSigningKey, type StateFolder } from "./state-folder.ts";
-import { applyMigrations, lastWords, logSince, logSize, startDev } from "./wrangler.ts";
 
 /**
  * A first start reads some hundred megabytes from a cold disk; a start that hangs must end with a
  * message.
  */
 const READY_WITHIN_MS = 90_000;
-/** Wrangler ends workerd at once; what still runs after this is killed. */
+/** The child ends workerd at once; what still runs after this is killed. */
 const STOP_WITHIN_MS = 5_000;
 /** How long a second launcher waits for one that is just stopping; then it refuses. */
 const LOCK_WITHIN_MS = 2_500;
@@ -58,8 +64,8 @@ export async function launchManager(options: ManagerOptions): Promise<RunningMan
   const state = await takeStateFolder(options.stateFolder);
   try {
     await clearLeftovers(state);
-    const port = await freePort(options.host, options.port);
-    return await launchOn(state, { ...options, port });
+    const { address, port } = await freePort(options.host, options.port);
+    return await launchOn(state, { ...options, address, port });
   } catch (thrown) {
     state.release();
     if (options.signal.aborted) return undefined;
@@ -86,13 +92,13 @@ async function takeStateFolder(folder: string): Promise<StateFolder> {
 
 /**
  * End what a killed launcher may have left. The commands are compared, because the system may have
- * given the id of the group to another one.
+ * given the id of the group to another one. Releases before 0.2 ran wrangler and esbuild.
  */
 async function clearLeftovers(state: StateFolder): Promise<void> {
   const noted = Number(readPrivateFile(state.file("group.json")) ?? "0");
   if (!Number.isSafeInteger(noted) || noted <= 1) return;
   const members = groupMembers(noted);
-  const ours = members.filter(({ command }) => /workerd|wrangler-dist|esbuild/.test(command));
+  const ours = members.filter(({ command }) => /workerd|manager-child|wrangler-dist|esbuild/.test(command));
   for (const { pid } of ours) signalProcess(pid);
   // A process that is just ending has no command any more, and may still hold the port.
   if (ours.length > 0 || members.some(({ command }) => command === "")) await groupEnded(noted, STOP_WITHIN_MS);
@@ -106,14 +112,15 @@ function signalProcess(pid: number): void {
   }
 }
 
-async function freePort(host: string, port: number): Promise<number> {
+/** The address that a host name stands for, and a port of it that is free. */
+async function freePort(host: string, port: number): Promise<{ address: string; port: number }> {
   const server = net.createServer();
   try {
-    return await new Promise<number>((resolve, reject) => {
+    return await new Promise((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host, port, exclusive: true }, () => {
-        const address = server.address();
-        resolve(typeof address === "object" && address ? address.port : port);
+        const bound = server.address();
+        resolve(typeof bound === "object" && bound ? bound : { address: host, port });
       });
     });
   } catch (thrown) {
@@ -137,40 +144,33 @@ async function freePort(host: string, port: number): Promise<number> {
   }
 }
 
-async function launchOn(state: StateFolder, options: ManagerOptions): Promise<RunningManager> {
+async function launchOn(state: StateFolder, options: ManagerOptions & { address: string }): Promise<RunningManager> {
   const token = adminToken(state, options.token);
-  const secrets = state.file("secrets.env");
-  writePrivateFile(secrets, `TABLAO_ADMIN_TOKEN=${token}\nTABLAO_SIGNING_KEY=${localSigningKey(state)}\n`);
+  const secrets = { TABLAO_ADMIN_TOKEN: token, TABLAO_SIGNING_KEY: localSigningKey(state) };
   const logFile = state.file("manager.log");
   rotateLog(logFile);
-
-  await applyMigrations(state, logFile);
+  // Releases before 0.2 kept both secrets there once more.
+  rmSync(state.file("secrets.env"), { force: true });
   const logFrom = logSize(logFile);
-  const child = startDev(state, logFile, [
-    `--ip=${options.host}`,
-    `--port=${options.port}`,
-    "--inspector-port=0",
-    `--persist-to=${state.path}`,
-    `--env-file=${secrets}`,
-    "--log-level=warn",
-    "--show-interactive-dev-session=false",
-  ]);
+
+  // It loads Miniflare while the rest is looked after here; it touches the state when it gets its order.
+  const child = startGroup("manager-child.ts", logFile);
   const group = child.pid!;
+  // The next launcher ends this group if this launcher is killed.
+  writePrivateFile(state.file("group.json"), `${group}\n`);
 
   let stopping = false;
-  let stopCron = (): void => {};
   const exited = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const ended = exited.then(async () => {
     signalGroup(group, "SIGKILL");
     await groupEnded(group, STOP_WITHIN_MS);
     return { expected: stopping };
   });
-  const url = `http://${urlHost(options.host)}:${options.port}`;
   const stop = async (): Promise<void> => {
     if (!stopping) {
       stopping = true;
-      stopCron();
-      signalGroup(group, "SIGTERM");
+      // Not to the group: the child would take workerd's end for a crash, and start it again.
+      child.kill("SIGTERM");
       if (!(await settlesWithin(exited, STOP_WITHIN_MS))) signalGroup(group, "SIGKILL");
       await ended;
       state.release();
@@ -178,46 +178,56 @@ async function launchOn(state: StateFolder, options: ManagerOptions): Promise<Ru
     await ended;
   };
   try {
-    await untilServing(url, child, logFile, logFrom, options.signal);
+    const schema = hashOfMigrations(migrations());
+    const migrate = readPrivateFile(state.file("schema.sha256"))?.trim() !== schema;
+    const url = `http://${urlHost(options.host)}:${options.port}`;
+    const order: Order = {
+      url,
+      build: await builtWorker(options.signal),
+      address: `${bracketed(options.address)}:${options.port}`,
+      storage: state.file("v3"),
+      secrets,
+      migrate,
+    };
+    await untilServing(child, order, { logFile, logFrom, signal: options.signal });
+    if (migrate) writePrivateFile(state.file("schema.sha256"), `${schema}\n`);
+    return { url, port: options.port, token, state, logFile, ended, stop };
   } catch (thrown) {
     await stop();
     throw thrown;
   }
-  stopCron = startCron(url);
-  return { url, port: options.port, token, state, logFile, ended, stop };
 }
 
-/**
- * Wait for `/healthz` to answer 200. After a build error wrangler does not end but waits for an
- * edit, so its log is watched, too.
- */
-async function untilServing(
-  url: string,
-  child: ChildProcess,
-  logFile: string,
-  logFrom: number,
-  signal: AbortSignal,
-): Promise<void> {
+/** The file of the Worker's build, made where needed. Throws `CliError`. */
+async function builtWorker(signal: AbortSignal): Promise<string> {
+  const failure = await buildIfNeeded(() => workerBuild().built, "build-worker.ts", signal);
+  signal.throwIfAborted();
+  if (failure !== undefined) throw new CliError(EXIT.failed, failure);
+  return workerBuild().file;
+}
+
+interface Watch {
+  logFile: string;
+  /** Where in the log this start begins. */
+  logFrom: number;
+  signal: AbortSignal;
+}
+
+/** Give the child its order, and wait until `/healthz` answers 200. Throws `CliError`. */
+async function untilServing(child: ChildProcess, order: Order, watch: Watch): Promise<void> {
   const until = performance.now() + READY_WITHIN_MS;
-  let bound = false;
-  child.once("message", () => (bound = true));
+  const { logFile, logFrom, signal } = watch;
+  let outcome: Outcome | undefined;
+  child.once("message", (message) => (outcome = message as Outcome));
+  child.send(order);
   for (;;) {
     signal.throwIfAborted();
-    if (child.exitCode !== null || child.signalCode !== null) {
-      throw new CliError(
-        EXIT.failed,
-        `the manager did not start${lastWords(logFile, logFrom)}`,
-        `The whole log: ${logFile}`,
-      );
+    const gone = child.exitCode !== null || child.signalCode !== null;
+    if (gone || outcome?.serving === false) {
+      const reason = outcome?.serving === false ? `: ${outcome.reason}` : lastWords(logFile, logFrom);
+      throw new CliError(EXIT.failed, `the manager did not start${reason}`, `The whole log: ${logFile}`);
     }
-    if (bound && (await isHealthy(url))) return;
-    if (/Build failed with|\[ERROR\]/.test(logSince(logFile, logFrom))) {
-      throw new CliError(
-        EXIT.failed,
-        `the manager cannot be built or started${lastWords(logFile, logFrom)}`,
-        `The whole log: ${logFile}`,
-      );
-    }
+    if (outcome?.serving && (await isHealthy(order.url))) return;
     if (performance.now() > until) {
       throw new CliError(
         EXIT.failed,
@@ -225,7 +235,7 @@ async function untilServing(
         `Its log: ${logFile}`,
       );
     }
-    await sleep(bound ? 50 : 25);
+    await sleep(20);
   }
 }
 
@@ -251,5 +261,9 @@ async function settlesWithin(promise: Promise<void>, ms: number): Promise<boolea
 /** The host part of a URL: a wildcard address is reached by loopback; IPv6 takes brackets. */
 function urlHost(host: string): string {
   if (host === "0.0.0.0" || host === "::") return "127.0.0.1";
-  return host.includes(":") ? `[${host}]` : host;
+  return bracketed(host);
+}
+
+function bracketed(address: string): string {
+  return address.includes(":") ? `[${address}]` : address;
 }

@@ -9,7 +9,7 @@ import { messageOf } from "../lib/errors.ts";
 import { CHECKOUT_COMMAND, joinCommand } from "../protocol/join-command.ts";
 import { launchManager, type RunningManager } from "./manager-process.ts";
 import { CHECKOUT, recordFile, removeRecord, writeRecord } from "../cli/manager-record.ts";
-import { buildPageIfNeeded } from "./page.ts";
+import { buildPageIfNeeded } from "./build-if-needed.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
 import { reportAndExit, stopSignal, untilAborted } from "../cli/stop-signals.ts";
 

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { temporaryFolder } from "../../test/support/folders.ts";
@@ -39,3 +39,26 @@ test("a manager of release 9991c53, which locks lock.sqlite, keeps its state fol
   expect(await lockStateFolder(folder.path)).toBeUndefined();
   state?.release();
 });
+
+test.runIf(process.platform !== "win32")(
+  "P9: a state folder that others could read is private from now on",
+  async () => {
+    const open = path.join(folder.path, "open");
+    mkdirSync(open);
+    chmodSync(open, 0o755);
+    const state = await lockStateFolder(open);
+    expect(statSync(open).mode & 0o777).toBe(0o700);
+    state?.release();
+  },
+);
+
+test.runIf(process.platform !== "win32")(
+  "a folder of all accounts, as /tmp, is refused and left as it is",
+  async () => {
+    const shared = path.join(folder.path, "shared");
+    mkdirSync(shared);
+    chmodSync(shared, 0o1777);
+    await expect(lockStateFolder(shared)).rejects.toThrow("shared by all accounts");
+    expect(statSync(shared).mode & 0o7777).toBe(0o1777);
+  },
+);

@@ -3,13 +3,15 @@
  *
  *     lock             names the running launcher (client/lock.ts)
  *     group.json       the process group of the manager, to clear away what a crash left
- *     admin-token, signing-key, join-token, secrets.env      mode 0600
+ *     admin-token, signing-key, join-token      mode 0600
  *     schema.sha256    D1 migrations that are applied
- *     manager.log      what wrangler and the manager print
- *     v3/              wrangler's own: Durable Objects, D1, R2
+ *     manager.log      what the manager and its runtime print
+ *     v3/              Miniflare's own: Durable Objects, D1, R2; `wrangler dev` has the same
+ *
+ * `npm run dev` adds secrets.env and registry/.
  */
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
 import path from "node:path";
 import { CliError, EXIT } from "../cli/failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
@@ -32,11 +34,16 @@ export interface StateFolder {
   release(): void;
 }
 
-/** Create the folder where needed and take its lock; undefined when another manager holds it. */
+/**
+ * Create the folder where needed, make it private, and take its lock; undefined when another manager
+ * holds it. Throws `CliError`.
+ */
 export async function lockStateFolder(folder: string): Promise<StateFolder | undefined> {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makePrivate(folder);
   } catch (thrown) {
+    if (thrown instanceof CliError) throw thrown;
     throw new CliError(
       EXIT.failed,
       `cannot use the state folder ${folder}: ${messageOf(thrown)}`,
@@ -56,6 +63,24 @@ export async function lockStateFolder(folder: string): Promise<StateFolder | und
     return undefined;
   }
   return { path: folder, file, release: lock.value.release };
+}
+
+/**
+ * Take the folder from all other accounts, whatever its mode was: scenes, frames and tokens are in
+ * it. Windows has no such modes.
+ */
+function makePrivate(folder: string): void {
+  const { mode } = statSync(folder);
+  if ((mode & 0o077) === 0 || process.platform === "win32") return;
+  // /tmp is such a folder: without it, other programs of the machine would fail.
+  if ((mode & 0o1000) !== 0) {
+    throw new CliError(
+      EXIT.usage,
+      `the state folder ${folder} is shared by all accounts of this machine`,
+      "Set TABLAO_STATE to a folder of its own inside it.",
+    );
+  }
+  chmodSync(folder, 0o700);
 }
 
 /**

@@ -8,7 +8,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { bundle } from "../support/bundle.ts";
+import { bundle } from "../../src/launcher/bundle.ts";
 import { applySchema, COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare } from "../support/runtime.ts";
 import type { CountedOrder, Order } from "./order.ts";
 

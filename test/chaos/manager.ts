@@ -4,10 +4,10 @@
  */
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
-import net from "node:net";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { promisify } from "node:util";
+import { freePort } from "../support/ports.ts";
 import { schemaStatements } from "../support/schema.ts";
 import type { ManagerFaults } from "./manager-faults.ts";
 
@@ -143,16 +143,4 @@ export class Manager {
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer();
-  return await new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      const port = typeof address === "object" && address ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -1,5 +1,5 @@
 /** `npm start`: it starts and stops, and leaves no process behind, whichever process is killed. */
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { groupMembers } from "../../src/client/process-group.ts";
@@ -39,7 +39,7 @@ test("it serves, keeps its secrets to the owner, and SIGTERM ends every process 
   const group = groupMembers(groupOf(manager.state));
   expect(group.some(({ command }) => command.includes("workerd"))).toBe(true);
   for (const { command } of group) expect(command).not.toContain(manager.token);
-  for (const name of ["admin-token", "signing-key", "join-token", "secrets.env", "manager.json"]) {
+  for (const name of ["admin-token", "signing-key", "join-token", "manager.json"]) {
     expect(statSync(path.join(manager.state, name)).mode & 0o777, name).toBe(0o600);
   }
   expect(manager.child.stdout()).not.toContain(manager.token);
@@ -73,7 +73,7 @@ test("P4: kill -9 of the launcher ends all its processes, and the next start on 
   await manager.stop();
 });
 
-test("processes that outlived launcher and wrangler are ended by the next start", async () => {
+test("processes that outlived launcher and child are ended by the next start", async () => {
   const manager = await startManager();
   const group = groupOf(manager.state);
   // The leader is stopped first: then no process notices that the launcher dies.
@@ -95,6 +95,35 @@ test("a manager that dies under the launcher ends it with a reason", async () =>
   expect(manager.child.stderr()).toMatch(/^npm start: the manager ended unexpectedly.*manager\.log/);
   await nothingIsLeft(manager);
 });
+
+test("P4: a workerd that is killed is started again, at the same address and with every task", async () => {
+  const manager = await startManager();
+  const id = await submit(manager, "--type", "print_string", "--settings", '{"text":"hello"}', "--frames", "1-3");
+  const workerd = (): number =>
+    groupMembers(groupOf(manager.state)).find(({ command }) => /workerd\S* serve/.test(command))?.pid ?? 0;
+  const first = workerd();
+  process.kill(first, "SIGKILL");
+  await until(() => workerd() !== 0 && workerd() !== first, { what: "another workerd runs" });
+  expect((await taskOf(manager, id)).frames).toMatchObject({ total: 3, pending: 3 });
+  await manager.stop();
+  await nothingIsLeft(manager);
+});
+
+test.runIf(process.platform !== "win32")(
+  "P9: nothing in the state folder is for others, whatever its mode was",
+  async () => {
+    const state = testFolder("state");
+    chmodSync(state, 0o755);
+    const manager = await startManager({ state });
+    await submit(manager, "--type", "print_string", "--settings", '{"text":"hello"}', "--frames", "1-3");
+    expect(statSync(state).mode & 0o777).toBe(0o700);
+    const open = readdirSync(state, { recursive: true, encoding: "utf8" }).filter(
+      (name) => ((statSync(path.join(state, name), { throwIfNoEntry: false })?.mode ?? 0) & 0o077) !== 0,
+    );
+    expect(open).toEqual([]);
+    await manager.stop();
+  },
+);
 
 test("a second manager on the same state, a taken port and a bad PORT are refused in one line", async () => {
   const manager = await startManager();

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { ManagerClient } from "../../src/client/manager-client.ts";
-import { bundle } from "../support/bundle.ts";
+import { bundle } from "../../src/launcher/bundle.ts";
 import { childrenOf } from "../support/cpu.ts";
 import { CHECKOUT } from "../support/farm.ts";
 import { temporaryFolder } from "../support/folders.ts";

@@ -11,3 +11,15 @@ export async function portIsFree(port: number): Promise<boolean> {
   await new Promise((resolve) => server.close(resolve));
   return free;
 }
+
+/** A port of this machine on which nothing listens now. */
+export async function freePort(): Promise<number> {
+  const server = net.createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as net.AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

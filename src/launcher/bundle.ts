@@ -1,8 +1,6 @@
-/** Bundles Workers of tests and benchmarks as a deployment is bundled. */
-import path from "node:path";
+/** Bundles a Worker of the checkout into one module, as a deployment is bundled. */
 import { build } from "vite";
-
-const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+import { CHECKOUT } from "../cli/manager-record.ts";
 
 /** Bundle an entry (a path in the checkout) for workerd; returns the code of its one module. */
 export async function bundle(entry: string): Promise<string> {
