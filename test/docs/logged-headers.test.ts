@@ -23,7 +23,15 @@ function isRedacted(name: string): boolean {
 }
 
 /** The headers that hold a credential. */
-const CREDENTIALS = new Set(["authorization", "cookie", "set-cookie", "tablao-grant-token", "tablao-secret"]);
+const CREDENTIALS = new Set([
+  "authorization",
+  "cookie",
+  "set-cookie",
+  "tablao-grant-token",
+  "tablao-local-control-secret",
+  "tablao-local-gate-secret",
+  "tablao-secret",
+]);
 
 /** All other headers of the product, and what is in them. */
 const PLAIN: Record<string, string> = {
@@ -75,6 +83,7 @@ const NO_HEADERS = new Set([
   "tablao-download",
   "tablao-history",
   "tablao-reloaded-for",
+  "tablao-runtime-",
   "tablao-signed-in",
   "tablao-theme",
   "tablao-tool",

@@ -83,8 +83,8 @@ const MINIFLARE = [
   { "MF-Original-URL": "http://127.0.0.1/healthz" },
   { "MF-CF-Blob": "{}" },
   { "MF-Op": "GET" },
-  { "Tablao-Local-Gate": "guess" },
-  { "Tablao-Local-Control": "guess" },
+  { "Tablao-Local-Gate-Secret": "guess" },
+  { "Tablao-Local-Control-Secret": "guess" },
 ];
 
 test.runIf(process.platform === "linux")(

@@ -39,6 +39,19 @@ const BASE: Configuration = {
 /** A tick as long as a worker is blocklisted the first time. */
 const BLOCKLIST_TICK = { tickMs: 300_000, tries: 2, able: [1, 2] };
 
+/** One of LARGE, in which faults are looked for, too: no smaller one has refusals beside failures. */
+const MACHINES_AND_FAILURES: Configuration = {
+  ...BASE,
+  name: "machines at fault, and a failure, in chunks",
+  chunk: 2,
+  able: [1, 2],
+  tries: 2,
+  refusals: 1,
+  failures: 1,
+  renews: false,
+  releases: false,
+};
+
 /** A few seconds each: part of `npm test`. The smallest come first. */
 export const QUICK: Configuration[] = [
   { ...BASE, name: "people, one worker", workers: 1, able: [1], acts: { times: 2, kinds: ALL_ACTS, frames: [1, 2] } },
@@ -78,17 +91,7 @@ export const QUICK: Configuration[] = [
 export const LARGE: Configuration[] = [
   { ...BASE, name: "two old messages, one frame", frames: "1", oldMessages: 2, lateReplies: true },
   { ...BASE, name: "longer leases", leaseTicks: 3, oldMessages: 1, frames: "1" },
-  {
-    ...BASE,
-    name: "machines at fault, and a failure, in chunks",
-    chunk: 2,
-    able: [1, 2],
-    tries: 2,
-    refusals: 1,
-    failures: 1,
-    renews: false,
-    releases: false,
-  },
+  MACHINES_AND_FAILURES,
   { ...BASE, name: "people, all calls", acts: { times: 1, kinds: ALL_ACTS, frames: [1, 2] } },
   { ...BASE, ...BLOCKLIST_TICK, name: "three failures", failures: 3, renews: false, releases: false },
   { ...BASE, name: "three workers, all calls", workers: 3, able: [3] },
@@ -138,5 +141,5 @@ export const DEEP: Configuration[] = [
 
 /** What is explored with a mutation planted: a little of each world first, because most are found in a few moves. */
 export const HUNT: Configuration[] = [500, 5_000, 50_000].flatMap((maxStates) =>
-  QUICK.map((configuration) => ({ ...configuration, maxStates })),
+  [...QUICK, MACHINES_AND_FAILURES].map((configuration) => ({ ...configuration, maxStates })),
 );

@@ -134,8 +134,8 @@ export const MUTATIONS: Mutation[] = [
   one(
     "release: keep the frames",
     SETTLE,
-    "  giveBack(t, lease.value, reason);\n  close(t, lease.value);",
-    "  close(t, lease.value);",
+    "  giveBack(t, lease.value, reason);\n  close(t, lease.value, refused.length > 0);",
+    "  close(t, lease.value, refused.length > 0);",
   ),
   one("release: hold nobody off", SETTLE, "if (verdict.holdMs > 0 && open.length > 0)", "if (verdict.holdMs < 0)"),
   one("release: count no refusal", SETTLE, 'verdict.counts === "refusal" ?', 'verdict.counts === "failure" ?'),
@@ -327,7 +327,12 @@ export const MUTATIONS: Mutation[] = [
   one("failures: never final", FAILURE, "return failures.length >= tries || (", "return times < 0 && ("),
   one("failures: do not count", FAILURE, "id === worker ? count + 1 : count", "id === worker ? count : count"),
   one("failures: do not count the failed", FAILURE, "if (final) ledger.counts.failed++;", "if (final) void 0;"),
-  one("failures: do not try again", FAILURE, "  ledger.retry = union(ledger.retry, setOf(again));\n", ""),
+  one(
+    "failures: do not try again",
+    FAILURE,
+    "  ledger.retry = union(ledger.retry, setOf(again));\n  ledger.error = error;",
+    "  ledger.error = error;",
+  ),
   one("alarm: forget leases", ALARM, "let nextMs = due.leases.notBeforeMs;", "let nextMs = Infinity;"),
   one(
     "alarm: forget garbage",
