@@ -32,7 +32,7 @@ const BOUNDS = { testTimeout: 300_000, hookTimeout: 300_000 };
 const PROCESS_BOUNDS = { testTimeout: 600_000, hookTimeout: 300_000 };
 
 /** Files of `workerd` that take longer than the rest together. They run in `test:all`. */
-const LARGE_WORKERD = ["authz-matrix", "costs", "files-parts", "many-inputs"].map(
+const LARGE_WORKERD = ["authz-matrix", "costs", "files-parts", "many-inputs", "sweep-costs"].map(
   (name) => `test/workerd/${name}.test.ts`,
 );
 
