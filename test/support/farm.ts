@@ -99,13 +99,15 @@ export async function startManager(options: ManagerOptions = {}): Promise<Manage
   };
   const first = await launch(options.port ?? 0);
   const port = Number(new URL(first.url).port);
+  // Started with an empty token, the manager has made one.
+  const secret = token === "" ? readFileSync(path.join(state, "admin-token"), "utf8").trim() : token;
   const manager: Manager = {
     url: first.url,
     port,
-    token,
+    token: secret,
     state,
     child: first.child,
-    client: new ManagerClient({ url: first.url, secret: token, retryForMs: HANG_MS }),
+    client: new ManagerClient({ url: first.url, secret, retryForMs: HANG_MS }),
     stop: async () => {
       await manager.child.end("SIGTERM");
     },
