@@ -150,7 +150,9 @@ export class DirectPort implements Port {
   ): Promise<Result<unknown, Refusal>> {
     const { product, platform, worker } = this.#o;
     const settled = await this.#verb(call, schema, verb);
-    return settled.ok ? ok(await product.grantedNext(platform.env, worker, settled.value)) : settled;
+    if (!settled.ok) return settled;
+    const { next } = settled.value;
+    return ok({ ...settled.value, next: next && (await product.grantedClaim(platform.env, worker, next)) });
   }
 
   async #verb<T extends { done: DoneFrame[] }, A>(

@@ -8,17 +8,10 @@ import type { ReceiptClaims, Grant } from "../../../src/protocol/file.ts";
 import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
 import type { RegistryRpc } from "../../../src/rpc/registry.ts";
-import type { Claimed, DoneFrame, Renewed, Settled } from "../../../src/protocol/lease.ts";
+import type { Claimed, DoneFrame, Renewed } from "../../../src/protocol/lease.ts";
 import type { Piece } from "../../../src/protocol/piece-list.ts";
 import type { Task, TaskSubmit } from "../../../src/protocol/task.ts";
-import type {
-  CompiledDefinition,
-  UnsignedRenewed,
-  UnsignedClaimed,
-  UnsignedSettled,
-  Verified,
-  TaskRpc,
-} from "../../../src/rpc/task.ts";
+import type { CompiledDefinition, UnsignedRenewed, UnsignedClaimed, Verified, TaskRpc } from "../../../src/rpc/task.ts";
 import { takeOver } from "./world.ts";
 
 type ObjectClass = new (ctx: object, env: object) => Record<string, (...args: unknown[]) => Promise<unknown>>;
@@ -69,7 +62,6 @@ export interface Product {
   verifyGrant: (key: unknown, text: string, nowMs: number) => Promise<Result<Grant, Refusal>>;
   verifiedReceipts: <T extends { done: DoneFrame[] }>(env: object, body: T) => Promise<Result<Verified<T>, Refusal>>;
   grantedClaim: (env: object, worker: number, given: UnsignedClaimed) => Promise<Claimed>;
-  grantedNext: (env: object, worker: number, settled: UnsignedSettled) => Promise<Settled>;
   grantedRenewal: (
     env: object,
     lease: Omit<Grant, "input_task" | "exp_ms">,
