@@ -153,6 +153,9 @@ export class RetentionPhase {
     const view = await this.#o.ask((task) => task.view(), id);
     if (!view.ok) return this.#expected(view);
     const files_version = frames === undefined ? undefined : view.value.files_version;
+    // OPEN: with finished frames requeued here, seed 13 reports a task that was deleted before its rule
+    // allowed it. Only failed and canceled tasks are requeued until that is explained.
+    if (frames !== undefined) return;
     const patch = { status: "requeue" as const, frames, files_version };
     this.#expected(await this.#o.ask((task) => task.patch(patch, ADMIN, null), id));
   }
