@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { downloadPieces, downloadTo, fetchPieceList, keepHalfFiles } from "../client/download.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
+import { systemCode } from "../lib/errors.ts";
 import { PIECE_LIST_HEADER } from "../protocol/piece-list.ts";
 import { whenAborted } from "./lease-renewer.ts";
 import { isDiskFull } from "./release-lease.ts";
@@ -170,7 +171,7 @@ export class InputCache {
       try {
         return await copyFile(source, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
       } catch (error) {
-        if (codeOf(error) === "EEXIST" || isDiskFull(error)) throw error;
+        if (systemCode(error) === "EEXIST" || isDiskFull(error)) throw error;
         // The error differs by system (ENOTSUP, EXDEV, EINVAL, ENOSYS); any other is met again below.
         this.#clonesNot = true;
       }
@@ -279,7 +280,7 @@ async function linked(source: string, target: string): Promise<boolean> {
     await link(source, target);
     return true;
   } catch (error) {
-    if (codeOf(error) === "EEXIST") throw error;
+    if (systemCode(error) === "EEXIST") throw error;
     return false;
   }
 }
@@ -292,12 +293,8 @@ async function copy(source: string, target: string, size: number, signal: AbortS
   try {
     await pipeline(createReadStream(source, { highWaterMark: 1024 * 1024 }), to, { signal });
   } catch (error) {
-    if (codeOf(error) !== "EEXIST") await rm(target, { force: true });
+    if (systemCode(error) !== "EEXIST") await rm(target, { force: true });
     signal.throwIfAborted();
     throw error;
   }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return (error as NodeJS.ErrnoException).code;
 }

@@ -158,12 +158,11 @@ export class LeaseRunner {
    */
   async run(next: NextClaim): Promise<LeaseOutcome> {
     const { task_id, attempt, frames } = this.lease;
-    let folder: LeaseFolder | undefined;
     this.#renewer.start();
     try {
       const checked = checkPlan(this.lease.plan, frames, this.#deps.allowed);
       if (!checked.ok) throw new ReleaseLease(checked.error, "unable", { declineMs: POLICY_DECLINE_MS });
-      folder = this.#folder = await makeLeaseFolder(this.#deps.work, task_id, attempt);
+      const folder = (this.#folder = await makeLeaseFolder(this.#deps.work, task_id, attempt));
       const exit = await this.#render(checked.value, folder);
       return await this.#settle(checked.value, exit, folder, next);
     } catch (error) {
@@ -176,7 +175,7 @@ export class LeaseRunner {
       await this.#process?.running.kill(this.#stop.signal.aborted ? STOP_GRACE_MS : undefined);
       await this.#outputs?.settled();
       await this.#outputs?.previewed();
-      if (folder) await removeLeaseFolder(folder);
+      if (this.#folder) await removeLeaseFolder(this.#folder);
       await this.#deps.cache.evict("bound").catch(() => 0);
     }
   }

@@ -5,6 +5,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeManager, sha256 } from "../../test/support/fake-manager.ts";
 import { testFolder } from "../../test/support/folders.ts";
+import { taskOf } from "../../test/support/task.ts";
 import type { BackupRow } from "../protocol/backup.ts";
 import { pieceListText } from "../protocol/piece-list.ts";
 import { addBackup } from "./commands/backup.ts";
@@ -24,29 +25,8 @@ afterEach(async () => {
 
 /** A manager with a task whose definition has these rows, and with inputs of which GONE is listed only. */
 function serve(definition: readonly BackupRow[], lists: readonly string[] = []): void {
-  const summary = {
-    id: 7,
-    worker_id: 0,
-    priority: 50,
-    frame_start: 1,
-    frame_end: 1,
-    frame_current: 1,
-    status: "queued",
-    format: "",
-    name: "shot",
-    type: "blender_render",
-    parser: "",
-    owner: "admin",
-    task_id: null,
-    error: null,
-    created_ms: 1,
-    updated_ms: 1,
-    seconds: 0,
-    errors: 0,
-    lost: 0,
-    eta: null,
-    frames: { total: 1, done: 0, failed: 0, leased: 0, pending: 1, skipped: 0 },
-  };
+  const frames = { total: 1, done: 0, failed: 0, leased: 0, pending: 1, skipped: 0 };
+  const summary = taskOf({ status: "queued", frames });
   const record = JSON.stringify({ ledger: { event_seq: 1 }, tail: [] });
   const asset = (content: string): BackupRow => ["assets", { sha256: sha256(content), size: content.length }];
   const rows: Record<string, BackupRow[]> = {

@@ -6,6 +6,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { FakeManager, sha256 } from "../../test/support/fake-manager.ts";
 import { testFolder } from "../../test/support/folders.ts";
+import { taskOf } from "../../test/support/task.ts";
 import type { BackupRow } from "../protocol/backup.ts";
 import { addBackup } from "./commands/backup.ts";
 import { addRestore } from "./commands/restore.ts";
@@ -151,7 +152,7 @@ test("L3: a manager whose rows lead out of the folder writes nothing there", asy
     ["record", { id: 1, json: JSON.stringify({ ledger: { event_seq: 1 }, tail: [] }) }],
   ];
   manager
-    .on("GET", /^\/tasks\?/, () => ({ status: 200, json: { tasks: [SUMMARY], cursor: null } }))
+    .on("GET", /^\/tasks\?/, () => ({ status: 200, json: { tasks: [taskOf()], cursor: null } }))
     .on("GET", /^\/backup\/rows/, () => ({ status: 200, json: { rows, version: 1, cursor: null } }));
   await expect(run("backup", path.join(testFolder("backup"), "saved"))).rejects.toThrow(
     /task 7 cannot be backed up: pages\.1\.files\.0\.sha256: must be 64/,
@@ -192,27 +193,3 @@ describe("L4, P9: what comes back", () => {
       await expect(run(...args)).rejects.toThrow("restore takes the folder of a backup, or --abandon alone");
   });
 });
-
-const SUMMARY = {
-  id: 7,
-  worker_id: 0,
-  priority: 50,
-  frame_start: 1,
-  frame_end: 1,
-  frame_current: 1,
-  status: "completed",
-  format: "",
-  name: "shot",
-  type: "blender_render",
-  parser: "",
-  owner: "admin",
-  task_id: null,
-  error: null,
-  created_ms: 1,
-  updated_ms: 1,
-  seconds: 0,
-  errors: 0,
-  lost: 0,
-  eta: null,
-  frames: { total: 1, done: 1, failed: 0, leased: 0, pending: 0, skipped: 0 },
-};

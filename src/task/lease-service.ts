@@ -148,7 +148,8 @@ export class LeaseService {
   }
 
   /**
-   * How the task is now whose files this one reads. Refused when it does not answer: what was made of its files could not be trusted.
+   * How the task is now whose files this one reads. Refused when it does not answer: what was made of
+   * its files could not be trusted.
    */
   async #source(): Answer<{ source?: DependencyProgress }> {
     const definition = this.#context.transactor.uncommitted()?.definition;
@@ -181,6 +182,7 @@ export class LeaseService {
     return { lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#live.logWatched() };
   }
 }
+
 /** The frames of a list that a worker names. */
 function framesOfText(text: string): Result<number[], Refusal> {
   const named = parseFrameList(text);

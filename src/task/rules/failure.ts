@@ -4,7 +4,7 @@
  * an argument.
  */
 import { format, setOf, union, type FrameSet } from "./frame-set.ts";
-import { holdMs, LONGEST_MS, REFUSED_BY } from "./verdicts.ts";
+import { holdMs, REFUSED_BY } from "./verdicts.ts";
 import { noteLease, type FailureRecord, type FrameEntry, type Ledger, type Transition } from "./ledger.ts";
 import type { LiveLease } from "./lease-index.ts";
 
@@ -13,7 +13,7 @@ import type { LiveLease } from "./lease-index.ts";
  * frame blocks good workers.
  */
 const BLOCKLIST_AFTER = 3;
-/** How long the first time. It doubles each time, up to LONGEST_MS. */
+/** How long the first time. It doubles each time (`holdMs`). */
 const BLOCKLIST_MS = 5 * 60_000;
 /**
  * Once frames have been rendered, so many consecutive failures of any frames stop the task, and a
@@ -130,7 +130,7 @@ function recordWorkerFailure(ledger: Ledger, worker: number, nowMs: number): voi
   const before = recordOf(ledger, worker);
   const streak = before.streak + 1;
   if (streak < BLOCKLIST_AFTER) return setRecord(ledger, { ...before, streak });
-  const untilMs = nowMs + Math.min(LONGEST_MS, BLOCKLIST_MS * 2 ** before.times);
+  const untilMs = nowMs + holdMs(BLOCKLIST_MS, before.times);
   setRecord(ledger, { ...before, streak: 0, times: before.times + 1, kept_off_until_ms: untilMs });
 }
 

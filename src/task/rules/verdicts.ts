@@ -69,7 +69,7 @@ export function causeOfReason(reason: string): ReleaseCause {
   return OLD_REASONS[reason] ?? (OLD_UNABLE.test(reason) ? "unable" : "other");
 }
 
-/** How long a worker is held off, `times` times after the first, in milliseconds. */
+/** How long a worker is held off or blocklisted, `times` times after the first, in milliseconds. */
 export function holdMs(firstMs: number, times: number): number {
   return Math.min(LONGEST_MS, firstMs * 2 ** Math.min(times, 30));
 }
