@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { backoffMs } from "../lib/retry.ts";
 import { bytesOfPieces, MAX_PIECE_LIST_BYTES, readPieceList, type Piece } from "../protocol/piece-list.ts";
-import { hashFile, hashOpenFile, isContent, type ExpectedContent } from "./file-hash.ts";
+import { chunksOf, hashFile, hashOpenFile, isContent, type ExpectedContent } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
 
@@ -220,14 +220,7 @@ async function wrongPieces(
 
 async function isPiece(file: FileHandle, { from, size, sha256 }: PlacedPiece, signal?: AbortSignal): Promise<boolean> {
   const digest = createHash("sha256");
-  const bytes = file.createReadStream({
-    start: from,
-    end: from + size - 1,
-    highWaterMark: 1024 * 1024,
-    autoClose: false,
-    ...(signal && { signal }),
-  });
-  for await (const chunk of bytes) digest.update(chunk as Buffer);
+  for await (const bytes of chunksOf(file, from, from + size, signal)) digest.update(bytes);
   return digest.digest("hex") === sha256;
 }
 

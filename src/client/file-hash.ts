@@ -96,6 +96,44 @@ async function hashStream(file: FileHandle, signal: AbortSignal | undefined): Pr
   return { size, sha256: whole.digest("hex"), crc32: crc32Text(sum), parts };
 }
 
+/** Bytes of a file that are read at once: of two such buffers one is filled while the other is hashed. */
+const CHUNK_BYTES = 1024 * 1024;
+
+/**
+ * The bytes of an open file from `from` up to `to`, or its end. A chunk is valid until the next one is
+ * asked for. Throws the signal's reason. The file stays open: a stream of Node closes it when its signal
+ * aborts, whatever `autoClose` says, and the caller could neither keep nor remove the file then.
+ */
+export async function* chunksOf(
+  file: FileHandle,
+  from: number,
+  to: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Buffer> {
+  const buffers = [0, 1].map(() => Buffer.allocUnsafe(Math.min(CHUNK_BYTES, Math.max(to - from, 1))));
+  let at = from;
+  const read = async (buffer: Buffer): Promise<Buffer> => {
+    const length = Math.min(buffer.length, to - at);
+    const bytesRead = length > 0 ? (await file.read(buffer, 0, length, at)).bytesRead : 0;
+    at += bytesRead;
+    return buffer.subarray(0, bytesRead);
+  };
+  signal?.throwIfAborted();
+  let next = read(buffers[0]!);
+  try {
+    for (let n = 1; ; n++) {
+      const bytes = await next;
+      signal?.throwIfAborted();
+      if (bytes.length === 0) return;
+      next = read(buffers[n % 2]!);
+      yield bytes;
+    }
+  } finally {
+    // No read is under way when the caller closes the file.
+    await next.catch(() => undefined);
+  }
+}
+
 /** The hash of each part; `onBytes` gets all bytes in order. */
 async function hashParts(
   file: FileHandle,
@@ -105,13 +143,8 @@ async function hashParts(
   const parts: string[] = [];
   let part = createHash("sha256");
   let size = 0;
-  for await (const chunk of file.createReadStream({
-    start: 0,
-    highWaterMark: 1024 * 1024,
-    autoClose: false,
-    ...(signal && { signal }),
-  })) {
-    let bytes = chunk as Buffer;
+  for await (const chunk of chunksOf(file, 0, Infinity, signal)) {
+    let bytes = chunk;
     onBytes(bytes);
     while (bytes.length > 0) {
       const room = PART_BYTES - (size % PART_BYTES);

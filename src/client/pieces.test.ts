@@ -1,12 +1,12 @@
 /** Downloads of files by their pieces. The pieces are small here: the format allows any cut. */
-import { readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { MAX_PIECE_LIST_BYTES, pieceListText, type Piece } from "../protocol/piece-list.ts";
-import { downloadPieces, fetchPieceList } from "./download.ts";
+import { downloadPieces, downloadTo, fetchPieceList } from "./download.ts";
 import { ManagerClient } from "./manager-client.ts";
 
 let manager: FakeManager;
@@ -138,6 +138,20 @@ describe("a file that is fetched by its pieces", () => {
     await expect(downloadPieces(client, at("f"), pieces)).rejects.toMatchObject({ status: 404 });
     await expect(stat(at("f"))).rejects.toThrow("ENOENT");
   });
+});
+
+test("P14: a download that is stopped while it looks at a half file says so, and leaves the half file", async () => {
+  const large = "x".repeat(3 * 1024 * 1024);
+  for (const download of [
+    (signal: AbortSignal) => downloadPieces(client, at("f"), piecesOf(large, "end"), { signal }),
+    (signal: AbortSignal) => downloadTo(client, at("f"), "/assets/x", { sha256: sha256(large) }, { signal }),
+  ]) {
+    await writeFile(at("f.part"), large);
+    const stopped = new Error("stopped by a person");
+    await expect(download(AbortSignal.abort(stopped))).rejects.toBe(stopped);
+    expect((await readFile(at("f.part"), "utf8")) === large).toBe(true);
+    await rm(at("f.part"));
+  }
 });
 
 describe("a piece list", () => {
