@@ -45,6 +45,9 @@ const DEMO = "test/e2e/demo.test.ts";
 /** The tests of `test/platform` that start runtimes. The others are unit tests of the limits. */
 const PLATFORM = ["platform", "cpu"].map((name) => `test/platform/${name}.test.ts`);
 
+/** Starts managers. The other tests of its folder are unit tests of the disk that it makes. */
+const POWER_CUT = "test/power-cut/power-cut.test.ts";
+
 const migrations = await readD1Migrations("./schema");
 
 /**
@@ -76,8 +79,8 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "test/{docs,examples,platform}/**/*.test.ts"],
-          exclude: PLATFORM,
+          include: ["src/**/*.test.ts", "test/{docs,examples,platform,power-cut}/**/*.test.ts"],
+          exclude: [...PLATFORM, POWER_CUT],
           setupFiles: ["./test/support/seeded.ts"],
           provide: { seed: SEED },
           ...BOUNDS,
@@ -105,7 +108,7 @@ export default defineConfig({
         // projects but `chaos`.
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: ["test/e2e/**/*.test.ts", POWER_CUT],
           exclude: [DEMO],
           fileParallelism: false,
           sequence: { groupOrder: 1 },

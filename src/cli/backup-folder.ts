@@ -20,6 +20,7 @@ import { idSchema } from "../protocol/fields.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { LOCK_NAME } from "./folder-lock.ts";
 import { messageOf } from "../lib/errors.ts";
+import { syncFolder } from "../client/disk-sync.ts";
 import type { ExpectedContent } from "../client/file-hash.ts";
 import { writePrivateFile } from "../client/private-file.ts";
 
@@ -134,8 +135,11 @@ export class BackupFolder {
     }
   }
 
-  finish(manifest: BackupManifest): void {
+  /** The backup is whole, and on the disk: it survives a power cut from now on. */
+  async finish(manifest: BackupManifest): Promise<void> {
+    for (const folder of [this.filesFolder, this.#at("tasks")]) await syncFolder(folder);
     writePrivateFile(this.#at(MANIFEST), `${JSON.stringify(manifest, null, 2)}\n`);
+    await syncFolder(this.path);
   }
 
   /** The path of the file with rows of one kind. */
@@ -155,6 +159,7 @@ export class BackupFolder {
     const file = await open(this.rowsFile(of), "w", 0o600);
     try {
       for await (const rows of pages) await file.appendFile(rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+      await file.sync();
     } finally {
       await file.close();
     }

@@ -11,6 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { backoffMs } from "../lib/retry.ts";
 import { bytesOfPieces, MAX_PIECE_LIST_BYTES, readPieceList, type Piece } from "../protocol/piece-list.ts";
+import { syncFile } from "./disk-sync.ts";
 import { chunksOf, hashFile, hashOpenFile, isContent, type ExpectedContent } from "./file-hash.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
@@ -33,6 +34,11 @@ const PIECES_IN_FLIGHT = 3;
 export interface DownloadOptions extends TransferOptions {
   /** Asked for at each request: a grant is replaced while a large file is under way. */
   headers?: () => Record<string, string>;
+  /**
+   * The bytes are on the disk when the download is done, and survive a power cut. The names of the files
+   * do when the caller has synced their folder.
+   */
+  flush?: boolean;
   /** The announced size: a longer answer is cut off, so that it cannot fill the disk. */
   size?: number;
 }
@@ -52,10 +58,11 @@ export async function downloadTo(
   const present = await hashFile(file, options.signal).catch(ignoreMissing);
   if (present && isContent(present, expected)) {
     options.onProgress?.(present.size, present.size);
+    if (options.flush) await syncFile(file);
     return { size: present.size, received: 0 };
   }
   let size = 0;
-  const received = await intoUnfinished(file, 0o666, async (target) => {
+  const received = await intoUnfinished(file, { mode: 0o666, flush: options.flush }, async (target) => {
     let have = (await target.stat()).size;
     return await fetchUntilRight(client, path, expected.pieces ?? expected.sha256, options, {
       have: () => have,
@@ -88,7 +95,11 @@ export async function downloadTo(
  * is what appears, whoever else fetches the same file meanwhile. A half file of an earlier run is
  * `<file>.part`; when `fill` throws, it is left there again.
  */
-async function intoUnfinished<T>(file: string, mode: number, fill: (target: FileHandle) => Promise<T>): Promise<T> {
+async function intoUnfinished<T>(
+  file: string,
+  { mode, flush }: { mode: number; flush?: boolean | undefined },
+  fill: (target: FileHandle) => Promise<T>,
+): Promise<T> {
   await mkdir(dirname(file), { recursive: true });
   const part = `${file}.part`;
   const own = `${part}.${randomUUID()}`;
@@ -101,6 +112,7 @@ async function intoUnfinished<T>(file: string, mode: number, fill: (target: File
   const target = await open(own, constants.O_RDWR | exclusive, mode);
   try {
     const result = await fill(target);
+    if (flush) await target.sync();
     await rename(own, file);
     return result;
   } catch (error) {
@@ -148,7 +160,7 @@ export async function downloadPieces(
   }
   const failed = new AbortController();
   const signal = options.signal ? AbortSignal.any([options.signal, failed.signal]) : failed.signal;
-  const received = await intoUnfinished(file, 0o600, async (target) => {
+  const received = await intoUnfinished(file, { mode: 0o600 }, async (target) => {
     let received = 0;
     // Not emptied: what is right in it stays.
     if ((await target.stat()).size > size) await target.truncate(size);

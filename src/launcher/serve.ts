@@ -9,6 +9,7 @@ import type { WorkerBuild } from "./build-worker.ts";
 import { migrations } from "./migrations.ts";
 import { startMiniflare, type Miniflare } from "./miniflare.ts";
 import { PUBLIC_SOCKET, type PublicSocket } from "./public-socket.ts";
+import { syncBlobs } from "./synced-blobs.ts";
 
 export interface Order {
   /** The file that `build-worker.ts` wrote. */
@@ -45,8 +46,8 @@ let entryFolder: string | undefined;
  * option leaves it out, so it becomes a file in a private folder. Miniflare needs it for calls from
  * Node, which are not used here. Of its public classes only this one is told the address.
  */
-function hideEntries(): void {
-  if (entryFolder !== undefined) return;
+function hideEntries(): string {
+  if (entryFolder !== undefined) return entryFolder;
   const folder = mkdtempSync(path.join(tmpdir(), "tablao-runtime-"));
   entryFolder = folder;
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
@@ -57,6 +58,7 @@ function hideEntries(): void {
     const entryAddress = `unix:${path.join(folder, String(++entries))}`;
     return start.call(this, config, { ...options, entryAddress }, ...rest);
   };
+  return folder;
 }
 
 /** Serve; resolves when requests are answered. Rejects when the runtime does not start. */
@@ -67,7 +69,7 @@ export async function serve(order: Order): Promise<LocalManager> {
   const socket: PublicSocket = { address: order.address, worker: name, secret: gate };
   const bindings = { ...options.bindings, ...order.secrets, TABLAO_LOCAL_GATE: gate, TABLAO_LOCAL_CONTROL: control };
   const plugin = { package: path.join(import.meta.dirname, "public-socket.ts"), name: PUBLIC_SOCKET };
-  hideEntries();
+  await syncBlobs(path.join(hideEntries(), "sync"));
   const miniflare = startMiniflare({
     port: 0,
     resourcePersistencePath: order.storage,

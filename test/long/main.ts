@@ -1,7 +1,7 @@
 /**
  * `npm run test:long`: what takes longer than CI should. Each step is a command of its own. When it
  * ends, its result is written into its row in docs/reliability.md, with the date and the commit.
- * All together take about two hours on two cores.
+ * All together take about three hours on two cores.
  *
  * `--only NAME` runs one step. `--scale 0.01` makes each step that much smaller, and only prints.
  */
@@ -62,6 +62,13 @@ const STEPS: Step[] = [
     script: "test/chaos/main.ts",
     args: ["--runs", times(300), "--seed", "1000"],
     result: /^\d+ runs, \d+ failed/m,
+  },
+  {
+    name: "power-cuts",
+    what: "power cuts of a recorded farm",
+    script: "test/power-cut/main.ts",
+    args: ["--cuts", times(1_000), "--seed", "1000"],
+    result: /^\d+ cuts, \d+ failed/m,
   },
   {
     name: "fuzz",

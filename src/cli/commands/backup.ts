@@ -126,7 +126,7 @@ class Backup {
       files: this.#have.size,
       bytes: [...this.#have.values()].reduce((sum, size) => sum + size, 0),
     } as const;
-    this.#folder.finish(manifest);
+    await this.#folder.finish(manifest);
     if (this.#out.json) return this.#out.value({ dir: this.#folder.path, ...manifest, lacking_inputs: this.#lacking });
     this.#out.line(
       `${this.#folder.path}: ${count(kept.length, "task")} and ${count(manifest.files, "file")} (${bytes(manifest.bytes)}) saved; ${bytes(this.#received)} fetched`,
@@ -219,7 +219,7 @@ class Backup {
   async #fetch(from: string, content: ExpectedContent, size: number): Promise<void> {
     const name = contentName(content);
     if (this.#have.has(name)) return;
-    const options = { size, retryForMs: RETRY_FOR_MS };
+    const options = { size, retryForMs: RETRY_FOR_MS, flush: true };
     const { received } = await downloadTo(this.#client, this.#folder.file(content), from, content, options);
     this.#received += received;
     this.#have.set(name, size);

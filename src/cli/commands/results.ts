@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { syncFolder } from "../../client/disk-sync.ts";
 import { downloadTo, DOWNLOADS_IN_FLIGHT, keepHalfFiles } from "../../client/download.ts";
 import { lockFolder } from "../folder-lock.ts";
 import { z } from "zod";
@@ -132,9 +133,12 @@ async function download(command: Command, id: number, dir: string): Promise<void
       const { received } = await downloadTo(client, to, `/tasks/${id}/frames/${file.frame}/file`, file, {
         onProgress,
         retryForMs: RETRY_FOR_MS,
+        // What is told as downloaded may be deleted at the manager by a rule of retention.
+        flush: true,
       });
       results.push({ ...file, path: to, state: received > 0 || file.size === 0 ? "downloaded" : "present" });
     });
+    if (files.length > 0) await syncFolder(dir);
   } catch (thrown) {
     progress.end();
     lock?.release();
