@@ -403,6 +403,7 @@ describe("download", () => {
     const file = join(folder.path, "u");
     await downloadTo(client, file, "/file", { sha256: sha256(bytes) });
     expect(await readFile(file)).toEqual(bytes);
-    expect(broken).toBe(2);
+    // One more for each connection whose bytes had not arrived when it broke.
+    expect(broken).toBeGreaterThanOrEqual(2);
   });
 });
