@@ -165,6 +165,12 @@ def remove_file_outputs():
     if found:
         print("%d File Output nodes are left out: a task's result is the frame itself" % found)
 
+def keep_no_result_cache():
+    # Blender writes such a cache to a path that it joins from a folder and the scene's name, which may lead
+    # anywhere. No F-curve or driver can set the property.
+    for scene in bpy.data.scenes:
+        scene.render.use_render_cache = False
+
 def rendered_scenes(scene):
     # The scene, and those that its compositor and its sequencer take pictures of.
     found = []
@@ -210,8 +216,21 @@ def shader_trees():
         for thing in getattr(bpy.data, collection):
             if thing.node_tree is not None:
                 yield '%s "%s"' % (kind, thing.name), is_used(thing), thing.node_tree
+    for style in bpy.data.linestyles:
+        if style.node_tree is not None:
+            yield 'line style "%s"' % style.name, is_used(style), style.node_tree
     for group in bpy.data.node_groups:
         yield 'node group "%s"' % group.name, is_used(group), group
+
+def camera_scripts():
+    # Since Blender 5.0, Cycles runs the script of a camera of the type CUSTOM also where OSL is off. Drivers
+    # may set the type.
+    for camera in bpy.data.cameras:
+        script, file = getattr(camera, "custom_shader", None), getattr(camera, "custom_filepath", "")
+        name = script.name if script else os.path.basename(file.replace("\\", "/"))
+        has_script = name or getattr(camera, "custom_bytecode", "")
+        if has_script and is_used(camera) and (camera.type == "CUSTOM" or camera.animation_data is not None):
+            yield 'camera "%s"' % camera.name, name or camera.name
 
 def keep_scripts_off(scene):
     # Blender's switch for scripts does not hold for Freestyle, which runs text blocks during the render
@@ -224,6 +243,8 @@ def keep_scripts_off(scene):
             scripts = freestyle_scripts(one, layer)
             if scripts:
                 refuse_script('Freestyle of view layer "%s"' % layer.name, scripts[0].name)
+    for who, script in camera_scripts():
+        refuse_script(who, script)
     osl = any(getattr(getattr(one, "cycles", None), "shading_system", False) for one in scenes)
     for who, used, tree in shader_trees():
         for node in [node for node in tree.nodes if node.type == "SCRIPT"]:
@@ -240,6 +261,7 @@ def keep_scripts_off(scene):
 
 def prepare():
     remove_file_outputs()
+    keep_no_result_cache()
     scene = named(bpy.data.scenes, wanted["scene"], "scene") if wanted["scene"] else bpy.context.scene
     if not wanted["scripts"]:
         keep_scripts_off(scene)

@@ -2,7 +2,8 @@
  * A malicious scene on real Blender: what it can do without the owner's permission, and what it
  * cannot.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect } from "vitest";
 import { temporaryFolder } from "../support/folders.ts";
@@ -157,6 +158,44 @@ bpy.data.objects["Cube"].data.materials.append(material)
     // Cycles does not look at it where OSL is off.
     expect(render("osl-off", osl(false)).status).toBe(0);
   });
+
+  blenderTest("with an OSL script in the line style of a Freestyle layer is refused by its name, too", () => {
+    const { status, reason } = render(
+      "osl-lines",
+      `
+scene.cycles.shading_system = True
+text = bpy.data.texts.new("line.osl")
+text.from_string("shader line(output color Out = color(1, 0, 0)) {}")
+style = bpy.data.linestyles.new("Ink")
+style.use_nodes = True
+style.node_tree.nodes.new("ShaderNodeScript").script = text
+scene.render.use_freestyle = True
+scene.view_layers[0].freestyle_settings.linesets.new("lines").linestyle = style
+`,
+    );
+    expect(status).toBe(12);
+    expect(reason).toBe(
+      'line style "Ink" needs the script "line.osl" of the file, and scripts are off: submit it with --autoexec',
+    );
+  });
+
+  blenderTest.each([false, true])(
+    "writes no cache of its result beside its frames, with scripts on: %s",
+    (autoexec) => {
+      // Blender joins a folder and the scene's name into the path of that cache. The name leads out.
+      const { status, files, names } = render(
+        `cached-${autoexec}`,
+        `
+scene.render.use_render_cache = True
+scene.name = "/../../{folder}/cached-${autoexec}-result"
+`,
+        { autoexec },
+      );
+      expect({ status, files }).toEqual({ status: 0, files: names });
+      expect(readdirSync(folder).filter((name) => name.startsWith(`cached-${autoexec}-result`))).toEqual([]);
+      expect(readdirSync(tmpdir()).filter((name) => name.includes(`cached_RR_cached-${autoexec}`))).toEqual([]);
+    },
+  );
 
   blenderTest.each([
     ["as it is", ""],
