@@ -81,7 +81,13 @@ const [WAIT_MS, MAX_WAITS] = [20, 250];
 const known = new BoundedCache<Principal>(CACHE_SIZE);
 /** Secrets that the registry does not know. A cache of their own: made-up ones must not evict known ones. */
 const unknown = new BoundedCache<true>(CACHE_SIZE);
+/** Bad tokens within the window, by address. */
 const failures = new BoundedCache<number>(CACHE_SIZE);
+/**
+ * Tokens that are being looked up, by address. A request that was canceled never ends its own, so they
+ * are forgotten after the longest wait for them.
+ */
+const lookUps = new BoundedCache<number>(CACHE_SIZE);
 /** The marks of all secrets, which are only asked for while somebody guesses. */
 let marks: { texts: ReadonlySet<string>; untilMs: number } | null = null;
 /** A request is asking for them. */
@@ -142,13 +148,13 @@ export async function authenticateToken(
 }
 
 /**
- * A token that may be a bad one. It is counted before the registry is asked, and taken back when it
- * was good: a thousand that come at once would all be looked up before the first of them counted.
+ * A token that may be a bad one. One that is being looked up counts until the registry has answered:
+ * otherwise a thousand that come at once would all be looked up before the first of them counted.
  */
 class Guess {
   readonly #address: string;
   readonly #nowMs: number;
-  #counted = false;
+  #asked = false;
 
   constructor(address: string, nowMs: number) {
     this.#address = address;
@@ -157,35 +163,46 @@ class Guess {
 
   /** Whether this address has sent so many bad tokens that no more of them are looked up. */
   get tooMany(): boolean {
-    return !this.#counted && (failures.get(this.#address, this.#nowMs) ?? 0) >= MAX_FAILURES;
+    return (failures.get(this.#address, this.#nowMs) ?? 0) >= MAX_FAILURES;
   }
 
-  count(): void {
-    // Above the limit there is nothing to count: it ends with the window.
-    if (this.#counted || this.tooMany) return;
-    this.#counted = true;
-    this.#add(1);
+  /**
+   * True when the token may be looked up now; it then counts until `answered`. While many others of this
+   * address are being looked up, it waits for their answers: they may all be good, as when the machines of
+   * a farm start together.
+   */
+  async ask(): Promise<boolean> {
+    for (let waits = 0; waits < MAX_WAITS && !this.tooMany; waits++) {
+      const pending = lookUps.get(this.#address, Date.now()) ?? 0;
+      if ((failures.get(this.#address, this.#nowMs) ?? 0) + pending < MAX_FAILURES) {
+        this.#asked = true;
+        this.#pending(1);
+        return true;
+      }
+      await scheduler.wait(WAIT_MS);
+    }
+    return false;
   }
 
-  /** It was a good one. */
-  takeBack(): void {
-    if (this.#counted) this.#add(-1);
-    this.#counted = false;
+  /** The registry has answered, or could not. */
+  answered(): void {
+    if (this.#asked) this.#pending(-1);
+    this.#asked = false;
   }
 
-  /** The answer to a bad one. A good token from the same address still works. */
+  /** The answer to a bad one, which counts. A good token from the same address still works. */
   refusal(): Refusal {
-    const isTooMany = this.tooMany;
-    this.count();
-    return isTooMany
-      ? { code: "rate_limited", detail: "Too many bad tokens from this address; wait a minute." }
-      : { code: "unauthorized", detail: "This token is not valid: unknown, expired or revoked." };
+    // Above the limit there is nothing to count: it ends with the window.
+    if (this.tooMany) return { code: "rate_limited", detail: "Too many bad tokens from this address; wait a minute." };
+    const endsMs = failures.expiryOf(this.#address, this.#nowMs) ?? this.#nowMs + FAILURE_WINDOW_MS;
+    failures.set(this.#address, (failures.get(this.#address, this.#nowMs) ?? 0) + 1, endsMs);
+    return { code: "unauthorized", detail: "This token is not valid: unknown, expired or revoked." };
   }
 
-  #add(change: number): void {
-    const count = failures.get(this.#address, this.#nowMs) ?? 0;
-    const endsMs = failures.expiryOf(this.#address, this.#nowMs) ?? this.#nowMs + FAILURE_WINDOW_MS;
-    failures.set(this.#address, Math.max(0, count + change), endsMs);
+  #pending(change: number): void {
+    const nowMs = Date.now();
+    const pending = (lookUps.get(this.#address, nowMs) ?? 0) + change;
+    lookUps.set(this.#address, Math.max(0, pending), nowMs + WAIT_MS * MAX_WAITS);
   }
 }
 
@@ -266,14 +283,15 @@ async function lookUp(
     if (cached !== undefined) return cached;
     if (unknown.get(sha256, nowMs)) return null;
   }
-  if (guess.tooMany && !(await marksOfSecrets(env, nowMs)).has(sha256.slice(0, SECRET_MARK_CHARS))) return null;
-  guess.count();
-  const principal = await callRegistry(env, (registry) => registry.authenticate(sha256));
-  if (principal) {
-    guess.takeBack();
-    known.set(sha256, principal, nowMs + HIT_MS);
-  } else unknown.set(sha256, true, nowMs + MISS_MS);
-  return principal;
+  if (!(await guess.ask()) && !(await marksOfSecrets(env, nowMs)).has(sha256.slice(0, SECRET_MARK_CHARS))) return null;
+  try {
+    const principal = await callRegistry(env, (registry) => registry.authenticate(sha256));
+    if (principal) known.set(sha256, principal, nowMs + HIT_MS);
+    else unknown.set(sha256, true, nowMs + MISS_MS);
+    return principal;
+  } finally {
+    guess.answered();
+  }
 }
 
 /**
