@@ -10,6 +10,12 @@ const MAX_RETRY_AFTER_MS = 60_000;
  */
 const MAX_REFUSAL_BYTES = 4 * 1024 * 1024;
 
+/**
+ * Of a success in JSON, so many bytes are read, counted after it was unpacked. The manager's own have
+ * less: the largest that its objects can answer has 32 MiB.
+ */
+export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
 /** A refusal by the manager, or the lack of an answer of the manager. */
 export class ManagerError extends Error {
   override name = "ManagerError";
@@ -96,13 +102,14 @@ export function headOf(response: Response): AnswerHead {
 
 /**
  * The body of a success as JSON. Throws a `ManagerError` that is worth another try when it broke
- * off, or is none; `url` is the manager's address.
+ * off, is none, or has more than `MAX_ANSWER_BYTES`; `url` is the manager's address.
  */
 export async function readJson(response: Response, url: string): Promise<unknown> {
   let text: string;
   try {
-    text = await response.text();
+    text = await textWithin(response.body, MAX_ANSWER_BYTES, url);
   } catch (error) {
+    if (error instanceof ManagerError) throw error;
     throw new ManagerError(0, "unreachable", `the answer broke off: ${whyUnreachable(error)}`);
   }
   try {
@@ -110,6 +117,18 @@ export async function readJson(response: Response, url: string): Promise<unknown
   } catch {
     throw new ForeignAnswer(headOf(response), text, url);
   }
+}
+
+async function textWithin(body: AsyncIterable<Uint8Array> | null, maxBytes: number, url: string): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.byteLength;
+    // Leaving the loop cancels the body.
+    if (size > maxBytes) throw new ManagerError(0, "bad_answer", `${url} answered with more than ${maxBytes} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
 }
 
 /**

@@ -1,8 +1,9 @@
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { Stopwatch } from "../../test/support/real-time.ts";
 import { FakeManager, problem } from "../../test/support/fake-manager.ts";
-import { parseRetryAfter } from "./manager-answer.ts";
+import { MAX_ANSWER_BYTES, parseRetryAfter } from "./manager-answer.ts";
 import { ManagerClient, ManagerError } from "./manager-client.ts";
 
 const SECRET = "tablao_worker_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
@@ -116,6 +117,15 @@ describe("retries", () => {
     expect(error).toMatchObject({ status: 0, code: "bad_answer" });
     expect(error.message).toContain("does not understand");
     expect(manager.to(/^\/thing$/).length).toBeGreaterThan(1);
+  });
+
+  test("P10: an answer that has no end, or is small only as long as it is compressed, does not fill the memory", async () => {
+    const endless = gzipSync(Buffer.alloc(MAX_ANSWER_BYTES + 1, " "));
+    expect(endless.byteLength).toBeLessThan(MAX_ANSWER_BYTES / 100);
+    manager.on("GET", /^\/thing$/, () => ({ status: 200, bytes: endless, headers: { "content-encoding": "gzip" } }));
+    const error = await errorOf(client.call(thing, "GET", "/thing", { retryForMs: 0 }));
+    expect(error.code).toBe("bad_answer");
+    expect(error.message).toBe(`${manager.url} answered with more than ${MAX_ANSWER_BYTES} bytes`);
   });
 
   test("a signal ends the waiting at once, with its own reason", async () => {
