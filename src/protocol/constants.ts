@@ -55,6 +55,12 @@ export const ASKED_AT_ONCE = 900;
  * value would refuse such a completion. Files have routes of their own.
  */
 export const MAX_BODY_BYTES = 2 * 1024 * 1024;
+/**
+ * The most bytes of such a body on a route that needs no token: those take a token of 4,096
+ * characters at most. With MAX_BODY_BYTES, a hundred slow requests of a stranger would fill the memory of
+ * an isolate.
+ */
+export const MAX_OPEN_BODY_BYTES = 16 * 1024;
 
 /**
  * Close code of a live socket: the session is over or its token was revoked. The page must sign in

@@ -134,6 +134,20 @@ describe("a session", () => {
   });
 });
 
+describe("who has no token", () => {
+  it("P10: cannot fill the memory with bodies: signing in takes 16 KiB, whether they are announced or not", async () => {
+    const spaces = " ".repeat(16_384 - 100);
+    const [fits, tooLong] = [spaces, spaces + spaces].map((more) => JSON.stringify({ token: "x" }) + more);
+    const post = async (body: BodyInit): Promise<Response> =>
+      await send("POST", "/auth/session", { token: null, body, headers: { "Content-Type": "application/json" } });
+    await problem(await post(fits!), 401, "unauthorized");
+    for (const body of [tooLong!, new Blob([tooLong!]).stream()]) {
+      const { detail } = await problem(await post(body), 413, "too_large");
+      expect(detail).toBe("The body may have at most 16384 bytes.");
+    }
+  });
+});
+
 describe("a share link", () => {
   let id: number;
   let other: number;

@@ -18,12 +18,13 @@ type Coerce = (field: string, text: string) => unknown;
 /**
  * Read and validate a body. Refusals: `invalid_request` (unreadable), `too_large`,
  * `unsupported_media_type`, `invalid` with every offending field. `coerce` replaces the rule by
- * which a form's texts become values, where the schema alone does not tell.
+ * which a form's texts become values, where the schema alone does not tell; `maxBytes` bounds the body.
  */
 export async function readBody<T>(
   request: Request,
   schema: z.ZodType<T>,
   coerce: Coerce = coerceBy(schema),
+  maxBytes = MAX_BODY_BYTES,
 ): Promise<Result<T, Refusal>> {
   const encoding = request.headers.get("Content-Encoding");
   if (encoding !== null && encoding.toLowerCase() !== "identity") {
@@ -32,7 +33,7 @@ export async function readBody<T>(
       detail: `Content-Encoding ${shown(encoding)} is not understood; send the body as it is.`,
     });
   }
-  const text = await readTextWithin(request, MAX_BODY_BYTES);
+  const text = await readTextWithin(request, maxBytes);
   return text.ok ? parseBody(request.headers.get("Content-Type"), text.value, schema, coerce) : text;
 }
 

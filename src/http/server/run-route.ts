@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Result } from "../../lib/result.ts";
 import { problemResponse } from "../../platform/problem-response.ts";
+import { MAX_BODY_BYTES, MAX_OPEN_BODY_BYTES } from "../../protocol/constants.ts";
 import type { Refusal } from "../../protocol/problem.ts";
 import { readBody, readQuery } from "./input.ts";
 import { json, noContent, Reply } from "./responses.ts";
@@ -60,7 +61,7 @@ export async function runRoute(
   }
   if (route.body) {
     const coerce = route.coerce && ((field: string, text: string) => route.coerce?.(field, text, input));
-    const body = await readBody(request, route.body, coerce);
+    const body = await readBody(request, route.body, coerce, caller === null ? MAX_OPEN_BODY_BYTES : MAX_BODY_BYTES);
     if (!body.ok) return problemResponse(body.error);
     input.body = body.value;
   }
