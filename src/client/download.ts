@@ -5,7 +5,7 @@
  */
 import { createHash, hash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
+import { lstat, mkdir, open, readdir, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { mapConcurrent } from "../lib/concurrency.ts";
@@ -55,7 +55,8 @@ export async function downloadTo(
   expected: ExpectedContent,
   options: DownloadOptions = {},
 ): Promise<{ size: number; received: number }> {
-  const present = await hashFile(file, options.signal).catch(ignoreMissing);
+  const isFile = (await stat(file).catch(ignoreMissing))?.isFile() === true;
+  const present = isFile ? await hashFile(file, options.signal).catch(ignoreMissing) : undefined;
   if (present && isContent(present, expected)) {
     options.onProgress?.(present.size, present.size);
     if (options.flush) await syncFile(file);
@@ -103,13 +104,11 @@ async function intoUnfinished<T>(
   await mkdir(dirname(file), { recursive: true });
   const part = `${file}.part`;
   const own = `${part}.${randomUUID()}`;
-  // Of two processes that take the half file, one finds none.
-  const taken = await rename(part, own).then(
-    () => true,
-    (error: unknown) => ignoreMissing(error) ?? false,
-  );
+  const taken = await takeHalfFile(part, own);
   const exclusive = taken ? 0 : constants.O_CREAT | constants.O_EXCL;
-  const target = await open(own, constants.O_RDWR | exclusive, mode);
+  // Windows has no such flag.
+  const noLink = constants.O_NOFOLLOW ?? 0;
+  const target = await open(own, constants.O_RDWR | noLink | exclusive, mode);
   try {
     const result = await fill(target);
     if (flush) await target.sync();
@@ -122,6 +121,22 @@ async function intoUnfinished<T>(
   } finally {
     await target.close();
   }
+}
+
+/**
+ * Whether there is a half file, which has the name `own` now. Anything else of its name is removed: others
+ * may write into the folder, and a link would let us write into a file elsewhere.
+ */
+async function takeHalfFile(part: string, own: string): Promise<boolean> {
+  try {
+    // Of two processes that take it, one finds none.
+    await rename(part, own);
+  } catch (error) {
+    return ignoreMissing(error) ?? false;
+  }
+  if ((await lstat(own)).isFile()) return true;
+  await rm(own);
+  return false;
 }
 
 /**
@@ -150,7 +165,8 @@ export async function downloadPieces(
   options: DownloadOptions = {},
 ): Promise<{ size: number; received: number }> {
   const size = bytesOfPieces(pieces);
-  if ((await stat(file).catch(ignoreMissing))?.size === size) {
+  const there = await stat(file).catch(ignoreMissing);
+  if (there?.isFile() && there.size === size) {
     const present = await open(file);
     try {
       if ((await wrongPieces(present, pieces, options.signal)).length === 0) return { size, received: 0 };

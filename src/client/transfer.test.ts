@@ -1,6 +1,7 @@
+import { execFileSync } from "node:child_process";
 import { truncateSync } from "node:fs";
 import { randomBytes } from "node:crypto";
-import { open, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { open, readdir, readFile, stat, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -349,6 +350,25 @@ describe("download", () => {
       expect(await readFile(file)).toEqual(bytes);
     }
   });
+
+  // Where others may write into the folder, as on a shared drive, they can put something else there.
+  test.skipIf(process.platform === "win32")(
+    "P9: a half file that is a link changes no file elsewhere, and a pipe in the place of a file holds up nothing",
+    async () => {
+      serve(undefined);
+      const elsewhere = join(folder.path, "elsewhere");
+      await writeFile(elsewhere, "kept");
+      const [linked, piped] = ["linked", "piped"].map((name) => join(folder.path, name)) as [string, string];
+      await symlink(elsewhere, `${linked}.part`);
+      for (const pipe of [piped, `${piped}.part`]) execFileSync("mkfifo", [pipe]);
+      for (const file of [linked, piped]) {
+        await downloadTo(client, file, "/file", { sha256: sha256(bytes) });
+        expect(await readFile(file)).toEqual(bytes);
+      }
+      expect(await readFile(elsewhere, "utf8")).toBe("kept");
+      expect((await readdir(folder.path)).toSorted()).toEqual(["elsewhere", "linked", "piped"]);
+    },
+  );
 
   test("an existing file with the right hash is not fetched; one with another hash is", async () => {
     serve(undefined);
