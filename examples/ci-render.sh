@@ -9,7 +9,7 @@ set -eu
 
 out="$1"
 shift
-tablao="${TABLAO:-npx tablao}"
+tablao="${TABLAO:-node src/cli/tablao.js}"
 
 # --wait reports progress on stderr, and its exit code is an error when the task fails or is canceled. The output is the task.
 task="$($tablao submit "$@" --wait --json)"

@@ -23,6 +23,7 @@ import { messageOf } from "../lib/errors.ts";
 import { syncFolder } from "../client/disk-sync.ts";
 import type { ExpectedContent } from "../client/file-hash.ts";
 import { writePrivateFile } from "../client/private-file.ts";
+import { COMMAND } from "./own-command.ts";
 
 /** Advice for a backup that is not what was saved. */
 export const DAMAGED = "The backup is damaged; restore another one.";
@@ -79,14 +80,14 @@ export class BackupFolder {
         throw new CliError(
           EXIT.usage,
           `${this.path} holds a backup already`,
-          "Name another folder: npx tablao backup DIR",
+          `Name another folder: ${COMMAND} backup DIR`,
         );
       const foreign = existsSync(this.path) ? readdirSync(this.path).find((name) => !isOurs(name)) : undefined;
       if (foreign !== undefined)
         throw new CliError(
           EXIT.usage,
           `${this.path} is not empty: it has ${foreign}`,
-          "Name another folder: npx tablao backup DIR",
+          `Name another folder: ${COMMAND} backup DIR`,
         );
       for (const folder of ["tasks", "files"]) mkdirSync(this.#at(folder), { recursive: true, mode: 0o700 });
     } catch (thrown) {

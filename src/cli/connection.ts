@@ -14,6 +14,7 @@ import { messageOf } from "../lib/errors.ts";
 import { isLive, readRecord, recordFile, type ManagerRecord } from "./manager-record.ts";
 import { readPrivateJson, UnreadableFile, writePrivateFile } from "../client/private-file.ts";
 import { tokenFault } from "../client/secret-text.ts";
+import { COMMAND } from "./own-command.ts";
 
 /** How long a call is tried while a person waits; commands that run for hours set a longer time. */
 const RETRY_FOR_MS = 2_000;
@@ -70,7 +71,7 @@ class ManagerFiles {
     this.#config ??=
       usable(
         () => readPrivateJson(this.configFile, configSchema, "it holds no address and token"),
-        "Write it anew with: npx tablao login URL",
+        `Write it anew with: ${COMMAND} login URL`,
       ) ?? null;
     return this.#config;
   }
@@ -80,7 +81,7 @@ class ManagerFiles {
     this.#record ??=
       usable(
         () => readRecord(this.recordFile),
-        "Name the manager: --manager URL, TABLAO_URL, or `npx tablao login URL`.",
+        `Name the manager: --manager URL, TABLAO_URL, or \`${COMMAND} login URL\`.`,
       ) ?? null;
     return this.#record;
   }
@@ -109,7 +110,7 @@ function urlFrom(flags: AddressFlags, env: NodeJS.ProcessEnv, files: ManagerFile
   throw new CliError(
     EXIT.unreachable,
     files.record ? `no manager is running here (the one at ${files.record.url} has stopped)` : "no manager is known",
-    "Start one with `npm start`, or name one: --manager URL, TABLAO_URL, or `npx tablao login URL`.",
+    `Start one with \`npm start\`, or name one: --manager URL, TABLAO_URL, or \`${COMMAND} login URL\`.`,
   );
 }
 
@@ -161,7 +162,7 @@ export function connect(flags: AddressFlags, env: NodeJS.ProcessEnv): ManagerCli
     throw new CliError(
       EXIT.auth,
       `there is no token for ${url}`,
-      `Sign in with \`npx tablao login ${url}\`, or set TABLAO_TOKEN.`,
+      `Sign in with \`${COMMAND} login ${url}\`, or set TABLAO_TOKEN.`,
     );
   }
   return clientFor(url, token);
@@ -173,10 +174,10 @@ export function clientFor(url: string, token: string): ManagerClient {
 }
 
 const LISTS = {
-  task: "List them with `npx tablao tasks --all`.",
-  setting: "List them with `npx tablao settings list`.",
-  token: "List them with `npx tablao token list`.",
-  worker: "List them with `npx tablao workers`.",
+  task: `List them with \`${COMMAND} tasks --all\`.`,
+  setting: `List them with \`${COMMAND} settings list\`.`,
+  token: `List them with \`${COMMAND} token list\`.`,
+  worker: `List them with \`${COMMAND} workers\`.`,
 };
 
 /** The error of the command line for a refusal by the manager: text, advice and exit code. */
@@ -193,9 +194,9 @@ export function explain(error: ManagerError): CliError {
     return new CliError(EXIT.unreachable, message, "Is it running, and is the address right? In a checkout: npm start");
   }
   if (status === 401)
-    return new CliError(EXIT.auth, "the manager does not know this token", "Sign in again: npx tablao login URL");
+    return new CliError(EXIT.auth, "the manager does not know this token", `Sign in again: ${COMMAND} login URL`);
   if (status === 403)
-    return new CliError(EXIT.auth, message, "Use a token of another role: --token, or npx tablao login URL");
+    return new CliError(EXIT.auth, message, `Use a token of another role: --token, or ${COMMAND} login URL`);
   if (status === 404) {
     const listed = (["task", "setting", "token", "worker"] as const).find((noun) => message.includes(noun));
     return new CliError(EXIT.notFound, message, listed && LISTS[listed]);

@@ -19,12 +19,13 @@ import { addWorker } from "./commands/worker.ts";
 import { explain } from "./connection.ts";
 import { EXIT } from "./failure.ts";
 import { reportAndExit, whenNpmIsGone } from "./stop-signals.ts";
+import { COMMAND } from "./own-command.ts";
 
 const HELP = `
 Exit codes: 0 done · 1 the task or the operation failed · 2 wrong usage · 3 not found · 4 not signed in or not allowed ·
 5 the manager does not answer · 6 the manager refused the values · 130 stopped by Ctrl-C
 
-In a checkout with a running \`npm start\` nothing needs setting. Elsewhere: npx tablao login URL`;
+In a checkout with a running \`npm start\` nothing needs setting. Elsewhere: ${COMMAND} login URL`;
 
 /** The program with all its commands. */
 export function program(): Command {

@@ -7,6 +7,7 @@ import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { framesText, showProgress } from "./progress.ts";
 import { count, duration, timeLeft } from "./text.ts";
+import { COMMAND } from "./own-command.ts";
 
 const POLL_MS = 1_000;
 /** How long the manager may be silent: a wait for a render of a night must survive a deploy. */
@@ -36,7 +37,7 @@ export async function waitFor(client: ManagerClient, id: number, quiet: boolean)
     throw new CliError(
       EXIT.interrupted,
       `stopped waiting; task ${id} goes on`,
-      `See it with \`npx tablao task ${id}\`, stop it with \`npx tablao cancel ${id}\`.`,
+      `See it with \`${COMMAND} task ${id}\`, stop it with \`${COMMAND} cancel ${id}\`.`,
     );
   } finally {
     process.off("SIGINT", onInterrupt);
@@ -117,7 +118,7 @@ export function mustBeCompleted(task: Task): void {
   }
   const next =
     task.status === "failed"
-      ? `See \`npx tablao task ${task.id}\` and \`npx tablao logs ${task.id}\`; try again with \`npx tablao requeue ${task.id}\`.`
+      ? `See \`${COMMAND} task ${task.id}\` and \`${COMMAND} logs ${task.id}\`; try again with \`${COMMAND} requeue ${task.id}\`.`
       : undefined;
   throw new CliError(EXIT.failed, endText(task), next);
 }

@@ -224,10 +224,10 @@ export const text = {
     folderLead:
       "Each file by itself, under its own name. A download that was stopped goes on when the same folder is chosen again.",
     noFolder:
-      "Chromium, Chrome and Edge can also save the files one by one into a folder. On the command line: npx tablao download.",
+      "Chromium, Chrome and Edge can also save the files one by one into a folder. On the command line: tablao download.",
     noFolderPlain:
       "This page was opened over plain http. Browsers let a page save into a folder over https or on localhost only. " +
-      "The command line does it from anywhere: npx tablao download.",
+      "The command line does it from anywhere: tablao download.",
     archive: "As one file",
     archiveLead: "A zip, or a tar where an older agent made a frame. A browser can resume it.",
     archivesLead: (n: number) => `One request cannot read all of it, so it comes in ${counted(n, "archive")}:`,

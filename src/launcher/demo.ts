@@ -9,6 +9,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { ManagerClient } from "../client/manager-client.ts";
+import { CHECKOUT_COMMAND } from "../protocol/join-command.ts";
 import { tokenCreatedSchema } from "../protocol/token.ts";
 import { workersSchema } from "../protocol/worker.ts";
 import { CliError, EXIT } from "../cli/failure.ts";
@@ -114,7 +115,7 @@ async function stopAgent(agent: ChildProcess): Promise<void> {
 /** Run one of our commands as a person would, its output on this terminal. */
 async function tablao(farm: Farm, args: string[], signal: AbortSignal): Promise<void> {
   const shown = args.map((arg) => (/[^\w./:=-]/.test(arg) ? `'${arg}'` : arg)).join(" ");
-  process.stdout.write(`\n$ npx tablao ${shown}\n`);
+  process.stdout.write(`\n$ ${CHECKOUT_COMMAND} ${shown}\n`);
   const child = spawn(process.execPath, ["--import", GUARD, TABLAO, ...args], {
     env: farm.environment,
     stdio: ["inherit", "inherit", "inherit", "ipc"],

@@ -28,6 +28,7 @@ import { CliError, EXIT } from "../failure.ts";
 import { lockFolder } from "../folder-lock.ts";
 import { showProgress } from "../progress.ts";
 import { bytes, count } from "../text.ts";
+import { COMMAND } from "../own-command.ts";
 
 /** How long a call is tried: a backup of hours must survive a restart of the manager. */
 const RETRY_FOR_MS = 2 * 60_000;
@@ -193,7 +194,7 @@ class Backup {
     throw new CliError(
       EXIT.failed,
       `task ${id} kept changing while it was read: it is too large to be read at once`,
-      `Pause it for the time of the backup: npx tablao pause ${id}`,
+      `Pause it for the time of the backup: ${COMMAND} pause ${id}`,
     );
   }
 

@@ -9,6 +9,7 @@ import { canAsk, confirmed } from "../confirm.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { retentionText } from "../retention-text.ts";
 import { requeueNamed } from "./requeue.ts";
+import { COMMAND } from "../own-command.ts";
 
 const VERBS: Record<Exclude<TaskAction, "requeue" | "skip">, [summary: string, description: string]> = {
   pause: ["take no new frames of a task", "Take no new frames of a task; what runs is finished."],
@@ -97,7 +98,7 @@ export function addControl(program: Command): void {
         throw new CliError(
           EXIT.usage,
           "retention needs --days or --after-download",
-          "For example: npx tablao retention 7 --days 30",
+          `For example: ${COMMAND} retention 7 --days 30`,
         );
       const valueOf = (own: OwnDays | undefined): RetentionDays | null | undefined => (own === "farm" ? null : own);
       const patch = { retention_days: valueOf(days), retention_after_download_days: valueOf(afterDownload) };

@@ -6,6 +6,7 @@ import { taskWhySchema, workerWhySchema, type TaskWhy, type WorkerWhy } from "..
 import { CliError, EXIT } from "../failure.ts";
 import { flagsOf, idArgument, contextOf, span, type Output } from "../command-line.ts";
 import { count, harmless, instant, table } from "../text.ts";
+import { COMMAND } from "../own-command.ts";
 
 /** What a screen holds; `--json` gives all that the manager names. */
 const SHOWN = 12;
@@ -50,7 +51,7 @@ export function addExplain(program: Command): void {
       const share = await client.call(shareSchema, "POST", `/tasks/${id}/share`, { json });
       if (out.json) return out.value(share);
       out.line(share.url);
-      out.note(`works until ${instant(share.expires_ms)} UTC, or until: npx tablao share ${id} --revoke`);
+      out.note(`works until ${instant(share.expires_ms)} UTC, or until: ${COMMAND} share ${id} --revoke`);
     });
 }
 

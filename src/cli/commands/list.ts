@@ -18,6 +18,7 @@ import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { retentionLines } from "../retention-text.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
 import { ago, bytes, count, duration, harmless, instant, table, timeLeft } from "../text.ts";
+import { COMMAND } from "../own-command.ts";
 
 /** What a screen shows without much scrolling; `--json` and `--all` list everything. */
 const SHOWN = 50;
@@ -67,7 +68,7 @@ export function addList(program: Command): void {
       const { tasks, more } = await listTasks(client, flags, limit);
       if (out.json) return out.value(tasks);
       if (tasks.length === 0 && narrowed(flags)) return out.note("no task matches");
-      if (tasks.length === 0) return out.note("no tasks; queue one with: npx tablao submit shot.blend --frames 1-24");
+      if (tasks.length === 0) return out.note(`no tasks; queue one with: ${COMMAND} submit shot.blend --frames 1-24`);
       const now = Date.now();
       const rows = tasks.map((task) => [
         String(task.id),
@@ -198,13 +199,13 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
   if (task.outdated_source !== undefined)
     lines.push([
       "out of date",
-      `made from an older version of task ${task.outdated_source}: npx tablao requeue ${task.id} --all`,
+      `made from an older version of task ${task.outdated_source}: ${COMMAND} requeue ${task.id} --all`,
     ]);
   if (task.history_failure) lines.push(["history", historyText(task.history_failure)]);
   for (const frame of failed) {
     if (frame.error !== null && frame.error !== task.error) lines.push([`frame ${frame.frame}`, frame.error]);
   }
-  if (frames.failed > 0) lines.push(["next", `npx tablao logs ${task.id} · npx tablao requeue ${task.id}`]);
+  if (frames.failed > 0) lines.push(["next", `${COMMAND} logs ${task.id} · ${COMMAND} requeue ${task.id}`]);
   const width = Math.max(...lines.map(([key]) => key.length)) + 2;
   const indent = `\n${" ".repeat(width + 2)}`;
   return [

@@ -15,6 +15,7 @@ import { canAsk, confirmed } from "../confirm.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { ago, bytes, count, table } from "../text.ts";
 import { pruneInputs } from "./prune-inputs.ts";
+import { COMMAND } from "../own-command.ts";
 
 const PAGE = 500;
 /** Deletions at a time: enough to hide the time between a request and its answer. */
@@ -103,7 +104,7 @@ async function prune(command: Command, flags: PruneFlags): Promise<void> {
     throw new CliError(
       EXIT.usage,
       "prune needs --older-than, --downloaded, --owner, --status or --inputs",
-      "For example: npx tablao prune --older-than 60d --dry-run",
+      `For example: ${COMMAND} prune --older-than 60d --dry-run`,
     );
   const { client, out } = contextOf(command);
   const asks = asksFirst(out, flags);
@@ -250,7 +251,7 @@ async function deleteOne(client: ManagerClient, task: TaskSummary, choice: Choic
       throw new CliError(
         EXIT.refused,
         "this manager is of an earlier release, which cannot delete on a condition",
-        "Update it, or delete tasks by their ids: npx tablao delete ID",
+        `Update it, or delete tasks by their ids: ${COMMAND} delete ID`,
       );
     if (thrown.code === "not_found") return `task ${task.id} is gone already`;
     throw thrown;

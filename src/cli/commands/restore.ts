@@ -28,6 +28,7 @@ import { CliError, EXIT } from "../failure.ts";
 import { showProgress } from "../progress.ts";
 import { sendBatch, type SmallFile } from "../send-batch.ts";
 import { bytes, count, harmless, instant } from "../text.ts";
+import { COMMAND } from "../own-command.ts";
 
 const RETRY_FOR_MS = 2 * 60_000;
 /** Since this format, backups have the part `totals`. */
@@ -57,7 +58,7 @@ export function addRestore(program: Command): void {
         throw new CliError(
           EXIT.usage,
           "restore takes the folder of a backup, or --abandon alone",
-          "For example: npx tablao restore DIR",
+          `For example: ${COMMAND} restore DIR`,
         );
       const { client, out } = contextOf(command);
       if (dir === undefined) return await abandonRestore(client, out);
@@ -186,9 +187,9 @@ class Restore {
     this.#out.line(`${count(tasks.length, "task")} and ${count(files, "file")} restored (${bytes(this.#sent)} sent)`);
     this.#out.note(
       this.#revoke
-        ? "no token and no share link of the backup works; its workers do (npx tablao workers)"
+        ? `no token and no share link of the backup works; its workers do (${COMMAND} workers)`
         : `${count(live, "token")}, workers and share links work as when the backup was made (${instant(madeMs)} UTC), also those ` +
-            "that were revoked or removed since: see `npx tablao token list`, `npx tablao token revoke ID`, `npx tablao workers`",
+            `that were revoked or removed since: see \`${COMMAND} token list\`, \`${COMMAND} token revoke ID\`, \`${COMMAND} workers\``,
     );
   }
 

@@ -19,6 +19,7 @@ import { CliError, EXIT } from "../failure.ts";
 import { messageOf } from "../../lib/errors.ts";
 import { showProgress } from "../progress.ts";
 import { bytes, count, harmless, instant, safeJson } from "../text.ts";
+import { COMMAND } from "../own-command.ts";
 
 const FOLLOW_MS = 1_000;
 /**
@@ -214,7 +215,7 @@ function makeFolder(dir: string): void {
     throw new CliError(
       EXIT.failed,
       `cannot make the folder ${dir}: ${messageOf(thrown)}`,
-      "Name another one: npx tablao download ID DIR",
+      `Name another one: ${COMMAND} download ID DIR`,
     );
   }
 }

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { settingSchema, settingsListSchema } from "../../protocol/setting.ts";
 import { contextOf } from "../command-line.ts";
 import { table } from "../text.ts";
+import { COMMAND } from "../own-command.ts";
 
 /** Read a value as JSON where it is JSON (`90`, `true`, `{"samples": 64}`), else as text. */
 function settingValue(text: string): unknown {
@@ -27,7 +28,7 @@ export function addSettings(program: Command): void {
       const all = await client.call(settingsListSchema, "GET", "/settings");
       if (out.json) return out.value(all);
       const rows = Object.entries(all).map(([name, value]) => [name, JSON.stringify(value)]);
-      if (rows.length === 0) return out.note("no settings; make one with: npx tablao settings set NAME VALUE");
+      if (rows.length === 0) return out.note(`no settings; make one with: ${COMMAND} settings set NAME VALUE`);
       out.line(table(["NAME", "VALUE"], rows, out.width));
     });
   settings

@@ -26,6 +26,7 @@ import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
 import { endText, mustBeCompleted, waitFor } from "../wait.ts";
+import { COMMAND } from "../own-command.ts";
 
 interface SubmitFlags {
   type?: string;
@@ -175,7 +176,7 @@ function checkFlags(file: string | undefined, type: string | undefined, flags: S
   if (type === undefined)
     throw usage(
       "submit needs a .blend, or --type for a task without one",
-      "For example: npx tablao submit shot.blend --frames 1-24",
+      `For example: ${COMMAND} submit shot.blend --frames 1-24`,
     );
   const named = flags.frames ?? flags.settings?.["frames"] ?? flags.settings?.["frame_start"];
   if (file !== undefined && named === undefined)
@@ -254,15 +255,15 @@ function printQueued(out: Output, task: Task, video: Task | undefined, waiting: 
   const frames = parsed.ok ? count(countFrames(parsed.value), "frame") : task.frame_list;
   out.line(`task ${task.id} ${task.status}: ${task.name || task.type}, ${frames} (${task.frame_list})`);
   if (video) out.line(`task ${video.id} ${video.status}: the video, when task ${task.id} is completed`);
-  if (!waiting) out.note(`watch it with: npx tablao task ${task.id} · npx tablao logs ${task.id} --follow`);
+  if (!waiting) out.note(`watch it with: ${COMMAND} task ${task.id} · ${COMMAND} logs ${task.id} --follow`);
 }
 
 /** The command that fetches the results. */
 function nextText(task: Task, video: Task | undefined): string {
-  if (video) return `get them with: npx tablao download ${task.id} · npx tablao download ${video.id}`;
+  if (video) return `get them with: ${COMMAND} download ${task.id} · ${COMMAND} download ${video.id}`;
   return task.format === ""
-    ? `see what it printed with: npx tablao logs ${task.id}`
-    : `get the files with: npx tablao download ${task.id}`;
+    ? `see what it printed with: ${COMMAND} logs ${task.id}`
+    : `get the files with: ${COMMAND} download ${task.id}`;
 }
 
 function withVideo(task: Task, video: Task | undefined): Task | (Task & { video: Task }) {

@@ -6,6 +6,7 @@ import { ROLES, tokenCreatedSchema, tokenListSchema } from "../../protocol/token
 import { flagsOf, collect, idArgument, contextOf, span, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { ago, instant, table } from "../text.ts";
+import { COMMAND } from "../own-command.ts";
 
 interface CreateFlags {
   role?: string;
@@ -37,7 +38,7 @@ export function addTokens(program: Command): void {
         throw new CliError(
           EXIT.usage,
           "say which role the token is for",
-          "For example: npx tablao token create --role join",
+          `For example: ${COMMAND} token create --role join`,
         );
       }
       const { name = role, expires, uses, tags } = flags;
