@@ -14,8 +14,10 @@ frames="${FRAMES:-1-4}"
 out="${OUT:-frames.zip}"
 : "${TABLAO_TOKEN:?Set TABLAO_TOKEN to an artist or admin token}"
 
+# The token goes to curl by a pipe: everybody on a machine can read the arguments of a process.
 call() {
-  curl --silent --show-error --fail-with-body --retry 5 --header "Authorization: Bearer $TABLAO_TOKEN" "$@"
+  printf 'Authorization: Bearer %s\n' "$TABLAO_TOKEN" |
+    curl --silent --show-error --fail-with-body --retry 5 --header @- "$@"
 }
 
 # With the same key, a repetition of this request answers with the same task: a cut connection submits nothing twice.

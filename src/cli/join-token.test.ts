@@ -50,3 +50,27 @@ test.each([
     await ended;
   }
 });
+
+test.each([[["--token", TOKEN]], [[`--token=${TOKEN}`]]])(
+  "P9: a person's token in the arguments is not in the process list: %j",
+  async (given) => {
+    const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+    manager.on("POST", /^\/auth\/access$/, async () => {
+      await held;
+      return { status: 500 };
+    });
+    const child = spawn(process.execPath, [COMMAND, "--manager", manager.url, ...given, "tasks"], {
+      env: cleanEnvironment({ HOME: folder.path }),
+      stdio: "ignore",
+    });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    try {
+      await until(() => manager.to(/^\/auth\/access$/).length > 0, { what: "it signs in" });
+      expect(execFileSync("ps", ["-o", "args=", "-p", String(child.pid)], { encoding: "utf8" })).not.toContain(TOKEN);
+    } finally {
+      letGo();
+      child.kill("SIGKILL");
+      await ended;
+    }
+  },
+);

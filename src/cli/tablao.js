@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 
 // Everybody on a machine can read the arguments of a process, for as long as it runs. The title takes
 // their place; it cannot do so for npm and npx, which have their own copy.
-if (process.argv.some((argument) => argument === "--join" || argument.startsWith("--join="))) process.title = "tablao";
+if (process.argv.some((argument) => /^--(join|token)(=|$)/.test(argument))) process.title = "tablao";
 
 const [major, minor] = process.versions.node.split(".").map(Number);
 

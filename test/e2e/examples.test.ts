@@ -3,7 +3,7 @@
  * agent.
  */
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ffmpegStills } from "../../examples/task-type/ffmpeg-stills.ts";
@@ -40,6 +40,18 @@ testWith("curl")("submit.sh submits, waits and fetches a zip", async () => {
   const zip = readFileSync(path.join(folder, "frames.zip"));
   expect(zip.subarray(0, 4).toString("latin1")).toBe("PK\u0003\u0004");
   for (const frame of [1, 2, 3]) expect(zip.includes(`frame_000${frame}.png`)).toBe(true);
+});
+
+testWith("curl")("P9: submit.sh does not show the token in the process list", async () => {
+  const folder = testFolder("submit");
+  const real = execFileSync("sh", ["-c", "command -v curl"], { encoding: "utf8" }).trim();
+  const noting = `#!/bin/sh\nprintf '%s\\n' "$@" >> "${folder}/arguments"\nexec ${real} "$@"\n`;
+  writeFileSync(path.join(folder, "curl"), noting, { mode: 0o755 });
+  const { code } = await run("submit.sh", folder, { FRAMES: "1", PATH: `${folder}:${process.env["PATH"]}` });
+  expect(code).toBe(0);
+  const shown = readFileSync(path.join(folder, "arguments"), "utf8");
+  expect(shown).toContain(`${manager.url}/tasks`);
+  expect(shown).not.toContain(manager.token);
 });
 
 testWith("curl")("submit.sh prints a manager's refusal, and ends with an error", async () => {
