@@ -205,11 +205,12 @@ def refuse_script(who, name):
 
 def freestyle_scripts(scene, layer):
     settings = layer.freestyle_settings
-    # Both switches can be animated.
-    is_on = layer.use_freestyle and settings.mode == "SCRIPT" or scene.animation_data is not None
-    if not (scene.render.use_freestyle and layer.use and is_on):
+    # All switches of the layer can be animated.
+    animated = scene.animation_data is not None
+    is_on = layer.use and layer.use_freestyle and settings.mode == "SCRIPT"
+    if not (scene.render.use_freestyle and (is_on or animated)):
         return []
-    return [module.script for module in settings.modules if module.use and module.script]
+    return [module.script for module in settings.modules if module.script and (module.use or animated)]
 
 def shader_trees():
     for kind, collection in [("material", "materials"), ("world", "worlds"), ("light", "lights")]:

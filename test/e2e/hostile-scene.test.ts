@@ -2,10 +2,12 @@
  * A malicious scene on real Blender: what it can do without the owner's permission, and what it
  * cannot.
  */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, describe, expect } from "vitest";
+import { blenderScript } from "../../src/compilers/blender-script.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { makeBlend, testWith } from "../support/programs.ts";
 import { runPlan } from "../support/run-plan.ts";
@@ -17,17 +19,17 @@ afterAll(() => temporary.remove());
 const blenderTest = testWith("blender");
 
 /**
- * Render frame 1 of a scene made by this Python; `{folder}` stands for a folder outside the
+ * Render a frame of a scene made by this Python; `{folder}` stands for a folder outside the
  * lease's.
  */
-function render(name: string, python: string, settings: Record<string, unknown> = {}) {
+function render(name: string, python: string, settings: Record<string, unknown> = {}, frame = 1) {
   const scenes = path.join(folder, name);
   const out = path.join(scenes, "out");
   mkdirSync(out, { recursive: true });
   const file = `${name}.blend`;
   makeBlend(scenes, file, python.replaceAll("{folder}", folder));
   const asset = { path: file, sha256: "0".repeat(64), size: 1 };
-  return runPlan("blender_render", { file, assets: [asset], ...settings }, [1], scenes, out);
+  return runPlan("blender_render", { file, assets: [asset], ...settings }, [frame], scenes, out);
 }
 
 const SCRIPTS = `
@@ -89,8 +91,10 @@ scene.sequence_editor_create().sequences.new_scene("strip", other, 1, 1)
     });
 
     blenderTest.each([
-      ["the layer", "layer.use_freestyle = False", "use_freestyle"],
+      ["the layer", "layer.use = False", "use"],
+      ["its lines", "layer.use_freestyle = False", "use_freestyle"],
       ["its script mode", 'layer.freestyle_settings.mode = "EDITOR"', "freestyle_settings.mode"],
+      ["the script", "layer.freestyle_settings.modules[0].use = False", "freestyle_settings.modules[0].use"],
     ])("is refused, too, when an F-curve switches %s on", (_, off, property) => {
       const name = `freestyle-curve-${property}`;
       const later = `
@@ -98,23 +102,48 @@ ${freestyle(property)}
 ${off}
 scene.keyframe_insert('view_layers["ViewLayer"].${property}', frame=0)
 for curve in scene.animation_data.action.fcurves:
-    curve.keyframe_points.insert(1, 1 if curve.data_path.endswith("use_freestyle") else 0)
+    curve.keyframe_points.insert(2, 0 if curve.data_path.endswith("mode") else 1)
     for point in curve.keyframe_points:
         point.interpolation = "CONSTANT"
 `;
-      expect(render(name, later).status).toBe(12);
+      // In frame 1, of which the file is, it is off.
+      expect(render(name, later, {}, 2).status).toBe(12);
       expect(hasRun(property)).toBe(false);
     });
 
-    blenderTest("is rendered when no layer uses the script; the text is gone before the render", () => {
-      const unused = `
-${freestyle("unused")}
+    const unused = (mark: string): string => `
+${freestyle(mark)}
 layer.use_freestyle = False
 `;
-      const { status, files, names } = render("freestyle-unused", unused);
+
+    blenderTest("is rendered when no layer uses the script", () => {
+      const { status, files, names } = render("freestyle-unused", unused("unused"));
       expect({ status, files }).toEqual({ status: 0, files: names });
       expect(hasRun("unused")).toBe(false);
     });
+
+    blenderTest.each([false, true])(
+      "has no text block left before the render, unless scripts are on: %s",
+      (scripts) => {
+        const name = `texts-${scripts}`;
+        const scenes = path.join(folder, name);
+        mkdirSync(scenes);
+        const file = makeBlend(scenes, `${name}.blend`, unused(name));
+        const keep = { scene: null, camera: null, engine: null, samples: null };
+        const rest = { resolution_percentage: null, denoise: null, allow_missing_files: false, below_zero: false };
+        const count = "import bpy; print('texts left:', len(bpy.data.texts))";
+        const args = [
+          "-b",
+          file,
+          "--python-expr",
+          blenderScript({ ...keep, ...rest, scripts }),
+          "--python-expr",
+          count,
+        ];
+        const said = execFileSync("blender", args, { encoding: "utf8", timeout: 120_000 });
+        expect(said).toContain(`texts left: ${scripts ? 1 : 0}`);
+      },
+    );
   });
 
   blenderTest("runs no text block of a linked library", () => {
