@@ -6,7 +6,7 @@ import { beforeAll, describe, expect, it, vi } from "vitest";
 import { MAX_FAILURES } from "../../src/http/server/auth.ts";
 import { MAX_BODY_BYTES, MAX_OPEN_BODY_BYTES } from "../../src/protocol/constants.ts";
 import { ROUTES } from "../../src/http/routes/index.ts";
-import { claim, finish, fresh, freshAddress, newRender, upload, uploadOf } from "./api-farm.ts";
+import { claim, cookieFor, finish, fresh, freshAddress, linkTo, newRender, upload, uploadOf } from "./api-farm.ts";
 import { ADMIN_TOKEN, HOST, newTask, newToken, newWorker, okJson, problem, send, type Sent } from "./http-client.ts";
 import { inTrivialRequests } from "./request-time.ts";
 import { sha256, text } from "./files-call.ts";
@@ -88,6 +88,59 @@ describe("P3: forged or foreign proofs", () => {
       await problem(await send("PUT", path, { ...sent, headers, token: worker.secret }), 403, "forbidden");
     }
     expect((await settle(lease, "complete", { done: [{ frame, seconds: 1, receipts: [receipt] }] })).status).toBe(200);
+  });
+
+  it("P9: each signed text opens its own door only, and with any one bit changed none", async () => {
+    const task = await newRender();
+    const lease = await claim(worker.secret, task);
+    const { name, frame } = lease.plan.outputs[0]!;
+    const texts = {
+      access: (await okJson(await send("POST", "/auth/access"), 200))["access_token"] as string,
+      session: (await cookieFor(ADMIN_TOKEN)).split("=")[1]!,
+      share: await linkTo(task),
+      grant: lease.grant,
+      receipt: await upload(worker.secret, lease, name, "pixels"),
+    };
+    const sent = await uploadOf(lease, "pixels");
+    const from = (): Record<string, string> => ({ "CF-Connecting-IP": freshAddress() });
+    const doors: Record<string, { opens: (keyof typeof texts)[]; knock: (text: string) => Promise<Response> }> = {
+      "a bearer token": {
+        opens: ["access", "share"],
+        knock: async (token) => await send("GET", `/tasks/${task}`, { token, headers: from() }),
+      },
+      "the page's cookie": {
+        opens: ["session"],
+        knock: async (text) =>
+          await send("GET", `/tasks/${task}`, { token: null, headers: { ...from(), Cookie: `__Host-tablao=${text}` } }),
+      },
+      "the form of sign-in": {
+        opens: ["share"],
+        knock: async (token) => await send("POST", "/auth/session", { token: null, json: { token }, headers: from() }),
+      },
+      "a worker's upload": {
+        opens: ["grant"],
+        knock: async (grant) => {
+          const headers = { ...sent.headers, "Tablao-Grant-Token": grant };
+          return await send("PUT", `/tasks/${task}/outputs/${name}`, { ...sent, headers, token: worker.secret });
+        },
+      },
+      "a frame that is done": {
+        opens: ["receipt"],
+        knock: async (receipt) =>
+          await settle(lease, "complete", { done: [{ frame, seconds: 1, receipts: [receipt] }] }),
+      },
+    };
+    for (const [door, { opens, knock }] of Object.entries(doors)) {
+      for (const [kind, text] of Object.entries(texts)) {
+        const own = opens.some((each) => each === kind);
+        const dot = text.indexOf(".");
+        const changed = [1, dot - 1, dot + 1, text.length - 2].map((at) => flipped(text, at));
+        for (const bad of own ? changed : [text, ...changed])
+          expect([401, 403, 422], `${kind} as ${door}`).toContain((await knock(bad)).status);
+      }
+    }
+    for (const [door, { opens, knock }] of Object.entries(doors))
+      for (const kind of opens) expect((await knock(texts[kind])).ok, `${kind} as ${door}`).toBe(true);
   });
 
   it("a receipt counts for its own frame, task and attempt only, also when it is sent again later", async () => {
@@ -553,12 +606,10 @@ describe("P9: requests from other sites", () => {
   });
 
   it("no answer allows other sites to read it", async () => {
-    for (const [method, path] of [
-      ["GET", "/tasks"],
-      ["OPTIONS", "/tasks"],
-      ["GET", "/openapi.json"],
-      ["GET", "/healthz"],
-    ] as const) {
+    const paths = [...new Set(ROUTES.map((route) => route.path.replaceAll(/\{\w+\}/g, "1")))];
+    const asked = paths.flatMap((path) => ["GET", "OPTIONS"].map((method) => [method, path] as const));
+    expect(asked.length).toBeGreaterThan(80);
+    for (const [method, path] of asked) {
       const headers = {
         Origin: "https://evil.example",
         "Access-Control-Request-Method": "POST",
