@@ -3,13 +3,15 @@
  * agents finish every frame.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { z } from "zod";
 import { assetSchema } from "../../src/protocol/file.ts";
+import { shareSchema } from "../../src/protocol/share.ts";
 import { taskSchema } from "../../src/protocol/task.ts";
 import { tokenCreatedSchema, tokenListSchema } from "../../src/protocol/token.ts";
+import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
 import { endFarm, startAgent, startManager, tablao, untilStatus, type Manager } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
 import { eventsThrough, filesOf, framesIn, range } from "../support/history.ts";
@@ -129,6 +131,44 @@ test("P1, P3, P7: a farm at work, backed up and restored on an empty manager, fi
 
   // Repeating the restore changes nothing.
   expect((await tablao(second, "restore", dir)).code).toBe(6);
+});
+
+test("L4, P9: what was revoked since the backup works again after a restore, and nothing of it with --revoke-tokens", async () => {
+  const dir = path.join(testFolder("revoked"), "saved");
+  const first = await startManager();
+  const artist = await first.client.call(tokenCreatedSchema, "POST", "/tokens", {
+    json: { role: "artist", name: "ana" },
+  });
+  const id = await submit(first, { type: "print_string", settings: { text: "x" } });
+  const link = await first.client.call(shareSchema, "POST", `/tasks/${id}/share`, { json: {} });
+  const worker = Object.values(
+    await first.client.call(workerRegisteredSchema, "POST", "/workers", { json: { hostname: "w", system: "Linux" } }),
+  )[0]!;
+  expect((await tablao(first, "backup", dir)).code).toBe(0);
+  for (const name of readdirSync(dir, { recursive: true, encoding: "utf8" })) {
+    const info = statSync(path.join(dir, name));
+    if (info.isDirectory() || name.endsWith("json")) expect(info.mode & 0o077, name).toBe(0);
+  }
+  await first.client.call(z.null(), "DELETE", `/tokens/${artist.id}`);
+  await first.client.call(z.null(), "DELETE", `/tasks/${id}/share`);
+  await first.stop();
+  for (const [flags, status] of [
+    [[], 200],
+    [["--revoke-tokens"], 401],
+  ] as [string[], number][]) {
+    // With the old manager's signing key, links are valid texts, as on Cloudflare after a loss of the data only.
+    const state = path.join(testFolder("restored"), "state");
+    mkdirSync(state);
+    cpSync(path.join(first.state, "signing-key"), path.join(state, "signing-key"));
+    const second = await startManager({ state, token: first.token });
+    expect(await tablao(second, "restore", dir, ...flags)).toMatchObject({ code: 0 });
+    const statusOf = async (token: string): Promise<number> =>
+      (await fetch(`${second.url}/tasks/${id}`, { headers: { authorization: `Bearer ${token}` } })).status;
+    expect(await statusOf(artist.token), flags.join()).toBe(status);
+    expect(await statusOf(link.token), flags.join()).toBe(status);
+    expect(await statusOf(worker.secret!), flags.join()).toBe(200);
+    await second.stop();
+  }
 });
 
 test("a folder that is no backup, or a damaged one, is refused and nothing is written", async () => {
