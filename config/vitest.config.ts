@@ -58,7 +58,7 @@ const manager = (): ReturnType<typeof cloudflareTest> =>
   cloudflareTest({
     wrangler: { configPath: "./wrangler.toml" },
     miniflare: {
-      bindings: { TABLAO_ADMIN_TOKEN: "test-admin-token-0123456789abcdef", TEST_MIGRATIONS: migrations },
+      bindings: { TABLAO_ADMIN_TOKEN: "test-admin-token-7fQx2LmV9cTzRk4wNbHs", TEST_MIGRATIONS: migrations },
     },
   });
 

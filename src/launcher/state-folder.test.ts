@@ -1,10 +1,10 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { temporaryFolder } from "../../test/support/folders.ts";
-import { lockStateFolder } from "./state-folder.ts";
+import { adminToken, lockStateFolder } from "./state-folder.ts";
 
 const folder = temporaryFolder("state");
 let older: ChildProcess | undefined;
@@ -62,3 +62,17 @@ test.runIf(process.platform !== "win32")(
     expect(statSync(shared).mode & 0o7777).toBe(0o1777);
   },
 );
+
+test("P9: an admin token that can be guessed is refused, given or kept by an earlier release", async () => {
+  const state = (await lockStateFolder(path.join(folder.path, "weak")))!;
+  const file = state.file("admin-token");
+  expect(() => adminToken(state, "a")).toThrow(/TABLAO_ADMIN_TOKEN is too easy to guess.*openssl rand -hex 32/);
+  expect(existsSync(file)).toBe(false);
+  writeFileSync(file, "hunter2\n", { mode: 0o600 });
+  expect(() => adminToken(state, undefined)).toThrow(`the admin token in ${file} is too easy to guess`);
+  expect(readFileSync(file, "utf8")).toBe("hunter2\n");
+  rmSync(file);
+  const made = adminToken(state, undefined);
+  expect(adminToken(state, undefined)).toBe(made);
+  state.release();
+});

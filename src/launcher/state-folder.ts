@@ -17,6 +17,7 @@ import { CliError, EXIT } from "../cli/failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
 import { takeLock } from "../client/lock.ts";
 import { readPrivateFile, writePrivateFile } from "../client/private-file.ts";
+import { weakSecret } from "../protocol/secret-strength.ts";
 
 /**
  * A log larger than this is moved aside at the next start; one old log is kept, so that the disk
@@ -112,10 +113,20 @@ export function adminToken(state: StateFolder, fixed: string | undefined): strin
     if (!TOKEN.test(fixed)) {
       throw new CliError(EXIT.usage, "TABLAO_ADMIN_TOKEN must be letters, digits or . _ ~ + / = - (at most 500)");
     }
+    refuseWeak(fixed, "TABLAO_ADMIN_TOKEN");
     writePrivateFile(state.file("admin-token"), `${fixed}\n`);
     return fixed;
   }
-  return keptSecret(state.file("admin-token"), () => `tablao_admin_${randomBytes(32).toString("base64url")}`);
+  const file = state.file("admin-token");
+  const kept = keptSecret(file, () => `tablao_admin_${randomBytes(32).toString("base64url")}`);
+  // An earlier release has taken any TABLAO_ADMIN_TOKEN, and kept it.
+  refuseWeak(kept, `the admin token in ${file}`, "Or remove that file: then the next start makes a new token.");
+  return kept;
+}
+
+function refuseWeak(token: string, name: string, advice?: string): void {
+  const weakness = weakSecret(name, token);
+  if (weakness !== null) throw new CliError(EXIT.usage, weakness, advice);
 }
 
 /**

@@ -1,12 +1,17 @@
 /** The deployment's signing key, and the secrets that it comes from. */
 
 export interface SigningEnv {
-  /** The first admin token. Unset: the manager serves only /healthz. */
+  /**
+   * The first admin token. Unset: the manager serves only /healthz. One that can be guessed
+   * (`secret-strength.ts`) opens nothing.
+   */
   TABLAO_ADMIN_TOKEN?: string;
   /**
    * Key of access tokens, grants and receipts (HMAC-SHA-256). Unset: derived from the admin token.
    */
   TABLAO_SIGNING_KEY?: string;
+  /** Signs in the place of both, where they can be guessed: set by the router, by no deployment. */
+  spareSigningKey?: string;
 }
 
 /**
@@ -31,7 +36,7 @@ let cached: { secret: string; key: Promise<CryptoKey> } | undefined;
  * handler gets here.
  */
 export function signingKey(env: SigningEnv): Promise<CryptoKey> {
-  const secret = env.TABLAO_SIGNING_KEY ?? env.TABLAO_ADMIN_TOKEN;
+  const secret = env.spareSigningKey ?? env.TABLAO_SIGNING_KEY ?? env.TABLAO_ADMIN_TOKEN;
   if (!secret) throw new Error("neither TABLAO_SIGNING_KEY nor TABLAO_ADMIN_TOKEN is set");
   if (cached?.secret !== secret) cached = { secret, key: importKey(secret) };
   return cached.key;

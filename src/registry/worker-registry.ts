@@ -45,6 +45,7 @@ import { needsSignature } from "./dispatch.ts";
 import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
 import { largestTasks, storageFigures, uncountedTasks } from "./storage-figures.ts";
+import { spareSigningKey } from "./spare-key.ts";
 import { TaskService } from "./task-service.ts";
 import { WorkerService, type RegisteredWorker } from "./worker-service.ts";
 
@@ -108,6 +109,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   async secretMarks(): Promise<string> {
     return this.#settled(this.#context.tokens.secretMarks());
+  }
+
+  async spareSigningKey(): Promise<string> {
+    return this.#settled(spareSigningKey(this.#context.storage));
   }
 
   async principalOfToken(id: number): Promise<Principal | null> {

@@ -183,6 +183,11 @@ export interface RegistryRpc extends BackupRpc {
    * them a Worker knows that a made-up secret is none of these, without asking.
    */
   secretMarks(): Promise<string>;
+  /**
+   * A key to sign with where the secrets of the environment can be guessed: 256 random bits, made at
+   * the first call and kept. It is in no backup.
+   */
+  spareSigningKey(): Promise<string>;
   /** The principal of the token with this id; null when it gives no access. */
   principalOfToken(id: number): Promise<Principal | null>;
   /** Those of these tokens that still give access. */

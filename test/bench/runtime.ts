@@ -13,9 +13,9 @@ import { applySchema, COMPATIBILITY_DATE, MANAGER_OBJECTS, startMiniflare } from
 import type { CountedOrder, Order } from "./order.ts";
 
 export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
-export const ADMIN_TOKEN = "bench-admin-token-0123456789abcdef";
+export const ADMIN_TOKEN = "bench-admin-token-7fQx2LmV9cTzRk4wNbHs";
 /** A token signed with this key is valid for the manager. */
-export const SIGNING_KEY = "bench-signing-key-0123456789abcdef";
+export const SIGNING_KEY = "bench-signing-key-7fQx2LmV9cTzRk4wNbHs";
 
 export interface Runtime {
   manager: URL;

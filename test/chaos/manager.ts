@@ -39,7 +39,7 @@ export class Manager {
   constructor(bundle: string, folder: string) {
     this.#bundle = bundle;
     this.#folder = folder;
-    this.token = "chaos-admin-token-0123456789abcdef";
+    this.token = "chaos-admin-token-7fQx2LmV9cTzRk4wNbHs";
     mkdirSync(folder, { recursive: true });
   }
 

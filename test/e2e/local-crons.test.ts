@@ -18,7 +18,10 @@ async function start(migrate: boolean): Promise<LocalManager> {
     address,
     url: `http://${address}`,
     storage: path.join(folder.path, "v3"),
-    secrets: { TABLAO_ADMIN_TOKEN: "test-admin-token-0123456789", TABLAO_SIGNING_KEY: "test-signing-key-0123456789" },
+    secrets: {
+      TABLAO_ADMIN_TOKEN: "test-admin-token-7fQx2LmV9cTzRk4wNbHs",
+      TABLAO_SIGNING_KEY: "test-signing-key-7fQx2LmV9cTzRk4wNbHs",
+    },
     migrate,
   });
   onTestFinished(async () => {

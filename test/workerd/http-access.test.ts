@@ -112,18 +112,27 @@ describe("tokens", () => {
     }
     const headers = { Authorization: `Bearer ${access_token as string}` };
     expect((await ask("/tokens", {}, { headers })).status).toBe(200);
-    await problem(await ask("/tokens", { TABLAO_SIGNING_KEY: "another key" }, { headers }), 401, "unauthorized");
+    await problem(
+      await ask("/tokens", { TABLAO_SIGNING_KEY: "another-key-7fQx2LmV9cTzRk4wNbHs" }, { headers }),
+      401,
+      "unauthorized",
+    );
   });
 
   it("P9: an admin token may have dots in it, as signed ones have", async () => {
     const as = async (token: string) =>
       await ask(
         "/tokens",
-        { TABLAO_ADMIN_TOKEN: "an.admin-token.with-dots" },
+        { TABLAO_ADMIN_TOKEN: "an.admin-token.with-7fQx2LmV9cTzRk4wN-dots" },
         { headers: { Authorization: `Bearer ${token}` } },
       );
-    expect((await as("an.admin-token.with-dots")).status).toBe(200);
-    for (const token of ["an.admin-token.with-dot", "an.admin-token.with-dots.", "an", ".admin-token.with-dots"])
+    expect((await as("an.admin-token.with-7fQx2LmV9cTzRk4wN-dots")).status).toBe(200);
+    for (const token of [
+      "an.admin-token.with-7fQx2LmV9cTzRk4wN-dot",
+      "an.admin-token.with-7fQx2LmV9cTzRk4wN-dots.",
+      "an",
+      ".admin-token.with-7fQx2LmV9cTzRk4wN-dots",
+    ])
       await problem(await as(token), 401, "unauthorized");
   });
 

@@ -10,7 +10,7 @@ import { tokenCreatedSchema, type Role } from "../../src/protocol/token.ts";
 import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
 
 /** As the test configuration sets it. */
-export const ADMIN_TOKEN = "test-admin-token-0123456789abcdef";
+export const ADMIN_TOKEN = "test-admin-token-7fQx2LmV9cTzRk4wNbHs";
 
 export const HOST = "https://farm.example";
 

@@ -3,9 +3,11 @@
  * error (P10).
  */
 import { beforeAll, describe, expect, it, vi } from "vitest";
+import { sign } from "../../src/platform/signed-claims.ts";
+import { importKey } from "../../src/platform/signing-key.ts";
 import { ROUTES } from "../../src/http/routes/index.ts";
 import type { Env } from "../../src/rpc/env.ts";
-import { ADMIN_TOKEN, ask, HOST, newWorker, okJson, problem, send } from "./http-client.ts";
+import { ADMIN_TOKEN, ask, HOST, newToken, newWorker, okJson, problem, send } from "./http-client.ts";
 
 let machine: { id: number; secret: string };
 
@@ -159,6 +161,52 @@ describe("a manager in trouble", () => {
     );
     expect(log).not.toHaveBeenCalled();
     log.mockRestore();
+  });
+
+  describe.each<["TABLAO_ADMIN_TOKEN" | "TABLAO_SIGNING_KEY", Partial<Env> & { TABLAO_ADMIN_TOKEN: string }]>([
+    ["TABLAO_ADMIN_TOKEN", { TABLAO_ADMIN_TOKEN: "admin" }],
+    ["TABLAO_ADMIN_TOKEN", { TABLAO_ADMIN_TOKEN: "admin", TABLAO_SIGNING_KEY: "signing-key-7fQx2LmV9cTzRk4wNbHs" }],
+    ["TABLAO_SIGNING_KEY", { TABLAO_ADMIN_TOKEN: ADMIN_TOKEN, TABLAO_SIGNING_KEY: "key" }],
+  ])("with a %s that can be guessed (%j)", (name, weak) => {
+    const as = (token: string): RequestInit => ({ headers: { Authorization: `Bearer ${token}` } });
+    const guessed = weak[name] ?? "";
+
+    it("P9: nobody is admin by it, and the answer says how to make a good one", async () => {
+      const log = vi.spyOn(console, "error").mockImplementation(() => {});
+      const { detail } = await problem(await ask("/tasks", weak, as(weak.TABLAO_ADMIN_TOKEN)), 503, "misconfigured");
+      expect(detail).toMatch(new RegExp(`^${name} is too easy to guess.*openssl rand -hex 32`));
+      const body = { method: "POST", body: JSON.stringify({ token: weak.TABLAO_ADMIN_TOKEN }) };
+      const headers = { "Content-Type": "application/json" };
+      await problem(await ask("/auth/session", weak, { ...body, headers }), 503, "misconfigured");
+      await problem(
+        await ask("/auth/access", weak, { method: "POST", ...as(weak.TABLAO_ADMIN_TOKEN) }),
+        503,
+        "misconfigured",
+      );
+      expect((await ask("/healthz", weak)).status).toBe(200);
+      await problem(await ask("/tasks", weak), 401, "unauthorized");
+      log.mockRestore();
+    });
+
+    it("P9: who guesses it can sign nothing", async () => {
+      const claims = { p: { role: "admin", id: 7, name: "boss" }, exp_ms: Date.now() + 60_000 };
+      const access = await sign(await importKey(guessed), "access", claims);
+      await problem(await ask("/tasks", weak, as(access)), 401, "unauthorized");
+      const { id } = await newToken("viewer");
+      const session = await sign(await importKey(guessed), "session", { exp_ms: claims.exp_ms, token: id });
+      const cookie = { headers: { Cookie: `__Host-tablao=${session}` } };
+      await problem(await ask("/tasks", weak, cookie), 401, "unauthorized");
+    });
+
+    it("P9: a worker and an artist with tokens of their own go on", async () => {
+      const artist = await newToken("artist", "ada");
+      const machine = await newWorker("goes-on");
+      expect((await ask("/tasks", weak, as(artist.token))).status).toBe(200);
+      const traded = await ask("/auth/access", weak, { method: "POST", ...as(machine.secret) });
+      const { access_token } = await okJson(traded, 200);
+      const said = await ask(`/workers/${machine.id}`, weak, as(access_token as string));
+      expect(await okJson(said, 200)).toMatchObject({ id: machine.id });
+    });
   });
 
   it("creates objects where TABLAO_LOCATION says, and none while that is no place of the platform", async () => {

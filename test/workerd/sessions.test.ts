@@ -114,8 +114,13 @@ describe("a session", () => {
     const headers = { Cookie: signed.headers.get("Set-Cookie")!.split(";")[0]! };
     expect((await ask("/auth/session", key, { headers })).status).toBe(200);
     expect(
-      (await ask("/auth/session", { ...key, TABLAO_ADMIN_TOKEN: "another-admin-token-0123456789" }, { headers }))
-        .status,
+      (
+        await ask(
+          "/auth/session",
+          { ...key, TABLAO_ADMIN_TOKEN: "another-admin-token-7fQx2LmV9cTzRk4wNbHs" },
+          { headers },
+        )
+      ).status,
     ).toBe(401);
   });
 

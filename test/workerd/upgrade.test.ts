@@ -9,6 +9,9 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { outputKey } from "../../src/files/keys.ts";
 import { queryDays } from "../../src/history/totals-store.ts";
 import { registryStub } from "../../src/rpc/stubs.ts";
+import { sign, verify } from "../../src/platform/signed-claims.ts";
+import { importKey } from "../../src/platform/signing-key.ts";
+import type { ShareClaims } from "../../src/protocol/share.ts";
 import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import beforeJournal from "../chaos/fixtures/before-journal.json";
 import beforeLeases from "../chaos/fixtures/before-leases.json";
@@ -217,9 +220,16 @@ describe.each([
 describe("P9: a farm of release 9991c53, over HTTP", () => {
   const taken = release9991c53;
   /**
-   * The key that the release's manager had (`test/chaos/manager-child.ts`): it signs share links.
+   * The key that the release's manager had (`test/chaos/manager-child.ts`): it signs share links. It
+   * can be guessed, so this version signs with no such key.
    */
-  const signing = { TABLAO_SIGNING_KEY: "key-of-chaos-admin-token-0123456789abcdef" };
+  const keyOfThen = "key-of-chaos-admin-token-0123456789abcdef";
+  const signing = { TABLAO_SIGNING_KEY: "key-of-upgrade-7fQx2LmV9cTzRk4wNbHs" };
+  /** The same link, as a release with a strong key would have signed it. */
+  const signedAnew = async (link: string): Promise<string> => {
+    const claims = await verify<ShareClaims>(await importKey(keyOfThen), "share", link);
+    return await sign(await importKey(signing.TABLAO_SIGNING_KEY), "share", claims!);
+  };
   const withBearer = (token: string): RequestInit => ({ headers: { Authorization: `Bearer ${token}` } });
 
   beforeAll(async () => await restore(taken as unknown as Taken));
@@ -252,7 +262,8 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
   });
 
   test("a share link that was made then gives access to its task and no other; a revoked one stays revoked", async () => {
-    const { share, revoked } = taken.credentials;
+    const share = await signedAnew(taken.credentials.share);
+    const revoked = await signedAnew(taken.credentials.revoked);
     const opened = await okJson(await ask("/tasks/5", signing, withBearer(share)), 200);
     expect(opened).toMatchObject({ id: 5, status: "completed" });
     await problem(await ask("/tasks/4", signing, withBearer(share)), 403, "forbidden");

@@ -18,6 +18,7 @@ import { callRegistry } from "../../rpc/stubs.ts";
 import { clientAddress } from "./request.ts";
 import type { CallerContext } from "./route.ts";
 import { sessionHolder, shareHolder } from "./session-claims.ts";
+import { weaknessOf } from "./weak-secrets.ts";
 
 export interface Caller extends CallerContext {
   /** The claims of a share link whose own text was sent. */
@@ -143,8 +144,15 @@ export async function authenticateToken(
   const caller = token.length > MAX_TOKEN_CHARS ? null : await callerOf(token, env, nowMs, fresh, guess);
   if (caller === "expired")
     return err({ code: "unauthorized", detail: "This access token has expired; trade your secret for a new one." });
-  if (caller !== null) return ok(caller);
+  if (caller !== null) return admit(env, caller);
   return err(guess.refusal());
+}
+
+/** Nobody calls as the admin of the environment while its secrets can be guessed. */
+function admit(env: Env, caller: Caller): Result<Caller, Refusal> {
+  const isAdmin = caller.principal.role === "admin" && caller.principal.id === ADMIN.id;
+  const weakness = isAdmin ? weaknessOf(env) : null;
+  return weakness === null ? ok(caller) : err({ code: "misconfigured", detail: weakness });
 }
 
 /**
@@ -219,7 +227,7 @@ async function authenticateCookie(
   if (!isOurPage(request))
     return err({ code: "forbidden", detail: "With the cookie, changes and sockets are for the manager's own page." });
   const holder = await sessionHolder(env, cookie, nowMs);
-  if (holder) return ok({ ...holder, credential: "session" });
+  if (holder) return admit(env, { ...holder, credential: "session" });
   return err({ code: "unauthorized", detail: "The session is over; sign in again." });
 }
 

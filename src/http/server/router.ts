@@ -13,6 +13,7 @@ import { withHeaders } from "./headers.ts";
 import { idFrom } from "./request.ts";
 import type { RequestContext, Route } from "./route.ts";
 import { runRoute } from "./run-route.ts";
+import { withStrongKey } from "./weak-secrets.ts";
 
 const NO_ADMIN_TOKEN = "Set the secret TABLAO_ADMIN_TOKEN: `npx wrangler secret put TABLAO_ADMIN_TOKEN`.";
 
@@ -56,8 +57,9 @@ export function buildRouter(routes: readonly Route[]): Fetch {
     try {
       const url = new URL(request.url);
       const asked = { method: request.method, url: url.href };
-      const bindings = withStorageFailures(env);
-      response = refuseEarly(url, env, deepPrefixes) ?? (await router.fetch(asked, request, url, bindings, ctx));
+      response =
+        refuseEarly(url, env, deepPrefixes) ??
+        (await router.fetch(asked, request, url, await bindingsFor(url, env), ctx));
     } catch (error) {
       failure = failureOf(error);
       response = failure.response;
@@ -78,6 +80,11 @@ function logFailure(request: Request, status: number, failure: Failure | null): 
   const { pathname } = new URL(request.url);
   const { incident = null, message = null } = failure ?? {};
   console.error(JSON.stringify({ level: "error", method: request.method, path: pathname, status, incident, message }));
+}
+
+/** The bindings that routes get. /healthz asks no object. */
+async function bindingsFor({ pathname }: URL, env: Env): Promise<Env> {
+  return withStorageFailures(pathname === "/healthz" ? env : await withStrongKey(env));
 }
 
 function allowedMethods(onPath: readonly Route[]): string[] {

@@ -124,8 +124,8 @@ export class Platform {
         ),
     });
     return {
-      TABLAO_ADMIN_TOKEN: "admin",
-      TABLAO_SIGNING_KEY: "key",
+      TABLAO_ADMIN_TOKEN: "virtual-admin-token-7fQx2LmV9cTzRk4wNbHs",
+      TABLAO_SIGNING_KEY: "virtual-signing-key-7fQx2LmV9cTzRk4wNbHs",
       TASK: namespace("task"),
       REGISTRY: namespace("registry"),
       HISTORY: this.#d1(gate),
