@@ -10,10 +10,15 @@ import { tokenFault } from "../client/secret-text.ts";
 import { systemCode } from "../lib/errors.ts";
 import { ManagerClient, ManagerError, type ManagerClientOptions } from "../client/manager-client.ts";
 
-const identitySchema = z.object({
+export const identitySchema = z.object({
   manager: z.string(),
   worker_id: z.int(),
   secret: z.string().refine((text) => tokenFault(text) === undefined),
+  /**
+   * The machine (`machineId`) of a worker that has its name. Absent: the worker has a name of its own,
+   * its machine has no id, or the release was 0.1.
+   */
+  machine: z.string().optional(),
 });
 export type Identity = z.infer<typeof identitySchema>;
 
@@ -56,6 +61,10 @@ export interface Registration {
   file: string;
   manager: string | undefined;
   join: string | undefined;
+  /** The id of the machine, for a worker that has its name. */
+  machine?: string | undefined;
+  /** The names of other workers whose files are in the same folder: for a message. */
+  others?: readonly string[];
   report: WorkerRegister;
   client: Omit<ManagerClientOptions, "url" | "secret" | "auth">;
   signal: AbortSignal;
@@ -95,11 +104,18 @@ export async function register(registration: Registration): Promise<RegisteredWo
   }
   if (join === undefined)
     throw new CannotStart(
-      "this worker is not registered yet: make a join token ('node src/cli/tablao.js token create --role join') and start once with TABLAO_JOIN=TOKEN",
+      `this worker is not registered yet: make a join token ('node src/cli/tablao.js token create --role join') and start once with TABLAO_JOIN=TOKEN${orRenamed(registration.others ?? [])}`,
     );
   if (manager === undefined && identity === undefined)
     throw new CannotStart("which manager? Give its address with --manager URL");
   return await registerWithToken(registration, manager ?? identity!.manager, join);
+}
+
+/** A machine whose name changed before its identity knew the machine is told how it goes on. */
+function orRenamed(others: readonly string[]): string {
+  if (others.length === 0) return "";
+  const [first, ...more] = others.map((name) => `--name ${name}`);
+  return `; or, if this machine was renamed, start it as the worker that it was: ${[first, ...more].join(", ")}`;
 }
 
 async function registerKnown(registration: Registration, identity: Identity): Promise<RegisteredWorker> {
@@ -108,6 +124,8 @@ async function registerKnown(registration: Registration, identity: Identity): Pr
     json: registration.report,
     signal: registration.signal,
   });
+  const { file, machine } = registration;
+  if (machine !== undefined && machine !== identity.machine) writeIdentity(file, { ...identity, machine });
   return { client, workerId: identity.worker_id, created: false };
 }
 
@@ -136,7 +154,9 @@ async function registerWithToken(registration: Registration, manager: string, jo
       "bad_answer",
       `the manager at ${manager} registered this worker but gave it no secret that can be used`,
     );
-  writeIdentity(registration.file, { manager, worker_id: mine.id, secret: mine.secret });
+  const { file, machine } = registration;
+  const identity = { manager, worker_id: mine.id, secret: mine.secret };
+  writeIdentity(file, machine === undefined ? identity : { ...identity, machine });
   return {
     client: new ManagerClient({ ...registration.client, url: manager, secret: mine.secret }),
     workerId: mine.id,

@@ -2,6 +2,7 @@
  * What the agent reports of its machine: the fields of the 2015 API, measured with
  * systeminformation.
  */
+import { createHash } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { arch, availableParallelism, hostname, loadavg, networkInterfaces, release, type } from "node:os";
 import si from "systeminformation";
@@ -35,6 +36,22 @@ function macAddress(): number | undefined {
   return undefined;
 }
 
+/**
+ * An id of this machine that its name does not change: a hash of what the system calls itself
+ * (machine-id, IOPlatformUUID, MachineGuid), which is not to be handed out. Undefined where there is
+ * none, as in many containers.
+ */
+export async function machineId(): Promise<string | undefined> {
+  const os = await within(
+    MEASURE_MS,
+    si.uuid().then((ids) => ids.os),
+    "",
+  );
+  return /[0-9a-f]{8}/i.test(os)
+    ? createHash("sha256").update(`tablao machine ${os}`).digest("hex").slice(0, 32)
+    : undefined;
+}
+
 /** What does not change while the agent runs. */
 export function describeMachine(): Pick<WorkerRegister, "hostname" | "system" | "platform" | "mac_address"> {
   const mac = macAddress();
@@ -61,14 +78,17 @@ export async function measureMachine(
     within(
       MEASURE_MS,
       si.currentLoad().then((load) => load.currentLoad),
+      0,
     ),
     within(
       MEASURE_MS,
       si.mem().then((mem) => ((mem.total - mem.available) / mem.total) * 100),
+      0,
     ),
     within(
       MEASURE_MS,
       statfs(folder).then((fs) => ((fs.blocks - fs.bavail) / fs.blocks) * 100),
+      0,
     ),
   ]);
   return {
@@ -96,12 +116,12 @@ function round(value: number): number {
   return Number.isFinite(value) && value > 0 ? Math.round(value * 100) / 100 : 0;
 }
 
-/** The value, or 0 when it takes longer than `ms` or cannot be had. */
-async function within(ms: number, value: Promise<number>): Promise<number> {
+/** The value, or `otherwise` when it takes longer than `ms` or cannot be had. */
+async function within<T>(ms: number, value: Promise<T>, otherwise: T): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<number>((resolve) => (timer = setTimeout(() => resolve(0), ms)));
+  const late = new Promise<T>((resolve) => (timer = setTimeout(() => resolve(otherwise), ms)));
   try {
-    return await Promise.race([value.catch(() => 0), late]);
+    return await Promise.race([value.catch(() => otherwise), late]);
   } finally {
     clearTimeout(timer);
   }

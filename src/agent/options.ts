@@ -30,7 +30,7 @@ const programPaths = Object.fromEntries(PROGRAMS.map(({ flag }) => [flag, path.o
   z.ZodOptional<typeof path>
 >;
 
-export const workerOptionsSchema = z.strictObject({
+const givenOptions = z.strictObject({
   /** The manager's address; by default the one this worker registered with. */
   manager: url.optional(),
   /** Join token: needed once, to register. */
@@ -41,9 +41,8 @@ export const workerOptionsSchema = z.strictObject({
       if (fault !== undefined) context.addIssue({ code: "custom", message: `the join token cannot be used: ${fault}` });
     })
     .optional(),
-  name: lineSchema(200)
-    .min(1)
-    .default(() => hostname()),
+  /** By default that of the machine. */
+  name: lineSchema(200).min(1).optional(),
   /** How many leases at a time. */
   slots: z.int().min(1).max(64).default(1),
   tags: z.array(tagSchema).max(16).default([]),
@@ -66,6 +65,13 @@ export const workerOptionsSchema = z.strictObject({
   /** Log JSON lines. */
   json: z.boolean().default(false),
 });
+
+/** Options of `tablao worker`. `unnamed`: the name is that of the machine. */
+export const workerOptionsSchema = givenOptions.transform(({ name, ...options }) => ({
+  ...options,
+  name: name ?? hostname(),
+  unnamed: name === undefined,
+}));
 
 /** Options as a caller gives them. */
 export type WorkerOptions = z.input<typeof workerOptionsSchema>;
@@ -94,13 +100,21 @@ export interface Folders {
 
 /** Files and folders of the worker of this name. Workers of different names share none. */
 export function foldersOf(settings: Pick<WorkerSettings, "name" | "stateDir" | "workDir">): Folders {
-  const { name, stateDir, workDir } = settings;
+  const { name } = settings;
   const plain = name
     .replace(/[^A-Za-z0-9._-]/g, "_")
     .replace(/^\.+/, "_")
     .slice(0, 100);
   // Names that differ only in the characters that were replaced must have folders of their own.
   const key = plain === name ? name : `${plain}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
+  return foldersOfKey(key, settings);
+}
+
+/** Files and folders of the worker whose files have this name. */
+export function foldersOfKey(
+  key: string,
+  { stateDir, workDir }: Pick<WorkerSettings, "stateDir" | "workDir">,
+): Folders {
   return {
     identity: join(stateDir, `${key}.json`),
     lock: join(stateDir, `${key}.lock`),

@@ -1,11 +1,16 @@
 import { EventEmitter } from "node:events";
+import { readdirSync, renameSync } from "node:fs";
+import { hostname } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { Stopwatch } from "../../test/support/real-time.ts";
 import { until } from "../../test/support/wait.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
+import { identityOf } from "../client/process-stat.ts";
 import { platformOf } from "./machine.ts";
+import { lockName } from "./name-lock.ts";
 import type { WorkerOptions } from "./options.ts";
 import { AGENT_EXIT, runWorker } from "./worker.ts";
 
@@ -34,9 +39,10 @@ afterEach(async () => {
   folder.remove();
 });
 
-function start(options: WorkerOptions = {}): Promise<number> {
+function start(options: WorkerOptions = {}, machine = "this machine"): Promise<number> {
   const own = { manager: manager.url, join: JOIN, name: "n", stateDir: folder.path };
-  return runWorker({ ...own, ...options }, { signals, write: (line) => said.push(line) });
+  const dependencies = { signals, write: (line: string) => said.push(line), machineId: async () => machine };
+  return runWorker({ ...own, ...options }, dependencies);
 }
 
 /** Task 1: one frame that takes `delay_ms`. */
@@ -147,6 +153,55 @@ describe("tablao worker", () => {
     const watch = new Stopwatch();
     expect(await running).toBe(AGENT_EXIT.ok);
     expect(watch.elapsedMs).toBeLessThan(5_000);
+  });
+
+  describe("P5: a machine that is renamed", () => {
+    const NO_NAME = { name: undefined, once: true };
+    const registrations = () => manager.to(/^\/workers$/).map(({ headers, json }) => [headers.authorization, json]);
+
+    /** Register under this machine's name, then give the files the name that the machine had before. */
+    async function registerAs(oldName: string, machine?: string): Promise<void> {
+      await start(NO_NAME, machine);
+      for (const file of readdirSync(folder.path)) {
+        if (file.startsWith(hostname()))
+          renameSync(join(folder.path, file), join(folder.path, oldName + file.slice(hostname().length)));
+      }
+      manager.on("POST", /^\/workers$/, () => ({ status: 200, json: { h: WORKER_VIEW } }));
+      manager.calls.length = 0;
+    }
+
+    test("stays the same worker, under the new name, with its cache", async () => {
+      await registerAs("old-name");
+      expect(await start(NO_NAME)).toBe(AGENT_EXIT.ok);
+      expect(registrations()).toEqual([
+        [expect.stringMatching(/^Bearer access-/), expect.objectContaining({ hostname: hostname(), name: hostname() })],
+      ]);
+      expect(readdirSync(folder.path).filter((file) => file.endsWith(".json"))).toEqual(["old-name.json"]);
+      expect(readdirSync(folder.path)).not.toContain(hostname());
+      expect(said.join("\n")).toMatch(/this machine had another name.*stays the worker of .*old-name\.json/);
+    });
+
+    test("is not taken for another machine that shares the folder, or for a worker with a name of its own", async () => {
+      await registerAs("another-machine", "another machine");
+      await start({ name: "gpu", once: true });
+      expect(await start(NO_NAME)).toBe(AGENT_EXIT.ok);
+      expect(registrations().map(([token]) => token)).toEqual([`Bearer ${JOIN}`, `Bearer ${JOIN}`]);
+    });
+
+    test("is not taken for one whose agent runs", async () => {
+      await registerAs("old-name");
+      const unlock = await lockName(join(folder.path, "old-name.lock"), identityOf(process.ppid));
+      expect(await start(NO_NAME)).toBe(AGENT_EXIT.ok);
+      expect(await start({ ...NO_NAME, join: undefined, name: "no-such" })).toBe(AGENT_EXIT.failed);
+      expect(registrations().map(([token]) => token)).toEqual([`Bearer ${JOIN}`]);
+      unlock();
+    });
+
+    test("and has no identity that tells its machine: the answer names the workers of the folder", async () => {
+      await registerAs("old-name", "");
+      expect(await start({ ...NO_NAME, join: undefined })).toBe(AGENT_EXIT.failed);
+      expect(said.at(-1)).toMatch(/not registered yet.*--name old-name/);
+    });
   });
 
   test("a worker that was removed stops, and says what to do", async () => {

@@ -21,8 +21,9 @@ import { removeStaleLeaseFolders } from "./lease-folder.ts";
 import { LeaseRunner } from "./lease-runner.ts";
 import { ocioProblem } from "./renderer-environment.ts";
 import { lockName } from "./name-lock.ts";
-import { describeMachine, measureMachine, platformOf } from "./machine.ts";
+import { describeMachine, machineId, measureMachine, platformOf } from "./machine.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
+import { ownFolders, workersIn } from "./own-folders.ts";
 import { findPrograms, programsText, type Programs } from "./programs.ts";
 import { bytesText, oneLine, createLogger, type Logger } from "./log.ts";
 import { OutageLog } from "./outage-log.ts";
@@ -46,11 +47,14 @@ export const AGENT_EXIT = {
 export interface WorkerDependencies {
   signals: SignalSource;
   write: (line: string) => void;
+  /** An id of the machine; empty or undefined where it has none. */
+  machineId: () => Promise<string | undefined>;
 }
 
 const DEFAULT_DEPENDENCIES: WorkerDependencies = {
   signals: process,
   write: (line) => void process.stderr.write(`${line}\n`),
+  machineId,
 };
 
 /**
@@ -70,6 +74,9 @@ const BUSY_REPORT_MS = 5 * 60_000;
  */
 const JOIN_RETRY_MS = 30_000;
 
+/** How many workers of the folder a message names: more would fill the screen. */
+const NAMED_WORKERS = 5;
+
 /**
  * Run the agent until it is told to stop (with `once`, until there is nothing to do). Answers with
  * a code of `AGENT_EXIT`. Never rejects.
@@ -86,14 +93,18 @@ export async function runWorker(
   const settings = checked.value;
   const problem = createLogger(settings.json ? "json" : "text", dependencies.write);
   const log: Logger = settings.quiet ? () => {} : problem;
-  const folders = foldersOf(settings);
   let unlock: (() => void) | undefined;
   const stop = new StopSignals(dependencies.signals, log);
   try {
-    unlock = await lockName(folders.lock);
+    const machine = settings.unnamed ? (await dependencies.machineId()) || undefined : undefined;
+    const place = await lockPlace(settings, machine);
+    unlock = place.unlock;
+    const { folders } = place;
+    if (folders.identity !== foldersOf(settings).identity)
+      log(`this machine had another name, and stays the worker of ${folders.identity}`);
     const colours = ocioProblem(process.env, existsSync);
     if (colours !== null) problem(colours);
-    return await new Agent(settings, folders, log, problem, stop).run();
+    return await new Agent(settings, { folders, machine }, log, problem, stop).run();
   } catch (error) {
     if (stop.asked) return AGENT_EXIT.ok;
     problem(messageOf(error));
@@ -104,9 +115,28 @@ export async function runWorker(
   }
 }
 
+/**
+ * Lock the files of this worker. Where the agent of another name of this machine runs, the machine was
+ * not renamed: it is two workers that share the folder, and with a join token this one is new.
+ */
+async function lockPlace(
+  settings: WorkerSettings,
+  machine: string | undefined,
+): Promise<{ folders: Folders; unlock: () => void }> {
+  const folders = ownFolders(settings, machine);
+  const named = foldersOf(settings);
+  try {
+    return { folders, unlock: await lockName(folders.lock) };
+  } catch (error) {
+    if (settings.join === undefined || folders.identity === named.identity) throw error;
+    return { folders: named, unlock: await lockName(named.lock) };
+  }
+}
+
 class Agent {
   readonly #settings: WorkerSettings;
   readonly #folders: Folders;
+  readonly #machine: string | undefined;
   readonly #log: Logger;
   readonly #problem: Logger;
   readonly #stop: StopSignals;
@@ -117,9 +147,16 @@ class Agent {
   #idleLogged = false;
   #failed = false;
 
-  constructor(settings: WorkerSettings, folders: Folders, log: Logger, problem: Logger, stop: StopSignals) {
+  constructor(
+    settings: WorkerSettings,
+    { folders, machine }: { folders: Folders; machine: string | undefined },
+    log: Logger,
+    problem: Logger,
+    stop: StopSignals,
+  ) {
     this.#settings = settings;
     this.#folders = folders;
+    this.#machine = machine;
     this.#log = log;
     this.#problem = problem;
     this.#stop = stop;
@@ -200,6 +237,8 @@ class Agent {
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
     return await register({
       file: this.#folders.identity,
+      machine: this.#machine,
+      others: this.#settings.unnamed ? workersIn(this.#settings.stateDir, NAMED_WORKERS) : [],
       manager,
       join,
       signal: this.#stop.soft,

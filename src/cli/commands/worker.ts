@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
-import { foldersOf, workerOptionsSchema, type WorkerOptions } from "../../agent/options.ts";
+import type { WorkerOptions } from "../../agent/options.ts";
 import { PROGRAMS } from "../../protocol/programs.ts";
 import { decimal, flagsOf, collect, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
@@ -39,7 +39,7 @@ export function addWorker(program: Command): void {
     .option("--quiet", "say nothing but problems")
     .action(async (_: unknown, command: Command) => {
       const { AGENT_EXIT, runWorker } = await import("../../agent/worker.ts");
-      const code = await runWorker(workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord));
+      const code = await runWorker(await workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord));
       process.exit(code === AGENT_EXIT.ok ? EXIT.ok : code === AGENT_EXIT.usage ? EXIT.usage : EXIT.failed);
     });
 }
@@ -57,18 +57,18 @@ function liveRecord(): ManagerRecord | undefined {
  * the manager that `npm start` runs there. Its record is read only where it is needed, and one that
  * cannot be used does not stop a worker that knows its manager.
  */
-function workerOptions(
+async function workerOptions(
   flags: WorkerFlags,
   env: NodeJS.ProcessEnv,
   findRunning: () => ManagerRecord | undefined,
-): WorkerOptions {
+): Promise<WorkerOptions> {
   const { token: _, ...options } = flags;
   const manager = options.manager ?? (env["TABLAO_URL"] || undefined);
   const where = options.join === undefined ? "TABLAO_JOIN" : "--join";
   const given = options.join === "-" ? tokenOfInput() : (options.join ?? (env["TABLAO_JOIN"] || undefined));
   const join = given === undefined ? undefined : usableToken(given, where);
   if (join !== undefined && manager !== undefined) return { ...options, manager, join };
-  if (manager === undefined && isRegistered(options)) return { ...options, join };
+  if (manager === undefined && (await isRegistered(options))) return { ...options, join };
   let running: ManagerRecord | undefined;
   try {
     running = findRunning();
@@ -88,9 +88,14 @@ function tokenOfInput(): string {
   return token.trim();
 }
 
-function isRegistered(options: WorkerOptions): boolean {
-  const parsed = workerOptionsSchema.safeParse(options);
-  return parsed.success && readPrivateFile(foldersOf(parsed.data).identity) !== undefined;
+async function isRegistered(options: WorkerOptions): Promise<boolean> {
+  const { checkWorkerOptions } = await import("../../agent/options.ts");
+  const { ownFolders } = await import("../../agent/own-folders.ts");
+  const { machineId } = await import("../../agent/machine.ts");
+  const checked = checkWorkerOptions(options);
+  if (!checked.ok) return false;
+  const machine = checked.value.unnamed ? await machineId() : undefined;
+  return readPrivateFile(ownFolders(checked.value, machine).identity) !== undefined;
 }
 
 function keptJoinToken(running: ManagerRecord): string | undefined {
