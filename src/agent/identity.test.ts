@@ -106,6 +106,31 @@ describe("the identity of a worker", () => {
     expect(await register(registration(more))).toMatchObject({ workerId: 5, created: false });
   });
 
+  describe("P9: an identity that another agent uses: the state folder was copied", () => {
+    const DETAIL = "another agent is at work as worker 5: it runs on render-07, and was seen 3 s ago";
+    let refusals: number;
+    beforeEach(() => {
+      refusals = 2;
+      known = "own-secret";
+      writeIdentity(file, { manager: manager.url, worker_id: 5, secret: known });
+      manager.handlers.unshift(({ method, path }) =>
+        method === "POST" && path === "/workers" && refusals-- > 0 ? problem(409, "conflict", DETAIL) : undefined,
+      );
+    });
+
+    test("it says once what to do, and goes on when the other agent is gone", async () => {
+      const told: string[] = [];
+      const taken = { say: (line: string) => told.push(line), retryMs: 1 };
+      expect(await register(registration({ taken, join: "join" }))).toMatchObject({ workerId: 5, created: false });
+      expect(told).toEqual([expect.stringMatching(/another agent .*render-07.*remove .*n\.json.*TABLAO_JOIN=TOKEN/)]);
+    });
+
+    test("nobody waits for it with --once: it ends with the same line", async () => {
+      await expect(register(registration({}))).rejects.toThrow(CannotStart);
+      await expect(register(registration({}))).rejects.toThrow(/another agent .*render-07.*TABLAO_JOIN=TOKEN/);
+    });
+  });
+
   test("a worker unknown to its manager, with a join token, registers anew", async () => {
     writeIdentity(file, { manager: manager.url, worker_id: 4, secret: "old-secret" });
     expect(await register(registration({ join: "join" }))).toMatchObject({ workerId: 5, created: true });

@@ -3,6 +3,7 @@
  * in a private file.
  */
 import { stat } from "node:fs/promises";
+import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { workerRegisteredSchema, type WorkerRegister } from "../protocol/worker.ts";
 import { readPrivateJson, UnreadableFile, writePrivateFile } from "../client/private-file.ts";
@@ -65,6 +66,11 @@ export interface Registration {
   machine?: string | undefined;
   /** The names of other workers whose files are in the same folder: for a message. */
   others?: readonly string[];
+  /**
+   * How to wait while another agent uses this identity: `say` tells it once. Absent: nobody waits, and
+   * it is an error.
+   */
+  taken?: { say: (line: string) => void; retryMs: number } | undefined;
   report: WorkerRegister;
   client: Omit<ManagerClientOptions, "url" | "secret" | "auth">;
   signal: AbortSignal;
@@ -88,7 +94,7 @@ export async function register(registration: Registration): Promise<RegisteredWo
   // The secret is sent to the manager that made it, and to no other address.
   if (identity && (manager === undefined || manager === identity.manager)) {
     try {
-      return await registerKnown(registration, identity);
+      return await registerWhenFree(registration, identity);
     } catch (error) {
       if (!(error instanceof ManagerError) || (error.status !== 401 && error.status !== 404)) throw error;
       if (join === undefined) {
@@ -116,6 +122,22 @@ function orRenamed(others: readonly string[]): string {
   if (others.length === 0) return "";
   const [first, ...more] = others.map((name) => `--name ${name}`);
   return `; or, if this machine was renamed, start it as the worker that it was: ${[first, ...more].join(", ")}`;
+}
+
+/** Register as the worker that the identity names, once no other agent is at work as that worker. */
+async function registerWhenFree(registration: Registration, identity: Identity): Promise<RegisteredWorker> {
+  const { file, taken, signal } = registration;
+  for (let told = false; ; told = true) {
+    try {
+      return await registerKnown(registration, identity);
+    } catch (error) {
+      if (!(error instanceof ManagerError) || error.code !== "conflict") throw error;
+      const line = `${error.detail}. If this machine or its state folder is a copy, remove ${file} here and start once with TABLAO_JOIN=TOKEN: then it is a worker of its own`;
+      if (taken === undefined) throw new CannotStart(line);
+      if (!told) taken.say(`${line}. Waiting until the other agent is gone`);
+      await delay(taken.retryMs, undefined, { signal });
+    }
+  }
 }
 
 async function registerKnown(registration: Registration, identity: Identity): Promise<RegisteredWorker> {

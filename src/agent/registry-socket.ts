@@ -99,7 +99,7 @@ export class RegistrySocket {
     return await new Promise<string>((resolve) => {
       const socket = new WebSocket(`${client.url.replace(/^http/, "ws")}/workers/${workerId}/socket`, {
         // A firewall may refuse clients that do not name themselves.
-        headers: { authorization, "user-agent": client.userAgent },
+        headers: { ...client.headers, authorization, "user-agent": client.userAgent },
         handshakeTimeout: HANDSHAKE_MS,
         perMessageDeflate: false,
         maxPayload: 1024 * 1024,

@@ -9,9 +9,11 @@
  *   seconds after SIGTERM, most frames take longer, and a lease that is released goes to another
  *   worker within a second.
  */
+import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { VERSION } from "../protocol/version.ts";
+import { INSTANCE_HEADER, PING_MS } from "../protocol/worker.ts";
 import { WorkNotifier } from "./work-notifier.ts";
 import { claimLoop } from "./claim-loop.ts";
 import { RegistrySocket } from "./registry-socket.ts";
@@ -238,12 +240,15 @@ class Agent {
     return await register({
       file: this.#folders.identity,
       machine: this.#machine,
+      // The other agent shows as offline when it has missed three pings.
+      taken: once ? undefined : { say: this.#problem, retryMs: PING_MS },
       others: this.#settings.unnamed ? workersIn(this.#settings.stateDir, NAMED_WORKERS) : [],
       manager,
       join,
       signal: this.#stop.soft,
       client: {
         userAgent: `tablao-worker/${VERSION}`,
+        headers: { [INSTANCE_HEADER]: randomUUID() },
         retryForMs: known && !once ? Infinity : JOIN_RETRY_MS,
         outage: new OutageLog(this.#problem),
       },

@@ -63,6 +63,8 @@ export interface ManagerClientOptions {
    */
   auth?: "exchange" | "bearer";
   userAgent?: string;
+  /** Sent with every request. */
+  headers?: Record<string, string>;
   /** Default of `CallOptions.retryForMs`. */
   retryForMs?: number;
   outage?: OutageWatch;
@@ -85,6 +87,8 @@ export class ManagerClient {
   /** Address without a trailing slash. */
   readonly url: string;
   readonly userAgent: string;
+  /** Sent with every request; for the WebSocket, too. */
+  readonly headers: Readonly<Record<string, string>>;
   /** Also for callers that repeat calls by themselves (`retryForMs: 0`). */
   readonly outage: OutageWatch | undefined;
   readonly #options: ManagerClientOptions;
@@ -101,6 +105,7 @@ export class ManagerClient {
     const fault = options.secret === undefined ? undefined : tokenFault(options.secret);
     if (fault !== undefined) throw new TypeError(`the token cannot be used: ${fault}`);
     this.userAgent = options.userAgent ?? "tablao";
+    this.headers = options.headers ?? {};
     this.outage = options.outage;
     this.#options = options;
     this.#fetch = options.fetch ?? fetch;
@@ -261,7 +266,7 @@ export class ManagerClient {
       method,
       signal,
       redirect: "manual",
-      headers: headersOf({ accept: "application/json", "user-agent": this.userAgent, ...headers }),
+      headers: headersOf({ accept: "application/json", "user-agent": this.userAgent, ...this.headers, ...headers }),
     };
     if (body !== undefined) Object.assign(init, { body, duplex: "half" });
     let response: Response;

@@ -83,6 +83,7 @@ export const text = {
     workers: "Workers",
     search: "Find a task",
     searchWorkers: "Find a worker",
+    otherAgent: "Another agent has its identity",
     show: "Show",
     name: "Task",
     status: "Status",

@@ -70,6 +70,7 @@ export const LIVE_WORKER_FIELDS = [
   "activity",
   "registered_ms",
   "last_seen_ms",
+  "other_agent",
 ] as const satisfies readonly (keyof typeof workerSchema.shape)[];
 
 /**

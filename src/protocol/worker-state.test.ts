@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isDrained } from "./worker-state.ts";
+import { isDrained, otherAgentText } from "./worker-state.ts";
 
 test.each([
   [{ draining: true, status: "enabled", current_task: null }, true],
@@ -9,4 +9,10 @@ test.each([
   [{ draining: false, status: "enabled", current_task: null }, false],
 ] as const)("%j is drained: %s", (worker, drained) => {
   expect(isDrained(worker)).toBe(drained);
+});
+
+test("people are told where another agent with the identity is, and what to do there", () => {
+  const agent = { hostname: "copy-of-07", ip_address: "192.0.2.7", seen_ms: 1 };
+  expect(otherAgentText(agent)).toMatch(/asks from copy-of-07 \(192\.0\.2\.7\) .*TABLAO_JOIN=TOKEN/);
+  expect(otherAgentText({ ...agent, hostname: "" })).toMatch(/asks from 192\.0\.2\.7 /);
 });

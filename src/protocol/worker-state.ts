@@ -1,5 +1,5 @@
 /** What a worker's fields say together, in the words of the page and the command line. Pure. */
-import type { Worker } from "./worker.ts";
+import type { OtherAgent, Worker } from "./worker.ts";
 
 /**
  * Whether a worker that drains has nothing left to finish: it holds no lease and takes none, so the
@@ -11,4 +11,13 @@ export function isDrained({
   current_task,
 }: Pick<Worker, "draining" | "status" | "current_task">): boolean {
   return draining && status !== "rendering" && current_task === null;
+}
+
+/** What people are told of another agent with the identity of a worker, and what to do on its machine. */
+export function otherAgentText({ hostname, ip_address }: OtherAgent): string {
+  const where = hostname === "" ? ip_address : `${hostname} (${ip_address})`;
+  return (
+    `Another agent with this worker's identity asks from ${where} and gets no work: a machine or its state folder was copied. ` +
+    "On the copy, remove the worker's file from the state folder, and start the agent once with TABLAO_JOIN=TOKEN."
+  );
 }

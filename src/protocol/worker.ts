@@ -96,6 +96,23 @@ export const workerPatchedSchema = z
 export type WorkerPatched = z.infer<typeof workerPatchedSchema>;
 
 /**
+ * Another agent that has the identity of a worker, and is refused because that worker's own is at
+ * work: a machine, or its state folder, was copied. `seen_ms`: when it last tried.
+ */
+const otherAgentSchema = z.object({ hostname: z.string(), ip_address: z.string(), seen_ms: instantSchema });
+/** Another agent with the identity of a worker. */
+export type OtherAgent = z.infer<typeof otherAgentSchema>;
+
+/**
+ * The header by which the registry tells two agents with one identity apart: a random text of the
+ * agent's process, sent with every call and over the socket. A header, because managers up to 0.1
+ * refuse fields that they do not know.
+ */
+export const INSTANCE_HEADER = "Tablao-Instance";
+/** What INSTANCE_HEADER may hold; another value counts as none. */
+export const INSTANCE_TEXT = /^[A-Za-z0-9-]{8,64}$/;
+
+/**
  * One worker, as GET /workers shows it. The fields up to `time_cost` are those of the 2015
  * protocol.
  */
@@ -121,6 +138,10 @@ export const workerSchema = z
     version: z.string(),
     registered_ms: instantSchema,
     last_seen_ms: instantSchema,
+    other_agent: otherAgentSchema
+      .nullable()
+      .optional()
+      .meta({ description: "Another agent with this worker's identity, which is refused; null when there is none" }),
   })
   .meta({ id: "Worker" });
 /** One worker, as lists show it. */

@@ -6,6 +6,7 @@
 import { newerSchemaRefusal, unusable } from "../platform/newer-schema.ts";
 import { migrate } from "../platform/sql.ts";
 import type { Env } from "../rpc/env.ts";
+import { AgentInstances } from "./agent-instances.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FarmLive } from "./farm-live.ts";
 import { Fleet } from "./fleet.ts";
@@ -41,6 +42,7 @@ export class RegistryContext {
   readonly reservations: ReservationStore;
   readonly totals: DailyTotals;
   readonly sockets: Sockets;
+  readonly instances: AgentInstances;
   readonly preemptor: Preemptor;
   readonly farmLive: FarmLive;
   readonly marker: OpenMarker;
@@ -59,6 +61,7 @@ export class RegistryContext {
     this.reservations = new ReservationStore(sql);
     this.totals = new DailyTotals(sql);
     this.sockets = new Sockets(ctx);
+    this.instances = new AgentInstances(this.sockets);
     const waitUntil = (work: Promise<unknown>): void => ctx.waitUntil(work);
     this.preemptor = new Preemptor(env, waitUntil, arm);
     this.marker = new OpenMarker({ bucket: env.FILES, waitUntil, onFailure: arm });
@@ -76,9 +79,9 @@ export class RegistryContext {
    */
   #loaded(): Farm {
     if (!this.#farm) {
-      const { tasks, sockets } = this;
+      const { tasks, sockets, instances } = this;
       const liveLeases = new LiveLeases(tasks);
-      const fleet = new Fleet(this.workers, sockets, liveLeases, (task) => tasks.hasEnded(task));
+      const fleet = new Fleet(this.workers, { sockets, instances, liveLeases }, (task) => tasks.hasEnded(task));
       const { sql } = this.storage;
       const preempt = (ids: number[], epoch: number): void => this.preemptor.preempt(ids, epoch);
       const dispatcher = new Dispatcher({ sql, tasks, liveLeases, fleet, sockets, preempt });

@@ -6,6 +6,7 @@ import { taskTypesFor } from "../compilers/index.ts";
 import { canDo, type Offer } from "../protocol/needs.ts";
 import type { Worker, WorkerInfo, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../protocol/needs.ts";
+import type { AgentInstances } from "./agent-instances.ts";
 import type { LiveLeases } from "./live-leases.ts";
 import { isOnline, lastSeenMs, workerStatus, type Signs } from "./presence.ts";
 import type { Sockets } from "./sockets.ts";
@@ -79,18 +80,27 @@ interface Member {
  */
 type Update = (report: Report, ipAddress: string | null, change: Partial<WorkerRecord>) => void;
 
+/** Where signs of life of workers come from, beside their calls. */
+interface FleetSigns {
+  sockets: Sockets;
+  instances: AgentInstances;
+  liveLeases: LiveLeases;
+}
+
 export class Fleet {
   readonly #store: WorkerStore;
   readonly #sockets: Sockets;
+  readonly #instances: AgentInstances;
   readonly #live: LiveLeases;
   readonly #hasEnded: (task: number) => boolean;
   readonly #members: Map<number, Member>;
   readonly #counts = new Map<string, { count: number; untilMs: number }>();
 
-  constructor(store: WorkerStore, sockets: Sockets, live: LiveLeases, hasEnded: (task: number) => boolean) {
+  constructor(store: WorkerStore, signs: FleetSigns, hasEnded: (task: number) => boolean) {
     this.#store = store;
-    this.#sockets = sockets;
-    this.#live = live;
+    this.#sockets = signs.sockets;
+    this.#instances = signs.instances;
+    this.#live = signs.liveLeases;
     this.#hasEnded = hasEnded;
     this.#members = new Map(store.loadAll().map((record) => [record.id, memberOf(record)]));
   }
@@ -333,6 +343,7 @@ export class Fleet {
       draining: record.draining,
       registered_ms: record.registeredMs,
       last_seen_ms: lastSeenMs(signs),
+      other_agent: this.#instances.other(record.id, nowMs),
     };
   }
 }

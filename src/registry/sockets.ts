@@ -20,6 +20,8 @@ export const CLOSE_REMOVED = 4001;
 interface Attachment {
   worker: number;
   openedMs: number;
+  /** The agent's process; null when it does not say, absent in attachments of 0.1. */
+  instance?: string | null;
   /**
    * Closed for a newer socket, or for good. The closing handshake may take a while, and the socket
    * is listed until then.
@@ -58,10 +60,11 @@ export class Sockets {
   }
 
   /** Accept a new socket of this worker; its older one is closed. */
-  open(worker: number, socket: WebSocket, nowMs: number): void {
+  open(worker: number, socket: WebSocket, instance: string | null, nowMs: number): void {
     this.close(worker, CLOSE_REPLACED, "replaced by a newer connection");
     this.#ctx.acceptWebSocket(socket, [TAG, `w:${worker}`]);
-    const state = { worker, openedMs: nowMs, over: false, idle: true, wakes: 0, wokenFor: 0, wokenUntilMs: 0 };
+    const waiting = { idle: true, wakes: 0, wokenFor: 0, wokenUntilMs: 0 };
+    const state = { worker, openedMs: nowMs, instance, over: false, ...waiting };
     socket.serializeAttachment(state);
     this.#connections.set(worker, { socket, state });
   }
@@ -128,6 +131,18 @@ export class Sockets {
     if (!connection) return null;
     const ping = this.#ctx.getWebSocketAutoResponseTimestamp(connection.socket)?.getTime() ?? 0;
     return Math.max(ping, connection.state.openedMs);
+  }
+
+  /** The agent's process at the other end, and its newest sign of life; null where none is known. */
+  instanceOf(worker: number): { instance: string; seenMs: number } | null {
+    const instance = this.#connections.get(worker)?.state.instance ?? null;
+    return instance === null ? null : { instance, seenMs: this.signMs(worker)! };
+  }
+
+  /** The agent is about to end: its socket does not keep another one out. */
+  forgetInstance(worker: number): void {
+    const connection = this.#connections.get(worker);
+    if (connection) this.#update(connection, { instance: null });
   }
 
   /** The attachments of the sockets whose workers wait for a push. */

@@ -21,9 +21,17 @@ import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
-import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
+import {
+  INSTANCE_HEADER,
+  type Worker,
+  type WorkerInfo,
+  type WorkerPatch,
+  type WorkerPatched,
+  type WorkerRegister,
+} from "../protocol/worker.ts";
 import type { Env } from "../rpc/env.ts";
 import {
+  WORKER_ADDRESS_HEADER,
   WORKER_ID_HEADER,
   type ExpiredTasks,
   type FarmMetrics,
@@ -129,8 +137,9 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     register: WorkerRegister,
     caller: Principal,
     ipAddress: string,
+    instance: string | null = null,
   ): Promise<Result<RegisteredWorker, Refusal>> {
-    return this.#settled(await this.#workers.register(register, caller, ipAddress));
+    return this.#settled(await this.#workers.register(register, caller, ipAddress, instance));
   }
 
   async listWorkers(): Promise<Record<string, Worker>> {
@@ -150,8 +159,9 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     patch: WorkerPatch,
     caller: Principal,
     ipAddress: string,
+    instance: string | null = null,
   ): Promise<Result<WorkerPatched, Refusal>> {
-    return this.#settled(this.#workers.patch(id, patch, caller, ipAddress));
+    return this.#settled(this.#workers.patch(id, patch, caller, ipAddress, instance));
   }
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {
@@ -322,7 +332,12 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
       this.#alarm.arm();
       return opened;
     }
-    const client = this.#workers.connect(Number(request.headers.get(WORKER_ID_HEADER)));
+    const { headers } = request;
+    const client = this.#workers.connect(
+      Number(headers.get(WORKER_ID_HEADER)),
+      headers.get(INSTANCE_HEADER),
+      headers.get(WORKER_ADDRESS_HEADER) ?? "",
+    );
     if (!client.ok) return problemResponse(client.error);
     this.#settle();
     return new Response(null, { status: 101, webSocket: client.value });
@@ -347,7 +362,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     const { farmLive, sockets } = this.#context;
     if (farmLive.feed.closed(socket)) return;
     const worker = sockets.closed(socket);
-    if (worker !== undefined) farmLive.worker(worker);
+    if (worker !== undefined) this.#workers.disconnected(worker);
   }
 
   // The alarm

@@ -5,6 +5,7 @@ import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { RegistryContext } from "./context.ts";
+import type { AgentCall } from "./agent-instances.ts";
 import { CLOSE_REMOVED } from "./sockets.ts";
 import { applyPatch, noteConnection } from "./worker-patch.ts";
 
@@ -34,10 +35,13 @@ export class WorkerService {
     register: WorkerRegister,
     caller: Principal,
     ipAddress: string,
+    instance: string | null,
   ): Promise<Result<RegisteredWorker, Refusal>> {
     const { role, id } = caller;
     if (role === "worker") {
-      const patched = this.patch(id, register, caller, ipAddress);
+      const refused = this.#takeAgent(id, { instance, hostname: register.hostname, ipAddress });
+      if (refused) return refused;
+      const patched = this.patch(id, register, caller, ipAddress, instance);
       return patched.ok ? ok({ ...this.#listed(id), secret: null, created: false }) : patched;
     }
     if (role !== "join" && role !== "admin") return refuse("forbidden", "a worker registers with a join token");
@@ -50,6 +54,7 @@ export class WorkerService {
       return tags.ok ? ok(this.#registry.fleet.add(register, ipAddress, tags.value, sha256, nowMs).id) : tags;
     });
     if (!added.ok) return added;
+    this.#registry.instances.take(added.value, { instance, hostname: register.hostname, ipAddress }, nowMs);
     farmLive.worker(added.value);
     return ok({ ...this.#listed(added.value), secret, created: true });
   }
@@ -67,10 +72,23 @@ export class WorkerService {
     return fleet.get(id) ? ok(fleet.view(id, Date.now())) : NO_WORKER;
   }
 
-  /** `caller` and `ipAddress`: where the patch comes from. */
-  patch(id: number, patch: WorkerPatch, caller: Principal, ipAddress: string): Result<WorkerPatched, Refusal> {
-    const { fleet, farmLive } = this.#registry;
+  /**
+   * `caller`, `ipAddress` and `instance`: where the patch comes from. Another agent with the identity
+   * of this worker gets no work, and what it says is not taken.
+   */
+  patch(
+    id: number,
+    patch: WorkerPatch,
+    caller: Principal,
+    ipAddress: string,
+    instance: string | null,
+  ): Result<WorkerPatched, Refusal> {
+    const { fleet, dispatcher, farmLive, instances } = this.#registry;
     if (!fleet.get(id)) return NO_WORKER;
+    const itself = caller.role === "worker" && caller.id === id;
+    if (itself && this.#takeAgent(id, { instance, hostname: patch.hostname ?? null, ipAddress }))
+      return ok({ task_id: null, epoch: dispatcher.epoch, status: fleet.status(id) });
+    if (itself && patch.leaving) instances.ended(id);
     const patched = applyPatch(this.#registry, id, patch, { principal: caller, ipAddress }, Date.now());
     farmLive.worker(id);
     return ok(patched);
@@ -82,21 +100,44 @@ export class WorkerService {
     if (!fleet.get(id)) return NO_WORKER;
     fleet.remove(id);
     dispatcher.forget(id);
+    this.#registry.instances.ended(id);
     sockets.close(id, CLOSE_REMOVED, "this worker has been removed");
     farmLive.worker(id);
     return ok(null);
   }
 
   /** Takes a new socket of this worker; the client's end of it. */
-  connect(id: number): Result<WebSocket, Refusal> {
+  connect(id: number, instance: string | null, ipAddress: string): Result<WebSocket, Refusal> {
     const { fleet, sockets, farmLive } = this.#registry;
     if (!fleet.get(id)) return NO_WORKER;
+    const refused = this.#takeAgent(id, { instance, hostname: null, ipAddress });
+    if (refused) return refused;
     const nowMs = Date.now();
     const { 0: client, 1: server } = new WebSocketPair();
-    sockets.open(id, server, nowMs);
+    sockets.open(id, server, instance, nowMs);
     noteConnection(this.#registry, id, nowMs);
     farmLive.worker(id);
     return ok(client);
+  }
+
+  /** The socket of this worker has closed: its agent has ended, or connects again. */
+  disconnected(id: number): void {
+    this.#registry.instances.ended(id);
+    this.#registry.farmLive.worker(id);
+  }
+
+  /** The refusal of an agent while another one is this worker; null for any other. */
+  #takeAgent(id: number, call: AgentCall): Result<never, Refusal> | null {
+    const { fleet, instances, farmLive } = this.#registry;
+    const nowMs = Date.now();
+    const seenMs = fleet.get(id) ? instances.take(id, call, nowMs) : null;
+    if (seenMs === null) return null;
+    farmLive.worker(id);
+    const agoS = Math.round((nowMs - seenMs) / 1_000);
+    return refuse(
+      "conflict",
+      `another agent is at work as worker ${id}: it runs on ${fleet.get(id)!.hostname}, and was seen ${agoS} s ago`,
+    );
   }
 
   #listed(id: number): { key: string; worker: Worker } {

@@ -20,6 +20,8 @@ import type { Needs } from "../protocol/needs.ts";
  * it is dropped.
  */
 export const WORKER_ID_HEADER = "Tablao-Worker-Id";
+/** The address that the worker's socket comes from, set by the Worker alone. */
+export const WORKER_ADDRESS_HEADER = "Tablao-Worker-Address";
 
 /** What a task has done so far, for the totals of the farm. Never falls. */
 export interface TaskTotals {
@@ -199,11 +201,13 @@ export interface RegistryRpc extends BackupRpc {
   /**
    * Register a worker. With a join token (one use is taken) or as admin: a new worker with its own
    * secret. As a known worker: its record is updated, `created` is false and there is no secret.
+   * `instance`: the agent's process, where it says; `conflict` while another one is this worker.
    */
   registerWorker(
     register: WorkerRegister,
     caller: Principal,
     ipAddress: string,
+    instance?: string | null,
   ): Promise<Result<{ key: string; worker: Worker; secret: string | null; created: boolean }, Refusal>>;
   /** Key: hostname, or `hostname#id` from the second worker of that name on. Ordered by id. */
   listWorkers(): Promise<Record<string, Worker>>;
@@ -218,6 +222,7 @@ export interface RegistryRpc extends BackupRpc {
     patch: WorkerPatch,
     caller: Principal,
     ipAddress: string,
+    instance?: string | null,
   ): Promise<Result<WorkerPatched, Refusal>>;
   /** Revokes its secret and closes its socket. Its leases expire by themselves. */
   removeWorker(id: number): Promise<Result<null, Refusal>>;

@@ -134,8 +134,17 @@ export interface WorkerSocket {
   received(count: number): Promise<(Push | string)[]>;
 }
 
-export async function connect(registry: DurableObjectStub<WorkerRegistry>, worker: number): Promise<WorkerSocket> {
-  const headers = { Upgrade: "websocket", "Tablao-Worker-Id": String(worker) };
+export async function connect(
+  registry: DurableObjectStub<WorkerRegistry>,
+  worker: number,
+  instance?: string,
+): Promise<WorkerSocket> {
+  const headers = {
+    Upgrade: "websocket",
+    "Tablao-Worker-Id": String(worker),
+    "Tablao-Worker-Address": "192.0.2.22",
+    ...(instance !== undefined && { "Tablao-Instance": instance }),
+  };
   const response = await registry.fetch(`https://farm.example/workers/${worker}/socket`, { headers });
   const socket = response.webSocket;
   if (!socket) throw new Error(`no socket: ${response.status} ${await response.text()}`);

@@ -13,7 +13,7 @@ import {
 import type { HistoryFailure } from "../../protocol/history.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { MAX_SEARCH } from "../../protocol/task-search.ts";
-import { isDrained } from "../../protocol/worker-state.ts";
+import { isDrained, otherAgentText } from "../../protocol/worker-state.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { retentionLines } from "../retention-text.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
@@ -116,6 +116,8 @@ export function addList(program: Command): void {
           out.width,
         ),
       );
+      for (const { id, other_agent } of workers)
+        if (other_agent) out.note(`worker ${id}: ${otherAgentText(other_agent)}`);
     });
 }
 

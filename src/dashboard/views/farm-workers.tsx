@@ -2,6 +2,7 @@
 import { useComputed, useSignal } from "@preact/signals";
 import type { LiveWorker } from "../../protocol/live.ts";
 import { managerNow, tasks, workers } from "../lib/farm.ts";
+import { otherAgentText } from "../../protocol/worker-state.ts";
 import { ago } from "../lib/format.ts";
 import { isAdmin } from "../lib/session.ts";
 import { LongList, type Column } from "../parts/long-list.tsx";
@@ -62,6 +63,11 @@ const COLUMNS: readonly Column<LiveWorker>[] = [
     cell: (worker) => (
       <>
         {taskLink(worker)}
+        {worker.other_agent && (
+          <span class="bad small clip" title={otherAgentText(worker.other_agent)}>
+            {t.otherAgent}
+          </span>
+        )}
         {worker.activity && <span class="quiet small clip">{worker.activity}</span>}
       </>
     ),

@@ -27,7 +27,7 @@ const watchFarm = defineRoute({
   query: farmLiveQuery,
   answers: { 101: { description: "Switching to WebSocket; the messages", schema: farmMessageSchema } },
   handle: async ({ request, env, principal, untilMs }) => {
-    const upgrade = forwarded(request, VIEWER_HEADER, viewerFor({ principal, untilMs }));
+    const upgrade = forwarded(request, { [VIEWER_HEADER]: viewerFor({ principal, untilMs }) });
     return await withRetry(() => registryStub(env).fetch(new Request(upgrade)));
   },
 });
@@ -44,7 +44,7 @@ const watchTask = defineRoute({
   answers: { 101: { description: "Switching to WebSocket; the messages", schema: taskMessageSchema } },
   handle: async ({ request, env, id, query, principal, untilMs }) => {
     if (query.log && principal.role === "share") return refuse("forbidden", "A share link shows no log.");
-    const upgrade = forwarded(request, VIEWER_HEADER, viewerFor({ principal, untilMs }));
+    const upgrade = forwarded(request, { [VIEWER_HEADER]: viewerFor({ principal, untilMs }) });
     return await withRetry(() => taskStub(env, id).fetch(new Request(upgrade)));
   },
 });

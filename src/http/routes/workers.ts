@@ -4,6 +4,7 @@ import { withRetry } from "../../lib/retry.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { Principal } from "../../protocol/token.ts";
 import {
+  INSTANCE_HEADER,
   workerInfoSchema,
   workerPatchedSchema,
   workerPatchSchema,
@@ -11,15 +12,20 @@ import {
   workerRegisterSchema,
   workersSchema,
 } from "../../protocol/worker.ts";
-import { WORKER_ID_HEADER } from "../../rpc/registry.ts";
+import { WORKER_ADDRESS_HEADER, WORKER_ID_HEADER } from "../../rpc/registry.ts";
 import { callRegistry, callRegistryOnce, registryStub } from "../../rpc/stubs.ts";
 import { workerId } from "../server/path-parameters.ts";
-import { clientAddress, prefersMinimal } from "../server/request.ts";
+import { clientAddress, instanceOf, prefersMinimal } from "../server/request.ts";
 import { reply } from "../server/responses.ts";
 import { ADMINS, defineRoute, READERS, WORKERS, type Route } from "../server/route.ts";
 import { forwarded } from "../server/upgrade.ts";
 
 const tag = "workers";
+const INSTANCE = {
+  name: INSTANCE_HEADER,
+  description:
+    "The agent's process, a random text of 8 to 64 letters, digits and hyphens: tells two agents with one identity apart",
+} as const;
 const params = { id: workerId };
 
 const listWorkers = defineRoute({
@@ -45,6 +51,7 @@ const registerWorker = defineRoute({
   who: ["admin", "join", "worker"],
   headers: [
     { name: "Prefer", description: "`return=minimal`: 204 with `Location` and `Tablao-Secret` instead of a body" },
+    INSTANCE,
   ],
   body: workerRegisterSchema,
   example: { hostname: "fsiddi-macpro.local", system: "Darwin 14.1.0" },
@@ -53,11 +60,14 @@ const registerWorker = defineRoute({
     201: { description: "A new worker", schema: workerRegisteredSchema },
     204: { description: "With `Prefer: return=minimal`" },
   },
+  problems: ["conflict"],
   handle: async ({ request, env, body, principal }) => {
     // Only a known worker's registration may run twice: it updates a record. Any other makes a new
     // worker each time.
     const call = principal.role === "worker" ? callRegistry : callRegistryOnce;
-    const registered = await call(env, (registry) => registry.registerWorker(body, principal, clientAddress(request)));
+    const registered = await call(env, (registry) =>
+      registry.registerWorker(body, principal, clientAddress(request), instanceOf(request)),
+    );
     if (!registered.ok) return registered;
     const { key, worker, secret, created } = registered.value;
     const location = `/workers/${worker.id}`;
@@ -90,7 +100,9 @@ const patchWorker = defineRoute({
   operationId: "patchWorker",
   tag,
   summary: "Ask for work, report, enable, disable or drain",
-  description: "The worker itself, or an admin.",
+  description:
+    "The worker itself, or an admin. Another agent with the worker's identity gets no task, and what it reports is not taken.",
+  headers: [INSTANCE],
   who: ["admin", "worker"],
   params,
   body: workerPatchSchema,
@@ -99,7 +111,9 @@ const patchWorker = defineRoute({
   problems: ["conflict"],
   admit: ({ id, principal }) => (principal.role === "worker" ? isWorker(principal, id) : ok(null)),
   handle: async ({ request, env, id, body, principal }) =>
-    await callRegistry(env, (registry) => registry.patchWorker(id, body, principal, clientAddress(request))),
+    await callRegistry(env, (registry) =>
+      registry.patchWorker(id, body, principal, clientAddress(request), instanceOf(request)),
+    ),
 });
 
 const removeWorker = defineRoute({
@@ -125,10 +139,16 @@ const openSocket = defineRoute({
   params,
   socket: true,
   answers: { 101: { description: "Switching to WebSocket" } },
-  problems: ["upgrade_required"],
+  headers: [INSTANCE],
+  problems: ["upgrade_required", "conflict"],
   admit: ({ id, principal }) => isWorker(principal, id),
   handle: async ({ request, env, id }) => {
-    const upgrade = forwarded(request, WORKER_ID_HEADER, String(id));
+    const instance = instanceOf(request);
+    const upgrade = forwarded(request, {
+      [WORKER_ID_HEADER]: String(id),
+      [WORKER_ADDRESS_HEADER]: clientAddress(request),
+      ...(instance !== null && { [INSTANCE_HEADER]: instance }),
+    });
     return await withRetry(() => registryStub(env).fetch(new Request(upgrade)));
   },
 });

@@ -1,4 +1,5 @@
 /** What a request's headers and address say, read in one way by all routes. */
+import { INSTANCE_HEADER, INSTANCE_TEXT } from "../../protocol/worker.ts";
 
 /**
  * The caller's address: `CF-Connecting-IP`, which Cloudflare overwrites. Without that header (a
@@ -7,6 +8,12 @@
  */
 export function clientAddress(request: Request): string {
   return request.headers.get("CF-Connecting-IP") ?? "127.0.0.1";
+}
+
+/** The process of the agent that calls (INSTANCE_HEADER); null when it does not say. */
+export function instanceOf(request: Request): string | null {
+  const text = request.headers.get(INSTANCE_HEADER);
+  return text !== null && INSTANCE_TEXT.test(text) ? text : null;
 }
 
 /** True when the client asked for `Prefer: return=minimal` (RFC 7240). */

@@ -24,13 +24,13 @@ export function refuseUpgrade(request: Request, url: URL): Response | null {
 const HANDSHAKE = /^(upgrade|connection|sec-websocket-.*)$/;
 
 /**
- * The upgrade as the object gets it: the handshake, and one header that only this function sets.
+ * The upgrade as the object gets it: the handshake, and headers that only this function sets.
  * The object trusts such headers. If the caller's own headers were forwarded, a worker could
  * declare itself a viewer of the farm.
  */
-export function forwarded(request: Request, header: string, value: string): Request {
+export function forwarded(request: Request, own: Record<string, string>): Request {
   const headers = new Headers();
   for (const [name, text] of request.headers) if (HANDSHAKE.test(name.toLowerCase())) headers.append(name, text);
-  headers.set(header, value);
+  for (const [name, text] of Object.entries(own)) headers.set(name, text);
   return new Request(request.url, { method: "GET", headers });
 }
