@@ -11,8 +11,8 @@ import { wakeTasks } from "./wake-tasks.ts";
 
 /**
  * Delete uploads that were begun and never finished, take care of the history, complete the index of
- * inputs, have tasks of earlier releases count what they store, and delete tasks that have expired. A
- * job that fails keeps no other from its work. Throws in the end, so that the platform shows it. (Inputs
+ * inputs, have tasks of earlier releases count what they store, delete tasks that have expired, and
+ * remove workers that are not seen any more. A job that fails keeps no other from its work. Throws in the end, so that the platform shows it. (Inputs
  * that nothing uses are deleted by a run of their own: `sweep-job.ts`.)
  *
  * All together may make 50 queries to D1, which is what the free plan allows in a run
@@ -35,6 +35,7 @@ export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
     await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
     await failureOf("stored bytes", () => countOldTasks(env)),
     await failureOf("retention", () => deleteExpired(env)),
+    await failureOf("unseen workers", () => callRegistry(env, (registry) => registry.removeUnseenWorkers())),
     // The last: it ends when the platform allows no more queries.
     keptFromMs > 0 ? await failureOf("old events", () => deleteOn(env.HISTORY, keptFromMs)) : null,
   ].filter((failure) => failure !== null);

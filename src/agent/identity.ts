@@ -99,7 +99,7 @@ export async function register(registration: Registration): Promise<RegisteredWo
       if (!(error instanceof ManagerError) || (error.status !== 401 && error.status !== 404)) throw error;
       if (join === undefined) {
         throw new CannotStart(
-          `the manager at ${identity.manager} does not know this worker any more (it was removed, or the manager is a new one). Make a join token ('node src/cli/tablao.js token create --role join') and start once with TABLAO_JOIN=TOKEN`,
+          `the manager at ${identity.manager} does not know this worker any more (it was removed, was not seen for as long as the setting unseen_workers_days says, or the manager is a new one). Make a join token ('node src/cli/tablao.js token create --role join') and start once with TABLAO_JOIN=TOKEN`,
         );
       }
     }

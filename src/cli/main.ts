@@ -16,6 +16,7 @@ import { addStorage } from "./commands/storage.ts";
 import { addSubmit } from "./commands/submit.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addWorker } from "./commands/worker.ts";
+import { addWorkers } from "./commands/workers.ts";
 import { explain } from "./connection.ts";
 import { EXIT } from "./failure.ts";
 import { reportAndExit, whenNpmIsGone } from "./stop-signals.ts";
@@ -51,6 +52,7 @@ export function program(): Command {
   addHistory(tablao);
   addStorage(tablao);
   addWorker(tablao);
+  addWorkers(tablao);
   addTokens(tablao);
   addSettings(tablao);
   addSignIn(tablao);

@@ -80,6 +80,8 @@ const TIMEOUT_MS = 30_000;
 const RETRY_FOR_MS = 30_000;
 /** At most 15 s between tries: a manager that is back is found within that. */
 const RETRY = { baseMs: 250, capMs: 15_000, random: Math.random };
+/** Clocks that differ by less are taken to agree: `Date` has whole seconds. */
+const CLOCKS_AGREE_MS = 5_000;
 /** An access token this close to its end is not used: it could expire while the request travels. */
 const TOKEN_MARGIN_MS = 10_000;
 
@@ -93,6 +95,8 @@ export class ManagerClient {
   readonly outage: OutageWatch | undefined;
   readonly #options: ManagerClientOptions;
   readonly #fetch: typeof fetch;
+  /** How far the manager's clock is ahead of ours. */
+  #aheadMs = 0;
   #access: { token: string; untilMs: number } | undefined;
   #exchange: Promise<string> | undefined;
 
@@ -158,6 +162,14 @@ export class ManagerClient {
     });
   }
 
+  /**
+   * Now by the manager's clock, from the newest answer: ages of what it names are counted by it. By
+   * this machine's clock before there was an answer, and where the clocks agree.
+   */
+  nowMs(): number {
+    return Date.now() + this.#aheadMs;
+  }
+
   /** The `Authorization` header's value, for the WebSocket. Throws `ManagerError`. */
   async authorization(signal?: AbortSignal): Promise<string | undefined> {
     const { secret, auth } = this.#options;
@@ -176,6 +188,12 @@ export class ManagerClient {
    */
   forgetAccess(): void {
     this.#access = undefined;
+  }
+
+  /** The header `Date` is in whole seconds, and an answer travels for a while. */
+  #noteClock(date: string | null): void {
+    const aheadMs = Date.parse(date ?? "") - Date.now();
+    if (!Number.isNaN(aheadMs)) this.#aheadMs = Math.abs(aheadMs) > CLOCKS_AGREE_MS ? aheadMs : 0;
   }
 
   async #exchangeSecret(secret: string): Promise<string> {
@@ -275,6 +293,7 @@ export class ManagerClient {
     } catch (error) {
       throw new ManagerError(0, "unreachable", `${this.url} cannot be reached: ${whyUnreachable(error)}`);
     }
+    this.#noteClock(response.headers.get("date"));
     if (response.ok) return response;
     throw await refusalOf(response, this.url);
   }

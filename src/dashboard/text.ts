@@ -389,6 +389,8 @@ export const text = {
     version: "Agent",
     slots: "Slots",
     registered: "Joined",
+    removal: "Removed on",
+    removalUnless: (ms: number) => `${instant(ms)}, unless it calls again`,
     seen: "Last seen",
     load: "Load",
     cpu: "CPU",
@@ -549,7 +551,8 @@ export const text = {
     settingsLead:
       "They apply to the whole farm. A setting named render.NAME is a render preset: it holds settings of Blender. " +
       'history_days: events that are older are deleted each night ("forever": never); totals of days and workers stay. ' +
-      'unused_inputs_days: inputs that no task names are deleted when nothing has used them for so many days ("forever": never).',
+      'unused_inputs_days: inputs that no task names are deleted when nothing has used them for so many days ("forever": never). ' +
+      'unseen_workers_days: workers that were not seen for so many days are removed ("forever": never); the history keeps their names.',
     newSetting: "New setting",
     settingName: "Name",
     settingValue: "Value (JSON)",

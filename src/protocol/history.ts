@@ -62,6 +62,10 @@ export const historyPageSchema = z
   .object({
     events: z.array(eventSchema),
     cursor: z.string().nullable(),
+    workers: z
+      .record(z.string(), z.string())
+      .optional()
+      .meta({ description: "The names of the workers of these events by id, also of workers that were removed" }),
     // Managers of earlier releases, which kept all events, do not send it.
     kept_from_ms: instantSchema.nullish().meta({
       description: "Events before this instant were deleted (setting `history_days`); null when none were",
@@ -110,6 +114,7 @@ export const dayTotalsSchema = z.object({ days: z.array(dayTotalSchema) }).meta(
 export const workerTotalSchema = z
   .object({
     worker_id: idSchema,
+    name: z.string().optional().meta({ description: "Its name, also when it was removed; empty when it is not known" }),
     frames: z.int(),
     errors: z.int(),
     lost: z.int(),

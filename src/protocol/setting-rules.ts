@@ -25,11 +25,19 @@ const UNUSED_INPUTS_DAYS = 30;
 export const MIN_UNUSED_INPUTS_DAYS = 7;
 export const MAX_UNUSED_INPUTS_DAYS = 36_500;
 
+/** Workers that were not seen for so many days are removed. A machine may be off for a season. */
+const UNSEEN_WORKERS_DAYS = 90;
+/** A worker that is off over a holiday must not need a join token. */
+const MIN_UNSEEN_WORKERS_DAYS = 7;
+const MAX_UNSEEN_WORKERS_DAYS = 36_500;
+/** The name of that setting. */
+export const UNSEEN_WORKERS = "unseen_workers_days";
+
 /**
  * The values of known names that are not set. `lease_s` is in seconds. `history_days`: for how many
  * days single events are kept, or `forever`; totals are always kept. The two of retention: after how
  * many days tasks that have ended are deleted (`retention.ts`). `unused_inputs_days`: inputs that no
- * task names are deleted when nothing has used them for so many days, or `forever`. `webhook_hosts`: private hosts to
+ * task names are deleted when nothing has used them for so many days, or `forever`; `unseen_workers_days` the same of workers. `webhook_hosts`: private hosts to
  * which webhooks may point, none by default. The paths are settings of
  * the 2015 protocol; an empty path means that each worker uses the path that it found itself.
  * Without a name here, `GET /settings` of a new farm does not list it.
@@ -40,6 +48,7 @@ export const DEFAULTS: Readonly<Record<string, unknown>> = {
   retention_days: FOREVER,
   retention_after_download_days: FOREVER,
   unused_inputs_days: UNUSED_INPUTS_DAYS,
+  [UNSEEN_WORKERS]: UNSEEN_WORKERS_DAYS,
   webhook_hosts: [],
   blender_path_linux: "",
   blender_path_win: "",
@@ -55,6 +64,7 @@ interface Limits {
 const DAYS: Readonly<Record<string, Limits>> = {
   history_days: { min: MIN_HISTORY_DAYS, max: MAX_HISTORY_DAYS },
   unused_inputs_days: { min: MIN_UNUSED_INPUTS_DAYS, max: MAX_UNUSED_INPUTS_DAYS },
+  [UNSEEN_WORKERS]: { min: MIN_UNSEEN_WORKERS_DAYS, max: MAX_UNSEEN_WORKERS_DAYS },
 };
 
 /**
@@ -103,6 +113,11 @@ export function keepDaysOf(value: unknown): number | null {
 /** The same of unused inputs, by the value of `unused_inputs_days`. */
 export function unusedInputsDaysOf(value: unknown): number | null {
   return isDays(value, DAYS["unused_inputs_days"]!) ? value : null;
+}
+
+/** The same of workers that are not seen any more, by the value of `unseen_workers_days`. */
+export function unseenWorkersDaysOf(value: unknown): number | null {
+  return isDays(value, DAYS[UNSEEN_WORKERS]!) ? value : null;
 }
 
 function isDays(value: unknown, { min, max }: Limits): value is number {

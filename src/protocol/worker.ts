@@ -138,6 +138,10 @@ export const workerSchema = z
     version: z.string(),
     registered_ms: instantSchema,
     last_seen_ms: instantSchema,
+    expires_ms: instantSchema.nullable().optional().meta({
+      description:
+        "When it is removed unless it calls again (setting `unseen_workers_days`); null: never, or it is online",
+    }),
     other_agent: otherAgentSchema
       .nullable()
       .optional()

@@ -22,6 +22,7 @@ import { TaskList } from "./task-list.ts";
 import { TokenStore } from "./token-store.ts";
 import { DailyTotals } from "./daily-totals.ts";
 import { Webhooks } from "./webhooks.ts";
+import { removedFromMs as removedFrom } from "./unseen-workers.ts";
 import { WorkerStore } from "./worker-store.ts";
 
 /** The farm in memory. */
@@ -81,7 +82,10 @@ export class RegistryContext {
     if (!this.#farm) {
       const { tasks, sockets, instances } = this;
       const liveLeases = new LiveLeases(tasks);
-      const fleet = new Fleet(this.workers, { sockets, instances, liveLeases }, (task) => tasks.hasEnded(task));
+      const removedFromMs = (seenMs: number) => removedFrom(this.settings.unseenWorkers(), seenMs);
+      const fleet = new Fleet(this.workers, { sockets, instances, liveLeases, removedFromMs }, (task) =>
+        tasks.hasEnded(task),
+      );
       const { sql } = this.storage;
       const preempt = (ids: number[], epoch: number): void => this.preemptor.preempt(ids, epoch);
       const dispatcher = new Dispatcher({ sql, tasks, liveLeases, fleet, sockets, preempt });

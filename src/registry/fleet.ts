@@ -85,6 +85,8 @@ interface FleetSigns {
   sockets: Sockets;
   instances: AgentInstances;
   liveLeases: LiveLeases;
+  /** From when a worker that was last seen then is removed; null: never. */
+  removedFromMs: (seenMs: number) => number | null;
 }
 
 export class Fleet {
@@ -92,6 +94,7 @@ export class Fleet {
   readonly #sockets: Sockets;
   readonly #instances: AgentInstances;
   readonly #live: LiveLeases;
+  readonly #removedFromMs: FleetSigns["removedFromMs"];
   readonly #hasEnded: (task: number) => boolean;
   readonly #members: Map<number, Member>;
   readonly #counts = new Map<string, { count: number; untilMs: number }>();
@@ -101,6 +104,7 @@ export class Fleet {
     this.#sockets = signs.sockets;
     this.#instances = signs.instances;
     this.#live = signs.liveLeases;
+    this.#removedFromMs = signs.removedFromMs;
     this.#hasEnded = hasEnded;
     this.#members = new Map(store.loadAll().map((record) => [record.id, memberOf(record)]));
   }
@@ -235,8 +239,9 @@ export class Fleet {
     if (info) Object.assign(member, { unsaved: {}, infoSavedMs: nowMs });
   }
 
-  remove(id: number): void {
-    this.#store.remove(id);
+  /** Call inside a transaction. */
+  remove(id: number, nowMs: number): void {
+    this.#store.remove(id, this.nameOf(id), nowMs);
     this.#members.delete(id);
     this.#counts.clear();
   }
@@ -312,6 +317,19 @@ export class Fleet {
     return workerStatus({ enabled, saidRendering, liveLease: this.#live.countOf(id) > 0 });
   }
 
+  /** Workers that are to be removed because they were not seen for long. */
+  unseen(nowMs: number): number[] {
+    return [...this.#members.values()]
+      .filter(({ record }) => (this.#expiresMs(record, nowMs) ?? Infinity) <= nowMs)
+      .map(({ record }) => record.id);
+  }
+
+  /** When it is removed unless it calls again; null while it is online, or for ever. */
+  #expiresMs(record: WorkerRecord, nowMs: number): number | null {
+    const signs = this.#signs(record);
+    return isOnline(signs, nowMs) || signs.liveLease ? null : this.#removedFromMs(lastSeenMs(signs));
+  }
+
   /** The name that people gave the worker, else its hostname. */
   nameOf(id: number): string {
     const member = this.#members.get(id)!;
@@ -343,6 +361,7 @@ export class Fleet {
       draining: record.draining,
       registered_ms: record.registeredMs,
       last_seen_ms: lastSeenMs(signs),
+      expires_ms: this.#expiresMs(record, nowMs),
       other_agent: this.#instances.other(record.id, nowMs),
     };
   }

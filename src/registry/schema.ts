@@ -155,6 +155,10 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   WHERE status IN ('completed', 'failed', 'canceled');
   CREATE INDEX ended_tasks ON tasks (ended_ms, id) WHERE ended_ms IS NOT NULL;
   `,
+  `
+  -- Workers that were removed: the history names them. removed_ms: when.
+  CREATE TABLE past_workers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, removed_ms INTEGER NOT NULL);
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

@@ -5,7 +5,8 @@ import type { Refusal } from "../protocol/problem.ts";
 import { checkPreset } from "../compilers/presets.ts";
 import { PRESET_PREFIX } from "../protocol/constants.ts";
 import { isRetentionDays, isStricter, FOREVER, RETENTION_SETTINGS, type FarmRetention } from "../protocol/retention.ts";
-import { checkSetting, DEFAULTS } from "../protocol/setting-rules.ts";
+import { checkSetting, DEFAULTS, UNSEEN_WORKERS, unseenWorkersDaysOf } from "../protocol/setting-rules.ts";
+import type { UnseenRule } from "./unseen-workers.ts";
 
 /**
  * The counter that holds when the rule of retention was last set or shortened. It is no setting: a
@@ -13,10 +14,15 @@ import { checkSetting, DEFAULTS } from "../protocol/setting-rules.ts";
  */
 const RETENTION_FROM = "retention_from_ms";
 
+/** The counter that holds since when the rule of unseen workers holds, for the same reason. */
+const UNSEEN_FROM = "unseen_workers_from_ms";
+
 export class SettingStore {
   readonly #sql: SqlStorage;
   /** The rule of retention as the rows have it; null while it is to be read. Every list needs it. */
   #retention: FarmRetention | null = null;
+  /** The same of the rule of unseen workers. */
+  #unseen: UnseenRule | null = null;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -67,6 +73,7 @@ export class SettingStore {
       else run(this.#sql, "INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", name, JSON.stringify(value));
     }
     if (isStricter(before, this.retention())) this.#noteRetention(nowMs);
+    if (Object.hasOwn(values, UNSEEN_WORKERS)) this.#note(UNSEEN_FROM, nowMs);
     return ok(null);
   }
 
@@ -76,12 +83,24 @@ export class SettingStore {
     const [days, afterDownload] = RETENTION_SETTINGS.map((name) => this.get(name)).map((value) =>
       isRetentionDays(value) ? value : FOREVER,
     );
-    const from = first<{ value: number }>(this.#sql, "SELECT value FROM counters WHERE name = ?", RETENTION_FROM);
     return (this.#retention = {
       retention_days: days!,
       retention_after_download_days: afterDownload!,
-      from_ms: from?.value ?? null,
+      from_ms: this.#counter(RETENTION_FROM),
     });
+  }
+
+  /** The rule of unseen workers. It holds since `holdUnseen` or a change of the setting. */
+  unseenWorkers(): UnseenRule {
+    return (this.#unseen ??= {
+      days: unseenWorkersDaysOf(this.get(UNSEEN_WORKERS)),
+      fromMs: this.#counter(UNSEEN_FROM),
+    });
+  }
+
+  /** The rule of unseen workers holds from now on, where it did not yet. */
+  holdUnseen(nowMs: number): void {
+    if (this.unseenWorkers().fromMs === null) this.#note(UNSEEN_FROM, nowMs);
   }
 
   /**
@@ -92,15 +111,25 @@ export class SettingStore {
     this.forget();
     const { retention_days, retention_after_download_days } = this.retention();
     if (retention_days !== FOREVER || retention_after_download_days !== FOREVER) this.#noteRetention(nowMs);
+    this.#note(UNSEEN_FROM, nowMs);
   }
 
   #noteRetention(nowMs: number): void {
-    run(this.#sql, "INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)", RETENTION_FROM, nowMs);
+    this.#note(RETENTION_FROM, nowMs);
+  }
+
+  #note(counter: string, nowMs: number): void {
+    run(this.#sql, "INSERT OR REPLACE INTO counters (name, value) VALUES (?, ?)", counter, nowMs);
     this.forget();
+  }
+
+  #counter(name: string): number | null {
+    return first<{ value: number }>(this.#sql, "SELECT value FROM counters WHERE name = ?", name)?.value ?? null;
   }
 
   /** Discard what was read from rows. */
   forget(): void {
     this.#retention = null;
+    this.#unseen = null;
   }
 }

@@ -44,6 +44,7 @@ import {
   type TaskPage,
   type TaskQuery,
   type TaskReport,
+  type UnseenRemoved,
   type WokenTask,
 } from "../rpc/registry.ts";
 import { AdminService } from "./admin-service.ts";
@@ -166,6 +167,14 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {
     return this.#settled(this.#workers.remove(id));
+  }
+
+  async removeUnseenWorkers(): Promise<UnseenRemoved> {
+    return this.#settled(this.#workers.removeUnseen());
+  }
+
+  async workerNames(ids: number[]): Promise<Record<string, string>> {
+    return this.#settled(this.#workers.names(ids));
   }
 
   async ableWorkers(needs: Needs): Promise<number> {

@@ -2,6 +2,7 @@
 import { ok, type Result } from "../lib/result.ts";
 import { newSecret, sha256Hex } from "../platform/secrets.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
+import type { UnseenRemoved } from "../rpc/registry.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { RegistryContext } from "./context.ts";
@@ -10,6 +11,9 @@ import { CLOSE_REMOVED } from "./sockets.ts";
 import { applyPatch, noteConnection } from "./worker-patch.ts";
 
 const NO_WORKER = refuse("not_found", "there is no such worker");
+
+/** How many unseen workers are removed in a run: each costs two rows. */
+const REMOVED_AT_ONCE = 1_000;
 
 /** A worker as registration answers it. */
 export interface RegisteredWorker {
@@ -94,11 +98,33 @@ export class WorkerService {
     return ok(patched);
   }
 
+  /**
+   * Remove workers that were not seen for as long as the farm's rule says; at most REMOVED_AT_ONCE.
+   * From the first call on, the rule holds.
+   */
+  removeUnseen(): UnseenRemoved {
+    const { fleet, settings } = this.#registry;
+    const nowMs = Date.now();
+    this.#registry.inTransaction(() => settings.holdUnseen(nowMs));
+    const ids = fleet.unseen(nowMs);
+    const removed = ids.slice(0, REMOVED_AT_ONCE).map((id) => ({ id, name: fleet.nameOf(id) }));
+    for (const { id } of removed) this.remove(id);
+    return { removed, more: ids.length > removed.length };
+  }
+
+  /** The names of workers, also of those that were removed; unknown ones are left out. */
+  names(ids: readonly number[]): Record<string, string> {
+    const { fleet, workers } = this.#registry;
+    const past = workers.pastNames(ids);
+    const named = ids.map((id) => [String(id), fleet.get(id) ? fleet.nameOf(id) : past.get(id)] as const);
+    return Object.fromEntries(named.filter((pair): pair is [string, string] => pair[1] !== undefined));
+  }
+
   /** Its secret is void from here on, and its socket is closed. */
   remove(id: number): Result<null, Refusal> {
     const { fleet, dispatcher, sockets, farmLive } = this.#registry;
     if (!fleet.get(id)) return NO_WORKER;
-    fleet.remove(id);
+    this.#registry.inTransaction(() => fleet.remove(id, Date.now()));
     dispatcher.forget(id);
     this.#registry.instances.ended(id);
     sockets.close(id, CLOSE_REMOVED, "this worker has been removed");

@@ -165,7 +165,19 @@ export class WorkerStore {
     );
   }
 
-  remove(id: number): void {
+  /** Remove the row; the name stays for the history. Call inside a transaction. */
+  remove(id: number, name: string, nowMs: number): void {
     run(this.#sql, "DELETE FROM workers WHERE id = ?", id);
+    run(this.#sql, "INSERT OR REPLACE INTO past_workers (id, name, removed_ms) VALUES (?, ?, ?)", id, name, nowMs);
+  }
+
+  /** The names of those of these workers that were removed. */
+  pastNames(ids: readonly number[]): Map<number, string> {
+    const rows = all<{ id: number; name: string }>(
+      this.#sql,
+      "SELECT past.id, past.name FROM json_each(?) AS asked JOIN past_workers AS past ON past.id = asked.value",
+      JSON.stringify(ids),
+    );
+    return new Map(rows.map(({ id, name }) => [id, name]));
   }
 }

@@ -164,6 +164,12 @@ export interface FarmMetrics {
  */
 export const SECRET_MARK_CHARS = 8;
 
+/** Workers that were removed because they were not seen for long; `more`: others follow in the next run. */
+export interface UnseenRemoved {
+  removed: { id: number; name: string }[];
+  more: boolean;
+}
+
 export interface RegistryRpc extends BackupRpc {
   /**
    * Begin to restore this backup, or go on with it. `conflict` when the manager is not empty; it
@@ -226,6 +232,10 @@ export interface RegistryRpc extends BackupRpc {
   ): Promise<Result<WorkerPatched, Refusal>>;
   /** Revokes its secret and closes its socket. Its leases expire by themselves. */
   removeWorker(id: number): Promise<Result<null, Refusal>>;
+  /** From the daily job: remove workers that were not seen for as long as the farm's rule says. */
+  removeUnseenWorkers(): Promise<UnseenRemoved>;
+  /** The names of workers by id, also of those that were removed; unknown ones are left out. */
+  workerNames(ids: number[]): Promise<Record<string, string>>;
 
   /**
    * Allocate a task id. Idempotent by (owner, task_id) and by (owner, Idempotency-Key): the same

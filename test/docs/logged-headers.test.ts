@@ -61,6 +61,7 @@ const PLAIN: Record<string, string> = {
   "content-type": "a media type",
   "cross-origin-opener-policy": "a policy",
   "cross-origin-resource-policy": "a policy",
+  date: "an instant",
   etag: "a hash",
   "idempotency-key": "a submitter's own text; it gives no access",
   "if-none-match": "hashes",

@@ -282,6 +282,7 @@ describe("exports", () => {
       workers: [
         {
           worker_id: 8,
+          name: "",
           frames: 5,
           errors: 0,
           lost: 0,
@@ -292,6 +293,7 @@ describe("exports", () => {
         },
         {
           worker_id: 7,
+          name: "",
           frames: 3,
           errors: 1,
           lost: 0,
@@ -302,6 +304,7 @@ describe("exports", () => {
         },
         {
           worker_id: 9,
+          name: "",
           frames: 0,
           errors: 0,
           lost: 2,
@@ -314,8 +317,8 @@ describe("exports", () => {
     });
     const csv = await (await ask(listWorkerTotals, `${query}&format=csv`)).text();
     expect(csv.split("\r\n").slice(0, 2)).toEqual([
-      "worker_id,frames,errors,lost,seconds,frames_per_hour,tasks,last_ms",
-      `8,5,0,0,10,1800,1,${at_ms + 3}`,
+      "worker_id,frames,errors,lost,seconds,frames_per_hour,tasks,last_ms,name",
+      `8,5,0,0,10,1800,1,${at_ms + 3},`,
     ]);
   });
 

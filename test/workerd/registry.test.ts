@@ -752,6 +752,7 @@ describe("settings", () => {
       retention_days: "forever",
       retention_after_download_days: "forever",
       unused_inputs_days: 30,
+      unseen_workers_days: 90,
       webhook_hosts: [],
       blender_path_linux: "",
       blender_path_win: "",

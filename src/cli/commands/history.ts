@@ -50,7 +50,7 @@ export function addHistory(program: Command): void {
         return out.line(table(["DAY", "FRAMES", "ERRORS", "LOST", "WORK", "WORKERS", "TASKS"], rows, out.width));
       }
       const limit = flags.limit ?? (out.json ? Infinity : SHOWN);
-      const { events, keptFromMs } = await listEvents(client, flags, since, limit);
+      const { events, names, keptFromMs } = await listEvents(client, flags, since, limit);
       if (out.json) return out.value(events);
       if (events.length < limit && keptFromMs !== null)
         out.note(
@@ -59,7 +59,11 @@ export function addHistory(program: Command): void {
       if (events.length === 0)
         return out.note("nothing happened, or it is not written yet: history is a second or so behind");
       out.line(
-        table(["WHEN (UTC)", "TASK", "EVENT", "FRAMES", "WORKER", "TOOK", "DETAIL"], events.map(row), out.width),
+        table(
+          ["WHEN (UTC)", "TASK", "EVENT", "FRAMES", "WORKER", "TOOK", "DETAIL"],
+          events.map((event) => row(event, names)),
+          out.width,
+        ),
       );
     });
 }
@@ -69,8 +73,9 @@ async function listEvents(
   flags: HistoryFlags,
   since: number | undefined,
   limit: number,
-): Promise<{ events: HistoryEvent[]; keptFromMs: number | null }> {
+): Promise<{ events: HistoryEvent[]; names: Record<string, string>; keptFromMs: number | null }> {
   const events: HistoryEvent[] = [];
+  const names: Record<string, string> = {};
   let keptFromMs: number | null = null;
   const { task: task_id, worker: worker_id, kind, type } = flags;
   let cursor: string | undefined;
@@ -78,19 +83,21 @@ async function listEvents(
     const values = { task_id, worker_id, kind, type, since, limit: Math.min(PAGE, limit - events.length), cursor };
     const page = await client.call(historyPageSchema, "GET", `/history${queryString(values)}`);
     events.push(...page.events);
+    Object.assign(names, page.workers);
     cursor = page.cursor ?? undefined;
     keptFromMs = page.kept_from_ms ?? null;
   } while (cursor !== undefined && events.length < limit);
-  return { events, keptFromMs };
+  return { events, names, keptFromMs };
 }
 
-function row(event: HistoryEvent): string[] {
+function row(event: HistoryEvent, names: Record<string, string>): string[] {
+  const { worker_id: worker } = event;
   return [
     instant(event.at_ms),
     String(event.task_id),
     event.kind,
     event.frames ?? "-",
-    event.worker_id === null ? "-" : String(event.worker_id),
+    worker === null ? "-" : `${worker} ${names[worker] ?? ""}`.trim(),
     event.seconds === null ? "-" : duration(event.seconds),
     event.detail?.split("\n", 1)[0] ?? "",
   ];

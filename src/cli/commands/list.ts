@@ -1,4 +1,4 @@
-/** `tablao tasks`, `task`, `workers`: show the state of the farm. */
+/** `tablao tasks` and `task`: show the state of the farm. */
 import { InvalidArgumentError, type Command } from "commander";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { isEnded, TASK_STATUSES } from "../../protocol/constants.ts";
@@ -11,10 +11,7 @@ import {
   type TaskSummary,
 } from "../../protocol/task.ts";
 import type { HistoryFailure } from "../../protocol/history.ts";
-import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { MAX_SEARCH } from "../../protocol/task-search.ts";
-import { isDrained, otherAgentText } from "../../protocol/worker-state.ts";
-import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { retentionLines } from "../retention-text.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
 import { ago, bytes, count, duration, harmless, instant, table, timeLeft } from "../text.ts";
@@ -94,30 +91,6 @@ export function addList(program: Command): void {
       if (out.json) return out.value(task);
       const failed = task.frames.failed > 0 || task.error !== null ? await failedFrames(client, id) : [];
       out.line(describe(task, failed, Date.now()));
-    });
-
-  program
-    .command("workers")
-    .summary("list workers")
-    .description(
-      "List workers. STATE: enabled (free), rendering, draining (finishes its frames and takes no more), drained (nothing runs any more), disabled, offline.",
-    )
-    .action(async (_: unknown, command: Command) => {
-      const { client, out } = contextOf(command);
-      const keyed = await client.call(workersSchema, "GET", "/workers");
-      const workers = Object.values(keyed).toSorted((a, b) => a.id - b.id);
-      if (out.json) return out.value(workers);
-      if (workers.length === 0) return out.note("no workers; start one with: node src/cli/tablao.js worker");
-      const now = Date.now();
-      out.line(
-        table(
-          ["ID", "NAME", "STATE", "TASK", "SEEN", "TAGS", "PROGRAMS"],
-          workers.map((worker) => workerRow(worker, now)),
-          out.width,
-        ),
-      );
-      for (const { id, other_agent } of workers)
-        if (other_agent) out.note(`worker ${id}: ${otherAgentText(other_agent)}`);
     });
 }
 
@@ -235,24 +208,4 @@ function settingsText(settings: Record<string, unknown>): string {
       ...files,
     ].join(", ") || "none"
   );
-}
-
-function workerRow(worker: Worker, nowMs: number): string[] {
-  const drain = isDrained(worker) ? "drained" : worker.draining ? "draining" : null;
-  const state = worker.connection === "offline" ? "offline" : (drain ?? worker.status);
-  const programs = Object.entries(worker.programs)
-    .filter(([name]) => name !== BUILT_IN_PROGRAM)
-    .map(([name, version]) => `${name} ${version}`);
-  const name =
-    worker.name === "" || worker.name === worker.hostname ? worker.hostname : `${worker.name} (${worker.hostname})`;
-  const slots = worker.slots > 1 ? ` ×${worker.slots}` : "";
-  return [
-    String(worker.id),
-    name + slots,
-    state,
-    worker.current_task === null ? "-" : String(worker.current_task),
-    ago(worker.last_seen_ms, nowMs),
-    worker.tags.join(",") || "-",
-    programs.join(", ") || "-",
-  ];
 }

@@ -33,12 +33,20 @@ export const farmState = computed(() => socket.value?.state.value ?? "connecting
 /** The time by the manager's clock. */
 export const managerNow = computed(() => now.value + (socket.value?.skewMs ?? 0));
 
-/**
- * A worker's name for people; its number for a worker that was removed or is not in the snapshot.
- */
+/** Names of workers that answers about the history gave: those of removed workers are nowhere else. */
+const pastNames = signal<ReadonlyMap<number, string>>(new Map());
+
+/** Keep the names of workers, by id, that an answer gave. */
+export function rememberNames(names: Record<string, string> | undefined): void {
+  const known = Object.entries(names ?? {}).filter(([, name]) => name !== "");
+  if (known.length > 0)
+    pastNames.value = new Map([...pastNames.peek(), ...known.map(([id, name]) => [Number(id), name] as const)]);
+}
+
+/** A worker's name for people; its number where no answer has named it. */
 export function workerName(id: number): string {
   const worker = workers.value.get(id);
-  return worker ? worker.name || worker.hostname : `worker ${id}`;
+  return worker ? worker.name || worker.hostname : (pastNames.value.get(id) ?? `worker ${id}`);
 }
 
 /**

@@ -5,7 +5,7 @@ import type { HistoryEvent } from "../../protocol/history.ts";
 import type { Frame } from "../../protocol/task.ts";
 import type { FramesPage, HistoryPage } from "../lib/answers.ts";
 import { get, withQuery } from "../lib/api.ts";
-import { managerNow, workerName } from "../lib/farm.ts";
+import { managerNow, rememberNames, workerName } from "../lib/farm.ts";
 import { ago, bytes, duration, instant } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import type { LiveTask } from "../lib/live-task.ts";
@@ -71,6 +71,7 @@ async function eventsOf(taskId: number, kind: "done" | "error" | "lost", signal:
     const query = { task_id: taskId, kind, limit: EVENTS, cursor };
     const answer: HistoryPage = await get<HistoryPage>(withQuery("/history", query), signal);
     events.push(...answer.events);
+    rememberNames(answer.workers);
     cursor = answer.cursor;
     if (cursor === null) break;
   }

@@ -7,7 +7,7 @@ import type { DayTotal, HistoryEvent, WorkerTotal } from "../../protocol/history
 import type { DayTotals, HistoryPage, WorkerTotals } from "../lib/answers.ts";
 import { get, withQuery } from "../lib/api.ts";
 import { allEvents, saveJson } from "../lib/export-json.ts";
-import { managerNow, tasks, workerName, workers } from "../lib/farm.ts";
+import { managerNow, rememberNames, tasks, workerName, workers } from "../lib/farm.ts";
 import { ago, count, duration } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
 import { query, setQuery } from "../lib/router.ts";
@@ -71,6 +71,7 @@ function Events() {
         withQuery("/history", { ...values, limit: 100, cursor: more ? cursor.peek() : null }),
         signal,
       );
+      rememberNames(page.workers);
       events.value = more ? [...(events.peek() ?? []), ...page.events] : page.events;
       cursor.value = page.cursor;
       keptFromMs.value = page.kept_from_ms ?? null;
@@ -208,7 +209,7 @@ function Days() {
 const WORKER_COLUMNS: readonly TableColumn<WorkerTotal>[] = [
   {
     title: text.farm.worker,
-    cell: (total) => <a href={`/app/workers/${total.worker_id}`}>{workerName(total.worker_id)}</a>,
+    cell: (total) => <a href={`/app/workers/${total.worker_id}`}>{total.name || workerName(total.worker_id)}</a>,
   },
   numbers(t.frames, (total) => count(total.frames)),
   numbers(t.time, (total) => duration(total.seconds)),

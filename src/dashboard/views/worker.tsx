@@ -148,6 +148,7 @@ function Machine({ worker }: { worker: WorkerInfo }) {
     [t.types, worker.task_types.join(", ") || text.none],
     [t.version, worker.version],
     [t.registered, instant(worker.registered_ms)],
+    ...(worker.expires_ms == null ? [] : [[t.removal, t.removalUnless(worker.expires_ms)] as [string, string]]),
   ];
   return (
     <section class="sheet" aria-labelledby="machine-title">

@@ -1,6 +1,6 @@
 /**
- * What happened: `GET /history`, `/history/days` and `/history/workers`, as JSON or CSV. Reads D1
- * and nothing else.
+ * What happened: `GET /history`, `/history/days` and `/history/workers`, as JSON or CSV. Reads D1,
+ * and asks the registry for the names of workers.
  */
 import { z } from "zod";
 import { decodeCursor, encodeCursor, NEWEST } from "../../history/event-page.ts";
@@ -18,6 +18,8 @@ import {
   workerTotalsSchema,
 } from "../../protocol/history.ts";
 import type { Refusal } from "../../protocol/problem.ts";
+import type { Env } from "../../rpc/env.ts";
+import { callRegistry } from "../../rpc/stubs.ts";
 import { csvResponse, wantsCsv } from "../server/csv.ts";
 import { defineRoute, PEOPLE, type Route } from "../server/route.ts";
 
@@ -87,7 +89,8 @@ export const listHistory = defineRoute({
       queryEvents(env.HISTORY, filter, start, limit),
       queryKeptFrom(env.HISTORY),
     ]);
-    return ok({ events, cursor: next && encodeCursor(next), kept_from_ms });
+    const ids = events.map((event) => event.worker_id).filter((id) => id !== null);
+    return ok({ events, cursor: next && encodeCursor(next), workers: await namesOf(env, ids), kept_from_ms });
   },
 });
 
@@ -118,7 +121,12 @@ export const listWorkerTotals = defineRoute({
   handle: async ({ request, env, query }) => {
     const span = wholeDays(query);
     if (!span.ok) return span;
-    const workers = await queryWorkers(env.HISTORY, span.value.sinceMs, span.value.untilMs);
+    const totals = await queryWorkers(env.HISTORY, span.value.sinceMs, span.value.untilMs);
+    const names = await namesOf(
+      env,
+      totals.map((total) => total.worker_id),
+    );
+    const workers = totals.map((total) => ({ ...total, name: names[total.worker_id] ?? "" }));
     return wantsCsv(request, query.format) ? csvOf("workers", WORKER_COLUMNS, workers) : ok({ workers });
   },
 });
@@ -133,7 +141,14 @@ const WORKER_COLUMNS = [
   "frames_per_hour",
   "tasks",
   "last_ms",
+  "name",
 ] as const;
+
+/** The names of workers by id. Only the registry knows them; without workers it is not asked. */
+async function namesOf(env: Env, ids: readonly number[]): Promise<Record<string, string>> {
+  const asked = [...new Set(ids)];
+  return asked.length === 0 ? {} : await callRegistry(env, (registry) => registry.workerNames(asked));
+}
 
 function csvOf<K extends string>(
   name: string,

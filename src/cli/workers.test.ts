@@ -1,0 +1,85 @@
+/** `tablao workers remove`: which worker is meant, and what is asked and said. */
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { FakeManager } from "../../test/support/fake-manager.ts";
+import { WORKER_VIEW } from "../../test/support/worker-view.ts";
+import { ManagerClient } from "../client/manager-client.ts";
+import type { Worker } from "../protocol/worker.ts";
+import { findWorker, removalLines, removeWorkers } from "./commands/workers.ts";
+import { CliError, EXIT } from "./failure.ts";
+
+const worker = (id: number, hostname: string, more: Partial<Worker> = {}): Worker =>
+  ({ ...WORKER_VIEW, id, hostname, name: "", connection: "offline", ...more }) as Worker;
+
+const FARM = [
+  worker(1, "render-01", { connection: "online", status: "rendering" }),
+  worker(2, "pod", { name: "2026" }),
+  worker(3, "pod"),
+  worker(4, "5"),
+];
+
+let manager: FakeManager;
+beforeEach(async () => {
+  manager = await FakeManager.start();
+  manager
+    .on("GET", /^\/workers$/, () => ({
+      status: 200,
+      json: Object.fromEntries(FARM.map((one) => [`${one.hostname}#${one.id}`, one])),
+    }))
+    .on("DELETE", /^\/workers\/\d+$/, () => ({ status: 204 }));
+});
+afterEach(async () => await manager.stop());
+
+const remove = async (wanted: string[], confirms: (question: string) => Promise<boolean> = async () => true) =>
+  await removeWorkers(new ManagerClient({ url: manager.url, secret: "s" }), wanted, confirms);
+const deleted = (): string[] => manager.calls.filter(({ method }) => method === "DELETE").map(({ path }) => path);
+
+test("P14: it asks with the workers' names and states, and a no removes none", async () => {
+  const asked = vi.fn(async () => false);
+  expect(await remove(["render-01"], asked)).toBeNull();
+  expect(asked).toHaveBeenCalledWith("Remove worker 1 (render-01, rendering)? [y/N] ");
+  expect(deleted()).toEqual([]);
+});
+
+test("names and ids of several workers; one that is named twice is removed once", async () => {
+  const asked = vi.fn(async () => true);
+  expect(await remove(["2026", "3", "2"], asked)).toEqual([
+    { id: 2, name: "2026", removed: true },
+    { id: 3, name: "pod", removed: true },
+  ]);
+  expect(asked).toHaveBeenCalledWith("Remove 2 workers: 2 (2026, offline), 3 (pod, offline)? [y/N] ");
+  expect(deleted()).toEqual(["/workers/2", "/workers/3"]);
+});
+
+test.each([
+  ["nobody", EXIT.notFound, "there is no worker 'nobody'"],
+  ["pod", EXIT.usage, "2 workers have the name 'pod'"],
+])("%s: an error that says so, and nothing is removed", async (text, exitCode, message) => {
+  await expect(remove(["1", text])).rejects.toMatchObject({ exitCode, message } satisfies Partial<CliError>);
+  expect(deleted()).toEqual([]);
+});
+
+test("a number is an id; where there is no such id, it is a name", () => {
+  expect(findWorker(FARM, "4").id).toBe(4);
+  expect(findWorker(FARM, "5").id).toBe(4);
+});
+
+test("P14: workers that are removed within a week are named, the first of them first", () => {
+  const day = 86_400_000;
+  const at = Date.UTC(2026, 10, 1);
+  const listed = [
+    worker(1, "late", { expires_ms: at + 8 * day }),
+    worker(2, "second", { expires_ms: at + 2 * day }),
+    worker(3, "first", { expires_ms: at + day }),
+    worker(4, "online", { expires_ms: null }),
+    worker(5, "of 0.1"),
+  ];
+  const lines = removalLines(listed, at);
+  expect(lines.map((line) => line.slice(0, 18))).toEqual(["worker 3 (first) i", "worker 2 (second) "]);
+  expect(lines[0]).toContain("after 2026-11-02 00:00:00 UTC unless it calls again");
+  expect(
+    removalLines(
+      Array.from({ length: 600 }, (_, n) => worker(n + 1, "pod", { expires_ms: at })),
+      at,
+    ).at(-1),
+  ).toBe("and 595 more workers");
+});
