@@ -167,8 +167,10 @@ export const text = {
     cancelSure: "Finished frames are kept, and all others are canceled. You can requeue the task later.",
     requeue: "Requeue failed",
     requeueAll: "Requeue",
-    outdated: (source: number) =>
-      `Out of date: made from an older version of task ${source}. Select its frame and requeue it to make it again.`,
+    outdated: (source: number, frames?: string) =>
+      frames === undefined
+        ? `Out of date: made from an older version of task ${source}. Select its frame and requeue it to make it again.`
+        : `Out of date: frames ${frames} were made from an older version of task ${source}. Select and requeue them to make them again.`,
     remove: "Remove",
     removeSure: "The task and all its files are deleted for good. Its history is kept.",
     removed: "Task removed.",

@@ -333,6 +333,10 @@ export const taskSchema = taskSummarySchema
     outdated_source: idSchema.optional().meta({
       description: "The task of whose files this one's were made, when those have changed since; absent otherwise",
     }),
+    outdated_frames: z.string().optional().meta({
+      description:
+        "Frames that were rendered before the task that they wait for frame by frame took its own back; absent for none",
+    }),
     files_version: z
       .string()
       .optional()

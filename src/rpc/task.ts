@@ -93,6 +93,12 @@ export interface FilesQuery {
   limit: number;
 }
 
+/** Frames that were taken back, as a frame list, and the version of the task in which they were. */
+export interface TakenBack {
+  version: number;
+  frames: string;
+}
+
 /** The progress of a task, as its dependents learn it. */
 export interface DependencyProgress {
   /** The task that is waited for. */
@@ -104,9 +110,21 @@ export interface DependencyProgress {
   /**
    * The frames that became done or skipped since the last update, or all of them in the answer to
    * `watch`; only for dependents in `same` mode. An update may come late or twice: the dependent
-   * takes the union.
+   * ignores what is older than what it knows.
    */
   done: string | null;
+  /**
+   * `done` names all its frames that are done or skipped at `version`: no other one is. Absent: only
+   * those that became so since the last update.
+   */
+  whole?: true;
+  /**
+   * Frames that were done or skipped and are not any more, or were not for a while, by the version in
+   * which they were taken back. They come before `done`: a frame in both was taken back and is done
+   * again. Entries that are not newer than what the dependent knows were sent before. Absent from
+   * objects of earlier releases.
+   */
+  taken_back?: TakenBack[];
   /** Names its committed files as they are at `version`. Absent from objects of earlier releases. */
   files_version?: string;
 }

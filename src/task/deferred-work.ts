@@ -21,10 +21,11 @@ import type { TaskDefinition } from "../rpc/task.ts";
 import { Dependents, UPDATE_INTERVAL_MS } from "./dependents.ts";
 import { deleteGarbage } from "./garbage-collector.ts";
 import { RegistryReporter } from "./registry-reporter.ts";
-import { minus } from "./rules/frame-set.ts";
+import type { FrameSet } from "./rules/frame-set.ts";
 import { withoutDeleted } from "./rules/garbage.ts";
 import { expireLeases } from "./rules/lease-calls.ts";
 import { claimable, statusOf, type Effects, type Transition } from "./rules/ledger.ts";
+import { newsSent } from "./rules/news.ts";
 import { isUncounted } from "./rules/next-alarm.ts";
 import type { DeferredState, LoadedTask, TaskRecord } from "./rules/record.ts";
 import { countStep } from "./rules/stored-bytes.ts";
@@ -68,6 +69,7 @@ interface Before {
   status: TaskStatus;
   priority: number;
   name: string;
+  skipped: FrameSet;
   /** Whether the stored bytes are still to be counted. */
   uncounted: boolean;
   /** What the registry tells the expiry by. */
@@ -94,6 +96,7 @@ export class DeferredWork implements Observer<Before>, Participant {
       status: statusOf(terms, record.ledger),
       priority: definition.priority,
       name: definition.name,
+      skipped: record.ledger.skipped,
       uncounted: isUncounted(record.ledger, record.chores),
       retention: definition,
       downloaded: record.chores.downloaded,
@@ -119,7 +122,7 @@ export class DeferredWork implements Observer<Before>, Participant {
     if (now.status !== was.status) chores.ended_ms = isEnded(now.status) ? t.nowMs : null;
     this.#registry.note(task, t, urgent);
     const flipped = (now.status === "completed") !== (was.status === "completed");
-    this.dependents.note(chores, t, flipped || chores.remove !== null);
+    this.dependents.note(chores, t, was.skipped, flipped || chores.remove !== null);
   }
 
   discarded(): void {
@@ -250,9 +253,9 @@ export class DeferredWork implements Observer<Before>, Participant {
     // later update would tell them.
     const moved = this.dependents.progress(now, null).state !== state;
     transactor.persist(({ chores }) => {
-      if (sent) chores.news = minus(chores.news, sent);
+      if (sent) newsSent(chores, sent);
       if (sent === null) chores.news_due_ms = Date.now() + RETRY_MS;
-      else if (moved) chores.news_due_ms = Date.now();
+      else if (moved || (chores.taken_back ?? []).length > 0) chores.news_due_ms = Date.now();
       else chores.news_due_ms = chores.news.length > 0 ? Date.now() + UPDATE_INTERVAL_MS : null;
     });
   }

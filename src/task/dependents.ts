@@ -9,8 +9,9 @@ import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { whyNotFrameByFrame } from "./rules/dependencies.ts";
 import { filesVersion } from "./rules/files-version.ts";
-import { EMPTY, format, setOf, union, type FrameSet } from "./rules/frame-set.ts";
+import { format, setOf, union, type FrameSet } from "./rules/frame-set.ts";
 import { statusOf, type Transition } from "./rules/ledger.ts";
+import { noteNews, type SentNews } from "./rules/news.ts";
 import type { DeferredState, LoadedTask } from "./rules/record.ts";
 import type { DependencyProgress, TaskDefinition } from "../rpc/task.ts";
 import type { TaskContext } from "./task-context.ts";
@@ -143,17 +144,21 @@ export class Dependents {
 
   /**
    * After a transition, before it is written: note what dependents must be told. `atOnce`: the task
-   * completed, is no longer complete, or is being removed.
+   * completed, is no longer complete, or is being removed. Frames that were taken back are told at
+   * once, too: the dependent renders what it read of them.
    */
-  note(state: DeferredState, t: Transition, atOnce: boolean): void {
+  note(state: DeferredState, t: Transition, skippedBefore: FrameSet, atOnce: boolean): void {
     if (this.#all().length === 0) return;
-    if (this.#all().some((dependent) => dependent.frames === "same")) {
-      for (const { kind, frames } of t.effects.events) {
-        if (kind === "done" || kind === "skipped") state.news = union(state.news, setOfText(frames));
-      }
-    }
-    if (atOnce) state.news_due_ms = t.nowMs;
+    const isFrameByFrame = this.#all().some((dependent) => dependent.frames === "same");
+    const takenBack = isFrameByFrame && noteNews(state, t, skippedBefore);
+    if (atOnce || takenBack) state.news_due_ms = t.nowMs;
     else if (state.news.length > 0) state.news_due_ms ??= t.nowMs + UPDATE_INTERVAL_MS;
+  }
+
+  /** The answer to a dependent that begins to wait for this task. */
+  present(task: LoadedTask, mode: Dependent["frames"]): DependencyProgress {
+    if (mode === "all") return this.progress(task, null);
+    return { ...this.progress(task, this.#allDone(task)), whole: true };
   }
 
   /**
@@ -169,26 +174,30 @@ export class Dependents {
   }
 
   /** All frames that are done or skipped. */
-  allDone({ record }: LoadedTask): FrameSet {
+  #allDone({ record }: LoadedTask): FrameSet {
     const done: number[] = [];
     for (const [frame, entry] of this.#context.store.entries()) if (entry.state === "done") done.push(frame);
     return union(record.ledger.skipped, setOf(done));
   }
 
   /**
-   * Tell all dependents the progress of this task as it is at the call. `sent`: the frames they
-   * were told, or null when one of them could not be reached and all must be told again. `state`:
-   * what they were told.
+   * Tell all dependents the progress of this task as it is at the call. `sent`: what they were told, or
+   * null when one of them could not be reached and all must be told again. `state`: of the task, as they
+   * were told.
    */
-  async update(task: LoadedTask): Promise<{ sent: FrameSet | null; state: DependencyProgress["state"] }> {
+  async update(task: LoadedTask): Promise<{ sent: SentNews | null; state: DependencyProgress["state"] }> {
     const { env, store } = this.#context;
-    const sent = task.record.chores.news;
+    const { news, taken_back } = task.record.chores;
+    const sent = { news, version: task.record.ledger.version };
     const { state } = this.progress(task, null);
     // All messages are made before the first is sent: what is not committed yet must not get into a
     // later one.
     const each = this.#all().map((dependent) => ({
       dependent,
-      progress: this.progress(task, dependent.frames === "same" ? sent : null),
+      progress:
+        dependent.frames === "same"
+          ? { ...this.progress(task, news), ...(taken_back && { taken_back }) }
+          : this.progress(task, null),
     }));
     let missed = false;
     for (const { dependent, progress } of each) {
@@ -206,13 +215,4 @@ export class Dependents {
 /** What a task that does not exist any more would say of itself. */
 export function goneTask(id: number): DependencyProgress {
   return { id, version: Number.MAX_SAFE_INTEGER, state: "gone", done: null };
-}
-
-/** Reads the frame list of an event back into a set. `format` made it, so it has no steps. */
-function setOfText(text: string | null): FrameSet {
-  if (!text) return EMPTY;
-  return text.split(",").map((part) => {
-    const match = /^(-?\d+)(?:-(-?\d+))?$/.exec(part)!;
-    return [Number(match[1]), Number(match[2] ?? match[1])] as const;
-  });
 }

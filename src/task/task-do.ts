@@ -316,9 +316,7 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     const task = this.#present();
     if (!task) return NOT_FOUND;
     this.#deferred.dependents.add({ task: dependent, frames: mode, since_ms: Date.now() });
-    return ok(
-      this.#deferred.dependents.progress(task, mode === "same" ? this.#deferred.dependents.allDone(task) : null),
-    );
+    return ok(this.#deferred.dependents.present(task, mode));
   }
 
   async dependencyMoved(progress: DependencyProgress): Promise<"taken" | "unknown" | "gone"> {

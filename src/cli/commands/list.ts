@@ -174,7 +174,8 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
   if (task.outdated_source !== undefined)
     lines.push([
       "out of date",
-      `made from an older version of task ${task.outdated_source}: ${COMMAND} requeue ${task.id} --all`,
+      `${task.outdated_frames === undefined ? "" : `frames ${task.outdated_frames}: `}made from an older version of task ` +
+        `${task.outdated_source}: ${COMMAND} requeue ${task.id} ${task.outdated_frames === undefined ? "--all" : `--frames ${task.outdated_frames}`}`,
     ]);
   if (task.history_failure) lines.push(["history", historyText(task.history_failure)]);
   for (const frame of failed) {

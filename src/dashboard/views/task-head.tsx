@@ -195,7 +195,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
         )}
         {!isOpen(task) && frames.pending > 0 && <p class="note">{t.pendingEnded(frames.pending)}</p>}
         {task.error && <p class="note bad-note">{task.error}</p>}
-        {task.outdated_source !== undefined && <p class="note bad-note">{t.outdated(task.outdated_source)}</p>}
+        {task.outdated_source !== undefined && <p class="note bad-note">{t.outdated(task.outdated_source, task.outdated_frames)}</p>}
         <ExpiryNote task={task} mayChange={mayChange} />
         <HistoryNotes tasks={[task]} />
       </div>

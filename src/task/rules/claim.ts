@@ -6,9 +6,10 @@ import { chunkSize } from "./chunking.ts";
 import { keptOffUntil, trustedWorkers } from "./failure.ts";
 import { has, minus, setOf, take } from "./frame-set.ts";
 import type { LiveLease } from "./lease-index.ts";
+import { noteGivenOut } from "./dependencies.ts";
 import { sourceVersion } from "./input-task.ts";
 import { expire } from "./settle.ts";
-import { claimable, countsOf, statusOf, waitsForWhole, type Transition } from "./ledger.ts";
+import { claimable, countsOf, heldFrames, statusOf, waitsForWhole, type Transition } from "./ledger.ts";
 import { indexAt, positions } from "./visit-order.ts";
 
 /**
@@ -66,6 +67,7 @@ export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
   };
   const source = sourceVersion(t.terms, t.ledger);
   if (source !== undefined) lease.source = source;
+  noteGivenOut(t.ledger, frames);
   t.ledger.leases.add(lease);
   t.ledger.counts.leased += chosen.length;
   return { lease, fresh: true };
@@ -102,7 +104,8 @@ function choose(t: Transition, worker: number): number[] {
     countsOf(terms, ledger).pending,
     Math.max(t.ableWorkers, ledger.leases.size + 1),
   );
-  const chosen = take(ledger.ready, want);
+  const held = heldFrames(ledger);
+  const chosen = take(minus(ledger.ready, held), want);
   ledger.ready = minus(ledger.ready, setOf(chosen));
   if (chosen.length === 0 && ledger.retry.length > MAX_RETRY_PIECES) {
     const again = takeRetries(t, worker, want);
@@ -131,7 +134,7 @@ function takeRetries(t: Transition, worker: number, want: number): number[] {
 function retries(t: Transition, worker: number, want: number): number[] {
   const trusted = trustedWorkers(t);
   const out: number[] = [];
-  for (const frame of take(t.ledger.retry, RETRY_SCAN_LIMIT)) {
+  for (const frame of take(minus(t.ledger.retry, heldFrames(t.ledger)), RETRY_SCAN_LIMIT)) {
     const { failures = [], refusals = [] } = t.table.get(frame) ?? {};
     const had = new Set([...failures.map(([id]) => id), ...refusals]);
     if (had.size < trusted && had.has(worker)) continue;

@@ -2,25 +2,31 @@
  * What a task does with the progress of the tasks it waits for. Pure. Cycles cannot arise: a task
  * depends only on tasks that exist when it is submitted, and its dependencies never change.
  */
-import { parseFrameList } from "../../protocol/frame-list.ts";
-import { EMPTY, intersect, minus, setOfList, union, type FrameSet } from "./frame-set.ts";
-import { listFromText, noteTask, openedFrames, statusOf, type Ledger, type Terms, type Transition } from "./ledger.ts";
-import { noteEnd } from "./settle.ts";
+import { EMPTY, intersect, minus, setOfList, setOfText, union, type FrameSet } from "./frame-set.ts";
+import {
+  listFromText,
+  noteTask,
+  openedFrames,
+  statusOf,
+  type DependencyState,
+  type Ledger,
+  type Terms,
+  type Transition,
+} from "./ledger.ts";
+import { endLeasesOf, noteEnd } from "./settle.ts";
 import type { DependencyProgress } from "../../rpc/task.ts";
 
 /**
- * Apply the progress of a dependency. Opened frames are united, so progress that comes late or
- * twice does no harm; the state is that of the newest version. A dependency that is deleted before
- * it completed stops the task, which can never finish.
+ * Apply the progress of a dependency. What is older than what is known is ignored: a newer message
+ * holds all that an older one may have brought (`news.ts`). A dependency that is deleted before it
+ * completed stops the task, which can never finish.
  */
 export function applyDependencyProgress(t: Transition, progress: DependencyProgress): void {
   const dependency = t.ledger.dependencies.find((d) => d.task === progress.id);
   if (!dependency) return;
   const openedBefore = openedFrames(t.ledger);
-  if (dependency.frames === "same") {
-    const done = progress.state === "completed" ? wholeList(t.terms) : inList(t.terms, progress.done);
-    dependency.opened = union(dependency.opened, done);
-  }
+  if (dependency.frames === "same" && progress.version >= dependency.version)
+    takeFrames(t, dependency, progress, openedBefore ?? EMPTY);
   if (progress.version > dependency.version) {
     dependency.version = progress.version;
     // A dependency that had completed is missed only by a task that still reads its files.
@@ -40,6 +46,53 @@ export function applyDependencyProgress(t: Transition, progress: DependencyProgr
   }
 }
 
+/**
+ * Open the frames that the dependency has done, and hold again those that it took back. Leases of those
+ * end, and what is done of them is out of date. `reached`: the frames that may have been given out.
+ */
+function takeFrames(t: Transition, dependency: DependencyState, progress: DependencyProgress, reached: FrameSet): void {
+  const { opened, closed = EMPTY } = dependency;
+  const done = progress.state === "completed" ? wholeList(t.terms) : inList(t.terms, progress.done);
+  const again = (progress.taken_back ?? [])
+    .filter(({ version }) => version > dependency.version)
+    .map(({ frames }) => inList(t.terms, frames))
+    .reduce(union, EMPTY);
+  const missing = progress.whole ? minus(minus(opened, done), closed) : EMPTY;
+  const taken = intersect(opened, union(again, missing));
+  dependency.opened = union(opened, done);
+  if (taken.length > 0 || closed.length > 0) dependency.closed = minus(union(closed, taken), done);
+  if (taken.length === 0) return;
+  endLeasesOf(t, taken, `task ${progress.id} has taken its frames back`);
+  const { ready, retry, skipped } = t.ledger;
+  const isPending = union(union(ready, retry), skipped);
+  dependency.outdated = union(dependency.outdated ?? EMPTY, minus(intersect(taken, reached), isPending));
+}
+
+/** These frames are given out anew: they are made of what is there now. */
+export function noteGivenOut({ dependencies }: Ledger, frames: FrameSet): void {
+  for (const dependency of dependencies)
+    if (dependency.outdated) dependency.outdated = minus(dependency.outdated, frames);
+}
+
+/**
+ * The frames of this task that were rendered before a dependency took its own back, and the first such
+ * dependency; null when there are none.
+ */
+export function outdatedFrames({
+  dependencies,
+  ready,
+  retry,
+  skipped,
+}: Ledger): { task: number; frames: FrameSet } | null {
+  const isPending = union(union(ready, retry), skipped);
+  const each = dependencies.flatMap(({ task, outdated = EMPTY }) => {
+    const frames = minus(outdated, isPending);
+    return frames.length > 0 ? [{ task, frames }] : [];
+  });
+  const [first] = each;
+  return first ? { task: first.task, frames: each.map(({ frames }) => frames).reduce(union) } : null;
+}
+
 /** Ids of the tasks that this one still waits for. */
 export function waitsFor(ledger: Ledger): number[] {
   return ledger.dependencies.filter((d) => d.state !== "completed").map((d) => d.task);
@@ -55,10 +108,7 @@ function wholeList(terms: Terms): FrameSet {
  * not have.
  */
 function inList(terms: Terms, text: string | null): FrameSet {
-  if (!text) return EMPTY;
-  const parsed = parseFrameList(text);
-  const set = parsed.ok ? setOfList(parsed.value) : parsed;
-  return set.ok ? intersect(set.value, wholeList(terms)) : EMPTY;
+  return text ? intersect(setOfText(text), wholeList(terms)) : EMPTY;
 }
 
 /**

@@ -50,6 +50,20 @@ export function format(set: FrameSet): string {
   return formatFrameList(toList(set));
 }
 
+/**
+ * The set that `format` or `formatFrameList` wrote, of any number of intervals; null is the empty set. A
+ * list whose steps would make more than MAX_INTERVALS becomes the range from its first frame to its last.
+ */
+export function setOfText(text: string | null): FrameSet {
+  if (!text) return EMPTY;
+  const list = text.split(",").map((part) => {
+    const [, first, last = first, step = "1"] = /^(-?\d+)(?:-(-?\d+)(?::(\d+))?)?$/.exec(part)!;
+    return { start: Number(first), end: Number(last), step: Number(step) };
+  });
+  const set = setOfList(list);
+  return set.ok ? set.value : [[list[0]!.start, list.at(-1)!.end]];
+}
+
 /** Number of frames. */
 export function size(set: FrameSet): number {
   let sum = 0;

@@ -22,7 +22,7 @@ import {
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from "../../protocol/task.ts";
 import type { ChunkStats } from "./chunking.ts";
-import { EMPTY, format, has, intersect, size, union, type FrameSet } from "./frame-set.ts";
+import { EMPTY, format, has, intersect, minus, size, union, type FrameSet } from "./frame-set.ts";
 import { Leases, type LiveLease } from "./lease-index.ts";
 import type { TaskDefinition } from "../../rpc/task.ts";
 import { NOTHING_STORED, type StoredCount } from "./stored-bytes.ts";
@@ -71,8 +71,15 @@ export interface DependencyState {
   frames: Dependency["frames"];
   version: number;
   state: "open" | "completed" | "gone";
-  /** The frames that this dependency has opened; only for `same`. */
+  /** The frames that this dependency has ever opened; only for `same`. */
   opened: FrameSet;
+  /** Those of them that it has taken back since, and that wait for it again. Absent: none. */
+  closed?: FrameSet;
+  /**
+   * Frames that were given out before it took its own back, and not again since. Those that are done
+   * are out of date; those that are pending again are not (`outdatedFrames`). Absent: none.
+   */
+  outdated?: FrameSet;
   /** Names its committed files at `version`; absent until it has said so. */
   files_version?: string;
 }
@@ -102,7 +109,7 @@ export interface Ledger {
   cursor: number;
   /**
    * Pending again (released, expired, requeued), or opened by a dependency. Given out before new
-   * frames.
+   * frames, except while a dependency holds them (`heldFrames`).
    */
   ready: FrameSet;
   /** Pending after a render failure. Given out after new frames. */
@@ -297,11 +304,22 @@ export function waitsForWhole(ledger: Ledger): boolean {
   return ledger.dependencies.some((d) => d.frames === "all" && d.state !== "completed");
 }
 
-/** The frames that all `same` dependencies have opened; null without such dependencies. */
+/**
+ * The frames that all `same` dependencies have ever opened; null without such dependencies. Some may be
+ * held again (`heldFrames`).
+ */
 export function openedFrames(ledger: Ledger): FrameSet | null {
   const gates = ledger.dependencies.filter((d) => d.frames === "same");
   if (gates.length === 0) return null;
   return gates.map((gate) => gate.opened).reduce(intersect);
+}
+
+/**
+ * Frames that must not be given out now, although they are in `ready` or `retry`: a `same` dependency
+ * has taken its own back. Derived, so that whatever puts frames back need not know of it.
+ */
+export function heldFrames({ dependencies }: Pick<Ledger, "dependencies">): FrameSet {
+  return dependencies.reduce<FrameSet>((held, { closed }) => (closed ? union(held, closed) : held), EMPTY);
 }
 
 /** The task's status. It is derived from the ledger and not stored. */
@@ -322,7 +340,10 @@ export function statusOf(terms: Terms, ledger: Ledger): TaskStatus {
  */
 export function claimable(terms: Terms, ledger: Ledger): number {
   if (ledger.canceled || ledger.paused || ledger.stopped !== null || waitsForWhole(ledger)) return 0;
-  if (openedFrames(ledger) !== null) return size(ledger.ready) + size(ledger.retry);
+  if (openedFrames(ledger) !== null) {
+    const held = heldFrames(ledger);
+    return size(minus(ledger.ready, held)) + size(minus(ledger.retry, held));
+  }
   return countsOf(terms, ledger).pending;
 }
 

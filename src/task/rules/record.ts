@@ -5,7 +5,7 @@
  * give the term used elsewhere.
  */
 import type { HistoryEvent, HistoryFailure } from "../../protocol/history.ts";
-import type { TaskDefinition } from "../../rpc/task.ts";
+import type { TakenBack, TaskDefinition } from "../../rpc/task.ts";
 import { EMPTY, type FrameSet } from "./frame-set.ts";
 import { newLedger, type Ledger, type Terms } from "./ledger.ts";
 
@@ -27,6 +27,11 @@ export interface DeferredState {
   able_workers: number;
   /** Frames that were done or skipped since dependents in `same` mode were last updated. */
   news: FrameSet;
+  /**
+   * Frames that were taken back since dependents in `same` mode were last updated. Replaced, never
+   * changed in place. Absent: none.
+   */
+  taken_back?: TakenBack[];
   /** When dependents must be updated; null when they know the present state. */
   news_due_ms: number | null;
   /** When the waiting history is written to D1; null when none waits. */

@@ -207,6 +207,14 @@ export function endStale(t: Transition, source: string | undefined, reason: stri
   return ended;
 }
 
+/**
+ * End the leases in which one of these frames is open, because a dependency has taken its own back: what
+ * they read may be gone, or of two versions. No failure is recorded (P6), and their workers must be told.
+ */
+export function endLeasesOf(t: Transition, frames: FrameSet, reason: string): void {
+  for (const lease of t.ledger.leases) if (intersect(lease.open, frames).length > 0) takeAway(t, lease, reason);
+}
+
 /** End a live lease while its worker renders, which must be told. */
 function takeAway(t: Transition, lease: LiveLease, reason: string): void {
   t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
