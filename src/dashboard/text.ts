@@ -167,6 +167,8 @@ export const text = {
     cancelSure: "Finished frames are kept, and all others are canceled. You can requeue the task later.",
     requeue: "Requeue failed",
     requeueAll: "Requeue",
+    deletedDependency: (task: number) => `Task ${task}, which this task waits for, was deleted.`,
+    dropDependency: "Go on without it",
     outdated: (source: number, frames?: string) =>
       frames === undefined
         ? `Out of date: made from an older version of task ${source}. Select its frame and requeue it to make it again.`

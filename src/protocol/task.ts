@@ -177,6 +177,11 @@ export const taskPatchSchema = z
       }),
     settings: settingsSchema.optional().meta({ description: "Only before the first lease" }),
     name: lineSchema(200).optional(),
+    drop_dependency: idSchema.optional().meta({
+      description:
+        "No longer wait for this task, also when it was deleted; a task that stopped because of that goes on. " +
+        "409 for the task whose files it reads",
+    }),
     ...ownRetention,
     log: z.string().max(1_000_000).optional().meta({ description: "From a worker: lines for the task's log" }),
     activity: machineTextSchema(4_096).optional().meta({ description: "From a worker: what it does now" }),
@@ -330,6 +335,10 @@ export const taskSchema = taskSummarySchema
      */
     kept_off: z.array(z.object({ worker_id: z.int(), until_ms: instantSchema, reason: z.string().optional() })),
     waits_for: z.array(z.int()).meta({ description: "Tasks it still waits for" }),
+    deleted_dependencies: z
+      .array(z.int())
+      .optional()
+      .meta({ description: "Those that were deleted and can be dropped; absent for none" }),
     outdated_source: idSchema.optional().meta({
       description: "The task of whose files this one's were made, when those have changed since; absent otherwise",
     }),

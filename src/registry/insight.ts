@@ -5,7 +5,7 @@
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
-import type { FarmMetrics } from "../rpc/registry.ts";
+import type { AboutDependencies, FarmMetrics } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
 import { OVERDUE_MS } from "./task-service.ts";
 import { whyTaskWaits, whyWorkerWaits, type WorkerDispatchState } from "./why.ts";
@@ -21,13 +21,14 @@ function dispatchStateOf({ fleet, dispatcher }: RegistryContext, id: number, now
 }
 
 /**
- * Why a task waits; `waitsFor`: the tasks it waits for, as its object says. The heads of the open
+ * Why a task waits; `waitsFor`: the tasks it waits for, and what is wrong with them (`about`), as its object says. The heads of the open
  * groups are read once, however many workers there are. Refusal: `not_found`.
  */
 export function explainTask(
   registry: RegistryContext,
   id: number,
   waitsFor: number[],
+  about: AboutDependencies,
   nowMs: number,
 ): Result<TaskWhy, Refusal> {
   const { tasks, fleet, dispatcher } = registry;
@@ -40,6 +41,7 @@ export function explainTask(
     candidate: { id, priority: state.priority, blocklist: state.blocklist },
     claimable: state.claimable,
     waitsFor: waitsFor.map((task_id) => ({ task_id, status: tasks.summary(task_id)?.status ?? null })),
+    about,
   };
   const workers = [...fleet.ids()].map((worker) => dispatchStateOf(registry, worker, nowMs));
   const why = whyTaskWaits(task, workers, dispatcher.groups(), nowMs);

@@ -1,4 +1,6 @@
 /** The sentences for people in the answers of `GET …/why`. Pure. */
+import { againHint, dropHint } from "../protocol/hints.ts";
+import type { AboutDependencies } from "../rpc/registry.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Missing, TaskWhy, WorkerHold } from "../protocol/why.ts";
 
@@ -42,8 +44,13 @@ export function workerText(
 /** What holds a task back. `facts.counts`: workers by the rule that keeps them from it. */
 export function taskText(
   rule: TaskWhy["rule"],
-  { status, frames }: Pick<TaskSummary, "status" | "frames">,
-  facts: { counts: ReadonlyMap<WorkerRule, number>; waitsFor: TaskWhy["waits_for"]; wouldFit: number },
+  { id, status, frames }: Pick<TaskSummary, "id" | "status" | "frames">,
+  facts: {
+    counts: ReadonlyMap<WorkerRule, number>;
+    waitsFor: TaskWhy["waits_for"];
+    wouldFit: number;
+    about: AboutDependencies;
+  },
 ): string {
   const fit = `${workers(facts.wouldFit)} would take it now.`;
   switch (rule) {
@@ -52,13 +59,13 @@ export function taskText(
         ? `Nothing holds it: ${fit}`
         : `It is being rendered; ${count(frames.pending, "frame waits", "frames wait")} for a free worker.`;
     case "ended":
-      return `It has ended: ${status}.`;
+      return `It has ended: ${status}.${dependenciesText(id, facts.about)}`;
     case "paused":
       return frames.leased > 0
         ? `It is paused; ${count(frames.leased, "frame is", "frames are")} still being rendered.`
         : `It is paused. Without that ${fit}`;
     case "depends":
-      return `It waits for ${list(facts.waitsFor.map(({ task_id, status: how }) => `task ${task_id} (${how ?? "removed"})`))}. Without that ${fit}`;
+      return `It waits for ${list(facts.waitsFor.map(({ task_id, status: how }) => `task ${task_id} (${how ?? "deleted"})`))}. Without that ${fit}${dependenciesText(id, facts.about)}`;
     case "all_leased":
       return `All of its frames are given out: ${count(frames.leased, "frame is", "frames are")} being rendered.`;
     case "no_workers":
@@ -70,6 +77,17 @@ export function taskText(
       return `No worker can take it: ${list(parts)}.`;
     }
   }
+}
+
+/** What is wrong with its dependencies, and what mends it; empty when nothing is. */
+function dependenciesText(id: number, about: AboutDependencies): string {
+  const { deleted_dependencies: deleted = [], outdated_source: source, outdated_frames: frames } = about;
+  const each = deleted.map((task) => `Task ${task}, which it waits for, was deleted: ${dropHint(id, task)}.`);
+  if (source !== undefined) {
+    const what = frames === undefined ? "It was" : `Its frames ${frames} were`;
+    each.push(`${what} made from an older version of task ${source}: ${againHint(id, frames)}.`);
+  }
+  return each.map((one) => ` ${one}`).join("");
 }
 
 /** How a worker is, by the rule that keeps it from the task. */

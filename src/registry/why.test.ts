@@ -52,6 +52,7 @@ const stateOf = (task: Open, change: Partial<TaskDispatchState> = {}): TaskDispa
   candidate: task,
   claimable: 9,
   waitsFor: [],
+  about: {},
   ...change,
 });
 
@@ -265,7 +266,31 @@ describe("why", () => {
           ],
         },
         "depends",
-        "It waits for task 2 (rendering) and task 3 (removed). Without that 1 worker would take it now.",
+        "It waits for task 2 (rendering) and task 3 (deleted). Without that 1 worker would take it now.",
+      ],
+      [
+        {
+          claimable: 0,
+          summary: summary(5, { status: "failed" }),
+          waitsFor: [{ task_id: 3, status: null }],
+          about: { deleted_dependencies: [3] },
+        },
+        "ended",
+        "It has ended: failed. Task 3, which it waits for, was deleted: drop the dependency with `node src/cli/tablao.js drop-dependency 5 3`.",
+      ],
+      [
+        { claimable: 0, summary: summary(5, { status: "completed" }), about: { outdated_source: 3 } },
+        "ended",
+        "It has ended: completed. It was made from an older version of task 3: make it again with `node src/cli/tablao.js requeue 5 --all`.",
+      ],
+      [
+        {
+          claimable: 0,
+          summary: summary(5, { status: "completed" }),
+          about: { outdated_source: 3, outdated_frames: "1-2" },
+        },
+        "ended",
+        "It has ended: completed. Its frames 1-2 were made from an older version of task 3: make it again with `node src/cli/tablao.js requeue 5 --frames 1-2`.",
       ],
       [
         { claimable: 0, summary: summary(5, { status: "rendering", frames: frames(0, 2) }) },

@@ -5,6 +5,7 @@
  */
 import { isEnded } from "../protocol/constants.ts";
 import { missingFor } from "../protocol/needs.ts";
+import type { AboutDependencies } from "../rpc/registry.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Missing, TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
 import { excludedUntilMs, chooseTask, goesFirst, type WorkerView, type Candidate, type Group } from "./dispatch.ts";
@@ -89,6 +90,7 @@ export interface TaskDispatchState {
   candidate: Candidate;
   claimable: number;
   waitsFor: TaskWhy["waits_for"];
+  about: AboutDependencies;
 }
 
 /**
@@ -116,7 +118,7 @@ export function whyTaskWaits(
     task_id: summary.id,
     status: summary.status,
     rule,
-    text: taskText(rule, summary, { counts, waitsFor: task.waitsFor, wouldFit: would_fit }),
+    text: taskText(rule, summary, { counts, waitsFor: task.waitsFor, wouldFit: would_fit, about: task.about }),
     would_fit,
     waits_for: task.waitsFor,
     counts: [...counts].map(([of, n]) => ({ rule: of, workers: n })).sort((a, b) => b.workers - a.workers),

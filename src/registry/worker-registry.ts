@@ -33,6 +33,7 @@ import type { Env } from "../rpc/env.ts";
 import {
   WORKER_ADDRESS_HEADER,
   WORKER_ID_HEADER,
+  type AboutDependencies,
   type ExpiredTasks,
   type FarmMetrics,
   type LargestQuery,
@@ -203,8 +204,8 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return this.#settled(this.#context.taskList.page(query));
   }
 
-  async whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>> {
-    return this.#settled(explainTask(this.#context, id, waitsFor, Date.now()));
+  async whyTask(id: number, waitsFor: number[], about: AboutDependencies = {}): Promise<Result<TaskWhy, Refusal>> {
+    return this.#settled(explainTask(this.#context, id, waitsFor, about, Date.now()));
   }
 
   async whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>> {

@@ -7,7 +7,7 @@ import type { Result } from "../lib/result.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import type { Storage } from "../protocol/storage.ts";
 import type { FarmRetention } from "../protocol/retention.ts";
-import type { TaskSummary } from "../protocol/task.ts";
+import type { Task, TaskSummary } from "../protocol/task.ts";
 import type { RestoreAbandoned } from "../protocol/backup.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
@@ -22,6 +22,9 @@ import type { Needs } from "../protocol/needs.ts";
 export const WORKER_ID_HEADER = "Tablao-Worker-Id";
 /** The address that the worker's socket comes from, set by the Worker alone. */
 export const WORKER_ADDRESS_HEADER = "Tablao-Worker-Address";
+
+/** What is wrong with the tasks that a task depends on, as its object says. */
+export type AboutDependencies = Pick<Task, "deleted_dependencies" | "outdated_source" | "outdated_frames">;
 
 /** What a task has done so far, for the totals of the farm. Never falls. */
 export interface TaskTotals {
@@ -281,7 +284,7 @@ export interface RegistryRpc extends BackupRpc {
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
 
   /** Why this task waits. `waitsFor`: the tasks it waits for, as its object says. */
-  whyTask(id: number, waitsFor: number[]): Promise<Result<TaskWhy, Refusal>>;
+  whyTask(id: number, waitsFor: number[], about?: AboutDependencies): Promise<Result<TaskWhy, Refusal>>;
   whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>>;
   metrics(): Promise<FarmMetrics>;
 

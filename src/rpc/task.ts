@@ -182,8 +182,11 @@ export interface TaskRpc extends BackupRpc {
    * in one step with the removal. Refused with `conflict`, and the reason.
    */
   removeEnded(terms: RemovalTerms, actor: Principal): Promise<Result<Task, Refusal>>;
-  /** Whether the task has ended; null when there is none. From the tasks that this one depends on. */
-  hasEnded(): Promise<boolean | null>;
+  /**
+   * Whether the task has ended, or does not depend on the asker any more; null when there is none. From
+   * the tasks that this one depends on. Objects of earlier releases do not look at the asker.
+   */
+  hasEnded(asker?: number): Promise<boolean | null>;
   /**
    * A person has all committed files of this `files_version`. Refused with `conflict` when another one
    * counts now. Idempotent: the first download of a version counts.

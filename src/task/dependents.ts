@@ -6,6 +6,7 @@ import { callTask } from "../rpc/stubs.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { within } from "../lib/within.ts";
 import { ok, type Result } from "../lib/result.ts";
+import { dropHint } from "../protocol/hints.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import { whyNotFrameByFrame } from "./rules/dependencies.ts";
 import { filesVersion } from "./rules/files-version.ts";
@@ -88,16 +89,16 @@ export class Dependents {
   /**
    * Before a task that has ended begins again: be remembered by its dependencies as one that uses them,
    * so that none is deleted meanwhile. Refused when one that it needs is gone: its frames would wait
-   * for ever, or fail for want of their inputs.
+   * for ever, or fail for want of their inputs. `dropped`: a dependency that is dropped with it.
    */
-  async watchAgain({ definition, record }: LoadedTask): Promise<Result<null, Refusal>> {
+  async watchAgain({ definition, record }: LoadedTask, dropped?: number): Promise<Result<null, Refusal>> {
     const begunMs = Date.now();
     for (const { task: id, frames } of definition.depends_on) {
+      if (id === dropped) continue;
       const progress = await callTask(this.#context.env, id, (task) => task.watch(definition.id, frames));
       const known = record.ledger.dependencies.find(({ task }) => task === id);
       const isNeeded = id === definition.input_task || known?.state !== "completed";
-      if (!progress.ok && isNeeded)
-        return refuse("conflict", `task ${id}, which this task needs, was deleted`, "status");
+      if (!progress.ok && isNeeded) return refuse("conflict", neededText(definition, id), "status");
     }
     if (Date.now() - begunMs > ASK_WITHIN_MS)
       return refuse("overloaded", "the tasks that this one depends on took too long to answer; try again");
@@ -110,8 +111,9 @@ export class Dependents {
    */
   async users(): Promise<Result<{ asked: readonly Dependent[]; users: number[] }, Refusal>> {
     const asked = this.#all();
+    const own = this.#context.transactor.committed?.definition.id;
     const answers = await mapConcurrent(asked, ASKED_AT_ONCE, async ({ task }) => {
-      const call = callTask(this.#context.env, task, (object) => object.hasEnded());
+      const call = callTask(this.#context.env, task, (object) => object.hasEnded(own));
       return await within(ANSWER_MS, call).catch(() => undefined);
     });
     const silent = asked.find((_, i) => answers[i] === undefined);
@@ -210,6 +212,11 @@ export class Dependents {
     this.#known = null;
     return { sent: missed ? null : sent, state };
   }
+}
+
+function neededText({ id, input_task }: TaskDefinition, needed: number): string {
+  const deleted = `task ${needed}, which this task needs, was deleted`;
+  return needed === input_task ? deleted : `${deleted}: ${dropHint(id, needed)}`;
 }
 
 /** What a task that does not exist any more would say of itself. */

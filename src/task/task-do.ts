@@ -184,9 +184,12 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
   async patch(patch: TaskPatch, actor: Principal, compiled: CompiledDefinition | null): Answer<null> {
     const present = this.#present();
     if (!present) return NOT_FOUND;
-    if (patch.status === "requeue" && isEnded(statusOf(present.terms, present.record.ledger))) {
-      const watched = await this.#deferred.dependents.watchAgain(present);
-      if (!watched.ok) return watched;
+    const mayBegin = patch.status === "requeue" || patch.drop_dependency !== undefined;
+    if (mayBegin && isEnded(statusOf(present.terms, present.record.ledger))) {
+      const watched = await this.#deferred.dependents.watchAgain(present, patch.drop_dependency);
+      // Of two that were deleted, each can be dropped; the task begins again without both.
+      const isDropped = patch.status === undefined && !watched.ok && watched.error.code === "conflict";
+      if (!watched.ok && !isDropped) return watched;
       if (!this.#present()) return NOT_FOUND;
     }
     const allFrames = { failedFrames: () => this.#store.failedFrames(), clear: () => this.#clearFrames() };
@@ -255,8 +258,9 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return removed.ok ? await this.#removed(view) : removed;
   }
 
-  async hasEnded(): Promise<boolean | null> {
+  async hasEnded(asker?: number): Promise<boolean | null> {
     const task = this.#present();
+    if (task && asker !== undefined && task.definition.depends_on.every((one) => one.task !== asker)) return true;
     return task && isEnded(statusOf(task.terms, task.record.ledger));
   }
 

@@ -1,4 +1,4 @@
-/** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `retention`, `delete`. */
+/** `tablao pause`, `resume`, `cancel`, `requeue`, `skip`, `priority`, `drop-dependency`, `retention`, `delete`. */
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
 import { ALL_FRAMES } from "../../protocol/constants.ts";
@@ -82,6 +82,17 @@ export function addControl(program: Command): void {
     .argument("<n>", "the new priority", whole(-1_000_000, 1_000_000))
     .action(async (ids: number[], priority: number, _: unknown, command: Command) => {
       await patchAll(command, ids, { priority });
+    });
+  program
+    .command("drop-dependency")
+    .summary("no longer wait for another task")
+    .description(
+      "No longer wait for another task, also when that was deleted. A task that stopped because of that goes on. The task whose files it reads cannot be dropped.",
+    )
+    .argument("<id>", "the task that waits", gatherId)
+    .argument("<other>", "the task that it waits for", idArgument)
+    .action(async (ids: number[], drop_dependency: number, _: unknown, command: Command) => {
+      await patchAll(command, ids, { drop_dependency });
     });
   program
     .command("retention")

@@ -171,6 +171,8 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
       `${count(frames.pending, "pending frame")} will not be rendered, unless the task is requeued`,
     ]);
   if (task.error !== null) lines.push(["error", task.error]);
+  for (const deleted of task.deleted_dependencies ?? [])
+    lines.push(["deleted", `task ${deleted}, which it waits for: ${COMMAND} drop-dependency ${task.id} ${deleted}`]);
   if (task.outdated_source !== undefined)
     lines.push([
       "out of date",

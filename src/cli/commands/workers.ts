@@ -5,6 +5,7 @@ import type { ManagerClient } from "../../client/manager-client.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
 import { isDrained, otherAgentText } from "../../protocol/worker-state.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
+import { COMMAND } from "../own-command.ts";
 import { contextOf, flagsOf } from "../command-line.ts";
 import { canAsk, confirmed } from "../confirm.ts";
 import { CliError, EXIT } from "../failure.ts";
@@ -91,7 +92,7 @@ export function findWorker(workers: readonly Worker[], text: string): Worker {
   const named = workers.filter(({ name, hostname }) => name === text || hostname === text);
   if (named.length === 1) return named[0]!;
   if (named.length === 0)
-    throw new CliError(EXIT.notFound, `there is no worker '${text}'`, "List them with `npx tablao workers`.");
+    throw new CliError(EXIT.notFound, `there is no worker '${text}'`, `List them with: ${COMMAND} workers`);
   const ids = named.slice(0, NAMED).map(({ id }) => id);
   throw new CliError(
     EXIT.usage,

@@ -143,6 +143,11 @@ function Priority({ task }: { task: Task }) {
   );
 }
 
+/** No longer wait for a task that was deleted. */
+function drop(id: number, deleted: number): void {
+  void attempt(() => call("PATCH", `/tasks/${id}`, { body: { drop_dependency: deleted } }));
+}
+
 export function TaskHead({ task, mayChange, full }: Props) {
   const t = text.task;
   const rate = framesPerHour(task);
@@ -194,8 +199,20 @@ export function TaskHead({ task, mayChange, full }: Props) {
           </p>
         )}
         {!isOpen(task) && frames.pending > 0 && <p class="note">{t.pendingEnded(frames.pending)}</p>}
+        {task.deleted_dependencies?.map((deleted) => (
+          <p key={deleted} class="note">
+            {t.deletedDependency(deleted)}{" "}
+            {mayChange && (
+              <button type="button" class="button" onClick={() => drop(task.id, deleted)}>
+                {t.dropDependency}
+              </button>
+            )}
+          </p>
+        ))}
         {task.error && <p class="note bad-note">{task.error}</p>}
-        {task.outdated_source !== undefined && <p class="note bad-note">{t.outdated(task.outdated_source, task.outdated_frames)}</p>}
+        {task.outdated_source !== undefined && (
+          <p class="note bad-note">{t.outdated(task.outdated_source, task.outdated_frames)}</p>
+        )}
         <ExpiryNote task={task} mayChange={mayChange} />
         <HistoryNotes tasks={[task]} />
       </div>

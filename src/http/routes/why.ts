@@ -20,7 +20,9 @@ const whyTask = defineRoute({
   handle: async ({ env, id }) => {
     const task = await callTask(env, id, (object) => object.view());
     if (!task.ok) return task;
-    return await callRegistry(env, (registry) => registry.whyTask(id, task.value.waits_for));
+    const { waits_for, deleted_dependencies, outdated_source, outdated_frames } = task.value;
+    const about = { deleted_dependencies, outdated_source, outdated_frames };
+    return await callRegistry(env, (registry) => registry.whyTask(id, waits_for, about));
   },
 });
 

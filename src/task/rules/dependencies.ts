@@ -1,7 +1,9 @@
 /**
  * What a task does with the progress of the tasks it waits for. Pure. Cycles cannot arise: a task
- * depends only on tasks that exist when it is submitted, and its dependencies never change.
+ * depends only on tasks that exist when it is submitted, and later a dependency may only be dropped.
  */
+import { ok, type Result } from "../../lib/result.ts";
+import { refuse, type Refusal } from "../../protocol/problem.ts";
 import { EMPTY, intersect, minus, setOfList, setOfText, union, type FrameSet } from "./frame-set.ts";
 import {
   listFromText,
@@ -39,7 +41,7 @@ export function applyDependencyProgress(t: Transition, progress: DependencyProgr
   if (opened && openedBefore)
     t.ledger.ready = union(t.ledger.ready, minus(minus(opened, openedBefore), t.ledger.skipped));
   if (dependency.state === "gone" && t.ledger.stopped === null && statusOf(t.terms, t.ledger) !== "completed") {
-    t.ledger.stopped = `task ${progress.id}, which this task waits for, was deleted`;
+    t.ledger.stopped = deletedText(progress.id);
     t.ledger.error = t.ledger.stopped;
     noteTask(t, "changed", t.ledger.stopped);
     noteEnd(t);
@@ -91,6 +93,44 @@ export function outdatedFrames({
   });
   const [first] = each;
   return first ? { task: first.task, frames: each.map(({ frames }) => frames).reduce(union) } : null;
+}
+
+/** Why a task stopped whose dependency was deleted. Stored, and compared with what is stored. */
+function deletedText(task: number): string {
+  return `task ${task}, which this task waits for, was deleted`;
+}
+
+/**
+ * No longer wait for a task, whatever has become of it: a person has said so. Frames that only it kept
+ * shut are pending like others. A task that stopped because it was deleted goes on, if no other one was.
+ */
+export function dropDependency(t: Transition, task: number): Result<null, Refusal> {
+  const { ledger, terms } = t;
+  const dropped = ledger.dependencies.find((one) => one.task === task);
+  if (!dropped) return refuse("conflict", `task ${terms.id} does not depend on task ${task}`, "drop_dependency");
+  if (task === terms.inputTask)
+    return refuse(
+      "conflict",
+      `task ${terms.id} is made of the files of task ${task}, and cannot be made without them`,
+      "drop_dependency",
+    );
+  const openedBefore = openedFrames(ledger);
+  ledger.dependencies = ledger.dependencies.filter((one) => one !== dropped);
+  if (openedBefore) {
+    const opened = openedFrames(ledger) ?? wholeList(terms);
+    ledger.ready = union(ledger.ready, minus(minus(opened, openedBefore), ledger.skipped));
+  }
+  if (ledger.stopped === deletedText(task)) {
+    const other = ledger.dependencies.find(({ state }) => state === "gone");
+    ledger.stopped = other ? deletedText(other.task) : null;
+    ledger.error = ledger.stopped;
+  }
+  return ok(null);
+}
+
+/** Ids of deleted tasks that this one waits for, and that can be dropped. */
+export function deletedDependencies({ inputTask }: Terms, { dependencies }: Ledger): number[] {
+  return dependencies.flatMap(({ task, state }) => (state === "gone" && task !== inputTask ? [task] : []));
 }
 
 /** Ids of the tasks that this one still waits for. */

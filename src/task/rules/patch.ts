@@ -3,6 +3,7 @@ import { ok, type Result } from "../../lib/result.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import { RETENTION_SETTINGS } from "../../protocol/retention.ts";
 import type { TaskPatch } from "../../protocol/task.ts";
+import { dropDependency } from "./dependencies.ts";
 import { act, changeFrames, type AllFrames } from "./user-actions.ts";
 import { noteTask, termsOf, type Transition } from "./ledger.ts";
 import type { CompiledDefinition, TaskDefinition } from "../../rpc/task.ts";
@@ -25,11 +26,20 @@ export function amend(
     const changed = changeSettings(t, definition, compiled);
     if (!changed.ok) return changed;
   }
+  if (patch.drop_dependency !== undefined) {
+    const task = patch.drop_dependency;
+    const dropped = dropDependency(t, task);
+    if (!dropped.ok) {
+      if (patch.settings !== undefined) Object.assign(t.ledger, ledger);
+      return dropped;
+    }
+    definition.depends_on = definition.depends_on.filter((one) => one.task !== task);
+  }
   if (patch.status !== undefined) {
     const acted = act(t, allFrames, patch.status, patch, actor);
     if (!acted.ok) {
-      // A refused patch changes nothing, but the settings may have moved the cursor already.
-      if (patch.settings !== undefined) Object.assign(t.ledger, ledger);
+      // A refused patch changes nothing, but the settings and the dropped dependency have.
+      if (patch.settings !== undefined || patch.drop_dependency !== undefined) Object.assign(t.ledger, ledger);
       return acted;
     }
   }
@@ -40,7 +50,9 @@ export function amend(
   const fields = (["priority", "name", "settings", ...RETENTION_SETTINGS] as const).filter(
     (field) => patch[field] !== undefined,
   );
-  noteTask(t, "changed", `${fields.join(", ")} by ${actor}`);
+  if (fields.length > 0) noteTask(t, "changed", `${fields.join(", ")} by ${actor}`);
+  if (patch.drop_dependency !== undefined)
+    noteTask(t, "changed", `dependency on task ${patch.drop_dependency} dropped by ${actor}`);
   return ok(definition);
 }
 

@@ -2,7 +2,7 @@
 import { frameAt, indexOfFrame, type FrameList } from "../../protocol/frame-list.ts";
 import type { Frame, FrameState, Task, TaskSummary } from "../../protocol/task.ts";
 import type { TaskReport } from "../../rpc/registry.ts";
-import { outdatedFrames, waitsFor } from "../rules/dependencies.ts";
+import { deletedDependencies, outdatedFrames, waitsFor } from "../rules/dependencies.ts";
 import { etaOf } from "../rules/eta.ts";
 import { keptOff } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
@@ -60,6 +60,7 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
   const { definition, terms, record } = task;
   const { ledger } = record;
   const outdated = outdatedSource(terms, ledger);
+  const deleted = deletedDependencies(terms, ledger);
   const outdatedPart = outdatedFrames(ledger);
   return {
     ...taskSummary(task, nowMs),
@@ -82,6 +83,7 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
     })),
     kept_off: keptOffView(ledger, nowMs),
     waits_for: waitsFor(ledger),
+    ...(deleted.length > 0 && { deleted_dependencies: deleted }),
     files_version: filesVersion(ledger),
     ...(outdatedPart && { outdated_source: outdatedPart.task, outdated_frames: format(outdatedPart.frames) }),
     ...(outdated !== null && { outdated_source: outdated }),
