@@ -8,6 +8,7 @@ import { LOCAL_CONTROL_HEADER, localAnswerSchema, type LocalOrder } from "../pro
 import type { WorkerBuild } from "./build-worker.ts";
 import { migrations } from "./migrations.ts";
 import { startMiniflare, type Miniflare } from "./miniflare.ts";
+import { publicNetwork } from "./public-network.ts";
 import { PUBLIC_SOCKET, type PublicSocket } from "./public-socket.ts";
 import { syncBlobs } from "./synced-blobs.ts";
 
@@ -82,7 +83,7 @@ export async function serve(order: Order): Promise<LocalManager> {
         compatibilityDate,
         unsafeBindings: [{ name: "SOCKET", type: PUBLIC_SOCKET, plugin, options: { ...socket } }],
       },
-      { ...options, name, modules: true, script, bindings },
+      { ...options, name, modules: true, script, bindings, unsafeBindings: [publicNetwork()] },
     ],
   });
   const stop = (): Promise<void> => miniflare.dispose();

@@ -55,7 +55,7 @@ export class RegistryContext {
     this.storage = ctx.storage;
     this.tokens = new TokenStore(sql);
     this.settings = new SettingStore(sql);
-    this.webhooks = new Webhooks(sql, env);
+    this.webhooks = new Webhooks(sql, env, () => this.settings.webhookHosts());
     this.workers = new WorkerStore(sql);
     this.tasks = new TaskIndex(sql, () => this.settings.retention());
     this.taskList = new TaskList(sql, () => this.settings.retention());

@@ -7,6 +7,7 @@ import { PRESET_PREFIX } from "../protocol/constants.ts";
 import { isRetentionDays, isStricter, FOREVER, RETENTION_SETTINGS, type FarmRetention } from "../protocol/retention.ts";
 import { checkSetting, DEFAULTS, UNSEEN_WORKERS, unseenWorkersDaysOf } from "../protocol/setting-rules.ts";
 import type { UnseenRule } from "./unseen-workers.ts";
+import { areWebhookHosts, WEBHOOK_HOSTS } from "../protocol/webhook-target.ts";
 
 /**
  * The counter that holds when the rule of retention was last set or shortened. It is no setting: a
@@ -75,6 +76,12 @@ export class SettingStore {
     if (isStricter(before, this.retention())) this.#noteRetention(nowMs);
     if (Object.hasOwn(values, UNSEEN_WORKERS)) this.#note(UNSEEN_FROM, nowMs);
     return ok(null);
+  }
+
+  /** The hosts that webhooks may point to although they are private. A stored value that breaks its rule allows none. */
+  webhookHosts(): readonly string[] {
+    const value = this.get(WEBHOOK_HOSTS);
+    return areWebhookHosts(value) ? value : [];
   }
 
   /** The farm's rule of retention. A stored value that breaks its rule deletes nothing. */

@@ -4,13 +4,15 @@
  * - The deliveries that a report causes are written in the transaction of the report, so none is
  *   lost; the alarm sends them.
  * - A delivery is sent at least once. A receiver recognises a repetition by the delivery id.
- * - On Cloudflare, `fetch` reaches public addresses only, so a webhook is no way into a private
- *   network.
+ * - The address is checked at each delivery, because a setting may have changed, and an earlier release
+ *   checked none. Redirects are not followed. Where a name leads is not seen here: `fetch` reaches public
+ *   addresses only, on Cloudflare as in a local manager (`launcher/serve.ts`).
  */
 import type { Env } from "../rpc/env.ts";
 import { sign } from "../platform/signed-claims.ts";
 import { signingKey } from "../platform/signing-key.ts";
 import type { Webhook, WebhookBody, WebhookCreate } from "../protocol/webhook.ts";
+import { whyRefusedTarget } from "../protocol/webhook-target.ts";
 import { VERSION } from "../protocol/version.ts";
 import type { TaskChange } from "./task-index.ts";
 import { eventsBetween, holdUntilMs, nextTryMs, signatureOf } from "./webhook-rules.ts";
@@ -37,6 +39,7 @@ const PAUSE_MS = 60_000;
 export class Webhooks {
   readonly store: WebhookStore;
   readonly #env: Env;
+  readonly #allowedHosts: () => readonly string[];
   /** Read from rows when first needed; null: not read yet. */
   #hooks: Hook[] | null = null;
   /** When the next delivery of each hook is due; null: not read yet. */
@@ -47,9 +50,11 @@ export class Webhooks {
   readonly #failing = new Map<number, { times: number; untilMs: number }>();
   #notBeforeMs = 0;
 
-  constructor(sql: SqlStorage, env: Env) {
+  /** `allowedHosts`: those that an admin has named (`webhook_hosts`). */
+  constructor(sql: SqlStorage, env: Env, allowedHosts: () => readonly string[]) {
     this.store = new WebhookStore(sql);
     this.#env = env;
+    this.#allowedHosts = allowedHosts;
   }
 
   /** A new webhook; its secret is in this answer and stored nowhere. */
@@ -165,8 +170,13 @@ export class Webhooks {
     { id, event, body }: DueDelivery,
     hook: Hook,
   ): Promise<{ ok: boolean; status: number | null; error: string | null }> {
+    const allowed = this.#allowedHosts();
+    const refused = whyRefusedTarget(hook.url, allowed);
+    if (refused !== undefined) return { ok: false, status: null, error: `nothing was sent: the address ${refused}` };
+    const isNamed = allowed.includes(new URL(hook.url).hostname);
+    const { PUBLIC_NETWORK: network } = this.#env;
     try {
-      const response = await fetch(hook.url, {
+      const response = await (isNamed || !network ? fetch : network.fetch.bind(network))(hook.url, {
         method: "POST",
         body,
         redirect: "manual",

@@ -8,6 +8,11 @@ export interface Env extends SigningEnv {
   TABLAO_LOCATION?: string;
   HISTORY: D1Database;
   FILES: R2Bucket;
+  /**
+   * Reaches public addresses only, wherever a name leads. Only a local manager has it: on Cloudflare, the
+   * global `fetch` does so.
+   */
+  PUBLIC_NETWORK?: Fetcher;
   /** The files of the page; absent in tests of the Worker alone. */
   ASSETS?: Fetcher;
 }

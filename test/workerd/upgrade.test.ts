@@ -281,6 +281,9 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
       sent.push({ id: headers.get("Tablao-Delivery"), event: headers.get("Tablao-Event"), task: task.id });
       return new Response(null, { status: 204 });
     });
+    // Its receiver is private. An earlier release asked for no word of an admin.
+    const named = { json: { value: ["127.0.0.1"] } };
+    expect((await send("PATCH", "/settings/webhook_hosts", named)).status).toBe(200);
     later(60_000);
     await until(
       async () => {

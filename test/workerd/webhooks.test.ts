@@ -199,7 +199,7 @@ it("P13: receivers that hang hold up their own deliveries only, and are left alo
     return await never.promise;
   };
   await runInDurableObject(newRegistry(), async (_instance, { storage }) => {
-    const webhooks = new Webhooks(storage.sql, env);
+    const webhooks = new Webhooks(storage.sql, env, () => []);
     const make = async (name: string): Promise<number> =>
       (await webhooks.create({ url: `https://${name}.example/`, events: ["task.completed"] }, 1)).webhook.id;
     let tasks = 0;
@@ -249,7 +249,7 @@ it("P13: receivers that hang hold up their own deliveries only, and are left alo
 it("P13: a delivery whose outcome cannot be written down is sent again, but not without a pause", async () => {
   vi.spyOn(console, "error").mockImplementation(() => {});
   await runInDurableObject(newRegistry(), async (_instance, { storage }) => {
-    const webhooks = new Webhooks(storage.sql, env);
+    const webhooks = new Webhooks(storage.sql, env, () => []);
     const { webhook } = await webhooks.create({ url: "https://up.example", events: ["task.completed"] }, 1);
     webhooks.store.enqueue(webhook.id, "task.completed", 1, String, 1);
     await refusing(storage, /^UPDATE deliveries/, async () => await webhooks.send(Date.now()));
@@ -322,4 +322,30 @@ it("P9: private hosts are refused by name unless the admin has allowed them, wit
   await problem(await send("POST", "/webhooks", { json: { url: "http://127.0.0.1.evil.example/" } }), 422, "invalid");
   expect((await allow(null)).status).toBe(200);
   await problem(await send("POST", "/webhooks", { json: { url: "http://127.0.0.1:9000/x" } }), 422, "invalid");
+});
+
+it("P9: the address is checked at each delivery, too: a stored private one gets nothing until an admin allows it", async () => {
+  answer = async () => new Response(null, { status: 204 });
+  await runInDurableObject(newRegistry(), async (_instance, { storage }) => {
+    let allowed: string[] = [];
+    const webhooks = new Webhooks(storage.sql, env, () => allowed);
+    const url = "http://127.0.0.1:9000/x";
+    const { id } = webhooks.store.create({ url, events: ["task.completed"] }, "salt of an earlier release", 1);
+    webhooks.store.enqueue(id, "task.completed", 1, String, 1);
+    const before = received.length;
+    await webhooks.send(Date.now());
+    expect(received.length).toBe(before);
+    expect(webhooks.store.deliveries(id)).toMatchObject([
+      { status: "waiting", error: expect.stringContaining("webhook_hosts") },
+    ]);
+    allowed = ["127.0.0.1"];
+    await webhooks.send(webhooks.dueMs!);
+    expect(webhooks.store.deliveries(id)).toMatchObject([{ status: "delivered" }]);
+    allowed = [];
+    webhooks.store.enqueue(id, "task.completed", 2, String, 1);
+    webhooks.forget();
+    const sent = received.length;
+    await webhooks.send(Date.now());
+    expect(received.length).toBe(sent);
+  });
 });
