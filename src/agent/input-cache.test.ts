@@ -210,8 +210,11 @@ describe("the input cache", () => {
   });
 
   test("a lease that waits for the work of others may end meanwhile, and no rejection is left unhandled", async () => {
-    const cache = await open();
     const input = asset("scene");
+    // Of an earlier run: it is looked at first.
+    await mkdir(join(folder.path, "cache"));
+    await writeFile(join(folder.path, "cache", input.sha256), "wrong");
+    const cache = await open();
     const [one, two] = [new AbortController(), new AbortController()];
     const { promise: held, reject: letGo } = Promise.withResolvers<never>();
     vi.mocked(hashFile).mockImplementationOnce(() => held);
