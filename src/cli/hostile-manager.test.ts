@@ -90,6 +90,7 @@ beforeEach(async () => {
   });
 });
 afterEach(async () => {
+  vi.unstubAllEnvs();
   vi.restoreAllMocks();
   await manager.stop();
 });
@@ -136,6 +137,8 @@ const COMMANDS: (readonly string[])[] = [
   ["submit", "--type", "print_string", "--frames", "1", "--settings", SETTINGS],
   ["submit", "--type", "print_string", "--frames", "1", "--settings", SETTINGS, "--wait"],
   ["pause", "7"],
+  ["resume", "7"],
+  ["cancel", "7"],
   ["requeue", "7"],
   ["skip", "7", "--frames", "1"],
   ["priority", "7", "5"],
@@ -146,7 +149,26 @@ const COMMANDS: (readonly string[])[] = [
   ["restore", "--abandon"],
 ];
 
+/** Commands that show nothing of an answer, or are tried elsewhere. */
+const OTHERS = {
+  open: "it asks the manager for nothing",
+  logout: "it asks the manager for nothing",
+  worker: "its lines go through the agent's logger (src/agent/text.test.ts)",
+};
+
+test("every command is tried, but for those with a reason", () => {
+  const tried = [...COMMANDS.map(([name]) => name!), "download", "login", "backup", ...Object.keys(OTHERS)];
+  expect([...new Set(tried)].toSorted()).toEqual(
+    program()
+      .commands.map((command) => command.name())
+      .toSorted(),
+  );
+});
+
 test("L6, P9: no text of an answer reaches the terminal with an escape sequence, of any command", async () => {
+  // A row that the schema takes: one that it does not take is asked for again for minutes.
+  const rows = { rows: [[EVIL, { json: EVIL }]], version: 1, cursor: null };
+  manager.on("GET", /^\/backup\/rows/, () => ({ status: 200, json: rows }));
   manager.handlers.push(({ method, path: asked }) => {
     const answer = answers.find((each) => each.method === method && each.pattern.test(asked));
     if (!answer || asked === "/auth/access") return undefined;
@@ -155,9 +177,11 @@ test("L6, P9: no text of an answer reaches the terminal with an escape sequence,
     return { status: answer.status, ...(json !== undefined && { json }) };
   });
   let shown = 0;
-  for (const args of [...COMMANDS, ["download", "7", testFolder()]]) {
+  vi.stubEnv("XDG_CONFIG_HOME", testFolder("config"));
+  for (const args of [...COMMANDS, ["download", "7"], ["backup"], ["login", manager.url]]) {
     for (const flags of [[], ["--json"]]) {
-      const text = await run([...flags, ...args]);
+      const into = ["download", "backup"].includes(args[0]!) ? [testFolder("hostile-answer")] : [];
+      const text = await run([...flags, ...args, ...into]);
       expect(text, args.join(" ")).not.toMatch(UNSAFE);
       if (text.includes("MARK")) shown++;
     }
