@@ -69,7 +69,7 @@ async function poll(
     const now = performance.now();
     if (task.leases.length > 0) idleSince = now;
     const workers = new Set(task.leases.map((lease) => lease.worker_id)).size;
-    let text = framesText(frames, workers, task.eta && timeLeft(task.eta.low_ms, task.eta.high_ms, Date.now()));
+    let text = framesText(frames, workers, task.eta && timeLeft(task.eta.low_ms, task.eta.high_ms, client.nowMs()));
     if (status === "paused") text += ", paused";
     else if (status === "waiting") text += `, waits for task ${task.waits_for.join(", ")}`;
     else if (status === "queued" && now - idleSince > IDLE_MS) text += await whyIdle(client, task.type, signal);

@@ -170,6 +170,12 @@ export class ManagerClient {
     return Date.now() + this.#aheadMs;
   }
 
+  /** The same, once the manager has answered: for a span that a first call names. Throws `ManagerError`. */
+  async askNowMs(): Promise<number> {
+    await this.#retry({}, async () => await this.authorization());
+    return this.nowMs();
+  }
+
   /** The `Authorization` header's value, for the WebSocket. Throws `ManagerError`. */
   async authorization(signal?: AbortSignal): Promise<string | undefined> {
     const { secret, auth } = this.#options;

@@ -59,7 +59,7 @@ async function joinToken(manager: RunningManager): Promise<JoinToken> {
     const known = tokens.find((token) => token.id === kept.data.id);
     if (known && !known.revoked) {
       const expiresMs = known.expires_ms ?? Infinity;
-      const leftMs = expiresMs - Date.now();
+      const leftMs = expiresMs - client.nowMs();
       if (leftMs > JOIN_TOKEN_S * 1_000) await client.call(z.unknown(), "DELETE", `/tokens/${known.id}`);
       else if (leftMs > JOIN_TOKEN_LEFT_MS) return { token: kept.data.token, expiresMs, fresh: false };
     }

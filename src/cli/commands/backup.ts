@@ -122,7 +122,7 @@ class Backup {
       backup,
       version: VERSION,
       url: this.#client.url,
-      made_ms: Date.now(),
+      made_ms: this.#client.nowMs(),
       tasks: kept.toSorted((a, b) => a - b),
       files: this.#have.size,
       bytes: [...this.#have.values()].reduce((sum, size) => sum + size, 0),

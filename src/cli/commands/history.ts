@@ -34,7 +34,7 @@ export function addHistory(program: Command): void {
     .action(async (_: unknown, command: Command) => {
       const flags = flagsOf<HistoryFlags>(command);
       const { client, out } = contextOf(command);
-      const since = flags.since === undefined ? undefined : Date.now() - flags.since * 1_000;
+      const since = flags.since === undefined ? undefined : (await client.askNowMs()) - flags.since * 1_000;
       if (flags.days === true) {
         const { days } = await client.call(dayTotalsSchema, "GET", `/history/days${queryString({ since })}`);
         if (out.json) return out.value(days);

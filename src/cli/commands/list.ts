@@ -66,7 +66,7 @@ export function addList(program: Command): void {
       if (out.json) return out.value(tasks);
       if (tasks.length === 0 && narrowed(flags)) return out.note("no task matches");
       if (tasks.length === 0) return out.note(`no tasks; queue one with: ${COMMAND} submit shot.blend --frames 1-24`);
-      const now = Date.now();
+      const now = client.nowMs();
       const rows = tasks.map((task) => [
         String(task.id),
         task.status,
@@ -90,7 +90,7 @@ export function addList(program: Command): void {
       const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
       if (out.json) return out.value(task);
       const failed = task.frames.failed > 0 || task.error !== null ? await failedFrames(client, id) : [];
-      out.line(describe(task, failed, Date.now()));
+      out.line(describe(task, failed, client.nowMs()));
     });
 }
 

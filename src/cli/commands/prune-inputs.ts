@@ -59,7 +59,7 @@ async function runToEnd(
     deleted.bytes += answer.deleted.bytes;
     if (answer.held !== null) throw new CliError(EXIT.failed, `nothing is deleted: ${answer.held}`);
     if (answer.done) break;
-    const line = stateOf(answer);
+    const line = stateOf(answer, client.nowMs());
     if (line !== told) out.note(line);
     told = line;
     if (answer.wait_ms > 0) await sleep(answer.wait_ms);
@@ -68,10 +68,10 @@ async function runToEnd(
 }
 
 /** What the manager is about, for people who wait. */
-function stateOf({ phase, asked_task, wait_ms, run_deleted }: UnusedInputs): string {
+function stateOf({ phase, asked_task, wait_ms, run_deleted }: UnusedInputs, nowMs: number): string {
   if (phase === "mark") return `asking the tasks what they use; up to task ${asked_task}`;
   const deleted = run_deleted.inputs > 0 ? `; ${sumOf(run_deleted)} deleted so far` : "";
-  if (wait_ms > 0) return `the manager goes on at ${instant(Date.now() + wait_ms)} UTC${deleted}`;
+  if (wait_ms > 0) return `the manager goes on at ${instant(nowMs + wait_ms)} UTC${deleted}`;
   return `deleting${deleted}`;
 }
 

@@ -110,11 +110,11 @@ async function prune(command: Command, flags: PruneFlags): Promise<void> {
   const asks = asksFirst(out, flags);
   const choice = { olderThan, downloaded };
   const listed = await endedTasks(client, await ownerFor(client, owner), status);
-  const tasks = chosen(listed, choice, Date.now());
+  const tasks = chosen(listed, choice, client.nowMs());
   const size = sizeOf(tasks);
   if (dryRun && out.json) return out.value({ dry_run: true, tasks, ...size });
   if (tasks.length === 0 && !out.json) return out.note("no task to delete");
-  if (!out.json && (dryRun || asks)) out.line(listText(tasks, Date.now(), out.width));
+  if (!out.json && (dryRun || asks)) out.line(listText(tasks, client.nowMs(), out.width));
   if (dryRun) return out.line(`${sumText(tasks)} would be deleted; nothing was`);
   if (asks && !(await confirmed(`Delete ${sumText(tasks)}? [y/N] `))) return out.note("nothing was deleted");
   await deleteAll(client, out, tasks, choice);

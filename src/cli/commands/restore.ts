@@ -276,7 +276,7 @@ class Restore {
     };
     for await (const stored of this.#folder.read(of === "task" ? id! : of)) {
       const row = this.#revoke ? revoked(stored) : stored;
-      if (isLiveToken(row, Date.now())) this.#liveTokens++;
+      if (isLiveToken(row, this.#client.nowMs())) this.#liveTokens++;
       const line = `${JSON.stringify(row)}\n`;
       if (chars > 0 && chars + line.length > ROWS_CHARS) await send(false);
       lines.push(line);

@@ -37,7 +37,7 @@ export function addStorage(program: Command): void {
       if (storage.owners.length > 0) out.line(`\n${ownersTable(storage, out.width)}`);
       if (storage.owners_left_out > 0) out.note(`… and ${count(storage.owners_left_out, "owner")} with less`);
       if (tasks.length === 0) return out.note(`no task${owner === undefined ? "" : ` of ${owner}`} stores anything`);
-      out.line(`\n${tasksTable(tasks, Date.now(), out.width)}`);
+      out.line(`\n${tasksTable(tasks, client.nowMs(), out.width)}`);
       if (more) out.note("… and smaller ones; --limit N lists more");
     });
 }

@@ -58,7 +58,7 @@ export function addTokens(program: Command): void {
       const { client, out } = contextOf(command);
       const { tokens } = await client.call(tokenListSchema, "GET", "/tokens");
       if (out.json) return out.value(tokens);
-      const now = Date.now();
+      const now = client.nowMs();
       const rows = tokens.map((each) => [
         String(each.id),
         each.role,

@@ -40,6 +40,8 @@ export function withHeaders(request: Request, response: Response): Response {
 function complete(response: Response): Response {
   const { headers } = response;
   for (const [name, value] of FIXED) if (headers.get(name) !== value) headers.set(name, value);
+  // Clients count ages by the manager's clock. Cloudflare sets this header itself; a local runtime does not.
+  headers.set("Date", new Date().toUTCString());
   if (!headers.has("Cache-Control")) headers.set("Cache-Control", CACHE_CONTROL);
   return response;
 }
