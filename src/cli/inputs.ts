@@ -5,9 +5,10 @@
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { isInside } from "../client/paths.ts";
-import { whyUnsafePath } from "../protocol/fields.ts";
+import { MAX_PATH_CHARS, whyUnsafePath } from "../protocol/fields.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
+import { count } from "./text.ts";
 
 /** A file to upload. */
 export interface LocalInput {
@@ -17,8 +18,32 @@ export interface LocalInput {
   file: string;
 }
 
-/** The .blend, which is first, and all files of the included folders. Throws `CliError`. */
-export async function collectInputs(blend: string, includes: readonly string[]): Promise<LocalInput[]> {
+/** The files of a submission. */
+export interface Collected {
+  /** The .blend is first. */
+  inputs: LocalInput[];
+  /** What in the included folders cannot be sent: each as a sentence that says why. */
+  skipped: string[];
+}
+
+/** How many of the files that are left out are named: more would push everything else off the screen. */
+const SKIPPED_NAMED = 10;
+
+/** What is told of files that are left out, in a bounded number of lines. */
+export function skippedText(skipped: readonly string[]): string[] {
+  if (skipped.length === 0) return [];
+  const lines = skipped.slice(0, SKIPPED_NAMED).map((line) => `left out: ${line}`);
+  if (skipped.length > lines.length) lines.push(`left out: and ${skipped.length - lines.length} more`);
+  const [are, them] = skipped.length === 1 ? ["is", "it"] : ["are", "them"];
+  const files = count(skipped.length, "file");
+  return [...lines, `${files} of the included folders ${are} not sent; a scene that needs ${them} fails, and says so`];
+}
+
+/**
+ * The .blend, and all files of the included folders. What is odd inside a folder is left out, and
+ * named. What was named itself must be there: throws `CliError`.
+ */
+export async function collectInputs(blend: string, includes: readonly string[]): Promise<Collected> {
   const file = await resolved(blend);
   if (!(await stat(file)).isFile()) throw new CliError(EXIT.usage, `${blend} is not a file`);
   // The folder of the given name, not of its target: a link to a .blend elsewhere has the
@@ -44,7 +69,7 @@ export async function collectInputs(blend: string, includes: readonly string[]):
     }
     await walk.visit(named, real, []);
   }
-  return [main, ...walk.found.filter((input) => input !== main)];
+  return { inputs: [main, ...walk.found.filter((input) => input !== main)], skipped: walk.skipped };
 }
 
 /**
@@ -66,6 +91,7 @@ export async function mustBeBlend(file: string): Promise<void> {
 
 class Walk {
   readonly found: LocalInput[] = [];
+  readonly skipped: string[] = [];
   readonly #base: string;
   readonly #blend: string;
   readonly #paths = new Map<string, LocalInput>();
@@ -77,7 +103,10 @@ class Walk {
 
   take(named: string, file: string): LocalInput {
     const relative = path.relative(this.#base, named).split(path.sep).join("/");
-    const bad = whyUnsafePath(relative);
+    const bad =
+      relative.length > MAX_PATH_CHARS
+        ? `must not be longer than ${MAX_PATH_CHARS} characters`
+        : whyUnsafePath(relative);
     if (bad)
       throw new CliError(
         EXIT.usage,
@@ -104,14 +133,19 @@ class Walk {
         "Copy what it points to in its place.",
       );
     }
-    const kind = await stat(real);
+    const kind = await stat(real).catch((thrown: unknown) => unreadable(named, thrown));
     if (kind.isFile()) {
+      await mayRead(named, real);
       this.take(named, real);
     } else if (kind.isDirectory()) {
       if (above.includes(real)) throw new CliError(EXIT.usage, `${shown(named)} is a link to a folder that holds it`);
-      for (const name of (await readdir(real)).toSorted()) {
-        const child = path.join(named, name);
-        await this.visit(child, await resolved(path.join(real, name)), [...above, real]);
+      for (const name of await namesIn(named, real)) {
+        try {
+          await this.visit(path.join(named, name), await resolved(path.join(real, name)), [...above, real]);
+        } catch (thrown) {
+          if (!(thrown instanceof CliError)) throw thrown;
+          this.skipped.push(thrown.message);
+        }
       }
     } else {
       throw new CliError(EXIT.usage, `${shown(named)} is neither a file nor a folder`);
@@ -120,13 +154,22 @@ class Walk {
 }
 
 async function resolved(file: string): Promise<string> {
-  try {
-    return await realpath(file);
-  } catch (thrown) {
-    const code = systemCode(thrown);
-    if (code === "ENOENT") throw new CliError(EXIT.usage, `there is no file ${shown(file)}`);
-    throw new CliError(EXIT.usage, `${shown(file)} cannot be read: ${messageOf(thrown)}`);
-  }
+  return await realpath(file).catch((thrown: unknown) => unreadable(file, thrown));
+}
+
+async function namesIn(named: string, real: string): Promise<string[]> {
+  return (await readdir(real).catch((thrown: unknown) => unreadable(named, thrown))).toSorted();
+}
+
+/** Only to open a file tells for sure whether it can be read. */
+async function mayRead(named: string, real: string): Promise<void> {
+  const handle = await open(real).catch((thrown: unknown) => unreadable(named, thrown));
+  await handle.close();
+}
+
+function unreadable(file: string, thrown: unknown): never {
+  if (systemCode(thrown) === "ENOENT") throw new CliError(EXIT.usage, `there is no file ${shown(file)}`);
+  throw new CliError(EXIT.usage, `${shown(file)} cannot be read: ${messageOf(thrown)}`);
 }
 
 function shown(file: string): string {

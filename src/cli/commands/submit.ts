@@ -21,12 +21,15 @@ import {
   type Output,
 } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { collectInputs, mustBeBlend, type LocalInput } from "../inputs.ts";
+import { collectInputs, mustBeBlend, skippedText, type LocalInput } from "../inputs.ts";
 import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
 import { endText, mustBeCompleted, waitFor } from "../wait.ts";
 import { COMMAND } from "../own-command.ts";
+
+/** The most characters of a task's name; a file may have a longer one. */
+const MAX_NAME = 200;
 
 interface SubmitFlags {
   type?: string;
@@ -136,10 +139,12 @@ export function addSubmit(program: Command): void {
 async function submit(file: string | undefined, flags: SubmitFlags, command: Command): Promise<void> {
   const type = flags.type ?? (file === undefined ? undefined : typeForFile(file));
   checkFlags(file, type, flags);
-  const inputs = file === undefined ? [] : await collectInputs(file, flags.include ?? []);
+  const { inputs, skipped } =
+    file === undefined ? { inputs: [], skipped: [] } : await collectInputs(file, flags.include ?? []);
   mustBeFewEnough(inputs);
   if (file !== undefined && findCompiler(type!)?.takesFile === ".blend") await mustBeBlend(file);
   const { client, out } = contextOf(command);
+  for (const line of skippedText(skipped)) out.note(line);
 
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
   checkSettings(type!, settings, inputs, flags.video === true);
@@ -149,7 +154,8 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
     settings["file"] = inputs[0]!.path;
     settings["assets"] = sent.assets;
   }
-  const name = flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)));
+  const name =
+    flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)).slice(0, MAX_NAME));
   const body = { ...submission(flags), type, settings, ...(name !== undefined && { name }) };
   const task = await queueTask(client, body, inputs.length);
   const video = flags.video === true ? await submitVideo(client, task, flags.fps, name) : undefined;
