@@ -39,12 +39,12 @@ it("a setting that is missing is called required, and one of a wrong kind says w
     detail: "The settings are not right for print_string: settings.text: is required",
     errors: [{ field: "settings.text", message: "is required" }],
   });
-  const format = { field: "settings.format", message: 'expected one of "PNG"|"JPEG"|"OPEN_EXR"' };
+  const format = { field: "settings.format", message: 'must be "PNG", "JPEG" or "OPEN_EXR"' };
   expect(refusal("blender_render", { file: "/a.blend", frames: "1", format: "TIFF" })).toMatchObject({
     errors: [format],
   });
   expect(refusal("blender_render", { file: 5, frames: "1" })).toMatchObject({
-    errors: [{ field: "settings.file", message: expect.stringContaining("expected string") as string }],
+    errors: [{ field: "settings.file", message: expect.stringContaining("must be text") as string }],
   });
 });
 

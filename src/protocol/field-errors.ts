@@ -1,5 +1,6 @@
 /** Turns the issues that a schema found into field errors that a person can act on. Pure. */
 import type { z } from "zod";
+import { anyOf, issueText } from "./issue-text.ts";
 import { MAX_ERRORS } from "./bounded.ts";
 import type { FieldError } from "./problem.ts";
 
@@ -58,16 +59,15 @@ function unionErrors(
   );
   const best = fitting[0];
   if (best) return fieldErrors(best, path, unknownKey);
-  const messages = new Set(branches.flatMap((issues) => issues.map(messageOf)));
-  return [{ field: dotted(path), message: cut([...messages].join("; or "), MAX_MESSAGE_CHARS) }];
+  const messages = branches.flatMap((issues) => issues.map(messageOf));
+  return [{ field: dotted(path), message: cut(anyOf(messages), MAX_MESSAGE_CHARS) }];
 }
 
 function messageOf(issue: z.core.$ZodIssue): string {
   // A record's key: what is wrong with it is one level below.
   const inner = issue.code === "invalid_key" ? issue.issues[0] : undefined;
   if (inner) return messageOf(inner);
-  if (issue.code === "invalid_type" && issue.message.endsWith("received undefined")) return "is required";
-  return cut(issue.message, MAX_MESSAGE_CHARS).replace(/^Invalid (input|option): /, "");
+  return cut(issueText(issue), MAX_MESSAGE_CHARS);
 }
 
 function dotted(path: readonly PropertyKey[]): string {
