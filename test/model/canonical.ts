@@ -5,7 +5,7 @@
  * and hold. What no rule reads (versions, seconds, error texts) is left out.
  */
 import type { FailureRecord, Ledger } from "../../src/task/rules/ledger.ts";
-import type { Message, Reply, Snapshot, Worker, World } from "./world.ts";
+import type { Message, Reply, Snapshot, Source, Worker, World } from "./world.ts";
 
 /**
  * 53 bits of a text (Bryc's cyrb53). At five million states, the probability that two states of one
@@ -60,6 +60,7 @@ export function worldText(world: World, tickMs: number): string {
   parts.push(
     `${alarm};${world.epoch};${world.failuresLeft};${world.refusalsLeft};${world.actsLeft};${world.preemptionsLeft};${world.noted ? 1 : 0}`,
   );
+  if (world.source !== null) parts.push(sourceText(world.source));
   if (world.lossesLeft !== null) {
     // How late an alarm is matters where it may be lost.
     const late = (atMs: number | null): string =>
@@ -125,8 +126,8 @@ function placeOf<T>(list: readonly T[] | undefined, item: T): number {
 function messageText(message: Message, names: Names): string {
   const keys = names.keys[message.worker];
   if (message.verb === "claim") return `k${placeOf(keys, message.key)}e${message.epoch}`;
-  const { verb, worker, attempt, done, failed, cause = "", next, epoch } = message;
-  return `${verb.slice(0, 3)}${cause}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
+  const { verb, worker, attempt, done, failed, cause = "", read, next, epoch } = message;
+  return `${verb.slice(0, 3)}${cause}${read ? `${read.files}@${read.at}` : ""}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
 }
 
 function replyText(reply: Reply, worker: number, names: Names): string {
@@ -145,6 +146,7 @@ function workerText(world: World, worker: Worker, id: number, names: Names): str
   if (worker.call) text += `c${messageText(worker.call, names)}`;
   if (worker.reply) text += `r${replyText(worker.reply, id, names)}`;
   if (worker.waits) text += worker.waits.carriedOut ? "w!" : "w";
+  if (worker.read !== null) text += `R${worker.read.files}@${worker.read.at}`;
   for (const message of worker.old) text += `o${messageText(message, names)}`;
   // What the ledger says of the worker, so that workers with the same text are the same for the
   // ledger, too.
@@ -170,8 +172,8 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
       .toSorted((a, b) => a! - b!)
       .join()}`;
   const leases = [...ledger.leases].map(
-    ({ attempt, worker, key, frames, open, until_ms, stored_ms }) =>
-      `;L${workers[worker]}a${placeOf(attempts[worker], attempt)}k${placeOf(keys[worker], key)}f${frames.join()}o${open.join()}u${Math.max(0, until_ms - nowMs) / tickMs}s${Math.max(0, stored_ms - nowMs) / tickMs}`,
+    ({ attempt, worker, key, frames, open, until_ms, stored_ms, source = "" }) =>
+      `;L${workers[worker]}a${placeOf(attempts[worker], attempt)}k${placeOf(keys[worker], key)}f${frames.join()}o${open.join()}u${Math.max(0, until_ms - nowMs) / tickMs}s${Math.max(0, stored_ms - nowMs) / tickMs}${source}`,
   );
   text += leases.length > 1 ? leases.sort().join("") : (leases[0] ?? "");
   for (const [frame, entry] of Object.entries(entries)) {
@@ -187,7 +189,14 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
     text += `;B${workers[b.worker]}:${recordText(b, nowMs, tickMs)}`;
   for (const garbage of ledger.sweeps)
     text += `;X${placeOf(attempts[1], garbage.attempt)}${garbage.only ? "o" : ""}f${garbage.frames.join()}d${Math.max(0, garbage.due_ms - nowMs) / tickMs}`;
+  for (const { version, state, opened, closed = [], outdated = [], files_version = "" } of ledger.dependencies)
+    text += `;D${version}${state}o${opened.join()}c${closed.join()}u${outdated.join()}v${files_version}m${ledger.made_from ?? ""}`;
   return text;
+}
+
+function sourceText(source: Source): string {
+  const { version, done, filesVersion, takesLeft, takenBack, told, old, outdated, made } = source;
+  return JSON.stringify([version, done, filesVersion, takesLeft, takenBack, told.version, old, outdated, made]);
 }
 
 function recordText(record: FailureRecord, nowMs: number, tickMs: number): string {

@@ -29,6 +29,7 @@ const BASE: Configuration = {
   failures: 0,
   refusals: 0,
   acts: { times: 0, kinds: [], frames: [] },
+  source: null,
   preemptions: 0,
   lostAlarms: 0,
   objects: false,
@@ -84,6 +85,17 @@ export const QUICK: Configuration[] = [
   { ...BASE, name: "old messages, no renewals", oldMessages: 1, renews: false },
   { ...BASE, name: "group commit, one frame", frames: "1", sharesRows: true, lateReplies: true },
   { ...BASE, name: "group commit, two frames", sharesRows: true, renews: false },
+  {
+    ...BASE,
+    name: "frame by frame, frames taken back",
+    workers: 1,
+    able: [1],
+    source: { mode: "same", takes: 1 },
+    renews: false,
+    releases: false,
+    acts: { times: 1, kinds: ["requeue"], frames: [1] },
+  },
+  { ...BASE, name: "files of another task, which change", frames: "1", source: { mode: "input", takes: 1 } },
   { ...BASE, name: "lost alarms", frames: "1", lostAlarms: 2, releases: false },
 ];
 
@@ -118,6 +130,14 @@ export const DEEP: Configuration[] = [
     renews: false,
     releases: false,
     acts: { times: 1, kinds: ["requeue", "skip"], frames: [1] },
+  },
+  { ...BASE, name: "files of another task, which change twice", frames: "1", source: { mode: "input", takes: 2 } },
+  {
+    ...BASE,
+    name: "frame by frame, two workers",
+    source: { mode: "same", takes: 1 },
+    renews: false,
+    acts: { times: 1, kinds: ["requeue"], frames: [1] },
   },
   {
     ...BASE,

@@ -64,6 +64,7 @@ export function explore(configuration: Configuration): Report {
       let checked = false;
       try {
         states.check(world);
+        protocol.promises.known(world, configuration.source?.mode === "input");
         checked = true;
         protocol.moves(world, (label, after) => {
           if (after.memory.ledger.attempt > configuration.leases) return;

@@ -8,9 +8,10 @@ import type { Result } from "../../src/lib/result.ts";
 import { grantEndMs } from "../../src/protocol/constants.ts";
 import type { Refusal } from "../../src/protocol/problem.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
-import type { TaskDefinition } from "../../src/rpc/task.ts";
+import type { DependencyProgress, TaskDefinition } from "../../src/rpc/task.ts";
 import type { ClaimRequest } from "../../src/task/rules/claim.ts";
 import { frames, has } from "../../src/task/rules/frame-set.ts";
+import { takeProgress } from "../../src/task/rules/input-task.ts";
 import { toDelete, withoutDeleted } from "../../src/task/rules/garbage.ts";
 import {
   claimLease,
@@ -86,7 +87,12 @@ export class Manager {
   }
 
   /** Carry out a worker's call. Lease ids are made from the world's serial. */
-  call(world: World, message: Message, ableWorkers: number): Step<unknown> & { reply: Reply; serial: number } {
+  call(
+    world: World,
+    message: Message,
+    ableWorkers: number,
+    source?: DependencyProgress,
+  ): Step<unknown> & { reply: Reply; serial: number } {
     let { serial } = world;
     const requestOf = (key: string): ClaimRequest => ({
       worker: message.worker,
@@ -96,13 +102,14 @@ export class Manager {
     });
     const change = (t: Transition): Outcome<Gives> => {
       if (message.verb === "claim")
-        return gives(claimLease(t, requestOf(message.key)), ({ lease }) => ({ lease, committed: 0 }));
+        return gives(claimLease(t, { ...requestOf(message.key), source }), ({ lease }) => ({ lease, committed: 0 }));
       const { worker, leaseId, attempt, next } = message;
       const lease = { worker, leaseId, attempt };
       const done = message.done.map((frame) => ({ frame, seconds: 0, files: [fileOf(frame, leaseId)] }));
       if (message.verb === "renew")
-        return gives(renewLease(t, { lease, done }), (renewed) => ({ lease: renewed, committed: 0 }));
-      const settlement = { lease, done, ending: endingOf(message), next: next === null ? null : requestOf(next) };
+        return gives(renewLease(t, { lease, done, source }), (renewed) => ({ lease: renewed, committed: 0 }));
+      const ending = endingOf(message);
+      const settlement = { lease, done, ending, next: next === null ? null : requestOf(next), source };
       return gives(settleLease(t, settlement), ({ claimed, committed }) => ({
         lease: claimed && claimed.lease,
         committed,
@@ -177,6 +184,14 @@ export class Manager {
     }
     ledger.leases.drainChanges();
     return this.#armed({ ...world, memory, stored: memory, objects });
+  }
+
+  /** News of the task that this one waits for: what `TaskDO.dependencyMoved` does. */
+  news(world: World, progress: DependencyProgress): Step<null> {
+    return this.#transact(world, this.configuration.able[0]!, (t) => {
+      takeProgress(t, progress);
+      return changed(null);
+    });
   }
 
   /** The registry's word that work of higher priority waits. */

@@ -11,6 +11,8 @@ export interface Mutation {
 }
 
 const CLAIM = "src/task/rules/claim.ts";
+const DEPENDENCIES = "src/task/rules/dependencies.ts";
+const INPUT_TASK = "src/task/rules/input-task.ts";
 const SETTLE = "src/task/rules/settle.ts";
 const LEASE_INDEX = "src/task/rules/lease-index.ts";
 const LEDGER = "src/task/rules/ledger.ts";
@@ -418,5 +420,72 @@ export const MUTATIONS: Mutation[] = [
     SHELL,
     "const after = { ...world, memory, stored: memory, pending: false",
     "const after = { ...world, memory, pending: false",
+  ),
+  one("taken back: give a held frame out", CLAIM, "take(minus(ledger.ready, held), want)", "take(ledger.ready, want)"),
+  one("taken back: count held frames as work", LEDGER, "size(minus(ledger.ready, held))", "size(ledger.ready)"),
+  one("taken back: hold nothing", LEDGER, "(closed ? union(held, closed) : held)", "held"),
+  one("taken back: never open again", DEPENDENCIES, "minus(union(closed, taken), done)", "union(closed, taken)"),
+  one(
+    "taken back: let leases of it go on",
+    DEPENDENCIES,
+    "  endLeasesOf(t, taken, `task ${progress.id} has taken its frames back`);\n",
+    "",
+  ),
+  one("taken back: end every lease", SETTLE, "if (intersect(lease.open, frames).length > 0) takeAway", "takeAway"),
+  one(
+    "taken back: do not tell the worker",
+    SETTLE,
+    "  t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });\n  giveBack(t, lease, reason);\n  close(t, lease);\n}",
+    "  giveBack(t, lease, reason);\n  close(t, lease);\n}",
+  ),
+  one("taken back: take an older word", DEPENDENCIES, '"same" && progress.version >= dependency.version)', '"same")'),
+  one("taken back: take an entry again", DEPENDENCIES, ".filter(({ version }) => version > dependency.version)", ""),
+  one("taken back: tell nothing as out of date", DEPENDENCIES, "minus(intersect(taken, reached), isPending)", "EMPTY"),
+  one(
+    "taken back: tell frames that wait as out of date",
+    DEPENDENCIES,
+    "const frames = minus(outdated, isPending);",
+    "const frames = outdated;",
+  ),
+  one("taken back: out of date for ever", CLAIM, "  noteGivenOut(t.ledger, frames);\n", ""),
+  one("input task: a lease without a version", CLAIM, "if (source !== undefined) lease.source = source;", ""),
+  one(
+    "input task: let leases of another version go on",
+    SETTLE,
+    "if (source !== undefined && lease.source === source) continue;",
+    "if (source !== undefined) continue;",
+  ),
+  one(
+    "input task: complete without asking",
+    CALLS,
+    "  if (source) takeProgress(t, source);\n  const repeated",
+    "  const repeated",
+  ),
+  one(
+    "input task: renew without asking",
+    CALLS,
+    "  if (source) takeProgress(t, source);\n  return renew",
+    "  return renew",
+  ),
+  one(
+    "input task: claim without asking",
+    CALLS,
+    "  if (source) takeProgress(t, source);\n  const claimed",
+    "  const claimed",
+  ),
+  one("input task: note no version", SETTLE, "t.ledger.made_from = lease.source;", "void 0;"),
+  one("input task: nothing is out of date", INPUT_TASK, "return isOlder ? terms.inputTask : null;", "return null;"),
+  one(
+    "input task: take the files of an older word",
+    DEPENDENCIES,
+    "progress.version >= dependency.version && progress.files_version !== undefined",
+    "progress.files_version !== undefined",
+  ),
+  one("input task: take an older word", DEPENDENCIES, "if (progress.version > dependency.version) {", "if (true) {"),
+  one(
+    "input task: write nothing of what was said",
+    INPUT_TASK,
+    "  if (JSON.stringify(dependency) !== before) t.effects.expired = true;\n",
+    "",
   ),
 ];

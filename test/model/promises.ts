@@ -6,8 +6,11 @@
 import { LATE_MS } from "../../src/platform/alarm.ts";
 import type { ReleaseCause } from "../../src/protocol/lease.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
+import type { DependencyProgress } from "../../src/rpc/task.ts";
 import { has, minus, size } from "../../src/task/rules/frame-set.ts";
-import { statusOf, type FailureRecord, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
+import { outdatedFrames } from "../../src/task/rules/dependencies.ts";
+import { outdatedSource } from "../../src/task/rules/input-task.ts";
+import { claimable, statusOf, type FailureRecord, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
 import type { LiveLease } from "../../src/task/rules/lease-index.ts";
 import type { Step } from "./manager.ts";
 import type { LeaseCall, Message, Reply, Snapshot, Worker, World } from "./world.ts";
@@ -82,8 +85,10 @@ interface Cause {
   act?: Asked;
   /** The lease that the call names, if it was the caller's and live. */
   live?: LiveLease;
-  /** A call of the registry, which expires no lease. */
+  /** A call of the registry or of another task, which expires no lease. */
   registry?: boolean;
+  /** Whether what the source says ends this lease. */
+  ends?: (lease: LiveLease) => boolean;
   able?: number;
 }
 
@@ -99,15 +104,20 @@ export class Promises {
   /**
    * A worker's call, whoever waits for its answer. `able`: workers online, as the registry says.
    */
-  call(step: Step<unknown>, message: Message, reply: Reply, able: number): void {
+  call(step: Step<unknown>, message: Message, reply: Reply, able: number, source?: DependencyProgress): void {
     const { before, after } = step;
     const { outranked } = before.memory.ledger;
+    const ends = source ? endedBy(before, source) : () => false;
     const leases = [...before.memory.ledger.leases];
-    if (message.verb !== "claim") this.#settled(step, message, reply);
-    const live = message.verb === "claim" ? undefined : liveLease(before, message);
-    this.#change(step, { message, live, able });
+    const own = message.verb === "claim" ? undefined : liveLease(before, message);
+    const live = own && !ends(own) ? own : undefined;
+    if (message.verb !== "claim") this.#settled(step, message, reply, live);
+    this.#change(step, { message, live, able, ends });
+    if (source) this.#madeOf(step, message, source);
     const key = message.verb === "claim" ? message.key : message.next;
-    const same = leases.find((l) => l.worker === message.worker && l.key === key && l.until_ms > before.nowMs);
+    const same = leases.find(
+      (l) => l.worker === message.worker && l.key === key && l.until_ms > before.nowMs && !ends(l),
+    );
     const fresh = [...after.memory.ledger.leases].filter((l) => leases.every((other) => other.lease_id !== l.lease_id));
     if (same && fresh.length > 0)
       throw new Broken("P3", `a repeated claim got a second lease, attempt ${fresh[0]!.attempt}`);
@@ -120,6 +130,7 @@ export class Promises {
       );
     if (fresh.length > 1) throw new Broken("P2", "one claim made two leases");
     for (const lease of fresh) this.#fresh(step, lease, message, able);
+    for (const lease of fresh) this.#reads(step, lease, source);
     if (fresh.length > 0 && message.epoch < outranked)
       throw new Broken(
         "P8",
@@ -257,9 +268,76 @@ export class Promises {
     return noted === after.noted && notedStored === after.notedStored ? after : { ...after, noted, notedStored };
   }
 
-  /** P2, P3: which calls may settle a lease. */
-  #settled({ before, result }: Step<unknown>, message: LeaseCall, reply: Reply): void {
-    const live = liveLease(before, message);
+  /** P12: news of the source. What it took back ends the leases of it, and nothing else. */
+  news(step: Step<null>, progress: DependencyProgress): void {
+    const { before, after, effects } = step;
+    const ends = endedBy(before, progress);
+    this.#change(step, { registry: true, ends });
+    for (const lease of before.memory.ledger.leases) {
+      if (!ends(lease)) continue;
+      const told = effects.canceled.some((c) => c.lease_id === lease.lease_id && c.worker_id === lease.worker);
+      if (!told) throw new Broken("P2", `worker ${lease.worker} is not told that attempt ${lease.attempt} has ended`);
+    }
+    if (after.memory.ledger.attempt !== before.memory.ledger.attempt) throw new Broken("P2", "news made a lease");
+  }
+
+  /**
+   * P12: what the task gives out and says of its frames is what its source has, as far as it was told. In
+   * every world of a task that waits for another one.
+   */
+  known({ memory, source }: World, isInput: boolean): void {
+    if (!source) return;
+    const { ledger } = memory;
+    const { told } = source;
+    const views = this.#frames.map((frame) => [frame, viewOf(memory, frame)] as const);
+    if (isInput) {
+      const isDone = views.some(([, { state }]) => state === "done");
+      const isOlder = isDone && source.made !== told.files_version;
+      if ((outdatedSource(this.#terms, ledger) !== null) !== isOlder)
+        throw new Broken("P12", `made of ${source.made}, the newest is ${told.files_version}: wrongly told`);
+    } else {
+      const outdated = outdatedFrames(ledger)?.frames ?? [];
+      for (const [frame] of views)
+        if (has(outdated, frame) !== source.outdated.includes(frame))
+          throw new Broken("P12", `frame ${frame} is wrongly told as ${has(outdated, frame) ? "" : "not "}out of date`);
+    }
+    if (ledger.paused || ledger.canceled || ledger.stopped !== null) return;
+    const open = views.filter(([frame, { state }]) => state === "pending" && hasFrame(told, frame, isInput));
+    if (claimable(this.#terms, ledger) !== open.length)
+      throw new Broken(
+        "P8",
+        `${claimable(this.#terms, ledger)} frames are said to wait for a worker, not ${open.length}`,
+      );
+  }
+
+  /** P12: a lease is given out only of what the source has. `source`: what the call came with. */
+  #reads({ before }: Step<unknown>, lease: LiveLease, source: DependencyProgress | undefined): void {
+    if (!before.source) return;
+    const { told } = before.source;
+    const newest = source && source.version > told.version ? source : told;
+    if (source && lease.source !== newest.files_version)
+      throw new Broken("P12", `attempt ${lease.attempt} is bound to ${lease.source}, not to ${newest.files_version}`);
+    for (const frame of this.#frames)
+      if (has(lease.frames, frame) && !hasFrame(newest, frame, source !== undefined))
+        throw new Broken("P12", `frame ${frame} was given out, and its source does not have it`);
+  }
+
+  /** P12: what is committed was made of all files of the version that the source has. */
+  #madeOf({ before, after }: Step<unknown>, message: Message, source: DependencyProgress): void {
+    for (const frame of this.#frames) {
+      const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
+      if (is.state !== "done" || was.state === "done") continue;
+      const read = message.verb === "claim" ? undefined : message.read?.files;
+      if (source.state !== "completed" || read !== source.files_version)
+        throw new Broken(
+          "P12",
+          `frame ${frame} was made of ${read}, and its source is ${source.state} at ${source.files_version}`,
+        );
+    }
+  }
+
+  /** P2, P3: which calls may settle a lease. `live`: the lease that the call names, if it goes on. */
+  #settled({ before, result }: Step<unknown>, message: LeaseCall, reply: Reply, live: LiveLease | undefined): void {
     if (live) {
       if (!reply.ok && reply.code === "lease_lost")
         throw new Broken("P2", `the holder of attempt ${message.attempt} was refused`);
@@ -388,7 +466,7 @@ export class Promises {
       if (!(refused && is.state === "failed")) counts.lost++;
       const given = result.ok && was.lease === live && (call?.verb === "release" || call?.verb === "fail");
       const canceled = result.ok && act?.kind === "cancel";
-      if (!over && !given && !canceled)
+      if (!over && !given && !canceled && !cause.ends?.(was.lease))
         throw new Broken("P2", `frame ${frame} was taken away from attempt ${was.lease.attempt}, which is live`);
     }
     if (is.lease && is.lease.lease_id !== was.lease?.lease_id && was.state !== "pending" && was.state !== "leased")
@@ -430,16 +508,17 @@ export class Promises {
       throw new Broken("P6", `frame ${frame} stopped after ${is.failures} failures on ${workers} workers`);
   }
 
-  #lease({ before, after, result }: Step<unknown>, { message, act, live }: Cause, lease: LiveLease): void {
+  #lease({ before, after, result }: Step<unknown>, { message, act, live, ends }: Cause, lease: LiveLease): void {
     const is = [...after.memory.ledger.leases].find((other) => other.lease_id === lease.lease_id);
     const over = lease.until_ms <= before.nowMs;
     const renewed = result.ok && live === lease && message?.verb === "renew";
     const settled = result.ok && live === lease && message !== undefined && !renewed;
     if (!is) {
-      if (!over && !settled && !(result.ok && act?.kind === "cancel"))
+      if (!over && !settled && !(result.ok && act?.kind === "cancel") && !ends?.(lease))
         throw new Broken("P2", `the live lease of attempt ${lease.attempt} ended for no reason`);
       return;
     }
+    if (ends?.(lease)) throw new Broken("P12", `attempt ${lease.attempt} goes on, and its source has changed`);
     if (settled) throw new Broken("P2", `attempt ${lease.attempt} was settled and is still live`);
     if (is.until_ms !== (renewed ? before.nowMs + this.#terms.leaseMs : lease.until_ms))
       throw new Broken("P5", `the end of attempt ${lease.attempt} moved by ${is.until_ms - lease.until_ms} ms`);
@@ -453,6 +532,22 @@ function isArmed({ memory, nowMs }: World, alarmMs: number | null): boolean {
   const { leases, sweeps } = memory.ledger;
   const due = [...[...leases].map((lease) => lease.until_ms), ...sweeps.map((garbage) => garbage.due_ms)];
   return due.every((dueMs) => alarmMs !== null && alarmMs <= Math.max(dueMs, nowMs + 1));
+}
+
+/** Which leases end by this word of the source, as it was when the word came. */
+function endedBy({ source, memory }: World, progress: DependencyProgress): (lease: LiveLease) => boolean {
+  const { told } = source!;
+  const isSame = memory.ledger.dependencies[0]!.frames === "same";
+  const newest = progress.version > told.version ? progress : told;
+  if (!isSame) return (lease) => newest.state !== "completed" || lease.source !== newest.files_version;
+  const again = (progress.taken_back ?? []).filter(({ version }) => version > told.version);
+  const frames = again.flatMap((entry) => entry.frames.split(",").map(Number));
+  return (lease) => frames.some((frame) => has(lease.open, frame));
+}
+
+/** Whether the source has what this frame is made of, by its own word. */
+export function hasFrame({ state, done }: DependencyProgress, frame: number, isInput: boolean): boolean {
+  return state === "completed" || (!isInput && (done ?? "").split(",").includes(String(frame)));
 }
 
 function liveLease({ memory, nowMs }: World, call: LeaseCall): LiveLease | undefined {

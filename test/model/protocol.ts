@@ -12,22 +12,30 @@
 import { LATE_MS } from "../../src/platform/alarm.ts";
 import { framesOf } from "../../src/protocol/frame-list.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
+import type { DependencyProgress } from "../../src/rpc/task.ts";
 import { Promises, type Asked } from "./promises.ts";
 import { Manager } from "./manager.ts";
 import {
   forgetful,
+  progressOf,
+  sourceFrames,
   termsOf,
   withWorker,
   type Configuration,
   type LeaseCall,
   type Message,
+  type Read,
   type Reply,
+  type Source,
   type Worker,
   type World,
 } from "./world.ts";
 
 /** Called for every move: what it was, and the world after it. */
 export type Emit = (label: string, after: World) => void;
+
+/** The network keeps so many messages of the source. */
+const OLD_NEWS = 2;
 
 export class Protocol {
   readonly configuration: Configuration;
@@ -84,6 +92,81 @@ export class Protocol {
       emit("the task is preempted", promises.noted(step, step.after));
     }
     if (world.actsLeft > 0) this.#people(world, emit);
+    if (world.source) this.#source(world, world.source, emit);
+  }
+
+  /** What the task that this one waits for may do, and what the network may do to its news. */
+  #source(world: World, source: Source, emit: Emit): void {
+    for (const frame of sourceFrames(this.configuration)) {
+      const version = source.version + 1;
+      const next = { ...source, version, filesVersion: source.filesVersion + 1 };
+      if (!source.done.includes(frame)) {
+        const done = [...source.done, frame].toSorted((a, b) => a - b);
+        emit(`the source finishes frame ${frame}`, { ...world, source: { ...next, done } });
+      } else if (source.takesLeft > 0) {
+        const taken = {
+          done: source.done.filter((other) => other !== frame),
+          takesLeft: source.takesLeft - 1,
+          takenBack: [...source.takenBack, { version, frames: String(frame) }],
+        };
+        emit(`the source takes frame ${frame} back`, { ...world, source: { ...next, ...taken } });
+      }
+    }
+    const progress = progressOf(source, this.configuration);
+    if (progress.version > source.told.version) {
+      const after = this.#news(world, progress, "news of the source comes");
+      const answered = { ...after, source: { ...after.source!, takenBack: [] } };
+      emit(this.trying, answered);
+      if (this.configuration.source?.mode === "same") emit(`${this.trying}, its answer is lost`, after);
+    }
+    for (const old of source.old) {
+      const after = this.#news(world, old, `old news of the source comes, of version ${old.version}`);
+      emit(this.trying, after);
+    }
+  }
+
+  #news(world: World, progress: DependencyProgress, label: string): World {
+    this.trying = label;
+    const step = this.manager.news(world, progress);
+    this.promises.news(step, progress);
+    return this.promises.noted(step, this.#told(step.before, step.after, progress));
+  }
+
+  /** The task was told this: which of its finished frames are out of date by it, and what it knows now. */
+  #told(before: World, after: World, progress: DependencyProgress): World {
+    const { source } = after;
+    if (!source) return after;
+    const again = (progress.taken_back ?? []).filter(({ version }) => version > source.told.version);
+    const taken = again.flatMap(({ frames }) => frames.split(",").map(Number));
+    const isDone = (frame: number): boolean => before.memory.entries[frame]?.state === "done";
+    const outdated = [...new Set([...source.outdated, ...taken.filter(isDone)])].toSorted((a, b) => a - b);
+    const told = progress.version > source.told.version ? progress : source.told;
+    const others = source.old.filter(({ version }) => version !== progress.version);
+    const old = source.old.includes(progress) ? source.old : [...others, progress].slice(-OLD_NEWS);
+    return { ...after, source: { ...source, outdated, told, old } };
+  }
+
+  /** What became of the task's own frames: those that are rendered again are not out of date any more. */
+  #followed(before: World, after: World, message?: Message): World {
+    const { source } = after;
+    if (!source) return after;
+    const isDone = ({ memory }: World, frame: number): boolean => memory.entries[frame]?.state === "done";
+    const call = message?.verb === "claim" ? undefined : message;
+    const isFresh = call?.done.some((frame) => !isDone(before, frame) && isDone(after, frame));
+    const made = isFresh ? (call!.read?.files ?? null) : source.made;
+    const outdated = source.outdated.filter((frame) => isDone(after, frame));
+    return { ...after, source: { ...source, made, outdated } };
+  }
+
+  /**
+   * What a call comes with: the source as it is, or as it was when it was asked and has changed since; nothing
+   * when the task reads none of its files. It is asked after the worker has read.
+   */
+  #asked({ source }: World, message: Message): (DependencyProgress | undefined)[] {
+    if (!source || this.configuration.source?.mode !== "input") return [undefined];
+    const now = progressOf(source, this.configuration);
+    const readAt = message.verb === "claim" ? 0 : (message.read?.at ?? 0);
+    return [now, ...source.old.filter(({ version }) => version < now.version && version >= readAt)];
   }
 
   #lostAlarms(world: World, lossesLeft: number, emit: Emit): void {
@@ -105,7 +188,7 @@ export class Protocol {
         if (!step.result.ok) continue;
         // A call that is repeated after this may rightly be refused.
         const workers = step.after.workers.map((worker) => ({ ...worker, carriedOut: false }));
-        const after = { ...step.after, workers, actsLeft: world.actsLeft - 1 };
+        const after = this.#followed(world, { ...step.after, workers, actsLeft: world.actsLeft - 1 });
         emit(this.trying, this.promises.noted(step, after));
       }
     }
@@ -117,10 +200,11 @@ export class Protocol {
     for (const message of worker.old) {
       // A copy that the network kept: no worker waits for the answer.
       for (const able of this.#able(world)) {
-        this.trying = `${who}: an old copy of ${nameOf(message)} arrives`;
-        const step = this.manager.call(world, message, able);
-        this.promises.call(step, message, step.reply, able);
-        emit(this.trying, this.promises.noted(step, step.after));
+        for (const source of this.#asked(world, message)) {
+          this.trying = `${who}: an old copy of ${nameOf(message)} arrives`;
+          const step = this.#call(world, message, able, source);
+          emit(this.trying, this.promises.noted(step, step.after));
+        }
       }
     }
     if (worker.reply && worker.call && !worker.waits)
@@ -164,7 +248,17 @@ export class Protocol {
   *#settlements(world: World, worker: Worker, id: number, left: readonly number[]): Generator<LeaseCall> {
     const { next, renews, releases } = this.configuration;
     const { attempt, leaseId } = worker.held!;
-    const base = { worker: id, attempt, leaseId, done: worker.done, failed: [], next: null, epoch: worker.epoch };
+    const read = worker.read === null ? {} : { read: worker.read };
+    const base = {
+      worker: id,
+      attempt,
+      leaseId,
+      done: worker.done,
+      failed: [],
+      next: null,
+      epoch: worker.epoch,
+      ...read,
+    };
     const nextKey = keyOf("n", Number(leaseId.slice(1)));
     if (left.length === 0) {
       yield { ...base, verb: "complete", next: nextKey };
@@ -181,14 +275,22 @@ export class Protocol {
     if (renews) yield { ...base, verb: "renew" };
   }
 
+  /** Carry a call out, and follow what it does. */
+  #call(world: World, message: Message, able: number, source: DependencyProgress | undefined) {
+    const step = this.manager.call(world, message, able, source);
+    this.promises.call(step, message, step.reply, able, source);
+    const told = source ? this.#told(step.before, step.after, source) : step.after;
+    return { ...step, after: this.#followed(step.before, told, message) };
+  }
+
   /** Send the call (again): its reply comes, or does not. */
   #send(world: World, index: number, phase: Worker["phase"], message: Message, emit: Emit): void {
     const who = `worker ${index + 1}: ${nameOf(message)}`;
-    for (const able of this.#able(world)) {
+    const calls = this.#able(world).flatMap((able) => this.#asked(world, message).map((source) => ({ able, source })));
+    for (const { able, source } of calls) {
       this.trying = who;
-      const step = this.manager.call(world, message, able);
+      const step = this.#call(world, message, able, source);
       const { reply } = step;
-      this.promises.call(step, message, step.reply, able);
       this.promises.honest(world.workers[index]!, message, reply);
       const after = this.promises.noted(step, step.after);
       const done = reply.ok && isCommitted(after, message);
@@ -206,9 +308,12 @@ export class Protocol {
 
   /** A renewal does not stop the worker: without the reply it goes on with what it knows. */
   #renew(world: World, index: number, message: LeaseCall, emit: Emit): void {
+    for (const source of this.#asked(world, message)) this.#renewed(world, index, message, source, emit);
+  }
+
+  #renewed(world: World, index: number, message: LeaseCall, source: DependencyProgress | undefined, emit: Emit): void {
     this.trying = `worker ${index + 1}: ${nameOf(message)}`;
-    const step = this.manager.call(world, message, this.configuration.able[0]!);
-    this.promises.call(step, message, step.reply, this.configuration.able[0]!);
+    const step = this.#call(world, message, this.configuration.able[0]!, source);
     this.promises.honest(world.workers[index]!, message, step.reply);
     const after = withWorker(this.promises.noted(step, step.after), index, {
       old: this.#kept(world.workers[index]!, message),
@@ -251,9 +356,18 @@ export class Protocol {
 
   #uploaded(world: World, index: number, frame: number): World {
     const { held, done } = world.workers[index]!;
-    const after = withWorker(world, index, { done: [...done, frame] });
+    const after = withWorker(world, index, { done: [...done, frame], read: this.#read(world, index) });
     if (world.objects === null) return after;
     return { ...after, objects: { ...world.objects, [`${held!.attempt}/${frame}`]: held!.leaseId } };
+  }
+
+  /** Which files of the source the worker has read after one frame more. */
+  #read({ source, workers }: World, index: number): Read | null {
+    if (!source || this.configuration.source?.mode !== "input") return null;
+    const { read } = workers[index]!;
+    const { state, files_version } = progressOf(source, this.configuration);
+    const now = state === "completed" ? files_version! : "mixed";
+    return { files: read === null || read.files === now ? now : "mixed", at: source.version };
   }
 
   #able(world: World): number[] {

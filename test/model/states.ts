@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { claim } from "../../src/task/rules/claim.ts";
 import { act } from "../../src/task/rules/user-actions.ts";
+import { applyDependencyProgress } from "../../src/task/rules/dependencies.ts";
 import { frames } from "../../src/task/rules/frame-set.ts";
 import {
   complete,
@@ -173,6 +174,14 @@ export class States {
     const task = this.#task(snapshot);
     const { ledger } = task;
     let nowMs = fromMs;
+    // What the task waits for is done in the end.
+    for (const { task: id } of ledger.dependencies)
+      applyDependencyProgress(at(task, nowMs), {
+        id,
+        version: Number.MAX_SAFE_INTEGER,
+        state: "completed",
+        done: null,
+      });
     const last = Math.max(0, ...[...ledger.leases].map((lease) => lease.until_ms));
     if (workers === "silent" && last > 0) {
       nowMs = Math.max(nowMs, last);

@@ -4,10 +4,15 @@
  * is never changed: every move makes a new one.
  */
 import type { ReleaseCause } from "../../src/protocol/lease.ts";
-import type { TaskAction } from "../../src/protocol/task.ts";
-import { newLedger, type FrameEntry, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
+import { framesOf } from "../../src/protocol/frame-list.ts";
+import type { Dependency, TaskAction } from "../../src/protocol/task.ts";
+import type { DependencyProgress, TakenBack } from "../../src/rpc/task.ts";
+import { listFromText, newLedger, type FrameEntry, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
 import { Leases } from "../../src/task/rules/lease-index.ts";
 import { terms } from "../support/rules-farm.ts";
+
+/** The id of the task that this one waits for. */
+export const SOURCE = 9;
 
 /** What is explored, and where the exploration ends. */
 export interface Configuration {
@@ -47,6 +52,11 @@ export interface Configuration {
   refusals: number;
   /** What people may do, in all so many times. */
   acts: { times: number; kinds: TaskAction[]; frames: number[] };
+  /**
+   * The task waits for another one: for its frames one by one (`same`), or it reads its files (`input`).
+   * That one may take frames back so many times in all. Null: it waits for nothing.
+   */
+  source: { mode: "same" | "input"; takes: number } | null;
   /** Times that the registry may raise its epoch. */
   preemptions: number;
   /** Alarms that the platform may lose. Where there are none, every alarm rings in the end. */
@@ -77,6 +87,15 @@ export interface Held {
   grantMs: number;
 }
 
+/**
+ * What a worker has read of the source's files: their version, or `mixed` when it was not one or not all of
+ * them; and the version of the source at that time.
+ */
+export interface Read {
+  files: string;
+  at: number;
+}
+
 interface ClaimCall {
   verb: "claim";
   worker: number;
@@ -97,6 +116,8 @@ export interface LeaseCall {
   failed: readonly number[];
   /** Of a release: why. */
   cause?: ReleaseCause;
+  /** Of a task that reads the files of another one: see `Worker.read`. */
+  read?: Read;
   /** Key of the claim that rides along. */
   next: string | null;
   epoch: number;
@@ -113,6 +134,8 @@ export interface Worker {
   held: Held | null;
   /** Frames rendered and uploaded. */
   done: readonly number[];
+  /** What it has read of the source's files; null before it has read. */
+  read: Read | null;
   /** The call that is repeated until it is answered. */
   call: Message | null;
   /** The manager has carried the call out; only the check knows. */
@@ -127,6 +150,26 @@ export interface Worker {
   epoch: number;
   /** Messages that the network still has, oldest first. */
   old: readonly Message[];
+}
+
+/** The task that this one waits for, and what the network has of its messages. */
+export interface Source {
+  version: number;
+  /** Its frames that are done. */
+  done: readonly number[];
+  /** Names its files: another one after each change. */
+  filesVersion: number;
+  takesLeft: number;
+  /** What it took back since the last news that was answered. */
+  takenBack: readonly TakenBack[];
+  /** The newest message that the task was given. */
+  told: DependencyProgress;
+  /** Messages that the network still has, oldest first. */
+  old: readonly DependencyProgress[];
+  /** Finished frames of the task that were made before the source took its own back. */
+  outdated: readonly number[];
+  /** What the newest finished frame was made of: see `Read`. */
+  made: string | null;
 }
 
 export interface World {
@@ -147,6 +190,8 @@ export interface World {
    * are not followed.
    */
   objects: Readonly<Record<string, string>> | null;
+  /** Null where the task waits for nothing. */
+  source: Source | null;
   /** The registry's epoch. */
   epoch: number;
   /** Makes lease ids and keys that were never used. */
@@ -166,6 +211,7 @@ const IDLE: Worker = {
   phase: "idle",
   held: null,
   done: [],
+  read: null,
   call: null,
   carriedOut: false,
   reply: null,
@@ -176,12 +222,49 @@ const IDLE: Worker = {
 
 export function termsOf(configuration: Configuration): Terms {
   const { chunk, order, leaseTicks, tickMs, tries } = configuration;
-  return terms(configuration.frames, { chunk, order, tries, leaseMs: leaseTicks * tickMs });
+  const inputTask = configuration.source?.mode === "input" ? SOURCE : null;
+  return terms(configuration.frames, { chunk, order, tries, leaseMs: leaseTicks * tickMs, inputTask });
+}
+
+/** The frames of the source: those of the task. */
+export function sourceFrames({ frames }: Configuration): number[] {
+  return [...framesOf(listFromText(frames).list)];
+}
+
+/** What the source says of itself. */
+export function progressOf(source: Source, configuration: Configuration): DependencyProgress {
+  const isSame = configuration.source?.mode === "same";
+  return {
+    id: SOURCE,
+    version: source.version,
+    state: source.done.length === sourceFrames(configuration).length ? "completed" : "open",
+    done: isSame && source.done.length > 0 ? source.done.join(",") : null,
+    files_version: String(source.filesVersion),
+    ...(isSame && source.takenBack.length > 0 && { taken_back: [...source.takenBack] }),
+  };
+}
+
+function firstSource(configuration: Configuration): Source | null {
+  if (configuration.source === null) return null;
+  const source = {
+    version: 0,
+    done: [],
+    filesVersion: 0,
+    takesLeft: configuration.source.takes,
+    takenBack: [],
+    old: [],
+    outdated: [],
+    made: null,
+  };
+  const told: DependencyProgress = { id: SOURCE, version: -1, state: "open", done: null };
+  return { ...source, told };
 }
 
 /** A task just submitted, and idle workers. */
 export function firstWorld(configuration: Configuration): World {
-  const snapshot: Snapshot = { ledger: newLedger([], false, 0), entries: {} };
+  const { source } = configuration;
+  const waits: Dependency[] = source ? [{ task: SOURCE, frames: source.mode === "same" ? "same" : "all" }] : [];
+  const snapshot: Snapshot = { ledger: newLedger(waits, false, 0), entries: {} };
   return {
     nowMs: 0,
     memory: snapshot,
@@ -191,6 +274,7 @@ export function firstWorld(configuration: Configuration): World {
     armedMs: null,
     workers: Array.from({ length: configuration.workers }, () => IDLE),
     objects: configuration.objects ? {} : null,
+    source: firstSource(configuration),
     epoch: 0,
     serial: 0,
     failuresLeft: configuration.failures,
