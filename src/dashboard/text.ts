@@ -272,6 +272,7 @@ export const text = {
   viewer: {
     title: "Preview",
     none: "No preview yet.",
+    noneOf: (frame: number) => `No preview of frame ${frame} yet.`,
     noneHint: "The first finished frame appears here.",
     scrub: "Frame shown",
     play: "Play",

@@ -245,6 +245,22 @@ rendering("the player scrubs through what is finished, by previews alone, and no
   expect(admin.complaints).toEqual([]);
 });
 
+rendering("the frame that is gone to in the grid is the one in the picture and in the panel", async () => {
+  const { page } = admin;
+  const grid = page.locator(".grid");
+  await grid.focus();
+  for (const [key, frame] of [
+    ["Home", 1],
+    ["ArrowRight", 2],
+    ["End", 6],
+  ] as const) {
+    await grid.press(key);
+    await until(async () => (await shown(admin)).frame === frame, { what: `frame ${frame} is shown` });
+    await page.getByRole("heading", { name: `Frame ${frame}`, exact: true }).waitFor();
+  }
+  expect(admin.complaints).toEqual([]);
+});
+
 rendering("the timeline leads to the frame that is clicked, and to its tries", async () => {
   const { page } = admin;
   await page.getByRole("tab", { name: "Timeline" }).click();

@@ -50,3 +50,12 @@ it("is cleared when the task has another number of frames", () => {
   selection.fit(4);
   expect(selection.size.value).toBe(0);
 });
+
+it("going to a frame is told, also to the one where the cursor is", () => {
+  const selection = new Selection();
+  selection.fit(9);
+  expect(selection.moves.value).toBe(0);
+  selection.begin(0, 0, false);
+  selection.moveTo(0, 0);
+  expect(selection.moves.value).toBe(2);
+});

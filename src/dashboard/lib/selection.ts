@@ -9,6 +9,8 @@ import { STATES, type FrameMap } from "./frame-map.ts";
 export class Selection {
   /** Index of the frame with the cursor. */
   readonly cursor = signal(0);
+  /** Rises whenever somebody goes to a frame, also to the one where the cursor is. */
+  readonly moves = signal(0);
   /** How many frames are selected. */
   readonly size = signal(0);
   /** Rises with every change of `mask`, which changes in place. */
@@ -37,6 +39,11 @@ export class Selection {
     this.version.value++;
   }
 
+  #goTo(index: number): void {
+    this.cursor.value = index;
+    this.moves.value++;
+  }
+
   clear(): void {
     this.mask.fill(0);
     this.#base.fill(0);
@@ -48,7 +55,7 @@ export class Selection {
     if (!keep) this.mask.fill(0);
     this.#base = this.mask.slice();
     this.#anchor = cell;
-    this.cursor.value = index;
+    this.#goTo(index);
     this.#changed();
   }
 
@@ -61,13 +68,13 @@ export class Selection {
     const [from, to] = cell < this.#anchor ? [cell, this.#anchor] : [this.#anchor, cell];
     if (visible === null) this.mask.fill(1, from, to + 1);
     else for (let at = from; at <= to; at++) this.mask[visible[at]!] = 1;
-    this.cursor.value = visible === null ? cell : visible[cell]!;
+    this.#goTo(visible === null ? cell : visible[cell]!);
     this.#changed();
   }
 
   /** Move the cursor. The next range begins there. */
   moveTo(index: number, cell: number): void {
-    this.cursor.value = index;
+    this.#goTo(index);
     this.#anchor = cell;
     this.#base = this.mask.slice();
   }
@@ -82,7 +89,7 @@ export class Selection {
     this.mask.fill(0);
     for (const index of found) this.mask[index] = 1;
     this.#base = this.mask.slice();
-    this.cursor.value = found[0]!;
+    this.#goTo(found[0]!);
     this.#changed();
     return true;
   }

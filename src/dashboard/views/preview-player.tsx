@@ -1,12 +1,13 @@
 /**
  * The player of previews. It never loads full frames, and follows the newest preview until the
- * viewer scrubs or plays.
+ * viewer scrubs, plays, or goes to a frame elsewhere on the page.
  */
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "../parts/icons.tsx";
 import { PreviewStore } from "../lib/previews.ts";
 import type { LiveTask } from "../lib/live-task.ts";
+import type { Selection } from "../lib/selection.ts";
 import { text } from "../text.ts";
 import "./preview-player.css";
 
@@ -16,7 +17,13 @@ const RATES = [6, 12, 24, 30] as const;
  */
 const AHEAD = 8;
 
-export function PreviewPlayer({ live, taskId }: { live: LiveTask; taskId: number }) {
+interface Props {
+  live: LiveTask;
+  taskId: number;
+  selection: Selection;
+}
+
+export function PreviewPlayer({ live, taskId, selection }: Props) {
   const t = text.viewer;
   const canvas = useRef<HTMLCanvasElement>(null);
   const store = useRef<PreviewStore | null>(null);
@@ -35,6 +42,19 @@ export function PreviewPlayer({ live, taskId }: { live: LiveTask; taskId: number
     return list;
   });
 
+  // The frame that the viewer goes to in the grid, the charts or by keys is the one that is shown.
+  useSignalEffect(() => {
+    const map = live.map.value;
+    if (selection.moves.value === 0 || !map) return;
+    const frame = map.frameAt(selection.cursor.peek());
+    if (playing.peek()) playing.value = false;
+    follow.value = false;
+    wanted.value = frame;
+  });
+  const isMissing = useComputed(() => {
+    const frame = wanted.value;
+    return frame !== null && frame !== shown.value && !frames.value.includes(frame);
+  });
   useSignalEffect(() => {
     for (const frame of live.changed.value) store.current!.forget(frame.frame, frame.attempt);
   });
@@ -43,7 +63,7 @@ export function PreviewPlayer({ live, taskId }: { live: LiveTask; taskId: number
   });
   useSignalEffect(() => {
     const frame = wanted.value;
-    if (frame === null) return;
+    if (frame === null || isMissing.value) return;
     void store.current!.get(frame).then((image) => {
       // A preview that arrives late must not be drawn over the one that was wanted after it.
       if (!image || wanted.peek() !== frame || !canvas.current) return;
@@ -85,9 +105,10 @@ export function PreviewPlayer({ live, taskId }: { live: LiveTask; taskId: number
           role="img"
           aria-label={shown.value === null ? t.none : t.alt(shown.value)}
           data-frame={shown.value ?? ""}
-          hidden={shown.value === null}
+          hidden={shown.value === null || isMissing.value}
         />
-        {shown.value === null && (
+        {isMissing.value && <p class="quiet">{t.noneOf(wanted.value!)}</p>}
+        {shown.value === null && !isMissing.value && (
           <p class="quiet">
             {t.none}
             <br />

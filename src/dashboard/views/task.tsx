@@ -83,7 +83,7 @@ export function TaskSheet({ id, full }: SheetProps) {
   ];
   // A task that makes no files has no previews and no downloads.
   const makesFiles = task.format !== "";
-  const viewer = makesFiles && <PreviewPlayer live={live} taskId={id} />;
+  const viewer = makesFiles && <PreviewPlayer live={live} taskId={id} selection={selection} />;
   const frames = (
     <TaskFrames
       live={live}
