@@ -546,7 +546,7 @@ function endedBy({ source, memory }: World, progress: DependencyProgress): (leas
 }
 
 /** Whether the source has what this frame is made of, by its own word. */
-export function hasFrame({ state, done }: DependencyProgress, frame: number, isInput: boolean): boolean {
+function hasFrame({ state, done }: DependencyProgress, frame: number, isInput: boolean): boolean {
   return state === "completed" || (!isInput && (done ?? "").split(",").includes(String(frame)));
 }
 

@@ -12,7 +12,7 @@ import { Leases } from "../../src/task/rules/lease-index.ts";
 import { terms } from "../support/rules-farm.ts";
 
 /** The id of the task that this one waits for. */
-export const SOURCE = 9;
+const SOURCE = 9;
 
 /** What is explored, and where the exploration ends. */
 export interface Configuration {
