@@ -169,7 +169,8 @@ def keep_no_result_cache():
     # Blender writes such a cache to a path that it joins from a folder and the scene's name, which may lead
     # anywhere. No F-curve or driver can set the property.
     for scene in bpy.data.scenes:
-        scene.render.use_render_cache = False
+        if getattr(scene.render, "use_render_cache", False):
+            scene.render.use_render_cache = False
 
 def rendered_scenes(scene):
     # The scene, and those that its compositor and its sequencer take pictures of.
@@ -217,7 +218,7 @@ def shader_trees():
         for thing in getattr(bpy.data, collection):
             if thing.node_tree is not None:
                 yield '%s "%s"' % (kind, thing.name), is_used(thing), thing.node_tree
-    for style in bpy.data.linestyles:
+    for style in getattr(bpy.data, "linestyles", []):
         if style.node_tree is not None:
             yield 'line style "%s"' % style.name, is_used(style), style.node_tree
     for group in bpy.data.node_groups:
