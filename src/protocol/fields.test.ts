@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import {
   fileNameSchema,
   framesSchema,
+  isPlainPath,
   lineSchema,
   machineTextSchema,
   relativePathSchema,
@@ -11,6 +12,7 @@ import {
   tagSchema,
   whyUnsafePath,
 } from "./fields.ts";
+import { inputSchema, plainInput } from "./plan.ts";
 
 describe("relative paths", () => {
   it.each(["a.blend", "textures/wood.png", "é/日本.png", "a b/c-d_e.v001.exr", "console/x", ".hidden"])(
@@ -89,5 +91,61 @@ describe("small fields", () => {
       expect(sha256Schema.safeParse(bad).success).toBe(false);
     expect(tagSchema.safeParse("gpu.rtx-4090_a").success).toBe(true);
     for (const bad of ["", "-a", "GPU", "a b", "a".repeat(64)]) expect(tagSchema.safeParse(bad).success).toBe(false);
+  });
+});
+
+describe("P10: the fast reading of a path and of an input", () => {
+  const RESERVED = /^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$/i;
+  /** The rules one by one, as they are documented. */
+  const keepsRules = (path: string): boolean =>
+    path.length <= 512 &&
+    // eslint-disable-next-line no-control-regex
+    !/[\u0000-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/.test(path) &&
+    !/[\\:*?"<>|]/.test(path) &&
+    path
+      .split("/")
+      .every(
+        (name) =>
+          name !== "" && !RESERVED.test(name) && !/[. ]$/.test(name) && new TextEncoder().encode(name).length <= 255,
+      );
+  const piece = fc.constantFrom(
+    ..."a . / // : \\ * con CON con.x conx com1 lpt9.a comx aux nul prn .. \u0000 \u0080 \u202e \u2066 ä 😀 x".split(
+      " ",
+    ),
+    " ",
+    "a".repeat(85),
+    "a".repeat(86),
+    "画".repeat(85),
+    "画".repeat(86),
+  );
+  const anyPath = fc.array(piece, { maxLength: 6 }).map((pieces) => pieces.join(""));
+
+  it("takes exactly the paths that the rules take", () => {
+    const seen = [0, 0];
+    fc.assert(
+      fc.property(anyPath, (text) => {
+        const takes = relativePathSchema.safeParse(text).success;
+        expect(takes).toBe(keepsRules(text));
+        if (isPlainPath(text)) expect(takes).toBe(true);
+        seen[Number(takes)]!++;
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(Math.min(...seen)).toBeGreaterThan(200);
+  });
+
+  it("reads an input as its schema does, or leaves it to the schema", () => {
+    const field = fc.constantFrom<unknown>("a".repeat(64), "A".repeat(64), "a", 1, 0, -1, 1.5, null, undefined, true);
+    const input = fc.record(
+      { path: fc.oneof(anyPath, field), sha256: field, size: field, pieces: field, other: field },
+      { requiredKeys: [] },
+    );
+    fc.assert(
+      fc.property(input, (item) => {
+        const plain = plainInput(item);
+        if (plain !== undefined) expect(inputSchema.safeParse(item)).toEqual({ success: true, data: plain });
+      }),
+      { numRuns: 5_000 },
+    );
   });
 });

@@ -124,29 +124,32 @@ export function whyUnsafePath(path: string): string | undefined {
  */
 export function isPlainPath(path: string): boolean {
   let begin = 0;
-  for (let i = 0; i <= path.length; i++) {
-    const code = i < path.length ? path.charCodeAt(i) : SLASH;
+  let last = SLASH;
+  for (let i = 0; i < path.length; i++) {
+    const code = path.charCodeAt(i);
     if (code === SLASH) {
-      const last = path.charCodeAt(i - 1);
-      // A character of a text has at most three bytes in UTF-8.
-      if (i === begin || i - begin > 85 || last === DOT || last === BLANK || isReserved(path, begin)) return false;
+      if (!isPlainName(path, begin, i, last)) return false;
       begin = i + 1;
-    } else if (code < 128 ? !isPlain(code) : code < 0xa0 || (code >= 0x2028 && code <= 0x2069)) return false;
+    } else if (code < 128 ? PLAIN[code] === 0 : code < 0xa0 || (code >= 0x2028 && code <= 0x2069)) return false;
+    last = code;
   }
-  return true;
+  return isPlainName(path, begin, path.length, last);
+}
+
+/** Whether the name from `begin` to `end`, whose last character is `last`, surely breaks no rule of names. */
+function isPlainName(path: string, begin: number, end: number, last: number): boolean {
+  const length = end - begin;
+  // A character of a text has at most three bytes in UTF-8.
+  if (length === 0 || length > 85 || last === DOT || last === BLANK) return false;
+  return length < 3 || !isReserved(path, begin);
 }
 
 const [SLASH, DOT, BLANK] = [0x2f, 0x2e, 0x20];
 
-/** Characters of ASCII that a path may have. */
-const PLAIN = Array.from(
-  { length: 128 },
-  (_, code) => code >= 0x20 && code < 0x7f && !'\\:*?"<>|'.includes(String.fromCharCode(code)),
+/** 1 for the characters of ASCII that a path may have. */
+const PLAIN = Uint8Array.from({ length: 128 }, (_, code) =>
+  code >= 0x20 && code < 0x7f && !'\\:*?"<>|'.includes(String.fromCharCode(code)) ? 1 : 0,
 );
-
-function isPlain(code: number): boolean {
-  return PLAIN[code] === true;
-}
 
 /** Whether the name at `begin` is one that Windows reserves, such as `con`, `con.png` or `com1`. */
 function isReserved(path: string, begin: number): boolean {
