@@ -1,5 +1,9 @@
-/** One agent per worker name: two would share an identity, and end each other's leases. */
-import { takeLock } from "../client/lock.ts";
+/**
+ * One agent per worker name: two would share an identity. And one per folder of inputs and leases,
+ * which two of the same name share with `--work-dir`: each would remove the other's leases.
+ */
+import { join } from "node:path";
+import { FOLDER_LOCK_NAME, takeLock } from "../client/lock.ts";
 import type { ProcessIdentity } from "../client/process-stat.ts";
 
 /**
@@ -12,5 +16,17 @@ export async function lockName(file: string, owner?: ProcessIdentity): Promise<(
   if (lock.ok) return lock.value.release;
   throw new Error(
     `another agent (process ${lock.error.pid}) runs under this name; give this one its own with --name, or stop that one`,
+  );
+}
+
+/**
+ * Take the lock of a folder of inputs, which keeps downloads of the command line out, too; answers
+ * with its release. Throws with a sentence for the user when somebody else uses it.
+ */
+export async function lockCache(dir: string): Promise<() => void> {
+  const lock = await takeLock(join(dir, FOLDER_LOCK_NAME));
+  if (lock.ok) return lock.value.release;
+  throw new Error(
+    `another agent, or a download, (process ${lock.error.pid}) uses ${dir}; give this one a folder of its own with --work-dir, or stop that one`,
   );
 }

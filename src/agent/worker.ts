@@ -22,7 +22,7 @@ import { InputCache } from "./input-cache.ts";
 import { removeStaleLeaseFolders } from "./lease-folder.ts";
 import { LeaseRunner } from "./lease-runner.ts";
 import { ocioProblem } from "./renderer-environment.ts";
-import { lockName } from "./name-lock.ts";
+import { lockCache, lockName } from "./name-lock.ts";
 import { describeMachine, machineId, measureMachine, platformOf } from "./machine.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { ownFolders, workersIn } from "./own-folders.ts";
@@ -95,13 +95,15 @@ export async function runWorker(
   const settings = checked.value;
   const problem = createLogger(settings.json ? "json" : "text", dependencies.write);
   const log: Logger = settings.quiet ? () => {} : problem;
-  let unlock: (() => void) | undefined;
+  const locks: (() => void)[] = [];
   const stop = new StopSignals(dependencies.signals, log);
   try {
     const machine = settings.unnamed ? (await dependencies.machineId()) || undefined : undefined;
     const place = await lockPlace(settings, machine);
-    unlock = place.unlock;
+    locks.push(place.unlock);
     const { folders } = place;
+    // Before the leases of an earlier run are removed: they may be those of another agent.
+    locks.push(await lockCache(folders.cache));
     if (folders.identity !== foldersOf(settings).identity)
       log(`this machine had another name, and stays the worker of ${folders.identity}`);
     const colours = ocioProblem(process.env, existsSync);
@@ -113,7 +115,7 @@ export async function runWorker(
     return AGENT_EXIT.failed;
   } finally {
     stop.dispose();
-    unlock?.();
+    for (const unlock of locks.toReversed()) unlock();
   }
 }
 

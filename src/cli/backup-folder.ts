@@ -18,7 +18,7 @@ import { arrayOf } from "../protocol/bounded.ts";
 import { BACKUP_FORMAT, backupRowSchema, type BackupRow } from "../protocol/backup.ts";
 import { idSchema } from "../protocol/fields.ts";
 import { CliError, EXIT } from "./failure.ts";
-import { LOCK_NAME } from "./folder-lock.ts";
+import { FOLDER_LOCK_NAME } from "../client/lock.ts";
 import { messageOf } from "../lib/errors.ts";
 import { syncFolder } from "../client/disk-sync.ts";
 import type { ExpectedContent } from "../client/file-hash.ts";
@@ -31,7 +31,7 @@ export const DAMAGED = "The backup is damaged; restore another one.";
 const MANIFEST = "backup.json";
 const NAMES = [MANIFEST, "registry.ndjson", "history.ndjson", "totals.ndjson", "assets.ndjson", "tasks", "files"];
 /** The lock is there while a backup is made, and its drafts for a moment. */
-const isOurs = (name: string): boolean => NAMES.includes(name) || name.startsWith(LOCK_NAME);
+const isOurs = (name: string): boolean => NAMES.includes(name) || name.startsWith(FOLDER_LOCK_NAME);
 
 /** The most tasks of a backup: their ids fit into memory. */
 const MAX_TASKS = 10_000_000;

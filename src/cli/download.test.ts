@@ -47,7 +47,7 @@ test("P11: a second download into the same folder is told so and changes nothing
     (error: Error) => error.message,
   );
   const said = await second.finally(() => go.resolve());
-  expect(said).toBe(`another download runs in ${dir} (process ${process.pid})`);
+  expect(said).toBe(`another download, or an agent, runs in ${dir} (process ${process.pid})`);
   expect(manager.to(/file$/)).toHaveLength(1);
   await first;
   expect(readdirSync(dir)).toEqual(["f_0001.png"]);

@@ -44,6 +44,9 @@ import { systemCode } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { identityOf, isRunning, processSpace, type ProcessIdentity } from "./process-stat.ts";
 
+/** In a folder while one process fills it: a download, a backup, or an agent its inputs. */
+export const FOLDER_LOCK_NAME = ".tablao-download.lock";
+
 /** A file without content is waited for this long; after that its writer has died in between. */
 const WRITTEN_WITHIN_MS = 2_000;
 /**
