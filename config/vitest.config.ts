@@ -32,9 +32,15 @@ const BOUNDS = { testTimeout: 300_000, hookTimeout: 300_000 };
 const PROCESS_BOUNDS = { testTimeout: 600_000, hookTimeout: 300_000 };
 
 /** Files of `workerd` that take longer than the rest together. They run in `test:all`. */
-const LARGE_WORKERD = ["authz-matrix", "costs", "files-parts", "many-inputs", "sweep-costs"].map(
-  (name) => `test/workerd/${name}.test.ts`,
-);
+const LARGE_WORKERD = [
+  "authz-matrix",
+  "costs",
+  "d1-queries",
+  "files-parts",
+  "input-sweep",
+  "many-inputs",
+  "sweep-costs",
+].map((name) => `test/workerd/${name}.test.ts`);
 
 /**
  * An end-to-end test that needs no program but Node; `npm test` runs it. The few others that need

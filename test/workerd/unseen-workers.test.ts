@@ -93,6 +93,8 @@ describe("workers that are not seen any more", () => {
     const { lease } = (await okJson(claimed, 200)) as { lease: { lease_id: string; attempt: number } };
     const release = { attempt: lease.attempt, done: [], reason: "test" };
     await send("POST", `/tasks/${task}/leases/${lease.lease_id}/release`, { token: secret, json: release });
+    // The events of a task that has ended go to D1 at once, those of another one half a minute later.
+    expect((await send("PATCH", `/tasks/${task}`, { json: { status: "cancel" } })).status).toBe(204);
     const history = async () => await okJson(await send("GET", `/history?worker_id=${id}`), 200);
     await until(
       async () => ((await history())["events"] as unknown[]).length > 0,
