@@ -9,6 +9,7 @@ import { SEED } from "../test/support/seed.ts";
  * projects.
  *
  * - `unit`: pure rules and the parts of the agent, in Node.
+ * - `unit-measured`: those that compare times, one after the other.
  * - `model`, `model-large`: all states of the lease protocol, explored in threads.
  * - `workerd`, `workerd-large`: the Durable Objects and the Worker, inside the runtime.
  * - `demo`: a manager and an agent as a new user starts them, with the built-in renderer.
@@ -41,6 +42,12 @@ const LARGE_WORKERD = [
   "many-inputs",
   "sweep-costs",
 ].map((name) => `test/workerd/${name}.test.ts`);
+
+/**
+ * Unit tests that measure how often something takes the time of something else: they take long, and are
+ * best measured with nothing else running. They run in `test:all`, after all others.
+ */
+const MEASURED_UNIT = ["src/http/server/hostile-bodies.test.ts"];
 
 /**
  * An end-to-end test that needs no program but Node; `npm test` runs it. The few others that need
@@ -86,9 +93,18 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["src/**/*.test.ts", "test/{docs,examples,platform,power-cut}/**/*.test.ts"],
-          exclude: [...PLATFORM, POWER_CUT],
+          exclude: [...PLATFORM, POWER_CUT, ...MEASURED_UNIT],
           setupFiles: ["./test/support/seeded.ts"],
           provide: { seed: SEED },
+          ...BOUNDS,
+        },
+      },
+      {
+        test: {
+          name: "unit-measured",
+          include: MEASURED_UNIT,
+          provide: { seed: SEED },
+          sequence: { groupOrder: 4 },
           ...BOUNDS,
         },
       },

@@ -53,6 +53,18 @@ const MACHINES_AND_FAILURES: Configuration = {
   releases: false,
 };
 
+/** One of LARGE, in which faults are looked for, too: no smaller one has a source that takes frames back. */
+const FRAMES_TAKEN_BACK: Configuration = {
+  ...BASE,
+  name: "frame by frame, frames taken back",
+  workers: 1,
+  able: [1],
+  source: { mode: "same", takes: 1 },
+  renews: false,
+  releases: false,
+  acts: { times: 1, kinds: ["requeue"], frames: [1] },
+};
+
 /** A few seconds each: part of `npm test`. The smallest come first. */
 export const QUICK: Configuration[] = [
   { ...BASE, name: "people, one worker", workers: 1, able: [1], acts: { times: 2, kinds: ALL_ACTS, frames: [1, 2] } },
@@ -85,16 +97,6 @@ export const QUICK: Configuration[] = [
   { ...BASE, name: "old messages, no renewals", oldMessages: 1, renews: false },
   { ...BASE, name: "group commit, one frame", frames: "1", sharesRows: true, lateReplies: true },
   { ...BASE, name: "group commit, two frames", sharesRows: true, renews: false },
-  {
-    ...BASE,
-    name: "frame by frame, frames taken back",
-    workers: 1,
-    able: [1],
-    source: { mode: "same", takes: 1 },
-    renews: false,
-    releases: false,
-    acts: { times: 1, kinds: ["requeue"], frames: [1] },
-  },
   { ...BASE, name: "files of another task, which change", frames: "1", source: { mode: "input", takes: 1 } },
   { ...BASE, name: "lost alarms", frames: "1", lostAlarms: 2, releases: false },
 ];
@@ -104,6 +106,7 @@ export const LARGE: Configuration[] = [
   { ...BASE, name: "two old messages, one frame", frames: "1", oldMessages: 2, lateReplies: true },
   { ...BASE, name: "longer leases", leaseTicks: 3, oldMessages: 1, frames: "1" },
   MACHINES_AND_FAILURES,
+  FRAMES_TAKEN_BACK,
   { ...BASE, name: "people, all calls", acts: { times: 1, kinds: ALL_ACTS, frames: [1, 2] } },
   { ...BASE, ...BLOCKLIST_TICK, name: "three failures", failures: 3, renews: false, releases: false },
   { ...BASE, name: "three workers, all calls", workers: 3, able: [3] },
@@ -161,5 +164,5 @@ export const DEEP: Configuration[] = [
 
 /** What is explored with a mutation planted: a little of each world first, because most are found in a few moves. */
 export const HUNT: Configuration[] = [500, 5_000, 50_000].flatMap((maxStates) =>
-  [...QUICK, MACHINES_AND_FAILURES].map((configuration) => ({ ...configuration, maxStates })),
+  [...QUICK, MACHINES_AND_FAILURES, FRAMES_TAKEN_BACK].map((configuration) => ({ ...configuration, maxStates })),
 );

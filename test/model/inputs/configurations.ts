@@ -43,15 +43,6 @@ export const QUICK: readonly Configuration[] = [
   },
   {
     ...NOTHING,
-    name: "a piece list, and a sweep that dies",
-    inputs: LISTED,
-    submitters: [[LIST]],
-    isDeleting: true,
-    crashes: 1,
-    stepsMs: [6 * MINUTE],
-  },
-  {
-    ...NOTHING,
     name: "a deletion that was given up",
     inputs: { a: GIVEN_UP },
     submitters: [[A]],
@@ -100,6 +91,15 @@ export const QUICK: readonly Configuration[] = [
 
 /** Further ones of `npm run test:all`. */
 export const LARGE: readonly Configuration[] = [
+  {
+    ...NOTHING,
+    name: "a piece list, and a sweep that dies",
+    inputs: LISTED,
+    submitters: [[LIST]],
+    isDeleting: true,
+    crashes: 1,
+    stepsMs: [6 * MINUTE],
+  },
   {
     ...NOTHING,
     name: "a submission, two sweeps",
