@@ -5,7 +5,7 @@
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { isInside } from "../client/paths.ts";
-import { MAX_PATH_CHARS, whyUnsafePath } from "../protocol/fields.ts";
+import { MAX_PATH_CHARS, whyUnsafePath } from "../protocol/path-rules.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
 import { count } from "./text.ts";

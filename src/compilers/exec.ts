@@ -17,7 +17,8 @@
  */
 import { z } from "zod";
 import { arrayOf, recordOf, textOf } from "../protocol/bounded.ts";
-import { relativePathSchema, whyUnsafePath } from "../protocol/fields.ts";
+import { relativePathSchema } from "../protocol/fields.ts";
+import { whyUnsafePath } from "../protocol/path-rules.ts";
 import { formatFrameList, listOfFrames } from "../protocol/frame-list.ts";
 import type { Argument } from "../protocol/plan.ts";
 import { quoted } from "./check.ts";

@@ -428,6 +428,8 @@ export const text = {
     title: "Submit",
     type: "Type of task",
     drop: (extension: string | null) => (extension === null ? "Drop files here" : `Drop a ${extension} here`),
+    leftOut: (n: number) =>
+      n === 1 ? "One file or folder is left out:" : `${count(n)} files or folders are left out:`,
     dropHint: "together with the folders of its textures",
     choose: "Choose files",
     chooseFolder: "Choose a folder",

@@ -4,14 +4,13 @@ import { describe, expect, it } from "vitest";
 import {
   fileNameSchema,
   framesSchema,
-  isPlainPath,
   lineSchema,
   machineTextSchema,
   relativePathSchema,
   sha256Schema,
   tagSchema,
-  whyUnsafePath,
 } from "./fields.ts";
+import { isPlainPath, whyUnsafePath } from "./path-rules.ts";
 import { inputSchema, plainInput } from "./plan.ts";
 
 describe("relative paths", () => {

@@ -4,7 +4,8 @@
  * and never joins texts into a command.
  */
 import { z } from "zod";
-import { fileNameSchema, idSchema, isPlainPath, MAX_PATH_CHARS, relativePathSchema, sha256Schema } from "./fields.ts";
+import { fileNameSchema, idSchema, relativePathSchema, sha256Schema } from "./fields.ts";
+import { isPlainPath, MAX_PATH_CHARS } from "./path-rules.ts";
 
 /**
  * One argument of a command. A string is passed as it is; `in` is a path inside the lease's input

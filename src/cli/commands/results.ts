@@ -11,7 +11,7 @@ import { ManagerError, type ManagerClient } from "../../client/manager-client.ts
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { SumBy } from "../../lib/sum-by.ts";
 import { isEnded } from "../../protocol/constants.ts";
-import { whyUnsafePath } from "../../protocol/fields.ts";
+import { whyUnsafePath } from "../../protocol/path-rules.ts";
 import { fileListSchema, type FileList } from "../../protocol/file.ts";
 import { logPageSchema, taskSchema, type LogPage, type Task } from "../../protocol/task.ts";
 import { flagsOf, frameList, idArgument, queryString, contextOf, whole, type Output } from "../command-line.ts";

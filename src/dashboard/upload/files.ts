@@ -1,4 +1,6 @@
 /** Files that a person dropped or chose, with their paths relative to each other. */
+import { messageOf } from "../../lib/errors.ts";
+import { MAX_PATH_CHARS, whyUnsafePath } from "../../protocol/path-rules.ts";
 
 export interface Chosen {
   /** Relative to the folder that all files were dropped from, with `/`. */
@@ -24,25 +26,45 @@ async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEn
   }
 }
 
-async function walk(entry: FileSystemEntry, prefix: string, found: Chosen[]): Promise<void> {
+/** What was found in a drop. `leftOut`: a line for each file or folder that cannot be sent. */
+export interface Found {
+  files: Chosen[];
+  leftOut: string[];
+}
+
+function take(found: Found, path: string, file: File): void {
+  const bad =
+    path.length > MAX_PATH_CHARS ? `must not be longer than ${MAX_PATH_CHARS} characters` : whyUnsafePath(path);
+  if (bad === undefined) found.files.push({ path, file });
+  else found.leftOut.push(`${path}: the path ${bad}`);
+}
+
+/** One that cannot be read (a broken link, a file of another account) does not stop the others. */
+async function walk(entry: FileSystemEntry, prefix: string, found: Found): Promise<void> {
   const path = prefix + entry.name;
-  if (entry.isFile) found.push({ path, file: await fileOf(entry as FileSystemFileEntry) });
-  else for (const child of await entriesOf(entry as FileSystemDirectoryEntry)) await walk(child, `${path}/`, found);
+  try {
+    if (entry.isFile) return take(found, path, await fileOf(entry as FileSystemFileEntry));
+    for (const child of await entriesOf(entry as FileSystemDirectoryEntry)) await walk(child, `${path}/`, found);
+  } catch (thrown) {
+    found.leftOut.push(`${path}: ${messageOf(thrown)}`);
+  }
 }
 
 /** All files of a drop, folders included. */
-export async function dropped(transfer: DataTransfer): Promise<Chosen[]> {
+export async function dropped(transfer: DataTransfer): Promise<Found> {
   // The entries must be read before the first await: browsers empty the list after the event.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
   if (entries.length === 0) return chosen(transfer.files);
-  const found: Chosen[] = [];
+  const found: Found = { files: [], leftOut: [] };
   for (const entry of entries) await walk(entry, "", found);
   return found;
 }
 
 /** Files of an `<input type=file>`. Files of a folder have their path in it. */
-export function chosen(files: FileList | null): Chosen[] {
-  return [...(files ?? [])].map((file) => ({ path: file.webkitRelativePath || file.name, file }));
+export function chosen(files: Iterable<File> | null): Found {
+  const found: Found = { files: [], leftOut: [] };
+  for (const file of files ?? []) take(found, file.webkitRelativePath || file.name, file);
+  return found;
 }
 
 /**

@@ -4,7 +4,7 @@ import { bytes } from "../lib/format.ts";
 import { Icon } from "../parts/icons.tsx";
 import { attempt } from "../parts/messages.tsx";
 import { text } from "../text.ts";
-import { chosen, dropped, together, type Chosen } from "../upload/files.ts";
+import { chosen, dropped, together, type Chosen, type Found } from "../upload/files.ts";
 
 /**
  * Files that are listed by name; of the rest, only the number is shown. A folder may have
@@ -21,8 +21,10 @@ interface Props {
 export function DropZone({ files, extension }: Props) {
   const t = text.submit;
   const over = useSignal(false);
-  const take = (more: readonly Chosen[]): void => {
-    files.value = together(files.value, more);
+  const leftOut = useSignal<readonly string[]>([]);
+  const take = (found: Found): void => {
+    files.value = together(files.value, found.files);
+    leftOut.value = found.leftOut.filter((line) => !leftOut.value.includes(line)).concat(leftOut.value);
   };
   const rows = useComputed(() => files.value.slice(0, SHOWN));
   const pick = (folder: boolean) => (
@@ -65,7 +67,14 @@ export function DropZone({ files, extension }: Props) {
         {pick(false)}
         {pick(true)}
         {files.value.length > 0 && (
-          <button type="button" class="button plain" onClick={() => (files.value = [])}>
+          <button
+            type="button"
+            class="button plain"
+            onClick={() => {
+              files.value = [];
+              leftOut.value = [];
+            }}
+          >
             {t.clear}
           </button>
         )}
@@ -90,6 +99,17 @@ export function DropZone({ files, extension }: Props) {
           ))}
           {files.value.length > SHOWN && <li class="quiet">+ {files.value.length - SHOWN}</li>}
         </ul>
+      )}
+      {leftOut.value.length > 0 && (
+        <div class="note bad-note" role="status">
+          <p>{t.leftOut(leftOut.value.length)}</p>
+          <ul>
+            {leftOut.value.slice(0, SHOWN).map((line) => (
+              <li key={line}>{line}</li>
+            ))}
+            {leftOut.value.length > SHOWN && <li>+ {leftOut.value.length - SHOWN}</li>}
+          </ul>
+        </div>
       )}
     </div>
   );
