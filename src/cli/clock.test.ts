@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { FakeManager } from "../../test/support/fake-manager.ts";
+import { taskOf } from "../../test/support/task.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { ManagerClient } from "../client/manager-client.ts";
 import { program } from "./main.ts";
@@ -11,28 +12,6 @@ import { program } from "./main.ts";
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const TOKEN = { id: 1, role: "viewer", name: "ana", tags: [], created_ms: 0, uses_left: null, revoked: false };
-
-const SUMMARY = {
-  worker_id: 0,
-  priority: 50,
-  frame_start: 1,
-  frame_end: 1,
-  frame_current: 1,
-  status: "completed",
-  format: "PNG",
-  name: "shot",
-  type: "print_string",
-  parser: "plain",
-  owner: "ana",
-  task_id: null,
-  frames: { total: 1, pending: 0, leased: 0, done: 1, failed: 0, skipped: 0 },
-  error: null,
-  created_ms: 0,
-  seconds: 0,
-  errors: 0,
-  lost: 0,
-  eta: null,
-};
 
 let manager: FakeManager;
 let managerMs: number;
@@ -42,13 +21,8 @@ beforeEach(async () => {
   manager = await FakeManager.start();
   written = "";
   vi.spyOn(process.stdout, "write").mockImplementation((text) => (written += String(text)) !== "");
-  const summary = (id: number, endedMs: number) => ({
-    ...SUMMARY,
-    id,
-    created_ms: endedMs,
-    updated_ms: endedMs,
-    ended_ms: endedMs,
-  });
+  const summary = (id: number, endedMs: number) =>
+    taskOf({ id, type: "print_string", owner: "ana", created_ms: endedMs, updated_ms: endedMs, ended_ms: endedMs });
   const answers: Record<string, () => object> = {
     "/auth/access": () => ({ access_token: "a", expires_ms: managerMs + 60_000, expires_in_ms: 60_000 }),
     "/workers": () => ({ h: { ...WORKER_VIEW, last_seen_ms: managerMs - 2 * HOUR, connection: "offline" } }),

@@ -5,7 +5,7 @@
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { isInside } from "../client/paths.ts";
-import { MAX_PATH_CHARS, whyUnsafePath } from "../protocol/path-rules.ts";
+import { whyNoInputPath } from "../protocol/path-rules.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
 import { count } from "./text.ts";
@@ -103,10 +103,7 @@ class Walk {
 
   take(named: string, file: string): LocalInput {
     const relative = path.relative(this.#base, named).split(path.sep).join("/");
-    const bad =
-      relative.length > MAX_PATH_CHARS
-        ? `must not be longer than ${MAX_PATH_CHARS} characters`
-        : whyUnsafePath(relative);
+    const bad = whyNoInputPath(relative);
     if (bad)
       throw new CliError(
         EXIT.usage,

@@ -34,6 +34,11 @@ export function whyUnsafePath(path: string): string | undefined {
   return undefined;
 }
 
+/** The same with the bound on its length: why a path cannot be that of an input. */
+export function whyNoInputPath(path: string): string | undefined {
+  return path.length > MAX_PATH_CHARS ? `must not be longer than ${MAX_PATH_CHARS} characters` : whyUnsafePath(path);
+}
+
 /**
  * Whether a path surely breaks no rule, in one look at each character. A submission has 10,000
  * paths, and the rules one by one cost ten times as much as to parse it.

@@ -118,11 +118,8 @@ class NotingPort implements Port {
   }
 
   #given(lease: Lease | null | undefined, at: number): void {
-    if (lease) this.#notes.leases.push({ lease, ...this.#ids(), receipts: [], done: [], settled: undefined, at });
-  }
-
-  #ids(): { worker: number; secret: string } {
-    return { worker: this.#worker.id, secret: this.#worker.secret };
+    const { id: worker, secret } = this.#worker;
+    if (lease) this.#notes.leases.push({ lease, worker, secret, receipts: [], done: [], settled: undefined, at });
   }
 }
 

@@ -1,6 +1,6 @@
 /** Files that a person dropped or chose, with their paths relative to each other. */
 import { messageOf } from "../../lib/errors.ts";
-import { MAX_PATH_CHARS, whyUnsafePath } from "../../protocol/path-rules.ts";
+import { whyNoInputPath } from "../../protocol/path-rules.ts";
 
 export interface Chosen {
   /** Relative to the folder that all files were dropped from, with `/`. */
@@ -33,8 +33,7 @@ export interface Found {
 }
 
 function take(found: Found, path: string, file: File): void {
-  const bad =
-    path.length > MAX_PATH_CHARS ? `must not be longer than ${MAX_PATH_CHARS} characters` : whyUnsafePath(path);
+  const bad = whyNoInputPath(path);
   if (bad === undefined) found.files.push({ path, file });
   else found.leftOut.push(`${path}: the path ${bad}`);
 }
