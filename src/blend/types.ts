@@ -157,7 +157,8 @@ export interface ExternalFile {
   ownerCode: string;
   /**
    * As stored: `//../tex/a.png`, `/home/ann/a.png`, `C:\\proj\\a.png`. A sequence is named by one of its
-   * frames, a UDIM set by `<UDIM>` or `<UVTILE>`. Never empty.
+   * frames, a UDIM set by `<UDIM>` or `<UVTILE>`. Never empty. In `//blendcache_<BLEND>`, `<BLEND>` stands for
+   * the file's own name without `.blend`, which the file does not know.
    */
   path: string;
   /**
@@ -169,6 +170,8 @@ export interface ExternalFile {
   frames?: { first: number; last: number };
   /** Tiles of a UDIM set that the file lists. */
   tiles?: number[];
+  /** Of a library: the data-blocks that the scene uses of it, with their two letters: `OBCube`. */
+  dataBlocks?: string[];
   /** Names of all files in the folder of `path`, for strips of several images. */
   names?: string[];
   /**
@@ -181,6 +184,10 @@ export interface ExternalFile {
    * Empties, backgrounds of cameras, unused data and data with a fake user only.
    */
   used: boolean;
+  /**
+   * It need not be there: Blender writes it itself while it simulates, and reads it if it is there.
+   */
+  optional?: boolean;
   /** The scene renders without it, only differently in what is not a picture (sound). */
   silent?: boolean;
   /** Where the path is stored, for a copy in which it is rewritten. Empty when it cannot be rewritten in place. */

@@ -1,0 +1,250 @@
+/**
+ * A file compressed with zstd, read frame by frame. Blender (3.0 and later) stores each MiB as a frame of
+ * its own, and a seek table at the end (zstd's "seekable format"), so that any part can be read alone.
+ */
+import { type Bytes, readStored } from "./bytes.ts";
+import { BlendError, type ByteSource, type StoredFrame } from "./types.ts";
+import { decodeZstdBlocks } from "./zstd-decode.ts";
+
+/** First bytes of a zstd frame, little-endian. */
+export const ZSTD_MAGIC = 0xfd2fb528;
+/** Skippable frames have one of 16 magic numbers. The seek table has the last one but one. */
+const SKIPPABLE_MAGIC = 0x184d2a50;
+export const isSkippable = (magic: number): boolean => (magic & 0xfffffff0) >>> 0 === SKIPPABLE_MAGIC;
+const SEEK_TABLE_MAGIC = 0x184d2a5e;
+const SEEKABLE_MAGIC = 0x8f92eab1;
+const SEEK_TABLE_FOOTER_BYTES = 9;
+
+/**
+ * The largest content of a frame. Blender's have 1 MiB; others are read as a stream. Without a bound, a
+ * few stored bytes could ask for all memory.
+ */
+const MAX_FRAME_BYTES = 16 * 1024 * 1024;
+/** So many frames of 1 MiB are 256 GiB. The index of more would take too much memory. */
+const MAX_FRAMES = 262_144;
+/** Decompressed frames that are kept: what a block and its neighbours lie in. */
+const KEPT_BYTES = 16 * 1024 * 1024;
+
+/** Where the frames of a file lie, in both the stored and the decompressed file. */
+export interface FrameTable {
+  frames: StoredFrame[];
+  /** Length of the decompressed file. */
+  size: number;
+}
+
+/**
+ * The frames of the file, from its seek table, or else from the frames themselves. Undefined when a frame
+ * does not say how long it is, or is too large: then the file must be read as a stream.
+ * @throws BlendError for damaged tables and frames.
+ */
+export async function frameTable(source: ByteSource): Promise<FrameTable | undefined> {
+  return (await seekTable(source)) ?? (await scanFrames(source));
+}
+
+async function seekTable(source: ByteSource): Promise<FrameTable | undefined> {
+  if (source.size < SEEK_TABLE_FOOTER_BYTES + 8) return undefined;
+  const footer = viewOf(await readStored(source, source.size - SEEK_TABLE_FOOTER_BYTES, SEEK_TABLE_FOOTER_BYTES));
+  if (footer.getUint32(5, true) !== SEEKABLE_MAGIC) return undefined;
+  const count = footer.getUint32(0, true);
+  const descriptor = footer.getUint8(4);
+  const entryBytes = descriptor & 0x80 ? 12 : 8;
+  const tableBytes = 8 + count * entryBytes + SEEK_TABLE_FOOTER_BYTES;
+  if (count > MAX_FRAMES || tableBytes > source.size || descriptor & 0x7c) return undefined;
+  const table = viewOf(await readStored(source, source.size - tableBytes, tableBytes));
+  if (table.getUint32(0, true) !== SEEK_TABLE_MAGIC || table.getUint32(4, true) !== tableBytes - 8) return undefined;
+  const frames: StoredFrame[] = [];
+  let storedOffset = 0;
+  let offset = 0;
+  for (let entry = 0; entry < count; entry++) {
+    const storedSize = table.getUint32(8 + entry * entryBytes, true);
+    const size = table.getUint32(12 + entry * entryBytes, true);
+    if (size > MAX_FRAME_BYTES || storedSize > 2 * MAX_FRAME_BYTES) return undefined;
+    // Other writers may have skippable frames in the table, which hold nothing.
+    if (size > 0) frames.push({ storedOffset, storedSize, offset, size });
+    storedOffset += storedSize;
+    offset += size;
+  }
+  // A table that does not fit its file is as good as none; the frames tell the truth.
+  return storedOffset === source.size - tableBytes ? { frames, size: offset } : undefined;
+}
+
+/** Walks the frames by the lengths of their blocks, without decompressing them. */
+async function scanFrames(source: ByteSource): Promise<FrameTable | undefined> {
+  const frames: StoredFrame[] = [];
+  const stored = new StoredWindow(source);
+  let storedOffset = 0;
+  let offset = 0;
+  while (storedOffset < source.size) {
+    const header = await stored.at(storedOffset, 18);
+    if (header.byteLength < 8) throw truncated();
+    const magic = header.getUint32(0, true);
+    if (isSkippable(magic)) {
+      storedOffset += 8 + header.getUint32(4, true);
+      continue;
+    }
+    if (magic !== ZSTD_MAGIC) throw new BlendError("The zstd data of the file is damaged.");
+    const frame = frameHeader(header);
+    if (frame.contentSize === undefined || frame.contentSize > MAX_FRAME_BYTES) return undefined;
+    let end = storedOffset + frame.headerBytes;
+    for (let last = false; !last;) {
+      const block = await stored.at(end, 3);
+      if (block.byteLength < 3) throw truncated();
+      const word = block.getUint8(0) | (block.getUint8(1) << 8) | (block.getUint8(2) << 16);
+      last = (word & 1) === 1;
+      end += 3 + (((word >> 1) & 3) === 1 ? 1 : word >> 3);
+    }
+    end += frame.checksumBytes;
+    if (end > source.size) throw truncated();
+    if (frame.contentSize > 0) {
+      frames.push({ storedOffset, storedSize: end - storedOffset, offset, size: frame.contentSize });
+    }
+    if (frames.length > MAX_FRAMES) return undefined;
+    storedOffset = end;
+    offset += frame.contentSize;
+  }
+  return { frames, size: offset };
+}
+
+/** What the first bytes of a frame say (RFC 8878, section 3.1.1.1). */
+export function frameHeader(view: DataView): {
+  headerBytes: number;
+  checksumBytes: number;
+  /** Undefined when the frame does not say it. */
+  contentSize: number | undefined;
+  /** How far back a match may reach. */
+  windowSize: number;
+} {
+  const byte = (at: number): number => {
+    if (at >= view.byteLength) throw truncated();
+    return view.getUint8(at);
+  };
+  const descriptor = byte(4);
+  if (descriptor & 8) throw new BlendError("The zstd data of the file is damaged.");
+  const singleSegment = (descriptor & 32) !== 0;
+  const dictionaryBytes = [0, 1, 2, 4][descriptor & 3]!;
+  const sizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6]!;
+  let at = 5;
+  let windowSize = 0;
+  if (!singleSegment) {
+    const window = byte(at++);
+    const base = 2 ** (10 + (window >> 3));
+    windowSize = base + (base / 8) * (window & 7);
+  }
+  for (let index = 0; index < dictionaryBytes; index++) {
+    if (byte(at++) !== 0)
+      throw new BlendError("The file is compressed with a zstd dictionary; Blender cannot read it.");
+  }
+  let contentSize: number | undefined;
+  if (sizeBytes > 0) {
+    contentSize = sizeBytes === 2 ? 256 : 0;
+    for (let index = 0; index < sizeBytes; index++) contentSize += byte(at + index) * 256 ** index;
+    at += sizeBytes;
+  }
+  if (singleSegment) windowSize = contentSize ?? 0;
+  return { headerBytes: at, checksumBytes: descriptor & 4 ? 4 : 0, contentSize, windowSize };
+}
+
+const truncated = (): BlendError => new BlendError("The file is truncated: its compressed data ends too early.");
+
+const viewOf = (bytes: Uint8Array): DataView => new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+/** Small reads of the stored file, from front to back. */
+class StoredWindow {
+  readonly #source: ByteSource;
+  #start = 0;
+  #bytes: Uint8Array = new Uint8Array(0);
+
+  constructor(source: ByteSource) {
+    this.#source = source;
+  }
+
+  /** Up to `length` bytes; fewer where the file ends. */
+  async at(offset: number, length: number): Promise<DataView> {
+    const wanted = Math.max(0, Math.min(length, this.#source.size - offset));
+    if (offset < this.#start || offset + wanted > this.#start + this.#bytes.length) {
+      this.#start = offset;
+      this.#bytes = await readStored(this.#source, offset, Math.min(65_536, this.#source.size - offset));
+    }
+    return viewOf(this.#bytes.subarray(offset - this.#start, offset - this.#start + wanted));
+  }
+}
+
+/** A file of frames. Frames are decompressed when something in them is read, and few are kept. */
+export class FramedBytes implements Bytes {
+  readonly size: number;
+  readonly frames: readonly StoredFrame[];
+  readonly #source: ByteSource;
+  /** Decompressed frames by number; the one that was used last comes last. */
+  readonly #kept = new Map<number, Uint8Array>();
+  #keptBytes = 0;
+
+  constructor(source: ByteSource, table: FrameTable) {
+    this.#source = source;
+    this.frames = table.frames;
+    this.size = table.size;
+  }
+
+  read(offset: number, length: number): Uint8Array | Promise<Uint8Array> {
+    const wanted = Math.max(0, Math.min(length, this.size - offset));
+    if (wanted === 0) return new Uint8Array(0);
+    const number = this.#frameAt(offset);
+    const frame = this.frames[number]!;
+    if (offset + wanted > frame.offset + frame.size) return this.#acrossFrames(offset, wanted, number);
+    const bytes = this.#frame(number);
+    const start = offset - frame.offset;
+    return bytes instanceof Uint8Array
+      ? bytes.subarray(start, start + wanted)
+      : bytes.then((loaded) => loaded.subarray(start, start + wanted));
+  }
+
+  async #acrossFrames(offset: number, wanted: number, first: number): Promise<Uint8Array> {
+    const result = new Uint8Array(wanted);
+    for (let number = first, done = 0; done < wanted; number++) {
+      const frame = this.frames[number]!;
+      const bytes = await this.#frame(number);
+      const start = offset + done - frame.offset;
+      const part = bytes.subarray(start, start + wanted - done);
+      result.set(part, done);
+      done += part.length;
+    }
+    return result;
+  }
+
+  /** Number of the frame that holds this byte, by bisection. */
+  #frameAt(offset: number): number {
+    let low = 0;
+    let high = this.frames.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >> 1;
+      if (this.frames[middle]!.offset <= offset) low = middle;
+      else high = middle - 1;
+    }
+    return low;
+  }
+
+  #frame(number: number): Uint8Array | Promise<Uint8Array> {
+    const kept = this.#kept.get(number);
+    if (!kept) return this.#load(number);
+    this.#kept.delete(number);
+    this.#kept.set(number, kept);
+    return kept;
+  }
+
+  async #load(number: number): Promise<Uint8Array> {
+    const frame = this.frames[number]!;
+    const stored = await readStored(this.#source, frame.storedOffset, frame.storedSize);
+    const view = viewOf(stored);
+    if (view.byteLength < 8 || view.getUint32(0, true) !== ZSTD_MAGIC) {
+      throw new BlendError("The zstd data of the file is damaged.");
+    }
+    const bytes = decodeZstdBlocks(stored.subarray(frameHeader(view).headerBytes), frame.size);
+    this.#kept.set(number, bytes);
+    this.#keptBytes += bytes.length;
+    for (const [old, oldBytes] of this.#kept) {
+      if (this.#keptBytes <= KEPT_BYTES || old === number) break;
+      this.#kept.delete(old);
+      this.#keptBytes -= oldBytes.length;
+    }
+    return bytes;
+  }
+}
