@@ -1,21 +1,20 @@
 /** What a file names outside itself. */
 import type { DataBlock } from "./facts.ts";
 import { reachable, startOf, surveyOf } from "./survey.ts";
-import type { BlendFile, ExternalFile } from "./types.ts";
+import type { BlendFile, ExternalFile, Roots } from "./types.ts";
 
 /**
  * Everything outside the file that it names, in the order of the file.
- * @param start name of the scene that is rendered (the active one without it); or, for a library, names of
- *   the data-blocks that are linked from it, with their letters: `["OBCube"]`
  * @throws BlendError if there is no such scene, or the file is damaged.
  */
-export async function externalFiles(file: BlendFile, start?: string | readonly string[]): Promise<ExternalFile[]> {
+export async function externalFiles(file: BlendFile, roots: Roots = {}): Promise<ExternalFile[]> {
   const survey = await surveyOf(file);
-  const used = reachable(survey, startOf(survey, start));
+  const start = startOf(survey, roots);
+  const used = reachable(survey, start);
   const addresses = new Map([...survey.byAddress].map(([address, number]) => [number, address]));
   const linked = new Map<number, string[]>();
   for (const { number, code, name, placeholder, library } of survey.blocks) {
-    if (!placeholder || library === undefined || !used.has(number)) continue;
+    if (!placeholder || library === undefined || (start.length > 0 && !used.has(number))) continue;
     linked.set(library, [...(linked.get(library) ?? []), code + name]);
   }
   return survey.blocks.flatMap((block) =>
@@ -30,7 +29,7 @@ export async function externalFiles(file: BlendFile, start?: string | readonly s
         used: used.has(block.number) && !unused,
         ...(base !== undefined && { library: base }),
         ...(range && found.kind.endsWith("sequence") && { frames: range }),
-        ...(found.kind === "library" && { dataBlocks: linked.get(block.number) ?? [] }),
+        ...(found.kind === "library" && { linked: linked.get(block.number) ?? [] }),
       };
     }),
   );

@@ -2,19 +2,19 @@
 import type { DataBlock, Survey } from "./facts.ts";
 import { nodeGroups, simulationsOf } from "./simulations.ts";
 import { reachable, startOf, surveyOf } from "./survey.ts";
-import type { BlendFile, BlendSummary, SceneSummary } from "./types.ts";
+import type { BlendFile, BlendSummary, Roots, SceneSummary } from "./types.ts";
 
 /** `Object.type` */
 const CAMERA = 11;
 
 /**
  * What the file says of itself.
- * @param start the scene that `used` is about, as for `externalFiles`
+ * @param roots what `used` is about
  * @throws BlendError if the file is damaged.
  */
-export async function readScene(file: BlendFile, start?: string | readonly string[]): Promise<BlendSummary> {
+export async function readScene(file: BlendFile, roots: Roots = {}): Promise<BlendSummary> {
   const survey = await surveyOf(file);
-  const used = reachable(survey, startOf(survey, start));
+  const used = reachable(survey, startOf(survey, roots));
   const { blocks } = survey;
   const isUsed = (block: DataBlock): boolean => used.has(block.number);
   return {

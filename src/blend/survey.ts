@@ -11,7 +11,7 @@ import type { Collector, DataBlock, Survey } from "./facts.ts";
 import { opened } from "./open.ts";
 import { type Owner, ownersOf, type PointerPlace, PointerPlaces } from "./owners.ts";
 import type { StructView } from "./struct-view.ts";
-import { BlendError, type BlendFile } from "./types.ts";
+import { BlendError, type BlendFile, type Roots } from "./types.ts";
 
 /** More than any real file has; a hostile one must not fill the memory. */
 const MAX_FACTS = 2_000_000;
@@ -191,19 +191,16 @@ export function reachable(survey: Survey, start: Iterable<number>): Set<number> 
 }
 
 /**
- * The data-blocks from which rendering begins.
- * @param start name of a scene, or names of data-blocks with their letters (`OBCube`); the active scene without it
+ * Numbers of the data-blocks from which rendering begins.
  * @throws BlendError if the file has no such scene.
  */
-export function startOf(survey: Survey, start: string | readonly string[] | undefined): number[] {
-  if (typeof start === "object") {
-    const wanted = new Set(start);
-    return survey.blocks
-      .filter(({ code, name, placeholder }) => !placeholder && wanted.has(code + name))
-      .map(({ number }) => number);
+export function startOf(survey: Survey, roots: Roots): number[] {
+  if ("linked" in roots) {
+    const { linked } = roots;
+    return survey.blocks.filter(({ code, name }) => linked.has(code + name)).map(({ number }) => number);
   }
-  if (start === undefined) return survey.activeScene === undefined ? [] : [survey.activeScene];
-  const scene = survey.blocks.find(({ code, name }) => code === "SC" && name === start);
-  if (!scene) throw new BlendError(`The file has no scene "${start}".`);
+  if (roots.scene === undefined) return survey.activeScene === undefined ? [] : [survey.activeScene];
+  const scene = survey.blocks.find(({ code, name }) => code === "SC" && name === roots.scene);
+  if (!scene) throw new BlendError(`The file has no scene "${roots.scene}".`);
   return [scene.number];
 }

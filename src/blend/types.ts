@@ -170,8 +170,11 @@ export interface ExternalFile {
   frames?: { first: number; last: number };
   /** Tiles of a UDIM set that the file lists. */
   tiles?: number[];
-  /** Of a library: the data-blocks that the scene uses of it, with their two letters: `OBCube`. */
-  dataBlocks?: string[];
+  /**
+   * Of a library: the data-blocks that are linked from it and used, with their two letters: `GRCharCol`. All
+   * of them when the file has no scene to begin with.
+   */
+  linked?: string[];
   /** Names of all files in the folder of `path`, for strips of several images. */
   names?: string[];
   /**
@@ -194,6 +197,20 @@ export interface ExternalFile {
   fields: PathField[];
   /** `path`: one field holds it. `folder and name`: the first field is the folder, the others are names. */
   layout: "path" | "folder and name";
+}
+
+/**
+ * From what rendering begins: a scene (the one that the file was saved with, if none is named), or data-blocks
+ * that are linked from this file, named with their two letters (`OBCube`).
+ */
+export type Roots = { scene?: string | undefined } | { linked: ReadonlySet<string> };
+
+/** Everything that is read of a file. */
+export interface BlendContents {
+  summary: BlendSummary;
+  externals: ExternalFile[];
+  /** Linked data-blocks that are asked for, and that the file does not have. */
+  missingData: string[];
 }
 
 /** An expected failure: the bytes are no .blend file that can be read. The message is one sentence. */
