@@ -14,6 +14,17 @@ test("advice names a file that is there, from wherever the command was run", () 
   expect(ownCommand("/opt/my tools/tablao.js", "/")).toBe('node "opt/my tools/tablao.js"');
 });
 
+/** The two definitions: the command line's own, and the one for texts that are made elsewhere. */
+const DEFINE_IT = ["src/cli/own-command.ts", "src/protocol/join-command.ts"];
+
+test("the command is written once: no message of the command line or an agent has a copy that ignores the folder", () => {
+  const copies = readdirSync(path.join(CHECKOUT, "src"), { recursive: true, encoding: "utf8" })
+    .map((file) => path.posix.join("src", file.replaceAll(path.sep, "/")))
+    .filter((file) => /\.tsx?$/.test(file) && !/\.test\.tsx?$/.test(file) && !DEFINE_IT.includes(file))
+    .filter((file) => readFileSync(path.join(CHECKOUT, file), "utf8").includes("src/cli/tablao.js"));
+  expect(copies).toEqual([]);
+});
+
 /** Texts that warn of it, or say where it is safe. */
 const MAY_NAME_IT = new Set([
   "src/cli/own-command.ts",

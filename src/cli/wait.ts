@@ -92,7 +92,7 @@ async function whyIdle(client: ManagerClient, type: string, signal: AbortSignal)
   if (known === null) return ", queued";
   const workers = Object.values(known);
   const online = workers.filter((worker) => worker.connection === "online");
-  if (online.length === 0) return ", no worker is online (start one: node src/cli/tablao.js worker)";
+  if (online.length === 0) return `, no worker is online (start one: ${COMMAND} worker)`;
   if (!online.some((worker) => worker.task_types.includes(type))) return `, no worker online can do ${type}`;
   return ", queued";
 }

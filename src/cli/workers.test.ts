@@ -1,6 +1,11 @@
 /** `tablao workers remove`: which worker is meant, and what is asked and said. */
+import { execFile } from "node:child_process";
+import path from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { FakeManager } from "../../test/support/fake-manager.ts";
+import { cleanEnvironment } from "../../test/support/child.ts";
+import { temporaryFolder } from "../../test/support/folders.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { ManagerClient } from "../client/manager-client.ts";
 import type { Worker } from "../protocol/worker.ts";
@@ -17,6 +22,8 @@ const FARM = [
   worker(4, "5"),
 ];
 
+const TOKEN = "tablao_admin_0123456789abcdefghijklmnopqrstuvwxyz0123456";
+
 let manager: FakeManager;
 beforeEach(async () => {
   manager = await FakeManager.start();
@@ -32,6 +39,18 @@ afterEach(async () => await manager.stop());
 const remove = async (wanted: string[], confirms: (question: string) => Promise<boolean> = async () => true) =>
   await removeWorkers(new ManagerClient({ url: manager.url, secret: "s" }), wanted, confirms);
 const deleted = (): string[] => manager.calls.filter(({ method }) => method === "DELETE").map(({ path }) => path);
+
+test("a farm without workers says how to start one, from wherever the command is run", async () => {
+  const script = path.join(import.meta.dirname, "tablao.js");
+  manager.handlers.unshift(({ path: where }) => (where === "/workers" ? { status: 200, json: {} } : undefined));
+  const folder = temporaryFolder("elsewhere");
+  const run = promisify(execFile)(process.execPath, [script, "--manager", manager.url, "workers"], {
+    cwd: folder.path,
+    env: cleanEnvironment({ HOME: folder.path, TABLAO_TOKEN: TOKEN }),
+  }).finally(() => folder.remove());
+  const { stdout, stderr } = await run;
+  expect(stdout + stderr).toBe(`no workers; start one with: node ${script} worker\n`);
+});
 
 test("P14: it asks with the workers' names and states, and a no removes none", async () => {
   const asked = vi.fn(async () => false);

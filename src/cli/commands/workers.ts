@@ -30,7 +30,7 @@ export function addWorkers(program: Command): void {
       const { client, out } = contextOf(command);
       const listed = await workersOf(client);
       if (out.json) return out.value(listed);
-      if (listed.length === 0) return out.note("no workers; start one with: node src/cli/tablao.js worker");
+      if (listed.length === 0) return out.note(`no workers; start one with: ${COMMAND} worker`);
       const now = client.nowMs();
       out.line(
         table(
