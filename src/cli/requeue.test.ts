@@ -61,6 +61,7 @@ test.each([
   expect(await run(frames, asked)).toBe(false);
   expect(asked.mock.calls).toEqual([[question]]);
   expect(sent()).toEqual([]);
+  expect(manager.to(/^\/tasks\/7$/), "the task is read once").toHaveLength(1);
   expect(await run(frames)).toBe(true);
   expect(sent()).toEqual([{ status: "requeue", frames, files_version: "2.2" }]);
 });

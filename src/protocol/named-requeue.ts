@@ -15,9 +15,12 @@ const PAGE = 1_000;
  */
 const TRIES = 10;
 
+/** What is read of the task. */
+type SeenTask = Pick<Task, "files_version" | "frames" | "format">;
+
 /** The calls to the manager; each throws what its caller throws for a refusal. */
 export interface RequeueCalls {
-  task: () => Promise<Pick<Task, "files_version" | "frames">>;
+  task: () => Promise<SeenTask>;
   /** A page of `GET /tasks/{id}/frames` with this query. */
   frames: (query: { frames: string; state: "done"; limit: number; cursor?: string }) => Promise<{
     frames: Pick<Frame, "frame" | "attempt">[];
@@ -48,16 +51,22 @@ export class NamedRequeue {
   readonly #calls: RequeueCalls;
   readonly #lists: readonly { frames: string; seen: Seen }[];
 
-  private constructor(calls: RequeueCalls, lists: readonly { frames: string; seen: Seen }[]) {
+  /** Whether the task's frames have files, which a requeue of finished ones deletes. */
+  readonly makesFiles: boolean;
+
+  private constructor(calls: RequeueCalls, task: SeenTask, lists: readonly { frames: string; seen: Seen }[]) {
     this.#calls = calls;
+    this.makesFiles = task.format !== "";
     this.#lists = lists;
   }
 
   /** Look at these frame lists, or `all`, of a task. */
   static async read(calls: RequeueCalls, lists: readonly string[]): Promise<NamedRequeue> {
+    // The task is read first: a frame that is finished between the two reads makes its version stale.
+    const task = await calls.task();
     const read: { frames: string; seen: Seen }[] = [];
-    for (const frames of lists) read.push({ frames, seen: await look(calls, frames) });
-    return new NamedRequeue(calls, read);
+    for (const frames of lists) read.push({ frames, seen: await look(calls, task, frames) });
+    return new NamedRequeue(calls, task, read);
   }
 
   /** How many finished frames are among them. */
@@ -76,7 +85,7 @@ export class NamedRequeue {
         } catch (thrown) {
           if (!this.#calls.isStale(thrown) || tries === TRIES) throw thrown;
         }
-        const now = await look(this.#calls, frames);
+        const now = await look(this.#calls, await this.#calls.task(), frames);
         if (now.key !== seen.key) throw new FinishedMeanwhile();
         ({ version } = now);
       }
@@ -84,9 +93,9 @@ export class NamedRequeue {
   }
 }
 
-async function look(calls: RequeueCalls, frames: string): Promise<Seen> {
-  // The task is read first: a frame that is finished between the two reads makes its version stale.
-  const { files_version: version, frames: counts } = await calls.task();
+/** Look at the finished frames of a list, after the task was read. */
+async function look(calls: RequeueCalls, task: SeenTask, frames: string): Promise<Seen> {
+  const { files_version: version, frames: counts } = task;
   if (frames === ALL_FRAMES) return { count: counts.done, key: version ?? "", version };
   const found: string[] = [];
   for (let cursor: string | null | undefined; cursor !== null;) {

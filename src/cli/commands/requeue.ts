@@ -29,8 +29,7 @@ export async function requeueNamed(
   };
   const requeue = await NamedRequeue.read(calls, [frames]);
   if (requeue.finished > 0) {
-    const { format } = await calls.task();
-    const files = format === "" ? "" : " Their files are deleted.";
+    const files = requeue.makesFiles ? " Their files are deleted." : "";
     const question = `Render ${count(requeue.finished, "finished frame")} of task ${id} again?${files} [y/N] `;
     if (!(await confirms(question))) return false;
   }
