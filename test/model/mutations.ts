@@ -187,17 +187,10 @@ export const MUTATIONS: Mutation[] = [
   one(
     "refusals: forget the failures before",
     FAILURE,
-    "      failures: before?.failures ?? [],\n      refusals,",
-    "      failures: [],\n      refusals,",
+    "return { failures: before?.failures ?? [], refusals,",
+    "return { failures: [], refusals,",
   ),
   one("failures: forget the refusals before", FAILURE, "...(before?.refusals && { refusals: before.refusals }),", ""),
-  one(
-    "refusals: do not try again",
-    FAILURE,
-    "  ledger.retry = union(ledger.retry, setOf(again));\n  ledger.error = reason;",
-    "  ledger.error = reason;",
-  ),
-  one("refusals: do not count the failed", FAILURE, "  ledger.counts.failed += final.length;\n", ""),
   one(
     "held off: not when all are",
     FAILURE,
@@ -328,13 +321,8 @@ export const MUTATIONS: Mutation[] = [
   ),
   one("failures: never final", FAILURE, "return failures.length >= tries || (", "return times < 0 && ("),
   one("failures: do not count", FAILURE, "id === worker ? count + 1 : count", "id === worker ? count : count"),
-  one("failures: do not count the failed", FAILURE, "if (final) ledger.counts.failed++;", "if (final) void 0;"),
-  one(
-    "failures: do not try again",
-    FAILURE,
-    "  ledger.retry = union(ledger.retry, setOf(again));\n  ledger.error = error;",
-    "  ledger.error = error;",
-  ),
+  one("failures: do not count the failed", FAILURE, "  ledger.counts.failed += stopped.length;\n", ""),
+  one("failures: do not try again", FAILURE, "  ledger.retry = union(ledger.retry, setOf(again));\n", ""),
   one("alarm: forget leases", ALARM, "let nextMs = due.leases.notBeforeMs;", "let nextMs = Infinity;"),
   one(
     "alarm: forget garbage",

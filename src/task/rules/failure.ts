@@ -31,6 +31,37 @@ function isFinal(failures: readonly [number, number][], tries: number, ableWorke
   return failures.length >= tries || (times >= tries && failures.length >= Math.min(tries, ableWorkers));
 }
 
+/** What is known of a frame after one more lease that did not deliver it. */
+interface AfterTry extends Pick<FrameEntry, "failures" | "refusals"> {
+  /** Whether the frame stops as failed; else it is tried again. */
+  final: boolean;
+}
+
+/**
+ * Record that this lease did not deliver these frames, for `error`; all are still open. `after` says
+ * what follows for each, by what was known of it before.
+ */
+function recordTry(
+  { ledger, table, nowMs }: Transition,
+  lease: LiveLease,
+  frames: readonly number[],
+  error: string,
+  after: (before: FrameEntry | undefined) => AfterTry,
+): { again: FrameSet; final: FrameSet } {
+  const [again, stopped]: [number[], number[]] = [[], []];
+  for (const frame of frames) {
+    const { final, ...known } = after(table.get(frame));
+    const { attempt, worker } = lease;
+    const state = final ? "failed" : "retry";
+    table.set(frame, { state, attempt, worker, seconds: 0, at_ms: nowMs, files: [], ...known, error });
+    (final ? stopped : again).push(frame);
+  }
+  ledger.counts.failed += stopped.length;
+  ledger.retry = union(ledger.retry, setOf(again));
+  ledger.error = error;
+  return { again: setOf(again), final: setOf(stopped) };
+}
+
 /**
  * Record that these frames of the lease failed with `error`; all are still open. The caller has
  * committed what was done.
@@ -41,29 +72,12 @@ export function recordFailures(
   frames: readonly number[],
   error: string,
 ): void {
-  const { ledger, table, terms, nowMs } = transition;
-  const again: number[] = [];
-  for (const frame of frames) {
-    const before = table.get(frame);
+  const { ledger, terms, nowMs } = transition;
+  recordTry(transition, lease, frames, error, (before) => {
     const failures = withFailure(before?.failures ?? [], lease.worker);
     const final = isFinal(failures, terms.tries, trustedWorkers(transition));
-    const entry: FrameEntry = {
-      state: final ? "failed" : "retry",
-      attempt: lease.attempt,
-      worker: lease.worker,
-      seconds: 0,
-      at_ms: nowMs,
-      files: [],
-      failures,
-      ...(before?.refusals && { refusals: before.refusals }),
-      error,
-    };
-    table.set(frame, entry);
-    if (final) ledger.counts.failed++;
-    else again.push(frame);
-  }
-  ledger.retry = union(ledger.retry, setOf(again));
-  ledger.error = error;
+    return { failures, ...(before?.refusals && { refusals: before.refusals }), final };
+  });
   noteLease(transition, "error", lease, setOf(frames), null, error);
   recordWorkerFailure(ledger, lease.worker, nowMs);
   stopIfHopeless(transition, setOf(frames));
@@ -84,30 +98,12 @@ export function recordRefusals(
   frames: readonly number[],
   reason: string,
 ): void {
-  const { ledger, table, nowMs } = transition;
-  const [again, final]: [number[], number[]] = [[], []];
-  for (const frame of frames) {
-    const before = table.get(frame);
+  const { again, final } = recordTry(transition, lease, frames, reason, (before) => {
     const refusals = [...new Set([...(before?.refusals ?? []), lease.worker])];
-    const isFinal = refusals.length >= REFUSED_BY;
-    table.set(frame, {
-      state: isFinal ? "failed" : "retry",
-      attempt: lease.attempt,
-      worker: lease.worker,
-      seconds: 0,
-      at_ms: nowMs,
-      files: [],
-      failures: before?.failures ?? [],
-      refusals,
-      error: reason,
-    });
-    (isFinal ? final : again).push(frame);
-  }
-  ledger.counts.failed += final.length;
-  ledger.retry = union(ledger.retry, setOf(again));
-  ledger.error = reason;
-  if (again.length > 0) noteLease(transition, "lost", lease, setOf(again), null, reason);
-  if (final.length > 0) noteLease(transition, "error", lease, setOf(final), null, reason);
+    return { failures: before?.failures ?? [], refusals, final: refusals.length >= REFUSED_BY };
+  });
+  if (again.length > 0) noteLease(transition, "lost", lease, again, null, reason);
+  if (final.length > 0) noteLease(transition, "error", lease, final, null, reason);
 }
 
 /** Hold the worker off the task, each time for twice as long; `firstMs`: how long the first time. */
