@@ -12,12 +12,14 @@ import { hotPath } from "./hot-path.ts";
 import { idle } from "./idle.ts";
 import { managers } from "./managers.ts";
 import { overHttp } from "./http.ts";
+import { search } from "./search.ts";
 
 export const CASES: readonly Case[] = [
   hotPath,
   overHttp,
   registry,
   growth,
+  search,
   counts,
   idle,
   agents,
