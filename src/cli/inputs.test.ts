@@ -5,7 +5,7 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync }
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { collectInputs, mustBeBlend, skippedText } from "./inputs.ts";
+import { collectIncluded, skippedText } from "./inputs.ts";
 
 let folder: string;
 
@@ -21,53 +21,48 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const pathsOf = async (blend: string, ...includes: string[]): Promise<string[]> =>
-  (await collectInputs(blend, includes)).inputs.map((input) => input.path);
+const within = (file: string): string => path.relative(folder, file).split(path.sep).join("/");
+const filesOf = async (blend: string, ...includes: string[]): Promise<string[]> =>
+  (await collectIncluded(blend, includes)).files.map(within);
 const skippedOf = async (blend: string, ...includes: string[]): Promise<string[]> =>
-  (await collectInputs(blend, includes)).skipped;
+  (await collectIncluded(blend, includes)).skipped;
 
-test("included folders keep their paths relative to the .blend, which comes first and once", async () => {
+test("files and folders, wherever they lie, each file once", async () => {
   const blend = put("shot/scene.blend");
   put("shot/textures/wood/a.png");
   put("shot/textures/b.png");
-  put("shot/other.txt");
-  expect(await pathsOf(blend, path.join(folder, "shot/textures"))).toEqual([
-    "scene.blend",
-    "textures/b.png",
-    "textures/wood/a.png",
-  ]);
-  expect(await pathsOf(blend, path.join(folder, "shot"), path.join(folder, "shot/textures"))).toEqual([
-    "scene.blend",
-    "other.txt",
-    "textures/b.png",
-    "textures/wood/a.png",
+  put("caches/c.vdb");
+  const [textures, cache] = [path.join(folder, "shot/textures"), path.join(folder, "caches/c.vdb")];
+  expect(await filesOf(blend, textures, cache, textures)).toEqual([
+    "shot/textures/b.png",
+    "shot/textures/wood/a.png",
+    "caches/c.vdb",
   ]);
 });
 
-test("a folder outside the .blend's is refused, also one whose name begins the same way", async () => {
+test("what systems and Blender's backups leave in folders stays here", async () => {
   const blend = put("shot/scene.blend");
-  put("shot-textures/a.png");
-  await expect(collectInputs(blend, [path.join(folder, "shot-textures")])).rejects.toThrow(/lies outside/);
-  await expect(collectInputs(blend, [folder])).rejects.toThrow(/lies outside/);
+  for (const name of ["a.png", ".DS_Store", "Thumbs.db", "old.blend1", ".git/HEAD"]) put(`shot/textures/${name}`);
+  expect(await filesOf(blend, path.join(folder, "shot/textures"))).toEqual(["shot/textures/a.png"]);
 });
 
-test("links inside are followed; what a link outside leads to is left out and told", async () => {
+test("links inside are followed, as is one that was named; what another link outside leads to is told", async () => {
   const blend = put("shot/scene.blend");
   put("shot/library/wood.png");
+  put("share/oak.png");
   mkdirSync(path.join(folder, "shot/textures"));
   symlinkSync("../library/wood.png", path.join(folder, "shot/textures/w.png"));
   symlinkSync("../library", path.join(folder, "shot/textures/lib"));
-  const { inputs, skipped } = await collectInputs(blend, [path.join(folder, "shot/textures")]);
-  expect(skipped).toEqual([]);
-  expect(inputs.map((input) => input.path)).toEqual(["scene.blend", "textures/lib/wood.png", "textures/w.png"]);
-  expect(inputs[2]!.file.endsWith("library/wood.png")).toBe(true);
+  symlinkSync("../share", path.join(folder, "shot/share"));
+  const textures = path.join(folder, "shot/textures");
+  expect(await skippedOf(blend, textures)).toEqual([]);
+  expect(await filesOf(blend, textures)).toEqual(["shot/textures/lib/wood.png", "shot/textures/w.png"]);
+  expect(await filesOf(blend, path.join(folder, "shot/share"))).toEqual(["shot/share/oak.png"]);
 
   put("secret.txt");
   symlinkSync("../../secret.txt", path.join(folder, "shot/textures/s.txt"));
-  expect(await pathsOf(blend, path.join(folder, "shot/textures"))).toHaveLength(3);
-  expect(await skippedOf(blend, path.join(folder, "shot/textures"))).toEqual([
-    expect.stringMatching(/s\.txt is a link to .*outside/),
-  ]);
+  expect(await filesOf(blend, textures)).toHaveLength(2);
+  expect(await skippedOf(blend, textures)).toEqual([expect.stringMatching(/s\.txt is a link to .*outside/)]);
 });
 
 test.runIf(process.platform !== "win32")("one odd file of a folder does not stop the other ones", async () => {
@@ -82,14 +77,9 @@ test.runIf(process.platform !== "win32")("one odd file of a folder does not stop
   writeFileSync(Buffer.concat([Buffer.from(`${textures}/latin-`), Buffer.from([0xe9]), Buffer.from(".png")]), "x");
   const long = Array.from({ length: 12 }, () => "d".repeat(50)).join("/");
   put(`shot/textures/${long}/f.png`);
-  const { inputs, skipped } = await collectInputs(blend, [textures]);
+  const { files, skipped } = await collectIncluded(blend, [textures]);
   server.close();
-  expect(inputs.map((input) => input.path)).toEqual([
-    "scene.blend",
-    "textures/a.png",
-    "textures/deep/b.png",
-    "textures/z.png",
-  ]);
+  expect(files.map(within)).toEqual(["shot/textures/a.png", "shot/textures/deep/b.png", "shot/textures/z.png"]);
   expect(skipped.toSorted()).toEqual(
     [
       /Icon\s.*must not contain control characters/,
@@ -116,28 +106,27 @@ test.runIf(process.platform !== "win32")("files that nobody can read are left ou
   const isRoot = process.getuid?.() === 0;
   chmodSync(folder, 0o755);
   if (isRoot) process.seteuid!(65_534);
-  const collected = collectInputs(blend, [path.join(folder, "shot/textures")]);
-  const { inputs, skipped } = await collected.finally(() => isRoot && process.seteuid!(0));
-  expect(inputs).toHaveLength(2);
+  const collected = collectIncluded(blend, [path.join(folder, "shot/textures")]);
+  const { files, skipped } = await collected.finally(() => isRoot && process.seteuid!(0));
+  expect(files).toHaveLength(1);
   expect(skipped.toSorted()).toEqual([
     expect.stringMatching(/closed cannot be read/),
     expect.stringMatching(/secret\.png cannot be read/),
   ]);
 });
 
-test("what is named itself is an error: a link that leads nowhere or outside, a pipe, a bad name", async () => {
+test("what is named itself is an error: a link that leads nowhere, a pipe, a bad name", async () => {
   const blend = put("shot/scene.blend");
-  put("secret.txt");
   const named: [string, RegExp][] = [
     ["gone", /there is no file .*gone/],
-    ["out", /out is a link to .*outside/],
+    ["pipe", /pipe is neither a file nor a folder/],
     ["what?.png", /what\?\.png cannot be sent/],
   ];
   symlinkSync("nowhere", path.join(folder, "shot/gone"));
-  symlinkSync("../secret.txt", path.join(folder, "shot/out"));
+  execFileSync("mkfifo", [path.join(folder, "shot/pipe")]);
   put("shot/what?.png");
   for (const [name, why] of named)
-    await expect(collectInputs(blend, [path.join(folder, "shot", name)])).rejects.toThrow(why);
+    await expect(collectIncluded(blend, [path.join(folder, "shot", name)])).rejects.toThrow(why);
 });
 
 test("of many that are left out, ten are named, and all are counted", () => {
@@ -152,22 +141,4 @@ test("of many that are left out, ten are named, and all are counted", () => {
     "left out: and 2990 more",
     "3000 files of the included folders are not sent; a scene that needs them fails, and says so",
   ]);
-});
-
-test("a missing .blend, or a folder in its place, is a clear error", async () => {
-  await expect(collectInputs(path.join(folder, "no.blend"), [])).rejects.toThrow(/there is no file .*no\.blend/);
-  await expect(collectInputs(folder, [])).rejects.toThrow(/is not a file/);
-});
-
-test("a .blend is recognised by its first bytes, compressed or not", async () => {
-  for (const start of [
-    Buffer.from("BLENDER-v304"),
-    Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0]),
-    Buffer.from([0x1f, 0x8b]),
-  ]) {
-    writeFileSync(path.join(folder, "a.blend"), start);
-    await mustBeBlend(path.join(folder, "a.blend"));
-  }
-  for (const text of ["# Tablao", "", "BLEND"])
-    await expect(mustBeBlend(put("b.blend", text))).rejects.toThrow("b.blend is not a .blend");
 });

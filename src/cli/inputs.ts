@@ -1,11 +1,10 @@
 /**
- * The files of a submission: the .blend, and the folders of `--include`. Paths are relative to the
- * folder of the .blend, so that `//textures/x.png` inside it is found on a worker as it is here.
+ * The files that `--include` adds to a submission: files and folders that no path in the scene names.
  */
 import { open, readdir, realpath, stat } from "node:fs/promises";
 import path from "node:path";
 import { isInside } from "../client/paths.ts";
-import { whyNoInputPath } from "../protocol/path-rules.ts";
+import { isJunk, whyNoInputPath } from "../protocol/path-rules.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf, systemCode } from "../lib/errors.ts";
 import { count } from "./text.ts";
@@ -18,10 +17,10 @@ export interface LocalInput {
   file: string;
 }
 
-/** The files of a submission. */
-export interface Collected {
-  /** The .blend is first. */
-  inputs: LocalInput[];
+/** The files of `--include`. */
+export interface Included {
+  /** Absolute paths, as they were named: links are not resolved. */
+  files: string[];
   /** What in the included folders cannot be sent: each as a sentence that says why. */
   skipped: string[];
 }
@@ -40,82 +39,35 @@ export function skippedText(skipped: readonly string[]): string[] {
 }
 
 /**
- * The .blend, and all files of the included folders. What is odd inside a folder is left out, and
- * named. What was named itself must be there: throws `CliError`.
+ * All files of the included files and folders, those without use left out. What is odd inside a folder is
+ * left out, and named. What was named itself must be there: throws `CliError`. A link inside a folder may
+ * lead to a place in that folder or in the folder of the .blend; one that was named may lead anywhere.
  */
-export async function collectInputs(blend: string, includes: readonly string[]): Promise<Collected> {
-  const file = await resolved(blend);
-  if (!(await stat(file)).isFile()) throw new CliError(EXIT.usage, `${blend} is not a file`);
-  // The folder of the given name, not of its target: a link to a .blend elsewhere has the
-  // neighbours of the link.
-  const base = await realpath(path.dirname(path.resolve(blend)));
-  const walk = new Walk(base, blend);
-  const main = walk.take(path.join(base, path.basename(blend)), file);
+export async function collectIncluded(blend: string, includes: readonly string[]): Promise<Included> {
+  const beside = await resolved(path.dirname(path.resolve(blend)));
+  const found = new Set<string>();
+  const skipped: string[] = [];
   for (const include of includes) {
-    const real = await resolved(include);
-    const lexical = path.join(
-      await realpath(path.dirname(path.resolve(include))),
-      path.basename(path.resolve(include)),
-    );
-    // Whether given through a link or not: the folder must lie in the folder of the .blend, and so
-    // must the target of a link.
-    const named = isInside(base, lexical) ? lexical : real;
-    if (!isInside(base, named)) {
-      throw new CliError(
-        EXIT.usage,
-        `${include} lies outside ${shown(base)}, the folder of ${path.basename(blend)}, so the scene could not find it by a relative path`,
-        "Move it there, or pack it into the .blend (File > External Data > Pack Resources).",
-      );
-    }
+    const named = path.resolve(include);
+    const real = await resolved(named);
+    const walk = new Walk(path.dirname(named), [real, beside], skipped);
     await walk.visit(named, real, []);
+    for (const file of walk.found) found.add(file);
   }
-  return { inputs: [main, ...walk.found.filter((input) => input !== main)], skipped: walk.skipped };
-}
-
-/**
- * How a .blend begins: plain, compressed with zstd (Blender 3.0 and newer), or with gzip (older).
- */
-const BLEND_STARTS = [Buffer.from("BLENDER"), Buffer.from([0x28, 0xb5, 0x2f, 0xfd]), Buffer.from([0x1f, 0x8b])];
-
-/** Throws `CliError` for a file that Blender cannot open, before it is sent. */
-export async function mustBeBlend(file: string): Promise<void> {
-  const handle = await open(file);
-  try {
-    const { buffer } = await handle.read(Buffer.alloc(8), 0, 8, 0);
-    if (BLEND_STARTS.some((start) => buffer.subarray(0, start.length).equals(start))) return;
-  } finally {
-    await handle.close();
-  }
-  throw new CliError(EXIT.usage, `${shown(file)} is not a .blend`);
+  return { files: [...found], skipped };
 }
 
 class Walk {
-  readonly found: LocalInput[] = [];
-  readonly skipped: string[] = [];
+  readonly found: string[] = [];
+  readonly #skipped: string[];
   readonly #base: string;
-  readonly #blend: string;
-  readonly #paths = new Map<string, LocalInput>();
+  readonly #allowed: readonly string[];
 
-  constructor(base: string, blend: string) {
+  /** `base`: the folder from which names are checked. `allowed`: the real folders in which links may end. */
+  constructor(base: string, allowed: readonly string[], skipped: string[]) {
     this.#base = base;
-    this.#blend = blend;
-  }
-
-  take(named: string, file: string): LocalInput {
-    const relative = path.relative(this.#base, named).split(path.sep).join("/");
-    const bad = whyNoInputPath(relative);
-    if (bad)
-      throw new CliError(
-        EXIT.usage,
-        `${shown(named)} cannot be sent: its path ${bad}`,
-        "Rename it, here and in the scene.",
-      );
-    const present = this.#paths.get(relative);
-    if (present) return present;
-    const input = { path: relative, file };
-    this.#paths.set(relative, input);
-    this.found.push(input);
-    return input;
+    this.#allowed = allowed;
+    this.#skipped = skipped;
   }
 
   /**
@@ -123,17 +75,17 @@ class Walk {
    * target; `above` are the real folders on the way, to find circles of links.
    */
   async visit(named: string, real: string, above: readonly string[]): Promise<void> {
-    if (!isInside(this.#base, real)) {
+    if (!this.#allowed.some((folder) => isInside(folder, real))) {
       throw new CliError(
         EXIT.usage,
-        `${shown(named)} is a link to ${real}, outside the folder of ${path.basename(this.#blend)}`,
-        "Copy what it points to in its place.",
+        `${shown(named)} is a link to ${real}, outside of the included folder`,
+        "Include what it points to, or copy that in its place.",
       );
     }
     const kind = await stat(real).catch((thrown: unknown) => unreadable(named, thrown));
     if (kind.isFile()) {
       await mayRead(named, real);
-      this.take(named, real);
+      this.#take(named);
     } else if (kind.isDirectory()) {
       if (above.includes(real)) throw new CliError(EXIT.usage, `${shown(named)} is a link to a folder that holds it`);
       for (const name of await namesIn(named, real)) {
@@ -141,12 +93,25 @@ class Walk {
           await this.visit(path.join(named, name), await resolved(path.join(real, name)), [...above, real]);
         } catch (thrown) {
           if (!(thrown instanceof CliError)) throw thrown;
-          this.skipped.push(thrown.message);
+          this.#skipped.push(thrown.message);
         }
       }
     } else {
       throw new CliError(EXIT.usage, `${shown(named)} is neither a file nor a folder`);
     }
+  }
+
+  #take(named: string): void {
+    const relative = path.relative(this.#base, named).split(path.sep).join("/");
+    if (isJunk(relative)) return;
+    const bad = whyNoInputPath(relative);
+    if (bad)
+      throw new CliError(
+        EXIT.usage,
+        `${shown(named)} cannot be sent: its path ${bad}`,
+        "Rename it, here and in the scene.",
+      );
+    this.found.push(named);
   }
 }
 

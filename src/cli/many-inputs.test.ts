@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { testScene } from "../../test/support/blend-file.ts";
 import { FakeManager } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { ManagerClient, type CallOptions } from "../client/manager-client.ts";
@@ -35,10 +36,9 @@ function files(count: number): LocalInput[] {
   });
 }
 
-test("P10: more files than a task takes are refused before one is read or sent, also with a preset", async () => {
+test("P10: more files than a task takes are refused before one is hashed or sent, also with a preset", async () => {
   files(MAX_INPUTS);
-  // Not even the scene is read: it is none.
-  writeFileSync(join(folder.path, "shot.blend"), "no scene");
+  writeFileSync(join(folder.path, "shot.blend"), testScene());
   const program = new Command("tablao").option("--manager <url>").option("--token <token>").option("--json");
   addSubmit(program);
   const scene = [join(folder.path, "shot.blend"), "--frames", "1", "--include", join(folder.path, "cache")];

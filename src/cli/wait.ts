@@ -113,7 +113,8 @@ export function endText(task: Task, elapsedSeconds?: number): string {
 export function mustBeCompleted(task: Task): void {
   if (task.status === "completed") return;
   if (task.status === "failed" && task.error?.startsWith(MISSING_FILE) === true) {
-    const next = "Submit it again with its folder: --include DIR; or render without it: --allow-missing-files.";
+    const next =
+      "Submit it again from where the file is, so that it is sent with the scene; or render without it: --allow-missing-files.";
     throw new CliError(EXIT.failed, endText(task), next);
   }
   const next =

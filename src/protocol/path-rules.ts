@@ -90,3 +90,14 @@ function isReserved(path: string, begin: number): boolean {
 const [AUX, CON, NUL, PRN, COM, LPT] = ["aux", "con", "nul", "prn", "com", "lpt"].map(
   (name) => (name.charCodeAt(0) << 16) | (name.charCodeAt(1) << 8) | name.charCodeAt(2),
 ) as [number, number, number, number, number, number];
+
+/**
+ * Files that systems, version control and Blender's own backups leave in folders; no task needs
+ * them.
+ */
+const JUNK = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*|\.git\/.*)$|\.blend\d+$/i;
+
+/** Whether no task needs the file with this relative path. */
+export function isJunk(path: string): boolean {
+  return JUNK.test(path);
+}

@@ -16,6 +16,7 @@ import { z } from "zod";
 import { fileListSchema } from "../../src/protocol/file.ts";
 import { storageSchema } from "../../src/protocol/storage.ts";
 import { taskSchema } from "../../src/protocol/task.ts";
+import { testScene } from "../support/blend-file.ts";
 import { cleanEnvironment, startChild } from "../support/child.ts";
 import {
   CHECKOUT,
@@ -151,10 +152,11 @@ test("P11: download writes frames under their names, verified; a second run fetc
 test("exit codes: 2 usage, 3 not found, 4 auth, 5 unreachable, 6 refused; one line on stderr, never a stack or a token", async () => {
   const cases: [number, RegExp, Awaited<ReturnType<typeof tablao>>][] = [
     [2, /unknown option/, await tablao(manager, "tasks", "--nonsense")],
-    [2, /--frames says which frames/, await tablao(manager, "submit", "shot.blend")],
+    [2, /submit needs a \.blend, or --type/, await tablao(manager, "submit")],
+    [2, /--dry-run goes with a \.blend/, await tablao(manager, "submit", ...print("no"), "--dry-run")],
     [2, /step of 0/, await tablao(manager, "submit", "shot.blend", "--frames", "1-5:0")],
     [2, /there is no file .*no\.blend/, await tablao(manager, "submit", "no.blend", "--frames", "1")],
-    [2, /README\.md is not a \.blend/, await tablao(manager, "submit", path.join(CHECKOUT, "README.md"), "-f", "1")],
+    [2, /README\.md: .*not a \.blend file/, await tablao(manager, "submit", path.join(CHECKOUT, "README.md"), "-f", "1")],
     [2, /--video needs a task that makes pictures/, await tablao(manager, "submit", ...print("no"), "--video")],
     [2, /whole number/, await tablao(manager, "task", "abc")],
     [3, /no such|no task|999999/i, await tablao(manager, "task", "999999")],
@@ -178,7 +180,7 @@ test("exit codes: 2 usage, 3 not found, 4 auth, 5 unreachable, 6 refused; one li
 test("a submission uploads its files: once, with paths relative to the .blend, and nothing the second time", async () => {
   const folder = testFolder("shot");
   const blend = path.join(folder, "shot.blend");
-  writeFileSync(blend, "BLENDER, and nothing else: the worker's to find out");
+  writeFileSync(blend, testScene());
   const textures = path.join(folder, "textures");
   mkdirSync(textures);
   writeFileSync(path.join(textures, "wood.png"), "wood");

@@ -16,12 +16,15 @@ import {
   collect,
   idArgument,
   contextOf,
+  outputFor,
   retentionDays,
   whole,
   type Output,
 } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { collectInputs, mustBeBlend, skippedText, type LocalInput } from "../inputs.ts";
+import { skippedText, type LocalInput } from "../inputs.ts";
+import { withScene, type SceneToSend } from "../scene.ts";
+import { dryRunLines, dryRunValue, missingError, sceneLines } from "../scene-text.ts";
 import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
@@ -49,6 +52,8 @@ interface SubmitFlags {
   priority?: number;
   name?: string;
   include?: string[];
+  exclude?: string[];
+  dryRun?: boolean;
   video?: boolean;
   fps?: number;
   after?: number[];
@@ -83,12 +88,16 @@ export function addSubmit(program: Command): void {
     .command("submit")
     .summary("queue a task, with the files it needs")
     .description(
-      "Queue a task. A .blend is uploaded with the folders named by --include; only what the manager lacks is sent.",
+      "Queue a task. A .blend is sent with all files that it needs: libraries, textures, caches. Only what the manager lacks is sent.",
     )
     .argument("[file]", "the .blend to render; absent with --type for tasks without one")
-    .option("-f, --frames <list>", "frames to render: 1-250, 1-10:2, 1,5,9-12", frameList)
+    .option(
+      "-f, --frames <list>",
+      "frames to render: 1-250, 1-10:2, 1,5,9-12; those of the scene when not given",
+      frameList,
+    )
     .option("--chunk <n|auto>", "frames a worker takes at a time (1); auto aims at a target runtime", chunkSize)
-    .option("--format <name>", "PNG, JPEG or OPEN_EXR; PNG when not given, whatever format the scene has")
+    .option("--format <name>", "PNG, JPEG or OPEN_EXR; that of the scene when not given")
     .option("--samples <n>", "samples per pixel", whole(1))
     .option("--engine <name>", "CYCLES, BLENDER_EEVEE, BLENDER_EEVEE_NEXT or BLENDER_WORKBENCH")
     .option("--resolution <percent>", "percentage of the scene's resolution", whole(1, 1_000))
@@ -99,14 +108,24 @@ export function addSubmit(program: Command): void {
     .option("--autoexec", "let scripts inside the .blend run; the worker must allow it, too")
     .option("--allow-missing-files", "render although the .blend refers to files that are not there")
     .option(
-      "--include <dir>",
-      "send this folder along; it must lie beside the .blend (repeatable)",
+      "--include <path>",
+      "send this file or folder along, which no path in the scene names (repeatable)",
       collect(String, false),
     )
+    .option(
+      "--exclude <pattern>",
+      "do not send files like this: '*.psd', 'textures/old/*' (repeatable)",
+      collect(String, false),
+    )
+    .option("--dry-run", "show what would be sent, and what is missing; send nothing")
     .option("--priority <n>", "higher goes first (50)", whole(-1_000_000, 1_000_000))
     .option("--name <text>", "name to show; by default the file's")
     .option("--video", "when all frames are done, make an MP4 of them in a second task")
-    .option("--fps <n>", "frames per second of the video (24)", decimal(0.1, 1_000))
+    .option(
+      "--fps <n>",
+      "frames per second of the video; those of the scene when not given, and 24 without one",
+      decimal(0.1, 1_000),
+    )
     .option("--after <id>", "start when that task is completed (repeatable)", collect(idArgument))
     .option(
       "--after-frames <id>",
@@ -139,23 +158,57 @@ export function addSubmit(program: Command): void {
 async function submit(file: string | undefined, flags: SubmitFlags, command: Command): Promise<void> {
   const type = flags.type ?? (file === undefined ? undefined : typeForFile(file));
   checkFlags(file, type, flags);
-  const { inputs, skipped } =
-    file === undefined ? { inputs: [], skipped: [] } : await collectInputs(file, flags.include ?? []);
-  mustBeFewEnough(inputs);
-  if (file !== undefined && findCompiler(type!)?.takesFile === ".blend") await mustBeBlend(file);
-  const { client, out } = contextOf(command);
-  for (const line of skippedText(skipped)) out.note(line);
+  if (file === undefined) return await queue(type!, undefined, flags, command);
+  const { include = [], exclude = [], scene, camera, engine, format } = flags;
+  const sceneFlags = { include, exclude, scene, camera, engine, format, autoexec: flags.autoexec === true };
+  await withScene(file, sceneFlags, async (found) => {
+    const out = outputFor(flagsOf<object>(command));
+    if (flags.dryRun === true) {
+      if (out.json) out.value(dryRunValue(found));
+      else for (const line of dryRunLines(file, found)) out.line(line);
+      return;
+    }
+    for (const line of [...sceneLines(file, found), ...skippedText(found.skipped)]) out.note(line);
+    const wrong = missingError(found, flags.allowMissingFiles === true);
+    if (wrong) throw wrong;
+    mustBeFewEnough(found.files);
+    await queue(type!, { file, found }, withSceneDefaults(flags, found), command);
+  });
+}
 
+/** The flags, and from the scene what they do not say. Settings as JSON and a preset go before the scene. */
+function withSceneDefaults(flags: SubmitFlags, { preflight }: SceneToSend): SubmitFlags {
+  const given = flags.settings ?? {};
+  const range = flags.frames ?? ((given["frames"] ?? given["frame_start"]) ? undefined : preflight.frames);
+  const format =
+    flags.format ?? (given["format"] !== undefined || flags.preset !== undefined ? undefined : preflight.format);
+  const fps = flags.fps ?? (flags.video === true ? preflight.fps : undefined);
+  return {
+    ...flags,
+    ...(range !== undefined && { frames: range }),
+    ...(format !== undefined && { format }),
+    ...(fps !== undefined && { fps }),
+  };
+}
+
+async function queue(
+  type: string,
+  scene: { file: string; found: SceneToSend } | undefined,
+  flags: SubmitFlags,
+  command: Command,
+): Promise<void> {
+  const { client, out } = contextOf(command);
+  const inputs = scene?.found.files ?? [];
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
-  checkSettings(type!, settings, inputs, flags.video === true);
+  checkSettings(type, settings, inputs, flags.video === true);
   if (inputs.length > 0) {
     const sent = await sendInputs(client, inputs, out.json);
     out.note(sentText(sent));
     settings["file"] = inputs[0]!.path;
     settings["assets"] = sent.assets;
   }
-  const name =
-    flags.name ?? (file === undefined ? undefined : path.basename(file, path.extname(file)).slice(0, MAX_NAME));
+  const title = scene && path.basename(scene.file, path.extname(scene.file)).slice(0, MAX_NAME);
+  const name = flags.name ?? title;
   const body = { ...submission(flags), type, settings, ...(name !== undefined && { name }) };
   const task = await queueTask(client, body, inputs.length);
   const video = flags.video === true ? await submitVideo(client, task, flags.fps, name) : undefined;
@@ -184,10 +237,14 @@ function checkFlags(file: string | undefined, type: string | undefined, flags: S
       "submit needs a .blend, or --type for a task without one",
       `For example: ${COMMAND} submit shot.blend --frames 1-24`,
     );
-  const named = flags.frames ?? flags.settings?.["frames"] ?? flags.settings?.["frame_start"];
-  if (file !== undefined && named === undefined)
-    throw usage("--frames says which frames to render", "For example: --frames 1-250");
-  if (file === undefined && flags.include !== undefined) throw usage("--include goes with a .blend");
+  for (const [flag, value] of [
+    ["--include", flags.include],
+    ["--exclude", flags.exclude],
+    ["--dry-run", flags.dryRun],
+  ] as const)
+    if (file === undefined && value !== undefined) throw usage(`${flag} goes with a .blend`);
+  if (file !== undefined && findCompiler(type)?.takesFile !== ".blend")
+    throw usage(`the task type ${type} takes no file`, "Give its settings as JSON: --settings.");
   if (flags.fps !== undefined && flags.video !== true) throw usage("--fps goes with --video");
 }
 

@@ -1,6 +1,6 @@
 /** Files that a person dropped or chose, with their paths relative to each other. */
 import { messageOf } from "../../lib/errors.ts";
-import { whyNoInputPath } from "../../protocol/path-rules.ts";
+import { isJunk, whyNoInputPath } from "../../protocol/path-rules.ts";
 
 export interface Chosen {
   /** Relative to the folder that all files were dropped from, with `/`. */
@@ -67,18 +67,12 @@ export function chosen(files: Iterable<File> | null): Found {
 }
 
 /**
- * Files that systems, version control and Blender's own backups leave in folders; no task needs
- * them.
- */
-const JUNK = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*|\.git\/.*)$|\.blend\d+$/i;
-
-/**
  * Add files to a list, without junk. A file whose path is in the list already replaces the earlier
  * one.
  */
 export function together(before: readonly Chosen[], more: readonly Chosen[]): Chosen[] {
   const all = new Map(before.map((one) => [one.path, one]));
-  for (const one of more) if (!JUNK.test(one.path)) all.set(one.path, one);
+  for (const one of more) if (!isJunk(one.path)) all.set(one.path, one);
   return [...all.values()].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
 }
 
