@@ -430,7 +430,21 @@ export const text = {
     drop: (extension: string | null) => (extension === null ? "Drop files here" : `Drop a ${extension} here`),
     leftOut: (n: number) =>
       n === 1 ? "One file or folder is left out:" : `${count(n)} files or folders are left out:`,
-    dropHint: "together with the folders of its textures",
+    dropHint: "with the folder of the project: only what the scene needs is sent",
+    scene: {
+      reading: "Reading the scene …",
+      stillReading: "The scene is still being read.",
+      broken: (why: string) => `This scene cannot be read: ${why}`,
+      head: (version: string, scene: string, frames: string) =>
+        `Blender ${version} · scene “${scene}” · frames ${frames}`,
+      sends: (files: number, size: string) => `The scene needs ${counted(files, "file")}, ${size}, itself included.`,
+      others: (files: number, size: string) =>
+        `Also send ${counted(files, "file")} that the scene does not name (${size})`,
+      unused: (files: string) => `Not sent, because no picture depends on them: ${files}`,
+      missing: (files: number) =>
+        files === 1 ? "One file that the scene needs is missing:" : `${files} files that the scene needs are missing:`,
+      refused: (line: string) => `The scene needs a file that is missing: ${line}`,
+    },
     choose: "Choose files",
     chooseFolder: "Choose a folder",
     main: "Scene",

@@ -25,6 +25,7 @@ import { pathsEndingIn, type Chosen } from "../upload/files.ts";
 import { fieldsOf, valueOf, type SettingField } from "../upload/schema-form.ts";
 import { Sender, type SendProgress } from "../upload/send.ts";
 import { DropZone } from "./drop-zone.tsx";
+import { missingLines, SceneReport, useScene, type SceneChoice } from "./scene-report.tsx";
 import { SettingInput } from "./setting-input.tsx";
 import { QueueFields, type Texts } from "./submit-queue.tsx";
 import "./submit.css";
@@ -55,6 +56,9 @@ const FIRST = [
   "args",
   "command",
 ];
+
+/** The extension of files whose content the page reads. */
+const BLEND = ".blend";
 
 /** The name of a file without its folder and extension. */
 function stem(path: string): string {
@@ -100,6 +104,9 @@ export function Submit() {
   const files = useSignal<readonly Chosen[]>([]);
   const scene = useSignal("");
   const texts = useSignal<Texts>({ frames: "1-24" });
+  /** The values of fields that nobody typed: they follow the scene. */
+  const filled = useRef<Texts>({ frames: "1-24" });
+  const takesOthers = useSignal(false);
   const queue = useSignal<Texts>({
     name: "",
     priority: "50",
@@ -149,6 +156,39 @@ export function Submit() {
     if (!scenes.value.includes(scene.peek())) scene.value = first ?? "";
   });
   const takesFile = extension.value !== null;
+  const sceneChoice = useComputed((): SceneChoice | null => {
+    if (extension.value !== BLEND) return null;
+    const typed = (name: string): string | undefined => {
+      const value = texts.value[name] ?? "";
+      return value === "" || value === filled.current[name] ? undefined : value;
+    };
+    const formats = type.value?.settings.properties?.["format"]?.enum ?? [];
+    return {
+      scene: typed("scene"),
+      camera: typed("camera"),
+      engine: typed("engine"),
+      format: typed("format"),
+      autoexec: typed("autoexec") === "true",
+      formats: formats.map(String),
+      takesOthers: takesOthers.value,
+    };
+  });
+  // The scene is read again only when one of the values differs, not with each letter of another field.
+  const choiceText = useComputed(() => JSON.stringify(sceneChoice.value));
+  const stableChoice = useComputed(() => JSON.parse(choiceText.value) as SceneChoice | null);
+  const found = useScene(files, scene, stableChoice);
+  useSignalEffect(() => {
+    if (found.value.kind !== "found") return;
+    const { preflight } = found.value.scene;
+    const own: Texts = { frames: preflight.frames ?? "", format: preflight.format ?? "" };
+    const next = { ...texts.peek() };
+    for (const [name, value] of Object.entries(own)) {
+      if ((next[name] ?? "") !== (filled.current[name] ?? "") || value === "") continue;
+      next[name] = value;
+      filled.current = { ...filled.current, [name]: value };
+    }
+    texts.value = next;
+  });
   const errors = new Map(
     problem.value instanceof ApiError ? problem.value.errors.map((one) => [one.field, one.message]) : [],
   );
@@ -163,13 +203,24 @@ export function Submit() {
     }
     return settings;
   };
+  const allowsMissing = texts.value["allow_missing_files"] === "true";
+  /** The files that are sent, as the workers have them. */
+  const sent = (): readonly Chosen[] => (found.value.kind === "found" ? found.value.scene.files : files.value);
   /** Why these files cannot be submitted; null when they can. */
   const whyNotThese = (): string | null => {
     if (!takesFile) return null;
     if (scene.value === "") return t.noFile(extension.value!);
-    const tooMany = whyTooManyInputs(files.value.map(({ path }) => path));
+    const now = found.value;
+    if (now.kind === "reading") return t.scene.stillReading;
+    if (now.kind === "broken") return t.scene.broken(now.why);
+    if (now.kind === "found") {
+      const [wrong] = [...now.scene.preflight.problems, ...now.scene.wrong];
+      if (wrong !== undefined) return wrong;
+      if (!allowsMissing && now.scene.missing.length > 0) return t.scene.refused(missingLines(now.scene)[0]!);
+    }
+    const tooMany = whyTooManyInputs(sent().map(({ path }) => path));
     if (tooMany) return t.tooMany(tooMany.what, tooMany.advice);
-    const tooLarge = files.value.find(({ file }) => whyTooLarge(file.size) !== null);
+    const tooLarge = sent().find(({ file }) => whyTooLarge(file.size) !== null);
     return tooLarge ? t.tooLarge(tooLarge.path, whyTooLarge(tooLarge.file.size)!) : null;
   };
   const send = async (): Promise<void> => {
@@ -183,8 +234,8 @@ export function Submit() {
       const settings = settingsOf();
       if (takesFile) {
         sender.current = new Sender((now) => (progress.value = now));
-        settings["assets"] = await sender.current.send(files.value);
-        settings["file"] = scene.value;
+        settings["assets"] = await sender.current.send(sent());
+        settings["file"] = found.value.kind === "found" ? found.value.scene.file : scene.value;
       }
       const q = queue.value;
       const body = {
@@ -266,6 +317,7 @@ export function Submit() {
               )}
             </Field>
           )}
+          {takesFile && <SceneReport state={found} takesOthers={takesOthers} allowsMissing={allowsMissing} />}
         </div>
         <section class="sheet submit-part" aria-labelledby="settings-title">
           <h2 id="settings-title">{t.settings}</h2>
@@ -309,7 +361,7 @@ export function Submit() {
         )}
         {shown === null && files.value.length > 0 && takesFile && (
           <span class="quiet">
-            {counted(files.value.length, "file")}, {bytes(files.value.reduce((sum, { file }) => sum + file.size, 0))}
+            {counted(sent().length, "file")}, {bytes(sent().reduce((sum, { file }) => sum + file.size, 0))}
           </span>
         )}
       </div>
