@@ -95,15 +95,17 @@ function hasCompositor(view: StructView): boolean {
   return view.pointer("nodetree") !== undefined && (view.number("use_nodes") ?? 0) !== 0;
 }
 
-/** A hidden object that neither moves others nor can be shown by an animation is not rendered. */
-async function object(_owner: Owner, view: StructView, block: DataBlock): Promise<void> {
+/** A hidden object that neither acts on others nor can be shown by an animation is not rendered. */
+async function object(owner: Owner, view: StructView, block: DataBlock): Promise<void> {
   block.type = view.number("type");
   const restrictions = view.number("restrictflag") ?? view.number("visibility_flag") ?? 0;
+  if ((restrictions & OBJECT_HIDE_RENDER) === 0) return;
+  // Force field and collision.
+  const physics = await owner.follow(view.pointer("pd"));
+  const acts = (physics?.number("forcefield") ?? 0) !== 0 || (physics?.number("deflect") ?? 0) !== 0;
   block.hidden =
-    (restrictions & OBJECT_HIDE_RENDER) !== 0 &&
-    ["adt", "pd", "rigidbody_object", "rigidbody_constraint", "soft"].every(
-      (field) => view.pointer(field) === undefined,
-    ) &&
+    !acts &&
+    ["adt", "rigidbody_object", "rigidbody_constraint", "soft"].every((field) => view.pointer(field) === undefined) &&
     listFirst(view, "modifiers") === undefined &&
     listFirst(view, "particlesystem") === undefined;
 }

@@ -142,7 +142,7 @@ export function kindOfExpression(expression: string, variables: readonly string[
   const names = new Set([...variables, "frame"]);
   if (tokens && new OwnGrammar(tokens, names).accepts()) return "simple";
   // What cannot be read here (an escape, another script) can still not hide a dot or a keyword.
-  if (!tokens) return /[A-Za-z_)\]]\s*\.\s*[A-Za-z_]|\b(lambda|for|import)\b/.test(expression) ? "script" : "unsure";
+  if (!tokens) return /[A-Za-z_)\]"']\s*\.\s*[A-Za-z_]|\b(lambda|for|import)\b/.test(expression) ? "script" : "unsure";
   return kindInPython(tokens, names);
 }
 
@@ -155,7 +155,7 @@ function kindInPython(tokens: Token[], names: ReadonlySet<string>): "simple" | "
     const next = tokens[at + 1];
     if (kind === "name") {
       // Formatted text, and functions by keyword.
-      if (next?.kind === "text") return "script";
+      if (next?.kind === "text" && !OPERATORS.has(text)) return "script";
       const isKeyword = next?.text === "=" && brackets.at(-1) === "(";
       if (OPERATORS.has(text) || names.has(text) || PYTHON_NAMES.has(text) || isKeyword) continue;
       if (!UNSURE_NAMES.has(text)) return "script";
@@ -164,13 +164,13 @@ function kindInPython(tokens: Token[], names: ReadonlySet<string>): "simple" | "
     if (kind !== "sign") continue;
     if (text === ".") return "script";
     if ("([{".includes(text)) brackets.push(text);
-    if (")]}".includes(text)) brackets.pop();
+    if (")]}".includes(text) && brackets.pop() === undefined) sure = false;
     if (/^([<>]=?|[=!]=)$/.test(text)) comparisons++;
     // Dictionaries and lists of arguments compile to different operations in different Pythons.
     if (text === ":" && brackets.at(-1) !== "[") sure = false;
     if ((text === "*" || text === "**") && previous?.kind === "sign" && "([{,".includes(previous.text)) sure = false;
   }
   // So do comparisons in a row, and a step of a slice is rare enough.
-  if (comparisons > 1) sure = false;
+  if (comparisons > 1 || brackets.length > 0) sure = false;
   return sure ? "simple" : "unsure";
 }

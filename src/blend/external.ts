@@ -15,7 +15,9 @@ export async function externalFiles(file: BlendFile, roots: Roots = {}): Promise
   const linked = new Map<number, string[]>();
   for (const { number, code, name, placeholder, library } of survey.blocks) {
     if (!placeholder || library === undefined || (start.length > 0 && !used.has(number))) continue;
-    linked.set(library, [...(linked.get(library) ?? []), code + name]);
+    const names = linked.get(library) ?? [];
+    names.push(code + name);
+    linked.set(library, names);
   }
   return survey.blocks.flatMap((block) =>
     block.files.map(({ unused = false, ...found }) => {

@@ -60,13 +60,16 @@ const EDITOR_STRUCTS = new Set([
 const EDITOR_CODES = new Set(["WM", "SR", "SN", "WS"]);
 
 /** What is read of structs beyond their pointers. */
-const COLLECTORS = new Map<string, Collector>([
+const COLLECTORS = new Map<string, Collector[]>();
+for (const [struct, collector] of [
   ...fileCollectors,
   ...nodeCollectors,
   ...simulationCollectors,
   ...sceneCollectors,
   ...driverCollectors,
-]);
+]) {
+  COLLECTORS.set(struct, [...(COLLECTORS.get(struct) ?? []), collector]);
+}
 
 const surveys = new WeakMap<BlendFile, Promise<Survey>>();
 
@@ -147,10 +150,10 @@ async function readParts(owner: Owner, block: DataBlock, survey: Survey, places:
     // Raw data has the number of the first struct.
     if (!struct || (struct.index === 0 && at !== owner.block)) continue;
     const pointers = EDITOR_STRUCTS.has(struct.name) ? [] : places.of(struct);
-    const collect = COLLECTORS.get(struct.name);
-    if (pointers.length === 0 && !collect) continue;
+    const collectors = COLLECTORS.get(struct.name) ?? [];
+    if (pointers.length === 0 && collectors.length === 0) continue;
     for (const view of await owner.structs(at)) {
-      if (collect) await collect(owner, view, block, survey);
+      for (const collect of collectors) await collect(owner, view, block, survey);
       for (const place of pointers) addUse(view, place, block, survey, arrays);
     }
   }

@@ -160,7 +160,8 @@ class StoredWindow {
 
   /** Up to `length` bytes; fewer where the file ends. */
   async at(offset: number, length: number): Promise<DataView> {
-    const wanted = Math.max(0, Math.min(length, this.#source.size - offset));
+    const wanted = Math.min(length, this.#source.size - offset);
+    if (wanted <= 0) return new DataView(new ArrayBuffer(0));
     if (offset < this.#start || offset + wanted > this.#start + this.#bytes.length) {
       this.#start = offset;
       this.#bytes = await readStored(this.#source, offset, Math.min(65_536, this.#source.size - offset));

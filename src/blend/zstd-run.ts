@@ -75,7 +75,8 @@ class StoredReader {
 
   /** Up to `length` bytes from here; fewer where the file ends. */
   async peek(length: number): Promise<DataView> {
-    const wanted = Math.max(0, Math.min(length, this.#source.size - this.at));
+    const wanted = Math.min(length, this.#source.size - this.at);
+    if (wanted <= 0) return new DataView(new ArrayBuffer(0));
     if (this.at < this.#start || this.at + wanted > this.#start + this.#bytes.length) {
       this.#start = this.at;
       const size = Math.max(0, Math.min(Math.max(1024 * 1024, wanted), this.#source.size - this.at));
