@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { testScene } from "../../test/support/blend-file.ts";
+import { testScene } from "../../test/support/test-scene.ts";
 import { FakeManager } from "../../test/support/fake-manager.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { ManagerClient, type CallOptions } from "../client/manager-client.ts";

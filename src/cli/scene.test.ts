@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFil
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { testScene } from "../../test/support/blend-file.ts";
+import { testScene } from "../../test/support/test-scene.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { withScene, type SceneFlags, type SceneToSend } from "./scene.ts";
 import { dryRunLines, dryRunValue, missingError, sceneLines } from "./scene-text.ts";

@@ -16,7 +16,7 @@ import { z } from "zod";
 import { fileListSchema } from "../../src/protocol/file.ts";
 import { storageSchema } from "../../src/protocol/storage.ts";
 import { taskSchema } from "../../src/protocol/task.ts";
-import { testScene } from "../support/blend-file.ts";
+import { testScene } from "../support/test-scene.ts";
 import { cleanEnvironment, startChild } from "../support/child.ts";
 import {
   CHECKOUT,

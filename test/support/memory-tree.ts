@@ -28,7 +28,8 @@ export function memoryTree(
   return {
     async entry(path): Promise<TreeEntry | undefined> {
       const file = spelled.get(form(path));
-      if (file !== undefined) return { path: file, target: links[file] ?? file, isFolder: false, size: files[file]!.length };
+      if (file !== undefined)
+        return { path: file, target: links[file] ?? file, isFolder: false, size: files[file]!.length };
       return folders.has(form(path)) ? { path, target: path, isFolder: true, size: 0 } : undefined;
     },
     async names(folder) {
