@@ -62,6 +62,19 @@ describe("the identity of a worker", () => {
     });
   });
 
+  test("a manager of 0.1 refuses versions of programs: the worker registers without them", async () => {
+    manager.handlers.unshift(({ method, path, json }) =>
+      method === "POST" && path === "/workers" && json !== undefined && "versions" in json
+        ? problem(422, "invalid")
+        : undefined,
+    );
+    const report = { hostname: "h", system: "Linux 6", programs: { blender: "4.5.15" } };
+    const several = { ...report, versions: { blender: ["4.5.15", "3.4.1"] } };
+    expect(await register(registration({ join: "join", report: several }))).toMatchObject({ workerId: 5 });
+    expect(await register(registration({ report: several }))).toMatchObject({ workerId: 5, created: false });
+    expect(manager.to(/^\/workers$/).map(({ json }) => json)).toEqual([several, report, several, report]);
+  });
+
   test("P9: a file that others can read is refused", async () => {
     writeIdentity(file, { manager: manager.url, worker_id: 5, secret: "x" });
     await chmod(file, 0o640);

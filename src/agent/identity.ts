@@ -143,23 +143,32 @@ async function registerWhenFree(registration: Registration, identity: Identity):
 
 async function registerKnown(registration: Registration, identity: Identity): Promise<RegisteredWorker> {
   const client = new ManagerClient({ ...registration.client, url: identity.manager, secret: identity.secret });
-  await client.call(workerRegisteredSchema, "POST", "/workers", {
-    json: registration.report,
-    signal: registration.signal,
-  });
+  await report(client, registration);
   const { file, machine } = registration;
   if (machine !== undefined && machine !== identity.machine) writeIdentity(file, { ...identity, machine });
   return { client, workerId: identity.worker_id, created: false };
+}
+
+/** Report the worker. A manager up to 0.1 does not know `versions`, and refuses what it does not know. */
+async function report(
+  client: ManagerClient,
+  { report, signal }: Registration,
+): Promise<z.infer<typeof workerRegisteredSchema>> {
+  try {
+    return await client.call(workerRegisteredSchema, "POST", "/workers", { json: report, signal });
+  } catch (refused) {
+    if (!(refused instanceof ManagerError && refused.code === "invalid") || report.versions === undefined)
+      throw refused;
+    const { versions: _, ...old } = report;
+    return await client.call(workerRegisteredSchema, "POST", "/workers", { json: old, signal });
+  }
 }
 
 async function registerWithToken(registration: Registration, manager: string, join: string): Promise<RegisteredWorker> {
   const asJoiner = new ManagerClient({ ...registration.client, url: manager, secret: join, auth: "bearer" });
   let answer: z.infer<typeof workerRegisteredSchema>;
   try {
-    answer = await asJoiner.call(workerRegisteredSchema, "POST", "/workers", {
-      json: registration.report,
-      signal: registration.signal,
-    });
+    answer = await report(asJoiner, registration);
   } catch (error) {
     if (error instanceof ManagerError && (error.status === 401 || error.status === 403)) {
       throw new CannotStart(

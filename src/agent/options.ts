@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { err, ok, type Result } from "../lib/result.ts";
 import { lineSchema, tagSchema } from "../protocol/fields.ts";
+import { MAX_BLENDERS } from "../protocol/blender-version.ts";
 import { PROGRAMS, type ProgramFlag } from "../protocol/programs.ts";
 import { managerUrl } from "../client/manager-client.ts";
 import { tokenFault } from "../client/secret-text.ts";
@@ -24,11 +25,17 @@ const path = z
   .min(1)
   .transform((text) => resolve(text));
 
-/** For each program, an option with its path; by default the agent looks for it. */
-const programPaths = Object.fromEntries(PROGRAMS.map(({ flag }) => [flag, path.optional()])) as Record<
-  ProgramFlag,
-  z.ZodOptional<typeof path>
->;
+/** Of a program with one version, one path. */
+const pathsOf = (several: boolean) =>
+  z
+    .array(path)
+    .min(1)
+    .max(several ? MAX_BLENDERS : 1);
+
+/** For each program, an option with its paths; by default the agent looks for it. */
+const programPaths = Object.fromEntries(
+  PROGRAMS.map(({ flag, several }) => [flag, pathsOf(several).optional()]),
+) as Record<ProgramFlag, z.ZodOptional<ReturnType<typeof pathsOf>>>;
 
 const givenOptions = z.strictObject({
   /** The manager's address; by default the one this worker registered with. */

@@ -11,7 +11,8 @@ import { planSchema, type Plan } from "../protocol/plan.ts";
 import { isProgramName } from "../protocol/programs.ts";
 import { findParser } from "../parsers/index.ts";
 import type { ParserFactory } from "../parsers/parser.ts";
-import type { Programs } from "./programs.ts";
+import { minorOf } from "../protocol/blender-version.ts";
+import { versionsOf, type Program, type Programs } from "./programs.ts";
 
 export interface Allowed {
   exec: boolean;
@@ -49,7 +50,7 @@ export function checkPlan(value: unknown, frameList: string, allowed: Allowed): 
 }
 
 function programOf(plan: Plan, allowed: Allowed): Result<readonly [string, ...string[]], string> {
-  const { program, args, env } = plan.command;
+  const { program, version, args, env } = plan.command;
   if (plan.needs_exec && !allowed.exec)
     return err("it runs any program, and this agent was started without --allow-exec");
   if (!plan.needs_exec && !isProgramName(program))
@@ -66,7 +67,21 @@ function programOf(plan: Plan, allowed: Allowed): Result<readonly [string, ...st
   ) {
     return err("its command switches scripts on although the plan says that it does not");
   }
-  const found = isProgramName(program) ? allowed.programs[program]?.command : undefined;
-  if (found) return ok(found);
+  const found = isProgramName(program) ? allowed.programs[program] : undefined;
+  if (version !== undefined) return commandOf(program, found, version);
+  if (found) return ok(found.command);
   return plan.needs_exec ? ok([program]) : err(`this worker has no ${program} any more`);
+}
+
+/** The command of a program in this minor version. */
+function commandOf(
+  name: string,
+  program: Program | undefined,
+  minor: string,
+): Result<readonly [string, ...string[]], string> {
+  const installed = program ? [program, ...(program.others ?? [])] : [];
+  const found = installed.find((one) => minorOf(one.version) === minor);
+  if (found) return ok(found.command);
+  const has = versionsOf(program);
+  return err(`this worker has no ${name} ${minor}${has.length > 0 ? `: it has ${has.join(" and ")}` : ""}`);
 }

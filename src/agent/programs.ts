@@ -1,9 +1,11 @@
-/** The programs that plans may name: where they are on this machine, and in which version. */
+/** The programs that plans may name: where they are on this machine, and in which versions. */
 import { execFile } from "node:child_process";
 import { constants } from "node:fs";
-import { access } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { access, readdir, realpath } from "node:fs/promises";
+import { homedir } from "node:os";
+import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { compareVersions, MAX_BLENDERS, minorOf } from "../protocol/blender-version.ts";
 import {
   BUILT_IN_PROGRAM,
   PROGRAMS,
@@ -12,13 +14,20 @@ import {
   type ProgramRow,
 } from "../protocol/programs.ts";
 import { platformOf } from "./machine.ts";
+import { placesOf, type Ground } from "./program-places.ts";
 import { childEnvironment } from "./renderer-environment.ts";
 
-/** A program that was found. */
-export interface Program {
+/** A program in one version. */
+interface Installed {
   /** Executable and leading arguments. */
   command: readonly [string, ...string[]];
   version: string;
+}
+
+/** A program that was found: the version that is used where a plan asks for none. */
+export interface Program extends Installed {
+  /** Its other minor versions, the newest first. Absent: there are none. */
+  others?: readonly Installed[];
 }
 
 export type Programs = Partial<Record<ProgramName, Program>>;
@@ -28,19 +37,28 @@ export type Programs = Partial<Record<ProgramName, Program>>;
  * from starting.
  */
 const VERSION_TIMEOUT_MS = 30_000;
+/** The most copies of a program that are asked for their version: a disk may be full of them. */
+const MAX_ASKED = 2 * MAX_BLENDERS;
+
+/** What this machine is to the search. */
+function thisMachine(): Ground {
+  const list = async (folder: string): Promise<string[]> => await readdir(folder).catch(() => []);
+  return { platform: platformOf(), home: homedir(), env: process.env, list };
+}
 
 /**
  * Look for the programs. `paths` are those that the user gave, by the program's flag: it is an
- * error when one does not work. What is merely not found is left out.
+ * error when one does not work, and no others are looked for. What is merely not found is left out.
  */
 export async function findPrograms(
-  paths: Partial<Record<ProgramFlag, string | undefined>>,
+  paths: Partial<Record<ProgramFlag, readonly string[] | undefined>>,
   agentVersion: string,
+  ground: Ground = thisMachine(),
 ): Promise<Programs> {
   const found: Programs = {};
   const searches = PROGRAMS.map(async (program) => ({
     name: program.name,
-    result: await find(program, paths[program.flag]),
+    result: await find(program, paths[program.flag], ground),
   }));
   for (const { name, result } of await Promise.all(searches)) if (result) found[name] = result;
   found[BUILT_IN_PROGRAM] = {
@@ -50,37 +68,73 @@ export async function findPrograms(
   return found;
 }
 
-async function find(program: ProgramRow, given: string | undefined): Promise<Program | undefined> {
-  const { name, versionArgs, places } = program;
-  if (given !== undefined) {
-    const version = await versionOf(program, given);
-    if (version === undefined)
-      throw new Error(`${given} does not run as ${name}: '${name} ${versionArgs.join(" ")}' must print its version`);
-    return { command: [given], version };
-  }
-  for (const path of [...(await onPath(name)), ...(places[platformOf()] ?? [])]) {
+async function find(
+  program: ProgramRow,
+  given: readonly string[] | undefined,
+  ground: Ground,
+): Promise<Program | undefined> {
+  if (given !== undefined) return byVersion(await Promise.all(given.map((path) => mustRun(program, path))));
+  const places = await Promise.all((program.places[ground.platform] ?? []).map((place) => placesOf(place, ground)));
+  const candidates = [...onPath(program.name, ground), ...places.flat()];
+  if (program.several) return byVersion(await allThatRun(program, candidates));
+  for (const path of candidates) {
+    if (!(await isExecutable(path))) continue;
     const version = await versionOf(program, path);
     if (version !== undefined) return { command: [path], version };
   }
   return undefined;
 }
 
-async function onPath(name: string): Promise<string[]> {
-  const file = process.platform === "win32" ? `${name}.exe` : name;
-  const found: string[] = [];
-  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
-    // An empty entry means the current folder, whose content is not ours to trust.
-    if (folder === "") continue;
-    const path = join(folder, file);
-    if (
-      await access(path, constants.X_OK).then(
-        () => true,
-        () => false,
-      )
-    )
-      found.push(path);
+async function mustRun(program: ProgramRow, given: string): Promise<Installed> {
+  const { name, versionArgs } = program;
+  const version = await versionOf(program, given);
+  if (version === undefined)
+    throw new Error(`${given} does not run as ${name}: '${name} ${versionArgs.join(" ")}' must print its version`);
+  return { command: [given], version };
+}
+
+/** Those that print their version. A program that has several names on this machine is asked once. */
+async function allThatRun(program: ProgramRow, candidates: readonly string[]): Promise<Installed[]> {
+  const distinct = new Map<string, string>();
+  for (const path of candidates) {
+    if (distinct.size === MAX_ASKED) break;
+    if (!(await isExecutable(path))) continue;
+    const real = await realpath(path).catch(() => path);
+    if (!distinct.has(real)) distinct.set(real, path);
   }
-  return found;
+  const asked = await Promise.all(
+    Array.from(distinct.values(), async (path) => ({ path, version: await versionOf(program, path) })),
+  );
+  return asked.flatMap(({ path, version }) => (version === undefined ? [] : [{ command: [path], version }]));
+}
+
+/**
+ * One program of each minor version, in its newest patch; of equal ones the first. The newest version is
+ * used by default.
+ */
+function byVersion(installed: readonly Installed[]): Program | undefined {
+  const kept = new Map<string, Installed>();
+  for (const one of installed.toSorted((a, b) => compareVersions(b.version, a.version))) {
+    const minor = minorOf(one.version) ?? one.version;
+    if (!kept.has(minor)) kept.set(minor, one);
+  }
+  const [newest, ...others] = [...kept.values()].slice(0, MAX_BLENDERS);
+  return newest && (others.length > 0 ? { ...newest, others } : newest);
+}
+
+/** Where the PATH has a program of this name, or would have it. */
+function onPath(name: string, { platform, env }: Ground): string[] {
+  const file = platform === "windows" ? `${name}.exe` : name;
+  // An empty entry means the current folder, whose content is not ours to trust.
+  const folders = (env["PATH"] ?? "").split(path.delimiter).filter((folder) => folder !== "");
+  return folders.map((folder) => path.join(folder, file));
+}
+
+async function isExecutable(file: string): Promise<boolean> {
+  return await access(file, constants.X_OK).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** The version in what a program printed; undefined when it is none. */
@@ -104,13 +158,19 @@ async function versionOf(program: ProgramRow, path: string): Promise<string | un
   });
 }
 
+/** All versions of a program, the one that is used by default first; empty where there is none. */
+export function versionsOf(program: Program | undefined): string[] {
+  return program ? [program.version, ...(program.others ?? []).map(({ version }) => version)] : [];
+}
+
 /**
- * `blender 3.4.1, ffmpeg 5.1`, without the built-in program; what is missing when none was found.
+ * `blender 4.5.15 and 3.4.1, ffmpeg 5.1`, without the built-in program; what is missing when none was
+ * found.
  */
 export function programsText(programs: Programs): string {
   const found = PROGRAMS.flatMap(({ name }) => {
-    const program = programs[name];
-    return program ? [`${name} ${program.version}`] : [];
+    const versions = versionsOf(programs[name]);
+    return versions.length > 0 ? [`${name} ${versions.join(" and ")}`] : [];
   });
   return found.length > 0 ? found.join(", ") : `${PROGRAMS.map(({ title }) => `no ${title}`).join(", ")} found`;
 }

@@ -136,6 +136,24 @@ describe("what this agent may run", () => {
     checkPlan({ ...plan, ...value }, "1-3", { ...allowed, programs });
   const command = (value: object) => ({ command: { ...plan.command, ...value } });
 
+  test("of several Blenders, the one of the minor version that the plan names; without a version the default", () => {
+    const others = [{ command: ["/b/4.5/blender"] as [string], version: "4.5.15" }];
+    const several = { blender: { command: ["/b/5.0/blender"] as [string], version: "5.0.1", others } };
+    const checked = (version?: string) =>
+      checkPlan({ ...plan, ...command({ version }) }, "1", { exec: false, autoexec: false, programs: several });
+    expect(checked()).toMatchObject({ ok: true, value: { program: ["/b/5.0/blender"] } });
+    expect(checked("4.5")).toMatchObject({ ok: true, value: { program: ["/b/4.5/blender"] } });
+    expect(checked("4.2")).toEqual({
+      ok: false,
+      error: "this worker has no blender 4.2: it has 5.0.1 and 4.5.15",
+    });
+    expect(check(command({ program: "ffmpeg", version: "7.0" }))).toEqual({
+      ok: false,
+      error: "this worker has no ffmpeg 7.0",
+    });
+    expect(checked("4.5.15")).toMatchObject({ ok: false, error: expect.stringContaining("command.version") as string });
+  });
+
   test("a known program, by its path on this machine", () => {
     expect(check({})).toMatchObject({ ok: true, value: { frames: [1, 2, 3], program: ["/b/blender"] } });
   });

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FakeManager, problem, sha256 } from "../../test/support/fake-manager.ts";
+import { standInBlender } from "../../test/support/fake-blender.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { Stopwatch } from "../../test/support/real-time.ts";
 import { until } from "../../test/support/wait.ts";
@@ -97,6 +98,17 @@ describe("tablao worker", () => {
     ]);
     expect(said.join("\n")).toMatch(/registered as worker 5.*rendering frame 1.*frame 1 done.*stopped/s);
     for (const secret of [JOIN, SECRET, "access-1"]) expect(said.join("\n")).not.toContain(secret);
+  });
+
+  test("a machine with several Blenders reports all versions, and names them with every call", async () => {
+    const blender = ["4.5.15", "3.4.1"].map((version) => standInBlender(join(folder.path, version), version));
+    expect(await start({ once: true, blender })).toBe(AGENT_EXIT.ok);
+    expect(manager.to(/^\/workers$/)[0]!.json).toMatchObject({
+      programs: { blender: "4.5.15" },
+      versions: { blender: ["4.5.15", "3.4.1"] },
+    });
+    for (const { headers } of manager.to(/^\/workers/)) expect(headers["tablao-blender"]).toBe("4.5.15, 3.4.1");
+    expect(said.join("\n")).toContain("blender 4.5.15 and 3.4.1");
   });
 
   test("P5: Ctrl-C lets the frame end and takes no other; the process ends", async () => {

@@ -12,8 +12,9 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { BLENDERS_HEADER, blendersHeader } from "../protocol/blender-version.ts";
 import { VERSION } from "../protocol/version.ts";
-import { INSTANCE_HEADER, PING_MS } from "../protocol/worker.ts";
+import { INSTANCE_HEADER, PING_MS, type WorkerRegister } from "../protocol/worker.ts";
 import { WorkNotifier } from "./work-notifier.ts";
 import { claimLoop } from "./claim-loop.ts";
 import { RegistrySocket } from "./registry-socket.ts";
@@ -26,7 +27,7 @@ import { lockCache, lockName } from "./name-lock.ts";
 import { describeMachine, machineId, measureMachine, platformOf } from "./machine.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { ownFolders, workersIn } from "./own-folders.ts";
-import { findPrograms, programsText, type Programs } from "./programs.ts";
+import { findPrograms, programsText, versionsOf, type Programs } from "./programs.ts";
 import { bytesText, oneLine, createLogger, type Logger } from "./log.ts";
 import { OutageLog } from "./outage-log.ts";
 import { messageOf } from "../lib/errors.ts";
@@ -137,6 +138,18 @@ async function lockPlace(
   }
 }
 
+/** The programs as a report names them: each with one version, and all versions where there are several. */
+function reported(programs: Programs): Pick<WorkerRegister, "programs" | "versions"> {
+  const found = Object.entries(programs);
+  const several = found.filter(([, { others = [] }]) => others.length > 0);
+  return {
+    programs: Object.fromEntries(found.map(([name, { version }]) => [name, version])),
+    ...(several.length > 0 && {
+      versions: Object.fromEntries(several.map(([name, program]) => [name, versionsOf(program)])),
+    }),
+  };
+}
+
 class Agent {
   readonly #settings: WorkerSettings;
   readonly #folders: Folders;
@@ -239,6 +252,7 @@ class Agent {
   async #register(programs: Programs): Promise<Awaited<ReturnType<typeof register>>> {
     const { manager, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
+    const blenders = blendersHeader(versionsOf(programs.blender));
     return await register({
       file: this.#folders.identity,
       machine: this.#machine,
@@ -250,7 +264,7 @@ class Agent {
       signal: this.#stop.soft,
       client: {
         userAgent: `tablao-worker/${VERSION}`,
-        headers: { [INSTANCE_HEADER]: randomUUID() },
+        headers: { [INSTANCE_HEADER]: randomUUID(), ...(blenders !== undefined && { [BLENDERS_HEADER]: blenders }) },
         retryForMs: known && !once ? Infinity : JOIN_RETRY_MS,
         outage: new OutageLog(this.#problem),
       },
@@ -260,7 +274,7 @@ class Agent {
         name,
         slots,
         tags,
-        programs: Object.fromEntries(Object.entries(programs).map(([program, { version }]) => [program, version])),
+        ...reported(programs),
         allow_exec: allowExec,
         allow_autoexec: allowAutoexec,
         version: VERSION,

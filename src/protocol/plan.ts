@@ -25,6 +25,15 @@ export const commandSchema = z
   .strictObject({
     /** One of PROGRAM_NAMES; for `exec` also any other name, or a path on the worker. */
     program: z.string().min(1),
+    /**
+     * The minor version of the program that must run: `4.5`. Agents of 0.1 refuse a plan with this
+     * field.
+     */
+    version: z
+      .string()
+      .regex(/^\d{1,3}\.\d{1,3}$/)
+      .optional()
+      .meta({ description: "The minor version of the program that must run; any when it is not given" }),
     args: z.array(argumentSchema),
     /** Extra environment variables. */
     env: z.record(z.string(), z.string()).default({}),

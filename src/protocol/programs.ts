@@ -23,8 +23,14 @@ export interface ProgramRow {
    * manager limits what a worker reports.
    */
   versionPattern: RegExp;
-  /** Where the program's own installers put it when it is not on the PATH. */
+  /**
+   * Where people and the program's own installers put it when it is not on the PATH. `*` stands for any
+   * characters of one name; `~` at the start for the home folder; `%NAME%` for that variable of the
+   * environment, and on Windows for the usual folder where it is not set.
+   */
   places: Partial<Record<Platform, readonly string[]>>;
+  /** Several versions of it may be used side by side: tasks ask for one. Of others, the first that works is used. */
+  several: boolean;
 }
 
 /**
@@ -40,9 +46,26 @@ export const PROGRAMS = [
     // Blender 3.4.1
     versionPattern: /^Blender (\S{1,100})/m,
     places: {
-      darwin: ["/Applications/Blender.app/Contents/MacOS/Blender"],
-      linux: ["/snap/bin/blender"],
+      darwin: [
+        "/Applications/Blender*.app/Contents/MacOS/Blender",
+        "/Applications/Blender*/Blender*.app/Contents/MacOS/Blender",
+        "~/Applications/Blender*.app/Contents/MacOS/Blender",
+      ],
+      linux: [
+        "/snap/bin/blender",
+        "/opt/blender*/blender",
+        "/opt/blender*/*/blender",
+        "/usr/local/blender*/blender",
+        "/usr/local/blender*/*/blender",
+        "~/blender*/blender",
+        "~/blender*/*/blender",
+      ],
+      windows: [
+        "%ProgramFiles%/Blender Foundation/Blender*/blender.exe",
+        "%LOCALAPPDATA%/Programs/Blender Foundation/Blender*/blender.exe",
+      ],
     },
+    several: true,
   },
   {
     name: "ffmpeg",
@@ -52,6 +75,7 @@ export const PROGRAMS = [
     // ffmpeg version 5.1.6-0+deb12u1 Copyright …
     versionPattern: /^ffmpeg version (\S{1,100})/m,
     places: {},
+    several: false,
   },
 ] as const satisfies readonly ProgramRow[];
 

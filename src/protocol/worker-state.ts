@@ -21,3 +21,11 @@ export function otherAgentText({ hostname, ip_address }: OtherAgent): string {
     "On the copy, remove the worker's file from the state folder, and start the agent once with TABLAO_JOIN=TOKEN."
   );
 }
+
+/** The programs of a worker, each with all of its versions: `blender 4.5.15 and 3.4.1`. */
+export function programsOf({ programs, versions = {} }: Pick<Worker, "programs" | "versions">): string[] {
+  return Object.entries(programs).map(([name, version]) => {
+    const all = Object.hasOwn(versions, name) ? versions[name]! : [];
+    return `${name} ${(all.length > 0 ? all : [version]).join(" and ")}`.trim();
+  });
+}

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { arrayOf, recordOf } from "./bounded.ts";
 import { idSchema, instantSchema, lineSchema, machineTextSchema, tagSchema } from "./fields.ts";
+import { MAX_BLENDERS } from "./blender-version.ts";
 import { PLATFORMS } from "./plan.ts";
 
 /**
@@ -9,6 +10,13 @@ import { PLATFORMS } from "./plan.ts";
  * bound one worker could make the list larger than an answer can be.
  */
 export const MAX_PROGRAMS = 32;
+
+/** Of a program with several versions: all of them, the one that is used by default first. */
+const versionsSchema = recordOf(
+  z.string().regex(/^[a-z0-9_-]{1,32}$/),
+  arrayOf(lineSchema(200), MAX_BLENDERS),
+  MAX_PROGRAMS,
+);
 
 /** Programs that the agent found: their names in plans, with the versions that they printed. */
 const programsSchema = recordOf(z.string().regex(/^[a-z0-9_-]{1,32}$/), lineSchema(200), MAX_PROGRAMS);
@@ -44,6 +52,9 @@ const reportFields = {
   programs: programsSchema
     .optional()
     .meta({ description: "Programs found, with versions; decides which task types it can do" }),
+  versions: versionsSchema.optional().meta({
+    description: "All versions of the programs that it has several of, the one used by default first",
+  }),
   allow_exec: z.boolean().optional(),
   allow_autoexec: z.boolean().optional(),
   version: lineSchema(64).optional().meta({ description: "The agent's version" }),
@@ -133,6 +144,9 @@ export const workerSchema = z
     slots: z.int(),
     tags: z.array(z.string()),
     programs: z.record(z.string(), z.string()),
+    versions: z.record(z.string(), z.array(z.string())).optional().meta({
+      description: "All versions of the programs that it has several of, the one used by default first",
+    }),
     task_types: z.array(z.string()).meta({ description: "Task types this worker can do" }),
     draining: z.boolean(),
     version: z.string(),

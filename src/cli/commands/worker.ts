@@ -29,8 +29,14 @@ export function addWorker(program: Command): void {
     .option("--once", "do what there is, then stop")
     .option("--allow-exec", "take tasks that run any program their submitter names")
     .option("--allow-autoexec", "take tasks that run the scripts inside their .blend files");
-  for (const { flag, title } of PROGRAMS)
-    worker.option(`--${flag} <path>`, `${title} to use; by default the one on the PATH`);
+  for (const { flag, title, several } of PROGRAMS)
+    worker.option(
+      `--${flag} <path>`,
+      several
+        ? `${title} to use, repeatable: one of each version; by default all that are found`
+        : `${title} to use; by default the one on the PATH`,
+      several ? collect(String, false) : (path: string) => [path],
+    );
   worker
     .option("--env <name>", "environment variable that renderers get, too; repeatable", collect(String, false))
     .option("--cache-gb <n>", "bound of the cache of inputs (20)", decimal(0, 1_000_000))

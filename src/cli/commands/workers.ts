@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
-import { isDrained, otherAgentText } from "../../protocol/worker-state.ts";
+import { isDrained, otherAgentText, programsOf } from "../../protocol/worker-state.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { COMMAND } from "../own-command.ts";
 import { contextOf, flagsOf } from "../command-line.ts";
@@ -127,9 +127,7 @@ function nameOf({ name, hostname }: Worker): string {
 function workerRow(worker: Worker, nowMs: number): string[] {
   const drain = isDrained(worker) ? "drained" : worker.draining ? "draining" : null;
   const state = worker.connection === "offline" ? "offline" : (drain ?? worker.status);
-  const programs = Object.entries(worker.programs)
-    .filter(([name]) => name !== BUILT_IN_PROGRAM)
-    .map(([name, version]) => `${name} ${version}`);
+  const programs = programsOf(worker).filter((text) => !text.startsWith(`${BUILT_IN_PROGRAM} `));
   const name =
     worker.name === "" || worker.name === worker.hostname ? worker.hostname : `${worker.name} (${worker.hostname})`;
   const slots = worker.slots > 1 ? ` ×${worker.slots}` : "";

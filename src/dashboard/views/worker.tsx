@@ -3,7 +3,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
 import type { WorkerInfo } from "../../protocol/worker.ts";
-import { otherAgentText } from "../../protocol/worker-state.ts";
+import { otherAgentText, programsOf } from "../../protocol/worker-state.ts";
 import type { HistoryPage, WorkerTotals } from "../lib/answers.ts";
 import { call, get, withQuery } from "../lib/api.ts";
 import { known, managerNow, tasks, workers } from "../lib/farm.ts";
@@ -132,7 +132,7 @@ function Machine({ worker }: { worker: WorkerInfo }) {
   const live = workers.value.get(worker.id);
   const often = worker.update_frequent;
   const seldom = worker.update_less_frequent;
-  const programs = Object.entries(worker.programs).map(([name, version]) => `${name} ${version}`.trim());
+  const programs = programsOf(worker);
   const facts: [string, string][] = [
     [t.seen, worker.connection === "online" ? t.now : ago(worker.last_seen_ms, managerNow.value)],
     [t.load, ["1min", "5min", "15min"].map((span) => often.load_average[span as "1min"].toFixed(2)).join("  ")],
