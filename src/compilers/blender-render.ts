@@ -9,6 +9,7 @@
  * effect: output goes to the manager.
  */
 import type { Argument, Platform } from "../protocol/plan.ts";
+import { ANY_BLENDER } from "../protocol/blender-version.ts";
 import { blenderScript } from "./blender-script.ts";
 import { BLENDER_KEYS, blenderSettings, type BlenderSettings } from "./blender-settings.ts";
 import { DEFAULT_DESCRIPTION, DEFAULT_PLAN, DEFAULT_TRAITS, type Compiler } from "./compiler.ts";
@@ -63,11 +64,12 @@ export const blenderRender: Compiler<BlenderSettings> = {
     frames: listOf(s.frames),
     format: s.format,
     programs: ["blender"],
+    blender: s.blender === undefined || s.blender === ANY_BLENDER ? null : s.blender,
     needsAutoexec: s.autoexec,
     inputs: s.assets,
     filesPerFrame: 1,
   }),
-  plan: (s, frames, platform) => {
+  plan: (s, frames, platform, blender) => {
     const script = blenderScript({
       scene: s.scene ?? null,
       camera: s.camera ?? null,
@@ -94,7 +96,7 @@ export const blenderRender: Compiler<BlenderSettings> = {
     const extension = PICTURE_EXTENSIONS[s.format];
     return {
       ...DEFAULT_PLAN,
-      command: { program: "blender", args, env: {} },
+      command: { program: "blender", ...(blender !== undefined && { version: blender }), args, env: {} },
       inputs: s.assets,
       outputs: frames.map((frame) => ({ frame, name: `${nameOfFrame(PATTERN, frame)}.${extension}` })),
       autoexec: s.autoexec,

@@ -1,5 +1,6 @@
 /** The settings of `blender_render`, and the names that clients of 2015 have for them. */
 import { z } from "zod";
+import { ANY_BLENDER, BLENDER_NEED } from "../protocol/blender-version.ts";
 import { lineSchema } from "../protocol/fields.ts";
 import { quoted } from "./check.ts";
 import { assetsSchema, checkAssets } from "./file-settings.ts";
@@ -63,6 +64,22 @@ const blendPath = lineSchema(1_024).min(1);
 const oldName = (now: string) => z.never({ error: `is the name of 2015 for \`${now}\`: give one of them` }).optional();
 const ignored = z.string().max(4_096).optional();
 
+/** What is wrong with a version of Blender, in words that say what to give instead. */
+function versionFault(text: unknown): string {
+  const minor = typeof text === "string" ? /^(\d{1,3}\.\d{1,3})\.\d/.exec(text)?.[1] : undefined;
+  return minor === undefined
+    ? "must be a minor version such as 4.5, or 4.5+ for that or a newer one, or any"
+    : `names a patch, and workers are chosen by the minor version: give ${minor}, ${minor}+ or any`;
+}
+
+/**
+ * Which Blender may render. A patch (4.5.3) is refused, not shortened: whoever gives one would get
+ * another without a word.
+ */
+const blenderVersion = z.string().regex(new RegExp(`${BLENDER_NEED.source}|^${ANY_BLENDER}$`), {
+  error: ({ input }) => versionFault(input),
+});
+
 const fields = {
   ...z.object(presetFields).partial().shape,
   // The form on the page shows this, because `transform` hides the default from the schema.
@@ -78,6 +95,10 @@ const fields = {
   autoexec: z.boolean().default(false),
   scene: blenderName.optional(),
   allow_missing_files: z.boolean().default(false),
+  blender: blenderVersion.optional().meta({
+    description:
+      "The version of Blender: 4.5 (that minor version), 4.5+ (that or a newer one, all frames in the same), or any (also mixed). Not set: any",
+  }),
 };
 
 const fields2015 = {

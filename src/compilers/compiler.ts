@@ -23,6 +23,11 @@ export interface Description {
   format: string;
   /** Programs that a worker must have found, by their names in PROGRAMS. */
   programs: string[];
+  /**
+   * The version of Blender that a worker must have: `4.5`, or `4.5+` for that or a newer one; null where
+   * any does. A type that sets it makes plans that name a version.
+   */
+  blender: string | null;
   /** The worker must have been started with `--allow-exec`. */
   needsExec: boolean;
   /** The worker must allow scripts inside .blend files. */
@@ -75,8 +80,11 @@ export interface Compiler<S extends Record<string, unknown> = Record<string, unk
   settings: z.ZodType<S>;
   /** What the manager must know about a task with these settings. */
   describe(settings: S): Description;
-  /** The plan for one lease. `frames` are ascending and belong to the task. */
-  plan(settings: S, frames: readonly number[], platform: Platform): Omit<Plan, "parser">;
+  /**
+   * The plan for one lease. `frames` are ascending and belong to the task. `blender`: the minor version
+   * that the lease is for, of a task that needs one.
+   */
+  plan(settings: S, frames: readonly number[], platform: Platform, blender?: string): Omit<Plan, "parser">;
 }
 
 /**
@@ -97,6 +105,7 @@ export const DEFAULT_TRAITS = {
  */
 export const DEFAULT_DESCRIPTION = {
   format: "",
+  blender: null,
   needsExec: false,
   needsAutoexec: false,
   inputs: [],

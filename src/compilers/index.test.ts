@@ -207,6 +207,41 @@ describe("what workers can do", () => {
   });
 });
 
+describe("P12: the version of Blender that a task needs", () => {
+  const settings = (more: object) => ({ ...SMALLEST.blender_render, ...more });
+  const needs = (more: object) => needsOf(compiled("blender_render", settings(more)), []);
+
+  it("is a need of the task, and of an agent that reads plans with a version", () => {
+    expect(needs({ blender: "4.5" })).toMatchObject({ blender: "4.5", agent: "0.2.0" });
+    expect(needs({ blender: "4.5+" })).toMatchObject({ blender: "4.5+", agent: "0.2.0" });
+  });
+
+  it.each([{}, { blender: "any" }])("%j needs none: what old clients send is done by any agent, as before", (more) => {
+    expect(needs(more)).not.toHaveProperty("blender");
+    expect(needs(more)).not.toHaveProperty("agent");
+    const { settings: stored, parser } = compiled("blender_render", settings(more));
+    expect(planFor("blender_render", parser, stored, [1], "linux").command).not.toHaveProperty("version");
+  });
+
+  it("is in the plan as the lease has it, so that 4.5+ runs in the version that the task is bound to", () => {
+    const { settings: stored, parser } = compiled("blender_render", settings({ blender: "4.5+" }));
+    const { command } = planFor("blender_render", parser, stored, [1], "linux", "5.0");
+    expect(commandSchema.parse(command)).toMatchObject({ program: "blender", version: "5.0" });
+  });
+
+  it.each([
+    ["4.5.3", "settings.blender: names a patch, and workers are chosen by the minor version: give 4.5, 4.5+ or any"],
+    ["4.5.3+", "settings.blender: names a patch, and workers are chosen by the minor version: give 4.5, 4.5+ or any"],
+    ["newest", "settings.blender: must be a minor version such as 4.5, or 4.5+ for that or a newer one, or any"],
+    ["v4.5", "settings.blender: must be a minor version such as 4.5, or 4.5+ for that or a newer one, or any"],
+    ["4", "settings.blender: must be a minor version such as 4.5, or 4.5+ for that or a newer one, or any"],
+    ["", "settings.blender: must be a minor version such as 4.5, or 4.5+ for that or a newer one, or any"],
+  ])("P10: %j is refused by name", (blender, words) => {
+    const result = compileSubmission({ type: "blender_render", settings: settings({ blender }) });
+    expect(result.ok ? "accepted" : result.error.detail).toContain(words);
+  });
+});
+
 describe("small types", () => {
   it("print_string and sleep_simple hand over text, seconds and frames as arguments", () => {
     const text = '"; rm -rf / #\n$(x) {in:y}';

@@ -3,11 +3,13 @@
  * before it is sent out.
  */
 import { err, ok, type Result } from "../lib/result.ts";
+import { BLENDER_NEED_SINCE } from "../protocol/blender-version.ts";
 import { PARSER_NAMES } from "../protocol/constants.ts";
 import { PIECES_SINCE } from "../protocol/piece-list.ts";
 import type { Input, Plan, Platform } from "../protocol/plan.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { Needs } from "../protocol/needs.ts";
+import { isAtLeast } from "../protocol/version.ts";
 import { blenderRender } from "./blender-render.ts";
 import { nearest, quoted, settingErrors } from "./check.ts";
 import type { Compiler, Description } from "./compiler.ts";
@@ -129,7 +131,8 @@ export function compileSubmission(
 }
 
 /**
- * The plan of one lease, from settings that were compiled before. Throws for a type without a
+ * The plan of one lease, from settings that were compiled before. `blender`: the minor version that the
+ * lease is for, of a task that needs one. Throws for a type without a
  * compiler: that is a bug.
  */
 export function planFor(
@@ -138,10 +141,11 @@ export function planFor(
   settings: Record<string, unknown>,
   frames: readonly number[],
   platform: Platform,
+  blender?: string,
 ): Plan {
   const compiler = findCompiler(type);
   if (!compiler) throw new Error(`no compiler for the stored task type '${type}'`);
-  return Object.assign(compiler.plan(settings, frames, platform), { parser });
+  return Object.assign(compiler.plan(settings, frames, platform, blender), { parser });
 }
 
 /** The inputs that stored settings name. Throws for a type without a compiler: that is a bug. */
@@ -153,14 +157,20 @@ export function inputsOf(type: string, settings: Record<string, unknown>): reado
 
 /** What a compiled task needs of its workers. `tags` are the submission's. */
 export function needsOf(compiled: Compiled, tags: readonly string[]): Needs {
-  const { programs, needsExec, needsAutoexec, inputs } = compiled.description;
+  const { programs, blender, needsExec, needsAutoexec, inputs } = compiled.description;
+  const since = [
+    ...(inputs.some(({ pieces }) => pieces) ? [PIECES_SINCE] : []),
+    ...(blender === null ? [] : [BLENDER_NEED_SINCE]),
+  ];
+  const agent = since.find((one) => since.every((other) => isAtLeast(one, other)));
   return {
     type: compiled.type,
     programs: [...programs],
     tags: [...tags],
     allow_exec: needsExec,
     allow_autoexec: needsAutoexec,
-    ...(inputs.some(({ pieces }) => pieces) && { agent: PIECES_SINCE }),
+    ...(agent !== undefined && { agent }),
+    ...(blender !== null && { blender }),
   };
 }
 

@@ -2,6 +2,7 @@
  * What a task needs of a worker, and which workers offer it. Pure. Dispatch and the answers of
  * `…/why` both use these functions.
  */
+import { meetsNeed } from "./blender-version.ts";
 import { isAtLeast } from "./version.ts";
 import type { Missing } from "./why.ts";
 
@@ -19,12 +20,19 @@ export interface Needs {
    * needs of earlier releases are stored as text, and equal needs must stay equal texts.
    */
   agent?: string;
+  /**
+   * The minor version of Blender: `4.5`, or `4.5+` for that or a newer one. Absent where any version
+   * does.
+   */
+  blender?: string;
 }
 
 /** What a worker offers, as it last reported. */
 export interface Offer {
   /** The programs that it found, name → version. */
   programs: Readonly<Record<string, string>>;
+  /** All versions of the programs that it has several of. Absent: of none. */
+  versions?: Readonly<Record<string, readonly string[]>>;
   tags: readonly string[];
   allow_exec: boolean;
   allow_autoexec: boolean;
@@ -50,9 +58,24 @@ export function canDo(needs: Needs, worker: Offer): boolean {
 /** What a worker lacks for a task, one by one; nothing when it can do the task. */
 export function* missingFor(needs: Needs, worker: Offer): Generator<Missing> {
   for (const name of needs.programs) if (!Object.hasOwn(worker.programs, name)) yield { kind: "program", name };
+  if (needs.blender !== undefined) yield* missingBlender(needs.blender, worker);
   for (const name of needs.tags) if (!worker.tags.includes(name)) yield { kind: "tag", name };
   if (needs.agent !== undefined && !isAtLeast(worker.version, needs.agent))
     yield { kind: "program", name: AGENT, at_least: needs.agent, is: worker.version };
   if (needs.allow_exec && !worker.allow_exec) yield { kind: "exec", name: "" };
   if (needs.allow_autoexec && !worker.allow_autoexec) yield { kind: "autoexec", name: "" };
+}
+
+/** Nothing where it has no Blender at all: that is said already. */
+function* missingBlender(need: string, worker: Offer): Generator<Missing> {
+  const has = versionsOffered(worker, "blender");
+  if (has.length === 0 || has.some((version) => meetsNeed(need, version))) return;
+  yield { kind: "program", name: "blender", needs: need, is: has.join(" and ") };
+}
+
+/** All versions of a program that a worker has; empty where it has none. */
+export function versionsOffered({ programs, versions }: Offer, name: string): readonly string[] {
+  if (!Object.hasOwn(programs, name)) return [];
+  const all = versions && Object.hasOwn(versions, name) ? versions[name] : undefined;
+  return all && all.length > 0 ? all : [programs[name]!];
 }

@@ -346,6 +346,10 @@ export const taskSchema = taskSummarySchema
       description:
         "Frames that were rendered before the task that they wait for frame by frame took its own back; absent for none",
     }),
+    bound_blender: z.string().optional().meta({
+      description:
+        "The minor version of Blender that a task of `4.5+` is bound to, while a frame is done or leased; absent otherwise",
+    }),
     files_version: z
       .string()
       .optional()

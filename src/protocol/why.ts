@@ -53,7 +53,9 @@ export const missingNeedSchema = z
     name: z.string(),
     /** Of the agent: the oldest version that can do the task. */
     at_least: z.string().optional(),
-    /** Of the agent: its version; empty when it reported none. */
+    /** Of Blender: the version that the task needs, `4.5` or `4.5+`. */
+    needs: z.string().optional(),
+    /** Of the agent or of Blender: its version, or versions; empty when it reported none. */
     is: z.string().optional(),
   })
   .meta({ id: "Missing" });
@@ -80,6 +82,19 @@ export const workerHoldSchema = z
 /** A worker, and what keeps it from a task. */
 export type WorkerHold = z.infer<typeof workerHoldSchema>;
 
+/** The version of Blender that a task needs, and the versions that there are. */
+export const blenderWhySchema = z
+  .object({
+    needs: z.string().meta({ description: "`4.5`, or `4.5+` for that or a newer one" }),
+    workers: z.int().meta({ description: "How many workers have it, online or not" }),
+    farm: z
+      .array(z.object({ version: z.string(), workers: z.int() }))
+      .meta({ description: "The minor versions that workers have, the newest first, at most 50" }),
+  })
+  .meta({ id: "BlenderWhy" });
+/** The version of Blender that a task needs, and the versions that there are. */
+export type BlenderWhy = z.infer<typeof blenderWhySchema>;
+
 /** GET /tasks/N/why. */
 export const taskWhySchema = z
   .object({
@@ -94,6 +109,8 @@ export const taskWhySchema = z
     would_fit: z.int(),
     /** depends: the tasks and their statuses; null when a task has been removed. */
     waits_for: z.array(z.object({ task_id: idSchema, status: taskStatusSchema.nullable() })),
+    /** Of a task that needs a version of Blender: what it needs, and what the farm has. */
+    blender: blenderWhySchema.optional(),
     /**
      * How many workers each rule holds, the largest number first; `none` counts those that no rule
      * holds.

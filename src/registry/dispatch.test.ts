@@ -45,8 +45,13 @@ const anyNeeds = fc
     allow_exec: fc.boolean(),
     allow_autoexec: fc.boolean(),
     agent: fc.constantFrom(null, null, "0.2.0"),
+    blender: fc.constantFrom(null, null, "4.5", "4.5+"),
   })
-  .map(({ agent, ...rest }): Needs => ({ ...rest, ...(agent !== null && { agent }) }));
+  .map(({ agent, blender, ...rest }): Needs => ({
+    ...rest,
+    ...(agent !== null && { agent }),
+    ...(blender !== null && { blender }),
+  }));
 const anyTask = fc.record({
   priority: fc.integer({ min: 0, max: 3 }),
   needs: anyNeeds,
@@ -58,16 +63,17 @@ const anyTask = fc.record({
 const anyWorker = fc
   .record({
     programs: fc.subarray(["blender", "ffmpeg"]),
+    blender: fc.constantFrom("4.2.0", "4.5.1", "5.0.0"),
     tags: fc.subarray(["gpu", "big"]),
     allow_exec: fc.boolean(),
     allow_autoexec: fc.boolean(),
     version: anyVersion,
     declined: fc.array(fc.tuple(fc.integer({ min: 1, max: 20 }), fc.integer({ min: NOW - 5, max: NOW + 5 }))),
   })
-  .map(({ programs, tags, allow_exec, allow_autoexec, version, declined }) =>
+  .map(({ programs, blender, tags, allow_exec, allow_autoexec, version, declined }) =>
     workerView({
       offer: {
-        programs: Object.fromEntries(programs.map((name) => [name, "1"])),
+        programs: Object.fromEntries(programs.map((name) => [name, blender])),
         tags,
         allow_exec,
         allow_autoexec,
@@ -148,6 +154,27 @@ describe("dispatch", () => {
     expect(chooseTask(workerView({ takesWork: false }), grouped(tasks), NOW)).toEqual({ task: null, excluded: null });
   });
 
+  it("P12: gives a task that needs a version of Blender only to workers that have it", () => {
+    const workers = {
+      old: { programs: { blender: "3.4.1" } },
+      exact: { programs: { blender: "4.5.15" } },
+      newer: { programs: { blender: "5.0.1" } },
+      several: { programs: { blender: "5.0.1" }, versions: { blender: ["5.0.1", "4.5.3", "3.4.1"] } },
+      none: { programs: { ffmpeg: "7" } },
+      silent: { programs: { blender: "" } },
+    };
+    const able = (blender: string): string[] =>
+      Object.entries(workers).flatMap(([name, offer]) => {
+        const worker = workerView({ offer: { ...workerView().offer, version: "0.2.0", ...offer } });
+        const tasks = [{ ...task(1, 50), needs: needs({ agent: "0.2.0", blender }) }];
+        return chooseTask(worker, grouped(tasks), NOW).task === null ? [] : [name];
+      });
+    expect(able("4.5")).toEqual(["exact", "several"]);
+    expect(able("4.5+")).toEqual(["exact", "newer", "several"]);
+    expect(able("3.4")).toEqual(["old", "several"]);
+    expect(able("3.4+")).toEqual(["old", "exact", "newer", "several"]);
+  });
+
   it("gives a task with a piece list only to agents that read it, and never to one without a version", () => {
     const tasks = [{ ...task(1, 50), needs: needs({ agent: "0.2.0" }) }];
     const gets = (version: string): number | undefined =>
@@ -181,6 +208,8 @@ describe("dispatch", () => {
       { allow_exec: true },
       { allow_autoexec: true },
       { agent: "0.2.0" },
+      { blender: "4.5" },
+      { blender: "4.5+" },
     ]) {
       expect(needsSignature({ ...one, ...other })).not.toBe(needsSignature(one));
     }

@@ -102,7 +102,7 @@ export function chooseTask<C extends Candidate>(
  * the needs again.
  */
 export function needsSignature(needs: Needs): string {
-  const { type, allow_exec, allow_autoexec, agent } = needs;
+  const { type, allow_exec, allow_autoexec, agent, blender } = needs;
   return JSON.stringify({
     type,
     programs: [...new Set(needs.programs)].sort(),
@@ -110,5 +110,6 @@ export function needsSignature(needs: Needs): string {
     allow_exec,
     allow_autoexec,
     ...(agent !== undefined && { agent }),
+    ...(blender !== undefined && { blender }),
   } satisfies Needs);
 }

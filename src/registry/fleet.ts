@@ -357,6 +357,7 @@ export class Fleet {
       slots: record.offered.slots,
       tags: [...new Set(offer.tags)],
       programs: record.offered.programs ?? {},
+      ...(record.offered.versions && { versions: record.offered.versions }),
       task_types: taskTypesFor(offer),
       draining: record.draining,
       registered_ms: record.registeredMs,
@@ -382,8 +383,9 @@ function listedWorker({
 }
 
 /** About the length of the worker's JSON: what a worker can make longer, and a length for all else. */
-function charsOf({ hostname, system, name, tags, programs, log, activity }: Worker): number {
-  const texts = [hostname, system, name, ...tags, ...Object.entries(programs).flat(), log ?? "", activity ?? ""];
+function charsOf({ hostname, system, name, tags, programs, versions = {}, log, activity }: Worker): number {
+  const found = [...Object.entries(programs).flat(), ...Object.entries(versions).flat(2)];
+  const texts = [hostname, system, name, ...tags, ...found, log ?? "", activity ?? ""];
   return texts.reduce((chars, text) => chars + text.length + 3, 500);
 }
 

@@ -5,7 +5,7 @@
 import { ok, type Result } from "../lib/result.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
-import type { AboutDependencies, FarmMetrics } from "../rpc/registry.ts";
+import type { AboutTask, FarmMetrics } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
 import { OVERDUE_MS } from "./task-service.ts";
 import { whyTaskWaits, whyWorkerWaits, type WorkerDispatchState } from "./why.ts";
@@ -28,7 +28,7 @@ export function explainTask(
   registry: RegistryContext,
   id: number,
   waitsFor: number[],
-  about: AboutDependencies,
+  about: AboutTask,
   nowMs: number,
 ): Result<TaskWhy, Refusal> {
   const { tasks, fleet, dispatcher } = registry;

@@ -1,8 +1,9 @@
 /** The sentences for people in the answers of `GET …/why`. Pure. */
 import { againHint, dropHint } from "../protocol/hints.ts";
-import type { AboutDependencies } from "../rpc/registry.ts";
+import type { AboutTask } from "../rpc/registry.ts";
 import type { TaskSummary } from "../protocol/task.ts";
-import type { Missing, TaskWhy, WorkerHold } from "../protocol/why.ts";
+import { farmBlendersText, needText } from "../protocol/blender-text.ts";
+import type { BlenderWhy, Missing, TaskWhy, WorkerHold } from "../protocol/why.ts";
 
 export type WorkerRule = WorkerHold["rule"];
 
@@ -41,16 +42,36 @@ export function workerText(
   }
 }
 
-/** What holds a task back. `facts.counts`: workers by the rule that keeps them from it. */
+/** What `taskText` tells beside the rule. `counts`: workers by the rule that keeps them from the task. */
+interface TaskFacts {
+  counts: ReadonlyMap<WorkerRule, number>;
+  waitsFor: TaskWhy["waits_for"];
+  wouldFit: number;
+  about: AboutTask;
+  /** Of a task that needs a version of Blender. */
+  blender?: BlenderWhy | undefined;
+}
+
+/** What holds a task back, and what the farm lacks for it. */
 export function taskText(
   rule: TaskWhy["rule"],
+  summary: Pick<TaskSummary, "id" | "status" | "frames">,
+  facts: TaskFacts,
+): string {
+  return ruleText(rule, summary, facts) + (rule === "ended" ? "" : blenderText(facts));
+}
+
+/** What is said where no worker has the Blender that the task needs; empty where one has, and that is no reason. */
+function blenderText({ blender, about }: TaskFacts): string {
+  if (!blender || blender.workers > 0) return "";
+  const bound = about.bound_blender === undefined ? "" : ", in which its first frames were rendered";
+  return ` It needs ${needText(blender.needs)}${bound}, and no worker has it: ${farmBlendersText(blender.farm)}.`;
+}
+
+function ruleText(
+  rule: TaskWhy["rule"],
   { id, status, frames }: Pick<TaskSummary, "id" | "status" | "frames">,
-  facts: {
-    counts: ReadonlyMap<WorkerRule, number>;
-    waitsFor: TaskWhy["waits_for"];
-    wouldFit: number;
-    about: AboutDependencies;
-  },
+  facts: TaskFacts,
 ): string {
   const fit = `${workers(facts.wouldFit)} would take it now.`;
   switch (rule) {
@@ -80,7 +101,7 @@ export function taskText(
 }
 
 /** What is wrong with its dependencies, and what mends it; empty when nothing is. */
-function dependenciesText(id: number, about: AboutDependencies): string {
+function dependenciesText(id: number, about: AboutTask): string {
   const { deleted_dependencies: deleted = [], outdated_source: source, outdated_frames: frames } = about;
   const each = deleted.map((task) => `Task ${task}, which it waits for, was deleted: ${dropHint(id, task)}.`);
   if (source !== undefined) {
@@ -106,10 +127,14 @@ const STATE: Record<WorkerRule, string> = {
 
 /** `needed`: the task that needs it; null where that is said already. */
 function lackText(missing: readonly Missing[], needed: string | null): string {
-  const others = missing.filter(({ at_least }) => at_least === undefined);
+  const others = missing.filter(({ at_least, needs }) => at_least === undefined && needs === undefined);
   const sentences =
     others.length > 0 ? [`It lacks ${list(others.map(what))}${needed === null ? "" : `, which ${needed} needs`}.`] : [];
-  for (const { at_least, is } of missing) {
+  for (const { at_least, needs, is } of missing) {
+    if (needs !== undefined) {
+      const has = is === undefined || is === "" ? "this one did not say its version" : `this one has ${is}`;
+      sentences.push(`${needed === null ? "The task" : capital(needed)} needs ${needText(needs)}; ${has}.`);
+    }
     if (at_least === undefined) continue;
     const own = is === undefined || is === "" ? "this one did not say its version" : `this one is ${is}`;
     sentences.push(

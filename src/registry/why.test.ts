@@ -70,8 +70,13 @@ const anyTasks = fc
           allow_exec: fc.boolean(),
           allow_autoexec: fc.boolean(),
           agent: fc.constantFrom(null, null, "0.2.0"),
+          blender: fc.constantFrom(null, null, "3.4", "4.5+"),
         })
-        .map(({ agent, ...rest }): Needs => ({ ...rest, ...(agent !== null && { agent }) })),
+        .map(({ agent, blender, ...rest }): Needs => ({
+          ...rest,
+          ...(agent !== null && { agent }),
+          ...(blender !== null && { blender }),
+        })),
       blocklist: fc.array(
         fc.record({ worker_id: fc.integer({ min: 1, max: 3 }), until_ms: fc.integer({ min: NOW - 5, max: NOW + 5 }) }),
         { maxLength: 2 },
@@ -233,6 +238,54 @@ describe("why", () => {
       reason: "the worker's disk is full",
       text: "It gave this task back (the worker's disk is full) and is held off for 60 s.",
     });
+  });
+
+  it("P12: says which Blender a task needs, what each worker has, and what there is on the farm", () => {
+    const has = (id: number, ...versions: string[]) => {
+      const offer = { ...worker(id).offer, version: "0.2.0", programs: { blender: versions[0]! } };
+      return worker(id, { offer: versions.length > 1 ? { ...offer, versions: { blender: versions } } : offer });
+    };
+    const exact: Open = { id: 5, priority: 50, blocklist: [], needs: needs({ agent: "0.2.0", blender: "4.5" }) };
+    const farm = [has(1, "3.4.1"), has(2, "5.0.1", "3.4.1"), has(3, "")];
+    const why = whyTaskWaits(stateOf(exact), farm, groupsOf([exact]), NOW);
+    expect(why).toMatchObject({
+      rule: "workers_held",
+      text:
+        "No worker can take it: 3 workers without what it needs. It needs Blender 4.5, and no worker has it: " +
+        "the farm has Blender 5.0 (1 worker) and 3.4 (2 workers).",
+      blender: {
+        needs: "4.5",
+        workers: 0,
+        farm: [
+          { version: "5.0", workers: 1 },
+          { version: "3.4", workers: 2 },
+        ],
+      },
+    });
+    expect(why.workers.map(({ text }) => text)).toEqual([
+      "The task needs Blender 4.5; this one has 3.4.1.",
+      "The task needs Blender 4.5; this one has 5.0.1 and 3.4.1.",
+      "The task needs Blender 4.5; this one did not say its version.",
+    ]);
+    expect(why.workers[0]!.missing).toEqual([{ kind: "program", name: "blender", needs: "4.5", is: "3.4.1" }]);
+    expect(whyWorkerWaits(farm[0]!, groupsOf([exact]), NOW).text).toBe("Task 5 needs Blender 4.5; this one has 3.4.1.");
+
+    const bound = whyTaskWaits(stateOf(exact, { about: { bound_blender: "4.5" } }), farm, groupsOf([exact]), NOW);
+    expect(bound.text).toContain("It needs Blender 4.5, in which its first frames were rendered, and no worker has it");
+    const newer: Open = { ...exact, needs: needs({ agent: "0.2.0", blender: "5.1+" }) };
+    expect(whyTaskWaits(stateOf(newer), farm, groupsOf([newer]), NOW).text).toContain(
+      "It needs Blender 5.1 or newer, and no worker has it",
+    );
+    const there = whyTaskWaits(stateOf(exact), [...farm, has(4, "4.5.15")], groupsOf([exact]), NOW);
+    expect(there).toMatchObject({ rule: "none", would_fit: 1, blender: { workers: 1 } });
+    expect(there.text).not.toContain("needs Blender");
+    const { blender, text } = whyTaskWaits(stateOf(exact), [has(1, "unknown")], groupsOf([exact]), NOW);
+    expect([blender?.farm, text]).toEqual([
+      [],
+      expect.stringMatching(/no worker of the farm has told of a Blender\.$/),
+    ]);
+    const any: Open = { ...exact, needs: needs() };
+    expect(whyTaskWaits(stateOf(any), farm, groupsOf([any]), NOW)).not.toHaveProperty("blender");
   });
 
   it("separates the task's own rules from the workers', and says how many workers would fit without them", () => {

@@ -4,10 +4,11 @@
  * dispatch would do.
  */
 import { isEnded } from "../protocol/constants.ts";
-import { missingFor } from "../protocol/needs.ts";
-import type { AboutDependencies } from "../rpc/registry.ts";
+import { missingFor, versionsOffered } from "../protocol/needs.ts";
+import type { AboutTask } from "../rpc/registry.ts";
 import type { TaskSummary } from "../protocol/task.ts";
-import type { Missing, TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
+import { compareVersions, meetsNeed, minorOf } from "../protocol/blender-version.ts";
+import type { BlenderWhy, Missing, TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
 import { excludedUntilMs, chooseTask, goesFirst, type WorkerView, type Candidate, type Group } from "./dispatch.ts";
 import { taskText, workerText, type WorkerRule } from "./why-text.ts";
 
@@ -90,7 +91,7 @@ export interface TaskDispatchState {
   candidate: Candidate;
   claimable: number;
   waitsFor: TaskWhy["waits_for"];
-  about: AboutDependencies;
+  about: AboutTask;
 }
 
 /**
@@ -105,7 +106,9 @@ export function whyTaskWaits(
 ): Omit<TaskWhy, "workers"> & { workers: Hold[] } {
   const { summary, needs, candidate } = task;
   const all = replayable(withTask(groups, candidate, needs));
-  const holds = [...workers].map((worker): Hold => {
+  const fleet = [...workers];
+  const blender = needs.blender === undefined ? undefined : blendersFor(needs.blender, fleet);
+  const holds = fleet.map((worker): Hold => {
     const hold = holdOn(worker, candidate, needs, all, nowMs);
     const { id: worker_id, hostname } = worker;
     return { worker_id, hostname, ...hold, text: workerText(hold, candidate.id, nowMs) };
@@ -118,12 +121,31 @@ export function whyTaskWaits(
     task_id: summary.id,
     status: summary.status,
     rule,
-    text: taskText(rule, summary, { counts, waitsFor: task.waitsFor, wouldFit: would_fit, about: task.about }),
+    text: taskText(rule, summary, { counts, waitsFor: task.waitsFor, wouldFit: would_fit, about: task.about, blender }),
     would_fit,
     waits_for: task.waitsFor,
+    ...(blender && { blender }),
     counts: [...counts].map(([of, n]) => ({ rule: of, workers: n })).sort((a, b) => b.workers - a.workers),
     workers: holds.sort((a, b) => NEARNESS.indexOf(a.rule) - NEARNESS.indexOf(b.rule)).slice(0, MAX_WORKERS),
   };
+}
+
+/** The most versions in one answer: a hostile worker may make some up. */
+const MAX_VERSIONS = 50;
+
+/** The Blenders of the farm, by minor version, and how many workers have one that a task needs. */
+function blendersFor(need: string, workers: readonly WorkerDispatchState[]): BlenderWhy {
+  const byMinor = new Map<string, number>();
+  let able = 0;
+  for (const { offer } of workers) {
+    const versions = versionsOffered(offer, "blender");
+    if (versions.some((version) => meetsNeed(need, version))) able++;
+    for (const minor of new Set(versions.flatMap((version) => minorOf(version) ?? [])))
+      byMinor.set(minor, (byMinor.get(minor) ?? 0) + 1);
+  }
+  const farm = [...byMinor].map(([version, count]) => ({ version, workers: count }));
+  farm.sort((a, b) => compareVersions(b.version, a.version));
+  return { needs: need, workers: able, farm: farm.slice(0, MAX_VERSIONS) };
 }
 
 /** The order of workers in an answer: those nearest to getting the task first. */

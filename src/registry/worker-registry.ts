@@ -33,7 +33,7 @@ import type { Env } from "../rpc/env.ts";
 import {
   WORKER_ADDRESS_HEADER,
   WORKER_ID_HEADER,
-  type AboutDependencies,
+  type AboutTask,
   type ExpiredTasks,
   type FarmMetrics,
   type LargestQuery,
@@ -204,7 +204,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     return this.#settled(this.#context.taskList.page(query));
   }
 
-  async whyTask(id: number, waitsFor: number[], about: AboutDependencies = {}): Promise<Result<TaskWhy, Refusal>> {
+  async whyTask(id: number, waitsFor: number[], about: AboutTask = {}): Promise<Result<TaskWhy, Refusal>> {
     return this.#settled(explainTask(this.#context, id, waitsFor, about, Date.now()));
   }
 

@@ -53,6 +53,7 @@ export function offerOf({
     : Object.fromEntries(PROGRAM_NAMES.map((program) => [program, ""]));
   return {
     programs,
+    ...(offered.versions && { versions: offered.versions }),
     tags: [...grantedTags, ...offered.tags],
     allow_exec: offered.allow_exec,
     allow_autoexec: offered.allow_autoexec,
@@ -62,8 +63,11 @@ export function offerOf({
 
 /** What a worker offers after a report: fields that the report leaves out stay. */
 export function offeredWith(offered: Offered, report: Report): Offered {
+  // An agent that reports its programs and no versions has one of each.
+  const versions = report.versions ?? (report.programs === undefined ? offered.versions : undefined);
   return {
     programs: report.programs ?? offered.programs,
+    ...(versions && Object.keys(versions).length > 0 && { versions }),
     tags: report.tags ?? offered.tags,
     slots: report.slots ?? offered.slots,
     allow_exec: report.allow_exec ?? offered.allow_exec,

@@ -13,6 +13,8 @@ import { NEXT_VALUE } from "./schema.ts";
  */
 export interface Offered {
   programs: Record<string, string> | null;
+  /** All versions of the programs that it has several of. Absent: of none. */
+  versions?: Record<string, string[]>;
   tags: string[];
   slots: number;
   allow_exec: boolean;

@@ -24,7 +24,7 @@ export const WORKER_ID_HEADER = "Tablao-Worker-Id";
 export const WORKER_ADDRESS_HEADER = "Tablao-Worker-Address";
 
 /** What is wrong with the tasks that a task depends on, as its object says. */
-export type AboutDependencies = Pick<Task, "deleted_dependencies" | "outdated_source" | "outdated_frames">;
+export type AboutTask = Pick<Task, "deleted_dependencies" | "outdated_source" | "outdated_frames" | "bound_blender">;
 
 /** What a task has done so far, for the totals of the farm. Never falls. */
 export interface TaskTotals {
@@ -284,7 +284,7 @@ export interface RegistryRpc extends BackupRpc {
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
 
   /** Why this task waits. `waitsFor`: the tasks it waits for, as its object says. */
-  whyTask(id: number, waitsFor: number[], about?: AboutDependencies): Promise<Result<TaskWhy, Refusal>>;
+  whyTask(id: number, waitsFor: number[], about?: AboutTask): Promise<Result<TaskWhy, Refusal>>;
   whyWorker(id: number): Promise<Result<WorkerWhy, Refusal>>;
   metrics(): Promise<FarmMetrics>;
 

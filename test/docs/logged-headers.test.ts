@@ -37,6 +37,7 @@ const CREDENTIALS = new Set([
 const PLAIN: Record<string, string> = {
   "tablao-assets": "hashes and sizes of files",
   "tablao-backup": "the id of a backup; an admin's token must come with it",
+  "tablao-blender": "versions of a program",
   "tablao-crc32": "a checksum of a file",
   "tablao-delivery": "a number",
   "tablao-event": "a word",

@@ -45,6 +45,7 @@ interface SubmitFlags {
   resolution?: number;
   camera?: string;
   scene?: string;
+  blender?: string;
   denoise?: boolean;
   preset?: string;
   autoexec?: boolean;
@@ -103,6 +104,10 @@ export function addSubmit(program: Command): void {
     .option("--resolution <percent>", "percentage of the scene's resolution", whole(1, 1_000))
     .option("--camera <name>", "camera to render through")
     .option("--scene <name>", "scene of the .blend to render")
+    .option(
+      "--blender <version>",
+      "4.5 (that minor version), 4.5+ (that or a newer one, all frames in the same), or any (also mixed)",
+    )
     .option("--no-denoise", "render without the denoiser; many builds of Blender lack it")
     .option("--preset <name>", "render preset of the farm (settings named render.NAME)")
     .option("--autoexec", "let scripts inside the .blend run; the worker must allow it, too")
@@ -287,6 +292,8 @@ function renderSettings(flags: SubmitFlags): Record<string, unknown> {
       resolution_percentage: flags.resolution,
       camera: flags.camera,
       scene: flags.scene,
+      // The place of the default: what is not given here is not sent, and any Blender may render.
+      blender: flags.blender,
       // commander makes `denoise` true unless --no-denoise is given.
       denoise: flags.denoise === false ? false : undefined,
       render_preset: flags.preset,

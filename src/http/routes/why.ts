@@ -20,8 +20,8 @@ const whyTask = defineRoute({
   handle: async ({ env, id }) => {
     const task = await callTask(env, id, (object) => object.view());
     if (!task.ok) return task;
-    const { waits_for, deleted_dependencies, outdated_source, outdated_frames } = task.value;
-    const about = { deleted_dependencies, outdated_source, outdated_frames };
+    const { waits_for, deleted_dependencies, outdated_source, outdated_frames, bound_blender } = task.value;
+    const about = { deleted_dependencies, outdated_source, outdated_frames, bound_blender };
     return await callRegistry(env, (registry) => registry.whyTask(id, waits_for, about));
   },
 });
