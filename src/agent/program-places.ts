@@ -22,7 +22,7 @@ const WINDOWS_FOLDERS: Readonly<Record<string, string>> = { ProgramFiles: "C:\\P
  * path, whether it is there or not; one whose variable is not set gives none.
  */
 export async function placesOf(pattern: string, ground: Ground): Promise<string[]> {
-  const { join } = ground.platform === "windows" ? path.win32 : path.posix;
+  const system = ground.platform === "windows" ? path.win32 : path.posix;
   const [first = "", ...names] = pattern.split("/");
   const start = startOf(first, ground);
   if (start === undefined) return [];
@@ -31,7 +31,7 @@ export async function placesOf(pattern: string, ground: Ground): Promise<string[
     const next: string[] = [];
     for (const folder of folders) {
       const found = name.includes("*") ? await matching(folder, name, ground) : [name];
-      next.push(...found.map((one) => join(folder, one)));
+      next.push(...found.map((one) => system.join(folder, one)));
     }
     folders = next;
   }

@@ -46,7 +46,7 @@ export function minorOf(version: string): string | undefined {
 /** Compare two versions for sorting, the older one first. A text that is no version is older than all. */
 export function compareVersions(a: string, b: string): number {
   const [left = [-1, 0, 0], right = [-1, 0, 0]] = [numbersOf(a), numbersOf(b)];
-  return left[0] - right[0] || left[1] - right[1] || left[2]! - right[2]!;
+  return left[0] - right[0] || left[1] - right[1] || left[2] - right[2];
 }
 
 /** Whether `version` is of a newer minor version than `other`; false where one of them is no version. */

@@ -52,6 +52,9 @@ export const eventSchema = z
     frame_count: z.int(),
     seconds: z.number().nullable(),
     detail: z.string().max(MAX_EVENT_CHARS).nullable().meta({ description: "Error text, reason, or who did it" }),
+    blender: z.string().max(200).optional().meta({
+      description: "Of done frames and errors: the version of Blender that rendered them, where the worker has told it",
+    }),
   })
   .meta({ id: "Event" });
 /** One event, as it is stored and sent. */

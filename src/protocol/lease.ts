@@ -171,9 +171,17 @@ export type Lease = z.infer<typeof leaseSchema>;
  * - `not_running`: the task is finished, paused or canceled.
  * - `waiting`: it waits for another task.
  * - `kept_off`: this worker is on the task's blocklist.
+ * - `blender`: the task needs another version of Blender than this worker has, or is bound to one.
  * - `outranked`: a task with a higher priority has preempted it; ask the registry.
  */
-export const NO_LEASE_REASONS = ["nothing_pending", "not_running", "waiting", "kept_off", "outranked"] as const;
+export const NO_LEASE_REASONS = [
+  "nothing_pending",
+  "not_running",
+  "waiting",
+  "kept_off",
+  "blender",
+  "outranked",
+] as const;
 /** One of those reasons. */
 export type NoLeaseReason = (typeof NO_LEASE_REASONS)[number];
 

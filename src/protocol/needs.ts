@@ -2,7 +2,7 @@
  * What a task needs of a worker, and which workers offer it. Pure. Dispatch and the answers of
  * `…/why` both use these functions.
  */
-import { meetsNeed } from "./blender-version.ts";
+import { ANY_BLENDER, meetsNeed } from "./blender-version.ts";
 import { isAtLeast } from "./version.ts";
 import type { Missing } from "./why.ts";
 
@@ -78,4 +78,12 @@ export function versionsOffered({ programs, versions }: Offer, name: string): re
   if (!Object.hasOwn(programs, name)) return [];
   const all = versions && Object.hasOwn(versions, name) ? versions[name] : undefined;
   return all && all.length > 0 ? all : [programs[name]!];
+}
+
+/**
+ * The version of Blender that renders a task: `4.5`, `4.5+`, `any`, or null where Blender does not. Of tasks
+ * of every release, from their stored needs.
+ */
+export function blenderTerm({ programs, blender }: Pick<Needs, "programs" | "blender">): string | null {
+  return programs.includes("blender") ? (blender ?? ANY_BLENDER) : null;
 }

@@ -381,6 +381,9 @@ export const frameSchema = z
     failures: z.int().meta({ description: "Render failures so far; lost workers do not count" }),
     error: z.string().nullable(),
     files: z.array(outputFileSchema),
+    blender: z.string().optional().meta({
+      description: "Of a done frame: the version of Blender that rendered it, where the worker has told it",
+    }),
   })
   .meta({ id: "Frame" });
 /** One frame. */

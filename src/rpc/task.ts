@@ -74,6 +74,8 @@ export type CompiledDefinition = Pick<
 /** The calling worker; `id` comes from its token. */
 export interface WorkerRef {
   id: number;
+  /** The versions of Blender that it has named with the call (BLENDERS_HEADER). Absent: none. */
+  blenders?: string[];
 }
 
 export interface FramesQuery {

@@ -21,6 +21,7 @@ import type { TaskDefinition } from "../rpc/task.ts";
 import { Dependents, UPDATE_INTERVAL_MS } from "./dependents.ts";
 import { deleteGarbage } from "./garbage-collector.ts";
 import { RegistryReporter } from "./registry-reporter.ts";
+import { boundBlender } from "./rules/blender.ts";
 import type { FrameSet } from "./rules/frame-set.ts";
 import { withoutDeleted } from "./rules/garbage.ts";
 import { expireLeases } from "./rules/lease-calls.ts";
@@ -70,6 +71,8 @@ interface Before {
   priority: number;
   name: string;
   skipped: FrameSet;
+  /** The minor version of Blender that it is bound to, which is what it needs of a worker. */
+  bound: string | undefined;
   /** Whether the stored bytes are still to be counted. */
   uncounted: boolean;
   /** What the registry tells the expiry by. */
@@ -97,6 +100,7 @@ export class DeferredWork implements Observer<Before>, Participant {
       priority: definition.priority,
       name: definition.name,
       skipped: record.ledger.skipped,
+      bound: boundBlender(record.ledger),
       uncounted: isUncounted(record.ledger, record.chores),
       retention: definition,
       downloaded: record.chores.downloaded,
@@ -115,6 +119,7 @@ export class DeferredWork implements Observer<Before>, Participant {
       now.status !== was.status ||
       now.priority !== was.priority ||
       now.name !== was.name ||
+      now.bound !== was.bound ||
       now.uncounted !== was.uncounted ||
       now.downloaded !== was.downloaded ||
       now.retention.retention_days !== was.retention.retention_days ||

@@ -21,6 +21,7 @@ import { within } from "../lib/within.ts";
 import { callTask } from "../rpc/stubs.ts";
 import { ANSWER_MS, goneTask } from "./dependents.ts";
 import type { ClaimOutcome, ClaimRequest } from "./rules/claim.ts";
+import { plannedBlender } from "./rules/blender.ts";
 import { format, frames } from "./rules/frame-set.ts";
 import {
   claimLease,
@@ -189,8 +190,8 @@ function framesOfText(text: string): Result<number[], Refusal> {
   return named.ok ? leaseFrames(named.value) : refuse("invalid", named.error, "frames");
 }
 
-function requestOf(worker: WorkerRef, { key, epoch }: Claim): ClaimRequest {
-  return { worker: worker.id, key, epoch, leaseId: crypto.randomUUID() };
+function requestOf({ id, blenders }: WorkerRef, { key, epoch }: Claim): ClaimRequest {
+  return { worker: id, key, epoch, leaseId: crypto.randomUUID(), ...(blenders && { blenders }) };
 }
 
 function settled(task: LoadedTask, { committed, claimed }: Settled, next: Claim | null): UnsignedSettled {
@@ -202,7 +203,7 @@ function given(task: LoadedTask, outcome: ClaimOutcome, claim: Claim): UnsignedC
   return { lease: givenLease(task, outcome.lease, claim), reason: null, retry_after_ms: null };
 }
 
-function givenLease({ definition }: LoadedTask, lease: LiveLease, claim: Claim): UnsignedLease {
+function givenLease({ definition, terms }: LoadedTask, lease: LiveLease, claim: Claim): UnsignedLease {
   const { id, type, parser, settings } = definition;
   return {
     task_id: id,
@@ -211,6 +212,6 @@ function givenLease({ definition }: LoadedTask, lease: LiveLease, claim: Claim):
     frames: format(lease.frames),
     lease_ms: lease.until_ms - Date.now(),
     until_ms: lease.until_ms,
-    plan: planFor(type, parser, settings, [...frames(lease.frames)], claim.platform),
+    plan: planFor(type, parser, settings, [...frames(lease.frames)], claim.platform, plannedBlender(terms, lease)),
   };
 }

@@ -7,6 +7,7 @@ import { within } from "../lib/within.ts";
 import type { TaskReport } from "../rpc/registry.ts";
 import { callRegistry } from "../rpc/stubs.ts";
 import type { Effects, Transition } from "./rules/ledger.ts";
+import { needsNow } from "./rules/blender.ts";
 import { REPORT_RETRY_MS, type LoadedTask } from "./rules/record.ts";
 import type { AlarmScheduler } from "../platform/alarm.ts";
 import type { TaskContext } from "./task-context.ts";
@@ -158,7 +159,9 @@ export class RegistryReporter {
    * not answer.
    */
   async countAbleWorkers({ definition, record }: LoadedTask): Promise<void> {
-    const able = await callRegistry(this.#context.env, (registry) => registry.ableWorkers(definition.needs));
+    const able = await callRegistry(this.#context.env, (registry) =>
+      registry.ableWorkers(needsNow(definition.needs, record.ledger)),
+    );
     record.chores.able_workers = Math.max(1, able);
   }
 

@@ -148,6 +148,7 @@ function workerText(world: World, worker: Worker, id: number, names: Names): str
   if (worker.waits) text += worker.waits.carriedOut ? "w!" : "w";
   if (worker.read !== null) text += `R${worker.read.files}@${worker.read.at}`;
   for (const message of worker.old) text += `o${messageText(message, names)}`;
+  if (worker.blenders.length > 0) text += `V${worker.blenders.join()}`;
   // What the ledger says of the worker, so that workers with the same text are the same for the
   // ledger, too.
   for (const lease of ledger.leases) if (lease.worker === id) text += `l${lease.frames.join()}`;
@@ -172,12 +173,12 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
       .toSorted((a, b) => a! - b!)
       .join()}`;
   const leases = [...ledger.leases].map(
-    ({ attempt, worker, key, frames, open, until_ms, stored_ms, source = "" }) =>
-      `;L${workers[worker]}a${placeOf(attempts[worker], attempt)}k${placeOf(keys[worker], key)}f${frames.join()}o${open.join()}u${Math.max(0, until_ms - nowMs) / tickMs}s${Math.max(0, stored_ms - nowMs) / tickMs}${source}`,
+    ({ attempt, worker, key, frames, open, until_ms, stored_ms, source = "", blender = "" }) =>
+      `;L${workers[worker]}a${placeOf(attempts[worker], attempt)}k${placeOf(keys[worker], key)}f${frames.join()}o${open.join()}u${Math.max(0, until_ms - nowMs) / tickMs}s${Math.max(0, stored_ms - nowMs) / tickMs}${source}${blender}`,
   );
   text += leases.length > 1 ? leases.sort().join("") : (leases[0] ?? "");
   for (const [frame, entry] of Object.entries(entries)) {
-    text += `;${frame}${entry.state}`;
+    text += `;${frame}${entry.state}${entry.blender ?? ""}`;
     // The worker and attempt matter only as long as a repeated call may name them.
     const place = entry.state === "done" ? placeOf(attempts[entry.worker], entry.attempt) : -1;
     if (place >= 0) text += `${workers[entry.worker]}a${place}`;
@@ -191,7 +192,7 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
     text += `;X${placeOf(attempts[1], garbage.attempt)}${garbage.only ? "o" : ""}f${garbage.frames.join()}d${Math.max(0, garbage.due_ms - nowMs) / tickMs}`;
   for (const { version, state, opened, closed = [], outdated = [], files_version = "" } of ledger.dependencies)
     text += `;D${version}${state}o${opened.join()}c${closed.join()}u${outdated.join()}v${files_version}m${ledger.made_from ?? ""}`;
-  return text;
+  return ledger.bound_blender === undefined ? text : `${text};V${ledger.bound_blender}`;
 }
 
 function sourceText(source: Source): string {

@@ -30,6 +30,7 @@ const BASE: Configuration = {
   refusals: 0,
   acts: { times: 0, kinds: [], frames: [] },
   source: null,
+  blender: null,
   preemptions: 0,
   lostAlarms: 0,
   objects: false,
@@ -98,6 +99,13 @@ export const QUICK: Configuration[] = [
   { ...BASE, name: "group commit, one frame", frames: "1", sharesRows: true, lateReplies: true },
   { ...BASE, name: "group commit, two frames", sharesRows: true, renews: false },
   { ...BASE, name: "files of another task, which change", frames: "1", source: { mode: "input", takes: 1 } },
+  {
+    ...BASE,
+    name: "versions of Blender",
+    blender: { need: "4.5+", has: [["4.5.1", "5.0.0"], ["5.0.1"]] },
+    acts: { times: 1, kinds: ["requeue"], frames: [1] },
+    renews: false,
+  },
   { ...BASE, name: "lost alarms", frames: "1", lostAlarms: 2, releases: false },
 ];
 

@@ -65,6 +65,7 @@ export function explore(configuration: Configuration): Report {
       try {
         states.check(world);
         protocol.promises.known(world, configuration.source?.mode === "input");
+        protocol.promises.ofOneBlender(world);
         checked = true;
         protocol.moves(world, (label, after) => {
           if (after.memory.ledger.attempt > configuration.leases) return;

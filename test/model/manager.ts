@@ -32,6 +32,7 @@ import { act, type Named } from "../../src/task/rules/user-actions.ts";
 import { definitionOf } from "../support/definition.ts";
 import { ledgerText } from "./canonical.ts";
 import {
+  blendersOf,
   copyOf,
   type Configuration,
   type Held,
@@ -98,6 +99,7 @@ export class Manager {
       worker: message.worker,
       key,
       epoch: message.epoch,
+      blenders: blendersOf(this.configuration, message.worker),
       leaseId: `L${serial + 1}`,
     });
     const change = (t: Transition): Outcome<Gives> => {

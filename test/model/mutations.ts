@@ -23,6 +23,7 @@ const ALARM = "src/task/rules/next-alarm.ts";
 const SCHEDULER = "src/platform/alarm.ts";
 const GARBAGE = "src/task/rules/garbage.ts";
 const VERDICT = "src/task/rules/verdicts.ts";
+const BLENDER = "src/task/rules/blender.ts";
 const TRANSITION = "src/task/rules/transition.ts";
 const CALLS = "src/task/rules/lease-calls.ts";
 /** The check's imitation of the platform, and of when the object answers. */
@@ -436,6 +437,47 @@ export const MUTATIONS: Mutation[] = [
     "const frames = outdated;",
   ),
   one("taken back: out of date for ever", CLAIM, "  noteGivenOut(t.ledger, frames);\n", ""),
+  one(
+    "blender: give to any worker",
+    CLAIM,
+    "blenderToUse(t.terms, t.ledger, request.blenders ?? [])",
+    "request.blenders?.[0]",
+  ),
+  one(
+    "blender: take the worker's default",
+    BLENDER,
+    "return blenderFor(boundBlender(ledger) ?? blender, has) ?? null;",
+    "return has[0];",
+  ),
+  one("blender: ignore what the task is bound to", BLENDER, "boundBlender(ledger) ?? blender, has", "blender, has"),
+  one("blender: bind to nothing", CLAIM, "    bindBlender(t.terms, t.ledger, blender);\n", ""),
+  one(
+    "blender: bind to the first one for ever",
+    BLENDER,
+    "minor !== undefined) ledger.bound",
+    "ledger.bound_blender === undefined) ledger.bound",
+  ),
+  one(
+    "blender: bound for ever",
+    BLENDER,
+    "return counts.done > 0 || leases.size > 0 ? bound_blender : undefined;",
+    "return bound_blender;",
+  ),
+  one("blender: not bound by a lease", BLENDER, "counts.done > 0 || leases.size > 0 ?", "counts.done > 0 ?"),
+  one("blender: not bound by a done frame", BLENDER, "counts.done > 0 || leases.size > 0 ?", "leases.size > 0 ?"),
+  one("blender: a lease without a version", CLAIM, "    lease.blender = blender;\n", ""),
+  one(
+    "blender: commit without a version",
+    SETTLE,
+    "...(lease.blender !== undefined && { blender: lease.blender }),",
+    "",
+  ),
+  one(
+    "blender: tell the registry what was submitted",
+    BLENDER,
+    "return bound === undefined ? needs : { ...needs, blender: bound };",
+    "return needs;",
+  ),
   one("input task: a lease without a version", CLAIM, "if (source !== undefined) lease.source = source;", ""),
   one(
     "input task: let leases of another version go on",

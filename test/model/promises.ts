@@ -7,6 +7,7 @@ import { LATE_MS } from "../../src/platform/alarm.ts";
 import type { ReleaseCause } from "../../src/protocol/lease.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
 import type { DependencyProgress } from "../../src/rpc/task.ts";
+import { needsNow } from "../../src/task/rules/blender.ts";
 import { has, minus, size } from "../../src/task/rules/frame-set.ts";
 import { outdatedFrames } from "../../src/task/rules/dependencies.ts";
 import { outdatedSource } from "../../src/task/rules/input-task.ts";
@@ -131,6 +132,7 @@ export class Promises {
     if (fresh.length > 1) throw new Broken("P2", "one claim made two leases");
     for (const lease of fresh) this.#fresh(step, lease, message, able);
     for (const lease of fresh) this.#reads(step, lease, source);
+    for (const lease of fresh) this.#rendersIn(step, lease, message);
     if (fresh.length > 0 && message.epoch < outranked)
       throw new Broken(
         "P8",
@@ -322,6 +324,33 @@ export class Promises {
         throw new Broken("P12", `frame ${frame} was given out, and its source does not have it`);
   }
 
+  /** P12: a lease is for a Blender that its worker has, and that the task may use. */
+  #rendersIn({ before }: Step<unknown>, { attempt, blender }: LiveLease, { worker }: Message): void {
+    const need = this.#terms.blender;
+    if (need === null) return;
+    const { blenders } = before.workers[worker - 1]!;
+    if (blender === undefined || !blenders.includes(blender))
+      throw new Broken("P12", `attempt ${attempt} is for Blender ${blender}, and its worker has ${blenders.join()}`);
+    const [is, least] = [minorOf(blender), need.replace("+", "")];
+    if (need.endsWith("+") ? Number(is) < Number(least) : is !== least)
+      throw new Broken("P12", `attempt ${attempt} is for Blender ${blender}, and the task needs ${need}`);
+  }
+
+  /**
+   * P12: what is done and what is being rendered is of one minor version of Blender; while there is any, it
+   * is what the task needs of a worker, as the registry is told. In every world.
+   */
+  ofOneBlender({ memory: { ledger, entries } }: World): void {
+    const need = this.#terms.blender;
+    if (need === null) return;
+    const done = Object.values(entries).filter(({ state }) => state === "done");
+    const minors = new Set([...done, ...ledger.leases].map(({ blender }) => minorOf(blender)));
+    if (minors.size > 1) throw new Broken("P12", `one task has frames of Blender ${[...minors].join(" and ")}`);
+    const told = needsNow({ ...NEEDS, blender: need }, ledger).blender;
+    const [only = need] = minors;
+    if (told !== only) throw new Broken("P12", `the task says that it needs Blender ${told}, and it is ${only}`);
+  }
+
   /** P12: what is committed was made of all files of the version that the source has. */
   #madeOf({ before, after }: Step<unknown>, message: Message, source: DependencyProgress): void {
     for (const frame of this.#frames) {
@@ -434,6 +463,9 @@ export class Promises {
         throw new Broken("P3", `frame ${frame} was committed by a call that does not hold it`);
       if (is.bytes !== bytes)
         throw new Broken("P3", `frame ${frame} is not made of the bytes of its commit: ${is.bytes}`);
+      const { blender } = after.memory.entries[frame]!;
+      if (blender !== live.blender)
+        throw new Broken("P12", `frame ${frame} is said to be of Blender ${blender}, and it is of ${live.blender}`);
       const stored = before.objects?.[`${live.attempt}/${frame}`];
       if (before.objects && stored !== live.lease_id)
         throw new Broken("P3", `frame ${frame} was committed without its object`);
@@ -525,6 +557,14 @@ export class Promises {
     if (size(minus(is.open, lease.open)) > 0 || is.attempt !== lease.attempt || is.worker !== lease.worker)
       throw new Broken("P2", `the live lease of attempt ${lease.attempt} changed`);
   }
+}
+
+/** The needs of a task, of which only the version of Blender matters here. */
+const NEEDS = { type: "blender_render", programs: ["blender"], tags: [], allow_exec: false, allow_autoexec: false };
+
+/** `4.5.15` → `4.5`. */
+function minorOf(version: string | undefined): string {
+  return (version ?? "unknown").split(".").slice(0, 2).join(".");
 }
 
 /** Whether an alarm that is set for `alarmMs` rings for everything that is due. */

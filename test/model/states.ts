@@ -23,7 +23,7 @@ import { at, audit, allFrames, type FarmTask } from "../support/rules-farm.ts";
 import { ledgerText } from "./canonical.ts";
 import { fileOf } from "./manager.ts";
 import { Broken } from "./promises.ts";
-import { copyOf, type Configuration, type Snapshot, type World } from "./world.ts";
+import { blendersOf, copyOf, type Configuration, type Snapshot, type World } from "./world.ts";
 
 const GIVEN_BACK: GivenBack = { cause: "stopping", reason: "x", frames: null };
 /** No continuation needs more leases than this for a frame. */
@@ -97,7 +97,14 @@ export class States {
       }
       this.#badContent(snapshot, nowMs, lease, right, done, open);
       const other = lease.worker === 1 ? 2 : 1;
-      const stolen = claim(at(this.#task(snapshot), nowMs), { worker: other, key: lease.key, epoch: 9, leaseId: "L0" });
+      const blenders = blendersOf(this.#configuration, other);
+      const stolen = claim(at(this.#task(snapshot), nowMs), {
+        worker: other,
+        key: lease.key,
+        epoch: 9,
+        blenders,
+        leaseId: "L0",
+      });
       if (stolen.lease?.lease_id === lease.lease_id)
         throw new Broken("P9", "a worker got the lease of another by its key");
     }
@@ -204,7 +211,9 @@ export class States {
       const before = leases;
       for (let worker = 1; worker <= able; worker++) {
         const key = `finish-${worker}-${leases}`;
-        const outcome = claim(at(task, nowMs, able), { worker, key, epoch: ledger.outranked, leaseId: key });
+        const blenders = blendersOf(this.#configuration, worker);
+        const request = { worker, key, epoch: ledger.outranked, blenders, leaseId: key };
+        const outcome = claim(at(task, nowMs, able), request);
         if (outcome.lease) {
           if (++leases > LEASES_PER_FRAME * this.#terms.total)
             throw new Broken("liveness", "leases go out and the task does not end");

@@ -57,6 +57,11 @@ export interface Configuration {
    * That one may take frames back so many times in all. Null: it waits for nothing.
    */
   source: { mode: "same" | "input"; takes: number } | null;
+  /**
+   * The version of Blender that the task needs, and those that each worker has, the one that it uses by
+   * default first. Null: Blender does not render it.
+   */
+  blender: { need: string; has: readonly (readonly string[])[] } | null;
   /** Times that the registry may raise its epoch. */
   preemptions: number;
   /** Alarms that the platform may lose. Where there are none, every alarm rings in the end. */
@@ -150,6 +155,8 @@ export interface Worker {
   epoch: number;
   /** Messages that the network still has, oldest first. */
   old: readonly Message[];
+  /** Its Blenders, which tell workers apart. */
+  blenders: readonly string[];
 }
 
 /** The task that this one waits for, and what the network has of its messages. */
@@ -218,12 +225,19 @@ const IDLE: Worker = {
   waits: null,
   epoch: 0,
   old: [],
+  blenders: [],
 };
 
 export function termsOf(configuration: Configuration): Terms {
   const { chunk, order, leaseTicks, tickMs, tries } = configuration;
   const inputTask = configuration.source?.mode === "input" ? SOURCE : null;
-  return terms(configuration.frames, { chunk, order, tries, leaseMs: leaseTicks * tickMs, inputTask });
+  const blender = configuration.blender?.need ?? null;
+  return terms(configuration.frames, { chunk, order, tries, leaseMs: leaseTicks * tickMs, inputTask, blender });
+}
+
+/** The Blenders of a worker, by its id. */
+export function blendersOf({ blender }: Configuration, worker: number): readonly string[] {
+  return blender?.has[worker - 1] ?? [];
 }
 
 /** The frames of the source: those of the task. */
@@ -272,7 +286,10 @@ export function firstWorld(configuration: Configuration): World {
     pending: false,
     alarmMs: null,
     armedMs: null,
-    workers: Array.from({ length: configuration.workers }, () => IDLE),
+    workers: Array.from({ length: configuration.workers }, (_, index) => ({
+      ...IDLE,
+      blenders: blendersOf(configuration, index + 1),
+    })),
     objects: configuration.objects ? {} : null,
     source: firstSource(configuration),
     epoch: 0,
@@ -317,5 +334,5 @@ export function withWorker(world: World, index: number, change: Partial<Worker>)
  * network keeps its messages.
  */
 export function forgetful(worker: Worker): Worker {
-  return { ...IDLE, old: worker.old };
+  return { ...IDLE, old: worker.old, blenders: worker.blenders };
 }

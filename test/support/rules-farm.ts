@@ -39,6 +39,7 @@ export function terms(frameList: string, overrides: Partial<Terms> = {}): Terms 
     tries: 3,
     filesPerFrame: 1,
     inputTask: null,
+    blender: null,
     ...overrides,
   };
 }

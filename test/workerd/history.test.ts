@@ -331,10 +331,10 @@ describe("exports", () => {
     const answer = await ask(listHistory, "task_id=910&format=csv");
     expect(answer.headers.get("Content-Type")).toBe("text/csv; charset=utf-8");
     const lines = (await answer.text()).trimEnd().split("\r\n");
-    expect(lines[0]).toBe("task_id,seq,at,kind,type,worker_id,attempt,frames,frame_count,seconds,detail");
+    expect(lines[0]).toBe("task_id,seq,at,kind,type,worker_id,attempt,frames,frame_count,seconds,detail,blender");
     expect(lines.slice(1).map((line) => Number(line.split(",")[1]))).toEqual(events.map(({ seq }) => seq).toReversed());
     expect(lines.find((line) => line.startsWith("910,8,"))).toBe(
-      `910,8,${new Date(at_ms + 7).toISOString()},error,blender_render,1,1,8,1,2,"'=cmd|""x"""`,
+      `910,8,${new Date(at_ms + 7).toISOString()},error,blender_render,1,1,8,1,2,"'=cmd|""x""",`,
     );
     expect((await ask(listHistory, "format=csv&cursor=abc")).status).toBe(422);
     expect((await ask(listDays, "format=xml")).status).toBe(422);

@@ -186,6 +186,7 @@ const EVENT_COLUMNS = [
   "frame_count",
   "seconds",
   "detail",
+  "blender",
 ] as const;
 /**
  * A spreadsheet takes ten times as many rows. Without a limit, one request could read the whole
@@ -200,7 +201,7 @@ async function* eventPages(db: D1Database, filter: EventFilter): AsyncGenerator<
     const some = events.slice(0, left);
     left -= some.length;
     yield some.map((event) =>
-      EVENT_COLUMNS.map((column) => (column === "at" ? new Date(event.at_ms).toISOString() : event[column])),
+      EVENT_COLUMNS.map((column) => (column === "at" ? new Date(event.at_ms).toISOString() : (event[column] ?? null))),
     );
     if (left === 0) return;
   }

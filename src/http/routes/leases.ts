@@ -15,10 +15,12 @@ import {
   type Claimed,
   type Settled,
 } from "../../protocol/lease.ts";
+import { BLENDERS_HEADER, blendersIn } from "../../protocol/blender-version.ts";
 import type { Refusal } from "../../protocol/problem.ts";
+import type { Principal } from "../../protocol/token.ts";
 import type { Env } from "../../rpc/env.ts";
 import { callTask } from "../../rpc/stubs.ts";
-import type { UnsignedClaimed, UnsignedSettled } from "../../rpc/task.ts";
+import type { UnsignedClaimed, UnsignedSettled, WorkerRef } from "../../rpc/task.ts";
 import { grantedClaim, grantedRenewal } from "../grants.ts";
 import { noteInputs } from "../input-rights.ts";
 import { verifiedReceipts } from "../receipts.ts";
@@ -33,6 +35,19 @@ const leaseParams = { id: taskId, lease_id: textOf("lease", /^[A-Za-z0-9_-]{1,12
 const settledAnswers = {
   200: { description: "Frames committed, and the next lease where one was asked for", schema: settledSchema },
 } as const;
+
+/** The header of each call that may claim. */
+const BLENDERS = {
+  name: BLENDERS_HEADER,
+  description:
+    "The versions of Blender that the worker has, the one that it uses by default first: `4.5.15, 3.4.1`. A task that needs a version gives frames only to workers that name it",
+} as const;
+
+/** The worker that calls, with the Blenders that it names. */
+function workerOf({ id }: Pick<Principal, "id">, request: Request): WorkerRef {
+  const blenders = blendersIn(request.headers.get(BLENDERS_HEADER));
+  return blenders.length > 0 ? { id, blenders } : { id };
+}
 
 /** The answer to a claim, with the lease's grant. */
 async function withGrant(env: Env, worker: number, claimed: UnsignedClaimed): Promise<Claimed> {
@@ -58,11 +73,12 @@ const claimLease = defineRoute({
   summary: "Claim frames",
   description: "Idempotent by `key`: the same key of the same worker answers with the same live lease.",
   params: { id: taskId },
+  headers: [BLENDERS],
   body: claimSchema,
   example: { key: "k3v9q2x7", platform: "linux", epoch: 0 },
   answers: { 200: { description: "A lease, or why there is none", schema: claimedSchema } },
-  handle: async ({ env, id, body, principal }) => {
-    const claimed = await callTask(env, id, (task) => task.claim({ id: principal.id }, body));
+  handle: async ({ env, id, body, principal, request }) => {
+    const claimed = await callTask(env, id, (task) => task.claim(workerOf(principal, request), body));
     return claimed.ok ? ok(await withGrant(env, principal.id, claimed.value)) : claimed;
   },
 });
@@ -94,14 +110,15 @@ const completeLease = defineRoute({
   operationId: "completeLease",
   summary: "Commit the last frames and end the lease; `next` claims on",
   params: leaseParams,
+  headers: [BLENDERS],
   body: completeSchema,
   example: { attempt: 7, done: [{ frame: 1, seconds: 2.5, receipts: [] }] },
   answers: settledAnswers,
   problems: ["lease_lost"],
-  handle: async ({ env, id, lease_id, body, principal }) => {
+  handle: async ({ env, id, lease_id, body, principal, request }) => {
     const complete = await verifiedReceipts(env, body);
     if (!complete.ok) return complete;
-    const worker = { id: principal.id };
+    const worker = workerOf(principal, request);
     const settled = await callTask(env, id, (task) => task.complete(worker, lease_id, complete.value));
     return await withNextGrant(env, worker.id, settled);
   },
@@ -113,14 +130,15 @@ const failLease = defineRoute({
   operationId: "failLease",
   summary: "A render failure: blame frames, give back the others",
   params: leaseParams,
+  headers: [BLENDERS],
   body: failSchema,
   example: { attempt: 7, frames: "3", error: "Error: Build without OpenImageDenoiser" },
   answers: settledAnswers,
   problems: ["lease_lost"],
-  handle: async ({ env, id, lease_id, body, principal }) => {
+  handle: async ({ env, id, lease_id, body, principal, request }) => {
     const fail = await verifiedReceipts(env, body);
     if (!fail.ok) return fail;
-    const worker = { id: principal.id };
+    const worker = workerOf(principal, request);
     const settled = await callTask(env, id, (task) => task.fail(worker, lease_id, fail.value));
     return await withNextGrant(env, worker.id, settled);
   },

@@ -2,6 +2,7 @@
 import { isEnded } from "../../protocol/constants.ts";
 import { frameAt } from "../../protocol/frame-list.ts";
 import type { NoLeaseReason } from "../../protocol/lease.ts";
+import { bindBlender, blenderToUse } from "./blender.ts";
 import { chunkSize } from "./chunking.ts";
 import { keptOffUntil, trustedWorkers } from "./failure.ts";
 import { has, minus, setOf, take } from "./frame-set.ts";
@@ -33,6 +34,8 @@ export interface ClaimRequest {
   worker: number;
   key: string;
   epoch: number;
+  /** The versions of Blender that the worker has, the one that it uses by default first. */
+  blenders?: readonly string[];
   /** The id of the lease, if one is made: new and unguessable. */
   leaseId: string;
 }
@@ -51,6 +54,8 @@ export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
   if (known) return { lease: known, fresh: false };
   const declined = whyNoLease(t, request);
   if (declined) return { lease: null, ...declined };
+  const blender = blenderToUse(t.terms, t.ledger, request.blenders ?? []);
+  if (blender === null) return { lease: null, reason: "blender", retryAfterMs: NOTHING_RETRY_MS };
   const chosen = choose(t, request.worker);
   if (chosen.length === 0) return { lease: null, reason: "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
   const frames = setOf(chosen);
@@ -67,6 +72,10 @@ export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
   };
   const source = sourceVersion(t.terms, t.ledger);
   if (source !== undefined) lease.source = source;
+  if (blender !== undefined) {
+    lease.blender = blender;
+    bindBlender(t.terms, t.ledger, blender);
+  }
   noteGivenOut(t.ledger, frames);
   t.ledger.leases.add(lease);
   t.ledger.counts.leased += chosen.length;

@@ -25,6 +25,11 @@ export interface LiveLease {
   stored_ms: number;
   /** The version of the files of `inputTask` that its worker reads; absent without one. */
   source?: string;
+  /**
+   * The version of Blender that renders it, of those that its worker has. Absent: another program, or an
+   * agent of 0.1.
+   */
+  blender?: string;
 }
 
 export class Leases implements Iterable<LiveLease> {

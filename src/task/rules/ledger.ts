@@ -19,6 +19,7 @@ import {
   parseFrameList,
   type FrameList,
 } from "../../protocol/frame-list.ts";
+import { blenderTerm } from "../../protocol/needs.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from "../../protocol/task.ts";
 import type { ChunkStats } from "./chunking.ts";
@@ -47,6 +48,8 @@ export interface Terms {
   filesPerFrame: 0 | 1;
   /** The task whose files this one reads; null for none. */
   inputTask: number | null;
+  /** The version of Blender that it needs (`4.5`, `4.5+`), `any`, or null where Blender does not render it. */
+  blender: string | null;
 }
 
 /** What a worker has failed on this task, and what its machine has refused. */
@@ -144,6 +147,11 @@ export interface Ledger {
   stored: StoredCount;
   /** The files of `inputTask` of which the newest frame was made; absent when unknown. */
   made_from?: string;
+  /**
+   * Of a task of `4.5+`: the minor version of Blender of its newest lease. It counts while a frame is done
+   * or leased (`boundBlender`). Replaced, never removed. Absent: nothing was given out.
+   */
+  bound_blender?: string;
   /** Garbage that waits to be deleted. */
   sweeps: Garbage[];
   /** Sequence of the last history event. */
@@ -165,6 +173,8 @@ export interface FrameEntry {
   failures: [number, number][];
   /** Workers whose machines could not get or deliver the frame. Absent: none. */
   refusals?: number[];
+  /** The version of Blender that rendered it. Absent: another program, or an agent of 0.1. */
+  blender?: string;
   error: string | null;
 }
 
@@ -223,6 +233,7 @@ export function termsOf(definition: TaskDefinition): Terms {
     tries: definition.tries,
     filesPerFrame: definition.files_per_frame,
     inputTask: definition.input_task,
+    blender: blenderTerm(definition.needs),
   };
 }
 
@@ -400,5 +411,6 @@ export function noteLease(
     frame_count: size(frames),
     seconds,
     detail,
+    ...(kind !== "lost" && lease.blender !== undefined && { blender: lease.blender }),
   });
 }

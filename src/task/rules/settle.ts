@@ -280,6 +280,7 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
       at_ms: t.nowMs,
       files,
       failures,
+      ...(lease.blender !== undefined && { blender: lease.blender }),
       error: null,
     });
     t.ledger.seconds += seconds;

@@ -3,6 +3,7 @@ import { frameAt, indexOfFrame, type FrameList } from "../../protocol/frame-list
 import type { Frame, FrameState, Task, TaskSummary } from "../../protocol/task.ts";
 import type { TaskReport } from "../../rpc/registry.ts";
 import { deletedDependencies, outdatedFrames, waitsFor } from "../rules/dependencies.ts";
+import { boundBlender, needsNow } from "../rules/blender.ts";
 import { etaOf } from "../rules/eta.ts";
 import { keptOff } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
@@ -62,6 +63,7 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
   const outdated = outdatedSource(terms, ledger);
   const deleted = deletedDependencies(terms, ledger);
   const outdatedPart = outdatedFrames(ledger);
+  const bound = boundBlender(ledger);
   return {
     ...taskSummary(task, nowMs),
     frame_list: definition.frame_list,
@@ -84,6 +86,7 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
     kept_off: keptOffView(ledger, nowMs),
     waits_for: waitsFor(ledger),
     ...(deleted.length > 0 && { deleted_dependencies: deleted }),
+    ...(bound !== undefined && { bound_blender: bound }),
     files_version: filesVersion(ledger),
     ...(outdatedPart && { outdated_source: outdatedPart.task, outdated_frames: format(outdatedPart.frames) }),
     ...(outdated !== null && { outdated_source: outdated }),
@@ -107,7 +110,7 @@ export function taskReport(task: LoadedTask, nowMs: number): TaskReport {
   return {
     version: ledger.version,
     summary: taskSummary(task, nowMs),
-    needs: definition.needs,
+    needs: needsNow(definition.needs, ledger),
     claimable: gone ? 0 : claimable(terms, ledger),
     live_workers: gone ? [] : [...new Set([...ledger.leases].map((lease) => lease.worker))],
     kept_off: keptOffView(ledger, nowMs),
@@ -137,6 +140,7 @@ export function frameView(transition: Pick<Transition, "ledger" | "table">, fram
     committed_ms: done ? entry.at_ms : null,
     failures: entry?.failures.reduce((sum, [, count]) => sum + count, 0) ?? 0,
     error: entry?.error ?? null,
+    ...(done && entry.blender !== undefined && { blender: entry.blender }),
     files: done ? entry.files : [],
   };
 }
