@@ -54,6 +54,8 @@ export class LeaseProcess {
   progress: number | null = null;
   /** The program reported that it cannot go on, or that the result would be wrong. */
   fatal = false;
+  /** The program said that a newer version has saved the file: which (null: it did not say); undefined when it did not. */
+  newerFile: string | null | undefined;
   readonly #options: LeaseProcessOptions;
   readonly #parser: ReturnType<ParserFactory["create"]>;
   #noiseMs = -Infinity;
@@ -122,6 +124,9 @@ export class LeaseProcess {
           this.fatal = true;
           setTimeout(() => void this.running.kill(), LAST_WORDS_MS).unref();
         }
+        return;
+      case "newer_file":
+        this.newerFile = event.version ?? this.newerFile ?? null;
         return;
       case "remaining":
       case "activity":

@@ -1,8 +1,10 @@
+import { writeFileSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Stopwatch } from "../../test/support/real-time.ts";
 import { FakeManager, problem, sha256, takeUploads, type Answer } from "../../test/support/fake-manager.ts";
+import { plainBlend, standInBlender } from "../../test/support/fake-blender.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { lease } from "../../test/support/scripted-lease.ts";
 import { until } from "../../test/support/wait.ts";
@@ -46,10 +48,57 @@ function runnerOf(of: LooseLease): LeaseRunner {
   );
 }
 
+/** Frame 1 of a plain .blend that 5.0 saved, rendered by a stand-in for this Blender. */
+async function renders(blender: string, saved: string, more: { crash?: boolean } = {}): Promise<LeaseOutcome> {
+  const blend = join(folder.path, "shot.blend");
+  writeFileSync(blend, plainBlend(saved));
+  const program = { command: [standInBlender(folder.path, blender, more)] as [string], version: blender };
+  const args = ["--background", blend, "--render-output", { out: "frame_####" }, "--render-frame", "1"];
+  const plan = {
+    command: { program: "blender", args, env: {} },
+    parser: "blender_render",
+    outputs: [{ frame: 1, name: "frame_0001.png" }],
+    needs_exec: false,
+  };
+  const allowed = { exec: false, autoexec: false, programs: { blender: program } };
+  const work = join(folder.path, "work");
+  const of = lease("", { frames: "1", plan });
+  const runner = new LeaseRunner(
+    { client, allowed, cache, work, log: (text) => said.push(text) },
+    of,
+    performance.now(),
+  );
+  return await runner.run(() => null);
+}
+
 const run = (of: LooseLease): Promise<LeaseOutcome> => runnerOf(of).run(() => null);
 const bodies = (verb: string) => manager.to(new RegExp(`/leases/L/${verb}$`)).map((call) => call.json!);
 const frames = (done: unknown) => (done as { frame: number }[]).map((each) => each.frame);
 const folders = () => readdir(join(folder.path, "work"));
+
+describe("P6: a file that a newer Blender saved", () => {
+  test.each([
+    ["is not read", "3.4.1", "5.0", {}],
+    ["crashes it", "4.2.0", "4.5", { crash: true }],
+  ])(
+    "where it %s, the frames go back with the reason, for another worker, and none has failed",
+    async (_, has, saved, more) => {
+      manager.on("POST", /\/release$/, () => settled);
+      const outcome = await renders(has, saved, more);
+      expect(outcome).toMatchObject({ kind: "released", declineMs: 600_000 });
+      expect(bodies("fail")).toEqual([]);
+      const reason = `saved by Blender ${saved}, this worker has ${has}`;
+      expect(bodies("release")).toMatchObject([{ cause: "version", reason, done: [] }]);
+    },
+  );
+
+  test("is rendered where it can be, and an older one always", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    expect(await renders("4.2.0", "4.5")).toMatchObject({ kind: "settled", failed: false });
+    expect(await renders("5.0.1", "5.0")).toMatchObject({ kind: "settled", failed: false });
+    expect(bodies("release")).toEqual([]);
+  });
+});
 
 describe("a lease that succeeds", () => {
   test("P11: each frame is uploaded when it is saved, under the grant, and committed with its receipt; the folder is deleted", async () => {

@@ -33,6 +33,7 @@ import type { Plan } from "../protocol/plan.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import type { Exit } from "./process.ts";
+import { newerFileReason } from "./newer-file.ts";
 import { childEnvironment } from "./renderer-environment.ts";
 import { FileChanged } from "../client/upload.ts";
 import { bytesText, type Logger } from "./log.ts";
@@ -91,6 +92,8 @@ export class LeaseRunner {
   #outputs: Outputs | undefined;
   #process: LeaseProcess | undefined;
   #folder: LeaseFolder | undefined;
+  /** The arguments of the process, with the paths of this machine. */
+  #args: readonly string[] = [];
   #finishing = false;
   /**
    * The agent ended the process after a frame, before the other frames of the lease
@@ -186,6 +189,7 @@ export class LeaseRunner {
     const args = resolveArguments(plan.command.args, folder);
     if (!args.ok)
       throw new ReleaseLease(`the plan breaks a rule: ${args.error}`, "unable", { declineMs: POLICY_DECLINE_MS });
+    this.#args = args.value;
     await this.#fetchInputs(plan, folder);
     this.#halt.throwIfAborted();
     const now = () => performance.now();
@@ -257,9 +261,14 @@ export class LeaseRunner {
     }
   }
 
-  async #settle({ plan, frames }: Runnable, exit: Exit, folder: LeaseFolder, next: NextClaim): Promise<LeaseOutcome> {
+  async #settle(
+    { plan, frames, version }: Runnable,
+    exit: Exit,
+    folder: LeaseFolder,
+    next: NextClaim,
+  ): Promise<LeaseOutcome> {
     const outputs = this.#outputs!;
-    const { killed, fatal, errors, lastLines } = this.#process!;
+    const { killed, fatal, errors, lastLines, newerFile } = this.#process!;
     const saidDone = exit.kind === "exit" && exit.code === 0 && killed === undefined && !fatal;
     const verdict = saidDone ? await outputs.verify() : { missing: [], uploadError: await outputs.settled() };
     this.#halt.throwIfAborted();
@@ -277,6 +286,10 @@ export class LeaseRunner {
       return { kind: "settled", failed: false, claimed: settled.next };
     }
     if ((await freeBytes(folder.root)) < DISK_LOW_BYTES) throw diskFull();
+    if (plan.command.program === "blender" && version !== undefined && killed === undefined) {
+      const newer = await newerFileReason({ own: version, args: this.#args, exit, errors, newerFile });
+      if (newer !== null) throw new ReleaseLease(newer, "version", { declineMs: POLICY_DECLINE_MS });
+    }
     const missing = verdict.missing.map((file) => file.why);
     // A program that ends before its file is whole has failed, whatever its exit code says.
     if (changed && saidDone) missing.push(`${messageOf(verdict.uploadError)}, after the program had ended`);

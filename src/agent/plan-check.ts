@@ -26,6 +26,8 @@ export interface Runnable {
   parser: ParserFactory;
   /** Executable and leading arguments. */
   program: readonly [string, ...string[]];
+  /** The version of the program; undefined for one that the agent does not know (`exec`). */
+  version: string | undefined;
 }
 
 /**
@@ -46,10 +48,12 @@ export function checkPlan(value: unknown, frameList: string, allowed: Allowed): 
   if (!parser) return err(`this agent has no parser '${plan.parser}'; it is older than the manager`);
   const program = programOf(plan, allowed);
   if (!program.ok) return program;
-  return ok({ plan, frames: [...framesOf(frames.value)], parser, program: program.value });
+  return ok({ plan, frames: [...framesOf(frames.value)], parser, ...program.value });
 }
 
-function programOf(plan: Plan, allowed: Allowed): Result<readonly [string, ...string[]], string> {
+type Found = Pick<Runnable, "program" | "version">;
+
+function programOf(plan: Plan, allowed: Allowed): Result<Found, string> {
   const { program, version, args, env } = plan.command;
   if (plan.needs_exec && !allowed.exec)
     return err("it runs any program, and this agent was started without --allow-exec");
@@ -68,20 +72,18 @@ function programOf(plan: Plan, allowed: Allowed): Result<readonly [string, ...st
     return err("its command switches scripts on although the plan says that it does not");
   }
   const found = isProgramName(program) ? allowed.programs[program] : undefined;
-  if (version !== undefined) return commandOf(program, found, version);
-  if (found) return ok(found.command);
-  return plan.needs_exec ? ok([program]) : err(`this worker has no ${program} any more`);
+  if (version !== undefined) return ofVersion(program, found, version);
+  if (found) return ok({ program: found.command, version: found.version });
+  return plan.needs_exec
+    ? ok({ program: [program], version: undefined })
+    : err(`this worker has no ${program} any more`);
 }
 
-/** The command of a program in this minor version. */
-function commandOf(
-  name: string,
-  program: Program | undefined,
-  minor: string,
-): Result<readonly [string, ...string[]], string> {
+/** A program in this minor version. */
+function ofVersion(name: string, program: Program | undefined, minor: string): Result<Found, string> {
   const installed = program ? [program, ...(program.others ?? [])] : [];
   const found = installed.find((one) => minorOf(one.version) === minor);
-  if (found) return ok(found.command);
+  if (found) return ok({ program: found.command, version: found.version });
   const has = versionsOf(program);
   return err(`this worker has no ${name} ${minor}${has.length > 0 ? `: it has ${has.join(" and ")}` : ""}`);
 }

@@ -22,7 +22,7 @@ const OUR_FILE = /^frame_(-?\d{1,7})\.[a-z]{3}$/;
 
 /** Reports after which the frame cannot be right, even if Blender goes on and exits 0. */
 const FATAL_REPORTS =
-  /^(Cannot read file|Failed to read|Cannot render|Build without|Render error|Can't find scene|No frame|Out of memory|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
+  /^(Cannot read (?:blend )?file|Failed to read|Cannot render|Build without|Render error|Can't find scene|No frame|Out of memory|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
 /** Those of the fatal reports that Blender prints without `Error:`. */
 const FATAL_BARE = /^(Can't find scene|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
 /** Blender repeats the whole expression that failed here. The lines before it had the reason. */
@@ -102,6 +102,20 @@ function errorIn(message: string): ParserEvent | undefined {
   return warning === undefined ? undefined : errorOf(warning, false);
 }
 
+/**
+ * What Blender says of a file that a newer version saved. It goes on after the first sentence (all releases
+ * to 5.0), and stops after the second (from 4.3 on, for files of a future format).
+ */
+function newerFile(message: string): ParserEvent | undefined {
+  const binary = /^(?:Warning: |WARNING )?File written by newer Blender binary \((\d{1,3})(\d\d)\.\d{1,5}\)/.exec(
+    message,
+  );
+  if (binary) return { kind: "newer_file", version: `${Number(binary[1])}.${Number(binary[2])}` };
+  return /incomplete header, may be from a newer version of Blender/.test(message)
+    ? { kind: "newer_file", version: null }
+    : undefined;
+}
+
 /** The parser of Blender's output. Frames outside the lease are not reported. */
 export const blenderParser: ParserFactory = {
   name: "blender_render",
@@ -143,8 +157,7 @@ export const blenderParser: ParserFactory = {
           );
           return [{ kind: "saved", frame: lease.has(number) ? number : null, path: saved }];
         }
-        const error = errorIn(message);
-        return error ? [error] : [];
+        return [newerFile(message), errorIn(message)].filter((event) => event !== undefined);
       },
     };
   },

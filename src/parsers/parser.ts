@@ -22,6 +22,8 @@ export type ParserEvent =
   | { kind: "activity"; text: string }
   /** Memory in MiB, by the program's own count. */
   | { kind: "memory"; mib: number }
+  /** The file was saved by a newer version of the program, `4.5`; null when it does not say by which. */
+  | { kind: "newer_file"; version: string | null }
   /** The program's own words for an error. Fatal: it cannot go on, or the result would be wrong. */
   | { kind: "error"; text: string; fatal: boolean };
 

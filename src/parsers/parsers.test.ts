@@ -132,6 +132,25 @@ describe("blender_render, line by line", () => {
     expect(kinds).toEqual(["frame", "activity", "saved"]);
   });
 
+  it("knows what Blender says of a file that a newer version saved", () => {
+    expect(events("Warning: File written by newer Blender binary (405.92), expect loss of data!")).toEqual([
+      { kind: "newer_file", version: "4.5" },
+    ]);
+    expect(
+      events(
+        "00:00.214  blend            | WARNING File written by newer Blender binary (501.3), expect loss of data!",
+      ),
+    ).toEqual([{ kind: "newer_file", version: "5.1" }]);
+    expect(events("File written by newer Blender binary (306.13), expect loss of data!")).toEqual([
+      { kind: "newer_file", version: "3.6" },
+    ]);
+    const future = "Cannot read blend file 'shot.blend', incomplete header, may be from a newer version of Blender";
+    expect(events(`Error: ${future}`)).toEqual([
+      { kind: "newer_file", version: null },
+      { kind: "error", text: future, fatal: true },
+    ]);
+  });
+
   it("keeps unknown errors as possible reasons, without treating them as fatal", () => {
     expect(events("Error: Region not found")).toEqual([{ kind: "error", text: "Region not found", fatal: false }]);
     expect(events("Error: script failed, expr: 'import json", "Info: x", "Warning: y", "ErrorX")).toEqual([]);

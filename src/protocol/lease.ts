@@ -104,11 +104,12 @@ export type Fail = z.infer<typeof failSchema>;
  * Why an agent gives a lease back. What follows from each is in `src/task/rules/verdicts.ts` (P6).
  * - `stopping`: the agent stops, or finishes one frame and gives back the others.
  * - `unable`: it cannot run the plan: a program is missing, or its owner does not allow it.
+ * - `version`: a newer version of the program saved the file, and this one crashed or could not read it.
  * - `disk`: its disk is full.
  * - `transfer`: inputs or outputs do not get through between it and the manager.
  * - `other`: any other trouble of its machine.
  */
-export const RELEASE_CAUSES = ["stopping", "unable", "disk", "transfer", "other"] as const;
+export const RELEASE_CAUSES = ["stopping", "unable", "version", "disk", "transfer", "other"] as const;
 /** One of those causes. */
 export type ReleaseCause = (typeof RELEASE_CAUSES)[number];
 

@@ -54,6 +54,7 @@ function viewOf({ ledger, entries }: Snapshot, frame: number): FrameView {
 const RELEASES: Readonly<Record<ReleaseCause, { refuses: boolean; holdMs: number }>> = {
   stopping: { refuses: false, holdMs: 0 },
   unable: { refuses: false, holdMs: 600_000 },
+  version: { refuses: false, holdMs: 3_600_000 },
   disk: { refuses: true, holdMs: 60_000 },
   transfer: { refuses: true, holdMs: 60_000 },
   other: { refuses: true, holdMs: 60_000 },

@@ -17,8 +17,8 @@ const PNG = [
   .join("");
 
 /**
- * A stand-in for Blender of this version, as `<folder>/blender`. `crash`: it ends by SIGSEGV after the
- * warning that the file is newer, as 3.4 does with files of 4.x. Answers with its path.
+ * A stand-in for Blender of this version, as `<folder>/blender`. `crash`: with a newer file it ends by
+ * SIGSEGV without a word, as 3.4.1 does with files of 4.5. Answers with its path.
  */
 export function standInBlender(folder: string, version: string, { crash = false } = {}): string {
   mkdirSync(folder, { recursive: true });
@@ -48,8 +48,8 @@ if [ "$saved" -ge 500 ] && [ ${major * 100 + minor} -lt 405 ]; then
   exit 1
 fi
 if [ "$saved" -gt ${major * 100 + minor} ]; then
-  echo "Warning: File written by newer Blender binary ($saved.13), expect loss of data!"
   ${crash ? "kill -SEGV $$" : ""}
+  echo "Warning: File written by newer Blender binary ($saved.13), expect loss of data!"
 fi
 for frame in $(echo "$frames" | tr , ' '); do
   name=$(printf '%s' "$out" | sed "s/####/$(printf %04d "$frame")/").png

@@ -96,6 +96,20 @@ describe("P6: a machine's fault", () => {
 });
 
 describe("P6: what is nobody's fault", () => {
+  test("a worker whose Blender is older than the file is held off for an hour, and no try is used up, however many there are", () => {
+    const task = newTask(terms("1-2", { tries: 1 }));
+    for (const worker of [1, 2, 3, 4]) give(task, worker, "version", 0, 5);
+    expect(keptOff(task.ledger, 0)).toEqual(
+      [1, 2, 3, 4].map((worker) => ({ worker, untilMs: 60 * MINUTE, reason: "version!" })),
+    );
+    expect(task.ledger).toMatchObject({ stopped: null, error: null, streak: { failures: 0 } });
+    expect(task.entries.size).toBe(0);
+    // Also where no other is able: nothing else bounds what it would waste.
+    expect(take(task, 1, 0, 1)).toBeNull();
+    expect(take(task, 5, 0, 5)!.frames).toEqual([1]);
+    expect(task.events.map(({ kind, detail }) => [kind, detail])).toContainEqual(["lost", "version!"]);
+  });
+
   test.each<ReleaseCause>(["stopping", "unable"])("a release for `%s` counts nothing at the frame", (cause) => {
     const task = newTask(terms("1"));
     give(task, 1, cause, 0);

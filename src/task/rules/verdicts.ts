@@ -37,6 +37,11 @@ export const VERDICTS: Readonly<Record<LeaseEnd, Verdict>> = {
   stopping: { blames: "nobody", counts: "nothing", holdMs: 0, next: AT_ONCE },
   /** The worker cannot run the plan: a program is missing, or its owner does not allow it. */
   unable: { blames: "worker", counts: "nothing", holdMs: 10 * MINUTE_MS, next: "another worker, at once" },
+  /**
+   * The worker's program is older than the file, and crashed or could not read it. It stays so until its owner
+   * installs another one, so it is held off for long; a try costs the load of a file.
+   */
+  version: { blames: "worker", counts: "nothing", holdMs: 60 * MINUTE_MS, next: "another worker, at once" },
   /** The worker's disk is full. */
   disk: { blames: "worker", counts: "refusal", holdMs: MINUTE_MS, next: "another worker, after new frames" },
   /** Inputs or outputs do not get through between the worker and the manager. */
