@@ -1,9 +1,12 @@
 /** Waits for the end of a task, with its progress on screen. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
+import { needText } from "../protocol/blender-text.ts";
+import { ANY_BLENDER, meetsNeed } from "../protocol/blender-version.ts";
 import { isEnded } from "../protocol/constants.ts";
 import { taskSchema, type Task } from "../protocol/task.ts";
-import { workersSchema } from "../protocol/worker.ts";
+import { versionsOffered } from "../protocol/needs.ts";
+import { workersSchema, type Worker } from "../protocol/worker.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { framesText, showProgress } from "./progress.ts";
 import { count, duration, timeLeft } from "./text.ts";
@@ -72,7 +75,7 @@ async function poll(
     let text = framesText(frames, workers, task.eta && timeLeft(task.eta.low_ms, task.eta.high_ms, client.nowMs()));
     if (status === "paused") text += ", paused";
     else if (status === "waiting") text += `, waits for task ${task.waits_for.join(", ")}`;
-    else if (status === "queued" && now - idleSince > IDLE_MS) text += await whyIdle(client, task.type, signal);
+    else if (status === "queued" && now - idleSince > IDLE_MS) text += await whyIdle(client, task, signal);
     progress.update(frames.done + frames.failed + frames.skipped, frames.total, text);
     if (isEnded(status)) return task;
     await sleep(POLL_MS, undefined, { signal });
@@ -83,7 +86,7 @@ function isTransient(thrown: unknown): thrown is ManagerError {
   return thrown instanceof ManagerError && thrown.transient;
 }
 
-async function whyIdle(client: ManagerClient, type: string, signal: AbortSignal): Promise<string> {
+async function whyIdle(client: ManagerClient, task: Task, signal: AbortSignal): Promise<string> {
   const known = await client.call(workersSchema, "GET", "/workers", { signal }).catch((thrown: unknown) => {
     // The next call for the task tells whether the manager answers.
     if (isTransient(thrown)) return null;
@@ -93,8 +96,17 @@ async function whyIdle(client: ManagerClient, type: string, signal: AbortSignal)
   const workers = Object.values(known);
   const online = workers.filter((worker) => worker.connection === "online");
   if (online.length === 0) return `, no worker is online (start one: ${COMMAND} worker)`;
-  if (!online.some((worker) => worker.task_types.includes(type))) return `, no worker online can do ${type}`;
+  if (!online.some((worker) => worker.task_types.includes(task.type))) return `, no worker online can do ${task.type}`;
+  const need = task.bound_blender ?? task.settings["blender"];
+  if (typeof need === "string" && need !== ANY_BLENDER && !online.some((worker) => hasBlender(worker, need)))
+    return `, no worker online has ${needText(need)}`;
+  const held = task.kept_off.find(({ worker_id, reason }) => reason && online.some(({ id }) => id === worker_id));
+  if (held) return `, worker ${held.worker_id} is held off: ${held.reason}`;
   return ", queued";
+}
+
+function hasBlender({ programs, versions = {} }: Worker, need: string): boolean {
+  return versionsOffered({ programs, versions }, "blender").some((version) => meetsNeed(need, version));
 }
 
 /** How the task ended, in one sentence. */

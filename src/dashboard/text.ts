@@ -205,6 +205,8 @@ export const text = {
     attempt: "Lease",
     seconds: "Time",
     committed: "Finished",
+    blender: "Blender",
+    blenderVersion: (version: string) => `Blender ${version}`,
     openLog: "Log of the lease",
     frame: (n: number) => `Frame ${n}`,
     attempts: "Tries",

@@ -74,7 +74,10 @@ function* missingBlender(need: string, worker: Offer): Generator<Missing> {
 }
 
 /** All versions of a program that a worker has; empty where it has none. */
-export function versionsOffered({ programs, versions }: Offer, name: string): readonly string[] {
+export function versionsOffered(
+  { programs, versions }: Pick<Offer, "programs" | "versions">,
+  name: string,
+): readonly string[] {
   if (!Object.hasOwn(programs, name)) return [];
   const all = versions && Object.hasOwn(versions, name) ? versions[name] : undefined;
   return all && all.length > 0 ? all : [programs[name]!];

@@ -98,6 +98,7 @@ describe("P12: the Blender of a task", () => {
     expect([await assigned(old), await assigned(newest)]).toEqual([null, null]);
     expect([await assigned(lts), await assigned(several)]).toEqual([task, task]);
     expect((await leased(task, several)).plan.command).toMatchObject({ program: "blender", version: "4.5" });
+    expect(await okJson(await send("GET", `/tasks/${task}/plan`), 200)).toMatchObject({ command: { version: "4.5" } });
     // The registry's word is not trusted: a worker that has another one gets no frame.
     expect(await claimed(task, newest)).toEqual({ lease: null, reason: "blender" });
     expect(await claimed(task, { ...newest, blenders: [] })).toEqual({ lease: null, reason: "blender" });

@@ -90,6 +90,12 @@ async function listEvents(
   return { events, names, keptFromMs };
 }
 
+/** The first line of the detail, and the version of Blender. */
+function detailText({ detail, blender }: HistoryEvent): string {
+  const parts = [detail?.split("\n", 1)[0] ?? "", blender === undefined ? "" : `Blender ${blender}`];
+  return parts.filter((part) => part !== "").join(", ");
+}
+
 function row(event: HistoryEvent, names: Record<string, string>): string[] {
   const { worker_id: worker } = event;
   return [
@@ -99,6 +105,6 @@ function row(event: HistoryEvent, names: Record<string, string>): string[] {
     event.frames ?? "-",
     worker === null ? "-" : `${worker} ${names[worker] ?? ""}`.trim(),
     event.seconds === null ? "-" : duration(event.seconds),
-    event.detail?.split("\n", 1)[0] ?? "",
+    detailText(event),
   ];
 }

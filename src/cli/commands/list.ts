@@ -21,6 +21,8 @@ import { COMMAND } from "../own-command.ts";
 const SHOWN = 50;
 const PAGE = 500;
 const FAILED_SHOWN = 5;
+/** The type of tasks whose frames name the Blender that rendered them. */
+const BLENDER_TYPE = "blender_render";
 
 interface TasksFlags {
   search?: string;
@@ -90,7 +92,7 @@ export function addList(program: Command): void {
       const task = await client.call(taskSchema, "GET", `/tasks/${id}`);
       if (out.json) return out.value(task);
       const failed = task.frames.failed > 0 || task.error !== null ? await failedFrames(client, id) : [];
-      out.line(describe(task, failed, client.nowMs()));
+      out.line(describe(task, failed, await blendersText(client, task), client.nowMs()));
     });
 }
 
@@ -127,8 +129,25 @@ async function failedFrames(client: ManagerClient, id: number): Promise<Frame[]>
   return page.frames;
 }
 
+/** Which Blender rendered the frames, and what the task is bound to; null where nothing is known. */
+async function blendersText(client: ManagerClient, task: Task): Promise<string | null> {
+  if (task.type !== BLENDER_TYPE) return null;
+  const query = queryString({ state: "done", limit: PAGE });
+  const { frames, cursor } =
+    task.frames.done === 0
+      ? { frames: [], cursor: null }
+      : await client.call(framesPageSchema, "GET", `/tasks/${task.id}/frames${query}`);
+  const counts = new Map<string, number>();
+  for (const { blender } of frames) if (blender) counts.set(blender, (counts.get(blender) ?? 0) + 1);
+  const each = [...counts].map(([version, n]) => (counts.size > 1 ? `${version} (${count(n, "frame")})` : version));
+  const some = cursor === null || each.length === 0 ? "" : ` (of the first ${count(frames.length, "frame")})`;
+  const bound = task.bound_blender === undefined ? [] : [`bound to ${task.bound_blender}`];
+  const text = [...(each.length > 0 ? [each.join(", ") + some] : []), ...bound].join("; ");
+  return text === "" ? null : text;
+}
+
 /** The text of `tablao task ID`. */
-function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
+function describe(task: Task, failed: readonly Frame[], blenders: string | null, nowMs: number): string {
   const { frames } = task;
   const counts = (["done", "leased", "pending", "failed", "skipped"] as const)
     .filter((state) => frames[state] > 0)
@@ -145,6 +164,7 @@ function describe(task: Task, failed: readonly Frame[], nowMs: number): string {
     ["owner", `${task.owner}, ${ago(task.created_ms, nowMs)} ago`],
     ["work", duration(task.seconds)],
   ];
+  if (blenders !== null) lines.push(["blender", blenders]);
   // A manager of 0.1 says nothing of it.
   if (task.stored_bytes !== undefined)
     lines.push(["stored", task.stored_bytes === null ? "not counted yet" : bytes(task.stored_bytes)]);

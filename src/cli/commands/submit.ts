@@ -2,11 +2,13 @@
 import path from "node:path";
 import { InvalidArgumentError, type Command } from "commander";
 import { z } from "zod";
-import { ManagerError } from "../../client/manager-client.ts";
+import { ManagerError, type ManagerClient } from "../../client/manager-client.ts";
 import { compileResolved, findCompiler, resolveSubmission, typeForFile } from "../../compilers/index.ts";
 import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
 import { whyTooManyInputs } from "../../protocol/input-limits.ts";
+import { ANY_BLENDER } from "../../protocol/blender-version.ts";
+import { taskWhySchema } from "../../protocol/why.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
 import type { RetentionDays } from "../../protocol/retention.ts";
 import {
@@ -21,6 +23,7 @@ import {
   whole,
   type Output,
 } from "../command-line.ts";
+import { blenderNote } from "../blender-note.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { skippedText, type LocalInput } from "../inputs.ts";
 import { withScene, type SceneToSend } from "../scene.ts";
@@ -218,6 +221,7 @@ async function queue(
   const task = await queueTask(client, body, inputs.length);
   const video = flags.video === true ? await submitVideo(client, task, flags.fps, name) : undefined;
   if (!out.json) printQueued(out, task, video, flags.wait === true);
+  await tellOfBlender(client, out, task);
   if (flags.wait !== true) {
     if (out.json) out.value(withVideo(task, video));
     return;
@@ -233,6 +237,17 @@ async function queue(
   if (out.json) out.value(withVideo(ended[0]!, ended[1] ?? video));
   else if (ended.at(-1)!.status === "completed") out.line(nextText(task, video));
   mustBeCompleted(ended.at(-1)!);
+}
+
+/**
+ * Tell at once when no worker has the Blender that the task needs. The task is queued: what keeps the manager
+ * from saying more must not look like a failed submission.
+ */
+async function tellOfBlender(client: ManagerClient, out: Output, { id, settings }: Task): Promise<void> {
+  if (out.json || settings["blender"] === undefined || settings["blender"] === ANY_BLENDER) return;
+  const why = await client.call(taskWhySchema, "GET", `/tasks/${id}/why`).catch(() => null);
+  const note = why && blenderNote(why);
+  if (note !== null) out.note(note);
 }
 
 function checkFlags(file: string | undefined, type: string | undefined, flags: SubmitFlags): void {

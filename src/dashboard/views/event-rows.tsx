@@ -20,12 +20,13 @@ const MARKS: Partial<Record<HistoryEvent["kind"], Kind>> = {
   canceled: "skipped",
 };
 
-/** Frames, seconds and detail of an event, without those that it lacks. */
+/** Frames, seconds, detail and Blender of an event, without those that it lacks. */
 function detailsOf(event: HistoryEvent): string {
   const long = event.frames !== null && event.frames.length > 40;
   const frames = long ? counted(event.frame_count, "frame") : event.frames;
   const seconds = event.seconds === null ? null : duration(event.seconds);
-  return [frames, seconds, event.detail].filter((part) => part !== null && part !== "").join(" · ");
+  const blender = event.blender === undefined ? null : text.task.blenderVersion(event.blender);
+  return [frames, seconds, event.detail, blender].filter((part) => part !== null && part !== "").join(" · ");
 }
 
 const t = text.history;

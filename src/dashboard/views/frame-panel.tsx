@@ -28,6 +28,8 @@ const SETTLED_MS = 150;
 const WRITTEN_MS = { open: 31_000, ended: 3_000 };
 const EVENTS = 500;
 const FAILURE_PAGES = 10;
+/** The type of tasks whose frames name the Blender that rendered them. */
+const BLENDER_TYPE = "blender_render";
 
 type Try = Pick<HistoryEvent, "kind" | "attempt" | "worker_id" | "at_ms" | "detail">;
 
@@ -200,6 +202,12 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
             <dd>–</dd>
           ) : (
             <dd title={instant(known.committed_ms)}>{ago(known.committed_ms, managerNow.value)}</dd>
+          )}
+          {live.task.value?.type === BLENDER_TYPE && (
+            <>
+              <dt>{t.blender}</dt>
+              <dd>{known?.blender ?? "–"}</dd>
+            </>
           )}
           {makesFiles && (
             <>

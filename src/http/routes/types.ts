@@ -3,7 +3,7 @@
  * workers run.
  */
 import { z } from "zod";
-import { COMPILERS, planFor } from "../../compilers/index.ts";
+import { COMPILERS, findCompiler, planFor } from "../../compilers/index.ts";
 import { ok } from "../../lib/result.ts";
 import { frameAt, indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import { planQuery, taskPlanSchema, taskTypesSchema, type TaskTypes } from "../../protocol/task-type.ts";
@@ -25,14 +25,21 @@ const showPlan = defineRoute({
   handle: async ({ env, id, query }) => {
     const task = await callTask(env, id, (object) => object.view());
     if (!task.ok) return task;
-    const { type, parser, settings, frame_list } = task.value;
+    const { type, parser, settings, frame_list, bound_blender } = task.value;
     const list = parseFrameList(frame_list);
     const frame = query.frame ?? (list.ok ? frameAt(list.value, 0) : undefined);
     if (!list.ok || frame === undefined || indexOfFrame(list.value, frame) < 0) return noSuch("frame");
-    const { command } = planFor(type, parser, settings, [frame], query.platform);
+    const version = bound_blender ?? exactBlender(type, settings);
+    const { command } = planFor(type, parser, settings, [frame], query.platform, version);
     return ok({ frame, command });
   },
 });
+
+/** The minor version of Blender that a task needs exactly; undefined where it takes others. */
+function exactBlender(type: string, settings: Record<string, unknown>): string | undefined {
+  const need = findCompiler(type)?.describe(settings).blender ?? undefined;
+  return need?.endsWith("+") ? undefined : need;
+}
 
 let types: TaskTypes | undefined;
 
