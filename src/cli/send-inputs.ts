@@ -6,14 +6,15 @@ import { hash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { hashFile, hashPieces, type FileHash } from "../client/file-hash.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
-import { FileChanged, putPieceList, sendAsset, sendPiece, takesPieceLists } from "../client/upload.ts";
+import { isManagerSince } from "../client/manager-version.ts";
+import { FileChanged, putPieceList, sendAsset, sendPiece } from "../client/upload.ts";
 import { chunksOf } from "../lib/chunks.ts";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { SumBy } from "../lib/sum-by.ts";
 import { batchesOf } from "../protocol/asset-batch.ts";
 import { ASKED_AT_ONCE } from "../protocol/constants.ts";
 import { missingResultSchema } from "../protocol/file.ts";
-import { bytesOfPieces, isCut, pieceListText, whyTooLarge, type Piece } from "../protocol/piece-list.ts";
+import { bytesOfPieces, isCut, PIECES_SINCE, pieceListText, whyTooLarge, type Piece } from "../protocol/piece-list.ts";
 import type { Input } from "../protocol/plan.ts";
 import { CliError, EXIT } from "./failure.ts";
 import type { LocalInput } from "./inputs.ts";
@@ -126,7 +127,7 @@ async function mayCut(client: ManagerClient, inputs: readonly LocalInput[]): Pro
     const why = whyTooLarge(size);
     if (why !== null) throw new CliError(EXIT.usage, `${inputs[index]!.path} ${why}`, "Divide it into several files.");
   }
-  return sizes.some(isCut) && (await takesPieceLists(client, { retryForMs: RETRY_FOR_MS }));
+  return sizes.some(isCut) && (await isManagerSince(client, PIECES_SINCE, { retryForMs: RETRY_FOR_MS }));
 }
 
 function bytesOf(files: readonly Sending[]): number {

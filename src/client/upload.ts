@@ -7,9 +7,7 @@ import { stat } from "node:fs/promises";
 import { z } from "zod";
 import { mapConcurrent } from "../lib/concurrency.ts";
 import { assetSchema, CRC_HEADER, partsSchema, PART_BYTES, pieceListSchema, receiptSchema } from "../protocol/file.ts";
-import { healthSchema } from "../protocol/health.ts";
-import { PIECES_HEADER, PIECES_SINCE, pieceListText, type Piece } from "../protocol/piece-list.ts";
-import { isAtLeast } from "../protocol/version.ts";
+import { PIECES_HEADER, pieceListText, type Piece } from "../protocol/piece-list.ts";
 import { hashFile, isContent, listName, type ExpectedContent, type FileHash } from "./file-hash.ts";
 import { fileRange } from "./file-range.ts";
 import { ManagerError, type CallOptions, type ManagerClient } from "./manager-client.ts";
@@ -67,12 +65,6 @@ export async function sendAsset(
     options,
   );
   return { sent };
-}
-
-/** Whether the manager knows piece lists. Throws `ManagerError`. */
-export async function takesPieceLists(client: ManagerClient, options: TransferOptions = {}): Promise<boolean> {
-  const { version } = await client.call(healthSchema, "GET", "/healthz", callOptions(options));
-  return isAtLeast(version, PIECES_SINCE);
 }
 
 /** Where a piece is on this machine. */

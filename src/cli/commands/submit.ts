@@ -7,7 +7,8 @@ import { compileResolved, findCompiler, resolveSubmission, typeForFile } from ".
 import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
 import { whyTooManyInputs } from "../../protocol/input-limits.ts";
-import { ANY_BLENDER } from "../../protocol/blender-version.ts";
+import { isManagerSince } from "../../client/manager-version.ts";
+import { ANY_BLENDER, BLENDER_NEED_SINCE } from "../../protocol/blender-version.ts";
 import { taskWhySchema } from "../../protocol/why.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
 import type { RetentionDays } from "../../protocol/retention.ts";
@@ -109,7 +110,7 @@ export function addSubmit(program: Command): void {
     .option("--scene <name>", "scene of the .blend to render")
     .option(
       "--blender <version>",
-      "4.5 (that minor version), 4.5+ (that or a newer one, all frames in the same), or any (also mixed)",
+      "4.5 (that minor version), 4.5+ (that or a newer one, all frames in the same), or any (also mixed); that of the file when not given",
     )
     .option("--no-denoise", "render without the denoiser; many builds of Blender lack it")
     .option("--preset <name>", "render preset of the farm (settings named render.NAME)")
@@ -209,6 +210,9 @@ async function queue(
   const inputs = scene?.found.files ?? [];
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
   checkSettings(type, settings, inputs, flags.video === true);
+  // A manager of 0.1 has no such setting, and gives the task to any Blender.
+  if (scene && settings["blender"] === undefined && (await isManagerSince(client, BLENDER_NEED_SINCE)))
+    settings["blender"] = scene.found.summary.versionText;
   if (inputs.length > 0) {
     const sent = await sendInputs(client, inputs, out.json);
     out.note(sentText(sent));

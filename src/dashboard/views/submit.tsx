@@ -179,8 +179,12 @@ export function Submit() {
   const found = useScene(files, scene, stableChoice);
   useSignalEffect(() => {
     if (found.value.kind !== "found") return;
-    const { preflight } = found.value.scene;
-    const own: Texts = { frames: preflight.frames ?? "", format: preflight.format ?? "" };
+    const { preflight, summary } = found.value.scene;
+    const own: Texts = {
+      frames: preflight.frames ?? "",
+      format: preflight.format ?? "",
+      blender: summary.versionText,
+    };
     const next = { ...texts.peek() };
     for (const [name, value] of Object.entries(own)) {
       if ((next[name] ?? "") !== (filled.current[name] ?? "") || value === "") continue;
