@@ -449,7 +449,7 @@ export const text = {
     },
     choose: "Choose files",
     chooseFolder: "Choose a folder",
-    main: "Scene",
+    main: "Scene file",
     mainHint: (extension: string) => `There are several ${extension} files. Which one should be rendered?`,
     noFile: (extension: string) => `Drop a ${extension} file first.`,
     tooMany: (what: string, advice: string) => `Too many files: ${what}. ${advice}`,

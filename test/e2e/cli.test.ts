@@ -156,7 +156,11 @@ test("exit codes: 2 usage, 3 not found, 4 auth, 5 unreachable, 6 refused; one li
     [2, /--dry-run goes with a \.blend/, await tablao(manager, "submit", ...print("no"), "--dry-run")],
     [2, /step of 0/, await tablao(manager, "submit", "shot.blend", "--frames", "1-5:0")],
     [2, /there is no file .*no\.blend/, await tablao(manager, "submit", "no.blend", "--frames", "1")],
-    [2, /README\.md: .*not a \.blend file/, await tablao(manager, "submit", path.join(CHECKOUT, "README.md"), "-f", "1")],
+    [
+      2,
+      /README\.md: .*not a \.blend file/,
+      await tablao(manager, "submit", path.join(CHECKOUT, "README.md"), "-f", "1"),
+    ],
     [2, /--video needs a task that makes pictures/, await tablao(manager, "submit", ...print("no"), "--video")],
     [2, /whole number/, await tablao(manager, "task", "abc")],
     [3, /no such|no task|999999/i, await tablao(manager, "task", "999999")],

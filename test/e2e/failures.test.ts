@@ -53,7 +53,9 @@ testWith("blender")(
     const bad = new Map<keyof typeof REASONS, number>();
     for (const name of Object.keys(REASONS) as (keyof typeof REASONS)[]) {
       const file = name === "truncated" ? truncated : scenes[name];
-      bad.set(name, await submit(manager, file, "--frames", "1", "--autoexec"));
+      // As a file on the workers: the command line itself refuses a damaged scene, and names missing files.
+      const settings = JSON.stringify({ file, autoexec: true });
+      bad.set(name, await submit(manager, "--type", "blender_render", "--settings", settings, "--frames", "1"));
     }
     // The newest task: it comes after every first try of the bad ones.
     const healthy = await submit(manager, scenes.healthy, "--frames", "1-3");

@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, expect } from "vitest";
 import { endBrowser, newVisitor, PLAIN_HOST, signIn, violations, type Visitor } from "../support/browser.ts";
+import { testScene } from "../support/test-scene.ts";
 import { endFarm, startAgent, startManager, submit, untilStatus, type Manager } from "../support/farm.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
 
@@ -39,7 +40,8 @@ browserTest("over plain http a task with files is submitted on the page", async 
   await page
     .locator("input[type=file]")
     .first()
-    .setInputFiles({ name: "shot.blend", mimeType: "application/octet-stream", buffer: Buffer.from("no scene") });
+    .setInputFiles({ name: "shot.blend", mimeType: "application/octet-stream", buffer: testScene() });
+  await page.getByText("Blender 4.5 · scene “Scene” · frames 1-10").waitFor();
   await page.getByRole("button", { name: "Submit", exact: true }).click();
   await page.getByRole("heading", { name: "shot" }).waitFor();
   await page.getByRole("button", { name: "Cancel task" }).waitFor();

@@ -3,7 +3,7 @@
  * dark, and its actions.
  */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Locator, Page } from "playwright-core";
@@ -33,6 +33,7 @@ import { tokenCreatedSchema } from "../../src/protocol/token.ts";
 import { CHECKOUT, endFarm, startManager, submit, tablao, untilStatus, type Manager } from "../support/farm.ts";
 import { temporaryFolder, testFolder } from "../support/folders.ts";
 import { hasProgram, testWith } from "../support/programs.ts";
+import { testScene } from "../support/test-scene.ts";
 import { until } from "../support/wait.ts";
 
 const browserTest = testWith("chromium");
@@ -396,7 +397,10 @@ browserTest("a click on an outlier among the times of a task leads to its frame"
 browserTest("an upload of a large file that is stopped continues with the missing pieces", async () => {
   const { page, requests } = admin;
   const folder = testFolder("large");
-  const file = path.join(folder, "large.blend");
+  const scene = path.join(folder, "large.blend");
+  writeFileSync(scene, testScene({ images: ["//cache.exr"] }));
+  const sceneHash = createHash("sha256").update(readFileSync(scene)).digest("hex");
+  const file = path.join(folder, "cache.exr");
   // Two whole pieces and a third, small one, each different from the others.
   const pieces = [1, 2, 3].map((byte) => Buffer.alloc(byte < 3 ? 32 * 1_048_576 : 1_000, byte));
   const hashes = pieces.map((piece) => createHash("sha256").update(piece).digest("hex"));
@@ -417,8 +421,8 @@ browserTest("an upload of a large file that is stopped continues with the missin
   types.resolve();
   await page.getByLabel("Frames", { exact: true }).waitFor();
   await page.unroute(/\/types$/);
-  await dropOn(admin, ".drop", [file]);
-  await page.getByText("large.blend").first().waitFor();
+  await dropOn(admin, ".drop", [scene, file]);
+  await page.getByText("The scene needs 2 files, 67.1 MB, itself included.").waitFor();
   await page.getByLabel("Submit paused").check();
   // The second piece hangs, as on a dead connection.
   const hangs = Promise.withResolvers<void>();
@@ -429,7 +433,9 @@ browserTest("an upload of a large file that is stopped continues with the missin
   // reported later would count as new.
   await hangs.promise;
   await page.getByText(/Uploading 3\d\.\d MB of 67.1 MB/).waitFor();
-  expect(await page.getByRole("progressbar", { name: "Upload" }).getAttribute("max")).toBe("67109864");
+  expect(await page.getByRole("progressbar", { name: "Upload" }).getAttribute("max")).toBe(
+    String(67_109_864 + statSync(scene).size),
+  );
   await page.getByRole("button", { name: "Stop" }).click();
   await page.getByText("Stopped. The manager keeps what has arrived").waitFor();
   await page.unroute(second);
@@ -438,7 +444,11 @@ browserTest("an upload of a large file that is stopped continues with the missin
   await page.waitForURL(/\/app\/tasks\/\d+$/);
   const list = pieceListText(piecesOfParts(67_109_864, hashes));
   const name = createHash("sha256").update(list).digest("hex");
-  const sent = requests.slice(from).flatMap((request) => /^PUT \S*(\/assets\/.*)$/.exec(request)?.[1] ?? []);
+  const sent = requests
+    .slice(from)
+    .flatMap((request) => /^PUT \S*(\/assets\/.*)$/.exec(request)?.[1] ?? [])
+    // The scene is sent last, so the stop may come before it.
+    .filter((name) => name !== `/assets/${sceneHash}`);
   expect(sent).toEqual([`/assets/${hashes[1]}`, `/assets/${name}/pieces`]);
   const stored = await manager.client.send("GET", `/assets/${name}`);
   expect(await stored.text()).toBe(list);
@@ -458,11 +468,13 @@ browserTest("many small files travel together; one that a batch does not store i
   const files = Array.from({ length: 30 }, (_, i) => path.join(folder, `texture-${i}.png`));
   for (const [i, file] of files.entries()) writeFileSync(file, `texture ${i} `.repeat(i * 10));
   const scene = path.join(folder, "small.blend");
-  writeFileSync(scene, "BLENDER, in a few words");
+  writeFileSync(scene, testScene());
   await page.goto(`${manager.url}/app/submit`);
   await page.getByLabel("Frames", { exact: true }).waitFor();
   await dropOn(admin, ".drop", [scene, ...files]);
-  await page.getByText("small.blend").first().waitFor();
+  await page.getByText("The scene needs 1 file").waitFor();
+  await page.getByLabel(/^Also send 30 files that the scene does not name/).check();
+  await page.getByText("The scene needs 31 files").waitFor();
   await page.getByLabel("Submit paused").check();
   let refused = "";
   await page.route(/\/assets$/, async (route) => {
@@ -489,14 +501,19 @@ browserTest("P10: more files than a task takes are refused before one is read or
   await page.goto(`${manager.url}/app/submit`);
   await page.getByLabel("Frames", { exact: true }).waitFor();
   const input = page.locator(".drop input").first();
-  await input.evaluate((element: HTMLInputElement, count) => {
-    const chosen = new DataTransfer();
-    chosen.items.add(new File(["BLENDER"], "many.blend"));
-    for (let i = 0; i < count; i++) chosen.items.add(new File([], `${i}.vdb`));
-    element.files = chosen.files;
-    element.dispatchEvent(new Event("change", { bubbles: true }));
-  }, MAX_INPUTS);
+  await input.evaluate(
+    (element: HTMLInputElement, [count, scene]) => {
+      const chosen = new DataTransfer();
+      chosen.items.add(new File([Uint8Array.from(scene)], "many.blend"));
+      for (let i = 0; i < count; i++) chosen.items.add(new File(["x"], `${i}.vdb`));
+      element.files = chosen.files;
+      element.dispatchEvent(new Event("change", { bubbles: true }));
+    },
+    [MAX_INPUTS, [...testScene()]] as const,
+  );
   await page.getByText(`+ ${MAX_INPUTS + 1 - 8}`).waitFor();
+  await page.getByLabel(/^Also send 10,?000 files that the scene does not name/).check();
+  await page.getByText(/The scene needs 10,?001 files/).waitFor();
   const from = requests.length;
   await page.getByRole("button", { name: "Submit" }).click();
   const told = page

@@ -52,7 +52,9 @@ export async function fillStudio(manager: Manager, folder: string): Promise<Stud
   await startAgent(manager, { name: "render-02", args: ["--tags", "office"] });
   const laptop = await startAgent(manager, { name: "ben-laptop" });
 
-  await submit(manager, broken, "--frames", "1-48", "--name", "sc015_sh005 rooftop", "--priority", "90");
+  // As a file on the workers: the command line itself refuses a damaged scene.
+  const onWorkers = ["--type", "blender_render", "--settings", JSON.stringify({ file: broken })];
+  await submit(manager, ...onWorkers, "--frames", "1-48", "--name", "sc015_sh005 rooftop", "--priority", "90");
   const dance = await submit(
     manager,
     scene,

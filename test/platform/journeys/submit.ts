@@ -2,6 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "vitest";
+import { testScene } from "../../support/test-scene.ts";
 import type { Ground } from "../ground.ts";
 
 /** Enough for two requests of small files. */
@@ -10,7 +11,7 @@ const TEXTURES = 30;
 export async function submit(ground: Ground): Promise<void> {
   const blend = path.join(ground.folder, "shot.blend");
   const textures = path.join(ground.folder, "textures");
-  writeFileSync(blend, "BLENDER; its textures are beside it");
+  writeFileSync(blend, testScene());
   mkdirSync(textures);
   for (let i = 0; i < TEXTURES; i++) writeFileSync(path.join(textures, `${i}.png`), `texture ${i} `.repeat(20 * i));
   // Too large to travel with others.

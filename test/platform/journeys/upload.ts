@@ -5,6 +5,7 @@ import path from "node:path";
 import { expect } from "vitest";
 import { hashPieces } from "../../../src/client/file-hash.ts";
 import { pieceListText } from "../../../src/protocol/piece-list.ts";
+import { testScene } from "../../support/test-scene.ts";
 import type { Ground } from "../ground.ts";
 
 const MIB = 1024 * 1024;
@@ -27,7 +28,7 @@ export async function upload(ground: Ground): Promise<void> {
   const { largeMb } = ground.scale;
   const blend = path.join(ground.folder, "shot.blend");
   const cache = path.join(ground.folder, "cache");
-  writeFileSync(blend, "BLENDER; it is the cache beside it that matters here");
+  writeFileSync(blend, testScene());
   mkdirSync(cache);
   const smoke = path.join(cache, "smoke.vdb");
   const sha256 = writeNoise(smoke, largeMb);
