@@ -9,7 +9,7 @@ import { BlendError } from "./types.ts";
  * minutes for a file with more.
  */
 const MAX_BLOCKS = 3_000_000;
-/** Blocks up to this length are kept when a stream is read, so that they need not be decompressed again. */
+/** Blocks up to this length are read at once where they are kept, so that they need not be decompressed again. */
 const SMALL_BLOCK = 4096;
 
 /** Codes of blocks, as four bytes read in the order of the file. */
@@ -108,10 +108,9 @@ export async function walkBlocks(bytes: Bytes, layout: BlendLayout): Promise<Wal
     } else {
       if (struct > 0xffff) throw new BlendError("The file is damaged: a block header makes no sense.");
       index.add(code, struct, at, length, address);
-      // A stream, whose length is not known yet, keeps what is read.
-      if (bytes.size === undefined && length > 0 && length <= SMALL_BLOCK) {
+      if (bytes.keep && length > 0 && length <= SMALL_BLOCK) {
         const small = bytes.read(at, length);
-        if (!(small instanceof Uint8Array)) await small;
+        bytes.keep(at, small instanceof Uint8Array ? small : await small);
       }
     }
     at += length;

@@ -8,6 +8,8 @@ import { BlendError, type ByteSource } from "./types.ts";
 export interface Bytes {
   /** Length of the decompressed file; undefined while a stream has not been read to its end. */
   readonly size: number | undefined;
+  /** Keeps what was read from `offset` on. Only where reading it again would cost time. */
+  keep?(offset: number, bytes: Uint8Array): void;
   /** Exactly `length` bytes, or fewer where the file ends. The caller must not write into them. */
   read(offset: number, length: number): Uint8Array | Promise<Uint8Array>;
 }
@@ -20,9 +22,9 @@ export async function readWhole(bytes: Bytes, offset: number, length: number): P
 }
 
 /** The least and the most that is read of an uncompressed file at once. Neighbours are read ahead. */
-const SMALLEST_PAGE = 64 * 1024;
-const LARGEST_PAGE = 1024 * 1024;
-/** Pages that are kept: those of a block, and of what it points to. 16 MiB at most. */
+const SMALLEST_PAGE = 16 * 1024;
+const LARGEST_PAGE = 256 * 1024;
+/** Pages that are kept: those of a block, and of what it points to. 4 MiB at most. */
 const PAGES_KEPT = 16;
 
 interface Page {

@@ -3,14 +3,12 @@
  * without frames of a bounded size.
  */
 import { type Bytes, readStored } from "./bytes.ts";
+import { KeptReads } from "./kept-reads.ts";
 import { BlendError, type ByteSource } from "./types.ts";
 import { decodeRun } from "./zstd-run.ts";
 
-/** The stream is cut into slabs; a slab is a multiple of a page. */
+/** The stream is cut into slabs, which hold whole pages. */
 const SLAB_BYTES = 256 * 1024;
-/** What was looked at is kept in pages, so that it need not be decompressed again. */
-const PAGE_BYTES = 4096;
-const KEPT_BYTES = 40 * 1024 * 1024;
 /**
  * A few stored bytes can stand for gigabytes of zeros. No scene of 8 GiB is compressed as one stream: it
  * would take Blender a minute to open.
@@ -26,7 +24,7 @@ const STORED_CHUNK = 1024 * 1024;
 export class StreamBytes implements Bytes {
   size: number | undefined;
   readonly #start: () => AsyncIterator<Uint8Array>;
-  readonly #pages = new Map<number, Uint8Array>();
+  readonly #kept = new KeptReads();
   #passes = 0;
   #chunks: AsyncIterator<Uint8Array> | undefined;
   /** What came of the stream after the slab. */
@@ -42,10 +40,9 @@ export class StreamBytes implements Bytes {
   read(offset: number, length: number): Uint8Array | Promise<Uint8Array> {
     const start = offset - this.#slabStart;
     if (start >= 0 && start + length <= this.#slab.length) {
-      this.#keep(offset, length);
       return this.#slab.subarray(start, start + length);
     }
-    return this.#fromPages(offset, length) ?? this.#fromStream(offset, length);
+    return this.#kept.find(offset, length) ?? this.#fromStream(offset, length);
   }
 
   /** Ends the stream; no more can be read but what is kept, until a pass begins anew. */
@@ -56,17 +53,6 @@ export class StreamBytes implements Bytes {
     this.#rest = new Uint8Array(0);
     this.#slabStart = 0;
     await chunks?.return?.();
-  }
-
-  #fromPages(offset: number, length: number): Uint8Array | undefined {
-    const first = Math.floor(offset / PAGE_BYTES);
-    const last = Math.floor((offset + length - 1) / PAGE_BYTES);
-    for (let page = first; page <= last; page++) if (!this.#pages.has(page)) return undefined;
-    const start = offset - first * PAGE_BYTES;
-    if (first === last) return this.#pages.get(first)!.subarray(start, start + length);
-    const joined = new Uint8Array((last - first + 1) * PAGE_BYTES);
-    for (let page = first; page <= last; page++) joined.set(this.#pages.get(page)!, (page - first) * PAGE_BYTES);
-    return joined.subarray(start, start + length);
   }
 
   async #fromStream(offset: number, length: number): Promise<Uint8Array> {
@@ -93,20 +79,11 @@ export class StreamBytes implements Bytes {
 
   #part(offset: number, length: number): Uint8Array {
     const start = Math.max(0, offset - this.#slabStart);
-    const part = this.#slab.subarray(start, start + length);
-    this.#keep(offset, part.length);
-    return part;
+    return this.#slab.subarray(start, start + length);
   }
 
-  /** Keeps the pages of a short read. Long ones are arrays of a mesh, or are read once. */
-  #keep(offset: number, length: number): void {
-    if (length > 4 * PAGE_BYTES) return;
-    const last = Math.floor((offset + length - 1) / PAGE_BYTES);
-    for (let page = Math.floor(offset / PAGE_BYTES); page <= last; page++) {
-      if (this.#pages.has(page) || this.#pages.size * PAGE_BYTES >= KEPT_BYTES) continue;
-      const start = page * PAGE_BYTES - this.#slabStart;
-      this.#pages.set(page, this.#slab.slice(start, start + PAGE_BYTES));
-    }
+  keep(offset: number, bytes: Uint8Array): void {
+    this.#kept.keep(offset, bytes);
   }
 
   async #restart(): Promise<void> {

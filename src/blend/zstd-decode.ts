@@ -320,10 +320,15 @@ function decodeHuffmanStream(
   if (left !== 0) throw damaged();
 }
 
+/**
+ * Literals of the block that is decoded. One place serves all decoders, because a block is decoded without a
+ * pause.
+ */
+const LITERALS = new Uint8Array(MAX_BLOCK_BYTES);
+
 /** The state that blocks of one frame share. */
 export class ZstdBlocks {
-  /** Literals of the present block; four bytes more, so that bit readers may look past the end. */
-  readonly #literals = new Uint8Array(MAX_BLOCK_BYTES + 4);
+  readonly #literals = LITERALS;
   #huffman: HuffmanTable | undefined;
   #tables: (FseTable | undefined)[] = [undefined, undefined, undefined];
   #recent: [number, number, number] = [1, 4, 8];
@@ -497,6 +502,17 @@ const SEQUENCE_TABLES = [
   { table: DEFAULT_MATCH_LENGTHS, log: 9, symbols: 53 },
 ];
 
+/** Reused, because a file has thousands of frames. */
+let paddedBuffer = new Uint8Array(0);
+
+/** A copy with four zero bytes behind it, which the bit readers may look at. */
+function padded(stored: Uint8Array): Uint8Array {
+  if (paddedBuffer.length < stored.length + 4) paddedBuffer = new Uint8Array(stored.length + 4);
+  paddedBuffer.set(stored);
+  paddedBuffer.fill(0, stored.length, stored.length + 4);
+  return paddedBuffer;
+}
+
 /**
  * The content of the blocks of one frame.
  * @param stored the frame from its first block on
@@ -504,8 +520,7 @@ const SEQUENCE_TABLES = [
  * @throws BlendError for damaged data.
  */
 export function decodeZstdBlocks(stored: Uint8Array, size: number): Uint8Array {
-  const bytes = new Uint8Array(stored.length + 4);
-  bytes.set(stored);
+  const bytes = padded(stored);
   const out = new Uint8Array(size);
   const blocks = new ZstdBlocks();
   let position = 0;

@@ -3,6 +3,7 @@
  * its own, and a seek table at the end (zstd's "seekable format"), so that any part can be read alone.
  */
 import { type Bytes, readStored } from "./bytes.ts";
+import { KeptReads } from "./kept-reads.ts";
 import { BlendError, type ByteSource, type StoredFrame } from "./types.ts";
 import { decodeZstdBlocks } from "./zstd-decode.ts";
 
@@ -23,7 +24,7 @@ const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 /** So many frames of 1 MiB are 256 GiB. The index of more would take too much memory. */
 const MAX_FRAMES = 262_144;
 /** Decompressed frames that are kept: what a block and its neighbours lie in. */
-const KEPT_BYTES = 16 * 1024 * 1024;
+const KEPT_BYTES = 4 * 1024 * 1024;
 
 /** Where the frames of a file lie, in both the stored and the decompressed file. */
 export interface FrameTable {
@@ -170,14 +171,50 @@ class StoredWindow {
   }
 }
 
+/** What Node 22.15 and later has of `node:zlib`, and no browser. */
+interface NodeZlib {
+  zstdDecompressSync?(
+    this: void,
+    bytes: Uint8Array,
+    options: { maxOutputLength: number; chunkSize: number },
+  ): Uint8Array;
+}
+const { process } = globalThis as { process?: { getBuiltinModule?(name: string): NodeZlib | undefined } };
+
+/**
+ * Node's own decoder, where there is one; it is several times as fast. Undefined when it refuses the frame, so
+ * that the other one says what is wrong. An import would not load in browsers.
+ */
+function nativeDecode(stored: Uint8Array, size: number): Uint8Array | undefined {
+  const decode = process?.getBuiltinModule?.("node:zlib")?.zstdDecompressSync;
+  if (!decode) return undefined;
+  try {
+    const bytes = decode(stored, { maxOutputLength: size, chunkSize: Math.max(64, size) });
+    return bytes.length === size ? bytes : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Gives the memory of an array back without waiting for the garbage collector, which would let some hundred
+ * megabytes come together. Runtimes that cannot do it wait.
+ */
+function giveBack(bytes: Uint8Array): void {
+  const { buffer } = bytes as { buffer: { byteLength: number; transfer?(length: number): unknown } };
+  // Small arrays share their memory with others.
+  if (buffer.byteLength === bytes.length) buffer.transfer?.(0);
+}
+
 /** A file of frames. Frames are decompressed when something in them is read, and few are kept. */
 export class FramedBytes implements Bytes {
   readonly size: number;
   readonly frames: readonly StoredFrame[];
   readonly #source: ByteSource;
-  /** Decompressed frames by number; the one that was used last comes last. */
+  /** Decompressed frames by number, the newest last. */
   readonly #kept = new Map<number, Uint8Array>();
   #keptBytes = 0;
+  readonly #small = new KeptReads();
 
   constructor(source: ByteSource, table: FrameTable) {
     this.#source = source;
@@ -190,21 +227,31 @@ export class FramedBytes implements Bytes {
     if (wanted === 0) return new Uint8Array(0);
     const number = this.#frameAt(offset);
     const frame = this.frames[number]!;
+    const decoded = this.#kept.get(number);
+    if (decoded && offset + wanted <= frame.offset + frame.size) return this.#part(decoded, frame, offset, wanted);
+    const small = this.#small.find(offset, wanted);
+    if (small) return small;
     if (offset + wanted > frame.offset + frame.size) return this.#acrossFrames(offset, wanted, number);
-    const bytes = this.#frame(number);
+    return this.#load(number).then((loaded) => this.#part(loaded, frame, offset, wanted));
+  }
+
+  /** A copy, so that the memory of the frame can be given back at once. */
+  #part(decoded: Uint8Array, frame: StoredFrame, offset: number, wanted: number): Uint8Array {
     const start = offset - frame.offset;
-    return bytes instanceof Uint8Array
-      ? bytes.subarray(start, start + wanted)
-      : bytes.then((loaded) => loaded.subarray(start, start + wanted));
+    return decoded.slice(start, start + wanted);
   }
 
   async #acrossFrames(offset: number, wanted: number, first: number): Promise<Uint8Array> {
     const result = new Uint8Array(wanted);
     for (let number = first, done = 0; done < wanted; number++) {
       const frame = this.frames[number]!;
-      const bytes = await this.#frame(number);
-      const start = offset + done - frame.offset;
-      const part = bytes.subarray(start, start + wanted - done);
+      const bytes = this.#kept.get(number) ?? (await this.#load(number));
+      const part = this.#part(
+        bytes,
+        frame,
+        offset + done,
+        Math.min(wanted - done, frame.offset + frame.size - offset - done),
+      );
       result.set(part, done);
       done += part.length;
     }
@@ -223,12 +270,8 @@ export class FramedBytes implements Bytes {
     return low;
   }
 
-  #frame(number: number): Uint8Array | Promise<Uint8Array> {
-    const kept = this.#kept.get(number);
-    if (!kept) return this.#load(number);
-    this.#kept.delete(number);
-    this.#kept.set(number, kept);
-    return kept;
+  keep(offset: number, bytes: Uint8Array): void {
+    this.#small.keep(offset, bytes);
   }
 
   async #load(number: number): Promise<Uint8Array> {
@@ -238,13 +281,16 @@ export class FramedBytes implements Bytes {
     if (view.byteLength < 8 || view.getUint32(0, true) !== ZSTD_MAGIC) {
       throw new BlendError("The zstd data of the file is damaged.");
     }
-    const bytes = decodeZstdBlocks(stored.subarray(frameHeader(view).headerBytes), frame.size);
+    const bytes =
+      nativeDecode(stored, frame.size) ?? decodeZstdBlocks(stored.subarray(frameHeader(view).headerBytes), frame.size);
     this.#kept.set(number, bytes);
     this.#keptBytes += bytes.length;
+    // The oldest goes first. Files are read in their order, so that is the one that is not needed.
     for (const [old, oldBytes] of this.#kept) {
       if (this.#keptBytes <= KEPT_BYTES || old === number) break;
       this.#kept.delete(old);
       this.#keptBytes -= oldBytes.length;
+      giveBack(oldBytes);
     }
     return bytes;
   }

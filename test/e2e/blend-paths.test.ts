@@ -45,7 +45,7 @@ function silence(): Uint8Array {
     [8, "WAVEfmt "],
     [36, "data"],
   ] as const) {
-    for (const [index, char] of [...text].entries()) view.setUint8(at + index, char.charCodeAt(0));
+    for (let index = 0; index < text.length; index++) view.setUint8(at + index, text.charCodeAt(index));
   }
   view.setUint32(4, 38, true);
   view.setUint32(16, 16, true);
