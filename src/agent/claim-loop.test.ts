@@ -15,6 +15,7 @@ const lease = (id: string) => ({
     until_ms: 1,
     grant: "g",
     grant_header: "Tablao-Grant-Token",
+    takes_warnings: false,
     plan: {},
   },
   reason: null,

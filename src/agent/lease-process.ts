@@ -3,6 +3,7 @@
  * time limit of a frame.
  */
 import type { ParserEvent, ParserFactory } from "../parsers/parser.ts";
+import type { LeaseWarnings } from "./lease-warnings.ts";
 import type { LogBuffer } from "./log-buffer.ts";
 import type { Outputs } from "./outputs.ts";
 import { runProcess, type Exit, type RunningProcess } from "./process.ts";
@@ -37,6 +38,7 @@ export interface LeaseProcessOptions {
   frameTimeoutMs: number | null;
   outputs: Outputs;
   log: LogBuffer;
+  warnings: LeaseWarnings;
   /** Monotonic milliseconds. */
   now: () => number;
 }
@@ -127,6 +129,9 @@ export class LeaseProcess {
         return;
       case "newer_file":
         this.newerFile = event.version ?? this.newerFile ?? null;
+        return;
+      case "warning":
+        this.#options.warnings.add(event.text, outputs.working ?? "all");
         return;
       case "remaining":
       case "activity":

@@ -13,6 +13,8 @@ import { messageOf } from "../lib/errors.ts";
 /** What a call of the lease carries. */
 export interface Batch {
   done: DoneFrame[];
+  /** Warnings about frames of `done`. */
+  warnings: { text: string; frames: string }[];
   log: string;
   /** Progress within the frame that is being rendered, 0 to 1. */
   progress: number | null;
@@ -184,6 +186,7 @@ export class LeaseRenewer {
       attempt: lease.attempt,
       done: batch.done,
       progress: batch.progress,
+      ...warningsIn(lease, batch.warnings),
       ...(batch.log !== "" && { log: batch.log }),
     };
     // Shorter than usual when the lease is about to run out: there must be time for another try.
@@ -275,4 +278,12 @@ export function whenAborted(signal: AbortSignal): Promise<never> {
 
 function grantOf({ grant, grant_header }: { grant: string; grant_header: string }): Record<string, string> {
   return { [grant_header]: grant };
+}
+
+/** The field of a call for warnings; nothing for a manager that would refuse it. */
+export function warningsIn(
+  { takes_warnings }: Pick<LooseLease, "takes_warnings">,
+  warnings: Batch["warnings"],
+): { warnings?: Batch["warnings"] } {
+  return takes_warnings && warnings.length > 0 ? { warnings } : {};
 }

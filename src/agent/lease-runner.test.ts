@@ -1,5 +1,5 @@
 import { writeFileSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Stopwatch } from "../../test/support/real-time.ts";
@@ -158,6 +158,52 @@ describe("a lease that succeeds", () => {
       { frame: 1, receipts: [expect.stringMatching(/^g/) as string] },
       { frame: 2, receipts: [expect.stringMatching(/^g2:/) as string] },
     ]);
+  });
+});
+
+describe("P12: warnings of the program", () => {
+  /** Before frame 2, it waits for a file. */
+  const script = () =>
+    "say('tablao: warning: of all'); say('tablao: frame 1'); say('tablao: warning: of one'); write(1); " +
+    `say('tablao: warning: ' + out + '/x of two'); while (!fs.existsSync(${JSON.stringify(goFile())})) await sleep(20); ` +
+    "say('tablao: frame 2'); write(2);";
+  const goFile = () => join(folder.path, "go");
+
+  test("go with the frames that they are about: before the first all, after a saved one the next", async () => {
+    manager.on("POST", /\/renew$/, () => renewed(900)).on("POST", /\/complete$/, () => settled);
+    const running = run({ ...lease(script(), { lease_ms: 900 }), takes_warnings: true });
+    const withFrame = () => bodies("renew").find((body) => frames(body["done"]).includes(1));
+    await until(() => withFrame() !== undefined, { what: "a renewal commits frame 1" });
+    await writeFile(goFile(), "");
+    await running;
+    const first = withFrame()!;
+    expect(first["warnings"]).toEqual([
+      { text: "of all", frames: "1" },
+      { text: "of one", frames: "1" },
+    ]);
+    expect(bodies("complete")[0]!["warnings"]).toEqual([
+      { text: "of all", frames: "1-2" },
+      { text: "of one", frames: "1" },
+      { text: "x of two", frames: "2" },
+    ]);
+    expect(bodies("renew").filter((body) => frames(body["done"]).length === 0 && "warnings" in body)).toEqual([]);
+  });
+
+  test("are not sent to a manager of 0.1, which would refuse the call", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    await writeFile(goFile(), "");
+    await run(lease(script()));
+    expect(bodies("complete")[0]).not.toHaveProperty("warnings");
+  });
+
+  test("are bounded: at most 20 texts of at most 300 characters, however many the program prints", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    const many = "for (let i = 0; i < 5000; i++) say('tablao: warning: ' + i + ' '.repeat(9) + 'x'.repeat(400));";
+    await run({ ...lease(`say('tablao: frame 1'); ${many} write(1); write(2);`), takes_warnings: true });
+    const { warnings } = bodies("complete")[0]! as { warnings: { text: string }[] };
+    expect(warnings).toHaveLength(20);
+    expect(warnings[0]!.text).toHaveLength(300);
+    expect(warnings.at(-1)!.text).toBe("other warnings: see the log of the task");
   });
 });
 

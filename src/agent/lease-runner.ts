@@ -22,9 +22,10 @@ import {
   type LeaseFolder,
 } from "./lease-folder.ts";
 import { listInputs, placeInputs } from "./lease-inputs.ts";
-import { LeaseRenewer, LeaseLost, whenAborted, type Batch } from "./lease-renewer.ts";
+import { LeaseRenewer, LeaseLost, warningsIn, whenAborted, type Batch } from "./lease-renewer.ts";
 import { LeaseProcess } from "./lease-process.ts";
 import { LeaseUploads, type LeaseUploadsOptions } from "./lease-uploads.ts";
+import { LeaseWarnings } from "./lease-warnings.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import { freeBytes } from "./machine.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
@@ -84,6 +85,7 @@ export class LeaseRunner {
   readonly #renewer: LeaseRenewer;
   readonly #uploads: LeaseUploads;
   readonly #taskLog = new LogBuffer();
+  readonly #warnings = new LeaseWarnings();
   readonly #stop = new AbortController();
   /** Fires `STOP_SETTLE_MS` after `#stop`, and ends the last call of the lease. */
   readonly #late = new AbortController();
@@ -109,7 +111,7 @@ export class LeaseRunner {
       lease,
       claimedMs,
       take: () => ({
-        done: this.#outputs?.take() ?? [],
+        ...this.#withWarnings(this.#outputs?.take() ?? []),
         log: this.#taskLog.take(),
         progress: this.#process?.progress ?? null,
       }),
@@ -223,6 +225,7 @@ export class LeaseRunner {
       frameTimeoutMs: plan.frame_timeout_s === null ? null : plan.frame_timeout_s * 1_000,
       outputs: this.#outputs,
       log: this.#taskLog,
+      warnings: this.#warnings,
       now,
     });
     const { pid } = this.#process.running;
@@ -370,7 +373,14 @@ export class LeaseRunner {
 
   #body(): { attempt: number; done: Batch["done"]; log?: string } {
     const log = this.#taskLog.take();
-    return { attempt: this.lease.attempt, done: this.#outputs?.finished() ?? [], ...(log !== "" && { log }) };
+    const { done, warnings } = this.#withWarnings(this.#outputs?.finished() ?? []);
+    return { attempt: this.lease.attempt, done, ...warningsIn(this.lease, warnings), ...(log !== "" && { log }) };
+  }
+
+  #withWarnings(done: Batch["done"]): Pick<Batch, "done" | "warnings"> {
+    const warnings = this.#warnings.about(done.map(({ frame }) => frame));
+    const shown = warnings.map(({ text, frames }) => ({ text: this.#withoutFolders(text), frames }));
+    return { done, warnings: shown };
   }
 }
 

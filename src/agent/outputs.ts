@@ -103,6 +103,16 @@ export class Outputs {
     return this.#current;
   }
 
+  /**
+   * The frame that a message of the process is about: the one in progress, or the next one when that is rendered
+   * already. Undefined before the first.
+   */
+  get working(): number | undefined {
+    if (this.#current === undefined || this.#frames.get(this.#current)?.seconds === undefined) return this.#current;
+    const left = [...this.#frames.values()].filter((work) => work.seconds === undefined);
+    return (left.find(({ frame }) => frame > this.#current!) ?? left[0])?.frame ?? this.#current;
+  }
+
   /** When the frame in progress began, or before the first the process (monotonic). */
   get sinceMs(): number {
     return this.#sinceMs;

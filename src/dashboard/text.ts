@@ -173,6 +173,9 @@ export const text = {
       frames === undefined
         ? `Out of date: made from an older version of task ${source}. Select its frame and requeue it to make it again.`
         : `Out of date: frames ${frames} were made from an older version of task ${source}. Select and requeue them to make them again.`,
+    warnings: (n: number) => counted(n, "warning"),
+    warnedFrames: (n: number, first: number | null) =>
+      first === null ? counted(n, "frame") : n === 1 ? `frame ${first}` : `${counted(n, "frame")}, first ${first}`,
     remove: "Remove",
     removeSure: "The task and all its files are deleted for good. Its history is kept.",
     removed: "Task removed.",

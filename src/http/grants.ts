@@ -72,7 +72,8 @@ export async function grantedRenewal(
 async function grantedLease(env: SigningEnv, worker: number, lease: UnsignedLease): Promise<Lease> {
   const { task_id: task, lease_id, attempt, plan } = lease;
   const claims = { task, lease_id, attempt, worker, input_task: plan.input_task };
-  return { ...lease, grant: await grantFor(env, claims, lease.until_ms), grant_header: GRANT_HEADER };
+  const grant = await grantFor(env, claims, lease.until_ms);
+  return { ...lease, grant, grant_header: GRANT_HEADER, takes_warnings: true };
 }
 
 /**

@@ -25,7 +25,12 @@ export type ParserEvent =
   /** The file was saved by a newer version of the program, `4.5`; null when it does not say by which. */
   | { kind: "newer_file"; version: string | null }
   /** The program's own words for an error. Fatal: it cannot go on, or the result would be wrong. */
-  | { kind: "error"; text: string; fatal: boolean };
+  | { kind: "error"; text: string; fatal: boolean }
+  /**
+   * Something that people should know of the frame in progress, or of all frames when none has begun. The frame
+   * is rendered all the same. `picture`: the picture itself may be wrong.
+   */
+  | { kind: "warning"; text: string; picture: boolean };
 
 /** Reads the output of one process; it keeps state from line to line. */
 export interface Parser {
@@ -46,4 +51,10 @@ export interface ParserFactory {
 export function errorOf(text: string, fatal: boolean): ParserEvent | undefined {
   const said = text.trim();
   return said === "" ? undefined : { kind: "error", text: said, fatal };
+}
+
+/** A warning event with the trimmed text; undefined when that is empty. */
+export function warningOf(text: string, picture: boolean): ParserEvent | undefined {
+  const said = text.trim();
+  return said === "" ? undefined : { kind: "warning", text: said, picture };
 }

@@ -190,6 +190,8 @@ describe("plain", () => {
         "tablao: saved -3 /o/a b.png",
         "tablao: done 7",
         "tablao: error no light",
+        "tablao: warning:  few lights ",
+        "tablao: warning: ",
       ),
     ).toEqual([
       { kind: "frame", frame: -3 },
@@ -197,6 +199,7 @@ describe("plain", () => {
       { kind: "saved", frame: -3, path: "/o/a b.png" },
       { kind: "saved", frame: 7, path: "" },
       { kind: "error", text: "no light", fatal: true },
+      { kind: "warning", text: "few lights", picture: false },
     ]);
   });
 

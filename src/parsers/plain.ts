@@ -7,11 +7,15 @@
  *     tablao: saved 3 /path      the file of frame 3 is complete
  *     tablao: done 3             frame 3 is finished and has no file
  *     tablao: error text         the program cannot go on, and why
+ *     tablao: warning: text      people should know this of the frame; it is rendered all the same
  *
  * All other lines are log. Reports about frames outside the lease are ignored.
  */
-import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
+import { WARNING_PREFIX } from "../protocol/constants.ts";
+import { errorOf, warningOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
+/** What is read of a warning. Without a limit, a hostile line would cost the agent's time. */
+const MAX_LINE_CHARS = 4_096;
 /** A report. Its limits of length bound the work on a hostile line. */
 const REPORT = /^tablao: (frame|progress|saved|done|error) (.{1,4096})$/s;
 /** A frame number. Text with more digits is no frame. */
@@ -45,6 +49,10 @@ export const plain: ParserFactory = {
     const lease = new Set(frames);
     return {
       line(text) {
+        if (text.startsWith(WARNING_PREFIX)) {
+          const warning = warningOf(text.slice(WARNING_PREFIX.length, MAX_LINE_CHARS), false);
+          return warning ? [warning] : [];
+        }
         const match = REPORT.exec(text);
         const event = match ? report(match[1] ?? "", match[2] ?? "", lease) : undefined;
         return event ? [event] : [];

@@ -17,6 +17,22 @@ export const PRESET_PREFIX = "render.";
 export const FATAL_PREFIX = "Tablao: ";
 
 /**
+ * Every warning of that script, and of programs whose output `plain` reads, starts with this. If the two sides
+ * differed, a warning would be an ordinary line of the log, which nobody reads of a task that completed.
+ */
+export const WARNING_PREFIX = "tablao: warning: ";
+
+/**
+ * The most different warnings of a task; more are counted under one text. They are a part of the task's record
+ * and of each answer about it, so without this limit one lease could fill both.
+ */
+export const MAX_WARNINGS = 20;
+/** Stands for all warnings of a task, or of a lease, beyond those that are kept by their own texts. */
+export const OTHER_WARNINGS = "other warnings: see the log of the task";
+/** The most characters of a warning; the rest is cut off. Longer ones would fill the record as well. */
+export const MAX_WARNING_CHARS = 300;
+
+/**
  * The parsers that an agent has. A plan names one, and `parsers/index.ts` must have an entry for
  * each. Without a name here, the manager refuses the tasks that ask for that parser.
  */

@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { arrayOf, textOf } from "./bounded.ts";
-import { MAX_BODY_BYTES, MAX_LEASE_FRAMES } from "./constants.ts";
+import { MAX_BODY_BYTES, MAX_LEASE_FRAMES, MAX_WARNING_CHARS, MAX_WARNINGS } from "./constants.ts";
 import { framesSchema, instantSchema, machineTextSchema, plainText } from "./fields.ts";
 import { OLD_GRANT_HEADER } from "./file.ts";
 import { planSchema, PLATFORMS } from "./plan.ts";
@@ -54,6 +54,24 @@ export const doneFrameSchema = z
 /** A done frame, as a call about a lease names it. */
 export type DoneFrame = z.infer<typeof doneFrameSchema>;
 
+/** A warning about frames of the same call. A longer text is cut, never refused. */
+export const frameWarningSchema = z
+  .strictObject({
+    text: textOf(MAX_BODY_BYTES).min(1).transform(warningText),
+    frames: framesSchema.meta({ description: "Frames of the lease; the warning is kept with those that are `done`" }),
+  })
+  .meta({ id: "FrameWarning" });
+/** A warning about frames of a lease. */
+export type FrameWarning = z.infer<typeof frameWarningSchema>;
+
+/** A warning as it is kept: one line of at most MAX_WARNING_CHARS characters. */
+function warningText(text: string): string {
+  const line = plainText(text.slice(0, 4 * MAX_WARNING_CHARS))
+    .replaceAll(/\s+/g, " ")
+    .trim();
+  return line.length <= MAX_WARNING_CHARS ? line : `${line.slice(0, MAX_WARNING_CHARS - 1)}…`;
+}
+
 const settleFields = {
   attempt: z.int().min(1),
   /**
@@ -62,6 +80,11 @@ const settleFields = {
    * manager recognises a repeated call.
    */
   done: arrayOf(doneFrameSchema, MAX_LEASE_FRAMES).default([]),
+  /**
+   * What people should know of these frames. A warning counts for a frame when the call commits it. Managers of
+   * 0.1 refuse the field: `takes_warnings` of the lease says whether this one takes it.
+   */
+  warnings: arrayOf(frameWarningSchema, MAX_WARNINGS).optional(),
   /** Log lines since the last call. */
   log: z.string().max(1_000_000).optional(),
 };
@@ -159,6 +182,8 @@ export const leaseSchema = z
      */
     grant: z.string(),
     grant_header: grantHeaderSchema,
+    /** The manager keeps `warnings` of frames. One of 0.1 does not, and refuses a call that has them. */
+    takes_warnings: z.boolean().default(false),
     plan: planSchema,
   })
   .meta({ id: "Lease" });

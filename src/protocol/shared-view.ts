@@ -1,14 +1,14 @@
 /**
  * What others than people see of a task. Pure.
  *
- * The holder of a share link sees its progress and its pictures. Left out are settings and error
+ * The holder of a share link sees its progress and its pictures. Left out are settings, warnings and error
  * texts, because they name files and paths of the task's makers, the owner, who is a person, the
  * submitter's own id, and what is wrong with the manager. A worker does not see the hashes of inputs.
  */
 import type { Frame, Task } from "./task.ts";
 
 /**
- * The task without its settings, owner, newest error, the submitter's own id, failures of D1, and what
+ * The task without its settings, owner, newest error, warnings, the submitter's own id, failures of D1, and what
  * its makers have said of its retention. When it is deleted is shown.
  */
 export function sharedTask(task: Task): Task {
@@ -18,13 +18,14 @@ export function sharedTask(task: Task): Task {
     retention_after_download_days: _afterDownload,
     retention_set_ms: _set,
     downloaded_ms: _downloaded,
+    warnings: _warnings,
     ...shown
   } = task;
   return { ...shown, settings: {}, owner: "", error: null, task_id: null };
 }
 
-/** The frame without its error text. */
-export function sharedFrame(frame: Frame): Frame {
+/** The frame without the texts of its error and its warnings. */
+export function sharedFrame({ warnings: _warnings, ...frame }: Frame): Frame {
   return { ...frame, error: null };
 }
 

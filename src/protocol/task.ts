@@ -253,6 +253,7 @@ export const taskSummarySchema = z
         "Bytes of the files of its done frames, previews included. Null or absent while they are not counted: in tasks of 0.1",
     }),
     eta: etaSchema.nullable().meta({ description: "Null while nobody works on it, or nothing has been measured" }),
+    warning_count: z.int().optional().meta({ description: "How many different warnings it has; absent for none" }),
     history_failure: historyFailureSchema
       .optional()
       .meta({ description: "Absent while its history is written, and whole" }),
@@ -314,6 +315,18 @@ const liveLeaseSchema = z
   })
   .meta({ id: "LiveLease" });
 
+/** A warning about frames that are done. */
+const taskWarningSchema = z
+  .object({
+    text: z.string(),
+    frames: z.int().meta({ description: "How many done frames have it" }),
+    first_frame: z
+      .int()
+      .nullable()
+      .meta({ description: "The lowest of them; null when it is not known, because that one was rendered anew" }),
+  })
+  .meta({ id: "TaskWarning" });
+
 /**
  * GET /tasks/N. `settings` are the normalised ones, `lease_ms` is in milliseconds, and `leases` are
  * the live leases.
@@ -339,6 +352,10 @@ export const taskSchema = taskSummarySchema
       .array(z.int())
       .optional()
       .meta({ description: "Those that were deleted and can be dropped; absent for none" }),
+    warnings: z
+      .array(taskWarningSchema)
+      .optional()
+      .meta({ description: "What renderers and agents said of frames that are done; absent for none" }),
     outdated_source: idSchema.optional().meta({
       description: "The task of whose files this one's were made, when those have changed since; absent otherwise",
     }),
@@ -380,6 +397,7 @@ export const frameSchema = z
     committed_ms: instantSchema.nullable(),
     failures: z.int().meta({ description: "Render failures so far; lost workers do not count" }),
     error: z.string().nullable(),
+    warnings: z.array(z.string()).optional().meta({ description: "Warnings of a done frame; absent for none" }),
     files: z.array(outputFileSchema),
     blender: z.string().optional().meta({
       description: "Of a done frame: the version of Blender that rendered it, where the worker has told it",

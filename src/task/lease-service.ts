@@ -37,6 +37,8 @@ import type { LiveLease } from "./rules/lease-index.ts";
 import type { Transition } from "./rules/ledger.ts";
 import { checkReceipts, leaseFrames } from "./rules/receipts.ts";
 import type { LoadedTask } from "./rules/record.ts";
+import type { RenderedFrame } from "./rules/settle.ts";
+import { withWarnings } from "./rules/reported-warnings.ts";
 import type { Outcome } from "./rules/transition.ts";
 import { causeOfReason } from "./rules/verdicts.ts";
 import type { TaskContext } from "./task-context.ts";
@@ -76,7 +78,7 @@ export class LeaseService {
     if (!source.ok) return source;
     const task = transactor.uncommitted();
     if (!task) return NOT_FOUND;
-    const done = checkReceipts(task.definition, body.attempt, body.done);
+    const done = framesDone(task, body);
     if (!done.ok) return done;
     const lease = { worker: worker.id, leaseId, attempt: body.attempt };
     const call: Renewal = { lease, done: done.value, ...source.value };
@@ -116,7 +118,7 @@ export class LeaseService {
   async settle(
     worker: WorkerRef,
     leaseId: string,
-    body: Pick<Verified<Complete>, "attempt" | "done" | "log">,
+    body: Pick<Verified<Complete>, "attempt" | "done" | "warnings" | "log">,
     ending: Ending,
     next: Claim | null,
   ): Answer<UnsignedSettled> {
@@ -125,7 +127,7 @@ export class LeaseService {
     if (!source.ok) return source;
     const task = transactor.uncommitted();
     if (!task) return NOT_FOUND;
-    const done = checkReceipts(task.definition, body.attempt, body.done);
+    const done = framesDone(task, body);
     if (!done.ok) return done;
     const call: Settlement = {
       lease: { worker: worker.id, leaseId, attempt: body.attempt },
@@ -182,6 +184,15 @@ export class LeaseService {
     const { input_task } = definition;
     return { lease_ms: until_ms - Date.now(), until_ms, input_task, log_watched: this.#live.logWatched() };
   }
+}
+
+/** The frames that a call names as done, with their files and warnings. */
+function framesDone(
+  { definition }: LoadedTask,
+  { attempt, done, warnings }: Pick<Verified<Complete>, "attempt" | "done" | "warnings">,
+): Result<RenderedFrame[], Refusal> {
+  const rendered = checkReceipts(definition, attempt, done);
+  return rendered.ok ? withWarnings(rendered.value, warnings) : rendered;
 }
 
 /** The frames of a list that a worker names. */

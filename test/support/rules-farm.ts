@@ -69,6 +69,17 @@ export const allFrames = (task: FarmTask) => ({
   clear: () => task.entries.clear(),
 });
 
+/** The warnings of the ledger are those of the done frames, and name the lowest of them. */
+function auditWarnings({ ledger, entries }: FarmTask): void {
+  const found = new Map<number, number[]>();
+  for (const [frame, { warnings = [] }] of entries)
+    for (const id of warnings) found.set(id, [...(found.get(id) ?? []), frame]);
+  const said = (ledger.warnings ?? []).map(({ id, frames: number, first_frame }) => [id, number, first_frame]);
+  const rows = [...found].map(([id, its]) => [id, its.length, Math.min(...its)]);
+  const sorted = (list: (number | null)[][]): string => JSON.stringify(list.toSorted((a, b) => a[0]! - b[0]!));
+  if (sorted(said) !== sorted(rows)) throw new Error(`warnings ${sorted(said)} differ from rows ${sorted(rows)}`);
+}
+
 /** The sum of the stored bytes equals the frame table's, as far as it is counted. */
 function auditStored({ ledger, entries }: FarmTask): void {
   const { bytes, below } = ledger.stored;
@@ -105,6 +116,7 @@ export function audit(task: FarmTask): void {
     throw new Error(`P1: counters ${JSON.stringify(counts)} differ from rows ${JSON.stringify(counted)}`);
   if (total !== task.terms.total) throw new Error("P1: the total moved");
   auditStored(task);
+  auditWarnings(task);
   for (const lease of task.ledger.leases) {
     for (const frame of frames(lease.open))
       if (!has(lease.frames, frame)) throw new Error(`frame ${frame} is open but not in its lease`);

@@ -26,6 +26,7 @@ export function lease(
     until_ms: 0,
     grant: "g",
     grant_header: "Tablao-Grant-Token",
+    takes_warnings: false,
     plan: {
       command: { program: process.execPath, args: ["-e", program(body), { out: "" }], env: {} },
       parser: "plain",

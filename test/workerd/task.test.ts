@@ -512,3 +512,31 @@ test("a chunk of one frame costs two rows: the record and one page", async () =>
   expect(rowsWritten / chunks).toBeLessThanOrEqual(2.05);
   expect(rowsRead / chunks).toBeLessThanOrEqual(4);
 });
+
+test("P12: warnings of frames are kept when the task has completed, survive a restart, and go when the frames are rendered anew", async () => {
+  const id = await submit({ frames: "1-3", chunk: 3 });
+  const given = await lease(id, 1);
+  const warnings = [
+    { text: "dark", frames: "2-3" },
+    { text: "of no frame here", frames: "7" },
+  ];
+  const body = { attempt: given.attempt, done: await done(given), warnings, next: null };
+  for (let i = 0; i < 2; i++) {
+    // The second call is the first one again, whose answer was lost: it counts nothing twice.
+    expect(await object(id).complete({ id: 1 }, given.lease_id, body)).toMatchObject({ ok: true });
+    await evictDurableObject(taskStub(env, id));
+    expect(await view(id)).toMatchObject({
+      status: "completed",
+      warning_count: 1,
+      warnings: [{ text: "dark", frames: 2, first_frame: 2 }],
+    });
+  }
+  expect((await frames(id)).map((frame) => frame.warnings)).toEqual([undefined, ["dark"], ["dark"]]);
+  const { files_version } = await view(id);
+  expect(await object(id).patch({ status: "requeue", frames: "2-3", files_version }, admin, null)).toMatchObject({
+    ok: true,
+  });
+  const after = await view(id);
+  expect(after).not.toHaveProperty("warnings");
+  expect(after).not.toHaveProperty("warning_count");
+});

@@ -13,6 +13,7 @@ import {
 import type { HistoryFailure } from "../../protocol/history.ts";
 import { MAX_SEARCH } from "../../protocol/task-search.ts";
 import { retentionLines } from "../retention-text.ts";
+import { warningLines } from "../warning-text.ts";
 import { flagsOf, idArgument, queryString, contextOf, whole } from "../command-line.ts";
 import { ago, bytes, count, duration, harmless, instant, table, timeLeft } from "../text.ts";
 import { COMMAND } from "../own-command.ts";
@@ -116,8 +117,12 @@ async function listTasks(
   return { tasks, more: cursor !== undefined };
 }
 
-function progressText({ frames }: TaskSummary): string {
-  return `${frames.done}/${frames.total}${frames.failed > 0 ? ` (${frames.failed} failed)` : ""}`;
+function progressText({ frames, warning_count }: TaskSummary): string {
+  const notes = [
+    ...(frames.failed > 0 ? [`${frames.failed} failed`] : []),
+    ...(warning_count === undefined ? [] : [count(warning_count, "warning")]),
+  ];
+  return `${frames.done}/${frames.total}${notes.length > 0 ? ` (${notes.join(", ")})` : ""}`;
 }
 
 async function failedFrames(client: ManagerClient, id: number): Promise<Frame[]> {
@@ -191,6 +196,7 @@ function describe(task: Task, failed: readonly Frame[], blenders: string | null,
       `${count(frames.pending, "pending frame")} will not be rendered, unless the task is requeued`,
     ]);
   if (task.error !== null) lines.push(["error", task.error]);
+  for (const warning of warningLines(task)) lines.push(["warning", warning]);
   for (const deleted of task.deleted_dependencies ?? [])
     lines.push(["deleted", `task ${deleted}, which it waits for: ${COMMAND} drop-dependency ${task.id} ${deleted}`]);
   if (task.outdated_source !== undefined)

@@ -33,6 +33,7 @@ import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
 import { endText, mustBeCompleted, waitFor } from "../wait.ts";
+import { warningLines } from "../warning-text.ts";
 import { COMMAND } from "../own-command.ts";
 
 /** The most characters of a task's name; a file may have a longer one. */
@@ -235,6 +236,7 @@ async function queue(
     const began = performance.now();
     const end = await waitFor(client, each.id, out.json);
     ended.push(end);
+    for (const line of warningLines(end)) out.note(`warning: ${line}`);
     if (!out.json && end.status === "completed") out.line(endText(end, (performance.now() - began) / 1_000));
     if (end.status !== "completed") break;
   }

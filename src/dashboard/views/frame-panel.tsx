@@ -231,6 +231,11 @@ export function FramePanel({ live, taskId, selection, full, onLog }: Props) {
           <p class="note">{open.value ? t.triedOpen : t.triedEnded}</p>
         )}
         {known?.error && <pre class="error-text">{known.error}</pre>}
+        {known?.warnings?.map((warning) => (
+          <p key={warning} class="note warnings">
+            {warning}
+          </p>
+        ))}
         {full && (
           <>
             <h3>{t.attempts}</h3>

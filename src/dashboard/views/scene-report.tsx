@@ -122,13 +122,13 @@ export function SceneReport({ state, takesOthers, allowsMissing }: Props) {
         </div>
       )}
       {missing.length > 0 && (
-        <div class={allowsMissing ? "note warn-note" : "note bad-note"}>
+        <div class={allowsMissing ? "note warnings" : "note bad-note"}>
           <p>{t.missing(missing.length)}</p>
           <Lines lines={missing} />
         </div>
       )}
       {preflight.warnings.length > 0 && (
-        <div class="note warn-note">
+        <div class="note warnings">
           <Lines lines={preflight.warnings} />
         </div>
       )}

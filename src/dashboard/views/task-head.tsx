@@ -148,6 +148,22 @@ function drop(id: number, deleted: number): void {
   void attempt(() => call("PATCH", `/tasks/${id}`, { body: { drop_dependency: deleted } }));
 }
 
+/** What renderers said of frames that are done. */
+function Warnings({ warnings }: { warnings: NonNullable<Task["warnings"]> }) {
+  return (
+    <div class="note warnings">
+      <strong>{text.task.warnings(warnings.length)}</strong>
+      <ul>
+        {warnings.map((warning) => (
+          <li key={warning.text}>
+            {warning.text} <span class="quiet">{text.task.warnedFrames(warning.frames, warning.first_frame)}</span>
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
 export function TaskHead({ task, mayChange, full }: Props) {
   const t = text.task;
   const rate = framesPerHour(task);
@@ -210,6 +226,7 @@ export function TaskHead({ task, mayChange, full }: Props) {
           </p>
         ))}
         {task.error && <p class="note bad-note">{task.error}</p>}
+        {task.warnings && <Warnings warnings={task.warnings} />}
         {task.outdated_source !== undefined && (
           <p class="note bad-note">{t.outdated(task.outdated_source, task.outdated_frames)}</p>
         )}

@@ -11,6 +11,8 @@ import { countsOf, statusOf, type FrameEntry } from "./ledger.ts";
 import { countOf, countStep, storedBytes } from "./stored-bytes.ts";
 import { at, audit, newTask, terms, allFrames, type FarmTask } from "../../../test/support/rules-farm.ts";
 
+/** More texts than a task keeps, some of several frames. */
+const of = (frame: number) => (frame % 2 === 0 ? [`even`, `frame ${frame}`] : []);
 const file = (frame: number, attempt: number) => ({ name: `f${frame}`, size: 1 + attempt, sha256: "a".repeat(64) });
 
 type Step =
@@ -105,13 +107,17 @@ function drive(task: FarmTask, steps: Step[], observe: (nowMs: number) => void):
         leaseId: lease.leaseId,
         attempt: s.stale ? lease.attempt - 1 : lease.attempt,
       };
-      const part = lease.frames
-        .slice(0, s.part)
-        .map((frame): RenderedFrame => ({ frame, seconds: 1, files: [file(frame, lease.attempt)] }));
+      const part = lease.frames.slice(0, s.part).map((frame): RenderedFrame => ({
+        frame,
+        seconds: 1,
+        files: [file(frame, lease.attempt)],
+        warnings: of(frame),
+      }));
       const all = lease.frames.map((frame): RenderedFrame => ({
         frame,
         seconds: 1,
         files: [file(frame, lease.attempt)],
+        warnings: of(frame),
       }));
       const live = [...task.ledger.leases].some(
         (l) => l.lease_id === ref.leaseId && l.attempt === ref.attempt && l.until_ms > nowMs,

@@ -103,6 +103,16 @@ export interface Garbage {
   due_ms: number;
 }
 
+/** A warning about frames of the task. Their entries name it by its id. */
+export interface TaskWarning {
+  id: number;
+  text: string;
+  /** How many committed frames have it; at least 1. */
+  frames: number;
+  /** The lowest of them; null when it is not known any more. */
+  first_frame: number | null;
+}
+
 export interface Ledger {
   /** Rises with every change, and never falls. */
   version: number;
@@ -152,6 +162,10 @@ export interface Ledger {
    * or leased (`boundBlender`). Replaced, never removed. Absent: nothing was given out.
    */
   bound_blender?: string;
+  /**
+   * Warnings about committed frames, by text. Replaced, never changed in place. Absent: there was none yet.
+   */
+  warnings?: TaskWarning[];
   /** Garbage that waits to be deleted. */
   sweeps: Garbage[];
   /** Sequence of the last history event. */
@@ -176,6 +190,8 @@ export interface FrameEntry {
   /** The version of Blender that rendered it. Absent: another program, or an agent of 0.1. */
   blender?: string;
   error: string | null;
+  /** Warnings of a done frame, by their `id` in the ledger. Absent: none. */
+  warnings?: number[];
 }
 
 /** The entries by frame: pages in SQL, or a map in tests and the model check. */

@@ -34,6 +34,7 @@ import { addSeconds } from "./tally.ts";
 import type { LiveLease } from "./lease-index.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
 import { VERDICTS } from "./verdicts.ts";
+import { noteWarnings } from "./warnings.ts";
 import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
 
 /**
@@ -49,6 +50,8 @@ export interface RenderedFrame {
   frame: number;
   seconds: number;
   files: OutputFile[];
+  /** What people should know of it. Absent: nothing. */
+  warnings?: readonly string[];
 }
 
 export interface LeaseRef {
@@ -270,8 +273,9 @@ function checkDone(t: Transition, lease: LiveLease, done: readonly RenderedFrame
 function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): void {
   if (done.length === 0) return;
   let { bytes } = t.ledger.stored;
-  for (const { frame, seconds, files } of done) {
+  for (const { frame, seconds, files, warnings = [] } of done) {
     const failures = t.table.get(frame)?.failures ?? [];
+    const ids = warnings.length === 0 ? [] : noteWarnings(t.ledger, frame, warnings);
     t.table.set(frame, {
       state: "done",
       attempt: lease.attempt,
@@ -282,6 +286,7 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
       failures,
       ...(lease.blender !== undefined && { blender: lease.blender }),
       error: null,
+      ...(ids.length > 0 && { warnings: ids }),
     });
     t.ledger.seconds += seconds;
     bytes += countedBytes(t.ledger, frame, files);

@@ -22,6 +22,7 @@ import {
 import { cancelLeases, expire, lastGrantEndMs, noteEnd } from "./settle.ts";
 import { countedBytes, noteStored } from "./stored-bytes.ts";
 import { positionOf } from "./visit-order.ts";
+import { dropAllWarnings, dropWarnings } from "./warnings.ts";
 
 /**
  * The most frames that one requeue or skip may name. The entry of each is read, so it bounds the
@@ -162,6 +163,7 @@ function requeueAll(
   ledger.counts = { leased: 0, done: 0, failed: 0, skipped: 0 };
   ledger.seconds = 0;
   noteStored(ledger, 0, null);
+  dropAllWarnings(ledger);
   ledger.frame_current = null;
   // Without the frames in this event a reader of the history would see frames done twice (P3, P7).
   noteAllFrames(t, "requeued", actor);
@@ -217,10 +219,12 @@ function requeueFrames(t: Transition, text: string, seen: string | undefined, ac
   if (Math.max(skipped.length, ready.length) > MAX_INTERVALS)
     return tooScattered("frames asked for again or skipped", "frames");
   const uncommitted = new Map<number, number[]>();
+  const warned: [number, readonly number[]][] = [];
   let { bytes } = ledger.stored;
   for (const frame of again) {
     const entry = table.get(frame);
     if (entry?.state === "done") {
+      if (entry.warnings) warned.push([frame, entry.warnings]);
       ledger.counts.done--;
       bytes -= countedBytes(ledger, frame, entry.files);
       ledger.seconds = Math.max(0, ledger.seconds - entry.seconds);
@@ -240,6 +244,7 @@ function requeueFrames(t: Transition, text: string, seen: string | undefined, ac
     ledger.sweeps = [...ledger.sweeps, ...garbage];
   }
   noteStored(ledger, bytes);
+  dropWarnings(t, warned);
   ledger.skipped = skipped;
   ledger.ready = ready;
   restart(t);

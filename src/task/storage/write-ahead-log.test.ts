@@ -92,6 +92,7 @@ function carryOut(task: FarmTask, s: Step, i: number, nowMs: number, record: Tas
       frame,
       seconds: i,
       files: [{ name: `f${frame}`, size: i, sha256: "a".repeat(64) }],
+      warnings: frame % 2 === 0 ? ["dark", `frame ${frame}`] : [],
     }));
     const part = done.slice(0, s.part);
     const left = [...frames(lease.open)].filter((frame) => !part.some((d) => d.frame === frame));

@@ -7,13 +7,22 @@ import { boundBlender, needsNow } from "../rules/blender.ts";
 import { etaOf } from "../rules/eta.ts";
 import { keptOff } from "../rules/failure.ts";
 import { format } from "../rules/frame-set.ts";
-import { claimable, countsOf, holderOf, stateOf, type Ledger, type Transition } from "../rules/ledger.ts";
+import {
+  claimable,
+  countsOf,
+  holderOf,
+  stateOf,
+  type Ledger,
+  type TaskWarning,
+  type Transition,
+} from "../rules/ledger.ts";
 import { dueOf, nextWakeMs } from "../rules/next-alarm.ts";
 import type { LoadedTask } from "../rules/record.ts";
 import { storedBytes } from "../rules/stored-bytes.ts";
 import { outdatedSource } from "../rules/input-task.ts";
 import { filesVersion } from "../rules/files-version.ts";
 import { retained } from "../rules/retention.ts";
+import { warningTexts } from "../rules/warnings.ts";
 import type { FramesQuery } from "../../rpc/task.ts";
 
 /** A task in lists. The first eight fields are those of the original API. */
@@ -46,6 +55,7 @@ function taskSummary({ definition, terms, record }: LoadedTask, nowMs: number): 
     lost: ledger.tally.lost,
     stored_bytes: storedBytes(ledger),
     eta: etaOf(terms, ledger, nowMs),
+    ...(ledger.warnings && ledger.warnings.length > 0 && { warning_count: ledger.warnings.length }),
     ...(chores.history_failure && { history_failure: chores.history_failure }),
   };
 }
@@ -85,12 +95,17 @@ export function taskView(task: LoadedTask, nowMs: number, progressOf: ReadonlyMa
     })),
     kept_off: keptOffView(ledger, nowMs),
     waits_for: waitsFor(ledger),
+    ...(ledger.warnings && ledger.warnings.length > 0 && { warnings: ledger.warnings.map(warningView) }),
     ...(deleted.length > 0 && { deleted_dependencies: deleted }),
     ...(bound !== undefined && { bound_blender: bound }),
     files_version: filesVersion(ledger),
     ...(outdatedPart && { outdated_source: outdatedPart.task, outdated_frames: format(outdatedPart.frames) }),
     ...(outdated !== null && { outdated_source: outdated }),
   };
+}
+
+function warningView({ text, frames, first_frame }: TaskWarning): NonNullable<Task["warnings"]>[number] {
+  return { text, frames, first_frame };
 }
 
 /** Workers that are blocklisted or held off, under the protocol's name `kept_off`. */
@@ -141,6 +156,7 @@ export function frameView(transition: Pick<Transition, "ledger" | "table">, fram
     failures: entry?.failures.reduce((sum, [, count]) => sum + count, 0) ?? 0,
     error: entry?.error ?? null,
     ...(done && entry.blender !== undefined && { blender: entry.blender }),
+    ...(done && entry.warnings && { warnings: warningTexts(transition.ledger, entry.warnings) }),
     files: done ? entry.files : [],
   };
 }
