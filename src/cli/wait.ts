@@ -126,7 +126,7 @@ export function mustBeCompleted(task: Task): void {
   if (task.status === "completed") return;
   if (task.status === "failed" && task.error?.startsWith(MISSING_FILE) === true) {
     const next =
-      "Submit it again from where the file is, so that it is sent with the scene; or render without it: --allow-missing-files.";
+      "Submit it again from where the file is, so that it is sent with the scene; or render without it: --allow-missing PATTERN.";
     throw new CliError(EXIT.failed, endText(task), next);
   }
   const next =

@@ -39,6 +39,8 @@ const none: BlenderOverrides = {
   resolution_percentage: null,
   denoise: null,
   allow_missing_files: false,
+  allow_missing: [],
+  frames: [[1, 1]],
   scripts: false,
   below_zero: false,
 };
@@ -131,6 +133,19 @@ describe("the script", () => {
     expect(pythonValue({ a: "é\u007f😀" })).toBe('json.loads("{\\"a\\":\\"\\\\u00e9\\\\u007f\\\\ud83d\\\\ude00\\"}")');
   });
 
+  it("leaves half of the 32,767 characters that Windows takes for a command, and is the same on every call", () => {
+    const script = blenderScript(none);
+    expect(script.length).toBeLessThan(20_000);
+    expect(blenderScript(none)).toBe(script);
+    expect(script).toMatch(/^[\n -~]*$/);
+  });
+
+  it("reads a task of an earlier release, whose settings have no patterns", () => {
+    const { allow_missing: _, ...stored } = compiled(BASE).settings;
+    const { args } = planFor("blender_render", "blender_render", stored, [1], "linux").command;
+    expect(valuesIn(args[6] as string)).toEqual(none);
+  });
+
   it("gets every override as the settings have it", () => {
     const settings = {
       engine: "CYCLES",
@@ -141,7 +156,17 @@ describe("the script", () => {
       scene: "S",
     };
     const script = argsOf({ ...BASE, ...settings, allow_missing_files: true })[6] as string;
-    expect(valuesIn(script)).toEqual({ ...settings, allow_missing_files: true, scripts: false, below_zero: false });
+    expect(valuesIn(script)).toEqual({ ...none, ...settings, allow_missing_files: true });
+    const patterns = { allow_missing: ["tex/*.png", "Wood?"] };
+    const range = argsOf({ ...BASE, ...patterns }, [1, 3, 4, 5, 9])[6] as string;
+    expect(valuesIn(range)).toMatchObject({
+      ...patterns,
+      frames: [
+        [1, 1],
+        [3, 5],
+        [9, 9],
+      ],
+    });
     expect(valuesIn(argsOf(BASE)[6] as string)).toEqual(none);
   });
 });
@@ -196,6 +221,10 @@ describe("settings", () => {
     [{ scene: "a\0b" }, "settings.scene"],
     [{ autoexec: "yes" }, "settings.autoexec"],
     [{ render_preset: "../x" }, "settings.render_preset"],
+    [{ allow_missing: "*" }, "settings.allow_missing"],
+    [{ allow_missing: [""] }, "settings.allow_missing.0"],
+    [{ allow_missing: ["a", "b\n"] }, "settings.allow_missing.1"],
+    [{ allow_missing: Array.from({ length: 21 }, () => "a") }, "settings.allow_missing"],
     [{ sampels: 4 }, "settings.sampels"],
   ])("P10: %j is refused at %s", (change, field) => {
     expect(errorsOf({ ...BASE, ...change })).toEqual([field]);

@@ -25,6 +25,12 @@ const PATTERN = "frame_####";
  */
 const PYTHON_EXIT_CODE = "13";
 
+/**
+ * Above so many ranges, the script is told the first and the last frame only, and so may name a missing file of a
+ * frame between. All ranges would be too long for a command line.
+ */
+const MAX_RANGES = 200;
+
 /** A frame number in Blender's syntax: see `frameArgument`. */
 function written(frame: number): string {
   return String(frame < 0 ? frame - 1 : frame);
@@ -40,6 +46,12 @@ export function frameArgument(frames: readonly number[]): string {
     .flatMap((part) => listOfFrames(part))
     .map(({ start, end }) => (start === end ? written(start) : `${written(start)}..${written(end)}`))
     .join(",");
+}
+
+/** The frames as ranges. Of very many, the range from the first to the last: see MAX_RANGES. */
+function rangesOf(frames: readonly number[]): (readonly [number, number])[] {
+  const ranges = listOfFrames(frames).map(({ start, end }) => [start, end] as const);
+  return ranges.length <= MAX_RANGES ? ranges : [[frames[0]!, frames.at(-1)!]];
 }
 
 function fileArgument(file: BlenderSettings["file"], assets: BlenderSettings["assets"], platform: Platform): Argument {
@@ -78,6 +90,8 @@ export const blenderRender: Compiler<BlenderSettings> = {
       resolution_percentage: s.resolution_percentage ?? null,
       denoise: s.denoise ?? null,
       allow_missing_files: s.allow_missing_files,
+      allow_missing: s.allow_missing ?? [],
+      frames: rangesOf(frames),
       scripts: s.autoexec,
       below_zero: frames.some((frame) => frame < 0),
     });

@@ -5,7 +5,9 @@
  * The text of the program is fixed. A submitter's values are one JSON document inside one Python
  * string literal, so no value can end that string.
  */
-import { FATAL_PREFIX } from "../protocol/constants.ts";
+import { FATAL_PREFIX, SCENES_PREFIX, WARNING_PREFIX } from "../protocol/constants.ts";
+import { CHECKS } from "./blender-checks.ts";
+import { packed, unpackingPython } from "./packed-text.ts";
 
 /** What the script changes in the scene; null leaves the scene's own value. */
 export interface BlenderOverrides {
@@ -16,6 +18,10 @@ export interface BlenderOverrides {
   resolution_percentage: number | null;
   denoise: boolean | null;
   allow_missing_files: boolean;
+  /** Patterns of files and data-blocks that may be missing. */
+  allow_missing: readonly string[];
+  /** The frames of the lease as ranges. */
+  frames: readonly (readonly [first: number, last: number])[];
   /** Whether scripts in the file may run. */
   scripts: boolean;
   /** The lease has frames below 0: see `frameArgument`. */
@@ -46,24 +52,35 @@ export function pythonValue(value: unknown): string {
   return `json.loads(${JSON.stringify(asciiJson(value))})`;
 }
 
+/** Made when it is first needed: most readers of this module never do. */
+let packedProgram: string | undefined;
+
 /** The text of the program, for `--python-expr`. */
 export function blenderScript(overrides: BlenderOverrides): string {
-  return `import json\nwanted = ${pythonValue(overrides)}\n${PROGRAM}`;
+  packedProgram ??= unpackingPython(JSON.stringify(packed(shortened(PROGRAM))));
+  return `import json\nwanted = ${pythonValue(overrides)}\n${packedProgram}\n`;
 }
 
-// Blender renders a missing texture pink and exits 0. Such a frame is a failure, so the program
-// looks for missing files before the render.
+/** The program without its comments, and with one blank for a level. */
+function shortened(program: string): string {
+  const lines = program.split("\n").filter((line) => !/^ *(#|$)/.test(line));
+  return `${lines.map((line) => line.replace(/^(?: {4})+/, (blanks) => " ".repeat(blanks.length / 4))).join("\n")}\n`;
+}
+
 const PROGRAM = String.raw`
 import bpy, os, re, sys
 
-def say(text):
-    line = "${FATAL_PREFIX}" + " ".join(str(text).split()) + "\n"
+def say(prefix, text):
+    line = prefix + " ".join(str(text).split()) + "\n"
     sys.stdout.flush()
     os.write(1, line.encode("utf-8", "backslashreplace"))
 
 def stop(text):
-    say(text)
+    say("${FATAL_PREFIX}", text)
     sys.exit(${FATAL_EXIT_CODE})
+
+def warn(text):
+    say("${WARNING_PREFIX}", text)
 
 def named(things, name, what):
     found = next((thing for thing in things if thing.name == name and not thing.library), None)
@@ -72,38 +89,6 @@ def named(things, name, what):
         names = ", ".join(sorted(thing.name for thing in things)[:10]) or "none"
         stop('there is no %s "%s" in the file (it has: %s)' % (what, name, names))
     return found
-
-def present(path, source):
-    if source == "TILED":
-        pattern = re.sub(r"<(UDIM|UVTILE)>", "*", os.path.basename(path))
-    elif source == "SEQUENCE":
-        pattern = re.sub(r"\d+(?=\D*$)", "*", os.path.basename(path))
-    else:
-        return os.path.isfile(path)
-    if os.path.isfile(path):
-        return True
-    before, star, after = pattern.partition("*")
-    folder = os.path.dirname(path)
-    return star == "*" and os.path.isdir(folder) and any(
-        name.startswith(before) and name.endswith(after) for name in os.listdir(folder))
-
-def missing_files():
-    kinds = [("library", "libraries"), ("image", "images"), ("font", "fonts"), ("movie clip", "movieclips"),
-             ("cache file", "cache_files"), ("volume", "volumes")]
-    for kind, collection in kinds:
-        for thing in getattr(bpy.data, collection, []):
-            stored = thing.filepath
-            source = getattr(thing, "source", "FILE")
-            if not stored or stored == "<builtin>" or source not in {"FILE", "SEQUENCE", "MOVIE", "TILED"}:
-                continue
-            if getattr(thing, "packed_file", None) or len(getattr(thing, "packed_files", ())) > 0:
-                continue
-            if kind != "library" and thing.users - (1 if thing.use_fake_user else 0) <= 0:
-                continue
-            path = os.path.normpath(bpy.path.abspath(stored, library=getattr(thing, "library", None)))
-            if not present(path, source):
-                shown = stored[2:] if stored.startswith("//") else stored
-                yield "missing file '%s' (%s \"%s\")" % (shown.replace("\\", "/"), kind, thing.name)
 
 def choose_engine(scene, engine):
     # EEVEE was BLENDER_EEVEE_NEXT in Blender 4.2 to 4.5 only. Both names stand for the EEVEE that
@@ -116,6 +101,12 @@ def choose_engine(scene, engine):
         except TypeError:
             pass
     stop("this Blender (%s) has no render engine %s" % (bpy.app.version_string, engine))
+
+def tell_engines(scenes):
+    # Blender says when it loads the file which engines it does not have, and Python cannot ask it. The parser
+    # compares.
+    allowed = wanted["allow_missing_files"] or len(wanted["allow_missing"]) > 0
+    say("${SCENES_PREFIX}", json.dumps({"names": [scene.name for scene in scenes], "may_lack_files": allowed}))
 
 def set_samples(scene, samples):
     engine = scene.render.engine
@@ -148,6 +139,7 @@ def reach_below_zero(scene):
         scene.frame_start, scene.frame_end = kept
     bpy.app.handlers.render_init.append(restore)
 
+${CHECKS}
 def trees_of(scene):
     trees = [getattr(scene, name, None) for name in ("node_tree", "compositing_node_group")]
     return [tree for tree in trees if tree is not None]
@@ -234,12 +226,11 @@ def camera_scripts():
         if has_script and is_used(camera) and (camera.type == "CUSTOM" or camera.animation_data is not None):
             yield 'camera "%s"' % camera.name, name or camera.name
 
-def keep_scripts_off(scene):
+def keep_scripts_off(scenes):
     # Blender's switch for scripts does not hold for Freestyle, which runs text blocks during the render
     # (Blender's manual, "Scripting & Security"), and is not meant for OSL. A scene whose picture needs
     # one is refused: rendered without it, it would be wrong. Otherwise all text blocks go, because what is off
     # now may be switched on by an F-curve.
-    scenes = rendered_scenes(scene)
     for one in scenes:
         for layer in one.view_layers:
             scripts = freestyle_scripts(one, layer)
@@ -265,14 +256,13 @@ def prepare():
     remove_file_outputs()
     keep_no_result_cache()
     scene = named(bpy.data.scenes, wanted["scene"], "scene") if wanted["scene"] else bpy.context.scene
+    scenes = rendered_scenes(scene)
+    used = used_data(scenes)
     if not wanted["scripts"]:
-        keep_scripts_off(scene)
-    if not wanted["allow_missing_files"]:
-        missing = list(missing_files())
-        for text in missing[:20]:
-            say(text)
-        if missing:
-            sys.exit(${FATAL_EXIT_CODE})
+        check_scripts(scenes, used)
+        keep_scripts_off(scenes)
+    check_nodes(used)
+    check_files(scenes, used)
     render = scene.render
     if render.use_multiview and render.image_settings.views_format == "INDIVIDUAL":
         stop("the scene writes one file for each stereo view: render one view, or both into one file")
@@ -290,6 +280,8 @@ def prepare():
         set_camera(scene, wanted["camera"])
     if wanted["below_zero"]:
         reach_below_zero(scene)
+    simulate(scene, scenes, used)
+    tell_engines(scenes[1:] if wanted["engine"] else scenes)
 
 try:
     prepare()

@@ -1,6 +1,7 @@
 /** The settings of `blender_render`, and the names that clients of 2015 have for them. */
 import { z } from "zod";
 import { ANY_BLENDER, BLENDER_NEED } from "../protocol/blender-version.ts";
+import { arrayOf } from "../protocol/bounded.ts";
 import { lineSchema } from "../protocol/fields.ts";
 import { quoted } from "./check.ts";
 import { assetsSchema, checkAssets } from "./file-settings.ts";
@@ -31,6 +32,13 @@ const format = z.preprocess(
 const blenderName = lineSchema(255)
   .min(1)
   .refine((name) => name.isWellFormed(), "must be well-formed Unicode");
+
+/**
+ * The most patterns of `allow_missing`, and the most characters of one. They are a part of Blender's command
+ * line, which has at most 32,767 characters on Windows.
+ */
+const MAX_PATTERNS = 20;
+const MAX_PATTERN_CHARS = 100;
 
 /**
  * The settings that a render preset may hold: how a picture is made, never which picture, and never
@@ -99,6 +107,17 @@ const fields = {
     description:
       "The version of Blender: 4.5 (that minor version), 4.5+ (that or a newer one, all frames in the same), or any (also mixed). Not set: any",
   }),
+  allow_missing: arrayOf(
+    lineSchema(MAX_PATTERN_CHARS)
+      .min(1)
+      .refine((pattern) => pattern.isWellFormed(), "must be well-formed Unicode"),
+    MAX_PATTERNS,
+  )
+    .optional()
+    .meta({
+      description:
+        "Patterns (`*`, `?`, `[abc]`) of what may be missing: compared with the path as the file stores it, and with the name of the data-block",
+    }),
 };
 
 const fields2015 = {

@@ -7,14 +7,17 @@
  *   `00:00.438  reports          | ERROR Cannot render, no camera`. Continuation lines have blanks
  *   for a prefix.
  */
-import { FATAL_PREFIX } from "../protocol/constants.ts";
-import { errorOf, type ParserEvent, type ParserFactory } from "./parser.ts";
+import { FATAL_PREFIX, SCENES_PREFIX, WARNING_PREFIX } from "../protocol/constants.ts";
+import { errorOf, warningOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
 /**
  * Blender's lines are short, so a longer line is no report. Without a limit, a hostile line would
  * cost the agent's time.
  */
 const MAX_LINE_CHARS = 4_096;
+
+/** The most scenes that are remembered: a file with more is not one that people made. */
+const MAX_SCENES = 1_000;
 
 const LOG_PREFIX = /^(?:\d{1,3}:)?\d{1,3}:\d{2}\.\d{1,6} {1,4}[\w.]{1,64} {0,40}\| ?/;
 const CONTINUATION = /^ {8,64}\| /;
@@ -25,6 +28,20 @@ const FATAL_REPORTS =
   /^(Cannot read (?:blend )?file|Failed to read|Cannot render|Build without|Render error|Can't find scene|No frame|Out of memory|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
 /** Those of the fatal reports that Blender prints without `Error:`. */
 const FATAL_BARE = /^(Can't find scene|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
+/** Blender says this of a file when it loads it, before anybody has chosen an engine. */
+const NO_ENGINE = /^Engine '(.{1,300}?)' not available for scene '(.{1,300}?)' \(/;
+/** EEVEE was BLENDER_EEVEE_NEXT in Blender 4.2 to 4.5 only; every Blender takes its own EEVEE for either name. */
+const EEVEE = new Set(["BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"]);
+/** A scene's colours are others than on the machine where it was made: the worker lacks its colour configuration. */
+const OTHER_COLOURS = /^Color management: scene (?:view|look|display)\b.* not found/i;
+/** Cycles (5.0 and later) renders without this picture. */
+const NO_PICTURE = /^Image file '.*' (?:does not exist|failed to load)/;
+/**
+ * What may make a picture wrong. The machine where the scene was made may have said the same, so the frame counts: a
+ * modifier that does nothing, a driver that fails, a colour space of one image, a file of a newer Blender.
+ */
+const MODIFIER = /Object: "(.{1,300}?)", Modifier: "(.{1,300}?)", (.{1,500})$/;
+const DOUBTFUL = /^(Error in PyDriver: .*|Color management: .* not found.*|File written by newer Blender.*)$/i;
 /** Blender repeats the whole expression that failed here. The lines before it had the reason. */
 const NO_REASON = /^script failed, (expr|file):/;
 
@@ -92,6 +109,25 @@ class Traceback {
   }
 }
 
+/** A line about what may be wrong with the picture. */
+function doubtIn(message: string): ParserEvent | undefined {
+  const said = message.replace(/^(?:Error: |ERROR |Warning: |WARNING )/, "");
+  const modifier = /^(?:ERROR|WARNING)\b/.test(message) ? MODIFIER.exec(said) : null;
+  if (modifier) return warningOf(`modifier "${modifier[2]}" of object "${modifier[1]}": ${modifier[3]}`, true);
+  return DOUBTFUL.test(said) ? warningOf(said, true) : undefined;
+}
+
+/** What the script says of the scenes that are rendered; undefined when the line is none of its own. */
+function scenesIn(message: string): { names: unknown[]; mayLackFiles: boolean } | undefined {
+  if (!message.startsWith(SCENES_PREFIX)) return undefined;
+  try {
+    const { names, may_lack_files } = JSON.parse(message.slice(SCENES_PREFIX.length)) as Record<string, unknown>;
+    return Array.isArray(names) ? { names, mayLackFiles: may_lack_files === true } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 function errorIn(message: string): ParserEvent | undefined {
   if (message.startsWith(FATAL_PREFIX)) return errorOf(message.slice(FATAL_PREFIX.length), true);
   const report = /^(?:Error: |ERROR )(.+)$/.exec(message)?.[1];
@@ -124,6 +160,45 @@ export const blenderParser: ParserFactory = {
     const lease = new Set(frames);
     let current: number | undefined;
     let traceback: Traceback | undefined;
+    /** Engines that this Blender does not have, by the scenes that have them. Bounded, as scenes are many at most. */
+    const noEngine = new Map<string, string>();
+    let mayLackFiles = false;
+
+    /** Lines about the scene as a whole, which mean something only together. */
+    function aboutScene(message: string): ParserEvent[] | undefined {
+      if (message.startsWith(WARNING_PREFIX)) {
+        const warning = warningOf(message.slice(WARNING_PREFIX.length), false);
+        return warning ? [warning] : [];
+      }
+      const scenes = scenesIn(message);
+      if (scenes) {
+        ({ mayLackFiles } = scenes);
+        return scenes.names.flatMap((name) => engineEvents(name));
+      }
+      const report = message.replace(/^(?:Error: |ERROR )/, "");
+      const lacking = NO_ENGINE.exec(report);
+      if (lacking && noEngine.size < MAX_SCENES) noEngine.set(lacking[2]!, lacking[1]!);
+      if (lacking) return [];
+      if (OTHER_COLOURS.test(report)) return [{ kind: "error", text: report, fatal: true }];
+      if (!NO_PICTURE.test(report)) return undefined;
+      return mayLackFiles
+        ? [{ kind: "warning", text: report, picture: false }]
+        : [{ kind: "error", text: report, fatal: true }];
+    }
+
+    function engineEvents(scene: unknown): ParserEvent[] {
+      const engine = typeof scene === "string" ? noEngine.get(scene) : undefined;
+      if (engine === undefined || engine === "BLENDER_EEVEE") return [];
+      const text = `this Blender does not have the render engine ${engine} of scene "${String(scene)}"`;
+      if (EEVEE.has(engine)) return [{ kind: "warning", text: `${text}, and takes its own EEVEE`, picture: true }];
+      return [
+        {
+          kind: "error",
+          text: `${text}: install its add-on on the workers, or choose another (--engine)`,
+          fatal: true,
+        },
+      ];
+    }
 
     function begin(frame: number): ParserEvent[] {
       if (frame === current || !lease.has(frame)) return [];
@@ -157,7 +232,11 @@ export const blenderParser: ParserFactory = {
           );
           return [{ kind: "saved", frame: lease.has(number) ? number : null, path: saved }];
         }
-        return [newerFile(message), errorIn(message)].filter((event) => event !== undefined);
+        const known = aboutScene(message);
+        if (known) return known;
+        const error = errorIn(message);
+        const doubt = error?.kind === "error" && error.fatal ? undefined : doubtIn(message);
+        return [newerFile(message), error, doubt].filter((event) => event !== undefined);
       },
     };
   },

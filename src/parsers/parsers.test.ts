@@ -87,6 +87,51 @@ describe("blender_render, line by line", () => {
     ]);
   });
 
+  it.each([
+    ["ERROR (bke.modifier): ./modifier.cc:458 BKE_modifier_set_error: ", ""],
+    ["00:01.361  object.modifier  | WARNING ", ""],
+  ])("P12: warns of a modifier that does nothing: %s", (prefix) => {
+    const warnings = of(events(`${prefix}Object: "Cube", Modifier: "mc", No such file or directory`), "warning");
+    expect(warnings).toEqual([
+      { kind: "warning", text: 'modifier "mc" of object "Cube": No such file or directory', picture: true },
+    ]);
+  });
+
+  it.each([
+    "Warning: File written by newer Blender binary (306.13), expect loss of data!",
+    "Error in PyDriver: expression failed: wobble(frame)",
+    'Color management: image "a" colorspace "ACEScg" not found, will use default instead.',
+  ])("P12: warns of what may make the picture wrong: %s", (line) => {
+    expect(events(line)).toEqual([{ kind: "warning", text: line.replace("Warning: ", ""), picture: true }]);
+  });
+
+  it("P12: colours of a configuration that the worker lacks are fatal, and so is a picture that Cycles cannot load", () => {
+    const colours = 'Color management: scene view "AgX" not found, setting default "Standard".';
+    expect(events(colours)).toEqual([{ kind: "error", text: colours, fatal: true }]);
+    const picture = "Image file '/in/a.png' does not exist.";
+    const line = `00:00.699  cycles           | ERROR ${picture}`;
+    expect(events(line)).toEqual([{ kind: "error", text: picture, fatal: true }]);
+    const allowed = 'tablao: scenes {"names": [], "may_lack_files": true}';
+    expect(events(allowed, line)).toEqual([{ kind: "warning", text: picture, picture: false }]);
+  });
+
+  it("P12: an engine that is lacking is fatal for a scene that is rendered with it; EEVEE has two names", () => {
+    const lacks = (engine: string, scene: string) =>
+      `Error: Engine '${engine}' not available for scene '${scene}' (an add-on may need to be installed or enabled)`;
+    const names = (...scenes: string[]) => `tablao: scenes ${JSON.stringify({ names: scenes, may_lack_files: false })}`;
+    expect(events(lacks("FOO", "A"), names("B"))).toEqual([]);
+    expect(events(lacks("FOO", "A"), lacks("BAR", "it's"), names("B", "it's"))).toEqual([
+      {
+        kind: "error",
+        text: 'this Blender does not have the render engine BAR of scene "it\'s": install its add-on on the workers, or choose another (--engine)',
+        fatal: true,
+      },
+    ]);
+    expect(events(lacks("BLENDER_EEVEE", "A"), names("A"))).toEqual([]);
+    expect(of(events(lacks("BLENDER_EEVEE_NEXT", "A"), names("A")), "warning")).toHaveLength(1);
+    expect(events("tablao: scenes {", "tablao: scenes null", "tablao: scenes {}")).toEqual([]);
+  });
+
   it("reports a frame's begin once, and nothing of frames outside the lease", () => {
     const frames = of(
       events("Fra:1 Mem:1.00M | a", "Fra:1 Mem:1.00M | b", "Fra:7 Mem:1.00M | c", "Fra:-1 | d"),

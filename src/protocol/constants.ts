@@ -23,6 +23,13 @@ export const FATAL_PREFIX = "Tablao: ";
 export const WARNING_PREFIX = "tablao: warning: ";
 
 /**
+ * The line with which that script names the scenes that are rendered with the engine of the file, and says whether
+ * files may be missing, as JSON. If the two sides differed, a scene whose engine the worker lacks would be rendered
+ * with another one.
+ */
+export const SCENES_PREFIX = "tablao: scenes ";
+
+/**
  * The most different warnings of a task; more are counted under one text. They are a part of the task's record
  * and of each answer about it, so without this limit one lease could fill both.
  */

@@ -57,7 +57,7 @@ describe("P9: a scene", () => {
     blenderTest(`runs its text blocks and drivers only when scripts are on: ${autoexec}`, () => {
       const mark = autoexec ? "on" : "off";
       const { status, files, names } = render(`scripts-${mark}`, SCRIPTS.replaceAll("MARK", mark), { autoexec });
-      expect({ status, files }).toEqual({ status: 0, files: names });
+      expect({ status, files }).toEqual(autoexec ? { status: 0, files: names } : { status: 12, files: [] });
       expect(existsSync(path.join(folder, `script-${mark}`))).toBe(autoexec);
       expect(existsSync(path.join(folder, `driver-${mark}`))).toBe(autoexec);
     });
@@ -130,7 +130,14 @@ layer.use_freestyle = False
         mkdirSync(scenes);
         const file = makeBlend(scenes, `${name}.blend`, unused(name));
         const keep = { scene: null, camera: null, engine: null, samples: null };
-        const rest = { resolution_percentage: null, denoise: null, allow_missing_files: false, below_zero: false };
+        const rest = {
+          resolution_percentage: null,
+          denoise: null,
+          allow_missing_files: false,
+          allow_missing: [],
+          frames: [[1, 1] as const],
+          below_zero: false,
+        };
         const count = "import bpy; print('texts left:', len(bpy.data.texts))";
         const args = [
           "-b",

@@ -177,7 +177,12 @@ describeWith(
   });
 
   it("P9: does not run the file's scripts unless asked", () => {
-    expect(render("blender_render", scene("script"), [1])).toMatchObject({ status: 0, files: ["frame_0001.png"] });
+    expect(render("blender_render", scene("script"), [1])).toMatchObject({
+      status: 12,
+      files: [],
+      reason:
+        'the script "boom.py" of the file is to run when it is loaded, and scripts are off: submit it with --autoexec',
+    });
   });
 });
 

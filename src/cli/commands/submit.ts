@@ -54,6 +54,7 @@ interface SubmitFlags {
   denoise?: boolean;
   preset?: string;
   autoexec?: boolean;
+  allowMissing?: string[];
   allowMissingFiles?: boolean;
   priority?: number;
   name?: string;
@@ -116,6 +117,11 @@ export function addSubmit(program: Command): void {
     .option("--no-denoise", "render without the denoiser; many builds of Blender lack it")
     .option("--preset <name>", "render preset of the farm (settings named render.NAME)")
     .option("--autoexec", "let scripts inside the .blend run; the worker must allow it, too")
+    .option(
+      "--allow-missing <pattern>",
+      "render although files with such a path or data-block name are missing: 'textures/old/*' (repeatable)",
+      collect(String, false),
+    )
     .option("--allow-missing-files", "render although the .blend refers to files that are not there")
     .option(
       "--include <path>",
@@ -319,6 +325,7 @@ function renderSettings(flags: SubmitFlags): Record<string, unknown> {
       denoise: flags.denoise === false ? false : undefined,
       render_preset: flags.preset,
       autoexec: flags.autoexec,
+      allow_missing: flags.allowMissing,
       allow_missing_files: flags.allowMissingFiles,
     }).filter(([, value]) => value !== undefined),
   );
