@@ -1,5 +1,6 @@
 /** What a person is told of a scene before it is sent. */
 import path from "node:path";
+import { isAllowed } from "../blend/allow-missing.ts";
 import type { Missing } from "../blend/trace.ts";
 import { CliError, EXIT } from "./failure.ts";
 import type { SceneFile, SceneToSend } from "./scene.ts";
@@ -59,19 +60,34 @@ export function dryRunValue(scene: SceneToSend): Record<string, unknown> {
   };
 }
 
-/** The error for a scene that cannot be rendered rightly; undefined for one that can. */
-export function missingError({ missing, preflight }: SceneToSend, allowsMissing: boolean): CliError | undefined {
+/**
+ * The error for a scene that cannot be rendered rightly; undefined for one that can. `allowed`: what may be missing, as
+ * patterns; true for everything.
+ */
+export function missingError(
+  { missing, preflight }: SceneToSend,
+  allowed: readonly string[] | true,
+): CliError | undefined {
   const [problem, ...others] = preflight.problems;
   if (problem !== undefined)
     return new CliError(EXIT.usage, problem, others.length > 0 ? others.join("\n") : undefined);
-  if (missing.length === 0 || allowsMissing) return undefined;
-  const named = missing.slice(0, NAMED).map((one) => `  ${missingLine(one)}`);
-  if (missing.length > NAMED) named.push(`  and ${missing.length - NAMED} more (--dry-run names all)`);
+  const left = allowed === true ? [] : missing.filter((one) => !isAllowed(one, allowed));
+  if (left.length === 0) return undefined;
+  const named = left.slice(0, NAMED).map((one) => `  ${missingLine(one)}`);
+  if (left.length > NAMED) named.push(`  and ${left.length - NAMED} more (--dry-run names all)`);
   return new CliError(
     EXIT.usage,
-    [`the scene needs ${count(missing.length, "file")} that cannot be sent:`, ...named].join("\n"),
-    "Put them where the scene names them, or relink them in Blender (File > External Data > Find Missing Files); or render without them: --allow-missing-files.",
+    [`the scene needs ${count(left.length, "file")} that cannot be sent:`, ...named].join("\n"),
+    "Put them where the scene names them, or relink them in Blender (File > External Data > Find Missing Files); or render without them: --allow-missing PATTERN.",
   );
+}
+
+/** What is missing and may be, in a bounded number of lines. */
+export function allowedLines({ missing }: SceneToSend): string[] {
+  const lines = missing.slice(0, NAMED).map((one) => `warning: ${missingLine(one)}`);
+  return missing.length > NAMED
+    ? [...lines, `warning: and ${missing.length - NAMED} more (--dry-run names all)`]
+    : lines;
 }
 
 function missingLine({ kind, owner, path: stored, blend, why }: Missing): string {

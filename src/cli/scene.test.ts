@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { testScene } from "../../test/support/test-scene.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { withScene, type SceneFlags, type SceneToSend } from "./scene.ts";
-import { dryRunLines, dryRunValue, missingError, sceneLines } from "./scene-text.ts";
+import { allowedLines, dryRunLines, dryRunValue, missingError, sceneLines } from "./scene-text.ts";
 
 let folder: ReturnType<typeof temporaryFolder>;
 
@@ -90,7 +90,7 @@ describe("P12: a scene of any layout is sent with all that it needs", () => {
     const key = put(".secret/key");
     const scene = await found(blend);
     expect([...scene.sent.keys()]).toEqual(["s.blend"]);
-    expect(missingError(scene, false)?.message).toContain("lies in a hidden folder");
+    expect(missingError(scene, [])?.message).toContain("lies in a hidden folder");
     const named = await found(blend, { include: [key] });
     expect([[...named.sent.keys()], named.missing]).toEqual([["s.blend", ".secret/key"], []]);
   });
@@ -134,9 +134,14 @@ describe("what a person is told", () => {
       missing: [{ owner: "no.png" }, { owner: "none.png", why: "is not there" }],
       problems: [],
     });
-    const error = missingError(scene, false)!;
+    const error = missingError(scene, [])!;
     expect(error.message.split("\n")).toHaveLength(3);
     expect(missingError(scene, true)).toBeUndefined();
+    expect(missingError(scene, ["no.*", "x/none.png"])?.message).toBe(
+      'the scene needs 1 file that cannot be sent:\n  image "none.png" of s.blend: //none.png is not there',
+    );
+    expect(missingError(scene, ["no*"])).toBeUndefined();
+    expect(allowedLines(scene)).toHaveLength(2);
   });
 
   test("of many files, the largest", async () => {

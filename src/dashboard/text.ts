@@ -448,6 +448,8 @@ export const text = {
       unused: (files: string) => `Not sent, because no picture depends on them: ${files}`,
       missing: (files: number) =>
         files === 1 ? "One file that the scene needs is missing:" : `${files} files that the scene needs are missing:`,
+      spared: (files: number) =>
+        files === 1 ? "One file is missing, and may be." : `${files} files are missing, and may be.`,
       refused: (line: string) => `The scene needs a file that is missing: ${line}`,
     },
     choose: "Choose files",

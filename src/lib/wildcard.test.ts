@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { fitsPattern } from "./wildcard.ts";
+import { fitsPattern, fitsText } from "./wildcard.ts";
 
 it.each([
   ["*.psd", "tex/a.PSD", true],
@@ -19,6 +19,29 @@ it.each([
   ["", "a", false],
 ])("'%s' and '%s': %s", (pattern, path, result) => {
   expect(fitsPattern(pattern, path)).toBe(result);
+});
+
+// The results are those of Python's fnmatch.fnmatchcase.
+it.each([
+  ["*.PSD", "a.psd", false],
+  ["tex/[ab]?.png", "tex/b1.png", true],
+  ["[!ab].png", "c.png", true],
+  ["[!ab].png", "a.png", false],
+  ["[a-c]x", "bx", true],
+  ["[a-c]x", "-x", false],
+  ["[a-]", "-", true],
+  ["[]]", "]", true],
+  ["[!]]", "]", false],
+  ["[ab", "[ab", true],
+  ["a[", "a[", true],
+  ["**a**", "bab", true],
+  ["?", "日", true],
+])("as in Blender, '%s' and '%s': %s", (pattern, text, result) => {
+  expect(fitsText(pattern, text)).toBe(result);
+});
+
+it("P10: many stars and a long text take no time", () => {
+  expect(fitsText("*a".repeat(200), "a".repeat(199))).toBe(false);
 });
 
 it("agrees with a regular expression of the same meaning", () => {

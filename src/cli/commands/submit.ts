@@ -28,7 +28,7 @@ import { blenderNote } from "../blender-note.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { skippedText, type LocalInput } from "../inputs.ts";
 import { withScene, type SceneToSend } from "../scene.ts";
-import { dryRunLines, dryRunValue, missingError, sceneLines } from "../scene-text.ts";
+import { allowedLines, dryRunLines, dryRunValue, missingError, sceneLines } from "../scene-text.ts";
 import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
@@ -185,8 +185,9 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
       return;
     }
     for (const line of [...sceneLines(file, found), ...skippedText(found.skipped)]) out.note(line);
-    const wrong = missingError(found, flags.allowMissingFiles === true);
+    const wrong = missingError(found, flags.allowMissingFiles === true || (flags.allowMissing ?? []));
     if (wrong) throw wrong;
+    for (const line of allowedLines(found)) out.note(line);
     mustBeFewEnough(found.files);
     await queue(type!, { file, found }, withSceneDefaults(flags, found), command);
   });

@@ -2,6 +2,7 @@
 import { useSignal, useSignalEffect, type ReadonlySignal, type Signal } from "@preact/signals";
 import { counted, bytes } from "../lib/format.ts";
 import { messageOf } from "../lib/problem.ts";
+import { isAllowed } from "../../blend/allow-missing.ts";
 import { text } from "../text.ts";
 import type { Chosen } from "../upload/files.ts";
 import type { FoundScene } from "../upload/scene.ts";
@@ -67,20 +68,22 @@ function Lines({ lines }: { lines: readonly string[] }) {
   );
 }
 
-/** The sentences for what the scene needs and does not have. */
-export function missingLines({ missing }: FoundScene): string[] {
-  return missing.map(({ kind, owner, path, why }) => `${kind} “${owner}”: ${path} ${why}`);
+/** The sentences for what the scene needs and does not have, without what may be missing. */
+export function missingLines({ missing }: FoundScene, allowed: readonly string[]): string[] {
+  return missing
+    .filter((one) => !isAllowed(one, allowed))
+    .map(({ kind, owner, path, why }) => `${kind} “${owner}”: ${path} ${why}`);
 }
 
 interface Props {
   state: Signal<SceneState>;
   /** Whether files that the scene does not name are sent, too. */
   takesOthers: Signal<boolean>;
-  /** Missing files are allowed. */
-  allowsMissing: boolean;
+  /** Patterns of what may be missing. */
+  allowed: readonly string[];
 }
 
-export function SceneReport({ state, takesOthers, allowsMissing }: Props) {
+export function SceneReport({ state, takesOthers, allowed }: Props) {
   const t = text.submit.scene;
   const now = state.value;
   if (now.kind === "none") return null;
@@ -93,7 +96,8 @@ export function SceneReport({ state, takesOthers, allowsMissing }: Props) {
     );
   const { scene } = now;
   const { preflight } = scene;
-  const missing = missingLines(scene);
+  const missing = missingLines(scene, allowed);
+  const spared = scene.missing.length - missing.length;
   const problems = [...preflight.problems, ...scene.wrong];
   const others = scene.others.reduce((sum, { file }) => sum + file.size, 0);
   return (
@@ -122,11 +126,12 @@ export function SceneReport({ state, takesOthers, allowsMissing }: Props) {
         </div>
       )}
       {missing.length > 0 && (
-        <div class={allowsMissing ? "note warnings" : "note bad-note"}>
+        <div class="note bad-note">
           <p>{t.missing(missing.length)}</p>
           <Lines lines={missing} />
         </div>
       )}
+      {spared > 0 && <p class="note warnings">{t.spared(spared)}</p>}
       {preflight.warnings.length > 0 && (
         <div class="note warnings">
           <Lines lines={preflight.warnings} />

@@ -207,7 +207,8 @@ export function Submit() {
     }
     return settings;
   };
-  const allowsMissing = texts.value["allow_missing_files"] === "true";
+  const allowsAll = texts.value["allow_missing_files"] === "true";
+  const allowed = (texts.value["allow_missing"] ?? "").split("\n").filter((pattern) => pattern !== "");
   /** The files that are sent, as the workers have them. */
   const sent = (): readonly Chosen[] => (found.value.kind === "found" ? found.value.scene.files : files.value);
   /** Why these files cannot be submitted; null when they can. */
@@ -220,7 +221,8 @@ export function Submit() {
     if (now.kind === "found") {
       const [wrong] = [...now.scene.preflight.problems, ...now.scene.wrong];
       if (wrong !== undefined) return wrong;
-      if (!allowsMissing && now.scene.missing.length > 0) return t.scene.refused(missingLines(now.scene)[0]!);
+      const [missing] = missingLines(now.scene, allowed);
+      if (!allowsAll && missing !== undefined) return t.scene.refused(missing);
     }
     const tooMany = whyTooManyInputs(sent().map(({ path }) => path));
     if (tooMany) return t.tooMany(tooMany.what, tooMany.advice);
@@ -321,7 +323,7 @@ export function Submit() {
               )}
             </Field>
           )}
-          {takesFile && <SceneReport state={found} takesOthers={takesOthers} allowsMissing={allowsMissing} />}
+          {takesFile && <SceneReport state={found} takesOthers={takesOthers} allowed={allowsAll ? ["*"] : allowed} />}
         </div>
         <section class="sheet submit-part" aria-labelledby="settings-title">
           <h2 id="settings-title">{t.settings}</h2>
