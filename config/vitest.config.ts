@@ -92,7 +92,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "test/{docs,examples,platform,power-cut}/**/*.test.ts"],
+          include: ["src/**/*.test.ts", "test/{docs,examples,platform,power-cut,scenes}/**/*.test.ts"],
           exclude: [...PLATFORM, POWER_CUT, ...MEASURED_UNIT],
           setupFiles: ["./test/support/seeded.ts"],
           provide: { seed: SEED },
