@@ -3,8 +3,9 @@
  * as the tests say on the versions 3.4 and 4.5, it writes the table of `docs/blender.md`.
  *
  * `--blender PATH` (repeatable) names other Blenders than those at hand: programs, or Pythons that have
- * `bpy`. `--only plain,zstd` runs these scenes alone, and writes nothing. `--table` writes the table without
- * a run: for when a mark `until` was taken out, which the tests have checked.
+ * `bpy`. `--made-by PATH` names one that only makes the scenes of another version. `--only plain,zstd` runs these
+ * scenes alone, and writes nothing. `--table` writes the table without a run: for when a mark `until` was taken
+ * out, which the tests have checked.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
@@ -22,6 +23,7 @@ import { blenderTable, TABLE_FILE, TABLE_NAME } from "./table.ts";
 const { values } = parseArgs({
   options: {
     blender: { type: "string", multiple: true, default: [] },
+    "made-by": { type: "string", default: "" },
     only: { type: "string", default: "" },
     table: { type: "boolean", default: false },
   },
@@ -42,20 +44,18 @@ function atHand(): string[] {
 }
 
 /** Run one Blender's scenes; returns how many are not as the tests say. */
-async function runOne(blender: Blender, all: readonly Blender[]): Promise<number> {
+async function runOne(blender: Blender, others: readonly Blender[]): Promise<number> {
   const only = values.only === "" ? undefined : values.only.split(",");
-  const other = all.find(({ version }) => version !== blender.version);
+  const other = others.find(({ version }) => version !== blender.version);
   const isRun = ({ name, madeBy }: VersionedScene): boolean =>
     (only === undefined || only.includes(name)) && (madeBy === undefined || other !== undefined);
   const scenes = scenesOf(blender.version).filter((scene) => isRun(scene));
   const folder = path.join(temporary.path, `run-${blender.full}`);
   mkdirSync(folder);
   const began = performance.now();
-  const outcomes = await runCorpus({ blender, other, scenes, folder });
-  await endFarm();
-  console.log(
-    `\nBlender ${blender.full}: ${scenes.length} scenes, ${Math.round((performance.now() - began) / 1_000)} s\n`,
-  );
+  const outcomes = await runCorpus({ blender, other, scenes, folder }).finally(endFarm);
+  const seconds = Math.round((performance.now() - began) / 1_000);
+  console.log(`\nBlender ${blender.full}: ${scenes.length} scenes, ${seconds} s\n`);
   let wrong = 0;
   for (const { name, expect, until } of scenes) {
     const seen = outcomes.get(name)!;
@@ -76,7 +76,8 @@ if (!values.table) {
   const given = values.blender.length > 0 ? values.blender : atHand();
   const blenders = given.map((one, i) => blenderOf(one, i));
   // One after the other: they share the machine's cores.
-  for (const blender of blenders) wrong += await runOne(blender, blenders);
+  const makers = values["made-by"] === "" ? blenders : [blenderOf(values["made-by"], given.length)];
+  for (const blender of blenders) wrong += await runOne(blender, makers);
   console.log(wrong === 0 ? "\nall as the tests say" : `\n${wrong} are not as the tests say (marked !)`);
 }
 temporary.remove();

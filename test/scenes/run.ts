@@ -29,6 +29,8 @@ const run = promisify(execFile);
 const MAKE = path.resolve(import.meta.dirname, "make.py");
 /** What hangs, hangs: a whole run takes two minutes on two quiet cores. */
 const RUN_MS = 900_000;
+/** The folder of the scenes, as an artist has them; it is renamed before a worker begins. */
+const ARTIST = "artist";
 const PROGRAM_MS = 300_000;
 /** Processes at a time: two cores. */
 const AT_ONCE = 3;
@@ -38,6 +40,12 @@ const AGENTS = 2;
  * in another order: one step of an 8-bit channel.
  */
 const NOISE = 1 / 255;
+
+/**
+ * Whether the command line sends what the .blend names by itself. Until it does, everything beside the
+ * .blend is named with `--include`.
+ */
+const SENDS_WHAT_IT_NAMES: boolean = false;
 
 /** Warnings of a task; a manager that has none yet leaves them out. */
 const warningsSchema = z.looseObject({ warnings: z.array(z.looseObject({ text: z.string() })).default([]) });
@@ -55,7 +63,7 @@ export interface CorpusRun {
 
 /** What became of each scene, by name. The caller ends the farm (`endFarm`). */
 export async function runCorpus({ blender, other, scenes, folder }: CorpusRun): Promise<Map<string, Outcome>> {
-  const original = path.join(folder, "artist");
+  const original = path.join(folder, ARTIST);
   await makeScenes(
     original,
     blender,
@@ -72,7 +80,7 @@ export async function runCorpus({ blender, other, scenes, folder }: CorpusRun): 
   const manager = await startManager();
   const start = { args: ["--blender", blender.program, "--allow-autoexec"] };
   await mapConcurrent(Array.from({ length: AGENTS }), AGENTS, async () => await startAgent(manager, start));
-  const submitted = await mapConcurrent(scenes, AT_ONCE, async (scene) => await submit(manager, original, scene));
+  const submitted = await mapConcurrent(scenes, AT_ONCE, async (scene) => await submit(manager, folder, scene));
   renameSync(original, path.join(folder, "gone"));
 
   const outcomes = new Map<string, Outcome>();
@@ -145,8 +153,8 @@ function fileOf(frame: number): string {
 }
 
 /** Submit with everything that lies in the folder of the scene; the task's id, or the refusal. */
-async function submit(manager: Manager, original: string, scene: VersionedScene): Promise<number | Outcome> {
-  const file = path.join(original, scene.name, scene.file);
+async function submit(manager: Manager, folder: string, scene: VersionedScene): Promise<number | Outcome> {
+  const file = path.join(folder, ARTIST, scene.name, scene.file);
   const chunk = String(scene.chunk ?? framesIn(scene).length);
   const args = [
     file,
@@ -160,8 +168,10 @@ async function submit(manager: Manager, original: string, scene: VersionedScene)
     "--paused",
     "--json",
   ];
-  const include = hasNeighbours(file) ? ["--include", path.dirname(file)] : [];
-  const { code, stdout, stderr } = await tablao(manager, "submit", ...args, ...include, ...scene.options);
+  // Without it, half of a command's time is to compile what the last one compiled.
+  const env = { NODE_COMPILE_CACHE: path.join(folder, "compile-cache") };
+  const include = !SENDS_WHAT_IT_NAMES && hasNeighbours(file) ? ["--include", path.dirname(file)] : [];
+  const { code, stdout, stderr } = await tablao({ manager, env }, "submit", ...args, ...include, ...scene.options);
   if (code === 0) {
     const { id } = submittedSchema.parse(JSON.parse(stdout));
     return id;
