@@ -210,9 +210,11 @@ describe("P12: everything that a scene needs is found, or named", () => {
     expect(named.missing.map(({ path }) => path)).toEqual(["//a"]);
   });
 
-  it("a missing sound is no fault of a frame", async () => {
-    const found = await trace({ "/p/shots/s.blend": "S" }, { S: [names("sound", "//a.wav", { silent: true })] });
-    expect(found.missing).toEqual([]);
+  it("a missing sound is no fault of a frame, nor is an OSL script where scripts are off", async () => {
+    const read = readerOf({ S: [names("sound", "//a.wav", { silent: true }), names("osl", "//paint.osl")] });
+    const tree = memoryTree({ "/p/s.blend": "S" });
+    expect(whys(await traceBlend("/p/s.blend", tree, read))).toEqual([]);
+    expect(whys(await traceBlend("/p/s.blend", tree, read, { takesAll: true }))).toEqual(["//paint.osl is not there"]);
   });
 
   it("a scene that is none, or not there, says so", async () => {

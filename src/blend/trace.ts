@@ -253,12 +253,18 @@ class Tracer {
       }
       return;
     }
-    if (why !== undefined && external.silent !== true && external.optional !== true) this.#lack(blend, external, why);
+    if (why !== undefined && !this.#mayLack(external)) this.#lack(blend, external, why);
     if (there.length > 0) this.#add(blend, external, place, there);
   }
 
-  #lack(blend: string, { kind, owner, path }: ExternalFile, why: string): void {
-    this.#missing.push({ kind, owner, path, blend: nameOf(blend), why });
+  /** Whether the picture is right without it. An OSL script runs only where scripts may run. */
+  #mayLack({ kind, silent, optional }: ExternalFile): boolean {
+    return silent === true || optional === true || (kind === "osl" && this.#options.takesAll !== true);
+  }
+
+  #lack(blend: string, external: ExternalFile, why: string): void {
+    const { kind, owner } = external;
+    this.#missing.push({ kind, owner, path: storedPathOf(external, blend), blend: nameOf(blend), why });
   }
 
   #add(blend: string, external: ExternalFile, place: string, there: readonly TreeEntry[]): void {

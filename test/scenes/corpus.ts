@@ -82,7 +82,6 @@ const BASICS: readonly Scene[] = [
     what: "a Git LFS pointer in the scene's place",
     maker: "basics.lfs_blend",
     expect: refused(/Git LFS/),
-    until: "reader",
   },
   {
     name: "negative-frames",
@@ -146,7 +145,6 @@ const BASICS: readonly Scene[] = [
     maker: "basics.black_frame",
     frames: "2-4",
     expect: { kind: "same picture", warns: /one colou?r|black/i },
-    until: "verdict",
   },
 ];
 
@@ -158,14 +156,12 @@ const TEXTURES: readonly Scene[] = [
     maker: "textures.beside",
     file: "shots/shot.blend",
     expect: SAME,
-    until: "reader",
   },
   {
     name: "texture-absolute",
     what: "an absolute path to a file below the scene",
     maker: "textures.absolute",
     expect: SAME,
-    until: "reader",
   },
   {
     name: "texture-other-disk",
@@ -173,7 +169,6 @@ const TEXTURES: readonly Scene[] = [
     maker: "textures.absolute_elsewhere",
     file: "project/shots/shot.blend",
     expect: SAME,
-    until: "reader",
   },
   {
     name: "texture-through-link",
@@ -181,7 +176,6 @@ const TEXTURES: readonly Scene[] = [
     maker: "textures.linked_folder",
     file: "project/shot.blend",
     expect: SAME,
-    until: "reader",
   },
   {
     name: "texture-windows",
@@ -202,14 +196,12 @@ const TEXTURES: readonly Scene[] = [
     maker: "textures.missing",
     options: ["--allow-missing", "lost.png"],
     expect: { kind: "same picture", warns: /lost\.png/ },
-    until: "verdict",
   },
   {
     name: "texture-lfs",
     what: "a Git LFS pointer in the texture's place",
     maker: "textures.lfs_pointer",
     expect: refused(/floor\.png.*Git LFS|Git LFS.*floor\.png/),
-    until: "verdict",
   },
   {
     name: "texture-case-clash",
@@ -222,7 +214,6 @@ const TEXTURES: readonly Scene[] = [
     what: "a texture that is named `aux.png`",
     maker: "textures.reserved_name",
     expect: refused(/aux\.png.*reserved|reserved.*aux\.png/),
-    until: "reader",
   },
   { name: "texture-packed", what: "a packed texture", maker: "textures.packed", expect: SAME },
   { name: "sequence", what: "an image sequence", maker: "textures.sequence", frames: "1,3", expect: SAME },
@@ -239,7 +230,6 @@ const TEXTURES: readonly Scene[] = [
     maker: "textures.sequence_hole",
     frames: "1-5",
     expect: refused(/img_0003\.png/),
-    until: "verdict",
   },
   { name: "udim", what: "UDIM tiles", maker: "textures.udim", expect: SAME },
   {
@@ -247,7 +237,6 @@ const TEXTURES: readonly Scene[] = [
     what: "UDIM tiles, one is gone",
     maker: "textures.udim_hole",
     expect: refused(/wall\.(1002|<UDIM>)\.png/),
-    until: "verdict",
   },
   { name: "movie-texture", what: "a movie as a texture", maker: "textures.movie", frames: "1,9", expect: SAME },
   { name: "light-profile", what: "an IES light profile", maker: "textures.ies_light", expect: SAME },
@@ -256,35 +245,30 @@ const TEXTURES: readonly Scene[] = [
     what: "an IES light profile that is gone",
     maker: "textures.ies_missing",
     expect: refused(/spot\.ies/),
-    until: "verdict",
   },
   {
     name: "reference-on-empty",
     what: "a reference image on an Empty, gone",
     maker: "textures.reference_on_empty",
     expect: SAME,
-    until: "verdict",
   },
   {
     name: "camera-background",
     what: "a background image of the camera, gone",
     maker: "textures.camera_background",
     expect: SAME,
-    until: "verdict",
   },
   {
     name: "fake-user",
     what: "a material on no object, its texture gone",
     maker: "textures.fake_user",
     expect: SAME,
-    until: "verdict",
   },
   {
     name: "other-scene",
     what: "another scene of the file, its texture gone",
     maker: "textures.other_scene",
     expect: SAME,
-    until: "verdict",
   },
 ];
 
@@ -296,7 +280,6 @@ const LIBRARIES: readonly Scene[] = [
     maker: "libraries.beside",
     file: "shots/shot.blend",
     expect: SAME,
-    until: "reader",
   },
   { name: "library-nested", what: "a library that links a library", maker: "libraries.nested", expect: SAME },
   {
@@ -305,7 +288,6 @@ const LIBRARIES: readonly Scene[] = [
     maker: "libraries.absolute",
     file: "project/shot.blend",
     expect: SAME,
-    until: "reader",
   },
   {
     name: "library-windows",
@@ -331,7 +313,6 @@ const LIBRARIES: readonly Scene[] = [
     what: "linked data that is gone from its library",
     maker: "libraries.data_gone",
     expect: refused(/Cast/),
-    until: "verdict",
   },
   {
     name: "library-packed",
@@ -339,7 +320,6 @@ const LIBRARIES: readonly Scene[] = [
     maker: "libraries.packed_linked",
     versions: ["5.0"],
     expect: SAME,
-    until: "verdict",
   },
 ];
 
@@ -375,7 +355,6 @@ const CACHES: readonly Scene[] = [
     maker: "caches.mesh_cache_missing",
     frames: "5",
     expect: refused(/cube\.pc2/),
-    until: "verdict",
   },
 ];
 
@@ -387,7 +366,6 @@ const SEQUENCER: readonly Scene[] = [
     maker: "sequencer.images_hole",
     frames: "1-5",
     expect: refused(/img_0003\.png/),
-    until: "verdict",
   },
   { name: "strip-movie", what: "a movie strip", maker: "sequencer.movie", frames: "1,9", expect: SAME },
   {
@@ -395,7 +373,6 @@ const SEQUENCER: readonly Scene[] = [
     what: "a movie strip whose file is gone",
     maker: "sequencer.movie_missing",
     expect: refused(/clip\.mp4/),
-    until: "verdict",
   },
   {
     name: "strip-scene",
@@ -419,7 +396,6 @@ const SCRIPTS: readonly Scene[] = [
     maker: "scripts.driver_bpy",
     frames: "1,2",
     expect: refused(/--autoexec/),
-    until: "verdict",
   },
   {
     name: "driver-self",
@@ -427,7 +403,6 @@ const SCRIPTS: readonly Scene[] = [
     maker: "scripts.driver_self",
     frames: "1,2",
     expect: refused(/--autoexec/),
-    until: "verdict",
   },
   {
     name: "driver-namespace",
@@ -435,7 +410,6 @@ const SCRIPTS: readonly Scene[] = [
     maker: "scripts.driver_namespace",
     frames: "1,2",
     expect: refused(/--autoexec/),
-    until: "verdict",
   },
   {
     name: "driver-allowed",
@@ -458,7 +432,6 @@ const SCRIPTS: readonly Scene[] = [
     what: "a text block that only draws buttons",
     maker: "scripts.interface_script",
     expect: { kind: "same picture", warns: /rig_ui\.py/ },
-    until: "verdict",
   },
   {
     name: "handler-error",
@@ -484,14 +457,12 @@ const SCRIPTS: readonly Scene[] = [
     what: "a render engine of an add-on that the worker lacks",
     maker: "scripts.addon_engine",
     expect: refused(/FOO_ENGINE/),
-    until: "verdict",
   },
   {
     name: "addon-node",
     what: "a shader node of an add-on that the worker lacks",
     maker: "scripts.addon_node",
     expect: refused(/FooNode/),
-    until: "verdict",
   },
 ];
 
@@ -504,7 +475,6 @@ const SIMULATIONS: readonly Scene[] = [
     maker: "simulations.cloth_unbaked",
     frames: "20",
     expect: NOT_BAKED,
-    until: "verdict",
   },
   {
     name: "cloth-baked",
@@ -528,7 +498,6 @@ const SIMULATIONS: readonly Scene[] = [
     maker: "simulations.cloth_disk_cache_missing",
     frames: "20",
     expect: refused(/blendcache_shot/),
-    until: "verdict",
   },
   {
     name: "rigid-body-unbaked",
@@ -536,7 +505,6 @@ const SIMULATIONS: readonly Scene[] = [
     maker: "simulations.rigid_unbaked",
     frames: "20",
     expect: NOT_BAKED,
-    until: "verdict",
   },
   {
     name: "rigid-body-baked",
@@ -553,7 +521,6 @@ const SIMULATIONS: readonly Scene[] = [
     frames: "20",
     versions: MODERN,
     expect: NOT_BAKED,
-    until: "verdict",
   },
   {
     name: "geometry-baked",
@@ -574,7 +541,6 @@ const ROUTING: readonly Scene[] = [
     madeBy: "newer",
     versions: ["3.4"],
     expect: refused(/4\.5.*3\.4/),
-    until: "version",
   },
   {
     name: "newer-look",
@@ -583,7 +549,6 @@ const ROUTING: readonly Scene[] = [
     madeBy: "newer",
     versions: ["3.4"],
     expect: refused(/4\.5.*3\.4/),
-    until: "version",
   },
   {
     name: "older-file",
@@ -592,7 +557,6 @@ const ROUTING: readonly Scene[] = [
     madeBy: "older",
     versions: MODERN,
     expect: refused(/3\.4/),
-    until: "version",
   },
   {
     name: "older-file-any",
@@ -602,7 +566,6 @@ const ROUTING: readonly Scene[] = [
     versions: MODERN,
     options: ["--blender", "any"],
     expect: SAME,
-    until: "version",
   },
 ];
 

@@ -45,7 +45,7 @@ const NOISE = 1 / 255;
  * Whether the command line sends what the .blend names by itself. Until it does, everything beside the
  * .blend is named with `--include`.
  */
-const SENDS_WHAT_IT_NAMES: boolean = false;
+const SENDS_WHAT_IT_NAMES: boolean = true;
 
 /** Warnings of a task; a manager that has none yet leaves them out. */
 const warningsSchema = z.looseObject({ warnings: z.array(z.looseObject({ text: z.string() })).default([]) });
