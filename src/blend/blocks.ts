@@ -16,7 +16,7 @@ const SMALL_BLOCK = 4096;
 export const CODE = { DATA: code("DATA"), DNA1: code("DNA1"), ENDB: code("ENDB"), GLOB: code("GLOB") };
 
 /** A code as one number: `OB` is `code("OB")`. */
-export function code(text: string): number {
+function code(text: string): number {
   let value = 0;
   for (let index = 0; index < 4; index++) value |= (text.charCodeAt(index) || 0) << (8 * index);
   return value >>> 0;

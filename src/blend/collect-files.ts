@@ -129,7 +129,7 @@ async function strip(owner: Owner, view: StructView, block: DataBlock, survey: S
 }
 
 /** Notes that files `first` to `last` of a sequence are shown. */
-export function addRange(survey: Survey, address: number, first: number, count: number): void {
+function addRange(survey: Survey, address: number, first: number, count: number): void {
   if (count <= 0) return;
   const last = first + count - 1;
   const known = survey.sequences.get(address);

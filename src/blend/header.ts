@@ -70,7 +70,7 @@ const KNOWN: [string, string][] = [
 ];
 
 /** Names what a file is that does not begin as a .blend file does. */
-export function whatItIs(bytes: Uint8Array): string {
+function whatItIs(bytes: Uint8Array): string {
   if (bytes.length === 0) return "it is empty";
   const text = latin1(bytes);
   const known = KNOWN.find(([start]) => text.startsWith(start));

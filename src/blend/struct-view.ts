@@ -17,7 +17,7 @@ const lookups = new WeakMap<DnaStruct, Map<string, DnaField | undefined>>();
  * The field at a path like `id.name` or `r.xsch`; its offset is from the beginning of the outer struct.
  * Steps go through structs that lie inside, not through pointers.
  */
-export function fieldAt(dna: Dna, struct: DnaStruct, path: string): DnaField | undefined {
+function fieldAt(dna: Dna, struct: DnaStruct, path: string): DnaField | undefined {
   let known = lookups.get(struct);
   if (!known) lookups.set(struct, (known = new Map()));
   if (known.has(path)) return known.get(path);

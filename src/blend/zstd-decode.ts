@@ -16,35 +16,17 @@ const damaged = (): BlendError => new BlendError("The zstd data of the file is d
 
 const floorLog2 = (value: number): number => 31 - Math.clz32(value);
 
+/** Numbers in short: `3*1 2` is 1, 1, 1, 2. */
+function repeated(text: string): number[] {
+  return text.split(" ").flatMap((part) => {
+    const [first = "", value = first] = part.split("*");
+    return Array.from({ length: part.includes("*") ? Number(first) : 1 }, () => Number(value));
+  });
+}
+
 /** Base and number of extra bits of the codes for lengths of literals and of matches. */
-const LITERAL_LENGTHS = lengthCodes(
-  0,
-  [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16],
-);
-const MATCH_LENGTHS = lengthCodes(3, [
-  ...Array.from({ length: 32 }, () => 0),
-  1,
-  1,
-  1,
-  1,
-  2,
-  2,
-  3,
-  3,
-  4,
-  4,
-  5,
-  7,
-  8,
-  9,
-  10,
-  11,
-  12,
-  13,
-  14,
-  15,
-  16,
-]);
+const LITERAL_LENGTHS = lengthCodes(0, repeated("16*0 4*1 2*2 2*3 4 6 7 8 9 10 11 12 13 14 15 16"));
+const MATCH_LENGTHS = lengthCodes(3, repeated("32*0 4*1 2*2 2*3 2*4 5 7 8 9 10 11 12 13 14 15 16"));
 
 interface LengthCodes {
   base: Int32Array;
@@ -73,27 +55,9 @@ interface FseTable {
 }
 
 /** Distributions that a block can use without storing them (RFC 8878, section 3.1.1.3.2.2). */
-const DEFAULT_LITERAL_LENGTHS = fseTable(
-  6,
-  [4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1],
-);
-const DEFAULT_MATCH_LENGTHS = fseTable(6, [
-  1,
-  4,
-  3,
-  2,
-  2,
-  2,
-  2,
-  2,
-  2,
-  ...Array.from({ length: 37 }, () => 1),
-  ...Array.from({ length: 7 }, () => -1),
-]);
-const DEFAULT_OFFSETS = fseTable(
-  5,
-  [1, 1, 1, 1, 1, 1, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1],
-);
+const DEFAULT_LITERAL_LENGTHS = fseTable(6, repeated("4 3 11*2 3*1 9*2 3 2 5*1 4*-1"));
+const DEFAULT_MATCH_LENGTHS = fseTable(6, repeated("1 4 3 6*2 37*1 7*-1"));
+const DEFAULT_OFFSETS = fseTable(5, repeated("6*1 3*2 15*1 5*-1"));
 
 /** Spreads the symbols over the states. `counts[symbol]` is its number of states; -1 is "less than one". */
 function fseTable(log: number, counts: ArrayLike<number>): FseTable {

@@ -6,6 +6,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { OWN_NAME } from "../../src/blend/collect-simulations.ts";
 import { readContents } from "../../src/blend/read-contents.ts";
 import type { ExternalFile } from "../../src/blend/types.ts";
 import { sourceOf } from "../support/blend-files.ts";
@@ -60,7 +61,7 @@ function silence(): Uint8Array {
 }
 
 /** `blend_paths` does not know folders of point caches on disk. */
-const LEFT_OUT = (file: ExternalFile): boolean => file.path.startsWith("//blendcache_<BLEND>");
+const LEFT_OUT = (file: ExternalFile): boolean => file.path.startsWith(`//blendcache_${OWN_NAME}`);
 
 describeWith("blender")("P12: the files that a scene needs", () => {
   beforeAll(makeScenes);

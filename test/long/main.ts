@@ -78,6 +78,14 @@ const STEPS: Step[] = [
     result: /\d+ requests, seed \d+/,
   },
   {
+    name: "scenes",
+    what: ".blend files with changed bytes: contents or a refusal, nothing else",
+    script: VITEST,
+    args: [...config, "--project", "unit", "src/blend/hostile.test.ts"],
+    env: { TABLAO_BLEND_RUNS: times(50_000), TABLAO_SEED: "12" },
+    result: /\d+ passed/,
+  },
+  {
     name: "large-file",
     what: `a file of ${largeMb} MB: its upload cut, resumed, and fetched by an agent`,
     script: VITEST,
