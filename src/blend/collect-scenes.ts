@@ -42,6 +42,8 @@ const MULTIVIEW = 1 << 21;
 const VIEW_LAYER_RENDER = 1 << 0;
 /** `Object.restrictflag` */
 const OBJECT_HIDE_RENDER = 1 << 2;
+/** `flag` of constraints that follow a clip */
+const CLIP_OF_SCENE = 1 << 0;
 /** `Text.flags` */
 const TEXT_REGISTER = 1 << 4;
 
@@ -61,6 +63,8 @@ async function scene(owner: Owner, view: StructView, block: DataBlock, survey: S
     if (target !== undefined) markers.push({ frame: marker.number("frame") ?? 0, camera: target });
   }
   const hasSequencer = strips && (mode & USE_SEQUENCER) !== 0;
+  const clip = view.pointer("clip");
+  if (clip !== undefined) block.clip = survey.byAddress.get(clip);
   // Blender 5 also writes the compositor in the way of Blender 4, for that to read.
   if (view.pointer("compositing_node_group") !== undefined) block.nodes.isCopy = true;
   block.scene = {
@@ -110,6 +114,11 @@ async function object(owner: Owner, view: StructView, block: DataBlock): Promise
     listFirst(view, "particlesystem") === undefined;
 }
 
+/** Constraints that follow a clip: the one of the scene, or one of their own. */
+async function tracking(_owner: Owner, view: StructView, block: DataBlock): Promise<void> {
+  if (((view.number("flag") ?? 0) & CLIP_OF_SCENE) !== 0) block.usesClipOfScene = true;
+}
+
 async function text(_owner: Owner, view: StructView, block: DataBlock): Promise<void> {
   const register = ((view.number("flags") ?? 0) & TEXT_REGISTER) !== 0;
   // Blender runs only texts with this ending.
@@ -125,6 +134,9 @@ async function global(_owner: Owner, view: StructView, _block: DataBlock, survey
 export const sceneCollectors: Collectors = [
   ["Scene", scene],
   ["Object", object],
+  ["bFollowTrackConstraint", tracking],
+  ["bCameraSolverConstraint", tracking],
+  ["bObjectSolverConstraint", tracking],
   ["Text", text],
   ["FileGlobal", global],
 ];

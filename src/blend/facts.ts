@@ -29,6 +29,10 @@ export interface DataBlock {
   text?: { register: boolean };
   /** Type of an object (`OB_CAMERA` is 11), or of particle settings. */
   type?: number;
+  /** Number of the clip of a scene. Only constraints that ask for it use it. */
+  clip?: number;
+  /** A constraint follows the clip of the scene. */
+  usesClipOfScene?: boolean;
   /** The library is of Blender 5's packed kind: its data lies in this file. */
   archive?: boolean;
   /** Where a packed library came from, as stored. */

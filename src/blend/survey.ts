@@ -185,10 +185,17 @@ function addUse(view: StructView, place: PointerPlace, block: DataBlock, survey:
 /** Numbers of all data-blocks that are needed to render these. */
 export function reachable(survey: Survey, start: Iterable<number>): Set<number> {
   const found = new Set(start);
+  // The loop goes on with what it adds.
   for (const number of found) {
     const { uses, members } = survey.blocks[number]!;
     for (const used of uses) found.add(used);
     for (const member of members) if (!survey.blocks[member]!.hidden) found.add(member);
+  }
+  if ([...found].some((number) => survey.blocks[number]!.usesClipOfScene)) {
+    for (const number of found) {
+      const { clip } = survey.blocks[number]!;
+      if (clip !== undefined) found.add(clip);
+    }
   }
   return found;
 }
