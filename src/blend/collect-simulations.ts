@@ -2,7 +2,7 @@
 import { addFile, addText } from "./collect-files.ts";
 import type { Collectors, DataBlock, SimulationFact, Survey } from "./facts.ts";
 import type { Owner } from "./owners.ts";
-import type { StructView } from "./struct-view.ts";
+import { listFirst, type StructView } from "./struct-view.ts";
 import type { SimulationSummary } from "./types.ts";
 
 /** `PointCache.flag` */
@@ -65,8 +65,13 @@ async function cloth(owner: Owner, view: StructView, block: DataBlock): Promise<
 }
 
 async function softBody(owner: Owner, view: StructView, block: DataBlock): Promise<void> {
-  const shared = await owner.follow(view.pointer("shared"));
-  addCache(await owner.follow(shared?.pointer("pointcache") ?? view.pointer("pointcache")), block, "soft body");
+  if (!rendered(view)) return;
+  // The modifier is empty; the object has the settings.
+  const object = await owner.follow(owner.file.index.addresses[owner.block]);
+  const settings = await owner.follow(object?.pointer("soft"));
+  const shared = await owner.follow(settings?.pointer("shared"));
+  const cache = shared?.pointer("pointcache") ?? settings?.pointer("pointcache");
+  addCache(await owner.follow(cache), block, "soft body");
 }
 
 async function rigidBodies(owner: Owner, view: StructView, block: DataBlock): Promise<void> {
@@ -77,11 +82,13 @@ async function rigidBodies(owner: Owner, view: StructView, block: DataBlock): Pr
 }
 
 async function particles(owner: Owner, view: StructView, block: DataBlock, survey: Survey): Promise<void> {
-  const settings = view.pointer("part");
+  const system = rendered(view) ? await owner.follow(view.pointer("psys")) : undefined;
+  if (!system) return;
+  const settings = system.pointer("part");
   const number = settings === undefined ? undefined : survey.byAddress.get(settings);
-  addCache(await owner.follow(view.pointer("pointcache")), block, "particles", {
+  addCache(await owner.follow(system.pointer("pointcache")), block, "particles", {
     particles: number,
-    hairDynamics: ((view.number("flag") ?? 0) & HAIR_DYNAMICS) !== 0,
+    hairDynamics: ((system.number("flag") ?? 0) & HAIR_DYNAMICS) !== 0,
   });
 }
 
@@ -90,8 +97,12 @@ async function particleSettings(_owner: Owner, view: StructView, block: DataBloc
 }
 
 async function dynamicPaint(owner: Owner, view: StructView, block: DataBlock): Promise<void> {
-  const active = ((view.number("flags") ?? 0) & SURFACE_ACTIVE) !== 0;
-  if (active) addCache(await owner.follow(view.pointer("pointcache")), block, "dynamic paint");
+  const canvas = rendered(view) ? await owner.follow(view.pointer("canvas")) : undefined;
+  if (!canvas) return;
+  for (const surface of await owner.list(listFirst(canvas, "surfaces"))) {
+    const active = ((surface.number("flags") ?? 0) & SURFACE_ACTIVE) !== 0;
+    if (active) addCache(await owner.follow(surface.pointer("pointcache")), block, "dynamic paint");
+  }
 }
 
 async function fluid(owner: Owner, view: StructView, block: DataBlock): Promise<void> {
@@ -129,11 +140,11 @@ async function geometryNodes(owner: Owner, view: StructView, block: DataBlock, s
 
 export const simulationCollectors: Collectors = [
   ["ClothModifierData", cloth],
-  ["SoftBody", softBody],
+  ["SoftbodyModifierData", softBody],
   ["RigidBodyWorld", rigidBodies],
-  ["ParticleSystem", particles],
+  ["ParticleSystemModifierData", particles],
   ["ParticleSettings", particleSettings],
-  ["DynamicPaintSurface", dynamicPaint],
+  ["DynamicPaintModifierData", dynamicPaint],
   ["FluidModifierData", fluid],
   ["NodesModifierData", geometryNodes],
 ];

@@ -8,7 +8,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { OWN_NAME } from "../../src/blend/collect-simulations.ts";
 import { readContents } from "../../src/blend/read-contents.ts";
-import type { ExternalFile } from "../../src/blend/types.ts";
+import type { BlendSummary, ExternalFile } from "../../src/blend/types.ts";
 import { sourceOf } from "../support/blend-files.ts";
 import { temporaryFolder } from "../support/folders.ts";
 import { describeWith } from "../support/programs.ts";
@@ -22,6 +22,7 @@ const MAKER = path.resolve(import.meta.dirname, "fixtures/blend-paths.py");
 
 interface Answer {
   files: ExternalFile[];
+  summary: BlendSummary;
   paths: string[];
 }
 const answers = new Map<string, Answer>();
@@ -33,8 +34,8 @@ async function makeScenes(): Promise<void> {
   execFileSync("blender", args, { stdio: "pipe" });
   const told = JSON.parse(readFileSync(path.join(folder, "answers.json"), "utf8")) as Record<string, string[]>;
   for (const [name, paths] of Object.entries(told)) {
-    const { externals } = await readContents(sourceOf(new Uint8Array(readFileSync(path.join(folder, name)))));
-    answers.set(name.replace(/\.blend$/, ""), { files: externals, paths });
+    const { externals, summary } = await readContents(sourceOf(new Uint8Array(readFileSync(path.join(folder, name)))));
+    answers.set(name.replace(/\.blend$/, ""), { files: externals, summary, paths });
   }
 }
 
@@ -114,5 +115,24 @@ describeWith("blender")("P12: the files that a scene needs", () => {
         .map((file) => file.path)
         .toSorted(),
     ).toEqual(used);
+  });
+
+  test.each([
+    ["nothing", []],
+    ["hair", []],
+    ["hair that moves", ["hair"]],
+    ["particles", ["particles"]],
+    ["particles that are not rendered", []],
+    ["rigid bodies", ["rigid body"]],
+    ["rigid bodies off", []],
+    ["soft body", ["soft body"]],
+    ["soft body off", []],
+    ["dynamic paint", ["dynamic paint"]],
+    ["dynamic paint off", []],
+    ["cloth on disk", ["cloth"]],
+    ["fluid", ["fluid"]],
+  ] as [string, string[]][])("of %s: simulations that are not stored: %j", (name, kinds) => {
+    const found = answers.get(name)?.summary.simulations.filter(({ baked }) => !baked);
+    expect(found?.map(({ kind }) => kind)).toEqual(kinds);
   });
 });
