@@ -1,7 +1,15 @@
 /** All layouts and compressions, with files made by hand, and what is no .blend file. */
 import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { fixture, LAYOUTS, makeFile, smallScene, smallSceneBlocks, sourceOf } from "../../test/support/blend-files.ts";
+import {
+  fixture,
+  LAYOUTS,
+  makeFile,
+  seekTable,
+  smallScene,
+  smallSceneBlocks,
+  sourceOf,
+} from "../../test/support/blend-files.ts";
 import { openBlend } from "./open.ts";
 import { readContents } from "./read-contents.ts";
 
@@ -9,23 +17,11 @@ const MODERN = LAYOUTS[3]!;
 
 /** As Blender does: a frame for each part, and a seek table. */
 function seekable(bytes: Uint8Array, frameBytes: number): Uint8Array {
-  const frames: Uint8Array[] = [];
-  const sizes: number[] = [];
-  for (let at = 0; at < bytes.length; at += frameBytes) {
-    const part = bytes.subarray(at, at + frameBytes);
-    frames.push(zstdCompressSync(part, { pledgedSrcSize: part.length }));
-    sizes.push(part.length);
-  }
-  const table = new DataView(new ArrayBuffer(8 + frames.length * 8 + 9));
-  table.setUint32(0, 0x184d2a5e, true);
-  table.setUint32(4, frames.length * 8 + 9, true);
-  for (const [at, frame] of frames.entries()) {
-    table.setUint32(8 + at * 8, frame.length, true);
-    table.setUint32(12 + at * 8, sizes[at]!, true);
-  }
-  table.setUint32(8 + frames.length * 8, frames.length, true);
-  table.setUint32(table.byteLength - 4, 0x8f92eab1, true);
-  return Buffer.concat([...frames, new Uint8Array(table.buffer)]);
+  const parts: Uint8Array[] = [];
+  for (let at = 0; at < bytes.length; at += frameBytes) parts.push(bytes.subarray(at, at + frameBytes));
+  const frames = parts.map((part) => zstdCompressSync(part, { pledgedSrcSize: part.length }));
+  const sizes = parts.map(({ length }) => length);
+  return Buffer.concat([...frames, seekTable(frames, sizes)]);
 }
 
 describe.each(LAYOUTS)("a file of $title", (layout) => {

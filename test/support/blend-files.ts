@@ -24,6 +24,20 @@ export function sourceOf(bytes: Uint8Array, reads: { offset: number; length: num
   };
 }
 
+/** The table behind zstd frames by which one of them is found (zstd's seekable format). */
+export function seekTable(frames: Uint8Array[], sizes: number[]): Uint8Array {
+  const table = new DataView(new ArrayBuffer(8 + frames.length * 8 + 9));
+  table.setUint32(0, 0x184d2a5e, true);
+  table.setUint32(4, frames.length * 8 + 9, true);
+  for (const [at, frame] of frames.entries()) {
+    table.setUint32(8 + at * 8, frame.length, true);
+    table.setUint32(12 + at * 8, sizes[at]!, true);
+  }
+  table.setUint32(8 + frames.length * 8, frames.length, true);
+  table.setUint32(table.byteLength - 4, 0x8f92eab1, true);
+  return new Uint8Array(table.buffer);
+}
+
 /** How a file made by hand is stored. */
 export interface Layout {
   pointerSize: 4 | 8;

@@ -13,6 +13,7 @@ import { idle } from "./idle.ts";
 import { managers } from "./managers.ts";
 import { overHttp } from "./http.ts";
 import { search } from "./search.ts";
+import { scenes } from "./scenes.ts";
 
 export const CASES: readonly Case[] = [
   hotPath,
@@ -26,6 +27,7 @@ export const CASES: readonly Case[] = [
   managers,
   uploads,
   blender,
+  scenes,
   chunks,
   fanOut,
 ];
