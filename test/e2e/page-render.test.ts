@@ -30,6 +30,7 @@ import {
   type Manager,
 } from "../support/farm.ts";
 import { instant } from "../../src/dashboard/lib/format.ts";
+import { workersSchema, type Worker } from "../../src/protocol/worker.ts";
 import type { ShareClaims } from "../../src/protocol/share.ts";
 import { testFolder } from "../support/folders.ts";
 import { filesOf, numbersIn } from "../support/history.ts";
@@ -58,6 +59,10 @@ afterAll(async () => {
   await endBrowser();
   await endFarm();
 });
+
+async function workersOf({ client }: Manager): Promise<Worker[]> {
+  return Object.values(await client.call(workersSchema, "GET", "/workers"));
+}
 
 /** The middle of a frame's cell on the grid's canvas. */
 async function colourOfCell({ page }: Visitor, cell: number): Promise<number[]> {
@@ -258,6 +263,9 @@ rendering("the frame that is gone to in the grid is the one in the picture and i
     await until(async () => (await shown(admin)).frame === frame, { what: `frame ${frame} is shown` });
     await page.getByRole("heading", { name: `Frame ${frame}`, exact: true }).waitFor();
   }
+  // The panel names the Blender that rendered the frame.
+  const { blender } = (await workersOf(manager))[0]!.programs;
+  await page.locator(".frame-panel dd").getByText(blender!, { exact: true }).waitFor();
   expect(admin.complaints).toEqual([]);
 });
 

@@ -58,9 +58,12 @@ async function assigned({ id, secret }: Machine): Promise<number | null> {
   return (await okJson(answer, 200))["task_id"] as number | null;
 }
 
+const headerOf = (blenders: readonly string[]): Record<string, string> =>
+  blenders.length === 0 ? {} : { "Tablao-Blender": blenders.join(", ") };
+
 async function claimed(task: number, { secret, blenders }: Machine): Promise<{ lease: Lease | null; reason: unknown }> {
   const json = { key: fresh("claim-key"), platform: "linux", epoch: 1e12 };
-  const headers = { "Tablao-Blender": blenders.join(", ") };
+  const headers = headerOf(blenders);
   const answer = await okJson(await send("POST", `/tasks/${task}/leases`, { token: secret, json, headers }), 200);
   return { lease: answer["lease"] === null ? null : leaseSchema.parse(answer["lease"]), reason: answer["reason"] };
 }
@@ -77,7 +80,7 @@ async function complete(lease: Lease, { secret, blenders }: Machine, next = fals
   const done = [{ frame, seconds: 1, receipts: [await upload(secret, lease, name, `frame ${frame}`)] }];
   const claim = { key: fresh("claim-key"), platform: "linux", epoch: 1e12 };
   const json = { attempt: lease.attempt, done, next: next ? claim : null };
-  const headers = { "Tablao-Blender": blenders.join(", ") };
+  const headers = headerOf(blenders);
   const path = `/tasks/${lease.task_id}/leases/${lease.lease_id}/complete`;
   const answer = await okJson(await send("POST", path, { token: secret, json, headers }), 200);
   const given = (answer["next"] as { lease: unknown } | null)?.lease ?? null;
@@ -197,6 +200,26 @@ describe("P12: the Blender of a task", () => {
     const { frames } = await okJson(await send("GET", `/tasks/${task}/frames`), 200);
     expect((frames as { blender: string }[]).map((frame) => frame.blender)).toEqual(["3.4.1", "4.5.15", "5.0.1"]);
     expect(await okJson(await send("GET", `/tasks/${task}`), 200)).not.toHaveProperty("bound_blender");
+  });
+
+  test("an agent of 0.1 renders what needs no version, as before, and is not given what does", async () => {
+    const json = { hostname: "render-01", system: "Linux 6.1", version: "0.1.0", programs: { blender: "4.5.15" } };
+    const [registered] = Object.values(
+      workerRegisteredSchema.parse(await okJson(await send("POST", "/workers", { json }), 201)),
+    );
+    const agent: Machine = { id: registered!.id, secret: registered!.secret!, blenders: [] };
+    const needs = await submit("4.5", 96);
+    const needsNone = await submit(undefined, 95);
+    expect(await assigned(agent)).toBe(needsNone);
+    const lease = await leased(needsNone, agent);
+    expect(lease.plan.command).not.toHaveProperty("version");
+    await complete(lease, agent);
+    const { frames } = await okJson(await send("GET", `/tasks/${needsNone}/frames?state=done`), 200);
+    expect((frames as object[]).map((frame) => "blender" in frame)).toEqual([false]);
+    const own = (await why(needs)).workers.find(({ worker_id }) => worker_id === agent.id);
+    expect(own?.text).toBe("The task needs an agent of version 0.2.0 or newer; this one is 0.1.0.");
+    await cancel(needs);
+    await cancel(needsNone);
   });
 
   test("P10: a version that is none is refused by its field", async () => {
