@@ -39,6 +39,8 @@ export interface LeaseProcessOptions {
   outputs: Outputs;
   log: LogBuffer;
   warnings: LeaseWarnings;
+  /** A warning about a picture is an error after which the frame cannot be right. */
+  strict: boolean;
   /** Monotonic milliseconds. */
   now: () => number;
 }
@@ -130,7 +132,11 @@ export class LeaseProcess {
       case "newer_file":
         this.newerFile = event.version ?? this.newerFile ?? null;
         return;
+      case "size":
+        outputs.size = { width: event.width, height: event.height };
+        return;
       case "warning":
+        if (this.#options.strict && event.picture) return this.#event({ kind: "error", text: event.text, fatal: true });
         this.#options.warnings.add(event.text, outputs.working ?? "all");
         return;
       case "remaining":

@@ -10,6 +10,7 @@ import { lease } from "../../test/support/scripted-lease.ts";
 import { until } from "../../test/support/wait.ts";
 import { InputCache } from "./input-cache.ts";
 import type { LooseLease } from "./lease-calls.ts";
+import { encodePng } from "../demo-renderer/png.ts";
 import { LeaseRunner, type LeaseOutcome } from "./lease-runner.ts";
 import { isAlive } from "../client/process-stat.ts";
 import { ManagerClient } from "../client/manager-client.ts";
@@ -204,6 +205,53 @@ describe("P12: warnings of the program", () => {
     expect(warnings).toHaveLength(20);
     expect(warnings[0]!.text).toHaveLength(300);
     expect(warnings.at(-1)!.text).toBe("other warnings: see the log of the task");
+  });
+});
+
+describe("P12: pictures that are looked at", () => {
+  const outputs = [1, 2].map((frame) => ({ frame, name: `f_${frame}.png` }));
+  const PNG = JSON.stringify(
+    encodePng(
+      2,
+      2,
+      Uint8Array.from({ length: 12 }, (_, i) => i),
+    ).toString("base64"),
+  );
+  const program = (second: string) =>
+    `fs.writeFileSync(out + '/f_1.png', Buffer.from(${PNG}, 'base64')); ` +
+    `fs.writeFileSync(out + '/f_2.png', ${second}); say('tablao: saved 1 f_1.png'); say('tablao: saved 2 f_2.png');`;
+  const half = program(`Buffer.from(${PNG}, 'base64').subarray(0, 50)`);
+
+  test("a finding is a warning of its frame", async () => {
+    manager.on("POST", /\/complete$/, () => settled);
+    await run({ ...lease(half, { plan: { outputs } }), takes_warnings: true });
+    expect(bodies("complete")[0]!["warnings"]).toEqual([
+      { text: "the picture is not whole: it ends before its end mark", frames: "2" },
+    ]);
+  });
+
+  test("P11: with strict it is a failure of that frame alone", async () => {
+    manager.on("POST", /\/fail$/, () => settled);
+    await run({ ...lease(half, { plan: { outputs, strict: true } }), takes_warnings: true });
+    const [body] = bodies("fail");
+    expect(frames(body!["done"])).toEqual([1]);
+    expect(body).toMatchObject({ frames: "2" });
+    expect(body!["error"]).toContain("f_2.png: the picture is not whole: it ends before its end mark");
+  });
+
+  test("P11: with strict, a renderer's warning about the picture is a failure, too; other warnings are not", async () => {
+    manager.on("POST", /\/fail$/, () => settled).on("POST", /\/complete$/, () => settled);
+    const newer = "Warning: File written by newer Blender binary (306.13), expect loss of data!";
+    const of = (line: string) =>
+      run(
+        lease(`say(${JSON.stringify(line)}); ${program(`Buffer.from(${PNG}, 'base64')`)}`, {
+          plan: { outputs, strict: true, parser: "blender_render" },
+        }),
+      );
+    await of(newer);
+    expect(bodies("fail")[0]!["error"]).toContain("File written by newer Blender");
+    await of("tablao: warning: the rig has an interface");
+    expect(bodies("complete")).toHaveLength(1);
   });
 });
 

@@ -31,6 +31,7 @@ import { freeBytes } from "./machine.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { Outputs } from "./outputs.ts";
 import type { Plan } from "../protocol/plan.ts";
+import { pictureFindings } from "./picture-check.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import type { Exit } from "./process.ts";
@@ -200,6 +201,8 @@ export class LeaseRunner {
       outputs: plan.outputs,
       now,
       upload: (path, name) => this.#uploads.upload(path, name),
+      check: pictureFindings,
+      strict: plan.strict === true,
       rendered: (left) => {
         if (!this.#finishing || left === 0) return;
         this.#cut = true;
@@ -226,6 +229,7 @@ export class LeaseRunner {
       outputs: this.#outputs,
       log: this.#taskLog,
       warnings: this.#warnings,
+      strict: plan.strict === true,
       now,
     });
     const { pid } = this.#process.running;
@@ -378,6 +382,8 @@ export class LeaseRunner {
   }
 
   #withWarnings(done: Batch["done"]): Pick<Batch, "done" | "warnings"> {
+    for (const { frame } of done)
+      for (const finding of this.#outputs?.findingsOf(frame) ?? []) this.#warnings.add(finding, frame);
     const warnings = this.#warnings.about(done.map(({ frame }) => frame));
     const shown = warnings.map(({ text, frames }) => ({ text: this.#withoutFolders(text), frames }));
     return { done, warnings: shown };

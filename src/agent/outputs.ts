@@ -9,6 +9,7 @@ import { FileChanged } from "../client/upload.ts";
 import type { DoneFrame } from "../protocol/lease.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { Semaphore } from "../lib/concurrency.ts";
+import type { PictureSize } from "../pictures/index.ts";
 import { checkOutput } from "./lease-folder.ts";
 import type { PreviewQueue } from "./preview-queue.ts";
 
@@ -29,6 +30,10 @@ export interface OutputsOptions {
    * the manager refuses.
    */
   upload: (path: string, name: string) => Promise<string>;
+  /** What is wrong with a picture, in sentences. The file is written. */
+  check?: (path: string, name: string, size: PictureSize | null) => Promise<string[]>;
+  /** A picture with which something is wrong is no result: its frame is not finished. */
+  strict?: boolean;
   /** Called when the process has finished a frame, with the number of frames that it has not. */
   rendered?: (left: number) => void;
   /** Makes and uploads previews; undefined on a machine that cannot. */
@@ -44,6 +49,8 @@ interface Upload {
   size: number;
   mtimeMs: number;
   receipt: string;
+  /** What is wrong with the picture. */
+  findings: string[];
 }
 
 interface FrameWork {
@@ -74,6 +81,8 @@ export class Outputs {
   readonly #uploads = new Semaphore(UPLOADS_IN_FLIGHT);
   /** Names of files that have not been found yet. */
   readonly #unsaved = new Set<string>();
+  /** The size that the program says its pictures have; null when it says none. */
+  size: PictureSize | null = null;
   #unrendered: number;
   #current: number | undefined;
   #sinceMs: number;
@@ -120,7 +129,7 @@ export class Outputs {
 
   /** Frames that cannot be committed yet, ascending. */
   get unfinished(): number[] {
-    return [...this.#frames.values()].filter((work) => !isFinished(work)).map((work) => work.frame);
+    return [...this.#frames.values()].filter((work) => !this.#isFinished(work)).map((work) => work.frame);
   }
 
   /** Frames of which an upload failed, ascending. */
@@ -183,6 +192,11 @@ export class Outputs {
       else if (work.seconds === undefined) this.#time(work);
     }
     await this.settled();
+    for (const work of this.#options.strict ? this.#frames.values() : []) {
+      const bad = [...work.uploads].filter(([, { findings }]) => findings.length > 0);
+      const why = bad.map(([name, { findings }]) => `${name}: ${findings.join(", ")}`).join("; ");
+      if (bad.length > 0) missing.push({ frame: work.frame, why });
+    }
     const failed = [...this.#frames.values()].find((work) => work.error !== undefined);
     return { missing, uploadError: failed?.error };
   }
@@ -207,7 +221,7 @@ export class Outputs {
    * for a later call.
    */
   take(): DoneFrame[] {
-    const ready = [...this.#frames.values()].filter((work) => isFinished(work) && !work.handedOver);
+    const ready = [...this.#frames.values()].filter((work) => this.#isFinished(work) && !work.handedOver);
     const taken = ready.filter((work) => !this.#awaitsPreview(work));
     for (const work of taken) work.handedOver = true;
     return taken.map((work) => this.#doneFrame(work, true));
@@ -219,7 +233,13 @@ export class Outputs {
    * without previews, which the manager has.
    */
   finished(): DoneFrame[] {
-    return [...this.#frames.values()].filter(isFinished).map((work) => this.#doneFrame(work, !work.handedOver));
+    const done = [...this.#frames.values()].filter((work) => this.#isFinished(work));
+    return done.map((work) => this.#doneFrame(work, !work.handedOver));
+  }
+
+  /** What is wrong with the pictures of this frame. */
+  findingsOf(frame: number): string[] {
+    return [...(this.#frames.get(frame)?.uploads.values() ?? [])].flatMap((upload) => upload.findings);
   }
 
   putBack(done: readonly DoneFrame[]): void {
@@ -257,13 +277,22 @@ export class Outputs {
     this.#unsaved.delete(name);
     if (this.#unsaved.size === 0) this.#options.previews?.flush();
     await this.#uploads.run(async () => {
-      const receipt = await this.#options.upload(file.value.path, name);
-      const after = await stat(file.value.path);
+      const { path } = file.value;
+      const check = this.#options.check?.(path, name, this.size) ?? Promise.resolve([]);
+      const [receipt, findings] = await Promise.all([this.#options.upload(path, name), check]);
+      const after = await stat(path);
       if (after.size !== file.value.size || after.mtimeMs !== file.value.mtimeMs)
         throw new FileChanged(`${name} was changed while it was being sent`);
-      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt });
+      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt, findings });
       work.uploadedMs = this.#options.now();
     });
+  }
+
+  #isFinished(work: FrameWork): boolean {
+    const { strict } = this.#options;
+    const isGood = (upload: Upload | undefined): boolean =>
+      upload !== undefined && !(strict && upload.findings.length > 0);
+    return work.seconds !== undefined && work.names.every((name) => isGood(work.uploads.get(name)));
   }
 
   #awaitsPreview(work: FrameWork): boolean {
@@ -280,8 +309,4 @@ export class Outputs {
       receipts: receipts.filter((receipt) => receipt !== undefined),
     };
   }
-}
-
-function isFinished(work: FrameWork): boolean {
-  return work.seconds !== undefined && work.names.every((name) => work.uploads.has(name));
 }

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { frameArgument } from "./blender-render.ts";
 import { blenderScript, pythonValue, type BlenderOverrides } from "./blender-script.ts";
-import { checkPreset, compileSubmission, planFor, resolveSubmission } from "./index.ts";
+import { checkPreset, compileSubmission, needsOf, planFor, resolveSubmission } from "./index.ts";
 
 const asset = (path: string) => ({ path, sha256: "c".repeat(64), size: 1 });
 const BASE = { file: "shot.blend", assets: [asset("shot.blend"), asset("textures/wood.png")], frames: "1-10" };
@@ -53,6 +53,17 @@ describe("the command", () => {
     const { settings, description } = compiled({ ...BASE, autoexec: true });
     expect(description.needsAutoexec).toBe(true);
     expect(planFor("blender_render", "plain", settings, [1], "linux").autoexec).toBe(true);
+  });
+
+  it("says strict only to agents that know it: others would refuse the plan", () => {
+    const planOf = (strict: Record<string, unknown>) => {
+      const { settings } = compiled({ ...BASE, ...strict });
+      return planFor("blender_render", "plain", settings, [1], "linux");
+    };
+    expect(planOf({ strict: true }).strict).toBe(true);
+    expect(planOf({ strict: false })).not.toHaveProperty("strict");
+    expect(needsOf(compiled({ ...BASE, strict: true }), []).agent).toBe("0.2.0");
+    expect(needsOf(compiled(BASE), [])).not.toHaveProperty("agent");
   });
 
   it("loads the file, prepares the scene, then renders: in this order", () => {

@@ -8,7 +8,7 @@
  * The names that the type had in 2015 and their settings are accepted. `output_path_*` has no
  * effect: output goes to the manager.
  */
-import type { Argument, Platform } from "../protocol/plan.ts";
+import { STRICT_SINCE, type Argument, type Platform } from "../protocol/plan.ts";
 import { ANY_BLENDER } from "../protocol/blender-version.ts";
 import { blenderScript } from "./blender-script.ts";
 import { BLENDER_KEYS, blenderSettings, type BlenderSettings } from "./blender-settings.ts";
@@ -80,6 +80,7 @@ export const blenderRender: Compiler<BlenderSettings> = {
     needsAutoexec: s.autoexec,
     inputs: s.assets,
     filesPerFrame: 1,
+    ...(s.strict && { agent: STRICT_SINCE }),
   }),
   plan: (s, frames, platform, blender) => {
     const script = blenderScript({
@@ -115,6 +116,7 @@ export const blenderRender: Compiler<BlenderSettings> = {
       outputs: frames.map((frame) => ({ frame, name: `${nameOfFrame(PATTERN, frame)}.${extension}` })),
       autoexec: s.autoexec,
       frame_timeout_s: s.frame_timeout_s,
+      ...(s.strict && { strict: true as const }),
     };
   },
 };

@@ -102,11 +102,17 @@ def choose_engine(scene, engine):
             pass
     stop("this Blender (%s) has no render engine %s" % (bpy.app.version_string, engine))
 
-def tell_engines(scenes):
+def picture_size(render):
+    # What a border or several views make of the size is Blender's own matter.
+    if render.use_multiview or render.use_border and render.use_crop_to_border:
+        return None
+    return [size * render.resolution_percentage // 100 for size in (render.resolution_x, render.resolution_y)]
+
+def tell_engines(scene, scenes):
     # Blender says when it loads the file which engines it does not have, and Python cannot ask it. The parser
     # compares.
     allowed = wanted["allow_missing_files"] or len(wanted["allow_missing"]) > 0
-    say("${SCENES_PREFIX}", json.dumps({"names": [scene.name for scene in scenes], "may_lack_files": allowed}))
+    say("${SCENES_PREFIX}", json.dumps({"names": [scene.name for scene in scenes], "may_lack_files": allowed, "size": picture_size(scene.render)}))
 
 def set_samples(scene, samples):
     engine = scene.render.engine
@@ -281,7 +287,7 @@ def prepare():
     if wanted["below_zero"]:
         reach_below_zero(scene)
     simulate(scene, scenes, used)
-    tell_engines(scenes[1:] if wanted["engine"] else scenes)
+    tell_engines(scene, scenes[1:] if wanted["engine"] else scenes)
 
 try:
     prepare()

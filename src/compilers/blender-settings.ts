@@ -107,6 +107,7 @@ const fields = {
     description:
       "The version of Blender: 4.5 (that minor version), 4.5+ (that or a newer one, all frames in the same), or any (also mixed). Not set: any",
   }),
+  strict: z.boolean().optional().meta({ description: "A warning about a picture is a failure of its frame" }),
   allow_missing: arrayOf(
     lineSchema(MAX_PATTERN_CHARS)
       .min(1)

@@ -39,6 +39,8 @@ export interface Description {
    */
   inputTask: number | null;
   filesPerFrame: 0 | 1;
+  /** The oldest version of the agent that understands the plan; absent where every version does. */
+  agent?: string;
 }
 
 /** What submit forms and the command line must know about a type. */

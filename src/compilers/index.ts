@@ -8,8 +8,8 @@ import { PARSER_NAMES } from "../protocol/constants.ts";
 import { PIECES_SINCE } from "../protocol/piece-list.ts";
 import type { Input, Plan, Platform } from "../protocol/plan.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { Needs } from "../protocol/needs.ts";
 import { isAtLeast } from "../protocol/version.ts";
+import type { Needs } from "../protocol/needs.ts";
 import { blenderRender } from "./blender-render.ts";
 import { nearest, quoted, settingErrors } from "./check.ts";
 import type { Compiler, Description } from "./compiler.ts";
@@ -157,10 +157,11 @@ export function inputsOf(type: string, settings: Record<string, unknown>): reado
 
 /** What a compiled task needs of its workers. `tags` are the submission's. */
 export function needsOf(compiled: Compiled, tags: readonly string[]): Needs {
-  const { programs, blender, needsExec, needsAutoexec, inputs } = compiled.description;
+  const { programs, blender, needsExec, needsAutoexec, inputs, agent: own } = compiled.description;
   const since = [
     ...(inputs.some(({ pieces }) => pieces) ? [PIECES_SINCE] : []),
     ...(blender === null ? [] : [BLENDER_NEED_SINCE]),
+    ...(own === undefined ? [] : [own]),
   ];
   const agent = since.find((one) => since.every((other) => isAtLeast(one, other)));
   return {

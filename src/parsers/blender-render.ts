@@ -118,11 +118,15 @@ function doubtIn(message: string): ParserEvent | undefined {
 }
 
 /** What the script says of the scenes that are rendered; undefined when the line is none of its own. */
-function scenesIn(message: string): { names: unknown[]; mayLackFiles: boolean } | undefined {
+function scenesIn(message: string): { names: unknown[]; mayLackFiles: boolean; size: ParserEvent[] } | undefined {
   if (!message.startsWith(SCENES_PREFIX)) return undefined;
   try {
-    const { names, may_lack_files } = JSON.parse(message.slice(SCENES_PREFIX.length)) as Record<string, unknown>;
-    return Array.isArray(names) ? { names, mayLackFiles: may_lack_files === true } : undefined;
+    const said = JSON.parse(message.slice(SCENES_PREFIX.length)) as Record<string, unknown>;
+    const [width, height] = Array.isArray(said["size"]) ? (said["size"] as unknown[]) : [];
+    const isSize = typeof width === "number" && typeof height === "number";
+    const size: ParserEvent[] = isSize ? [{ kind: "size", width, height }] : [];
+    const { names } = said;
+    return Array.isArray(names) ? { names, mayLackFiles: said["may_lack_files"] === true, size } : undefined;
   } catch {
     return undefined;
   }
@@ -173,7 +177,7 @@ export const blenderParser: ParserFactory = {
       const scenes = scenesIn(message);
       if (scenes) {
         ({ mayLackFiles } = scenes);
-        return scenes.names.flatMap((name) => engineEvents(name));
+        return [...scenes.size, ...scenes.names.flatMap((name) => engineEvents(name))];
       }
       const report = message.replace(/^(?:Error: |ERROR )/, "");
       const lacking = NO_ENGINE.exec(report);

@@ -26,6 +26,8 @@ export type ParserEvent =
   | { kind: "newer_file"; version: string | null }
   /** The program's own words for an error. Fatal: it cannot go on, or the result would be wrong. */
   | { kind: "error"; text: string; fatal: boolean }
+  /** The pictures of the lease have this size in pixels. */
+  | { kind: "size"; width: number; height: number }
   /**
    * Something that people should know of the frame in progress, or of all frames when none has begun. The frame
    * is rendered all the same. `picture`: the picture itself may be wrong.

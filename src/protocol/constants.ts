@@ -23,8 +23,8 @@ export const FATAL_PREFIX = "Tablao: ";
 export const WARNING_PREFIX = "tablao: warning: ";
 
 /**
- * The line with which that script names the scenes that are rendered with the engine of the file, and says whether
- * files may be missing, as JSON. If the two sides differed, a scene whose engine the worker lacks would be rendered
+ * The line with which that script names the scenes that are rendered with the engine of the file, whether files may
+ * be missing, and the size of the pictures, as JSON. If the two sides differed, a scene whose engine the worker lacks would be rendered
  * with another one.
  */
 export const SCENES_PREFIX = "tablao: scenes ";

@@ -94,6 +94,9 @@ function isSha256(text: string): boolean {
   return true;
 }
 
+/** The first version of the agent that knows `strict`. An older one is not given such a plan. */
+export const STRICT_SINCE = "0.2.0";
+
 /** The plan of one lease. `parser` is one of PARSER_NAMES. */
 export const planSchema = z
   .strictObject({
@@ -119,6 +122,8 @@ export const planSchema = z
      * limit.
      */
     frame_timeout_s: z.number().positive().nullable(),
+    /** A warning about a picture is a failure of its frame. Agents of 0.1 refuse a plan with this field. */
+    strict: z.literal(true).optional(),
   })
   .meta({ id: "Plan" });
 /** The plan of one lease. */

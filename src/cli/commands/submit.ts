@@ -54,6 +54,7 @@ interface SubmitFlags {
   denoise?: boolean;
   preset?: string;
   autoexec?: boolean;
+  strict?: boolean;
   allowMissing?: string[];
   allowMissingFiles?: boolean;
   priority?: number;
@@ -117,6 +118,7 @@ export function addSubmit(program: Command): void {
     .option("--no-denoise", "render without the denoiser; many builds of Blender lack it")
     .option("--preset <name>", "render preset of the farm (settings named render.NAME)")
     .option("--autoexec", "let scripts inside the .blend run; the worker must allow it, too")
+    .option("--strict", "count a warning about a picture as a failure of its frame")
     .option(
       "--allow-missing <pattern>",
       "render although files with such a path or data-block name are missing: 'textures/old/*' (repeatable)",
@@ -326,6 +328,7 @@ function renderSettings(flags: SubmitFlags): Record<string, unknown> {
       denoise: flags.denoise === false ? false : undefined,
       render_preset: flags.preset,
       autoexec: flags.autoexec,
+      strict: flags.strict,
       allow_missing: flags.allowMissing,
       allow_missing_files: flags.allowMissingFiles,
     }).filter(([, value]) => value !== undefined),

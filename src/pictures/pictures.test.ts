@@ -1,0 +1,166 @@
+import { deflateSync } from "node:zlib";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { SEED } from "../../test/support/seed.ts";
+import { encodePng } from "../demo-renderer/png.ts";
+import { findings, formatOf, lookAt } from "./index.ts";
+
+const picture = (width: number, height: number, at: (x: number, y: number) => number): Buffer =>
+  encodePng(
+    width,
+    height,
+    Uint8Array.from({ length: width * height * 3 }, (_, i) => at(((i / 3) | 0) % width, (i / 3 / width) | 0)),
+  );
+
+/** An OpenEXR file of two channels of half floats, or of floats; `compression` as the format numbers it. */
+function exr(
+  width: number,
+  height: number,
+  bits: (x: number, y: number) => number,
+  compression = 0,
+  Kind: typeof Uint16Array | typeof Uint32Array = Uint16Array,
+): Buffer {
+  const text = (value: string) => Buffer.from(`${value}\0`, "latin1");
+  const int = (...values: number[]) => Buffer.from(Int32Array.from(values).buffer);
+  const attribute = (name: string, type: string, value: Buffer) =>
+    Buffer.concat([text(name), text(type), int(value.length), value]);
+  const channels = Buffer.concat(
+    ["B", "G"]
+      .map((name) => Buffer.concat([text(name), int(Kind === Uint16Array ? 1 : 2, 0, 1, 1)]))
+      .concat(Buffer.of(0)),
+  );
+  const head = Buffer.concat([
+    int(0x01312f76, 2),
+    attribute("channels", "chlist", channels),
+    attribute("compression", "compression", Buffer.of(compression)),
+    attribute("dataWindow", "box2i", int(0, 0, width - 1, height - 1)),
+    Buffer.of(0),
+  ]);
+  const rows = compression === 3 ? 16 : 1;
+  const chunks: Buffer[] = [];
+  for (let y = 0; y < height; y += rows) {
+    const count = Math.min(rows, height - y);
+    const halves = Array.from({ length: count }, (_, row) =>
+      [0, 1].flatMap(() => Array.from({ length: width }, (__, x) => bits(x, y + row))),
+    );
+    const raw = Buffer.from(Kind.from(halves.flat()).buffer);
+    const data = pack(raw, compression);
+    chunks.push(Buffer.concat([int(y, data.length), data.length < raw.length ? data : raw]));
+    if (data.length >= raw.length) chunks.splice(-1, 1, Buffer.concat([int(y, raw.length), raw]));
+  }
+  let at = head.length + chunks.length * 8;
+  const table = BigUint64Array.from(chunks.map((chunk) => BigInt((at += chunk.length) - chunk.length)));
+  return Buffer.concat([head, Buffer.from(table.buffer), ...chunks]);
+}
+
+/** As the reference implementation does it: even and odd bytes apart, then differences, then the compression. */
+function pack(raw: Buffer, compression: number): Buffer {
+  if (compression === 0) return raw;
+  const apart = Buffer.concat([raw.filter((_, i) => i % 2 === 0), raw.filter((_, i) => i % 2 === 1)]);
+  const differences = Buffer.from(apart.map((byte, i) => (i === 0 ? byte : byte - apart[i - 1]! + 128)));
+  if (compression !== 1) return deflateSync(differences);
+  const out: number[] = [];
+  for (let i = 0; i < differences.length;) {
+    let run = 1;
+    while (run < 128 && differences[i + run] === differences[i]) run++;
+    if (run > 2) out.push(run - 1, differences[i]!);
+    else out.push(-run & 0xff, ...differences.subarray(i, i + run));
+    i += run;
+  }
+  return Buffer.from(out);
+}
+
+const HALF = 0x3c00;
+const JPEG = Buffer.from(
+  "ffd8ffe000044142ffc0000b08001000200101110 0ffda0004000012345600ffd9".replaceAll(" ", ""),
+  "hex",
+);
+
+describe("P12: a picture that is looked at", () => {
+  test("PNG: size, one colour or more, whatever the filters", async () => {
+    expect(await lookAt(picture(64, 36, () => 9))).toEqual({
+      format: "PNG",
+      width: 64,
+      height: 36,
+      broken: null,
+      notANumber: false,
+      oneColour: true,
+    });
+    expect(await lookAt(picture(64, 36, (x, y) => (x === 63 && y === 35 ? 8 : 9)))).toMatchObject({ oneColour: false });
+  });
+
+  test.each([0, 1, 2, 3])(
+    "EXR of compression %i: one colour, other colours, and values that are no numbers",
+    async (kind) => {
+      const facts = { format: "EXR", width: 40, height: 37, broken: null };
+      expect(await lookAt(exr(40, 37, () => HALF, kind))).toEqual({ ...facts, notANumber: false, oneColour: true });
+      // Of several colours from the beginning, or at the very end only.
+      for (const rest of [0x3a00, HALF]) {
+        const last = (bits: number) =>
+          exr(40, 37, (x, y) => (x === 39 && y === 36 ? bits : x === 0 ? HALF : rest), kind);
+        expect(await lookAt(last(0x3800))).toEqual({ ...facts, notANumber: false, oneColour: false });
+        for (const bits of [0x7c00, 0xfc00, 0x7e01])
+          expect(await lookAt(last(bits))).toMatchObject({ notANumber: true });
+        expect(await lookAt(last(0x7bff))).toMatchObject({ notANumber: false });
+        const float = (bits: number) =>
+          exr(40, 37, (x, y) => (x === 39 && y === 36 ? bits : x === 0 ? 1 : rest), kind, Uint32Array);
+        for (const bits of [0x7f800000, 0xff800000, 0x7fc00001])
+          expect(await lookAt(float(bits))).toMatchObject({ notANumber: true });
+        for (const bits of [0x7f7fffff, 0xff7fff7f, 0x00807fff])
+          expect(await lookAt(float(bits))).toEqual({ ...facts, notANumber: false, oneColour: false });
+      }
+    },
+  );
+
+  const files: [string, Buffer][] = [
+    ["a.png", picture(20, 20, (x, y) => x * y)],
+    ["a.jpg", JPEG],
+    ["a.exr", exr(20, 20, (x) => HALF + x, 3)],
+    ["a.exr", exr(20, 20, (x, y) => HALF + x * y, 1)],
+    ["a.exr", exr(20, 20, (x, y) => HALF + x + y)],
+  ];
+  test.each(files)("%s: each file that is cut off is told, wherever it was cut", async (name, bytes) => {
+    expect(findings(name, await lookAt(bytes), null)).toEqual([]);
+    for (let length = 0; length < bytes.length; length += length < 400 ? 1 : 7) {
+      const [finding] = findings(name, await lookAt(bytes.subarray(0, length)), null);
+      expect(finding, `${length} of ${bytes.length}`).toMatch(/^the picture is (not whole:|no )/);
+    }
+  });
+
+  test("another format or size than was asked for is told", async () => {
+    const facts = await lookAt(picture(20, 10, (x) => x));
+    expect(findings("a.jpg", facts, null)).toEqual(["the picture is no JPEG"]);
+    expect(findings("a.png", facts, { width: 20, height: 10 })).toEqual([]);
+    expect(findings("a.png", facts, { width: 40, height: 20 })).toEqual([
+      "the picture has 20 × 10 pixels instead of 40 × 20",
+    ]);
+    expect(formatOf("x.tiff")).toBeNull();
+  });
+
+  test("hostile bytes cost bounded time and memory, and never an exception", async () => {
+    const hostile = fc.oneof(
+      fc.uint8Array({ maxLength: 300 }),
+      fc
+        .tuple(
+          fc.constantFrom(...files.map(([, bytes]) => bytes)),
+          fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 12 }),
+        )
+        .map(([bytes, changes]) => {
+          const copy = Uint8Array.from(bytes);
+          for (const [at, byte] of changes) copy[at % copy.length] = byte;
+          return copy;
+        }),
+    );
+    await fc.assert(
+      fc.asyncProperty(hostile, async (bytes) => {
+        const facts = await lookAt(bytes);
+        expect(facts.broken === null || facts.broken.length > 0).toBe(true);
+      }),
+      { seed: SEED, numRuns: 3_000 },
+    );
+    // A PNG of a few bytes that says it is 2^31 pixels wide, and one whose pixels unpack to a gigabyte.
+    const huge = picture(2, 2, () => 1);
+    huge.writeUInt32BE(2 ** 31 - 1, 16);
+    expect(await lookAt(huge)).toMatchObject({ oneColour: null });
+  });
+});
