@@ -82,7 +82,7 @@ const ABOUT: Record<string, string> = {
   P9: "identity",
   P10: "refusals",
   P11: "files",
-  P12: "the right frames of another task",
+  P12: "the right frames of another task, one Blender",
   P13: "lost alarms",
   P14: "inputs in use",
 };
