@@ -10,11 +10,18 @@ import { looseSettledSchema, type LooseLease, type LooseSettled } from "./lease-
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { messageOf } from "../lib/errors.ts";
 
+/** The fields of a call about its frames, as `settleFields` of the protocol has them. */
+export interface FrameReports {
+  warnings?: { text: string; frames: string }[];
+  one_colour?: string;
+  several_colours?: string;
+}
+
 /** What a call of the lease carries. */
 export interface Batch {
   done: DoneFrame[];
-  /** Warnings about frames of `done`. */
-  warnings: { text: string; frames: string }[];
+  /** What people should know of frames of `done`; empty for a manager that would refuse it. */
+  reports: FrameReports;
   log: string;
   /** Progress within the frame that is being rendered, 0 to 1. */
   progress: number | null;
@@ -186,7 +193,7 @@ export class LeaseRenewer {
       attempt: lease.attempt,
       done: batch.done,
       progress: batch.progress,
-      ...warningsIn(lease, batch.warnings),
+      ...batch.reports,
       ...(batch.log !== "" && { log: batch.log }),
     };
     // Shorter than usual when the lease is about to run out: there must be time for another try.
@@ -278,12 +285,4 @@ export function whenAborted(signal: AbortSignal): Promise<never> {
 
 function grantOf({ grant, grant_header }: { grant: string; grant_header: string }): Record<string, string> {
   return { [grant_header]: grant };
-}
-
-/** The field of a call for warnings; nothing for a manager that would refuse it. */
-export function warningsIn(
-  { takes_warnings }: Pick<LooseLease, "takes_warnings">,
-  warnings: Batch["warnings"],
-): { warnings?: Batch["warnings"] } {
-  return takes_warnings && warnings.length > 0 ? { warnings } : {};
 }

@@ -225,9 +225,11 @@ describe("P12: pictures that are looked at", () => {
   test("a finding is a warning of its frame", async () => {
     manager.on("POST", /\/complete$/, () => settled);
     await run({ ...lease(half, { plan: { outputs } }), takes_warnings: true });
-    expect(bodies("complete")[0]!["warnings"]).toEqual([
-      { text: "the picture is not whole: it ends before its end mark", frames: "2" },
-    ]);
+    const [body] = bodies("complete");
+    expect(body!["warnings"]).toEqual([{ text: "the picture is not whole: it ends before its end mark", frames: "2" }]);
+    // Of frame 2 it is not known.
+    expect(body).toMatchObject({ several_colours: "1" });
+    expect(body).not.toHaveProperty("one_colour");
   });
 
   test("P11: with strict it is a failure of that frame alone", async () => {

@@ -9,7 +9,7 @@
  */
 import { sep } from "node:path";
 import { MAX_ERROR_CHARS, type ReleaseCause } from "../protocol/lease.ts";
-import { formatFrameList, framesOf, listOfFrames, parseFrameList } from "../protocol/frame-list.ts";
+import { formatFrameList, framesOf, listOfFrames, MAX_RANGES, parseFrameList } from "../protocol/frame-list.ts";
 import { framesToFail, failureText } from "./failure-report.ts";
 import { asRelease, DISK_LOW_BYTES, diskFull, ReleaseLease, POLICY_DECLINE_MS } from "./release-lease.ts";
 import type { InputCache } from "./input-cache.ts";
@@ -22,7 +22,7 @@ import {
   type LeaseFolder,
 } from "./lease-folder.ts";
 import { listInputs, placeInputs } from "./lease-inputs.ts";
-import { LeaseRenewer, LeaseLost, warningsIn, whenAborted, type Batch } from "./lease-renewer.ts";
+import { LeaseRenewer, LeaseLost, whenAborted, type Batch } from "./lease-renewer.ts";
 import { LeaseProcess } from "./lease-process.ts";
 import { LeaseUploads, type LeaseUploadsOptions } from "./lease-uploads.ts";
 import { LeaseWarnings } from "./lease-warnings.ts";
@@ -31,7 +31,7 @@ import { freeBytes } from "./machine.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { Outputs } from "./outputs.ts";
 import type { Plan } from "../protocol/plan.ts";
-import { pictureFindings } from "./picture-check.ts";
+import { checkPicture } from "./picture-check.ts";
 import { previewsOf } from "./preview-queue.ts";
 import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
 import type { Exit } from "./process.ts";
@@ -112,7 +112,7 @@ export class LeaseRunner {
       lease,
       claimedMs,
       take: () => ({
-        ...this.#withWarnings(this.#outputs?.take() ?? []),
+        ...this.#withReports(this.#outputs?.take() ?? []),
         log: this.#taskLog.take(),
         progress: this.#process?.progress ?? null,
       }),
@@ -201,7 +201,7 @@ export class LeaseRunner {
       outputs: plan.outputs,
       now,
       upload: (path, name) => this.#uploads.upload(path, name),
-      check: pictureFindings,
+      check: checkPicture,
       strict: plan.strict === true,
       rendered: (left) => {
         if (!this.#finishing || left === 0) return;
@@ -377,16 +377,29 @@ export class LeaseRunner {
 
   #body(): { attempt: number; done: Batch["done"]; log?: string } {
     const log = this.#taskLog.take();
-    const { done, warnings } = this.#withWarnings(this.#outputs?.finished() ?? []);
-    return { attempt: this.lease.attempt, done, ...warningsIn(this.lease, warnings), ...(log !== "" && { log }) };
+    const { done, reports } = this.#withReports(this.#outputs?.finished() ?? []);
+    return { attempt: this.lease.attempt, done, ...reports, ...(log !== "" && { log }) };
   }
 
-  #withWarnings(done: Batch["done"]): Pick<Batch, "done" | "warnings"> {
-    for (const { frame } of done)
-      for (const finding of this.#outputs?.findingsOf(frame) ?? []) this.#warnings.add(finding, frame);
-    const warnings = this.#warnings.about(done.map(({ frame }) => frame));
-    const shown = warnings.map(({ text, frames }) => ({ text: this.#withoutFolders(text), frames }));
-    return { done, warnings: shown };
+  /** The frames with what people should know of them; nothing for a manager of 0.1, which would refuse it. */
+  #withReports(done: Batch["done"]): Pick<Batch, "done" | "reports"> {
+    const outputs = this.#outputs;
+    if (!this.lease.takes_warnings || !outputs) return { done, reports: {} };
+    const frames = done.map(({ frame }) => frame);
+    for (const frame of frames) for (const finding of outputs.findingsOf(frame)) this.#warnings.add(finding, frame);
+    const about = this.#warnings.about(frames);
+    const warnings = about.map(({ text, frames: its }) => ({ text: this.#withoutFolders(text), frames: its }));
+    const listed = (one: boolean) =>
+      formatFrameList(listOfFrames(outputs.withColours(frames, one)).slice(0, MAX_RANGES));
+    const [one_colour, several_colours] = [listed(true), listed(false)];
+    return {
+      done,
+      reports: {
+        ...(warnings.length > 0 && { warnings }),
+        ...(one_colour !== "" && { one_colour }),
+        ...(several_colours !== "" && { several_colours }),
+      },
+    };
   }
 }
 

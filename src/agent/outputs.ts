@@ -11,6 +11,7 @@ import type { Plan } from "../protocol/plan.ts";
 import { Semaphore } from "../lib/concurrency.ts";
 import type { PictureSize } from "../pictures/index.ts";
 import { checkOutput } from "./lease-folder.ts";
+import { NOT_CHECKED, type PictureCheck } from "./picture-check.ts";
 import type { PreviewQueue } from "./preview-queue.ts";
 
 /** Two: one is sent while the other is hashed. More would take the uplink from the other slots. */
@@ -30,8 +31,8 @@ export interface OutputsOptions {
    * the manager refuses.
    */
   upload: (path: string, name: string) => Promise<string>;
-  /** What is wrong with a picture, in sentences. The file is written. */
-  check?: (path: string, name: string, size: PictureSize | null) => Promise<string[]>;
+  /** Looks at a picture. The file is written. */
+  check?: (path: string, name: string, size: PictureSize | null) => Promise<PictureCheck>;
   /** A picture with which something is wrong is no result: its frame is not finished. */
   strict?: boolean;
   /** Called when the process has finished a frame, with the number of frames that it has not. */
@@ -42,15 +43,13 @@ export interface OutputsOptions {
   now: () => number;
 }
 
-interface Upload {
+interface Upload extends PictureCheck {
   /**
    * Size and time of the file when it was uploaded: a file that changed since is uploaded again.
    */
   size: number;
   mtimeMs: number;
   receipt: string;
-  /** What is wrong with the picture. */
-  findings: string[];
 }
 
 interface FrameWork {
@@ -242,6 +241,14 @@ export class Outputs {
     return [...(this.#frames.get(frame)?.uploads.values() ?? [])].flatMap((upload) => upload.findings);
   }
 
+  /** Those of these frames whose pictures have one colour, or several; without those of which it is not known. */
+  withColours(frames: readonly number[], one: boolean): number[] {
+    return frames.filter((frame) => {
+      const uploads = [...(this.#frames.get(frame)?.uploads.values() ?? [])];
+      return uploads.length > 0 && uploads.every(({ oneColour }) => oneColour === one);
+    });
+  }
+
   putBack(done: readonly DoneFrame[]): void {
     for (const { frame } of done) this.#frames.get(frame)!.handedOver = false;
   }
@@ -278,12 +285,12 @@ export class Outputs {
     if (this.#unsaved.size === 0) this.#options.previews?.flush();
     await this.#uploads.run(async () => {
       const { path } = file.value;
-      const check = this.#options.check?.(path, name, this.size) ?? Promise.resolve([]);
-      const [receipt, findings] = await Promise.all([this.#options.upload(path, name), check]);
+      const check = this.#options.check?.(path, name, this.size) ?? Promise.resolve(NOT_CHECKED);
+      const [receipt, checked] = await Promise.all([this.#options.upload(path, name), check]);
       const after = await stat(path);
       if (after.size !== file.value.size || after.mtimeMs !== file.value.mtimeMs)
         throw new FileChanged(`${name} was changed while it was being sent`);
-      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt, findings });
+      work.uploads.set(name, { size: after.size, mtimeMs: after.mtimeMs, receipt, ...checked });
       work.uploadedMs = this.#options.now();
     });
   }

@@ -85,6 +85,9 @@ const settleFields = {
    * 0.1 refuse the field: `takes_warnings` of the lease says whether this one takes it.
    */
   warnings: arrayOf(frameWarningSchema, MAX_WARNINGS).optional(),
+  /** Frames whose pictures have one colour only, and frames whose pictures have several. As `warnings`. */
+  one_colour: framesSchema.optional(),
+  several_colours: framesSchema.optional(),
   /** Log lines since the last call. */
   log: z.string().max(1_000_000).optional(),
 };

@@ -38,7 +38,7 @@ import type { Transition } from "./rules/ledger.ts";
 import { checkReceipts, leaseFrames } from "./rules/receipts.ts";
 import type { LoadedTask } from "./rules/record.ts";
 import type { RenderedFrame } from "./rules/settle.ts";
-import { withWarnings } from "./rules/reported-warnings.ts";
+import { withReports } from "./rules/reported-warnings.ts";
 import type { Outcome } from "./rules/transition.ts";
 import { causeOfReason } from "./rules/verdicts.ts";
 import type { TaskContext } from "./task-context.ts";
@@ -48,6 +48,9 @@ type Answer<T> = Promise<Result<T, Refusal>>;
 
 /** What a lease call of a task comes with that reads no other one's files. */
 const NO_SOURCE = ok<{ source?: DependencyProgress }>({});
+
+/** The fields of a call that say which frames are done, and what is to be known of them. */
+type ReportedField = "attempt" | "done" | "warnings" | "one_colour" | "several_colours";
 
 export class LeaseService {
   readonly #context: TaskContext;
@@ -118,7 +121,7 @@ export class LeaseService {
   async settle(
     worker: WorkerRef,
     leaseId: string,
-    body: Pick<Verified<Complete>, "attempt" | "done" | "warnings" | "log">,
+    body: Pick<Verified<Complete>, ReportedField | "log">,
     ending: Ending,
     next: Claim | null,
   ): Answer<UnsignedSettled> {
@@ -189,10 +192,10 @@ export class LeaseService {
 /** The frames that a call names as done, with their files and warnings. */
 function framesDone(
   { definition }: LoadedTask,
-  { attempt, done, warnings }: Pick<Verified<Complete>, "attempt" | "done" | "warnings">,
+  { attempt, done, ...reported }: Pick<Verified<Complete>, ReportedField>,
 ): Result<RenderedFrame[], Refusal> {
   const rendered = checkReceipts(definition, attempt, done);
-  return rendered.ok ? withWarnings(rendered.value, warnings) : rendered;
+  return rendered.ok ? withReports(rendered.value, reported) : rendered;
 }
 
 /** The frames of a list that a worker names. */

@@ -190,6 +190,11 @@ export interface FrameEntry {
   /** The version of Blender that rendered it. Absent: another program, or an agent of 0.1. */
   blender?: string;
   error: string | null;
+  /**
+   * Whether the picture of a done frame has one colour only; `told` when there is a warning about it. Absent: not
+   * known.
+   */
+  one_colour?: boolean | "told";
   /** Warnings of a done frame, by their `id` in the ledger. Absent: none. */
   warnings?: number[];
 }

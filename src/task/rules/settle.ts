@@ -34,7 +34,7 @@ import { addSeconds } from "./tally.ts";
 import type { LiveLease } from "./lease-index.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
 import { VERDICTS } from "./verdicts.ts";
-import { noteWarnings } from "./warnings.ts";
+import { noteColours, noteWarnings } from "./warnings.ts";
 import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
 
 /**
@@ -52,6 +52,8 @@ export interface RenderedFrame {
   files: OutputFile[];
   /** What people should know of it. Absent: nothing. */
   warnings?: readonly string[];
+  /** Whether its picture has one colour only. Absent: not known. */
+  oneColour?: boolean;
 }
 
 export interface LeaseRef {
@@ -273,7 +275,7 @@ function checkDone(t: Transition, lease: LiveLease, done: readonly RenderedFrame
 function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): void {
   if (done.length === 0) return;
   let { bytes } = t.ledger.stored;
-  for (const { frame, seconds, files, warnings = [] } of done) {
+  for (const { frame, seconds, files, warnings = [], oneColour } of done) {
     const failures = t.table.get(frame)?.failures ?? [];
     const ids = warnings.length === 0 ? [] : noteWarnings(t.ledger, frame, warnings);
     t.table.set(frame, {
@@ -287,11 +289,16 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
       ...(lease.blender !== undefined && { blender: lease.blender }),
       error: null,
       ...(ids.length > 0 && { warnings: ids }),
+      ...(oneColour !== undefined && { one_colour: oneColour }),
     });
     t.ledger.seconds += seconds;
     bytes += countedBytes(t.ledger, frame, files);
     t.ledger.frame_current = frame;
   }
+  noteColours(
+    t,
+    done.filter(({ oneColour }) => oneColour !== undefined).map(({ frame }) => frame),
+  );
   if (t.terms.inputTask !== null && lease.source !== undefined) t.ledger.made_from = lease.source;
   const frames = setOf(done.map((d) => d.frame));
   const times = done.map((d) => d.seconds);

@@ -3,8 +3,8 @@ import { allFrames, at, audit, newTask, terms, type FarmTask } from "../../../te
 import { MAX_WARNINGS, OTHER_WARNINGS } from "../../protocol/constants.ts";
 import { claim } from "./claim.ts";
 import { filesVersion } from "./files-version.ts";
-import { withWarnings } from "./reported-warnings.ts";
-import { complete, type RenderedFrame } from "./settle.ts";
+import { withReports } from "./reported-warnings.ts";
+import { complete, renew, type RenderedFrame } from "./settle.ts";
 import { act } from "./user-actions.ts";
 import { warningTexts } from "./warnings.ts";
 
@@ -90,10 +90,12 @@ describe("warnings of a call", () => {
   const done: RenderedFrame[] = [1, 2, 3].map((frame) => ({ frame, seconds: 1, files: [] }));
 
   test("are put to the frames that they name, of those that are done", () => {
-    const result = withWarnings(done, [
-      { text: "a", frames: "1-2" },
-      { text: "b", frames: "2,7" },
-    ]);
+    const result = withReports(done, {
+      warnings: [
+        { text: "a", frames: "1-2" },
+        { text: "b", frames: "2,7" },
+      ],
+    });
     expect(result.ok && result.value.map(({ frame, warnings = [] }) => [frame, ...warnings])).toEqual([
       [1, "a"],
       [2, "a", "b"],
@@ -102,10 +104,61 @@ describe("warnings of a call", () => {
   });
 
   test.each(["", "x", "1-", "1-20000"])("P10: frames '%s' are refused by the name of the field", (frames) => {
-    const result = withWarnings(done, [
-      { text: "a", frames: "1" },
-      { text: "b", frames },
-    ]);
+    const result = withReports(done, {
+      warnings: [
+        { text: "a", frames: "1" },
+        { text: "b", frames },
+      ],
+    });
     expect(!result.ok && result.error).toMatchObject({ code: "invalid", errors: [{ field: "warnings.1.frames" }] });
+  });
+});
+
+describe("P12: a picture of one colour", () => {
+  const TEXT = "the picture has one colour only, and the frame before or after it has several";
+
+  /** Frames are done one after the other; of those in `flat` the picture has one colour. */
+  function rendered(frameList: string, order: number[], flat: number[], unknown: number[] = []): FarmTask {
+    const task = newTask(terms(frameList, { chunk: 100 }));
+    const { lease } = claim(at(task, 0), { worker: 1, key: "key-1", epoch: 0, leaseId: "L" });
+    for (const frame of order) {
+      const file = { name: `f${frame}`, size: 1, sha256: "a".repeat(64) };
+      const known = unknown.includes(frame) ? {} : { oneColour: flat.includes(frame) };
+      const done: RenderedFrame = { frame, seconds: 1, files: [file], ...known };
+      expect(renew(at(task, 0), { worker: 1, leaseId: "L", attempt: lease!.attempt }, [done]).ok).toBe(true);
+      audit(task);
+    }
+    return task;
+  }
+
+  test.each([[[1, 2, 3, 4, 5]], [[5, 4, 3, 2, 1]], [[3, 1, 5, 2, 4]]])(
+    "is told when a done frame beside it has several, whichever came first: %j",
+    (order) => {
+      expect(shown(rendered("1-5", order, [3]))).toEqual([[TEXT, 1, 3]]);
+      expect(
+        shown(
+          rendered(
+            "1-9:2",
+            order.map((n) => 2 * n - 1),
+            [5],
+          ),
+        ),
+      ).toEqual([[TEXT, 1, 5]]);
+      expect(shown(rendered("1-5", order, [3, 4]))).toEqual([[TEXT, 2, 3]]);
+    },
+  );
+
+  test("is not told while nothing beside it is known, or when all have one colour", () => {
+    expect(shown(rendered("1-5", [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]))).toBeUndefined();
+    expect(shown(rendered("1-5", [1, 3, 5], [3]))).toBeUndefined();
+    expect(shown(rendered("1-5", [1, 2, 3, 4, 5], [3], [2, 4]))).toBeUndefined();
+  });
+
+  test("P10: a list of frames that is none is refused by the name of its field", () => {
+    for (const field of ["one_colour", "several_colours"])
+      expect(withReports([], { [field]: "x" })).toMatchObject({ ok: false, error: { errors: [{ field }] } });
+    expect(withReports([{ frame: 2, seconds: 1, files: [] }], { one_colour: "1-3" })).toMatchObject({
+      value: [{ frame: 2, oneColour: true }],
+    });
   });
 });

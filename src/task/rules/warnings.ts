@@ -4,8 +4,11 @@
  * commit: it goes when its frame is given up and rendered anew, and stays when the task has completed. Pure.
  */
 import { MAX_WARNINGS, OTHER_WARNINGS } from "../../protocol/constants.ts";
-import { framesOf } from "../../protocol/frame-list.ts";
+import { frameAt, framesOf, indexOfFrame } from "../../protocol/frame-list.ts";
 import type { Ledger, TaskWarning, Transition } from "./ledger.ts";
+
+/** The warning about a picture of one colour beside one of several. */
+const ONE_COLOUR = "the picture has one colour only, and the frame before or after it has several";
 
 /**
  * When a first frame is given up, so many frames after it are looked at for the next one with the same warning.
@@ -30,6 +33,29 @@ export function noteWarnings(ledger: Ledger, frame: number, texts: readonly stri
   }
   ledger.warnings = all;
   return [...ids];
+}
+
+/**
+ * These frames were committed, and it is known whether their pictures have one colour. One that has is worth a
+ * warning only when a frame beside it is done and has several: a fade ends in black, and a scene may be empty.
+ */
+export function noteColours(t: Transition, frames: readonly number[]): void {
+  for (const frame of frames) {
+    const index = indexOfFrame(t.terms.list, frame);
+    for (const beside of [index - 1, index + 1]) {
+      const other = beside < 0 ? undefined : frameAt(t.terms.list, beside);
+      if (other === undefined) continue;
+      const [own, its] = [t.table.get(frame)?.one_colour, t.table.get(other)?.one_colour];
+      if (own === true && its === false) tellColour(t, frame);
+      if (own === false && its === true) tellColour(t, other);
+    }
+  }
+}
+
+function tellColour({ ledger, table }: Transition, frame: number): void {
+  const entry = table.get(frame)!;
+  const ids = noteWarnings(ledger, frame, [ONE_COLOUR]).filter((id) => !entry.warnings?.includes(id));
+  table.set(frame, { ...entry, one_colour: "told", warnings: [...(entry.warnings ?? []), ...ids] });
 }
 
 function nextId(all: readonly TaskWarning[]): number {
