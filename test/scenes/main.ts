@@ -16,7 +16,7 @@ import { temporaryFolder } from "../support/folders.ts";
 import { hasProgram } from "../support/programs.ts";
 import { blenderAt, pythonWithBpy, writeShim, type Blender } from "./blenders.ts";
 import { scenesOf, type VersionedScene } from "./corpus.ts";
-import { complaintOf, outcomeText } from "./judge.ts";
+import { complaintOf, outcomeText, type Outcome } from "./judge.ts";
 import { runCorpus } from "./run.ts";
 import { blenderTable, TABLE_FILE, TABLE_NAME } from "./table.ts";
 
@@ -53,7 +53,12 @@ async function runOne(blender: Blender, others: readonly Blender[]): Promise<num
   const folder = path.join(temporary.path, `run-${blender.full}`);
   mkdirSync(folder);
   const began = performance.now();
-  const outcomes = await runCorpus({ blender, other, scenes, folder }).finally(endFarm);
+  let outcomes: ReadonlyMap<string, Outcome>;
+  try {
+    outcomes = await runCorpus({ blender, other, scenes, folder });
+  } finally {
+    await endFarm();
+  }
   const seconds = Math.round((performance.now() - began) / 1_000);
   console.log(`\nBlender ${blender.full}: ${scenes.length} scenes, ${seconds} s\n`);
   let wrong = 0;
