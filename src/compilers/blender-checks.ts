@@ -484,10 +484,22 @@ def other_paths(used):
     folders = [os.path.normpath(bpy.utils.resource_path(kind)) for kind in ("LOCAL", "SYSTEM", "USER")]
     for path in bpy.utils.blend_paths(absolute=True, packed=False):
         path = os.path.normpath(path) if path else ""
+        # Brushes of the Blender of another machine.
+        if "datafiles/assets/" in path.replace("\\", "/"):
+            continue
         if os.path.basename(path) not in known and not os.path.exists(path) and not any(path.startswith(f) for f in folders if len(f) > 1):
             yield path
 
 # Simulations
+
+def is_baked_to_disk(modifier, owner):
+    # Blender tells nobody whether a zone is baked, so its folder is looked at; one that is packed into the file
+    # cannot be seen.
+    bakes = list(getattr(modifier, "bakes", ()))
+    def folder(bake):
+        own = bake.directory if bake.use_custom_path else os.path.join(modifier.bake_directory, str(bake.bake_id))
+        return os.path.join(located(own, owner), "meta")
+    return len(bakes) > 0 and all(os.path.isdir(folder(bake)) and os.listdir(folder(bake)) for bake in bakes)
 
 def simulate(scene, scenes, used):
     # A simulation that is not baked depends on the frames before. Without those, a frame would be another one in
@@ -505,7 +517,8 @@ def simulate(scene, scenes, used):
                 continue
             who = '%s of object "%s"' % (modifier.name, thing.name)
             if modifier.type == "NODES" and zones and modifier.node_group is not None and has_zone(modifier.node_group):
-                found.append((who, thing, scene.frame_start))
+                if not is_baked_to_disk(modifier, thing):
+                    found.append((who, thing, scene.frame_start))
             elif modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
                 domain = modifier.domain_settings
                 if domain.cache_type == "REPLAY":

@@ -16,7 +16,7 @@ export function fitsPattern(pattern: string, path: string): boolean {
  */
 export function fitsText(pattern: string, text: string): boolean {
   const tokens = tokensOf(pattern);
-  const letters = [...text];
+  const letters = Array.from(text);
   let [at, token] = [0, 0];
   // Where the last `*` was, and from which letter what follows it is tried.
   let [star, from] = [-1, 0];
@@ -35,7 +35,7 @@ export function fitsText(pattern: string, text: string): boolean {
 type Token = "any" | ((letter: string) => boolean);
 
 function tokensOf(pattern: string): Token[] {
-  const letters = [...pattern];
+  const letters = Array.from(pattern);
   const tokens: Token[] = [];
   for (let i = 0; i < letters.length; i++) {
     const letter = letters[i]!;

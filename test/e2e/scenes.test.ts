@@ -1,7 +1,6 @@
 /**
  * The corpus of scenes, on the Blender of the PATH and on a modern one (`bpy` behind our shim): each
- * scene renders as by hand, or is refused by name, or a warning tells what is not sure. A scene that is
- * marked `until` in `test/scenes/corpus.ts` is red, and its test fails when it is not.
+ * scene renders as by hand, or is refused by name, or a warning tells what is not sure.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
@@ -54,13 +53,8 @@ describe.skipIf(lacks.length > 0).each(VERSIONS)("P12: on Blender %s", (version)
   }, RUN);
   afterAll(endFarm);
 
-  test.each(scenes)(
-    "the scene $name is shown as it is, or refused, or told of",
-    ({ name, expect: expected, until }) => {
-      const seen = outcomes.get(name)!;
-      const complaint = complaintOf(expected, seen);
-      if (until === undefined) expect(complaint, outcomeText(seen)).toBeNull();
-      else expect(complaint, `take \`until: "${until}"\` out: ${outcomeText(seen)}`).not.toBeNull();
-    },
-  );
+  test.each(scenes)("the scene $name is shown as it is, or refused, or told of", ({ name, expect: expected }) => {
+    const seen = outcomes.get(name)!;
+    expect(complaintOf(expected, seen), outcomeText(seen)).toBeNull();
+  });
 });

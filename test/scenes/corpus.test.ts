@@ -56,6 +56,12 @@ test("a warning that is missing, or has other words, is a complaint", () => {
   expect(complaintOf({ kind: "completed", warns: /rig\.py/ }, { ...DONE, differences: null })).not.toBeNull();
 });
 
+test("a warning that nothing asked for is a complaint, too", () => {
+  expect(complaintOf({ kind: "same picture" }, { ...DONE, warnings: ["it may be wrong"] })).toContain(
+    "it may be wrong",
+  );
+});
+
 test("a refusal is as expected only with its words", () => {
   expect(complaintOf({ kind: "refused", words: /a\.png/ }, REFUSED)).toBeNull();
   expect(complaintOf({ kind: "refused", words: /b\.png/ }, REFUSED)).toContain("other words");

@@ -20,12 +20,6 @@ export type Expectation =
   | { kind: "completed"; warns: RegExp }
   | { kind: "refused"; words: RegExp };
 
-/**
- * The part of the product that a scene waits for. Such a scene is red: its test fails when it is not
- * red any more, until the mark is taken out.
- */
-export type Until = "reader" | "verdict" | "version";
-
 export interface Scene {
   /** Also the name of its folder. */
   name: string;
@@ -49,9 +43,8 @@ export interface Scene {
   /** The versions of the worker; by default all. */
   versions?: readonly Version[];
   expect: Expectation;
-  until?: Until;
   /** Where a version differs. */
-  on?: Partial<Record<Version, { expect: Expectation; until?: Until }>>;
+  on?: Partial<Record<Version, { expect: Expectation }>>;
 }
 
 const SAME: Expectation = { kind: "same picture" };
@@ -462,11 +455,11 @@ const SCRIPTS: readonly Scene[] = [
     name: "addon-node",
     what: "a shader node of an add-on that the worker lacks",
     maker: "scripts.addon_node",
-    expect: refused(/FooNode/),
+    expect: refused(/material "Material" uses the node "Foo" of an add-on/),
   },
 ];
 
-const NOT_BAKED: Expectation = { kind: "completed", warns: /not baked/ };
+const NOT_BAKED: Expectation = { kind: "completed", warns: /simulated anew in each lease/ };
 
 const SIMULATIONS: readonly Scene[] = [
   {
@@ -593,7 +586,6 @@ export interface VersionedScene {
   byHand: readonly string[];
   fromFirst: boolean;
   expect: Expectation;
-  until: Until | undefined;
 }
 
 /** The version of the corpus for a Blender: `4.2.23` counts as 3.4's successor 4.5, `5.1` as 5.0. */
@@ -605,7 +597,7 @@ export function versionOf(blender: string): Version {
 /** The scene on this version; undefined where it is not made. */
 export function onVersion(scene: Scene, version: Version): VersionedScene | undefined {
   if (scene.versions && !scene.versions.includes(version)) return undefined;
-  const { expect, until } = scene.on?.[version] ?? scene;
+  const { expect } = scene.on?.[version] ?? scene;
   return {
     name: scene.name,
     maker: scene.maker,
@@ -617,7 +609,6 @@ export function onVersion(scene: Scene, version: Version): VersionedScene | unde
     byHand: scene.byHand ?? [],
     fromFirst: scene.fromFirst === true,
     expect,
-    until,
   };
 }
 

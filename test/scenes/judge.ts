@@ -26,6 +26,7 @@ export function complaintOf(expect: Expectation, seen: Outcome): string | null {
     if (seen.differences.length > 0) return `another picture: ${seen.differences.join("; ")}`;
   }
   const { warns } = expect;
+  if (warns === undefined && seen.warnings.length > 0) return `a warning: ${seen.warnings.join("; ")}`;
   if (warns && !seen.warnings.some((warning) => warns.test(warning))) return `completed without a warning ${warns}`;
   return null;
 }

@@ -8,7 +8,7 @@
  * 5. The tasks go on, and what became of each is looked at.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { z } from "zod";
@@ -40,12 +40,6 @@ const AGENTS = 2;
  * in another order: one step of an 8-bit channel.
  */
 const NOISE = 1 / 255;
-
-/**
- * Whether the command line sends what the .blend names by itself. Until it does, everything beside the
- * .blend is named with `--include`.
- */
-const SENDS_WHAT_IT_NAMES: boolean = true;
 
 /** Warnings of a task; a manager that has none yet leaves them out. */
 const warningsSchema = z.looseObject({ warnings: z.array(z.looseObject({ text: z.string() })).default([]) });
@@ -152,7 +146,7 @@ function fileOf(frame: number): string {
   return `frame_${frame < 0 ? "-" : ""}${digits}.png`;
 }
 
-/** Submit with everything that lies in the folder of the scene; the task's id, or the refusal. */
+/** Submit the scene, and with it what it names; the task's id, or the refusal. */
 async function submit(manager: Manager, folder: string, scene: VersionedScene): Promise<number | Outcome> {
   const file = path.join(folder, ARTIST, scene.name, scene.file);
   const chunk = String(scene.chunk ?? framesIn(scene).length);
@@ -170,17 +164,12 @@ async function submit(manager: Manager, folder: string, scene: VersionedScene): 
   ];
   // Without it, half of a command's time is to compile what the last one compiled.
   const env = { NODE_COMPILE_CACHE: path.join(folder, "compile-cache") };
-  const include = !SENDS_WHAT_IT_NAMES && hasNeighbours(file) ? ["--include", path.dirname(file)] : [];
-  const { code, stdout, stderr } = await tablao({ manager, env }, "submit", ...args, ...include, ...scene.options);
+  const { code, stdout, stderr } = await tablao({ manager, env }, "submit", ...args, ...scene.options);
   if (code === 0) {
     const { id } = submittedSchema.parse(JSON.parse(stdout));
     return id;
   }
   return { verdict: "refused", where: "submission", words: stderr, warnings: [], differences: null };
-}
-
-function hasNeighbours(file: string): boolean {
-  return readdirSync(path.dirname(file)).some((name) => name !== path.basename(file));
 }
 
 async function outcomeOf(manager: Manager, folder: string, scene: VersionedScene, id: number): Promise<Outcome> {

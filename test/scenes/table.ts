@@ -9,8 +9,7 @@ export const TABLE_NAME = "blender-table";
 function cell(scene: Scene, version: Version): string {
   const here = onVersion(scene, version);
   if (!here) return "";
-  const text = expectationText(here.expect);
-  return here.until === undefined ? text : `**not yet**: ${text}`;
+  return expectationText(here.expect);
 }
 
 /** The table, subject by subject. */
