@@ -114,15 +114,20 @@ function framesIn(scene: VersionedScene): number[] {
   return [...framesOf(parsed.value)];
 }
 
+/**
+ * Plays a scene from its first frame on, as an artist does before the render: `-a` alone leaves cloth and
+ * rigid bodies that are not baked as they are in the first frame.
+ */
+function playTo(last: number): string {
+  return `import bpy\nscene = bpy.context.scene\nfor frame in range(scene.frame_start, ${last + 1}): scene.frame_set(frame)`;
+}
+
 /** Render a scene where it lies, as an artist does. */
 async function renderByHand(blender: Blender, original: string, folder: string, scene: VersionedScene): Promise<void> {
   const out = handFolder(folder, scene);
   const frames = framesIn(scene);
-  const which = scene.fromFirst
-    ? ["-s", "1", "-e", String(Math.max(...frames)), "-a"]
-    : scene.byHand.includes("-f")
-      ? []
-      : ["-f", frames.join(",")];
+  const play = scene.fromFirst ? ["--python-expr", playTo(Math.max(...frames))] : [];
+  const which = scene.byHand.includes("-f") ? play : [...play, "-f", frames.join(",")];
   const file = path.join(original, scene.name, scene.file);
   const scripts = scene.byHand.filter((word) => word === "-y");
   const output = ["-o", path.join(out, "frame_####"), "-F", "PNG", "-x", "1"];
