@@ -115,7 +115,7 @@ export async function traceBlend(
  * Whether a name on the way to a file begins with a dot, beyond the folders that lead to the scene, too.
  * A scene of somebody else may name `~/.ssh/id_ed25519` as a texture, and no person would see it leave.
  */
-export function isHidden(path: string, sceneFolder: string): boolean {
+function isHidden(path: string, sceneFolder: string): boolean {
   const known = new Set(splitFull(sceneFolder).names);
   return splitFull(path).names.some((name) => name.startsWith(".") && !known.has(name));
 }

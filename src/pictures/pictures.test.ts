@@ -86,7 +86,13 @@ describe("P12: a picture that is looked at", () => {
       notANumber: false,
       oneColour: true,
     });
-    expect(await lookAt(picture(64, 36, (x, y) => (x === 63 && y === 35 ? 8 : 9)))).toMatchObject({ oneColour: false });
+    const last = (value: number) => picture(64, 36, (x, y) => (x === 63 && y === 35 ? value : 9));
+    expect(await lookAt(last(7))).toMatchObject({ oneColour: false });
+    expect(await lookAt(last(11))).toMatchObject({ oneColour: false });
+    // A dither spreads a colour over two steps, not over three.
+    expect(await lookAt(last(8))).toMatchObject({ oneColour: true });
+    const three = picture(64, 36, (x) => 8 + (x % 3));
+    expect(await lookAt(three)).toMatchObject({ oneColour: false });
   });
 
   test.each([0, 1, 2, 3])(

@@ -49,19 +49,32 @@ export async function lookAtPng(bytes: Uint8Array): Promise<PictureFacts> {
   }
   if (pixels.length < all) return brokenPicture("PNG", "it has fewer pixels than its header says", size);
   // Pixels of less than a byte are compared by their bytes, which is right for all but a picture's last ones.
-  return wholePicture("PNG", size, { oneColour: isOneColour(pixels, size.height, row, (channels * depth) >> 3 || 1) });
+  return wholePicture("PNG", size, { oneColour: isOneColour(pixels, size.height, row, channels, depth) });
 }
 
-/** Undo the filters row by row, until a pixel differs from the first one. */
-function isOneColour(pixels: Uint8Array, height: number, row: number, step: number): boolean {
+/**
+ * Undo the filters row by row, until a pixel differs from another. One step of 8 bits is no difference: Blender's
+ * dither spreads a dark colour over two.
+ */
+function isOneColour(pixels: Uint8Array, height: number, row: number, channels: number, depth: number): boolean {
+  const step = (channels * depth) >> 3 || 1;
   let above = new Uint8Array(row - 1);
   let line = new Uint8Array(row - 1);
-  let first: Uint8Array | undefined;
+  // Per value of a pixel; 16 bits are read as one value. Pixels of less than a byte must be equal.
+  const bytes = depth === 16 ? 2 : 1;
+  const tolerance = depth === 16 ? 257 : depth === 8 ? 1 : 0;
+  const lowest = Array.from({ length: step / bytes }, () => Infinity);
+  const highest = Array.from({ length: step / bytes }, () => -Infinity);
   for (let y = 0; y < height; y++) {
     const from = y * row;
     if (!unfilter(pixels, from, line, above, step)) return false;
-    first ??= line.slice(0, step);
-    for (let x = 0; x < line.length; x++) if (line[x] !== first[x % step]) return false;
+    for (let x = 0, channel = 0; x < line.length; x += bytes) {
+      const value = bytes === 2 ? (line[x]! << 8) | line[x + 1]! : line[x]!;
+      if (value < lowest[channel]!) lowest[channel] = value;
+      if (value > highest[channel]!) highest[channel] = value;
+      if (highest[channel]! - lowest[channel]! > tolerance) return false;
+      channel = channel + 1 === lowest.length ? 0 : channel + 1;
+    }
     [above, line] = [line, above];
   }
   return true;
