@@ -108,13 +108,15 @@ testWith("blender")("a scene's scripts run only where task and agent both allow 
   await startAgent(manager, { name: "careful" });
   const plain = await submit(manager, broken_script, "--frames", "1");
   expect(await untilStatus(manager, plain, ["completed", "failed"])).toMatchObject({
-    status: "completed",
-    error: null,
+    status: "failed",
+    error:
+      'the script "rig.py" of the file is to run when it is loaded, and scripts are off: submit it with --autoexec' +
+      STOPPED,
   });
   const wanting = await submit(manager, broken_script, "--frames", "1", "--autoexec");
-  // A later task is done first: this agent is never offered a task that it may not run.
+  // A later task ends first: this agent is never offered a task that it may not run.
   const later = await submit(manager, broken_script, "--frames", "1");
-  await untilStatus(manager, later, ["completed"]);
+  await untilStatus(manager, later, ["failed"]);
   expect(await taskOf(manager, wanting)).toMatchObject({ status: "queued", frames: { pending: 1 } });
   await startAgent(manager, { name: "trusting", args: ["--allow-autoexec"] });
   expect(await untilStatus(manager, wanting, ["completed", "failed"])).toMatchObject({
