@@ -19,7 +19,7 @@ const TRIES = 3;
 /** The whole message of Blender, or of our check inside it, for each scene. */
 const REASONS = {
   denoised: /^Build without OpenImageDenoiser$/,
-  truncated: /^Failed to read blend file 'truncated\.blend': .+$/,
+  truncated: /^Failed to read blend file '.*truncated\.blend': .+$/,
   untextured: /^missing file 'textures\/lost\.png' \(image "Floor"\)$/,
   // Blender exits 0 on all three; the first two even leave a picture.
   broken_script: /^Python: RuntimeError: the rig has no spine$/,
