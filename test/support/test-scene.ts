@@ -54,6 +54,10 @@ export function testScene({ start = 1, end = 10, images = [], version = "4.5" }:
       };
     }),
   ];
-  const layout = LAYOUTS.find(({ pointerSize, littleEndian, large }) => pointerSize === 8 && littleEndian && !large)!;
+  // Blender 5 has longer headers.
+  const isLarge = Number(version.split(".")[0]) >= 5;
+  const layout = LAYOUTS.find(
+    ({ pointerSize, littleEndian, large }) => pointerSize === 8 && littleEndian && large === isLarge,
+  )!;
   return Buffer.from(makeFile({ ...layout, version }, blocks, TEST_STRUCTS));
 }
