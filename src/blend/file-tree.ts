@@ -10,6 +10,8 @@ export interface TreeEntry {
   isFolder: boolean;
   /** Bytes of a file. */
   size: number;
+  /** Why it cannot be read, as the system says it. Absent when it can, as far as that is known. */
+  unreadable?: string;
 }
 
 /** Full paths have forward slashes on every system. Nothing here throws for what is not there. */

@@ -65,6 +65,7 @@ describe("what a submission takes from the scene", () => {
     expect(look({ format: "OPEN_EXR_MULTILAYER", mediaType: "MULTI_LAYER_IMAGE" }).problems).toEqual([
       'scene "Shot" writes OPEN_EXR_MULTILAYER, which the farm does not: choose one with --format (PNG, JPEG, OPEN_EXR)',
     ]);
+    expect(look({ format: "TIFF" }, { hasPreset: true })).toMatchObject({ format: undefined, problems: [] });
     const movie = look({ format: "FFMPEG", mediaType: "VIDEO" });
     expect(movie).toMatchObject({ format: "PNG", problems: [] });
     expect(movie.warnings).toEqual([expect.stringContaining("its frames are PNG files, and --video joins them")]);
@@ -79,7 +80,10 @@ describe("P12: what goes wrong is told before a worker has it", () => {
     delete (summary.scenes[0] as Partial<SceneSummary>).activeCamera;
     expect(look({}, {}, summary).problems).toEqual([expect.stringContaining('scene "Shot" has no camera')]);
     expect(look({ hasSequencer: true }).problems).toEqual([]);
-    expect(look({}, { camera: "Left" }).problems).toEqual(['scene "Shot" has no camera "Left" (it has: "Camera")']);
+    expect(look({}, { camera: "Left" })).toMatchObject({
+      problems: [],
+      warnings: ['scene "Shot" has no camera "Left" of its own (it has: "Camera"): is it linked from a library?'],
+    });
     expect(look({}, { camera: "Camera" }).problems).toEqual([]);
     const markers = { scenes: [{ ...summary.scenes[0]!, cameraMarkers: [{ frame: 1, camera: "A" }] }] };
     expect(look({}, {}, markers).problems).toEqual([]);

@@ -7,6 +7,8 @@ export interface PreflightOptions {
   camera?: string | undefined;
   engine?: string | undefined;
   format?: string | undefined;
+  /** A render preset of the farm may say the format, so that of the scene is no problem. */
+  hasPreset?: boolean;
   autoexec: boolean;
   /** The formats in which frames can be written. */
   formats: readonly string[];
@@ -61,21 +63,21 @@ function listed(names: readonly string[]): string {
 }
 
 function cameraProblems(scene: SceneSummary, { camera }: PreflightOptions): string[] {
-  if (camera !== undefined && !scene.cameras.includes(camera)) {
-    const has = scene.cameras.length === 0 ? "none" : listed(scene.cameras);
-    return [`scene "${scene.name}" has no camera "${camera}" (it has: ${has})`];
-  }
   const needsOne = !scene.hasSequencer && !scene.usesCompositor;
   if (!needsOne || camera !== undefined || scene.activeCamera !== undefined || scene.cameraMarkers.length > 0)
     return [];
   return [`scene "${scene.name}" has no camera: set one in Blender, or name one with --camera`];
 }
 
-function formatOf(scene: SceneSummary, { format, formats }: PreflightOptions): { format?: string; problem?: string } {
+function formatOf(
+  scene: SceneSummary,
+  { format, formats, hasPreset }: PreflightOptions,
+): { format?: string; problem?: string } {
   if (format !== undefined) return { format };
   if (scene.format !== undefined && formats.includes(scene.format)) return { format: scene.format };
   // The frames of a movie are pictures, which --video joins.
   if (scene.mediaType === "VIDEO" && formats.includes("PNG")) return { format: "PNG" };
+  if (hasPreset) return {};
   const all = formats.join(", ");
   const writes = scene.format ?? "a format that is not known here";
   return {
@@ -98,6 +100,14 @@ function warningsOf(summary: BlendSummary, scene: SceneSummary, options: Preflig
       warnings.push(
         `scripts run when the file is opened, and are off without --autoexec: ${listed(texts.map(({ name }) => name))}`,
       );
+  }
+  const { camera } = options;
+  // Of a linked object only the name is known here, not whether it is a camera. Blender itself decides.
+  if (camera !== undefined && !scene.cameras.includes(camera)) {
+    const has = scene.cameras.length === 0 ? "none" : listed(scene.cameras);
+    warnings.push(
+      `scene "${scene.name}" has no camera "${camera}" of its own (it has: ${has}): is it linked from a library?`,
+    );
   }
   const engine = options.engine ?? scene.engine;
   if (!OWN_ENGINES.includes(engine))

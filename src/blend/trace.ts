@@ -405,10 +405,11 @@ class Tracer {
     if (isHidden(entry.target, this.#folder) && this.#options.allowed?.has(entry.path) !== true)
       return "lies in a hidden folder: only --include sends it";
     if (entry.size === 0) return "is empty";
+    if (entry.unreadable !== undefined) return `cannot be read: ${entry.unreadable}`;
+    if (entry.size > MAX_POINTER_BYTES) return undefined;
     try {
       const start = await this.#tree.withFile(entry.path, (source) => source.read(0, Math.min(entry.size, 64)));
-      const isPointer =
-        entry.size <= MAX_POINTER_BYTES && new TextDecoder("latin1").decode(start).startsWith(POINTER_START);
+      const isPointer = new TextDecoder("latin1").decode(start).startsWith(POINTER_START);
       return isPointer ? "is a pointer of Git LFS, not the file itself: 'git lfs pull' fetches it" : undefined;
     } catch (thrown) {
       return `cannot be read: ${messageOf(thrown)}`;

@@ -1,7 +1,8 @@
 /** The files of this machine, as `traceBlend` looks at them. */
-import { open, readdir, realpath, stat } from "node:fs/promises";
+import { access, constants, open, readdir, realpath, stat } from "node:fs/promises";
 import type { FileTree, TreeEntry } from "../blend/file-tree.ts";
 import { inFolder, splitFull } from "../blend/stored-path.ts";
+import { messageOf } from "../lib/errors.ts";
 
 /** Whether the disks of this system find `Tex/A.png` for `tex/a.png`. */
 const IGNORES_CASE = process.platform === "win32" || process.platform === "darwin";
@@ -21,7 +22,12 @@ export class DiskTree implements FileTree {
       const found = await stat(path);
       const spelled = IGNORES_CASE ? await this.#asOnDisk(path) : path;
       const target = fullOf(await realpath(path));
-      return { path: spelled, target, isFolder: found.isDirectory(), size: found.isFile() ? found.size : 0 };
+      const unreadable = await access(path, constants.R_OK).then(
+        () => undefined,
+        (thrown: unknown) => messageOf(thrown),
+      );
+      const size = found.isFile() ? found.size : 0;
+      return { path: spelled, target, isFolder: found.isDirectory(), size, ...(unreadable && { unreadable }) };
     } catch {
       return undefined;
     }

@@ -1,9 +1,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { testScene } from "../../test/support/test-scene.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
+import { addSubmit } from "./commands/submit.ts";
 import { withScene, type SceneFlags, type SceneToSend } from "./scene.ts";
 import { allowedLines, dryRunLines, dryRunValue, missingError, sceneLines } from "./scene-text.ts";
 
@@ -105,6 +107,17 @@ describe("P12: a scene of any layout is sent with all that it needs", () => {
     await expect(found(blend)).rejects.toThrow("are one file on Windows and macOS");
     expect(copies()).toEqual(before);
   });
+});
+
+test("P12: the scene that the settings as JSON name is looked for in the file, too", async () => {
+  const blend = put("s.blend", testScene());
+  const submit = async (settings: object): Promise<unknown> => {
+    const program = new Command("tablao").option("--manager <url>").option("--token <token>").option("--json");
+    addSubmit(program);
+    const args = ["submit", blend, "--settings", JSON.stringify(settings)];
+    return await program.parseAsync(["--manager", "http://127.0.0.1:9", "--token", "t", ...args], { from: "user" });
+  };
+  await expect(submit({ scene: "Other" })).rejects.toThrow('has no scene "Other"');
 });
 
 describe("what a person is told", () => {

@@ -29,6 +29,7 @@ export interface SceneFlags {
   camera?: string | undefined;
   engine?: string | undefined;
   format?: string | undefined;
+  hasPreset?: boolean;
   autoexec: boolean;
 }
 

@@ -27,7 +27,7 @@ import {
 import { blenderNote } from "../blender-note.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { skippedText, type LocalInput } from "../inputs.ts";
-import { withScene, type SceneToSend } from "../scene.ts";
+import { withScene, type SceneFlags, type SceneToSend } from "../scene.ts";
 import { allowedLines, dryRunLines, dryRunValue, missingError, sceneLines } from "../scene-text.ts";
 import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
@@ -177,9 +177,7 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
   const type = flags.type ?? (file === undefined ? undefined : typeForFile(file));
   checkFlags(file, type, flags);
   if (file === undefined) return await queue(type!, undefined, flags, command);
-  const { include = [], exclude = [], scene, camera, engine, format } = flags;
-  const sceneFlags = { include, exclude, scene, camera, engine, format, autoexec: flags.autoexec === true };
-  await withScene(file, sceneFlags, async (found) => {
+  await withScene(file, sceneFlagsOf(flags), async (found) => {
     const out = outputFor(flagsOf<object>(command));
     if (flags.dryRun === true) {
       if (out.json) out.value(dryRunValue(found));
@@ -193,6 +191,22 @@ async function submit(file: string | undefined, flags: SubmitFlags, command: Com
     mustBeFewEnough(found.files);
     await queue(type!, { file, found }, withSceneDefaults(flags, found), command);
   });
+}
+
+/** What the person chose, by flags or by the settings as JSON. */
+function sceneFlagsOf(flags: SubmitFlags): SceneFlags {
+  const given: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
+  const text = (name: string): string | undefined => (typeof given[name] === "string" ? given[name] : undefined);
+  return {
+    include: flags.include ?? [],
+    exclude: flags.exclude ?? [],
+    scene: text("scene"),
+    camera: text("camera"),
+    engine: text("engine"),
+    format: text("format"),
+    hasPreset: given["render_preset"] !== undefined || given["render_settings"] !== undefined,
+    autoexec: given["autoexec"] === true,
+  };
 }
 
 /** The flags, and from the scene what they do not say. Settings as JSON and a preset go before the scene. */

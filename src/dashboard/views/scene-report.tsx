@@ -23,6 +23,7 @@ export interface SceneChoice {
   camera: string | undefined;
   engine: string | undefined;
   format: string | undefined;
+  hasPreset: boolean;
   autoexec: boolean;
   formats: readonly string[];
   takesOthers: boolean;

@@ -168,6 +168,7 @@ export function Submit() {
       camera: typed("camera"),
       engine: typed("engine"),
       format: typed("format"),
+      hasPreset: typed("render_preset") !== undefined,
       autoexec: typed("autoexec") === "true",
       formats: formats.map(String),
       takesOthers: takesOthers.value,
