@@ -37,7 +37,7 @@ async function found(
   });
 }
 
-const copies = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("tablao-scene-"));
+const copies = (): string[] => readdirSync(tmpdir()).filter((name) => name.startsWith("scene-copies-"));
 
 describe("P12: a scene of any layout is sent with all that it needs", () => {
   test("files beside and above it, as they are", async () => {

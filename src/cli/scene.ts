@@ -118,7 +118,7 @@ class Copies {
   #count = 0;
 
   async write(file: string, patches: readonly Patch[], tree: DiskTree): Promise<string> {
-    this.#folder ??= await mkdtemp(path.join(tmpdir(), "tablao-scene-"));
+    this.#folder ??= await mkdtemp(path.join(tmpdir(), "scene-copies-"));
     const copy = path.join(this.#folder, `${this.#count++}.blend`);
     try {
       await tree.withFile(file, async (source) => {
