@@ -438,7 +438,6 @@ export const text = {
     dropHint: "with the folder of the project: only what the scene needs is sent",
     scene: {
       reading: "Reading the scene …",
-      stillReading: "The scene is still being read.",
       broken: (why: string) => `This scene cannot be read: ${why}`,
       head: (version: string, scene: string, frames: string) =>
         `Blender ${version} · scene “${scene}” · frames ${frames}`,

@@ -179,7 +179,7 @@ rendering("a dropped scene renders with its textures, and its frames turn green 
   await page.getByRole("link", { name: "Submit", exact: true }).click();
   await page.getByText("Drop a .blend here").waitFor();
   await dropOn(admin, ".drop", [textured, path.join(folder, "textures")]);
-  await page.getByText("textures/floor.png").waitFor();
+  await page.getByText("The scene needs 2 files").waitFor();
   await page.getByLabel("Frames", { exact: true }).fill("1-6");
   await page.getByLabel("Frames per lease").fill("2");
   await page.getByRole("button", { name: "Submit" }).click();

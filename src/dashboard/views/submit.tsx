@@ -217,7 +217,6 @@ export function Submit() {
     if (!takesFile) return null;
     if (scene.value === "") return t.noFile(extension.value!);
     const now = found.value;
-    if (now.kind === "reading") return t.scene.stillReading;
     if (now.kind === "broken") return t.scene.broken(now.why);
     if (now.kind === "found") {
       const [wrong] = [...now.scene.preflight.problems, ...now.scene.wrong];
@@ -348,7 +347,12 @@ export function Submit() {
           </button>
         ) : shown === null ? (
           // Until the settings of the type are known, the form has no fields and would send none.
-          <button type="submit" class="button main" disabled={type.value === undefined}>
+          // While the scene is read, it is not known what would be sent.
+          <button
+            type="submit"
+            class="button main"
+            disabled={type.value === undefined || found.value.kind === "reading"}
+          >
             {t.go}
           </button>
         ) : (
