@@ -11,6 +11,7 @@ import { piecesOfParts, pieceListText, type Piece } from "../../src/protocol/pie
 import { startCountingProxy } from "../support/counting-proxy.ts";
 import { endFarm, startAgent, startManager, startTablao, submit, tablao, untilStatus } from "../support/farm.ts";
 import { testFolder } from "../support/folders.ts";
+import { testScene } from "../support/test-scene.ts";
 import { until } from "../support/wait.ts";
 
 afterAll(endFarm);
@@ -48,7 +49,7 @@ function writeNoise(file: string): { sha256: string; pieces: Piece[] } {
 test(`a ${SIZE_MIB} MB input, its upload killed in the middle, continues where it was; the same file again sends no bytes`, async () => {
   const folder = testFolder("large");
   const blend = path.join(folder, "shot.blend");
-  writeFileSync(blend, "BLENDER; it is the cache beside it that matters here");
+  writeFileSync(blend, testScene());
   mkdirSync(path.join(folder, "cache"));
   const { sha256, pieces } = writeNoise(path.join(folder, "cache", "smoke.vdb"));
   const manager = await startManager();
@@ -124,7 +125,7 @@ test(`a ${SIZE_MIB} MB input, its upload killed in the middle, continues where i
 test("120 small inputs travel in five requests, beside one that is too large for a batch; the same again sends no bytes", async () => {
   const folder = testFolder("small");
   const blend = path.join(folder, "shot.blend");
-  writeFileSync(blend, "BLENDER; its textures are beside it");
+  writeFileSync(blend, testScene());
   mkdirSync(path.join(folder, "tex"));
   const contents = Array.from({ length: 119 }, (_, i) => Buffer.from(`texture ${i} `.repeat(i * 20)));
   const large = Buffer.alloc(300_000, "a texture of 300 kB ");
