@@ -12,6 +12,8 @@ type Row = Record<string, unknown>;
 interface Cursor {
   toArray(): Row[];
   one(): Row;
+  /** The rows as arrays, in the order of the columns of the statement. */
+  raw(): unknown[][];
   rowsWritten: number;
   [Symbol.iterator](): Iterator<Row>;
 }
@@ -75,6 +77,7 @@ function cursorOf(rows: Row[], rowsWritten: number): Cursor {
       if (rows.length !== 1) throw new Error(`expected one row, found ${rows.length}`);
       return rows[0]!;
     },
+    raw: () => rows.map((row) => Object.values(row)),
     rowsWritten,
     [Symbol.iterator]: () => rows[Symbol.iterator](),
   };
