@@ -26,7 +26,7 @@ const ANSWER_MS = 1;
 /** The most characters of an answer: fifty mistakes of a few hundred characters. */
 const MAX_ANSWER_CHARS = 40_000;
 /** Other load makes single runs slow, so the fastest of these counts. */
-const RUNS = 12;
+const RUNS = 60;
 
 /** Reads one body; a refusal is the expected result. */
 type Read = (text: string) => Result<unknown, Refusal>;
