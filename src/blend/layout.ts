@@ -6,7 +6,7 @@
  * relative path is as true there as here. Paths that are absolute, or spelled in another case than the disk
  * spells them, are rewritten to relative ones in a copy of the .blend.
  */
-import { whyNoInputPath } from "../protocol/path-rules.ts";
+import { foldedPath, whyNoInputPath } from "../protocol/path-rules.ts";
 import { folderOf, isRelativeStored, normalStored, splitFull, storedFrom } from "./stored-path.ts";
 import type { PathField } from "./types.ts";
 import type { Reference, Trace } from "./trace.ts";
@@ -125,7 +125,7 @@ function wrongNames(files: readonly PlacedFile[]): string[] {
   for (const { path } of files) {
     const why = whyNoInputPath(path);
     if (why !== undefined) wrong.push(`'${path}' cannot be sent: its path ${why}. Rename it, here and in the scene.`);
-    const form = path.normalize("NFC").toLowerCase();
+    const form = foldedPath(path);
     const other = seen.get(form);
     if (other !== undefined)
       wrong.push(

@@ -23,13 +23,7 @@ export function simulationsOf(survey: Survey, used: ReadonlySet<number>): Simula
 
 /** The node group, or one in it, has a simulation zone. */
 function simulates(survey: Survey, group: number): boolean {
-  const groups = new Set([group]);
-  for (const number of groups) {
-    const { nodes, uses } = survey.blocks[number]!;
-    if (nodes.simulates) return true;
-    for (const next of uses) if (survey.blocks[next]!.code === "NT") groups.add(next);
-  }
-  return false;
+  return [...nodeGroups(survey, group)].some((number) => survey.blocks[number]!.nodes.simulates);
 }
 
 /** The node trees of a data-block, and all groups in them. */

@@ -106,18 +106,21 @@ export class StructView {
     }
   }
 
+  #characters(path: string): DnaField | undefined {
+    const field = this.#field(path);
+    return field && field.pointer === 0 && field.type === "char" ? field : undefined;
+  }
+
   /** The text of a field of characters. */
   text(path: string): string | undefined {
-    const field = this.#field(path);
-    if (!field || field.pointer > 0 || field.type !== "char") return undefined;
-    return textOf(this.#bytes.subarray(field.offset, field.offset + field.size));
+    const field = this.#characters(path);
+    return field && textOf(this.#bytes.subarray(field.offset, field.offset + field.size));
   }
 
   /** Where the text of a field of characters is stored. */
   place(path: string): PathField | undefined {
-    const field = this.#field(path);
-    if (!field || field.pointer > 0 || field.type !== "char") return undefined;
-    return { offset: this.offset + field.offset, capacity: field.size };
+    const field = this.#characters(path);
+    return field && { offset: this.offset + field.offset, capacity: field.size };
   }
 
   /** The address that a pointer has; undefined for a null pointer. The first one of an array. */

@@ -3,6 +3,7 @@
  * need in turn, and each file of sequences and of UDIM textures. What is missing is named, all of it at once.
  */
 import { messageOf } from "../lib/errors.ts";
+import { OWN_NAME } from "./collect-simulations.ts";
 import type { FileTree, TreeEntry } from "./file-tree.ts";
 import { isTiled, nameOfNumber, numberedName, rangesText, sequenceIn, tilePath, tilesIn } from "./file-set.ts";
 import { folderOf, fullPathOf, inFolder, nameOf, normalFull, splitFull } from "./stored-path.ts";
@@ -30,8 +31,6 @@ export interface Reference {
    * pattern in the set's folder.
    */
   place: string;
-  /** Full paths of the files that are there. */
-  files: string[];
 }
 
 /** A file that is sent. */
@@ -122,7 +121,7 @@ function isHidden(path: string, sceneFolder: string): boolean {
 
 /** The stored path. A file does not know its own name, by which Blender names the folder of its caches. */
 function storedPathOf({ path }: ExternalFile, blend: string): string {
-  return path.replace("<BLEND>", nameOf(blend).replace(/\.blend$/i, ""));
+  return path.replace(OWN_NAME, nameOf(blend).replace(/\.blend$/i, ""));
 }
 
 /** What a path stands for. */
@@ -152,7 +151,6 @@ class Tracer {
   readonly #missing: Missing[] = [];
   readonly #unused: Unused[] = [];
   readonly #libraries = new Map<string, BlendSummary>();
-  readonly #names = new Map<string, Promise<readonly string[]>>();
   /** What is linked from each library, by full path. */
   readonly #linked = new Map<string, Set<string>>();
   /** Paths of this .blend that were seen already: a library is read again when more is linked from it. */
@@ -273,7 +271,7 @@ class Tracer {
       if (this.#files.size > MAX_FILES) throw new BlendError(`the scene names more than ${MAX_FILES} files`);
     }
     const stored = storedPathOf(external, blend);
-    this.#references.push({ from: blend, external, stored, place, files: there.map(({ path }) => path) });
+    this.#references.push({ from: blend, external, stored, place });
   }
 
   /** The files that a path stands for, and what is wrong with them. */
@@ -346,7 +344,7 @@ class Tracer {
     if (numbered === undefined) return await this.#findOne(wanted);
     const place = await this.#inItsFolder(wanted);
     const folder = folderOf(place);
-    const found = sequenceIn(await this.#namesIn(folder), numbered);
+    const found = sequenceIn(await this.#tree.names(folder), numbered);
     if (found.size === 0) return { there: [], why: await this.#whyNotThere(place), place };
     const numbers = [...found.keys()].toSorted((a, b) => a - b);
     const all = { ...(await this.#findAll(numbers.map((number) => inFolder(folder, found.get(number)!)))), place };
@@ -365,7 +363,7 @@ class Tracer {
     const place = await this.#inItsFolder(wanted);
     const folder = folderOf(place);
     const name = nameOf(place);
-    const there = new Set(tilesIn(await this.#namesIn(folder), name));
+    const there = new Set(tilesIn(await this.#tree.names(folder), name));
     const lacking = (external.tiles ?? []).filter((tile) => !there.has(tilePath(name, tile)));
     if (there.size === 0) return { there: [], why: await this.#whyNotThere(place), place };
     const all = { ...(await this.#findAll([...there].map((one) => inFolder(folder, one)))), place };
@@ -390,14 +388,6 @@ class Tracer {
     return { there: found, why: found.length > 0 ? undefined : "is an empty folder, or not there", place };
   }
 
-  async #namesIn(folder: string): Promise<readonly string[]> {
-    const known = this.#names.get(folder);
-    if (known) return await known;
-    const names = this.#tree.names(folder);
-    this.#names.set(folder, names);
-    return await names;
-  }
-
   /** A phrase for a file that cannot be right; undefined when nothing speaks against it. */
   async #whyWrong(path: string, entry: TreeEntry | undefined): Promise<string | undefined> {
     if (entry === undefined) return await this.#whyNotThere(path);
@@ -418,7 +408,7 @@ class Tracer {
 
   async #whyNotThere(path: string): Promise<string> {
     const name = nameOf(path).toLowerCase();
-    const other = (await this.#namesIn(folderOf(path))).find((one) => one.toLowerCase() === name);
+    const other = (await this.#tree.names(folderOf(path))).find((one) => one.toLowerCase() === name);
     return other === undefined ? "is not there" : `is not there; '${other}' is, and differs in upper and lower case`;
   }
 }

@@ -1,6 +1,7 @@
 /** Settings about files: the assets that a submitter sends for a task. */
 import { arrayOf } from "../protocol/bounded.ts";
 import { MAX_INPUTS } from "../protocol/constants.ts";
+import { foldedPath } from "../protocol/path-rules.ts";
 import { inputSchema, plainInput, type Input } from "../protocol/plan.ts";
 import { complain, type IssueSink } from "./frame-settings.ts";
 
@@ -15,14 +16,6 @@ export const assetsSchema = arrayOf(
 ).default([]);
 
 /**
- * The form of a path by which Windows and macOS compare it: two paths with the same form are one
- * file there.
- */
-function folded(path: string): string {
-  return path.normalize("NFC").toLowerCase();
-}
-
-/**
  * Check that the assets can exist beside each other on every platform: no path comes twice, not
  * even in other case, and no file is where another path needs a folder. True when they can;
  * otherwise an issue in `sink` names the entry.
@@ -31,7 +24,7 @@ export function checkAssets(assets: readonly Input[], sink: IssueSink): boolean 
   const seen = new Map<string, number>();
   for (let index = 0; index < assets.length; index++) {
     const { path } = assets[index]!;
-    const form = folded(path);
+    const form = foldedPath(path);
     const before = seen.get(form);
     if (before !== undefined) {
       const other = assets[before]!.path;

@@ -101,3 +101,11 @@ const JUNK = /(^|\/)(\.DS_Store|Thumbs\.db|desktop\.ini|\._[^/]*|\.git\/.*)$|\.b
 export function isJunk(path: string): boolean {
   return JUNK.test(path);
 }
+
+/**
+ * The form of a path by which Windows and macOS compare it: two paths with the same form are one
+ * file there.
+ */
+export function foldedPath(path: string): string {
+  return path.normalize("NFC").toLowerCase();
+}

@@ -336,7 +336,6 @@ function renderSettings(flags: SubmitFlags): Record<string, unknown> {
       resolution_percentage: flags.resolution,
       camera: flags.camera,
       scene: flags.scene,
-      // The place of the default: what is not given here is not sent, and any Blender may render.
       blender: flags.blender,
       // commander makes `denoise` true unless --no-denoise is given.
       denoise: flags.denoise === false ? false : undefined,
