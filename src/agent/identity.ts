@@ -5,7 +5,6 @@
 import { stat } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
-import { CHECKOUT_COMMAND } from "../protocol/join-command.ts";
 import { workerRegisteredSchema, type WorkerRegister } from "../protocol/worker.ts";
 import { readPrivateJson, UnreadableFile, writePrivateFile } from "../client/private-file.ts";
 import { tokenFault } from "../client/secret-text.ts";
@@ -100,7 +99,7 @@ export async function register(registration: Registration): Promise<RegisteredWo
       if (!(error instanceof ManagerError) || (error.status !== 401 && error.status !== 404)) throw error;
       if (join === undefined) {
         throw new CannotStart(
-          `the manager at ${identity.manager} does not know this worker any more (it was removed, was not seen for as long as the setting unseen_workers_days says, or the manager is a new one). Make a join token ('${CHECKOUT_COMMAND} token create --role join') and start once with TABLAO_JOIN=TOKEN`,
+          `the manager at ${identity.manager} does not know this worker any more (it was removed, was not seen for as long as the setting unseen_workers_days says, or the manager is a new one). Make a join token (on the page, or with 'tablao token create --role join') and start once with TABLAO_JOIN=TOKEN`,
         );
       }
     }
@@ -111,7 +110,7 @@ export async function register(registration: Registration): Promise<RegisteredWo
   }
   if (join === undefined)
     throw new CannotStart(
-      `this worker is not registered yet: make a join token ('${CHECKOUT_COMMAND} token create --role join') and start once with TABLAO_JOIN=TOKEN${orRenamed(registration.others ?? [])}`,
+      `this worker is not registered yet: make a join token (on the page, or with 'tablao token create --role join') and start once with TABLAO_JOIN=TOKEN${orRenamed(registration.others ?? [])}`,
     );
   if (manager === undefined && identity === undefined)
     throw new CannotStart("which manager? Give its address with --manager URL");
@@ -172,7 +171,7 @@ async function registerWithToken(registration: Registration, manager: string, jo
   } catch (error) {
     if (error instanceof ManagerError && (error.status === 401 || error.status === 403)) {
       throw new CannotStart(
-        `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one with '${CHECKOUT_COMMAND} token create --role join'`,
+        `the manager at ${manager} does not take this join token (${error.detail}): it may have expired or be used up; make a new one on the page, or with 'tablao token create --role join'`,
       );
     }
     if (error instanceof ManagerError && (error.code === "foreign" || error.code === "bad_answer"))

@@ -13,6 +13,7 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { downloadPieces, downloadTo, fetchPieceList, keepHalfFiles } from "../client/download.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
+import { deferred } from "../lib/deferred.ts";
 import { systemCode } from "../lib/errors.ts";
 import { PIECE_LIST_HEADER } from "../protocol/piece-list.ts";
 import { whenAborted } from "./lease-renewer.ts";
@@ -218,7 +219,7 @@ export class InputCache {
       this.#fetching.set(name, fetching);
     }
     fetching.waiters.push(input);
-    const abandoned = Promise.withResolvers<never>();
+    const abandoned = deferred<never>();
     const abandon = () => abandoned.reject(signal.reason as Error);
     signal.addEventListener("abort", abandon, { once: true });
     try {

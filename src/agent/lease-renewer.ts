@@ -8,6 +8,7 @@ import { backoffMs } from "../lib/retry.ts";
 import { renewedSchema, type DoneFrame } from "../protocol/lease.ts";
 import { looseSettledSchema, type LooseLease, type LooseSettled } from "./lease-calls.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
+import { deferred } from "../lib/deferred.ts";
 import { messageOf } from "../lib/errors.ts";
 
 /** The fields of a call about its frames, as `settleFields` of the protocol has them. */
@@ -76,8 +77,8 @@ export class LeaseRenewer {
    * machine has slept.
    */
   #from: { monoMs: number; wallMs: number };
-  #renewRequest = Promise.withResolvers<void>();
-  #renewed = Promise.withResolvers<void>();
+  #renewRequest = deferred<void>();
+  #renewed = deferred<void>();
 
   constructor(options: LeaseRenewerOptions) {
     this.#options = options;
@@ -211,7 +212,7 @@ export class LeaseRenewer {
       this.#grant = grantOf(answer);
       this.#logWatched = answer.log_watched;
       this.#renewed.resolve();
-      this.#renewed = Promise.withResolvers();
+      this.#renewed = deferred();
       client.outage?.ended(this, true);
       return true;
     } catch (error) {
@@ -262,7 +263,7 @@ export class LeaseRenewer {
       const leftMs = dueMs() - performance.now();
       if (leftMs <= 0 || (await Promise.race([requested, delay(Math.min(leftMs, 1_000), false)]))) break;
     }
-    this.#renewRequest = Promise.withResolvers();
+    this.#renewRequest = deferred();
   }
 }
 

@@ -4,7 +4,6 @@ import { constants } from "node:fs";
 import { access, readdir, realpath } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { compareVersions, MAX_BLENDERS, minorOf } from "../protocol/blender-version.ts";
 import {
   BUILT_IN_PROGRAM,
@@ -13,6 +12,7 @@ import {
   type ProgramName,
   type ProgramRow,
 } from "../protocol/programs.ts";
+import { demoRendererCommand } from "../client/program-file.ts";
 import { platformOf } from "./machine.ts";
 import { placesOf, type Ground } from "./program-places.ts";
 import { childEnvironment } from "./renderer-environment.ts";
@@ -62,7 +62,7 @@ export async function findPrograms(
   }));
   for (const { name, result } of await Promise.all(searches)) if (result) found[name] = result;
   found[BUILT_IN_PROGRAM] = {
-    command: [process.execPath, fileURLToPath(new URL("../demo-renderer/main.ts", import.meta.url))],
+    command: demoRendererCommand(),
     version: agentVersion,
   };
   return found;

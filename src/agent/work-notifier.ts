@@ -3,6 +3,7 @@
  * one. So a push costs one question to the registry for each lease that is found, and one more;
  * waking all slots would cost a question for each.
  */
+import { deferred } from "../lib/deferred.ts";
 export class WorkNotifier {
   readonly #waiting: ((notified: boolean) => void)[] = [];
   /**
@@ -36,7 +37,7 @@ export class WorkNotifier {
       this.#pending = false;
       return;
     }
-    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const { promise, resolve } = deferred<boolean>();
     this.#waiting.push(resolve);
     const giveUp = () => resolve(false);
     // Timers hold 31 bits of milliseconds; longer ones would fire at once.

@@ -11,7 +11,8 @@ import { ManagerClient, managerUrl, type ManagerError } from "../client/manager-
 import { VERSION } from "../protocol/version.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { messageOf } from "../lib/errors.ts";
-import { isLive, readRecord, recordFile, type ManagerRecord } from "./manager-record.ts";
+import { isLive, ownRecordFile, readRecord, type ManagerRecord } from "./manager-record.ts";
+import { PROGRAM_FILE } from "../client/program-file.ts";
 import { readPrivateJson, UnreadableFile, writePrivateFile } from "../client/private-file.ts";
 import { tokenFault } from "../client/secret-text.ts";
 import { COMMAND } from "./own-command.ts";
@@ -57,11 +58,11 @@ interface KnownManager {
  */
 class ManagerFiles {
   readonly configFile: string;
-  readonly recordFile: string;
+  readonly recordFile: string | undefined;
   #config: KnownManager | null | undefined;
   #record: ManagerRecord | null | undefined;
 
-  constructor(env: NodeJS.ProcessEnv, record: string) {
+  constructor(env: NodeJS.ProcessEnv, record: string | undefined) {
     this.configFile = configFile(env);
     this.recordFile = record;
   }
@@ -78,9 +79,10 @@ class ManagerFiles {
 
   /** The manager of `npm start`, also one that has stopped. */
   get record(): ManagerRecord | null {
+    const { recordFile } = this;
     this.#record ??=
       usable(
-        () => readRecord(this.recordFile),
+        () => (recordFile === undefined ? undefined : readRecord(recordFile)),
         `Name the manager: --manager URL, TABLAO_URL, or \`${COMMAND} login URL\`.`,
       ) ?? null;
     return this.#record;
@@ -100,7 +102,7 @@ function usable<T>(read: () => T, advice: string): T {
 }
 
 /** The manager's address. Files are read only when no flag and no variable names it. */
-export function findUrl(flags: AddressFlags, env: NodeJS.ProcessEnv, record: string = recordFile()): string {
+export function findUrl(flags: AddressFlags, env: NodeJS.ProcessEnv, record = ownRecordFile()): string {
   return urlFrom(flags, env, new ManagerFiles(env, record));
 }
 
@@ -110,7 +112,7 @@ function urlFrom(flags: AddressFlags, env: NodeJS.ProcessEnv, files: ManagerFile
   throw new CliError(
     EXIT.unreachable,
     files.record ? `no manager is running here (the one at ${files.record.url} has stopped)` : "no manager is known",
-    `Start one with \`npm start\`, or name one: --manager URL, TABLAO_URL, or \`${COMMAND} login URL\`.`,
+    `${PROGRAM_FILE === undefined ? "Start one with `npm start`, or name" : "Name"} one: --manager URL, TABLAO_URL, or \`${COMMAND} login URL\`.`,
   );
 }
 
@@ -118,7 +120,7 @@ function urlFrom(flags: AddressFlags, env: NodeJS.ProcessEnv, files: ManagerFile
  * The manager's address and, where known, its token. Throws `CliError` for a token that cannot be one,
  * and names where it stands.
  */
-export function findAddress(flags: AddressFlags, env: NodeJS.ProcessEnv, record: string = recordFile()): Address {
+export function findAddress(flags: AddressFlags, env: NodeJS.ProcessEnv, record = ownRecordFile()): Address {
   const files = new ManagerFiles(env, record);
   const url = urlFrom(flags, env, files);
   const own = env["TABLAO_TOKEN"] || undefined;
@@ -128,7 +130,7 @@ export function findAddress(flags: AddressFlags, env: NodeJS.ProcessEnv, record:
   if (files.config && sameManager(files.config.url, url))
     return { url, token: usableToken(files.config.token, files.configFile) };
   if (files.running && sameManager(files.running.url, url))
-    return { url, token: usableToken(files.running.token, files.recordFile) };
+    return { url, token: usableToken(files.running.token, files.recordFile ?? "") };
   return { url, token: undefined };
 }
 
@@ -191,7 +193,11 @@ export function explain(error: ManagerError): CliError {
     return new CliError(EXIT.unreachable, message, "Is that a manager, and of this version? See its /healthz.");
   }
   if (status === 0) {
-    return new CliError(EXIT.unreachable, message, "Is it running, and is the address right? In a checkout: npm start");
+    return new CliError(
+      EXIT.unreachable,
+      message,
+      "Is it running, and is the address right?" + (PROGRAM_FILE === undefined ? " In a checkout: npm start" : ""),
+    );
   }
   if (status === 401)
     return new CliError(EXIT.auth, "the manager does not know this token", `Sign in again: ${COMMAND} login URL`);

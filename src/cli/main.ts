@@ -18,6 +18,7 @@ import { addTokens } from "./commands/tokens.ts";
 import { addWorker } from "./commands/worker.ts";
 import { addWorkers } from "./commands/workers.ts";
 import { explain } from "./connection.ts";
+import { PROGRAM_FILE } from "../client/program-file.ts";
 import { EXIT } from "./failure.ts";
 import { reportAndExit, whenNpmIsGone } from "./stop-signals.ts";
 import { COMMAND } from "./own-command.ts";
@@ -26,7 +27,7 @@ const HELP = `
 Exit codes: 0 done · 1 the task or the operation failed · 2 wrong usage · 3 not found · 4 not signed in or not allowed ·
 5 the manager does not answer · 6 the manager refused the values · 130 stopped by Ctrl-C
 
-In a checkout with a running \`npm start\` nothing needs setting. Elsewhere: ${COMMAND} login URL`;
+${PROGRAM_FILE === undefined ? "In a checkout with a running `npm start` nothing needs setting. Elsewhere" : "Sign in once"}: ${COMMAND} login URL`;
 
 /** The program with all its commands. */
 export function program(): Command {

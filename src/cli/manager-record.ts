@@ -5,7 +5,9 @@
  */
 import { rmSync } from "node:fs";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import { PROGRAM_FILE } from "../client/program-file.ts";
 import { isAlive } from "../client/process-stat.ts";
 import { readPrivateJson, writePrivateFile } from "../client/private-file.ts";
 
@@ -20,11 +22,16 @@ const recordSchema = z.object({
 export type ManagerRecord = z.infer<typeof recordSchema>;
 
 /** The folder with package.json and wrangler.toml. */
-export const CHECKOUT = path.resolve(import.meta.dirname, "../..");
+export const CHECKOUT = fileURLToPath(new URL("../..", import.meta.url)).replace(/[\\/]$/, "");
 
 /** The path of the record of a checkout. */
 export function recordFile(checkout: string = CHECKOUT): string {
   return path.join(checkout, ".tablao", "manager.json");
+}
+
+/** The record of this checkout; undefined for the bundled program, which is in none. */
+export function ownRecordFile(): string | undefined {
+  return PROGRAM_FILE === undefined ? recordFile() : undefined;
 }
 
 /** Read a record; undefined when there is none. Throws `UnreadableFile`. */

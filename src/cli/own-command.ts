@@ -4,6 +4,8 @@
  * name, and people would type their token into it.
  */
 import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { PROGRAM_FILE } from "../client/program-file.ts";
 
 /** The command that runs `script` from the folder `cwd`; undefined when there is no such folder any more. */
 export function ownCommand(script: string, cwd: string | undefined): string {
@@ -20,5 +22,10 @@ function currentFolder(): string | undefined {
   }
 }
 
-/** The command of this process: `node src/cli/tablao.js` in the folder of the checkout. */
-export const COMMAND = ownCommand(path.join(import.meta.dirname, "tablao.js"), currentFolder());
+/**
+ * The command of this process: `node src/cli/tablao.js` in the folder of the checkout. What the join line
+ * installed is started by a script that says what a person types.
+ */
+export const COMMAND: string =
+  process.env["TABLAO_COMMAND"] ||
+  ownCommand(PROGRAM_FILE ?? fileURLToPath(new URL("tablao.js", import.meta.url)), currentFolder());

@@ -2,7 +2,6 @@
  * Every English word of the page, in one place. The words are those of the command line and the
  * docs. Values that vary are arguments.
  */
-import { CHECKOUT_COMMAND } from "../protocol/join-command.ts";
 import type { FrameCounts } from "../protocol/task.ts";
 import { bytes, count, counted, duration, instant, roughly } from "./lib/format.ts";
 
@@ -118,13 +117,12 @@ export const text = {
     emptyTitle: "Get started",
     emptyLead: "Two steps to the first frame:",
     step1: "Add a worker",
-    step1Admin:
-      "On any machine with Node 20 or newer and Blender, run this command in a checkout of this project (git clone, then npm install). It needs outgoing HTTPS only.",
-    step1Other: "Ask an admin for a join command (Manage › Workers), and run it on each machine.",
+    step1Admin: "Run one line on any machine with Blender. It needs no administrator, and outgoing HTTPS only.",
+    step1Other: "Ask an admin for the join line (Manage › Workers), and run it on each machine.",
     step1Done: (n: number) => `${counted(n, "worker")} joined.`,
     step2: "Submit a scene",
-    step2Lead: "Drop a .blend here in the browser, or use the command line in a checkout:",
-    submitCommand: `${CHECKOUT_COMMAND} submit shot.blend --frames 1-24 --wait`,
+    step2Lead: "Drop a .blend here in the browser, or use the command line, which the join line installs:",
+    submitCommand: "tablao submit shot.blend --frames 1-24 --wait",
     submitButton: "Submit from the browser",
   },
 
@@ -420,11 +418,12 @@ export const text = {
   },
 
   join: {
-    command: "Join command",
-    make: "Make a join command",
+    command: "Linux and macOS",
+    commandWindows: "Windows (PowerShell)",
+    make: "Make a join line",
     tokenName: "made on the page",
     loopback: (host: string) =>
-      `Only this machine can reach ${host}. For others, start the manager with HOST=0.0.0.0 npm start, open this page at the network address of this machine, and make the command there.`,
+      `Only this machine can reach ${host}. For others, start the manager with HOST=0.0.0.0 npm start, open this page at the network address of this machine, and make the line there.`,
     once: (ms: number | null) =>
       `Shown once.${ms === null ? "" : ` It is valid until ${instant(ms)}, for any number of machines.`}`,
   },
@@ -546,7 +545,7 @@ export const text = {
     adminOnly: "This is for admins.",
     joinTitle: "Add workers",
     joinLead:
-      "Run the join command on each machine, in a checkout of this project (git clone, then npm install). The machine needs Node 20 or newer and outgoing HTTPS. New workers can join until the token expires.",
+      "Run the join line on each machine. It needs no administrator, and outgoing HTTPS only; where Node is missing, it fetches Node's official build. New workers can join until the token expires.",
     expires: "Valid for",
     expiryChoices: { 3600: "1 hour", 86400: "1 day", 604800: "1 week", 2592000: "30 days" },
     noExpiry: "until revoked",

@@ -1,5 +1,5 @@
 /**
- * Builds the page. `public/` is not in the repository, so every command that serves it builds it
+ * Builds the page, and with it the program for machines without a checkout (`build-program.ts`). `public/` is not in the repository, so every command that serves it builds it
  * first (`npm run build:page`). Nothing is done while the build is as new as its sources, which
  * takes some milliseconds to see.
  */
@@ -9,6 +9,7 @@ import { CliError, EXIT } from "../cli/failure.ts";
 import { messageOf } from "../lib/errors.ts";
 import { CHECKOUT } from "../cli/manager-record.ts";
 import { reportAndExit } from "../cli/stop-signals.ts";
+import { PROGRAM_SOURCES } from "./program-sources.ts";
 import { hashOfSources } from "./sources.ts";
 
 const PUBLIC = path.join(CHECKOUT, "public");
@@ -17,8 +18,8 @@ const PUBLIC = path.join(CHECKOUT, "public");
  * `.assetsignore` keeps it from being served.
  */
 const STAMP = ".sources";
-/** What the build depends on. From the protocol the page takes types, constants and frame lists. */
-const SOURCES = ["src/dashboard", "src/protocol", "src/lib", "package-lock.json"];
+/** What the build depends on. */
+const SOURCES = ["src/dashboard", "src/protocol", "src/lib", "package-lock.json", ...PROGRAM_SOURCES];
 
 function isBuiltFrom(sources: string): boolean {
   try {
@@ -51,6 +52,8 @@ async function buildPage(): Promise<boolean> {
       configFile: path.join(CHECKOUT, "src/dashboard/vite.config.ts"),
       build: { outDir: aside, emptyOutDir: true },
     });
+    const { buildProgram } = await import("./build-program.ts");
+    await buildProgram(aside);
     writeFileSync(path.join(aside, STAMP), sources);
     if (isBuiltFrom(sources)) return true;
     if (existsSync(PUBLIC)) renameSync(PUBLIC, old);

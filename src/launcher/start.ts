@@ -105,7 +105,7 @@ function welcome(
     `  sign in    with the admin token in ${path.join(where, "admin-token")}; commands in this checkout find it by themselves`,
     `  submit     ${CHECKOUT_COMMAND} submit shot.blend --frames 1-24 --wait`,
     `  look       ${CHECKOUT_COMMAND} tasks · workers · task ID · logs ID · download ID`,
-    `  worker     ${local ? "on this machine" : "on any machine"}, in a checkout of this project (git clone, then npm install):`,
+    `  worker     on ${local ? "this" : "any"} machine, in a shell of Linux or macOS; for Windows see ${address}/join:`,
     `             ${joinCommand(address, token)}`,
     `             The join token works until ${until}, for any number of machines${kept}.`,
     ...(local

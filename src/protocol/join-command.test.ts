@@ -1,10 +1,13 @@
 import { expect, test } from "vitest";
-import { isLoopback, joinCommand } from "./join-command.ts";
+import { isLoopback, joinCommand, joinCommandWindows } from "./join-command.ts";
 
-test("P9: the join command runs a file of the checkout, never a package of a registry, with no token among its arguments", () => {
-  const [assignment, program, ...args] = joinCommand("https://farm.example", "tablao_join_x").split(" ");
-  expect(assignment).toBe("TABLAO_JOIN=tablao_join_x");
-  expect([program, ...args]).toEqual(["node", "src/cli/tablao.js", "worker", "--manager", "https://farm.example"]);
+test("P9: the join line fetches from the manager only, never a registry's package, with no token among its arguments", () => {
+  expect(joinCommand("https://farm.example", "tablao_join_x")).toBe(
+    "curl -fsS https://farm.example/join.sh | TABLAO_JOIN=tablao_join_x sh",
+  );
+  expect(joinCommandWindows("https://farm.example", "tablao_join_x")).toBe(
+    "$env:TABLAO_JOIN='tablao_join_x'; irm https://farm.example/join.ps1 | iex",
+  );
 });
 
 test("addresses that only the manager's own machine reaches", () => {

@@ -1,18 +1,22 @@
 /**
- * The command that makes a machine a worker, as the page, the command line and `npm start` show it.
- * Pure.
+ * The line that makes a machine a worker, as the page, the command line and `npm start` show it. Pure.
  *
- * It names a file of the checkout: the name of the package is not published, so `npx tablao` elsewhere
- * would run the package of whoever takes the name. And the token is in the environment, which only the
- * owner of a process can read; everybody on a machine can read the arguments.
+ * It fetches a script and the program from the manager itself. It never names a package: the package's name
+ * is not published, so `npx tablao` would run the package of whoever takes the name. The token is in the
+ * environment, which only the owner of a process can read; everybody on a machine can read the arguments.
  */
 
 /** The command line of a checkout. Anywhere else Node says that there is no such file. */
 export const CHECKOUT_COMMAND = "node src/cli/tablao.js";
 
-/** The command for a shell of Linux or macOS, in a checkout after `npm install`. */
+/** The line for a shell of Linux or macOS. */
 export function joinCommand(managerUrl: string, token: string): string {
-  return `TABLAO_JOIN=${token} ${CHECKOUT_COMMAND} worker --manager ${managerUrl}`;
+  return `curl -fsS ${managerUrl}/join.sh | TABLAO_JOIN=${token} sh`;
+}
+
+/** The line for PowerShell on Windows. */
+export function joinCommandWindows(managerUrl: string, token: string): string {
+  return `$env:TABLAO_JOIN='${token}'; irm ${managerUrl}/join.ps1 | iex`;
 }
 
 /** Whether only the manager's own machine can reach this address. */

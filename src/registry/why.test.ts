@@ -329,12 +329,12 @@ describe("why", () => {
           about: { deleted_dependencies: [3] },
         },
         "ended",
-        "It has ended: failed. Task 3, which it waits for, was deleted: drop the dependency with `node src/cli/tablao.js drop-dependency 5 3`.",
+        "It has ended: failed. Task 3, which it waits for, was deleted: drop the dependency with `tablao drop-dependency 5 3`.",
       ],
       [
         { claimable: 0, summary: summary(5, { status: "completed" }), about: { outdated_source: 3 } },
         "ended",
-        "It has ended: completed. It was made from an older version of task 3: make it again with `node src/cli/tablao.js requeue 5 --all`.",
+        "It has ended: completed. It was made from an older version of task 3: make it again with `tablao requeue 5 --all`.",
       ],
       [
         {
@@ -343,7 +343,7 @@ describe("why", () => {
           about: { outdated_source: 3, outdated_frames: "1-2" },
         },
         "ended",
-        "It has ended: completed. Its frames 1-2 were made from an older version of task 3: make it again with `node src/cli/tablao.js requeue 5 --frames 1-2`.",
+        "It has ended: completed. Its frames 1-2 were made from an older version of task 3: make it again with `tablao requeue 5 --frames 1-2`.",
       ],
       [
         { claimable: 0, summary: summary(5, { status: "rendering", frames: frames(0, 2) }) },

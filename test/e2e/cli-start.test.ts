@@ -44,9 +44,7 @@ test("it serves, keeps its secrets to the owner, and SIGTERM ends every process 
   }
   expect(manager.child.stdout()).not.toContain(manager.token);
   const shown = manager.child.stdout();
-  expect(shown).toMatch(
-    /TABLAO_JOIN=tablao_join_\S+ node src\/cli\/tablao\.js worker --manager http:\/\/127\.0\.0\.1:\d+\n/,
-  );
+  expect(shown).toMatch(/curl -fsS http:\/\/127\.0\.0\.1:\d+\/join\.sh \| TABLAO_JOIN=tablao_join_\S+ sh\n/);
   expect(shown).toMatch(/works until \d{4}-\d\d-\d\d \d\d:\d\d UTC, for any number of machines/);
   expect(shown).toContain("Only this machine can reach it");
   expect(shown).not.toContain("npx");

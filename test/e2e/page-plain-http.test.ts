@@ -51,9 +51,9 @@ browserTest("over plain http a task with files is submitted on the page", async 
 browserTest("over plain http a command is copied, or is selected for the viewer to copy", async () => {
   const { page } = visitor;
   await page.goto(`${plain.url}/app/manage`);
-  await page.getByRole("button", { name: "Make a join command" }).click();
-  const command = await page.getByLabel("Join command", { exact: true }).innerText();
-  await page.getByRole("button", { name: "Copy: Join command" }).click();
+  await page.getByRole("button", { name: "Make a join line" }).click();
+  const command = await page.getByLabel("Linux and macOS", { exact: true }).innerText();
+  await page.getByRole("button", { name: "Copy: Linux and macOS" }).click();
   await page.getByText("Copied").waitFor();
   expect(await pasted(visitor)).toBe(command);
   // A browser that refuses to copy at all.
@@ -61,7 +61,7 @@ browserTest("over plain http a command is copied, or is selected for the viewer 
     document.execCommand = () => false;
     getSelection()!.removeAllRanges();
   });
-  await page.getByRole("button", { name: "Copy: Join command" }).click();
+  await page.getByRole("button", { name: "Copy: Linux and macOS" }).click();
   await page.getByText("The text is selected").waitFor();
   expect(await page.evaluate(() => getSelection()!.toString())).toBe(command);
   expect(complaintsOf(visitor)).toEqual([]);

@@ -93,24 +93,22 @@ test("the scripts that the page starts with are at most 120 kB, compressed", () 
   expect(bytes).toBeLessThanOrEqual(MAX_SCRIPT_BYTES);
 });
 
-browserTest("an empty farm says what to do, and its join command lets a machine join", async () => {
+browserTest("an empty farm says what to do, and its join line lets a machine join", async () => {
   const { page } = admin;
   await signIn(admin, manager);
   await page.getByRole("heading", { name: "Get started" }).waitFor();
-  await page.getByRole("button", { name: "Make a join command" }).click();
-  const command = await page.getByLabel("Join command", { exact: true }).innerText();
-  const [, token, url] = /^TABLAO_JOIN=(\S+) node src\/cli\/tablao\.js worker --manager (\S+)$/.exec(command)!;
+  await page.getByRole("button", { name: "Make a join line" }).click();
+  const command = await page.getByLabel("Linux and macOS", { exact: true }).innerText();
+  const [, url] = /^curl -fsS (\S+)\/join\.sh \| TABLAO_JOIN=(\S+) sh$/.exec(command)!;
   expect(url).toBe(manager.url);
   await page.getByText("Only this machine can reach 127.0.0.1").waitFor();
   await admin.context.grantPermissions(["clipboard-read", "clipboard-write"]);
-  await page.getByRole("button", { name: "Copy: Join command" }).click();
+  await page.getByRole("button", { name: "Copy: Linux and macOS" }).click();
   const copied = async (): Promise<boolean> => (await page.evaluate(() => navigator.clipboard.readText())) === command;
   await until(copied, { what: "the command in the clipboard" });
-  const folder = joined.path;
-  const args = [path.join(CHECKOUT, "src/cli/tablao.js"), "worker", "--manager", url!];
-  startChild(process.execPath, [...args, "--name", "joined", "--state-dir", folder], {
-    env: cleanEnvironment({ HOME: folder, TABLAO_JOIN: token! }),
-  });
+  // The line itself, in a home of its own; options follow as arguments.
+  const line = command.replace(/ sh$/, " sh -s -- --name joined");
+  startChild("sh", ["-c", line], { env: cleanEnvironment({ HOME: joined.path }) });
   // The page shows it without a reload.
   await page.getByText("1 worker joined.").waitFor();
   await page.getByRole("table", { name: "Workers" }).getByRole("link", { name: "joined" }).waitFor();

@@ -36,7 +36,7 @@ describe("P13: a task whose dependency was deleted", () => {
     const id = await submit("1-2", { depends_on: [{ task: other, frames: "all" }] });
     await deleted(other, id);
     expect(await view(id)).toMatchObject({ status: "failed", deleted_dependencies: [other] });
-    const hint = `node src/cli/tablao.js drop-dependency ${id} ${other}`;
+    const hint = `tablao drop-dependency ${id} ${other}`;
     expect(await whyText(id)).toContain(hint);
     expect((await problem(await patch(id, { status: "requeue" }), 409, "conflict")).detail).toContain(hint);
     await drop(id, other);

@@ -1,5 +1,5 @@
 /** `tablao token create|list|revoke`. */
-import { joinCommand } from "../../protocol/join-command.ts";
+import { joinCommand, joinCommandWindows } from "../../protocol/join-command.ts";
 import { Option, type Command } from "commander";
 import { z } from "zod";
 import { ROLES, tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
@@ -49,7 +49,9 @@ export function addTokens(program: Command): void {
       out.line(created.token);
       const until = created.expires_ms === null ? "until it is revoked" : `until ${instant(created.expires_ms)} UTC`;
       out.note(`token ${created.id} (${role}) works ${until}; it is shown this once`);
-      if (role === "join") out.note(`start a worker in a checkout with: ${joinCommand(client.url, created.token)}`);
+      if (role !== "join") return;
+      out.note(`add a machine with: ${joinCommand(client.url, created.token)}`);
+      out.note(`on Windows:         ${joinCommandWindows(client.url, created.token)}`);
     });
   token
     .command("list")

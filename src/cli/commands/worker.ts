@@ -7,7 +7,7 @@ import type { WorkerOptions } from "../../agent/options.ts";
 import { PROGRAMS } from "../../protocol/programs.ts";
 import { decimal, flagsOf, collect, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { isLive, readRecord, recordFile, type ManagerRecord } from "../manager-record.ts";
+import { isLive, ownRecordFile, readRecord, type ManagerRecord } from "../manager-record.ts";
 import { usableToken } from "../connection.ts";
 import { readPrivateFile, readPrivateJson } from "../../client/private-file.ts";
 
@@ -54,7 +54,8 @@ type WorkerFlags = WorkerOptions & { token?: string };
 
 /** The manager that `npm start` runs from this checkout. Throws `UnreadableFile`. */
 function liveRecord(): ManagerRecord | undefined {
-  const record = readRecord(recordFile());
+  const file = ownRecordFile();
+  const record = file === undefined ? undefined : readRecord(file);
   return record && isLive(record) ? record : undefined;
 }
 

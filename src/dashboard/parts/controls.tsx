@@ -2,7 +2,7 @@
 import { useSignal, useSignalEffect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
-import { isLoopback, joinCommand } from "../../protocol/join-command.ts";
+import { isLoopback, joinCommand, joinCommandWindows } from "../../protocol/join-command.ts";
 import { call } from "../lib/api.ts";
 import { copyTextOf } from "../lib/copy.ts";
 import { text } from "../text.ts";
@@ -132,18 +132,31 @@ interface JoinCommand {
   expires_ms: number | null;
 }
 
-/** The command that makes a machine a worker of this manager; it is shown once. */
+/** A box to copy from under its label. */
+function CopyRow({ value, label }: { value: string; label: string }) {
+  return (
+    <div>
+      <p class="quiet small" aria-hidden="true">
+        {label}
+      </p>
+      <CopyBox value={value} label={label} />
+    </div>
+  );
+}
+
+/** The lines that make a machine a worker of this manager; they are shown once. */
 export function JoinCommandBox({ token, expires_ms }: JoinCommand) {
   return (
     <div class="stack close">
-      <CopyBox value={joinCommand(location.origin, token)} label={text.join.command} />
+      <CopyRow value={joinCommand(location.origin, token)} label={text.join.command} />
+      <CopyRow value={joinCommandWindows(location.origin, token)} label={text.join.commandWindows} />
       {isLoopback(location.origin) && <p class="wrong small">{text.join.loopback(location.hostname)}</p>}
       <p class="quiet small">{text.join.once(expires_ms)}</p>
     </div>
   );
 }
 
-/** A button that makes a join token and then shows the join command. For admins. */
+/** A button that makes a join token and then shows the join lines. For admins. */
 export function JoinMaker() {
   const made = useSignal<JoinCommand | null>(null);
   const make = (): void => {

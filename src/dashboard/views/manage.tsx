@@ -1,4 +1,4 @@
-/** The view for admins: join commands, tokens, settings, webhooks, storage. */
+/** The view for admins: join lines, tokens, settings, webhooks, storage. */
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { isAdmin } from "../lib/session.ts";
 import { query, setQuery } from "../lib/router.ts";

@@ -8,6 +8,7 @@ import { backupRoutes } from "./backup.ts";
 import { downloadRoutes } from "./downloads.ts";
 import { frameRoutes } from "./frames.ts";
 import { historyRoutes } from "./history.ts";
+import { joinRoutes } from "./join.ts";
 import { leaseRoutes } from "./leases.ts";
 import { liveRoutes } from "./live.ts";
 import { logRoutes } from "./logs.ts";
@@ -55,6 +56,7 @@ export const ROUTES: readonly Route[] = [
   ...restoreRoutes,
   ...historyRoutes,
   ...unusedInputRoutes,
+  ...joinRoutes,
   ...metaRoutes(() => ROUTES),
   ...pageRoutes,
 ];
