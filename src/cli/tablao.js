@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /**
- * The `tablao` command. It is plain JavaScript because it must start on an old Node, which then
+ * The `tablao` command. The installed package has the bundled program instead of the sources, which runs on
+ * Node 20 as it is. In a checkout, this file is plain JavaScript because it must start on an old Node, which then
  * starts the Node 24 that `npm install` has installed (Node strips types without a flag from 22.18
  * on).
  */
@@ -14,8 +15,13 @@ import { fileURLToPath } from "node:url";
 if (process.argv.some((argument) => /^--(join|token)(=|$)/.test(argument))) process.title = "tablao";
 
 const [major, minor] = process.versions.node.split(".").map(Number);
+const main = new URL("./main.ts", import.meta.url);
 
-if (major > 22 || (major === 22 && minor >= 18)) {
+if (!existsSync(main)) {
+  // What npx has fetched has no name that a person can type later; an installed package has this one.
+  if (process.env.npm_command !== "exec") process.env.TABLAO_COMMAND ||= "tablao";
+  await import("../../public/tablao.mjs");
+} else if (major > 22 || (major === 22 && minor >= 18)) {
   const { runCommandLine } = await import("./main.ts");
   await runCommandLine(process.argv.slice(2));
 } else {
