@@ -43,6 +43,11 @@ export class StopSignals {
     return this.#late.signal;
   }
 
+  /** The first step, for another reason than a signal. */
+  finish(): void {
+    this.#soft.abort();
+  }
+
   /** Both steps at once. */
   now(): void {
     this.#soft.abort();

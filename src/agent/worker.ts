@@ -33,6 +33,7 @@ import { OutageLog } from "./outage-log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
 import { watchForSuspension } from "./suspension.ts";
+import { Updater, type UpdaterOptions } from "./update/updater.ts";
 import { WorkerCalls } from "./worker-calls.ts";
 
 /** Exit codes of the agent. */
@@ -52,9 +53,12 @@ export interface WorkerDependencies {
   write: (line: string) => void;
   /** An id of the machine; empty or undefined where it has none. */
   machineId: () => Promise<string | undefined>;
+  /** How it renews itself; absent where it does not. */
+  updates?: Pick<UpdaterOptions, "folder" | "own" | "tell" | "lookMs">;
 }
 
-const DEFAULT_DEPENDENCIES: WorkerDependencies = {
+/** This process. */
+export const DEFAULT_DEPENDENCIES: WorkerDependencies = {
   signals: process,
   write: (line) => void process.stderr.write(`${line}\n`),
   machineId,
@@ -109,7 +113,7 @@ export async function runWorker(
       log(`this machine had another name, and stays the worker of ${folders.identity}`);
     const colours = ocioProblem(process.env, existsSync);
     if (colours !== null) problem(colours);
-    return await new Agent(settings, { folders, machine }, log, problem, stop).run();
+    return await new Agent(settings, { folders, machine }, { log, problem, stop, updates: dependencies.updates }).run();
   } catch (error) {
     if (stop.asked) return AGENT_EXIT.ok;
     problem(messageOf(error));
@@ -157,6 +161,7 @@ class Agent {
   readonly #log: Logger;
   readonly #problem: Logger;
   readonly #stop: StopSignals;
+  readonly #updates: WorkerDependencies["updates"];
   readonly #notifier = new WorkNotifier();
   readonly #runners = new Set<LeaseRunner>();
   #drained = false;
@@ -167,9 +172,12 @@ class Agent {
   constructor(
     settings: WorkerSettings,
     { folders, machine }: { folders: Folders; machine: string | undefined },
-    log: Logger,
-    problem: Logger,
-    stop: StopSignals,
+    {
+      log,
+      problem,
+      stop,
+      updates,
+    }: { log: Logger; problem: Logger; stop: StopSignals } & Pick<WorkerDependencies, "updates">,
   ) {
     this.#settings = settings;
     this.#folders = folders;
@@ -177,6 +185,7 @@ class Agent {
     this.#log = log;
     this.#problem = problem;
     this.#stop = stop;
+    this.#updates = updates;
   }
 
   async run(): Promise<number> {
@@ -194,6 +203,7 @@ class Agent {
     if (cache.bytes > 0) this.#log(`input cache: ${bytesText(cache.bytes)}`);
     const calls = new WorkerCalls(client, workerId, () => measureMachine(work), this.#problem);
     const over = new AbortController();
+    const updater = this.#updater(client, workerId, over.signal);
     const socket = new RegistrySocket({
       client,
       workerId,
@@ -203,10 +213,12 @@ class Agent {
         this.#log("connected");
         this.#notifier.notify();
         for (const runner of this.#runners) runner.renewNow();
+        updater?.lookNow();
       },
       onDown: (why) => this.#problem(`no connection (${why}); going on over plain HTTP while trying again`),
     });
     const connected = socket.run();
+    const updating = updater?.run();
     const stopWatching = watchForSuspension((pauseMs) => {
       this.#log(`stood still for ${Math.round(pauseMs / 1_000)} s (sleep, or a clock that jumped): checking leases`);
       for (const runner of this.#runners) runner.renewNow();
@@ -229,7 +241,7 @@ class Agent {
     });
     try {
       const slots = Array.from({ length: this.#settings.slots }, (_, slot) =>
-        this.#runSlot(slot, { client, cache, calls, programs }),
+        this.#runSlot(slot, { client, cache, calls, programs, updater }),
       );
       // A slot that cannot go on ends the agent, but only after the other slots have released their
       // leases.
@@ -245,6 +257,7 @@ class Agent {
       stopWatching();
       over.abort();
       await connected;
+      await updating;
     }
     return this.#settings.once && this.#failed ? AGENT_EXIT.renderFailed : AGENT_EXIT.ok;
   }
@@ -253,7 +266,9 @@ class Agent {
     const { manager, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
     const blenders = blendersHeader(versionsOf(programs.blender));
-    return await register({
+    const outage = new OutageLog(this.#problem);
+    const called = (): void => this.#updates?.tell({ type: "called" });
+    const registered = await register({
       file: this.#folders.identity,
       machine: this.#machine,
       // The other agent shows as offline when it has missed three pings.
@@ -266,7 +281,14 @@ class Agent {
         userAgent: `tablao-worker/${VERSION}`,
         headers: { [INSTANCE_HEADER]: randomUUID(), ...(blenders !== undefined && { [BLENDERS_HEADER]: blenders }) },
         retryForMs: known && !once ? Infinity : JOIN_RETRY_MS,
-        outage: new OutageLog(this.#problem),
+        // A manager that cannot be reached is no fault of the program.
+        outage: {
+          failed: (call, error) => {
+            called();
+            outage.failed(call, error);
+          },
+          ended: (call, answered) => outage.ended(call, answered),
+        },
       },
       report: {
         ...describeMachine(),
@@ -280,6 +302,14 @@ class Agent {
         version: VERSION,
       },
     });
+    called();
+    return registered;
+  }
+
+  #updater(client: WorkerCalls["client"], workerId: number, signal: AbortSignal): Updater | undefined {
+    if (!this.#updates) return undefined;
+    const finish = (): void => this.#stop.finish();
+    return new Updater({ ...this.#updates, client, workerId, finish, log: this.#problem, signal });
   }
 
   async #runSlot(
@@ -289,7 +319,14 @@ class Agent {
       cache,
       calls,
       programs,
-    }: { client: WorkerCalls["client"]; cache: InputCache; calls: WorkerCalls; programs: Programs },
+      updater,
+    }: {
+      client: WorkerCalls["client"];
+      cache: InputCache;
+      calls: WorkerCalls;
+      programs: Programs;
+      updater: Updater | undefined;
+    },
   ): Promise<void> {
     const { once, allowExec: exec, allowAutoexec: autoexec } = this.#settings;
     // At the start the first slot alone asks the registry; if it finds work, it wakes the next
@@ -319,7 +356,9 @@ class Agent {
         // anything begins.
         if (this.#stop.soft.aborted) runner.stop();
         try {
-          return await runner.run(next);
+          const outcome = await runner.run(next);
+          if (outcome.kind === "settled" && !outcome.failed) updater?.leaseFinished();
+          return outcome;
         } finally {
           this.#runners.delete(runner);
         }

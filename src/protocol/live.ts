@@ -71,6 +71,7 @@ export const LIVE_WORKER_FIELDS = [
   "registered_ms",
   "last_seen_ms",
   "other_agent",
+  "update_failed",
 ] as const satisfies readonly (keyof typeof workerSchema.shape)[];
 
 /**

@@ -22,3 +22,36 @@ export const programRecordSchema = z.object({
   bytes: z.int().min(1).max(MAX_PROGRAM_BYTES),
 });
 export type ProgramRecord = z.infer<typeof programRecordSchema>;
+
+/** How many characters of the hash are in the name of an installed program: enough that two never meet. */
+const HASH_IN_NAME = 16;
+
+/** The name of the program's file on a machine that installed it. */
+export function programFileName(sha256: string): string {
+  return `tablao-${sha256.slice(0, HASH_IN_NAME)}.mjs`;
+}
+
+/** PUT /workers/{id}/program: which program the worker runs, and how it went. */
+export const programReportSchema = z
+  .strictObject({
+    sha256: sha256Schema,
+    /** It has finished a lease with this program. */
+    proven: z.boolean().default(false),
+    /** The program that it last went back from: it did not come up, or ended by itself. */
+    failed_sha256: sha256Schema.nullable().default(null),
+  })
+  .meta({ id: "ProgramReport" });
+export type ProgramReport = z.infer<typeof programReportSchema>;
+
+/**
+ * The answer. `update`: the program that the worker is to renew itself with now; null: none. `why`: why it may
+ * not yet, for people. `retry_after_ms`: when to ask again while the manager serves another program.
+ */
+export const programReportedSchema = z
+  .object({
+    update: programRecordSchema.nullable(),
+    why: z.string().nullable(),
+    retry_after_ms: z.int().min(1_000).max(86_400_000),
+  })
+  .meta({ id: "ProgramReported" });
+export type ProgramReported = z.infer<typeof programReportedSchema>;

@@ -33,6 +33,9 @@ const MAX_UNSEEN_WORKERS_DAYS = 36_500;
 /** The name of that setting. */
 export const UNSEEN_WORKERS = "unseen_workers_days";
 
+/** The name of the setting of self-updates: staged, or off. */
+export const AGENT_UPDATES = "agent_updates";
+const AGENT_UPDATES_VALUES: readonly unknown[] = ["staged", "off"];
 /** The name of the setting with the address from which the join scripts fetch Node. */
 export const NODE_MIRROR = "node_mirror";
 const MAX_MIRROR_CHARS = 500;
@@ -42,7 +45,8 @@ const MAX_MIRROR_CHARS = 500;
  * days single events are kept, or `forever`; totals are always kept. The two of retention: after how
  * many days tasks that have ended are deleted (`retention.ts`). `unused_inputs_days`: inputs that no
  * task names are deleted when nothing has used them for so many days, or `forever`; `unseen_workers_days` the same of workers. `webhook_hosts`: private hosts to
- * which webhooks may point, none by default. `node_mirror`: where machines that join fetch Node. The paths are settings of
+ * which webhooks may point, none by default. `node_mirror`: where machines that join fetch Node. `agent_updates`: whether
+ * installed workers renew themselves with the program that the manager serves. The paths are settings of
  * the 2015 protocol; an empty path means that each worker uses the path that it found itself.
  * Without a name here, `GET /settings` of a new farm does not list it.
  */
@@ -55,6 +59,7 @@ export const DEFAULTS: Readonly<Record<string, unknown>> = {
   [UNSEEN_WORKERS]: UNSEEN_WORKERS_DAYS,
   webhook_hosts: [],
   [NODE_MIRROR]: "https://nodejs.org/dist",
+  [AGENT_UPDATES]: "staged",
   blender_path_linux: "",
   blender_path_win: "",
   blender_path_osx: "",
@@ -101,6 +106,8 @@ export function checkSetting(
   if (RETENTION_SETTINGS.some((setting) => setting === name) && !isRetentionDays(value))
     return [{ field: name, message: RETENTION_RULE }];
   if (name === WEBHOOK_HOSTS && !areWebhookHosts(value)) return [{ field: name, message: WEBHOOK_HOSTS_RULE }];
+  if (name === AGENT_UPDATES && !AGENT_UPDATES_VALUES.includes(value))
+    return [{ field: name, message: 'must be "staged" or "off"' }];
   if (name === NODE_MIRROR && !isMirror(value)) {
     const rule =
       "must be an address such as https://nodejs.org/dist: http or https, without a slash at its end, a query or a name";

@@ -22,6 +22,14 @@ export function otherAgentText({ hostname, ip_address }: OtherAgent): string {
   );
 }
 
+/** What people are told of a worker that went back from the program with this hash. */
+export function updateFailedText(sha256: string): string {
+  return (
+    `It fetched the program ${sha256.slice(0, 16)} that the manager serves, and went back to the one before, because that did not work. ` +
+    "Nobody else fetches it. Its log says why; serve another program, or remove the worker to let the others try."
+  );
+}
+
 /** The programs of a worker, each with all of its versions: `blender 4.5.15 and 3.4.1`. */
 export function programsOf({ programs, versions = {} }: Pick<Worker, "programs" | "versions">): string[] {
   return Object.entries(programs).map(([name, version]) => {

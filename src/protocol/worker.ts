@@ -160,6 +160,11 @@ export const workerSchema = z
       .nullable()
       .optional()
       .meta({ description: "Another agent with this worker's identity, which is refused; null when there is none" }),
+    update_failed: z
+      .string()
+      .nullable()
+      .optional()
+      .meta({ description: "SHA-256 of the program that it fetched and went back from; null when there is none" }),
   })
   .meta({ id: "Worker" });
 /** One worker, as lists show it. */

@@ -13,6 +13,7 @@ import { Fleet } from "./fleet.ts";
 import { LiveLeases } from "./live-leases.ts";
 import { OpenMarker } from "./open-marker.ts";
 import { Preemptor } from "./preemptor.ts";
+import { ProgramStore } from "./program-store.ts";
 import { ReservationStore } from "./reservation-store.ts";
 import { REGISTRY_SCHEMA } from "./schema.ts";
 import { SettingStore } from "./setting-store.ts";
@@ -38,6 +39,7 @@ export class RegistryContext {
   readonly settings: SettingStore;
   readonly webhooks: Webhooks;
   readonly workers: WorkerStore;
+  readonly programs: ProgramStore;
   readonly tasks: TaskIndex;
   readonly taskList: TaskList;
   readonly reservations: ReservationStore;
@@ -57,6 +59,7 @@ export class RegistryContext {
     this.settings = new SettingStore(sql);
     this.webhooks = new Webhooks(sql, env, () => this.settings.webhookHosts());
     this.workers = new WorkerStore(sql);
+    this.programs = new ProgramStore(sql);
     this.tasks = new TaskIndex(sql, () => this.settings.retention());
     this.taskList = new TaskList(sql, () => this.settings.retention());
     this.reservations = new ReservationStore(sql);
@@ -80,10 +83,10 @@ export class RegistryContext {
    */
   #loaded(): Farm {
     if (!this.#farm) {
-      const { tasks, sockets, instances } = this;
+      const { tasks, sockets, instances, programs } = this;
       const liveLeases = new LiveLeases(tasks);
       const removedFromMs = (seenMs: number) => removedFrom(this.settings.unseenWorkers(), seenMs);
-      const fleet = new Fleet(this.workers, { sockets, instances, liveLeases, removedFromMs }, (task) =>
+      const fleet = new Fleet(this.workers, { sockets, instances, programs, liveLeases, removedFromMs }, (task) =>
         tasks.hasEnded(task),
       );
       const { sql } = this.storage;
@@ -127,6 +130,7 @@ export class RegistryContext {
     this.#farm = undefined;
     this.tasks.forget();
     this.settings.forget();
+    this.programs.forget();
     this.reservations.forget();
     this.webhooks.forget();
   }

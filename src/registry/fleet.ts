@@ -7,6 +7,7 @@ import { canDo, type Offer } from "../protocol/needs.ts";
 import type { Worker, WorkerInfo, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { AgentInstances } from "./agent-instances.ts";
+import type { ProgramStore } from "./program-store.ts";
 import type { LiveLeases } from "./live-leases.ts";
 import { isOnline, lastSeenMs, workerStatus, type Signs } from "./presence.ts";
 import type { Sockets } from "./sockets.ts";
@@ -84,6 +85,7 @@ type Update = (report: Report, ipAddress: string | null, change: Partial<WorkerR
 interface FleetSigns {
   sockets: Sockets;
   instances: AgentInstances;
+  programs: Pick<ProgramStore, "failedOf">;
   liveLeases: LiveLeases;
   /** From when a worker that was last seen then is removed; null: never. */
   removedFromMs: (seenMs: number) => number | null;
@@ -93,6 +95,7 @@ export class Fleet {
   readonly #store: WorkerStore;
   readonly #sockets: Sockets;
   readonly #instances: AgentInstances;
+  readonly #programs: Pick<ProgramStore, "failedOf">;
   readonly #live: LiveLeases;
   readonly #removedFromMs: FleetSigns["removedFromMs"];
   readonly #hasEnded: (task: number) => boolean;
@@ -103,6 +106,7 @@ export class Fleet {
     this.#store = store;
     this.#sockets = signs.sockets;
     this.#instances = signs.instances;
+    this.#programs = signs.programs;
     this.#live = signs.liveLeases;
     this.#removedFromMs = signs.removedFromMs;
     this.#hasEnded = hasEnded;
@@ -364,6 +368,7 @@ export class Fleet {
       last_seen_ms: lastSeenMs(signs),
       expires_ms: this.#expiresMs(record, nowMs),
       other_agent: this.#instances.other(record.id, nowMs),
+      update_failed: this.#programs.failedOf(record.id),
     };
   }
 }

@@ -9,10 +9,16 @@ import type { RestoreAbandoned } from "../protocol/backup.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 
 /**
- * Tables that are not backed up: they are derived from the reports of tasks, and each restored task
+ * Tables that are not backed up: they are derived from the reports of tasks and workers, and each of them
  * reports again.
  */
-export const DERIVED_TABLES: readonly string[] = ["tasks", "needs", "removed_tasks", "unreported_tasks"];
+export const DERIVED_TABLES: readonly string[] = [
+  "tasks",
+  "needs",
+  "removed_tasks",
+  "unreported_tasks",
+  "worker_programs",
+];
 
 /** Key under which the id of the backup that is being restored is stored. */
 const RESTORING = "restoring";

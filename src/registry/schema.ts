@@ -159,6 +159,20 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   -- Workers that were removed: the history names them. removed_ms: when.
   CREATE TABLE past_workers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, removed_ms INTEGER NOT NULL);
   `,
+  `
+  -- The programs of workers that renew themselves, by SHA-256: which one runs since when, whether it has
+  -- finished a lease, from which one the worker went back, which one it may fetch since when.
+  CREATE TABLE worker_programs (
+    worker INTEGER PRIMARY KEY,
+    running TEXT NOT NULL,
+    since_ms INTEGER NOT NULL,
+    proven INTEGER NOT NULL,
+    failed TEXT,
+    allowed TEXT,
+    allowed_ms INTEGER NOT NULL,
+    seen_ms INTEGER NOT NULL
+  );
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

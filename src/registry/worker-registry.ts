@@ -16,6 +16,7 @@ import { problemResponse } from "../platform/problem-response.ts";
 import type { BackupPage, BackupRefusal, BackupRow, RestoreAbandoned } from "../protocol/backup.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { Refusal } from "../protocol/problem.ts";
+import type { ProgramRecord, ProgramReport, ProgramReported } from "../protocol/program.ts";
 import type { FarmRetention } from "../protocol/retention.ts";
 import type { TaskSummary } from "../protocol/task.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
@@ -53,6 +54,7 @@ import { abandonRestore, checkRestoring, DERIVED_TABLES, endRestore, startRestor
 import { openContext, type RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
 import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
+import { ProgramService } from "./program-service.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
 import { largestTasks, storageFigures, uncountedTasks } from "./storage-figures.ts";
 import { spareSigningKey } from "./spare-key.ts";
@@ -63,6 +65,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   readonly #context: RegistryContext;
   readonly #admin: AdminService;
   readonly #workers: WorkerService;
+  readonly #programs: ProgramService;
   readonly #tasks: TaskService;
   readonly #backup: BackupService;
   readonly #alarm: AlarmScheduler;
@@ -85,6 +88,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     );
     this.#admin = new AdminService(context);
     this.#workers = new WorkerService(context);
+    this.#programs = new ProgramService(context);
     this.#tasks = new TaskService(context);
     this.#backup = new BackupService({
       get storage() {
@@ -164,6 +168,14 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     instance: string | null = null,
   ): Promise<Result<WorkerPatched, Refusal>> {
     return this.#settled(this.#workers.patch(id, patch, caller, ipAddress, instance));
+  }
+
+  async reportProgram(
+    id: number,
+    report: ProgramReport,
+    served: ProgramRecord | null,
+  ): Promise<Result<ProgramReported, Refusal>> {
+    return this.#settled(this.#programs.report(id, report, served));
   }
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {

@@ -124,7 +124,10 @@ export class WorkerService {
   remove(id: number): Result<null, Refusal> {
     const { fleet, dispatcher, sockets, farmLive } = this.#registry;
     if (!fleet.get(id)) return NO_WORKER;
-    this.#registry.inTransaction(() => fleet.remove(id, Date.now()));
+    this.#registry.inTransaction(() => {
+      fleet.remove(id, Date.now());
+      this.#registry.programs.remove(id);
+    });
     dispatcher.forget(id);
     this.#registry.instances.ended(id);
     sockets.close(id, CLOSE_REMOVED, "this worker has been removed");

@@ -9,6 +9,7 @@ import type { Storage } from "../protocol/storage.ts";
 import type { FarmRetention } from "../protocol/retention.ts";
 import type { Task, TaskSummary } from "../protocol/task.ts";
 import type { RestoreAbandoned } from "../protocol/backup.ts";
+import type { ProgramRecord, ProgramReport, ProgramReported } from "../protocol/program.ts";
 import type { Principal, Token, TokenCreate } from "../protocol/token.ts";
 import type { Delivery, Webhook, WebhookCreate, WebhookCreated } from "../protocol/webhook.ts";
 import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
@@ -233,6 +234,12 @@ export interface RegistryRpc extends BackupRpc {
     ipAddress: string,
     instance?: string | null,
   ): Promise<Result<WorkerPatched, Refusal>>;
+  /** A worker that renews itself tells what it runs; `served`: the manager's program, null where there is none. */
+  reportProgram(
+    id: number,
+    report: ProgramReport,
+    served: ProgramRecord | null,
+  ): Promise<Result<ProgramReported, Refusal>>;
   /** Revokes its secret and closes its socket. Its leases expire by themselves. */
   removeWorker(id: number): Promise<Result<null, Refusal>>;
   /** From the daily job: remove workers that were not seen for as long as the farm's rule says. */

@@ -42,15 +42,22 @@ export function addWorker(program: Command): void {
     .option("--cache-gb <n>", "bound of the cache of inputs (20)", decimal(0, 1_000_000))
     .option("--state-dir <dir>", "where it keeps its secret and its cache (~/.tablao/workers)")
     .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
+    .option("--no-update", "stay at this program when the manager serves another one")
     .option("--quiet", "say nothing but problems")
     .action(async (_: unknown, command: Command) => {
-      const { AGENT_EXIT, runWorker } = await import("../../agent/worker.ts");
-      const code = await runWorker(await workerOptions(flagsOf<WorkerFlags>(command), process.env, liveRecord));
+      const { update = true, ...flags } = flagsOf<WorkerFlags>(command);
+      const { keepAgent, updatesOfKept } = await import("../../agent/update/kept.ts");
+      const isKept = update && flags.once !== true;
+      const kept = isKept ? await keepAgent(process.argv.slice(2), flags.json === true) : null;
+      if (kept !== null) process.exit(kept);
+      const { AGENT_EXIT, DEFAULT_DEPENDENCIES, runWorker } = await import("../../agent/worker.ts");
+      const options = await workerOptions(flags, process.env, liveRecord);
+      const code = await runWorker(options, { ...DEFAULT_DEPENDENCIES, updates: updatesOfKept() });
       process.exit(code === AGENT_EXIT.ok ? EXIT.ok : code === AGENT_EXIT.usage ? EXIT.usage : EXIT.failed);
     });
 }
 
-type WorkerFlags = WorkerOptions & { token?: string };
+type WorkerFlags = WorkerOptions & { token?: string; update?: boolean };
 
 /** The manager that `npm start` runs from this checkout. Throws `UnreadableFile`. */
 function liveRecord(): ManagerRecord | undefined {

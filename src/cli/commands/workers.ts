@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { z } from "zod";
 import type { ManagerClient } from "../../client/manager-client.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
-import { isDrained, otherAgentText, programsOf } from "../../protocol/worker-state.ts";
+import { isDrained, otherAgentText, programsOf, updateFailedText } from "../../protocol/worker-state.ts";
 import { workersSchema, type Worker } from "../../protocol/worker.ts";
 import { COMMAND } from "../own-command.ts";
 import { contextOf, flagsOf } from "../command-line.ts";
@@ -39,8 +39,10 @@ export function addWorkers(program: Command): void {
           out.width,
         ),
       );
-      for (const { id, other_agent } of listed)
+      for (const { id, other_agent, update_failed } of listed) {
         if (other_agent) out.note(`worker ${id}: ${otherAgentText(other_agent)}`);
+        if (update_failed) out.note(`worker ${id}: ${updateFailedText(update_failed)}`);
+      }
       for (const line of removalLines(listed, now)) out.note(line);
     });
   workers

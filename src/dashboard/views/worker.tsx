@@ -3,7 +3,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
 import type { WorkerInfo } from "../../protocol/worker.ts";
-import { otherAgentText, programsOf } from "../../protocol/worker-state.ts";
+import { otherAgentText, programsOf, updateFailedText } from "../../protocol/worker-state.ts";
 import type { HistoryPage, WorkerTotals } from "../lib/answers.ts";
 import { call, get, withQuery } from "../lib/api.ts";
 import { known, managerNow, tasks, workers } from "../lib/farm.ts";
@@ -236,6 +236,7 @@ function WorkerSheet({ id }: { id: number }) {
           <Actions worker={{ ...worker, status: now.status, draining: now.draining }} reload={reload} />
         </div>
         {now.other_agent && <p class="note bad-note">{otherAgentText(now.other_agent)}</p>}
+        {now.update_failed && <p class="note bad-note">{updateFailedText(now.update_failed)}</p>}
         <p class="quiet small worker-span">{t.stats}</p>
         <Stats total={totals.value?.workers.find((total) => total.worker_id === id)} />
       </div>

@@ -16,11 +16,3 @@ const HARMLESS = /^[\w.:/[\]+-]+$/;
 export function areHarmless({ manager, program, nodeMirror }: JoinFacts): boolean {
   return [manager, program.version, program.sha256, nodeMirror].every((value) => HARMLESS.test(value));
 }
-
-/** How many characters of the hash are in the name of an installed program: enough that two never meet. */
-const HASH_IN_NAME = 16;
-
-/** The name of the program's file on a machine that installed it. */
-export function programFileName({ sha256 }: ProgramRecord): string {
-  return `tablao-${sha256.slice(0, HASH_IN_NAME)}.mjs`;
-}

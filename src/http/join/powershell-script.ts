@@ -2,9 +2,9 @@
  * `/join.ps1`: the same as `/join.sh` for Windows, in Windows PowerShell 5.1 or later. Pure text. It needs no
  * administrator, and writes below `%LOCALAPPDATA%\\Tablao` only.
  */
-import { PROGRAM_GZIP_NAME } from "../../protocol/program.ts";
+import { programFileName, PROGRAM_GZIP_NAME } from "../../protocol/program.ts";
 import { NODE_ARCHIVES, NODE_VERSION } from "./node-archives.ts";
-import { programFileName, type JoinFacts } from "./facts.ts";
+import type { JoinFacts } from "./facts.ts";
 
 /** The script. The values of `facts` have only characters that mean nothing to PowerShell (`facts.ts`). */
 export function powershellScript({ manager, program, nodeMirror }: JoinFacts): string {
@@ -20,7 +20,7 @@ export function powershellScript({ manager, program, nodeMirror }: JoinFacts): s
 
   $manager = '${manager}'
   $programSha256 = '${program.sha256}'
-  $programFile = '${programFileName(program)}'
+  $programFile = '${programFileName(program.sha256)}'
   $nodeVersion = '${NODE_VERSION}'
   $nodeMirror = '${nodeMirror}'
   $home_ = Join-Path $env:LOCALAPPDATA 'Tablao'

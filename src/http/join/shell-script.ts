@@ -7,9 +7,9 @@
  * does nothing. The join token comes in the environment, never as an argument: everybody on a machine can read
  * the arguments of a process.
  */
-import { PROGRAM_GZIP_NAME } from "../../protocol/program.ts";
+import { programFileName, PROGRAM_GZIP_NAME } from "../../protocol/program.ts";
 import { NODE_ARCHIVES, NODE_VERSION } from "./node-archives.ts";
-import { programFileName, type JoinFacts } from "./facts.ts";
+import type { JoinFacts } from "./facts.ts";
 
 /** The archives that this script may fetch, as the arms of a `case`. */
 const ARCHIVES = (["linux", "darwin"] as const)
@@ -30,7 +30,7 @@ set -eu
 manager='${manager}'
 program_sha256='${program.sha256}'
 program_version='${program.version}'
-program_file='${programFileName(program)}'
+program_file='${programFileName(program.sha256)}'
 node_version='${NODE_VERSION}'
 node_mirror='${nodeMirror}'
 home="$HOME/.tablao"

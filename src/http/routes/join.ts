@@ -5,7 +5,6 @@
 import { z } from "zod";
 import { ok, type Result } from "../../lib/result.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
-import { programRecordSchema, PROGRAM_RECORD_NAME, type ProgramRecord } from "../../protocol/program.ts";
 import { NODE_MIRROR } from "../../protocol/setting-rules.ts";
 import type { Env } from "../../rpc/env.ts";
 import { callRegistry } from "../../rpc/stubs.ts";
@@ -13,6 +12,7 @@ import { areHarmless, type JoinFacts } from "../join/facts.ts";
 import { joinPage } from "../join/join-page.ts";
 import { powershellScript } from "../join/powershell-script.ts";
 import { shellScript } from "../join/shell-script.ts";
+import { servedProgram } from "../served-program.ts";
 import { BoundedCache } from "../server/bounded-cache.ts";
 import { defineRoute, type RequestContext, type Route } from "../server/route.ts";
 
@@ -28,16 +28,6 @@ async function nodeMirror(env: Env): Promise<string> {
   const mirror = z.string().parse(value.ok ? value.value : null);
   mirrors.set("", mirror, nowMs + MIRROR_MS);
   return mirror;
-}
-
-/** The record of the program that is served; null where none was built. */
-async function servedProgram(env: Env, origin: string): Promise<ProgramRecord | null> {
-  const found = await env.ASSETS?.fetch(new Request(new URL(`/${PROGRAM_RECORD_NAME}`, origin)));
-  if (found?.status !== 200) {
-    await found?.body?.cancel();
-    return null;
-  }
-  return programRecordSchema.parse(await found.json());
 }
 
 async function joinFacts({ env, url }: RequestContext): Promise<Result<JoinFacts, Refusal>> {

@@ -2,6 +2,7 @@
 import { ok, type Result } from "../../lib/result.ts";
 import { withRetry } from "../../lib/retry.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
+import { programReportedSchema, programReportSchema } from "../../protocol/program.ts";
 import type { Principal } from "../../protocol/token.ts";
 import {
   INSTANCE_HEADER,
@@ -14,6 +15,7 @@ import {
 } from "../../protocol/worker.ts";
 import { WORKER_ADDRESS_HEADER, WORKER_ID_HEADER } from "../../rpc/registry.ts";
 import { callRegistry, callRegistryOnce, registryStub } from "../../rpc/stubs.ts";
+import { servedProgram } from "../served-program.ts";
 import { workerId } from "../server/path-parameters.ts";
 import { clientAddress, instanceOf, prefersMinimal } from "../server/request.ts";
 import { reply } from "../server/responses.ts";
@@ -116,6 +118,26 @@ const patchWorker = defineRoute({
     ),
 });
 
+const reportProgram = defineRoute({
+  method: "PUT",
+  path: "/workers/{id}/program",
+  operationId: "reportProgram",
+  tag,
+  summary: "Tell which program the worker runs, and ask for the manager's",
+  description:
+    "For workers that renew themselves with the program that the manager serves (`/tablao.json`). A tenth of them goes first.",
+  who: WORKERS,
+  params,
+  body: programReportSchema,
+  example: { sha256: "beeba4bd1de88f0b5320a78e05ee38b1b8234e762258cfc4fa54392ee72df78b" },
+  answers: { 200: { description: "What to do", schema: programReportedSchema } },
+  admit: ({ id, principal }) => isWorker(principal, id),
+  handle: async ({ env, url, id, body }) => {
+    const served = await servedProgram(env, url.origin);
+    return await callRegistry(env, (registry) => registry.reportProgram(id, body, served));
+  },
+});
+
 const removeWorker = defineRoute({
   method: "DELETE",
   path: "/workers/{id}",
@@ -163,6 +185,7 @@ export const workerRoutes: readonly Route[] = [
   registerWorker,
   showWorker,
   patchWorker,
+  reportProgram,
   removeWorker,
   openSocket,
 ];
