@@ -16,6 +16,7 @@ const lease = (id: string) => ({
     grant: "g",
     grant_header: "Tablao-Grant-Token",
     takes_warnings: false,
+    takes_fault: false,
     plan: {},
   },
   reason: null,

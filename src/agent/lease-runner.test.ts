@@ -257,6 +257,40 @@ describe("P12: pictures that are looked at", () => {
   });
 });
 
+describe("P6: whose fault a failure is", () => {
+  const refusal = "say('tablao: fault: scene'); say('Tablao: scripts are off'); process.exit(12);";
+  const plan = { parser: "blender_render" };
+  const fails = async (of: LooseLease) => {
+    manager.on("POST", /\/fail$/, () => settled);
+    expect(await run(of)).toMatchObject({ kind: "settled", failed: true });
+    return bodies("fail")[0];
+  };
+
+  test("is told where the program says that it is the scene's", async () => {
+    const body = await fails({ ...lease(refusal, { plan }), takes_fault: true });
+    expect(body).toMatchObject({ frames: "1-2", error: "scripts are off", fault: "scene" });
+  });
+
+  test("is not told of any other failure", async () => {
+    const other = "say('Tablao: this Blender has no render engine FOO'); process.exit(12);";
+    expect(await fails({ ...lease(other, { plan }), takes_fault: true })).not.toHaveProperty("fault");
+  });
+
+  test("is not told where scripts of the file run, which may do otherwise on another worker", async () => {
+    const of = { ...lease(refusal, { plan: { ...plan, autoexec: true } }), takes_fault: true };
+    manager.on("POST", /\/fail$/, () => settled);
+    const allowed = { exec: true, autoexec: true, programs: {} };
+    const work = join(folder.path, "work");
+    await new LeaseRunner({ client, allowed, cache, work, log: () => {} }, of, performance.now()).run(() => null);
+    expect(bodies("fail")[0]).toMatchObject({ error: "scripts are off" });
+    expect(bodies("fail")[0]).not.toHaveProperty("fault");
+  });
+
+  test("is not told to a manager of 0.1, which would refuse the call", async () => {
+    expect(await fails(lease(refusal, { plan }))).not.toHaveProperty("fault");
+  });
+});
+
 describe("the header that the grant goes into", () => {
   const sentIn = (name: string): (string | string[] | undefined)[] =>
     manager.to(/outputs/).map((call) => call.headers[name]);

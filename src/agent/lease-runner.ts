@@ -8,6 +8,7 @@
  * - the lease is settled, released, or left to run out; no call about it is under way.
  */
 import { sep } from "node:path";
+import type { Fault } from "../protocol/constants.ts";
 import { MAX_ERROR_CHARS, type ReleaseCause } from "../protocol/lease.ts";
 import { formatFrameList, framesOf, listOfFrames, MAX_RANGES, parseFrameList } from "../protocol/frame-list.ts";
 import { framesToFail, failureText } from "./failure-report.ts";
@@ -30,6 +31,7 @@ import { LogBuffer } from "./log-buffer.ts";
 import { freeBytes } from "./machine.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { Outputs } from "./outputs.ts";
+import { faultOf } from "../parsers/index.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { checkPicture } from "./picture-check.ts";
 import { previewsOf } from "./preview-queue.ts";
@@ -302,16 +304,21 @@ export class LeaseRunner {
     if (changed && saidDone) missing.push(`${messageOf(verdict.uploadError)}, after the program had ended`);
     const said = failureText({ program: plan.command.program, exit, killed, errors, missing, lastLines });
     const error = this.#withoutFolders(said);
-    return await this.#fail(framesToFail({ unfinished, current: outputs.current, saidDone }), error, next);
+    const failed = framesToFail({ unfinished, current: outputs.current, saidDone });
+    // What the scripts of a file find may differ from worker to worker.
+    return await this.#fail(failed, error, next, plan.autoexec ? undefined : faultOf(errors));
   }
 
-  async #fail(frames: readonly number[], error: string, next: NextClaim): Promise<LeaseOutcome> {
+  /** `fault`: whose fault it is; undefined where that is not known. */
+  async #fail(frames: readonly number[], error: string, next: NextClaim, fault?: Fault): Promise<LeaseOutcome> {
     const { task_id } = this.lease;
     this.#deps.log(`task ${task_id}: ${framesText(frames)} failed: ${error}`, { task: task_id });
     const body = () => ({
       ...this.#body(),
       frames: formatFrameList(listOfFrames(frames)),
       error: error.slice(0, MAX_ERROR_CHARS),
+      // A manager of 0.1 refuses the field.
+      ...(fault !== undefined && this.lease.takes_fault && { fault }),
       next: next(),
     });
     const settled = await this.#renewer.settle("fail", body, this.#late.signal);

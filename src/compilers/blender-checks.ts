@@ -147,8 +147,8 @@ def check_scripts(scenes, used):
         if not text.use_module:
             continue
         if not is_interface(text.as_string()):
-            stop('the script "%s" of the file is to run when it is loaded, and scripts are off: submit it with '
-                 '--autoexec' % text.name)
+            refuse('the script "%s" of the file is to run when it is loaded, and scripts are off: submit it with '
+                   '--autoexec' % text.name)
         warn('the script "%s" of the file was not run; it only makes an interface' % text.name)
     suspects = [(who, curve) for who, curve in drivers_in(used)
                 if curve.driver.type == "SCRIPTED" and not curve.driver.is_simple_expression]
@@ -164,8 +164,8 @@ def check_scripts(scenes, used):
             refused = [message]
     if refused:
         more = " and %d more" % (len(refused) - 3) if len(refused) > 3 else ""
-        stop('the file has drivers that need Python, and scripts are off: %s%s: submit it with --autoexec'
-             % ("; ".join(refused[:3]), more))
+        refuse('the file has drivers that need Python, and scripts are off: %s%s: submit it with --autoexec'
+               % ("; ".join(refused[:3]), more))
 
 # Files
 

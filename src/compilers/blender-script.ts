@@ -5,7 +5,7 @@
  * The text of the program is fixed. A submitter's values are one JSON document inside one Python
  * string literal, so no value can end that string.
  */
-import { FATAL_PREFIX, SCENES_PREFIX, WARNING_PREFIX } from "../protocol/constants.ts";
+import { FATAL_PREFIX, FAULT_PREFIX, SCENES_PREFIX, WARNING_PREFIX } from "../protocol/constants.ts";
 import { CHECKS } from "./blender-checks.ts";
 import { packed, unpackingPython } from "./packed-text.ts";
 
@@ -79,15 +79,26 @@ def stop(text):
     say("${FATAL_PREFIX}", text)
     sys.exit(${FATAL_EXIT_CODE})
 
+def refuse(text):
+    # What depends on the file and the settings alone: every other worker would find the same. Not what an add-on, the
+    # build or the disk of this worker decides.
+    say("${FAULT_PREFIX}", "scene")
+    stop(text)
+
 def warn(text):
     say("${WARNING_PREFIX}", text)
+
+def may_lack_files():
+    return wanted["allow_missing_files"] or len(wanted["allow_missing"]) > 0
 
 def named(things, name, what):
     found = next((thing for thing in things if thing.name == name and not thing.library), None)
     found = found or next((thing for thing in things if thing.name == name), None)
     if found is None:
         names = ", ".join(sorted(thing.name for thing in things)[:10]) or "none"
-        stop('there is no %s "%s" in the file (it has: %s)' % (what, name, names))
+        # A library that may be missing here may be on the disk of another worker.
+        end = stop if may_lack_files() else refuse
+        end('there is no %s "%s" in the file (it has: %s)' % (what, name, names))
     return found
 
 def choose_engine(scene, engine):
@@ -111,8 +122,7 @@ def picture_size(render):
 def tell_engines(scene, scenes):
     # Blender says when it loads the file which engines it does not have, and Python cannot ask it. The parser
     # compares.
-    allowed = wanted["allow_missing_files"] or len(wanted["allow_missing"]) > 0
-    say("${SCENES_PREFIX}", json.dumps({"names": [scene.name for scene in scenes], "may_lack_files": allowed, "size": picture_size(scene.render)}))
+    say("${SCENES_PREFIX}", json.dumps({"names": [scene.name for scene in scenes], "may_lack_files": may_lack_files(), "size": picture_size(scene.render)}))
 
 def set_samples(scene, samples):
     engine = scene.render.engine
@@ -121,13 +131,13 @@ def set_samples(scene, samples):
     elif engine in {"BLENDER_EEVEE", "BLENDER_EEVEE_NEXT"}:
         scene.eevee.taa_render_samples = samples
     else:
-        stop("the number of samples cannot be set for the render engine %s" % engine)
+        refuse("the number of samples cannot be set for the render engine %s" % engine)
 
 def set_denoise(scene, denoise):
     if scene.render.engine == "CYCLES":
         scene.cycles.use_denoising = denoise
     elif denoise:
-        stop("the render engine %s cannot denoise" % scene.render.engine)
+        refuse("the render engine %s cannot denoise" % scene.render.engine)
 
 def set_camera(scene, name):
     camera = named([thing for thing in scene.objects if thing.type == "CAMERA"], name, "camera")
@@ -200,7 +210,7 @@ def is_used(thing):
     return thing.users - (1 if thing.use_fake_user else 0) > 0
 
 def refuse_script(who, name):
-    stop('%s needs the script "%s" of the file, and scripts are off: submit it with --autoexec' % (who, name))
+    refuse('%s needs the script "%s" of the file, and scripts are off: submit it with --autoexec' % (who, name))
 
 def freestyle_scripts(scene, layer):
     settings = layer.freestyle_settings
@@ -271,13 +281,15 @@ def prepare():
     check_files(scenes, used)
     render = scene.render
     if render.use_multiview and render.image_settings.views_format == "INDIVIDUAL":
-        stop("the scene writes one file for each stereo view: render one view, or both into one file")
+        refuse("the scene writes one file for each stereo view: render one view, or both into one file")
     render.use_overwrite = True
     render.use_placeholder = False
     if wanted["engine"]:
         choose_engine(scene, wanted["engine"])
     if wanted["resolution_percentage"]:
         render.resolution_percentage = wanted["resolution_percentage"]
+    # Before what depends on the engine: an engine that this Blender does not have reads as EEVEE.
+    tell_engines(scene, scenes[1:] if wanted["engine"] else scenes)
     if wanted["samples"]:
         set_samples(scene, wanted["samples"])
     if wanted["denoise"] is not None:
@@ -287,7 +299,6 @@ def prepare():
     if wanted["below_zero"]:
         reach_below_zero(scene)
     simulate(scene, scenes, used)
-    tell_engines(scene, scenes[1:] if wanted["engine"] else scenes)
 
 try:
     prepare()

@@ -73,7 +73,7 @@ async function grantedLease(env: SigningEnv, worker: number, lease: UnsignedLeas
   const { task_id: task, lease_id, attempt, plan } = lease;
   const claims = { task, lease_id, attempt, worker, input_task: plan.input_task };
   const grant = await grantFor(env, claims, lease.until_ms);
-  return { ...lease, grant, grant_header: GRANT_HEADER, takes_warnings: true };
+  return { ...lease, grant, grant_header: GRANT_HEADER, takes_warnings: true, takes_fault: true };
 }
 
 /**

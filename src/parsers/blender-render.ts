@@ -7,7 +7,14 @@
  *   `00:00.438  reports          | ERROR Cannot render, no camera`. Continuation lines have blanks
  *   for a prefix.
  */
-import { FATAL_PREFIX, SCENES_PREFIX, WARNING_PREFIX } from "../protocol/constants.ts";
+import {
+  FATAL_PREFIX,
+  FAULT_PREFIX,
+  FAULTS,
+  SCENES_PREFIX,
+  WARNING_PREFIX,
+  type Fault,
+} from "../protocol/constants.ts";
 import { errorOf, warningOf, type ParserEvent, type ParserFactory } from "./parser.ts";
 
 /**
@@ -28,6 +35,8 @@ const FATAL_REPORTS =
   /^(Cannot read (?:blend )?file|Failed to read|Cannot render|Build without|Render error|Can't find scene|No frame|Out of memory|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
 /** Those of the fatal reports that Blender prints without `Error:`. */
 const FATAL_BARE = /^(Can't find scene|System is out of|Unable to open a display|[MC]alloc(?:array)? returns null)/i;
+/** Blender looks for a camera in the whole scene, whichever frame it renders: another worker would find none either. */
+const NO_CAMERA = /^Cannot render, no camera/;
 /** Blender says this of a file when it loads it, before anybody has chosen an engine. */
 const NO_ENGINE = /^Engine '(.{1,300}?)' not available for scene '(.{1,300}?)' \(/;
 /** EEVEE was BLENDER_EEVEE_NEXT in Blender 4.2 to 4.5 only; every Blender takes its own EEVEE for either name. */
@@ -133,7 +142,6 @@ function scenesIn(message: string): { names: unknown[]; mayLackFiles: boolean; s
 }
 
 function errorIn(message: string): ParserEvent | undefined {
-  if (message.startsWith(FATAL_PREFIX)) return errorOf(message.slice(FATAL_PREFIX.length), true);
   const report = /^(?:Error: |ERROR )(.+)$/.exec(message)?.[1];
   if (report !== undefined) return NO_REASON.test(report) ? undefined : errorOf(report, FATAL_REPORTS.test(report));
   if (FATAL_BARE.test(message)) return errorOf(message, true);
@@ -167,6 +175,20 @@ export const blenderParser: ParserFactory = {
     /** Engines that this Blender does not have, by the scenes that have them. Bounded, as scenes are many at most. */
     const noEngine = new Map<string, string>();
     let mayLackFiles = false;
+    /** Whose fault the script's next fatal line is. */
+    let fault: Fault | undefined;
+
+    /** A fatal line of the script, or the line before it that says whose fault it is. */
+    function refusal(message: string): ParserEvent[] | undefined {
+      if (message.startsWith(FAULT_PREFIX)) {
+        fault = FAULTS.find((one) => one === message.slice(FAULT_PREFIX.length));
+        return [];
+      }
+      if (!message.startsWith(FATAL_PREFIX)) return undefined;
+      const error = errorOf(message.slice(FATAL_PREFIX.length), true, fault);
+      fault = undefined;
+      return error ? [error] : [];
+    }
 
     /** Lines about the scene as a whole, which mean something only together. */
     function aboutScene(message: string): ParserEvent[] | undefined {
@@ -183,6 +205,8 @@ export const blenderParser: ParserFactory = {
       const lacking = NO_ENGINE.exec(report);
       if (lacking && noEngine.size < MAX_SCENES) noEngine.set(lacking[2]!, lacking[1]!);
       if (lacking) return [];
+      if (NO_CAMERA.test(report))
+        return [{ kind: "error", text: report, fatal: true, ...(!mayLackFiles && { fault: "scene" as const }) }];
       if (OTHER_COLOURS.test(report)) return [{ kind: "error", text: report, fatal: true }];
       if (!NO_PICTURE.test(report)) return undefined;
       return mayLackFiles
@@ -236,7 +260,7 @@ export const blenderParser: ParserFactory = {
           );
           return [{ kind: "saved", frame: lease.has(number) ? number : null, path: saved }];
         }
-        const known = aboutScene(message);
+        const known = refusal(message) ?? aboutScene(message);
         if (known) return known;
         const error = errorIn(message);
         const doubt = error?.kind === "error" && error.fatal ? undefined : doubtIn(message);

@@ -1,5 +1,5 @@
 /** The parsers by their names. */
-import type { ParserName } from "../protocol/constants.ts";
+import type { Fault, ParserName } from "../protocol/constants.ts";
 import { blenderParser } from "./blender-render.ts";
 import { ffmpeg } from "./ffmpeg.ts";
 import type { ParserEvent, ParserFactory } from "./parser.ts";
@@ -28,4 +28,10 @@ export function reasonOf(events: Iterable<ParserEvent>): string | null {
     last = event.text;
   }
   return last;
+}
+
+/** Whose fault the error is that `reasonOf` gives; undefined when that is not known. */
+export function faultOf(events: Iterable<ParserEvent>): Fault | undefined {
+  for (const event of events) if (event.kind === "error" && event.fatal) return event.fault;
+  return undefined;
 }

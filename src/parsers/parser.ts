@@ -2,7 +2,7 @@
  * A parser turns the output of a process into events. It is pure and runs in the agent, one
  * instance for each process.
  */
-import type { ParserName } from "../protocol/constants.ts";
+import type { Fault, ParserName } from "../protocol/constants.ts";
 
 /** What a line of output says about the lease. */
 export type ParserEvent =
@@ -24,8 +24,11 @@ export type ParserEvent =
   | { kind: "memory"; mib: number }
   /** The file was saved by a newer version of the program, `4.5`; null when it does not say by which. */
   | { kind: "newer_file"; version: string | null }
-  /** The program's own words for an error. Fatal: it cannot go on, or the result would be wrong. */
-  | { kind: "error"; text: string; fatal: boolean }
+  /**
+   * The program's own words for an error. Fatal: it cannot go on, or the result would be wrong. `fault`: whose fault
+   * it is; absent: not known.
+   */
+  | { kind: "error"; text: string; fatal: boolean; fault?: Fault }
   /** The pictures of the lease have this size in pixels. */
   | { kind: "size"; width: number; height: number }
   /**
@@ -50,9 +53,9 @@ export interface ParserFactory {
 }
 
 /** An error event with the trimmed text; undefined when that is empty. */
-export function errorOf(text: string, fatal: boolean): ParserEvent | undefined {
+export function errorOf(text: string, fatal: boolean, fault?: Fault): ParserEvent | undefined {
   const said = text.trim();
-  return said === "" ? undefined : { kind: "error", text: said, fatal };
+  return said === "" ? undefined : { kind: "error", text: said, fatal, ...(fault && { fault }) };
 }
 
 /** A warning event with the trimmed text; undefined when that is empty. */

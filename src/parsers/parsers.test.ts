@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { findParser, PARSERS, reasonOf } from "./index.ts";
+import { faultOf, findParser, PARSERS, reasonOf } from "./index.ts";
 import type { ParserEvent } from "./parser.ts";
 
 /** Parse recorded output (fixtures/), or lines, and collect the events. */
@@ -71,7 +71,7 @@ describe("blender_render, line by line", () => {
       { kind: "frame", frame: 5 },
     ]);
     expect(events("00:00.438  reports          | ERROR Cannot render, no camera")).toEqual([
-      { kind: "error", text: "Cannot render, no camera", fatal: true },
+      { kind: "error", text: "Cannot render, no camera", fatal: true, fault: "scene" },
     ]);
   });
 
@@ -129,6 +129,37 @@ describe("blender_render, line by line", () => {
     expect(events(lacks("BLENDER_EEVEE", "A"), names("A"))).toEqual([]);
     expect(of(events(lacks("BLENDER_EEVEE_NEXT", "A"), names("A")), "warning")).toHaveLength(1);
     expect(events("tablao: scenes {", "tablao: scenes null", "tablao: scenes {}")).toEqual([]);
+  });
+
+  it("P6: what the script calls the scene's fault is one; of other errors it is not known whose", () => {
+    const refused = { kind: "error", text: "scripts are off", fatal: true };
+    expect(events("tablao: fault: scene", "Tablao: scripts are off")).toEqual([{ ...refused, fault: "scene" }]);
+    expect(events("Tablao: scripts are off")).toEqual([refused]);
+    // The mark is of the next fatal line alone, and of a fault that this agent knows.
+    const twice = events("tablao: fault: scene", "Fra:1 Mem:1M", "Tablao: one", "Tablao: two");
+    expect(of(twice, "error").map((event) => event.fault)).toEqual(["scene", undefined]);
+    expect(events("tablao: fault: moon", "Tablao: scripts are off")).toEqual([refused]);
+    expect(events("tablao: fault: scene", "Error: Build without Cycles")).toEqual([
+      { kind: "error", text: "Build without Cycles", fatal: true },
+    ]);
+  });
+
+  it("P6: that there is no camera is the scene's fault, unless a library that may have it may be missing", () => {
+    const scenes = (allowed: boolean) => `tablao: scenes ${JSON.stringify({ names: [], may_lack_files: allowed })}`;
+    const none = { kind: "error", text: "Cannot render, no camera", fatal: true };
+    expect(events(scenes(false), "Error: Cannot render, no camera")).toEqual([{ ...none, fault: "scene" }]);
+    expect(events("00:00.438  reports          | ERROR Cannot render, no camera")).toEqual([
+      { ...none, fault: "scene" },
+    ]);
+    expect(events(scenes(true), "Error: Cannot render, no camera")).toEqual([none]);
+  });
+
+  it("the fault is that of the error which is shown", () => {
+    const worker = { kind: "error", text: "no engine", fatal: true } as const;
+    const scene = { kind: "error", text: "scripts are off", fatal: true, fault: "scene" } as const;
+    expect(faultOf([{ kind: "error", text: "x", fatal: false }, scene, worker])).toBe("scene");
+    expect(faultOf([worker, scene])).toBeUndefined();
+    expect(faultOf([])).toBeUndefined();
   });
 
   it("reports a frame's begin once, and nothing of frames outside the lease", () => {

@@ -17,6 +17,21 @@ export const PRESET_PREFIX = "render.";
 export const FATAL_PREFIX = "Tablao: ";
 
 /**
+ * Whose fault a failure is, where that is known (P6). `scene`: every other worker would find the same, because it
+ * depends on the submitted files and settings alone.
+ */
+export const FAULTS = ["scene"] as const;
+/** One of those. */
+export type Fault = (typeof FAULTS)[number];
+
+/**
+ * The line before a fatal line of that script says with this whose fault it is: `tablao: fault: scene`. It is a line
+ * of its own because agents of 0.1 show the whole fatal line to people. If the two sides differed, a scene that no
+ * worker can render would be tried again on others.
+ */
+export const FAULT_PREFIX = "tablao: fault: ";
+
+/**
  * Every warning of that script, and of programs whose output `plain` reads, starts with this. If the two sides
  * differed, a warning would be an ordinary line of the log, which nobody reads of a task that completed.
  */

@@ -8,7 +8,7 @@
  */
 import { z } from "zod";
 import { arrayOf, textOf } from "./bounded.ts";
-import { MAX_BODY_BYTES, MAX_LEASE_FRAMES, MAX_WARNING_CHARS, MAX_WARNINGS } from "./constants.ts";
+import { FAULTS, MAX_BODY_BYTES, MAX_LEASE_FRAMES, MAX_WARNING_CHARS, MAX_WARNINGS } from "./constants.ts";
 import { framesSchema, instantSchema, machineTextSchema, plainText } from "./fields.ts";
 import { OLD_GRANT_HEADER } from "./file.ts";
 import { planSchema, PLATFORMS } from "./plan.ts";
@@ -121,6 +121,18 @@ export const failSchema = z
      */
     frames: framesSchema,
     error: textOf(MAX_BODY_BYTES).transform((text) => plainText(text.slice(0, MAX_ERROR_CHARS))),
+    /**
+     * Whose fault it is; absent where that is not known. Managers of 0.1 refuse the field: `takes_fault` of the lease
+     * says whether this one takes it.
+     */
+    fault: z
+      .enum(FAULTS)
+      .optional()
+      .meta({
+        description:
+          "`scene`: every other worker would find the same. The task stops, unless one of its frames is done. " +
+          "Send it only when the lease says `takes_fault`",
+      }),
   })
   .meta({ id: "Fail" });
 /** A render failure, with its defaults filled in and its error cut to MAX_ERROR_CHARS. */
@@ -187,6 +199,8 @@ export const leaseSchema = z
     grant_header: grantHeaderSchema,
     /** The manager keeps `warnings` of frames. One of 0.1 does not, and refuses a call that has them. */
     takes_warnings: z.boolean().default(false),
+    /** The manager knows `fault` of a failure. One of 0.1 does not, and refuses a call that has it. */
+    takes_fault: z.boolean().default(false),
     plan: planSchema,
   })
   .meta({ id: "Lease" });

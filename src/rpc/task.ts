@@ -142,7 +142,7 @@ export type Verified<T> = Omit<T, "done"> & { done: VerifiedFrame[] };
  * A lease as the object gives it out. The Worker adds the grant (`http/grants.ts`), because signing
  * takes a key and no state.
  */
-export type UnsignedLease = Omit<Lease, "grant" | "grant_header" | "takes_warnings">;
+export type UnsignedLease = Omit<Lease, "grant" | "grant_header" | "takes_warnings" | "takes_fault">;
 export type UnsignedClaimed = Omit<Claimed, "lease"> & { lease: UnsignedLease | null };
 export type UnsignedSettled = Omit<Settled, "next"> & { next: UnsignedClaimed | null };
 /** A renewal as the object answers it, with what the Worker needs for the new grant. */

@@ -102,7 +102,7 @@ export class LeaseService {
       worker,
       leaseId,
       body,
-      { verb: "fail", failed: failed.value, error: body.error },
+      { verb: "fail", failed: failed.value, error: body.error, fault: body.fault },
       body.next,
     );
   }

@@ -8,6 +8,7 @@ import path from "node:path";
 import { afterAll, beforeAll, expect } from "vitest";
 import { temporaryFolder } from "../support/folders.ts";
 import { describeWith } from "../support/programs.ts";
+import { faultOf } from "../../src/parsers/index.ts";
 import { runPlan } from "../support/run-plan.ts";
 import { writeTexture } from "../support/scenes.ts";
 
@@ -50,6 +51,17 @@ def textured(made, linked=True):
 
 fresh(); drive("bpy.context.scene.frame_current / 5"); save("driver")
 fresh(); drive("[0, 1, 2][int(frame) % 3]"); save("simple-driver")
+scene = fresh(); scene.render.use_freestyle = True
+layer = scene.view_layers[0]
+layer.use_freestyle, layer.freestyle_settings.mode = True, "SCRIPT"
+layer.freestyle_settings.modules.new().script = bpy.data.texts.new("lines.py"); save("freestyle-script")
+scene = fresh(); scene.cycles.shading_system = True
+tree = cube().data.materials[0].node_tree
+node = tree.nodes.new("ShaderNodeScript")
+node.script = bpy.data.texts.new("paint.osl"); save("osl")
+scene = fresh(); scene.render.use_multiview, scene.render.image_settings.views_format = True, "INDIVIDUAL"; save("stereo")
+scene = fresh(); bpy.data.objects.remove(scene.camera); save("no-camera")
+fresh().render.engine = "BLENDER_EEVEE"; save("eevee")
 fresh(); script("ns.py", "import bpy\\nbpy.app.driver_namespace['wobble'] = lambda f: f\\n"); save("namespace")
 panel = '''import bpy
 from bpy.props import BoolProperty
@@ -157,7 +169,7 @@ function render(name: string, frames = [1], settings: Record<string, unknown> = 
   const out = mkdtempSync(path.join(scenes, "out-"));
   const ran = runPlan("blender_render", { file, assets: [asset], ...settings }, frames, scenes, out);
   const warnings = ran.events.flatMap((event) => (event.kind === "warning" ? [event.text] : []));
-  return { ...ran, warnings };
+  return { ...ran, warnings, fault: faultOf(ran.events) };
 }
 
 const rendered = (ran: ReturnType<typeof render>) => ({
@@ -183,6 +195,31 @@ describeWith("blender")("P12: on real Blender", (it) => {
     execFileSync("blender", ["-b", "--factory-startup", "--python-exit-code", "1", "--python", make], {
       stdio: "pipe",
     });
+  });
+
+  it("P6: what every other worker would find as well is called the scene's fault, and nothing else is", () => {
+    const faultsOf = (...names: string[]) => names.map((name) => [name, render(name).fault]);
+    const atFault = ["driver", "namespace", "interface-and-driver", "freestyle-script", "osl", "stereo"];
+    expect(faultsOf(...atFault)).toEqual(atFault.map((name) => [name, "scene"]));
+    expect(render("engine-elsewhere", [1], { camera: "Nobody" })).toMatchObject({
+      reason: expect.stringContaining('there is no camera "Nobody" in the file') as string,
+      fault: "scene",
+    });
+    // A library that may be missing here may be on another worker, and have it.
+    expect(render("engine-elsewhere", [1], { camera: "Nobody", allow_missing_files: true }).fault).toBeUndefined();
+    expect(render("no-camera")).toMatchObject({ reason: "Cannot render, no camera", fault: "scene" });
+    expect(render("eevee", [1], { denoise: true })).toMatchObject({
+      reason: "the render engine BLENDER_EEVEE cannot denoise",
+      fault: "scene",
+    });
+    // The worker's: an add-on that it lacks. Without it, Blender takes EEVEE, which cannot denoise: that is no reason.
+    expect(render("engine", [1], { denoise: true })).toMatchObject({
+      reason: expect.stringContaining("does not have the render engine FOO_ENGINE") as string,
+      fault: undefined,
+    });
+    expect(render("node").fault).toBeUndefined();
+    // A file may be missing for the frames of one lease only, or on one worker's disk.
+    expect(render("movie-strip").fault).toBeUndefined();
   });
 
   it("drivers that need Python are refused by name while scripts are off, and rendered when they are on", () => {

@@ -126,8 +126,8 @@ function placeOf<T>(list: readonly T[] | undefined, item: T): number {
 function messageText(message: Message, names: Names): string {
   const keys = names.keys[message.worker];
   if (message.verb === "claim") return `k${placeOf(keys, message.key)}e${message.epoch}`;
-  const { verb, worker, attempt, done, failed, cause = "", read, next, epoch } = message;
-  return `${verb.slice(0, 3)}${cause}${read ? `${read.files}@${read.at}` : ""}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
+  const { verb, worker, attempt, done, failed, cause = "", fault = "", read, next, epoch } = message;
+  return `${verb.slice(0, 3)}${cause}${fault}${read ? `${read.files}@${read.at}` : ""}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
 }
 
 function replyText(reply: Reply, worker: number, names: Names): string {

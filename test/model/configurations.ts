@@ -27,6 +27,7 @@ const BASE: Configuration = {
   renews: true,
   releases: true,
   failures: 0,
+  faults: false,
   refusals: 0,
   acts: { times: 0, kinds: [], frames: [] },
   source: null,
@@ -107,6 +108,16 @@ export const QUICK: Configuration[] = [
     renews: false,
   },
   { ...BASE, name: "lost alarms", frames: "1", lostAlarms: 2, releases: false },
+  {
+    ...BASE,
+    name: "scenes at fault",
+    frames: "1-3",
+    chunk: 2,
+    failures: 1,
+    faults: true,
+    renews: false,
+    releases: false,
+  },
 ];
 
 /** Up to a minute each: part of `npm run test:all`. */

@@ -292,8 +292,8 @@ function gives<T>(outcome: Outcome<T>, what: (value: T) => Gives): Outcome<Gives
   return outcome.ok ? { ...outcome, value: what(outcome.value) } : outcome;
 }
 
-function endingOf({ verb, failed, cause = "stopping" }: LeaseCall): Ending {
-  if (verb === "fail") return { verb, failed, error: "broken" };
+function endingOf({ verb, failed, fault, cause = "stopping" }: LeaseCall): Ending {
+  if (verb === "fail") return { verb, failed, error: "broken", fault };
   return verb === "release" ? { verb, cause, reason: cause, frames: null } : { verb: "complete" };
 }
 

@@ -518,4 +518,29 @@ export const MUTATIONS: Mutation[] = [
     "  if (JSON.stringify(dependency) !== before) t.effects.expired = true;\n",
     "",
   ),
+  one("scene at fault: go on", FAILURE, "    ledger.stopped ??= verdict.stops;\n    return;\n", "    return;\n"),
+  one(
+    "scene at fault: blame the worker",
+    FAILURE,
+    "    ledger.stopped ??= verdict.stops;\n    return;\n",
+    "    ledger.stopped ??= verdict.stops;\n",
+  ),
+  one(
+    "scene at fault: after a good frame, too",
+    SETTLE,
+    'fault === "scene" && t.ledger.counts.done === 0;',
+    'fault === "scene";',
+  ),
+  one(
+    "scene at fault: not when it fails alone",
+    SETTLE,
+    'fault === "scene" && t.ledger.counts.done === 0;',
+    'fault === "scene" && t.ledger.counts.done > 0;',
+  ),
+  one(
+    "scene at fault: whatever the worker says",
+    SETTLE,
+    'fault === "scene" && t.ledger.counts.done',
+    "t.ledger.counts.done",
+  ),
 ];

@@ -60,6 +60,11 @@ const RELEASES: Readonly<Record<ReleaseCause, { refuses: boolean; holdMs: number
   other: { refuses: true, holdMs: 60_000 },
 };
 
+/** So many consecutive failures stop a task that has a good frame. */
+const STOP_AFTER = 30;
+
+const isDone = ({ state }: { state: string }): boolean => state === "done";
+
 interface Counts {
   done: number;
   lost: number;
@@ -420,6 +425,7 @@ export class Promises {
     }
     for (const lease of before.memory.ledger.leases) this.#lease(step, cause, lease);
     this.#held(step, cause);
+    this.#stopped(step, cause);
     if (counts.done > 0 && counts.error === 0) {
       const { streak, blames } = after.memory.ledger;
       // The call that brought the frame may also have given others back.
@@ -504,6 +510,26 @@ export class Promises {
     }
     if (is.lease && is.lease.lease_id !== was.lease?.lease_id && was.state !== "pending" && was.state !== "leased")
       throw new Broken("P2", `frame ${frame} was ${was.state} and was given out`);
+  }
+
+  /**
+   * P6: what stops a task. A failure that is the scene's fault does so at once, while no frame is done, and nothing of
+   * it counts against the worker. Other failures do when there were many, one after the other.
+   */
+  #stopped({ before, after, result }: Step<unknown>, { message, live, registry }: Cause): void {
+    const fails = result.ok && live !== undefined && message?.verb === "fail" ? message : undefined;
+    const [was, is] = [before.memory.ledger, after.memory.ledger];
+    const isOfScene = fails?.fault === "scene" && !Object.values(after.memory.entries).some(isDone);
+    if (isOfScene) {
+      if (is.stopped === null) throw new Broken("P6", "the scene is at fault, and the task goes on");
+      const own = (ledger: Ledger): string =>
+        JSON.stringify([ledger.streak, ledger.blames.find(({ worker }) => worker === live!.worker) ?? null]);
+      if (own(is) !== own(was)) throw new Broken("P6", `the scene is at fault, and worker ${live!.worker} is blamed`);
+    } else if (is.stopped !== null && was.stopped === null && !registry) {
+      const enough = is.counts.done > 0 ? STOP_AFTER : this.#terms.tries;
+      if (!fails || is.streak.failures < enough)
+        throw new Broken("P6", `the task was stopped after ${is.streak.failures} failures`);
+    } else if (fails && is.streak.failures === 0) throw new Broken("P6", "a failure of a frame did not count");
   }
 
   /** P6: a worker whose machine was at fault is held off, each time for twice as long; nobody else is. */

@@ -266,6 +266,7 @@ export class Protocol {
     } else if (world.failuresLeft > 0) {
       yield { ...base, verb: "fail", failed: [left[0]!], next: nextKey };
       if (next === "both") yield { ...base, verb: "fail", failed: [left[0]!] };
+      if (this.configuration.faults) yield { ...base, verb: "fail", failed: left, fault: "scene", next: nextKey };
     }
     if (releases && left.length > 0) yield { ...base, verb: "release" };
     if (world.refusalsLeft > 0 && left.length > 0) {
@@ -412,5 +413,5 @@ function keyOf(kind: "c" | "n", serial: number): string {
 function nameOf(message: Message): string {
   if (message.verb === "claim") return "claim";
   const done = message.done.length > 0 ? ` with ${message.done.join(" and ")} done` : "";
-  return `${message.verb}${message.cause === undefined ? "" : ` (${message.cause})`} of attempt ${message.attempt}${done}${message.next === null ? "" : " and the next claim"}`;
+  return `${message.verb}${message.cause === undefined ? "" : ` (${message.cause})`}${message.fault === undefined ? "" : ` (${message.fault})`} of attempt ${message.attempt}${done}${message.next === null ? "" : " and the next claim"}`;
 }

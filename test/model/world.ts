@@ -3,6 +3,7 @@
  * agent's protocol, a network that may delay, lose and repeat messages, and time in ticks. A world
  * is never changed: every move makes a new one.
  */
+import type { Fault } from "../../src/protocol/constants.ts";
 import type { ReleaseCause } from "../../src/protocol/lease.ts";
 import { framesOf } from "../../src/protocol/frame-list.ts";
 import type { Dependency, TaskAction } from "../../src/protocol/task.ts";
@@ -48,6 +49,8 @@ export interface Configuration {
   releases: boolean;
   /** Render failures that may happen in all. */
   failures: number;
+  /** Workers may call any of them the scene's fault, rightly or not. */
+  faults: boolean;
   /** Leases that workers may give back for a fault of their machines, in all. */
   refusals: number;
   /** What people may do, in all so many times. */
@@ -121,6 +124,8 @@ export interface LeaseCall {
   failed: readonly number[];
   /** Of a release: why. */
   cause?: ReleaseCause;
+  /** Of a failure: whose fault it is. */
+  fault?: Fault;
   /** Of a task that reads the files of another one: see `Worker.read`. */
   read?: Read;
   /** Key of the claim that rides along. */

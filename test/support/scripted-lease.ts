@@ -27,6 +27,7 @@ export function lease(
     grant: "g",
     grant_header: "Tablao-Grant-Token",
     takes_warnings: false,
+    takes_fault: false,
     plan: {
       command: { program: process.execPath, args: ["-e", program(body), { out: "" }], env: {} },
       parser: "plain",

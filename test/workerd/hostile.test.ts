@@ -239,6 +239,40 @@ describe("P3: forged or foreign proofs", () => {
     });
   });
 
+  it("P6: a worker that calls its failure the scene's stops that task alone, and none that has a good frame", async () => {
+    const error = "the file has drivers that need Python, and scripts are off";
+    const [stopped, going, beside] = [await newRender(), await newRender(), await newRender()];
+    const given = await claim(worker.secret, stopped);
+    expect(given.takes_fault).toBe(true);
+    // The field is the manager's: an unknown word is refused by name.
+    const unknown = await problem(
+      await settle(given, "fail", { frames: given.frames, error, fault: "moon" }),
+      422,
+      "invalid",
+    );
+    expect(unknown.errors).toEqual([{ field: "fault", message: expect.stringContaining('"scene"') as string }]);
+    await problem(
+      await settle(given, "fail", { frames: given.frames, error, fault: "scene" }, other.secret),
+      409,
+      "lease_lost",
+    );
+    expect(await okJson(await send("GET", `/tasks/${stopped}`), 200)).toMatchObject({ status: "rendering" });
+    await okJson(await settle(given, "fail", { frames: given.frames, error, fault: "scene" }), 200);
+    expect(await okJson(await send("GET", `/tasks/${stopped}`), 200)).toMatchObject({
+      status: "failed",
+      error: `${error} (stopped at once: every other worker would find the same in the scene)`,
+      errors: 1,
+      frames: { pending: 4, failed: 0, leased: 0 },
+      kept_off: [],
+    });
+    expect(await okJson(await send("GET", `/tasks/${stopped}/why`), 200)).toMatchObject({ rule: "ended" });
+    await finish(worker.secret, await claim(worker.secret, going));
+    const second = await claim(worker.secret, going);
+    await okJson(await settle(second, "fail", { frames: second.frames, error, fault: "scene" }), 200);
+    for (const task of [going, beside])
+      expect(await okJson(await send("GET", `/tasks/${task}`), 200)).toMatchObject({ status: "queued" });
+  });
+
   it("P9: a worker that says it lacks a program, or is not allowed scripts, is never sent such work", async () => {
     const task = await newTask(ADMIN_TOKEN, {
       type: "blender_render",

@@ -308,6 +308,30 @@ test("P6: a frame fails after three workers failed it, and the task shows the re
   expect(await view(id)).toMatchObject({ status: "queued", error: null, frames: { pending: 1, failed: 0, done: 1 } });
 });
 
+test("P6: a scene that no worker can render stops its task at the first try, also after an eviction, until it is requeued", async () => {
+  const id = await submit({ frames: "1-9" });
+  const [first, second] = await threeWorkers();
+  const given = await lease(id, first!);
+  const words = "the file has drivers that need Python, and scripts are off";
+  const failed = { frames: given.frames, error: words, fault: "scene" as const };
+  const body = { attempt: given.attempt, done: [], next: claimBody(), ...failed };
+  expect(await object(id).fail({ id: first! }, given.lease_id, body)).toMatchObject({
+    ok: true,
+    value: { next: { lease: null, reason: "not_running" } },
+  });
+  await evictDurableObject(taskStub(env, id));
+  expect(await claim(id, second!)).toMatchObject({ lease: null, reason: "not_running" });
+  const why = "stopped at once: every other worker would find the same in the scene";
+  expect(await view(id)).toMatchObject({ status: "failed", error: `${words} (${why})`, kept_off: [] });
+  await audit(id);
+  await ring(taskStub(env, id));
+  const ends = (await history(id)).filter(({ kind }) => kind === "failed");
+  expect(ends).toMatchObject([{ detail: why }]);
+  expect(await object(id).patch({ status: "requeue" }, admin, null)).toMatchObject({ ok: true });
+  expect(await view(id)).toMatchObject({ status: "queued", error: null });
+  expect((await lease(id, first!)).attempt).toBe(2);
+});
+
 test("P7: history waits until a failing D1 works again, without stopping work, and arrives once", async () => {
   const id = await submit({ frames: "1-2" });
   const prepare = vi.spyOn(env.HISTORY, "batch").mockRejectedValue(new Error("D1_ERROR: overloaded"));

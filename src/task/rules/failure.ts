@@ -4,7 +4,7 @@
  * an argument.
  */
 import { format, setOf, union, type FrameSet } from "./frame-set.ts";
-import { holdMs, REFUSED_BY } from "./verdicts.ts";
+import { holdMs, REFUSED_BY, VERDICTS, type Verdict } from "./verdicts.ts";
 import { noteLease, type FailureRecord, type FrameEntry, type Ledger, type Transition } from "./ledger.ts";
 import type { LiveLease } from "./lease-index.ts";
 
@@ -64,13 +64,14 @@ function recordTry(
 
 /**
  * Record that these frames of the lease failed with `error`; all are still open. The caller has
- * committed what was done.
+ * committed what was done. `verdict`: that of the failure.
  */
 export function recordFailures(
   transition: Transition,
   lease: LiveLease,
   frames: readonly number[],
   error: string,
+  verdict: Verdict = VERDICTS.failed,
 ): void {
   const { ledger, terms, nowMs } = transition;
   recordTry(transition, lease, frames, error, (before) => {
@@ -79,6 +80,10 @@ export function recordFailures(
     return { failures, ...(before?.refusals && { refusals: before.refusals }), final };
   });
   noteLease(transition, "error", lease, setOf(frames), null, error);
+  if (verdict.stops !== undefined) {
+    ledger.stopped ??= verdict.stops;
+    return;
+  }
   recordWorkerFailure(ledger, lease.worker, nowMs);
   stopIfHopeless(transition, setOf(frames));
 }

@@ -3,6 +3,7 @@
  * transition: what of the rules it runs, and whether it leaves something to write. Pure; the object
  * and the model check run the same code.
  */
+import type { Fault } from "../../protocol/constants.ts";
 import type { DependencyProgress } from "../../rpc/task.ts";
 import { takeProgress } from "./input-task.ts";
 import { claim, type ClaimOutcome, type ClaimRequest } from "./claim.ts";
@@ -28,7 +29,7 @@ export interface Renewal extends WithSource {
 /** How a lease ends. */
 export type Ending =
   | { verb: "complete" }
-  | { verb: "fail"; failed: readonly number[]; error: string }
+  | { verb: "fail"; failed: readonly number[]; error: string; fault?: Fault | undefined }
   | ({ verb: "release" } & GivenBack);
 
 /** A call that ends a lease, and may claim the next one. */
@@ -77,7 +78,7 @@ export function settleLease(t: Transition, { lease, done, ending, next, source }
       ending.verb === "complete"
         ? complete(t, lease, done)
         : ending.verb === "fail"
-          ? fail(t, lease, done, ending.failed, ending.error)
+          ? fail(t, lease, done, ending.failed, ending.error, ending.fault)
           : release(t, lease, done, ending);
     if (!ended.ok) return ended;
     ({ committed } = ended.value);

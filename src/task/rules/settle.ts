@@ -10,7 +10,7 @@
  *   the first time (P3).
  */
 import { ok, type Result } from "../../lib/result.ts";
-import { grantEndMs } from "../../protocol/constants.ts";
+import { grantEndMs, type Fault } from "../../protocol/constants.ts";
 import type { ReleaseCause } from "../../protocol/lease.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { OutputFile } from "../../protocol/task.ts";
@@ -106,7 +106,7 @@ export function complete(
 
 /**
  * End a lease in which `failed` frames failed to render. What is done is committed; the other
- * frames are given back.
+ * frames are given back. `fault`: whose fault it is, by the worker's word; undefined: not known.
  */
 export function fail(
   t: Transition,
@@ -114,6 +114,7 @@ export function fail(
   done: readonly RenderedFrame[],
   failed: readonly number[],
   error: string,
+  fault?: Fault,
 ): Result<{ committed: number }, Refusal> {
   expire(t);
   const lease = liveLease(t, ref);
@@ -127,7 +128,9 @@ export function fail(
   commit(t, lease.value, checked.value);
   t.ledger.counts.leased -= failed.length;
   t.ledger.leases.change(lease.value, { open: minus(lease.value.open, setOf(failed)) });
-  recordFailures(t, lease.value, failed, error);
+  // A scene that has delivered a frame plainly renders.
+  const isOfScene = fault === "scene" && t.ledger.counts.done === 0;
+  recordFailures(t, lease.value, failed, error, VERDICTS[isOfScene ? "scene" : "failed"]);
   giveBack(t, lease.value, "given back after a failure");
   close(t, lease.value, true);
   return ok({ committed: size(lease.value.frames) - size(left) });

@@ -1,12 +1,13 @@
 /** P6: what each end of a lease leads to, as the table says. */
 import { describe, expect, test } from "vitest";
-import { at, audit, newTask, terms, type FarmTask } from "../../../test/support/rules-farm.ts";
+import { allFrames, at, audit, newTask, terms, type FarmTask } from "../../../test/support/rules-farm.ts";
 import type { ReleaseCause } from "../../protocol/lease.ts";
 import { claim } from "./claim.ts";
 import { keptOff } from "./failure.ts";
 import { frames } from "./frame-set.ts";
-import { stateOf } from "./ledger.ts";
+import { stateOf, statusOf } from "./ledger.ts";
 import { complete, fail, release, type LeaseRef } from "./settle.ts";
+import { act } from "./user-actions.ts";
 import { causeOfReason, holdMs, LONGEST_MS, VERDICTS } from "./verdicts.ts";
 
 const MINUTE = 60_000;
@@ -92,6 +93,78 @@ describe("P6: a machine's fault", () => {
     audit(task);
     expect(states(task, 1)).toEqual(["pending"]);
     expect(task.entries.get(1)).toMatchObject({ refusals: [1], failures: [[2, 1]] });
+  });
+});
+
+describe("P6: the scene's fault", () => {
+  const refused = (task: FarmTask, taken: { ref: LeaseRef; frames: number[] }, good: number[] = []) =>
+    fail(
+      at(task, 0),
+      taken.ref,
+      good.map((frame) => done(frame)),
+      taken.frames.filter((frame) => !good.includes(frame)),
+      "scripts are off",
+      "scene",
+    );
+
+  test("stops the task at the first refusal with the scene's own sentence, and counts nothing against the worker", () => {
+    const task = newTask(terms("1-4", { chunk: 2 }));
+    const taken = take(task, 1, 0)!;
+    expect(refused(task, taken)).toEqual({ ok: true, value: { committed: 0 } });
+    audit(task);
+    expect(task.ledger).toMatchObject({ error: "scripts are off", blames: [], streak: { failures: 0, workers: [] } });
+    expect(task.ledger.stopped).toBe("stopped at once: every other worker would find the same in the scene");
+    expect(statusOf(task.terms, task.ledger)).toBe("failed");
+    expect(states(task, 1, 2, 3, 4)).toEqual(["pending", "pending", "pending", "pending"]);
+    expect(task.entries.get(1)).toMatchObject({ failures: [[1, 1]], error: "scripts are off" });
+    expect(task.events.map(({ kind, frames: of, detail }) => [kind, of, detail])).toEqual([
+      ["error", "1-2", "scripts are off"],
+      ["failed", null, task.ledger.stopped],
+    ]);
+    for (const worker of [1, 2]) expect(take(task, worker, 0)).toBeNull();
+  });
+
+  test("goes on when a person requeues it, and stops again at the next refusal", () => {
+    const task = newTask(terms("1-2"));
+    expect(refused(task, take(task, 1, 0)!).ok).toBe(true);
+    expect(act(at(task, 0), allFrames(task), "requeue", {}, "ann").ok).toBe(true);
+    expect(task.ledger).toMatchObject({ stopped: null, error: null });
+    expect(refused(task, take(task, 1, 0)!).ok).toBe(true);
+    expect(task.ledger.stopped).not.toBeNull();
+  });
+
+  test("other leases of it go on, as in every stopped task; their good frames count", () => {
+    const task = newTask(terms("1-3"));
+    const [first, second] = [take(task, 1, 0)!, take(task, 2, 0)!];
+    expect(refused(task, first).ok).toBe(true);
+    expect(statusOf(task.terms, task.ledger)).toBe("rendering");
+    expect(complete(at(task, 0), second.ref, [done(2)]).ok).toBe(true);
+    audit(task);
+    expect(statusOf(task.terms, task.ledger)).toBe("failed");
+    expect(states(task, 1, 2, 3)).toEqual(["pending", "done", "pending"]);
+  });
+
+  test("is not believed of a scene that has delivered a frame, also in the same call: then it is a failure as any other", () => {
+    const before = newTask(terms("1-3"));
+    const good = take(before, 2, 0)!;
+    expect(complete(at(before, 0), good.ref, [done(1)]).ok).toBe(true);
+    expect(refused(before, take(before, 1, 0)!).ok).toBe(true);
+    const together = newTask(terms("1-3", { chunk: 2 }));
+    expect(refused(together, take(together, 1, 0)!, [1])).toEqual({ ok: true, value: { committed: 1 } });
+    for (const task of [before, together]) {
+      audit(task);
+      expect(task.ledger.stopped).toBeNull();
+      expect(task.ledger).toMatchObject({ streak: { failures: 1 }, blames: [{ worker: 1, streak: 1 }] });
+      expect(take(task, 2, 0)).not.toBeNull();
+    }
+  });
+
+  test("leaves what a task was stopped for before", () => {
+    const task = newTask(terms("1-2"));
+    const taken = take(task, 1, 0)!;
+    task.ledger.stopped = "task 9 was deleted";
+    expect(refused(task, taken).ok).toBe(true);
+    expect(task.ledger).toMatchObject({ stopped: "task 9 was deleted", error: "scripts are off" });
   });
 });
 

@@ -9,17 +9,21 @@
  * - A worker whose machine is at fault is *held off* the task, each time for twice as long. Its next good
  *   frame ends that. A worker is held off also when no other worker is able: otherwise it would render
  *   the same frame again and again, and throw it away.
+ * - A failure that is the scene's fault stops the task at once: no worker can render it, and each further
+ *   try costs the load of the scene. Which refusals are the scene's is listed below.
  * - Silence counts nothing: a machine that was switched off has said nothing about the frame.
  */
 import type { ReleaseCause } from "../../protocol/lease.ts";
 
 export interface Verdict {
   /** Who is at fault. */
-  blames: "nobody" | "worker" | "frame";
+  blames: "nobody" | "worker" | "frame" | "scene";
   /** What is counted at the frames concerned, each for this worker. */
   counts: "nothing" | "refusal" | "failure";
   /** How long the worker is held off the task the first time, in milliseconds; 0: it is not. */
   holdMs: number;
+  /** The task stops for this reason, until a person has looked. Absent: it goes on. */
+  stops?: string;
   /** What is tried next; for people. */
   next: string;
 }
@@ -28,7 +32,32 @@ const MINUTE_MS = 60_000;
 const AT_ONCE = "any worker, at once";
 
 /** What can happen to the open frames of a lease: it runs out, its frames fail, or it is given back. */
-export type LeaseEnd = "expired" | "failed" | ReleaseCause;
+export type LeaseEnd = "expired" | "failed" | "scene" | ReleaseCause;
+
+/*
+ * Which refusals of a Blender scene are the scene's fault. One that is not in the first list is `failed`, because
+ * another worker, or another lease, may do better.
+ *
+ * The scene's: they depend on the submitted files and settings alone, in any Blender.
+ * - Scripts that are to run, or drivers that need Python, and scripts are off: the task decides that, not the worker.
+ * - Freestyle, OSL or a custom camera that needs a script of the file, and scripts are off: the same.
+ * - A scene or camera that the settings name and the file does not have, unless files may be missing: then a library
+ *   that has it may be on another worker.
+ * - Samples or denoising for an engine that has none. The engine is looked at first, because one that the worker lacks
+ *   reads as EEVEE.
+ * - One file for each stereo view: how the file is set up.
+ * - No camera at all, unless files may be missing. Blender looks in the whole scene, whatever the frame.
+ *
+ * Not the scene's:
+ * - An engine or a node of an add-on: another worker may have it.
+ * - Colours that are not in the colour configuration: another worker may have another configuration.
+ * - A file of a newer Blender is given back (`version`).
+ * - Missing or unreadable files, and linked data that is gone from its library: which files a lease needs depends on
+ *   its frames (a hole in a sequence), and whether a path leads to a file depends on the machine: shares, the case
+ *   of letters, the longest path.
+ * - Any error of Python or of Blender itself: its cause is not known.
+ * - Everything, where scripts are on: what a script does may differ from worker to worker.
+ */
 
 export const VERDICTS: Readonly<Record<LeaseEnd, Verdict>> = {
   /** The lease ran out: the worker, its machine or its network went silent. */
@@ -50,6 +79,17 @@ export const VERDICTS: Readonly<Record<LeaseEnd, Verdict>> = {
   other: { blames: "worker", counts: "refusal", holdMs: MINUTE_MS, next: "another worker, after new frames" },
   /** The render failed: by its exit code, its output, its missing or unfinished files. */
   failed: { blames: "frame", counts: "failure", holdMs: 0, next: "a worker that has not failed it, after new frames" },
+  /**
+   * The worker says that the scene is at fault, and the task has no good frame yet. A scene that has delivered one
+   * plainly renders: then it is `failed`. Nothing is counted against the worker, which only was the first to look.
+   */
+  scene: {
+    blames: "scene",
+    counts: "failure",
+    holdMs: 0,
+    stops: "stopped at once: every other worker would find the same in the scene",
+    next: "nothing, until a person requeues the task",
+  },
 };
 
 /**
