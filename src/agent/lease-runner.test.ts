@@ -260,6 +260,13 @@ describe("P12: pictures that are looked at", () => {
 describe("P6: whose fault a failure is", () => {
   const refusal = "say('tablao: fault: scene'); say('Tablao: scripts are off'); process.exit(12);";
   const plan = { parser: "blender_render" };
+  /** A lease whose scene came with the task, of a manager that knows the field. */
+  const sent = (body: string, more: object = {}): LooseLease => {
+    const given = lease(body, { plan: { ...plan, ...more } });
+    const { command } = given.plan as { command: { args: unknown[] } };
+    const args = [...command.args, { in: "shot.blend" }];
+    return { ...given, takes_fault: true, plan: { ...(given.plan as object), command: { ...command, args } } };
+  };
   const fails = async (of: LooseLease) => {
     manager.on("POST", /\/fail$/, () => settled);
     expect(await run(of)).toMatchObject({ kind: "settled", failed: true });
@@ -267,17 +274,17 @@ describe("P6: whose fault a failure is", () => {
   };
 
   test("is told where the program says that it is the scene's", async () => {
-    const body = await fails({ ...lease(refusal, { plan }), takes_fault: true });
+    const body = await fails(sent(refusal));
     expect(body).toMatchObject({ frames: "1-2", error: "scripts are off", fault: "scene" });
   });
 
   test("is not told of any other failure", async () => {
     const other = "say('Tablao: this Blender has no render engine FOO'); process.exit(12);";
-    expect(await fails({ ...lease(other, { plan }), takes_fault: true })).not.toHaveProperty("fault");
+    expect(await fails(sent(other))).not.toHaveProperty("fault");
   });
 
   test("is not told where scripts of the file run, which may do otherwise on another worker", async () => {
-    const of = { ...lease(refusal, { plan: { ...plan, autoexec: true } }), takes_fault: true };
+    const of = sent(refusal, { autoexec: true });
     manager.on("POST", /\/fail$/, () => settled);
     const allowed = { exec: true, autoexec: true, programs: {} };
     const work = join(folder.path, "work");
@@ -286,8 +293,14 @@ describe("P6: whose fault a failure is", () => {
     expect(bodies("fail")[0]).not.toHaveProperty("fault");
   });
 
+  test("is not told of a file on this machine's disk, which may be another one elsewhere", async () => {
+    const body = await fails({ ...lease(refusal, { plan }), takes_fault: true });
+    expect(body).toMatchObject({ error: "scripts are off" });
+    expect(body).not.toHaveProperty("fault");
+  });
+
   test("is not told to a manager of 0.1, which would refuse the call", async () => {
-    expect(await fails(lease(refusal, { plan }))).not.toHaveProperty("fault");
+    expect(await fails({ ...sent(refusal), takes_fault: false })).not.toHaveProperty("fault");
   });
 });
 

@@ -305,8 +305,7 @@ export class LeaseRunner {
     const said = failureText({ program: plan.command.program, exit, killed, errors, missing, lastLines });
     const error = this.#withoutFolders(said);
     const failed = framesToFail({ unfinished, current: outputs.current, saidDone });
-    // What the scripts of a file find may differ from worker to worker.
-    return await this.#fail(failed, error, next, plan.autoexec ? undefined : faultOf(errors));
+    return await this.#fail(failed, error, next, isSameForAll(plan) ? faultOf(errors) : undefined);
   }
 
   /** `fault`: whose fault it is; undefined where that is not known. */
@@ -412,4 +411,12 @@ export class LeaseRunner {
 
 function framesText(frames: readonly number[]): string {
   return `${frames.length === 1 ? "frame" : "frames"} ${formatFrameList(listOfFrames(frames))}`;
+}
+
+/**
+ * Whether every worker gets the same scene: its file came with the task, and no script of it runs. A path on this
+ * machine may lead to another file elsewhere, and what scripts do may differ from worker to worker.
+ */
+function isSameForAll({ autoexec, command }: Plan): boolean {
+  return !autoexec && command.args.some((arg) => typeof arg === "object" && "in" in arg);
 }

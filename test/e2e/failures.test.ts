@@ -27,6 +27,8 @@ const REASONS = {
   quitting_script: /^blender exited 0, but frame_0001\.png was not written\n(.*\n)*nothing to see here$/,
 } as const;
 
+/** What the manager adds when the scene is at fault. */
+const AT_ONCE = " (stopped at once: every other worker would find the same in the scene)";
 /** What the manager adds to the newest failure: why the task does not go on. */
 const STOPPED = " (stopped after 3 failures and not one frame came out, the last on frame 1)";
 
@@ -102,25 +104,35 @@ testWith("blender")(
   },
 );
 
-testWith("blender")("a scene's scripts run only where task and agent both allow it", async () => {
-  const { broken_script } = makeScenes(testFolder("scripts"), "broken_script");
-  const manager = await startManager();
-  await startAgent(manager, { name: "careful" });
-  const plain = await submit(manager, broken_script, "--frames", "1");
-  expect(await untilStatus(manager, plain, ["completed", "failed"])).toMatchObject({
-    status: "failed",
-    error:
-      'the script "rig.py" of the file is to run when it is loaded, and scripts are off: submit it with --autoexec' +
-      STOPPED,
-  });
-  const wanting = await submit(manager, broken_script, "--frames", "1", "--autoexec");
-  // A later task ends first: this agent is never offered a task that it may not run.
-  const later = await submit(manager, broken_script, "--frames", "1");
-  await untilStatus(manager, later, ["failed"]);
-  expect(await taskOf(manager, wanting)).toMatchObject({ status: "queued", frames: { pending: 1 } });
-  await startAgent(manager, { name: "trusting", args: ["--allow-autoexec"] });
-  expect(await untilStatus(manager, wanting, ["completed", "failed"])).toMatchObject({
-    status: "failed",
-    error: `Python: RuntimeError: the rig has no spine${STOPPED}`,
-  });
-});
+testWith("blender")(
+  "P6: a scene's scripts run only where task and agent both allow it; that it needs one stops it at the first try",
+  async () => {
+    const { broken_script } = makeScenes(testFolder("scripts"), "broken_script");
+    const manager = await startManager();
+    await startAgent(manager, { name: "careful" });
+    const plain = await submit(manager, broken_script, "--frames", "1");
+    expect(await untilStatus(manager, plain, ["completed", "failed"])).toMatchObject({
+      status: "failed",
+      error:
+        'the script "rig.py" of the file is to run when it is loaded, and scripts are off: submit it with --autoexec' +
+        AT_ONCE,
+      frames: { pending: 1, failed: 0 },
+      kept_off: [],
+    });
+    const events = await eventsThrough(manager, plain, "failed");
+    expect(events.filter(({ kind }) => kind === "error").map(({ attempt }) => attempt)).toEqual([1]);
+    const human = await tablao(manager, "task", String(plain));
+    expect(human.stdout).toContain(AT_ONCE.trim());
+    expect((await tablao(manager, "why", String(plain))).stdout).toContain("failed");
+    const wanting = await submit(manager, broken_script, "--frames", "1", "--autoexec");
+    // A later task ends first: this agent is never offered a task that it may not run.
+    const later = await submit(manager, broken_script, "--frames", "1");
+    await untilStatus(manager, later, ["failed"]);
+    expect(await taskOf(manager, wanting)).toMatchObject({ status: "queued", frames: { pending: 1 } });
+    await startAgent(manager, { name: "trusting", args: ["--allow-autoexec"] });
+    expect(await untilStatus(manager, wanting, ["completed", "failed"])).toMatchObject({
+      status: "failed",
+      error: `Python: RuntimeError: the rig has no spine${STOPPED}`,
+    });
+  },
+);

@@ -38,7 +38,7 @@ test("a version that the corpus does not name counts as the one of its time", ()
   ]);
 });
 
-const DONE: Outcome = { verdict: "completed", where: "worker", words: "", warnings: [], differences: [] };
+const DONE: Outcome = { verdict: "completed", where: "worker", words: "", warnings: [], differences: [], leases: 1 };
 const REFUSED: Outcome = { ...DONE, verdict: "refused", words: "missing file 'a.png'", differences: null };
 
 test("a completed scene is as expected only when its pictures were compared and are the same", () => {
@@ -66,4 +66,10 @@ test("a refusal is as expected only with its words", () => {
   expect(complaintOf({ kind: "refused", words: /a\.png/ }, REFUSED)).toBeNull();
   expect(complaintOf({ kind: "refused", words: /b\.png/ }, REFUSED)).toContain("other words");
   expect(complaintOf({ kind: "refused", words: /a\.png/ }, DONE)).toContain("completed");
+});
+
+test("a scene that is to be refused once is not as expected when several leases were given out, or none", () => {
+  const once = { kind: "refused", words: /a\.png/, once: true } as const;
+  expect(complaintOf(once, REFUSED)).toBeNull();
+  for (const leases of [0, 2, 3]) expect(complaintOf(once, { ...REFUSED, leases })).toContain(`by ${leases} leases`);
 });

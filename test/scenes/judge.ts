@@ -12,13 +12,16 @@ export interface Outcome {
   warnings: readonly string[];
   /** How the pictures differ from those made by hand, a sentence for each frame; null: not compared. */
   differences: readonly string[] | null;
+  /** How many leases of it were given out. */
+  leases: number;
 }
 
 /** What is not as expected, in one sentence; null when all is. */
 export function complaintOf(expect: Expectation, seen: Outcome): string | null {
   if (expect.kind === "refused") {
     if (seen.verdict !== "refused") return "completed, and had to be refused";
-    return expect.words.test(seen.words) ? null : `refused with other words than ${expect.words}`;
+    if (!expect.words.test(seen.words)) return `refused with other words than ${expect.words}`;
+    return expect.once && seen.leases !== 1 ? `refused by ${seen.leases} leases, and had to be by one` : null;
   }
   if (seen.verdict !== "completed") return "refused, and had to be completed";
   if (expect.kind === "same picture") {

@@ -15,7 +15,7 @@ import { z } from "zod";
 import { mapConcurrent } from "../../src/lib/concurrency.ts";
 import { isEnded } from "../../src/protocol/constants.ts";
 import { framesOf, parseFrameList } from "../../src/protocol/frame-list.ts";
-import { taskSchema, type Task } from "../../src/protocol/task.ts";
+import { framesPageSchema, taskSchema, type Task } from "../../src/protocol/task.ts";
 import { taskWhySchema } from "../../src/protocol/why.ts";
 import { startAgent, startManager, tablao, type Manager } from "../support/farm.ts";
 import { until } from "../support/wait.ts";
@@ -163,7 +163,7 @@ async function submit(manager: Manager, folder: string, scene: VersionedScene): 
     "--chunk",
     chunk,
     "--tries",
-    "1",
+    isRefusedOnce(scene.expect) ? "3" : "1",
     "--paused",
     "--json",
   ];
@@ -174,7 +174,12 @@ async function submit(manager: Manager, folder: string, scene: VersionedScene): 
     const { id } = submittedSchema.parse(JSON.parse(stdout));
     return id;
   }
-  return { verdict: "refused", where: "submission", words: stderr, warnings: [], differences: null };
+  return { verdict: "refused", where: "submission", words: stderr, warnings: [], differences: null, leases: 0 };
+}
+
+/** Other refusals are tried once, to save the time. */
+function isRefusedOnce(expect: Expectation): boolean {
+  return expect.kind === "refused" && expect.once === true;
 }
 
 async function outcomeOf(manager: Manager, folder: string, scene: VersionedScene, id: number): Promise<Outcome> {
@@ -191,13 +196,16 @@ async function outcomeOf(manager: Manager, folder: string, scene: VersionedScene
   };
   const end = await until(probe, { withinMs: RUN_MS, what: `${scene.name} ends`, everyMs: 200 });
   if (typeof end === "string")
-    return { verdict: "refused", where: "farm", words: end, warnings: [], differences: null };
+    return { verdict: "refused", where: "farm", words: end, warnings: [], differences: null, leases: 0 };
   const { warnings } = await manager.client.call(warningsSchema, "GET", path_);
   const texts = warnings.map(({ text }) => text);
+  const { frames } = await manager.client.call(framesPageSchema, "GET", `${path_}/frames`);
+  // Each lease has a higher attempt than the one before.
+  const leases = Math.max(0, ...frames.map(({ attempt }) => attempt ?? 0));
   if (end.status !== "completed")
-    return { verdict: "refused", where: "worker", words: end.error ?? "", warnings: texts, differences: null };
+    return { verdict: "refused", where: "worker", words: end.error ?? "", warnings: texts, differences: null, leases };
   const differences = isCompared(scene.expect) ? await differencesOf(manager, folder, scene, id) : null;
-  return { verdict: "completed", where: "worker", words: "", warnings: texts, differences };
+  return { verdict: "completed", where: "worker", words: "", warnings: texts, differences, leases };
 }
 
 async function differencesOf(manager: Manager, folder: string, scene: VersionedScene, id: number): Promise<string[]> {

@@ -57,6 +57,7 @@ export type LeaseEnd = "expired" | "failed" | "scene" | ReleaseCause;
  *   of letters, the longest path.
  * - Any error of Python or of Blender itself: its cause is not known.
  * - Everything, where scripts are on: what a script does may differ from worker to worker.
+ * - Everything, where the file did not come with the task: its path may lead to another file on another worker.
  */
 
 export const VERDICTS: Readonly<Record<LeaseEnd, Verdict>> = {
