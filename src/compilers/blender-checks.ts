@@ -492,14 +492,35 @@ def other_paths(used):
 
 # Simulations
 
-def is_baked_to_disk(modifier, owner):
-    # Blender tells nobody whether a zone is baked, so its folder is looked at; one that is packed into the file
-    # cannot be seen.
-    bakes = list(getattr(modifier, "bakes", ()))
-    def folder(bake):
-        own = bake.directory if bake.use_custom_path else os.path.join(modifier.bake_directory, str(bake.bake_id))
-        return os.path.join(located(own, owner), "meta")
-    return len(bakes) > 0 and all(os.path.isdir(folder(bake)) and os.listdir(folder(bake)) for bake in bakes)
+def is_packed_bake(bake, modifier, owner):
+    # Blender shows no script whether a bake is packed into the file (4.3 and later). Its operator that packs knows:
+    # for a bake that is packed it has nothing to do and succeeds, and else it looks for a folder, here one that
+    # cannot be there. The report of that is no error of the scene, so it is not printed.
+    if not hasattr(bake, "bake_target"):
+        return False
+    import contextlib
+    import io
+    kept = (bake.use_custom_path, bake.directory)
+    bake.use_custom_path, bake.directory = True, os.devnull
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return "FINISHED" in bpy.ops.object.geometry_node_bake_pack_single(
+                session_uid=owner.session_uid, modifier_name=modifier.name, bake_id=bake.bake_id)
+    except RuntimeError:
+        return False
+    finally:
+        bake.use_custom_path, bake.directory = kept
+
+def is_baked_zone(bake, modifier, owner):
+    own = bake.directory if bake.use_custom_path else os.path.join(modifier.bake_directory, str(bake.bake_id))
+    folder = os.path.join(located(own, owner), "meta")
+    return os.path.isdir(folder) and len(os.listdir(folder)) > 0 or is_packed_bake(bake, modifier, owner)
+
+def are_zones_baked(modifier, owner):
+    # A bake node is among the bakes, too; what it has not baked is computed without the frames before.
+    zones = [bake for bake in getattr(modifier, "bakes", ())
+             if getattr(bake.node, "bl_idname", "") != "GeometryNodeBake"]
+    return len(zones) > 0 and all(is_baked_zone(bake, modifier, owner) for bake in zones)
 
 def simulate(scene, scenes, used):
     # A simulation that is not baked depends on the frames before. Without those, a frame would be another one in
@@ -517,7 +538,7 @@ def simulate(scene, scenes, used):
                 continue
             who = '%s of object "%s"' % (modifier.name, thing.name)
             if modifier.type == "NODES" and zones and modifier.node_group is not None and has_zone(modifier.node_group):
-                if not is_baked_to_disk(modifier, thing):
+                if not are_zones_baked(modifier, thing):
                     found.append((who, thing, scene.frame_start))
             elif modifier.type == "FLUID" and modifier.fluid_type == "DOMAIN":
                 domain = modifier.domain_settings

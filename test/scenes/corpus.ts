@@ -531,6 +531,15 @@ const SIMULATIONS: readonly Scene[] = [
     fromFirst: true,
     expect: SAME,
   },
+  {
+    name: "geometry-packed",
+    what: "a simulation zone, baked into the file",
+    maker: "simulations.geometry_packed",
+    frames: "18-20",
+    chunk: 1,
+    versions: MODERN,
+    expect: SAME,
+  },
 ];
 
 const ROUTING: readonly Scene[] = [

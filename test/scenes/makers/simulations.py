@@ -104,19 +104,32 @@ def geometry_unbaked(root):
     save(root + "/shot.blend")
 
 
+def bake_zone(scene, modifier):
+    thing = cube()
+    bpy.context.view_layer.objects.active = thing
+    bpy.ops.object.geometry_node_bake_single(
+        session_uid=thing.session_uid, modifier_name=modifier.name, bake_id=modifier.bakes[0].bake_id
+    )
+    scene.frame_set(1)
+
+
 def geometry_baked(root):
     """Baked to a folder beside the file."""
     scene, modifier = moving_geometry()
     modifier.bake_directory = "//bake/"
     save(root + "/shot.blend")
-    thing = cube()
-    bpy.context.view_layer.objects.active = thing
     one = modifier.bakes[0]
     one.use_custom_path = False
     if hasattr(one, "bake_target"):
         one.bake_target = "DISK"
-    bpy.ops.object.geometry_node_bake_single(
-        session_uid=thing.session_uid, modifier_name=modifier.name, bake_id=one.bake_id
-    )
-    scene.frame_set(1)
+    bake_zone(scene, modifier)
+    save(root + "/shot.blend")
+
+
+def geometry_packed(root):
+    """Baked into the file."""
+    scene, modifier = moving_geometry()
+    save(root + "/shot.blend")
+    modifier.bakes[0].bake_target = "PACKED"
+    bake_zone(scene, modifier)
     save(root + "/shot.blend")
