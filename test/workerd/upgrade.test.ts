@@ -16,9 +16,14 @@ import type { RegistryRpc } from "../../src/rpc/registry.ts";
 import beforeJournal from "../chaos/fixtures/before-journal.json";
 import beforeLeases from "../chaos/fixtures/before-leases.json";
 import beforeWebhooks from "../chaos/fixtures/before-webhooks.json";
+import blender9991c53 from "../chaos/fixtures/blender-9991c53.json";
 import release9991c53 from "../chaos/fixtures/release-9991c53.json";
+import { leaseSchema, type Lease } from "../../src/protocol/lease.ts";
+import { framesPageSchema } from "../../src/protocol/task.ts";
+import { workerRegisteredSchema } from "../../src/protocol/worker.ts";
 import { readerOf, readTar } from "../support/archive-readers.ts";
 import { ring as ringAlarm } from "./alarms.ts";
+import { upload } from "./api-farm.ts";
 import { admin, claim, complete, files, history, later, object, requeue, ring, stubOf, view } from "./chaos-tasks.ts";
 import { sha256, text as encoded } from "./files-call.ts";
 import { ask, okJson, problem, send } from "./http-client.ts";
@@ -296,6 +301,110 @@ describe("P9: a farm of release 9991c53, over HTTP", () => {
     expect(sent.toSorted((a, b) => Number(a.id) - Number(b.id))).toEqual(
       taken.registry.tables.deliveries.map(({ id, event, task_id }) => ({ id: String(id), event, task: task_id })),
     );
+  });
+});
+
+describe("P4, P12: a task of release 9991c53 that Blender renders", () => {
+  const taken = blender9991c53;
+  const { anvil, bellows } = taken.credentials;
+  /** Agents of that release name no Blender with their calls. */
+  const OF_THEN = {};
+  const OF_NOW = { "Tablao-Blender": "5.0.1, 4.5.15" };
+  type Agent = { token: string; headers: Record<string, string> };
+
+  beforeAll(async () => await restore(taken as unknown as Taken));
+  afterAll(() => vi.useRealTimers());
+
+  async function assigned(worker: number, { token, headers }: Agent): Promise<unknown> {
+    const answer = await send("PATCH", `/workers/${worker}`, { token, headers, json: { status: "available" } });
+    return (await okJson(answer, 200))["task_id"];
+  }
+
+  async function claimed({ token, headers }: Agent, key: string): Promise<Lease> {
+    const json = { key, platform: "linux", epoch: 1e12 };
+    return leaseSchema.parse(
+      (await okJson(await send("POST", "/tasks/1/leases", { token, headers, json }), 200))["lease"],
+    );
+  }
+
+  async function completed(lease: Lease, { token, headers }: Agent): Promise<void> {
+    const { frame, name } = lease.plan.outputs[0]!;
+    const done = [{ frame, seconds: 1, receipts: [await upload(token, lease, name, `pixels of ${name}`)] }];
+    const json = { attempt: lease.attempt, done };
+    await okJson(await send("POST", `/tasks/1/leases/${lease.lease_id}/complete`, { token, headers, json }), 200);
+  }
+
+  /** The plan without the script, which is that of the manager that makes the plan; otherwise as an agent gets it. */
+  function withoutScript({ plan }: Lease): object {
+    const { args } = plan.command;
+    const script = args.indexOf("--python-expr") + 1;
+    expect(args[script]).toContain("import bpy");
+    return { ...plan, command: { ...plan.command, args: args.with(script, "") } };
+  }
+
+  /** The plan of that release for this frame. */
+  function planOfThen(frame: number): object {
+    const name = `frame_000${frame}.png`;
+    const { plan } = taken.live;
+    const args = [...plan.command.args.slice(0, -1), String(frame)];
+    return { ...plan, command: { ...plan.command, args }, outputs: [{ frame, name }] };
+  }
+
+  test("has the state in which it was left: any Blender renders it, and it has no warning", async () => {
+    const task = await okJson(await send("GET", "/tasks/1"), 200);
+    expect(task).toMatchObject({ status: "rendering", errors: 1, frames: { done: 2, leased: 1, pending: 5 } });
+    expect(task).not.toHaveProperty("warnings");
+    expect(task).not.toHaveProperty("settings.blender");
+    expect(await okJson(await send("GET", "/tasks/1/plan"), 200)).not.toHaveProperty("command.version");
+  });
+
+  test("the agent that held a lease goes on with it, under the same plan", async () => {
+    const agent = { token: anvil, headers: OF_THEN };
+    const lease = await claimed(agent, taken.live_claim.key);
+    const { lease_id, attempt } = taken.live;
+    expect(lease).toMatchObject({ lease_id, attempt });
+    expect(withoutScript(lease)).toEqual(planOfThen(4));
+    await completed(lease, agent);
+  });
+
+  test("agents of that release and of this one are given the rest, each under a plan that both understand", async () => {
+    const json = {
+      hostname: "chisel",
+      system: "Linux",
+      platform: "linux",
+      version: "0.2.0",
+      programs: { blender: "5.0.1", "tablao-tool": "1" },
+      versions: { blender: ["5.0.1", "4.5.15"] },
+    };
+    const added = workerRegisteredSchema.parse(await okJson(await send("POST", "/workers", { json }), 201));
+    const { id, secret } = Object.values(added)[0]!;
+    const then = { token: bellows, headers: OF_THEN };
+    const now = { token: secret!, headers: OF_NOW };
+    expect([await assigned(2, then), await assigned(id, now)]).toEqual([1, 1]);
+    // Frame 3 failed on the worker of then, so the other one has it in the end.
+    for (let round = 0; round < 5; round++) {
+      const agent = round % 2 === 0 ? now : then;
+      const lease = await claimed(agent, `claim-of-round-${round}`);
+      expect(withoutScript(lease)).toEqual(planOfThen(lease.plan.outputs[0]!.frame));
+      await completed(lease, agent);
+    }
+    const task = await okJson(await send("GET", "/tasks/1"), 200);
+    expect(task).toMatchObject({ status: "completed", errors: 1, frames: { done: 8, pending: 0 } });
+    expect(task).not.toHaveProperty("warnings");
+    const { frames } = framesPageSchema.parse(await okJson(await send("GET", "/tasks/1/frames"), 200));
+    const told = frames.flatMap(({ worker_id, blender }) => (blender === undefined ? [] : [[worker_id, blender]]));
+    expect(told).toEqual(Array.from({ length: 3 }, () => [id, "5.0.1"]));
+    expect(await rowsOf(1, "SELECT json FROM definition WHERE json LIKE '%\"blender\":%'")).toEqual([]);
+  });
+
+  test("P7: its history has every frame once", async () => {
+    for (let i = 0; i < 4; i++) {
+      later(120_000);
+      await ring(1);
+    }
+    // The farm before this one may have written its last events of its own task 1 after they were deleted.
+    const done = (await history(1)).filter(({ kind, type }) => kind === "done" && type === "blender_render");
+    expect(done.map(({ frames }) => frames).toSorted()).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
   });
 });
 
