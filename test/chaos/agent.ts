@@ -9,7 +9,8 @@ import { receiptSchema } from "../../src/protocol/file.ts";
 import { parseFrameList, framesOf } from "../../src/protocol/frame-list.ts";
 import { workerPatchedSchema } from "../../src/protocol/worker.ts";
 import type { Rng } from "./rng.ts";
-import { outputId, type Journal } from "./event-journal.ts";
+import { mayRender, type Machine } from "./blender-rules.ts";
+import { outputId, renderId, type Journal } from "./event-journal.ts";
 import { NoAnswer, type Answer, type Call, type LeaseVerb, type Port } from "./port.ts";
 
 export interface Habits {
@@ -33,6 +34,10 @@ export interface AgentOptions {
   port: Port;
   journal: Journal;
   habits: Habits;
+  /** Its Blenders; absent where the run has none. */
+  machine?: Machine;
+  /** Tasks that it claims now and then although the manager named another one, as after an old answer. */
+  strays?: readonly number[];
   sleep: (ms: number) => Promise<void>;
   now: () => number;
 }
@@ -119,12 +124,18 @@ export class SimulatedAgent {
         await this.#idle(proc);
         continue;
       }
-      let claimed = await this.#claim(proc, task, epoch);
+      let claimed = await this.#claim(proc, this.#strayTo() ?? task, epoch);
       while (claimed?.lease) claimed = await this.#serve(proc, claimed.lease, epoch);
+      if (claimed?.reason === "blender") this.#o.journal.count("Blender: refused at the claim");
       if (claimed && claimed.reason !== "outranked")
         refused = { task_id: task, retry_after_ms: Math.min(claimed.retry_after_ms ?? 1_000, 1_000) };
       else await this.#sleep(proc, 20);
     }
+  }
+
+  #strayTo(): number | undefined {
+    const { strays = [], rng } = this.#o;
+    return strays.length > 0 && rng.chance(0.1) ? rng.pick(strays) : undefined;
   }
 
   async #claim(proc: AgentProcess, task: number, epoch: number): Promise<Claimed | undefined> {
@@ -143,6 +154,7 @@ export class SimulatedAgent {
     const held: Held = { lease, grant: lease.grant, untilMs: now() + lease.lease_ms, renewedMs: now(), done: [] };
     const next = () => (this.#stopping || rng.chance(0.1) ? null : { key: this.#key(), platform: "linux", epoch });
     journal.count("leases");
+    const blender = this.#blenderOf(lease);
     try {
       const list = parseFrameList(lease.frames);
       for (const frame of list.ok ? framesOf(list.value) : []) {
@@ -151,6 +163,7 @@ export class SimulatedAgent {
           const body = { frames: String(frame), error: `simulated failure of frame ${frame}`, next: next() };
           return await this.#settle(proc, held, "fail", body);
         }
+        if (blender) journal.rendered.set(renderId(lease.task_id, lease.attempt, frame), blender);
         const receipts = await this.#upload(proc, held, frame);
         held.done.push({ frame, seconds: rng.int(1, 400) / 100, receipts });
         if (rng.chance(habits.release)) return await this.#settle(proc, held, "release", { reason: "stopping" });
@@ -162,6 +175,19 @@ export class SimulatedAgent {
       journal.count("lost leases");
       return undefined;
     }
+  }
+
+  /** The Blender with which it renders a lease, as the real agent chooses; undefined where none is needed. */
+  #blenderOf({ task_id: task, plan }: Lease): { version: string; isTold: boolean } | undefined {
+    if (plan.command.program !== "blender") return undefined;
+    const { blenders, release } = this.#o.machine ?? { blenders: [], release: "0.2.0" };
+    const need = plan.command.version;
+    if (need !== undefined && release === "0.1.0")
+      this.#o.journal.surprise(`P12: an agent of 0.1 was given a version in the plan of task ${task}`);
+    const version = blenders.find((one) => mayRender(need, one));
+    if (version === undefined)
+      this.#o.journal.surprise(`P12: worker ${this.worker} with ${blenders.join(", ")} got task ${task} of ${need}`);
+    return { version: version ?? "0.0.0", isTold: release !== "0.1.0" };
   }
 
   async #render(proc: AgentProcess, held: Held, ms: number): Promise<void> {

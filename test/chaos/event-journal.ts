@@ -19,6 +19,8 @@ export class Journal {
   readonly acknowledged: Acknowledged[] = [];
   /** Completions that were refused (P3: none of these may have been carried out). */
   readonly refused: Acknowledged[] = [];
+  /** By which Blender frames were rendered, by `task/attempt/frame`. `isTold`: the agent names it to the manager. */
+  readonly rendered = new Map<string, { version: string; isTold: boolean }>();
   /**
    * Answers that an agent that follows the protocol must not get, and problems found during the
    * run.
@@ -37,4 +39,9 @@ export class Journal {
 
 export function outputId(task: number, attempt: number, name: string): string {
   return `${task}/${attempt}/${name}`;
+}
+
+/** The key of a rendered frame in `Journal.rendered`. */
+export function renderId(task: number, attempt: number, frame: number): string {
+  return `${task}/${attempt}/${frame}`;
 }

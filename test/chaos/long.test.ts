@@ -18,7 +18,7 @@ async function long(runs: number, seed: number, ...more: string[]): Promise<stri
   return stdout.trim().split("\n");
 }
 
-test("P1–P7, P11, P13, P14: nothing twice, nothing lost, nothing stuck, nothing in use deleted in 300 cheap runs: resets, late, doubled and lost alarms, clock jumps, lost messages", async () => {
+test("P1–P7, P11–P14: nothing twice, nothing lost, nothing stuck, nothing in use deleted, no task of two Blenders in 300 cheap runs: resets, late, doubled and lost alarms, clock jumps, lost messages", async () => {
   const [totals, summary] = await long(300, 1);
   expect(summary).toMatch(/^300 runs, 0 failed/);
   const counts = JSON.parse(totals!) as Record<string, number>;
@@ -35,6 +35,11 @@ test("P1–P7, P11, P13, P14: nothing twice, nothing lost, nothing stuck, nothin
     "inputs: wanted while given up",
     "daily jobs failed",
     "dead Workers",
+    "Blender: exact",
+    "Blender: at least",
+    "Blender: any, several used",
+    "Blender: refused at the claim",
+    "Blender: nobody had it",
   ])
     expect(counts[what], what).toBeGreaterThan(30);
 });

@@ -37,6 +37,8 @@ export interface DirectPortOptions {
   world: World;
   network: Network;
   worker: number;
+  /** The Blenders that the agent names with its calls; absent: none. */
+  blenders?: readonly string[];
   rng: Rng;
   journal: Journal;
 }
@@ -55,6 +57,11 @@ export class DirectPort implements Port {
 
   constructor(options: DirectPortOptions) {
     this.#o = options;
+  }
+
+  get #caller(): WorkerRef {
+    const { worker, blenders } = this.#o;
+    return { id: worker, ...(blenders && { blenders: [...blenders] }) };
   }
 
   async call(call: Call): Promise<Answer> {
@@ -125,7 +132,7 @@ export class DirectPort implements Port {
         return await this.#upload(call);
       case "claim": {
         const claim = claimSchema.parse(call.body);
-        const given = await product.callTask(env, call.task, (task) => task.claim({ id: worker }, claim));
+        const given = await product.callTask(env, call.task, (task) => task.claim(this.#caller, claim));
         return given.ok ? ok(await product.grantedClaim(env, worker, given.value)) : given;
       }
       case "renew": {
@@ -160,12 +167,10 @@ export class DirectPort implements Port {
     schema: z.ZodType<T>,
     verb: Verb<T, A>,
   ): Promise<Result<A, Refusal>> {
-    const { product, platform, worker } = this.#o;
+    const { product, platform } = this.#o;
     const body = await product.verifiedReceipts(platform.env, schema.parse(call.body));
     if (!body.ok) return body;
-    return await product.callTask(platform.env, call.task, (task) =>
-      verb(task, { id: worker }, call.lease, body.value),
-    );
+    return await product.callTask(platform.env, call.task, (task) => verb(task, this.#caller, call.lease, body.value));
   }
 
   /**

@@ -7,14 +7,18 @@ import type { HistoryEvent } from "../../../src/protocol/history.ts";
 import type { TaskPatch } from "../../../src/protocol/task.ts";
 import type { Result } from "../../../src/lib/result.ts";
 import type { Refusal } from "../../../src/protocol/problem.ts";
+import type { RegistryRpc } from "../../../src/rpc/registry.ts";
 import type { TaskRpc } from "../../../src/rpc/task.ts";
 import { definitionOf } from "../../support/definition.ts";
-import { SimulatedAgent } from "../agent.ts";
+import { SimulatedAgent, type Habits } from "../agent.ts";
+import { auditBlenders, mixedMinors } from "../blender-audit.ts";
 import { audit, storedTask, watchProblems, type Facts, type StoredTask } from "../audit.ts";
 import { Rng } from "../rng.ts";
 import { Journal } from "../event-journal.ts";
 import { HOW, NO_FAULTS } from "../manager-faults.ts";
 import { mayTakeFinished, scenarioOf, type Event, type Scenario } from "../scenario.ts";
+import type { Machine, Need } from "../blender-rules.ts";
+import { blendersOf, canRender, rescuer, type BlenderWorld } from "./blenders.ts";
 import { DirectPort, type Network } from "./direct-port.ts";
 import { Platform } from "./platform.ts";
 import type { Product } from "./product.ts";
@@ -66,6 +70,9 @@ class One {
   readonly #world = new World();
   readonly #platform: Platform;
   readonly #scenario: Scenario;
+  readonly #blenders: BlenderWorld;
+  /** What the tasks that Blender renders need, by id. */
+  readonly #needs = new Map<number, Need>();
   readonly #network: Network = { rate: 0, inFlight: 0 };
   readonly #agents: SimulatedAgent[] = [];
   readonly #deleted = new Set<number>();
@@ -83,6 +90,8 @@ class One {
     this.#rng = new Rng(`long/${seed}`);
     enter(this.#world, this.#rng.fork("chance"));
     this.#scenario = scenarioOf(this.#rng.fork("scenario"));
+    const { agents, tasks, forMs } = this.#scenario;
+    this.#blenders = blendersOf(this.#rng.fork("blenders"), agents.length, tasks.length + 1, forMs);
     const classes = { task: product.TaskDO, registry: product.WorkerRegistry };
     this.#platform = new Platform(this.#world, this.#rng.fork("platform"), classes);
   }
@@ -94,7 +103,7 @@ class One {
     this.#platform.loses = 0.04;
     this.#runWatchdog();
     this.#watchOverdue();
-    for (const event of this.#scenario.events)
+    for (const event of [...this.#scenario.events, ...this.#blenders.events])
       this.#world.after(event.atMs, () => {
         this.journal.count(event.kind);
         this.#happening++;
@@ -144,7 +153,13 @@ class One {
         .filter((row) => row.task_id === id)
         .flatMap((row) => JSON.parse(row.events) as HistoryEvent[])
         .toSorted((a, b) => a.seq - b.seq);
-    return [...audit(facts), ...overstayed, ...(log ? auditRetention(log, this.#everSubmitted, historyOf) : [])];
+    const blenders = auditBlenders(this.#needs, facts.tasks, historyOf, this.journal);
+    return [
+      ...audit(facts),
+      ...blenders,
+      ...overstayed,
+      ...(log ? auditRetention(log, this.#everSubmitted, historyOf) : []),
+    ];
   }
 
   get #everSubmitted(): number[] {
@@ -264,26 +279,60 @@ class One {
   }
 
   async #prepare(): Promise<void> {
-    const { product, platform } = { product: this.#product, platform: this.#platform };
-    for (const [i, habits] of this.#scenario.agents.entries()) {
-      const register = { hostname: `host-${i}`, system: "Linux", programs: { "tablao-tool": "1" } };
-      const made = await product.callRegistry(platform.env, (r) => r.registerWorker(register, ADMIN, "127.0.0.1"));
-      if (!made.ok) throw new Error(made.error.detail);
-      const worker = made.value.worker.id;
-      const rng = this.#rng.fork(`agent/${i}`);
-      const { journal } = this;
-      const world = this.#world;
-      const network = this.#network;
-      const port = new DirectPort({ product, platform, world, network, worker, rng: rng.fork("network"), journal });
-      const sleep = (ms: number): Promise<void> => world.sleep(ms);
-      const agent = new SimulatedAgent({ worker, rng, port, journal, habits, sleep, now: () => world.nowMs });
-      this.#agents.push(agent);
-    }
+    for (const [i, habits] of this.#scenario.agents.entries()) await this.#join(habits, this.#blenders.machines[i]!);
     for (const [i, task] of this.#scenario.tasks.entries()) {
       await this.#submit(i + 1, task);
       this.#ids.push(i + 1);
     }
+    for (const task of this.#blenders.tasks) {
+      const id = this.#ids.length + 1;
+      await this.#submit(id, task);
+      this.#ids.push(id);
+      this.#needs.set(id, task.need);
+    }
     for (const agent of this.#agents) agent.start();
+  }
+
+  /** Register a worker; the caller starts its agent. */
+  async #join(habits: Habits, machine: Machine): Promise<SimulatedAgent> {
+    const i = this.#agents.length;
+    const { blenders, release } = machine;
+    const register = {
+      hostname: `host-${i}`,
+      system: "Linux",
+      version: release,
+      programs: { "tablao-tool": "1", ...(blenders.length > 0 && { blender: blenders[0]! }) },
+      ...(blenders.length > 1 && { versions: { blender: [...blenders] } }),
+    };
+    const made = await this.#askRegistry((r) => r.registerWorker(register, ADMIN, "127.0.0.1"));
+    if (!made.ok) throw new Error(made.error.detail);
+    const worker = made.value.worker.id;
+    const rng = this.#rng.fork(`agent/${i}`);
+    const world = this.#world;
+    const port = new DirectPort({
+      product: this.#product,
+      platform: this.#platform,
+      world,
+      network: this.#network,
+      worker,
+      ...(release !== "0.1.0" && { blenders }),
+      rng: rng.fork("network"),
+      journal: this.journal,
+    });
+    const agent = new SimulatedAgent({
+      worker,
+      rng,
+      port,
+      journal: this.journal,
+      habits,
+      machine,
+      // A task takes the registry's word that a worker has Blender at all; which one, it decides itself.
+      strays: blenders.length > 0 ? this.#blenders.tasks.map((_, k) => this.#scenario.tasks.length + 1 + k) : [],
+      sleep: (ms) => world.sleep(ms),
+      now: () => world.nowMs,
+    });
+    this.#agents.push(agent);
+    return agent;
   }
 
   async #submit(id: number, { submit }: Scenario["tasks"][number]): Promise<void> {
@@ -358,6 +407,17 @@ class One {
     }
   }
 
+  async #askRegistry<T>(call: (registry: RegistryRpc) => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await this.#product.callRegistry(this.#platform.env, call);
+      } catch (error) {
+        if (!(error as { retryable?: boolean }).retryable) throw error;
+        await this.#world.sleep(100);
+      }
+    }
+  }
+
   #tables(id: number): Parameters<typeof storedTask>[1] {
     const stored = this.#platform.stored.get(`task/${id}`);
     const tables = ["definition", "record", "pages", "journal", "leases", "outbox", "dependents"];
@@ -371,7 +431,9 @@ class One {
       for (const id of this.#ids) {
         const rows = this.#tables(id);
         if (!rows["record"]?.[0]) continue;
-        for (const problem of watchProblems(storedTask(id, rows))) this.journal.surprise(problem);
+        const task = storedTask(id, rows);
+        for (const problem of [...watchProblems(task), ...mixedMinors(task, this.#needs.get(id))])
+          this.journal.surprise(problem);
       }
       this.#world.after(100, check);
     };
@@ -388,7 +450,34 @@ class One {
     const limitMs = this.#world.nowMs + FINISH_WITHIN_MS;
     while ((open.size > 0 || this.#pending) && this.#world.nowMs < limitMs) {
       for (const id of open) await this.#during(this.#goOn(id, open), 60_000);
+      if (!this.#pending && [...open].every((id) => this.#isHopeless(id)))
+        await this.#during(this.#rescue(open), 60_000);
       await this.#world.run(() => false, 200);
+    }
+  }
+
+  /** No worker can do it. */
+  #isHopeless(id: number): boolean {
+    return this.#needs.has(id) && !this.#blenders.machines.some((machine) => canRender(this.#needs.get(id), machine));
+  }
+
+  /** Only tasks that no worker can do are left. Nothing was given out of them, and a worker that can do each joins. */
+  async #rescue(open: ReadonlySet<number>): Promise<void> {
+    for (const id of open) {
+      const view = await this.#ask((task) => task.view(), id);
+      if (!view.ok) throw new Error(`task ${id}: ${view.error.detail}`);
+      const { status, frames, errors } = view.value;
+      if (status !== "queued" || frames.pending < frames.total || errors > 0)
+        this.journal.surprise(`P12: task ${id}, which no worker can do, is ${status} ${JSON.stringify(frames)}`);
+      const machine = rescuer(this.#needs.get(id));
+      this.#blenders.machines.push(machine);
+      // A registration whose answer is lost makes a worker that never comes, for which failed frames would wait.
+      const { faults } = this.#platform;
+      this.#platform.faults = { ...faults, registry: null };
+      const agent = await this.#join(this.#scenario.agents[0]!, machine);
+      this.#platform.faults = faults;
+      agent.start();
+      this.journal.count("Blender: nobody had it");
     }
   }
 
