@@ -4,11 +4,12 @@
  */
 import { type Bytes, readStored } from "./bytes.ts";
 import { KeptReads } from "./kept-reads.ts";
+import { nodeStreams, nodeZlib } from "./node-zlib.ts";
 import { BlendError, type ByteSource } from "./types.ts";
 import { decodeRun } from "./zstd-run.ts";
 
 /** The stream is cut into slabs, which hold whole pages. */
-const SLAB_BYTES = 256 * 1024;
+const SLAB_BYTES = 64 * 1024;
 /**
  * A few stored bytes can stand for gigabytes of zeros. No scene of 8 GiB is compressed as one stream: it
  * would take Blender a minute to open.
@@ -29,6 +30,8 @@ export class StreamBytes implements Bytes {
   #chunks: AsyncIterator<Uint8Array> | undefined;
   /** What came of the stream after the slab. */
   #rest: Uint8Array = new Uint8Array(0);
+  readonly #memory = new Uint8Array(SLAB_BYTES);
+  /** What the memory holds now. */
   #slab: Uint8Array = new Uint8Array(0);
   #slabStart = 0;
   #ended = false;
@@ -40,7 +43,7 @@ export class StreamBytes implements Bytes {
   read(offset: number, length: number): Uint8Array | Promise<Uint8Array> {
     const start = offset - this.#slabStart;
     if (start >= 0 && start + length <= this.#slab.length) {
-      return this.#slab.subarray(start, start + length);
+      return this.#slab.slice(start, start + length);
     }
     return this.#kept.find(offset, length) ?? this.#fromStream(offset, length);
   }
@@ -77,9 +80,10 @@ export class StreamBytes implements Bytes {
     return joined;
   }
 
+  /** A copy, because the slab is used again. */
   #part(offset: number, length: number): Uint8Array {
     const start = Math.max(0, offset - this.#slabStart);
-    return this.#slab.subarray(start, start + length);
+    return this.#slab.slice(start, start + length);
   }
 
   keep(offset: number, bytes: Uint8Array): void {
@@ -94,7 +98,8 @@ export class StreamBytes implements Bytes {
   }
 
   async #next(): Promise<void> {
-    const slab = new Uint8Array(SLAB_BYTES);
+    // One slab serves the whole stream: so much garbage would come together that it is seen in the memory.
+    const slab = this.#memory;
     let filled = 0;
     this.#slabStart += this.#slab.length;
     while (filled < SLAB_BYTES) {
@@ -119,34 +124,53 @@ export class StreamBytes implements Bytes {
   }
 }
 
-/** A gzip file by the runtime's own decompressor. */
+/** The content of a gzip file. @throws BlendError for damaged data. */
 export async function* gunzip(source: ByteSource): AsyncGenerator<Uint8Array> {
-  let at = 0;
+  try {
+    if (nodeZlib && nodeStreams) yield* gunzipByNode(source, nodeZlib, nodeStreams);
+    else yield* gunzipByBrowser(source);
+  } catch (cause) {
+    if (cause instanceof BlendError) throw cause;
+    throw new BlendError("The file's gzip data is damaged or truncated.", { cause });
+  }
+}
+
+/** By a thread of Node's pool, which decompresses the next chunk while this one is looked at. */
+async function* gunzipByNode(
+  source: ByteSource,
+  zlib: NonNullable<typeof nodeZlib>,
+  streams: NonNullable<typeof nodeStreams>,
+): AsyncGenerator<Uint8Array> {
+  const content = zlib.createGunzip({ chunkSize: SLAB_BYTES });
+  // Errors of the source and of the decompressor come out of the iteration.
+  streams.pipeline(storedChunks(source), content, () => undefined);
+  yield* content;
+}
+
+/** By what browsers have. */
+async function* gunzipByBrowser(source: ByteSource): AsyncGenerator<Uint8Array> {
+  const chunks = storedChunks(source);
   const stored = new ReadableStream<Uint8Array<ArrayBuffer>>({
     async pull(controller) {
-      const length = Math.min(STORED_CHUNK, source.size - at);
-      if (length <= 0) {
-        controller.close();
-        return;
-      }
+      const next = await chunks.next();
+      if (next.done) controller.close();
       // DecompressionStream takes arrays over plain memory only.
-      controller.enqueue((await readStored(source, at, length)) as Uint8Array<ArrayBuffer>);
-      at += length;
+      else controller.enqueue(next.value as Uint8Array<ArrayBuffer>);
     },
   });
   const reader = stored.pipeThrough(new DecompressionStream("gzip")).getReader();
   try {
-    for (;;) {
-      const next = await reader.read().catch((cause: unknown) => {
-        if (cause instanceof BlendError) throw cause;
-        throw new BlendError("The file's gzip data is damaged or truncated.", { cause });
-      });
-      if (next.done) return;
-      yield next.value;
-    }
+    for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
   } finally {
     // An error of the stream was told by read().
     await reader.cancel().catch(() => undefined);
+  }
+}
+
+/** The stored file from its beginning. */
+async function* storedChunks(source: ByteSource): AsyncGenerator<Uint8Array> {
+  for (let at = 0; at < source.size; at += STORED_CHUNK) {
+    yield await readStored(source, at, Math.min(STORED_CHUNK, source.size - at));
   }
 }
 

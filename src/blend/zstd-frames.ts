@@ -4,6 +4,7 @@
  */
 import { type Bytes, readStored } from "./bytes.ts";
 import { KeptReads } from "./kept-reads.ts";
+import { nodeZlib } from "./node-zlib.ts";
 import { BlendError, type ByteSource, type StoredFrame } from "./types.ts";
 import { decodeZstdBlocks } from "./zstd-decode.ts";
 
@@ -171,22 +172,12 @@ class StoredWindow {
   }
 }
 
-/** What Node 22.15 and later has of `node:zlib`, and no browser. */
-interface NodeZlib {
-  zstdDecompressSync?(
-    this: void,
-    bytes: Uint8Array,
-    options: { maxOutputLength: number; chunkSize: number },
-  ): Uint8Array;
-}
-const { process } = globalThis as { process?: { getBuiltinModule?(name: string): NodeZlib | undefined } };
-
 /**
  * Node's own decoder, where there is one; it is several times as fast. Undefined when it refuses the frame, so
- * that the other one says what is wrong. An import would not load in browsers.
+ * that the other one says what is wrong.
  */
 function nativeDecode(stored: Uint8Array, size: number): Uint8Array | undefined {
-  const decode = process?.getBuiltinModule?.("node:zlib")?.zstdDecompressSync;
+  const decode = nodeZlib?.zstdDecompressSync;
   if (!decode) return undefined;
   try {
     const bytes = decode(stored, { maxOutputLength: size, chunkSize: Math.max(64, size) });
