@@ -5,9 +5,11 @@ import { describe, expect, test } from "vitest";
 import {
   FIXTURE_VERSIONS,
   fixture,
+  inFrames,
   LAYOUTS,
   makeFile,
   type MadeBlock,
+  meshScene,
   smallScene,
   smallSceneBlocks,
   sourceOf,
@@ -86,6 +88,24 @@ describe("hostile bytes", () => {
       fc.asyncProperty(fc.constantFrom(...files), changes, async (file, list) => {
         await readOrRefuse(changed(new Uint8Array(file), list));
       }),
+      { numRuns },
+    );
+  });
+
+  test("P10: frames of zstd that are decompressed in part or ahead, with changed bytes", async () => {
+    const early = meshScene(
+      MODERN,
+      Array.from({ length: 9 }, () => 199_976),
+    );
+    const late = meshScene(MODERN, [190_000, ...Array.from({ length: 9 }, () => 199_976)]);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(inFrames(early, 200_000), inFrames(late, 200_000)),
+        changes,
+        async (file, list) => {
+          await readOrRefuse(changed(file, list));
+        },
+      ),
       { numRuns },
     );
   });

@@ -8,13 +8,21 @@ interface NodeStream extends AsyncIterable<Uint8Array> {
   destroy(error?: Error): unknown;
 }
 
+interface ZstdOptions {
+  maxOutputLength: number;
+  chunkSize: number;
+  finishFlush?: number;
+}
+
 interface NodeZlib {
   /** Node 22.15 and later. */
-  zstdDecompressSync?(
+  zstdDecompressSync?(this: void, bytes: Uint8Array, options: ZstdOptions): Uint8Array;
+  zstdDecompress?(
     this: void,
     bytes: Uint8Array,
-    options: { maxOutputLength?: number; chunkSize: number; finishFlush?: number },
-  ): Uint8Array;
+    options: ZstdOptions,
+    done: (error: Error | null, content: Uint8Array) => void,
+  ): void;
   createGunzip(this: void, options: { chunkSize: number }): NodeStream;
 }
 

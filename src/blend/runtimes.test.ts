@@ -1,49 +1,19 @@
 /** Compressed files, decompressed by Node and by what browsers have: the same contents, and the same errors. */
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import {
   FIXTURE_VERSIONS,
   fixture,
+  inFrames,
   LAYOUTS,
-  makeFile,
-  seekTable,
+  meshScene,
   smallScene,
-  smallSceneBlocks,
   sourceOf,
 } from "../../test/support/blend-files.ts";
 import type { BlendContents, ByteSource } from "./types.ts";
 
 const MODERN = LAYOUTS[3]!;
 type Read = (source: ByteSource) => Promise<BlendContents>;
-
-/** Numbers that do not repeat soon, so that they compress as little as a mesh does. */
-const noise = (length: number): Uint8Array =>
-  new Uint8Array(Float32Array.from({ length: length / 4 }, (_, at) => Math.sin(at * at)).buffer);
-
-/** A scene with blocks of a mesh in front of its pictures, which lie in another part of the file than its header. */
-function meshScene(lengths: number[]): Uint8Array {
-  const [first, ...rest] = smallSceneBlocks();
-  const meshes = lengths.map((length, at) => ({
-    code: "DATA",
-    struct: "Link",
-    address: 1000 + at,
-    raw: noise(length),
-  }));
-  return makeFile(MODERN, [first!, ...meshes, ...rest]);
-}
-
-/** As Blender stores it: a frame for each part of the file, and the table of them. */
-function inFrames(bytes: Uint8Array, frameBytes: number): Uint8Array {
-  const parts = Array.from({ length: Math.ceil(bytes.length / frameBytes) }, (_, at) =>
-    bytes.subarray(at * frameBytes, (at + 1) * frameBytes),
-  );
-  const frames = parts.map((part) => zstdCompressSync(part, { pledgedSrcSize: part.length }));
-  const table = seekTable(
-    frames,
-    parts.map(({ length }) => length),
-  );
-  return new Uint8Array(Buffer.concat([...frames, table]));
-}
 
 describe.each(["Node", "a browser"])("P12: by the decompressors of %s", (runtime) => {
   let read: Read;
@@ -81,7 +51,7 @@ describe.each(["Node", "a browser"])("P12: by the decompressors of %s", (runtime
   });
 
   test("an error of the disk is told as it is", async () => {
-    const stored = gzipSync(meshScene([3_000_000]), { level: 1 });
+    const stored = gzipSync(meshScene(MODERN, [3_000_000]), { level: 1 });
     const source = sourceOf(stored);
     const reading = read({
       size: source.size,
@@ -90,13 +60,62 @@ describe.each(["Node", "a browser"])("P12: by the decompressors of %s", (runtime
     await expect(reading).rejects.toThrow("The file became shorter while it was read.");
   });
 
-  test("zstd frames, wherever the blocks lie in them", async () => {
-    for (const lengths of [[1_000_000, 64, 2_500_000], Array.from({ length: 9 }, (_, at) => 90_000 * (at + 1))]) {
-      const plain = meshScene(lengths);
-      const expected = await read(sourceOf(plain));
-      for (const frameBytes of [1024 * 1024, 300_000]) {
-        expect(await read(sourceOf(inFrames(plain, frameBytes)))).toEqual(expected);
-      }
+  const MIB = 1024 * 1024;
+  test.each<[string, number[]]>([
+    ["alone in theirs", [1_000_000, 64, 2_500_000, 4_000_000]],
+    ["anywhere", Array.from({ length: 12 }, (_, at) => 90_000 * (at + 1))],
+    ["near the end of each", [MIB - 2000, ...Array.from({ length: 8 }, () => MIB - 24)]],
+    ["close together", Array.from({ length: 5000 }, (_, at) => 4 * (at % 700))],
+  ])("zstd frames, in which the headers of the blocks lie %s", async (_, lengths) => {
+    const plain = meshScene(MODERN, lengths);
+    const expected = await read(sourceOf(plain));
+    expect(expected.externals).toHaveLength(2);
+    for (const frameBytes of [MIB, 200_000]) {
+      expect(await read(sourceOf(inFrames(plain, frameBytes)))).toEqual(expected);
     }
+  });
+
+  test("of a frame that has one header at its beginning, most is neither read nor decompressed", async () => {
+    // With its header, each block is as long as a frame.
+    const stored = inFrames(
+      meshScene(
+        MODERN,
+        Array.from({ length: 10 }, () => MIB - 24),
+      ),
+      MIB,
+    );
+    const reads: { offset: number; length: number }[] = [];
+    await read(sourceOf(stored, reads));
+    expect(reads.reduce((sum, { length }) => sum + length, 0)).toBeLessThan(stored.length / 2);
+  });
+
+  test("damage is told where it is needed, and not where nothing is read", async () => {
+    const lengths = [MIB - 2000, ...Array.from({ length: 8 }, () => MIB - 24)];
+    const stored = inFrames(meshScene(MODERN, lengths), MIB);
+    const { frames = [] } = await (await import("./open.ts")).openBlend(sourceOf(stored));
+    for (const frame of [0, 2, 5, 8]) {
+      const changed = stored.slice();
+      changed.fill(0, frames[frame]!.storedOffset + 9, frames[frame]!.storedOffset + 100);
+      expect(String(await failure(changed))).toMatch("The zstd data of the file is damaged.");
+    }
+    // One block lies across all of the frames between the first and the last.
+    const skipped = inFrames(meshScene(MODERN, [9 * MIB]), MIB);
+    skipped.fill(0xff, skipped.length / 3, skipped.length / 2);
+    expect((await read(sourceOf(skipped))).externals).toHaveLength(2);
+  });
+
+  test("a frame of another length than the table says is refused, although its beginning would be enough", async () => {
+    const stored = inFrames(
+      meshScene(
+        MODERN,
+        Array.from({ length: 4 }, () => MIB - 24),
+      ),
+      MIB,
+    );
+    // A frame without a dictionary and with a length of four bytes has that length behind magic and descriptor.
+    const view = new DataView(stored.buffer);
+    expect([stored[4], view.getUint32(5, true)]).toEqual([0xa0, MIB]);
+    view.setUint32(5, MIB - 1, true);
+    expect(String(await failure(stored))).toMatch("The zstd data of the file is damaged.");
   });
 });

@@ -13,7 +13,7 @@ export interface ByteSource {
   readonly size: number;
   /**
    * The bytes from `offset` on: exactly `length` of them, or fewer only where the file ends. The
-   * caller may keep the array, so the source must not reuse it.
+   * array is the caller's, who may keep it or give its memory back, so the source must not use it again.
    */
   read(offset: number, length: number): Promise<Uint8Array>;
 }

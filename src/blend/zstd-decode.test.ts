@@ -51,6 +51,24 @@ describe("zstd", () => {
     }
   });
 
+  test("the beginning of a frame is what it is of the whole, also when the rest is not there", () => {
+    const bytes = Uint8Array.from({ length: 700_000 }, (_, at) => ((at * 7919) >> 5) ^ (at >> 11));
+    for (const level of [1, 9, 19]) {
+      const stored = blocksOf(compress(bytes, level));
+      fc.assert(
+        fc.property(fc.nat(bytes.length), fc.nat(stored.length), (enough, length) => {
+          const all = decodeZstdBlocks(stored, bytes.length, enough);
+          expect(all.length).toBeGreaterThanOrEqual(enough);
+          expect(Buffer.compare(all, bytes.subarray(0, all.length))).toBe(0);
+          if (enough === bytes.length) return;
+          const part = decodeZstdBlocks(stored.subarray(0, length), bytes.length, enough);
+          expect(Buffer.compare(part, bytes.subarray(0, part.length))).toBe(0);
+        }),
+        { numRuns: 40 },
+      );
+    }
+  });
+
   test("another length than the frame has is refused", () => {
     const frame = blocksOf(compress(new TextEncoder().encode("some text, some text, some text"), 3));
     for (const size of [0, 30, 32]) expect(() => decodeZstdBlocks(frame, size)).toThrow(BlendError);

@@ -481,26 +481,37 @@ function padded(stored: Uint8Array): Uint8Array {
  * The content of the blocks of one frame.
  * @param stored the frame from its first block on
  * @param size length of the content; one more or less is an error
+ * @param enough so much of the content is needed: the blocks behind it are left alone, and `stored` may end there
+ * @returns the content, or its beginning; less than `enough` only where `stored` ends
  * @throws BlendError for damaged data.
  */
-export function decodeZstdBlocks(stored: Uint8Array, size: number): Uint8Array {
+export function decodeZstdBlocks(stored: Uint8Array, size: number, enough = size): Uint8Array {
   const bytes = padded(stored);
-  const out = new Uint8Array(size);
+  const isWhole = enough >= size;
+  const out = new Uint8Array(Math.min(size, enough + MAX_BLOCK_BYTES));
   const blocks = new ZstdBlocks();
   let position = 0;
   let at = 0;
   for (let last = false; !last;) {
-    if (at + 3 > stored.length) throw damaged();
+    if (!isWhole && position >= enough) return out.subarray(0, position);
+    if (at + 3 > stored.length) {
+      if (isWhole) throw damaged();
+      return out.subarray(0, position);
+    }
     const header = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16);
     last = (header & 1) === 1;
     const type = (header >> 1) & 3;
     const length = header >> 3;
     at += 3;
     const storedLength = type === 1 ? 1 : length;
-    if (at + storedLength > stored.length || length > MAX_BLOCK_BYTES || type === 3) throw damaged();
+    if (length > MAX_BLOCK_BYTES || type === 3) throw damaged();
+    if (at + storedLength > stored.length) {
+      if (isWhole) throw damaged();
+      return out.subarray(0, position);
+    }
     if (type === 2) position = blocks.decode(bytes, at, at + length, out, position);
     else {
-      if (position + length > size) throw damaged();
+      if (position + length > out.length) throw damaged();
       if (type === 0) out.set(bytes.subarray(at, at + length), position);
       else out.fill(bytes[at]!, position, position + length);
       position += length;

@@ -6,7 +6,7 @@ import { type Bytes, readStored } from "./bytes.ts";
 import { KeptReads } from "./kept-reads.ts";
 import { nodeZlib } from "./node-zlib.ts";
 import { BlendError, type ByteSource, type StoredFrame } from "./types.ts";
-import { decodeZstdBlocks } from "./zstd-decode.ts";
+import { decodeZstdBlocks, MAX_BLOCK_BYTES } from "./zstd-decode.ts";
 
 /** First bytes of a zstd frame, little-endian. */
 export const ZSTD_MAGIC = 0xfd2fb528;
@@ -26,6 +26,21 @@ const MAX_FRAME_BYTES = 16 * 1024 * 1024;
 const MAX_FRAMES = 262_144;
 /** Decompressed frames that are kept: what a block and its neighbours lie in. */
 const KEPT_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Headers of large blocks lie alone in their frames. So much more than a header is decompressed, because small blocks
+ * often follow; and a frame of which more than this share is needed is decompressed wholly.
+ */
+const AHEAD_BYTES = 32 * 1024;
+const MOST_OF_A_PART = 0.8;
+/**
+ * So many frames in a row must have been needed before the next ones are begun with, and so many are then. Fewer
+ * would often be for nothing: the parts of one mesh lie in two or three frames, and the next mesh farther back.
+ */
+const FRAMES_IN_A_ROW = 4;
+const FRAMES_AHEAD = 3;
+/** zstd's ZSTD_e_continue: the end of the bytes need not be the end of the frame. */
+const FLUSH = 0;
 
 /** Where the frames of a file lie, in both the stored and the decompressed file. */
 export interface FrameTable {
@@ -84,7 +99,7 @@ async function scanFrames(source: ByteSource): Promise<FrameTable | undefined> {
       storedOffset += 8 + header.getUint32(4, true);
       continue;
     }
-    if (magic !== ZSTD_MAGIC) throw new BlendError("The zstd data of the file is damaged.");
+    if (magic !== ZSTD_MAGIC) throw damaged();
     const frame = frameHeader(header);
     if (frame.contentSize === undefined || frame.contentSize > MAX_FRAME_BYTES) return undefined;
     let end = storedOffset + frame.headerBytes;
@@ -121,7 +136,7 @@ export function frameHeader(view: DataView): {
     return view.getUint8(at);
   };
   const descriptor = byte(4);
-  if (descriptor & 8) throw new BlendError("The zstd data of the file is damaged.");
+  if (descriptor & 8) throw damaged();
   const singleSegment = (descriptor & 32) !== 0;
   const dictionaryBytes = [0, 1, 2, 4][descriptor & 3]!;
   const sizeBytes = [singleSegment ? 1 : 0, 2, 4, 8][descriptor >> 6]!;
@@ -175,13 +190,16 @@ class StoredWindow {
 /**
  * Node's own decoder, where there is one; it is several times as fast. Undefined when it refuses the frame, so
  * that the other one says what is wrong.
+ * @param stored the frame, or its beginning when less than `size` is enough
  */
-function nativeDecode(stored: Uint8Array, size: number): Uint8Array | undefined {
+function nativeDecode(stored: Uint8Array, size: number, enough: number): Uint8Array | undefined {
   const decode = nodeZlib?.zstdDecompressSync;
   if (!decode) return undefined;
   try {
-    const bytes = decode(stored, { maxOutputLength: size, chunkSize: Math.max(64, size) });
-    return bytes.length === size ? bytes : undefined;
+    // Of a beginning, the decoder gives the whole blocks. They may be a little more than is expected.
+    const chunkSize = Math.max(64, Math.min(size, enough + MAX_BLOCK_BYTES));
+    const bytes = decode(stored, { maxOutputLength: size, chunkSize, ...(enough < size && { finishFlush: FLUSH }) });
+    return enough < size || bytes.length === size ? bytes : undefined;
   } catch {
     return undefined;
   }
@@ -197,20 +215,85 @@ function giveBack(bytes: Uint8Array): void {
   if (buffer.byteLength === bytes.length) buffer.transfer?.(0);
 }
 
+/**
+ * Frames that are decompressed before they are asked for, by threads of Node's pool. Where there is none, no frame
+ * is begun with.
+ */
+class FramesAhead {
+  readonly #source: ByteSource;
+  readonly #frames: readonly StoredFrame[];
+  readonly #begun = new Map<number, Promise<Uint8Array | undefined>>();
+
+  constructor(source: ByteSource, frames: readonly StoredFrame[]) {
+    this.#source = source;
+    this.#frames = frames;
+  }
+
+  /**
+   * The content of a frame that was begun with. Undefined for another one, and for one that failed: what is wrong
+   * with it is found when it is read again. Frames before it will not be needed.
+   */
+  async take(number: number): Promise<Uint8Array | undefined> {
+    const content = await this.#begun.get(number);
+    for (const [other, begun] of this.#begun) {
+      if (other === number) this.#begun.delete(other);
+      else if (other < number || other > number + FRAMES_AHEAD) {
+        this.#begun.delete(other);
+        void begun.then((bytes) => bytes && giveBack(bytes));
+      }
+    }
+    return content;
+  }
+
+  /** Begins with the frames from this one on, unless that was done. */
+  begin(first: number): void {
+    if (!nodeZlib?.zstdDecompress) return;
+    for (let number = first, bytes = 0; number < first + FRAMES_AHEAD; number++) {
+      const frame = this.#frames[number];
+      bytes += frame?.size ?? 0;
+      if (!frame || bytes > KEPT_BYTES) return;
+      if (!this.#begun.has(number)) this.#begun.set(number, this.#decode(frame));
+    }
+  }
+
+  async #decode({ storedOffset, storedSize, size }: StoredFrame): Promise<Uint8Array | undefined> {
+    try {
+      const stored = await readStored(this.#source, storedOffset, storedSize);
+      const options = { maxOutputLength: size, chunkSize: Math.max(64, size) };
+      return await new Promise((resolve) => {
+        nodeZlib!.zstdDecompress!(stored, options, (error, bytes) => {
+          giveBack(stored);
+          resolve(error || bytes.length !== size ? undefined : bytes);
+        });
+      });
+    } catch {
+      return undefined;
+    }
+  }
+}
+
 /** A file of frames. Frames are decompressed when something in them is read, and few are kept. */
 export class FramedBytes implements Bytes {
   readonly size: number;
   readonly frames: readonly StoredFrame[];
   readonly #source: ByteSource;
-  /** Decompressed frames by number, the newest last. */
+  /** Decompressed frames, or their beginnings, by number, the newest last. */
   readonly #kept = new Map<number, Uint8Array>();
   #keptBytes = 0;
+  /** Frames of which a part was decompressed, and those of which more was needed later. */
+  #parts = 0;
+  #misses = 0;
+  readonly #ahead: FramesAhead;
+  /** The last frame that was loaded, and how many before it followed each other. */
+  #last = -1;
+  #inARow = 0;
   readonly #small = new KeptReads();
 
   constructor(source: ByteSource, table: FrameTable) {
     this.#source = source;
     this.frames = table.frames;
     this.size = table.size;
+    this.#ahead = new FramesAhead(source, table.frames);
   }
 
   read(offset: number, length: number): Uint8Array | Promise<Uint8Array> {
@@ -219,11 +302,11 @@ export class FramedBytes implements Bytes {
     const number = this.#frameAt(offset);
     const frame = this.frames[number]!;
     const decoded = this.#kept.get(number);
-    if (decoded && offset + wanted <= frame.offset + frame.size) return this.#part(decoded, frame, offset, wanted);
+    if (decoded && offset + wanted <= frame.offset + decoded.length) return this.#part(decoded, frame, offset, wanted);
     const small = this.#small.find(offset, wanted);
     if (small) return small;
     if (offset + wanted > frame.offset + frame.size) return this.#acrossFrames(offset, wanted, number);
-    return this.#load(number).then((loaded) => this.#part(loaded, frame, offset, wanted));
+    return this.#load(number, offset + wanted - frame.offset).then((all) => this.#part(all, frame, offset, wanted));
   }
 
   /** A copy, so that the memory of the frame can be given back at once. */
@@ -236,13 +319,11 @@ export class FramedBytes implements Bytes {
     const result = new Uint8Array(wanted);
     for (let number = first, done = 0; done < wanted; number++) {
       const frame = this.frames[number]!;
-      const bytes = this.#kept.get(number) ?? (await this.#load(number));
-      const part = this.#part(
-        bytes,
-        frame,
-        offset + done,
-        Math.min(wanted - done, frame.offset + frame.size - offset - done),
-      );
+      const length = Math.min(wanted - done, frame.offset + frame.size - offset - done);
+      const end = offset + done + length - frame.offset;
+      const kept = this.#kept.get(number);
+      const bytes = kept && kept.length >= end ? kept : await this.#load(number, end);
+      const part = this.#part(bytes, frame, offset + done, length);
       result.set(part, done);
       done += part.length;
     }
@@ -265,24 +346,63 @@ export class FramedBytes implements Bytes {
     this.#small.keep(offset, bytes);
   }
 
-  async #load(number: number): Promise<Uint8Array> {
+  /**
+   * Decompresses a frame, or so much of it that it has the first `enough` bytes.
+   * @throws BlendError for damaged data.
+   */
+  async #load(number: number, enough: number): Promise<Uint8Array> {
     const frame = this.frames[number]!;
-    const stored = await readStored(this.#source, frame.storedOffset, frame.storedSize);
-    const view = viewOf(stored);
-    if (view.byteLength < 8 || view.getUint32(0, true) !== ZSTD_MAGIC) {
-      throw new BlendError("The zstd data of the file is damaged.");
+    const before = this.#kept.get(number);
+    // More of a frame is needed than was decompressed of it.
+    if (before) {
+      this.#forget(number, before);
+      this.#misses++;
     }
-    const bytes =
-      nativeDecode(stored, frame.size) ?? decodeZstdBlocks(stored.subarray(frameHeader(view).headerBytes), frame.size);
+    const ahead = await this.#ahead.take(number);
+    const wanted = enough + AHEAD_BYTES;
+    // A part that was too little costs as much as it saves where it was enough.
+    const mayBePart = !ahead && !before && wanted < frame.size * MOST_OF_A_PART && this.#misses * 2 <= this.#parts + 4;
+    if (mayBePart) this.#parts++;
+    let bytes = ahead;
+    if (mayBePart) bytes ??= await this.#decode(frame, wanted);
+    bytes ??= await this.#decode(frame, frame.size);
+    if (!bytes || bytes.length < enough) throw damaged();
+    // A file is read from front to back. Where that needs frame after frame, the next ones are begun with.
+    if (!before) this.#inARow = number === this.#last + 1 ? this.#inARow + 1 : 0;
+    this.#last = number;
+    if (bytes.length === frame.size && this.#inARow >= FRAMES_IN_A_ROW) this.#ahead.begin(number + 1);
     this.#kept.set(number, bytes);
     this.#keptBytes += bytes.length;
     // The oldest goes first. Files are read in their order, so that is the one that is not needed.
     for (const [old, oldBytes] of this.#kept) {
       if (this.#keptBytes <= KEPT_BYTES || old === number) break;
-      this.#kept.delete(old);
-      this.#keptBytes -= oldBytes.length;
-      giveBack(oldBytes);
+      this.#forget(old, oldBytes);
     }
     return bytes;
   }
+
+  /** The first `wanted` bytes of a frame, and some more; undefined when a part of the stored frame was too little. */
+  async #decode(frame: StoredFrame, wanted: number): Promise<Uint8Array | undefined> {
+    const isWhole = wanted >= frame.size;
+    // Nothing says where a block of the content lies in the stored frame. Most frames are alike from end to end.
+    const estimate = Math.ceil((frame.storedSize * wanted) / frame.size) + MAX_BLOCK_BYTES;
+    const length = isWhole ? frame.storedSize : Math.min(frame.storedSize, estimate);
+    const stored = await readStored(this.#source, frame.storedOffset, length);
+    const view = viewOf(stored);
+    if (view.byteLength < 8 || view.getUint32(0, true) !== ZSTD_MAGIC) throw damaged();
+    const { headerBytes, contentSize } = frameHeader(view);
+    if (contentSize !== undefined && contentSize !== frame.size) throw damaged();
+    const bytes =
+      nativeDecode(stored, frame.size, wanted) ?? decodeZstdBlocks(stored.subarray(headerBytes), frame.size, wanted);
+    giveBack(stored);
+    return bytes.length >= wanted ? bytes : undefined;
+  }
+
+  #forget(number: number, bytes: Uint8Array): void {
+    this.#kept.delete(number);
+    this.#keptBytes -= bytes.length;
+    giveBack(bytes);
+  }
 }
+
+const damaged = (): BlendError => new BlendError("The zstd data of the file is damaged.");

@@ -1,6 +1,7 @@
 /** Files of Blender for tests: as a source of bytes, and made by hand with any layout. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import { zstdCompressSync } from "node:zlib";
 import type { ByteSource } from "../../src/blend/types.ts";
 
 const FIXTURES = path.resolve(import.meta.dirname, "../../src/blend/fixtures");
@@ -36,6 +37,37 @@ export function seekTable(frames: Uint8Array[], sizes: number[]): Uint8Array {
   table.setUint32(8 + frames.length * 8, frames.length, true);
   table.setUint32(table.byteLength - 4, 0x8f92eab1, true);
   return new Uint8Array(table.buffer);
+}
+
+/** The bytes as Blender stores them: a zstd frame for each so many of them, and the table of the frames. */
+export function inFrames(bytes: Uint8Array, frameBytes: number): Uint8Array<ArrayBuffer> {
+  const parts = Array.from({ length: Math.ceil(bytes.length / frameBytes) }, (_, at) =>
+    bytes.subarray(at * frameBytes, (at + 1) * frameBytes),
+  );
+  const frames = parts.map((part) => zstdCompressSync(part, { pledgedSrcSize: part.length }));
+  const sizes = parts.map(({ length }) => length);
+  return new Uint8Array(Buffer.concat([...frames, seekTable(frames, sizes)]));
+}
+
+/** Numbers that do not repeat soon, in 4 bytes each: they compress as little as the vertices of a mesh do. */
+export function meshBytes(length: number): Uint8Array<ArrayBuffer> {
+  const numbers = Float32Array.from({ length: Math.min(length, 1024 * 1024) / 4 }, (_, at) => Math.sin(at * at));
+  const once = new Uint8Array(numbers.buffer);
+  const bytes = new Uint8Array(length);
+  for (let at = 0; at < length; at += once.length) bytes.set(once.subarray(0, length - at), at);
+  return bytes;
+}
+
+/** The small scene, with blocks of meshes of these lengths between its settings and its pictures. */
+export function meshScene(layout: Layout & { version: string }, lengths: readonly number[]): Uint8Array<ArrayBuffer> {
+  const [first, ...rest] = smallSceneBlocks();
+  const meshes = lengths.map((length, at) => ({
+    code: "DATA",
+    struct: "Link",
+    address: 1000 + at,
+    raw: meshBytes(length),
+  }));
+  return makeFile(layout, [first!, ...meshes, ...rest]);
 }
 
 /** How a file made by hand is stored. */
