@@ -1,4 +1,4 @@
-import { deflateSync } from "node:zlib";
+import { crc32, deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { SEED } from "../../test/support/seed.ts";
@@ -11,6 +11,48 @@ const picture = (width: number, height: number, at: (x: number, y: number) => nu
     height,
     Uint8Array.from({ length: width * height * 3 }, (_, i) => at(((i / 3) | 0) % width, (i / 3 / width) | 0)),
   );
+
+/** A PNG of rows as they are stored, each with its filter; the pixels in chunks of this length. */
+function png(
+  { width, height, depth, type }: { width: number; height: number; depth: number; type: number },
+  rows: Uint8Array,
+  chunkBytes = 8192,
+): Buffer {
+  const chunk = (name: string, data: Uint8Array): Buffer => {
+    const body = Buffer.concat([Buffer.from(name, "latin1"), data]);
+    const around = Buffer.alloc(8);
+    around.writeUInt32BE(data.length, 0);
+    around.writeUInt32BE(crc32(body), 4);
+    return Buffer.concat([around.subarray(0, 4), body, around.subarray(4)]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header[8] = depth;
+  header[9] = type;
+  const deflated = deflateSync(rows, { level: 1 });
+  const parts = Array.from({ length: Math.ceil(deflated.length / chunkBytes) }, (_, at) =>
+    chunk("IDAT", deflated.subarray(at * chunkBytes, (at + 1) * chunkBytes)),
+  );
+  const signature = Buffer.from("89504e470d0a1a0a", "hex");
+  return Buffer.concat([signature, chunk("IHDR", header), ...parts, chunk("IEND", Buffer.alloc(0))]);
+}
+
+/** Rows as the filters of the specification (section 9.2) make them, one filter for each row. */
+function filtered(pixels: Uint8Array, row: number, step: number, filters: readonly number[]): Uint8Array {
+  const out = new Uint8Array((row + 1) * (pixels.length / row));
+  for (let y = 0, to = 0; y * row < pixels.length; y++) {
+    const filter = (out[to++] = filters[y % filters.length]!);
+    const at = (x: number, line: number): number => (x < 0 || line < 0 ? 0 : pixels[line * row + x]!);
+    for (let x = 0; x < row; x++) {
+      const [left, up, corner] = [at(x - step, y), at(x, y - 1), at(x - step, y - 1)];
+      const [a, b, c] = [left, up, corner].map((value) => Math.abs(left + up - corner - value));
+      const paeth = a! <= b! && a! <= c! ? left : b! <= c! ? up : corner;
+      out[to++] = at(x, y) - [0, left, up, (left + up) >> 1, paeth][filter]!;
+    }
+  }
+  return out;
+}
 
 /** An OpenEXR file of two channels of half floats, or of floats; `compression` as the format numbers it. */
 function exr(
@@ -95,6 +137,76 @@ describe("P12: a picture that is looked at", () => {
     expect(await lookAt(three)).toMatchObject({ oneColour: false });
   });
 
+  test("PNG: one colour is told from others by all filters, depths and numbers of channels", async () => {
+    const shape = fc.record({
+      width: fc.integer({ min: 1, max: 9 }),
+      height: fc.integer({ min: 1, max: 9 }),
+      depth: fc.constantFrom(8, 16),
+      type: fc.constantFrom(0, 2, 4, 6),
+    });
+    // Mostly the first pixel again; some values differ by what a dither makes, or by more.
+    const changes = fc.array(fc.tuple(fc.nat(), fc.constantFrom(1, 2, 255)), { maxLength: 3 });
+    const filters = fc.array(fc.nat(4), { minLength: 1, maxLength: 9 });
+    await fc.assert(
+      fc.asyncProperty(shape, fc.uint8Array({ minLength: 8, maxLength: 8 }), changes, filters, async (...made) => {
+        const [{ width, height, depth, type }, colour, differences, kinds] = made;
+        const channels = { 0: 1, 2: 3, 4: 2, 6: 4 }[type]!;
+        const bytes = depth / 8;
+        const step = channels * bytes;
+        const pixels = Uint8Array.from({ length: width * height * step }, (_, i) => colour[i % step]!);
+        for (const [at, difference] of differences) pixels[at % pixels.length]! += difference;
+        const values = Array.from({ length: width * height * channels }, (_, i) =>
+          bytes === 2 ? pixels[2 * i]! * 256 + pixels[2 * i + 1]! : pixels[i]!,
+        );
+        const spread = Array.from({ length: channels }, (_, channel) => {
+          const its = values.filter((__, i) => i % channels === channel);
+          return Math.max(...its) - Math.min(...its);
+        });
+        const rows = filtered(pixels, width * step, step, kinds);
+        const facts = await lookAt(png({ width, height, depth, type }, rows));
+        expect(facts).toMatchObject({ broken: null, oneColour: Math.max(...spread) <= (bytes === 2 ? 257 : 1) });
+      }),
+      { seed: SEED, numRuns: 400 },
+    );
+  });
+
+  test("PNG: large pictures, whose rows are inflated in parts", async () => {
+    const [width, height] = [300, 250];
+    const shape = { width, height, depth: 16, type: 6 };
+    const row = width * 8;
+    const grey = new Uint8Array(row * height).fill(0x55);
+    const noise = Uint8Array.from({ length: row * height }, (_, i) => (i * i) >> 5);
+    for (const [pixels, oneColour] of [
+      [grey, true],
+      [noise, false],
+    ] as const) {
+      for (const filter of [0, 1, 4]) {
+        const rows = filtered(pixels, row, 8, [filter]);
+        expect(await lookAt(png(shape, rows))).toMatchObject({ width, height, broken: null, oneColour });
+        expect(await lookAt(png(shape, rows.subarray(1)))).toMatchObject({
+          broken: "it has fewer pixels than its header says",
+        });
+        expect(await lookAt(png(shape, Buffer.concat([rows, Buffer.alloc(1)])))).toMatchObject({
+          broken: "it has more pixels than its header says",
+        });
+      }
+    }
+    // A gradient from top to bottom, each row of which is stored in the same way.
+    const gradient = Uint8Array.from({ length: row * height }, (_, i) => Math.floor(i / row));
+    expect(await lookAt(png(shape, filtered(gradient, row, 8, [2])))).toMatchObject({ oneColour: false });
+    grey[grey.length - 8] = 0x59;
+    expect(await lookAt(png(shape, filtered(grey, row, 8, [2])))).toMatchObject({ broken: null, oneColour: false });
+  });
+
+  test("PNG: a changed bit is told, wherever it is", async () => {
+    const bytes = png({ width: 30, height: 20, depth: 8, type: 0 }, new Uint8Array(31 * 20).fill(3), 20);
+    for (let at = 0; at < bytes.length; at++) {
+      const copy = Uint8Array.from(bytes);
+      copy[at]! ^= 1;
+      expect(findings("a.png", await lookAt(copy), null), `byte ${at}`).toHaveLength(1);
+    }
+  });
+
   test.each([0, 1, 2, 3])(
     "EXR of compression %i: one colour, other colours, and values that are no numbers",
     async (kind) => {
@@ -164,9 +276,24 @@ describe("P12: a picture that is looked at", () => {
       }),
       { seed: SEED, numRuns: 3_000 },
     );
-    // A PNG of a few bytes that says it is 2^31 pixels wide, and one whose pixels unpack to a gigabyte.
-    const huge = picture(2, 2, () => 1);
-    huge.writeUInt32BE(2 ** 31 - 1, 16);
-    expect(await lookAt(huge)).toMatchObject({ oneColour: null });
+    // A few bytes that say the picture is 2^31 pixels wide or high, or has rows that no renderer makes.
+    const row = new Uint8Array(10);
+    for (const [width, height] of [
+      [2 ** 31 - 1, 1],
+      [1, 2 ** 31 - 1],
+    ] as const) {
+      const facts = await lookAt(png({ width, height, depth: 8, type: 2 }, row));
+      expect(facts).toMatchObject({ width, height, broken: null, oneColour: null });
+    }
+    for (const [width, height] of [
+      [8_000_000, 1],
+      [1, 2_000_000],
+    ] as const) {
+      const facts = await lookAt(png({ width, height, depth: 8, type: 0 }, new Uint8Array((width + 1) * height)));
+      expect(facts).toMatchObject({ width, height, broken: null, oneColour: null });
+    }
+    // Its pixels unpack to more than the header says.
+    const bomb = png({ width: 2, height: 2, depth: 8, type: 0 }, new Uint8Array(64 * 1024 * 1024));
+    expect(await lookAt(bomb)).toMatchObject({ broken: "it has more pixels than its header says" });
   });
 });
