@@ -13,6 +13,7 @@ import { idle } from "./idle.ts";
 import { managers } from "./managers.ts";
 import { overHttp } from "./http.ts";
 import { search } from "./search.ts";
+import { pictures } from "./pictures.ts";
 import { scenes } from "./scenes.ts";
 
 export const CASES: readonly Case[] = [
@@ -28,6 +29,7 @@ export const CASES: readonly Case[] = [
   uploads,
   blender,
   scenes,
+  pictures,
   chunks,
   fanOut,
 ];
