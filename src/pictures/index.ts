@@ -22,7 +22,7 @@ export function formatOf(name: string): PictureFacts["format"] {
 /** The facts of a file. Never rejects; bounded in time and memory on any bytes. */
 export async function lookAt(bytes: Uint8Array): Promise<PictureFacts> {
   if (isPng(bytes)) return await lookAtPng(bytes);
-  if (isJpeg(bytes)) return lookAtJpeg(bytes);
+  if (isJpeg(bytes)) return await lookAtJpeg(bytes);
   if (isExr(bytes)) return await lookAtExr(bytes);
   return brokenPicture(null, "it begins as no picture");
 }

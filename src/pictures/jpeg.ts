@@ -1,4 +1,5 @@
-/** JPEG (ITU-T T.81): the markers. Pixels are not read. */
+/** JPEG (ITU-T T.81): the markers, and whether it has one colour. */
+import { isOneColourJpeg } from "./jpeg-colours.ts";
 import { brokenPicture, wholePicture, type PictureFacts } from "./picture.ts";
 
 /** Whether the bytes begin as a JPEG. */
@@ -6,8 +7,13 @@ export function isJpeg(bytes: Uint8Array): boolean {
   return bytes[0] === 0xff && bytes[1] === 0xd8 && bytes[2] === 0xff;
 }
 
-/** The facts of a JPEG. Never throws. */
-export function lookAtJpeg(bytes: Uint8Array): PictureFacts {
+/** The facts of a JPEG. Never rejects. */
+export async function lookAtJpeg(bytes: Uint8Array): Promise<PictureFacts> {
+  const facts = structureOf(bytes);
+  return facts.broken === null ? { ...facts, oneColour: await isOneColourJpeg(bytes) } : facts;
+}
+
+function structureOf(bytes: Uint8Array): PictureFacts {
   let size: { width: number; height: number } | null = null;
   let at = 2;
   while (at + 4 <= bytes.length) {
