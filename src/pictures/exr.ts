@@ -1,8 +1,10 @@
 /**
  * OpenEXR (https://openexr.com/en/latest/OpenEXRFileLayout.html): header, table of chunks, and the pixels of
- * single-part scanline files without compression or with RLE, ZIPS or ZIP. Of other files only the structure is read.
+ * single-part scanline files of every compression but DWAA and DWAB. Of other files only the structure is read.
  */
 import { inflateSync } from "node:zlib";
+import { unpackB44, unpackPxr24 } from "./exr-lossy.ts";
+import { pizHasNoNumber, unpackPiz } from "./exr-piz.ts";
 import { brokenPicture, MAX_PIXEL_BYTES, wholePicture, type PictureFacts } from "./picture.ts";
 
 const MAGIC = 0x01312f76;
@@ -11,15 +13,29 @@ const TILED = 0x200;
 const OTHER_LAYOUTS = 0x800 | 0x1000;
 /** Rows of a chunk by compression: none, RLE, ZIPS, ZIP, PIZ, PXR24, B44, B44A, DWAA, DWAB. */
 const ROWS = [1, 1, 1, 16, 32, 16, 32, 32, 32, 256];
-/** The first compression whose pixels are not read: PIZ. */
-const PIZ = 4;
+/** Compressions by their numbers. */
+const [ZIP, PIZ, PXR24, B44, B44A] = [3, 4, 5, 6, 7] as const;
+/**
+ * A chunk that is larger is not read: its compression is undone in one go. It has 32 rows of 131,072 pixels of four
+ * floats.
+ */
+const MAX_CHUNK_BYTES = 64 * 1024 * 1024;
 /** Headers are a few kB; a longer one is not read. */
 const MAX_HEADER_BYTES = 1024 * 1024;
 /** Between so many bytes of pixels, other work of the process gets its turn. */
 const PAUSE_BYTES = 4 * 1024 * 1024;
 
-interface Header {
-  channels: { name: string; type: number; xs: number; ys: number }[];
+interface Channel {
+  name: string;
+  type: number;
+  /** Its values are stored by their logarithms. */
+  linear: boolean;
+  xs: number;
+  ys: number;
+}
+
+export interface Header {
+  channels: Channel[];
   compression: number;
   box: { xMin: number; yMin: number; xMax: number; yMax: number };
   end: number;
@@ -54,10 +70,11 @@ async function look(bytes: Uint8Array, view: DataView): Promise<PictureFacts> {
   const chunks = Math.ceil(size.height / rows);
   const rowBytes = channels.reduce((sum, { type }) => sum + size.width * (type === 1 ? 2 : 4), 0);
   const isRead =
-    compression < PIZ &&
+    compression <= B44A &&
     rowBytes * size.height <= MAX_PIXEL_BYTES &&
+    rowBytes * rows <= MAX_CHUNK_BYTES &&
     channels.length > 0 &&
-    channels.every(({ xs, ys, type }) => xs === 1 && ys === 1 && type <= 2);
+    channels.every(({ xs, ys, type, linear }) => xs === 1 && ys === 1 && type <= 2 && !(linear && compression >= B44));
   if (header.end + chunks * 8 > bytes.length) return brokenPicture("EXR", "it ends before its end", size);
   const seen: Seen = { first: [], notANumber: false, oneColour: true };
   /** The type of all channels; null when there are several. */
@@ -72,15 +89,8 @@ async function look(bytes: Uint8Array, view: DataView): Promise<PictureFacts> {
     const count = Math.min(rows, size.height - i * rows);
     const data = bytes.subarray(at + 8, at + 8 + length);
     const all = count * rowBytes;
-    // A chunk that did not become smaller is stored as it is.
-    const isApart = compression !== 0 && length < all;
-    const pixels = isApart ? unpacked(data, compression, all) : data;
-    if (pixels.length !== all) return brokenPicture("EXR", "it lacks pixels", size);
-    // In nearly every picture, the first rows have several colours; then a quicker look is enough.
-    if (seen.oneColour || type === null)
-      compare(isApart ? together(pixels) : pixels, count, size.width, channels, seen);
-    else seen.notANumber ||= isApart ? hasNoNumberApart(pixels, type) : hasNoNumber(pixels, type);
-    since += pixels.length;
+    if (!lookAtRows(data, header, count, all, type, seen)) return brokenPicture("EXR", "it lacks pixels", size);
+    since += all;
     if (since < PAUSE_BYTES) continue;
     since = 0;
     await new Promise(setImmediate);
@@ -90,7 +100,38 @@ async function look(bytes: Uint8Array, view: DataView): Promise<PictureFacts> {
     : wholePicture("EXR", size);
 }
 
-function readHeader(bytes: Uint8Array, view: DataView): Header | null {
+/**
+ * Look at a chunk of so many rows, which are `all` bytes when they are not packed; `type`: that of all channels. False
+ * when it has fewer.
+ */
+function lookAtRows(
+  data: Uint8Array,
+  header: Header,
+  rows: number,
+  all: number,
+  type: number | null,
+  seen: Seen,
+): boolean {
+  const { box, compression, channels } = header;
+  const width = box.xMax - box.xMin + 1;
+  // A chunk that did not become smaller is stored as it is.
+  const isPacked = compression !== 0 && data.length < all;
+  const isApart = isPacked && compression <= ZIP;
+  // In nearly every picture, the first rows have several colours; then a quicker look is enough.
+  const isQuick = !seen.oneColour && type !== null;
+  if (isQuick && isPacked && compression === PIZ && (type === 1 || type === 2)) {
+    seen.notANumber ||= pizHasNoNumber(data, type, channels.length, width, rows);
+    return true;
+  }
+  const pixels = isPacked ? unpacked(data, header, rows, all) : data;
+  if (pixels.length !== all) return false;
+  if (isQuick) seen.notANumber ||= isApart ? hasNoNumberApart(pixels, type) : hasNoNumber(pixels, type);
+  else compare(isApart ? together(pixels) : pixels, rows, width, channels, seen);
+  return true;
+}
+
+/** The header; null when it lacks something. Throws a `RangeError` when the file ends in it. */
+export function readHeader(bytes: Uint8Array, view: DataView): Header | null {
   let at = 8;
   const limit = Math.min(bytes.length, MAX_HEADER_BYTES);
   const text = (): string => {
@@ -111,7 +152,7 @@ function readHeader(bytes: Uint8Array, view: DataView): Header | null {
       header.channels = [];
       for (let channel = text(); channel !== ""; channel = text()) {
         const [type, xs, ys] = [view.getUint32(at, true), view.getUint32(at + 8, true), view.getUint32(at + 12, true)];
-        header.channels.push({ name: channel, type, xs, ys });
+        header.channels.push({ name: channel, type, linear: bytes[at + 4] !== 0, xs, ys });
         at += 16;
       }
     } else if (name === "compression") header.compression = bytes[at]!;
@@ -125,8 +166,27 @@ function readHeader(bytes: Uint8Array, view: DataView): Header | null {
   return channels && compression !== undefined && box ? { channels, compression, box, end: at } : null;
 }
 
-/** The bytes of a packed chunk, of which the even and the odd ones lie apart. */
-function unpacked(data: Uint8Array, compression: number, length: number): Uint8Array {
+/**
+ * The bytes of a packed chunk of so many rows; of RLE, ZIPS and ZIP the even and the odd ones lie apart. Throws when it
+ * cannot be unpacked.
+ */
+export function unpacked(
+  data: Uint8Array,
+  { compression, channels, box }: Header,
+  rows: number,
+  length: number,
+): Uint8Array {
+  const width = box.xMax - box.xMin + 1;
+  const types = channels.map(({ type }) => type as 0 | 1 | 2);
+  if (compression === PIZ)
+    return unpackPiz(
+      data,
+      types.map((type) => (type === 1 ? 1 : 2)),
+      width,
+      rows,
+    );
+  if (compression === PXR24) return unpackPxr24(data, types, width, rows);
+  if (compression >= B44) return unpackB44(data, types, width, rows);
   const packed = compression === 1 ? runs(data, length) : inflateSync(data, { maxOutputLength: length + 1 });
   // The bytes are differences, of which 128 is none.
   let value = packed[0] ?? 0;
