@@ -80,7 +80,7 @@ export const blenderRender: Compiler<BlenderSettings> = {
     needsAutoexec: s.autoexec,
     inputs: s.assets,
     filesPerFrame: 1,
-    ...(s.strict && { agent: STRICT_SINCE }),
+    ...(s.strict && { agent: STRICT_SINCE, strict: true as const }),
   }),
   plan: (s, frames, platform, blender) => {
     const script = blenderScript({

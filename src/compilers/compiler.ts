@@ -41,6 +41,8 @@ export interface Description {
   filesPerFrame: 0 | 1;
   /** The oldest version of the agent that understands the plan; absent where every version does. */
   agent?: string;
+  /** What is wrong with a picture is a failure of its frame. Absent: a warning. */
+  strict?: true;
 }
 
 /** What submit forms and the command line must know about a type. */

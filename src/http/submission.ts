@@ -125,6 +125,7 @@ function definitionOf(compiled: Compiled, tags: readonly string[]): CompiledDefi
     needs: needsOf(compiled, tags),
     input_task: description.inputTask,
     files_per_frame: description.filesPerFrame,
+    strict: description.strict === true,
   };
 }
 

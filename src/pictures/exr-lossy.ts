@@ -19,10 +19,10 @@ const bytesOf = (type: PixelType): number => (type === 1 ? 2 : 4);
  * that is none.
  */
 export function unpackPxr24(data: Uint8Array, types: readonly PixelType[], width: number, rows: number): Uint8Array {
-  const packedRow = types.reduce((sum, type) => sum + width * PXR24_BYTES[type], 0);
+  const packedRow = types.reduce<number>((sum, type) => sum + width * PXR24_BYTES[type], 0);
   const packed = inflateSync(data, { maxOutputLength: packedRow * rows + 1 });
   if (packed.length !== packedRow * rows) throw new Error("not PXR24");
-  const out = new Uint8Array(types.reduce((sum, type) => sum + width * bytesOf(type), 0) * rows);
+  const out = new Uint8Array(types.reduce<number>((sum, type) => sum + width * bytesOf(type), 0) * rows);
   const view = new DataView(out.buffer);
   let [at, to] = [0, 0];
   for (let row = 0; row < rows; row++) {
@@ -48,7 +48,7 @@ export function unpackPxr24(data: Uint8Array, types: readonly PixelType[], width
  * are. Throws on data that is too short.
  */
 export function unpackB44(data: Uint8Array, types: readonly PixelType[], width: number, rows: number): Uint8Array {
-  const row = types.reduce((sum, type) => sum + width * bytesOf(type), 0);
+  const row = types.reduce<number>((sum, type) => sum + width * bytesOf(type), 0);
   const out = new Uint8Array(row * rows);
   const view = new DataView(out.buffer);
   const block = new Uint16Array(16);

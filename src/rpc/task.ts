@@ -45,6 +45,8 @@ export interface TaskDefinition {
   input_task: number | null;
   /** The files that every rendered frame must have (P11). */
   files_per_frame: 0 | 1;
+  /** A picture of one colour beside one of several is a failure of its frame. Absent: it is not. */
+  strict?: boolean;
   priority: number;
   name: string;
   owner: string;
@@ -68,7 +70,7 @@ export interface TaskDefinition {
  */
 export type CompiledDefinition = Pick<
   TaskDefinition,
-  "settings" | "frame_list" | "format" | "needs" | "input_task" | "files_per_frame"
+  "settings" | "frame_list" | "format" | "needs" | "input_task" | "files_per_frame" | "strict"
 >;
 
 /** The calling worker; `id` comes from its token. */

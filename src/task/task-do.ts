@@ -30,13 +30,13 @@ import { applyDependencyProgress } from "./rules/dependencies.ts";
 import { take } from "./rules/frame-set.ts";
 import { takeProgress } from "./rules/input-task.ts";
 import { preempt } from "./rules/lease-calls.ts";
-import { noteTask, statusOf, termsOf, type Transition } from "./rules/ledger.ts";
+import { lastGrantEndMs, noteTask, statusOf, termsOf, type Transition } from "./rules/ledger.ts";
 import { amend } from "./rules/patch.ts";
 import { dueOf, nextWakeMs } from "./rules/next-alarm.ts";
 import { newRecord, type LoadedTask, type TaskRecord } from "./rules/record.ts";
 import { continueTask, definitionIn } from "./rules/restore.ts";
 import { noteDownload, retained } from "./rules/retention.ts";
-import { cancelLeases, expire, lastGrantEndMs } from "./rules/settle.ts";
+import { cancelLeases, expire } from "./rules/settle.ts";
 import { changed } from "./rules/transition.ts";
 import type {
   CompiledDefinition,

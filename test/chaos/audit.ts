@@ -98,6 +98,7 @@ function termsOf({ id, definition }: StoredTask): Terms {
     tries,
     filesPerFrame: files_per_frame,
     inputTask: null,
+    strict: false,
     blender: null,
   };
 }

@@ -4,7 +4,7 @@
  * order of those that a worker, a message or a row still names. Workers are named by what they are
  * and hold. What no rule reads (versions, seconds, error texts) is left out.
  */
-import type { FailureRecord, Ledger } from "../../src/task/rules/ledger.ts";
+import type { FailureRecord, FrameEntry, Ledger } from "../../src/task/rules/ledger.ts";
 import type { Message, Reply, Snapshot, Source, Worker, World } from "./world.ts";
 
 /**
@@ -57,6 +57,7 @@ export function worldText(world: World, tickMs: number): string {
   if (world.stored !== world.memory) parts.push("S", taskText(world.stored, names));
   if (world.pending) parts.push(world.notedStored ? "G!" : "G");
   const alarm = world.alarmMs === null ? "-" : Math.max(0, world.alarmMs - world.nowMs) / tickMs;
+  if (world.flatsLeft > 0) parts.push(`C${world.flatsLeft}`);
   parts.push(
     `${alarm};${world.epoch};${world.failuresLeft};${world.refusalsLeft};${world.actsLeft};${world.preemptionsLeft};${world.noted ? 1 : 0}`,
   );
@@ -126,8 +127,9 @@ function placeOf<T>(list: readonly T[] | undefined, item: T): number {
 function messageText(message: Message, names: Names): string {
   const keys = names.keys[message.worker];
   if (message.verb === "claim") return `k${placeOf(keys, message.key)}e${message.epoch}`;
-  const { verb, worker, attempt, done, failed, cause = "", fault = "", read, next, epoch } = message;
-  return `${verb.slice(0, 3)}${cause}${fault}${read ? `${read.files}@${read.at}` : ""}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
+  const { verb, worker, attempt, done, flat = [], failed, cause = "", fault = "", read, next, epoch } = message;
+  const colours = flat.length > 0 ? `C${flat.join()}` : "";
+  return `${colours}${verb.slice(0, 3)}${cause}${fault}${read ? `${read.files}@${read.at}` : ""}${placeOf(names.attempts[worker], attempt)}d${done.join()}b${failed.join()}n${next === null ? "" : placeOf(keys, next)}e${epoch}`;
 }
 
 function replyText(reply: Reply, worker: number, names: Names): string {
@@ -141,6 +143,7 @@ function workerText(world: World, worker: Worker, id: number, names: Names): str
   let text = `${worker.phase[0]}${worker.epoch}${worker.carriedOut ? "!" : ""}`;
   if (worker.held) {
     text += `h${placeOf(names.attempts[id], worker.held.attempt)}f${worker.held.frames.join()}d${worker.done.join()}`;
+    if (worker.flat.length > 0) text += `C${worker.flat.join()}`;
     if (world.objects) text += `g${Math.max(0, worker.held.grantMs - world.nowMs) / names.tickMs}`;
   }
   if (worker.call) text += `c${messageText(worker.call, names)}`;
@@ -156,7 +159,7 @@ function workerText(world: World, worker: Worker, id: number, names: Names): str
   if (record) text += `B${recordText(record, world.nowMs, 1)}`;
   if (ledger.streak.workers.includes(id)) text += "S";
   for (const [frame, entry] of Object.entries(entries)) {
-    if (entry.state === "done" && entry.worker === id && placeOf(names.attempts[id], entry.attempt) >= 0)
+    if (mayBeNamed(entry) && entry.worker === id && placeOf(names.attempts[id], entry.attempt) >= 0)
       text += `D${frame}`;
     for (const [who, count] of entry.failures) if (who === id) text += `F${frame}x${count}`;
     if (entry.refusals?.includes(id)) text += `R${frame}`;
@@ -178,9 +181,9 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
   );
   text += leases.length > 1 ? leases.sort().join("") : (leases[0] ?? "");
   for (const [frame, entry] of Object.entries(entries)) {
-    text += `;${frame}${entry.state}${entry.blender ?? ""}`;
+    text += `;${frame}${entry.state}${entry.blender ?? ""}${entry.one_colour ?? ""}`;
     // The worker and attempt matter only as long as a repeated call may name them.
-    const place = entry.state === "done" ? placeOf(attempts[entry.worker], entry.attempt) : -1;
+    const place = mayBeNamed(entry) ? placeOf(attempts[entry.worker], entry.attempt) : -1;
     if (place >= 0) text += `${workers[entry.worker]}a${place}`;
     for (const [who, count] of [...entry.failures].sort((a, b) => workers[a[0]]! - workers[b[0]]!))
       text += `F${workers[who]}x${count}`;
@@ -193,6 +196,11 @@ function taskText({ ledger, entries }: Snapshot, names: Names): string {
   for (const { version, state, opened, closed = [], outdated = [], files_version = "" } of ledger.dependencies)
     text += `;D${version}${state}o${opened.join()}c${closed.join()}u${outdated.join()}v${files_version}m${ledger.made_from ?? ""}`;
   return ledger.bound_blender === undefined ? text : `${text};V${ledger.bound_blender}`;
+}
+
+/** A completion that is repeated may name the frame: it is done, or failed when the completion was carried out. */
+function mayBeNamed({ state, one_colour }: FrameEntry): boolean {
+  return state === "done" || one_colour === "told";
 }
 
 function sourceText(source: Source): string {

@@ -66,6 +66,7 @@ export function explore(configuration: Configuration): Report {
         states.check(world);
         protocol.promises.known(world, configuration.source?.mode === "input");
         protocol.promises.ofOneBlender(world);
+        protocol.promises.ofSeveralColours(world);
         checked = true;
         protocol.moves(world, (label, after) => {
           if (after.memory.ledger.attempt > configuration.leases) return;

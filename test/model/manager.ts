@@ -107,7 +107,13 @@ export class Manager {
         return gives(claimLease(t, { ...requestOf(message.key), source }), ({ lease }) => ({ lease, committed: 0 }));
       const { worker, leaseId, attempt, next } = message;
       const lease = { worker, leaseId, attempt };
-      const done = message.done.map((frame) => ({ frame, seconds: 0, files: [fileOf(frame, leaseId)] }));
+      const { flats } = this.configuration;
+      const done = message.done.map((frame) => ({
+        frame,
+        seconds: 0,
+        files: [fileOf(frame, leaseId)],
+        ...(flats > 0 && { oneColour: message.flat?.includes(frame) === true }),
+      }));
       if (message.verb === "renew")
         return gives(renewLease(t, { lease, done, source }), (renewed) => ({ lease: renewed, committed: 0 }));
       const ending = endingOf(message);

@@ -16,6 +16,8 @@ const INPUT_TASK = "src/task/rules/input-task.ts";
 const SETTLE = "src/task/rules/settle.ts";
 const LEASE_INDEX = "src/task/rules/lease-index.ts";
 const LEDGER = "src/task/rules/ledger.ts";
+const GIVE_UP = "src/task/rules/give-up.ts";
+const COLOURS = "src/task/rules/strict-colours.ts";
 const FAILURE = "src/task/rules/failure.ts";
 const ACTIONS = "src/task/rules/user-actions.ts";
 const VERSION = "src/task/rules/files-version.ts";
@@ -204,6 +206,31 @@ export const MUTATIONS: Mutation[] = [
     "if (streak < BLOCKLIST_AFTER) return setRecord(ledger, { ...before, streak });",
     "if (streak < BLOCKLIST_AFTER) return setRecord(ledger, { ...before, streak, held_until_ms: 0 });",
   ),
+  one("strict: commit one colour beside several", SETTLE, "setOf(flatAmong(t, done)) : EMPTY;", "EMPTY : EMPTY;"),
+  one("strict: look at committed frames only", COLOURS, "several.has(frame) || isDone", "isDone"),
+  one(
+    "strict: look at the frames of the call only",
+    COLOURS,
+    "several.has(frame) || isDone(t, frame, false)",
+    "several.has(frame)",
+  ),
+  one("strict: keep what is committed", SETTLE, "  if (t.terms.strict) giveUpFlat(t, framesOfColour(done));\n", ""),
+  one(
+    "strict: leave the frame open",
+    SETTLE,
+    "  t.ledger.leases.change(lease, { open: minus(lease.open, flat) });\n",
+    "",
+  ),
+  one("strict: count the frame as leased", SETTLE, "  t.ledger.counts.leased -= size(flat);\n", ""),
+  one("strict: record no failure", COLOURS, "  record(t, lease, all);\n", ""),
+  one("strict: leave the garbage", COLOURS, "  discard(t, lease.attempt, all);\n", ""),
+  one(
+    "strict: tell nobody of what is given up",
+    COLOURS,
+    '  noteTask(t, "requeued", ONE_COLOUR, setOf([...flat]));\n',
+    "",
+  ),
+  one("strict: a repeated completion is not known", SETTLE, ' || entry?.one_colour === "told";', ";"),
   one("expire: never", SETTLE, "overdue(t.nowMs)", "overdue(-1)"),
   one("expire: late", SETTLE, "overdue(t.nowMs)", "overdue(t.nowMs - t.terms.leaseMs)"),
   one("expire: early", SETTLE, "overdue(t.nowMs)", "overdue(t.nowMs + t.terms.leaseMs / 2)"),
@@ -243,20 +270,16 @@ export const MUTATIONS: Mutation[] = [
     "  t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });\n",
     "",
   ),
-  one(
-    "requeue: leave the frame's entry",
-    ACTIONS,
-    "    table.set(frame, undefined);\n  }\n  if (t.terms.filesPerFrame",
-    "  }\n  if (t.terms.filesPerFrame",
-  ),
+  one("requeue: leave the frame's entry", GIVE_UP, "    table.set(frame, left(entry));\n", ""),
   one("requeue: leave all entries", ACTIONS, "  allFrames.clear();\n", ""),
   one("requeue: give a frame out twice", ACTIONS, "setOf(again.filter((frame) => wasReached(t, frame)))", "set"),
-  one("requeue: delete the whole attempt", ACTIONS, "      only: true as const,\n", ""),
-  one("requeue: leave the garbage", ACTIONS, "    ledger.sweeps = [...ledger.sweeps, ...garbage];\n", ""),
+  one("requeue: delete the whole attempt", GIVE_UP, "only: true as const, ", ""),
+  one("requeue: leave the garbage", GIVE_UP, "  t.ledger.sweeps = [...t.ledger.sweeps, garbage];\n", ""),
+  one("give up: count the frames as done", GIVE_UP, "    ledger.counts.done--;\n", ""),
   one(
     "requeue: keep the bytes of given-up frames",
-    ACTIONS,
-    "      bytes -= countedBytes(ledger, frame, entry.files);\n",
+    GIVE_UP,
+    "    bytes -= countedBytes(ledger, frame, entry.files);\n",
     "",
   ),
   one("requeue: keep the bytes of all frames", ACTIONS, "  noteStored(ledger, 0, null);\n", ""),

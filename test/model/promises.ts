@@ -8,7 +8,7 @@ import type { ReleaseCause } from "../../src/protocol/lease.ts";
 import type { TaskAction } from "../../src/protocol/task.ts";
 import type { DependencyProgress } from "../../src/rpc/task.ts";
 import { needsNow } from "../../src/task/rules/blender.ts";
-import { has, minus, size } from "../../src/task/rules/frame-set.ts";
+import { has, minus, setOfText, size } from "../../src/task/rules/frame-set.ts";
 import { outdatedFrames } from "../../src/task/rules/dependencies.ts";
 import { outdatedSource } from "../../src/task/rules/input-task.ts";
 import { claimable, statusOf, type FailureRecord, type Ledger, type Terms } from "../../src/task/rules/ledger.ts";
@@ -36,6 +36,8 @@ export interface FrameView {
   failures: number;
   /** Workers that have refused it. */
   refusals: readonly number[];
+  /** Of a done frame: whether its picture has one colour. */
+  oneColour: boolean | undefined;
 }
 
 /** The state of a frame as P1 defines it. */
@@ -47,7 +49,8 @@ function viewOf({ ledger, entries }: Snapshot, frame: number): FrameView {
   const bytes = done ? JSON.stringify([entry.attempt, entry.worker, entry.files]) : null;
   const stopped = entry && entry.state !== "retry" ? entry.state : undefined;
   const state = lease ? "leased" : (stopped ?? (has(ledger.skipped, frame) ? "skipped" : "pending"));
-  return { state, lease, bytes, failures, refusals: entry?.refusals ?? [] };
+  const oneColour = done && entry.one_colour !== "told" ? entry.one_colour : undefined;
+  return { state, lease, bytes, failures, refusals: entry?.refusals ?? [], oneColour };
 }
 
 /** What a release leads to, by its cause: whether its frames are refused, and for how long the worker is held off. */
@@ -70,6 +73,11 @@ interface Counts {
   lost: number;
   error: number;
   refused: number;
+}
+
+/** Whether an event is about the frame. */
+function namesFrame({ frames }: { frames: string | null }, frame: number): boolean {
+  return frames !== null && has(setOfText(frames), frame);
 }
 
 /** Records of the workers that are blocklisted or held off. */
@@ -391,7 +399,8 @@ export class Promises {
       message.done.length > 0 &&
       message.done.every((frame) => {
         const entry = entries[frame];
-        return entry?.state === "done" && entry.attempt === message.attempt && entry.worker === message.worker;
+        const isSettled = entry?.state === "done" || entry?.one_colour === "told";
+        return isSettled && entry.attempt === message.attempt && entry.worker === message.worker;
       });
     if (!committed && !repeatedNext)
       throw new Broken("P2", `${message.verb} by the superseded attempt ${message.attempt} was accepted`);
@@ -425,7 +434,7 @@ export class Promises {
     }
     for (const lease of before.memory.ledger.leases) this.#lease(step, cause, lease);
     this.#held(step, cause);
-    this.#stopped(step, cause);
+    this.#stopped(step, cause, counts.error > 0);
     if (counts.done > 0 && counts.error === 0) {
       const { streak, blames } = after.memory.ledger;
       // The call that brought the frame may also have given others back.
@@ -439,7 +448,7 @@ export class Promises {
     if (over) throw new Broken("P5", `attempt ${over.attempt} is over and was not ended`);
   }
 
-  #frame({ before, after, result }: Step<unknown>, cause: Cause, frame: number, counts: Counts): void {
+  #frame({ before, after, result, effects }: Step<unknown>, cause: Cause, frame: number, counts: Counts): void {
     const [was, is] = [viewOf(before.memory, frame), viewOf(after.memory, frame)];
     const { message, act, live } = cause;
     const call = message && message.verb !== "claim" ? message : undefined;
@@ -448,7 +457,8 @@ export class Promises {
     const asked = named || (requeues && act.frames === undefined);
     const seen = named && act.version !== undefined && !act.isStale;
     const skipped = act?.kind === "skip" && Number(act.frames) === frame;
-    const failed = result.ok && live !== undefined && call?.verb === "fail" && call.failed.includes(frame);
+    const isFlat = this.#isFlat(after, frame, was, cause, result.ok);
+    const failed = isFlat || (result.ok && live !== undefined && call?.verb === "fail" && call.failed.includes(frame));
     const release = call?.verb === "release" && result.ok ? call : undefined;
     const refuses = release !== undefined && RELEASES[release.cause ?? "stopping"].refuses;
     const refused = refuses && live !== undefined && has(live.open, frame) && !release.done.includes(frame);
@@ -456,9 +466,11 @@ export class Promises {
 
     if (was.state === "done" && is.state === "done" && was.bytes !== is.bytes)
       throw new Broken("P3", `frame ${frame} was committed twice: ${was.bytes}, then ${is.bytes}`);
-    if (was.state === "done" && is.state !== "done" && !named)
+    if (was.state === "done" && isFlat && !effects.events.some((e) => e.kind === "requeued" && namesFrame(e, frame)))
+      throw new Broken("P7", `frame ${frame} was given up, and the history does not say so`);
+    if (was.state === "done" && is.state !== "done" && !named && !isFlat)
       throw new Broken("P3", `frame ${frame} was done and is ${is.state}`);
-    if (was.state === "done" && is.state !== "done" && !seen)
+    if (was.state === "done" && is.state !== "done" && !seen && !isFlat)
       throw new Broken("P14", `frame ${frame} was given up by somebody who had not seen it`);
     if (was.state === "done" && is.state === "done" && seen && result.ok)
       throw new Broken("P14", `frame ${frame} was to be rendered again and is still done`);
@@ -477,7 +489,7 @@ export class Promises {
       if (before.objects && stored !== live.lease_id)
         throw new Broken("P3", `frame ${frame} was committed without its object`);
     }
-    if (result.ok && live && call?.done.includes(frame) && has(live.open, frame) && is.state !== "done")
+    if (result.ok && live && call?.done.includes(frame) && has(live.open, frame) && is.state !== "done" && !isFlat)
       throw new Broken("P3", `frame ${frame} was accepted as done and is ${is.state}`);
     const more = is.failures - was.failures;
     if (failed) counts.error++;
@@ -508,7 +520,13 @@ export class Promises {
       if (!over && !given && !canceled && !cause.ends?.(was.lease))
         throw new Broken("P2", `frame ${frame} was taken away from attempt ${was.lease.attempt}, which is live`);
     }
-    if (is.lease && is.lease.lease_id !== was.lease?.lease_id && was.state !== "pending" && was.state !== "leased")
+    if (
+      is.lease &&
+      is.lease.lease_id !== was.lease?.lease_id &&
+      was.state !== "pending" &&
+      was.state !== "leased" &&
+      !isFlat
+    )
       throw new Broken("P2", `frame ${frame} was ${was.state} and was given out`);
   }
 
@@ -516,7 +534,7 @@ export class Promises {
    * P6: what stops a task. A failure that is the scene's fault does so at once, while no frame is done, and nothing of
    * it counts against the worker. Other failures do when there were many, one after the other.
    */
-  #stopped({ before, after, result }: Step<unknown>, { message, live, registry }: Cause): void {
+  #stopped({ before, after, result }: Step<unknown>, { message, live, registry }: Cause, isFailure: boolean): void {
     const fails = result.ok && live !== undefined && message?.verb === "fail" ? message : undefined;
     const [was, is] = [before.memory.ledger, after.memory.ledger];
     const isOfScene = fails?.fault === "scene" && !Object.values(after.memory.entries).some(isDone);
@@ -527,9 +545,33 @@ export class Promises {
       if (own(is) !== own(was)) throw new Broken("P6", `the scene is at fault, and worker ${live!.worker} is blamed`);
     } else if (is.stopped !== null && was.stopped === null && !registry) {
       const enough = is.counts.done > 0 ? STOP_AFTER : this.#terms.tries;
-      if (!fails || is.streak.failures < enough)
+      if (!(fails || isFailure) || is.streak.failures < enough)
         throw new Broken("P6", `the task was stopped after ${is.streak.failures} failures`);
     } else if (fails && is.streak.failures === 0) throw new Broken("P6", "a failure of a frame did not count");
+  }
+
+  /**
+   * P12: whether the picture of the frame has one colour, and one beside it that is committed has several: then the
+   * frame has failed, whichever came first. `was`: the frame before the call.
+   */
+  #isFlat(after: World, frame: number, was: FrameView, { message, live }: Cause, isOk: boolean): boolean {
+    if (!this.#terms.strict || !isOk || !live || !message || message.verb === "claim") return false;
+    const isDelivered = has(live.open, frame) && message.flat?.includes(frame) === true;
+    return (isDelivered || was.oneColour === true) && this.#isBesideSeveral(after, frame);
+  }
+
+  #isBesideSeveral({ memory }: World, frame: number): boolean {
+    const at = this.#frames.indexOf(frame);
+    const beside = [this.#frames[at - 1], this.#frames[at + 1]].filter((other) => other !== undefined);
+    return beside.some((other) => viewOf(memory, other).oneColour === false);
+  }
+
+  /** P12: with `strict`, no picture of one colour is called done beside one of several. In every world. */
+  ofSeveralColours(world: World): void {
+    if (!this.#terms.strict) return;
+    for (const frame of this.#frames)
+      if (viewOf(world.memory, frame).oneColour === true && this.#isBesideSeveral(world, frame))
+        throw new Broken("P12", `frame ${frame} is done in one colour, and one beside it has several`);
   }
 
   /** P6: a worker whose machine was at fault is held off, each time for twice as long; nobody else is. */

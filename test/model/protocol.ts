@@ -226,7 +226,7 @@ export class Protocol {
         const held = worker.held!;
         const left = held.frames.filter((frame) => !worker.done.includes(frame));
         if (left.length > 0 && (world.objects === null || world.nowMs < held.grantMs))
-          emit(`${who} renders and uploads frame ${left[0]}`, this.#uploaded(world, index, left[0]!));
+          this.#renders(world, index, left[0]!, emit);
         for (const message of this.#settlements(world, worker, index + 1, left)) {
           const from =
             message.verb === "fail"
@@ -258,6 +258,7 @@ export class Protocol {
       next: null,
       epoch: worker.epoch,
       ...read,
+      ...(worker.flat.length > 0 && { flat: worker.flat }),
     };
     const nextKey = keyOf("n", Number(leaseId.slice(1)));
     if (left.length === 0) {
@@ -281,7 +282,19 @@ export class Protocol {
     const step = this.manager.call(world, message, able, source);
     this.promises.call(step, message, step.reply, able, source);
     const told = source ? this.#told(step.before, step.after, source) : step.after;
-    return { ...step, after: this.#followed(step.before, told, message) };
+    return { ...step, after: this.#forgiven(this.#followed(step.before, told, message)) };
+  }
+
+  /**
+   * A call that was carried out, and a frame of which was given up and rendered again since, may rightly be refused
+   * when it is repeated.
+   */
+  #forgiven(world: World): World {
+    if (this.configuration.flats === 0) return world;
+    const workers = world.workers.map((worker) =>
+      worker.carriedOut && !isCommitted(world, worker.call!) ? { ...worker, carriedOut: false } : worker,
+    );
+    return { ...world, workers };
   }
 
   /** Send the call (again): its reply comes, or does not. */
@@ -355,6 +368,15 @@ export class Protocol {
     return kept === 0 ? [] : [...others, message].slice(-kept);
   }
 
+  #renders(world: World, index: number, frame: number, emit: Emit): void {
+    const label = `worker ${index + 1} renders and uploads frame ${frame}`;
+    emit(label, this.#uploaded(world, index, frame));
+    if (world.flatsLeft === 0) return;
+    const { flat } = world.workers[index]!;
+    const after = this.#uploaded({ ...world, flatsLeft: world.flatsLeft - 1 }, index, frame);
+    emit(`${label} in one colour`, withWorker(after, index, { flat: [...flat, frame] }));
+  }
+
   #uploaded(world: World, index: number, frame: number): World {
     const { held, done } = world.workers[index]!;
     const after = withWorker(world, index, { done: [...done, frame], read: this.#read(world, index) });
@@ -373,16 +395,21 @@ export class Protocol {
 
   #able(world: World): number[] {
     const { able } = this.configuration;
-    return world.memory.ledger.error !== null || world.failuresLeft + world.refusalsLeft > 0 ? able : able.slice(0, 1);
+    return world.memory.ledger.error !== null || world.failuresLeft + world.refusalsLeft + world.flatsLeft > 0
+      ? able
+      : able.slice(0, 1);
   }
 }
 
-/** Whether the call has done its frames: a person may have requeued them before it came. */
+/**
+ * Whether the call has done its frames, or they failed for the colour of their pictures: a person may have requeued
+ * them before it came.
+ */
 function isCommitted({ memory }: World, message: Message): boolean {
   if (message.verb === "claim") return false;
   return message.done.every((frame) => {
     const entry = memory.entries[frame];
-    return entry?.state === "done" && entry.attempt === message.attempt;
+    return (entry?.state === "done" || entry?.one_colour === "told") && entry.attempt === message.attempt;
   });
 }
 

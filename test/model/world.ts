@@ -65,6 +65,11 @@ export interface Configuration {
    * default first. Null: Blender does not render it.
    */
   blender: { need: string; has: readonly (readonly string[])[] } | null;
+  /**
+   * Renders in all that may give a picture of one colour; all others give one of several. The task is `strict` where
+   * there may be any.
+   */
+  flats: number;
   /** Times that the registry may raise its epoch. */
   preemptions: number;
   /** Alarms that the platform may lose. Where there are none, every alarm rings in the end. */
@@ -121,6 +126,8 @@ export interface LeaseCall {
    * they were made under.
    */
   done: readonly number[];
+  /** Those of them whose pictures have one colour. Absent: none. */
+  flat?: readonly number[];
   failed: readonly number[];
   /** Of a release: why. */
   cause?: ReleaseCause;
@@ -144,6 +151,8 @@ export interface Worker {
   held: Held | null;
   /** Frames rendered and uploaded. */
   done: readonly number[];
+  /** Those of them whose pictures have one colour. */
+  flat: readonly number[];
   /** What it has read of the source's files; null before it has read. */
   read: Read | null;
   /** The call that is repeated until it is answered. */
@@ -210,6 +219,7 @@ export interface World {
   serial: number;
   failuresLeft: number;
   refusalsLeft: number;
+  flatsLeft: number;
   actsLeft: number;
   preemptionsLeft: number;
   /** Null where no alarm can be lost. */
@@ -223,6 +233,7 @@ const IDLE: Worker = {
   phase: "idle",
   held: null,
   done: [],
+  flat: [],
   read: null,
   call: null,
   carriedOut: false,
@@ -237,7 +248,8 @@ export function termsOf(configuration: Configuration): Terms {
   const { chunk, order, leaseTicks, tickMs, tries } = configuration;
   const inputTask = configuration.source?.mode === "input" ? SOURCE : null;
   const blender = configuration.blender?.need ?? null;
-  return terms(configuration.frames, { chunk, order, tries, leaseMs: leaseTicks * tickMs, inputTask, blender });
+  const strict = configuration.flats > 0;
+  return terms(configuration.frames, { chunk, order, tries, leaseMs: leaseTicks * tickMs, inputTask, blender, strict });
 }
 
 /** The Blenders of a worker, by its id. */
@@ -301,6 +313,7 @@ export function firstWorld(configuration: Configuration): World {
     serial: 0,
     failuresLeft: configuration.failures,
     refusalsLeft: configuration.refusals,
+    flatsLeft: configuration.flats,
     actsLeft: configuration.acts.times,
     preemptionsLeft: configuration.preemptions,
     lossesLeft: configuration.lostAlarms === 0 ? null : configuration.lostAlarms,

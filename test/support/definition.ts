@@ -24,6 +24,7 @@ export function definitionOf(
     needs: needsOf(compiled.value, []),
     input_task: description.inputTask,
     files_per_frame: description.filesPerFrame,
+    strict: description.strict === true,
     priority: 50,
     name: "",
     owner: "admin",

@@ -40,6 +40,7 @@ export function terms(frameList: string, overrides: Partial<Terms> = {}): Terms 
     filesPerFrame: 1,
     inputTask: null,
     blender: null,
+    strict: false,
     ...overrides,
   };
 }

@@ -5,7 +5,14 @@
  */
 import { format, setOf, union, type FrameSet } from "./frame-set.ts";
 import { holdMs, REFUSED_BY, VERDICTS, type Verdict } from "./verdicts.ts";
-import { noteLease, type FailureRecord, type FrameEntry, type Ledger, type Transition } from "./ledger.ts";
+import {
+  noteLease,
+  type FailureRecord,
+  type FrameEntry,
+  type Ledger,
+  type RenderedBy,
+  type Transition,
+} from "./ledger.ts";
 import type { LiveLease } from "./lease-index.ts";
 
 /**
@@ -43,7 +50,7 @@ interface AfterTry extends Pick<FrameEntry, "failures" | "refusals"> {
  */
 function recordTry(
   { ledger, table, nowMs }: Transition,
-  lease: LiveLease,
+  lease: RenderedBy,
   frames: readonly number[],
   error: string,
   after: (before: FrameEntry | undefined) => AfterTry,
@@ -63,12 +70,12 @@ function recordTry(
 }
 
 /**
- * Record that these frames of the lease failed with `error`; all are still open. The caller has
+ * Record that these frames of the lease failed with `error`; all are pending, or still open. The caller has
  * committed what was done. `verdict`: that of the failure.
  */
 export function recordFailures(
   transition: Transition,
-  lease: LiveLease,
+  lease: RenderedBy,
   frames: readonly number[],
   error: string,
   verdict: Verdict = VERDICTS.failed,

@@ -19,6 +19,7 @@ import {
   parseFrameList,
   type FrameList,
 } from "../../protocol/frame-list.ts";
+import { grantEndMs } from "../../protocol/constants.ts";
 import { blenderTerm } from "../../protocol/needs.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import type { Dependency, FrameCounts, FrameState, OutputFile, TaskStatus } from "../../protocol/task.ts";
@@ -50,6 +51,8 @@ export interface Terms {
   inputTask: number | null;
   /** The version of Blender that it needs (`4.5`, `4.5+`), `any`, or null where Blender does not render it. */
   blender: string | null;
+  /** A picture of one colour beside one of several is a failure of its frame (`strict-colours.ts`). */
+  strict: boolean;
 }
 
 /** What a worker has failed on this task, and what its machine has refused. */
@@ -191,8 +194,8 @@ export interface FrameEntry {
   blender?: string;
   error: string | null;
   /**
-   * Whether the picture of a done frame has one colour only; `told` when there is a warning about it. Absent: not
-   * known.
+   * Whether the picture of a done frame has one colour only; `told` when there is a warning about it, or, of a
+   * frame that is not done, when its last render failed for it. Absent: not known.
    */
   one_colour?: boolean | "told";
   /** Warnings of a done frame, by their `id` in the ledger. Absent: none. */
@@ -255,6 +258,7 @@ export function termsOf(definition: TaskDefinition): Terms {
     filesPerFrame: definition.files_per_frame,
     inputTask: definition.input_task,
     blender: blenderTerm(definition.needs),
+    strict: definition.strict === true,
   };
 }
 
@@ -413,11 +417,22 @@ export function noteAllFrames(transition: Transition, kind: HistoryEvent["kind"]
   Object.assign(transition.effects.events.at(-1)!, { frames: formatFrameList(list), frame_count: total });
 }
 
+/** A lease, live or over, as far as what it rendered is concerned. */
+export type RenderedBy = Pick<LiveLease, "worker" | "attempt" | "blender">;
+
+/**
+ * When the last grant that was given out until now runs out, also that of a renewal which a restart
+ * has forgotten.
+ */
+export function lastGrantEndMs({ nowMs, terms }: Pick<Transition, "nowMs" | "terms">): number {
+  return grantEndMs(nowMs + terms.leaseMs);
+}
+
 /** Put into the history what became of frames of a lease. */
 export function noteLease(
   transition: Transition,
   kind: "done" | "error" | "lost",
-  lease: LiveLease,
+  lease: RenderedBy,
   frames: FrameSet,
   seconds: number | null,
   detail: string | null,

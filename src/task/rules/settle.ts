@@ -33,17 +33,10 @@ import { countedBytes, noteStored } from "./stored-bytes.ts";
 import { addSeconds } from "./tally.ts";
 import type { LiveLease } from "./lease-index.ts";
 import { changed, unchanged, type Outcome } from "./transition.ts";
+import { failFlat, flatAmong, giveUpFlat } from "./strict-colours.ts";
 import { VERDICTS } from "./verdicts.ts";
 import { noteColours, noteWarnings } from "./warnings.ts";
 import { noteLease, noteTask, statusOf, type Transition } from "./ledger.ts";
-
-/**
- * When the last grant that was given out until now runs out, also that of a renewal which a restart
- * has forgotten.
- */
-export function lastGrantEndMs({ nowMs, terms }: Pick<Transition, "nowMs" | "terms">): number {
-  return grantEndMs(nowMs + terms.leaseMs);
-}
 
 /** A frame that a worker has rendered. The caller has checked its files against their receipts. */
 export interface RenderedFrame {
@@ -88,7 +81,7 @@ export function complete(
 ): Result<{ committed: number; repeat: boolean }, Refusal> {
   expire(t);
   const lease = liveLease(t, ref);
-  if (!lease.ok) return wasCommitted(t, ref, done) ? ok({ committed: done.length, repeat: true }) : lease;
+  if (!lease.ok) return wasCommitted(t, ref, done) ? ok({ committed: committedOf(t, ref, done), repeat: true }) : lease;
   const checked = checkDone(t, lease.value, done);
   if (!checked.ok) return checked;
   const missing = minus(lease.value.open, setOf(checked.value.map((d) => d.frame)));
@@ -100,8 +93,9 @@ export function complete(
     framesMs: done.reduce((sum, d) => sum + d.seconds * 1000, 0),
     wallMs: t.nowMs - lease.value.claimed_ms,
   });
+  const committed = committedIn(t, lease.value, EMPTY);
   close(t, lease.value);
-  return ok({ committed: size(lease.value.frames), repeat: false });
+  return ok({ committed, repeat: false });
 }
 
 /**
@@ -132,8 +126,9 @@ export function fail(
   const isOfScene = fault === "scene" && t.ledger.counts.done === 0;
   recordFailures(t, lease.value, failed, error, VERDICTS[isOfScene ? "scene" : "failed"]);
   giveBack(t, lease.value, "given back after a failure");
+  const committed = committedIn(t, lease.value, left);
   close(t, lease.value, true);
-  return ok({ committed: size(lease.value.frames) - size(left) });
+  return ok({ committed });
 }
 
 /** Why a lease comes back. */
@@ -164,7 +159,7 @@ export function release(
   if (foreign.length > 0) return refuse("invalid", `names ${format(foreign)}, which is not in this lease`, "frames");
   commit(t, lease.value, checked.value);
   const { open } = lease.value;
-  const committed = size(lease.value.frames) - size(open);
+  const committed = committedIn(t, lease.value, open);
   const verdict = VERDICTS[cause];
   const refused = verdict.counts === "refusal" ? intersect(open, frames ? setOf(frames) : open) : EMPTY;
   if (verdict.holdMs > 0 && open.length > 0) holdOff(t.ledger, ref.worker, verdict.holdMs, reason, t.nowMs);
@@ -239,15 +234,40 @@ function liveLease(t: Transition, ref: LeaseRef): Result<LiveLease, Refusal> {
 
 /**
  * Whether a completion was carried out before: all its frames are committed under the same attempt
- * by the same worker (P3).
+ * by the same worker (P3), or failed then for the one colour of their pictures.
  */
 function wasCommitted(t: Transition, ref: LeaseRef, done: readonly RenderedFrame[]): boolean {
   return (
     done.length > 0 &&
     done.every(({ frame }) => {
       const entry = t.table.get(frame);
-      return entry?.state === "done" && entry.attempt === ref.attempt && entry.worker === ref.worker;
+      const isSettled = entry?.state === "done" || entry?.one_colour === "told";
+      return isSettled && entry.attempt === ref.attempt && entry.worker === ref.worker;
     })
+  );
+}
+
+/** How many of these frames are committed under the attempt of the lease. */
+function committedOf(
+  { table }: Transition,
+  { attempt }: Pick<LeaseRef, "attempt">,
+  done: readonly { frame: number }[],
+): number {
+  return done.filter(({ frame }) => {
+    const entry = table.get(frame);
+    return entry?.state === "done" && entry.attempt === attempt;
+  }).length;
+}
+
+/** How many frames of the lease are committed; `left`: those that it did not deliver. */
+function committedIn(t: Transition, lease: LiveLease, left: FrameSet): number {
+  const delivered = minus(lease.frames, left);
+  // With `strict`, a frame that was delivered may have failed.
+  if (!t.terms.strict) return size(delivered);
+  return committedOf(
+    t,
+    lease,
+    [...framesIn(delivered)].map((frame) => ({ frame })),
   );
 }
 
@@ -275,7 +295,21 @@ function checkDone(t: Transition, lease: LiveLease, done: readonly RenderedFrame
   return ok(fresh);
 }
 
+/** Commit what is done. With `strict`, pictures of one colour beside one of several fail instead. */
 function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): void {
+  const flat = t.terms.strict ? setOf(flatAmong(t, done)) : EMPTY;
+  commitFrames(
+    t,
+    lease,
+    done.filter(({ frame }) => !has(flat, frame)),
+  );
+  if (flat.length === 0) return;
+  t.ledger.counts.leased -= size(flat);
+  t.ledger.leases.change(lease, { open: minus(lease.open, flat) });
+  failFlat(t, lease, flat);
+}
+
+function commitFrames(t: Transition, lease: LiveLease, done: readonly RenderedFrame[]): void {
   if (done.length === 0) return;
   let { bytes } = t.ledger.stored;
   for (const { frame, seconds, files, warnings = [], oneColour } of done) {
@@ -298,10 +332,7 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
     bytes += countedBytes(t.ledger, frame, files);
     t.ledger.frame_current = frame;
   }
-  noteColours(
-    t,
-    done.filter(({ oneColour }) => oneColour !== undefined).map(({ frame }) => frame),
-  );
+  if (!t.terms.strict) noteColours(t, framesOfColour(done));
   if (t.terms.inputTask !== null && lease.source !== undefined) t.ledger.made_from = lease.source;
   const frames = setOf(done.map((d) => d.frame));
   const times = done.map((d) => d.seconds);
@@ -313,6 +344,12 @@ function commit(t: Transition, lease: LiveLease, done: readonly RenderedFrame[])
   const seconds = times.reduce((sum, one) => sum + one, 0);
   noteLease(t, "done", lease, frames, seconds, null);
   noteStored(t.ledger, bytes);
+  if (t.terms.strict) giveUpFlat(t, framesOfColour(done));
+}
+
+/** The frames of which it is known whether their pictures have one colour. */
+function framesOfColour(done: readonly RenderedFrame[]): number[] {
+  return done.filter(({ oneColour }) => oneColour !== undefined).map(({ frame }) => frame);
 }
 
 /**

@@ -7,10 +7,12 @@ import { ALL_FRAMES, isEnded } from "../../protocol/constants.ts";
 import { countFrames, formatFrameList, framesOf, indexOfFrame, parseFrameList } from "../../protocol/frame-list.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import type { TaskAction, TaskPatch } from "../../protocol/task.ts";
+import { giveUp } from "./give-up.ts";
 import { filesVersion, hasSeenAll } from "./files-version.ts";
 import { EMPTY, format, frames, intersect, MAX_INTERVALS, minus, setOf, setOfList, size, union } from "./frame-set.ts";
 import {
   isOfTask,
+  lastGrantEndMs,
   noteAllFrames,
   noteTask,
   openedFrames,
@@ -19,10 +21,10 @@ import {
   type Ledger,
   type Transition,
 } from "./ledger.ts";
-import { cancelLeases, expire, lastGrantEndMs, noteEnd } from "./settle.ts";
-import { countedBytes, noteStored } from "./stored-bytes.ts";
+import { cancelLeases, expire, noteEnd } from "./settle.ts";
+import { noteStored } from "./stored-bytes.ts";
 import { positionOf } from "./visit-order.ts";
-import { dropAllWarnings, dropWarnings } from "./warnings.ts";
+import { dropAllWarnings } from "./warnings.ts";
 
 /**
  * The most frames that one requeue or skip may name. The entry of each is read, so it bounds the
@@ -218,33 +220,18 @@ function requeueFrames(t: Transition, text: string, seen: string | undefined, ac
   const ready = union(ledger.ready, intersect(reached, openedFrames(ledger) ?? set));
   if (Math.max(skipped.length, ready.length) > MAX_INTERVALS)
     return tooScattered("frames asked for again or skipped", "frames");
-  const uncommitted = new Map<number, number[]>();
-  const warned: [number, readonly number[]][] = [];
-  let { bytes } = ledger.stored;
+  const done: number[] = [];
   for (const frame of again) {
     const entry = table.get(frame);
     if (entry?.state === "done") {
-      if (entry.warnings) warned.push([frame, entry.warnings]);
-      ledger.counts.done--;
-      bytes -= countedBytes(ledger, frame, entry.files);
-      ledger.seconds = Math.max(0, ledger.seconds - entry.seconds);
-      uncommitted.set(entry.attempt, [...(uncommitted.get(entry.attempt) ?? []), frame]);
-    } else if (entry?.state === "failed") ledger.counts.failed--;
+      done.push(frame);
+      continue;
+    }
+    if (entry?.state === "failed") ledger.counts.failed--;
     else ledger.counts.skipped--;
     table.set(frame, undefined);
   }
-  if (t.terms.filesPerFrame > 0) {
-    const dueMs = lastGrantEndMs(t);
-    const garbage = [...uncommitted].map(([attempt, its]) => ({
-      attempt,
-      frames: setOf(its),
-      only: true as const,
-      due_ms: dueMs,
-    }));
-    ledger.sweeps = [...ledger.sweeps, ...garbage];
-  }
-  noteStored(ledger, bytes);
-  dropWarnings(t, warned);
+  giveUp(t, done, () => undefined);
   ledger.skipped = skipped;
   ledger.ready = ready;
   restart(t);

@@ -78,7 +78,10 @@ export const VERDICTS: Readonly<Record<LeaseEnd, Verdict>> = {
   transfer: { blames: "worker", counts: "refusal", holdMs: MINUTE_MS, next: "another worker, after new frames" },
   /** Any other trouble of the machine, and all that agents up to 0.1 give no cause for. */
   other: { blames: "worker", counts: "refusal", holdMs: MINUTE_MS, next: "another worker, after new frames" },
-  /** The render failed: by its exit code, its output, its missing or unfinished files. */
+  /**
+   * The render failed: by its exit code, its output, its missing or unfinished files; with `strict`, by the one colour
+   * of its picture.
+   */
   failed: { blames: "frame", counts: "failure", holdMs: 0, next: "a worker that has not failed it, after new frames" },
   /**
    * The worker says that the scene is at fault, and the task has no good frame yet. A scene that has delivered one

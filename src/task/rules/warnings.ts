@@ -7,8 +7,8 @@ import { MAX_WARNINGS, OTHER_WARNINGS } from "../../protocol/constants.ts";
 import { frameAt, framesOf, indexOfFrame } from "../../protocol/frame-list.ts";
 import type { Ledger, TaskWarning, Transition } from "./ledger.ts";
 
-/** The warning about a picture of one colour beside one of several. */
-const ONE_COLOUR = "the picture has one colour only, and the frame before or after it has several";
+/** What is said of a picture of one colour beside one of several. */
+export const ONE_COLOUR = "the picture has one colour only, and the frame before or after it has several";
 
 /**
  * When a first frame is given up, so many frames after it are looked at for the next one with the same warning.
@@ -41,15 +41,19 @@ export function noteWarnings(ledger: Ledger, frame: number, texts: readonly stri
  */
 export function noteColours(t: Transition, frames: readonly number[]): void {
   for (const frame of frames) {
-    const index = indexOfFrame(t.terms.list, frame);
-    for (const beside of [index - 1, index + 1]) {
-      const other = beside < 0 ? undefined : frameAt(t.terms.list, beside);
-      if (other === undefined) continue;
+    for (const other of framesBeside(t, frame)) {
       const [own, its] = [t.table.get(frame)?.one_colour, t.table.get(other)?.one_colour];
       if (own === true && its === false) tellColour(t, frame);
       if (own === false && its === true) tellColour(t, other);
     }
   }
+}
+
+/** The frames of the task before and after this one. */
+export function framesBeside({ terms }: Transition, frame: number): number[] {
+  const index = indexOfFrame(terms.list, frame);
+  const all = [index === 0 ? undefined : frameAt(terms.list, index - 1), frameAt(terms.list, index + 1)];
+  return all.filter((other) => other !== undefined);
 }
 
 function tellColour({ ledger, table }: Transition, frame: number): void {
