@@ -404,7 +404,16 @@ describe("P4, P12: a task of release 9991c53 that Blender renders", () => {
     }
     // The farm before this one may have written its last events of its own task 1 after they were deleted.
     const done = (await history(1)).filter(({ kind, type }) => kind === "done" && type === "blender_render");
-    expect(done.map(({ frames }) => frames).toSorted()).toEqual(["1", "2", "3", "4", "5", "6", "7", "8"]);
+    expect(done.map(({ frames }) => frames).toSorted((a, b) => Number(a) - Number(b))).toEqual([
+      "1",
+      "2",
+      "3",
+      "4",
+      "5",
+      "6",
+      "7",
+      "8",
+    ]);
   });
 });
 

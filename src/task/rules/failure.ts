@@ -155,7 +155,9 @@ function stopIfHopeless(transition: Transition, frames: FrameSet): void {
   const witnesses = workers.length >= Math.min(terms.tries, transition.ableWorkers);
   if (ledger.streak.failures < limit || !witnesses || ledger.stopped !== null) return;
   const what = ledger.counts.done === 0 ? "and not one frame came out" : "since the last good frame";
-  ledger.stopped = `stopped after ${ledger.streak.failures} failures ${what}, the last on frame ${format(frames)}`;
+  const { failures } = ledger.streak;
+  const times = failures === 1 ? "1 failure" : `${failures} failures`;
+  ledger.stopped = `stopped after ${times} ${what}, the last on frame ${format(frames)}`;
 }
 
 /**
