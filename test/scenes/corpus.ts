@@ -142,6 +142,14 @@ const BASICS: readonly Scene[] = [
     frames: "2-4",
     expect: { kind: "same picture", warns: /one colou?r|black/i },
   },
+  {
+    name: "black-frame-strict",
+    what: "the same with `--strict`",
+    maker: "basics.black_frame",
+    frames: "2-4",
+    options: ["--strict"],
+    expect: refused(/one colou?r/),
+  },
 ];
 
 const TEXTURES: readonly Scene[] = [
