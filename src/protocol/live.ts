@@ -62,6 +62,7 @@ export const LIVE_WORKER_FIELDS = [
   "connection",
   "status",
   "draining",
+  "local_state",
   "current_task",
   "slots",
   "tags",

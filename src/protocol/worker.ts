@@ -35,6 +35,15 @@ const updateLessFrequentSchema = z.object({
   worker_num_cpus: z.int().min(0).max(100_000),
 });
 
+/**
+ * What somebody at the machine has asked of its agent (`tablao worker pause`, `tablao worker drain`): it
+ * finishes the frame that runs and takes no more work. A paused agent stays and waits for `tablao worker
+ * resume`; a draining one ends.
+ */
+const localStateSchema = z.enum(["paused", "draining"]).nullable();
+/** What somebody at the machine has asked of its agent. */
+export type LocalState = z.infer<typeof localStateSchema>;
+
 /** Fields that an agent may report at registration and later. */
 const reportFields = {
   hostname: lineSchema(253).min(1),
@@ -57,6 +66,9 @@ const reportFields = {
   }),
   allow_exec: z.boolean().optional(),
   allow_autoexec: z.boolean().optional(),
+  local_state: localStateSchema
+    .optional()
+    .meta({ description: "What somebody at the machine has asked of its agent; null: nothing. From the agent alone" }),
   version: lineSchema(64).optional().meta({ description: "The agent's version" }),
   update_frequent: updateFrequentSchema.optional(),
   update_less_frequent: updateLessFrequentSchema.optional(),
@@ -74,9 +86,16 @@ export const workerPatchSchema = z
     /**
      * `available` asks for work; `rendering` reports that it is busy; `enabled` and `disabled`
      * switch the worker on and off (admins, and the worker itself); `drain` lets it finish what
-     * runs and gives it no more.
+     * runs and gives it no more; `stop_now` does the same, and takes its leases away at once.
      */
-    status: z.enum(["available", "rendering", "enabled", "disabled", "drain"]).optional(),
+    status: z.enum(["available", "rendering", "enabled", "disabled", "drain", "stop_now"]).optional(),
+    name: lineSchema(200).nullable().optional().meta({
+      description: "By an admin: its name, whatever it reports; null or empty: the name that it reports",
+    }),
+    tags: arrayOf(tagSchema, 16).nullable().optional().meta({
+      description:
+        "By an admin: all its tags, whatever it reports and its join token gave it; null: the tags of these two again",
+    }),
     /**
      * With `available`: the last task that had nothing for this worker, and for how many
      * milliseconds not to offer it again.
@@ -149,6 +168,11 @@ export const workerSchema = z
     }),
     task_types: z.array(z.string()).meta({ description: "Task types this worker can do" }),
     draining: z.boolean(),
+    local_state: localStateSchema.optional(),
+    chosen: z
+      .array(z.enum(["name", "tags"]))
+      .optional()
+      .meta({ description: "Which of its fields an admin has set; what the worker reports of them is not used" }),
     version: z.string(),
     registered_ms: instantSchema,
     last_seen_ms: instantSchema,
@@ -220,6 +244,8 @@ export const pushSchema = z.discriminatedUnion("type", [
   z.object({ type: z.literal("cancel"), task_id: idSchema, lease_ids: arrayOf(z.string().max(100), 10_000) }),
   /** Finish what runs, and take nothing more. */
   z.object({ type: z.literal("drain") }),
+  /** Give back what runs at once, and take nothing more. Agents up to 0.1 do not know it. */
+  z.object({ type: z.literal("stop_now") }),
   /** Take work again. */
   z.object({ type: z.literal("enable") }),
 ]);

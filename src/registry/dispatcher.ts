@@ -128,7 +128,7 @@ export class Dispatcher {
    */
   drain(worker: number): void {
     const tasks = this.#dependencies.liveLeases.tasksOf(worker).map((task) => task.id);
-    if (tasks.length > 0) this.#dependencies.preempt(tasks, this.#raiseEpoch());
+    if (tasks.length > 0) this.#dependencies.preempt(tasks, this.raiseEpoch());
   }
 
   forget(worker: number): void {
@@ -192,7 +192,7 @@ export class Dispatcher {
       return worker.takesWork && canDo(needs, worker.offer) && excludedUntilMs(worker, task, nowMs) === 0;
     };
     const preempted = preemptedBy(task, this.#dependencies.liveLeases.tasks(), couldDo);
-    if (preempted.length > 0) this.#dependencies.preempt(preempted, this.#raiseEpoch());
+    if (preempted.length > 0) this.#dependencies.preempt(preempted, this.raiseEpoch());
   }
 
   /**
@@ -208,12 +208,13 @@ export class Dispatcher {
     for (const worker of task.workers) {
       const better = this.#choose(worker, nowMs, task.priority);
       if (better.task === null) continue;
-      this.#dependencies.preempt([task.id], raise ? this.#raiseEpoch() : this.#epoch);
+      this.#dependencies.preempt([task.id], raise ? this.raiseEpoch() : this.#epoch);
       return;
     }
   }
 
-  #raiseEpoch(): number {
+  /** A new epoch: a claim with an older one is sent back by the tasks that are told. */
+  raiseEpoch(): number {
     this.#epoch = first<{ value: number }>(this.#dependencies.sql, NEXT_VALUE, "epoch")!.value;
     return this.#epoch;
   }

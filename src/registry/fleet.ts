@@ -21,7 +21,7 @@ import {
   REPORTED_FIELDS,
   type Report,
 } from "./worker-report.ts";
-import type { Info, Offered, WorkerRecord, WorkerStore } from "./worker-store.ts";
+import type { Chosen, Info, Offered, WorkerRecord, WorkerStore } from "./worker-store.ts";
 
 /**
  * A count of able workers is reused this long, because a report must not cost a walk over the
@@ -51,7 +51,7 @@ const MAX_LIST_CHARS = 14_000_000;
 const MAX_LISTED_CHARS = 1_000;
 
 /** The fields that decide whether a worker counts as able: a change of one discards the counts. */
-const ABLE_FIELDS = ["offered", "version", "enabled", "draining", "leftMs"] as const;
+const ABLE_FIELDS = ["offered", "chosen", "version", "enabled", "draining", "leftMs"] as const;
 /** The other fields whose change makes the row due. */
 const OTHER_FIELDS = ["hostname", "saidRendering", "assignedTask"] as const;
 
@@ -125,11 +125,18 @@ export class Fleet {
     return this.whyNoWork(id) === null;
   }
 
+  /** Whether an admin lets it take work: it is neither disabled nor draining. */
+  isOn(id: number): boolean {
+    const record = this.get(id);
+    return record !== undefined && record.enabled && !record.draining;
+  }
+
   /** Why it is given no work, whatever waits; null when it takes work. */
-  whyNoWork(id: number): "offline" | "disabled" | "draining" | null {
+  whyNoWork(id: number): "offline" | "disabled" | "draining" | "paused" | null {
     const record = this.get(id);
     if (record === undefined || record.leftMs !== null) return "offline";
-    return record.enabled ? (record.draining ? "draining" : null) : "disabled";
+    if (!record.enabled) return "disabled";
+    return record.draining ? "draining" : (record.offered.local_state ?? null);
   }
 
   /** The tasks it renders now, newest last; `full` when it has no free slot. */
@@ -172,6 +179,7 @@ export class Fleet {
       offered: offeredWith(blank, report),
       version: report.version ?? "",
       grantedTags,
+      chosen: {},
       enabled: true,
       draining: false,
       saidRendering: false,
@@ -334,10 +342,10 @@ export class Fleet {
     return isOnline(signs, nowMs) || signs.liveLease ? null : this.#removedFromMs(lastSeenMs(signs));
   }
 
-  /** The name that people gave the worker, else its hostname. */
+  /** The name that an admin or its own machine gave the worker, else its hostname. */
   nameOf(id: number): string {
     const member = this.#members.get(id)!;
-    return this.#info(member).name || member.record.hostname;
+    return member.record.chosen.name ?? (this.#info(member).name || member.record.hostname);
   }
 
   #info(member: Member): Info {
@@ -353,6 +361,7 @@ export class Fleet {
     const signs = this.#signs(record);
     return {
       ...info,
+      name: record.chosen.name ?? info.name,
       id: record.id,
       hostname: record.hostname,
       connection: isOnline(signs, nowMs) ? "online" : "offline",
@@ -364,6 +373,8 @@ export class Fleet {
       ...(record.offered.versions && { versions: record.offered.versions }),
       task_types: taskTypesFor(offer),
       draining: record.draining,
+      local_state: record.offered.local_state ?? null,
+      chosen: chosenFields(record.chosen),
       registered_ms: record.registeredMs,
       last_seen_ms: lastSeenMs(signs),
       expires_ms: this.#expiresMs(record, nowMs),
@@ -371,6 +382,10 @@ export class Fleet {
       update_failed: this.#programs.failedOf(record.id),
     };
   }
+}
+
+function chosenFields({ name, tags }: Chosen): ("name" | "tags")[] {
+  return [...(name === undefined ? [] : (["name"] as const)), ...(tags === undefined ? [] : (["tags"] as const))];
 }
 
 /** A worker as lists show it: without its measurements, and with the end of its log. */

@@ -173,6 +173,10 @@ export const REGISTRY_SCHEMA: readonly string[] = [
     seen_ms INTEGER NOT NULL
   );
   `,
+  `
+  -- chosen: the name and the tags that an admin gave the worker (JSON of Chosen); they stay whatever it reports.
+  ALTER TABLE workers ADD COLUMN chosen TEXT NOT NULL DEFAULT '{}';
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

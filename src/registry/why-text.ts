@@ -24,7 +24,9 @@ export function workerText(
     case "disabled":
       return "It is disabled.";
     case "draining":
-      return "It finishes what it has and takes nothing more.";
+      return hold.reason === undefined
+        ? "It finishes what it has and takes nothing more."
+        : `It is ${hold.reason}, and takes no work until somebody resumes it there.`;
     case "cannot":
       return lackText(hold.missing, task === null ? which : null);
     case "kept_off":
@@ -116,7 +118,7 @@ const STATE: Record<WorkerRule, string> = {
   none: "free",
   offline: "offline",
   disabled: "disabled",
-  draining: "draining",
+  draining: "draining or paused",
   cannot: "without what it needs",
   kept_off: "blocklisted or held off",
   refused: "sent away a moment ago",

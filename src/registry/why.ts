@@ -24,11 +24,14 @@ const MAX_PASSED = 50;
  */
 const SCAN_LIMIT = 50;
 
+/** The reason of a worker that is paused at its machine. */
+const PAUSED = "paused on the machine";
+
 /** A worker as dispatch sees it, with what keeps it from all work. */
 export interface WorkerDispatchState extends WorkerView {
   hostname: string;
   online: boolean;
-  whyNoWork: "offline" | "disabled" | "draining" | null;
+  whyNoWork: "offline" | "disabled" | "draining" | "paused" | null;
   /** The tasks it renders, newest last; `full` when no slot is free. */
   tasks: readonly number[];
   full: boolean;
@@ -65,6 +68,16 @@ function exclusionRule(worker: WorkerView, task: number, untilMs: number): "refu
 }
 
 /**
+ * What keeps a worker from all work. A pause at the machine is `draining` on the wire, with the reason:
+ * command lines up to 0.1 refuse an answer with a rule that they do not know.
+ */
+function noWork({ whyNoWork, online }: WorkerDispatchState): Held | null {
+  if (whyNoWork === "paused") return online ? held("draining", { reason: PAUSED }) : held("offline");
+  if (whyNoWork !== null) return held(whyNoWork);
+  return online ? null : held("offline");
+}
+
+/**
  * What keeps a worker from this task; `groups` contain it. `none` exactly when `chooseTask` gives
  * it that task.
  */
@@ -75,8 +88,8 @@ function holdOn(
   groups: Iterable<Group>,
   nowMs: number,
 ): Held {
-  if (worker.whyNoWork !== null) return held(worker.whyNoWork);
-  if (!worker.online) return held("offline");
+  const none = noWork(worker);
+  if (none !== null) return none;
   const excluded = exclusion(worker, needs, task, nowMs);
   if (excluded) return excluded;
   const chosen = chooseTask(worker, groups, nowMs).task;
@@ -204,8 +217,8 @@ function workerRule(
   excluded: { id: number; untilMs: number } | null,
   passed: WorkerWhy["passed_over"][number] | undefined,
 ): Held {
-  if (worker.whyNoWork !== null) return held(worker.whyNoWork);
-  if (!worker.online) return held("offline");
+  const none = noWork(worker);
+  if (none !== null) return none;
   if (worker.full) return held("busy", { task_id: worker.tasks.at(-1) ?? null });
   if (task) return held("none", { task_id: task.id });
   if (excluded) {

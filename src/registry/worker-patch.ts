@@ -5,7 +5,8 @@
 import type { Principal } from "../protocol/token.ts";
 import type { WorkerPatch, WorkerPatched } from "../protocol/worker.ts";
 import type { RegistryContext } from "./context.ts";
-import type { WorkerRecord } from "./worker-store.ts";
+import type { Report } from "./worker-report.ts";
+import type { Chosen, WorkerRecord } from "./worker-store.ts";
 
 /**
  * Patch a worker that exists. At most one row is written. `caller`: who patches it, and from where.
@@ -17,19 +18,29 @@ export function applyPatch(
   caller: { principal: Principal; ipAddress: string },
   nowMs: number,
 ): WorkerPatched {
-  const { status, refused, leaving, ...report } = patch;
+  const { status, refused, leaving, name, tags, ...rest } = patch;
   const { role, id: callerId } = caller.principal;
   // Only the worker itself sends these two states, also when a client of 2015 calls with the token
   // of a person.
   const itself = (role === "worker" && callerId === id) || status === "available" || status === "rendering";
+  const report: Report = itself
+    ? {
+        ...rest,
+        ...(name != null && { name }),
+        ...(tags != null && { tags }),
+        // Its process ends; what was asked of it ends with it. The next one says so when it is paused still.
+        ...(leaving && { local_state: null }),
+      }
+    : rest;
+  const choice = itself ? {} : { chosen: chosenWith(fleet.get(id)!.chosen, { name, tags }) };
   const took = fleet.takesWork(id);
   const offered = JSON.stringify(fleet.offer(id));
   const contact = itself ? { contactMs: nowMs, leftMs: leaving ? nowMs : null } : {};
   fleet.apply(id, nowMs, (update) => {
-    update(report, itself ? caller.ipAddress : null, { ...contact, ...recordChange(status) });
+    update(report, itself ? caller.ipAddress : null, { ...contact, ...choice, ...recordChange(status) });
     if (refused) dispatcher.decline(id, refused.task_id, refused.retry_after_ms, nowMs);
     if (status === "enabled") sockets.push(id, { type: "enable" });
-    if (status === "disabled" || status === "drain") {
+    if (status === "disabled" || status === "drain" || status === "stop_now") {
       sockets.push(id, { type: "drain" });
       if (took) dispatcher.drain(id);
     }
@@ -49,7 +60,20 @@ export function applyPatch(
 export function noteConnection({ fleet, dispatcher, sockets }: RegistryContext, id: number, nowMs: number): void {
   fleet.apply(id, nowMs, (update) => update({}, null, { contactMs: nowMs, leftMs: null }));
   if (fleet.takesWork(id)) dispatcher.onConnect(id, nowMs);
-  else sockets.push(id, { type: "drain" });
+  // A pause at the machine is the agent's own: it would take a push for an admin's drain.
+  else if (!fleet.isOn(id)) sockets.push(id, { type: "drain" });
+}
+
+/** What an admin has set after this patch; a field that the patch leaves out stays as it was. */
+function chosenWith(before: Chosen, { name, tags }: Pick<WorkerPatch, "name" | "tags">): Chosen {
+  const after = {
+    name: name === undefined ? before.name : name || undefined,
+    tags: tags === undefined ? before.tags : (tags ?? undefined),
+  };
+  return {
+    ...(after.name !== undefined && { name: after.name }),
+    ...(after.tags !== undefined && { tags: [...new Set(after.tags)] }),
+  };
 }
 
 /** What the `status` of a PATCH changes in the worker's record. */
@@ -60,6 +84,7 @@ function recordChange(status: WorkerPatch["status"]): Partial<WorkerRecord> {
     case "disabled":
       return { enabled: false };
     case "drain":
+    case "stop_now":
       return { draining: true };
     case "available":
       return { saidRendering: false };

@@ -42,6 +42,7 @@ import {
   type RegistryRpc,
   type ReportReply,
   type Reservation,
+  type StoppedWorker,
   type StorageFigures,
   type TaskPage,
   type TaskQuery,
@@ -176,6 +177,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     served: ProgramRecord | null,
   ): Promise<Result<ProgramReported, Refusal>> {
     return this.#settled(this.#programs.report(id, report, served));
+  }
+
+  async stopWorker(id: number): Promise<Result<StoppedWorker, Refusal>> {
+    return this.#settled(this.#workers.stopNow(id));
   }
 
   async removeWorker(id: number): Promise<Result<null, Refusal>> {

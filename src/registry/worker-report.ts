@@ -44,8 +44,9 @@ export const REPORTED_FIELDS = [...INFO_FIELDS, ...MEASURED_FIELDS] as const;
 export function offerOf({
   offered,
   grantedTags,
+  chosen,
   version,
-}: Pick<WorkerRecord, "offered" | "grantedTags" | "version">): Offer {
+}: Pick<WorkerRecord, "offered" | "grantedTags" | "chosen" | "version">): Offer {
   // A client of the 2015 protocol does not report its programs: it counts as having all of them.
   // Every agent has its own tool.
   const programs = offered.programs
@@ -54,7 +55,7 @@ export function offerOf({
   return {
     programs,
     ...(offered.versions && { versions: offered.versions }),
-    tags: [...grantedTags, ...offered.tags],
+    tags: chosen.tags ?? [...grantedTags, ...offered.tags],
     allow_exec: offered.allow_exec,
     allow_autoexec: offered.allow_autoexec,
     version,
@@ -65,6 +66,7 @@ export function offerOf({
 export function offeredWith(offered: Offered, report: Report): Offered {
   // An agent that reports its programs and no versions has one of each.
   const versions = report.versions ?? (report.programs === undefined ? offered.versions : undefined);
+  const localState = report.local_state === undefined ? offered.local_state : (report.local_state ?? undefined);
   return {
     programs: report.programs ?? offered.programs,
     ...(versions && Object.keys(versions).length > 0 && { versions }),
@@ -72,6 +74,7 @@ export function offeredWith(offered: Offered, report: Report): Offered {
     slots: report.slots ?? offered.slots,
     allow_exec: report.allow_exec ?? offered.allow_exec,
     allow_autoexec: report.allow_autoexec ?? offered.allow_autoexec,
+    ...(localState !== undefined && { local_state: localState }),
   };
 }
 

@@ -2,7 +2,8 @@
 import { ok, type Result } from "../lib/result.ts";
 import { newSecret, sha256Hex } from "../platform/secrets.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { UnseenRemoved } from "../rpc/registry.ts";
+import { isAtLeast } from "../protocol/version.ts";
+import type { StoppedWorker, UnseenRemoved } from "../rpc/registry.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { Worker, WorkerInfo, WorkerPatch, WorkerPatched, WorkerRegister } from "../protocol/worker.ts";
 import type { RegistryContext } from "./context.ts";
@@ -11,6 +12,9 @@ import { CLOSE_REMOVED } from "./sockets.ts";
 import { applyPatch, noteConnection } from "./worker-patch.ts";
 
 const NO_WORKER = refuse("not_found", "there is no such worker");
+
+/** Agents give their leases back when they are told `stop_now`, from this release on. */
+const STOPS_SINCE = "0.2.0";
 
 /** How many unseen workers are removed in a run: each costs two rows. */
 const REMOVED_AT_ONCE = 1_000;
@@ -45,7 +49,9 @@ export class WorkerService {
     if (role === "worker") {
       const refused = this.#takeAgent(id, { instance, hostname: register.hostname, ipAddress });
       if (refused) return refused;
-      const patched = this.patch(id, register, caller, ipAddress, instance);
+      // What was asked of an earlier process of the agent ended with it.
+      const report = { ...register, local_state: register.local_state ?? null };
+      const patched = this.patch(id, report, caller, ipAddress, instance);
       return patched.ok ? ok({ ...this.#listed(id), secret: null, created: false }) : patched;
     }
     if (role !== "join" && role !== "admin") return refuse("forbidden", "a worker registers with a join token");
@@ -90,12 +96,26 @@ export class WorkerService {
     const { fleet, dispatcher, farmLive, instances } = this.#registry;
     if (!fleet.get(id)) return NO_WORKER;
     const itself = caller.role === "worker" && caller.id === id;
+    if (!itself && patch.local_state !== undefined)
+      return refuse("invalid", "is what the agent says of its own machine: an admin drains the worker", "local_state");
     if (itself && this.#takeAgent(id, { instance, hostname: patch.hostname ?? null, ipAddress }))
       return ok({ task_id: null, epoch: dispatcher.epoch, status: fleet.status(id) });
     if (itself && patch.leaving) instances.ended(id);
     const patched = applyPatch(this.#registry, id, patch, { principal: caller, ipAddress }, Date.now());
     farmLive.worker(id);
     return ok(patched);
+  }
+
+  /**
+   * Before its leases are taken away: tell its agent to give them back itself, which loses no frame that is
+   * finished, and see to it that no claim under way gets a new one.
+   */
+  stopNow(id: number): Result<StoppedWorker, Refusal> {
+    const { fleet, dispatcher, sockets } = this.#registry;
+    const worker = fleet.get(id);
+    if (!worker) return NO_WORKER;
+    const told = sockets.push(id, { type: "stop_now" }) && isAtLeast(worker.version, STOPS_SINCE);
+    return ok({ tasks: this.tasksOf(id), epoch: dispatcher.raiseEpoch(), told });
   }
 
   /**

@@ -19,6 +19,15 @@ export interface Offered {
   slots: number;
   allow_exec: boolean;
   allow_autoexec: boolean;
+  /** What somebody at the machine has asked of its agent. Absent: nothing. */
+  local_state?: "paused" | "draining";
+}
+
+/** What an admin has set of a worker. It stays, whatever the worker reports. Absent: nothing. */
+export interface Chosen {
+  name?: string;
+  /** All its tags. */
+  tags?: string[];
 }
 
 /** What people read about a worker, from its latest reports. */
@@ -46,6 +55,7 @@ export interface WorkerRecord {
   version: string;
   /** The tags of its join token; they stay whatever the worker reports. */
   grantedTags: string[];
+  chosen: Chosen;
   enabled: boolean;
   draining: boolean;
   /** It has sent the status `rendering`, and not `available` since. */
@@ -65,6 +75,7 @@ type WorkerRow = {
   offer: string;
   version: string | null;
   granted_tags: string;
+  chosen: string;
   enabled: number;
   draining: number;
   said_rendering: number;
@@ -81,6 +92,7 @@ function recordOf(row: WorkerRow): WorkerRecord {
     offered: bounded(JSON.parse(row.offer) as Offered),
     version: row.version ?? "",
     grantedTags: JSON.parse(row.granted_tags) as string[],
+    chosen: JSON.parse(row.chosen) as Chosen,
     enabled: row.enabled === 1,
     draining: row.draining === 1,
     saidRendering: row.said_rendering === 1,
@@ -112,7 +124,7 @@ export class WorkerStore {
 
   loadAll(): WorkerRecord[] {
     const columns =
-      "id, hostname, offer, info ->> '$.version' AS version, granted_tags, enabled, draining, said_rendering, assigned_task, registered_ms, contact_ms, left_ms";
+      "id, hostname, offer, info ->> '$.version' AS version, granted_tags, chosen, enabled, draining, said_rendering, assigned_task, registered_ms, contact_ms, left_ms";
     return all<WorkerRow>(this.#sql, `SELECT ${columns} FROM workers ORDER BY id`).map(recordOf);
   }
 
@@ -152,11 +164,12 @@ export class WorkerStore {
   save(worker: WorkerRecord, info: Info | null): void {
     run(
       this.#sql,
-      `UPDATE workers SET hostname = ?, offer = ?, info = coalesce(?, info), enabled = ?, draining = ?, said_rendering = ?,
+      `UPDATE workers SET hostname = ?, offer = ?, info = coalesce(?, info), chosen = ?, enabled = ?, draining = ?, said_rendering = ?,
          assigned_task = ?, contact_ms = ?, left_ms = ? WHERE id = ?`,
       worker.hostname,
       JSON.stringify(worker.offered),
       info && JSON.stringify(info),
+      JSON.stringify(worker.chosen),
       Number(worker.enabled),
       Number(worker.draining),
       Number(worker.saidRendering),

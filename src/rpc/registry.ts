@@ -174,6 +174,16 @@ export interface UnseenRemoved {
   more: boolean;
 }
 
+/** A worker whose leases are to be taken away. */
+export interface StoppedWorker {
+  /** Tasks of which it may have a live lease. */
+  tasks: number[];
+  /** Claims of an earlier epoch are to be refused. */
+  epoch: number;
+  /** Its agent is told to give its leases back by itself. */
+  told: boolean;
+}
+
 export interface RegistryRpc extends BackupRpc {
   /**
    * Begin to restore this backup, or go on with it. `conflict` when the manager is not empty; it
@@ -240,6 +250,11 @@ export interface RegistryRpc extends BackupRpc {
     report: ProgramReport,
     served: ProgramRecord | null,
   ): Promise<Result<ProgramReported, Refusal>>;
+  /**
+   * Of a worker that takes no more work (PATCH `stop_now`): tell its agent to give its leases back, and answer
+   * where to take them away (`TaskRpc.revokeLeases`). Idempotent.
+   */
+  stopWorker(id: number): Promise<Result<StoppedWorker, Refusal>>;
   /** Revokes its secret and closes its socket. Its leases expire by themselves. */
   removeWorker(id: number): Promise<Result<null, Refusal>>;
   /** From the daily job: remove workers that were not seen for as long as the farm's rule says. */

@@ -226,6 +226,12 @@ export interface TaskRpc extends BackupRpc {
    * earlier epoch are sent back.
    */
   outrank(epoch: number): Promise<void>;
+  /**
+   * Take this worker's leases away; no failure is recorded. `graceMs`: wait so long for the worker to give
+   * them back itself, with the frames that are finished. Claims of an earlier epoch are sent back. The registry
+   * has heard of it when this answers. How many were taken away.
+   */
+  revokeLeases(worker: number, epoch: number, graceMs: number): Promise<number>;
   /** From a sweep of inputs: what the task names; null when there is no such task, or it is being removed. */
   inputsNamed(): Promise<InputsNamed | null>;
   /**

@@ -36,7 +36,7 @@ import { dueOf, nextWakeMs } from "./rules/next-alarm.ts";
 import { newRecord, type LoadedTask, type TaskRecord } from "./rules/record.ts";
 import { continueTask, definitionIn } from "./rules/restore.ts";
 import { noteDownload, retained } from "./rules/retention.ts";
-import { cancelLeases, expire } from "./rules/settle.ts";
+import { cancelLeases, endLeasesOfWorker, expire } from "./rules/settle.ts";
 import { changed } from "./rules/transition.ts";
 import type {
   CompiledDefinition,
@@ -61,6 +61,11 @@ import { taskView } from "./views/task.ts";
 
 /** Failed frames whose logs are looked after: each takes a look-up whenever the log is cut down. */
 const MAX_FAILED_LOGS = 200;
+
+/** How often a lease is looked for while its worker may give it back by itself. */
+const REVOKE_LOOK_MS = 100;
+/** Why the leases of a stopped worker end, for the history. */
+const STOPPED = "the worker was stopped";
 
 type Answer<T> = Promise<Result<T, Refusal>>;
 
@@ -345,6 +350,28 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     const task = this.#present();
     // The registry may say an epoch again: that must cost no report and no alarm.
     if (task && task.record.ledger.outranked < epoch) this.#transactor.transact((t) => preempt(t, epoch));
+  }
+
+  async revokeLeases(worker: number, epoch: number, graceMs: number): Promise<number> {
+    await this.outrank(epoch);
+    const untilMs = Date.now() + graceMs;
+    while (this.#holdsLease(worker) && Date.now() < untilMs)
+      await new Promise((resolve) => setTimeout(resolve, REVOKE_LOOK_MS));
+    if (!this.#holdsLease(worker)) {
+      await this.#deferred.report();
+      return 0;
+    }
+    const ended = this.#transactor.transact((t) => {
+      expire(t);
+      return changed(endLeasesOfWorker(t, worker, STOPPED));
+    });
+    await this.#deferred.report();
+    return ended.ok ? ended.value : 0;
+  }
+
+  #holdsLease(worker: number): boolean {
+    const leases = this.#present()?.record.ledger.leases;
+    return leases !== undefined && [...leases].some((lease) => lease.worker === worker);
   }
 
   /** The upgrade of `/tasks/<id>/live`; the Worker has checked the viewer and the query. */

@@ -1,4 +1,5 @@
 /** `/workers…`: machines, their registration, their reports, and the WebSocket of a worker. */
+import { mapConcurrent } from "../../lib/concurrency.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import { withRetry } from "../../lib/retry.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
@@ -12,9 +13,11 @@ import {
   workerRegisteredSchema,
   workerRegisterSchema,
   workersSchema,
+  type WorkerPatched,
 } from "../../protocol/worker.ts";
+import type { Env } from "../../rpc/env.ts";
 import { WORKER_ADDRESS_HEADER, WORKER_ID_HEADER } from "../../rpc/registry.ts";
-import { callRegistry, callRegistryOnce, registryStub } from "../../rpc/stubs.ts";
+import { callRegistry, callRegistryOnce, callTask, registryStub } from "../../rpc/stubs.ts";
 import { servedProgram } from "../served-program.ts";
 import { workerId } from "../server/path-parameters.ts";
 import { clientAddress, instanceOf, prefersMinimal } from "../server/request.ts";
@@ -23,6 +26,15 @@ import { ADMINS, defineRoute, READERS, WORKERS, type Route } from "../server/rou
 import { forwarded } from "../server/upgrade.ts";
 
 const tag = "workers";
+
+/**
+ * An agent that is told to stop gives its leases back within 2 s (P5). Without the wait, frames that it has
+ * finished and not yet delivered would be rendered again.
+ */
+const STOP_GRACE_MS = 4_000;
+/** Tasks that are asked at once; a worker has leases of as many as it has slots. */
+const REVOKED_AT_ONCE = 10;
+
 const INSTANCE = {
   name: INSTANCE_HEADER,
   description:
@@ -101,9 +113,10 @@ const patchWorker = defineRoute({
   path: "/workers/{id}",
   operationId: "patchWorker",
   tag,
-  summary: "Ask for work, report, enable, disable or drain",
+  summary: "Ask for work, report, enable, disable, drain or stop",
   description:
-    "The worker itself, or an admin. Another agent with the worker's identity gets no task, and what it reports is not taken.",
+    "The worker itself, or an admin. Another agent with the worker's identity gets no task, and what it reports is not taken. " +
+    "`stop_now` answers when the worker has no lease any more.",
   headers: [INSTANCE],
   who: ["admin", "worker"],
   params,
@@ -112,10 +125,12 @@ const patchWorker = defineRoute({
   answers: { 200: { description: "The task now assigned", schema: workerPatchedSchema } },
   problems: ["conflict"],
   admit: ({ id, principal }) => (principal.role === "worker" ? isWorker(principal, id) : ok(null)),
-  handle: async ({ request, env, id, body, principal }) =>
-    await callRegistry(env, (registry) =>
+  handle: async ({ request, env, id, body, principal }) => {
+    const patched = await callRegistry(env, (registry) =>
       registry.patchWorker(id, body, principal, clientAddress(request), instanceOf(request)),
-    ),
+    );
+    return patched.ok && body.status === "stop_now" ? await stopNow(env, id) : patched;
+  },
 });
 
 const reportProgram = defineRoute({
@@ -156,7 +171,7 @@ const openSocket = defineRoute({
   operationId: "openSocket",
   tag,
   summary: "The worker's WebSocket",
-  description: "Send `ping`, get `pong`; pushes arrive as JSON (`work`, `cancel`, `drain`, `enable`).",
+  description: "Send `ping`, get `pong`; pushes arrive as JSON (`work`, `cancel`, `drain`, `stop_now`, `enable`).",
   who: WORKERS,
   params,
   socket: true,
@@ -174,6 +189,18 @@ const openSocket = defineRoute({
     return await withRetry(() => registryStub(env).fetch(new Request(upgrade)));
   },
 });
+
+/** Take the leases of this worker away, after it had time to give them back itself. */
+async function stopNow(env: Env, id: number): Promise<Result<WorkerPatched, Refusal>> {
+  const stopped = await callRegistry(env, (registry) => registry.stopWorker(id));
+  if (!stopped.ok) return stopped;
+  const { tasks, epoch, told } = stopped.value;
+  await mapConcurrent(tasks, REVOKED_AT_ONCE, async (task) => {
+    await callTask(env, task, (object) => object.revokeLeases(id, epoch, told ? STOP_GRACE_MS : 0));
+  });
+  const worker = await callRegistry(env, (registry) => registry.getWorker(id));
+  return worker.ok ? ok({ task_id: worker.value.current_task, epoch, status: worker.value.status }) : worker;
+}
 
 /** Ok when the caller, a worker, is the worker with this id. */
 function isWorker(caller: Principal, id: number): Result<null, Refusal> {

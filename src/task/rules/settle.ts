@@ -218,6 +218,16 @@ export function endLeasesOf(t: Transition, frames: FrameSet, reason: string): vo
   for (const lease of t.ledger.leases) if (intersect(lease.open, frames).length > 0) takeAway(t, lease, reason);
 }
 
+/**
+ * End the leases of this worker, because a person stops it. No failure is recorded (P6), and it must be told.
+ * How many there were.
+ */
+export function endLeasesOfWorker(t: Transition, worker: number, reason: string): number {
+  const its = [...t.ledger.leases].filter((lease) => lease.worker === worker);
+  for (const lease of its) takeAway(t, lease, reason);
+  return its.length;
+}
+
 /** End a live lease while its worker renders, which must be told. */
 function takeAway(t: Transition, lease: LiveLease, reason: string): void {
   t.effects.canceled.push({ worker_id: lease.worker, lease_id: lease.lease_id });
