@@ -1,16 +1,18 @@
-/** `tablao workers remove`: which worker is meant, and what is asked and said. */
+/** `tablao workers drain`, `tag`, `remove` …: which workers are meant, what is sent, asked and said. */
 import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { FakeManager } from "../../test/support/fake-manager.ts";
+import { FakeManager, problem } from "../../test/support/fake-manager.ts";
 import { cleanEnvironment } from "../../test/support/child.ts";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { WORKER_VIEW } from "../../test/support/worker-view.ts";
 import { ManagerClient } from "../client/manager-client.ts";
 import type { Worker } from "../protocol/worker.ts";
-import { findWorker, removalLines, removeWorkers } from "./commands/workers.ts";
+import { changeWorkers, removeWorkers, stateText, tagsAfter } from "./commands/change-workers.ts";
+import { removalLines } from "./commands/workers.ts";
 import { CliError, EXIT } from "./failure.ts";
+import { chooseWorkers, findWorker } from "./worker-selection.ts";
 
 const worker = (id: number, hostname: string, more: Partial<Worker> = {}): Worker =>
   ({ ...WORKER_VIEW, id, hostname, name: "", connection: "offline", ...more }) as Worker;
@@ -37,7 +39,7 @@ beforeEach(async () => {
 afterEach(async () => await manager.stop());
 
 const remove = async (wanted: string[], confirms: (question: string) => Promise<boolean> = async () => true) =>
-  await removeWorkers(new ManagerClient({ url: manager.url, secret: "s" }), wanted, confirms);
+  await removeWorkers(new ManagerClient({ url: manager.url, secret: "s" }), { wanted }, confirms);
 const deleted = (): string[] => manager.calls.filter(({ method }) => method === "DELETE").map(({ path }) => path);
 
 test("a farm without workers says how to start one, from wherever the command is run", async () => {
@@ -55,17 +57,17 @@ test("a farm without workers says how to start one, from wherever the command is
 test("P14: it asks with the workers' names and states, and a no removes none", async () => {
   const asked = vi.fn(async () => false);
   expect(await remove(["render-01"], asked)).toBeNull();
-  expect(asked).toHaveBeenCalledWith("Remove worker 1 (render-01, rendering)? [y/N] ");
+  expect(asked).toHaveBeenCalledWith("Remove worker 1 (render-01, rendering)?");
   expect(deleted()).toEqual([]);
 });
 
 test("names and ids of several workers; one that is named twice is removed once", async () => {
   const asked = vi.fn(async () => true);
   expect(await remove(["2026", "3", "2"], asked)).toEqual([
-    { id: 2, name: "2026", removed: true },
-    { id: 3, name: "pod", removed: true },
+    { id: 2, name: "2026", worker: null },
+    { id: 3, name: "pod", worker: null },
   ]);
-  expect(asked).toHaveBeenCalledWith("Remove 2 workers: 2 (2026, offline), 3 (pod, offline)? [y/N] ");
+  expect(asked).toHaveBeenCalledWith("Remove 2 workers: 2 (2026, offline), 3 (pod, offline)?");
   expect(deleted()).toEqual(["/workers/2", "/workers/3"]);
 });
 
@@ -101,4 +103,74 @@ test("P14: workers that are removed within a week are named, the first of them f
       at,
     ).at(-1),
   ).toBe("and 595 more workers");
+});
+
+test.each([
+  [{ wanted: [] }, EXIT.usage, "which workers?"],
+  [{ wanted: ["1"], all: true }, EXIT.usage, "workers are named by ids, or by --all, or by --tags: say one of these"],
+  [{ wanted: [], all: true, tags: ["gpu"] }, EXIT.usage, /say one of these/],
+  [{ wanted: [], tags: ["gpu", "none-has-it"] }, EXIT.notFound, "no worker has the tags gpu, none-has-it"],
+])("P10: a choice of workers that says nothing, two things or nobody: %o", (choice, exitCode, message) => {
+  const listed = [worker(1, "a", { tags: ["gpu"] }), worker(2, "b")];
+  let thrown: unknown;
+  try {
+    chooseWorkers(listed, choice);
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown).toMatchObject({
+    exitCode,
+    message: typeof message === "string" ? message : expect.stringMatching(message),
+  });
+});
+
+test("--tags chooses the workers that have all of them, and --all chooses all", () => {
+  const listed = [worker(1, "a", { tags: ["gpu", "big"] }), worker(2, "b", { tags: ["gpu"] }), worker(3, "c")];
+  const ids = (choice: Parameters<typeof chooseWorkers>[1]) => chooseWorkers(listed, choice).map(({ id }) => id);
+  expect(ids({ wanted: [], tags: ["gpu"] })).toEqual([1, 2]);
+  expect(ids({ wanted: [], tags: ["gpu", "big"] })).toEqual([1]);
+  expect(ids({ wanted: [], all: true })).toEqual([1, 2, 3]);
+});
+
+test.each([
+  [["a", "b"], { add: ["c", "a"] }, ["a", "b", "c"]],
+  [["a", "b"], { remove: ["b", "x"] }, ["a"]],
+  [["a", "b"], { add: ["c"], remove: ["a"] }, ["b", "c"]],
+  [["a"], { set: [] }, []],
+  [["a"], { set: ["x", "x"] }, ["x"]],
+  [["a"], { reset: true }, null],
+])("tags %o with %o are %o", (before, flags, after) => {
+  expect(tagsAfter(before, flags)).toEqual(after);
+});
+
+test("a refusal of one worker does not keep the others from being changed, and is told", async () => {
+  manager
+    .on("PATCH", /^\/workers\/2$/, () => problem(404, "not_found", "there is no such worker"))
+    .on("PATCH", /^\/workers\/\d+$/, () => ({ status: 200, json: { task_id: null, epoch: 1, status: "enabled" } }));
+  const changes = await changeWorkers(new ManagerClient({ url: manager.url, secret: "s" }), FARM.slice(0, 3), () => ({
+    status: "drain",
+  }));
+  expect(changes.map(({ id, error }) => [id, error?.code])).toEqual([
+    [1, undefined],
+    [2, "not_found"],
+    [3, undefined],
+  ]);
+  expect(manager.to(/^\/workers\/\d+$/).map(({ json }) => json)).toEqual(Array(3).fill({ status: "drain" }));
+});
+
+test.each([
+  [{ connection: "online" }, "enabled"],
+  [{ connection: "online", status: "rendering", current_task: 7 }, "rendering task 7"],
+  [{ connection: "online", status: "rendering", current_task: 7, draining: true }, "draining: it finishes task 7"],
+  [{ connection: "online", draining: true }, "drained"],
+  [{ connection: "online", status: "disabled", current_task: 7 }, "disabled: it finishes task 7"],
+  [{ connection: "online", local_state: "paused" }, "paused on the machine: it is resumed there"],
+  [
+    { connection: "online", local_state: "paused", status: "rendering", current_task: 7 },
+    "paused on the machine: it finishes task 7",
+  ],
+  [{ connection: "offline", draining: true }, "offline, and drained"],
+  [{ connection: "offline" }, "offline"],
+] satisfies [Partial<Worker>, string][])("a worker that is %o is told as %s", (fields, text) => {
+  expect(stateText(worker(1, "a", fields))).toBe(text);
 });

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isDrained, otherAgentText, programsOf } from "./worker-state.ts";
+import { isDrained, otherAgentText, programsOf, workerState } from "./worker-state.ts";
 
 test.each([
   [{ draining: true, status: "enabled", current_task: null }, true],
@@ -9,6 +9,24 @@ test.each([
   [{ draining: false, status: "enabled", current_task: null }, false],
 ] as const)("%j is drained: %s", (worker, drained) => {
   expect(isDrained(worker)).toBe(drained);
+});
+
+const FREE = { connection: "online", status: "enabled", draining: false, current_task: null } as const;
+test.each([
+  [{}, "enabled"],
+  [{ local_state: null }, "enabled"],
+  [{ status: "rendering", current_task: 3 }, "rendering"],
+  [{ draining: true }, "drained"],
+  [{ draining: true, status: "rendering", current_task: 3 }, "draining"],
+  [{ draining: true, local_state: "paused" }, "drained"],
+  [{ local_state: "paused" }, "paused"],
+  [{ local_state: "paused", status: "rendering", current_task: 3 }, "pausing"],
+  [{ local_state: "paused", status: "rendering" }, "pausing"],
+  [{ local_state: "draining" }, "draining"],
+  [{ status: "disabled", local_state: "paused" }, "disabled"],
+  [{ connection: "offline", local_state: "paused", status: "disabled" }, "offline"],
+] as const)("a worker with %j is %s", (fields, state) => {
+  expect(workerState({ ...FREE, ...fields })).toBe(state);
 });
 
 test("people are told where another agent with the identity is, and what to do there", () => {

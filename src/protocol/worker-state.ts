@@ -13,6 +13,34 @@ export function isDrained({
   return draining && status !== "rendering" && current_task === null;
 }
 
+/** What a worker's fields say together. `enabled`: free, or about to ask for work. */
+export type WorkerState =
+  | "offline"
+  | "disabled"
+  | "draining"
+  | "drained"
+  | "pausing"
+  | "paused"
+  | "rendering"
+  | "enabled";
+
+/**
+ * The one word that says most about a worker: its connection, else what an admin has switched, else what
+ * somebody at its machine has asked for, else its work. `pausing`: paused at its machine, and the frame that
+ * ran goes on.
+ */
+export function workerState(
+  worker: Pick<Worker, "connection" | "status" | "draining" | "current_task" | "local_state">,
+): WorkerState {
+  if (worker.connection === "offline") return "offline";
+  if (worker.status === "disabled") return "disabled";
+  if (worker.draining) return isDrained(worker) ? "drained" : "draining";
+  if (worker.local_state === "draining") return "draining";
+  if (worker.local_state === "paused")
+    return worker.status === "rendering" || worker.current_task !== null ? "pausing" : "paused";
+  return worker.status;
+}
+
 /** What people are told of another agent with the identity of a worker, and what to do on its machine. */
 export function otherAgentText({ hostname, ip_address }: OtherAgent): string {
   const where = hostname === "" ? ip_address : `${hostname} (${ip_address})`;

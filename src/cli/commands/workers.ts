@@ -1,30 +1,26 @@
-/** `tablao workers` and `tablao workers remove`. */
+/** `tablao workers`; its other commands are in `change-workers.ts`. */
 import type { Command } from "commander";
-import { z } from "zod";
-import type { ManagerClient } from "../../client/manager-client.ts";
 import { BUILT_IN_PROGRAM } from "../../protocol/programs.ts";
-import { isDrained, otherAgentText, programsOf, updateFailedText } from "../../protocol/worker-state.ts";
-import { workersSchema, type Worker } from "../../protocol/worker.ts";
+import { otherAgentText, programsOf, updateFailedText, workerState } from "../../protocol/worker-state.ts";
+import type { Worker } from "../../protocol/worker.ts";
 import { COMMAND } from "../own-command.ts";
-import { contextOf, flagsOf } from "../command-line.ts";
-import { canAsk, confirmed } from "../confirm.ts";
-import { CliError, EXIT } from "../failure.ts";
+import { contextOf } from "../command-line.ts";
 import { ago, count, instant, table } from "../text.ts";
+import { nameOf, workersOf } from "../worker-selection.ts";
+import { addWorkerChanges } from "./change-workers.ts";
 
 /** Workers that are removed within this time are named below the list. */
 const SOON_MS = 7 * 86_400_000;
 /** How many of them: more would push the list off the screen. */
 const SOON_SHOWN = 5;
-/** How many workers an ambiguous name lists. */
-const NAMED = 10;
 
 /** Add the commands to the program. */
 export function addWorkers(program: Command): void {
   const workers = program
     .command("workers")
-    .summary("list or remove workers")
+    .summary("list, drain, stop, tag, rename or remove workers")
     .description(
-      "List workers. STATE: enabled (free), rendering, draining (finishes its frames and takes no more), drained (nothing runs any more), disabled, offline.",
+      "List workers. STATE: enabled (free), rendering, draining (finishes its frames and takes no more), drained (nothing runs any more), paused (by somebody at the machine; pausing: it finishes its frame), disabled, offline.",
     )
     .action(async (_: unknown, command: Command) => {
       const { client, out } = contextOf(command);
@@ -45,62 +41,7 @@ export function addWorkers(program: Command): void {
       }
       for (const line of removalLines(listed, now)) out.note(line);
     });
-  workers
-    .command("remove")
-    .summary("remove workers")
-    .description(
-      "Remove workers: their secrets stop working, and their machines come back only with a join token. Frames that they render go to other workers. The history keeps their names. (Admins only.)",
-    )
-    .argument("<worker...>", "names or ids of workers")
-    .option("-y, --yes", "do not ask")
-    .action(async (wanted: string[], _: unknown, command: Command) => {
-      const { yes } = flagsOf<{ yes?: boolean }>(command);
-      const { client, out } = contextOf(command);
-      if (!yes && !canAsk(out))
-        throw new CliError(EXIT.usage, "workers remove asks first, and this is no terminal", "Say it with --yes.");
-      const asks = async (question: string): Promise<boolean> => yes === true || (await confirmed(question));
-      const removed = await removeWorkers(client, wanted, asks);
-      if (removed === null) return out.note("nothing was removed");
-      if (out.json) return out.value(removed.length === 1 ? removed[0] : removed);
-      for (const { id, name } of removed) out.line(`worker ${id} (${name}) removed`);
-    });
-}
-
-/**
- * Remove the workers of these names or ids; null when `confirms` said no. All are found before one is
- * removed. Throws `CliError` for a worker that is not there, or a name of several; `ManagerError`.
- */
-export async function removeWorkers(
-  client: ManagerClient,
-  wanted: readonly string[],
-  confirms: (question: string) => Promise<boolean>,
-): Promise<{ id: number; name: string; removed: true }[] | null> {
-  const listed = await workersOf(client);
-  const found = [...new Set(wanted.map((text) => findWorker(listed, text)))];
-  const names = found.map((worker) => {
-    const state = worker.status === "rendering" ? "rendering" : worker.connection;
-    return `${worker.id} (${nameOf(worker)}, ${state})`;
-  });
-  const what = found.length === 1 ? `worker ${names[0]}` : `${count(found.length, "worker")}: ${names.join(", ")}`;
-  if (!(await confirms(`Remove ${what}? [y/N] `))) return null;
-  for (const { id } of found) await client.call(z.null(), "DELETE", `/workers/${id}`);
-  return found.map((worker) => ({ id: worker.id, name: nameOf(worker), removed: true }));
-}
-
-/** The worker with this id, else the one with this name or hostname. */
-export function findWorker(workers: readonly Worker[], text: string): Worker {
-  const byId = workers.find(({ id }) => String(id) === text);
-  if (byId) return byId;
-  const named = workers.filter(({ name, hostname }) => name === text || hostname === text);
-  if (named.length === 1) return named[0]!;
-  if (named.length === 0)
-    throw new CliError(EXIT.notFound, `there is no worker '${text}'`, `List them with: ${COMMAND} workers`);
-  const ids = named.slice(0, NAMED).map(({ id }) => id);
-  throw new CliError(
-    EXIT.usage,
-    `${named.length} workers have the name '${text}'`,
-    `Say which by its id: ${ids.join(", ")}${named.length > ids.length ? ", …" : ""}.`,
-  );
+  addWorkerChanges(workers);
 }
 
 /** What is said of workers that the farm's rule removes soon. */
@@ -117,18 +58,7 @@ export function removalLines(workers: readonly Worker[], nowMs: number): string[
   return soon.length > lines.length ? [...lines, `and ${count(soon.length - lines.length, "more worker")}`] : lines;
 }
 
-async function workersOf(client: ManagerClient): Promise<Worker[]> {
-  const keyed = await client.call(workersSchema, "GET", "/workers");
-  return Object.values(keyed).toSorted((a, b) => a.id - b.id);
-}
-
-function nameOf({ name, hostname }: Worker): string {
-  return name || hostname;
-}
-
 function workerRow(worker: Worker, nowMs: number): string[] {
-  const drain = isDrained(worker) ? "drained" : worker.draining ? "draining" : null;
-  const state = worker.connection === "offline" ? "offline" : (drain ?? worker.status);
   const programs = programsOf(worker).filter((text) => !text.startsWith(`${BUILT_IN_PROGRAM} `));
   const name =
     worker.name === "" || worker.name === worker.hostname ? worker.hostname : `${worker.name} (${worker.hostname})`;
@@ -136,7 +66,7 @@ function workerRow(worker: Worker, nowMs: number): string[] {
   return [
     String(worker.id),
     name + slots,
-    state,
+    workerState(worker),
     worker.current_task === null ? "-" : String(worker.current_task),
     ago(worker.last_seen_ms, nowMs),
     worker.tags.join(",") || "-",
