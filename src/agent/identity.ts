@@ -148,7 +148,10 @@ async function registerKnown(registration: Registration, identity: Identity): Pr
   return { client, workerId: identity.worker_id, created: false };
 }
 
-/** Report the worker. A manager up to 0.1 does not know `versions`, and refuses what it does not know. */
+/**
+ * Report the worker. A manager up to 0.1 does not know `versions` and `local_state`, and refuses what it does not
+ * know.
+ */
 async function report(
   client: ManagerClient,
   { report, signal }: Registration,
@@ -156,11 +159,14 @@ async function report(
   try {
     return await client.call(workerRegisteredSchema, "POST", "/workers", { json: report, signal });
   } catch (refused) {
-    if (!(refused instanceof ManagerError && refused.code === "invalid") || report.versions === undefined)
-      throw refused;
-    const { versions: _, ...old } = report;
+    if (!(refused instanceof ManagerError && refused.code === "invalid") || !isNew(report)) throw refused;
+    const { versions: _, local_state: __, ...old } = report;
     return await client.call(workerRegisteredSchema, "POST", "/workers", { json: old, signal });
   }
+}
+
+function isNew({ versions, local_state }: WorkerRegister): boolean {
+  return versions !== undefined || local_state !== undefined;
 }
 
 async function registerWithToken(registration: Registration, manager: string, join: string): Promise<RegisteredWorker> {

@@ -10,7 +10,14 @@
 import { sep } from "node:path";
 import type { Fault } from "../protocol/constants.ts";
 import { MAX_ERROR_CHARS, type ReleaseCause } from "../protocol/lease.ts";
-import { formatFrameList, framesOf, listOfFrames, MAX_RANGES, parseFrameList } from "../protocol/frame-list.ts";
+import {
+  countFrames,
+  formatFrameList,
+  framesOf,
+  listOfFrames,
+  MAX_RANGES,
+  parseFrameList,
+} from "../protocol/frame-list.ts";
 import { framesToFail, failureText } from "./failure-report.ts";
 import { asRelease, DISK_LOW_BYTES, diskFull, ReleaseLease, POLICY_DECLINE_MS } from "./release-lease.ts";
 import type { InputCache } from "./input-cache.ts";
@@ -29,6 +36,7 @@ import { LeaseUploads, type LeaseUploadsOptions } from "./lease-uploads.ts";
 import { LeaseWarnings } from "./lease-warnings.ts";
 import { LogBuffer } from "./log-buffer.ts";
 import { freeBytes } from "./machine.ts";
+import type { LeaseStatus } from "../client/agent-status.ts";
 import { ManagerError, type ManagerClient } from "../client/manager-client.ts";
 import { Outputs } from "./outputs.ts";
 import { faultOf } from "../parsers/index.ts";
@@ -100,6 +108,9 @@ export class LeaseRunner {
   /** The arguments of the process, with the paths of this machine. */
   #args: readonly string[] = [];
   #finishing = false;
+  #phase: LeaseStatus["phase"] = "preparing";
+  /** Why the lease is given back before its end, for the history. */
+  #why = STOPPING;
   /**
    * The agent ended the process after a frame, before the other frames of the lease
    * (`finishFrame`).
@@ -138,17 +149,34 @@ export class LeaseRunner {
   /**
    * Finish the frame that is being rendered, or that the process loads for, and release the others;
    * before the process has started, release all of them. A program that reports no frames goes on
-   * to its end.
+   * to its end. `why`: the reason of the release, for people.
    */
-  finishFrame(): void {
+  finishFrame(why: string = STOPPING): void {
     this.#finishing = true;
-    if (!this.#process) this.stop();
+    this.#why = why;
+    if (!this.#process) this.stop(why);
   }
 
-  /** Kill the process and release the lease now; finished frames are committed. */
-  stop(): void {
-    this.#stop.abort(new Stopping(STOPPING));
+  /** Kill the process and release the lease now; finished frames are committed. `why`: the reason, for people. */
+  stop(why: string = STOPPING): void {
+    if (!this.#stop.signal.aborted) this.#why = why;
+    this.#stop.abort(new Stopping(why));
     setTimeout(() => this.#late.abort(), STOP_SETTLE_MS).unref();
+  }
+
+  /** How it stands, for people at the machine. */
+  get status(): LeaseStatus {
+    const outputs = this.#outputs;
+    const frames = parseFrameList(this.lease.frames);
+    const total = frames.ok ? countFrames(frames.value) : 0;
+    return {
+      task_id: this.lease.task_id,
+      phase: this.#phase,
+      frame: outputs?.current ?? null,
+      progress: this.#process?.progress ?? null,
+      done: outputs ? total - outputs.unfinished.length : 0,
+      total,
+    };
   }
 
   /** The manager says that the lease is gone. */
@@ -195,6 +223,7 @@ export class LeaseRunner {
     if (!args.ok)
       throw new ReleaseLease(`the plan breaks a rule: ${args.error}`, "unable", { declineMs: POLICY_DECLINE_MS });
     this.#args = args.value;
+    this.#phase = "fetching";
     await this.#fetchInputs(plan, folder);
     this.#halt.throwIfAborted();
     const now = () => performance.now();
@@ -234,15 +263,17 @@ export class LeaseRunner {
       strict: plan.strict === true,
       now,
     });
+    this.#phase = "rendering";
     const { pid } = this.#process.running;
     if (pid !== undefined) await recordProcess(folder, pid).catch(() => undefined);
     const exit = await Promise.race([this.#process.ended(), whenAborted(this.#halt)]);
+    this.#phase = "delivering";
     this.#halt.throwIfAborted();
     if (this.#cut) {
       await Promise.race([this.#outputs.settled(), whenAborted(this.#halt)]);
       await this.#outputs.previewed();
       this.#halt.throwIfAborted();
-      if (this.#outputs.unfinished.length > 0) throw new ReleaseLease(STOPPING, "stopping");
+      if (this.#outputs.unfinished.length > 0) throw new ReleaseLease(this.#why, "stopping");
     }
     if (exit.kind === "not_started" && !plan.needs_exec) {
       throw new ReleaseLease(`${plan.command.program} could not be started: ${exit.reason}`, "unable", {
@@ -346,7 +377,7 @@ export class LeaseRunner {
     const stopping = this.#stop.signal.aborted;
     if (stopping) void this.#process?.running.kill(STOP_GRACE_MS);
     else await this.#process?.running.kill();
-    const back = stopping ? new ReleaseLease(STOPPING, "stopping") : asRelease(error);
+    const back = stopping ? new ReleaseLease(this.#why, "stopping") : asRelease(error);
     const reason = this.#withoutFolders(back.message);
     const left = this.#outputs?.unfinished ?? [];
     const which = left.length > 0 ? framesText(left) : `frames ${this.lease.frames}`;

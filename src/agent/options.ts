@@ -1,12 +1,13 @@
 /** Options of `tablao worker`, and the folders that follow from them. */
 import { createHash } from "node:crypto";
-import { homedir, hostname } from "node:os";
+import { hostname } from "node:os";
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { err, ok, type Result } from "../lib/result.ts";
 import { lineSchema, tagSchema } from "../protocol/fields.ts";
 import { MAX_BLENDERS } from "../protocol/blender-version.ts";
 import { PROGRAMS, type ProgramFlag } from "../protocol/programs.ts";
+import { CONTROL_ENDING, defaultStateDir } from "../client/agent-control.ts";
 import { managerUrl } from "../client/manager-client.ts";
 import { tokenFault } from "../client/secret-text.ts";
 import { whyNotPassed } from "./renderer-environment.ts";
@@ -63,7 +64,7 @@ const givenOptions = z.strictObject({
   /** Variables that renderers get beside those of the list (`renderer-environment.ts`). */
   env: z.array(z.string()).max(100).default([]),
   /** Identity files; and unless `workDir` says otherwise, the input cache and the lease folders. */
-  stateDir: path.default(() => join(homedir(), ".tablao", "workers")),
+  stateDir: path.default(defaultStateDir),
   /** Bound of the input cache in GB; 0 keeps nothing between leases. */
   cacheGb: z.number().min(0).max(1_000_000).default(20),
   workDir: path.optional(),
@@ -100,6 +101,10 @@ export interface Folders {
   identity: string;
   /** The lock that the running agent of this name holds. */
   lock: string;
+  /** How this machine's user reaches the running agent. */
+  control: string;
+  /** There is such a file while the agent is paused at this machine. */
+  paused: string;
   cache: string;
   /** The folder with a folder for each lease. */
   work: string;
@@ -125,6 +130,8 @@ export function foldersOfKey(
   return {
     identity: join(stateDir, `${key}.json`),
     lock: join(stateDir, `${key}.lock`),
+    control: join(stateDir, `${key}${CONTROL_ENDING}`),
+    paused: join(stateDir, `${key}.paused`),
     cache: join(workDir ? join(workDir, key) : join(stateDir, key), "cache"),
     work: join(workDir ? join(workDir, key) : join(stateDir, key), "leases"),
   };

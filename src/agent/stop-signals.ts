@@ -48,6 +48,14 @@ export class StopSignals {
     this.#soft.abort();
   }
 
+  /** As the first Ctrl-C, by an order from this machine. */
+  drain(): void {
+    this.asked = true;
+    if (this.#soft.signal.aborted) return;
+    this.#log("draining: what is being rendered may end, nothing more is begun, and then this agent ends");
+    this.#soft.abort();
+  }
+
   /** Both steps at once. */
   now(): void {
     this.#soft.abort();

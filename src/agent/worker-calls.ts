@@ -1,7 +1,7 @@
 /** The calls of the agent outside its leases: to the registry, and the first claim from a task. */
 import { z } from "zod";
 import type { Claim } from "../protocol/lease.ts";
-import { workerPatchedSchema, type WorkerPatched, type WorkerRegister } from "../protocol/worker.ts";
+import { workerPatchedSchema, type LocalState, type WorkerPatched, type WorkerRegister } from "../protocol/worker.ts";
 import type { DeclinedTask } from "./claim-loop.ts";
 import { CannotStart } from "./identity.ts";
 import { looseClaimedSchema, type LooseClaimed } from "./lease-calls.ts";
@@ -20,6 +20,7 @@ const LEAVE_MS = 2_000;
 
 export class WorkerCalls {
   readonly client: ManagerClient;
+  readonly workerId: number;
   readonly #path: string;
   readonly #measure: () => Promise<Measures>;
   readonly #log: Logger;
@@ -27,6 +28,7 @@ export class WorkerCalls {
 
   constructor(client: ManagerClient, workerId: number, measure: () => Promise<Measures>, log: Logger) {
     this.client = client;
+    this.workerId = workerId;
     this.#path = `/workers/${workerId}`;
     this.#measure = measure;
     this.#log = log;
@@ -81,6 +83,19 @@ export class WorkerCalls {
   async report(): Promise<void> {
     const json = await this.#measures();
     await this.client.call(z.unknown(), "PATCH", this.#path, { json, retryForMs: 0 }).catch(() => undefined);
+  }
+
+  /**
+   * Tell what somebody at the machine has asked of this agent. Tries until the manager answers. A manager up to 0.1
+   * does not know the field and shows nothing of it.
+   */
+  async reportLocalState(local_state: LocalState, signal: AbortSignal): Promise<void> {
+    try {
+      const options = { json: { local_state }, signal, retryForMs: Infinity };
+      await this.client.call(z.unknown(), "PATCH", this.#path, options);
+    } catch (error) {
+      if (!(error instanceof ManagerError && error.code === "invalid")) throw error;
+    }
   }
 
   /**

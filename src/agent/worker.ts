@@ -15,8 +15,15 @@ import { mkdir } from "node:fs/promises";
 import { BLENDERS_HEADER, blendersHeader } from "../protocol/blender-version.ts";
 import { VERSION } from "../protocol/version.ts";
 import { INSTANCE_HEADER, PING_MS, type WorkerRegister } from "../protocol/worker.ts";
+import type { AgentOrder } from "../client/agent-control.ts";
+import { statusLine, type AgentStatus } from "../client/agent-status.ts";
+import { err, ok, type Result } from "../lib/result.ts";
 import { WorkNotifier } from "./work-notifier.ts";
 import { claimLoop } from "./claim-loop.ts";
+import { ConnectionState } from "./connection-state.ts";
+import { ControlServer } from "./control-server.ts";
+import { LiveLine, type Terminal } from "./live-line.ts";
+import { LocalState } from "./local-state.ts";
 import { RegistrySocket } from "./registry-socket.ts";
 import { register, readIdentity } from "./identity.ts";
 import { InputCache } from "./input-cache.ts";
@@ -55,6 +62,8 @@ export interface WorkerDependencies {
   machineId: () => Promise<string | undefined>;
   /** How it renews itself; absent where it does not. */
   updates?: Pick<UpdaterOptions, "folder" | "own" | "tell" | "lookMs">;
+  /** Where a person may look on: then its last line says how the agent is. Lines go there, and not to `write`. */
+  terminal?: Terminal;
 }
 
 /** This process. */
@@ -62,6 +71,7 @@ export const DEFAULT_DEPENDENCIES: WorkerDependencies = {
   signals: process,
   write: (line) => void process.stderr.write(`${line}\n`),
   machineId,
+  terminal: process.stderr,
 };
 
 /**
@@ -81,6 +91,10 @@ const BUSY_REPORT_MS = 5 * 60_000;
  */
 const JOIN_RETRY_MS = 30_000;
 
+/** Why leases are given back, for the history. */
+const PAUSED = "the worker was paused on its machine";
+const STOPPED = "the worker was stopped";
+
 /** How many workers of the folder a message names: more would fill the screen. */
 const NAMED_WORKERS = 5;
 
@@ -98,10 +112,17 @@ export async function runWorker(
     return AGENT_EXIT.usage;
   }
   const settings = checked.value;
-  const problem = createLogger(settings.json ? "json" : "text", dependencies.write);
+  const { terminal } = dependencies;
+  const live =
+    terminal && LiveLine.fits(terminal, process.env) && !settings.json && !settings.quiet
+      ? new LiveLine(terminal)
+      : undefined;
+  const write = live ? (line: string) => live.log(line) : dependencies.write;
+  const problem = createLogger(settings.json ? "json" : "text", write);
   const log: Logger = settings.quiet ? () => {} : problem;
   const locks: (() => void)[] = [];
   const stop = new StopSignals(dependencies.signals, log);
+  let control: ControlServer | undefined;
   try {
     const machine = settings.unnamed ? (await dependencies.machineId()) || undefined : undefined;
     const place = await lockPlace(settings, machine);
@@ -113,13 +134,22 @@ export async function runWorker(
       log(`this machine had another name, and stays the worker of ${folders.identity}`);
     const colours = ocioProblem(process.env, existsSync);
     if (colours !== null) problem(colours);
-    return await new Agent(settings, { folders, machine }, { log, problem, stop, updates: dependencies.updates }).run();
+    const { updates } = dependencies;
+    const agent = new Agent(settings, { folders, machine }, { log, problem, stop, updates });
+    control = await ControlServer.start(folders.control, (order) => agent.obey(order)).catch((error: unknown) => {
+      problem(`'tablao worker status' and 'pause' cannot reach this agent: ${messageOf(error)}`);
+      return undefined;
+    });
+    live?.show(() => statusLine(agent.status));
+    return await agent.run();
   } catch (error) {
     if (stop.asked) return AGENT_EXIT.ok;
     problem(messageOf(error));
     return AGENT_EXIT.failed;
   } finally {
     stop.dispose();
+    live?.end();
+    control?.close();
     for (const unlock of locks.toReversed()) unlock();
   }
 }
@@ -164,7 +194,15 @@ class Agent {
   readonly #updates: WorkerDependencies["updates"];
   readonly #notifier = new WorkNotifier();
   readonly #runners = new Set<LeaseRunner>();
+  readonly #local: LocalState;
+  readonly #connection: ConnectionState;
+  #calls: WorkerCalls | undefined;
+  #cache: InputCache | undefined;
+  #over = new AbortController();
+  /** The manager gives this worker no work. */
   #drained = false;
+  /** And wants back what it has. */
+  #stopped = false;
   #pausedUntilMs = -Infinity;
   #idleLogged = false;
   #failed = false;
@@ -186,6 +224,65 @@ class Agent {
     this.#problem = problem;
     this.#stop = stop;
     this.#updates = updates;
+    this.#local = new LocalState(folders.paused);
+    this.#connection = new ConnectionState(new OutageLog(problem));
+  }
+
+  /** How this agent is. */
+  get status(): AgentStatus {
+    const pausedMs = this.#pausedUntilMs - performance.now();
+    return {
+      name: this.#settings.name,
+      pid: process.pid,
+      version: VERSION,
+      worker_id: this.#calls?.workerId ?? null,
+      manager: this.#calls?.client.url ?? null,
+      ...this.#connection.status,
+      paused: this.#local.paused,
+      drained: this.#drained,
+      stopping: this.#stop.soft.aborted,
+      disk_full_until_ms: pausedMs > 0 ? Date.now() + pausedMs : null,
+      leases: [...this.#runners].map((runner) => runner.status),
+      cache_bytes: this.#cache?.bytes ?? 0,
+    };
+  }
+
+  /** Carry out an order of somebody at this machine. */
+  obey(order: AgentOrder): Result<AgentStatus, string> {
+    if (order !== "status" && order !== "drain" && this.#stop.soft.aborted) return err("it is about to end");
+    try {
+      if (order === "pause") this.#pause();
+      if (order === "resume") this.#resume();
+      if (order === "drain") {
+        this.#local.drain();
+        this.#updates?.tell({ type: "stopping" });
+        this.#stop.drain();
+      }
+    } catch (error) {
+      return err(`${this.#folders.paused}: ${messageOf(error)}`);
+    }
+    this.#tellLocalState();
+    return ok(this.status);
+  }
+
+  #pause(): void {
+    if (this.#local.paused) return;
+    this.#local.pause();
+    this.#log("paused on this machine: the frame that is being rendered may end, nothing more is begun");
+    for (const runner of this.#runners) runner.finishFrame(PAUSED);
+  }
+
+  #resume(): void {
+    if (!this.#local.paused) return;
+    this.#local.resume();
+    this.#idleLogged = false;
+    this.#log(this.#drained ? "resumed; an admin has drained this worker: no work until it is enabled" : "resumed");
+    this.#notifier.notify();
+  }
+
+  #tellLocalState(): void {
+    const calls = this.#calls;
+    if (calls) this.#local.tell((state) => calls.reportLocalState(state, this.#over.signal));
   }
 
   async run(): Promise<number> {
@@ -194,15 +291,20 @@ class Agent {
     const removed = await removeStaleLeaseFolders(work);
     if (removed > 0) this.#log(`removed ${removed} lease folders that an earlier run left behind`);
     const programs = await findPrograms(this.#settings, VERSION);
+    if (this.#local.paused) this.#log("paused on this machine: taking no work until 'tablao worker resume'");
     const { client, workerId, created } = await this.#register(programs);
     this.#log(
       `${created ? "registered" : "signed in"} as worker ${workerId} (${this.#settings.name}) at ${client.url}: ${programsText(programs)}`,
       { worker: workerId },
     );
     const cache = await InputCache.open(cacheDir, this.#settings.cacheGb * 1e9, client);
+    this.#cache = cache;
     if (cache.bytes > 0) this.#log(`input cache: ${bytesText(cache.bytes)}`);
     const calls = new WorkerCalls(client, workerId, () => measureMachine(work), this.#problem);
-    const over = new AbortController();
+    this.#calls = calls;
+    // It may have been paused or resumed while it registered.
+    this.#tellLocalState();
+    const over = this.#over;
     const updater = this.#updater(client, workerId, over.signal);
     const socket = new RegistrySocket({
       client,
@@ -211,11 +313,18 @@ class Agent {
       onPush: (push) => this.#pushed(push),
       onUp: () => {
         this.#log("connected");
+        this.#connection.socket(true);
+        // The manager says at once when it still gives no work. A push that came while there was no socket is lost.
+        this.#drained = this.#stopped = false;
+        this.#idleLogged = false;
         this.#notifier.notify();
         for (const runner of this.#runners) runner.renewNow();
         updater?.lookNow();
       },
-      onDown: (why) => this.#problem(`no connection (${why}); going on over plain HTTP while trying again`),
+      onDown: (why) => {
+        this.#connection.socket(false);
+        this.#problem(`no connection (${why}); going on over plain HTTP while trying again`);
+      },
     });
     const connected = socket.run();
     const updating = updater?.run();
@@ -226,7 +335,10 @@ class Agent {
     });
     const poll = setInterval(
       () => {
-        if (!socket.up && this.#runners.size < this.#settings.slots) this.#notifier.notify();
+        if (socket.up) return;
+        // It does not ask for work, and must not show as offline for that.
+        if (this.#local.paused || this.#drained) void calls.report();
+        if (this.#runners.size < this.#settings.slots) this.#notifier.notify();
       },
       POLL_MS * (0.9 + Math.random() * 0.2),
     );
@@ -266,7 +378,8 @@ class Agent {
     const { manager, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
     const blenders = blendersHeader(versionsOf(programs.blender));
-    const outage = new OutageLog(this.#problem);
+    const localState = this.#local.reported;
+    this.#local.registered(localState);
     const called = (): void => this.#updates?.tell({ type: "called" });
     const registered = await register({
       file: this.#folders.identity,
@@ -285,9 +398,9 @@ class Agent {
         outage: {
           failed: (call, error) => {
             called();
-            outage.failed(call, error);
+            this.#connection.failed(call, error);
           },
-          ended: (call, answered) => outage.ended(call, answered),
+          ended: (call, answered) => this.#connection.ended(call, answered),
         },
       },
       report: {
@@ -300,6 +413,7 @@ class Agent {
         allow_exec: allowExec,
         allow_autoexec: allowAutoexec,
         version: VERSION,
+        ...(localState !== null && { local_state: localState }),
       },
     });
     called();
@@ -355,6 +469,8 @@ class Agent {
         // The claim was under way when the agent was told to stop: the lease is released before
         // anything begins.
         if (this.#stop.soft.aborted) runner.stop();
+        else if (this.#local.paused) runner.stop(PAUSED);
+        else if (this.#stopped) runner.stop(STOPPED);
         try {
           const outcome = await runner.run(next);
           if (outcome.kind === "settled" && !outcome.failed) updater?.leaseFinished();
@@ -368,7 +484,7 @@ class Agent {
         this.#pausedUntilMs = performance.now() + ms;
         this.#problem(`taking no work for ${Math.round(ms / 1_000)} s`);
       },
-      pausedMs: () => Math.max(0, this.#pausedUntilMs - performance.now()),
+      pausedMs: () => (this.#local.paused ? Infinity : Math.max(0, this.#pausedUntilMs - performance.now())),
       once,
       onIdle: () => {
         if (this.#runners.size === 0 && !this.#idleLogged)
@@ -406,8 +522,13 @@ class Agent {
         if (!this.#drained) this.#log("the manager asks for no more work from here: finishing what runs");
         this.#drained = true;
         return;
+      case "stop_now":
+        this.#log("the manager stops this worker: giving back what runs");
+        this.#drained = this.#stopped = true;
+        for (const runner of this.#runners) runner.stop(STOPPED);
+        return;
       case "enable":
-        this.#drained = false;
+        this.#drained = this.#stopped = false;
         this.#idleLogged = false;
         this.#notifier.notify();
     }

@@ -103,6 +103,7 @@ async function runOnce(options: KeeperOptions, file: string, onTrial: boolean): 
       run.called = true;
       settles ??= setTimeout(settle, settlesMs);
     } else if (message.type === "proven") settle();
+    else if (message.type === "stopping") run.asked = true;
     else run.next = message.file;
   });
   const forward = (signal: NodeJS.Signals) => () => {

@@ -5,6 +5,8 @@ export type AgentMessage =
   | { type: "called" }
   /** It has finished a lease. */
   | { type: "proven" }
+  /** A person asked it to end when its frames are finished. */
+  | { type: "stopping" }
   /** It has fetched another program, and ends when its frames are finished. */
   | { type: "update"; file: string };
 
