@@ -66,6 +66,8 @@ export const text = {
     rendering: "Rendering",
     draining: "Draining",
     drained: "Drained",
+    paused: "Paused",
+    pausing: "Pausing",
     disabled: "Disabled",
     offline: "Offline",
     offlineDisabled: "Offline, disabled",
@@ -82,6 +84,27 @@ export const text = {
     workers: "Workers",
     search: "Find a task",
     searchWorkers: "Find a worker",
+    select: "Select",
+    selectOne: (name: string) => `Select ${name}`,
+    selected: {
+      label: "Selected workers",
+      count: (n: number) => (n === 0 ? "Select all" : `${count(n)} selected`),
+      tags: "Tags",
+      tagsTitle: (n: number) => `Tags of ${counted(n, "worker")}`,
+      add: "Add",
+      take: "Take away",
+      end: "Done",
+      remove: (n: number) => (n === 0 ? "Remove offline" : `Remove ${count(n)} offline`),
+      removeHint: "Workers that are online are not removed here.",
+      removeSure: (n: number) =>
+        n === 1
+          ? "It can come back only with a join token. Its history is kept."
+          : `These ${count(n)} workers can come back only with a join token. Their history is kept.`,
+      stopSure: (n: number) =>
+        `${n === 1 ? "What it renders" : `What these ${count(n)} workers render`} is stopped and goes to other workers. Finished frames are kept. No more work until Enable.`,
+      changed: (n: number) => `${counted(n, "worker")} changed.`,
+      notChanged: (n: number, of: number, why: string) => `${count(n)} of ${counted(of, "worker")} not changed: ${why}`,
+    },
     otherAgent: "Another agent has its identity",
     show: "Show",
     name: "Task",
@@ -360,7 +383,7 @@ export const text = {
       none: "free",
       offline: "offline",
       disabled: "disabled",
-      draining: "draining",
+      draining: "draining or paused",
       cannot: "without what it needs",
       kept_off: "blocklisted or held off",
       refused: "sent away a moment ago",
@@ -381,9 +404,21 @@ export const text = {
       "The worker finishes its frames and takes no more. When nothing runs any more it is shown as Drained: the machine can be switched off.",
     disableHint:
       "The worker takes no more work until it is enabled. Frames that run are finished. To see when it has finished, use Drain.",
+    stopNow: "Stop now",
+    stopHint: "What it renders is given to other workers at once.",
+    stopSure:
+      "What it renders is stopped and goes to other workers. Finished frames are kept. It gets no more work until it is enabled.",
+    stopped: "Stopped: nothing runs on it any more.",
+    pausedNote:
+      "Somebody at this machine has paused its agent. It takes no work until it is resumed there: tablao worker resume.",
+    pausingNote:
+      "Somebody at this machine has paused its agent. It finishes its frame, and takes no work until it is resumed there: tablao worker resume.",
+    leavingNote: "Somebody at this machine drains its agent. It finishes its frame and ends.",
     name: "Name",
     tags: "Tags",
     tagsHint: "Separated by commas. Tasks can require tags.",
+    chosenHint: "What is set here stays, whatever the agent reports.",
+    unchoose: "As the agent reports",
     edit: "Edit",
     remove: "Remove",
     removeSure: "It can come back only with a join token. Its history is kept.",

@@ -1,4 +1,4 @@
-/** `tablao worker`: run an agent on this machine. */
+/** `tablao worker`: run an agent on this machine. The orders to one that runs are in `worker-local.ts`. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
@@ -10,6 +10,7 @@ import { CliError, EXIT } from "../failure.ts";
 import { isLive, ownRecordFile, readRecord, type ManagerRecord } from "../manager-record.ts";
 import { usableToken } from "../connection.ts";
 import { readPrivateFile, readPrivateJson } from "../../client/private-file.ts";
+import { addWorkerLocal } from "./worker-local.ts";
 
 /** Add the command to the program. */
 export function addWorker(program: Command): void {
@@ -55,6 +56,7 @@ export function addWorker(program: Command): void {
       const code = await runWorker(options, { ...DEFAULT_DEPENDENCIES, updates: updatesOfKept() });
       process.exit(code === AGENT_EXIT.ok ? EXIT.ok : code === AGENT_EXIT.usage ? EXIT.usage : EXIT.failed);
     });
+  addWorkerLocal(worker);
 }
 
 type WorkerFlags = WorkerOptions & { token?: string; update?: boolean };

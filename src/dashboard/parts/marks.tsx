@@ -1,7 +1,7 @@
 /** Marks of states beside their words. They differ in shape and colour. */
 import type { FrameState, TaskStatus } from "../../protocol/task.ts";
 import type { LiveWorker } from "../../protocol/live.ts";
-import { isDrained } from "../../protocol/worker-state.ts";
+import { workerState } from "../../protocol/worker-state.ts";
 import { text } from "../text.ts";
 
 export type Kind = FrameState | "paused" | "offline";
@@ -79,15 +79,13 @@ export function FrameStateMark({ state }: { state: FrameState }) {
   return <State kind={state} word={text.frameState[state]} />;
 }
 
-type WorkerState = Pick<LiveWorker, "connection" | "status" | "draining" | "current_task">;
+type WorkerState = Pick<LiveWorker, "connection" | "status" | "draining" | "current_task" | "local_state">;
 type WorkerWord = keyof typeof text.workerState;
 
-/** The one word that says most about a worker: its connection, else its switch, else its work. */
 function workerWord(worker: WorkerState): WorkerWord {
-  if (worker.connection === "offline") return worker.status === "disabled" ? "offlineDisabled" : "offline";
-  if (worker.status === "disabled") return "disabled";
-  if (worker.draining) return isDrained(worker) ? "drained" : "draining";
-  return worker.status === "rendering" ? "rendering" : "idle";
+  const state = workerState(worker);
+  if (state === "offline" && worker.status === "disabled") return "offlineDisabled";
+  return state === "enabled" ? "idle" : state;
 }
 
 const WORKER_KIND: Record<WorkerWord, Kind> = {
@@ -96,6 +94,8 @@ const WORKER_KIND: Record<WorkerWord, Kind> = {
   disabled: "paused",
   draining: "paused",
   drained: "paused",
+  paused: "paused",
+  pausing: "paused",
   rendering: "leased",
   idle: "pending",
 };

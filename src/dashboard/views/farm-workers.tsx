@@ -10,6 +10,7 @@ import { NO_VALUE, WorkerStateMark } from "../parts/marks.tsx";
 import { narrow } from "../parts/narrow.ts";
 import { text } from "../text.ts";
 import { matchesWorker, nameOfTask, workersFirst } from "./farm-rules.ts";
+import { SelectedWorkers } from "./selected-workers.tsx";
 
 function nameLink(worker: LiveWorker) {
   const name = worker.name || worker.hostname;
@@ -124,17 +125,49 @@ const PHONE_COLUMNS: readonly Column<LiveWorker>[] = [
   },
 ];
 
+/** A column with a box for each worker. */
+function boxes(selected: ReadonlySet<number>, toggle: (id: number, on: boolean) => void): Column<LiveWorker> {
+  return {
+    title: "",
+    width: "16px",
+    cell: (worker) => (
+      <input
+        type="checkbox"
+        aria-label={t.selectOne(worker.name || worker.hostname)}
+        checked={selected.has(worker.id)}
+        onChange={(event) => toggle(worker.id, event.currentTarget.checked)}
+      />
+    ),
+  };
+}
+
 export function Workers() {
   const search = useSignal("");
+  /** Null while none can be selected. */
+  const selected = useSignal<ReadonlySet<number> | null>(null);
   const rows = useComputed(() =>
     [...workers.value.values()].filter((worker) => matchesWorker(worker, search.value)).sort(workersFirst),
   );
+  const toggle = (id: number, on: boolean): void => {
+    const after = new Set(selected.value);
+    if (on) after.add(id);
+    else after.delete(id);
+    selected.value = after;
+  };
+  // Only what is listed is changed: a worker that the search hides keeps its box, and nothing else.
+  const chosen = rows.value.filter(({ id }) => selected.value?.has(id));
+  const columns = narrow.value ? PHONE_COLUMNS : COLUMNS;
   return (
     <section class="sheet" aria-labelledby="workers-title">
       <div class="sheet-head">
         <h2 id="workers-title">{t.workers}</h2>
         {isAdmin.value && (
           <div class="actions">
+            {selected.value === null && (
+              <button type="button" class="button little" onClick={() => (selected.value = new Set())}>
+                {t.select}
+              </button>
+            )}
             <a class="button little" href="/app/manage?view=workers">
               {text.manage.joinTitle}
             </a>
@@ -149,6 +182,14 @@ export function Workers() {
           onInput={(event) => (search.value = event.currentTarget.value)}
         />
       </div>
+      {selected.value !== null && (
+        <SelectedWorkers
+          workers={chosen}
+          all={chosen.length > 0 && chosen.length === rows.value.length}
+          onAll={(all) => (selected.value = new Set(all ? rows.value.map(({ id }) => id) : []))}
+          onEnd={() => (selected.value = null)}
+        />
+      )}
       {rows.value.length === 0 ? (
         <p class="empty">{t.noMatch}</p>
       ) : (
@@ -157,7 +198,7 @@ export function Workers() {
           keyOf={(worker) => worker.id}
           height={narrow.value ? 60 : 52}
           label={t.workers}
-          columns={narrow.value ? PHONE_COLUMNS : COLUMNS}
+          columns={selected.value === null ? columns : [boxes(selected.value, toggle), ...columns]}
         />
       )}
     </section>

@@ -2,7 +2,8 @@
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import type { HistoryEvent, WorkerTotal } from "../../protocol/history.ts";
-import type { WorkerInfo } from "../../protocol/worker.ts";
+import type { LiveWorker } from "../../protocol/live.ts";
+import type { WorkerInfo, WorkerPatch } from "../../protocol/worker.ts";
 import { otherAgentText, programsOf, updateFailedText } from "../../protocol/worker-state.ts";
 import type { HistoryPage, WorkerTotals } from "../lib/answers.ts";
 import { call, get, withQuery } from "../lib/api.ts";
@@ -30,12 +31,22 @@ function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () =>
   const name = useSignal(worker.name);
   const tags = useSignal(worker.tags.join(", "));
   const save = async (): Promise<void> => {
-    const body = { name: name.value, tags: tagsOf(tags.value) };
+    // What is sent becomes an admin's choice: a field that was not touched stays the agent's.
+    const after = tagsOf(tags.value);
+    const body = {
+      ...(name.value !== worker.name && { name: name.value }),
+      ...(after.join() !== worker.tags.join() && { tags: after }),
+    };
+    if (Object.keys(body).length === 0) onClose();
+    else await send(body);
+  };
+  const send = async (body: WorkerPatch): Promise<void> => {
     if (await attempt(() => call("PATCH", `/workers/${worker.id}`, { body }), t.saved)) {
       onSaved();
       onClose();
     }
   };
+  const chosen = worker.chosen ?? [];
   return (
     <Dialog title={t.edit} onClose={onClose}>
       <form
@@ -46,11 +57,20 @@ function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () =>
         }}
       >
         <TextField label={t.name} value={name} />
-        <TextField label={t.tags} hint={t.tagsHint} value={tags} />
+        <TextField label={t.tags} hint={`${t.tagsHint} ${t.chosenHint}`} value={tags} />
         <div class="actions">
           <button type="submit" class="button main">
             {text.save}
           </button>
+          {chosen.length > 0 && (
+            <button
+              type="button"
+              class="button"
+              onClick={() => void send(Object.fromEntries(chosen.map((field) => [field, null])))}
+            >
+              {t.unchoose}
+            </button>
+          )}
           <button type="button" class="button" onClick={onClose}>
             {text.cancel}
           </button>
@@ -62,7 +82,7 @@ function Edit({ worker, onClose, onSaved }: { worker: WorkerInfo; onClose: () =>
 
 function Actions({ worker, reload }: { worker: WorkerInfo; reload: () => void }) {
   const t = text.worker;
-  const open = useSignal<"edit" | "remove" | "why" | null>(null);
+  const open = useSignal<"edit" | "remove" | "stop" | "why" | null>(null);
   const close = (): void => {
     open.value = null;
   };
@@ -76,7 +96,13 @@ function Actions({ worker, reload }: { worker: WorkerInfo; reload: () => void })
       await call("DELETE", `/workers/${worker.id}`);
       go("/app");
     }, t.removed);
+  const stop = (): void =>
+    void attempt(async () => {
+      await call("PATCH", `/workers/${worker.id}`, { body: { status: "stop_now" } satisfies WorkerPatch });
+      reload();
+    }, t.stopped);
   const off = worker.status === "disabled" || worker.draining;
+  const busy = worker.status === "rendering" || worker.current_task !== null;
   return (
     <div class="actions">
       <button type="button" class="button" onClick={() => (open.value = "why")}>
@@ -101,6 +127,11 @@ function Actions({ worker, reload }: { worker: WorkerInfo; reload: () => void })
           <button type="button" class="button" onClick={() => (open.value = "edit")}>
             {t.edit}
           </button>
+          {busy && (
+            <button type="button" class="button danger" title={t.stopHint} onClick={() => (open.value = "stop")}>
+              {t.stopNow}
+            </button>
+          )}
           <button type="button" class="button danger" onClick={() => (open.value = "remove")}>
             {t.remove}
           </button>
@@ -108,6 +139,9 @@ function Actions({ worker, reload }: { worker: WorkerInfo; reload: () => void })
       )}
       {open.value === "why" && <WhyDialog of="workers" id={worker.id} onClose={close} />}
       {open.value === "edit" && <Edit worker={worker} onClose={close} onSaved={reload} />}
+      {open.value === "stop" && (
+        <Confirm title={t.stopNow} words={t.stopSure} action={t.stopNow} onClose={close} onYes={stop} />
+      )}
       {open.value === "remove" && (
         <Confirm title={t.remove} words={t.removeSure} action={t.remove} onClose={close} onYes={remove} />
       )}
@@ -167,6 +201,13 @@ function Machine({ worker }: { worker: WorkerInfo }) {
   );
 }
 
+/** What somebody at the machine has asked for; null: nothing, or the agent does not run. */
+function localNote(worker: LiveWorker | WorkerInfo): string | null {
+  if (worker.connection === "offline" || worker.local_state == null) return null;
+  if (worker.local_state === "draining") return text.worker.leavingNote;
+  return worker.status === "rendering" ? text.worker.pausingNote : text.worker.pausedNote;
+}
+
 function WorkerSheet({ id }: { id: number }) {
   const t = text.worker;
   const info = useSignal<WorkerInfo | null>(null);
@@ -186,7 +227,7 @@ function WorkerSheet({ id }: { id: number }) {
     );
   };
   const changes = live.value
-    ? `${live.value.status} ${live.value.draining} ${live.value.connection} ${live.value.name}`
+    ? `${live.value.status} ${live.value.draining} ${live.value.connection} ${live.value.name} ${live.value.tags.join()}`
     : "";
   const seen = useRef(false);
   useEffect(() => {
@@ -233,8 +274,12 @@ function WorkerSheet({ id }: { id: number }) {
               </>
             )}
           </span>
-          <Actions worker={{ ...worker, status: now.status, draining: now.draining }} reload={reload} />
+          <Actions
+            worker={{ ...worker, status: now.status, draining: now.draining, current_task: now.current_task }}
+            reload={reload}
+          />
         </div>
+        {localNote(now) !== null && <p class="note">{localNote(now)}</p>}
         {now.other_agent && <p class="note bad-note">{otherAgentText(now.other_agent)}</p>}
         {now.update_failed && <p class="note bad-note">{updateFailedText(now.update_failed)}</p>}
         <p class="quiet small worker-span">{t.stats}</p>
