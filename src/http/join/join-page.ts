@@ -9,6 +9,7 @@ export function joinPage({ manager, program, nodeMirror }: JoinFacts): string {
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Add a machine to this farm</title>
+<link rel="stylesheet" href="/join.css">
 <h1>Add a machine to this farm</h1>
 <p>Run one line on the machine that is to render. In place of TOKEN stands a join token, which an admin makes:
 <a href="/app/manage/workers">Manage › Workers</a> shows these lines with one.</p>

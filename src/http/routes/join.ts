@@ -54,7 +54,8 @@ function join(path: string, operationId: string, summary: string, media: string,
       if (!facts.ok) return facts;
       const headers = {
         "Content-Type": `${media}; charset=utf-8`,
-        "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        "Content-Security-Policy":
+          "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
       };
       return new Response(text(facts.value), { headers });
     },
