@@ -2,11 +2,13 @@
  * The folder of one lease: `<work>/<task>-<attempt>/{in,out,tmp}`. Paths of a plan come from the
  * network: each is resolved and must stay inside its folder.
  */
-import { lstat, mkdir, readdir, readFile, readlink, realpath, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, readdir, realpath, rm } from "node:fs/promises";
 import { isAbsolute, join, resolve, sep } from "node:path";
+import { messageOf } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { isInside } from "../client/paths.ts";
 import type { Argument } from "../protocol/plan.ts";
+import { endLeftProcesses } from "./left-processes.ts";
 
 export interface LeaseFolder {
   root: string;
@@ -15,11 +17,14 @@ export interface LeaseFolder {
   tmp: string;
 }
 
+/** On Windows a program that ends, or looks for viruses, may hold a file for a moment. */
+const REMOVING = { recursive: true, force: true, maxRetries: 3, retryDelay: 200 } as const;
+
 /** Make the folder, empty. One of the same attempt was left by a crash, and is removed first. */
 export async function makeLeaseFolder(work: string, taskId: number, attempt: number): Promise<LeaseFolder> {
   const root = join(work, `${taskId}-${attempt}`);
   if ((await mkdir(root, { recursive: true, mode: 0o700 })) === undefined) {
-    await rm(root, { recursive: true, force: true });
+    await rm(root, REMOVING);
     await mkdir(root, { recursive: true, mode: 0o700 });
   }
   // Blender prints resolved paths. Ours must be resolved, too, or a link on the way to the work
@@ -35,37 +40,30 @@ export async function makeLeaseFolder(work: string, taskId: number, attempt: num
  * latest at the next start.
  */
 export async function removeLeaseFolder(folder: LeaseFolder): Promise<void> {
-  await rm(folder.root, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 }).catch(() => undefined);
-}
-
-/** Record the process, so that the next agent of this name can end it if this agent is killed. */
-export async function recordProcess(folder: LeaseFolder, pid: number): Promise<void> {
-  await writeFile(join(folder.root, "pid"), String(pid));
+  await rm(folder.root, REMOVING).catch(() => undefined);
 }
 
 /**
- * Remove what an earlier agent of this name left, processes included; answers how many folders. The
- * caller holds the name's lock.
+ * Remove what an earlier agent of this name left, processes included; answers how many folders, and what
+ * could not be ended or removed. The caller holds the name's lock. Never rejects.
  */
-export async function removeStaleLeaseFolders(work: string): Promise<number> {
+export async function removeStaleLeaseFolders(work: string): Promise<{ removed: number; problems: string[] }> {
   const names = await readdir(work).catch(() => [] as string[]);
-  const stale = names.filter((name) => /^\d+-\d+$/.test(name));
-  for (const name of stale) {
-    const root = join(work, name);
-    const pid = Number(await readFile(join(root, "pid"), "utf8").catch(() => ""));
-    // The id may belong to another process by now: only one whose working directory is in this
-    // folder is the renderer.
-    const cwd = Number.isInteger(pid) && pid > 1 ? await readlink(`/proc/${pid}/cwd`).catch(() => "") : "";
-    if (cwd !== "" && isInside(await realpath(root).catch(() => root), cwd)) {
-      try {
-        process.kill(-pid, "SIGKILL");
-      } catch {
-        // It ended meanwhile.
-      }
+  const stale = names.filter((name) => /^\d+-\d+$/.test(name)).map((name) => join(work, name));
+  const resolved = await Promise.all(stale.map(async (root) => await realpath(root).catch(() => root)));
+  const left = stale.length === 0 ? undefined : await endLeftProcesses(resolved);
+  const problems = left === undefined ? [] : [left];
+  let removed = 0;
+  for (const root of stale) {
+    try {
+      await rm(root, REMOVING);
+      removed++;
+    } catch (error) {
+      // On Windows another program may hold a file of it. The folder is in nobody's way: no lease has its name again.
+      problems.push(`a lease folder of an earlier run cannot be removed: ${messageOf(error)}`);
     }
-    await rm(root, { recursive: true, force: true, maxRetries: 3, retryDelay: 200 });
   }
-  return stale.length;
+  return { removed, problems };
 }
 
 /** Turn a plan's arguments into what the process gets. The error names the argument. */

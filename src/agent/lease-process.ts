@@ -32,6 +32,8 @@ const NOISE: readonly ParserEvent["kind"][] = ["progress", "remaining", "activit
 export interface LeaseProcessOptions {
   command: readonly [string, ...string[]];
   cwd: string;
+  /** The lease's folder, links resolved. */
+  folder: string;
   env: NodeJS.ProcessEnv;
   parser: ParserFactory;
   frames: readonly number[];
@@ -71,6 +73,7 @@ export class LeaseProcess {
     this.running = runProcess({
       command: options.command,
       cwd: options.cwd,
+      folder: options.folder,
       env: options.env,
       onLine: (line) => this.#line(line),
     });

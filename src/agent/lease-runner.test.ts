@@ -535,8 +535,9 @@ describe("a lease that is released", () => {
     const grow =
       "const fs = require('node:fs'); const end = Date.now() + 20_000; const more = () => { try { fs.appendFileSync(process.argv[1], 'more', { flag: 'r+' }); fs.appendFileSync(process.argv[1], 'x'); } catch { process.exit(); } if (Date.now() < end) setImmediate(more); }; more();";
     const script = `write(1); fs.writeFileSync(out + "/f_2", Buffer.alloc(8e6));
-      require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(grow)}, out + "/f_2"], { detached: true, stdio: "ignore" }).unref();
+      require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(grow)}, out + "/f_2"], { detached: true, stdio: "ignore", env: {}, cwd: "/" }).unref();
       await sleep(300);`;
+    // Nothing tells the agent whose process that is, or it would end it.
     expect(await run(lease(script))).toMatchObject({ kind: "settled", failed: true });
     expect(bodies("fail")).toMatchObject([{ frames: "2", done: [{ frame: 1 }] }]);
     expect(bodies("fail")[0]!["error"]).toContain(

@@ -22,13 +22,8 @@ import { framesToFail, failureText } from "./failure-report.ts";
 import { asRelease, DISK_LOW_BYTES, diskFull, ReleaseLease, POLICY_DECLINE_MS } from "./release-lease.ts";
 import type { InputCache } from "./input-cache.ts";
 import type { LooseClaimed, LooseLease, NextClaim } from "./lease-calls.ts";
-import {
-  makeLeaseFolder,
-  recordProcess,
-  removeLeaseFolder,
-  resolveArguments,
-  type LeaseFolder,
-} from "./lease-folder.ts";
+import { makeLeaseFolder, removeLeaseFolder, resolveArguments, type LeaseFolder } from "./lease-folder.ts";
+import { recordProcess } from "./left-processes.ts";
 import { listInputs, placeInputs } from "./lease-inputs.ts";
 import { LeaseRenewer, LeaseLost, whenAborted, type Batch } from "./lease-renewer.ts";
 import { LeaseProcess } from "./lease-process.ts";
@@ -245,8 +240,11 @@ export class LeaseRunner {
       `task ${task_id}: ${plan.outputs.length > 0 ? "rendering" : "running"} ${framesText(frames)} (lease ${this.lease.attempt})`,
       { task: task_id, frames: list },
     );
+    const command: [string, ...string[]] = [...program, ...args.value];
+    const startedMs = Date.now();
     this.#process = new LeaseProcess({
-      command: [...program, ...args.value],
+      command,
+      folder: folder.root,
       // Files that a program leaves beside its outputs are removed with the folder.
       cwd: folder.out,
       env: childEnvironment(
@@ -265,7 +263,7 @@ export class LeaseRunner {
     });
     this.#phase = "rendering";
     const { pid } = this.#process.running;
-    if (pid !== undefined) await recordProcess(folder, pid).catch(() => undefined);
+    if (pid !== undefined) this.#record(folder, pid, command[0], startedMs);
     const exit = await Promise.race([this.#process.ended(), whenAborted(this.#halt)]);
     this.#phase = "delivering";
     this.#halt.throwIfAborted();
@@ -281,6 +279,16 @@ export class LeaseRunner {
       });
     }
     return exit;
+  }
+
+  /** For the next agent of this name, if this one is killed. */
+  #record(folder: LeaseFolder, pid: number, program: string, startedMs: number): void {
+    try {
+      recordProcess(folder.root, pid, program, startedMs);
+    } catch (error) {
+      // The disk may be full. The render goes on, and tells that itself.
+      this.#deps.log(`the process of task ${this.lease.task_id} cannot be recorded: ${messageOf(error)}`);
+    }
   }
 
   async #fetchInputs(plan: Plan, folder: LeaseFolder): Promise<void> {

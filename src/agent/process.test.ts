@@ -1,10 +1,13 @@
+import { existsSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { testFolder } from "../../test/support/folders.ts";
 import { Stopwatch } from "../../test/support/real-time.ts";
 import { until } from "../../test/support/wait.ts";
 import { isAlive } from "../client/process-stat.ts";
+import { STRAYS, strays, straysScript, strayToken, UNTOLD } from "../../test/support/strays.ts";
 import { runProcess, type RunningProcess } from "./process.ts";
 
 function run(script: string, args: string[] = []): { running: RunningProcess; lines: string[] } {
@@ -83,5 +86,56 @@ describe("a lease's process", () => {
     await delay(50);
     await running.kill(300);
     expect(await running.exit).toMatchObject({ kind: "exit" });
+  });
+
+  describe.skipIf(process.platform !== "linux")("P2: and what has left its group", () => {
+    const start = (script: string): RunningProcess =>
+      runProcess({
+        command: ["/bin/sh", "-c", script],
+        cwd: testFolder("process"),
+        env: { PATH: process.env["PATH"] },
+        onLine: () => {},
+      });
+
+    test("is ended with it, when the agent ends it", async () => {
+      const token = strayToken();
+      const running = start(`${straysScript(token)} wait`);
+      await until(() => strays(token).length === STRAYS, { what: "all run" });
+      await running.kill();
+      expect(strays(token)).toEqual([]);
+      expect(await running.exit).toMatchObject({ kind: "exit" });
+    });
+
+    test("is ended when it ends by itself, where group, mark, folder or parent tell whose it is", async () => {
+      const token = strayToken();
+      const folder = testFolder("go");
+      const running = start(`${straysScript(token)} until [ -e ${folder}/go ]; do sleep 0.1; done; exit 3`);
+      await until(() => strays(token).length === STRAYS, { what: "all run" });
+      writeFileSync(path.join(folder, "go"), "");
+      expect(await running.exit).toEqual({ kind: "exit", code: 3, signal: null });
+      expect(strays(token)).toEqual([`${UNTOLD}.${token}`]);
+    });
+
+    test("gets SIGTERM first: a renderer in a session of its own removes its temporary files", async () => {
+      const folder = testFolder("term");
+      // The wrapper waits for it, as wrappers do, and ignores the signal itself.
+      const inner = `trap "echo tidy > ${folder}/tidy; exit 0" TERM; echo > ${folder}/up; while :; do sleep 0.05; done`;
+      const running = start(`trap "" TERM; trap : TERM; setsid sh -c '${inner}' & wait; wait`);
+      await until(() => existsSync(path.join(folder, "up")), { what: "it runs" });
+      await running.kill();
+      expect(existsSync(path.join(folder, "tidy"))).toBe(true);
+    });
+
+    test("of another process of the same lease goes on", async () => {
+      const cwd = testFolder("process");
+      const options = { cwd, env: { PATH: process.env["PATH"] }, onLine: () => {} };
+      const token = strayToken();
+      const renderer = runProcess({ command: ["/bin/sh", "-c", "exit 0"], ...options });
+      const ffmpeg = runProcess({ command: ["sleep", `3600.${token}`], ...options });
+      await renderer.exit;
+      expect(strays(token)).toHaveLength(1);
+      await ffmpeg.kill(0);
+      expect(strays(token)).toEqual([]);
+    });
   });
 });

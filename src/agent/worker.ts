@@ -38,6 +38,7 @@ import { findPrograms, programsText, versionsOf, type Programs } from "./program
 import { bytesText, oneLine, createLogger, type Logger } from "./log.ts";
 import { OutageLog } from "./outage-log.ts";
 import { messageOf } from "../lib/errors.ts";
+import { supervisor } from "./supervisor.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
 import { watchForSuspension } from "./suspension.ts";
 import { Updater, type UpdaterOptions } from "./update/updater.ts";
@@ -134,6 +135,7 @@ export async function runWorker(
       log(`this machine had another name, and stays the worker of ${folders.identity}`);
     const colours = ocioProblem(process.env, existsSync);
     if (colours !== null) problem(colours);
+    locks.push(supervisor.start(problem));
     const { updates } = dependencies;
     const agent = new Agent(settings, { folders, machine }, { log, problem, stop, updates });
     control = await ControlServer.start(folders.control, (order) => agent.obey(order)).catch((error: unknown) => {
@@ -288,7 +290,8 @@ class Agent {
   async run(): Promise<number> {
     const { cache: cacheDir, work } = this.#folders;
     await mkdir(work, { recursive: true, mode: 0o700 });
-    const removed = await removeStaleLeaseFolders(work);
+    const { removed, problems } = await removeStaleLeaseFolders(work);
+    for (const text of problems) this.#problem(text);
     if (removed > 0) this.#log(`removed ${removed} lease folders that an earlier run left behind`);
     const programs = await findPrograms(this.#settings, VERSION);
     if (this.#local.paused) this.#log("paused on this machine: taking no work until 'tablao worker resume'");

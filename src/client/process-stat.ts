@@ -5,12 +5,14 @@ import { readFileSync, readlinkSync } from "node:fs";
 /**
  * Fields of `/proc/<pid>/stat`, counted from the state, which follows the name (proc_pid_stat(5)).
  */
-const FIELD = { state: 0, parent: 1, group: 2, threads: 17, start: 19 } as const;
+const FIELD = { state: 0, parent: 1, group: 2, terminal: 4, threads: 17, start: 19 } as const;
 
 /** A process as Linux tells of it. */
 export interface ProcessStat {
   parent: number;
   group: number;
+  /** Whether it has a controlling terminal. */
+  terminal: boolean;
   /**
    * It holds no port, file or lock any more. A zombie whose other threads are still ending holds
    * them, and has not ended. In a container whose first process reaps nobody, zombies stay for
@@ -39,6 +41,7 @@ export function readProcessStat(pid: number | string): ProcessStat | undefined {
   return {
     parent: Number(fields[FIELD.parent]),
     group: Number(fields[FIELD.group]),
+    terminal: Number(fields[FIELD.terminal]) !== 0,
     ended: (state === "Z" || state === "X") && Number(fields[FIELD.threads]) <= 1,
     start: fields[FIELD.start] ?? "",
   };
