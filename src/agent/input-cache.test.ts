@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { chmod, mkdir, readFile, readdir, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -125,6 +126,27 @@ describe("the input cache", () => {
     expect(cache.bytes).toBe(0);
     expect(await readFile(target("a"), "utf8")).toBe("large");
   });
+
+  test.each(["EBUSY", "EPERM", "EACCES"])(
+    "an input that a renderer on Windows has open (%s) stays, counts, and holds up nothing; it goes the next time",
+    async (code) => {
+      let held: string | undefined;
+      const remove = (file: string): void => {
+        if (held !== undefined && file.endsWith(held)) throw Object.assign(new Error(code), { code });
+        rmSync(file);
+      };
+      const cache = await InputCache.open(join(folder.path, "cache"), 0, client, remove);
+      const [a, b] = [asset("aaaa"), asset("bb")];
+      await cache.place(a, target("a"), forever);
+      held = a.sha256;
+      await cache.place(b, target("b"), forever);
+      expect(await cache.evict("bound")).toBe(2);
+      expect(cache.bytes).toBe(4);
+      held = undefined;
+      expect(await cache.evict("bound")).toBe(4);
+      expect(cache.bytes).toBe(0);
+    },
+  );
 
   test("a lease that is lost stops waiting, and the others still get their input", async () => {
     const cache = await open();

@@ -78,6 +78,9 @@ function nameOf({ sha256, list, pieces }: Pick<CachedInput, "sha256" | "list" | 
  */
 export type Links = "never" | "if full" | "rather";
 
+/** Errors of a file that another program holds on Windows. */
+const IN_USE = ["EBUSY", "EPERM", "EACCES"];
+
 /**
  * A copy of a file above this size can be broken off. A stopping agent gives its frames back within 2 s
  * (P5).
@@ -87,13 +90,15 @@ const ABORTABLE_BYTES = 64 * 1024 ** 2;
 export class InputCache {
   /** The file system has refused to clone a file. */
   #clonesNot = false;
+  readonly #remove: (file: string) => void;
   readonly #dir: string;
   readonly #maxBytes: number;
   readonly #client: ManagerClient;
   readonly #entries = new Map<string, Entry>();
   readonly #fetching = new Map<string, Fetching>();
 
-  private constructor(dir: string, maxBytes: number, client: ManagerClient) {
+  private constructor(dir: string, maxBytes: number, client: ManagerClient, remove: (file: string) => void) {
+    this.#remove = remove;
     this.#dir = dir;
     this.#maxBytes = maxBytes;
     this.#client = client;
@@ -101,13 +106,18 @@ export class InputCache {
 
   /**
    * Open the cache with what an earlier run left in it. Half downloads stay, and are resumed when
-   * they are wanted.
+   * they are wanted. `remove` removes a file.
    */
-  static async open(dir: string, maxBytes: number, client: ManagerClient): Promise<InputCache> {
+  static async open(
+    dir: string,
+    maxBytes: number,
+    client: ManagerClient,
+    remove: (file: string) => void = (file) => rmSync(file, { force: true }),
+  ): Promise<InputCache> {
     await mkdir(dir, { recursive: true, mode: 0o700 });
     // The agent holds the lock of its name, and so of this folder.
     await keepHalfFiles(dir);
-    const cache = new InputCache(dir, maxBytes, client);
+    const cache = new InputCache(dir, maxBytes, client, remove);
     for (const name of await readdir(dir)) {
       if (!NAME.test(name)) continue;
       const info = await stat(join(dir, name));
@@ -154,7 +164,14 @@ export class InputCache {
       // Entry and file go in one step: a lease that asked in between would be given a file that is
       // about to be removed.
       this.#entries.delete(name);
-      rmSync(join(this.#dir, name), { force: true });
+      try {
+        this.#remove(join(this.#dir, name));
+      } catch (error) {
+        // On Windows a renderer may have it open, through a link. It still takes its room.
+        this.#entries.set(name, entry);
+        if (!IN_USE.includes(systemCode(error) ?? "")) throw error;
+        continue;
+      }
       freed += entry.size;
     }
     if (reason === "all") {

@@ -13,6 +13,7 @@ import { backoffMs } from "../lib/retry.ts";
 import { bytesOfPieces, MAX_PIECE_LIST_BYTES, readPieceList, type Piece } from "../protocol/piece-list.ts";
 import { syncFile } from "./disk-sync.ts";
 import { chunksOf, hashFile, hashOpenFile, isContent, type ExpectedContent } from "./file-hash.ts";
+import { whenFree } from "./held-file.ts";
 import { ManagerError, type ManagerClient } from "./manager-client.ts";
 import type { TransferOptions } from "./upload.ts";
 
@@ -112,11 +113,11 @@ async function intoUnfinished<T>(
   try {
     const result = await fill(target);
     if (flush) await target.sync();
-    await rename(own, file);
+    await whenFree(async () => await rename(own, file));
     return result;
   } catch (error) {
     const { size } = await target.stat();
-    await (size > 0 ? rename(own, part) : rm(own, { force: true })).catch(() => undefined);
+    await (size > 0 ? whenFree(async () => await rename(own, part)) : rm(own, { force: true })).catch(() => undefined);
     throw error;
   } finally {
     await target.close();
@@ -130,7 +131,7 @@ async function intoUnfinished<T>(
 async function takeHalfFile(part: string, own: string): Promise<boolean> {
   try {
     // Of two processes that take it, one finds none.
-    await rename(part, own);
+    await whenFree(async () => await rename(part, own));
   } catch (error) {
     return ignoreMissing(error) ?? false;
   }
@@ -148,7 +149,7 @@ export async function keepHalfFiles(folder: string): Promise<void> {
   const names = await readdir(folder).catch(ignoreMissing);
   for (const name of names ?? []) {
     const [, part] = /^(.+\.part)\.[0-9a-f-]{36}$/.exec(name) ?? [];
-    if (part !== undefined) await rename(join(folder, name), join(folder, part));
+    if (part !== undefined) await whenFree(async () => await rename(join(folder, name), join(folder, part)));
   }
 }
 

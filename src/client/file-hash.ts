@@ -5,6 +5,7 @@ import zlib from "node:zlib";
 import { crc32, crc32Text } from "../lib/crc32.ts";
 import { PART_BYTES } from "../protocol/file.ts";
 import { pieceListText, piecesOfParts, type Piece } from "../protocol/piece-list.ts";
+import { whenFree } from "./held-file.ts";
 
 /**
  * A file's size, its CRC-32 and its SHA-256 (hexadecimal), and the SHA-256 of each part of
@@ -53,7 +54,7 @@ const AT_ONCE_BYTES = 256 * 1024;
  * large file, because the hash of the whole is not needed.
  */
 export async function hashPieces(path: string, signal?: AbortSignal): Promise<Piece[]> {
-  const file = await open(path);
+  const file = await whenFree(async () => await open(path));
   try {
     const { size, parts } = await hashParts(file, signal, () => undefined);
     return piecesOfParts(size, parts);
@@ -64,7 +65,7 @@ export async function hashPieces(path: string, signal?: AbortSignal): Promise<Pi
 
 /** Hash a file, read once. */
 export async function hashFile(path: string, signal?: AbortSignal): Promise<FileHash> {
-  const file = await open(path);
+  const file = await whenFree(async () => await open(path));
   try {
     return await hashOpenFile(file, signal);
   } finally {

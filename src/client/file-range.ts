@@ -1,5 +1,6 @@
 /** A range of a file as the body of a request. */
 import { open, type FileHandle } from "node:fs/promises";
+import { whenFree } from "./held-file.ts";
 
 /** Bytes that are read, and in memory, at a time. */
 const CHUNK_BYTES = 256 * 1024;
@@ -27,7 +28,7 @@ export function fileRange(
   };
   const next = async (): Promise<Uint8Array | null> => {
     if (at === to) return null;
-    handle ??= await open(file);
+    handle ??= await whenFree(async () => await open(file));
     const chunk = new Uint8Array(Math.min(CHUNK_BYTES, to - at));
     const { bytesRead } = await handle.read(chunk, 0, chunk.length, at);
     if (bytesRead === 0) throw shortened();

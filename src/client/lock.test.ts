@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, afterEach, describe, expect, test } from "vitest";
 import { temporaryFolder } from "../../test/support/folders.ts";
 import { takeLock } from "./lock.ts";
-import { identityOf, isRunning } from "./process-stat.ts";
+import { identityOf, isRunning, processSpace } from "./process-stat.ts";
 
 const folder = temporaryFolder("lock");
 afterAll(() => folder.remove());
@@ -97,6 +97,24 @@ describe("a holder whose process ids are counted elsewhere: in another container
     // A process of this id runs here, and says nothing of the holder.
     const record = { id: crypto.randomUUID(), ...identityOf(process.pid), space: "another-kernel pid:[1]" };
     writeFileSync(file, JSON.stringify(record));
+    expect((await takeLock(file, identityOf(process.pid), { silentMs: 100 })).ok).toBe(true);
+  });
+});
+
+describe("a holder of a system that does not tell when a process was started: Windows", () => {
+  const owner = { pid: process.ppid, boot: "", start: "" };
+
+  test("P2: keeps the lock while it lives", async () => {
+    const file = lockFile();
+    const theirs = await takeLock(file, owner);
+    expect(await takeLock(file)).toMatchObject({ ok: false, error: owner });
+    if (theirs.ok) theirs.value.release();
+    expect((await takeLock(file)).ok).toBe(true);
+  });
+
+  test("P13: is taken over when it is silent, though another process has its id: after each restart", async () => {
+    const file = lockFile();
+    writeFileSync(file, JSON.stringify({ id: crypto.randomUUID(), ...owner, space: processSpace() }));
     expect((await takeLock(file, identityOf(process.pid), { silentMs: 100 })).ok).toBe(true);
   });
 });

@@ -17,7 +17,9 @@
  * - A holder in another container or on another machine that shares the folder is seen by its
  *   heartbeat: it sets the time of its file again and again. A file that names another space of
  *   process ids (`processSpace`) is watched for `SILENT_MS`, and is stale when its time stands still.
- *   So a takeover after a power cut, or of a container's lock by its successor, takes that long.
+ *   So a takeover after a power cut, or of a container's lock by its successor, takes that long. The
+ *   same holds where the system does not tell when a process was started (Windows): there the id of a
+ *   holder that died soon belongs to another process.
  *
  * Exceptions:
  * - A holder elsewhere that stands still for longer (suspended, or stopped by a signal) is taken for
@@ -42,6 +44,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { z } from "zod";
 import { systemCode } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
+import { whenFreeSync } from "./held-file.ts";
 import { identityOf, isRunning, processSpace, type ProcessIdentity } from "./process-stat.ts";
 
 /** In a folder while one process fills it: a download, a backup, or an agent its inputs. */
@@ -151,7 +154,9 @@ async function acquire(file: string, record: LockRecord, silentMs: number): Prom
       const held = found.owner
         ? elsewhere
           ? await isBeating(file, found, silentMs)
-          : isOther(found.owner, record) && isRunning(found.owner)
+          : isOther(found.owner, record) &&
+            isRunning(found.owner) &&
+            (isTold(found.owner) || (await isBeating(file, found, silentMs)))
         : Math.abs(Date.now() - found.modifiedMs) < WRITTEN_WITHIN_MS;
       if (held) {
         if (found.owner) return found.owner;
@@ -160,7 +165,7 @@ async function acquire(file: string, record: LockRecord, silentMs: number): Prom
       else await delay(RETRY_MS);
     }
   } finally {
-    rmSync(draft, { force: true });
+    whenFreeSync(() => rmSync(draft, { force: true }));
   }
 }
 
@@ -171,6 +176,14 @@ async function acquire(file: string, record: LockRecord, silentMs: number): Prom
  */
 function isOther(owner: ProcessIdentity, record: ProcessIdentity): boolean {
   return owner.pid !== record.pid || owner.start !== "";
+}
+
+/**
+ * Whether the process id of an owner is surely its own. Those of 0.1, which have no heartbeat, are taken
+ * for it.
+ */
+function isTold({ start, space }: NonNullable<Found["owner"]>): boolean {
+  return start !== "" || space === undefined;
 }
 
 /** Replace a stale record by the draft. False when another process does so, or has done so. */
@@ -186,7 +199,7 @@ async function takeOver(
   if (await acquire(guardFile, guard, silentMs)) return false;
   try {
     if (read(file)?.id !== stale.id) return false;
-    renameSync(draft, file);
+    whenFreeSync(() => renameSync(draft, file));
     return true;
   } finally {
     removeOwn(guardFile, guard.id);
@@ -196,7 +209,7 @@ async function takeOver(
 /** Make the file if there is none. */
 function create(file: string, draft: string): boolean {
   try {
-    linkSync(draft, file);
+    whenFreeSync(() => linkSync(draft, file));
     return true;
   } catch (error) {
     const code = systemCode(error);
@@ -205,7 +218,7 @@ function create(file: string, draft: string): boolean {
     if (code === "ENOENT" || code === "ENOSPC" || code === "EACCES") throw error;
   }
   try {
-    writeFileSync(file, readFileSync(draft), { flag: "wx", mode: 0o600 });
+    whenFreeSync(() => writeFileSync(file, readFileSync(draft), { flag: "wx", mode: 0o600 }));
     return true;
   } catch (error) {
     if (systemCode(error) === "EEXIST") return false;
@@ -217,7 +230,7 @@ function read(file: string): Found | undefined {
   let text: string;
   let modifiedMs: number;
   try {
-    text = readFileSync(file, "utf8").trim();
+    text = whenFreeSync(() => readFileSync(file, "utf8")).trim();
     modifiedMs = statSync(file).mtimeMs;
   } catch (error) {
     if (systemCode(error) === "ENOENT") return undefined;
@@ -244,7 +257,7 @@ function parseJson(text: string): unknown {
  * runs.
  */
 function removeOwn(file: string, id: string): void {
-  if (read(file)?.id === id) rmSync(file, { force: true });
+  if (read(file)?.id === id) whenFreeSync(() => rmSync(file, { force: true }));
 }
 
 /**

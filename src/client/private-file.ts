@@ -17,6 +17,7 @@ import {
 import path from "node:path";
 import type { z } from "zod";
 import { messageOf, systemCode } from "../lib/errors.ts";
+import { whenFreeSync } from "./held-file.ts";
 
 const OWNER_ONLY = 0o600;
 const OWNER_ONLY_FOLDER = 0o700;
@@ -41,7 +42,7 @@ export function writeFileAtomic(file: string, content: string | Uint8Array, mode
     } finally {
       closeSync(handle);
     }
-    renameSync(temporary, file);
+    whenFreeSync(() => renameSync(temporary, file));
   } catch (error) {
     rmSync(temporary, { force: true });
     throw error;
@@ -81,7 +82,7 @@ export function readPrivateFile(file: string): string | undefined {
     // A pipe would be waited for, and a device need not end.
     if (!found.isFile())
       throw new UnreadableFile(file, found.isDirectory() ? FAULTS["EISDIR"]! : "it is no regular file");
-    return readFileSync(file, "utf8");
+    return whenFreeSync(() => readFileSync(file, "utf8"));
   } catch (thrown) {
     const code = systemCode(thrown);
     if (code === "ENOENT") return undefined;
