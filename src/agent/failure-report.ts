@@ -66,5 +66,28 @@ function endingOf(program: string, exit: Exit): string {
   if (exit.signal === "SIGKILL")
     return `${program} was killed from outside (SIGKILL); the machine may have run out of memory`;
   if (exit.signal) return `${program} was ended by signal ${exit.signal}`;
-  return exit.code === 0 ? `${program} reported an error and exited 0` : `${program} exited with code ${exit.code}`;
+  if (exit.code === 0) return `${program} reported an error and exited 0`;
+  return `${program} exited with code ${codeText(exit.code)}`;
+}
+
+/** Ends of Windows, which are no codes of the program (NTSTATUS, ntstatus.h). */
+const WINDOWS_ENDS: Readonly<Record<number, string>> = {
+  0xc0000005: "access violation",
+  0xc0000017: "no memory left",
+  0xc000001d: "illegal instruction: the processor may be too old for it",
+  0xc0000094: "division by zero",
+  0xc00000fd: "stack overflow",
+  0xc000012d: "no memory left: the page file is too small",
+  0xc0000135: "a DLL is missing",
+  0xc000013a: "Ctrl-C, or its window was closed",
+  0xc0000142: "a DLL could not be started",
+  0xc0000374: "heap corruption",
+  0xc0000409: "stack overrun",
+};
+
+/** An exit code; those of Windows' own in the form in which they are looked up. */
+function codeText(code: number | null): string {
+  if (code === null || code < 0x80000000) return String(code);
+  const meaning = WINDOWS_ENDS[code];
+  return `0x${code.toString(16).toUpperCase()}${meaning === undefined ? "" : ` (${meaning})`}`;
 }

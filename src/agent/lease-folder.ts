@@ -3,10 +3,11 @@
  * network: each is resolved and must stay inside its folder.
  */
 import { lstat, mkdir, readdir, realpath, rm } from "node:fs/promises";
-import { isAbsolute, join, resolve, sep } from "node:path";
+import ownPaths, { join, type PlatformPath } from "node:path";
 import { messageOf } from "../lib/errors.ts";
 import { err, ok, type Result } from "../lib/result.ts";
 import { isInside } from "../client/paths.ts";
+import { whyUnsafePath } from "../protocol/path-rules.ts";
 import type { Argument } from "../protocol/plan.ts";
 import { endLeftProcesses } from "./left-processes.ts";
 
@@ -66,10 +67,14 @@ export async function removeStaleLeaseFolders(work: string): Promise<{ removed: 
   return { removed, problems };
 }
 
-/** Turn a plan's arguments into what the process gets. The error names the argument. */
+/**
+ * Turn a plan's arguments into what the process gets. The error names the argument. `system` are the
+ * paths of another system.
+ */
 export function resolveArguments(
   args: readonly Argument[],
   folder: Pick<LeaseFolder, "in" | "out">,
+  system: PlatformPath = ownPaths,
 ): Result<string[], string> {
   const resolved: string[] = [];
   for (const [index, arg] of args.entries()) {
@@ -79,17 +84,21 @@ export function resolveArguments(
       continue;
     }
     const [base, path] = "in" in arg ? [folder.in, arg.in] : [folder.out, arg.out];
-    const full = resolve(base, path);
+    const full = system.resolve(base, path);
     if (
       path.includes("\0") ||
       path.includes("\\") ||
-      isAbsolute(path) ||
+      system.isAbsolute(path) ||
       /^[A-Za-z]:/.test(path) ||
-      !isInside(base, full)
+      !isInside(base, full, system)
     ) {
       return err(`argument ${index} points outside the lease's folder`);
     }
-    resolved.push(path.endsWith("/") ? `${full}${sep}` : full);
+    // Windows takes some names for devices, streams of a file, or other names. A folder's has '/' at its end.
+    const name = path.replace(/\/$/, "");
+    const fault = system.sep === "\\" && name !== "" ? whyUnsafePath(name) : undefined;
+    if (fault !== undefined) return err(`argument ${index} is no path on Windows: it ${fault}`);
+    resolved.push(path.endsWith("/") ? `${full}${system.sep}` : full);
   }
   return ok(resolved);
 }

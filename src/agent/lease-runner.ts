@@ -44,6 +44,7 @@ import { newerFileReason } from "./newer-file.ts";
 import { childEnvironment } from "./renderer-environment.ts";
 import { FileChanged } from "../client/upload.ts";
 import { bytesText, type Logger } from "./log.ts";
+import { tooLongForBlender } from "./windows-paths.ts";
 import { messageOf } from "../lib/errors.ts";
 
 export interface RunnerDependencies {
@@ -218,6 +219,18 @@ export class LeaseRunner {
     if (!args.ok)
       throw new ReleaseLease(`the plan breaks a rule: ${args.error}`, "unable", { declineMs: POLICY_DECLINE_MS });
     this.#args = args.value;
+    if (plan.command.program === "blender") {
+      const long =
+        tooLongForBlender(
+          folder.in,
+          plan.inputs.map(({ path }) => path),
+        ) ??
+        tooLongForBlender(
+          folder.out,
+          plan.outputs.map(({ name }) => name),
+        );
+      if (long !== undefined) throw new ReleaseLease(long, "unable", { declineMs: POLICY_DECLINE_MS });
+    }
     this.#phase = "fetching";
     await this.#fetchInputs(plan, folder);
     this.#halt.throwIfAborted();

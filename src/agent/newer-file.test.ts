@@ -49,7 +49,8 @@ describe("P6: a failure for the version of the file", () => {
     expect(await reason(blend(plainBlend("4.5")))).toBe("saved by Blender 4.5, this worker has 3.4.1");
     const unread = { exit: EXIT_1, errors: [UNREADABLE] };
     expect(await reason(blend(plainBlend("5.0")), unread)).toBe("saved by Blender 5.0, this worker has 3.4.1");
-    expect(await reason(blend(plainBlend("4.2")), { exit: { kind: "exit", code: 11, signal: null } })).toContain("4.2");
+    for (const code of [11, 0xc0000005])
+      expect(await reason(blend(plainBlend("4.2")), { exit: { kind: "exit", code, signal: null } })).toContain("4.2");
   });
 
   test("is told by Blender's own words where the file is compressed", async () => {

@@ -20,10 +20,10 @@ const HEADER_BYTES = 17;
 const UNREADABLE = /^(?:Failed to read|Cannot read)/;
 /**
  * Signals of a crash. A kill (SIGKILL: no memory left) or an end by the user is none. Blender on Windows ends by the
- * number of the signal, SIGSEGV.
+ * number of the signal, SIGSEGV; where its own handler does not run, by the system's number of an access violation.
  */
 const CRASHES: readonly (NodeJS.Signals | null)[] = ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE"];
-const WINDOWS_CRASH = 11;
+const WINDOWS_CRASHES: readonly (number | null)[] = [11, 0xc0000005];
 
 /** The version that saved a .blend, from its first bytes: `4.5`; undefined for a file that is compressed, or is none. */
 export function versionInHeader(bytes: Uint8Array): string | undefined {
@@ -66,7 +66,7 @@ export interface FailedBlender {
  */
 export async function newerFileReason({ own, args, exit, errors, newerFile }: FailedBlender): Promise<string | null> {
   const unreadable = errors.some((event) => event.kind === "error" && UNREADABLE.test(event.text));
-  const crashed = exit.kind === "exit" && (CRASHES.includes(exit.signal) || exit.code === WINDOWS_CRASH);
+  const crashed = exit.kind === "exit" && (CRASHES.includes(exit.signal) || WINDOWS_CRASHES.includes(exit.code));
   if (!unreadable && !crashed) return null;
   const file = args.find((arg) => /\.blend$/i.test(arg));
   const said = [newerFile, file === undefined ? undefined : await versionOfFile(file)];

@@ -5,6 +5,7 @@ import { join, resolve } from "node:path";
 import { z } from "zod";
 import { err, ok, type Result } from "../lib/result.ts";
 import { lineSchema, tagSchema } from "../protocol/fields.ts";
+import { whyUnsafePath } from "../protocol/path-rules.ts";
 import { MAX_BLENDERS } from "../protocol/blender-version.ts";
 import { PROGRAMS, type ProgramFlag } from "../protocol/programs.ts";
 import { CONTROL_ENDING, defaultStateDir } from "../client/agent-control.ts";
@@ -110,15 +111,26 @@ export interface Folders {
   work: string;
 }
 
-/** Files and folders of the worker of this name. Workers of different names share none. */
-export function foldersOf(settings: Pick<WorkerSettings, "name" | "stateDir" | "workDir">): Folders {
+/**
+ * Files and folders of the worker of this name. Workers of different names share none; on Windows and
+ * macOS, whose disks do not tell capitals from small letters, those that differ in them do.
+ */
+export function foldersOf(
+  settings: Pick<WorkerSettings, "name" | "stateDir" | "workDir">,
+  platform: NodeJS.Platform = process.platform,
+): Folders {
   const { name } = settings;
   const plain = name
     .replace(/[^A-Za-z0-9._-]/g, "_")
     .replace(/^\.+/, "_")
     .slice(0, 100);
   // Names that differ only in the characters that were replaced must have folders of their own.
-  const key = plain === name ? name : `${plain}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
+  // Windows takes `con` and `aux.json` for devices, and leaves out dots at the end.
+  const isUsable = platform !== "win32" || whyUnsafePath(name) === undefined;
+  const key =
+    plain === name && isUsable
+      ? name
+      : `${isUsable ? plain : `_${plain}`}-${createHash("sha256").update(name).digest("hex").slice(0, 8)}`;
   return foldersOfKey(key, settings);
 }
 

@@ -4,7 +4,7 @@
  * exists, is not empty, and the manager stored that content.
  */
 import { stat } from "node:fs/promises";
-import { relative, resolve, sep } from "node:path";
+import ownPaths, { type PlatformPath } from "node:path";
 import { FileChanged } from "../client/upload.ts";
 import type { DoneFrame } from "../protocol/lease.ts";
 import type { Plan } from "../protocol/plan.ts";
@@ -72,6 +72,14 @@ export interface Verdict {
   missing: { frame: number; why: string }[];
   /** The first failure of an upload; its frame is not finished either. */
   uploadError: unknown;
+}
+
+/**
+ * The name of an output, with forward slashes, by the path that a program printed: absolute, or in the
+ * output folder `out`. `system` are the paths of another system.
+ */
+export function outputName(out: string, path: string, system: PlatformPath = ownPaths): string {
+  return system.relative(out, system.resolve(out, path)).replaceAll(system.sep, "/");
 }
 
 export class Outputs {
@@ -160,7 +168,7 @@ export class Outputs {
       if (work && work.names.length === 0) this.#time(work);
       return;
     }
-    const name = relative(this.#options.out, resolve(this.#options.out, path)).replaceAll(sep, "/");
+    const name = outputName(this.#options.out, path);
     const work = [...this.#frames.values()].find((candidate) => candidate.names.includes(name));
     if (!work) return;
     this.#current ??= work.frame;

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Platform } from "../protocol/plan.ts";
 import { PROGRAMS } from "../protocol/programs.ts";
 import { placesOf, type Ground } from "./program-places.ts";
+import { onPath, whyNoProgram } from "./programs.ts";
 
 /** A machine whose folders hold these names. */
 function machine(platform: Platform, folders: Record<string, string[]>, change: Partial<Ground> = {}): Ground {
@@ -25,11 +26,16 @@ describe("where Blender is looked for", () => {
       String.raw`C:\Program Files\Blender Foundation\Blender 4.10\blender.exe`,
       String.raw`C:\Program Files\Blender Foundation\blender 4.5\blender.exe`,
       String.raw`C:\Program Files\Blender Foundation\Blender 3.6\blender.exe`,
+      String.raw`C:\Program Files (x86)\Steam\steamapps\common\Blender\blender.exe`,
     ]);
   });
 
   test("Windows: by the variables of the machine, where its folders are on another drive", async () => {
-    const env = { ProgramFiles: String.raw`D:\Programme`, LOCALAPPDATA: String.raw`D:\ann\Local` };
+    const env = {
+      ProgramFiles: String.raw`D:\Programme`,
+      "ProgramFiles(x86)": String.raw`D:\Programme (x86)`,
+      LOCALAPPDATA: String.raw`D:\ann\Local`,
+    };
     const folders = {
       [String.raw`D:\Programme\Blender Foundation`]: ["Blender 4.2"],
       [String.raw`D:\ann\Local\Programs\Blender Foundation`]: ["Blender 5.0"],
@@ -37,6 +43,7 @@ describe("where Blender is looked for", () => {
     expect(await blenders(machine("windows", folders, { env }))).toEqual([
       String.raw`D:\Programme\Blender Foundation\Blender 4.2\blender.exe`,
       String.raw`D:\ann\Local\Programs\Blender Foundation\Blender 5.0\blender.exe`,
+      String.raw`D:\Programme (x86)\Steam\steamapps\common\Blender\blender.exe`,
     ]);
   });
 
@@ -82,4 +89,29 @@ describe("where Blender is looked for", () => {
   test("a pattern whose variable is not set gives no place", async () => {
     expect(await placesOf("%LOCALAPPDATA%/Blender/blender.exe", machine("windows", {}))).toEqual([]);
   });
+});
+
+describe("the PATH", () => {
+  test("of Windows has its own separator, quotes, and .exe; what is relative is left out", () => {
+    const PATH = String.raw`C:\Windows;"D:\My Tools";;.;tools;\\server\share`;
+    expect(onPath("blender", { platform: "windows", env: { PATH } })).toEqual([
+      String.raw`C:\Windows\blender.exe`,
+      String.raw`D:\My Tools\blender.exe`,
+      String.raw`\\server\share\blender.exe`,
+    ]);
+  });
+
+  test("of other systems has no quotes; what is relative is left out", () => {
+    expect(onPath("blender", { platform: "linux", env: { PATH: "/usr/bin::.:bin:/opt/a b" } })).toEqual([
+      "/usr/bin/blender",
+      "/opt/a b/blender",
+    ]);
+  });
+});
+
+test("a script cannot be named on Windows: it would be run by a shell", () => {
+  for (const file of ["C:\\farm\\blender.cmd", "blender.BAT", "x.cmd."])
+    expect(whyNoProgram(file, "win32")).toBe("on Windows name the .exe, not a script");
+  for (const file of ["C:\\farm\\blender.exe", "cmd", "x.cmd.exe"]) expect(whyNoProgram(file, "win32")).toBeUndefined();
+  expect(whyNoProgram("/farm/blender.cmd", "linux")).toBeUndefined();
 });

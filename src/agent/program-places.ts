@@ -15,7 +15,10 @@ export interface Ground {
 }
 
 /** What Windows calls these folders, where an agent runs without the variables. */
-const WINDOWS_FOLDERS: Readonly<Record<string, string>> = { ProgramFiles: "C:\\Program Files" };
+const WINDOWS_FOLDERS: Readonly<Record<string, string>> = {
+  ProgramFiles: "C:\\Program Files",
+  "ProgramFiles(x86)": "C:\\Program Files (x86)",
+};
 
 /**
  * The paths that match a pattern, the names with the highest numbers first. A pattern without `*` gives one
@@ -41,7 +44,7 @@ export async function placesOf(pattern: string, ground: Ground): Promise<string[
 function startOf(first: string, { platform, home, env }: Ground): string | undefined {
   if (first === "") return "/";
   if (first === "~") return home;
-  const variable = /^%(\w+)%$/.exec(first)?.[1];
+  const variable = /^%([\w()]+)%$/.exec(first)?.[1];
   if (variable === undefined) throw new Error(`a place begins with '/', '~' or a variable, not with '${first}'`);
   return env[variable] || (platform === "windows" ? WINDOWS_FOLDERS[variable] : undefined);
 }

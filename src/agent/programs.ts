@@ -87,10 +87,19 @@ async function find(
 
 async function mustRun(program: ProgramRow, given: string): Promise<Installed> {
   const { name, versionArgs } = program;
+  const fault = whyNoProgram(given);
+  if (fault !== undefined) throw new Error(`${given} cannot be started: ${fault}`);
   const version = await versionOf(program, given);
   if (version === undefined)
     throw new Error(`${given} does not run as ${name}: '${name} ${versionArgs.join(" ")}' must print its version`);
   return { command: [given], version };
+}
+
+/** Why a file cannot be started as a program, by its name; undefined when it may be one. */
+export function whyNoProgram(file: string, platform: NodeJS.Platform = process.platform): string | undefined {
+  // They are run by a shell, which would give a meaning to arguments that come from the network.
+  if (platform === "win32" && /\.(cmd|bat)[. ]*$/i.test(file)) return "on Windows name the .exe, not a script";
+  return undefined;
 }
 
 /** Those that print their version. A program that has several names on this machine is asked once. */
@@ -123,11 +132,14 @@ function byVersion(installed: readonly Installed[]): Program | undefined {
 }
 
 /** Where the PATH has a program of this name, or would have it. */
-function onPath(name: string, { platform, env }: Ground): string[] {
-  const file = platform === "windows" ? `${name}.exe` : name;
-  // An empty entry means the current folder, whose content is not ours to trust.
-  const folders = (env["PATH"] ?? "").split(path.delimiter).filter((folder) => folder !== "");
-  return folders.map((folder) => path.join(folder, file));
+export function onPath(name: string, { platform, env }: Pick<Ground, "platform" | "env">): string[] {
+  const isWindows = platform === "windows";
+  const system = isWindows ? path.win32 : path.posix;
+  const file = isWindows ? `${name}.exe` : name;
+  const entries = (env["PATH"] ?? "").split(system.delimiter);
+  const folders = isWindows ? entries.map((entry) => entry.replaceAll('"', "")) : entries;
+  // An empty or relative entry means the current folder, whose content is not ours to trust.
+  return folders.filter((folder) => system.isAbsolute(folder)).map((folder) => system.join(folder, file));
 }
 
 async function isExecutable(file: string): Promise<boolean> {
@@ -150,7 +162,7 @@ async function versionOf(program: ProgramRow, path: string): Promise<string | un
     execFile(
       path,
       program.versionArgs,
-      { timeout: VERSION_TIMEOUT_MS, killSignal: "SIGKILL", env: childEnvironment(process.env, {}) },
+      { timeout: VERSION_TIMEOUT_MS, killSignal: "SIGKILL", windowsHide: true, env: childEnvironment(process.env, {}) },
       (error, stdout) => {
         resolve(error ? undefined : parseVersion(program, stdout));
       },

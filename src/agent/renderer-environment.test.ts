@@ -61,6 +61,9 @@ describe("P9: a renderer's environment", () => {
     const { My: _, ...kept } = own;
     expect(childEnvironment(own, {}, ["LICENCE"], "win32")).toEqual(kept);
     expect(childEnvironment(own, {}, ["LICENCE"], "linux")).toEqual({});
+    // With both, the process would get either.
+    const temporary = { Temp: "C:/T", tmp: "C:/T" };
+    expect(childEnvironment(temporary, { TEMP: "L", TMP: "L" }, [], "win32")).toEqual({ TEMP: "L", TMP: "L" });
   });
 });
 

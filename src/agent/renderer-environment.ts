@@ -94,8 +94,12 @@ export function childEnvironment(
   const folded = (name: string): string => (platform === "win32" ? name.toUpperCase() : name);
   const wanted = new Set(named.map(folded));
   const isListed = (name: string): boolean => LISTED.has(name) || (FAMILIES.test(name) && !SECRET_NAME.test(name));
+  // Of two names that are one to Windows, a process would get either.
+  const replaced = new Set(platform === "win32" ? Object.keys(added).map(folded) : []);
   const kept = Object.entries(own).filter(
-    ([name, value]) => wanted.has(folded(name)) || (isListed(folded(name)) && !SECRET_VALUE.test(value ?? "")),
+    ([name, value]) =>
+      !replaced.has(folded(name)) &&
+      (wanted.has(folded(name)) || (isListed(folded(name)) && !SECRET_VALUE.test(value ?? ""))),
   );
   return { ...Object.fromEntries(kept), ...added };
 }

@@ -8,6 +8,7 @@ import { WorkNotifier } from "./work-notifier.ts";
 import { framesToFail, failureText } from "./failure-report.ts";
 import { checkOutput, makeLeaseFolder, removeLeaseFolder, resolveArguments } from "./lease-folder.ts";
 import { macAsInteger } from "./machine.ts";
+import { whyUnsafePath } from "../protocol/path-rules.ts";
 import { checkWorkerOptions, foldersOf } from "./options.ts";
 import { checkPlan } from "./plan-check.ts";
 import { PROGRAMS } from "../protocol/programs.ts";
@@ -43,6 +44,12 @@ describe("frames to fail, and why (P6)", () => {
     ],
     ["else its last error", { errors: [said("a", false), said("b", false)] }, "b"],
     ["else how it ended, and its last lines", { lastLines: ["x", " ", "y"] }, "blender exited with code 1\nx\ny"],
+    [
+      "an end by Windows",
+      { exit: exit(0xc000012d) },
+      "blender exited with code 0xC000012D (no memory left: the page file is too small)",
+    ],
+    ["an end by Windows that we do not know", { exit: exit(0xc0000999) }, "blender exited with code 0xC0000999"],
     [
       "a kill from outside",
       { exit: exit(null, "SIGKILL") },
@@ -229,6 +236,15 @@ describe("small parsers", () => {
     const of = (name: string) => foldersOf({ name, stateDir: "/s", workDir: undefined });
     expect(of("anna").identity).toBe(join("/s", "anna.json"));
     expect(new Set(["a/b", "a_b", "a b", "../a", "..", "a"].map((name) => of(name).work)).size).toBe(6);
+    // Windows takes some names for devices, and others for each other.
+    const onWindows = (name: string) => foldersOf({ name, stateDir: "/s", workDir: undefined }, "win32");
+    for (const name of ["con", "AUX", "nul.7", "farm."]) {
+      const file = onWindows(name).identity.slice("/s/".length);
+      expect(whyUnsafePath(file), name).toBeUndefined();
+      expect(file).toMatch(/^_.*-[0-9a-f]{8}\.json$/);
+      expect(of(name).identity).toBe(join("/s", `${name}.json`));
+    }
+    expect(onWindows("anna")).toEqual(of("anna"));
     for (const name of ["../x", "..", "a/b", "."])
       expect(isInside("/s", of(name).identity) && !of(name).identity.includes("..")).toBe(true);
   });

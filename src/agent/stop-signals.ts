@@ -1,4 +1,4 @@
-/** SIGINT and SIGTERM of the agent: what each of them ends is described in `worker.ts`. */
+/** The signals that stop the agent: what each of them ends is described in `worker.ts`. */
 import type { Logger } from "./log.ts";
 
 /** `process`, or what a test puts in its place. */
@@ -9,6 +9,13 @@ export type SignalSource = Pick<NodeJS.EventEmitter, "on" | "off">;
  * waited for, and runs out.
  */
 const LATE_MS = 2_000;
+
+/**
+ * SIGHUP: the terminal is gone; on Windows its window is closed, and the system ends the process some
+ * seconds later. `nohup` changes nothing: Node undoes it. SIGBREAK: Ctrl-Break on Windows, where nothing
+ * sends SIGTERM.
+ */
+const AT_ONCE = ["SIGTERM", "SIGHUP", "SIGBREAK"] as const;
 
 /** Two steps of a stop, as abort signals: `soft`, then `hard`. */
 export class StopSignals {
@@ -25,7 +32,7 @@ export class StopSignals {
     this.#log = log;
     this.soft.addEventListener("abort", () => setTimeout(() => this.#late.abort(), LATE_MS).unref());
     signals.on("SIGINT", this.#onInterrupt);
-    signals.on("SIGTERM", this.#onTerminate);
+    for (const signal of AT_ONCE) signals.on(signal, this.#onTerminate);
   }
 
   /** Begin nothing more; finish the frames that are being rendered. */
@@ -65,7 +72,7 @@ export class StopSignals {
   /** Listen to signals no more. */
   dispose(): void {
     this.#signals.off("SIGINT", this.#onInterrupt);
-    this.#signals.off("SIGTERM", this.#onTerminate);
+    for (const signal of AT_ONCE) this.#signals.off(signal, this.#onTerminate);
   }
 
   readonly #onInterrupt = () => {

@@ -159,7 +159,7 @@ class Supervisor {
       return;
     }
     // In a session of its own: a terminal's Ctrl-C is not for it.
-    const child = spawn(shell, ["-c", SCRIPT, "tablao-supervisor"], {
+    const child = spawn(shell, ["-c", SCRIPT, "tablao supervisor"], {
       detached: true,
       stdio: ["pipe", "ignore", "ignore"],
       env: { PATH: process.env["PATH"] },

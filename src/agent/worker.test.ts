@@ -124,6 +124,8 @@ describe("tablao worker", () => {
   test.each([
     ["P5: Ctrl-C twice", ["SIGINT", "SIGINT"]],
     ["P5: SIGTERM", ["SIGTERM"]],
+    ["P5: a closed terminal", ["SIGHUP"]],
+    ["P5: Ctrl-Break", ["SIGBREAK"]],
   ])("%s gives the frame back within 2 s", async (_, names) => {
     offerFrame(60_000);
     const running = start();

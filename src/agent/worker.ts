@@ -5,13 +5,14 @@
  * Signals:
  * - The first Ctrl-C (SIGINT): the frame that is being rendered is finished, and nothing more is
  *   begun.
- * - The second Ctrl-C, or SIGTERM: all leases are released at once. Service managers kill 10 to 90
+ * - The second Ctrl-C, SIGTERM, SIGHUP, or Ctrl-Break on Windows: all leases are released at once. Service managers kill 10 to 90
  *   seconds after SIGTERM, most frames take longer, and a lease that is released goes to another
  *   worker within a second.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
+import { homedir } from "node:os";
 import { BLENDERS_HEADER, blendersHeader } from "../protocol/blender-version.ts";
 import { VERSION } from "../protocol/version.ts";
 import { INSTANCE_HEADER, PING_MS, type WorkerRegister } from "../protocol/worker.ts";
@@ -40,6 +41,7 @@ import { OutageLog } from "./outage-log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { supervisor } from "./supervisor.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
+import { privacyProblem } from "./windows-paths.ts";
 import { watchForSuspension } from "./suspension.ts";
 import { Updater, type UpdaterOptions } from "./update/updater.ts";
 import { WorkerCalls } from "./worker-calls.ts";
@@ -135,6 +137,8 @@ export async function runWorker(
       log(`this machine had another name, and stays the worker of ${folders.identity}`);
     const colours = ocioProblem(process.env, existsSync);
     if (colours !== null) problem(colours);
+    const open = privacyProblem(settings.stateDir, homedir());
+    if (open !== undefined) problem(open);
     locks.push(supervisor.start(problem));
     const { updates } = dependencies;
     const agent = new Agent(settings, { folders, machine }, { log, problem, stop, updates });

@@ -25,7 +25,8 @@ if (!existsSync(main)) {
   const { runCommandLine } = await import("./main.ts");
   await runCommandLine(process.argv.slice(2));
 } else {
-  const node = fileURLToPath(new URL("../../node_modules/node/bin/node", import.meta.url));
+  const name = process.platform === "win32" ? "node.exe" : "node";
+  const node = fileURLToPath(new URL(`../../node_modules/node/bin/${name}`, import.meta.url));
   if (!existsSync(node)) {
     console.error(
       `tablao: Node ${process.versions.node} is too old and the checkout's own is missing. Run: npm install`,

@@ -1,8 +1,11 @@
 /** Paths of this machine. */
-import { isAbsolute, relative, sep } from "node:path";
+import ownPaths, { type PlatformPath } from "node:path";
 
-/** Whether `path` is `folder` or below it. Both are absolute; links are not followed. */
-export function isInside(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way === "" || (way !== ".." && !way.startsWith(`..${sep}`) && !isAbsolute(way));
+/**
+ * Whether `path` is `folder` or below it. Both are absolute; links are not followed. `system` are the
+ * paths of another system.
+ */
+export function isInside(folder: string, path: string, system: PlatformPath = ownPaths): boolean {
+  const way = system.relative(folder, path);
+  return way === "" || (way !== ".." && !way.startsWith(`..${system.sep}`) && !system.isAbsolute(way));
 }

@@ -63,6 +63,7 @@ export const PROGRAMS = [
       windows: [
         "%ProgramFiles%/Blender Foundation/Blender*/blender.exe",
         "%LOCALAPPDATA%/Programs/Blender Foundation/Blender*/blender.exe",
+        "%ProgramFiles(x86)%/Steam/steamapps/common/Blender/blender.exe",
       ],
     },
     several: true,

@@ -62,7 +62,7 @@ interface Started {
 
 function supervisorOf(agent: Agent): number {
   const pids = readdirSync("/proc").filter((name) => readProcessStat(name)?.parent === agent.child.pid);
-  const found = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("tablao-supervisor"));
+  const found = pids.find((pid) => readFileSync(`/proc/${pid}/cmdline`, "utf8").includes("tablao supervisor"));
   if (found === undefined) throw new Error("the agent has no supervisor");
   return Number(found);
 }

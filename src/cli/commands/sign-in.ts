@@ -1,5 +1,6 @@
 /** `tablao login`, `logout` and `open`. */
 import { spawn } from "node:child_process";
+import path from "node:path";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
 import type { Command } from "commander";
@@ -78,16 +79,20 @@ async function askToken(url: string): Promise<string> {
   }
 }
 
+/** The command that opens an address in the browser. */
+export function browserCommand(url: string, platform: NodeJS.Platform, env: NodeJS.ProcessEnv): [string, ...string[]] {
+  if (platform === "darwin") return ["open", url];
+  if (platform !== "win32") return ["xdg-open", url];
+  // Not `cmd /c start`: to a shell, `&` in an address begins another command.
+  const root = env["SystemRoot"] ?? "C:\\Windows";
+  return [path.win32.join(root, "System32", "rundll32.exe"), "url.dll,FileProtocolHandler", url];
+}
+
 /** Open a page in a browser; false when this machine cannot, and the address must be copied. */
 async function openBrowser(url: string): Promise<boolean> {
-  const [program, ...args] =
-    process.platform === "darwin"
-      ? ["open", url]
-      : process.platform === "win32"
-        ? ["cmd", "/c", "start", "", url]
-        : ["xdg-open", url];
+  const [program, ...args] = browserCommand(url, process.platform, process.env);
   if (process.platform === "linux" && !process.env["DISPLAY"] && !process.env["WAYLAND_DISPLAY"]) return false;
-  const child = spawn(program!, args, { stdio: "ignore", detached: true });
+  const child = spawn(program, args, { stdio: "ignore", detached: true });
   return await new Promise((resolve) => {
     child.once("error", () => resolve(false));
     child.once("spawn", () => {
