@@ -42,6 +42,8 @@ const programPaths = Object.fromEntries(
 const givenOptions = z.strictObject({
   /** The manager's address; by default the one this worker registered with. */
   manager: url.optional(),
+  /** A file with further certificate authorities, in PEM; by default that of `TABLAO_CA`. */
+  ca: path.optional(),
   /** Join token: needed once, to register. */
   join: z
     .string()

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { WebSocket } from "ws";
 import { backoffMs } from "../lib/retry.ts";
 import { PING, PING_MS, PONG, pushSchema, type Push } from "../protocol/worker.ts";
-import { beginningOf, refusal, type ManagerError } from "../client/manager-answer.ts";
+import { beginningOf, refusal, whyUnreachable, type ManagerError } from "../client/manager-answer.ts";
 import type { ManagerClient } from "../client/manager-client.ts";
 import { messageOf } from "../lib/errors.ts";
 
@@ -96,8 +96,10 @@ export class RegistrySocket {
   async #session(): Promise<string> {
     const { client, workerId, signal, onPush, onUp, pingMs = PING_MS } = this.#options;
     const authorization = await client.authorization(signal);
+    const way = await client.network.socketOptions();
     return await new Promise<string>((resolve) => {
       const socket = new WebSocket(`${client.url.replace(/^http/, "ws")}/workers/${workerId}/socket`, {
+        ...way,
         // A firewall may refuse clients that do not name themselves.
         headers: { ...client.headers, authorization, "user-agent": client.userAgent },
         handshakeTimeout: HANDSHAKE_MS,
@@ -140,7 +142,7 @@ export class RegistrySocket {
         });
       });
       // To end a socket that was refused is an error, too, which says nothing.
-      socket.on("error", (error) => (why ??= error.message));
+      socket.on("error", (error) => (why ??= whyUnreachable(error)));
       socket.on("close", () => {
         clearInterval(pings);
         signal.removeEventListener("abort", stop);

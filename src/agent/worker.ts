@@ -40,6 +40,7 @@ import { bytesText, oneLine, createLogger, type Logger } from "./log.ts";
 import { OutageLog } from "./outage-log.ts";
 import { messageOf } from "../lib/errors.ts";
 import { supervisor } from "./supervisor.ts";
+import { NetworkFault } from "../client/network-fault.ts";
 import { StopSignals, type SignalSource } from "./stop-signals.ts";
 import { privacyProblem } from "./windows-paths.ts";
 import { watchForSuspension } from "./suspension.ts";
@@ -151,7 +152,7 @@ export async function runWorker(
   } catch (error) {
     if (stop.asked) return AGENT_EXIT.ok;
     problem(messageOf(error));
-    return AGENT_EXIT.failed;
+    return error instanceof NetworkFault ? AGENT_EXIT.usage : AGENT_EXIT.failed;
   } finally {
     stop.dispose();
     live?.end();
@@ -382,7 +383,7 @@ class Agent {
   }
 
   async #register(programs: Programs): Promise<Awaited<ReturnType<typeof register>>> {
-    const { manager, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
+    const { manager, ca, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
     const blenders = blendersHeader(versionsOf(programs.blender));
     const localState = this.#local.reported;
@@ -398,6 +399,7 @@ class Agent {
       join,
       signal: this.#stop.soft,
       client: {
+        ca,
         userAgent: `tablao-worker/${VERSION}`,
         headers: { [INSTANCE_HEADER]: randomUUID(), ...(blenders !== undefined && { [BLENDERS_HEADER]: blenders }) },
         retryForMs: known && !once ? Infinity : JOIN_RETRY_MS,

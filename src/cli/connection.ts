@@ -14,6 +14,7 @@ import { messageOf } from "../lib/errors.ts";
 import { isLive, ownRecordFile, readRecord, type ManagerRecord } from "./manager-record.ts";
 import { PROGRAM_FILE } from "../client/program-file.ts";
 import { readPrivateJson, UnreadableFile, writePrivateFile } from "../client/private-file.ts";
+import { NetworkFault } from "../client/network-fault.ts";
 import { tokenFault } from "../client/secret-text.ts";
 import { COMMAND } from "./own-command.ts";
 
@@ -28,6 +29,8 @@ export interface Address {
 export interface AddressFlags {
   manager?: string | undefined;
   token?: string | undefined;
+  /** A file with further certificate authorities. */
+  ca?: string | undefined;
 }
 
 const configSchema = z.object({ url: z.string(), token: z.string() });
@@ -167,12 +170,19 @@ export function connect(flags: AddressFlags, env: NodeJS.ProcessEnv): ManagerCli
       `Sign in with \`${COMMAND} login ${url}\`, or set TABLAO_TOKEN.`,
     );
   }
-  return clientFor(url, token);
+  return clientFor(url, token, flags);
 }
 
-/** A client for a command that a person waits for. */
-export function clientFor(url: string, token: string): ManagerClient {
-  return new ManagerClient({ url, secret: token, userAgent: `tablao/${VERSION}`, retryForMs: RETRY_FOR_MS });
+/**
+ * A client for a command that a person waits for. Throws `CliError` for a proxy, or a file of
+ * authorities, that cannot be used.
+ */
+export function clientFor(url: string, token: string, { ca }: Pick<AddressFlags, "ca">): ManagerClient {
+  try {
+    return new ManagerClient({ url, secret: token, userAgent: `tablao/${VERSION}`, retryForMs: RETRY_FOR_MS, ca });
+  } catch (thrown) {
+    throw thrown instanceof NetworkFault ? new CliError(EXIT.usage, thrown.message) : thrown;
+  }
 }
 
 const LISTS = {
@@ -192,6 +202,8 @@ export function explain(error: ManagerError): CliError {
   if (code === "bad_answer") {
     return new CliError(EXIT.unreachable, message, "Is that a manager, and of this version? See its /healthz.");
   }
+  // What to do about these is in their messages.
+  if (code === "certificate" || code === "proxy") return new CliError(EXIT.unreachable, message);
   if (status === 0) {
     return new CliError(
       EXIT.unreachable,

@@ -36,6 +36,7 @@ export function program(): Command {
     .version(VERSION, "-V, --version", "print the version")
     .option("--manager <url>", "the manager's address (or TABLAO_URL)")
     .option("--token <token>", "your token (better: TABLAO_TOKEN, or tablao login)")
+    .option("--ca <file>", "certificate authorities to trust as well, in PEM (or TABLAO_CA)")
     .option("--json", "print JSON for scripts")
     .helpOption("-h, --help", "show help")
     .helpCommand("help [command]", "show help for a command")

@@ -15,6 +15,8 @@ import { COMMAND } from "./own-command.ts";
 const POLL_MS = 1_000;
 /** How long the manager may be silent: a wait for a render of a night must survive a deploy. */
 const PATIENCE_MS = 10 * 60_000;
+/** Codes of errors whose message says what stands between here and the manager. */
+const TELLING: ReadonlySet<string> = new Set(["foreign", "certificate", "proxy"]);
 /** After this long without a lease, look whether any worker can do the task at all. */
 const IDLE_MS = 3_000;
 
@@ -64,7 +66,7 @@ async function poll(
       heardMs = performance.now();
     } catch (thrown) {
       if (!isTransient(thrown) || performance.now() - heardMs > PATIENCE_MS) throw thrown;
-      const why = thrown.code === "foreign" ? thrown.message : "the manager does not answer";
+      const why = TELLING.has(thrown.code) ? thrown.message : "the manager does not answer";
       progress.update(task?.frames.done ?? 0, task?.frames.total ?? 1, `${why}, trying again`);
       continue;
     }

@@ -1,6 +1,7 @@
 /** Reads the answers of a manager, and those of whatever answers in its place. */
 import { foreignAnswerText, ownProblem, type AnswerHead } from "../protocol/answer-origin.ts";
 import type { FieldError } from "../protocol/problem.ts";
+import { certificateFault, proxyRefusal } from "./network-fault.ts";
 
 /** The longest `Retry-After` that is honoured: a wrong header must not stop a client for ever. */
 const MAX_RETRY_AFTER_MS = 60_000;
@@ -27,6 +28,8 @@ export class ManagerError extends Error {
   /**
    * - A code of PROBLEMS, or of a newer manager: a refusal.
    * - `unreachable`: no answer came in time.
+   * - `certificate`: the one of the manager, or of the proxy, is not trusted or out of time.
+   * - `proxy`: the proxy opened no connection to the manager.
    * - `foreign`: something between answered (`ForeignAnswer`).
    * - `bad_answer`: a success whose content this version cannot use.
    */
@@ -172,9 +175,17 @@ export function parseRetryAfter(text: string | null, nowMs: number): number | un
   return Number.isNaN(waitMs) ? undefined : Math.min(Math.max(waitMs, 0), MAX_RETRY_AFTER_MS);
 }
 
-/** The reason why `fetch` threw, for people. */
+/** The error for a request to the manager at `url` for which `fetch` threw. */
+export function unreachable(url: string, error: unknown): ManagerError {
+  const code = certificateFault(error) ? "certificate" : proxyRefusal(error) ? "proxy" : "unreachable";
+  return new ManagerError(0, code, `${url} cannot be reached: ${whyUnreachable(error)}`);
+}
+
+/** The reason why `fetch`, or the opening of a socket, failed, for people. */
 export function whyUnreachable(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
+  const known = proxyRefusal(error)?.message ?? certificateFault(error);
+  if (known !== undefined) return known;
   if (error.name === "TimeoutError" || error.name === "AbortError") return "no answer in time";
   // undici says "fetch failed" and keeps the reason (ECONNREFUSED, ENOTFOUND, a certificate) in the
   // cause.

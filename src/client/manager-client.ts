@@ -13,7 +13,8 @@ import { z } from "zod";
 import { backoffMs } from "../lib/retry.ts";
 import { isNoFile } from "../protocol/answer-origin.ts";
 import { accessSchema } from "../protocol/token.ts";
-import { headOf, managerUrl, ManagerError, readJson, refusalOf, whyUnreachable } from "./manager-answer.ts";
+import { headOf, managerUrl, ManagerError, readJson, refusalOf, unreachable } from "./manager-answer.ts";
+import { Network } from "./network.ts";
 import { tokenFault } from "./secret-text.ts";
 
 export { managerUrl, ManagerError } from "./manager-answer.ts";
@@ -68,7 +69,10 @@ export interface ManagerClientOptions {
   /** Default of `CallOptions.retryForMs`. */
   retryForMs?: number;
   outage?: OutageWatch;
-  fetch?: typeof fetch;
+  /** A file with further certificate authorities, in PEM; by default that of `TABLAO_CA`. */
+  ca?: string | undefined;
+  /** In the place of the one of `Network`. */
+  fetch?: (url: string, init: RequestInit) => Promise<Response>;
 }
 
 /**
@@ -93,8 +97,10 @@ export class ManagerClient {
   readonly headers: Readonly<Record<string, string>>;
   /** Also for callers that repeat calls by themselves (`retryForMs: 0`). */
   readonly outage: OutageWatch | undefined;
+  /** The way to the manager; for the WebSocket, too. */
+  readonly network: Network;
   readonly #options: ManagerClientOptions;
-  readonly #fetch: typeof fetch;
+  readonly #fetch: NonNullable<ManagerClientOptions["fetch"]>;
   /** How far the manager's clock is ahead of ours. */
   #aheadMs = 0;
   #access: { token: string; untilMs: number } | undefined;
@@ -102,7 +108,7 @@ export class ManagerClient {
 
   /**
    * Throws a `TypeError` with a clear sentence when the address is not an http(s) URL, or the secret
-   * cannot be one.
+   * cannot be one, and a `NetworkFault` for a proxy or a file of authorities that cannot be used.
    */
   constructor(options: ManagerClientOptions) {
     this.url = managerUrl(options.url);
@@ -111,8 +117,9 @@ export class ManagerClient {
     this.userAgent = options.userAgent ?? "tablao";
     this.headers = options.headers ?? {};
     this.outage = options.outage;
+    this.network = new Network(this.url, process.env, options.ca);
     this.#options = options;
-    this.#fetch = options.fetch ?? fetch;
+    this.#fetch = options.fetch ?? (async (url, init) => await this.network.fetch(url, init));
   }
 
   /** A JSON call. The answer must fit `schema`; a 204 is parsed as null. Throws `ManagerError`. */
@@ -208,7 +215,7 @@ export class ManagerClient {
       "POST",
       "/auth/access",
       { authorization: `Bearer ${secret}` },
-      undefined,
+      {},
       AbortSignal.timeout(TIMEOUT_MS),
     );
     const access = accessSchema.safeParse(await readJson(response, this.url));
@@ -262,15 +269,9 @@ export class ManagerClient {
       const authorization = await this.authorization(options.signal);
       const headers: Record<string, string> = { ...options.headers };
       if (authorization !== undefined) headers["authorization"] = authorization;
-      let body: Body | undefined;
-      if (options.body) body = await options.body();
-      else if (options.json !== undefined) {
-        headers["content-type"] = "application/json";
-        body = JSON.stringify(options.json);
-      }
-      options.onTry?.(performance.now());
+      if (!options.body && options.json !== undefined) headers["content-type"] = "application/json";
       try {
-        return await this.#fetchOnce(method, path, headers, body, signal);
+        return await this.#fetchOnce(method, path, headers, options, signal);
       } catch (error) {
         const stale = error instanceof ManagerError && error.status === 401 && !fresh && this.#access !== undefined;
         if (!stale) throw error;
@@ -283,7 +284,7 @@ export class ManagerClient {
     method: Method,
     path: string,
     headers: Record<string, string>,
-    body: Body | undefined,
+    { body, json, onTry }: Pick<CallOptions, "body" | "json" | "onTry">,
     signal: AbortSignal,
   ): Promise<Response> {
     const init: RequestInit = {
@@ -292,12 +293,17 @@ export class ManagerClient {
       redirect: "manual",
       headers: headersOf({ accept: "application/json", "user-agent": this.userAgent, ...this.headers, ...headers }),
     };
-    if (body !== undefined) Object.assign(init, { body, duplex: "half" });
-    let response: Response;
-    try {
-      response = await this.#fetch(this.url + path, init);
-    } catch (error) {
-      throw new ManagerError(0, "unreachable", `${this.url} cannot be reached: ${whyUnreachable(error)}`);
+    let response: Response | undefined;
+    while (!response) {
+      const content = body ? await body() : json === undefined ? undefined : JSON.stringify(json);
+      if (content !== undefined) Object.assign(init, { body: content, duplex: "half" });
+      onTry?.(performance.now());
+      const canGoOn = this.network.beforeTry();
+      try {
+        response = await this.#fetch(this.url + path, init);
+      } catch (error) {
+        if (!canGoOn(error)) throw unreachable(this.url, error);
+      }
     }
     this.#noteClock(response.headers.get("date"));
     if (response.ok) return response;

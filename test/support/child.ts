@@ -75,13 +75,14 @@ export async function endAllChildren(): Promise<void> {
 }
 
 /**
- * The environment of this process without what would lead a command to another manager, or tell it
- * that npm runs it; and then `extra`.
+ * The environment of this process without what would lead a command to another manager or by another
+ * way, or tell it that npm runs it; and then `extra`.
  */
 export function cleanEnvironment(extra: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
   const environment: NodeJS.ProcessEnv = { ...process.env };
   for (const name of Object.keys(environment)) {
-    if (/^(TABLAO_|npm_|VITEST|NODE_OPTIONS$|PORT$|HOST$|FORCE_COLOR$)/.test(name)) delete environment[name];
+    if (/^(TABLAO_|npm_|VITEST|NODE_OPTIONS$|PORT$|HOST$|FORCE_COLOR$)|^(https?|no)_proxy$/i.test(name))
+      delete environment[name];
   }
   return { ...environment, ...extra };
 }

@@ -25,7 +25,7 @@ export function addSignIn(program: Command): void {
         flags.token === undefined ? (process.env["TABLAO_TOKEN"] ? "TABLAO_TOKEN" : "what was entered") : "--token";
       usableToken(token, where);
       // Trade the token for an access token, which shows that it works.
-      await clientFor(url, token).authorization();
+      await clientFor(url, token, flags).authorization();
       const file = writeConfig(process.env, { url, token });
       if (out.json) out.value({ url, file });
       else out.line(`signed in to ${url}; kept in ${file}`);
