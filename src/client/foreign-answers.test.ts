@@ -149,6 +149,7 @@ test(
     manager.on("GET", /^\/thing$/, () => ({ status: 407, bytes: Buffer.from("sign in to the proxy") }));
     const error = await errorOf(client.call(thing, "GET", "/thing", { retryForMs: 0 }));
     expect(error).toMatchObject({ status: 0, transient: true });
+    expect(error.message).toMatch(/cannot be reached: something on the way wants a sign-in, .* \(407\)$/);
   }),
 );
 

@@ -192,5 +192,7 @@ export function whyUnreachable(error: unknown): string {
   const cause = error.cause instanceof AggregateError ? error.cause.errors[0] : error.cause;
   const { code, message } =
     cause instanceof Error ? (cause as NodeJS.ErrnoException) : (error as NodeJS.ErrnoException);
+  // An answer 407 is for `fetch` none, and an error without a word.
+  if (message === "" && code === undefined) return "something on the way wants a sign-in, as a proxy does (407)";
   return code && !message.includes(code) ? `${code} ${message}`.trim() : message;
 }
