@@ -83,9 +83,17 @@ test("an agent that has ended leaves no file; one that was killed leaves one tha
   const left = readFileSync(file, "utf8");
   control.close();
   expect(existsSync(file)).toBe(false);
-  expect(await orderAgent(file, "status")).toEqual({ ok: false, error: { gone: true, why: "not running" } });
+  expect(await orderAgent(file, "status")).toEqual({ ok: false, error: { gone: true, why: "not running here" } });
   writeFileSync(file, left, { mode: 0o600 });
   expect(await orderAgent(file, "status")).toMatchObject({ ok: false, error: { gone: true } });
+});
+
+test("P9: an agent of another machine that shares the folder is not asked here, and gets no secret", async () => {
+  const record = JSON.parse(readFileSync(file, "utf8")) as object;
+  writeFileSync(file, JSON.stringify({ ...record, host: "another-machine" }), { mode: 0o600 });
+  const error = { gone: true, why: "not running here: it was last started on another-machine" };
+  expect(await orderAgent(file, "pause")).toEqual({ ok: false, error });
+  expect(orders).toEqual([]);
 });
 
 test("the workers of a folder are found by their files, and there may be none", () => {

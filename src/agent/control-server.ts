@@ -5,6 +5,7 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { hostname } from "node:os";
 import { orderSchema, type AgentOrder } from "../client/agent-control.ts";
 import type { AgentStatus } from "../client/agent-status.ts";
 import { writePrivateFile } from "../client/private-file.ts";
@@ -45,7 +46,7 @@ export class ControlServer {
     server.unref();
     const { port } = server.address() as AddressInfo;
     try {
-      writePrivateFile(file, `${JSON.stringify({ port, secret, pid: process.pid })}\n`);
+      writePrivateFile(file, `${JSON.stringify({ port, secret, pid: process.pid, host: hostname() })}\n`);
     } catch (error) {
       server.close();
       throw error;

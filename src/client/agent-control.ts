@@ -5,7 +5,7 @@
  */
 import { readdirSync } from "node:fs";
 import { connect } from "node:net";
-import { homedir } from "node:os";
+import { homedir, hostname } from "node:os";
 import path from "node:path";
 import { z } from "zod";
 import { messageOf } from "../lib/errors.ts";
@@ -26,6 +26,8 @@ export const controlRecordSchema = z.object({
   port: z.int().min(1).max(65_535),
   secret: z.string().min(32),
   pid: z.int(),
+  /** The machine: a state folder may be on a network drive, and the port is one of that machine. */
+  host: z.string(),
 });
 
 /** An order, as one line of JSON. */
@@ -67,15 +69,17 @@ export function agentsIn(stateDir: string): { key: string; file: string }[] {
 /** Give an order to the agent of this file. Throws `UnreadableFile` for a file that cannot be read. */
 export async function orderAgent(file: string, order: AgentOrder): Promise<Result<AgentStatus, NotObeyed>> {
   const record = readPrivateJson(file, controlRecordSchema, "it does not say how to reach an agent");
-  if (!record) return err({ gone: true, why: "not running" });
+  if (!record) return err({ gone: true, why: "not running here" });
+  if (record.host !== hostname())
+    return err({ gone: true, why: `not running here: it was last started on ${record.host}` });
   const text = await exchange(record.port, `${JSON.stringify({ secret: record.secret, order })}\n`);
   // An agent that was killed leaves its file.
-  if (!text.ok) return err({ gone: true, why: `not running (${text.error})` });
+  if (!text.ok) return err({ gone: true, why: `not running here (${text.error})` });
   let answer: z.infer<typeof orderAnswerSchema>;
   try {
     answer = orderAnswerSchema.parse(JSON.parse(text.value));
   } catch {
-    return err({ gone: true, why: "not running: another program answers where its agent did" });
+    return err({ gone: true, why: "not running here: another program answers where its agent did" });
   }
   return "status" in answer ? ok(answer.status) : err({ gone: false, why: answer.refused });
 }

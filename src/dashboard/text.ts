@@ -101,7 +101,7 @@ export const text = {
           ? "It can come back only with a join token. Its history is kept."
           : `These ${count(n)} workers can come back only with a join token. Their history is kept.`,
       stopSure: (n: number) =>
-        `${n === 1 ? "What it renders" : `What these ${count(n)} workers render`} is stopped and goes to other workers. Finished frames are kept. No more work until Enable.`,
+        `${n === 1 ? "What it renders" : `What these ${count(n)} workers render`} is stopped and goes to other workers. Finished frames are kept. ${n === 1 ? "It gets" : "They get"} no more work until Enable.`,
       changed: (n: number) => `${counted(n, "worker")} changed.`,
       notChanged: (n: number, of: number, why: string) => `${count(n)} of ${counted(of, "worker")} not changed: ${why}`,
     },

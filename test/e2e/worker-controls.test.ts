@@ -144,12 +144,15 @@ test("somebody at the machine pauses, asks, resumes and drains its agent without
   expect(await local(one!, "drain")).toMatchObject({ code: 0 });
   expect((await one!.child.ended).code).toBe(0);
   expect((await workers())[one!.id]).toMatchObject({ connection: "offline", local_state: null });
-  expect(await local(one!, "status")).toMatchObject({ code: 3, stdout: "one: not running\n" });
+  expect(await local(one!, "status")).toMatchObject({ code: 3, stdout: "one: not running here\n" });
 });
 
 test("an agent that was killed leaves nothing that looks like a running one", async () => {
   await two!.kill();
-  expect(await local(two!, "status")).toMatchObject({ code: 3, stdout: expect.stringMatching(/^two: not running/) });
+  expect(await local(two!, "status")).toMatchObject({
+    code: 3,
+    stdout: expect.stringMatching(/^two: not running here/),
+  });
   await tablao(manager, "workers", "remove", "two", "--yes");
   expect((await workers())[two!.id]).toBeUndefined();
 });

@@ -10,6 +10,8 @@ import { useEffect, useRef } from "preact/hooks";
 /** One column of a list. A new column is one new entry in the list of columns. */
 export interface Column<T> {
   title: string;
+  /** The title is for screen readers: the column is too narrow for it. */
+  hideTitle?: boolean;
   /** A track of `grid-template-columns`. */
   width: string;
   /** Align title and cells at the end, for numbers. */
@@ -39,10 +41,10 @@ export function tracksOf(columns: readonly { width: string }[]): string {
 }
 
 /** The titles of these columns, for a row with the role `row`. */
-export function titlesOf(columns: readonly Pick<Column<never>, "title" | "end">[]) {
-  return columns.map(({ title, end }) => (
+export function titlesOf(columns: readonly Pick<Column<never>, "title" | "end" | "hideTitle">[]) {
+  return columns.map(({ title, end, hideTitle }) => (
     <span role="columnheader" class={end ? "num" : ""} key={title}>
-      {title}
+      {hideTitle ? <span class="hidden-text">{title}</span> : title}
     </span>
   ));
 }

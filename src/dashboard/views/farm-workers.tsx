@@ -128,7 +128,8 @@ const PHONE_COLUMNS: readonly Column<LiveWorker>[] = [
 /** A column with a box for each worker. */
 function boxes(selected: ReadonlySet<number>, toggle: (id: number, on: boolean) => void): Column<LiveWorker> {
   return {
-    title: "",
+    title: t.select,
+    hideTitle: true,
     width: "16px",
     cell: (worker) => (
       <input
