@@ -9,12 +9,12 @@ class Screen implements Terminal {
   columns = 40;
   lines = [""];
   write(text: string): boolean {
-    for (const part of text.split(/(\n|\u001B\[\d*[A-Z])/)) {
+    for (const part of text.replaceAll("\u001B", "ESC").split(/(\n|ESC\[\d*[A-Z])/)) {
       if (part === "\n") this.lines.push("");
-      else if (part === "\u001B[1G") this.#column = 0;
-      else if (part === "\u001B[2K") this.lines[this.lines.length - 1] = "";
+      else if (part === "ESC[1G") this.#column = 0;
+      else if (part === "ESC[2K") this.lines[this.lines.length - 1] = "";
       else this.lines[this.lines.length - 1] = this.lines.at(-1)!.slice(0, this.#column ?? undefined) + part;
-      if (part !== "\u001B[1G") this.#column = undefined;
+      if (part !== "ESC[1G") this.#column = undefined;
     }
     return true;
   }

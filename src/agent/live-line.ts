@@ -8,6 +8,8 @@ import { plainText } from "../protocol/fields.ts";
 
 /** How often it is written anew. More often would be seen by nobody, and costs a write each time. */
 const EVERY_MS = 1_000;
+/** Before this character of Unicode, none takes two columns. */
+const FIRST_WIDE = 0x1100;
 
 /** What it uses of a terminal. */
 export interface Terminal {
@@ -73,17 +75,17 @@ export class LiveLine {
  */
 export function fitted(text: string, columns: number): string {
   const line = plainText(stripVTControlCharacters(text)).replaceAll(/\s+/g, " ");
+  const kept: { character: string; wide: number }[] = [];
   let width = 0;
-  let kept = "";
   for (const character of line) {
-    const wide = character.codePointAt(0)! >= 0x1100 ? 2 : 1;
+    const wide = character.codePointAt(0)! >= FIRST_WIDE ? 2 : 1;
     if (width + wide > columns) {
-      const cut = [...kept];
-      while (width > columns - 1 && cut.length > 0) width -= cut.pop()!.codePointAt(0)! >= 0x1100 ? 2 : 1;
-      return columns > 0 ? `${cut.join("")}…` : "";
+      while (width > columns - 1 && kept.length > 0) width -= kept.pop()!.wide;
+      if (columns > 0) kept.push({ character: "…", wide: 1 });
+      break;
     }
     width += wide;
-    kept += character;
+    kept.push({ character, wide });
   }
-  return kept;
+  return kept.map(({ character }) => character).join("");
 }

@@ -13,7 +13,7 @@ export class LocalState {
   #draining = false;
   /** What the manager knows. */
   #told: Reported;
-  #telling: Promise<void> | undefined;
+  #telling = false;
 
   /** `file` exists while the agent is paused. */
   constructor(file: string) {
@@ -58,7 +58,9 @@ export class LocalState {
    * when it gives up; then the next change is told. Never rejects.
    */
   tell(send: (state: Reported) => Promise<void>): void {
-    this.#telling ??= this.#tell(send).finally(() => (this.#telling = undefined));
+    if (this.#telling) return;
+    this.#telling = true;
+    void this.#tell(send).finally(() => (this.#telling = false));
   }
 
   async #tell(send: (state: Reported) => Promise<void>): Promise<void> {

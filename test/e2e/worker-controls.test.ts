@@ -26,8 +26,14 @@ afterAll(endFarm);
 
 /** Frames that end only when they are stopped. */
 const endless = (tags: string): string[] => [
-  ...["--type", "demo_render", "--frames", "1-2", "--tags", tags],
-  ...["--settings", JSON.stringify({ width: 8, height: 8, samples: 1, delay_ms: 600_000 })],
+  "--type",
+  "demo_render",
+  "--frames",
+  "1-2",
+  "--tags",
+  tags,
+  "--settings",
+  JSON.stringify({ width: 8, height: 8, samples: 1, delay_ms: 600_000 }),
 ];
 const quick = (tags: string): string[] => [
   "--type",
