@@ -1,8 +1,10 @@
 /** What the daily cron trigger does (`triggers` in wrangler.toml). */
+import { sweepArchives } from "./files/blender-files.ts";
 import { tendInputIndex } from "./files/fill-input-index.ts";
 import { sweepStaleUploads } from "./files/sweep.ts";
 import { deleteOn, tidyHistory } from "./history/retention.ts";
 import { messageOf } from "./lib/errors.ts";
+import type { BlenderBuild } from "./protocol/blender-build.ts";
 import { keepDaysOf } from "./protocol/setting-rules.ts";
 import { deleteExpired } from "./retention-job.ts";
 import type { Env } from "./rpc/env.ts";
@@ -11,7 +13,8 @@ import { wakeTasks } from "./wake-tasks.ts";
 
 /**
  * Delete uploads that were begun and never finished, take care of the history, complete the index of
- * inputs, have tasks of earlier releases count what they store, delete tasks that have expired, and
+ * inputs, have tasks of earlier releases count what they store, delete tasks that have expired, archives of
+ * Blender that no build names, and
  * remove workers that are not seen any more. A job that fails keeps no other from its work. Throws in the end, so that the platform shows it. (Inputs
  * that nothing uses are deleted by a run of their own: `sweep-job.ts`.)
  *
@@ -35,6 +38,9 @@ export async function runDailyJobs(env: Env, nowMs: number): Promise<void> {
     await failureOf("index of inputs", () => tendInputIndex(env, nowMs)),
     await failureOf("stored bytes", () => countOldTasks(env)),
     await failureOf("retention", () => deleteExpired(env)),
+    await failureOf("Blender builds", () =>
+      sweepArchives(env.FILES, async () => new Set((await listBuilds(env)).map(({ sha256 }) => sha256)), nowMs),
+    ),
     await failureOf("unseen workers", () => callRegistry(env, (registry) => registry.removeUnseenWorkers())),
     // The last: it ends when the platform allows no more queries.
     keptFromMs > 0 ? await failureOf("old events", () => deleteOn(env.HISTORY, keptFromMs)) : null,
@@ -50,6 +56,10 @@ async function countOldTasks(env: Env): Promise<{ called: number; unanswered: nu
   const ids = await callRegistry(env, (registry) => registry.uncountedTasks());
   const answers = await wakeTasks(env, ids, "daily");
   return { called: ids.length, unanswered: answers.filter((answer) => answer === undefined).length };
+}
+
+async function listBuilds(env: Env): Promise<BlenderBuild[]> {
+  return await callRegistry(env, (registry) => registry.listBuilds());
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What a submitter is told at once when no worker has the Blender that a task needs. Pure. */
-import { farmBlendersText, needText } from "../protocol/blender-text.ts";
+import { buildsText, farmBlendersText, needText } from "../protocol/blender-text.ts";
 import { compareVersions } from "../protocol/blender-version.ts";
 import type { TaskWhy } from "../protocol/why.ts";
 import { COMMAND } from "./own-command.ts";
@@ -10,8 +10,9 @@ import { COMMAND } from "./own-command.ts";
  */
 export function blenderNote({ task_id, blender }: Pick<TaskWhy, "task_id" | "blender">): string | null {
   if (!blender || blender.workers > 0) return null;
-  const { needs, farm } = blender;
-  const said = `no worker has ${needText(needs)}, so task ${task_id} waits: ${farmBlendersText(farm)}.`;
+  const { needs, farm, builds = [] } = blender;
+  const kept = builds.length > 0 ? ` ${buildsText(builds)}` : "";
+  const said = `no worker has ${needText(needs)}, so task ${task_id} waits: ${farmBlendersText(farm)}.${kept}`;
   const isNewer = farm.some(({ version }) => compareVersions(version, needs) > 0);
   const flags = [
     ...(isNewer && !needs.endsWith("+") ? [`--blender ${needs}+ (a newer one, all frames in the same)`] : []),

@@ -176,10 +176,15 @@ export function needsOf(compiled: Compiled, tags: readonly string[]): Needs {
 }
 
 /** Canonical types that a worker can do, by the programs it found and by what it allows. */
-export function taskTypesFor(worker: { programs: Readonly<Record<string, string>>; allow_exec: boolean }): string[] {
+export function taskTypesFor(worker: {
+  programs: Readonly<Record<string, string>>;
+  fetchable?: readonly string[];
+  allow_exec: boolean;
+}): string[] {
+  const fetched = (worker.fetchable ?? []).length > 0 ? ["blender"] : [];
   return COMPILERS.filter(
     (compiler) =>
-      compiler.programs.every((program) => Object.hasOwn(worker.programs, program)) &&
+      compiler.programs.every((program) => Object.hasOwn(worker.programs, program) || fetched.includes(program)) &&
       (worker.allow_exec || !compiler.needsExec),
   ).map((compiler) => compiler.type);
 }

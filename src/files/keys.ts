@@ -2,9 +2,10 @@
  * Keys of objects in the bucket. Each kind of object is found by its prefix:
  *
  * - `assets/<sha256>`: an input: a file, a piece of a file above 32 MiB, or a list of such pieces
+ * - `blenders/<sha256>`: the archive of a build of Blender that the farm keeps
  * - `tasks/<id>/<attempt>/<name>`: an output
- * - `parts/<key>/<upload>/…`: the parts of the large file with that key: an output, or an input of
- *   a client of 0.1
+ * - `parts/<key>/<upload>/…`: the parts of the large file with that key: an output, the archive of a
+ *   build, or an input of a client of 0.1
  * - `uploads/<key>`: the record of an upload in parts that is not finished
  * - `unindexed/<sha256>`: an input whose row in the index of inputs could not be written yet
  * - `used/…`: a note that inputs are used, which the index could not take (`use-notes.ts`)
@@ -21,6 +22,14 @@ export const ASSETS_PREFIX = "assets/";
 /** An input, by its content. */
 export function assetKey(sha256: string): string {
   return `${ASSETS_PREFIX}${sha256}`;
+}
+
+/** Archives of builds of Blender. */
+export const BLENDERS_PREFIX = "blenders/";
+
+/** The archive of a build, by its content. */
+export function blenderKey(sha256: string): string {
+  return `${BLENDERS_PREFIX}${sha256}`;
 }
 
 /** Markers of inputs that are stored and not in the index (`stored-inputs.ts`). */

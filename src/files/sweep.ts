@@ -129,6 +129,11 @@ export async function sweepOldParts(bucket: R2Bucket, target: string, nowMs: num
   await sweepPrefix(bucket, partsPrefix(target), Infinity, isOrphan);
 }
 
+/** Delete all objects under a prefix. */
+export async function sweepUnder(bucket: R2Bucket, prefix: string): Promise<void> {
+  await sweepPrefix(bucket, prefix, Infinity, () => true);
+}
+
 /**
  * The prefixes of everything that belongs to outputs, in the order of deletion: the files first, so
  * that no file exists without its parts; then the parts, and the records of unfinished uploads.

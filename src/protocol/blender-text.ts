@@ -13,3 +13,9 @@ export function farmBlendersText(farm: BlenderWhy["farm"]): string {
   const last = each.pop()!;
   return `the farm has Blender ${each.length > 0 ? `${each.join(", ")} and ${last}` : last}`;
 }
+
+/** The builds that the farm keeps of a version, where no worker would fetch one of them. */
+export function buildsText(builds: NonNullable<BlenderWhy["builds"]>): string {
+  const each = builds.slice(0, 10).map(({ version, platform }) => `${version} for ${platform}`);
+  return `The farm keeps a build (${each.join(", ")}${builds.length > each.length ? ", …" : ""}), but no worker of that platform fetches builds.`;
+}

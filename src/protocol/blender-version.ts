@@ -72,7 +72,8 @@ export function blenderFor(need: string, versions: readonly string[]): string | 
   return oldest && newestOf(fitting.filter((version) => minorOf(version) === minorOf(oldest)));
 }
 
-function newestOf(versions: readonly string[]): string | undefined {
+/** The newest of these versions; undefined when there is none. */
+export function newestOf(versions: readonly string[]): string | undefined {
   return versions.toSorted(compareVersions).at(-1);
 }
 

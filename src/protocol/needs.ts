@@ -33,6 +33,8 @@ export interface Offer {
   programs: Readonly<Record<string, string>>;
   /** All versions of the programs that it has several of. Absent: of none. */
   versions?: Readonly<Record<string, readonly string[]>>;
+  /** Versions of Blender that it would fetch from the farm; absent: it fetches none, or there are none. */
+  fetchable?: readonly string[];
   tags: readonly string[];
   allow_exec: boolean;
   allow_autoexec: boolean;
@@ -57,8 +59,10 @@ export function canDo(needs: Needs, worker: Offer): boolean {
 
 /** What a worker lacks for a task, one by one; nothing when it can do the task. */
 export function* missingFor(needs: Needs, worker: Offer): Generator<Missing> {
-  for (const name of needs.programs) if (!Object.hasOwn(worker.programs, name)) yield { kind: "program", name };
-  if (needs.blender !== undefined) yield* missingBlender(needs.blender, worker);
+  const fetches = canFetch(needs, worker);
+  for (const name of needs.programs)
+    if (!Object.hasOwn(worker.programs, name) && !(name === BLENDER && fetches)) yield { kind: "program", name };
+  if (needs.blender !== undefined && !fetches) yield* missingBlender(needs.blender, worker);
   for (const name of needs.tags) if (!worker.tags.includes(name)) yield { kind: "tag", name };
   if (needs.agent !== undefined && !isAtLeast(worker.version, needs.agent))
     yield { kind: "program", name: AGENT, at_least: needs.agent, is: worker.version };
@@ -66,11 +70,26 @@ export function* missingFor(needs: Needs, worker: Offer): Generator<Missing> {
   if (needs.allow_autoexec && !worker.allow_autoexec) yield { kind: "autoexec", name: "" };
 }
 
+const BLENDER = "blender";
+
+/** Whether the farm keeps a build of the Blender that a task needs, which this worker would fetch. */
+function canFetch({ programs, blender }: Needs, { fetchable = [] }: Offer): boolean {
+  if (fetchable.length === 0 || !programs.includes(BLENDER)) return false;
+  return blender === undefined || fetchable.some((version) => meetsNeed(blender, version));
+}
+
+/** Whether a worker that can do a task must first fetch the Blender for it. */
+export function mustFetch(needs: Needs, worker: Offer): boolean {
+  if (!canFetch(needs, worker)) return false;
+  const has = versionsOffered(worker, BLENDER);
+  return needs.blender === undefined ? has.length === 0 : !has.some((version) => meetsNeed(needs.blender!, version));
+}
+
 /** Nothing where it has no Blender at all: that is said already. */
 function* missingBlender(need: string, worker: Offer): Generator<Missing> {
-  const has = versionsOffered(worker, "blender");
+  const has = versionsOffered(worker, BLENDER);
   if (has.length === 0 || has.some((version) => meetsNeed(need, version))) return;
-  yield { kind: "program", name: "blender", needs: need, is: has.join(" and ") };
+  yield { kind: "program", name: BLENDER, needs: need, is: has.join(" and ") };
 }
 
 /** All versions of a program that a worker has; empty where it has none. */

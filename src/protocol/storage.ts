@@ -52,6 +52,10 @@ export const storageSchema = z
     owners_left_out: z.int().meta({ description: "Owners beyond those" }),
     inputs: inputStorageSchema.nullable().meta({ description: "Null for artists, and while D1 does not answer" }),
     inputs_problem: z.string().nullable().meta({ description: "Why `inputs` is null" }),
+    blender_builds: z
+      .object({ builds: z.int(), bytes })
+      .optional()
+      .meta({ description: "Archives of Blender that the farm keeps for its workers; only for admins" }),
     cost: storageCostSchema
       .nullable()
       .meta({ description: "Null for artists: what is free is free for the whole farm" }),

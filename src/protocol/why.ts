@@ -86,7 +86,12 @@ export type WorkerHold = z.infer<typeof workerHoldSchema>;
 export const blenderWhySchema = z
   .object({
     needs: z.string().meta({ description: "`4.5`, or `4.5+` for that or a newer one" }),
-    workers: z.int().meta({ description: "How many workers have it, online or not" }),
+    workers: z.int().meta({ description: "How many workers have it or would fetch it, online or not" }),
+    fetch: z.int().optional().meta({ description: "How many of those would fetch it from the farm; absent: none" }),
+    builds: z
+      .array(z.object({ version: z.string(), platform: z.string() }))
+      .optional()
+      .meta({ description: "The builds of it that the farm keeps; absent: none" }),
     farm: z
       .array(z.object({ version: z.string(), workers: z.int() }))
       .meta({ description: "The minor versions that workers have, the newest first, at most 50" }),

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { arrayOf, recordOf } from "./bounded.ts";
 import { idSchema, instantSchema, lineSchema, machineTextSchema, tagSchema } from "./fields.ts";
+import { BUILD_PLATFORMS } from "./blender-build.ts";
 import { MAX_BLENDERS } from "./blender-version.ts";
 import { PLATFORMS } from "./plan.ts";
 
@@ -120,7 +121,15 @@ export type WorkerPatch = z.infer<typeof workerPatchSchema>;
  * claim.
  */
 export const workerPatchedSchema = z
-  .object({ task_id: idSchema.nullable(), epoch: z.int(), status: z.enum(["enabled", "disabled", "rendering"]) })
+  .object({
+    task_id: idSchema.nullable(),
+    epoch: z.int(),
+    status: z.enum(["enabled", "disabled", "rendering"]),
+    blender_builds: z.array(z.string()).optional().meta({
+      description:
+        "The versions of Blender that the worker can fetch from the farm; only for an agent that says with `Tablao-Fetches-Blender` that it does",
+    }),
+  })
   .meta({ id: "WorkerPatched" });
 /** The answer to PATCH /workers/N. */
 export type WorkerPatched = z.infer<typeof workerPatchedSchema>;
@@ -165,6 +174,9 @@ export const workerSchema = z
     programs: z.record(z.string(), z.string()),
     versions: z.record(z.string(), z.array(z.string())).optional().meta({
       description: "All versions of the programs that it has several of, the one used by default first",
+    }),
+    fetches: z.enum(BUILD_PLATFORMS).optional().meta({
+      description: "It fetches builds of Blender that the farm keeps for this platform; absent: it fetches none",
     }),
     task_types: z.array(z.string()).meta({ description: "Task types this worker can do" }),
     draining: z.boolean(),

@@ -7,9 +7,10 @@ import { newerSchemaRefusal, unusable } from "../platform/newer-schema.ts";
 import { migrate } from "../platform/sql.ts";
 import type { Env } from "../rpc/env.ts";
 import { AgentInstances } from "./agent-instances.ts";
+import { BlenderBuildStore } from "./blender-build-store.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { FarmLive } from "./farm-live.ts";
-import { Fleet } from "./fleet.ts";
+import { Fleet, type FleetSigns } from "./fleet.ts";
 import { LiveLeases } from "./live-leases.ts";
 import { OpenMarker } from "./open-marker.ts";
 import { Preemptor } from "./preemptor.ts";
@@ -40,6 +41,7 @@ export class RegistryContext {
   readonly webhooks: Webhooks;
   readonly workers: WorkerStore;
   readonly programs: ProgramStore;
+  readonly builds: BlenderBuildStore;
   readonly tasks: TaskIndex;
   readonly taskList: TaskList;
   readonly reservations: ReservationStore;
@@ -60,6 +62,7 @@ export class RegistryContext {
     this.webhooks = new Webhooks(sql, env, () => this.settings.webhookHosts());
     this.workers = new WorkerStore(sql);
     this.programs = new ProgramStore(sql);
+    this.builds = new BlenderBuildStore(sql);
     this.tasks = new TaskIndex(sql, () => this.settings.retention());
     this.taskList = new TaskList(sql, () => this.settings.retention());
     this.reservations = new ReservationStore(sql);
@@ -86,8 +89,11 @@ export class RegistryContext {
       const { tasks, sockets, instances, programs } = this;
       const liveLeases = new LiveLeases(tasks);
       const removedFromMs = (seenMs: number) => removedFrom(this.settings.unseenWorkers(), seenMs);
-      const fleet = new Fleet(this.workers, { sockets, instances, programs, liveLeases, removedFromMs }, (task) =>
-        tasks.hasEnded(task),
+      const fetchable: FleetSigns["fetchable"] = (platform) => this.builds.fetchable(platform);
+      const fleet = new Fleet(
+        this.workers,
+        { sockets, instances, programs, liveLeases, removedFromMs, fetchable },
+        (task) => tasks.hasEnded(task),
       );
       const { sql } = this.storage;
       const preempt = (ids: number[], epoch: number): void => this.preemptor.preempt(ids, epoch);
@@ -131,6 +137,7 @@ export class RegistryContext {
     this.tasks.forget();
     this.settings.forget();
     this.programs.forget();
+    this.builds.forget();
     this.reservations.forget();
     this.webhooks.forget();
   }

@@ -4,6 +4,7 @@
  */
 import { taskTypesFor } from "../compilers/index.ts";
 import { canDo, type Offer } from "../protocol/needs.ts";
+import type { BuildPlatform } from "../protocol/blender-build.ts";
 import type { Worker, WorkerInfo, WorkerRegister } from "../protocol/worker.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { AgentInstances } from "./agent-instances.ts";
@@ -18,6 +19,7 @@ import {
   NO_INFO,
   offeredWith,
   offerOf,
+  withFetches,
   REPORTED_FIELDS,
   type Report,
 } from "./worker-report.ts";
@@ -81,14 +83,16 @@ interface Member {
  */
 type Update = (report: Report, ipAddress: string | null, change: Partial<WorkerRecord>) => void;
 
-/** Where signs of life of workers come from, beside their calls. */
-interface FleetSigns {
+/** What the fleet knows of workers beside their calls: their signs of life, and what they could fetch. */
+export interface FleetSigns {
   sockets: Sockets;
   instances: AgentInstances;
   programs: Pick<ProgramStore, "failedOf">;
   liveLeases: LiveLeases;
   /** From when a worker that was last seen then is removed; null: never. */
   removedFromMs: (seenMs: number) => number | null;
+  /** The versions of Blender that a worker of this platform can fetch from the farm. */
+  fetchable: (platform: BuildPlatform) => readonly string[];
 }
 
 export class Fleet {
@@ -98,6 +102,7 @@ export class Fleet {
   readonly #programs: Pick<ProgramStore, "failedOf">;
   readonly #live: LiveLeases;
   readonly #removedFromMs: FleetSigns["removedFromMs"];
+  readonly #fetchable: FleetSigns["fetchable"];
   readonly #hasEnded: (task: number) => boolean;
   readonly #members: Map<number, Member>;
   readonly #counts = new Map<string, { count: number; untilMs: number }>();
@@ -109,8 +114,9 @@ export class Fleet {
     this.#programs = signs.programs;
     this.#live = signs.liveLeases;
     this.#removedFromMs = signs.removedFromMs;
+    this.#fetchable = signs.fetchable;
     this.#hasEnded = hasEnded;
-    this.#members = new Map(store.loadAll().map((record) => [record.id, memberOf(record)]));
+    this.#members = new Map(store.loadAll().map((record) => [record.id, memberOf(record, this.#offerOf(record))]));
   }
 
   get(id: number): WorkerRecord | undefined {
@@ -170,8 +176,10 @@ export class Fleet {
     grantedTags: string[],
     secretSha256: string,
     nowMs: number,
+    fetches: BuildPlatform | null = null,
   ): WorkerRecord {
-    const blank: Offered = { programs: null, tags: [], slots: 1, allow_exec: false, allow_autoexec: false };
+    const none: Offered = { programs: null, tags: [], slots: 1, allow_exec: false, allow_autoexec: false };
+    const blank = withFetches(none, fetches);
     const info = { ...NO_INFO, ip_address: ipAddress };
     Object.assign(info, changed(info, report, REPORTED_FIELDS));
     const worker = {
@@ -189,7 +197,7 @@ export class Fleet {
       leftMs: null,
     };
     const record = this.#store.insert(worker, info, secretSha256);
-    this.#members.set(record.id, memberOf(record));
+    this.#members.set(record.id, memberOf(record, this.#offerOf(record)));
     this.#counts.clear();
     return record;
   }
@@ -216,14 +224,24 @@ export class Fleet {
       ...record,
       ...change,
       hostname: report.hostname ?? record.hostname,
-      offered: offeredWith(record.offered, report),
+      offered: offeredWith(change.offered ?? record.offered, report),
       version: report.version ?? record.version,
     };
     const differs = (field: keyof WorkerRecord) => JSON.stringify(record[field]) !== JSON.stringify(next[field]);
     if (ABLE_FIELDS.some(differs)) this.#counts.clear();
     member.recordDue ||= [...ABLE_FIELDS, ...OTHER_FIELDS].some(differs);
     Object.assign(record, next);
-    member.offer = offerOf(record);
+    member.offer = this.#offerOf(record);
+  }
+
+  #offerOf(record: WorkerRecord): Offer {
+    return offerOf(record, this.#fetchable);
+  }
+
+  /** The farm keeps other builds of Blender: workers that fetch them offer other versions. */
+  buildsChanged(): void {
+    for (const member of this.#members.values()) member.offer = this.#offerOf(member.record);
+    this.#counts.clear();
   }
 
   #updateInfo(member: Member, report: Report, ipAddress: string | null): void {
@@ -342,6 +360,11 @@ export class Fleet {
     return isOnline(signs, nowMs) || signs.liveLease ? null : this.#removedFromMs(lastSeenMs(signs));
   }
 
+  /** What it last said that it does, if it said so. */
+  activityOf(id: number): string | null {
+    return this.#info(this.#members.get(id)!).activity;
+  }
+
   /** The name that an admin or its own machine gave the worker, else its hostname. */
   nameOf(id: number): string {
     const member = this.#members.get(id)!;
@@ -371,6 +394,7 @@ export class Fleet {
       tags: [...new Set(offer.tags)],
       programs: record.offered.programs ?? {},
       ...(record.offered.versions && { versions: record.offered.versions }),
+      ...(record.offered.fetches !== undefined && { fetches: record.offered.fetches }),
       task_types: taskTypesFor(offer),
       draining: record.draining,
       local_state: record.offered.local_state ?? null,
@@ -409,7 +433,7 @@ function charsOf({ hostname, system, name, tags, programs, versions = {}, log, a
   return texts.reduce((chars, text) => chars + text.length + 3, 500);
 }
 
-function memberOf(record: WorkerRecord): Member {
+function memberOf(record: WorkerRecord, offer: Offer): Member {
   const saved = {
     unsaved: {},
     recordDue: false,
@@ -418,5 +442,5 @@ function memberOf(record: WorkerRecord): Member {
     infoSavedMs: 0,
     ipAddress: null,
   };
-  return { record, offer: offerOf(record), ...saved };
+  return { record, offer, ...saved };
 }

@@ -51,6 +51,17 @@ const anyIdleWorkers = fc
   );
 
 describe("waking", () => {
+  it("P12: wakes a worker that has the Blender before one that must fetch it, and both when both are needed", () => {
+    const offer = (blender: string): IdleWorker["offer"] => ({ ...idleWorker(0).offer, programs: { blender } });
+    const fetching = idleWorker(1, { offer: { ...offer("3.4.1"), fetchable: ["4.5.3"] } });
+    const has = idleWorker(2, { offer: { ...offer("4.5.1"), fetchable: ["4.5.3"] } });
+    const woken = (claimable: number) =>
+      planWake({ id: 1, priority: 50, blocklist: [], claimable }, { ...NEEDS, blender: "4.5" }, [fetching, has], NOW)
+        .wake;
+    expect(woken(1)).toEqual([2]);
+    expect(woken(2)).toEqual([2, 1]);
+  });
+
   it("wakes as many workers as there are frames and not more, and only those that could take them", () => {
     fc.assert(
       fc.property(anyIdleWorkers, fc.integer({ min: 1, max: 5 }), (idleWorkers, claimable) => {

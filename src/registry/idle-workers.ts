@@ -5,7 +5,7 @@
  * some seconds to ask for work; until they are over, no other worker is woken in its place, and
  * then the alarm scans again. So no able worker sleeps for long while work waits.
  */
-import { canDo, type Needs } from "../protocol/needs.ts";
+import { canDo, mustFetch, type Needs } from "../protocol/needs.ts";
 import { excludedUntilMs, type Candidate, type WorkerView } from "./dispatch.ts";
 
 /**
@@ -57,6 +57,8 @@ export function planWake(
   nowMs: number,
 ): WakePlan {
   const online: number[] = [];
+  /** Of those, the ones that must fetch a Blender first: they come after those that have it. */
+  const fetching: number[] = [];
   const silent: number[] = [];
   let coming = 0;
   let excludedHere = 0;
@@ -75,8 +77,11 @@ export function planWake(
       if (worker.online) rescanAt(worker.wokenUntilMs);
       continue;
     }
-    (worker.online ? online : silent).push(worker.id);
+    if (!worker.online) silent.push(worker.id);
+    else if (mustFetch(needs, worker.offer)) fetching.push(worker.id);
+    else online.push(worker.id);
   }
+  online.push(...fetching);
   const wanted = Math.max(0, task.claimable - coming);
   return { wake: [...online.slice(0, wanted), ...silent], rescanMs, left: excludedHere > 0 || online.length > wanted };
 }

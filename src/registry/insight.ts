@@ -3,8 +3,9 @@
  * what.
  */
 import { ok, type Result } from "../lib/result.ts";
+import { isFetching } from "../protocol/blender-build.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
-import type { TaskWhy, WorkerWhy } from "../protocol/why.ts";
+import type { TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
 import type { AboutTask, FarmMetrics } from "../rpc/registry.ts";
 import type { RegistryContext } from "./context.ts";
 import { OVERDUE_MS } from "./task-service.ts";
@@ -44,8 +45,24 @@ export function explainTask(
     about,
   };
   const workers = [...fleet.ids()].map((worker) => dispatchStateOf(registry, worker, nowMs));
-  const why = whyTaskWaits(task, workers, dispatcher.groups(), nowMs);
-  return ok({ ...why, workers: why.workers.map((hold) => ({ ...hold, name: fleet.nameOf(hold.worker_id) })) });
+  const why = whyTaskWaits(task, workers, dispatcher.groups(), nowMs, registry.builds.list());
+  const named = why.workers.map((hold) => {
+    const activity = hold.rule === "busy" && hold.task_id === id ? fleet.activityOf(hold.worker_id) : null;
+    const fetching = isFetching(activity) ? activity : null;
+    const text = fetching === null ? hold.text : `It has frames of this task, and is ${fetching}.`;
+    return { hold: { ...hold, text, name: fleet.nameOf(hold.worker_id) }, fetching };
+  });
+  return ok({ ...why, text: why.text + fetchingTexts(named), workers: named.map(({ hold }) => hold) });
+}
+
+/** Workers that get a Blender for the task; a text names so many of them. */
+const MAX_FETCHING = 3;
+
+function fetchingTexts(workers: readonly { hold: Pick<WorkerHold, "name">; fetching: string | null }[]): string {
+  const fetching = workers.filter((worker) => worker.fetching !== null);
+  const each = fetching.slice(0, MAX_FETCHING).map(({ hold, fetching: what }) => ` ${hold.name} is ${what}.`);
+  const more = fetching.length - each.length;
+  return each.join("") + (more > 0 ? ` ${more} more ${more === 1 ? "worker does" : "workers do"} so.` : "");
 }
 
 /** Why a worker is idle, or what it gets when it asks. Refusal: `not_found`. */

@@ -9,8 +9,9 @@ import type { RestoreAbandoned } from "../protocol/backup.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 
 /**
- * Tables that are not backed up: they are derived from the reports of tasks and workers, and each of them
- * reports again.
+ * Tables that are not backed up. The first are derived from the reports of tasks and workers, and each of them
+ * reports again. The archives of builds are in no backup, because anybody can get them again: without
+ * them their rows would promise what workers cannot fetch.
  */
 export const DERIVED_TABLES: readonly string[] = [
   "tasks",
@@ -18,6 +19,7 @@ export const DERIVED_TABLES: readonly string[] = [
   "removed_tasks",
   "unreported_tasks",
   "worker_programs",
+  "blender_builds",
 ];
 
 /** Key under which the id of the backup that is being restored is stored. */

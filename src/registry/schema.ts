@@ -177,6 +177,19 @@ export const REGISTRY_SCHEMA: readonly string[] = [
   -- chosen: the name and the tags that an admin gave the worker (JSON of Chosen); they stay whatever it reports.
   ALTER TABLE workers ADD COLUMN chosen TEXT NOT NULL DEFAULT '{}';
   `,
+  `
+  -- Builds of Blender that workers fetch. The archive is in the bucket, under its hash.
+  CREATE TABLE blender_builds (
+    version TEXT NOT NULL,
+    platform TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    file_name TEXT NOT NULL,
+    added_by TEXT NOT NULL,
+    added_ms INTEGER NOT NULL,
+    PRIMARY KEY (version, platform)
+  ) WITHOUT ROWID;
+  `,
 ];
 
 /** Count up and answer the new value: the first is 1. */

@@ -2,7 +2,7 @@
 import { againHint, dropHint } from "../protocol/hints.ts";
 import type { AboutTask } from "../rpc/registry.ts";
 import type { TaskSummary } from "../protocol/task.ts";
-import { farmBlendersText, needText } from "../protocol/blender-text.ts";
+import { buildsText, farmBlendersText, needText } from "../protocol/blender-text.ts";
 import type { BlenderWhy, Missing, TaskWhy, WorkerHold } from "../protocol/why.ts";
 
 export type WorkerRule = WorkerHold["rule"];
@@ -65,9 +65,13 @@ export function taskText(
 
 /** What is said where no worker has the Blender that the task needs; empty where one has, and that is no reason. */
 function blenderText({ blender, about }: TaskFacts): string {
-  if (!blender || blender.workers > 0) return "";
+  if (!blender) return "";
+  const { needs, workers: able, fetch = 0, farm, builds = [] } = blender;
+  if (able > fetch) return "";
   const bound = about.bound_blender === undefined ? "" : ", in which its first frames were rendered";
-  return ` It needs ${needText(blender.needs)}${bound}, and no worker has it: ${farmBlendersText(blender.farm)}.`;
+  const need = ` It needs ${needText(needs)}${bound}, and no worker has it`;
+  if (fetch > 0) return `${need} yet: ${count(fetch, "worker fetches", "workers fetch")} it from the farm when needed.`;
+  return `${need}: ${farmBlendersText(farm)}.${builds.length > 0 ? ` ${buildsText(builds)}` : ""}`;
 }
 
 function ruleText(

@@ -4,6 +4,7 @@
  * dispatch would do.
  */
 import { isEnded } from "../protocol/constants.ts";
+import type { BlenderBuild } from "../protocol/blender-build.ts";
 import { missingFor, versionsOffered } from "../protocol/needs.ts";
 import type { AboutTask } from "../rpc/registry.ts";
 import type { TaskSummary } from "../protocol/task.ts";
@@ -107,20 +108,23 @@ export interface TaskDispatchState {
   about: AboutTask;
 }
 
+type Build = Pick<BlenderBuild, "version" | "platform">;
+
 /**
  * Why this task waits. `groups`: all claimable tasks; each is read once, and walked for each
- * worker.
+ * worker. `builds`: those of Blender that the farm keeps.
  */
 export function whyTaskWaits(
   task: TaskDispatchState,
   workers: Iterable<WorkerDispatchState>,
   groups: Iterable<Group>,
   nowMs: number,
+  builds: readonly Build[] = [],
 ): Omit<TaskWhy, "workers"> & { workers: Hold[] } {
   const { summary, needs, candidate } = task;
   const all = replayable(withTask(groups, candidate, needs));
   const fleet = [...workers];
-  const blender = needs.blender === undefined ? undefined : blendersFor(needs.blender, fleet);
+  const blender = needs.blender === undefined ? undefined : blendersFor(needs.blender, fleet, builds);
   const holds = fleet.map((worker): Hold => {
     const hold = holdOn(worker, candidate, needs, all, nowMs);
     const { id: worker_id, hostname } = worker;
@@ -146,19 +150,29 @@ export function whyTaskWaits(
 /** The most versions in one answer: a hostile worker may make some up. */
 const MAX_VERSIONS = 50;
 
-/** The Blenders of the farm, by minor version, and how many workers have one that a task needs. */
-function blendersFor(need: string, workers: readonly WorkerDispatchState[]): BlenderWhy {
+/** The Blenders of the farm, by minor version, and how many workers have one that a task needs, or would fetch it. */
+function blendersFor(need: string, workers: readonly WorkerDispatchState[], builds: readonly Build[]): BlenderWhy {
   const byMinor = new Map<string, number>();
-  let able = 0;
+  const meets = (version: string): boolean => meetsNeed(need, version);
+  let have = 0;
+  let fetch = 0;
   for (const { offer } of workers) {
     const versions = versionsOffered(offer, "blender");
-    if (versions.some((version) => meetsNeed(need, version))) able++;
+    if (versions.some(meets)) have++;
+    else if (offer.fetchable?.some(meets)) fetch++;
     for (const minor of new Set(versions.flatMap((version) => minorOf(version) ?? [])))
       byMinor.set(minor, (byMinor.get(minor) ?? 0) + 1);
   }
   const farm = [...byMinor].map(([version, count]) => ({ version, workers: count }));
   farm.sort((a, b) => compareVersions(b.version, a.version));
-  return { needs: need, workers: able, farm: farm.slice(0, MAX_VERSIONS) };
+  const kept = builds.filter(({ version }) => meets(version)).map(({ version, platform }) => ({ version, platform }));
+  return {
+    needs: need,
+    workers: have + fetch,
+    ...(fetch > 0 && { fetch }),
+    ...(kept.length > 0 && { builds: kept.slice(0, MAX_VERSIONS) }),
+    farm: farm.slice(0, MAX_VERSIONS),
+  };
 }
 
 /** The order of workers in an answer: those nearest to getting the task first. */

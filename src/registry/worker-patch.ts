@@ -2,20 +2,22 @@
  * A worker's PATCH (its report, its switches, its request for work) and its connection: one
  * synchronous step each.
  */
+import type { BuildPlatform } from "../protocol/blender-build.ts";
 import type { Principal } from "../protocol/token.ts";
 import type { WorkerPatch, WorkerPatched } from "../protocol/worker.ts";
 import type { RegistryContext } from "./context.ts";
-import type { Report } from "./worker-report.ts";
+import { withFetches, type Report } from "./worker-report.ts";
 import type { Chosen, WorkerRecord } from "./worker-store.ts";
 
 /**
- * Patch a worker that exists. At most one row is written. `caller`: who patches it, and from where.
+ * Patch a worker that exists. At most one row is written. `caller`: who patches it, and from where; and for which
+ * platform it fetches builds of Blender, where it is an agent that calls (null: it fetches none).
  */
 export function applyPatch(
   { fleet, dispatcher, sockets }: RegistryContext,
   id: number,
   patch: WorkerPatch,
-  caller: { principal: Principal; ipAddress: string },
+  caller: { principal: Principal; ipAddress: string; fetches?: BuildPlatform | null | undefined },
   nowMs: number,
 ): WorkerPatched {
   const { status, refused, leaving, name, tags, ...rest } = patch;
@@ -37,7 +39,9 @@ export function applyPatch(
   const offered = JSON.stringify(fleet.offer(id));
   const contact = itself ? { contactMs: nowMs, leftMs: leaving ? nowMs : null } : {};
   fleet.apply(id, nowMs, (update) => {
-    update(report, itself ? caller.ipAddress : null, { ...contact, ...choice, ...recordChange(status) });
+    const { offered: own } = fleet.get(id)!;
+    const fetches = itself && caller.fetches !== undefined ? { offered: withFetches(own, caller.fetches) } : {};
+    update(report, itself ? caller.ipAddress : null, { ...contact, ...choice, ...fetches, ...recordChange(status) });
     if (refused) dispatcher.decline(id, refused.task_id, refused.retry_after_ms, nowMs);
     if (status === "enabled") sockets.push(id, { type: "enable" });
     if (status === "disabled" || status === "drain" || status === "stop_now") {
@@ -50,7 +54,13 @@ export function applyPatch(
       dispatcher.onConnect(id, nowMs);
   });
   const task = status === "available" ? fleet.get(id)!.assignedTask : fleet.currentTask(id, nowMs);
-  return { task_id: task, epoch: dispatcher.epoch, status: fleet.status(id) };
+  const builds = itself ? fleet.offer(id)!.fetchable : undefined;
+  return {
+    task_id: task,
+    epoch: dispatcher.epoch,
+    status: fleet.status(id),
+    ...(builds && { blender_builds: [...builds] }),
+  };
 }
 
 /**

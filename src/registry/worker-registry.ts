@@ -13,6 +13,7 @@ import { VIEWER_HEADER } from "../live/viewer.ts";
 import { AlarmScheduler } from "../platform/alarm.ts";
 import { BackupService } from "../platform/backup-service.ts";
 import { problemResponse } from "../platform/problem-response.ts";
+import type { BlenderBuild, BuildPlatform } from "../protocol/blender-build.ts";
 import type { BackupPage, BackupRefusal, BackupRow, RestoreAbandoned } from "../protocol/backup.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -35,6 +36,7 @@ import {
   WORKER_ADDRESS_HEADER,
   WORKER_ID_HEADER,
   type AboutTask,
+  type BuildArchives,
   type ExpiredTasks,
   type FarmMetrics,
   type LargestQuery,
@@ -51,6 +53,7 @@ import {
   type WokenTask,
 } from "../rpc/registry.ts";
 import { AdminService } from "./admin-service.ts";
+import { BlenderBuildService } from "./blender-build-service.ts";
 import { abandonRestore, checkRestoring, DERIVED_TABLES, endRestore, startRestore } from "./restore.ts";
 import { openContext, type RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
@@ -68,6 +71,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
   readonly #workers: WorkerService;
   readonly #programs: ProgramService;
   readonly #tasks: TaskService;
+  readonly #builds: BlenderBuildService;
   readonly #backup: BackupService;
   readonly #alarm: AlarmScheduler;
 
@@ -91,6 +95,7 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     this.#workers = new WorkerService(context);
     this.#programs = new ProgramService(context);
     this.#tasks = new TaskService(context);
+    this.#builds = new BlenderBuildService(context);
     this.#backup = new BackupService({
       get storage() {
         return context.storage;
@@ -145,8 +150,9 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     caller: Principal,
     ipAddress: string,
     instance: string | null = null,
+    fetches?: BuildPlatform | null,
   ): Promise<Result<RegisteredWorker, Refusal>> {
-    return this.#settled(await this.#workers.register(register, caller, ipAddress, instance));
+    return this.#settled(await this.#workers.register(register, caller, ipAddress, instance, fetches));
   }
 
   async listWorkers(): Promise<Record<string, Worker>> {
@@ -167,8 +173,9 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     caller: Principal,
     ipAddress: string,
     instance: string | null = null,
+    fetches?: BuildPlatform | null,
   ): Promise<Result<WorkerPatched, Refusal>> {
-    return this.#settled(this.#workers.patch(id, patch, caller, ipAddress, instance));
+    return this.#settled(this.#workers.patch(id, patch, caller, ipAddress, instance, fetches));
   }
 
   async reportProgram(
@@ -203,6 +210,20 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
     for (const { worker_id, task_id, lease_ids } of cancels)
       this.#context.sockets.push(worker_id, { type: "cancel", task_id, lease_ids });
     this.#settle();
+  }
+
+  // Builds of Blender
+
+  async listBuilds(): Promise<BlenderBuild[]> {
+    return this.#settled([...this.#context.builds.list()]);
+  }
+
+  async putBuild(build: BlenderBuild): Promise<Result<BuildArchives, Refusal>> {
+    return this.#settled(this.#builds.put(build));
+  }
+
+  async removeBuild(version: string, platform: BuildPlatform): Promise<Result<BuildArchives, Refusal>> {
+    return this.#settled(this.#builds.remove(version, platform));
   }
 
   // Tasks

@@ -1,4 +1,5 @@
 /** A worker's report: the part that dispatch needs, and the part that people read. Pure. */
+import type { BuildPlatform } from "../protocol/blender-build.ts";
 import type { Offer } from "../protocol/needs.ts";
 import { PROGRAM_NAMES } from "../protocol/programs.ts";
 import type { WorkerPatch, WorkerRegister } from "../protocol/worker.ts";
@@ -40,13 +41,15 @@ export const MEASURED_FIELDS = ["update_frequent", "update_less_frequent"] as co
 /** All fields of a report that people read. */
 export const REPORTED_FIELDS = [...INFO_FIELDS, ...MEASURED_FIELDS] as const;
 
-/** The offer of a worker, which dispatch compares with the needs of tasks. */
-export function offerOf({
-  offered,
-  grantedTags,
-  chosen,
-  version,
-}: Pick<WorkerRecord, "offered" | "grantedTags" | "chosen" | "version">): Offer {
+/**
+ * The offer of a worker, which dispatch compares with the needs of tasks. `fetchable`: the versions of Blender that
+ * a worker of a platform can fetch from the farm.
+ */
+export function offerOf(
+  { offered, grantedTags, chosen, version }: Pick<WorkerRecord, "offered" | "grantedTags" | "chosen" | "version">,
+  fetchable: (platform: BuildPlatform) => readonly string[],
+): Offer {
+  const builds = offered.fetches === undefined ? [] : fetchable(offered.fetches);
   // A client of the 2015 protocol does not report its programs: it counts as having all of them.
   // Every agent has its own tool.
   const programs = offered.programs
@@ -55,6 +58,7 @@ export function offerOf({
   return {
     programs,
     ...(offered.versions && { versions: offered.versions }),
+    ...(builds.length > 0 && { fetchable: builds }),
     tags: chosen.tags ?? [...grantedTags, ...offered.tags],
     allow_exec: offered.allow_exec,
     allow_autoexec: offered.allow_autoexec,
@@ -75,7 +79,13 @@ export function offeredWith(offered: Offered, report: Report): Offered {
     allow_exec: report.allow_exec ?? offered.allow_exec,
     allow_autoexec: report.allow_autoexec ?? offered.allow_autoexec,
     ...(localState !== undefined && { local_state: localState }),
+    ...(offered.fetches !== undefined && { fetches: offered.fetches }),
   };
+}
+
+/** What a worker offers that fetches builds of Blender for this platform; null: it fetches none. */
+export function withFetches({ fetches: _before, ...offered }: Offered, fetches: BuildPlatform | null): Offered {
+  return fetches === null ? offered : { ...offered, fetches };
 }
 
 /** Of these fields, those that the report sets to another value. */

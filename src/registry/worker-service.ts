@@ -2,6 +2,7 @@
 import { ok, type Result } from "../lib/result.ts";
 import { newSecret, sha256Hex } from "../platform/secrets.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
+import { isFetching, type BuildPlatform } from "../protocol/blender-build.ts";
 import { isAtLeast } from "../protocol/version.ts";
 import type { StoppedWorker, UnseenRemoved } from "../rpc/registry.ts";
 import type { Principal } from "../protocol/token.ts";
@@ -44,14 +45,17 @@ export class WorkerService {
     caller: Principal,
     ipAddress: string,
     instance: string | null,
+    fetches?: BuildPlatform | null,
   ): Promise<Result<RegisteredWorker, Refusal>> {
     const { role, id } = caller;
     if (role === "worker") {
       const refused = this.#takeAgent(id, { instance, hostname: register.hostname, ipAddress });
       if (refused) return refused;
-      // What was asked of an earlier process of the agent ended with it.
-      const report = { ...register, local_state: register.local_state ?? null };
-      const patched = this.patch(id, report, caller, ipAddress, instance);
+      // The agent of before may have ended while it fetched a build, and what was asked of it ended with it.
+      const { fleet } = this.#registry;
+      const stale = fleet.get(id) !== undefined && isFetching(fleet.activityOf(id)) ? { activity: null } : {};
+      const report = { ...register, ...stale, local_state: register.local_state ?? null };
+      const patched = this.patch(id, report, caller, ipAddress, instance, fetches);
       return patched.ok ? ok({ ...this.#listed(id), secret: null, created: false }) : patched;
     }
     if (role !== "join" && role !== "admin") return refuse("forbidden", "a worker registers with a join token");
@@ -61,7 +65,7 @@ export class WorkerService {
     const nowMs = Date.now();
     const added = this.#registry.inTransaction((): Result<number, Refusal> => {
       const tags = role === "join" ? tokens.takeUse(id, nowMs) : ok([]);
-      return tags.ok ? ok(this.#registry.fleet.add(register, ipAddress, tags.value, sha256, nowMs).id) : tags;
+      return tags.ok ? ok(this.#registry.fleet.add(register, ipAddress, tags.value, sha256, nowMs, fetches).id) : tags;
     });
     if (!added.ok) return added;
     this.#registry.instances.take(added.value, { instance, hostname: register.hostname, ipAddress }, nowMs);
@@ -92,6 +96,7 @@ export class WorkerService {
     caller: Principal,
     ipAddress: string,
     instance: string | null,
+    fetches?: BuildPlatform | null,
   ): Result<WorkerPatched, Refusal> {
     const { fleet, dispatcher, farmLive, instances } = this.#registry;
     if (!fleet.get(id)) return NO_WORKER;
@@ -101,7 +106,7 @@ export class WorkerService {
     if (itself && this.#takeAgent(id, { instance, hostname: patch.hostname ?? null, ipAddress }))
       return ok({ task_id: null, epoch: dispatcher.epoch, status: fleet.status(id) });
     if (itself && patch.leaving) instances.ended(id);
-    const patched = applyPatch(this.#registry, id, patch, { principal: caller, ipAddress }, Date.now());
+    const patched = applyPatch(this.#registry, id, patch, { principal: caller, ipAddress, fetches }, Date.now());
     farmLive.worker(id);
     return ok(patched);
   }

@@ -3,6 +3,7 @@
  * read (`Info`) stays in SQL.
  */
 import { all, first, run } from "../platform/sql.ts";
+import type { BuildPlatform } from "../protocol/blender-build.ts";
 import { isProgramName } from "../protocol/programs.ts";
 import { MAX_PROGRAMS, type WorkerInfo } from "../protocol/worker.ts";
 import { NEXT_VALUE } from "./schema.ts";
@@ -21,6 +22,8 @@ export interface Offered {
   allow_autoexec: boolean;
   /** What somebody at the machine has asked of its agent. Absent: nothing. */
   local_state?: "paused" | "draining";
+  /** It fetches builds of Blender from the farm, for this platform. Absent: it fetches none. */
+  fetches?: BuildPlatform;
 }
 
 /** What an admin has set of a worker. It stays, whatever the worker reports. Absent: nothing. */

@@ -4,6 +4,7 @@
  */
 import type { BackupRpc } from "./backup.ts";
 import type { Result } from "../lib/result.ts";
+import type { BlenderBuild, BuildPlatform } from "../protocol/blender-build.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import type { Storage } from "../protocol/storage.ts";
 import type { FarmRetention } from "../protocol/retention.ts";
@@ -184,6 +185,11 @@ export interface StoppedWorker {
   told: boolean;
 }
 
+/** What a change of the builds leaves: the archive that no build is of any more, to be deleted; or null. */
+export interface BuildArchives {
+  unused: string | null;
+}
+
 export interface RegistryRpc extends BackupRpc {
   /**
    * Begin to restore this backup, or go on with it. `conflict` when the manager is not empty; it
@@ -221,13 +227,15 @@ export interface RegistryRpc extends BackupRpc {
   /**
    * Register a worker. With a join token (one use is taken) or as admin: a new worker with its own
    * secret. As a known worker: its record is updated, `created` is false and there is no secret.
-   * `instance`: the agent's process, where it says; `conflict` while another one is this worker.
+   * `instance`: the agent's process, where it says; `conflict` while another one is this worker. `fetches`: the
+   * platform for which the agent fetches builds of Blender; null: it fetches none.
    */
   registerWorker(
     register: WorkerRegister,
     caller: Principal,
     ipAddress: string,
     instance?: string | null,
+    fetches?: BuildPlatform | null,
   ): Promise<Result<{ key: string; worker: Worker; secret: string | null; created: boolean }, Refusal>>;
   /** Key: hostname, or `hostname#id` from the second worker of that name on. Ordered by id. */
   listWorkers(): Promise<Record<string, Worker>>;
@@ -243,6 +251,7 @@ export interface RegistryRpc extends BackupRpc {
     caller: Principal,
     ipAddress: string,
     instance?: string | null,
+    fetches?: BuildPlatform | null,
   ): Promise<Result<WorkerPatched, Refusal>>;
   /** A worker that renews itself tells what it runs; `served`: the manager's program, null where there is none. */
   reportProgram(
@@ -302,6 +311,15 @@ export interface RegistryRpc extends BackupRpc {
   taskIds(after: number, limit: number): Promise<Result<number[], Refusal>>;
   /** These of them do not exist, as their objects say. */
   tasksNotThere(ids: number[]): Promise<void>;
+  /** The builds of Blender that the farm keeps, the newest version first. */
+  listBuilds(): Promise<BlenderBuild[]>;
+  /**
+   * Keep a build, whose archive is in the bucket. One of the same version and platform is replaced. Refusal:
+   * `conflict` when there are too many.
+   */
+  putBuild(build: BlenderBuild): Promise<Result<BuildArchives, Refusal>>;
+  /** Refusal: `not_found`. */
+  removeBuild(version: string, platform: BuildPlatform): Promise<Result<BuildArchives, Refusal>>;
   /** Tell sockets that these leases are gone. Workers without one learn at their next renewal. */
   pushCancel(cancels: { worker_id: number; task_id: number; lease_ids: string[] }[]): Promise<void>;
 

@@ -78,6 +78,8 @@ export interface WorkerRef {
   id: number;
   /** The versions of Blender that it has named with the call (BLENDERS_HEADER). Absent: none. */
   blenders?: string[];
+  /** Those that it would fetch from the farm (FETCHABLE_HEADER). Absent: none. */
+  fetchable?: string[];
 }
 
 export interface FramesQuery {

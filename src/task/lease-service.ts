@@ -204,8 +204,8 @@ function framesOfText(text: string): Result<number[], Refusal> {
   return named.ok ? leaseFrames(named.value) : refuse("invalid", named.error, "frames");
 }
 
-function requestOf({ id, blenders }: WorkerRef, { key, epoch }: Claim): ClaimRequest {
-  return { worker: id, key, epoch, leaseId: crypto.randomUUID(), ...(blenders && { blenders }) };
+function requestOf({ id, ...versions }: WorkerRef, { key, epoch }: Claim): ClaimRequest {
+  return { worker: id, key, epoch, leaseId: crypto.randomUUID(), ...versions };
 }
 
 function settled(task: LoadedTask, { committed, claimed }: Settled, next: Claim | null): UnsignedSettled {

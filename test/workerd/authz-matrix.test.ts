@@ -91,6 +91,16 @@ async function assetInParts(content: string): Promise<{ path: string; json: obje
   return { path: `/assets/${hash}/assemble`, json: { size: content.length, sha256: hash } };
 }
 
+/** A build whose archive is uploaded. */
+async function keptBuild(): Promise<{ path: string; json: { sha256: string; bytes: number; file_name: string } }> {
+  const body = text(fresh("archive"));
+  const hash = await sha256(body);
+  const headers = { "Content-Length": String(body.length) };
+  expect((await send("PUT", `/blender-files/${hash}`, { body, headers })).status).toBe(201);
+  const json = { sha256: hash, bytes: body.length, file_name: "blender-4.5.3-linux-x64.tar.xz" };
+  return { path: "/blender-builds/4.5.3/linux-x64", json };
+}
+
 async function newHook(): Promise<number> {
   const answer = await send("POST", "/webhooks", {
     json: { url: "https://hooks.example/matrix", events: ["task.failed"] },
@@ -325,6 +335,53 @@ const TABLE: Record<string, Row> = {
     ok: 101,
     who: "worker",
     ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}/socket`, headers: { Upgrade: "websocket" } }),
+  },
+
+  "GET /blender-builds": { ok: 200, who: READERS, ask: at("/blender-builds") },
+  "PUT /blender-builds/{version}/{platform}": { ok: 200, who: "admin", ask: async () => await keptBuild() },
+  "DELETE /blender-builds/{version}/{platform}": {
+    ok: 204,
+    who: "admin",
+    ask: async () => {
+      const { path, json } = await keptBuild();
+      expect((await send("PUT", path, { json })).status).toBe(200);
+      return { path };
+    },
+  },
+  "PUT /blender-files/{sha256}": {
+    ok: 201,
+    who: "admin",
+    ask: async () => {
+      const body = text(fresh("archive"));
+      const headers = { "Content-Length": String(body.length) };
+      return { path: `/blender-files/${await sha256(body)}`, body, headers };
+    },
+  },
+  "GET /blender-files/{sha256}": {
+    ok: 200,
+    who: "worker other admin",
+    ask: async () => ({ path: `/blender-files/${(await keptBuild()).json.sha256}` }),
+  },
+  "GET /blender-files/{sha256}/parts": { ok: 200, who: "admin", ask: at(`/blender-files/${"a".repeat(64)}/parts`) },
+  "PUT /blender-files/{sha256}/parts/{n}": {
+    ok: 204,
+    who: "admin",
+    ask: async () => {
+      const body = text(fresh("part"));
+      const headers = { "Content-Length": String(body.length), "Tablao-SHA256": await sha256(body) };
+      return { path: `/blender-files/${await sha256(body)}/parts/1`, body, headers };
+    },
+  },
+  "POST /blender-files/{sha256}/assemble": {
+    ok: 201,
+    who: "admin",
+    ask: async () => {
+      const body = text(fresh("archive in parts"));
+      const hash = await sha256(body);
+      const headers = { "Content-Length": String(body.length), "Tablao-SHA256": hash };
+      expect((await send("PUT", `/blender-files/${hash}/parts/1`, { body, headers })).status).toBe(204);
+      return { path: `/blender-files/${hash}/assemble`, json: { size: body.length, sha256: hash } };
+    },
   },
 
   "GET /backup/rows": { ok: 200, who: "admin", ask: at("/backup/rows?of=registry") },

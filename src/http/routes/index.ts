@@ -4,6 +4,7 @@
  */
 import type { Route } from "../server/route.ts";
 import { assetRoutes } from "./assets.ts";
+import { blenderBuildRoutes } from "./blender-builds.ts";
 import { backupRoutes } from "./backup.ts";
 import { downloadRoutes } from "./downloads.ts";
 import { frameRoutes } from "./frames.ts";
@@ -43,6 +44,7 @@ export const ROUTES: readonly Route[] = [
   ...logRoutes,
   ...typeRoutes,
   ...workerRoutes,
+  ...blenderBuildRoutes,
   ...liveRoutes,
   ...whyRoutes,
   ...metricsRoutes,

@@ -15,6 +15,7 @@ import {
   type Claimed,
   type Settled,
 } from "../../protocol/lease.ts";
+import { FETCHABLE_HEADER } from "../../protocol/blender-build.ts";
 import { BLENDERS_HEADER, blendersIn } from "../../protocol/blender-version.ts";
 import type { Refusal } from "../../protocol/problem.ts";
 import type { Principal } from "../../protocol/token.ts";
@@ -43,10 +44,18 @@ const BLENDERS = {
     "The versions of Blender that the worker has, the one that it uses by default first: `4.5.15, 3.4.1`. A task that needs a version gives frames only to workers that name it",
 } as const;
 
+/** The other one. */
+const FETCHABLE = {
+  name: FETCHABLE_HEADER,
+  description:
+    "The versions of Blender that the worker would fetch from the farm (`blender_builds` in the answer to `PATCH /workers/{id}`). A version that it has goes first",
+} as const;
+
 /** The worker that calls, with the Blenders that it names. */
 function workerOf({ id }: Pick<Principal, "id">, request: Request): WorkerRef {
   const blenders = blendersIn(request.headers.get(BLENDERS_HEADER));
-  return blenders.length > 0 ? { id, blenders } : { id };
+  const fetchable = blendersIn(request.headers.get(FETCHABLE_HEADER));
+  return { id, ...(blenders.length > 0 && { blenders }), ...(fetchable.length > 0 && { fetchable }) };
 }
 
 /** The answer to a claim, with the lease's grant. */
@@ -73,7 +82,7 @@ const claimLease = defineRoute({
   summary: "Claim frames",
   description: "Idempotent by `key`: the same key of the same worker answers with the same live lease.",
   params: { id: taskId },
-  headers: [BLENDERS],
+  headers: [BLENDERS, FETCHABLE],
   body: claimSchema,
   example: { key: "k3v9q2x7", platform: "linux", epoch: 0 },
   answers: { 200: { description: "A lease, or why there is none", schema: claimedSchema } },
@@ -110,7 +119,7 @@ const completeLease = defineRoute({
   operationId: "completeLease",
   summary: "Commit the last frames and end the lease; `next` claims on",
   params: leaseParams,
-  headers: [BLENDERS],
+  headers: [BLENDERS, FETCHABLE],
   body: completeSchema,
   example: { attempt: 7, done: [{ frame: 1, seconds: 2.5, receipts: [] }] },
   answers: settledAnswers,
@@ -130,7 +139,7 @@ const failLease = defineRoute({
   operationId: "failLease",
   summary: "A render failure: blame frames, give back the others",
   params: leaseParams,
-  headers: [BLENDERS],
+  headers: [BLENDERS, FETCHABLE],
   body: failSchema,
   example: { attempt: 7, frames: "3", error: "Error: Build without OpenImageDenoiser" },
   answers: settledAnswers,

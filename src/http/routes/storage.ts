@@ -28,11 +28,13 @@ const showStorage = defineRoute({
   answers: { 200: { description: "What is stored", schema: storageSchema } },
   handle: async ({ env, principal }) => {
     const isAdmin = principal.role === "admin";
-    const [figures, inputs] = await Promise.all([
+    const [figures, inputs, builds] = await Promise.all([
       callRegistry(env, (registry) => registry.storage(isAdmin ? null : ownerOf(principal))),
       isAdmin ? inputsOf(env) : NOT_TOLD,
+      isAdmin ? buildsOf(env) : null,
     ]);
-    return ok({ ...figures, ...inputs, cost: isAdmin ? costOf(figures.outputs, inputs.inputs) : null });
+    const cost = isAdmin ? costOf(figures.outputs, inputs.inputs, builds?.bytes ?? 0) : null;
+    return ok({ ...figures, ...inputs, ...(builds && { blender_builds: builds }), cost });
   },
 });
 
@@ -77,9 +79,16 @@ async function inputsOf(env: Env): Promise<Inputs> {
   }
 }
 
-function costOf(outputs: Storage["outputs"], inputs: Storage["inputs"]): Storage["cost"] {
+/** The archives of builds; two builds may be of one. */
+async function buildsOf(env: Env): Promise<NonNullable<Storage["blender_builds"]>> {
+  const builds = await callRegistry(env, (registry) => registry.listBuilds());
+  const archives = new Map(builds.map(({ sha256, bytes }) => [sha256, bytes]));
+  return { builds: builds.length, bytes: [...archives.values()].reduce((sum, bytes) => sum + bytes, 0) };
+}
+
+function costOf(outputs: Storage["outputs"], inputs: Storage["inputs"], buildBytes: number): Storage["cost"] {
   return {
-    month_dollars: storageDollars(outputs.bytes + (inputs?.bytes ?? 0)),
+    month_dollars: storageDollars(outputs.bytes + (inputs?.bytes ?? 0) + buildBytes),
     is_whole: outputs.uncounted_tasks === 0 && inputs?.complete === true,
     dollars_per_gb: STORAGE_PRICE.dollarsPerGb,
     free_gb: STORAGE_PRICE.freeGb,

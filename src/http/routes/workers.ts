@@ -2,6 +2,7 @@
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import { ok, type Result } from "../../lib/result.ts";
 import { withRetry } from "../../lib/retry.ts";
+import { FETCHES_HEADER, fetchesIn, type BuildPlatform } from "../../protocol/blender-build.ts";
 import { refuse, type Refusal } from "../../protocol/problem.ts";
 import { programReportedSchema, programReportSchema } from "../../protocol/program.ts";
 import type { Principal } from "../../protocol/token.ts";
@@ -40,7 +41,16 @@ const INSTANCE = {
   description:
     "The agent's process, a random text of 8 to 64 letters, digits and hyphens: tells two agents with one identity apart",
 } as const;
+const FETCHES = {
+  name: FETCHES_HEADER,
+  description:
+    "The agent fetches builds of Blender that the farm keeps, for this platform: `linux-x64`. Without it, it is given no task for which it would have to",
+} as const;
 const params = { id: workerId };
+
+function fetchesOf(request: Request): BuildPlatform | null {
+  return fetchesIn(request.headers.get(FETCHES_HEADER));
+}
 
 const listWorkers = defineRoute({
   method: "GET",
@@ -66,6 +76,7 @@ const registerWorker = defineRoute({
   headers: [
     { name: "Prefer", description: "`return=minimal`: 204 with `Location` and `Tablao-Secret` instead of a body" },
     INSTANCE,
+    FETCHES,
   ],
   body: workerRegisterSchema,
   example: { hostname: "fsiddi-macpro.local", system: "Darwin 14.1.0" },
@@ -80,7 +91,7 @@ const registerWorker = defineRoute({
     // worker each time.
     const call = principal.role === "worker" ? callRegistry : callRegistryOnce;
     const registered = await call(env, (registry) =>
-      registry.registerWorker(body, principal, clientAddress(request), instanceOf(request)),
+      registry.registerWorker(body, principal, clientAddress(request), instanceOf(request), fetchesOf(request)),
     );
     if (!registered.ok) return registered;
     const { key, worker, secret, created } = registered.value;
@@ -117,7 +128,7 @@ const patchWorker = defineRoute({
   description:
     "The worker itself, or an admin. Another agent with the worker's identity gets no task, and what it reports is not taken. " +
     "`stop_now` answers when the worker has no lease any more.",
-  headers: [INSTANCE],
+  headers: [INSTANCE, FETCHES],
   who: ["admin", "worker"],
   params,
   body: workerPatchSchema,
@@ -127,7 +138,7 @@ const patchWorker = defineRoute({
   admit: ({ id, principal }) => (principal.role === "worker" ? isWorker(principal, id) : ok(null)),
   handle: async ({ request, env, id, body, principal }) => {
     const patched = await callRegistry(env, (registry) =>
-      registry.patchWorker(id, body, principal, clientAddress(request), instanceOf(request)),
+      registry.patchWorker(id, body, principal, clientAddress(request), instanceOf(request), fetchesOf(request)),
     );
     return patched.ok && body.status === "stop_now" ? await stopNow(env, id) : patched;
   },

@@ -127,6 +127,22 @@ describe("P12: one task is rendered by one minor version of Blender", () => {
     expect(boundBlender(any.ledger)).toBeUndefined();
   });
 
+  test("what a worker has goes before what it would fetch, and of what it would fetch the nearest to the need begins", () => {
+    const claimWith = (of: FarmTask, blenders: string[], fetchable: string[]) => {
+      const leaseId = `L${++claims}`;
+      return claim(at(of, 0), { worker: 1, key: leaseId, epoch: 0, leaseId, blenders, fetchable }).lease?.blender;
+    };
+    expect(claimWith(task("4.5+"), NEW, ["4.5.3"])).toBe("5.0.1");
+    expect(claimWith(task("4.5+"), OLD, ["5.0.1", "4.5.3"])).toBe("4.5.3");
+    expect(claimWith(task("4.5"), OLD, ["5.0.1"])).toBeUndefined();
+    expect(claimWith(task("any"), OLD, ["5.0.1"])).toBe("3.4.1");
+    expect(claimWith(task("any"), [], ["4.5.3", "5.0.1"])).toBe("5.0.1");
+    const bound = task("4.5+");
+    leased(bound, 2, NEW);
+    expect(claimWith(bound, OLD, ["4.5.3"])).toBeUndefined();
+    expect(claimWith(bound, OLD, ["4.5.3", "5.0.2"])).toBe("5.0.2");
+  });
+
   test("a task of another program knows nothing of Blender", () => {
     const video = task(null);
     expect(leased(video, 1, NEW)).not.toHaveProperty("blender");

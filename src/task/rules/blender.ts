@@ -9,7 +9,7 @@
  *
  * Pure.
  */
-import { ANY_BLENDER, blenderFor, minorOf } from "../../protocol/blender-version.ts";
+import { ANY_BLENDER, blenderFor, minorOf, newestOf } from "../../protocol/blender-version.ts";
 import type { Needs } from "../../protocol/needs.ts";
 import type { LiveLease } from "./lease-index.ts";
 import type { Ledger, Terms } from "./ledger.ts";
@@ -24,17 +24,20 @@ export function boundBlender({ counts, leases, bound_blender }: Ledger): string 
 
 /**
  * The Blender in which a worker with these renders the next lease, in its full version; null when it has
- * none that the task may use. Undefined where Blender does not render the task, or the worker (an agent of
+ * none that the task may use, and none of `fetchable` either, which it would fetch from the farm: what it has
+ * goes first. Undefined where Blender does not render the task, or the worker (an agent of
  * 0.1) has not named any and any will do.
  */
 export function blenderToUse(
   { blender }: Pick<Terms, "blender">,
   ledger: Ledger,
   has: readonly string[],
+  fetchable: readonly string[] = [],
 ): string | null | undefined {
   if (blender === null) return undefined;
-  if (blender === ANY_BLENDER) return has[0];
-  return blenderFor(boundBlender(ledger) ?? blender, has) ?? null;
+  if (blender === ANY_BLENDER) return has[0] ?? newestOf(fetchable);
+  const need = boundBlender(ledger) ?? blender;
+  return blenderFor(need, has) ?? blenderFor(need, fetchable) ?? null;
 }
 
 /** A lease was given out in this version: a task of `4.5+` is bound to its minor version. */

@@ -36,6 +36,8 @@ export interface ClaimRequest {
   epoch: number;
   /** The versions of Blender that the worker has, the one that it uses by default first. */
   blenders?: readonly string[];
+  /** Those that it would fetch from the farm. */
+  fetchable?: readonly string[];
   /** The id of the lease, if one is made: new and unguessable. */
   leaseId: string;
 }
@@ -54,7 +56,7 @@ export function claim(t: Transition, request: ClaimRequest): ClaimOutcome {
   if (known) return { lease: known, fresh: false };
   const declined = whyNoLease(t, request);
   if (declined) return { lease: null, ...declined };
-  const blender = blenderToUse(t.terms, t.ledger, request.blenders ?? []);
+  const blender = blenderToUse(t.terms, t.ledger, request.blenders ?? [], request.fetchable);
   if (blender === null) return { lease: null, reason: "blender", retryAfterMs: NOTHING_RETRY_MS };
   const chosen = choose(t, request.worker);
   if (chosen.length === 0) return { lease: null, reason: "nothing_pending", retryAfterMs: NOTHING_RETRY_MS };
