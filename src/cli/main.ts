@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { ManagerError } from "../client/manager-client.ts";
 import { VERSION } from "../protocol/version.ts";
 import { addBackup } from "./commands/backup.ts";
+import { addBlender } from "./commands/blender.ts";
 import { addControl } from "./commands/control.ts";
 import { addExplain } from "./commands/explain.ts";
 import { addHistory } from "./commands/history.ts";
@@ -55,6 +56,7 @@ export function program(): Command {
   addStorage(tablao);
   addWorker(tablao);
   addWorkers(tablao);
+  addBlender(tablao);
   addTokens(tablao);
   addSettings(tablao);
   addSignIn(tablao);

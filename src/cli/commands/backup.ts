@@ -16,6 +16,7 @@ import {
   type BackupAsset,
   type BackupRow,
 } from "../../protocol/backup.ts";
+import { buildsSchema } from "../../protocol/blender-build.ts";
 import { mapConcurrent } from "../../lib/concurrency.ts";
 import type { HistoryEvent } from "../../protocol/history.ts";
 import { readPieceList } from "../../protocol/piece-list.ts";
@@ -117,6 +118,7 @@ class Backup {
     } finally {
       progress.end();
     }
+    const builds = await this.#builds();
     const manifest = {
       format: BACKUP_FORMAT,
       backup,
@@ -131,6 +133,22 @@ class Backup {
     if (this.#out.json) return this.#out.value({ dir: this.#folder.path, ...manifest, lacking_inputs: this.#lacking });
     this.#out.line(
       `${this.#folder.path}: ${count(kept.length, "task")} and ${count(manifest.files, "file")} (${bytes(manifest.bytes)}) saved; ${bytes(this.#received)} fetched`,
+    );
+    if (builds > 0)
+      this.#out.note(
+        `not in the backup: ${count(builds, "build")} of Blender; after a restore, add them again (${COMMAND} blender add)`,
+      );
+  }
+
+  /** How many builds of Blender the farm keeps, which no backup has. A manager of before keeps none. */
+  async #builds(): Promise<number> {
+    const listed = this.#client.call(buildsSchema, "GET", "/blender-builds", { retryForMs: RETRY_FOR_MS });
+    return await listed.then(
+      ({ builds }) => builds.length,
+      (error: unknown) => {
+        if (error instanceof ManagerError && error.status === 404) return 0;
+        throw error;
+      },
     );
   }
 

@@ -69,7 +69,7 @@ async function listLargest(
 }
 
 /** The totals, and what they cost. */
-function summaryOf({ outputs, inputs, inputs_problem, cost }: Storage): string {
+function summaryOf({ outputs, inputs, inputs_problem, blender_builds, cost }: Storage): string {
   const lines: [string, string][] = [["frames", `${bytes(outputs.bytes)} in ${count(outputs.tasks, "task")}`]];
   if (outputs.uncounted_tasks > 0)
     lines.push([
@@ -82,6 +82,8 @@ function summaryOf({ outputs, inputs, inputs_problem, cost }: Storage): string {
       "inputs",
       `${inputs.complete ? "" : "at least "}${bytes(inputs.bytes)} in ${count(inputs.files, "file")}${inputs.complete ? "" : ": the index of inputs is not complete yet"}`,
     ]);
+  if (blender_builds !== undefined && blender_builds.builds > 0)
+    lines.push(["Blender", `${bytes(blender_builds.bytes)} in ${count(blender_builds.builds, "build")}`]);
   if (cost !== null)
     lines.push([
       "a month",
