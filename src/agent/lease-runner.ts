@@ -38,9 +38,11 @@ import { faultOf } from "../parsers/index.ts";
 import type { Plan } from "../protocol/plan.ts";
 import { checkPicture } from "./picture-check.ts";
 import { previewsOf } from "./preview-queue.ts";
-import { checkPlan, type Allowed, type Runnable } from "./plan-check.ts";
+import { checkPlan, lackingBlender, type Allowed, type Runnable } from "./plan-check.ts";
 import type { Exit } from "./process.ts";
 import { newerFileReason } from "./newer-file.ts";
+import type { Program } from "./programs.ts";
+import type { HeldRenderer, RendererStore } from "./renderer-store.ts";
 import { childEnvironment } from "./renderer-environment.ts";
 import { FileChanged } from "../client/upload.ts";
 import { bytesText, type Logger } from "./log.ts";
@@ -51,6 +53,8 @@ export interface RunnerDependencies {
   client: ManagerClient;
   allowed: Allowed;
   cache: InputCache;
+  /** Blenders from the farm; absent: the owner wants none. */
+  renderers?: Pick<RendererStore, "hold"> | undefined;
   /** The folder with the lease folders. */
   work: string;
   log: Logger;
@@ -101,6 +105,8 @@ export class LeaseRunner {
   #outputs: Outputs | undefined;
   #process: LeaseProcess | undefined;
   #folder: LeaseFolder | undefined;
+  /** The Blender from the farm that it renders with. */
+  #renderer: HeldRenderer | undefined;
   /** The arguments of the process, with the paths of this machine. */
   #args: readonly string[] = [];
   #finishing = false;
@@ -192,7 +198,7 @@ export class LeaseRunner {
     const { task_id, attempt, frames } = this.lease;
     this.#renewer.start();
     try {
-      const checked = checkPlan(this.lease.plan, frames, this.#deps.allowed);
+      const checked = await this.#checked(frames);
       if (!checked.ok) throw new ReleaseLease(checked.error, "unable", { declineMs: POLICY_DECLINE_MS });
       const folder = (this.#folder = await makeLeaseFolder(this.#deps.work, task_id, attempt));
       const exit = await this.#render(checked.value, folder);
@@ -207,9 +213,24 @@ export class LeaseRunner {
       await this.#process?.running.kill(this.#stop.signal.aborted ? STOP_GRACE_MS : undefined);
       await this.#outputs?.settled();
       await this.#outputs?.previewed();
+      this.#renderer?.release();
       if (this.#folder) await removeLeaseFolder(this.#folder);
       await this.#deps.cache.evict("bound").catch(() => 0);
     }
+  }
+
+  /** Check the plan. A Blender that this machine lacks is fetched, when nothing else speaks against the plan. */
+  async #checked(frames: string): Promise<ReturnType<typeof checkPlan>> {
+    const { allowed, renderers } = this.#deps;
+    const { plan } = this.lease;
+    const lacking = renderers ? lackingBlender(plan, allowed) : null;
+    if (!renderers || !lacking) return checkPlan(plan, frames, allowed);
+    const having = (blender: Program): ReturnType<typeof checkPlan> =>
+      checkPlan(plan, frames, { ...allowed, programs: { ...allowed.programs, blender } });
+    const before = having({ command: ["blender"], version: `${lacking.minor ?? 0}.0` });
+    if (!before.ok) return before;
+    const { version, command } = (this.#renderer = await renderers.hold(lacking.minor, this.#halt));
+    return having({ command, version });
   }
 
   async #render({ plan, frames, parser, program }: Runnable, folder: LeaseFolder): Promise<Exit> {

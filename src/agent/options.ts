@@ -71,6 +71,10 @@ const givenOptions = z.strictObject({
   /** Bound of the input cache in GB; 0 keeps nothing between leases. */
   cacheGb: z.number().min(0).max(1_000_000).default(20),
   workDir: path.optional(),
+  /** Fetch Blenders from the farm that tasks need and this machine lacks. */
+  fetch: z.boolean().default(true),
+  /** Bound of the folder with those in GB; the newest one stays whatever its size. */
+  renderersGb: z.number().min(0).max(1_000_000).default(10),
   /** Log problems only. */
   quiet: z.boolean().default(false),
   /** Log JSON lines. */
@@ -80,9 +84,19 @@ const givenOptions = z.strictObject({
 /** Options of `tablao worker`. `unnamed`: the name is that of the machine. */
 export const workerOptionsSchema = givenOptions.transform(({ name, ...options }) => ({
   ...options,
+  renderersDir: renderersFolder(options),
   name: name ?? hostname(),
   unnamed: name === undefined,
 }));
+
+/**
+ * Where Blenders from the farm are: all agents of a user share them. Beside the usual state folder; in one that was
+ * named, under a name that no worker's files have.
+ */
+function renderersFolder({ stateDir, workDir }: { stateDir: string; workDir?: string | undefined }): string {
+  if (workDir !== undefined) return join(workDir, ".renderers");
+  return stateDir === defaultStateDir() ? join(stateDir, "..", "renderers") : join(stateDir, ".renderers");
+}
 
 /** Options as a caller gives them. */
 export type WorkerOptions = z.input<typeof workerOptionsSchema>;

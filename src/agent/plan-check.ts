@@ -51,6 +51,18 @@ export function checkPlan(value: unknown, frameList: string, allowed: Allowed): 
   return ok({ plan, frames: [...framesOf(frames.value)], parser, ...program.value });
 }
 
+/**
+ * The Blender that a plan needs and this worker lacks: its minor version, or undefined where any will do. Null when it
+ * lacks none, or is not to run the plan at all; `checkPlan` says why.
+ */
+export function lackingBlender(value: unknown, allowed: Allowed): { minor: string | undefined } | null {
+  const parsed = planSchema.safeParse(value);
+  if (!parsed.success || parsed.data.needs_exec || parsed.data.command.program !== "blender") return null;
+  const { version: minor } = parsed.data.command;
+  const has = versionsOf(allowed.programs.blender);
+  return has.some((version) => minor === undefined || minorOf(version) === minor) ? null : { minor };
+}
+
 type Found = Pick<Runnable, "program" | "version">;
 
 function programOf(plan: Plan, allowed: Allowed): Result<Found, string> {

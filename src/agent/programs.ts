@@ -157,7 +157,8 @@ export function parseVersion(
   return versionPattern.exec(output)?.[1];
 }
 
-async function versionOf(program: ProgramRow, path: string): Promise<string | undefined> {
+/** The version that a program prints; undefined when it does not start, or prints none. */
+export async function versionOf(program: ProgramRow, path: string): Promise<string | undefined> {
   return await new Promise((resolve) => {
     execFile(
       path,

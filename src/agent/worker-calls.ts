@@ -15,6 +15,8 @@ type Measures = Pick<WorkerRegister, "update_frequent" | "update_less_frequent">
  * agent with short frames would measure all the time.
  */
 const MEASURES_AFTER_MS = 60_000;
+/** That it fetches no more is tried for longer: the text would stay. */
+const LAST_WORD_MS = 60_000;
 /** A stopping agent does not wait longer to say so: it then shows as offline a minute later. */
 const LEAVE_MS = 2_000;
 
@@ -25,6 +27,10 @@ export class WorkerCalls {
   readonly #measure: () => Promise<Measures>;
   readonly #log: Logger;
   #measuredMs = performance.now();
+  /** What the registry must know and could not be told yet; the next request for work carries it. */
+  #untold: Partial<WorkerRegister> = {};
+  /** Calls that say what the agent does, one after the other: the last word counts. */
+  #saying: Promise<unknown> = Promise.resolve();
 
   constructor(client: ManagerClient, workerId: number, measure: () => Promise<Measures>, log: Logger) {
     this.client = client;
@@ -40,9 +46,16 @@ export class WorkerCalls {
    */
   async ask(refused: DeclinedTask | undefined, signal: AbortSignal): Promise<WorkerPatched> {
     const measures = performance.now() - this.#measuredMs > MEASURES_AFTER_MS ? await this.#measures() : {};
-    const json = { status: "available", ...(refused && { refused }), ...measures };
+    const untold = this.#untold;
+    const json = { status: "available", ...(refused && { refused }), ...measures, ...untold };
     try {
-      return await this.client.call(workerPatchedSchema, "PATCH", this.#path, { json, signal, retryForMs: Infinity });
+      const patched = await this.client.call(workerPatchedSchema, "PATCH", this.#path, {
+        json,
+        signal,
+        retryForMs: Infinity,
+      });
+      if (this.#untold === untold) this.#untold = {};
+      return patched;
     } catch (error) {
       if (error instanceof ManagerError && (error.status === 401 || error.status === 404)) {
         throw new CannotStart(
@@ -83,6 +96,28 @@ export class WorkerCalls {
   async report(): Promise<void> {
     const json = await this.#measures();
     await this.client.call(z.unknown(), "PATCH", this.#path, { json, retryForMs: 0 }).catch(() => undefined);
+  }
+
+  /** Tell the registry what this worker offers now; where that fails, with the next request for work. */
+  async offer(programs: Pick<WorkerRegister, "programs" | "versions">): Promise<void> {
+    const untold = (this.#untold = programs);
+    const told = await this.client.call(z.unknown(), "PATCH", this.#path, { json: programs, retryForMs: 0 }).then(
+      () => true,
+      // A manager of 0.1, which knows no versions, refuses them whenever they come.
+      (error: unknown) => error instanceof ManagerError && !error.transient,
+    );
+    if (told && this.#untold === untold) this.#untold = {};
+  }
+
+  /** Say what this worker does beside rendering; null: nothing. A text that does not get through is not repeated. */
+  async say(activity: string | null): Promise<void> {
+    const retryForMs = activity === null ? LAST_WORD_MS : 0;
+    const said = this.#saying.then(async () => {
+      const call = this.client.call(z.unknown(), "PATCH", this.#path, { json: { activity }, retryForMs });
+      await call.catch(() => undefined);
+    });
+    this.#saying = said;
+    await said;
   }
 
   /**

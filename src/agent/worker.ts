@@ -13,7 +13,8 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
-import { BLENDERS_HEADER, blendersHeader } from "../protocol/blender-version.ts";
+import { buildPlatformIn, FETCHABLE_HEADER, FETCHES_HEADER, type BuildPlatform } from "../protocol/blender-build.ts";
+import { BLENDERS_HEADER, blendersHeader, minorOf } from "../protocol/blender-version.ts";
 import { VERSION } from "../protocol/version.ts";
 import { INSTANCE_HEADER, PING_MS, type WorkerRegister } from "../protocol/worker.ts";
 import type { AgentOrder } from "../client/agent-control.ts";
@@ -35,7 +36,8 @@ import { lockCache, lockName } from "./name-lock.ts";
 import { describeMachine, machineId, measureMachine, platformOf } from "./machine.ts";
 import { checkWorkerOptions, foldersOf, type Folders, type WorkerOptions, type WorkerSettings } from "./options.ts";
 import { ownFolders, workersIn } from "./own-folders.ts";
-import { findPrograms, programsText, versionsOf, type Programs } from "./programs.ts";
+import { RendererStore } from "./renderer-store.ts";
+import { findPrograms, programsText, versionsOf, type Program, type Programs } from "./programs.ts";
 import { bytesText, oneLine, createLogger, type Logger } from "./log.ts";
 import { OutageLog } from "./outage-log.ts";
 import { messageOf } from "../lib/errors.ts";
@@ -98,6 +100,8 @@ const JOIN_RETRY_MS = 30_000;
 /** Why leases are given back, for the history. */
 const PAUSED = "the worker was paused on its machine";
 const STOPPED = "the worker was stopped";
+/** How often a worker says how far it is with a Blender: each text that is new costs the manager a row. */
+const ACTIVITY_EVERY_MS = 5_000;
 
 /** How many workers of the folder a message names: more would fill the screen. */
 const NAMED_WORKERS = 5;
@@ -179,6 +183,20 @@ async function lockPlace(
   }
 }
 
+/**
+ * The programs, and the Blenders that were fetched from the farm. What was found on the machine stays the one that is
+ * used by default.
+ */
+function withFetched(programs: Programs, fetched: readonly string[]): Programs {
+  const { blender } = programs;
+  const has = versionsOf(blender).map(minorOf);
+  const added = fetched.filter((version, i) => !has.includes(minorOf(version)) && fetched.indexOf(version) === i);
+  const others = added.map((version): Program => ({ command: ["blender"], version }));
+  const [first, ...rest] = blender ? [blender, ...(blender.others ?? []), ...others] : others;
+  if (!first) return programs;
+  return { ...programs, blender: { ...first, ...(rest.length > 0 && { others: rest }) } };
+}
+
 /** The programs as a report names them: each with one version, and all versions where there are several. */
 function reported(programs: Programs): Pick<WorkerRegister, "programs" | "versions"> {
   const found = Object.entries(programs);
@@ -201,6 +219,8 @@ class Agent {
   readonly #updates: WorkerDependencies["updates"];
   readonly #notifier = new WorkNotifier();
   readonly #runners = new Set<LeaseRunner>();
+  /** Sent with every call. What of it changes is which Blenders there are, and which could be fetched. */
+  readonly #headers: Record<string, string> = { [INSTANCE_HEADER]: randomUUID() };
   readonly #local: LocalState;
   readonly #connection: ConnectionState;
   #calls: WorkerCalls | undefined;
@@ -300,6 +320,8 @@ class Agent {
     if (removed > 0) this.#log(`removed ${removed} lease folders that an earlier run left behind`);
     const programs = await findPrograms(this.#settings, VERSION);
     if (this.#local.paused) this.#log("paused on this machine: taking no work until 'tablao worker resume'");
+    const build = this.#settings.fetch ? buildPlatformIn(`${platformOf()}-${process.arch}`) : undefined;
+    if (build !== undefined) this.#headers[FETCHES_HEADER] = build;
     const { client, workerId, created } = await this.#register(programs);
     this.#log(
       `${created ? "registered" : "signed in"} as worker ${workerId} (${this.#settings.name}) at ${client.url}: ${programsText(programs)}`,
@@ -312,6 +334,7 @@ class Agent {
     this.#calls = calls;
     // It may have been paused or resumed while it registered.
     this.#tellLocalState();
+    const renderers = build && (await this.#openRenderers(build, client, calls, programs));
     const over = this.#over;
     const updater = this.#updater(client, workerId, over.signal);
     const socket = new RegistrySocket({
@@ -361,7 +384,7 @@ class Agent {
     });
     try {
       const slots = Array.from({ length: this.#settings.slots }, (_, slot) =>
-        this.#runSlot(slot, { client, cache, calls, programs, updater }),
+        this.#runSlot(slot, { client, cache, calls, programs, updater, renderers }),
       );
       // A slot that cannot go on ends the agent, but only after the other slots have released their
       // leases.
@@ -382,10 +405,56 @@ class Agent {
     return this.#settings.once && this.#failed ? AGENT_EXIT.renderFailed : AGENT_EXIT.ok;
   }
 
+  /** Open the folder of Blenders from the farm, and tell the registry which there are, now and later. */
+  async #openRenderers(
+    build: BuildPlatform,
+    client: WorkerCalls["client"],
+    calls: WorkerCalls,
+    programs: Programs,
+  ): Promise<RendererStore> {
+    const { renderersDir: dir, renderersGb } = this.#settings;
+    const told = throttled(ACTIVITY_EVERY_MS, (text: string | null) => void calls.say(text));
+    let opened: RendererStore | undefined;
+    const offer = (): void => {
+      if (!opened) return;
+      const all = withFetched(programs, opened.versions);
+      this.#nameBlenders(all);
+      void calls.offer(reported(all));
+    };
+    opened = await RendererStore.open({
+      dir,
+      maxBytes: renderersGb * 1e9,
+      client,
+      build,
+      platform: platformOf(),
+      onActivity: told,
+      onChange: offer,
+      log: (text) => this.#log(text),
+    });
+    if (opened.versions.length > 0) {
+      this.#log(`Blenders from the farm: ${opened.versions.join(", ")}`);
+      offer();
+    }
+    return opened;
+  }
+
+  #nameBlenders(programs: Programs): void {
+    const blenders = blendersHeader(versionsOf(programs.blender));
+    if (blenders === undefined) delete this.#headers[BLENDERS_HEADER];
+    else this.#headers[BLENDERS_HEADER] = blenders;
+  }
+
+  /** The registry says which Blenders could be fetched; a claim repeats it, since a task does not know. */
+  #nameFetchable(versions: readonly string[]): void {
+    const fetchable = blendersHeader(versions);
+    if (fetchable === undefined) delete this.#headers[FETCHABLE_HEADER];
+    else this.#headers[FETCHABLE_HEADER] = fetchable;
+  }
+
   async #register(programs: Programs): Promise<Awaited<ReturnType<typeof register>>> {
     const { manager, ca, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
-    const blenders = blendersHeader(versionsOf(programs.blender));
+    this.#nameBlenders(programs);
     const localState = this.#local.reported;
     this.#local.registered(localState);
     const called = (): void => this.#updates?.tell({ type: "called" });
@@ -401,7 +470,7 @@ class Agent {
       client: {
         ca,
         userAgent: `tablao-worker/${VERSION}`,
-        headers: { [INSTANCE_HEADER]: randomUUID(), ...(blenders !== undefined && { [BLENDERS_HEADER]: blenders }) },
+        headers: this.#headers,
         retryForMs: known && !once ? Infinity : JOIN_RETRY_MS,
         // A manager that cannot be reached is no fault of the program.
         outage: {
@@ -443,12 +512,14 @@ class Agent {
       calls,
       programs,
       updater,
+      renderers,
     }: {
       client: WorkerCalls["client"];
       cache: InputCache;
       calls: WorkerCalls;
       programs: Programs;
       updater: Updater | undefined;
+      renderers: RendererStore | undefined;
     },
   ): Promise<void> {
     const { once, allowExec: exec, allowAutoexec: autoexec } = this.#settings;
@@ -458,7 +529,11 @@ class Agent {
     await claimLoop({
       platform: platformOf(),
       notifier: this.#notifier,
-      ask: (refused) => calls.ask(refused, this.#stop.soft),
+      ask: async (refused) => {
+        const patched = await calls.ask(refused, this.#stop.soft);
+        if (renderers) this.#nameFetchable(patched.blender_builds ?? []);
+        return patched;
+      },
       claim: (taskId, claim) => calls.claim(taskId, claim, this.#stop.late),
       run: async (lease, claimedMs, next) => {
         const runner = new LeaseRunner(
@@ -466,6 +541,7 @@ class Agent {
             client,
             allowed: { exec, autoexec, programs },
             cache,
+            renderers,
             work: this.#folders.work,
             log: this.#log,
             env: this.#settings.env,
@@ -542,4 +618,18 @@ class Agent {
         this.#notifier.notify();
     }
   }
+}
+
+/** Passes texts on, of those that begin alike at most one in so many milliseconds; others, and null, at once. */
+function throttled(everyMs: number, pass: (text: string | null) => void): (text: string | null) => void {
+  let passedMs = -Infinity;
+  let last: string | null = null;
+  const verb = (text: string | null): string | undefined => text?.split(" ", 1)[0];
+  return (text) => {
+    const now = performance.now();
+    if (text === last || (text !== null && verb(text) === verb(last) && now - passedMs < everyMs)) return;
+    passedMs = now;
+    last = text;
+    pass(text);
+  };
 }

@@ -61,6 +61,7 @@ function hostile(schema: z.ZodType): unknown {
 
 function textOf({ pattern = "", format }: Shape): string {
   if (pattern.includes("{64}")) return "0".repeat(64);
+  if (pattern.startsWith("^[1-9]")) return "4.5.3";
   if (pattern.includes("{8}")) return "0".repeat(8);
   if (format === "uuid") return "0b6f2f6e-5f0e-4f4e-8a35-0c5a3b1d2e4f";
   return pattern === "" ? EVIL : "a";
@@ -128,6 +129,8 @@ const COMMANDS: (readonly string[])[] = [
   ["history"],
   ["history", "--days"],
   ["storage"],
+  ["blender", "list"],
+  ["blender", "remove", "4.5.3"],
   ["settings", "list"],
   ["settings", "get", "lease_s"],
   ["settings", "set", "lease_s", "30"],

@@ -76,13 +76,18 @@ export const buildNameSchema = z.object({ version: buildVersionSchema, platform:
 const archive = {
   sha256: sha256Schema.meta({ description: "Of the archive; a worker refuses other bytes" }),
   bytes: z.int().min(1).max(MAX_FILE_BYTES),
-  file_name: fileNameSchema
-    .refine((name) => archiveEnding(name) !== undefined, `must end with one of ${ARCHIVE_ENDINGS.join(" ")}`)
-    .meta({ description: "Its ending says how it is packed" }),
 };
+const fileName = { description: "Its ending says how it is packed" };
 
 /** PUT /blender-builds/{version}/{platform}: the archive, which must have been uploaded. */
-export const buildPutSchema = z.strictObject(archive).meta({ id: "BlenderBuildPut" });
+export const buildPutSchema = z
+  .strictObject({
+    ...archive,
+    file_name: fileNameSchema
+      .refine((name) => archiveEnding(name) !== undefined, `must end with one of ${ARCHIVE_ENDINGS.join(" ")}`)
+      .meta(fileName),
+  })
+  .meta({ id: "BlenderBuildPut" });
 /** The archive of a build, as an admin names it. */
 export type BuildPut = z.infer<typeof buildPutSchema>;
 
@@ -91,6 +96,8 @@ export const buildSchema = z
   .object({
     ...buildNameSchema.shape,
     ...archive,
+    // A newer manager may keep archives that are packed otherwise.
+    file_name: z.string().meta(fileName),
     added_by: z.string(),
     added_ms: instantSchema,
   })

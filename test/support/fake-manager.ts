@@ -16,9 +16,12 @@ export interface Call {
   json: Record<string, unknown> | undefined;
 }
 
-/** An answer: status and JSON value or raw bytes, or `"hang up"` to break the connection. */
+/**
+ * An answer: status and JSON value or raw bytes, or `"hang up"` to break the connection. `breakAfter`: the connection
+ * breaks after so many of the bytes.
+ */
 export type Answer =
-  | { status: number; json?: unknown; bytes?: Uint8Array; headers?: Record<string, string> }
+  | { status: number; json?: unknown; bytes?: Uint8Array; headers?: Record<string, string>; breakAfter?: number }
   | "hang up";
 export type Handler = (call: Call) => Answer | undefined | Promise<Answer | undefined>;
 
@@ -88,13 +91,15 @@ export class FakeManager {
       json,
       bytes = json === undefined ? new Uint8Array() : Buffer.from(JSON.stringify(json)),
       headers = {},
+      breakAfter,
     } = answer;
     response.writeHead(status, {
       "content-length": bytes.byteLength,
       ...(json !== undefined && { "content-type": "application/json" }),
       ...headers,
     });
-    response.end(bytes);
+    if (breakAfter === undefined) response.end(bytes);
+    else response.write(bytes.subarray(0, breakAfter), () => request.socket.destroySoon());
   }
 
   async #answer(call: Call): Promise<Answer | undefined> {

@@ -40,6 +40,8 @@ export function addWorker(program: Command): void {
     );
   worker
     .option("--env <name>", "environment variable that renderers get, too; repeatable", collect(String, false))
+    .option("--no-fetch", "fetch no Blender from the farm that a task needs and this machine lacks")
+    .option("--renderers-gb <n>", "bound of the folder with Blenders from the farm (10)", decimal(0, 1_000_000))
     .option("--cache-gb <n>", "bound of the cache of inputs (20)", decimal(0, 1_000_000))
     .option("--state-dir <dir>", "where it keeps its secret and its cache (~/.tablao/workers)")
     .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
