@@ -219,7 +219,10 @@ async function throughProgram(
 
 /** WebAssembly, without native code: for a machine whose base system has no `xz`. */
 async function throughOwnXz(source: Readable): Promise<Readable> {
-  const { XzReadableStream } = await import("xz-decompress");
+  // A module of CommonJS: Node gives its exports as the default one, bundlers and tests under their names.
+  const exported: typeof import("xz-decompress") & { default?: typeof import("xz-decompress") } =
+    await import("xz-decompress");
+  const { XzReadableStream } = exported.default ?? exported;
   const web = new XzReadableStream(Readable.toWeb(source) as ConstructorParameters<typeof XzReadableStream>[0]);
   return Readable.fromWeb(web as Parameters<typeof Readable.fromWeb>[0]);
 }

@@ -576,7 +576,14 @@ export const text = {
   manage: {
     title: "Manage",
     views: "What to manage",
-    tabs: { workers: "Workers", tokens: "Tokens", settings: "Settings", webhooks: "Webhooks", storage: "Storage" },
+    tabs: {
+      workers: "Workers",
+      tokens: "Tokens",
+      settings: "Settings",
+      webhooks: "Webhooks",
+      storage: "Storage",
+      blender: "Blender",
+    },
     adminOnly: "This is for admins.",
     joinTitle: "Add workers",
     joinLead:
@@ -664,6 +671,40 @@ export const text = {
       status: "Status",
       changed: "Changed",
       nothing: "No task stores anything.",
+      blender: (n: number) => `in ${counted(n, "build")}`,
+    },
+    blender: {
+      needed: "What tasks need",
+      needs: "Needs",
+      tasks: "Tasks with frames to give out",
+      able: "Who can render it",
+      ableText: (have: number, fetch: number) =>
+        have + fetch === 0
+          ? "no worker"
+          : [
+              ...(have > 0 ? [`${counted(have, "worker")} ${have === 1 ? "has" : "have"} it`] : []),
+              ...(fetch > 0 ? [`${counted(fetch, "worker")} would fetch it`] : []),
+            ].join(", "),
+      unable: "Who cannot",
+      unableText: (n: number, names: readonly string[]) =>
+        n === 0 ? "–" : names.join(", ") + (n > names.length ? ` and ${count(n - names.length)} more` : ""),
+      nothingNeeded: "No task with frames to give out needs a version of Blender.",
+      builds: "Builds that the farm keeps",
+      buildsLead:
+        "A worker without the version that a task needs fetches it from here, unless its owner started it with --no-fetch. Add one with: tablao blender add blender-4.5.3-linux-x64.tar.xz",
+      version: "Version",
+      platform: "Platform",
+      size: "Size",
+      added: "Added",
+      addedText: (when: string, who: string) => `${when}, by ${who}`,
+      workers: "Versions by worker",
+      worker: "Worker",
+      has: "Has",
+      none: "none",
+      fetches: "Fetches builds for",
+      fetchesNone: "fetches none",
+      noWorkers: "No worker has joined yet.",
+      moreWorkers: (n: number) => `… and ${counted(n, "worker")} more.`,
     },
   },
 };

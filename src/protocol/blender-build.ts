@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import { MAX_FILE_BYTES } from "./constants.ts";
-import { fileNameSchema, instantSchema, sha256Schema } from "./fields.ts";
+import { fileNameSchema, idSchema, instantSchema, sha256Schema } from "./fields.ts";
 
 /** What a build runs on: an operating system of `PLATFORMS`, and the kind of processor. */
 export const BUILD_PLATFORMS = [
@@ -105,10 +105,38 @@ export const buildSchema = z
 /** One build that the farm keeps. */
 export type BlenderBuild = z.infer<typeof buildSchema>;
 
+/** The most needs in one answer, and the most tasks and workers that each names. */
+export const MAX_NAMED_NEEDS = 100;
+/** As above. */
+export const MAX_NAMED = 20;
+
+/** A version that tasks with frames to give out need, and which workers can render it. */
+const blenderNeedSchema = z
+  .object({
+    needs: z.string().meta({ description: "`4.5`, or `4.5+` for that or a newer one" }),
+    tasks: z.array(idSchema).meta({ description: `At most ${MAX_NAMED}` }),
+    more_tasks: z.boolean(),
+    have: z.int().meta({ description: "How many workers have it, online or not" }),
+    fetch: z.int().meta({ description: "How many others would fetch it from the farm" }),
+    cannot: z.int().meta({ description: "How many neither have it nor would fetch it" }),
+    cannot_names: z.array(z.string()).meta({ description: `Of those, at most ${MAX_NAMED}` }),
+  })
+  .meta({ id: "BlenderNeed" });
+/** A version that tasks with frames to give out need, and which workers can render it. */
+export type BlenderNeed = z.infer<typeof blenderNeedSchema>;
+
 /** GET /blender-builds. */
 export const buildsSchema = z
-  .object({ builds: z.array(buildSchema).meta({ description: `The newest version first, at most ${MAX_BUILDS}` }) })
+  .object({
+    builds: z.array(buildSchema).meta({ description: `The newest version first, at most ${MAX_BUILDS}` }),
+    needs: z
+      .array(blenderNeedSchema)
+      .optional()
+      .meta({ description: "What tasks with frames to give out need; not told to workers" }),
+  })
   .meta({ id: "BlenderBuilds" });
+/** The answer to GET /blender-builds. */
+export type BlenderBuilds = z.infer<typeof buildsSchema>;
 
 /**
  * The header in which an agent says with its calls to the registry that it fetches builds from the farm, and for

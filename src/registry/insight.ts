@@ -3,7 +3,9 @@
  * what.
  */
 import { ok, type Result } from "../lib/result.ts";
-import { isFetching } from "../protocol/blender-build.ts";
+import { compareVersions, meetsNeed } from "../protocol/blender-version.ts";
+import { versionsOffered } from "../protocol/needs.ts";
+import { isFetching, MAX_NAMED, MAX_NAMED_NEEDS, type BlenderNeed } from "../protocol/blender-build.ts";
 import { refuse, type Refusal } from "../protocol/problem.ts";
 import type { TaskWhy, WorkerHold, WorkerWhy } from "../protocol/why.ts";
 import type { AboutTask, FarmMetrics } from "../rpc/registry.ts";
@@ -71,6 +73,33 @@ export function explainWorker(registry: RegistryContext, id: number, nowMs: numb
   if (!fleet.get(id)) return refuse("not_found", "there is no such worker");
   const why = whyWorkerWaits(dispatchStateOf(registry, id, nowMs), dispatcher.groups(), nowMs);
   return ok({ ...why, name: fleet.nameOf(id) });
+}
+
+/** Which versions of Blender tasks with frames to give out need, and who has them, the newest first. */
+export function blenderNeeds({ fleet, dispatcher }: RegistryContext): BlenderNeed[] {
+  const tasks = new Map<string, { ids: number[]; more: boolean }>();
+  for (const { needs, candidates } of dispatcher.groups((of) => of.blender !== undefined)) {
+    const known = tasks.get(needs.blender!) ?? { ids: [], more: false };
+    for (const { id } of candidates) {
+      known.more = known.ids.length === MAX_NAMED;
+      if (known.more) break;
+      known.ids.push(id);
+    }
+    tasks.set(needs.blender!, known);
+  }
+  const wanted = [...tasks].toSorted(([a], [b]) => compareVersions(b, a)).slice(0, MAX_NAMED_NEEDS);
+  return wanted.map(([needs, { ids, more }]) => {
+    let [have, fetch] = [0, 0];
+    const cannot: number[] = [];
+    for (const id of fleet.ids()) {
+      const offer = fleet.offer(id)!;
+      if (versionsOffered(offer, "blender").some((version) => meetsNeed(needs, version))) have++;
+      else if (offer.fetchable?.some((version) => meetsNeed(needs, version))) fetch++;
+      else cannot.push(id);
+    }
+    const cannot_names = cannot.slice(0, MAX_NAMED).map((id) => fleet.nameOf(id));
+    return { needs, tasks: ids, more_tasks: more, have, fetch, cannot: cannot.length, cannot_names };
+  });
 }
 
 /** The numbers of `GET /metrics`. */

@@ -13,7 +13,7 @@ import { VIEWER_HEADER } from "../live/viewer.ts";
 import { AlarmScheduler } from "../platform/alarm.ts";
 import { BackupService } from "../platform/backup-service.ts";
 import { problemResponse } from "../platform/problem-response.ts";
-import type { BlenderBuild, BuildPlatform } from "../protocol/blender-build.ts";
+import type { BlenderBuild, BlenderNeed, BuildPlatform } from "../protocol/blender-build.ts";
 import type { BackupPage, BackupRefusal, BackupRow, RestoreAbandoned } from "../protocol/backup.ts";
 import type { Needs } from "../protocol/needs.ts";
 import type { Refusal } from "../protocol/problem.ts";
@@ -57,7 +57,7 @@ import { BlenderBuildService } from "./blender-build-service.ts";
 import { abandonRestore, checkRestoring, DERIVED_TABLES, endRestore, startRestore } from "./restore.ts";
 import { openContext, type RegistryContext } from "./context.ts";
 import { needsSignature } from "./dispatch.ts";
-import { explainTask, explainWorker, farmMetrics } from "./insight.ts";
+import { blenderNeeds, explainTask, explainWorker, farmMetrics } from "./insight.ts";
 import { ProgramService } from "./program-service.ts";
 import type { SubmissionIdentity } from "./reservation-store.ts";
 import { largestTasks, storageFigures, uncountedTasks } from "./storage-figures.ts";
@@ -216,6 +216,10 @@ export class WorkerRegistry extends DurableObject<Env> implements RegistryRpc {
 
   async listBuilds(): Promise<BlenderBuild[]> {
     return this.#settled([...this.#context.builds.list()]);
+  }
+
+  async blenderNeeds(): Promise<BlenderNeed[]> {
+    return this.#settled(blenderNeeds(this.#context));
   }
 
   async putBuild(build: BlenderBuild): Promise<Result<BuildArchives, Refusal>> {

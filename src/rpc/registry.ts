@@ -4,7 +4,7 @@
  */
 import type { BackupRpc } from "./backup.ts";
 import type { Result } from "../lib/result.ts";
-import type { BlenderBuild, BuildPlatform } from "../protocol/blender-build.ts";
+import type { BlenderBuild, BlenderNeed, BuildPlatform } from "../protocol/blender-build.ts";
 import type { FieldError, Refusal } from "../protocol/problem.ts";
 import type { Storage } from "../protocol/storage.ts";
 import type { FarmRetention } from "../protocol/retention.ts";
@@ -313,6 +313,8 @@ export interface RegistryRpc extends BackupRpc {
   tasksNotThere(ids: number[]): Promise<void>;
   /** The builds of Blender that the farm keeps, the newest version first. */
   listBuilds(): Promise<BlenderBuild[]>;
+  /** Which versions of Blender tasks with frames to give out need, and who has them. */
+  blenderNeeds(): Promise<BlenderNeed[]>;
   /**
    * Keep a build, whose archive is in the bucket. One of the same version and platform is replaced. Refusal:
    * `conflict` when there are too many.

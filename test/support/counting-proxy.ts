@@ -11,6 +11,8 @@ export interface Seen {
   path: string;
   /** Bytes of the body that were passed on. */
   bytes: number;
+  /** Bytes of the answer's body that were passed on. */
+  answered: number;
   /** Status of the manager's answer; undefined when there was none. */
   status: number | undefined;
   /** Whether the call was answered or broken off. */
@@ -46,6 +48,8 @@ export interface ForeignAnswer {
 export interface ProxyOptions {
   /** Asked for each request, WebSockets included; undefined when the manager is to answer. */
   foreign?: (request: http.IncomingMessage) => ForeignAnswer | undefined;
+  /** Pass on no more bytes of answers to requests of these paths than so many. */
+  holdAnswers?: { path: RegExp; after: number };
 }
 
 /** Start a proxy to the manager at `target`. */
@@ -59,6 +63,7 @@ export async function startCountingProxy(target: string, options: ProxyOptions =
       method: request.method ?? "",
       path: request.url ?? "",
       bytes: 0,
+      answered: 0,
       status: undefined,
       over: false,
     };
@@ -98,7 +103,16 @@ export async function startCountingProxy(target: string, options: ProxyOptions =
     upstream.on("response", (answer) => {
       entry.status = answer.statusCode;
       response.writeHead(answer.statusCode ?? 502, answer.headers);
-      answer.on("error", cut).pipe(response);
+      const { path = /^$/, after = 0 } = options.holdAnswers ?? {};
+      const most = path.test(entry.path) ? after : Infinity;
+      const counted = new Transform({
+        transform: (chunk: Buffer, _encoding, pass) => {
+          if (entry.answered + chunk.length > most) return;
+          entry.answered += chunk.length;
+          pass(null, chunk);
+        },
+      });
+      answer.on("error", cut).pipe(counted).pipe(response);
     });
     request.pipe(through).pipe(upstream);
   });

@@ -122,6 +122,22 @@ describe("P12: a worker that lacks the version of a task", () => {
     expect(rules).toEqual(expect.arrayContaining(["render-07 cannot", "render-09 cannot"]));
     expect(rules).not.toContain("render-08 cannot");
 
+    const listed = buildsSchema.parse(await okJson(await send("GET", "/blender-builds"), 200));
+    expect(listed.needs).toEqual([
+      {
+        needs: "4.5",
+        tasks: [task],
+        more_tasks: false,
+        have: 0,
+        fetch: 1,
+        cannot: 2,
+        cannot_names: ["render-07", "render-09"],
+      },
+    ]);
+    expect(await okJson(await send("GET", "/blender-builds", { token: plain.secret }), 200)).not.toHaveProperty(
+      "needs",
+    );
+
     // The registry's word is not trusted: the claim says what the agent fetches.
     expect(await claim(task, fetcher, [])).toEqual({ lease: null, reason: "blender" });
     const { lease } = await claim(task, fetcher, ["4.5.3"]);

@@ -87,7 +87,7 @@ function Largest() {
   );
 }
 
-function Totals({ storage: { outputs, inputs, inputs_problem, cost } }: { storage: Storage }) {
+function Totals({ storage: { outputs, inputs, inputs_problem, blender_builds, cost } }: { storage: Storage }) {
   const figures: Figure[] = [
     [
       t.outputs,
@@ -107,6 +107,13 @@ function Totals({ storage: { outputs, inputs, inputs_problem, cost } }: { storag
       ),
     ],
   ];
+  if (blender_builds && blender_builds.builds > 0)
+    figures.push([
+      text.manage.tabs.blender,
+      <>
+        {bytes(blender_builds.bytes)} <small>{t.blender(blender_builds.builds)}</small>
+      </>,
+    ]);
   if (cost) {
     const dollars = `$${cost.month_dollars.toFixed(2)}`;
     figures.push([t.month, cost.is_whole ? dollars : t.atLeast(dollars)]);

@@ -1,9 +1,10 @@
-/** The view for admins: join lines, tokens, settings, webhooks, storage. */
+/** The view for admins: join lines, tokens, settings, webhooks, storage, Blender. */
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { isAdmin } from "../lib/session.ts";
 import { query, setQuery } from "../lib/router.ts";
 import { Tabs } from "../parts/tabs.tsx";
 import { text } from "../text.ts";
+import { ManageBlender } from "./manage-blender.tsx";
 import { ManageSettings } from "./manage-settings.tsx";
 import { ManageStorage } from "./manage-storage.tsx";
 import { ManageTokens } from "./manage-tokens.tsx";
@@ -11,7 +12,7 @@ import { ManageWebhooks } from "./manage-webhooks.tsx";
 import { ManageWorkers } from "./manage-workers.tsx";
 import "./manage.css";
 
-const TABS = ["workers", "tokens", "settings", "webhooks", "storage"] as const;
+const TABS = ["workers", "tokens", "settings", "webhooks", "storage", "blender"] as const;
 type Tab = (typeof TABS)[number];
 
 function tabOf(value: string | null): Tab {
@@ -39,6 +40,7 @@ export function Manage() {
           {tab.value === "settings" && <ManageSettings />}
           {tab.value === "webhooks" && <ManageWebhooks />}
           {tab.value === "storage" && <ManageStorage />}
+          {tab.value === "blender" && <ManageBlender />}
         </div>
       </div>
     </>

@@ -61,10 +61,14 @@ const listBuilds = defineRoute({
   path: "/blender-builds",
   operationId: "listBlenderBuilds",
   tag,
-  summary: "The builds of Blender that the farm keeps for its workers",
+  summary: "The builds of Blender that the farm keeps for its workers, and what tasks need",
   who: READERS,
   answers: { 200: { description: "The newest version first", schema: buildsSchema } },
-  handle: async ({ env }) => ok({ builds: await callRegistry(env, (registry) => registry.listBuilds()) }),
+  handle: async ({ env, principal }) => {
+    const builds = await callRegistry(env, (registry) => registry.listBuilds());
+    if (principal.role === "worker") return ok({ builds });
+    return ok({ builds, needs: await callRegistry(env, (registry) => registry.blenderNeeds()) });
+  },
 });
 
 const putBuild = defineRoute({
