@@ -37,6 +37,11 @@ import { BadArchive, checkTree, findExecutable, unpack, UNPACK_LIMITS, type Unpa
 
 /** As with inputs: how long the archive is tried without a byte (`INPUT_RETRY_MS` says why). */
 const FETCH_RETRY_MS = 90_000;
+/**
+ * The manager holds the worker off for longer, and says why; a task that the agent declined for as long would be shown
+ * without the reason.
+ */
+const DECLINE_MS = 60_000;
 /** Between two looks at a lock that another agent of this machine holds. */
 const LOCK_LOOK_MS = 250;
 /** An official archive unpacks to less than four times its size. Room for that is made first. */
@@ -135,7 +140,7 @@ export class RendererStore {
       await this.#obtain(await this.#find(minor, wanted, signal), signal);
     }
     throw new ReleaseLease("the Blender that was fetched is removed again and again", "unable", {
-      declineMs: POLICY_DECLINE_MS,
+      declineMs: DECLINE_MS,
     });
   }
 
@@ -156,7 +161,7 @@ export class RendererStore {
     if (build) return build;
     const which = minor === undefined ? "no Blender" : `no Blender ${minor}`;
     throw new ReleaseLease(`this worker has ${which}, and the farm keeps none for ${platform}`, "unable", {
-      declineMs: POLICY_DECLINE_MS,
+      declineMs: DECLINE_MS,
     });
   }
 
@@ -266,7 +271,7 @@ export class RendererStore {
     if (isDiskFull(error) || (error instanceof BadArchive && free < DISK_LOW_BYTES)) {
       await rm(folder, { recursive: true, force: true });
       return new ReleaseLease(`the worker's disk has no room for Blender ${build.version}`, "unable", {
-        declineMs: POLICY_DECLINE_MS,
+        declineMs: DECLINE_MS,
       });
     }
     const isOtherContent = error instanceof ManagerError && error.code === "bad_answer";
@@ -449,7 +454,7 @@ function nameOf({ version, sha256 }: Pick<BlenderBuild, "version" | "sha256">): 
 
 function unusable({ version }: Pick<BlenderBuild, "version">, why: string): ReleaseLease {
   return new ReleaseLease(`Blender ${version} of the farm cannot be used: ${why}`, "unable", {
-    declineMs: POLICY_DECLINE_MS,
+    declineMs: DECLINE_MS,
   });
 }
 
@@ -457,7 +462,7 @@ function unusable({ version }: Pick<BlenderBuild, "version">, why: string): Rele
 function notFetched(error: unknown, signal: AbortSignal | undefined, what: string): ReleaseLease {
   signal?.throwIfAborted();
   return new ReleaseLease(`${what} could not be fetched from the farm: ${messageOf(error)}`, "unable", {
-    declineMs: POLICY_DECLINE_MS,
+    declineMs: DECLINE_MS,
   });
 }
 

@@ -195,8 +195,8 @@ test("P6: a build that does not start fails no frame; the worker is held off wit
   const task = await submit(manager, blend("4.4"), "--frames", "1-3");
   await until(async () => (await taskOf(manager, task)).kept_off.length === 1, { what: "it is given back" });
   expect(await taskOf(manager, task)).toMatchObject({ status: "queued", errors: 0, frames: { pending: 3, failed: 0 } });
-  const why = await tablao(manager, "why", String(task));
-  expect(why.stdout).toContain("Blender 4.4.1 of the farm cannot be used: it says that it is Blender 4.4.0");
+  const wrong = "Blender 4.4.1 of the farm cannot be used: it says that it is Blender 4.4.0";
+  await until(async () => (await tablao(manager, "why", String(task))).stdout.includes(wrong), { what: "why says it" });
   expect(owner.said()).not.toContain("fetching");
   expect((await workerOf(owner.id)).fetches).toBeUndefined();
   const has = await startAgent(manager, { name: "has", args: ["--blender", standInBlender(at("4.4.2"), "4.4.2")] });
