@@ -22,7 +22,7 @@ export type AgentOrder = (typeof ORDERS)[number];
 export const CONTROL_ENDING = ".control";
 
 /** What stands in that file. */
-export const controlRecordSchema = z.object({
+const controlRecordSchema = z.object({
   port: z.int().min(1).max(65_535),
   secret: z.string().min(32),
   pid: z.int(),
@@ -34,7 +34,7 @@ export const controlRecordSchema = z.object({
 export const orderSchema = z.strictObject({ secret: z.string().max(200), order: z.enum(ORDERS) });
 
 /** Its answer, as one line of JSON: how the agent is after it, or why it was not carried out. */
-export const orderAnswerSchema = z.union([z.object({ status: agentStatusSchema }), z.object({ refused: z.string() })]);
+const orderAnswerSchema = z.union([z.object({ status: agentStatusSchema }), z.object({ refused: z.string() })]);
 
 /** The most bytes of an answer: a status with 64 leases has some ten thousand. */
 const MAX_ANSWER = 256 * 1024;

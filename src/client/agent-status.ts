@@ -5,7 +5,7 @@
 import { z } from "zod";
 
 /** What a lease is at. `delivering`: the program has ended, and its frames go to the manager. */
-export const LEASE_PHASES = ["preparing", "fetching", "rendering", "delivering"] as const;
+const LEASE_PHASES = ["preparing", "fetching", "rendering", "delivering"] as const;
 
 const leaseStatusSchema = z.object({
   task_id: z.int(),
