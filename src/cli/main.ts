@@ -20,7 +20,9 @@ import { addWorker } from "./commands/worker.ts";
 import { addWorkers } from "./commands/workers.ts";
 import { explain } from "./connection.ts";
 import { PROGRAM_FILE } from "../client/program-file.ts";
-import { EXIT } from "./failure.ts";
+import { contextOf } from "./command-line.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { olderManagerHint } from "./older-manager.ts";
 import { reportAndExit, whenNpmIsGone } from "./stop-signals.ts";
 import { COMMAND } from "./own-command.ts";
 
@@ -81,10 +83,22 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
   );
   process.stderr.on("error", () => undefined);
   whenNpmIsGone(() => process.kill(process.pid, "SIGTERM"));
+  const tablao = program();
+  let running = tablao;
+  tablao.hook("preAction", (_, command) => void (running = command));
   try {
-    await program().parseAsync(args, { from: "user" });
+    await tablao.parseAsync(args, { from: "user" });
   } catch (thrown) {
     if (thrown instanceof CommanderError) process.exit(thrown.exitCode === 0 ? EXIT.ok : EXIT.usage);
-    reportAndExit("tablao", thrown instanceof ManagerError ? explain(thrown) : thrown);
+    reportAndExit("tablao", thrown instanceof ManagerError ? await explained(thrown, running) : thrown);
   }
+}
+
+/** The failure that a refusal is, and whether the manager's release may be the reason. */
+async function explained(error: ManagerError, command: Command): Promise<CliError> {
+  const failure = explain(error);
+  const mayBeOld = failure.exitCode === EXIT.refused || failure.exitCode === EXIT.notFound;
+  if (!mayBeOld || failure.hint !== undefined) return failure;
+  const hint = await olderManagerHint(contextOf(command).client).catch(() => undefined);
+  return new CliError(failure.exitCode, failure.message, hint);
 }

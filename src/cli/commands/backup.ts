@@ -28,6 +28,7 @@ import { queryString, contextOf, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { lockFolder } from "../folder-lock.ts";
 import { showProgress } from "../progress.ts";
+import { mustGiveBackups } from "../older-manager.ts";
 import { bytes, count } from "../text.ts";
 import { COMMAND } from "../own-command.ts";
 
@@ -90,6 +91,7 @@ class Backup {
    * the registry, whose counters are highest then.
    */
   async run(): Promise<void> {
+    await mustGiveBackups(this.#client);
     this.#folder.prepare();
     const lock = await lockFolder(this.#folder.path);
     try {

@@ -7,8 +7,7 @@ import { compileResolved, findCompiler, resolveSubmission, typeForFile } from ".
 import { PROBLEMS } from "../../protocol/problem.ts";
 import { countFrames, parseFrameList } from "../../protocol/frame-list.ts";
 import { whyTooManyInputs } from "../../protocol/input-limits.ts";
-import { isManagerSince } from "../../client/manager-version.ts";
-import { ANY_BLENDER, BLENDER_NEED_SINCE } from "../../protocol/blender-version.ts";
+import { ANY_BLENDER } from "../../protocol/blender-version.ts";
 import { taskWhySchema } from "../../protocol/why.ts";
 import type { Dependency, Task } from "../../protocol/task.ts";
 import type { RetentionDays } from "../../protocol/retention.ts";
@@ -29,6 +28,7 @@ import { CliError, EXIT } from "../failure.ts";
 import { skippedText, type LocalInput } from "../inputs.ts";
 import { withScene, type SceneFlags, type SceneToSend } from "../scene.ts";
 import { allowedLines, dryRunLines, dryRunValue, missingError, sceneLines } from "../scene-text.ts";
+import { fitToManager } from "../older-manager.ts";
 import { queueTask, submitVideo, videoExtension } from "../queue-task.ts";
 import { sendInputs, sentText } from "../send-inputs.ts";
 import { count } from "../text.ts";
@@ -234,9 +234,7 @@ async function queue(
   const inputs = scene?.found.files ?? [];
   const settings: Record<string, unknown> = { ...flags.settings, ...renderSettings(flags) };
   checkSettings(type, settings, inputs, flags.video === true);
-  // A manager of 0.1 has no such setting, and gives the task to any Blender.
-  if (scene && settings["blender"] === undefined && (await isManagerSince(client, BLENDER_NEED_SINCE)))
-    settings["blender"] = scene.found.summary.versionText;
+  await fitToManager(client, { ...submission(flags), settings }, scene?.found.summary.versionText);
   if (inputs.length > 0) {
     const sent = await sendInputs(client, inputs, out.json);
     out.note(sentText(sent));

@@ -1,10 +1,10 @@
 /** `tablao token create|list|revoke`. */
-import { joinCommand, joinCommandWindows } from "../../protocol/join-command.ts";
 import { Option, type Command } from "commander";
 import { z } from "zod";
 import { ROLES, tokenCreatedSchema, tokenListSchema } from "../../protocol/token.ts";
 import { flagsOf, collect, idArgument, contextOf, span, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
+import { joinLines } from "../older-manager.ts";
 import { ago, instant, table } from "../text.ts";
 import { COMMAND } from "../own-command.ts";
 
@@ -50,8 +50,7 @@ export function addTokens(program: Command): void {
       const until = created.expires_ms === null ? "until it is revoked" : `until ${instant(created.expires_ms)} UTC`;
       out.note(`token ${created.id} (${role}) works ${until}; it is shown this once`);
       if (role !== "join") return;
-      out.note(`add a machine with: ${joinCommand(client.url, created.token)}`);
-      out.note(`on Windows:         ${joinCommandWindows(client.url, created.token)}`);
+      for (const line of await joinLines(client, created.token)) out.note(line);
     });
   token
     .command("list")
