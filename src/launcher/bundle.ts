@@ -2,17 +2,20 @@
 import { build } from "vite";
 import { CHECKOUT } from "../cli/manager-record.ts";
 
-/** Bundle an entry (a path in the checkout) for workerd; returns the code of its one module. */
-export async function bundle(entry: string): Promise<string> {
+/**
+ * Bundle an entry (a path in the checkout `root`) for workerd; returns the code of its one module. `minify` makes it
+ * a third as long; then errors no longer name the lines of the source.
+ */
+export async function bundle(entry: string, { root = CHECKOUT, minify = false } = {}): Promise<string> {
   const built = await build({
     configFile: false,
-    root: CHECKOUT,
+    root,
     logLevel: "error",
     ssr: { noExternal: true, target: "webworker" },
     build: {
       ssr: entry,
       write: false,
-      minify: false,
+      minify,
       target: "esnext",
       rolldownOptions: { external: [/^cloudflare:/], output: { format: "es" } },
     },

@@ -8,13 +8,13 @@ import type { Migration } from "../protocol/local-control.ts";
 const FOLDER = path.join(CHECKOUT, "schema");
 /** A trigger holds statements of its own, so it does not end at the first semicolon. */
 const STATEMENT = /\s*CREATE TRIGGER[\s\S]*?\nEND;|[^;]+;/g;
-/** All migrations in their order. */
-export function migrations(): Migration[] {
-  return readdirSync(FOLDER)
+/** All migrations in their order; by default those of this checkout. */
+export function migrations(folder = FOLDER): Migration[] {
+  return readdirSync(folder)
     .filter((name) => name.endsWith(".sql"))
     .toSorted()
     .map((name) => {
-      const sql = readFileSync(path.join(FOLDER, name), "utf8").replaceAll(/--.*$/gm, "");
+      const sql = readFileSync(path.join(folder, name), "utf8").replaceAll(/--.*$/gm, "");
       return { name, statements: sql.match(STATEMENT) ?? [] };
     });
 }

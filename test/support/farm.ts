@@ -147,6 +147,8 @@ export interface AgentOptions {
    * worker again.
    */
   stateDir?: string;
+  /** The file of another program than this checkout's, such as a release's. */
+  program?: string;
 }
 
 let agents = 0;
@@ -159,7 +161,7 @@ export async function startAgent(manager: Pick<Manager, "url" | "client">, optio
   const stateDir = options.stateDir ?? keptFolder("agent");
   const { token } = await manager.client.call(tokenCreatedSchema, "POST", "/tokens", { json: { role: "join", name } });
   const args = [
-    TABLAO,
+    options.program ?? TABLAO,
     "worker",
     "--manager",
     manager.url,
@@ -210,17 +212,19 @@ export interface CommandOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
   input?: string;
+  /** The file of another program than this checkout's, such as a release's. */
+  program?: string;
 }
 
 /**
  * A command that runs while the test does something else. It reads no file of this machine's user.
  */
 export function startTablao(options: CommandOptions, ...args: string[]): Child {
-  const { manager, cwd, env, input } = options;
+  const { manager, cwd, env, input, program = TABLAO } = options;
   const own = manager ? { TABLAO_URL: manager.url, TABLAO_TOKEN: manager.token } : {};
   const home = keptFolder("home");
   const environment = cleanEnvironment({ XDG_CONFIG_HOME: home, HOME: home, ...own, ...env });
-  return startChild(process.execPath, [TABLAO, ...args], {
+  return startChild(process.execPath, [program, ...args], {
     env: environment,
     ...(cwd && { cwd }),
     ...(input !== undefined && { input }),
@@ -239,7 +243,12 @@ const submitted = z.object({ id: z.int(), status: z.string() });
 
 /** Submit with the command line; returns the task's id. */
 export async function submit(manager: Pick<Manager, "url" | "token">, ...args: string[]): Promise<number> {
-  const result = await tablao({ manager }, "submit", ...args, "--json");
+  return await submitWith({ manager }, ...args);
+}
+
+/** The same, with another program or another environment. */
+export async function submitWith(options: CommandOptions, ...args: string[]): Promise<number> {
+  const result = await tablao(options, "submit", ...args, "--json");
   if (result.code !== 0) throw new Error(`submit ended with ${result.code}: ${result.stderr}`);
   return submitted.parse(result.json()).id;
 }

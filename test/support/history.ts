@@ -6,7 +6,7 @@ import type { Manager } from "./farm.ts";
 import { until } from "./wait.ts";
 
 /** All events of a task, oldest first. */
-export async function eventsOf(manager: Manager, taskId: number): Promise<HistoryEvent[]> {
+export async function eventsOf(manager: Pick<Manager, "client">, taskId: number): Promise<HistoryEvent[]> {
   const events: HistoryEvent[] = [];
   let cursor = "";
   do {
@@ -22,7 +22,11 @@ export async function eventsOf(manager: Manager, taskId: number): Promise<Histor
 }
 
 /** All events, once an event of this kind has reached D1: history is written later. */
-export async function eventsThrough(manager: Manager, taskId: number, kind: EventKind): Promise<HistoryEvent[]> {
+export async function eventsThrough(
+  manager: Pick<Manager, "client">,
+  taskId: number,
+  kind: EventKind,
+): Promise<HistoryEvent[]> {
   return await until(
     async () => {
       const events = await eventsOf(manager, taskId);
