@@ -26,6 +26,7 @@ function isRedacted(name: string): boolean {
 const CREDENTIALS = new Set([
   "authorization",
   "cookie",
+  "proxy-authorization",
   "set-cookie",
   "tablao-grant-token",
   "tablao-local-control-secret",
