@@ -94,11 +94,19 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
   }
 }
 
+/** Nothing when the manager's release cannot be told: the failure itself is what counts. */
+async function hintOf(command: Command): Promise<string | undefined> {
+  try {
+    return await olderManagerHint(contextOf(command).client);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The failure that a refusal is, and whether the manager's release may be the reason. */
 async function explained(error: ManagerError, command: Command): Promise<CliError> {
   const failure = explain(error);
   const mayBeOld = failure.exitCode === EXIT.refused || failure.exitCode === EXIT.notFound;
   if (!mayBeOld || failure.hint !== undefined) return failure;
-  const hint = await olderManagerHint(contextOf(command).client).catch(() => undefined);
-  return new CliError(failure.exitCode, failure.message, hint);
+  return new CliError(failure.exitCode, failure.message, await hintOf(command));
 }

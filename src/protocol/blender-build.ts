@@ -89,7 +89,6 @@ export const buildPutSchema = z
   })
   .meta({ id: "BlenderBuildPut" });
 /** The archive of a build, as an admin names it. */
-export type BuildPut = z.infer<typeof buildPutSchema>;
 
 /** One build that the farm keeps. */
 export const buildSchema = z
@@ -150,17 +149,6 @@ export const FETCHABLE_HEADER = "Tablao-Fetchable-Blender";
 /** The platform that FETCHES_HEADER names; null for none, or one that is not known. */
 export function fetchesIn(header: string | null): BuildPlatform | null {
   return BUILD_PLATFORMS.find((platform) => platform === header) ?? null;
-}
-
-/** Of these builds, the one that a worker fetches for a need; undefined: any version. The rule of `blenderFor`. */
-export function buildFor<B extends Pick<BlenderBuild, "version" | "platform">>(
-  builds: readonly B[],
-  platform: BuildPlatform,
-  wanted: (versions: readonly string[]) => string | undefined,
-): B | undefined {
-  const own = builds.filter((build) => build.platform === platform);
-  const version = wanted(own.map((build) => build.version));
-  return own.find((build) => build.version === version);
 }
 
 /** What a worker says of itself while it fetches a build; its `activity`. */

@@ -43,7 +43,9 @@ export function startCounted(): Promise<Runtime> {
 export async function startRuntime(options: { manager?: string; folder?: string } = {}): Promise<Runtime> {
   const state = mkdtempSync(path.join(options.folder ?? tmpdir(), "tablao-bench-"));
   const [manager, bare, driver] = await Promise.all(
-    [options.manager ?? "src/index.ts", "test/bench/workerd/bare.ts", "test/bench/workerd/driver.ts"].map(bundle),
+    [options.manager ?? "src/index.ts", "test/bench/workerd/bare.ts", "test/bench/workerd/driver.ts"].map((entry) =>
+      bundle(entry),
+    ),
   );
   const common = {
     modules: true as const,

@@ -62,7 +62,9 @@ async function managerOf(root: string): Promise<ManagerOfRelease> {
   return {
     script: await bundle("src/index.ts", { root, minify: true }),
     compatibilityDate: config.compatibility_date,
-    objects: Object.fromEntries(config.durable_objects.bindings.map(({ name, class_name }) => [name, class_name])),
+    objects: Object.fromEntries(
+      config.durable_objects.bindings.map((one: { name: string; class_name: string }) => [one.name, one.class_name]),
+    ),
     d1: d1.binding,
     r2: r2.binding,
     migrations: migrations(path.join(root, d1.migrations_dir ?? "migrations")),
