@@ -323,6 +323,10 @@ class Agent {
     const build = this.#settings.fetch ? buildPlatformIn(`${platformOf()}-${process.arch}`) : undefined;
     if (build !== undefined) this.#headers[FETCHES_HEADER] = build;
     const { client, workerId, created } = await this.#register(programs);
+    const calls = new WorkerCalls(client, workerId, () => measureMachine(work), this.#problem);
+    this.#calls = calls;
+    // It may have been paused or resumed while it registered.
+    this.#tellLocalState();
     this.#log(
       `${created ? "registered" : "signed in"} as worker ${workerId} (${this.#settings.name}) at ${client.url}: ${programsText(programs)}`,
       { worker: workerId },
@@ -330,10 +334,6 @@ class Agent {
     const cache = await InputCache.open(cacheDir, this.#settings.cacheGb * 1e9, client);
     this.#cache = cache;
     if (cache.bytes > 0) this.#log(`input cache: ${bytesText(cache.bytes)}`);
-    const calls = new WorkerCalls(client, workerId, () => measureMachine(work), this.#problem);
-    this.#calls = calls;
-    // It may have been paused or resumed while it registered.
-    this.#tellLocalState();
     const renderers = build && (await this.#openRenderers(build, client, calls, programs));
     const over = this.#over;
     const updater = this.#updater(client, workerId, over.signal);

@@ -84,6 +84,7 @@ const PLAIN: Record<string, string> = {
 
 /** Texts in the form of a header's name that are none. */
 const NO_HEADERS = new Set([
+  "stop-now",
   "tablao-demo-",
   "tablao-download",
   "tablao-history",
