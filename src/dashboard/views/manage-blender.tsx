@@ -18,9 +18,9 @@ const NEED_COLUMNS: readonly TableColumn<BlenderNeed>[] = [
     cell: ({ tasks, more_tasks }) => (
       <>
         {tasks.map((id) => (
-          <>
+          <span key={id}>
             <a href={`/app/tasks/${id}`}>#{id}</a>{" "}
-          </>
+          </span>
         ))}
         {more_tasks && "…"}
       </>
