@@ -88,7 +88,6 @@ export const buildPutSchema = z
       .meta(fileName),
   })
   .meta({ id: "BlenderBuildPut" });
-/** The archive of a build, as an admin names it. */
 
 /** One build that the farm keeps. */
 export const buildSchema = z
