@@ -5,6 +5,7 @@
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BLENDER_NEED_SINCE } from "../../src/protocol/blender-version.ts";
 import type { Task } from "../../src/protocol/task.ts";
 import { isAtLeast, VERSION } from "../../src/protocol/version.ts";
 import { workersSchema } from "../../src/protocol/worker.ts";
@@ -54,8 +55,8 @@ const shell = (frames: string, script: string): string[] => {
 };
 
 /** A scene that a release of Blender saved; its path. */
-function blend(version: string): string {
-  const file = path.join(kept.path, `scene-${version}.blend`);
+function blend(version: string, name = "scene"): string {
+  const file = path.join(kept.path, `${name}-${version}.blend`);
   if (!existsSync(file)) writeFileSync(file, testScene({ version }));
   return file;
 }
@@ -99,10 +100,17 @@ async function works(farm: Farm, agent: Agent): Promise<void> {
   expect(await filesOf(farm, scene)).toHaveLength(3);
 
   // A frame that fails is tried as often as the task says, and the others are done.
-  const script = 'echo "Error: no light" >&2; test "$frame" != 2 && echo done > "$file"';
+  // The warning is for managers that keep warnings, and must not harm others.
+  const script = 'echo "tablao: warning: dim"; test "$frame" != 2 && echo done > "$file"';
   const failing = await submit(farm, ...shell("1-3", script), "--tries", "2");
   const failed = await untilStatus(farm, failing, ["completed", "failed"]);
   expect(failed).toMatchObject({ status: "failed", errors: 2, frames: { done: 2, failed: 1 } });
+
+  // Whose fault it is, too, is for managers that know.
+  const dark = await submit(farm, blend("3.4", "no-camera"), "--frames", "1", "--tries", "2", "--blender", "any");
+  const refused = await untilStatus(farm, dark, ["completed", "failed"]);
+  expect(refused).toMatchObject({ status: "failed", frames: { failed: 1 } });
+  expect(refused.error).toContain("no camera");
 
   const endless = await submit(farm, ...shell("1", "sleep 600"));
   await untilHeldBy(farm, endless, agent);
@@ -130,6 +138,13 @@ describe.each(supportedReleases(VERSION))("release $version", (release) => {
       const workers = Object.values(await manager.client.call(workersSchema, "GET", "/workers"));
       expect(workers).toMatchObject([{ id: agent.id, version: release.version }]);
       await works(manager, agent);
+
+      if (!isAtLeast(release.version, BLENDER_NEED_SINCE)) {
+        const newer = await submit(manager, blend("3.4"), "--frames", "1", "--blender", "3.4");
+        const why = await tablao(manager, "why", String(newer));
+        expect(why.stdout).toContain(`needs an agent of version ${BLENDER_NEED_SINCE} or newer`);
+        expect((await tablao(manager, "cancel", String(newer))).code).toBe(0);
+      }
 
       const slow = await submit(manager, ...demo("1-4", 1_500), "--chunk", "4");
       await untilHeldBy(manager, slow, agent);

@@ -1,7 +1,8 @@
 /**
  * Stand-in programs that act as Blender of a version: they print it, load a plain .blend of their own or
  * an older version, and write a PNG of one pixel for each frame. What they say of a newer file is what
- * Blender itself says (3.4.1 of Debian, and the modules `bpy` 4.2 to 5.0).
+ * Blender itself says (3.4.1 of Debian, and the modules `bpy` 4.2 to 5.0). A file with `no-camera` in its name has
+ * no camera.
  */
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -51,6 +52,9 @@ if [ "$saved" -gt ${major * 100 + minor} ]; then
   ${crash ? "kill -SEGV $$" : ""}
   echo "Warning: File written by newer Blender binary ($saved.13), expect loss of data!"
 fi
+case "$scene" in
+  *no-camera*) echo "Error: Cannot render, no camera" >&2; exit 1 ;;
+esac
 for frame in $(echo "$frames" | tr , ' '); do
   name=$(printf '%s' "$out" | sed "s/####/$(printf %04d "$frame")/").png
   echo "Fra:$frame Mem:9.04M (Peak 10.83M) | Time:00:00.13 | Rendering 1 / 1 samples"
