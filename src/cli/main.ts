@@ -94,19 +94,16 @@ export async function runCommandLine(args: readonly string[]): Promise<void> {
   }
 }
 
-/** Nothing when the manager's release cannot be told: the failure itself is what counts. */
-async function hintOf(command: Command): Promise<string | undefined> {
-  try {
-    return await olderManagerHint(contextOf(command).client);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The failure that a refusal is, and whether the manager's release may be the reason. */
-async function explained(error: ManagerError, command: Command): Promise<CliError> {
-  const failure = explain(error);
+async function explained(refusal: ManagerError, command: Command): Promise<CliError> {
+  const failure = explain(refusal);
   const mayBeOld = failure.exitCode === EXIT.refused || failure.exitCode === EXIT.notFound;
   if (!mayBeOld || failure.hint !== undefined) return failure;
-  return new CliError(failure.exitCode, failure.message, await hintOf(command));
+  try {
+    const { client } = contextOf(command);
+    return new CliError(failure.exitCode, failure.message, await olderManagerHint(client));
+  } catch {
+    // `tablao login` has no manager yet.
+    return failure;
+  }
 }

@@ -69,10 +69,10 @@ test("how a machine joins is told as the manager can do it", async () => {
 
 test("a manager of 0.1 is not backed up in part", async () => {
   answer("0.1.0");
-  await expect(mustGiveBackups(client)).rejects.toThrow("older than 0.2.0: this command line cannot back it up");
+  await expect(mustGiveBackups(client, 0)).rejects.toThrow("older than 0.2.0: this command line cannot back it up");
   manager.handlers.length = 0;
   answer("0.2.0");
-  await mustGiveBackups(client);
+  await mustGiveBackups(client, 0);
 });
 
 test("after a refusal the release of an older manager is told, and that of no other", async () => {

@@ -59,8 +59,8 @@ export async function joinLines(client: ManagerClient, token: string): Promise<s
 }
 
 /** Throws `CliError` when the manager cannot be backed up by this command line, and `ManagerError`. */
-export async function mustGiveBackups(client: ManagerClient): Promise<void> {
-  if (await isManagerSince(client, BACKUP_SINCE)) return;
+export async function mustGiveBackups(client: ManagerClient, retryForMs: number): Promise<void> {
+  if (await isManagerSince(client, BACKUP_SINCE, { retryForMs })) return;
   throw new CliError(
     EXIT.failed,
     `this manager is older than ${BACKUP_SINCE}: this command line cannot back it up`,

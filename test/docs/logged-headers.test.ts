@@ -39,6 +39,8 @@ const PLAIN: Record<string, string> = {
   "tablao-assets": "hashes and sizes of files",
   "tablao-backup": "the id of a backup; an admin's token must come with it",
   "tablao-blender": "versions of a program",
+  "tablao-fetches-blender": "a platform",
+  "tablao-fetchable-blender": "versions of a program",
   "tablao-crc32": "a checksum of a file",
   "tablao-delivery": "a number",
   "tablao-event": "a word",
@@ -85,6 +87,7 @@ const PLAIN: Record<string, string> = {
 /** Texts in the form of a header's name that are none. */
 const NO_HEADERS = new Set([
   "stop-now",
+  "tablao-blender-",
   "tablao-demo-",
   "tablao-download",
   "tablao-history",

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { PROBLEM_MEDIA_TYPE, problemType, type FieldError } from "../../src/protocol/problem.ts";
+import { VERSION } from "../../src/protocol/version.ts";
 import { FOREIGN_ANSWERS, type ForeignName } from "./foreign-answers.ts";
 
 export interface Call {
@@ -107,6 +108,7 @@ export class FakeManager {
       const answer = await handler(call);
       if (answer !== undefined) return answer;
     }
+    if (call.path === "/healthz") return { status: 200, json: { status: "ok", version: VERSION } };
     if (call.path === "/auth/access") {
       this.accessTokens++;
       return {

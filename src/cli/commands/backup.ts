@@ -91,7 +91,7 @@ class Backup {
    * the registry, whose counters are highest then.
    */
   async run(): Promise<void> {
-    await mustGiveBackups(this.#client);
+    await mustGiveBackups(this.#client, RETRY_FOR_MS);
     this.#folder.prepare();
     const lock = await lockFolder(this.#folder.path);
     try {
