@@ -754,6 +754,8 @@ describe("settings", () => {
       unused_inputs_days: 30,
       unseen_workers_days: 90,
       webhook_hosts: [],
+      node_mirror: "https://nodejs.org/dist",
+      agent_updates: "staged",
       blender_path_linux: "",
       blender_path_win: "",
       blender_path_osx: "",
