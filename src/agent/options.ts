@@ -59,6 +59,8 @@ const givenOptions = z.strictObject({
   tags: z.array(tagSchema).max(16).default([]),
   /** Stop when there is no work left. */
   once: z.boolean().default(false),
+  /** Register, and stop: the service that is installed then needs no token. */
+  registerOnly: z.boolean().default(false),
   /** Take `exec` tasks, which run any program that their submitter names. */
   allowExec: z.boolean().default(false),
   /** Take tasks that run the scripts inside their .blend files. */

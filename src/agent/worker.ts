@@ -331,6 +331,10 @@ class Agent {
       `${created ? "registered" : "signed in"} as worker ${workerId} (${this.#settings.name}) at ${client.url}: ${programsText(programs)}`,
       { worker: workerId },
     );
+    if (this.#settings.registerOnly) {
+      await calls.leave();
+      return AGENT_EXIT.ok;
+    }
     const cache = await InputCache.open(cacheDir, this.#settings.cacheGb * 1e9, client);
     this.#cache = cache;
     if (cache.bytes > 0) this.#log(`input cache: ${bytesText(cache.bytes)}`);
@@ -452,7 +456,20 @@ class Agent {
   }
 
   async #register(programs: Programs): Promise<Awaited<ReturnType<typeof register>>> {
-    const { manager, ca, join, name, slots, tags, allowExec, allowAutoexec, once } = this.#settings;
+    const {
+      manager,
+      ca,
+      join,
+      name,
+      slots,
+      tags,
+      allowExec,
+      allowAutoexec,
+      once: doesOnce,
+      registerOnly,
+    } = this.#settings;
+    // A person waits.
+    const once = doesOnce || registerOnly;
     const known = (await readIdentity(this.#folders.identity)) !== undefined;
     this.#nameBlenders(programs);
     const localState = this.#local.reported;

@@ -456,6 +456,7 @@ export const text = {
     command: "Linux and macOS",
     commandWindows: "Windows (PowerShell)",
     make: "Make a join line",
+    service: "Start with the machine (as a service)",
     tokenName: "made on the page",
     loopback: (host: string) =>
       `Only this machine can reach ${host}. For others, start the manager with HOST=0.0.0.0 npm start, open this page at the network address of this machine, and make the line there.`,

@@ -9,14 +9,23 @@
 /** The command line of a checkout. Anywhere else Node says that there is no such file. */
 export const CHECKOUT_COMMAND = "node src/cli/tablao.js";
 
+export interface JoinLineOptions {
+  /** The worker becomes a service, which starts with the machine. */
+  service?: boolean;
+}
+
 /** The line for a shell of Linux or macOS. */
-export function joinCommand(managerUrl: string, token: string): string {
-  return `curl -fsS ${managerUrl}/join.sh | TABLAO_JOIN=${token} sh`;
+export function joinCommand(managerUrl: string, token: string, { service = false }: JoinLineOptions = {}): string {
+  return `curl -fsS ${managerUrl}/join.sh | TABLAO_JOIN=${token}${service ? " TABLAO_SERVICE=1" : ""} sh`;
 }
 
 /** The line for PowerShell on Windows. */
-export function joinCommandWindows(managerUrl: string, token: string): string {
-  return `$env:TABLAO_JOIN='${token}'; irm ${managerUrl}/join.ps1 | iex`;
+export function joinCommandWindows(
+  managerUrl: string,
+  token: string,
+  { service = false }: JoinLineOptions = {},
+): string {
+  return `$env:TABLAO_JOIN='${token}';${service ? " $env:TABLAO_SERVICE='1';" : ""} irm ${managerUrl}/join.ps1 | iex`;
 }
 
 /** Whether only the manager's own machine can reach this address. */

@@ -202,6 +202,14 @@ test("a Node that is too old is not used, and a mirror without Node says what to
   expect(child.stderr()).toMatch(/cannot be fetched: install Node 20 or newer, and run this again\n$/);
 });
 
+test("the line makes a service or does not: another value is refused before anything is done", async () => {
+  const home = testFolder("home");
+  const child = pipe(await script(), home, { TABLAO_JOIN: "x", TABLAO_SERVICE: "yes" });
+  expect(await child.ended).toMatchObject({ code: 1 });
+  expect(child.stderr()).toBe("tablao: TABLAO_SERVICE must be 1 (make it a service) or 0, not 'yes'\n");
+  expect(readdirSync(home)).toEqual([]);
+});
+
 test("a script that was cut off on the way does nothing", async () => {
   const text = await script();
   const lines = text.split("\n");

@@ -98,7 +98,12 @@ browserTest("an empty farm says what to do, and its join line lets a machine joi
   await signIn(admin, manager);
   await page.getByRole("heading", { name: "Get started" }).waitFor();
   await page.getByRole("button", { name: "Make a join line" }).click();
-  const command = await page.getByLabel("Linux and macOS", { exact: true }).innerText();
+  const shown = page.getByLabel("Linux and macOS", { exact: true });
+  const command = await shown.innerText();
+  const service = page.getByLabel("Start with the machine (as a service)");
+  await service.check();
+  expect(await shown.innerText()).toBe(command.replace(/ sh$/, " TABLAO_SERVICE=1 sh"));
+  await service.uncheck();
   const [, url] = /^curl -fsS (\S+)\/join\.sh \| TABLAO_JOIN=(\S+) sh$/.exec(command)!;
   expect(url).toBe(manager.url);
   await page.getByText("Only this machine can reach 127.0.0.1").waitFor();

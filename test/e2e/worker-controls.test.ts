@@ -141,7 +141,7 @@ test("somebody at the machine pauses, asks, resumes and drains its agent without
   const id = await submit(manager, ...quick("left"));
   expect((await tablao(manager, "workers", "enable", "one")).stdout).toContain("paused on the machine");
   expect((await tablao(manager, "why", String(id))).stdout).toMatch(/paused on the machine/);
-  const [status] = (await local(one!, "status", "--json")).json() as unknown[];
+  const [status] = ((await local(one!, "status", "--json")).json() as { agents: unknown[] }).agents;
   expect(agentStatusSchema.parse(status)).toMatchObject({ name: "one", worker_id: one!.id, paused: true, leases: [] });
   expect(await local(one!, "resume")).toMatchObject({ code: 0 });
   await untilStatus(manager, id, ["completed"]);

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { PROGRAM_FILE } from "../../client/program-file.ts";
-import { createLogger } from "../log.ts";
+import type { Logger } from "../log.ts";
 import type { WorkerDependencies } from "../worker.ts";
 import { keep } from "./keeper.ts";
 import { KEPT } from "./messages.ts";
@@ -14,7 +14,7 @@ import { ProgramFolder } from "./program-folder.ts";
  * Keep an agent with these arguments, in a process of its own, and answer with its exit code. Null where nothing
  * is to be kept: this program was not installed by the join line, or it is the agent itself.
  */
-export async function keepAgent(args: readonly string[], json: boolean): Promise<number | null> {
+export async function keepAgent(args: readonly string[], log: Logger): Promise<number | null> {
   if (PROGRAM_FILE === undefined || process.env[KEPT] !== undefined) return null;
   const folder = ProgramFolder.of(PROGRAM_FILE);
   if (folder === null) return null;
@@ -31,7 +31,7 @@ export async function keepAgent(args: readonly string[], json: boolean): Promise
       }),
     signals: process,
     childGetsSignals: isWindows,
-    log: createLogger(json ? "json" : "text", (line) => void process.stderr.write(`${line}\n`)),
+    log,
   });
 }
 

@@ -8,11 +8,13 @@ import { agentName, statusLine, type AgentStatus } from "../../client/agent-stat
 import { flagsOf, outputFor, type Output } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { COMMAND } from "../own-command.ts";
+import { reportText, type ServiceReport } from "../service/install.ts";
+import { serviceReports } from "./worker-service.ts";
 
 const ORDERS: Record<AgentOrder, [summary: string, description: string]> = {
   status: [
     "say how the agents on this machine are",
-    "Say how the agents on this machine are, a line for each: what they render, whether they are connected, paused or drained. Ends with 3 when none runs.",
+    "Say how the agents on this machine are, a line for each: what they render, whether they are connected, paused or drained. Before that, whether there is a service that starts one, and where its log is. Ends with 3 when no agent runs.",
   ],
   pause: [
     "take no more work on this machine",
@@ -45,7 +47,7 @@ export function addWorkerLocal(worker: Command): void {
       .action(async (_: unknown, command: Command) => {
         const flags = flagsOf<{ name?: string; stateDir?: string }>(command);
         const agents = await orderAll(flags.stateDir ?? defaultStateDir(), flags.name, order);
-        tell(outputFor(flags), order, agents);
+        tell(outputFor(flags), order, agents, order === "status" ? serviceReports(flags) : null);
       });
 }
 
@@ -65,17 +67,24 @@ async function orderAll(stateDir: string, name: string | undefined, order: Agent
 }
 
 /** Write what each agent said. Throws `CliError` when none runs, or one did not carry the order out. */
-function tell(out: Output, order: AgentOrder, agents: readonly LocalAgent[]): void {
+function tell(
+  out: Output,
+  order: AgentOrder,
+  agents: readonly LocalAgent[],
+  services: readonly ServiceReport[] | null,
+): void {
   const running = agents.filter(({ status }) => status !== null);
+  for (const service of services ?? []) if (!out.json) out.line(reportText(service));
   if (out.json)
-    out.value(
-      agents.map(({ key, status, why }) => ({
+    out.value({
+      agents: agents.map(({ key, status, why }) => ({
         ...status,
         name: status?.name ?? key,
         running: status !== null,
         ...(why !== undefined && status !== null && { error: why }),
       })),
-    );
+      ...(services && { services }),
+    });
   else
     for (const { key, status, why } of order === "status" ? agents : running) {
       const text = status === null ? `${key}: ${why}` : `${agentName(status)}: ${why ?? statusLine(status)}`;

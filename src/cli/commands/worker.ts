@@ -1,5 +1,5 @@
 /** `tablao worker`: run an agent on this machine. The orders to one that runs are in `worker-local.ts`. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import type { Command } from "commander";
 import { z } from "zod";
@@ -9,6 +9,7 @@ import { decimal, flagsOf, collect, whole } from "../command-line.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { isLive, ownRecordFile, readRecord, type ManagerRecord } from "../manager-record.ts";
 import { usableToken } from "../connection.ts";
+import { addWorkerService } from "./worker-service.ts";
 import { readPrivateFile, readPrivateJson } from "../../client/private-file.ts";
 import { addWorkerLocal } from "./worker-local.ts";
 
@@ -46,22 +47,67 @@ export function addWorker(program: Command): void {
     .option("--state-dir <dir>", "where it keeps its secret and its cache (~/.tablao/workers)")
     .option("--work-dir <dir>", "where it keeps cache and lease folders, if elsewhere")
     .option("--no-update", "stay at this program when the manager serves another one")
+    .option("--log-file <path>", "write what it says into this file, of at most 5 MB, and keep the last three")
+    .option("--register-only", "register with the manager, and stop")
     .option("--quiet", "say nothing but problems")
     .action(async (_: unknown, command: Command) => {
-      const { update = true, ...flags } = flagsOf<WorkerFlags>(command);
-      const { keepAgent, updatesOfKept } = await import("../../agent/update/kept.ts");
-      const isKept = update && flags.once !== true;
-      const kept = isKept ? await keepAgent(process.argv.slice(2), flags.json === true) : null;
-      if (kept !== null) process.exit(kept);
+      const { update = true, logFile: file, ...flags } = flagsOf<WorkerFlags>(command);
+      const { logFileWriter } = await import("../../agent/log-file.ts");
+      const { createLogger } = await import("../../agent/log.ts");
+      const write = file === undefined ? undefined : logFileWriter(path.resolve(file));
       const { AGENT_EXIT, DEFAULT_DEPENDENCIES, runWorker } = await import("../../agent/worker.ts");
+      const { keepAgent, updatesOfKept } = await import("../../agent/update/kept.ts");
+      const isKept = update && flags.once !== true && flags.registerOnly !== true;
+      const log = createLogger(flags.json ? "json" : "text", write ?? DEFAULT_DEPENDENCIES.write);
+      const kept = isKept ? await keepAgent(process.argv.slice(2), log) : null;
+      if (kept !== null) process.exit(kept);
       const options = await workerOptions(flags, process.env, liveRecord);
-      const code = await runWorker(options, { ...DEFAULT_DEPENDENCIES, updates: updatesOfKept() });
+      const code = await runWorker(options, {
+        ...DEFAULT_DEPENDENCIES,
+        updates: updatesOfKept(),
+        ...(write && { write }),
+      });
       process.exit(code === AGENT_EXIT.ok ? EXIT.ok : code === AGENT_EXIT.usage ? EXIT.usage : EXIT.failed);
     });
   addWorkerLocal(worker);
+  addWorkerService<WorkerFlags>(worker, {
+    joining: async (flags) => {
+      const { manager, join } = await workerOptions(agentFlags(flags), process.env, liveRecord);
+      return { manager, join };
+    },
+    purge: async (flags, home) => await purge(agentFlags(flags), home),
+  });
 }
 
-type WorkerFlags = WorkerOptions & { token?: string; update?: boolean };
+type WorkerFlags = WorkerOptions & { token?: string; update?: boolean; logFile?: string };
+
+/** Flags that the agent's options do not have. */
+const NO_OPTIONS = new Set(["update", "logFile", "system", "user", "purge"]);
+
+/** The flags without those. */
+function agentFlags(flags: WorkerFlags): WorkerOptions & { token?: string } {
+  return Object.fromEntries(Object.entries(flags).filter(([name]) => !NO_OPTIONS.has(name)));
+}
+
+/** Remove the identity and the cache of this worker; answers with the paths. No agent may run. */
+async function purge(flags: WorkerOptions & { token?: string }, home: string): Promise<string[]> {
+  const { checkWorkerOptions } = await import("../../agent/options.ts");
+  const { ownFolders } = await import("../../agent/own-folders.ts");
+  const { lockName } = await import("../../agent/name-lock.ts");
+  const { machineId } = await import("../../agent/machine.ts");
+  const { token: _, ...options } = flags;
+  const checked = checkWorkerOptions({ stateDir: path.join(home, ".tablao", "workers"), ...options });
+  if (!checked.ok) throw new CliError(EXIT.usage, checked.error);
+  const folders = ownFolders(checked.value, checked.value.unnamed ? await machineId() : undefined);
+  const unlock = await lockName(folders.lock);
+  try {
+    const all = [folders.identity, folders.cache, folders.work].filter((file) => existsSync(file));
+    for (const file of all) rmSync(file, { recursive: true, force: true });
+    return all;
+  } finally {
+    unlock();
+  }
+}
 
 /** The manager that `npm start` runs from this checkout. Throws `UnreadableFile`. */
 function liveRecord(): ManagerRecord | undefined {

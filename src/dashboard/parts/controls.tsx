@@ -146,10 +146,20 @@ function CopyRow({ value, label }: { value: string; label: string }) {
 
 /** The lines that make a machine a worker of this manager; they are shown once. */
 export function JoinCommandBox({ token, expires_ms }: JoinCommand) {
+  const service = useSignal(false);
+  const options = { service: service.value };
   return (
     <div class="stack close">
-      <CopyRow value={joinCommand(location.origin, token)} label={text.join.command} />
-      <CopyRow value={joinCommandWindows(location.origin, token)} label={text.join.commandWindows} />
+      <CopyRow value={joinCommand(location.origin, token, options)} label={text.join.command} />
+      <CopyRow value={joinCommandWindows(location.origin, token, options)} label={text.join.commandWindows} />
+      <label class="check">
+        <input
+          type="checkbox"
+          checked={service.value}
+          onChange={(event) => (service.value = event.currentTarget.checked)}
+        />
+        {text.join.service}
+      </label>
       {isLoopback(location.origin) && <p class="wrong small">{text.join.loopback(location.hostname)}</p>}
       <p class="quiet small">{text.join.once(expires_ms)}</p>
     </div>

@@ -19,7 +19,9 @@ export function joinPage({ manager, program, nodeMirror }: JoinFacts): string {
 <pre>${joinCommandWindows(manager, "TOKEN")}</pre>
 <p>It needs no administrator. It uses Node 20 or newer where that is installed, and else fetches Node's official
 build from ${nodeMirror}. Everything is written into the folder .tablao of your home (Windows: %LOCALAPPDATA%\\Tablao).
-Without a token, the line installs the command line only.</p>
+Without a token, the line installs the command line only. With <code>TABLAO_SERVICE=1</code> beside the token
+(Windows: <code>$env:TABLAO_SERVICE='1';</code> before <code>irm</code>) the worker becomes a service, which starts with
+the machine or when you sign in: it says which.</p>
 <h2>What it fetches from here</h2>
 <p><a href="/tablao.mjs">tablao.mjs</a>, version ${program.version}, ${program.bytes} bytes, SHA-256 <code>${program.sha256}</code>.
 Read the scripts first, if you like: <a href="/join.sh">join.sh</a>, <a href="/join.ps1">join.ps1</a>.</p>

@@ -10,6 +10,7 @@ import type { JoinFacts } from "./facts.ts";
 export function powershellScript({ manager, program, nodeMirror }: JoinFacts): string {
   return `# Makes this machine a worker of the Tablao manager at ${manager}.
 #   $env:TABLAO_JOIN='TOKEN'; irm ${manager}/join.ps1 | iex
+# With $env:TABLAO_SERVICE='1' the worker becomes a service that starts when you sign in.
 # Without TABLAO_JOIN it only installs the command line.
 # It needs no administrator. All it writes is below %LOCALAPPDATA%\\Tablao.
 & {
@@ -26,6 +27,11 @@ export function powershellScript({ manager, program, nodeMirror }: JoinFacts): s
   $home_ = Join-Path $env:LOCALAPPDATA 'Tablao'
   $token = $env:TABLAO_JOIN
   Remove-Item Env:TABLAO_JOIN -ErrorAction SilentlyContinue
+  $service = $env:TABLAO_SERVICE
+  Remove-Item Env:TABLAO_SERVICE -ErrorAction SilentlyContinue
+  if ($service -and $service -ne '0' -and $service -ne '1') { throw "tablao: TABLAO_SERVICE must be 1 (make it a service) or 0, not '$service'" }
+  $action = @('worker')
+  if ($service -eq '1') { $action = @('worker', 'install') }
 
   function Say($text) { Write-Host "tablao: $text" }
   function Test-Hash($file, $sha256) { (Get-FileHash -Algorithm SHA256 -LiteralPath $file).Hash -eq $sha256 }
@@ -86,14 +92,14 @@ export function powershellScript({ manager, program, nodeMirror }: JoinFacts): s
     Remove-Item -Recurse -Force -LiteralPath $temporary -ErrorAction SilentlyContinue
   }
 
-  if (-not $token) {
+  if (-not $token -and $service -ne '1') {
     Say "installed version ${program.version}: $command"
     Say "sign in:       & '$command' login $manager"
     Say "as a worker:   \`$env:TABLAO_JOIN='TOKEN'; & '$command' worker --manager $manager"
     return
   }
   $env:TABLAO_JOIN = $token
-  try { & $command worker --manager $manager }
+  try { & $command @action --manager $manager }
   finally { Remove-Item Env:TABLAO_JOIN -ErrorAction SilentlyContinue }
 }
 `;

@@ -23,6 +23,7 @@ export function shellScript({ manager, program, nodeMirror }: JoinFacts): string
 # Makes this machine a worker of the Tablao manager at ${manager}.
 #   curl -fsS ${manager}/join.sh | TABLAO_JOIN=TOKEN sh
 # Options of the worker follow as arguments: … | TABLAO_JOIN=TOKEN sh -s -- --tags gpu
+# With TABLAO_SERVICE=1 the worker becomes a service that starts with the machine.
 # Without TABLAO_JOIN it only installs the command line.
 # It needs no root. All it writes is below ~/.tablao, and a link ~/.local/bin/tablao where that folder is there.
 set -eu
@@ -127,6 +128,12 @@ WRAPPER
 
 main() {
   [ -n "\${HOME:-}" ] || fail "HOME is not set"
+  case "\${TABLAO_SERVICE:-0}" in
+    0) action=worker ;;
+    1) action="worker install" ;;
+    *) fail "TABLAO_SERVICE must be 1 (make it a service) or 0, not '$TABLAO_SERVICE'" ;;
+  esac
+  unset TABLAO_SERVICE
   umask 077
   mkdir -p "$home"
   # Inside, so that a file is moved in place on the same disk.
@@ -137,13 +144,15 @@ main() {
   install_program
   rm -rf "$temporary"
   trap - EXIT INT TERM HUP
-  if [ -z "\${TABLAO_JOIN:-}" ] && [ "$#" -eq 0 ]; then
+  if [ -z "\${TABLAO_JOIN:-}" ] && [ "$#" -eq 0 ] && [ "$action" = worker ]; then
     say "installed version $program_version: $home/bin/tablao"
     say "sign in:       $home/bin/tablao login $manager"
     say "as a worker:   TABLAO_JOIN=TOKEN $home/bin/tablao worker --manager $manager"
     return
   fi
-  exec "$home/bin/tablao" worker --manager "$manager" "$@" </dev/null
+  # Two words where it is a service.
+  # shellcheck disable=SC2086
+  exec "$home/bin/tablao" $action --manager "$manager" "$@" </dev/null
 }
 
 main "$@"
