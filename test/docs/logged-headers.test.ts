@@ -96,6 +96,7 @@ const NO_HEADERS = new Set([
   "tablao-signed-in",
   "tablao-theme",
   "tablao-tool",
+  "tablao-worker",
   "__host-tablao",
   "aria-describedby",
   "aria-disabled",
