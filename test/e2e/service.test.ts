@@ -19,7 +19,7 @@ import { startUserManager } from "../support/user-manager.ts";
 import { until } from "../support/wait.ts";
 
 /** Characters that mean something to systemd, XML, or a shell. */
-const AWKWARD = `it's 100% "q" $HOME %h \\x & <b> ä`;
+const AWKWARD = `it's 100% "q" $HOME \${HOME} %h \\x & <b> ä`;
 
 let manager: Manager;
 beforeAll(async () => void (manager = await startManager()));
