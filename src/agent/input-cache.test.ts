@@ -179,13 +179,19 @@ describe("the input cache", () => {
       target("a"),
       lost.signal,
     );
-    let newest = "second";
-    const second = cache.place(
-      under(() => newest),
-      target("b"),
-      forever,
-    );
     await until(() => fetches() === 1, { what: "the download began", everyMs: 1 });
+    let newest = "second";
+    // The cache reads the address when the second one joins the first one's download.
+    let hasJoined = false;
+    const waiting: CachedInput = {
+      ...under(() => newest),
+      get url() {
+        hasJoined = true;
+        return asset("scene").url;
+      },
+    };
+    const second = cache.place(waiting, target("b"), forever);
+    await until(() => hasJoined, { what: "the second one waits, too", everyMs: 1 });
     lost.abort(new Error("lost"));
     await expect(first).rejects.toThrow("lost");
     newest = "renewed";
