@@ -463,16 +463,21 @@ export const MUTATIONS: Mutation[] = [
   one(
     "blender: give to any worker",
     CLAIM,
-    "blenderToUse(t.terms, t.ledger, request.blenders ?? [])",
+    "blenderToUse(t.terms, t.ledger, request.blenders ?? [], request.fetchable)",
     "request.blenders?.[0]",
   ),
   one(
     "blender: take the worker's default",
     BLENDER,
-    "return blenderFor(boundBlender(ledger) ?? blender, has) ?? null;",
+    "return blenderFor(need, has) ?? blenderFor(need, fetchable) ?? null;",
     "return has[0];",
   ),
-  one("blender: ignore what the task is bound to", BLENDER, "boundBlender(ledger) ?? blender, has", "blender, has"),
+  one(
+    "blender: ignore what the task is bound to",
+    BLENDER,
+    "need = boundBlender(ledger) ?? blender;",
+    "need = blender;",
+  ),
   one("blender: bind to nothing", CLAIM, "    bindBlender(t.terms, t.ledger, blender);\n", ""),
   one(
     "blender: bind to the first one for ever",

@@ -127,12 +127,18 @@ async function newPieceList(): Promise<Sent & { path: string }> {
   return { path: `/assets/${await sha256(text(list))}/pieces`, body: list, headers };
 }
 
+/** The scripts name the program that is served, where the page was built before this test. */
+const JOIN = (await send("GET", "/join", { token: null })).status === 200 ? 200 : 404;
+
 const TABLE: Record<string, Row> = {
   "GET /": { ok: 200, who: EVERYBODY, ask: at("/") },
   "GET /app": { ok: 200, who: EVERYBODY, ask: at("/app") },
   "GET /app/{path}": { ok: 200, who: EVERYBODY, ask: at("/app/tasks/1") },
   "GET /healthz": { ok: 200, who: EVERYBODY, ask: at("/healthz") },
   "GET /openapi.json": { ok: 200, who: EVERYBODY, ask: at("/openapi.json") },
+  "GET /join": { ok: JOIN, who: EVERYBODY, ask: at("/join") },
+  "GET /join.sh": { ok: JOIN, who: EVERYBODY, ask: at("/join.sh") },
+  "GET /join.ps1": { ok: JOIN, who: EVERYBODY, ask: at("/join.ps1") },
   "GET /problems/{code}": { ok: 200, who: EVERYBODY, ask: at("/problems/invalid") },
 
   "POST /auth/access": { ok: 200, who: READERS, ask: at("/auth/access") },
@@ -325,6 +331,11 @@ const TABLE: Record<string, Row> = {
     ok: 200,
     who: "worker admin",
     ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}`, json: { activity: "x" } }),
+  },
+  "PUT /workers/{id}/program": {
+    ok: 200,
+    who: "worker",
+    ask: (_scene, { ids }) => ({ path: `/workers/${ids.worker}/program`, json: { sha256: HASH } }),
   },
   "DELETE /workers/{id}": {
     ok: 204,

@@ -430,7 +430,9 @@ describe("bodies", () => {
       .replace("{id}", String(worker.id))
       .replace("{name}", "lease_s")
       .replace("{sha256}", "0".repeat(64))
-      .replace("{lease_id}", "none");
+      .replace("{lease_id}", "none")
+      .replace("{version}", "4.5.3")
+      .replace("{platform}", "linux-x64");
   const token = (who: "anyone" | readonly string[]): string => (who.includes("admin") ? ADMIN_TOKEN : worker.secret);
 
   it.each(BODIES.map((route) => [`${route.method} ${route.path}`, route] as const))(
