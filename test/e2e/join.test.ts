@@ -19,15 +19,21 @@ import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { NODE_ARCHIVES, NODE_VERSION } from "../../src/http/join/node-archives.ts";
 import { PROGRAM_GZIP_NAME, PROGRAM_NAME } from "../../src/protocol/program.ts";
+import { buildFolder, HERE, packed } from "../support/blender-archive.ts";
 import { startChild, type Child } from "../support/child.ts";
+import { startCountingProxy } from "../support/counting-proxy.ts";
 import { CHECKOUT, endFarm, startManager, submit, tablao, taskOf, untilStatus, type Manager } from "../support/farm.ts";
 import { temporaryFolder, testFolder } from "../support/folders.ts";
+import { makeBlend, testWith } from "../support/programs.ts";
 import { until } from "../support/wait.ts";
 
 /** What the script may use: what every Linux has, curl and gzip. Node is not among it. */
 const BASE = "sh curl tar gzip sha256sum cut mktemp mkdir mv rm ln chmod cat uname".split(" ");
-/** The size of the bundled program, compressed, is bounded (the issue's own figure). */
+/** The size of the bundled program, compressed, is bounded. */
 const MAX_PROGRAM_GZIP_BYTES = 500_000;
+
+/** What a machine fetches to join, beside Node and Blender. */
+const MAX_JOIN_BYTES = 600_000;
 
 const base = temporaryFolder("base");
 const machine = process.arch === "arm64" ? "arm64" : "x64";
@@ -136,7 +142,13 @@ test("P9: a machine with only its base system joins with one line, fetches Node 
   expect(readdirSync(home)).toEqual([".tablao"]);
   const { mode } = statSync(path.join(home, ".tablao"));
   expect((mode & 0o777).toString(8)).toBe("700");
-  expect(readdirSync(path.join(home, ".tablao")).toSorted()).toEqual(["bin", "node", "program", "workers"]);
+  expect(readdirSync(path.join(home, ".tablao")).toSorted()).toEqual([
+    "bin",
+    "node",
+    "program",
+    "renderers",
+    "workers",
+  ]);
 
   // The second line finds all of it, and fetches nothing.
   const again = pipe(await scriptForMirror(), home, {}, "--once", "--name", "joined");
@@ -252,6 +264,38 @@ test("P9: a machine's own Node is used, and the token is in no argument of any p
   expect([...seen].filter((line) => line.includes(token))).toEqual([]);
   await child.end("SIGTERM");
 });
+
+testWith("blender")(
+  "P12: a machine with nothing but Node joins with one line, and renders with the Blender of the farm",
+  async () => {
+    const launcher = path.join(base.path, "debian");
+    writeFileSync(launcher, '#!/bin/sh\nexec /usr/bin/blender "$@"\n');
+    const top = buildFolder(path.join(base.path, "blender-3.4.1-linux-x64"), readFileSync(launcher, "utf8"));
+    const { file } = packed(top, base.path, "blender-3.4.1-linux-x64.tar.xz");
+    expect(await tablao(manager, "blender", "add", file, "--platform", HERE)).toMatchObject({ code: 0 });
+    const scene = makeBlend(testFolder("scene"), "shot.blend");
+    const task = await submit(manager, scene, "--frames", "1-2", "--blender", "3.4");
+
+    const home = testFolder("home");
+    const proxy = await startCountingProxy(manager.url);
+    const env = { PATH: pathWithNode(systemNode()), TABLAO_JOIN: await joinToken() };
+    const beganMs = performance.now();
+    const child = pipe((await script()).replaceAll(manager.url, proxy.url), home, env, "--name", "fresh");
+    await until(() => child.stderr().includes("connected"), { what: `it has joined: ${child.stderr()}`, everyMs: 20 });
+    const joinedMs = performance.now();
+    await untilStatus(manager, task, ["completed"]);
+    const seconds = (fromMs: number, toMs: number): string => ((toMs - fromMs) / 1_000).toFixed(1);
+    const fetched = proxy.seen.filter((call) => call.path.startsWith("/tablao.")).map(({ answered }) => answered);
+    const bytes = fetched.reduce((sum, one) => sum + one, (await script()).length);
+    process.stderr.write(
+      `joined in ${seconds(beganMs, joinedMs)} s with ${(bytes / 1_000).toFixed(0)} kB; two frames by the farm's Blender ${seconds(joinedMs, performance.now())} s later\n`,
+    );
+    expect(bytes).toBeLessThanOrEqual(MAX_JOIN_BYTES);
+    expect(await taskOf(manager, task)).toMatchObject({ errors: 0, lost: 0, frames: { done: 2 } });
+    await child.end("SIGTERM");
+    await proxy.close();
+  },
+);
 
 test(`the program is at most ${MAX_PROGRAM_GZIP_BYTES / 1_000} kB, and is what its record says`, async () => {
   const built = path.join(CHECKOUT, "public");
