@@ -13,7 +13,7 @@ export class LocalState {
   #draining = false;
   /** What the manager knows. */
   #told: Reported;
-  #telling = false;
+  #telling: Promise<void> | null = null;
 
   /** `file` exists while the agent is paused. */
   constructor(file: string) {
@@ -58,9 +58,12 @@ export class LocalState {
    * when it gives up; then the next change is told. Never rejects.
    */
   tell(send: (state: Reported) => Promise<void>): void {
-    if (this.#telling) return;
-    this.#telling = true;
-    void this.#tell(send).finally(() => (this.#telling = false));
+    this.#telling ??= this.#tell(send).finally(() => (this.#telling = null));
+  }
+
+  /** Resolves when no call is under way: one that arrives after the agent has left would call it back. */
+  async settled(): Promise<void> {
+    await this.#telling;
   }
 
   async #tell(send: (state: Reported) => Promise<void>): Promise<void> {

@@ -189,6 +189,26 @@ test("an agent that is told to drain at its machine says so, finishes its frame,
   expect(existsSync(join(folder.path, "n.control"))).toBe(false);
 });
 
+test("P13: it leaves when what it said of the drain was taken: a word that comes later would call it back", async () => {
+  await start();
+  let letGo = (): void => undefined;
+  const held = new Promise<void>((resolve) => (letGo = resolve));
+  const taken: string[] = [];
+  manager.handlers.unshift(async ({ method, json }) => {
+    if (method !== "PATCH" || !json) return undefined;
+    if ("local_state" in json) await held;
+    if ("local_state" in json || "leaving" in json) taken.push(Object.keys(json).join());
+    return undefined;
+  });
+  await order("drain");
+  await until(() => told().length === 1, { what: "the manager is told" });
+  // What leaves at once has left by now.
+  await until(async () => (await order("status").catch(() => null))?.stopping !== false, { what: "it ends" });
+  letGo();
+  expect(await running).toBe(AGENT_EXIT.ok);
+  expect(taken).toEqual(["local_state", "leaving"]);
+});
+
 test("P5: one that the manager stops gives back what runs at once, and takes no more until it is enabled", async () => {
   work.push(7);
   await start();

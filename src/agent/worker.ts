@@ -13,6 +13,7 @@ import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { homedir } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { buildPlatformIn, FETCHABLE_HEADER, FETCHES_HEADER, type BuildPlatform } from "../protocol/blender-build.ts";
 import { BLENDERS_HEADER, blendersHeader, minorOf } from "../protocol/blender-version.ts";
 import { VERSION } from "../protocol/version.ts";
@@ -96,6 +97,9 @@ const BUSY_REPORT_MS = 5 * 60_000;
  * address may be that of another site; a registered worker tries for ever.
  */
 const JOIN_RETRY_MS = 30_000;
+
+/** A report of what was asked at the machine is waited for so long when the agent ends. */
+const LAST_REPORT_MS = 2_000;
 
 /** Why leases are given back, for the history. */
 const PAUSED = "the worker was paused on its machine";
@@ -394,6 +398,7 @@ class Agent {
       // leases.
       const ends = await Promise.allSettled(slots.map((slot) => slot.catch((error: unknown) => this.#fail(error))));
       const broken = ends.find((end) => end.status === "rejected");
+      await Promise.race([this.#local.settled(), delay(LAST_REPORT_MS, undefined, { ref: false })]);
       await calls.leave();
       if (broken) throw broken.reason;
       this.#log("stopped");

@@ -145,7 +145,7 @@ test("somebody at the machine pauses, asks, resumes and drains its agent without
   expect(agentStatusSchema.parse(status)).toMatchObject({ name: "one", worker_id: one!.id, paused: true, leases: [] });
   expect(await local(one!, "resume")).toMatchObject({ code: 0 });
   await untilStatus(manager, id, ["completed"]);
-  expect((await workers())[one!.id]).toMatchObject({ local_state: null });
+  await until(async () => (await workers())[one!.id]!.local_state === null, { what: "the manager knows" });
   expect(await local(one!, "pause", "--name", "nobody")).toMatchObject({ code: 3 });
   expect(await local(one!, "drain")).toMatchObject({ code: 0 });
   expect((await one!.child.ended).code).toBe(0);
