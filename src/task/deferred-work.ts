@@ -80,16 +80,11 @@ interface Before {
   downloaded: DeferredState["downloaded"];
 }
 
-/** Workers that get nothing ask every few seconds; how many there are changes when one comes or goes. */
-const RECOUNT_MS = 10_000;
-
 export class DeferredWork implements Observer<Before>, Participant {
   readonly #context: TaskContext;
   readonly dependents: Dependents;
   readonly #registry: RegistryReporter;
   readonly #history: PatientWriter<HistoryRow[]>;
-  /** When the workers were last counted because a worker got nothing. */
-  #recountedMs = -Infinity;
 
   constructor(context: TaskContext) {
     this.#context = context;
@@ -164,20 +159,6 @@ export class DeferredWork implements Observer<Before>, Participant {
     const task = this.#context.transactor.committed;
     const { alarm } = this.#context;
     if (task) await alarm.attempt("count workers", () => this.#registry.countAbleWorkers(task));
-  }
-
-  /**
-   * A worker gets none of the failed frames that wait: they are kept for workers that have not tried them. Ask
-   * how many there are now, at most once in RECOUNT_MS. Answers whether their number has changed.
-   */
-  async recountAbleWorkers(): Promise<boolean> {
-    const task = this.#context.transactor.committed;
-    const nowMs = Date.now();
-    if (!task || task.record.ledger.retry.length === 0 || nowMs - this.#recountedMs < RECOUNT_MS) return false;
-    this.#recountedMs = nowMs;
-    const before = task.record.chores.able_workers;
-    await this.countAbleWorkers();
-    return (this.#context.transactor.committed?.record.chores.able_workers ?? before) !== before;
   }
 
   /** The work of the alarm: do what is due, whatever set it. */

@@ -164,12 +164,8 @@ export class TaskDO extends DurableObject<Env> implements TaskRpc {
     return task ? ok(taskView(task, Date.now(), this.#context.progress)) : NOT_FOUND;
   }
 
-  async claim(worker: WorkerRef, claim: Claim): Answer<UnsignedClaimed> {
-    const answer = await this.#leases.claim(worker, claim);
-    const isKept = answer.ok && answer.value.lease === null && answer.value.reason === "nothing_pending";
-    // A failed frame may be kept for a worker that has gone meanwhile.
-    if (!isKept || !(await this.#deferred.recountAbleWorkers())) return answer;
-    return await this.#leases.claim(worker, claim);
+  claim(worker: WorkerRef, claim: Claim): Answer<UnsignedClaimed> {
+    return this.#leases.claim(worker, claim);
   }
 
   renew(worker: WorkerRef, leaseId: string, renew: Verified<Renew>): Answer<UnsignedRenewed> {
