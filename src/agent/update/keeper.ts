@@ -44,6 +44,8 @@ interface Run {
   /** It had called the manager, and has settled. */
   called: boolean;
   settled: boolean;
+  /** A person told it to end. */
+  asked: boolean;
 }
 
 /** Keep the agent until it ends for another reason than an update. Answers with its exit code. */
@@ -77,10 +79,10 @@ function isFault({ code, called }: Run): boolean {
   return !called || !NO_FAULTS.has(code);
 }
 
-async function runOnce(options: KeeperOptions, file: string, onTrial: boolean): Promise<Run & { asked: boolean }> {
+async function runOnce(options: KeeperOptions, file: string, onTrial: boolean): Promise<Run> {
   const { folder, signals, log, comesUpMs = COMES_UP_MS, settlesMs = SETTLES_MS } = options;
   const child = options.start(folder.file(file));
-  const run = { code: 1, next: null as string | null, called: false, settled: false, asked: false };
+  const run: Run = { code: 1, next: null, called: false, settled: false, asked: false };
   const kill = (): void => {
     child.kill("SIGTERM");
     setTimeout(() => child.kill("SIGKILL"), END_MS).unref();

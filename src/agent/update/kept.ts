@@ -1,7 +1,5 @@
 /** An agent that a keeper has started: how they talk, in each of the two processes. */
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import path from "node:path";
 import { PROGRAM_FILE } from "../../client/program-file.ts";
 import type { Logger } from "../log.ts";
@@ -39,12 +37,13 @@ export async function keepAgent(args: readonly string[], log: Logger): Promise<n
 export function updatesOfKept(): WorkerDependencies["updates"] {
   if (PROGRAM_FILE === undefined || process.send === undefined || process.env[KEPT] === undefined) return undefined;
   const folder = ProgramFolder.of(PROGRAM_FILE);
-  if (folder === null) return undefined;
+  const own = folder?.sha256(path.basename(PROGRAM_FILE)) ?? null;
+  if (folder === null || own === null) return undefined;
   // The keeper is gone: without it, nobody would start this agent again or hand on a signal.
   process.on("disconnect", () => process.emit("SIGTERM", "SIGTERM"));
   return {
     folder,
-    own: createHash("sha256").update(readFileSync(PROGRAM_FILE)).digest("hex"),
+    own,
     tell: (message) => void (process.connected && process.send?.(message)),
   };
 }
